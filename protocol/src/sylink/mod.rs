@@ -1,0 +1,1 @@
+//! The communications file of a client.

@@ -1,0 +1,1 @@
+//! The three independent layers of trust, a file each.
