@@ -1,1 +1,5 @@
-//! The three independent layers of trust, a file each.
+//! The independent layers of trust, a file each.
+
+pub mod kcs;
+
+pub use kcs::{Kcs, KcsError, MalformedKcs};

@@ -1,0 +1,305 @@
+//! Layer c: does the peer know the secret of my site?
+//!
+//! Managers and clients of a site share sixteen bytes. How the real ones scramble their requests with it is
+//! not imitated; this envelope is ours, made so that a person can make one:
+//!
+//! ```text
+//! h=<HMAC-SHA256 of the rest, 64 lower-case digits>&l=<length of the fields in bytes>&<fields>
+//! ```
+//!
+//! What is sealed is readable: the envelope shows who wrote the fields, it does not hide them. By hand, with
+//! the secret in `KCS` as 32 hexadecimal digits:
+//!
+//! ```sh
+//! rest="l=9&action=26"
+//! tag=$(printf '%s' "$rest" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$KCS -r | cut -d' ' -f1)
+//! curl "http://127.0.0.1:8014/secars/secars.dll?h=$tag&$rest"
+//! ```
+//!
+//! Both ends do this for every request, so nothing is allocated but the sealed text.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_lc_rs::{digest, hmac};
+use serde::{Deserialize, Serialize};
+
+use crate::id::parse_hex;
+
+/// The secret of a site. Cloning is cheap.
+///
+/// Displayed and serialized it is 32 upper-case digits; in `Debug` texts, and so in logs, it never shows.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Kcs(Arc<Secret>);
+
+struct Secret {
+    bytes: [u8; 16],
+    key: hmac::Key,
+}
+
+/// A text that is no secret. It does not repeat the text, which may be one but for a digit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a secret of 32 hexadecimal digits, found {found} bytes that are none")]
+pub struct MalformedKcs {
+    /// Length of the text in bytes.
+    pub found: usize,
+}
+
+/// Why an envelope does not come from this site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+pub enum KcsError {
+    /// There is no envelope.
+    #[error("the request is not sealed: it does not begin with h=")]
+    Missing,
+    /// The envelope is not of the documented form.
+    #[error("the seal is malformed: expected {expected}, found {found:?}")]
+    BadFormat {
+        /// What should be there.
+        expected: String,
+        /// What is there, cut to a few characters.
+        found: String,
+    },
+    /// The fields were cut off or added to.
+    #[error("the sealed fields are {found} bytes long, expected {expected}")]
+    WrongLength {
+        /// The length in bytes that the envelope states.
+        expected: usize,
+        /// Their length in bytes.
+        found: usize,
+    },
+    /// The fields, or the secret with which they were sealed, are others.
+    #[error("the request was sealed with another secret, or changed afterwards")]
+    WrongSecret,
+}
+
+impl Kcs {
+    /// The secret with these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Arc::new(Secret { bytes, key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) }))
+    }
+
+    /// The secret of the site with this seed: always the same one.
+    pub fn derive(seed: u64) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"epm-lab site secret\0");
+        context.update(&seed.to_be_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&context.finish().as_ref()[..16]);
+        Self::from_bytes(bytes)
+    }
+
+    /// Puts the fields of a request into an envelope.
+    pub fn seal(&self, fields: &str) -> String {
+        let mut tag = Tagger(hmac::Context::with_key(&self.0.key));
+        write_rest(&mut tag, fields);
+        let mut sealed = String::with_capacity("h=".len() + TAG_DIGITS + "&l=&".len() + 20 + fields.len());
+        sealed.push_str("h=");
+        for byte in tag.0.sign().as_ref() {
+            sealed.push(digit(byte >> 4));
+            sealed.push(digit(byte & 15));
+        }
+        sealed.push('&');
+        write_rest(&mut sealed, fields);
+        sealed
+    }
+
+    /// Takes the fields out of an envelope that was sealed with this secret.
+    ///
+    /// # Errors
+    /// If there is none, or if it was not this secret that sealed exactly these fields. The comparison of the
+    /// seals takes the same time wherever they differ.
+    pub fn open<'a>(&self, query: &'a str) -> Result<&'a str, KcsError> {
+        let after_h = query.strip_prefix("h=").ok_or(KcsError::Missing)?;
+        let (digits, rest) = after_h.split_once('&').ok_or_else(|| bad("& after the seal", after_h))?;
+        let tag = parse_tag(digits).ok_or_else(|| bad("64 lower-case hexadecimal digits", digits))?;
+        let after_l = rest.strip_prefix("l=").ok_or_else(|| bad("l=<length>", rest))?;
+        let (length, fields) = after_l.split_once('&').ok_or_else(|| bad("& after the length", after_l))?;
+        let expected = length.parse().map_err(|_| bad("a length in bytes", length))?;
+        if fields.len() != expected {
+            return Err(KcsError::WrongLength { expected, found: fields.len() });
+        }
+        hmac::verify(&self.0.key, rest.as_bytes(), &tag).map_err(|_| KcsError::WrongSecret)?;
+        Ok(fields)
+    }
+}
+
+impl PartialEq for Kcs {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+
+impl Eq for Kcs {}
+
+impl fmt::Debug for Kcs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kcs(..)")
+    }
+}
+
+impl fmt::Display for Kcs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+}
+
+impl FromStr for Kcs {
+    type Err = MalformedKcs;
+
+    fn from_str(text: &str) -> Result<Self, MalformedKcs> {
+        parse_hex(text).map(Self::from_bytes).ok_or(MalformedKcs { found: text.len() })
+    }
+}
+
+impl TryFrom<String> for Kcs {
+    type Error = MalformedKcs;
+
+    fn try_from(text: String) -> Result<Self, MalformedKcs> {
+        text.parse()
+    }
+}
+
+impl From<Kcs> for String {
+    fn from(kcs: Kcs) -> Self {
+        kcs.to_string()
+    }
+}
+
+const TAG_DIGITS: usize = 64;
+
+/// What the seal is over. Written twice, once into the seal and once into the text, so that neither is
+/// copied.
+fn write_rest(to: &mut impl fmt::Write, fields: &str) {
+    // Neither a String nor a Tagger ever refuses.
+    let _ = write!(to, "l={}&{fields}", fields.len());
+}
+
+struct Tagger(hmac::Context);
+
+impl fmt::Write for Tagger {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn digit(nibble: u8) -> char {
+    char::from(b"0123456789abcdef"[usize::from(nibble & 15)])
+}
+
+fn parse_tag(digits: &str) -> Option<[u8; TAG_DIGITS / 2]> {
+    // One spelling only: otherwise two different requests would bear the same seal.
+    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    parse_hex(digits)
+}
+
+fn bad(expected: &str, found: &str) -> KcsError {
+    KcsError::BadFormat { expected: expected.to_owned(), found: found.chars().take(80).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kcs() -> Kcs {
+        "000102030405060708090A0B0C0D0E0F".parse().unwrap()
+    }
+
+    /// Made by hand, as the module says: with openssl.
+    const BY_HAND: &str = "h=c41769a517a724c7d0a078443e1b285f0cd87c3166de4b7b12d40ab9d9006ac8&l=9&action=26";
+
+    #[test]
+    fn a_seal_made_by_hand_is_the_one_that_is_made_here() {
+        assert_eq!(kcs().seal("action=26"), BY_HAND);
+        assert_eq!(kcs().open(BY_HAND), Ok("action=26"));
+    }
+
+    #[test]
+    fn the_sealed_text_is_allocated_once() {
+        let fields = "x".repeat(5000);
+        let sealed = kcs().seal(&fields);
+        assert_eq!(sealed.capacity(), 2 + 64 + 4 + 20 + 5000, "it has not grown since it was made");
+    }
+
+    #[test]
+    fn another_site_cannot_open_it() {
+        assert_eq!(Kcs::derive(1).open(BY_HAND), Err(KcsError::WrongSecret));
+    }
+
+    #[test]
+    fn each_way_to_break_the_envelope_is_named() {
+        assert_eq!(kcs().open("action=26"), Err(KcsError::Missing));
+        assert_eq!(kcs().open(""), Err(KcsError::Missing));
+        assert_eq!(
+            kcs().open(&BY_HAND[..BY_HAND.len() - 1]),
+            Err(KcsError::WrongLength { expected: 9, found: 8 })
+        );
+        let expected = |query: &str| match kcs().open(query) {
+            Err(KcsError::BadFormat { expected, .. }) => expected,
+            other => panic!("{query}: {other:?}"),
+        };
+        assert_eq!(expected("h=c417"), "& after the seal");
+        assert_eq!(expected("h=c417&l=9&action=26"), "64 lower-case hexadecimal digits");
+        assert_eq!(expected(&BY_HAND.replace("c41769", "C41769")), "64 lower-case hexadecimal digits");
+        assert_eq!(expected(&BY_HAND.replace("l=", "k=")), "l=<length>");
+        assert_eq!(expected(&BY_HAND.replace("&action", "action")), "& after the length");
+        assert_eq!(expected(&BY_HAND.replace("l=9", "l=")), "a length in bytes");
+    }
+
+    #[test]
+    fn findings_have_stable_codes() {
+        let json = serde_json::to_value(KcsError::WrongLength { expected: 9, found: 8 }).unwrap();
+        assert_eq!(json, serde_json::json!({ "code": "wrong-length", "expected": 9, "found": 8 }));
+        assert_eq!(serde_json::to_value(KcsError::WrongSecret).unwrap()["code"], "wrong-secret");
+    }
+
+    #[test]
+    fn the_secret_is_written_where_it_must_be_and_never_in_debug_texts() {
+        assert_eq!(kcs().to_string(), "000102030405060708090A0B0C0D0E0F");
+        assert_eq!(serde_json::from_str::<Kcs>(&serde_json::to_string(&kcs()).unwrap()).unwrap(), kcs());
+        assert_eq!(format!("{:?}", kcs()), "Kcs(..)");
+        assert_eq!("0001".parse::<Kcs>(), Err(MalformedKcs { found: 4 }));
+    }
+
+    #[test]
+    fn a_seed_always_gives_the_same_secret_and_another_seed_another_one() {
+        assert_eq!(Kcs::derive(7).to_string(), Kcs::derive(7).to_string());
+        assert_ne!(Kcs::derive(7), Kcs::derive(8));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sealed_can_be_opened(bytes: [u8; 16], fields: String) {
+            let kcs = Kcs::from_bytes(bytes);
+            let sealed = kcs.seal(&fields);
+            prop_assert_eq!(kcs.open(&sealed), Ok(fields.as_str()));
+        }
+
+        #[test]
+        fn one_changed_character_is_always_noticed(
+            fields in "[ -~]{0,60}",
+            at: prop::sample::Index,
+            to in b' '..127,
+        ) {
+            let sealed = kcs().seal(&fields);
+            let mut changed = sealed.clone().into_bytes();
+            let place = at.index(changed.len());
+            changed[place] = to;
+            let changed = String::from_utf8(changed).unwrap();
+            prop_assume!(changed != sealed);
+            prop_assert!(kcs().open(&changed).is_err());
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(query in "(h=)?[0-9a-f]{60,66}&?(l=)?[0-9+-]{0,25}&?.{0,20}") {
+            prop_assert!(kcs().open(&query).is_err());
+        }
+    }
+}
