@@ -1,0 +1,231 @@
+//! Makes certificates for managers, self-signed as the product's own wizard makes them [C S4].
+//!
+//! The same key and the same request give the same bytes: a certificate of a rehearsal can be named by its
+//! fingerprint.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, PublicKeyData, SanType,
+    SerialNumber, SignatureAlgorithm, date_time_ymd,
+};
+
+use super::certificate::{CertificateError, NO_END, ServerCertificate, Validity};
+use super::signature::SigningKey;
+use crate::time::Timestamp;
+
+/// What is to stand in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRequest {
+    /// The common name of its subject and issuer.
+    pub common_name: String,
+    /// The host names and IP addresses for which it is.
+    pub names: Vec<String>,
+    /// From when until when it holds, in whole seconds. [`Timestamp::NEVER`] is written as RFC 5280 has it,
+    /// as the last second of the year 9999.
+    pub validity: Validity,
+    /// Its serial number.
+    pub serial: u64,
+}
+
+/// Why a certificate cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssueError {
+    /// It would end before it begins.
+    #[error("the validity ends at {not_after}, before it begins at {not_before}")]
+    Backwards {
+        /// The first moment asked for.
+        not_before: Timestamp,
+        /// The last moment asked for.
+        not_after: Timestamp,
+    },
+    /// A certificate cannot name this moment.
+    #[error("{found} cannot stand in a certificate; expected a moment from the years 1 to 9999")]
+    Date {
+        /// The moment.
+        found: Timestamp,
+    },
+    /// A name that is neither a host name nor an address.
+    #[error("{found:?} cannot stand in a certificate; expected a host name or an IP address")]
+    Name {
+        /// The name.
+        found: String,
+    },
+    /// The library refused for another reason.
+    #[error("the certificate could not be made: {detail}")]
+    Refused {
+        /// What it says.
+        detail: String,
+    },
+}
+
+impl From<CertificateError> for IssueError {
+    fn from(error: CertificateError) -> Self {
+        Self::Refused { detail: error.to_string() }
+    }
+}
+
+/// Makes the certificate: signed with its own key, RSA with SHA-256.
+///
+/// It says that it is a server's and no authority's, and leaves the key usage open: older OpenSSL does not
+/// take a self-signed certificate for its own anchor if it has a key usage without the signing of
+/// certificates, and some verifiers do not take an authority's certificate from a server.
+///
+/// # Errors
+/// If something in the request cannot stand in a certificate.
+pub fn issue(key: &SigningKey, request: &CertificateRequest) -> Result<ServerCertificate, IssueError> {
+    let Validity { not_before, not_after } = request.validity;
+    if not_after < not_before {
+        return Err(IssueError::Backwards { not_before, not_after });
+    }
+    if request.common_name.is_empty() {
+        return Err(IssueError::Name { found: String::new() });
+    }
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, request.common_name.as_str());
+
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = subject;
+    parameters.subject_alt_names =
+        request.names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
+    // The type of a date belongs to a crate that is not ours to name: it is reached by counting from the
+    // epoch.
+    let epoch = date_time_ymd(1970, 1, 1);
+    let (before, after) = (offset(not_before)?, offset(not_after)?);
+    parameters.not_before = if before.past { epoch - before.distance } else { epoch + before.distance };
+    parameters.not_after = if after.past { epoch - after.distance } else { epoch + after.distance };
+    parameters.serial_number = Some(SerialNumber::from(request.serial));
+    parameters.is_ca = IsCa::ExplicitNoCa;
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+
+    let certificate = parameters
+        .self_signed(&Signer(key))
+        .map_err(|error| IssueError::Refused { detail: error.to_string() })?;
+    Ok(ServerCertificate::from_der(certificate.der())?)
+}
+
+fn alternative_name(name: &str) -> Result<SanType, IssueError> {
+    let refused = || IssueError::Name { found: name.to_owned() };
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+    if name.is_empty() || !name.chars().all(is_part) {
+        return Err(refused());
+    }
+    name.try_into().map(SanType::DnsName).map_err(|_| refused())
+}
+
+/// A moment as seen from the epoch.
+struct Offset {
+    past: bool,
+    distance: Duration,
+}
+
+fn offset(moment: Timestamp) -> Result<Offset, IssueError> {
+    const FIRST: i64 = -62_135_596_800;
+    let seconds = if moment == Timestamp::NEVER { NO_END } else { moment.as_seconds() };
+    if !(FIRST..=NO_END).contains(&seconds) {
+        return Err(IssueError::Date { found: moment });
+    }
+    Ok(Offset { past: seconds < 0, distance: Duration::from_secs(seconds.unsigned_abs()) })
+}
+
+/// Lets rcgen sign with our key, so that the key is not parsed a second time.
+struct Signer<'a>(&'a SigningKey);
+
+impl PublicKeyData for Signer<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.rsa_public_key_der()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+impl rcgen::SigningKey for Signer<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(self.0.sign(message).as_bytes().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::KeyAlgorithm;
+    use super::super::pool::KeyPool;
+    use super::super::samples::{moment, request};
+    use super::*;
+
+    fn issue_with(change: impl FnOnce(&mut CertificateRequest)) -> Result<ServerCertificate, IssueError> {
+        let mut request = request(&["127.0.0.1", "::1", "manager.example"]);
+        change(&mut request);
+        issue(KeyPool::public().get(0), &request)
+    }
+
+    #[test]
+    fn what_was_asked_for_is_what_stands_in_the_certificate() {
+        let made = issue_with(|_| ()).unwrap();
+        assert_eq!(made.common_name(), "manager");
+        assert_eq!(made.names(), ["127.0.0.1", "::1", "manager.example"]);
+        assert_eq!(made.validity(), request(&[]).validity);
+        assert_eq!(made.key_algorithm(), &KeyAlgorithm::Rsa { bits: 2048 });
+        assert_eq!(made.public_key_der(), KeyPool::public().get(0).public_key_der());
+        assert_eq!(made.signature_algorithm(), "sha256WithRSAEncryption");
+        assert!(made.is_self_signed());
+    }
+
+    #[test]
+    fn the_same_request_gives_the_same_bytes_and_another_serial_gives_others() {
+        let made = issue_with(|_| ()).unwrap();
+        assert_eq!(made.der(), issue_with(|_| ()).unwrap().der());
+        assert_ne!(made, issue_with(|request| request.serial = 2).unwrap());
+        assert_ne!(
+            made,
+            issue(KeyPool::public().get(1), &request(&["127.0.0.1", "::1", "manager.example"])).unwrap()
+        );
+    }
+
+    #[test]
+    fn its_own_key_has_signed_it() {
+        let made = issue_with(|_| ()).unwrap();
+        // A certificate is the signed part, the algorithm, and 256 bytes of signature, in one sequence.
+        let (rest, signature) = made.der().split_at(made.der().len() - 256);
+        let length = usize::from(u16::from_be_bytes([rest[6], rest[7]]));
+        assert!(made.has_signed(&rest[4..8 + length], signature));
+    }
+
+    #[test]
+    fn dates_far_away_survive() {
+        for (first, last) in [
+            ("0001-01-01T00:00:00Z", "1949-12-31T23:59:59Z"),
+            ("1969-12-31T23:59:59Z", "2050-01-01T00:00:00Z"),
+            ("2026-01-01T00:00:00Z", "never"),
+        ] {
+            let validity = Validity { not_before: moment(first), not_after: moment(last) };
+            assert_eq!(issue_with(|request| request.validity = validity).unwrap().validity(), validity);
+        }
+    }
+
+    #[test]
+    fn requests_that_cannot_be_met_are_refused_by_name() {
+        let (early, late) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
+        let backwards = Validity { not_before: late, not_after: early };
+        assert_eq!(
+            issue_with(|request| request.validity = backwards),
+            Err(IssueError::Backwards { not_before: late, not_after: early })
+        );
+        let found = Timestamp::from_seconds(NO_END + 1);
+        assert_eq!(issue_with(|request| request.validity.not_after = found), Err(IssueError::Date { found }));
+        for bad in ["", "a b", "mänager", "a\0b", "http://x"] {
+            let refused = issue_with(|request| request.names.push(bad.to_owned()));
+            assert_eq!(refused, Err(IssueError::Name { found: bad.to_owned() }));
+        }
+        assert!(issue_with(|request| request.common_name.clear()).is_err());
+        assert_eq!(
+            issue_with(|request| request.common_name = "Mänager Süd".into()).unwrap().common_name(),
+            "Mänager Süd"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! What kind of private key some DER bytes are, found out before a library refuses them without saying why.
+
+use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag};
+
+use super::certificate::{KeyAlgorithm, bit_length};
+
+/// The shapes in which private keys are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeyForm {
+    /// PKCS#8, which says of what kind the key is.
+    Pkcs8(KeyAlgorithm),
+    /// The older forms, each for one kind only: PKCS#1, SEC 1, and the one for DSA that has no standard.
+    Bare(KeyAlgorithm),
+    /// PKCS#8 under a password.
+    Encrypted,
+    /// No private key.
+    Unknown,
+}
+
+impl KeyForm {
+    pub(super) fn of(der: &[u8]) -> Self {
+        recognize(der).unwrap_or(Self::Unknown)
+    }
+}
+
+fn recognize(der: &[u8]) -> Option<KeyForm> {
+    let parts = sequence(der)?;
+    let tags: Vec<Tag> = parts.iter().map(Any::tag).collect();
+    Some(match tags.as_slice() {
+        [Tag::Integer, Tag::Sequence, Tag::OctetString, ..] => {
+            let oid = algorithm(&parts[1])?;
+            KeyForm::Pkcs8(KeyAlgorithm::from_oid(&oid, || rsa_bits(parts[2].data).unwrap_or(0)))
+        }
+        [Tag::Sequence, Tag::OctetString] => {
+            algorithm(&parts[0])?;
+            KeyForm::Encrypted
+        }
+        [Tag::Integer, Tag::OctetString, ..] => KeyForm::Bare(KeyAlgorithm::Ec),
+        [Tag::Integer, rest @ ..] if rest.iter().all(|tag| *tag == Tag::Integer) => match rest.len() {
+            8 => KeyForm::Bare(KeyAlgorithm::Rsa { bits: rsa_bits(der)? }),
+            5 => KeyForm::Bare(KeyAlgorithm::Dsa),
+            _ => KeyForm::Unknown,
+        },
+        _ => KeyForm::Unknown,
+    })
+}
+
+/// The modulus follows the version.
+fn rsa_bits(pkcs1: &[u8]) -> Option<u32> {
+    sequence(pkcs1)?.get(1).map(|modulus| bit_length(modulus.data))
+}
+
+fn algorithm(identifier: &Any<'_>) -> Option<String> {
+    let (_, oid) = Oid::from_der(identifier.data).ok()?;
+    Some(oid.to_id_string())
+}
+
+/// The parts of a SEQUENCE that fills `der` to the end.
+fn sequence(der: &[u8]) -> Option<Vec<Any<'_>>> {
+    let (after, outer) = Any::from_der(der).ok()?;
+    if outer.tag() != Tag::Sequence || !after.is_empty() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    let mut rest = outer.data;
+    while !rest.is_empty() {
+        let (after, part) = Any::from_der(rest).ok()?;
+        parts.push(part);
+        rest = after;
+    }
+    Some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{pem, samples};
+    use super::*;
+
+    fn form(text: &[u8]) -> KeyForm {
+        KeyForm::of(&pem::read(text).unwrap()[0].contents)
+    }
+
+    #[test]
+    fn every_shape_that_openssl_writes_is_recognized() {
+        let rsa = KeyAlgorithm::Rsa { bits: 2048 };
+        assert_eq!(form(samples::POOL_00), KeyForm::Pkcs8(rsa.clone()));
+        assert_eq!(form(samples::POOL_00_AS_PKCS1), KeyForm::Bare(rsa));
+        assert_eq!(form(samples::RSA_1024), KeyForm::Bare(KeyAlgorithm::Rsa { bits: 1024 }));
+        assert_eq!(form(samples::EC_PKCS8), KeyForm::Pkcs8(KeyAlgorithm::Ec));
+        assert_eq!(form(samples::EC_SEC1), KeyForm::Bare(KeyAlgorithm::Ec));
+        assert_eq!(form(samples::ED25519), KeyForm::Pkcs8(KeyAlgorithm::Ed25519));
+        assert_eq!(form(samples::DSA_PKCS8), KeyForm::Pkcs8(KeyAlgorithm::Dsa));
+        assert_eq!(form(samples::DSA_BARE), KeyForm::Bare(KeyAlgorithm::Dsa));
+        assert_eq!(form(samples::ENCRYPTED_PKCS8), KeyForm::Encrypted);
+        assert_eq!(form(samples::EC), KeyForm::Unknown, "a certificate");
+    }
+
+    #[test]
+    fn a_key_with_something_behind_it_is_none() {
+        let mut der = pem::read(samples::POOL_00).unwrap()[0].contents.clone();
+        der.push(0);
+        assert_eq!(KeyForm::of(&der), KeyForm::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(der in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = KeyForm::of(&der);
+            let _ = KeyForm::of(&[&[0x30, 0x81, u8::try_from(der.len()).unwrap()][..], &der].concat());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! PEM as people have it: with comments, Windows line ends, several blocks, and pieces missing.
+//!
+//! Read by hand because of the line numbers: whoever pasted half a file wants to know where it breaks off.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// One `BEGIN` to its `END`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// What follows the word BEGIN.
+    pub(super) label: String,
+    /// Line of its BEGIN, from 1.
+    pub(super) line: usize,
+    /// The bytes; empty if `encrypted`, for then they are of no use to us.
+    pub(super) contents: Vec<u8>,
+    /// Whether a header says that the contents are encrypted (`Proc-Type: 4,ENCRYPTED`).
+    pub(super) encrypted: bool,
+}
+
+/// Where a PEM text breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PemError {
+    /// A BEGIN without its END.
+    Truncated { label: String, line: usize },
+    /// An END without its BEGIN.
+    StrayEnd { label: String, line: usize },
+    /// Lines between BEGIN and END that are not base64; `line` is the one of the BEGIN.
+    NotBase64 { label: String, line: usize, detail: String },
+}
+
+/// Whether these bytes are meant as PEM: one of the lines begins or ends a block.
+pub(super) fn looks_like_pem(bytes: &[u8]) -> bool {
+    lines(bytes).any(|(_, line)| boundary(line).is_some())
+}
+
+/// All blocks of a text. What stands outside of blocks is comment.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>, PemError> {
+    let mut blocks = Vec::new();
+    let mut lines = lines(bytes);
+    while let Some((line, text)) = lines.next() {
+        match boundary(text) {
+            Some(Boundary::Begin(label)) => blocks.push(read_block(label, line, &mut lines)?),
+            Some(Boundary::End(label)) => return Err(PemError::StrayEnd { label: label.to_owned(), line }),
+            None => {}
+        }
+    }
+    Ok(blocks)
+}
+
+/// One block, lines of 64 digits, as openssl writes it.
+pub(super) fn write(label: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    let mut rest = STANDARD.encode(der);
+    while !rest.is_empty() {
+        let after = rest.split_off(rest.len().min(64));
+        text.push_str(&rest);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
+fn read_block<'a>(
+    label: &str,
+    line: usize,
+    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+) -> Result<Block, PemError> {
+    let mut digits = String::new();
+    let mut encrypted = false;
+    for (_, text) in lines {
+        match boundary(text) {
+            Some(Boundary::End(end)) if end == label => {
+                let contents = if encrypted { Ok(Vec::new()) } else { STANDARD.decode(&digits) };
+                let contents = contents.map_err(|error| PemError::NotBase64 {
+                    label: label.to_owned(),
+                    line,
+                    detail: error.to_string(),
+                })?;
+                return Ok(Block { label: label.to_owned(), line, contents, encrypted });
+            }
+            Some(_) => break,
+            None if text.contains(':') => encrypted |= text.contains("ENCRYPTED"),
+            None => digits.push_str(text),
+        }
+    }
+    Err(PemError::Truncated { label: label.to_owned(), line })
+}
+
+enum Boundary<'a> {
+    Begin(&'a str),
+    End(&'a str),
+}
+
+fn boundary(line: &str) -> Option<Boundary<'_>> {
+    let inner = line.strip_prefix("-----")?.strip_suffix("-----")?;
+    inner
+        .strip_prefix("BEGIN ")
+        .map(Boundary::Begin)
+        .or_else(|| inner.strip_prefix("END ").map(Boundary::End))
+}
+
+/// Numbered and trimmed; a line that is no text is no line of PEM either.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
+    let without_mark = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    without_mark
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(index, line)| (index + 1, std::str::from_utf8(line).unwrap_or_default().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn blocks_are_found_between_comments_and_windows_line_ends() {
+        let text = "\u{FEFF}-----BEGIN A-----\r\nAQID\r\n-----END A-----\r\nsubject=x\r\n\
+            -----BEGIN B-----\nBA==\n-----END B-----";
+        let blocks = read(text.as_bytes()).unwrap();
+        let seen: Vec<_> = blocks.iter().map(|b| (b.label.as_str(), b.line, b.contents.clone())).collect();
+        assert_eq!(seen, [("A", 1, vec![1, 2, 3]), ("B", 5, vec![4])]);
+    }
+
+    #[test]
+    fn a_block_that_breaks_off_is_named_by_its_beginning() {
+        let truncated = |line| Err(PemError::Truncated { label: "A".into(), line });
+        assert_eq!(read(b"\n-----BEGIN A-----\nAQID\n"), truncated(2));
+        assert_eq!(
+            read(b"-----BEGIN A-----\nAQID\n-----BEGIN B-----\nAQID\n-----END B-----\n"),
+            truncated(1)
+        );
+        assert_eq!(read(b"-----BEGIN A-----\nAQID\n-----END B-----\n"), truncated(1));
+        assert_eq!(read(b"AQID\n-----END A-----\n"), Err(PemError::StrayEnd { label: "A".into(), line: 2 }));
+        let broken = read(b"x\n-----BEGIN A-----\n!!!!\n-----END A-----\n");
+        assert!(matches!(broken, Err(PemError::NotBase64 { line: 2, .. })), "{broken:?}");
+    }
+
+    #[test]
+    fn headers_tell_that_a_block_is_encrypted() {
+        let text =
+            b"-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAQID\n-----END A-----\n";
+        assert!(read(text).unwrap()[0].encrypted);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(der in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let text = write("CERTIFICATE", &der);
+            prop_assert!(text.lines().all(|line| line.len() <= 64));
+            prop_assert_eq!(&read(text.as_bytes()).unwrap()[0].contents, &der);
+        }
+
+        #[test]
+        fn nothing_makes_the_reader_panic(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    Just(b"-----BEGIN A-----\n".to_vec()),
+                    Just(b"-----END A-----\n".to_vec()),
+                    Just(b"-----".to_vec()),
+                    proptest::collection::vec(any::<u8>(), 0..40),
+                ],
+                0..8,
+            )
+        ) {
+            let _ = looks_like_pem(&pieces.concat());
+            let _ = read(&pieces.concat());
+        }
+    }
+}
