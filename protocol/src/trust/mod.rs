@@ -1,7 +1,31 @@
-//! The independent layers of trust, a file each.
+//! What a client believes, and why: three layers that know nothing of each other.
+//!
+//! | layer | question | verdict | in |
+//! |---|---|---|---|
+//! | a | is this manager, met over TLS, one I know? | [`Trusted`] or [`Rejection`] | [`judge`](mod@judge) |
+//! | b | did a manager I know sign this document? | [`Verified`] or [`SignatureError`] | [`signature`] |
+//! | c | does the peer know the secret of my site? | the fields, or [`KcsError`] | [`kcs`] |
+//!
+//! Layers a and b believe the same thing, a set of [`Pins`]: the certificates in the client's management
+//! server list. They are still apart: with secure communications off, layer b is passed over while layer a,
+//! where there is TLS at all, still stands. A client is orphaned by one layer at a time, and a report names
+//! which.
+//!
+//! What must never be:
+//!
+//! - a [`Trusted`] or [`Verified`] that its own layer's verifier did not make, or a third way to an
+//!   [`Accepted`];
+//! - a layer that asks another one;
+//! - a clock, a file or a socket: the moment comes in, the bytes come in. Dice only in
+//!   [`SigningKey::generate`];
+//! - a private key or a [`Kcs`] in a `Debug` text.
+//!
+//! [`issuer`] makes certificates, [`keystore`] reads what an administrator brings, and [`pool`] holds keys
+//! for sites that are thrown away.
 
 pub mod certificate;
 pub mod issuer;
+pub mod judge;
 pub mod kcs;
 mod key_form;
 pub mod keystore;
@@ -15,6 +39,7 @@ pub use certificate::{
     CertificateError, Fingerprint, FingerprintError, KeyAlgorithm, Pins, ServerCertificate, Validity,
 };
 pub use issuer::{CertificateRequest, IssueError, issue};
+pub use judge::{Beliefs, DateRule, NameRule, Rejection, Trusted, judge};
 pub use kcs::{Kcs, KcsError, MalformedKcs};
 pub use keystore::{
     FileRole, KeystoreError, Place, Refusal, ServerIdentity, read_certificates, read_identity,
