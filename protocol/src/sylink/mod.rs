@@ -1,1 +1,3 @@
 //! The communications file of a client.
+
+pub mod xml;
