@@ -129,6 +129,12 @@ impl fmt::Display for Document {
     }
 }
 
+/// The place just after a text that a file begins with.
+pub(crate) fn end_of(text: &str) -> Position {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    Source { text, at: 0, position: START }.position(text.len())
+}
+
 /// Takes quick-xml's events and cuts what they stand for out of the text, as it is written.
 struct Parser<'a> {
     source: Source<'a>,

@@ -1,0 +1,144 @@
+//! What a manager tells a client about communication: the element `CommConf`.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::attributes;
+use super::error::SylinkError;
+use super::list::ClientServerList;
+use super::settings::AgentCommunication;
+use super::xml::{Element, Position};
+
+const CERTIFICATES: &str = "ServerCertList";
+const CERTIFICATE: &str = "Certificate";
+
+/// The settings, the servers and their certificates.
+///
+/// What is written is read back the same, if it can be read at all: there must be a server, every server
+/// needs an address, every certificate a body, the secret its 32 digits, a port and a heartbeat a number
+/// above 0, and no text may hold a character that XML cannot. Nothing checks this when it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommConf {
+    /// How to communicate.
+    pub settings: AgentCommunication,
+    /// With whom.
+    pub list: ClientServerList,
+    /// The certificates that the client believes, in the order of the file. [R, the element]
+    pub certificates: Vec<NamedCertificate>,
+}
+
+/// A certificate in a client's file. [R, the element and its form]
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// Its name in the file; of whom, is not known [U, its use]. Empty if the file gives none.
+    pub name: String,
+    /// The certificate in DER. Nothing here looks into it.
+    pub der: Bytes,
+}
+
+impl CommConf {
+    /// The element's name. [C S17]
+    pub(super) const ELEMENT: &str = "CommConf";
+
+    /// Reads a `CommConf`. Its parts may stand anywhere below it, since where they stand in the product is
+    /// partly known by recall only [R, all but `RegisterClient`]; each may stand there once.
+    ///
+    /// # Errors
+    /// Where a part is missing, stands there twice, or says what it cannot say.
+    pub fn from_element(element: &Element) -> Result<Self, SylinkError> {
+        let certificates = part(element, CERTIFICATES)?;
+        Ok(Self {
+            settings: AgentCommunication::from_element(required_part(element, AgentCommunication::ELEMENT)?)?,
+            list: ClientServerList::from_element(required_part(element, ClientServerList::ELEMENT)?)?,
+            certificates: certificates
+                .into_iter()
+                .flat_map(|list| list.children_named(CERTIFICATE))
+                .map(NamedCertificate::from_element)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A `CommConf` that says this.
+    pub fn to_element(&self) -> Element {
+        let mut element = Element::new(Self::ELEMENT);
+        self.write_into(&mut element);
+        element
+    }
+
+    /// Makes a `CommConf` say this, and leaves in it whatever is not understood here.
+    pub(super) fn write_into(&self, element: &mut Element) {
+        if element.descendant_mut(AgentCommunication::ELEMENT).is_none() {
+            element.push(Element::new(AgentCommunication::ELEMENT));
+        }
+        if let Some(settings) = element.descendant_mut(AgentCommunication::ELEMENT) {
+            let old = AgentCommunication::from_element(settings).ok().map(|old| old.values());
+            attributes::write(settings, old.as_ref(), self.settings.values());
+        }
+        if element.descendant_mut(ClientServerList::ELEMENT).is_none() {
+            element.insert_after(AgentCommunication::ELEMENT, Element::new(ClientServerList::ELEMENT));
+        }
+        if let Some(list) = element.descendant_mut(ClientServerList::ELEMENT) {
+            self.list.write_into(list);
+        }
+        if element.descendant_mut(CERTIFICATES).is_none() && !self.certificates.is_empty() {
+            element.insert_after(ClientServerList::ELEMENT, Element::new(CERTIFICATES));
+        }
+        if let Some(list) = element.descendant_mut(CERTIFICATES) {
+            self.write_certificates(list);
+        }
+    }
+
+    fn write_certificates(&self, list: &mut Element) {
+        let mut known: Vec<_> = list.children_named(CERTIFICATE).cloned().collect();
+        let certificates = self.certificates.iter().map(|certificate| {
+            let name = |element: &Element| element.attribute("Name").unwrap_or_default() == certificate.name;
+            let mut element = match known.iter().position(name) {
+                Some(old) => known.remove(old),
+                None => Element::new(CERTIFICATE).with("Name", &certificate.name),
+            };
+            if NamedCertificate::from_element(&element).as_ref() != Ok(certificate) {
+                element.set_text(&STANDARD.encode(&certificate.der));
+            }
+            element
+        });
+        let certificates = certificates.collect();
+        list.replace_children(CERTIFICATE, certificates);
+    }
+}
+
+impl NamedCertificate {
+    fn from_element(element: &Element) -> Result<Self, SylinkError> {
+        let name = element.attribute("Name").unwrap_or_default().to_owned();
+        // The body may be broken into lines and indented.
+        let body: String = element.text().split_whitespace().collect();
+        let found = match STANDARD.decode(&body) {
+            Ok(der) if der.is_empty() => "nothing".to_owned(),
+            Ok(der) => return Ok(Self { name, der: der.into() }),
+            Err(error) => error.to_string(),
+        };
+        let Position { line, column } = element.position();
+        Err(SylinkError::BadCertificate { name, line, column, found })
+    }
+}
+
+impl fmt::Debug for NamedCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({} bytes)", self.name, self.der.len())
+    }
+}
+
+/// The one element of a name below a `CommConf`.
+fn part<'a>(conf: &'a Element, name: &'static str) -> Result<Option<&'a Element>, SylinkError> {
+    match conf.descendants_named(name)[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        [_, second, ..] => Err(SylinkError::repeated_element(conf, name, second)),
+    }
+}
+
+fn required_part<'a>(conf: &'a Element, name: &'static str) -> Result<&'a Element, SylinkError> {
+    part(conf, name)?.ok_or_else(|| SylinkError::missing_element(conf, name))
+}

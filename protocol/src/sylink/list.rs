@@ -1,0 +1,113 @@
+//! The managers that a client knows: the element `ServerList`.
+
+use super::attributes::{self, Values, flag, port, required, written_flag};
+use super::error::SylinkError;
+use super::xml::Element;
+
+const BLOCK: &str = "ServerPriorityBlock";
+const SERVER: &str = "Server";
+
+/// A management server list, as a client holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientServerList {
+    /// The list's name.
+    pub name: String,
+    /// The servers of each priority, highest first. Their order in the file is what counts; the names of the
+    /// blocks, `Priority1` and so on [C S17], are not read [I, their order].
+    pub priorities: Vec<Vec<ClientServer>>,
+}
+
+/// A manager, as a client's list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientServer {
+    /// Its address or host name.
+    pub address: String,
+    /// Where it listens for HTTP; without either port the product's 8014 is meant. [C S1; the rule I]
+    pub http_port: Option<u16>,
+    /// Where it listens for HTTPS. That it is there means that the list speaks HTTPS. [R, the attribute]
+    pub https_port: Option<u16>,
+    /// Whether the client checks the certificate of the TLS connection. Default no. [C S17; meaning I]
+    pub verify_ca: bool,
+    /// Whether the client checks the signatures of what it receives. Default yes. [C S17; meaning I]
+    pub verify_signatures: bool,
+}
+
+impl ClientServerList {
+    /// The element's name. [C S17]
+    pub(super) const ELEMENT: &str = "ServerList";
+
+    /// Every server, highest priority first.
+    pub fn servers(&self) -> impl Iterator<Item = &ClientServer> {
+        self.priorities.iter().flatten()
+    }
+
+    pub(super) fn from_element(element: &Element) -> Result<Self, SylinkError> {
+        let name = element.attribute("Name").unwrap_or_default().to_owned();
+        let priorities = element
+            .children_named(BLOCK)
+            .map(|block| block.children_named(SERVER).map(ClientServer::from_element).collect())
+            .collect::<Result<_, _>>()?;
+        let list = Self { name, priorities };
+        if list.servers().next().is_none() {
+            return Err(SylinkError::no_server(element));
+        }
+        Ok(list)
+    }
+
+    /// Makes the element say this. A server's element is known again by its address, wherever it goes.
+    pub(super) fn write_into(&self, element: &mut Element) {
+        if element.attribute("Name").unwrap_or_default() != self.name {
+            element.set_attribute("Name", &self.name);
+        }
+        let mut blocks: Vec<_> = element.children_named(BLOCK).cloned().collect();
+        let mut known: Vec<_> =
+            blocks.iter().flat_map(|block| block.children_named(SERVER)).cloned().collect();
+        for number in blocks.len()..self.priorities.len() {
+            blocks.push(Element::new(BLOCK).with("Name", &format!("Priority{}", number + 1)));
+        }
+        blocks.truncate(self.priorities.len());
+        for (block, servers) in blocks.iter_mut().zip(&self.priorities) {
+            let servers = servers.iter().map(|server| {
+                let old = known.iter().position(|old| old.attribute("Address") == Some(&server.address));
+                let mut element = old.map_or_else(|| Element::new(SERVER), |old| known.remove(old));
+                server.write_into(&mut element);
+                element
+            });
+            block.replace_children(SERVER, servers.collect());
+        }
+        element.replace_children(BLOCK, blocks);
+    }
+}
+
+impl ClientServer {
+    fn from_element(element: &Element) -> Result<Self, SylinkError> {
+        const EXPECTED: &str = "an address or host name";
+        let address = required(element, "Address", EXPECTED)?;
+        if address.trim().is_empty() {
+            return Err(SylinkError::bad_attribute(element, "Address", EXPECTED, "nothing"));
+        }
+        Ok(Self {
+            address: address.to_owned(),
+            http_port: port(element, "HttpPort")?,
+            https_port: port(element, "HttpsPort")?,
+            verify_ca: flag(element, "HttpsVerifyCA", false)?,
+            verify_signatures: flag(element, "VerifySignatures", true)?,
+        })
+    }
+
+    fn write_into(&self, element: &mut Element) {
+        let old = Self::from_element(element).ok().map(|old| old.values());
+        attributes::write(element, old.as_ref(), self.values());
+    }
+
+    fn values(&self) -> Values {
+        let port = |port: Option<u16>| port.map(|port| port.to_string());
+        vec![
+            ("Address", Some(self.address.clone())),
+            ("HttpPort", port(self.http_port)),
+            ("HttpsPort", port(self.https_port)),
+            ("HttpsVerifyCA", written_flag(self.verify_ca)),
+            ("VerifySignatures", written_flag(self.verify_signatures)),
+        ]
+    }
+}
