@@ -10,6 +10,7 @@ mod conf;
 mod error;
 mod file;
 mod list;
+mod published;
 mod settings;
 pub mod xml;
 
@@ -20,6 +21,7 @@ use crate::id::DomainId;
 pub use conf::{CommConf, NamedCertificate};
 pub use error::SylinkError;
 pub use list::{ClientServer, ClientServerList};
+pub use published::{LocationConf, PublishedList};
 pub use settings::{AgentCommunication, CommunicationMode};
 
 use xml::{Document, Element, Position};
