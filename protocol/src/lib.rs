@@ -1,12 +1,27 @@
 //! What manager and client of epm-lab share: words, formats, the layers of trust, and the site itself.
 //!
 //! Everything here decides; nothing here waits. There is no socket, file, clock or dice in this crate: time and
-//! answers come in as arguments, wishes go out as data. Random keys are the one exception, and they are handed in.
+//! answers come in as arguments, wishes go out as data. Making a new private key is the one exception.
 //!
-//! Start at [`site`] for what a manager publishes, at [`trust`] for what a client believes, and at
-//! [`heartbeat`] for what the two say to each other.
+//! | room | what |
+//! |---|---|
+//! | [`trust`] | the three layers by which a client believes its manager, and a manager its client |
+//! | [`site`] | what an operator sets, and what each manager publishes of it |
+//! | [`heartbeat`] | what client and manager say to each other |
+//! | [`policy`] | serials, server lists, settings, the policy document |
+//! | [`sylink`] | the client's communications file |
+//! | [`assumption`] | what nobody documents: each guess a field |
+//! | [`time`], [`id`], [`version`], [`suggest`] | the words that all use |
+//!
+//! Imports go one way: `site -> heartbeat -> policy -> sylink -> {trust, id, time}`. A test keeps it.
 
+pub mod assumption;
+pub mod heartbeat;
 pub mod id;
+pub mod policy;
+pub mod site;
+pub mod suggest;
 pub mod sylink;
 pub mod time;
 pub mod trust;
+pub mod version;

@@ -12,7 +12,7 @@ use super::certificate::{CertificateError, Fingerprint, Pins, ServerCertificate}
 use crate::time::Timestamp;
 
 /// Whether a client minds the dates in a certificate that it has pinned. Unknown for the real one `[U]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DateRule {
     /// An expired certificate is refused, pinned or not.
@@ -23,7 +23,7 @@ pub enum DateRule {
 }
 
 /// Whether a client minds the names in a certificate that it has pinned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NameRule {
     /// The certificate must bear the name or address under which the manager was called (CA verification on,

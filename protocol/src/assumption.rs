@@ -1,0 +1,201 @@
+//! What nobody documents about the real product: each guess a field, with its default, its mark and its reason.
+//!
+//! A rule that was read in a source is code. A rule that was recalled, inferred or simply chosen, because something
+//! has to happen, is a field here: printed by `epm-lab assumptions`, set in a scenario's `[assumptions]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::trust::{DateRule, NameRule};
+use crate::version::ClientVersion;
+
+/// How well a statement about the real product is founded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Mark {
+    /// Inferred from something that was read in a source.
+    I,
+    /// Recalled; found in no source.
+    R,
+    /// Unknown; chosen so that every documented outcome follows.
+    U,
+}
+
+/// One assumption, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Assumption {
+    /// The field's name, as a scenario writes it.
+    pub name: &'static str,
+    /// How well it is founded.
+    pub mark: Mark,
+    /// The value in force.
+    pub value: String,
+    /// The value when nothing is set.
+    pub default: String,
+    /// What it is about, and why this default.
+    pub about: &'static str,
+}
+
+/// What a client does first with an index that names a new policy and a new list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdoptionOrder {
+    /// The policy, with the switch in it, and then the list.
+    #[default]
+    PolicyThenList,
+    /// The list, with the certificates in it, and then the policy.
+    ListThenPolicy,
+}
+
+/// Why clients of 14.2 cannot use the several-manager way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Module142 {
+    /// From a new list it takes the certificate of the manager that it is talking to, and no other.
+    #[default]
+    LearnsOnlyTheSpeakingManager,
+    /// After a server that it does not believe it ends the heartbeat, instead of trying the next.
+    StopsAtAnUntrustedServer,
+    /// It does as all others do.
+    AsOthers,
+}
+
+/// How many servers a client tries in one heartbeat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServersPerBeat {
+    /// Every server of its list, until one serves it.
+    #[default]
+    All,
+    /// One; the next server has its turn at the next heartbeat.
+    One,
+}
+
+/// How a client chooses between servers of the same priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadBalance {
+    /// A new draw at each heartbeat that consults the list.
+    #[default]
+    Drawn,
+    /// In the order of the list.
+    InOrder,
+}
+
+/// Which of a manager's two certificate stores is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// The console's: `tomcat\etc\keystore.jks` [C S4].
+    #[default]
+    Console,
+    /// The clients' port: `apache\conf\ssl\server.crt` and `server.key` [C S4].
+    Client,
+}
+
+macro_rules! assumptions {
+    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident;)*) => {
+        /// Every assumption of the lab. The default of each field is the lab's choice.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Assumptions {$(
+            $(#[doc = $about])+
+            pub $name: $type,
+        )*}
+
+        impl Default for Assumptions {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Assumptions {
+            /// All of them, in the order of this file.
+            pub fn list(&self) -> Vec<Assumption> {
+                let default = Self::default();
+                vec![$(Assumption {
+                    name: stringify!($name),
+                    mark: Mark::$mark,
+                    value: shown(&self.$name),
+                    default: shown(&default.$name),
+                    about: concat!($($about,)+).trim_ascii(),
+                },)*]
+            }
+        }
+    };
+}
+
+assumptions! {
+    /// With secure communications switched off, an HTTPS connection is still held against the cached certificates:
+    /// otherwise the documented change to HTTP before the update would be needless (F06).
+    switch_off_still_checks_tls: bool = true, I;
+    /// Whether a client minds the dates of a certificate that it has cached.
+    certificate_dates: DateRule = DateRule::Checked, U;
+    /// Whether a client minds the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
+    certificate_names: NameRule = NameRule::Ignored, I;
+    /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
+    /// hold for the list that follows, so switching it on too early loses clients, as documented (S8).
+    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
+    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (S17), the reason is not.
+    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;
+    /// The first client version with the 14.2 communication module.
+    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;
+    /// The first client version that is rid of it. One text of the vendor says all of 14.2, another 14.2 and 14.2 RU1.
+    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I;
+    /// How many servers of its list a client tries in one heartbeat.
+    servers_per_beat: ServersPerBeat = ServersPerBeat::All, I;
+    /// How a client chooses between servers of the same priority.
+    load_balance: LoadBalance = LoadBalance::Drawn, U;
+    /// How far a heartbeat may be late at random, in per cent of the interval.
+    heartbeat_jitter_percent: u8 = 10, U;
+    /// After how many missed heartbeats the console shows a client as offline.
+    offline_after_heartbeats: u32 = 3, U;
+    /// The first client version that offers TLS 1.3; those before it, from 14.0 on, speak TLS 1.2.
+    tls_1_3_from: ClientVersion = ClientVersion::new(14, 3), U;
+    /// The body of the answer to `/secars/secars.dll?hello,secars`.
+    hello_answer: String = "OK".to_owned(), R;
+    /// The status that says that a client's policy is the newest.
+    unchanged_status: u16 = 304, R;
+    /// The status for a client that the manager does not know; the client registers again.
+    unregistered_status: u16 = 401, R;
+    /// The status for a registration with the identifier of a domain that the site does not have.
+    unknown_domain_status: u16 = 401, U;
+    /// The status for a policy, list or package that is not there.
+    missing_status: u16 = 404, R;
+    /// For how many days a server certificate is valid that the manager makes itself.
+    certificate_validity_days: u32 = 3650, R;
+    /// Whether a new group has secure communications switched on.
+    secure_communications_by_default: bool = true, R;
+    /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
+    signing_store: Store = Store::Console, I;
+}
+
+/// A value as a scenario file would write it, without quotes.
+fn shown<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_assumption_is_printed_with_its_value_and_its_default() {
+        let changed = Assumptions { hello_answer: "hi".into(), ..Assumptions::default() };
+        let shown = changed.list();
+        let hello = shown.iter().find(|one| one.name == "hello_answer").unwrap();
+        assert_eq!((hello.value.as_str(), hello.default.as_str(), hello.mark), ("hi", "OK", Mark::R));
+        assert!(shown.iter().all(|one| !one.about.is_empty()));
+        let fields = serde_json::to_value(Assumptions::default()).unwrap().as_object().unwrap().len();
+        assert_eq!(shown.len(), fields);
+    }
+
+    #[test]
+    fn an_unknown_assumption_is_refused() {
+        let error = serde_json::from_str::<Assumptions>(r#"{"helo_answer": "x"}"#).unwrap_err();
+        assert!(error.to_string().contains("helo_answer"), "{error}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Requests and answers on HTTP, in the lab's own open form.
+//!
+//! The product scrambles the query of `/secars/secars.dll?h=...` with a key made from the site's shared secret. That
+//! scrambling is not documented and not imitated. Ours is readable: `h` is a keyed check over the rest of the query,
+//! as [`crate::trust::Kcs`] describes, so that a wrong secret has the product's consequence (400) and a person can
+//! still write a request with `openssl` and `curl`.
+//!
+//! | request | method | fields |
+//! |---|---|---|
+//! | hello | GET | `hello,secars` alone, without check |
+//! | register | GET | `action=register domain hardware computer version group?` |
+//! | index | GET | `action=index agent serial?` |
+//! | policy, list, package | GET | `action=policy` or `list` or `package`, `agent name?` |
+//! | upload | POST | `action=upload agent sha256`, the body is JSON |
+//! | hold | GET | `action=hold agent serial?` |
+//!
+//! A signed answer carries its detached RSA/SHA-256 signature, in base64, in the header [`SIGNATURE_HEADER`].
+
+use std::borrow::Cow;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use form_urlencoded::byte_serialize;
+
+use super::{AgentRequest, Artifact, Registration};
+use crate::id::AgentId;
+use crate::trust::{Kcs, KcsError};
+
+/// The path of the manager's module for clients [C S34, S35].
+pub const SECARS_PATH: &str = "/secars/secars.dll";
+/// The query of the browser test [C S34].
+pub const HELLO_QUERY: &str = "hello,secars";
+/// The header that carries a detached signature.
+pub const SIGNATURE_HEADER: &str = "x-epm-signature";
+/// The header that says that this is a mock.
+pub const MOCK_HEADER: (&str, &str) = ("x-epm-lab", "mock manager, for testing only");
+/// The longest query that a manager reads, in bytes.
+pub const MAX_QUERY: usize = 4096;
+/// The largest body that a client may upload, in bytes.
+pub const MAX_UPLOAD: usize = 64 * 1024;
+
+/// A request as HTTP sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Path and query.
+    pub target: String,
+    /// The body; a request with one is a POST, without a GET.
+    pub body: Option<Bytes>,
+}
+
+/// Why a request is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The shared secret does not fit, or the envelope is broken: the product's 400.
+    #[error(transparent)]
+    Kcs(#[from] KcsError),
+    /// A field is missing or malformed.
+    #[error("the field {field:?} is {found:?}; expected {expected}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What stands there, empty when missing.
+        found: String,
+        /// What should.
+        expected: &'static str,
+    },
+    /// The body is not the one that the check covers.
+    #[error("the body does not have the digest that its query names")]
+    Body,
+}
+
+/// Writes a request, sealed with the shared secret.
+pub fn encode(request: &AgentRequest, kcs: &Kcs) -> HttpRequest {
+    let mut body = None;
+    let fields = match request {
+        AgentRequest::Hello => {
+            return HttpRequest { target: format!("{SECARS_PATH}?{HELLO_QUERY}"), body };
+        }
+        AgentRequest::Register(one) => {
+            let mut fields = format!("action=register&domain={}&hardware={}", one.domain, one.hardware_key);
+            push(&mut fields, "computer", &one.computer_name);
+            push(&mut fields, "version", &one.version.to_string());
+            if let Some(group) = &one.preferred_group {
+                push(&mut fields, "group", group);
+            }
+            fields
+        }
+        AgentRequest::Index { agent, serial } => {
+            asking("index", *agent, "serial", serial.map(|s| s.to_string()))
+        }
+        AgentRequest::Hold { agent, serial } => {
+            asking("hold", *agent, "serial", serial.map(|s| s.to_string()))
+        }
+        AgentRequest::Fetch { agent, artifact } => match artifact {
+            Artifact::Policy => asking("policy", *agent, "", None),
+            Artifact::List => asking("list", *agent, "", None),
+            Artifact::Package(name) => asking("package", *agent, "name", Some(name.clone())),
+        },
+        AgentRequest::Upload { agent, state } => {
+            body = Some(state.clone());
+            asking("upload", *agent, "sha256", Some(sha256_hex(state)))
+        }
+    };
+    HttpRequest { target: format!("{SECARS_PATH}?{}", kcs.seal(&fields)), body }
+}
+
+fn asking(action: &str, agent: AgentId, name: &str, value: Option<String>) -> String {
+    let mut fields = format!("action={action}&agent={agent}");
+    if let Some(value) = value {
+        push(&mut fields, name, &value);
+    }
+    fields
+}
+
+fn push(fields: &mut String, name: &str, value: &str) {
+    fields.push('&');
+    fields.push_str(name);
+    fields.push('=');
+    fields.extend(byte_serialize(value.as_bytes()));
+}
+
+/// Reads the query of a request to [`SECARS_PATH`], with its body.
+///
+/// # Errors
+///
+/// When the secret does not fit, or a field is missing or malformed.
+pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
+    if query == HELLO_QUERY {
+        return Ok(AgentRequest::Hello);
+    }
+    let fields = Fields(kcs.open(query)?);
+    let agent = || fields.parsed::<AgentId>("agent", "the identifier of a client");
+    let serial = || match fields.one("serial") {
+        Some(_) => fields.parsed("serial", "a policy serial").map(Some),
+        None => Ok(None),
+    };
+    match fields.one("action").as_deref() {
+        Some("index") => Ok(AgentRequest::Index { agent: agent()?, serial: serial()? }),
+        Some("hold") => Ok(AgentRequest::Hold { agent: agent()?, serial: serial()? }),
+        Some("policy") => Ok(AgentRequest::Fetch { agent: agent()?, artifact: Artifact::Policy }),
+        Some("list") => Ok(AgentRequest::Fetch { agent: agent()?, artifact: Artifact::List }),
+        Some("package") => Ok(AgentRequest::Fetch {
+            agent: agent()?,
+            artifact: Artifact::Package(fields.required("name", "the name of a package")?.into_owned()),
+        }),
+        Some("upload") if fields.one("sha256").as_deref() == Some(&sha256_hex(body)) => {
+            Ok(AgentRequest::Upload { agent: agent()?, state: body.clone() })
+        }
+        Some("upload") => Err(RequestError::Body),
+        Some("register") => Ok(AgentRequest::Register(Registration {
+            domain: fields.parsed("domain", "the identifier of a domain")?,
+            hardware_key: fields.parsed("hardware", "a hardware key")?,
+            computer_name: fields.required("computer", "the name of a computer")?.into_owned(),
+            version: fields.parsed("version", "a client version")?,
+            preferred_group: fields.one("group").map(Cow::into_owned),
+        })),
+        other => Err(RequestError::Field {
+            field: "action",
+            found: other.unwrap_or_default().to_owned(),
+            expected: "register, index, policy, list, package, upload or hold",
+        }),
+    }
+}
+
+/// The fields of an opened query.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    fn one(&self, name: &str) -> Option<Cow<'a, str>> {
+        form_urlencoded::parse(self.0.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    fn required(&self, field: &'static str, expected: &'static str) -> Result<Cow<'a, str>, RequestError> {
+        self.one(field).ok_or(RequestError::Field { field, found: String::new(), expected })
+    }
+
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<T, RequestError> {
+        let text = self.required(field, expected)?;
+        text.parse().map_err(|_| RequestError::Field { field, found: text.into_owned(), expected })
+    }
+}
+
+/// The SHA-256 of these bytes, in lower-case hexadecimal digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
+        String::with_capacity(64),
+        |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        },
+    )
+}

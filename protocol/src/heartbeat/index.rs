@@ -1,0 +1,106 @@
+//! The index: what a group's clients should hold now.
+//!
+//! Its first element is the product's: `<Profile Checksum SerialNumber LastModifiedTime/>` [C S26]. The others are ours.
+
+use std::fmt::Write;
+
+use crate::policy::PolicySerial;
+use crate::sylink::xml::{Document, Element, XmlError};
+
+/// What a group's clients should hold now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The name of the manager that says so.
+    pub manager: String,
+    /// The serial of the policy.
+    pub serial: PolicySerial,
+    /// The checksum of the policy.
+    pub policy_checksum: String,
+    /// The checksum of the list.
+    pub list_checksum: String,
+    /// The packages that clients of the group should have.
+    pub packages: Vec<PackageEntry>,
+}
+
+/// A package in an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageEntry {
+    /// Its name, by which it is fetched.
+    pub name: String,
+    /// The checksum of its bytes.
+    pub checksum: String,
+}
+
+/// Why a text is no index.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// It is no XML.
+    #[error(transparent)]
+    Xml(#[from] XmlError),
+    /// It is no text.
+    #[error("the index is not UTF-8")]
+    NotUtf8,
+    /// Something is missing, or is not what it should be.
+    #[error("the index has no {expected}")]
+    Missing {
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+impl Index {
+    /// The text of this index.
+    pub fn to_xml(&self) -> String {
+        let mut profile = Element::new("Profile");
+        profile.set_attribute("Checksum", &self.policy_checksum);
+        profile.set_attribute("SerialNumber", &self.serial.to_string());
+        profile.set_attribute("LastModifiedTime", &self.serial.changed().as_millis().to_string());
+        let mut list = Element::new("ServerList");
+        list.set_attribute("Checksum", &self.list_checksum);
+        let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        let mut root = Element::new("Index");
+        root.set_attribute("Manager", &self.manager);
+        root.push(profile);
+        root.push(list);
+        for package in &self.packages {
+            let mut element = Element::new("Package");
+            element.set_attribute("Name", &package.name);
+            element.set_attribute("Checksum", &package.checksum);
+            root.push(element);
+        }
+        let _ = writeln!(text, "{root}");
+        text
+    }
+
+    /// Reads an index.
+    ///
+    /// # Errors
+    ///
+    /// When it is no XML, or lacks something.
+    pub fn parse(body: &[u8]) -> Result<Self, IndexError> {
+        let text = std::str::from_utf8(body).map_err(|_| IndexError::NotUtf8)?;
+        let document = Document::parse(text)?;
+        let root = document.root();
+        let missing = |expected| IndexError::Missing { expected };
+        let profile = root.child("Profile").ok_or(missing("Profile"))?;
+        let list = root.child("ServerList").ok_or(missing("ServerList"))?;
+        let serial = profile.attribute("SerialNumber").and_then(|text| text.parse().ok());
+        let checksum = |element: &Element, expected| {
+            element.attribute("Checksum").map(str::to_owned).ok_or(IndexError::Missing { expected })
+        };
+        let packages = root
+            .children_named("Package")
+            .map(|element| {
+                let name = element.attribute("Name").ok_or(missing("Package/@Name"))?.to_owned();
+                Ok(PackageEntry { name, checksum: checksum(element, "Package/@Checksum")? })
+            })
+            .collect::<Result<_, IndexError>>()?;
+        Ok(Self {
+            manager: root.attribute("Manager").ok_or(missing("Index/@Manager"))?.to_owned(),
+            serial: serial.ok_or(missing("Profile/@SerialNumber"))?,
+            policy_checksum: checksum(profile, "Profile/@Checksum")?,
+            list_checksum: checksum(list, "ServerList/@Checksum")?,
+            packages,
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! What client and manager say to each other, and how that looks on HTTP.
+//!
+//! One heartbeat is: index, and where the index is new, policy, list and packages with their signatures; then the
+//! client's state. In push mode a held request follows. [C S13]
+//!
+//! [`AgentRequest`] and [`ManagerResponse`] are what is said; [`http`] writes and reads them; a carrier moves the
+//! bytes, or in virtual time hands the values over as they are.
+
+pub mod failure;
+pub mod http;
+mod index;
+mod request;
+mod response;
+
+pub use failure::{ExchangeFailure, Stage};
+pub use index::{Index, IndexError, PackageEntry};
+pub use request::{AgentRequest, Artifact, OperationalState, Registration};
+pub use response::{ContentType, ManagerResponse, Registered, SignatureHeader};

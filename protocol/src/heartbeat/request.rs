@@ -1,0 +1,85 @@
+//! What a client asks.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, DomainId, HardwareKey};
+use crate::policy::PolicySerial;
+use crate::trust::Fingerprint;
+use crate::version::ClientVersion;
+
+/// One request of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentRequest {
+    /// The reachability test that people type into a browser; it needs no secret.
+    Hello,
+    /// Make me known to the site.
+    Register(Registration),
+    /// What is new? `serial` is the policy that the client holds, when it holds all that belongs to it.
+    Index {
+        /// The client.
+        agent: AgentId,
+        /// What it holds.
+        serial: Option<PolicySerial>,
+    },
+    /// Give me this, with its signature.
+    Fetch {
+        /// The client.
+        agent: AgentId,
+        /// What.
+        artifact: Artifact,
+    },
+    /// This is how I am.
+    Upload {
+        /// The client.
+        agent: AgentId,
+        /// Its state, serialized.
+        state: Bytes,
+    },
+    /// Keep this request until something is new (push mode).
+    Hold {
+        /// The client.
+        agent: AgentId,
+        /// What it holds.
+        serial: Option<PolicySerial>,
+    },
+}
+
+/// What a client can fetch. Each comes with a detached signature.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Artifact {
+    /// The policy of its group.
+    Policy,
+    /// The management server list of its group, and of each location with one of its own.
+    List,
+    /// A client package, by name.
+    Package(String),
+}
+
+/// What a client says of itself when it registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The domain of its sylink.
+    pub domain: DomainId,
+    /// Its machine.
+    pub hardware_key: HardwareKey,
+    /// Its computer's name.
+    pub computer_name: String,
+    /// The version of its client software.
+    pub version: ClientVersion,
+    /// The group that its sylink prefers.
+    pub preferred_group: Option<String>,
+}
+
+/// What a client reports of itself after a change: the progress gauge of a rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationalState {
+    /// The policy that it holds.
+    pub serial: Option<PolicySerial>,
+    /// The certificates that it believes.
+    pub certificates: Vec<Fingerprint>,
+    /// Whether it authenticates its manager.
+    pub secure_communications: bool,
+    /// The location that it is in.
+    pub location: Option<String>,
+}

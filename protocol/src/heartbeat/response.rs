@@ -1,0 +1,112 @@
+//! What a manager answers.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::AgentId;
+use crate::trust::Signature;
+
+/// One answer of a manager. It is made of parts that are ready since publication, so that it costs no copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagerResponse {
+    /// The HTTP status; what each means is in `facts` and in [`crate::assumption::Assumptions`].
+    pub status: u16,
+    /// What the body is.
+    pub content_type: ContentType,
+    /// The detached signature of the body, where the product signs.
+    pub signature: Option<SignatureHeader>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// Words for people.
+    Text,
+    /// Index, policy, list, registration.
+    Xml,
+    /// A package.
+    Binary,
+}
+
+/// A signature in the form of its header: base64, made once, at publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureHeader(Bytes);
+
+/// The answer to a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The identifier that the manager gives the client.
+    pub agent: AgentId,
+}
+
+impl ManagerResponse {
+    /// A status and a line of words.
+    pub fn text(status: u16, words: &str) -> Self {
+        Self {
+            status,
+            content_type: ContentType::Text,
+            signature: None,
+            body: Bytes::copy_from_slice(words.as_bytes()),
+        }
+    }
+
+    /// A status and nothing else.
+    pub const fn empty(status: u16) -> Self {
+        Self { status, content_type: ContentType::Text, signature: None, body: Bytes::new() }
+    }
+
+    /// An answer that is served, unsigned.
+    pub const fn xml(body: Bytes) -> Self {
+        Self { status: 200, content_type: ContentType::Xml, signature: None, body }
+    }
+}
+
+impl ContentType {
+    /// As in the header.
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Xml => "text/xml; charset=utf-8",
+            Self::Binary => "application/octet-stream",
+        }
+    }
+}
+
+impl SignatureHeader {
+    /// The header of this signature.
+    pub fn new(signature: &Signature) -> Self {
+        Self(Bytes::from(signature.to_base64()))
+    }
+
+    /// From a header that was received; whether it is a signature is seen when it is verified.
+    pub fn received(value: &[u8]) -> Self {
+        Self(Bytes::copy_from_slice(value))
+    }
+
+    /// The header's value.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The signature, if it is one.
+    pub fn signature(&self) -> Option<Signature> {
+        std::str::from_utf8(&self.0).ok().and_then(|text| Signature::from_base64(text).ok())
+    }
+}
+
+impl Registered {
+    /// The body of the answer.
+    pub fn to_body(self) -> Bytes {
+        Bytes::from(format!("<Registration AgentId=\"{}\"/>\n", self.agent))
+    }
+
+    /// Reads the body of an answer.
+    pub fn from_body(body: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?;
+        let document = crate::sylink::xml::Document::parse(text).ok()?;
+        let agent = document.root().attribute("AgentId")?.parse().ok()?;
+        Some(Self { agent })
+    }
+}

@@ -1,0 +1,87 @@
+//! The policy of a group, as its clients download it: the serial, the switch, and the policies themselves.
+//!
+//! The list is not in it: it is an artifact of its own, so that the two can be believed or refused one by one.
+
+use crate::policy::{PolicySerial, SerialError};
+use crate::sylink::xml::{Document, Element, XmlError};
+
+/// A group's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyDocument {
+    /// The full path of the group.
+    pub group: String,
+    /// Its serial.
+    pub serial: PolicySerial,
+    /// Whether clients authenticate their manager: the secure communications switch.
+    pub secure_communications: bool,
+    /// The policies of the group by name, each with its content.
+    pub policies: Vec<(String, String)>,
+}
+
+/// Why a text is no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It is no XML.
+    #[error(transparent)]
+    Xml(#[from] XmlError),
+    /// It is no text.
+    #[error("the policy is not UTF-8")]
+    NotUtf8,
+    /// Something is missing, or is not what it should be.
+    #[error("the policy has no {expected}")]
+    Missing {
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Its serial is none.
+    #[error(transparent)]
+    Serial(#[from] SerialError),
+}
+
+impl PolicyDocument {
+    /// The text of this policy.
+    pub fn to_xml(&self) -> String {
+        let mut security = Element::new("SecuritySettings");
+        security.set_attribute("SecureCommunications", if self.secure_communications { "1" } else { "0" });
+        let mut root = Element::new("Profile");
+        root.set_attribute("Group", &self.group);
+        root.set_attribute("SerialNumber", &self.serial.to_string());
+        root.push(security);
+        for (name, content) in &self.policies {
+            let mut policy = Element::new("Policy");
+            policy.set_attribute("Name", name);
+            policy.set_text(content);
+            root.push(policy);
+        }
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{root}\n")
+    }
+
+    /// Reads a policy.
+    ///
+    /// # Errors
+    ///
+    /// When it is no XML, or lacks something.
+    pub fn parse(body: &[u8]) -> Result<Self, PolicyError> {
+        let text = std::str::from_utf8(body).map_err(|_| PolicyError::NotUtf8)?;
+        let document = Document::parse(text)?;
+        let root = document.root();
+        let missing = |expected| PolicyError::Missing { expected };
+        let switch = root
+            .child("SecuritySettings")
+            .and_then(|security| security.attribute("SecureCommunications"))
+            .ok_or(missing("SecuritySettings/@SecureCommunications"))?;
+        Ok(Self {
+            group: root.attribute("Group").ok_or(missing("Profile/@Group"))?.to_owned(),
+            serial: root.attribute("SerialNumber").ok_or(missing("Profile/@SerialNumber"))?.parse()?,
+            secure_communications: match switch {
+                "1" => true,
+                "0" => false,
+                _ => return Err(missing("SecureCommunications of 0 or 1")),
+            },
+            policies: root
+                .children_named("Policy")
+                .map(|policy| (policy.attribute("Name").unwrap_or_default().to_owned(), policy.text()))
+                .collect(),
+        })
+    }
+}

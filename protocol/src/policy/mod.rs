@@ -1,0 +1,14 @@
+//! What an operator sets and a client obeys: serials, management server lists, communication settings, the policy
+//! document and the packages.
+//!
+//! Nothing here knows who is told what; that is [`crate::site`]'s.
+
+mod document;
+mod serial;
+mod server_list;
+mod settings;
+
+pub use document::{PolicyDocument, PolicyError};
+pub use serial::{PolicySerial, SerialError};
+pub use server_list::{ManagementServer, ManagementServerList, Protocol, ServerPriority};
+pub use settings::{CommunicationChange, CommunicationSettings};

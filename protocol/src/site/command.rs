@@ -1,0 +1,340 @@
+//! What an operator can do to a site, and why a site refuses.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::heartbeat::Registration;
+use crate::id::{AgentId, GroupId};
+use crate::policy::{CommunicationChange, Protocol, ServerPriority};
+use crate::suggest::hint;
+use crate::trust::{Fingerprint, IssueError, KeystoreError};
+
+/// One change of a site. All truth of a site is the fold of these.
+///
+/// Groups are named by their full path, `My Company\Desktops`; lists, managers and locations by their names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Add a group below one that exists. An inheriting one takes everything from its parent.
+    AddGroup {
+        /// Its full path.
+        group: String,
+        /// Whether it takes settings, policies and locations from its parent.
+        #[serde(default = "yes")]
+        inherits: bool,
+    },
+    /// Let a group inherit, or stop it: then it starts from a copy of what it inherited.
+    SetInheritance {
+        /// Its full path.
+        group: String,
+        /// Whether it takes settings, policies and locations from its parent.
+        inherits: bool,
+    },
+    /// Add a location to a group that does not inherit.
+    AddLocation {
+        /// The group.
+        group: String,
+        /// The location's name.
+        location: String,
+    },
+    /// Change communication settings of a group, or of a location, which from then on has settings of its own.
+    SetCommunication {
+        /// The group.
+        group: String,
+        /// The location; the group's own settings when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
+        /// What to change.
+        change: CommunicationChange,
+    },
+    /// Tick "use group communication settings" for a location: its own settings and its own list are gone.
+    UseGroupCommunication {
+        /// The group.
+        group: String,
+        /// The location.
+        location: String,
+    },
+    /// Switch secure communications on or off for a group that does not inherit, and all that inherit from it.
+    SetSecureCommunications {
+        /// The group.
+        group: String,
+        /// Whether clients authenticate their manager.
+        on: bool,
+    },
+    /// Copy a management server list and paste it under another name.
+    CopyList {
+        /// The list to copy.
+        from: String,
+        /// The name of the copy.
+        to: String,
+    },
+    /// Edit a list; what is absent stays. The default list cannot be edited.
+    EditList {
+        /// The list.
+        list: String,
+        /// What its clients speak.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        protocol: Option<Protocol>,
+        /// Whether clients hold a server's certificate against its name as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verify_ca: Option<bool>,
+        /// Its servers, a block for each priority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        priorities: Option<Vec<ServerPriority>>,
+    },
+    /// Remove a list that nobody uses.
+    RemoveList {
+        /// The list.
+        list: String,
+    },
+    /// Assign a list to a group, or to a location, which from then on has settings of its own.
+    AssignList {
+        /// The list.
+        list: String,
+        /// The group.
+        group: String,
+        /// The location; the group when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
+    },
+    /// Add or change a policy of a group that does not inherit.
+    SetPolicy {
+        /// The group.
+        group: String,
+        /// The policy's name.
+        policy: String,
+        /// Its content.
+        content: String,
+    },
+    /// Add or replace a client package.
+    AddPackage {
+        /// Its name.
+        package: String,
+        /// The file with its content.
+        file: Material,
+    },
+    /// Give a package to the clients of a group that does not inherit.
+    AssignPackage {
+        /// The package.
+        package: String,
+        /// The group.
+        group: String,
+    },
+    /// Update the server certificate of a manager.
+    UpdateCertificate {
+        /// The manager.
+        manager: String,
+        /// Where the new one comes from.
+        certificate: NewCertificate,
+        /// Which of the manager's stores get it.
+        #[serde(default)]
+        stores: Stores,
+    },
+    /// Register a client, as its first heartbeat does.
+    #[serde(skip)]
+    Register(Registration),
+    /// Move a client to another group.
+    MoveClient {
+        /// The client.
+        #[schemars(with = "String")]
+        agent: AgentId,
+        /// The group.
+        group: String,
+    },
+}
+
+/// Where a server certificate comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum NewCertificate {
+    /// The manager makes a self-signed one.
+    Generate {
+        /// The common name; the manager's address when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        common_name: Option<String>,
+        /// For how many days it is valid; as assumed when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        valid_days: Option<u32>,
+    },
+    /// A certificate and its private key, in PEM or DER.
+    Import {
+        /// The file with the certificate.
+        certificate: Material,
+        /// The file with the key, not encrypted.
+        key: Material,
+    },
+}
+
+/// Which of a manager's two certificate stores an update reaches. Half an update is a case of its own (F10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stores {
+    /// Both, as the wizard does.
+    #[default]
+    Both,
+    /// The console's alone.
+    Console,
+    /// The clients' port's alone.
+    Client,
+}
+
+/// A file that a command needs: named in the command, read by whoever gives it, before it is given.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Material {
+    /// Its name, for messages.
+    pub file: String,
+    /// Its content, once it has been read.
+    pub content: Bytes,
+}
+
+impl From<String> for Material {
+    fn from(file: String) -> Self {
+        Self { file, content: Bytes::new() }
+    }
+}
+
+impl From<Material> for String {
+    fn from(material: Material) -> Self {
+        material.file
+    }
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Material({:?})", self.file)
+    }
+}
+
+impl Command {
+    /// The files that must be read before this command is given.
+    pub fn materials_mut(&mut self) -> Vec<&mut Material> {
+        match self {
+            Self::AddPackage { file, .. } => vec![file],
+            Self::UpdateCertificate { certificate: NewCertificate::Import { certificate, key }, .. } => {
+                vec![certificate, key]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a command has brought about, for whoever carries the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// These groups have a new policy, list or index, on every manager.
+    Published {
+        /// The groups.
+        groups: Vec<GroupId>,
+    },
+    /// The clients' port of this manager shows another certificate, from the next handshake on.
+    CertificateServed {
+        /// The manager.
+        manager: String,
+        /// The certificate.
+        fingerprint: Fingerprint,
+    },
+    /// A client is in this group now.
+    ClientPlaced {
+        /// The client.
+        agent: AgentId,
+        /// Its group.
+        group: GroupId,
+    },
+}
+
+/// Why a site refuses a command; nothing has changed then.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CommandError {
+    /// There is nothing of that name.
+    #[error("there is no {kind} {name:?}{hint}")]
+    Unknown {
+        /// What it would be.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest name there is, as the end of a sentence; empty when none is near.
+        hint: String,
+    },
+    /// There is something of that name.
+    #[error("there is a {kind} {name:?} already")]
+    NameTaken {
+        /// What it is.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The default list belongs to the site.
+    #[error(
+        "{list:?} is the default list of the site and cannot be edited or removed; copy it, and edit the copy"
+    )]
+    DefaultList {
+        /// Its name.
+        list: String,
+    },
+    /// The group has nothing of its own to change.
+    #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]
+    Inherits {
+        /// The group.
+        group: String,
+        /// The group whose settings hold for it.
+        from: String,
+    },
+    /// The top group has no parent.
+    #[error("{group:?} is the top group and has nobody to inherit from")]
+    TopGroup {
+        /// Its name.
+        group: String,
+    },
+    /// A list is still assigned.
+    #[error("the list {list:?} is in use by {by}")]
+    ListInUse {
+        /// The list.
+        list: String,
+        /// A group or location that uses it.
+        by: String,
+    },
+    /// A value cannot be.
+    #[error("{field} is {found:?}; expected {expected}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// The value.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A list would send its clients to a port that is not there.
+    #[error("the list {list:?} speaks {protocol}, and the manager {manager:?} has no {protocol} port")]
+    NoPort {
+        /// The list.
+        list: String,
+        /// The manager.
+        manager: String,
+        /// What it speaks.
+        protocol: Protocol,
+    },
+    /// The certificate or the key cannot be used.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The certificate could not be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+impl CommandError {
+    /// There is no such thing; names the nearest of those there are.
+    pub(super) fn unknown<'a>(
+        kind: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self::Unknown { kind, name: name.to_owned(), hint: hint(name, known) }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}

@@ -1,0 +1,162 @@
+//! The tree of groups, their locations, and who takes what from whom.
+
+use std::collections::BTreeMap;
+
+use super::CommandError;
+use crate::id::{GroupId, LocationId};
+use crate::policy::CommunicationSettings;
+use crate::time::Timestamp;
+
+/// The name of the top group [R of the REST notes].
+pub const TOP_GROUP: &str = "My Company";
+/// Where clients land whose preferred group does not exist [R of the REST notes].
+pub const DEFAULT_GROUP: &str = r"My Company\Default Group";
+/// The location that every group has.
+pub const DEFAULT_LOCATION: &str = "Default";
+
+/// A group of clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its identifier.
+    pub id: GroupId,
+    /// Whether it takes everything from its parent.
+    pub inherits: bool,
+    /// When something that concerns it last changed: the moment in its policy serial.
+    pub changed: Timestamp,
+    /// What is its own; for a group that inherits, what it would fall back to is its parent's.
+    pub own: GroupSettings,
+}
+
+/// What a group that does not inherit has of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// How its clients keep in touch.
+    pub communication: CommunicationSettings,
+    /// The name of its management server list.
+    pub list: String,
+    /// Whether its clients authenticate their manager.
+    pub secure_communications: bool,
+    /// Its policies by name.
+    pub policies: BTreeMap<String, String>,
+    /// The packages that its clients should have.
+    pub packages: Vec<String>,
+    /// Its locations by name.
+    pub locations: BTreeMap<String, Location>,
+}
+
+/// A location of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Location {
+    /// Its identifier.
+    pub id: LocationId,
+    /// Its own communication settings and list; the group's hold when there are none [C S16].
+    pub own: Option<LocationSettings>,
+}
+
+/// What a location has of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocationSettings {
+    /// How clients keep in touch while they are there.
+    pub communication: CommunicationSettings,
+    /// The name of the list that holds there.
+    pub list: String,
+}
+
+/// All groups of a site, by full path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Groups(BTreeMap<String, Group>);
+
+impl Groups {
+    /// All, with their paths; a parent before its children.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
+        self.0.iter().map(|(path, group)| (path.as_str(), group))
+    }
+
+    /// The group at this path.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn find(&self, path: &str) -> Result<&Group, CommandError> {
+        self.0.get(path).ok_or_else(|| self.unknown(path))
+    }
+
+    /// The path of the group whose settings hold for the one at `path`: itself, or the nearest ancestor that does
+    /// not inherit.
+    ///
+    /// # Errors
+    ///
+    /// When there is no group at `path`.
+    pub fn owner<'a>(&self, path: &'a str) -> Result<&'a str, CommandError> {
+        let mut at = path;
+        while self.find(at)?.inherits {
+            at = parent(at).unwrap_or(TOP_GROUP);
+        }
+        Ok(at)
+    }
+
+    /// The settings in force for the group at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such group.
+    pub fn effective(&self, path: &str) -> Result<&GroupSettings, CommandError> {
+        Ok(&self.find(self.owner(path)?)?.own)
+    }
+
+    /// The paths of all groups for which the settings of `owner` hold, itself first.
+    pub fn governed_by<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .keys()
+            .map(String::as_str)
+            .filter(move |path| self.owner(path).is_ok_and(|found| found == owner))
+    }
+
+    pub(super) fn insert(&mut self, path: &str, group: Group) {
+        self.0.insert(path.to_owned(), group);
+    }
+
+    pub(super) fn find_mut(&mut self, path: &str) -> Result<&mut Group, CommandError> {
+        if !self.0.contains_key(path) {
+            return Err(self.unknown(path));
+        }
+        self.0.get_mut(path).ok_or_else(|| CommandError::unknown("group", path, []))
+    }
+
+    /// The settings of a group, to be changed; a group that inherits has none.
+    pub(super) fn own_mut(&mut self, path: &str) -> Result<&mut GroupSettings, CommandError> {
+        let owner = self.owner(path)?;
+        if owner != path {
+            return Err(CommandError::Inherits { group: path.to_owned(), from: owner.to_owned() });
+        }
+        Ok(&mut self.find_mut(path)?.own)
+    }
+
+    fn unknown(&self, path: &str) -> CommandError {
+        CommandError::unknown("group", path, self.0.keys().map(String::as_str))
+    }
+}
+
+impl GroupSettings {
+    /// The location of this name.
+    pub(super) fn location_mut(&mut self, name: &str) -> Result<&mut Location, CommandError> {
+        if !self.locations.contains_key(name) {
+            return Err(CommandError::unknown("location", name, self.locations.keys().map(String::as_str)));
+        }
+        self.locations.get_mut(name).ok_or_else(|| CommandError::unknown("location", name, []))
+    }
+
+    /// A location's settings, to be changed; they start as a copy of the group's.
+    pub(super) fn location_settings_mut(
+        &mut self,
+        name: &str,
+    ) -> Result<&mut LocationSettings, CommandError> {
+        let copy = LocationSettings { communication: self.communication.clone(), list: self.list.clone() };
+        Ok(self.location_mut(name)?.own.get_or_insert(copy))
+    }
+}
+
+/// The path of a group's parent; none for the top group.
+pub(super) fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('\\').map(|(parent, _)| parent)
+}

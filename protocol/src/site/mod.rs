@@ -1,0 +1,567 @@
+//! The site: what its operator has set, and what its managers publish of it.
+//!
+//! A value with two verbs. [`Site::apply`] takes a command and says what came of it; [`Site::publication`] is all
+//! that a manager answers from, immutable. A site knows nothing of sockets, of files, of clients' minds, or of being
+//! sabotaged.
+
+mod command;
+mod compose;
+mod group;
+mod manager;
+mod publication;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
+pub use group::{
+    DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,
+};
+pub use manager::{Manager, ManagerPorts};
+pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
+
+use crate::assumption::Assumptions;
+use crate::heartbeat::Registration;
+use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey, LocationId, ManagerId, SiteId};
+use crate::policy::{
+    CommunicationChange, CommunicationSettings, ManagementServer, ManagementServerList, Protocol,
+    ServerPriority,
+};
+use crate::time::Timestamp;
+use crate::trust::{self, CertificateRequest, Kcs, KeyPool, ServerIdentity, Validity};
+use crate::version::ClientVersion;
+
+/// What a site starts from.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// The site's name.
+    pub name: String,
+    /// The seed of its identifiers and of its secret.
+    pub seed: u64,
+    /// Its managers, at least one.
+    pub managers: Vec<(String, ManagerPorts)>,
+    /// Where the keys of self-made certificates come from.
+    pub keys: KeyPool,
+    /// What nobody documents.
+    pub assumptions: Arc<Assumptions>,
+}
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    name: String,
+    seed: u64,
+    domain: DomainId,
+    kcs: Kcs,
+    keys: KeyPool,
+    keys_used: usize,
+    assumptions: Arc<Assumptions>,
+    managers: BTreeMap<String, Manager>,
+    groups: Groups,
+    lists: BTreeMap<String, ManagementServerList>,
+    packages: BTreeMap<String, Bytes>,
+    clients: BTreeMap<AgentId, Client>,
+    publications: BTreeMap<String, Arc<Publication>>,
+}
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its identifier.
+    pub agent: AgentId,
+    /// Its machine.
+    pub hardware_key: HardwareKey,
+    /// Its computer's name.
+    pub computer_name: String,
+    /// Its version.
+    pub version: ClientVersion,
+    /// Its group.
+    pub group: GroupId,
+}
+
+/// Which groups a command concerns: their serials advance and they are published anew.
+enum Concerns {
+    Nobody,
+    These(BTreeSet<String>),
+    /// The groups for which the settings of this one hold.
+    GovernedBy(String),
+    /// The groups that use this list, themselves or in a location.
+    UsersOf(String),
+    Everybody,
+}
+
+impl Site {
+    /// Founds a site: the top group and the default group, the default list, and a certificate for each manager.
+    ///
+    /// # Errors
+    ///
+    /// When there is no manager, or two have one name, or a certificate cannot be made.
+    pub fn found(founding: Founding, now: Timestamp) -> Result<Self, CommandError> {
+        let Founding { name, seed, managers, keys, assumptions } = founding;
+        let address = managers.first().map_or(Ipv4Addr::LOCALHOST, |(_, ports)| ports.ipv4());
+        let mut site = Self {
+            domain: DomainId(Guid::derive(seed, "domain", "Default", address)),
+            kcs: Kcs::derive(seed),
+            name,
+            seed,
+            keys,
+            keys_used: 0,
+            assumptions,
+            managers: BTreeMap::new(),
+            groups: Groups::default(),
+            lists: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            publications: BTreeMap::new(),
+        };
+        for (name, ports) in managers {
+            site.add_manager(name, ports, now)?;
+        }
+        if site.managers.is_empty() {
+            return Err(CommandError::Invalid {
+                field: "managers",
+                found: "none".into(),
+                expected: "at least one manager".into(),
+            });
+        }
+        site.found_default_list();
+        site.found_groups(now);
+        site.publish(&site.groups.iter().map(|(path, _)| path.to_owned()).collect(), now);
+        Ok(site)
+    }
+
+    /// Does what the command says, or refuses and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the command names what does not exist, or asks for what cannot be.
+    pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
+        let mut effects = Vec::new();
+        let concerns = match command {
+            Command::AddGroup { group, inherits } => self.add_group(group, *inherits, now)?,
+            Command::SetInheritance { group, inherits } => self.set_inheritance(group, *inherits)?,
+            Command::AddLocation { group, location } => self.add_location(group, location)?,
+            Command::SetCommunication { group, location, change } => {
+                check(change)?;
+                let own = self.groups.own_mut(group)?;
+                let settings = match location {
+                    Some(name) => &mut own.location_settings_mut(name)?.communication,
+                    None => &mut own.communication,
+                };
+                *settings = change.applied_to(settings);
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::UseGroupCommunication { group, location } => {
+                self.groups.own_mut(group)?.location_mut(location)?.own = None;
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::SetSecureCommunications { group, on } => {
+                self.groups.own_mut(group)?.secure_communications = *on;
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::CopyList { from, to } => self.copy_list(from, to)?,
+            Command::EditList { list, protocol, verify_ca, priorities } => {
+                self.edit_list(list, *protocol, *verify_ca, priorities.as_deref())?
+            }
+            Command::RemoveList { list } => self.remove_list(list)?,
+            Command::AssignList { list, group, location } => {
+                self.assign_list(list, group, location.as_deref())?
+            }
+            Command::SetPolicy { group, policy, content } => {
+                self.groups.own_mut(group)?.policies.insert(policy.clone(), content.clone());
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::AddPackage { package, file } => {
+                self.packages.insert(package.clone(), file.content.clone());
+                Concerns::Everybody
+            }
+            Command::AssignPackage { package, group } => self.assign_package(package, group)?,
+            Command::UpdateCertificate { manager, certificate, stores } => {
+                effects.extend(self.update_certificate(manager, certificate, *stores, now)?);
+                Concerns::Everybody
+            }
+            Command::Register(registration) => {
+                effects.push(self.register(registration));
+                Concerns::Nobody
+            }
+            Command::MoveClient { agent, group } => {
+                effects.push(self.move_client(*agent, group)?);
+                Concerns::Nobody
+            }
+        };
+        let paths = self.paths(&concerns);
+        if !paths.is_empty() {
+            let groups = self.publish(&paths, now);
+            effects.insert(0, Effect::Published { groups });
+        }
+        Ok(effects)
+    }
+
+    /// What a manager answers from; none if there is no such manager.
+    pub fn publication(&self, manager: &str) -> Option<&Arc<Publication>> {
+        self.publications.get(manager)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> SiteId {
+        SiteId(self.guid("site", &self.name))
+    }
+
+    /// Its domain.
+    pub fn domain(&self) -> DomainId {
+        self.domain
+    }
+
+    /// Its shared secret.
+    pub fn kcs(&self) -> &Kcs {
+        &self.kcs
+    }
+
+    /// What it assumes.
+    pub fn assumptions(&self) -> &Arc<Assumptions> {
+        &self.assumptions
+    }
+
+    /// Its managers by name.
+    pub fn managers(&self) -> impl Iterator<Item = &Manager> {
+        self.managers.values()
+    }
+
+    /// Its groups.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Its management server lists by name.
+    pub fn lists(&self) -> impl Iterator<Item = &ManagementServerList> {
+        self.lists.values()
+    }
+
+    /// Its registered clients.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// A registered client.
+    pub fn client(&self, agent: AgentId) -> Option<&Client> {
+        self.clients.get(&agent)
+    }
+
+    /// The name of the list that the site made by itself [C S17].
+    pub fn default_list(&self) -> String {
+        format!("Default Management Server List for {}", self.name)
+    }
+
+    fn guid(&self, kind: &str, name: &str) -> Guid {
+        let address = self.managers.values().next().map_or(Ipv4Addr::LOCALHOST, |one| one.ports.ipv4());
+        Guid::derive(self.seed, kind, name, address)
+    }
+
+    fn add_manager(&mut self, name: String, ports: ManagerPorts, now: Timestamp) -> Result<(), CommandError> {
+        if self.managers.contains_key(&name) {
+            return Err(CommandError::NameTaken { kind: "manager", name });
+        }
+        let identity = self.self_signed(&ports.address.clone(), &ports, None, now)?;
+        let id = ManagerId(self.guid("manager", &name));
+        let manager = Manager { id, name: name.clone(), ports, console: identity.clone(), client: identity };
+        self.managers.insert(name, manager);
+        Ok(())
+    }
+
+    fn found_default_list(&mut self) {
+        let name = self.default_list();
+        let servers = self.managers.keys().map(|manager| ManagementServer::at_its_own(manager)).collect();
+        let speaks_https = self.managers.values().all(|manager| manager.ports.https.is_some());
+        let protocol = if speaks_https { Protocol::Https } else { Protocol::Http };
+        let priorities = vec![ServerPriority(servers)];
+        let list = ManagementServerList { name: name.clone(), protocol, verify_ca: false, priorities };
+        self.lists.insert(name, list);
+    }
+
+    fn found_groups(&mut self, now: Timestamp) {
+        let own = GroupSettings {
+            communication: CommunicationSettings::default(),
+            list: self.default_list(),
+            secure_communications: self.assumptions.secure_communications_by_default,
+            policies: BTreeMap::new(),
+            packages: Vec::new(),
+            locations: BTreeMap::from([(
+                DEFAULT_LOCATION.to_owned(),
+                self.new_location(TOP_GROUP, DEFAULT_LOCATION),
+            )]),
+        };
+        for (path, inherits) in [(TOP_GROUP, false), (DEFAULT_GROUP, true)] {
+            let id = GroupId(self.guid("group", path));
+            self.groups.insert(
+                path,
+                Group { id, inherits, changed: now - Duration::from_millis(1), own: own.clone() },
+            );
+        }
+    }
+
+    fn new_location(&self, group: &str, name: &str) -> Location {
+        Location { id: LocationId(self.guid("location", &format!("{group}|{name}"))), own: None }
+    }
+
+    fn add_group(&mut self, path: &str, inherits: bool, now: Timestamp) -> Result<Concerns, CommandError> {
+        if self.groups.find(path).is_ok() {
+            return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
+        }
+        let Some(parent) = group::parent(path) else {
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.to_owned(),
+                expected: format!("a full path below {TOP_GROUP:?}, like {DEFAULT_GROUP:?}"),
+            });
+        };
+        if path.ends_with('\\') || path.len() > 4096 {
+            let expected = "a name of at most 4096 characters in all".to_owned();
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.chars().take(80).collect(),
+                expected,
+            });
+        }
+        let own = self.groups.effective(parent)?.clone();
+        let id = GroupId(self.guid("group", path));
+        self.groups.insert(path, Group { id, inherits, changed: now - Duration::from_millis(1), own });
+        Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
+    }
+
+    fn set_inheritance(&mut self, path: &str, inherits: bool) -> Result<Concerns, CommandError> {
+        if group::parent(path).is_none() && self.groups.find(path).is_ok() {
+            return Err(CommandError::TopGroup { group: path.to_owned() });
+        }
+        let own = self.groups.effective(path)?.clone();
+        if self.groups.find(path)?.inherits == inherits {
+            return Ok(Concerns::Nobody);
+        }
+        let governed: BTreeSet<String> = self.groups.governed_by(path).map(str::to_owned).collect();
+        let group = self.groups.find_mut(path)?;
+        group.inherits = inherits;
+        group.own = own;
+        Ok(if inherits { Concerns::These(governed) } else { Concerns::GovernedBy(path.to_owned()) })
+    }
+
+    fn add_location(&mut self, group: &str, name: &str) -> Result<Concerns, CommandError> {
+        let location = self.new_location(group, name);
+        let own = self.groups.own_mut(group)?;
+        if own.locations.contains_key(name) {
+            return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
+        }
+        own.locations.insert(name.to_owned(), location);
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    fn list(&self, name: &str) -> Result<&ManagementServerList, CommandError> {
+        self.lists.get(name).ok_or_else(|| {
+            CommandError::unknown("management server list", name, self.lists.keys().map(String::as_str))
+        })
+    }
+
+    fn copy_list(&mut self, from: &str, to: &str) -> Result<Concerns, CommandError> {
+        let copy = ManagementServerList { name: to.to_owned(), ..self.list(from)?.clone() };
+        if self.lists.contains_key(to) {
+            return Err(CommandError::NameTaken { kind: "management server list", name: to.to_owned() });
+        }
+        self.lists.insert(to.to_owned(), copy);
+        Ok(Concerns::Nobody)
+    }
+
+    fn edit_list(
+        &mut self,
+        name: &str,
+        protocol: Option<Protocol>,
+        verify_ca: Option<bool>,
+        priorities: Option<&[ServerPriority]>,
+    ) -> Result<Concerns, CommandError> {
+        let before = self.list(name)?;
+        self.refuse_default(name)?;
+        let list = ManagementServerList {
+            name: name.to_owned(),
+            protocol: protocol.unwrap_or(before.protocol),
+            verify_ca: verify_ca.unwrap_or(before.verify_ca),
+            priorities: priorities.map_or_else(|| before.priorities.clone(), <[_]>::to_vec),
+        };
+        if list.priorities.is_empty() || list.priorities.iter().any(|block| block.0.is_empty()) {
+            return Err(CommandError::Invalid {
+                field: "priorities",
+                found: "an empty priority".into(),
+                expected: "at least one server in each".into(),
+            });
+        }
+        for server in list.priorities.iter().flat_map(|block| &block.0) {
+            self.definite(&list, server)?;
+        }
+        self.lists.insert(name.to_owned(), list);
+        Ok(Concerns::UsersOf(name.to_owned()))
+    }
+
+    fn refuse_default(&self, name: &str) -> Result<(), CommandError> {
+        if name == self.default_list() {
+            return Err(CommandError::DefaultList { list: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn remove_list(&mut self, name: &str) -> Result<Concerns, CommandError> {
+        self.list(name)?;
+        self.refuse_default(name)?;
+        if let Some(path) = self.paths(&Concerns::UsersOf(name.to_owned())).into_iter().next() {
+            return Err(CommandError::ListInUse { list: name.to_owned(), by: path });
+        }
+        self.lists.remove(name);
+        Ok(Concerns::Nobody)
+    }
+
+    fn assign_list(
+        &mut self,
+        list: &str,
+        group: &str,
+        location: Option<&str>,
+    ) -> Result<Concerns, CommandError> {
+        self.list(list)?;
+        let own = self.groups.own_mut(group)?;
+        match location {
+            Some(name) => list.clone_into(&mut own.location_settings_mut(name)?.list),
+            None => list.clone_into(&mut own.list),
+        }
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    fn assign_package(&mut self, package: &str, group: &str) -> Result<Concerns, CommandError> {
+        if !self.packages.contains_key(package) {
+            return Err(CommandError::unknown("package", package, self.packages.keys().map(String::as_str)));
+        }
+        let own = self.groups.own_mut(group)?;
+        if !own.packages.iter().any(|one| one == package) {
+            own.packages.push(package.to_owned());
+        }
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    fn update_certificate(
+        &mut self,
+        name: &str,
+        certificate: &NewCertificate,
+        stores: Stores,
+        now: Timestamp,
+    ) -> Result<Option<Effect>, CommandError> {
+        let known = self.managers.keys().map(String::as_str);
+        let manager = self.managers.get(name).ok_or_else(|| CommandError::unknown("manager", name, known))?;
+        let ports = manager.ports.clone();
+        let identity = match certificate {
+            NewCertificate::Generate { common_name, valid_days } => {
+                let common_name = common_name.as_ref().unwrap_or(&ports.address);
+                self.self_signed(common_name, &ports, *valid_days, now)?
+            }
+            NewCertificate::Import { certificate, key } => {
+                trust::read_identity(&certificate.content, &certificate.file, &key.content, &key.file)?
+            }
+        };
+        let Some(manager) = self.managers.get_mut(name) else { return Ok(None) };
+        if stores != Stores::Client {
+            manager.console = identity.clone();
+        }
+        if stores == Stores::Console {
+            return Ok(None);
+        }
+        let fingerprint = identity.certificate().fingerprint();
+        manager.client = identity;
+        Ok(Some(Effect::CertificateServed { manager: name.to_owned(), fingerprint }))
+    }
+
+    fn self_signed(
+        &mut self,
+        common_name: &str,
+        ports: &ManagerPorts,
+        valid_days: Option<u32>,
+        now: Timestamp,
+    ) -> Result<ServerIdentity, CommandError> {
+        let days = valid_days.unwrap_or(self.assumptions.certificate_validity_days);
+        let key = self.keys.get(self.keys_used).clone();
+        self.keys_used += 1;
+        let request = CertificateRequest {
+            common_name: common_name.to_owned(),
+            names: vec![ports.address.clone()],
+            validity: Validity {
+                not_before: Timestamp::from_seconds(now.as_seconds()),
+                not_after: Timestamp::from_seconds(now.as_seconds())
+                    + Duration::from_secs(u64::from(days) * 86_400),
+            },
+            serial: self.keys_used as u64,
+        };
+        let certificate = trust::issue(&key, &request)?;
+        Ok(ServerIdentity::new(key, certificate)?)
+    }
+
+    fn register(&mut self, registration: &Registration) -> Effect {
+        let agent = publication::agent_id(registration.hardware_key);
+        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
+        let fallback = self.groups.find(DEFAULT_GROUP).ok();
+        let group = match self.clients.get(&agent) {
+            Some(known) => known.group,
+            None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
+        };
+        self.clients.insert(
+            agent,
+            Client {
+                agent,
+                hardware_key: registration.hardware_key,
+                computer_name: registration.computer_name.clone(),
+                version: registration.version,
+                group,
+            },
+        );
+        Effect::ClientPlaced { agent, group }
+    }
+
+    fn move_client(&mut self, agent: AgentId, path: &str) -> Result<Effect, CommandError> {
+        let group = self.groups.find(path)?.id;
+        let known = self.clients.get_mut(&agent);
+        let client = known.ok_or_else(|| CommandError::unknown("client", &agent.to_string(), []))?;
+        client.group = group;
+        Ok(Effect::ClientPlaced { agent, group })
+    }
+
+    /// The paths of the groups that are concerned.
+    fn paths(&self, concerns: &Concerns) -> BTreeSet<String> {
+        let all = self.groups.iter().map(|(path, _)| path);
+        match concerns {
+            Concerns::Nobody => BTreeSet::new(),
+            Concerns::These(paths) => paths.clone(),
+            Concerns::Everybody => all.map(str::to_owned).collect(),
+            Concerns::GovernedBy(owner) => self.groups.governed_by(owner).map(str::to_owned).collect(),
+            Concerns::UsersOf(list) => all.filter(|path| self.uses(path, list)).map(str::to_owned).collect(),
+        }
+    }
+
+    fn uses(&self, path: &str, list: &str) -> bool {
+        self.groups.effective(path).is_ok_and(|own| {
+            own.list == list
+                || own.locations.values().any(|one| one.own.as_ref().is_some_and(|own| own.list == list))
+        })
+    }
+}
+
+/// Refuses a change that clients could not live by.
+fn check(change: &CommunicationChange) -> Result<(), CommandError> {
+    if change.heartbeat_seconds == Some(0) {
+        return Err(CommandError::Invalid {
+            field: "heartbeat-seconds",
+            found: "0".into(),
+            expected: "at least one second".into(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! All that one manager answers from: composed, signed and numbered once, then only read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Client;
+use crate::assumption::Assumptions;
+use crate::heartbeat::{
+    AgentRequest, Artifact, ContentType, ManagerResponse, OperationalState, Registered, Registration,
+    SignatureHeader,
+};
+use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
+use crate::policy::PolicySerial;
+use crate::trust::{Kcs, ServerIdentity};
+
+/// What one manager publishes, from one change of the site to the next.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The manager's name.
+    pub manager: String,
+    /// The domain that its clients register with.
+    pub domain: DomainId,
+    /// The shared secret of the site.
+    pub kcs: Kcs,
+    /// What the clients' port shows.
+    pub identity: ServerIdentity,
+    /// Which certificate's key made the signatures.
+    pub signer: ServerIdentity,
+    /// How many times this manager has published.
+    pub generation: u64,
+    pub(super) assumptions: Arc<Assumptions>,
+    pub(super) groups: HashMap<GroupId, Arc<PublishedGroup>>,
+    pub(super) packages: HashMap<String, PublishedArtifact>,
+}
+
+/// What the clients of one group get.
+#[derive(Clone, Debug)]
+pub struct PublishedGroup {
+    /// The serial.
+    pub serial: PolicySerial,
+    pub(super) index: Bytes,
+    pub(super) policy: PublishedArtifact,
+    pub(super) list: PublishedArtifact,
+}
+
+/// Bytes and their signature, made together.
+#[derive(Clone, Debug)]
+pub struct PublishedArtifact {
+    pub(super) body: Bytes,
+    pub(super) signature: SignatureHeader,
+    pub(super) content_type: ContentType,
+}
+
+/// What a manager does with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It answers.
+    Now(ManagerResponse),
+    /// It keeps the request until the group of the client has something new.
+    WhenChanged,
+}
+
+/// What a manager notes of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Visit {
+    /// Nothing.
+    Anonymous,
+    /// This one wants to be registered; the answer holds once the site has done it.
+    Registering(Registration),
+    /// A client was here, and holds this policy.
+    Client {
+        /// The client.
+        agent: AgentId,
+        /// The policy that it holds, if it said so.
+        serial: Option<PolicySerial>,
+    },
+    /// A client told how it is.
+    Reported {
+        /// The client.
+        agent: AgentId,
+        /// How it is; none if its report is not understood.
+        state: Option<OperationalState>,
+    },
+}
+
+impl Publication {
+    /// What a group's clients get; none if there is no such group.
+    pub fn group(&self, group: GroupId) -> Option<&Arc<PublishedGroup>> {
+        self.groups.get(&group)
+    }
+
+    /// Answers a request. `client` is the registration of the client that asks, where there is one.
+    pub fn answer(&self, request: &AgentRequest, client: Option<&Client>) -> (Answer, Visit) {
+        match request {
+            AgentRequest::Hello => {
+                (Answer::Now(ManagerResponse::text(200, &self.assumptions.hello_answer)), Visit::Anonymous)
+            }
+            AgentRequest::Register(registration) => self.register(registration),
+            AgentRequest::Index { agent, serial } => {
+                let visit = Visit::Client { agent: *agent, serial: *serial };
+                (Answer::Now(self.index(client, *serial)), visit)
+            }
+            AgentRequest::Hold { agent, serial } => {
+                let visit = Visit::Client { agent: *agent, serial: *serial };
+                (self.hold(client, *serial), visit)
+            }
+            AgentRequest::Fetch { agent, artifact } => {
+                let visit = Visit::Client { agent: *agent, serial: None };
+                (Answer::Now(self.fetch(client, artifact)), visit)
+            }
+            AgentRequest::Upload { agent, state } => {
+                let visit = Visit::Reported { agent: *agent, state: serde_json::from_slice(state).ok() };
+                let status = if client.is_some() { 200 } else { self.assumptions.unregistered_status };
+                (Answer::Now(ManagerResponse::empty(status)), visit)
+            }
+        }
+    }
+
+    fn register(&self, registration: &Registration) -> (Answer, Visit) {
+        if registration.domain != self.domain {
+            let refusal = ManagerResponse::text(self.assumptions.unknown_domain_status, "unknown domain");
+            return (Answer::Now(refusal), Visit::Anonymous);
+        }
+        let agent = agent_id(registration.hardware_key);
+        let answer = ManagerResponse::xml(Registered { agent }.to_body());
+        (Answer::Now(answer), Visit::Registering(registration.clone()))
+    }
+
+    fn index(&self, client: Option<&Client>, held: Option<PolicySerial>) -> ManagerResponse {
+        match self.group_of(client) {
+            None => self.unregistered(),
+            Some(group) if held == Some(group.serial) => {
+                ManagerResponse::empty(self.assumptions.unchanged_status)
+            }
+            Some(group) => ManagerResponse::xml(group.index.clone()),
+        }
+    }
+
+    fn hold(&self, client: Option<&Client>, held: Option<PolicySerial>) -> Answer {
+        match self.group_of(client) {
+            None => Answer::Now(self.unregistered()),
+            Some(group) if held == Some(group.serial) => Answer::WhenChanged,
+            Some(_) => Answer::Now(ManagerResponse::text(200, "changed")),
+        }
+    }
+
+    fn fetch(&self, client: Option<&Client>, artifact: &Artifact) -> ManagerResponse {
+        let Some(group) = self.group_of(client) else { return self.unregistered() };
+        let found = match artifact {
+            Artifact::Policy => Some(&group.policy),
+            Artifact::List => Some(&group.list),
+            Artifact::Package(name) => self.packages.get(name),
+        };
+        found.map_or_else(
+            || ManagerResponse::text(self.assumptions.missing_status, "no such artifact"),
+            PublishedArtifact::response,
+        )
+    }
+
+    fn group_of(&self, client: Option<&Client>) -> Option<&Arc<PublishedGroup>> {
+        self.groups.get(&client?.group)
+    }
+
+    fn unregistered(&self) -> ManagerResponse {
+        ManagerResponse::text(self.assumptions.unregistered_status, "not registered")
+    }
+}
+
+impl PublishedArtifact {
+    pub(super) fn sign(body: Bytes, content_type: ContentType, signer: &ServerIdentity) -> Self {
+        let signature = SignatureHeader::new(&signer.key().sign(&body));
+        Self { body, signature, content_type }
+    }
+
+    fn response(&self) -> ManagerResponse {
+        ManagerResponse {
+            status: 200,
+            content_type: self.content_type,
+            signature: Some(self.signature.clone()),
+            body: self.body.clone(),
+        }
+    }
+}
+
+/// The identifier that every manager of any site gives the client on this machine.
+pub(super) fn agent_id(hardware_key: HardwareKey) -> AgentId {
+    AgentId(Guid::derive(0, "agent", &hardware_key.to_string(), std::net::Ipv4Addr::LOCALHOST))
+}
