@@ -1,1 +1,14 @@
-//! The emulated client.
+//! The emulated client of epm-lab: one, or a fleet of many thousands.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`agent`] | the client itself: a value, without sockets, files or clocks |
+//! | [`scenario`] | the file that describes a site, a fleet, and what an operator does to them |
+//! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
+//!
+//! Without the feature `wire` this crate knows no tokio; a build without it keeps that true.
+
+pub mod agent;
+pub mod scenario;
+#[cfg(feature = "wire")]
+pub mod wire;

@@ -1,0 +1,101 @@
+//! What a client does with what it has downloaded: verify, then believe, then keep.
+//!
+//! While secure communications are on, nothing is adopted whose signature was not made by a certificate of the cached
+//! list. While they are off, it is adopted all the same, and the log says so [C S1].
+
+use std::sync::Arc;
+
+use epm_protocol::assumption::{Assumptions, Module142};
+use epm_protocol::heartbeat::ManagerResponse;
+use epm_protocol::policy::PolicyDocument;
+use epm_protocol::sylink::{CommConf, NamedCertificate, PublishedList, Sylink};
+use epm_protocol::trust::{Accepted, Pins, ServerCertificate, Signed};
+use epm_protocol::version::ClientVersion;
+
+use super::health::{Distrust, Trouble};
+
+/// Why something that was downloaded is not adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Distrust(Distrust),
+    Trouble(Trouble),
+}
+
+/// Accepts a download: verified, or with secure communications switched off as it is.
+pub(super) fn accept<T>(
+    response: &ManagerResponse,
+    artifact: &str,
+    secure: bool,
+    pins: &Pins,
+) -> Result<Accepted<T>, Refusal> {
+    let signature = response.signature.as_ref().and_then(|header| header.signature());
+    let signed = Signed::<T>::new(response.body.clone(), signature);
+    if !secure {
+        return Ok(Accepted::without_authentication(signed));
+    }
+    match signed.verify(pins) {
+        Ok(verified) => Ok(Accepted::from(verified)),
+        Err(error) => Err(Refusal::Distrust(Distrust::Signature { artifact: artifact.to_owned(), error })),
+    }
+}
+
+/// Reads an accepted policy.
+pub(super) fn policy(accepted: &Accepted<PolicyDocument>) -> Result<PolicyDocument, Refusal> {
+    PolicyDocument::parse(accepted.body()).map_err(|error| malformed("policy", &error))
+}
+
+/// Reads an accepted list.
+pub(super) fn list(accepted: &Accepted<PublishedList>) -> Result<(PublishedList, Arc<str>), Refusal> {
+    let text = std::str::from_utf8(accepted.body()).map_err(|error| malformed("list", &error))?;
+    let parsed = PublishedList::parse(text).map_err(|error| malformed("list", &error))?;
+    Ok((parsed, Arc::from(text)))
+}
+
+pub(super) fn malformed(what: &str, detail: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Trouble(Trouble::Malformed { what: what.to_owned(), detail: detail.to_string() })
+}
+
+/// The certificates that a client of this version takes from a new list.
+///
+/// With the 14.2 module, as assumed, it is only that of the manager it is talking to; for the others it keeps what it
+/// had.
+pub(super) fn learnt(
+    conf: CommConf,
+    before: &CommConf,
+    speaking: &str,
+    version: ClientVersion,
+    assumptions: &Assumptions,
+) -> CommConf {
+    let has_142_module = version.is_between(assumptions.module_14_2_from, assumptions.module_14_2_until);
+    if !has_142_module || assumptions.module_14_2 != Module142::LearnsOnlyTheSpeakingManager {
+        return conf;
+    }
+    let certificates = conf
+        .certificates
+        .iter()
+        .filter_map(|new| {
+            let old = before.certificates.iter().find(|one| one.name == new.name);
+            if new.name == speaking { Some(new) } else { old }
+        })
+        .cloned()
+        .collect();
+    CommConf { certificates, ..conf }
+}
+
+/// The certificates of a communications file; what is none is left out, with its name.
+pub(super) fn pins(sylink: &Sylink) -> (Pins, Vec<String>) {
+    let mut broken = Vec::new();
+    let pins = sylink
+        .conf()
+        .certificates
+        .iter()
+        .filter_map(|NamedCertificate { name, der }| match ServerCertificate::from_der(der) {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                broken.push(format!("{name}: {error}"));
+                None
+            }
+        })
+        .collect();
+    (pins, broken)
+}

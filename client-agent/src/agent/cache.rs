@@ -1,0 +1,49 @@
+//! What a client keeps over a restart: its communications file, and what it has learnt since.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::sylink::Sylink;
+use serde::{Deserialize, Serialize};
+
+use super::failover::LastServer;
+use super::health::Health;
+
+/// What a client keeps over a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// The communications file: whom it talks to, and whose certificates it believes.
+    pub sylink: Arc<Sylink>,
+    /// The rest.
+    pub state: AgentState,
+}
+
+/// What a client has learnt since it got its communications file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentState {
+    /// How its manager calls it.
+    pub agent: Option<AgentId>,
+    /// The policy that it holds.
+    pub serial: Option<PolicySerial>,
+    /// The policy that it holds with all that belongs to it; the same as `serial`, or none.
+    pub complete: Option<PolicySerial>,
+    /// The group that its policy is for.
+    pub group: Option<String>,
+    /// The list that it adopted last, with the lists of all locations.
+    pub list: Option<Arc<str>>,
+    /// The checksum of that list.
+    pub list_checksum: Option<String>,
+    /// The packages that it has, each with its checksum.
+    pub packages: BTreeMap<String, String>,
+    /// The server that served it last.
+    pub last_server: Option<LastServer>,
+    /// The location that it is in; the default one when none.
+    pub location: Option<String>,
+    /// How it stands with its managers.
+    pub health: Health,
+    /// Whether it has yet to tell its manager how it is.
+    pub report_due: bool,
+}

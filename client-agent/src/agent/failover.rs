@@ -1,0 +1,139 @@
+//! Which server a client turns to, and in which order.
+//!
+//! The last server that served it, while it is less than 24 hours in uninterrupted contact; otherwise the list, most
+//! preferred priority first, those of one priority in any order [C S10, S12].
+
+use std::time::Duration;
+
+use epm_protocol::assumption::LoadBalance;
+use epm_protocol::policy::Protocol;
+use epm_protocol::sylink::{ClientServer, ClientServerList};
+use epm_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::schedule::draw;
+
+/// After so much uninterrupted contact a client consults its list again [C S12].
+const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a client finds a server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Server {
+    /// Host name or address.
+    pub address: String,
+    /// The port.
+    pub port: u16,
+    /// What it speaks there.
+    pub protocol: Protocol,
+    /// Whether its certificate must bear its name.
+    pub verify_ca: bool,
+}
+
+/// The server that a client stays with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastServer {
+    /// Which.
+    pub server: Server,
+    /// Since when without interruption.
+    pub since: Timestamp,
+}
+
+impl Server {
+    /// Where a server of a list is found: on its HTTPS port, if the list names one.
+    pub fn of_list(server: &ClientServer) -> Self {
+        let (port, protocol) = match (server.https_port, server.http_port) {
+            (Some(port), _) => (port, Protocol::Https),
+            (None, Some(port)) => (port, Protocol::Http),
+            (None, None) => (8014, Protocol::Http), // [C S4]
+        };
+        Self { address: server.address.clone(), port, protocol, verify_ca: server.verify_ca }
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match self.protocol {
+            Protocol::Http => "http",
+            Protocol::Https => "https",
+        };
+        write!(f, "{scheme}://{}:{}", self.address, self.port)
+    }
+}
+
+/// The servers to try in this heartbeat, in order.
+pub(super) fn candidates(
+    list: &ClientServerList,
+    last: Option<&LastServer>,
+    balance: LoadBalance,
+    seed: u64,
+    now: Timestamp,
+) -> Vec<Server> {
+    let mut servers = Vec::new();
+    for (level, block) in list.priorities.iter().enumerate() {
+        let mut block: Vec<Server> = block.iter().map(Server::of_list).collect();
+        if balance == LoadBalance::Drawn {
+            shuffle(&mut block, seed ^ level as u64, now);
+        }
+        servers.extend(block);
+    }
+    if let Some(last) = last
+        && now.since(last.since) < STICKY_FOR
+        && let Some(place) = servers.iter().position(|server| *server == last.server)
+    {
+        let sticky = servers.remove(place);
+        servers.insert(0, sticky);
+    }
+    servers
+}
+
+fn shuffle(servers: &mut [Server], seed: u64, now: Timestamp) {
+    for left in (1..servers.len()).rev() {
+        let other = draw(seed, now.as_millis().unsigned_abs(), left as u64, left as u64);
+        servers.swap(left, usize::try_from(other).unwrap_or(left));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(port: u16) -> ClientServer {
+        ClientServer {
+            address: "127.0.0.1".into(),
+            http_port: Some(port),
+            https_port: None,
+            verify_ca: false,
+            verify_signatures: true,
+        }
+    }
+
+    fn list() -> ClientServerList {
+        ClientServerList { name: "l".into(), priorities: vec![vec![server(1), server(2)], vec![server(3)]] }
+    }
+
+    fn ports(last: Option<&LastServer>, seed: u64, now: i64) -> Vec<u16> {
+        let now = Timestamp::from_seconds(now);
+        candidates(&list(), last, LoadBalance::Drawn, seed, now).iter().map(|server| server.port).collect()
+    }
+
+    #[test]
+    fn the_load_is_shared_within_a_priority_and_the_next_one_is_for_failover() {
+        let firsts: Vec<u16> = (0..1000).map(|seed| ports(None, seed, 5)[0]).collect();
+        let ones = firsts.iter().filter(|port| **port == 1).count();
+        assert!((400..600).contains(&ones), "{ones} of 1000 began with the first server");
+        assert!((0..1000).all(|seed| ports(None, seed, 5)[2] == 3));
+    }
+
+    #[test]
+    fn the_last_server_comes_first_for_a_day_and_then_the_list_decides_again() {
+        let last = LastServer { server: Server::of_list(&server(3)), since: Timestamp::from_seconds(0) };
+        assert_eq!(ports(Some(&last), 1, 86_399)[0], 3);
+        assert_ne!(ports(Some(&last), 1, 86_400)[0], 3);
+    }
+
+    #[test]
+    fn a_last_server_that_is_no_longer_listed_is_forgotten() {
+        let last = LastServer { server: Server::of_list(&server(9)), since: Timestamp::from_seconds(0) };
+        assert!(!ports(Some(&last), 1, 10).contains(&9));
+    }
+}

@@ -1,0 +1,124 @@
+//! How a client stands with its managers, and why.
+
+use epm_protocol::heartbeat::ExchangeFailure;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{Rejection, SignatureError};
+use serde::{Deserialize, Serialize};
+
+/// How a client stands with its managers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Health {
+    /// It has not tried yet.
+    #[default]
+    New,
+    /// A manager has served it in its last heartbeat.
+    Connected {
+        /// Since when without a break.
+        since: Timestamp,
+    },
+    /// No manager has served it, and trust is not the reason, or not the only one.
+    Disconnected {
+        /// Since when.
+        since: Timestamp,
+        /// What went wrong last.
+        because: Trouble,
+    },
+    /// It does not believe any manager of its list, or none takes it for one of its own: only another list, or the
+    /// old certificate, brings it back.
+    Orphaned {
+        /// Since when.
+        since: Timestamp,
+        /// Which layer of trust broke.
+        because: Distrust,
+    },
+}
+
+/// What went wrong with one server, trust aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Trouble {
+    /// The exchange came to nothing.
+    #[error("{failure}")]
+    Exchange {
+        /// Why.
+        failure: ExchangeFailure,
+    },
+    /// The manager answered, and did not serve.
+    #[error("the manager answered {status} to {request}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What had been asked.
+        request: String,
+    },
+    /// The manager's answer is not understood.
+    #[error("the manager's {what} is not understood: {detail}")]
+    Malformed {
+        /// What was expected.
+        what: String,
+        /// Where it went wrong.
+        detail: String,
+    },
+    /// By its settings, the client does not talk to its manager.
+    #[error("communication is disabled by the client's settings")]
+    Disabled,
+}
+
+/// The layer of trust that broke, with what was expected and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "layer", rename_all = "kebab-case")]
+pub enum Distrust {
+    /// Layer a: the certificate of the connection.
+    #[error("{rejection}")]
+    Tls {
+        /// Why it is not believed.
+        rejection: Rejection,
+    },
+    /// Layer b: the signature of what was downloaded.
+    #[error("the signature of the {artifact} is refused: {error}")]
+    Signature {
+        /// What was downloaded.
+        artifact: String,
+        /// Why its signature is refused.
+        error: SignatureError,
+    },
+    /// Layer c: the shared secret; here it is the manager that does not take the client for one of its own.
+    #[error("the manager refused the client's messages with {status}: the shared secret (KCS) does not fit")]
+    Secret {
+        /// The status.
+        status: u16,
+    },
+}
+
+impl Distrust {
+    /// The layer's name in reports.
+    pub fn layer(&self) -> &'static str {
+        match self {
+            Self::Tls { .. } => "a (TLS certificate)",
+            Self::Signature { .. } => "b (signature)",
+            Self::Secret { .. } => "c (shared secret)",
+        }
+    }
+}
+
+impl Health {
+    /// Whether a manager serves this client.
+    pub fn is_connected(&self) -> bool {
+        matches!(self, Self::Connected { .. })
+    }
+
+    /// Since when and why it is orphaned, if it is.
+    pub fn orphaned(&self) -> Option<(Timestamp, &Distrust)> {
+        match self {
+            Self::Orphaned { since, because } => Some((*since, because)),
+            _ => None,
+        }
+    }
+
+    /// The dot in the tray: green for whoever gets answers. It does not prove that the manager knows the client: with
+    /// a wrong secret it is green too [C S9].
+    pub fn green_dot(&self) -> bool {
+        matches!(self, Self::Connected { .. } | Self::Orphaned { because: Distrust::Secret { .. }, .. })
+    }
+}

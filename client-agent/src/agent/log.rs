@@ -1,0 +1,111 @@
+//! The system log of the client, with the event numbers and the words of the real one [C S31].
+
+use std::fmt;
+
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $severity:literal;)*) => {
+        /// What happened, by the real client's event numbers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        pub enum Event {$(
+            $(#[$doc])*
+            $name,
+        )*}
+
+        impl Event {
+            /// The number, as the log shows it in hexadecimal digits.
+            pub const fn id(self) -> u32 {
+                match self { $(Self::$name => $id,)* }
+            }
+
+            /// 0 for information, 1 for a warning, 2 for an error.
+            pub const fn severity(self) -> u8 {
+                match self { $(Self::$name => $severity,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// The service has started.
+    ServiceStarted = 0x1207_0202, 0;
+    /// The service has stopped.
+    ServiceStopped = 0x1207_0204, 0;
+    /// A communications file was imported.
+    ImportedSylink = 0x1207_021B, 0;
+    /// A manager serves the client.
+    ServerConnected = 0x1207_0301, 0;
+    /// A server does not answer.
+    NoServerResponse = 0x1207_0302, 1;
+    /// The connection to a server failed.
+    ServerConnectionFailed = 0x1207_0303, 2;
+    /// The client has lost its manager.
+    ServerDisconnected = 0x1207_0304, 1;
+    /// A new policy, list or package has come.
+    NewPolicyReceived = 0x1207_0306, 0;
+    /// It is in force.
+    NewPolicyApplied = 0x1207_0307, 0;
+    /// It was refused.
+    NewPolicyFailed = 0x1207_0308, 2;
+    /// It could not be downloaded.
+    CannotDownloadPolicy = 0x1207_0309, 1;
+    /// There is nothing new.
+    HaveLatestPolicy = 0x1207_030A, 0;
+    /// The client is in another group, or another location.
+    ClientMoved = 0x1207_1044, 0;
+    /// No server of the list serves the client.
+    CannotReachServer = 0x120B_0001, 1;
+    /// One serves it again.
+    Reconnected = 0x120B_0002, 0;
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+    /// In words: the real client's, followed by what was expected and what was found.
+    pub text: String,
+}
+
+/// 100-nanosecond steps from 1601 to 1970, for the log's time stamps.
+const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
+
+impl LogLine {
+    /// The entry in the form of `syslog.log`: length, FILETIME, event, severity and text with tabs between; the
+    /// length counts all that follows it [C S31].
+    pub fn to_entry(&self) -> String {
+        let seconds = self.at.as_seconds() + FILETIME_EPOCH_SECONDS;
+        let filetime = (seconds * 1000 + self.at.as_millis().rem_euclid(1000)) * 10_000;
+        let text = self.text.replace(['\t', '\r', '\n'], " ");
+        let rest =
+            format!("\t{filetime:016X}\t{:08X}\t{:08X}\t{text}\r\n", self.event.id(), self.event.severity());
+        format!("{:08X}{rest}", rest.len())
+    }
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:08X} {}", self.at, self.event.id(), self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_has_the_form_of_the_real_log() {
+        let line = LogLine {
+            at: "2018-10-01T00:00:00Z".parse().unwrap(),
+            event: Event::HaveLatestPolicy,
+            text: "one\ttwo".into(),
+        };
+        // 131828256000000000 steps of 100 ns since 1601; 0x2D bytes follow the length.
+        assert_eq!(line.to_entry(), "0000002D\t01D45919B23D4000\t1207030A\t00000000\tone two\r\n");
+    }
+}

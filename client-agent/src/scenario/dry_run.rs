@@ -1,0 +1,99 @@
+//! What can be known of a scenario before it is played: the commands are given to a site that nobody visits.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use epm_protocol::site::{Command, Founding, ManagerPorts, Site};
+use epm_protocol::suggest::hint;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::KeyPool;
+use toml::Spanned;
+
+use super::{ManagerPlan, Scenario, ScenarioError};
+
+impl Scenario {
+    /// What a site of this scenario starts from, with its managers at these places.
+    pub fn founding(&self, places: Vec<ManagerPorts>) -> Founding {
+        let names = self.site.managers.iter().map(|manager| manager.name.clone());
+        Founding {
+            name: self.site.name.clone(),
+            seed: self.seed,
+            managers: names.zip(places).collect(),
+            keys: KeyPool::public(),
+            assumptions: Arc::new(self.assumptions.clone()),
+        }
+    }
+
+    /// Gives every command to a site of its own, and looks every name up, without playing anything.
+    ///
+    /// # Errors
+    ///
+    /// At the first command that the site refuses, and the first name that does not exist.
+    pub fn check(&self, file: &str, text: &str) -> Result<(), ScenarioError> {
+        let refuse = |span: Range<usize>, problem: String| ScenarioError::at(file, text, span, problem);
+        let now = self.clock.start.unwrap_or(Timestamp::from_seconds(1_767_600_000));
+        let places = self.site.managers.iter().map(supposed_ports).collect();
+        let mut site = Site::found(self.founding(places), now)
+            .map_err(|error| refuse(section(text, "[site]"), error.to_string()))?;
+        for command in &self.site.setup {
+            give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
+        }
+        self.check_fleet(&site).map_err(|(span, problem)| refuse(span, problem))?;
+        let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
+        for step in &self.step {
+            for action in &step.fleet {
+                let part = action.get_ref().part();
+                if !parts.contains(part) {
+                    let problem = format!(
+                        "there is no part {part:?} in the fleet{}",
+                        hint(part, parts.iter().copied())
+                    );
+                    return Err(refuse(action.span(), problem));
+                }
+            }
+            for command in &step.operator {
+                give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_fleet(&self, site: &Site) -> Result<(), (Range<usize>, String)> {
+        let mut names = BTreeSet::new();
+        for part in &self.fleet {
+            let (span, part) = (part.span(), part.get_ref());
+            if part.count == 0 {
+                return Err((
+                    span,
+                    format!("the part {:?} has a count of 0; expected at least 1", part.name),
+                ));
+            }
+            if !names.insert(&part.name) {
+                return Err((span, format!("there is a part {:?} already", part.name)));
+            }
+            site.export_sylink(&part.group, part.location.as_deref())
+                .map_err(|error| (span, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+fn give(site: &mut Site, command: &Spanned<Command>, now: Timestamp) -> Result<(), String> {
+    site.apply(command.get_ref(), now).map(drop).map_err(|error| error.to_string())
+}
+
+/// Ports for a site that nobody visits.
+fn supposed_ports(plan: &ManagerPlan) -> ManagerPorts {
+    let http = if plan.http_port == 0 { 8014 } else { plan.http_port };
+    ManagerPorts {
+        address: plan.address.clone(),
+        http: Some(http),
+        https: Some(plan.https_port.unwrap_or(http)),
+    }
+}
+
+fn section(text: &str, heading: &str) -> Range<usize> {
+    let start = text.find(heading).unwrap_or(0);
+    start..start
+}

@@ -1,0 +1,217 @@
+//! The scenario file: a site, a fleet, and what an operator does to them, step by step.
+//!
+//! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
+
+mod dry_run;
+mod read;
+mod span;
+mod verdict;
+
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::site::Command;
+use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+pub use read::ScenarioError;
+pub use span::{Span, SpanError};
+pub use verdict::{Lost, PartHolding, StepReport, Verdict, holdings, lost};
+
+/// A scenario.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, in one line.
+    pub title: String,
+    /// More about it.
+    #[serde(default)]
+    pub about: String,
+    /// The seed of everything that is drawn or derived.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// The lab's clock.
+    #[serde(default)]
+    pub clock: ClockPlan,
+    /// What to assume of the real product where nobody documents it.
+    #[serde(default)]
+    pub assumptions: Assumptions,
+    /// The site.
+    pub site: SitePlan,
+    /// The clients, part by part.
+    #[schemars(with = "Vec<PartPlan>")]
+    pub fleet: Vec<Spanned<PartPlan>>,
+    /// What happens, in order.
+    #[serde(default)]
+    pub step: Vec<StepPlan>,
+}
+
+/// The lab's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClockPlan {
+    /// What it shows at the start; the machine's time when absent.
+    #[schemars(with = "Option<String>")]
+    pub start: Option<Timestamp>,
+    /// How many times faster than the machine's clock it runs over sockets.
+    pub speed: u32,
+}
+
+/// The site.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SitePlan {
+    /// Its name.
+    #[serde(default = "default_site")]
+    pub name: String,
+    /// Its managers.
+    pub managers: Vec<ManagerPlan>,
+    /// What is set up before the fleet is installed.
+    #[serde(default)]
+    #[schemars(with = "Vec<Command>")]
+    pub setup: Vec<Spanned<Command>>,
+}
+
+/// A manager.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ManagerPlan {
+    /// Its name.
+    pub name: String,
+    /// The address that it listens on, and that clients are told.
+    #[serde(default = "default_address")]
+    pub address: String,
+    /// The clients' port for HTTP; 0 for any that is free.
+    #[serde(default)]
+    pub http_port: u16,
+    /// The clients' port for HTTPS; 0 for any that is free. When absent, the HTTP port takes both.
+    #[serde(default)]
+    pub https_port: Option<u16>,
+}
+
+/// A part of the fleet: clients that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PartPlan {
+    /// Its name; its clients are called by it, with a number.
+    pub name: String,
+    /// How many clients.
+    pub count: u32,
+    /// Their group.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// The location that they are in; the group's default one when absent.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Their version.
+    pub version: ClientVersion,
+    /// Whether they stay with the server that served them last.
+    #[serde(default = "yes")]
+    pub use_last_server: bool,
+}
+
+/// A step: first what happens to the fleet, then what the operator does, then how long he waits.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StepPlan {
+    /// What is done, in one line.
+    pub title: String,
+    /// The statements of the documented procedure that it is about.
+    #[serde(default)]
+    pub statements: Vec<String>,
+    /// What happens to the fleet.
+    #[serde(default)]
+    #[schemars(with = "Vec<FleetAction>")]
+    pub fleet: Vec<Spanned<FleetAction>>,
+    /// What the operator does.
+    #[serde(default)]
+    #[schemars(with = "Vec<Command>")]
+    pub operator: Vec<Spanned<Command>>,
+    /// How long he waits before the next step.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+}
+
+/// What happens to a part of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum FleetAction {
+    /// Its machines are switched off.
+    SwitchOff(String),
+    /// They are switched on again.
+    SwitchOn(String),
+    /// They go to another location; to the default one when absent.
+    Move {
+        /// The part.
+        part: String,
+        /// The location.
+        #[serde(default)]
+        location: Option<String>,
+    },
+}
+
+/// A wait for events, with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Wait {
+    /// How many heartbeats every client that is switched on must have ended since the step began.
+    pub heartbeats: u32,
+    /// When to give up, in the lab's time.
+    #[serde(default = "default_limit")]
+    pub limit: Span,
+}
+
+impl Default for ClockPlan {
+    fn default() -> Self {
+        Self { start: None, speed: 1 }
+    }
+}
+
+impl Scenario {
+    /// The clients of this scenario: the part, and the name of each.
+    pub fn clients(&self) -> impl Iterator<Item = (&PartPlan, String)> {
+        self.fleet
+            .iter()
+            .map(Spanned::get_ref)
+            .flat_map(|part| (1..=part.count).map(move |number| (part, format!("{}-{number}", part.name))))
+    }
+}
+
+impl FleetAction {
+    /// The part that it happens to.
+    pub fn part(&self) -> &str {
+        match self {
+            Self::SwitchOff(part) | Self::SwitchOn(part) | Self::Move { part, .. } => part,
+        }
+    }
+}
+
+/// The JSON Schema of the scenario file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Scenario).to_value()
+}
+
+const fn default_seed() -> u64 {
+    1
+}
+
+fn default_site() -> String {
+    "My Site".to_owned() // [C S17]
+}
+
+fn default_address() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_group() -> String {
+    epm_protocol::site::DEFAULT_GROUP.to_owned()
+}
+
+fn default_limit() -> Span {
+    Span(std::time::Duration::from_secs(3600))
+}
+
+const fn yes() -> bool {
+    true
+}

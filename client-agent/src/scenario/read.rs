@@ -1,0 +1,104 @@
+//! Reading a scenario: every refusal names the line, and the nearest thing that would have been right.
+
+use std::fmt;
+use std::ops::Range;
+
+use epm_protocol::suggest::hint;
+
+use super::Scenario;
+
+/// Why a scenario is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScenarioError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// What is wrong, and what was expected.
+    pub problem: String,
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.problem)
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+impl ScenarioError {
+    pub(super) fn at(file: &str, text: &str, span: Range<usize>, problem: impl Into<String>) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario; `file` is its name, for messages.
+    ///
+    /// # Errors
+    ///
+    /// When it is no TOML, has a key or a value that no scenario has, or lacks one.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
+        toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            ScenarioError::at(file, text, span, with_hint(error.message()))
+        })
+    }
+}
+
+/// Adds the nearest known name to a complaint about an unknown one: "unknown field `x`, expected one of `a`, `b`".
+fn with_hint(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let hint = match (message.starts_with("unknown "), quoted.next()) {
+        (true, Some(found)) => hint(found, quoted),
+        _ => String::new(),
+    };
+    format!("{}{hint}", message.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line_and_the_key_that_was_meant() {
+        let text = "title = \"t\"\n\n[site]\nmanagers = [{ name = \"a\", htpp-port = 1 }]\n";
+        let error = Scenario::parse(text, "x.toml").unwrap_err();
+        assert_eq!((error.line, error.file.as_str()), (4, "x.toml"), "{error}");
+        assert!(
+            error.problem.contains("htpp-port") && error.problem.contains("did you mean \"http-port\"?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_command_is_named_with_the_command_that_was_meant() {
+        let text = r#"
+            title = "t"
+            fleet = []
+            site = { managers = [] }
+            [[step]]
+            title = "s"
+            operator = [{ copy-lits = { from = "a", to = "b" } }]
+        "#;
+        let error = Scenario::parse(text, "x.toml").unwrap_err();
+        assert_eq!(error.line, 7, "{error}");
+        assert!(error.problem.contains("did you mean \"copy-list\"?"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_place() {
+        let text = "title = 5\nsite = { managers = [] }\nfleet = []\n";
+        let error = Scenario::parse(text, "x.toml").unwrap_err();
+        assert_eq!((error.line, error.column), (1, 9), "{error}");
+    }
+}

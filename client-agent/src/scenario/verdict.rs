@@ -1,0 +1,131 @@
+//! Who holds what after a step, who was lost, since when, and because of which layer of trust.
+
+use std::collections::BTreeMap;
+
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+use serde::Serialize;
+
+use crate::agent::{AgentView, Health};
+
+/// What the clients of one part of the fleet hold, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartHolding {
+    /// The part.
+    pub part: String,
+    /// How many clients it has.
+    pub clients: usize,
+    /// How many are served.
+    pub connected: usize,
+    /// How many are out of touch for reasons other than trust.
+    pub disconnected: usize,
+    /// How many are orphaned.
+    pub orphaned: usize,
+    /// How many authenticate their manager.
+    pub secure: usize,
+    /// How many turn to their manager over HTTPS.
+    pub https: usize,
+    /// How many hold each certificate.
+    pub certificates: BTreeMap<Fingerprint, usize>,
+}
+
+/// A client that was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Its computer's name.
+    pub client: String,
+    /// The part of the fleet that it belongs to.
+    pub part: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The step during which it was lost, from 1; 0 is before the first.
+    pub step: usize,
+    /// That step's title.
+    pub step_title: String,
+    /// The layer of trust that broke.
+    pub layer: String,
+    /// What was expected, and what was found.
+    pub because: String,
+}
+
+/// What a step has led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// Its number, from 1; 0 is the start.
+    pub number: usize,
+    /// What was done.
+    pub title: String,
+    /// The statements of the documented procedure that it is about.
+    pub statements: Vec<String>,
+    /// When it began, in the lab's time.
+    pub began: Timestamp,
+    /// Who holds what after it.
+    pub holdings: Vec<PartHolding>,
+}
+
+/// What became of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The scenario's title.
+    pub scenario: String,
+    /// The seed with which it can be played again.
+    pub seed: u64,
+    /// The certificates that were in force, in order.
+    pub certificates: Vec<Fingerprint>,
+    /// Every step.
+    pub steps: Vec<StepReport>,
+    /// Who was lost, and is at the end.
+    pub lost: Vec<Lost>,
+    /// Who is neither lost nor served at the end.
+    pub out_of_touch: Vec<String>,
+    /// Who is served at the end, but does not authenticate its manager.
+    pub not_secure: Vec<String>,
+    /// How many clients there are.
+    pub clients: usize,
+}
+
+impl Verdict {
+    /// Whether every client is secure again, and none lost or out of touch.
+    pub fn is_well(&self) -> bool {
+        self.lost.is_empty() && self.out_of_touch.is_empty() && self.not_secure.is_empty()
+    }
+}
+
+/// Who holds what, part by part, in the order of the fleet.
+pub fn holdings<'a>(clients: impl IntoIterator<Item = (&'a str, AgentView)>) -> Vec<PartHolding> {
+    let mut parts: Vec<PartHolding> = Vec::new();
+    for (part, view) in clients {
+        if parts.last().is_none_or(|last| last.part != part) {
+            parts.push(PartHolding { part: part.to_owned(), ..PartHolding::default() });
+        }
+        let Some(counts) = parts.last_mut() else { continue };
+        counts.clients += 1;
+        match view.health {
+            Health::Connected { .. } => counts.connected += 1,
+            Health::Orphaned { .. } => counts.orphaned += 1,
+            Health::New | Health::Disconnected { .. } => counts.disconnected += 1,
+        }
+        counts.secure += usize::from(view.secure_communications);
+        counts.https += usize::from(view.server.is_some_and(|server| server.protocol == Protocol::Https));
+        for certificate in view.certificates {
+            *counts.certificates.entry(certificate).or_default() += 1;
+        }
+    }
+    parts
+}
+
+/// The entry of this client in the list of the lost, if it is; `steps` are those that have begun, with their titles.
+pub fn lost(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Lost> {
+    let (since, because) = view.health.orphaned()?;
+    let step = steps.iter().rev().find(|step| step.began <= since).or(steps.first())?;
+    Some(Lost {
+        client: view.computer_name.clone(),
+        part: part.to_owned(),
+        since,
+        step: step.number,
+        step_title: step.title.clone(),
+        layer: because.layer().to_owned(),
+        because: because.to_string(),
+    })
+}

@@ -1,0 +1,280 @@
+//! One agent's connection to its manager: opened when an exchange needs it, closed when the session ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use epm_protocol::heartbeat::http::{self, SIGNATURE_HEADER};
+use epm_protocol::heartbeat::{ContentType, ExchangeFailure, ManagerResponse, SignatureHeader, Stage};
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Rejection;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, header};
+use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, version};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::clock::LabClock;
+use super::tls::{ClockTime, provider};
+use super::verifier::{PinVerifier, rejection_in};
+use crate::agent::{Exchange, Server, TlsCheck, TlsVersions};
+
+/// The largest answer that a client takes, in bytes: room for a client package of the lab.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// How many servers' sessions an agent remembers for resumption.
+const SESSIONS: usize = 4;
+
+/// One agent's session: a connection, and the TLS memory that outlives it.
+#[derive(Debug)]
+pub(super) struct Session {
+    clock: Arc<LabClock>,
+    memory: Option<TlsMemory>,
+    open: Option<Open>,
+    handshakes: Arc<Handshakes>,
+}
+
+/// How many TLS handshakes an agent has made.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    full: AtomicU64,
+    resumed: AtomicU64,
+}
+
+impl Handshakes {
+    /// Those in which the manager showed its certificate.
+    pub fn full(&self) -> u64 {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Those from a ticket.
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+}
+
+/// Tickets live and die with the beliefs under which they were got: other pins, no tickets.
+#[derive(Debug)]
+struct TlsMemory {
+    check: TlsCheck,
+    versions: TlsVersions,
+    verifier: Arc<PinVerifier>,
+    config: Arc<ClientConfig>,
+}
+
+#[derive(Debug)]
+struct Open {
+    server: Server,
+    sender: SendRequest<Full<Bytes>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Failed = Result<(), ExchangeFailure>;
+
+impl Session {
+    pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>) -> Self {
+        Self { clock, memory: None, open: None, handshakes }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Carries out an exchange.
+    pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
+        let started = self.clock.now();
+        let reusable =
+            self.open.as_ref().is_some_and(|open| open.server == exchange.server && !open.sender.is_closed());
+        if !reusable {
+            self.open = None;
+            self.connect(exchange, started).await?;
+        }
+        let clock = Arc::clone(&self.clock);
+        let outcome = match within(&clock, exchange.deadline, self.ask(exchange)).await {
+            Some(outcome) => outcome,
+            None => Err(timed_out(&clock, Stage::Answer, started)),
+        };
+        if outcome.is_err() {
+            self.open = None;
+        }
+        outcome
+    }
+
+    async fn connect(&mut self, exchange: &Exchange, started: Timestamp) -> Failed {
+        let Server { address, port, protocol, .. } = &exchange.server;
+        let clock = Arc::clone(&self.clock);
+        let dial = TcpStream::connect((address.as_str(), *port));
+        let stream = match within(&clock, exchange.deadline, dial).await {
+            None => return Err(timed_out(&clock, Stage::Connect, started)),
+            Some(Err(error)) => return Err(connect_failure(&error, address, *port)),
+            Some(Ok(stream)) => stream,
+        };
+        let _ = stream.set_nodelay(true);
+        if *protocol == Protocol::Http {
+            return self.speak(stream, exchange).await;
+        }
+        let memory = self.memory_for(exchange);
+        let (verifier, config) = (Arc::clone(&memory.verifier), Arc::clone(&memory.config));
+        let name = ServerName::try_from(address.clone())
+            .map_err(|_| ExchangeFailure::NameNotResolved { host: address.clone() })?;
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        let stream = match within(&clock, exchange.deadline, handshake).await {
+            None => return Err(timed_out(&clock, Stage::Handshake, started)),
+            Some(Err(error)) => return Err(handshake_failure(&error)),
+            Some(Ok(stream)) => stream,
+        };
+        let connection = stream.get_ref().1;
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        let judged = match shown {
+            Some(certificate) => verifier.judge(certificate, address),
+            None => Err(Rejection::Malformed { detail: "no certificate was presented".into() }),
+        };
+        let count = match connection.handshake_kind() {
+            Some(rustls::HandshakeKind::Resumed) => &self.handshakes.resumed,
+            _ => &self.handshakes.full,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        judged.map_err(|rejection| ExchangeFailure::TlsRejected { rejection })?;
+        self.speak(stream, exchange).await
+    }
+
+    /// Speaks HTTP on a stream that is believed.
+    async fn speak<S>(&mut self, stream: S, exchange: &Exchange) -> Failed
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| ExchangeFailure::NotHttp { detail: error.to_string() })?;
+        let task = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        self.open = Some(Open { server: exchange.server.clone(), sender, task });
+        Ok(())
+    }
+
+    async fn ask(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
+        let lost = |detail: String| ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail };
+        let Some(open) = &mut self.open else { return Err(lost("no connection".into())) };
+        let asked = http::encode(&exchange.request, &exchange.kcs);
+        let server = &exchange.server;
+        let method = if asked.body.is_some() { Method::POST } else { Method::GET };
+        let request = Request::builder()
+            .method(method)
+            .uri(asked.target)
+            .header(header::HOST, format!("{}:{}", server.address, server.port))
+            .header(header::USER_AGENT, "Smc") // [C S35]
+            .body(Full::new(asked.body.unwrap_or_default()))
+            .map_err(|error| lost(error.to_string()))?;
+        open.sender.ready().await.map_err(|error| lost(chain(&error)))?;
+        let response = open.sender.send_request(request).await.map_err(|error| {
+            if error.is_parse() {
+                ExchangeFailure::NotHttp { detail: chain(&error) }
+            } else {
+                lost(chain(&error))
+            }
+        })?;
+        let status = response.status().as_u16();
+        let signature =
+            response.headers().get(SIGNATURE_HEADER).map(|value| SignatureHeader::received(value.as_bytes()));
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                ExchangeFailure::TooLarge { limit: MAX_ANSWER }
+            } else {
+                lost(error.to_string())
+            }
+        })?;
+        Ok(ManagerResponse { status, content_type: ContentType::Binary, signature, body: body.to_bytes() })
+    }
+
+    /// The TLS configuration for these beliefs; a new one, without tickets, when they have changed.
+    fn memory_for(&mut self, exchange: &Exchange) -> &TlsMemory {
+        let fits = |memory: &TlsMemory| memory.check == exchange.check && memory.versions == exchange.tls;
+        let kept = self.memory.take().filter(fits);
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        self.memory.insert(kept.unwrap_or_else(|| TlsMemory::new(exchange, clock)))
+    }
+}
+
+impl TlsMemory {
+    fn new(exchange: &Exchange, clock: Arc<dyn Clock>) -> Self {
+        let provider = provider();
+        let versions: &[_] = match exchange.tls {
+            TlsVersions::Only12 => &[&version::TLS12],
+            TlsVersions::From12To13 => &[&version::TLS13, &version::TLS12],
+        };
+        let verifier =
+            Arc::new(PinVerifier::new(exchange.check.clone(), Arc::clone(&clock), Arc::clone(&provider)));
+        let builder = ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)));
+        let mut config = builder
+            .with_protocol_versions(versions)
+            .expect("the provider has suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_no_client_auth();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Self { check: exchange.check.clone(), versions: exchange.tls, verifier, config: Arc::new(config) }
+    }
+}
+
+/// The future's result, or none if the lab's clock passes the deadline first.
+async fn within<F: Future>(clock: &LabClock, deadline: Timestamp, future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        result = future => Some(result),
+        () = clock.sleep_until(deadline) => None,
+    }
+}
+
+fn timed_out(clock: &LabClock, stage: Stage, started: Timestamp) -> ExchangeFailure {
+    let after = clock.now().since(started).as_millis();
+    ExchangeFailure::TimedOut { stage, after_ms: u64::try_from(after).unwrap_or(u64::MAX) }
+}
+
+fn connect_failure(error: &io::Error, address: &str, port: u16) -> ExchangeFailure {
+    let place = format!("{address}:{port}");
+    let is_name = address.parse::<std::net::IpAddr>().is_err();
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ExchangeFailure::ConnectionRefused { address: place },
+        _ if is_name && error.raw_os_error().is_none() => {
+            ExchangeFailure::NameNotResolved { host: address.to_owned() }
+        }
+        _ => ExchangeFailure::Unreachable { address: place, detail: error.to_string() },
+    }
+}
+
+fn handshake_failure(error: &io::Error) -> ExchangeFailure {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(tls) => match rejection_in(tls) {
+            Some(rejection) => ExchangeFailure::TlsRejected { rejection },
+            None => ExchangeFailure::TlsFailed { detail: tls.to_string() },
+        },
+        None => ExchangeFailure::ConnectionLost { stage: Stage::Handshake, detail: error.to_string() },
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! One agent, one task: it waits for what the agent waits for, and carries out what the agent wishes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use epm_protocol::time::{Clock, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use super::clock::LabClock;
+use super::connection::{Handshakes, Session};
+use super::store::{DiskCache, StoreError};
+use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
+
+/// Where an agent's log lines go. Called in the agent's task; must not block.
+pub type LogSink = Arc<dyn Fn(&str, &LogLine) + Send + Sync>;
+
+/// How many inputs may wait for an agent.
+const INPUTS: usize = 16;
+
+/// A running agent, from outside.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    agent: Arc<Mutex<Agent>>,
+    handshakes: Arc<Handshakes>,
+    inputs: mpsc::Sender<Input>,
+}
+
+/// What an agent's task needs.
+pub(super) struct Driver {
+    agent: Arc<Mutex<Agent>>,
+    inputs: mpsc::Receiver<Input>,
+    clock: Arc<LabClock>,
+    log: LogSink,
+    disk: Option<DiskCache>,
+    turns: Arc<Semaphore>,
+    progress: watch::Sender<u64>,
+    session: Arc<tokio::sync::Mutex<Session>>,
+    under_way: Option<UnderWay>,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// An exchange under way. When it is dropped, the session is free again.
+type UnderWay = std::pin::Pin<Box<dyn Future<Output = Input> + Send>>;
+
+impl AgentHandle {
+    /// What the agent looks like now.
+    pub fn view(&self) -> AgentView {
+        lock(&self.agent).view()
+    }
+
+    /// How many TLS handshakes it has made.
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
+    }
+
+    /// Whether it is between two heartbeats.
+    pub fn is_resting(&self) -> bool {
+        lock(&self.agent).is_resting()
+    }
+
+    /// Tells the agent something. Returns false when its task has ended.
+    pub async fn tell(&self, input: Input) -> bool {
+        self.inputs.send(input).await.is_ok()
+    }
+}
+
+/// Prepares a running agent: the handle, and the task to spawn.
+///
+/// `turns` bounds how many agents are in a heartbeat at the same time; `progress` counts heartbeats that have ended.
+pub(super) fn prepare(
+    agent: Agent,
+    clock: Arc<LabClock>,
+    log: LogSink,
+    disk: Option<DiskCache>,
+    turns: Arc<Semaphore>,
+    progress: watch::Sender<u64>,
+) -> (AgentHandle, Driver) {
+    let agent = Arc::new(Mutex::new(agent));
+    let handshakes = Arc::new(Handshakes::default());
+    let (sender, inputs) = mpsc::channel(INPUTS);
+    let handle =
+        AgentHandle { agent: Arc::clone(&agent), handshakes: Arc::clone(&handshakes), inputs: sender };
+    let session = Session::new(Arc::clone(&clock), handshakes);
+    let driver = Driver {
+        agent,
+        inputs,
+        clock,
+        log,
+        disk,
+        turns,
+        progress,
+        session: Arc::new(tokio::sync::Mutex::new(session)),
+        under_way: None,
+        turn: None,
+    };
+    (handle, driver)
+}
+
+/// Runs one agent until it is told to stop, or its handle is dropped.
+///
+/// # Errors
+///
+/// When its cache cannot be written: a client that cannot keep what it has learnt must not go on.
+pub fn drive(
+    agent: Agent,
+    clock: Arc<LabClock>,
+    log: LogSink,
+    disk: Option<DiskCache>,
+) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
+    let (handle, driver) =
+        prepare(agent, clock, log, disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0));
+    (handle, driver.run())
+}
+
+impl Driver {
+    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        while let Some(input) = self.next_input().await {
+            self.hear(input).await?;
+        }
+        self.hear(Input::Stop).await
+    }
+
+    /// Tells the agent, and does what it wishes.
+    async fn hear(&mut self, input: Input) -> Result<(), StoreError> {
+        if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
+            self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        }
+        let outputs = lock(&self.agent).handle(input, self.clock.now());
+        for output in outputs {
+            self.carry_out(output).await?;
+        }
+        if lock(&self.agent).is_resting() {
+            self.turn = None;
+            self.progress.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// What the agent hears next; none when its handle is gone.
+    async fn next_input(&mut self) -> Option<Input> {
+        let wake = lock(&self.agent).next_wake();
+        let answered = async {
+            match &mut self.under_way {
+                Some(exchange) => exchange.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            answer = answered => {
+                self.under_way = None;
+                Some(answer)
+            }
+            input = self.inputs.recv() => input,
+            () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => Some(Input::Wake),
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) -> Result<(), StoreError> {
+        match output {
+            Output::Send(exchange) => self.send(*exchange).await,
+            Output::EndSession => {
+                self.under_way = None;
+                self.session.lock().await.close();
+            }
+            Output::Persist(cache) => {
+                if let Some(disk) = &mut self.disk {
+                    disk.save(&cache)?;
+                }
+            }
+            Output::Log(line) => {
+                let name = lock(&self.agent).profile().computer_name.clone();
+                (self.log)(&name, &line);
+            }
+            Output::Odd(what) => tracing::debug!(what, "an input that made no sense"),
+        }
+        Ok(())
+    }
+
+    /// Begins an exchange; one that is still under way is given up, and its connection with it.
+    async fn send(&mut self, exchange: Exchange) {
+        if self.under_way.take().is_some() {
+            self.session.lock().await.close();
+        }
+        let session = Arc::clone(&self.session);
+        self.under_way = Some(Box::pin(async move {
+            let outcome = session.lock().await.exchange(&exchange).await;
+            Input::Answered { exchange: exchange.id, outcome }
+        }));
+    }
+}
+
+fn lock(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {
+    agent.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,120 @@
+//! Many agents in one process, with a bound on how many are in a heartbeat at the same time.
+
+use std::sync::Arc;
+
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::clock::LabClock;
+use super::driver::{AgentHandle, LogSink, prepare};
+use super::store::{DiskCache, StoreError};
+use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input};
+
+/// How many agents may be in a heartbeat at the same time. A stampede without a bound serves nobody.
+const TURNS: usize = 64;
+
+/// An agent to be.
+#[derive(Debug)]
+pub struct MemberSpec {
+    /// The part of the fleet that it belongs to, for reports.
+    pub part: String,
+    /// Who it is.
+    pub profile: AgentProfile,
+    /// The communications file that it is installed with.
+    pub sylink: Arc<Sylink>,
+    /// The location that it is in; the default one when none.
+    pub location: Option<String>,
+    /// Where it keeps its cache; only in memory when none.
+    pub disk: Option<DiskCache>,
+}
+
+/// A running agent of a fleet.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its computer's name.
+    pub name: String,
+    /// The part of the fleet that it belongs to.
+    pub part: String,
+    /// The agent.
+    pub handle: AgentHandle,
+}
+
+/// A running fleet. Dropping it ends every agent at once, wherever it is.
+#[derive(Debug)]
+pub struct Fleet {
+    members: Vec<Member>,
+    tasks: JoinSet<Result<(), StoreError>>,
+    progress: watch::Receiver<u64>,
+    clock: Arc<LabClock>,
+}
+
+impl Fleet {
+    /// Starts these agents, each with its first heartbeat at once.
+    pub async fn start(
+        clock: Arc<LabClock>,
+        assumptions: &Arc<Assumptions>,
+        log: &LogSink,
+        specs: Vec<MemberSpec>,
+    ) -> Self {
+        let (counter, progress) = watch::channel(0);
+        let turns = Arc::new(Semaphore::new(TURNS));
+        let mut tasks = JoinSet::new();
+        let mut members = Vec::with_capacity(specs.len());
+        for MemberSpec { part, profile, sylink, location, disk } in specs {
+            let name = profile.computer_name.clone();
+            let state = AgentState { location, ..AgentState::default() };
+            let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(assumptions));
+            let (handle, driver) = prepare(
+                agent,
+                Arc::clone(&clock),
+                Arc::clone(log),
+                disk,
+                Arc::clone(&turns),
+                counter.clone(),
+            );
+            tasks.spawn(driver.run());
+            handle.tell(Input::Start).await;
+            members.push(Member { name, part, handle });
+        }
+        Self { members, tasks, progress, clock }
+    }
+
+    /// The agents, in the order in which they were given.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Waits until `done` says so; it is asked again whenever an agent has ended a heartbeat. Returns false when the
+    /// lab's clock passes `limit` first.
+    pub async fn wait_until(&self, limit: Timestamp, mut done: impl FnMut(&[Member]) -> bool) -> bool {
+        let mut progress = self.progress.clone();
+        loop {
+            progress.mark_unchanged();
+            if done(&self.members) {
+                return true;
+            }
+            tokio::select! {
+                changed = progress.changed() => if changed.is_err() { return done(&self.members) },
+                () = self.clock.sleep_until(limit) => return done(&self.members),
+            }
+        }
+    }
+
+    /// Stops every agent, and returns when all have kept what they know.
+    ///
+    /// # Errors
+    ///
+    /// When an agent's cache could not be written.
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        self.members.clear();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(result) = ended {
+                result?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! Everything of the client that waits: the clock, the sockets, the files and the tasks.
+//!
+//! It moves bytes, asks [`epm_protocol::trust::judge`] after every handshake, and carries out what the agent wishes. It
+//! takes no decision of its own about behaviour.
+
+mod clock;
+mod connection;
+mod driver;
+mod fleet;
+mod store;
+mod tls;
+mod verifier;
+
+pub use clock::LabClock;
+pub use connection::Handshakes;
+pub use driver::{AgentHandle, LogSink, drive};
+pub use fleet::{Fleet, Member, MemberSpec};
+pub use store::{DiskCache, StoreError};
+pub use tls::{ClockTime, provider};

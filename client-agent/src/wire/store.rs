@@ -1,0 +1,140 @@
+//! The client's cache on disk: `current/sylink.xml`, as the real client keeps it, and `current/state.json`.
+//!
+//! `current` is a link to a numbered folder. A new state is written into a new folder, made durable, and then the link
+//! is replaced in one step: whoever looks, at whatever moment the machine dies, finds the old state or the new one.
+//! A `sylink.xml` that somebody edits there is read at the next start like any other.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use epm_protocol::sylink::{Sylink, SylinkError};
+
+use crate::agent::Cache;
+
+const LINK: &str = "current";
+const SYLINK: &str = "sylink.xml";
+const STATE: &str = "state.json";
+
+/// A folder that keeps one client's cache.
+#[derive(Debug)]
+pub struct DiskCache {
+    folder: PathBuf,
+    generation: u64,
+}
+
+/// Why a cache cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The communications file is broken.
+    #[error("{}: {source}", path.display())]
+    Sylink {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: SylinkError,
+    },
+    /// The state is broken.
+    #[error("{}: {source}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: serde_json::Error,
+    },
+}
+
+impl DiskCache {
+    /// The cache in this folder, which is made if need be, and found to be writable.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or written to.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
+        let probe = folder.join(".writable");
+        File::create(&probe).map_err(failed("write to the folder", folder))?;
+        fs::remove_file(&probe).map_err(failed("write to the folder", folder))?;
+        let generation =
+            fs::read_link(folder.join(LINK)).ok().and_then(|target| number(&target)).unwrap_or(0);
+        Ok(Self { folder: folder.to_owned(), generation })
+    }
+
+    /// What it keeps; none if it has kept nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or is broken.
+    pub fn load(&self) -> Result<Option<Cache>, StoreError> {
+        let current = self.folder.join(LINK);
+        if fs::symlink_metadata(&current).is_err() {
+            return Ok(None);
+        }
+        let path = current.join(SYLINK);
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let sylink = Sylink::parse_bytes(&bytes).map_err(|source| StoreError::Sylink { path, source })?;
+        let path = current.join(STATE);
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let state = serde_json::from_slice(&bytes).map_err(|source| StoreError::State { path, source })?;
+        Ok(Some(Cache { sylink: Arc::new(sylink), state }))
+    }
+
+    /// Keeps this. When it returns, it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be written; what was kept before is untouched then.
+    pub fn save(&mut self, cache: &Cache) -> Result<(), StoreError> {
+        let next = self.generation + 1;
+        let folder = self.folder.join(format!("{next:08}"));
+        let state = serde_json::to_vec_pretty(&cache.state)
+            .map_err(|source| StoreError::State { path: folder.join(STATE), source })?;
+        let _ = fs::remove_dir_all(&folder); // what a crash has left half written
+        fs::create_dir(&folder).map_err(failed("create the folder", &folder))?;
+        write_durably(&folder.join(SYLINK), cache.sylink.to_xml().as_bytes())?;
+        write_durably(&folder.join(STATE), &state)?;
+        sync_folder(&folder)?;
+        let (link, fresh) = (self.folder.join(LINK), self.folder.join(".next"));
+        let _ = fs::remove_file(&fresh);
+        symlink(folder.file_name().unwrap_or_default(), &fresh).map_err(failed("create the link", &fresh))?;
+        fs::rename(&fresh, &link).map_err(failed("replace the link", &link))?;
+        sync_folder(&self.folder)?;
+        let old = self.folder.join(format!("{:08}", self.generation));
+        let _ = fs::remove_dir_all(old);
+        self.generation = next;
+        Ok(())
+    }
+}
+
+fn number(target: &Path) -> Option<u64> {
+    target.file_name()?.to_str()?.parse().ok()
+}
+
+/// The communications file holds the site's secret, so nobody else may read it.
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = open.map_err(failed("create", path))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
+    file.sync_all().map_err(failed("write", path))
+}
+
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("write", path))
+}
+
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { operation, path, source }
+}
