@@ -1,2 +1,220 @@
-//! Program.
-fn main() {}
+//! The program `epm-agent`: one emulated client against any lab, on any machine.
+//!
+//! Exit codes: 0 well; 1 it could not go on; 2 bad input.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine};
+use epm_client_agent::wire::{DiskCache, LabClock, LogFile, LogSink, drive, interrupted};
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::version::ClientVersion;
+
+const EXAMPLES: &str = "\
+Examples:
+  epm-lab up --agents 0 --export lab/                              a manager, and the file that its clients need
+  epm-agent run --sylink lab/sylink.xml --state state/             a client of it, until Ctrl-C
+  epm-agent show --state state/                                    what that client holds
+
+Exit codes: 0 well; 1 it could not go on; 2 bad input.
+This emulates a client, for tests and labs. It protects nothing.";
+
+/// An emulated endpoint client: heartbeats, failover, and what it believes of its manager.
+#[derive(Debug, Parser)]
+#[command(name = "epm-agent", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run one client until Ctrl-C
+    Run(Run),
+    /// Print what a client holds, as JSON
+    Show {
+        /// The folder with the client's cache
+        #[arg(long, value_name = "FOLDER")]
+        state: PathBuf,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// The communications file to start from; not needed once the client has a cache, which then counts
+    #[arg(long, value_name = "FILE")]
+    sylink: Option<PathBuf>,
+    /// Take the communications file though the client has a cache, as `smc -importsylink` does
+    #[arg(long, requires = "sylink")]
+    import: bool,
+    /// The folder for the client's cache and its log
+    #[arg(long, value_name = "FOLDER")]
+    state: PathBuf,
+    /// The computer's name; the machine's hardware key is made from it
+    #[arg(long, default_value = "epm-agent", value_name = "NAME")]
+    computer_name: String,
+    /// The version of the client to emulate
+    #[arg(long, default_value = "14.3.8289", value_name = "VERSION")]
+    client_version: ClientVersion,
+    /// The location that the client is in; its group's default one when absent
+    #[arg(long, value_name = "LOCATION")]
+    location: Option<String>,
+}
+
+/// Why a verb came to nothing.
+enum Failure {
+    BadInput(String),
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().verb {
+        Verb::Run(run) => go(run),
+        Verb::Show { state } => show(&state),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "epm-agent", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    };
+    let (code, why) = match ended {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => (1, why),
+        Err(Failure::BadInput(why)) => (2, why),
+    };
+    let _ = writeln!(std::io::stderr(), "error: {why}");
+    ExitCode::from(code)
+}
+
+fn go(run: Run) -> Result<(), Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
+    let disk = DiskCache::open(&run.state).map_err(|error| bad(&error))?;
+    let kept = disk.load().map_err(|error| bad(&error))?;
+    let given = run.sylink.as_deref().map(read_sylink).transpose()?;
+    let (cache, import) = match (kept, given) {
+        (Some(kept), given) => (kept, given.filter(|_| run.import)),
+        (None, Some(given)) => {
+            (Cache { sylink: Arc::clone(&given), state: AgentState::default() }, Some(given))
+        }
+        (None, None) => {
+            return Err(Failure::BadInput(format!(
+                "{} holds no cache yet; give the client a communications file with --sylink FILE",
+                run.state.display()
+            )));
+        }
+    };
+    let key = Guid::derive(0, "hardware", &run.computer_name, std::net::Ipv4Addr::LOCALHOST);
+    let profile = AgentProfile {
+        hardware_key: HardwareKey(key),
+        seed: key.as_bytes().iter().fold(0, |seed, byte| (seed << 8) ^ u64::from(*byte)),
+        computer_name: run.computer_name,
+        version: run.client_version,
+        use_last_server: true,
+    };
+    let file = LogFile::open(&run.state).map_err(|error| {
+        Failure::BadInput(format!("cannot write the log in {}: {error}", run.state.display()))
+    })?;
+    let agent = Agent::new(profile, cache, Arc::new(Assumptions::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(live(agent, disk, import, run.location, log_to(file)))
+}
+
+/// Runs the client until it is interrupted, or can no longer keep what it learns.
+async fn live(
+    agent: Agent,
+    disk: DiskCache,
+    import: Option<Arc<Sylink>>,
+    location: Option<String>,
+    log: LogSink,
+) -> Result<(), Failure> {
+    let (handle, life) = drive(agent, Arc::new(LabClock::wall()), log, Some(disk));
+    let mut life = tokio::spawn(life);
+    if let Some(sylink) = import {
+        handle.tell(Input::Import(sylink)).await;
+    }
+    if location.is_some() {
+        handle.tell(Input::MoveTo(location)).await;
+    }
+    handle.tell(Input::Start).await;
+    let ended = tokio::select! {
+        ended = &mut life => ended,
+        interrupted = interrupted() => {
+            interrupted.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+            drop(handle);
+            life.await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::Failed(error.to_string())),
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    }
+}
+
+/// Lines for people on standard output, entries for tools in the log file.
+fn log_to(file: LogFile) -> LogSink {
+    let file = Mutex::new(file);
+    Arc::new(move |_: &str, line: &LogLine| {
+        say(&format!("{line}\n"));
+        if let Err(error) = file.lock().unwrap_or_else(PoisonError::into_inner).write(line) {
+            let _ = writeln!(std::io::stderr(), "error: cannot write the log: {error}");
+        }
+    })
+}
+
+fn show(folder: &Path) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::BadInput(format!("there is no folder {}", folder.display())));
+    }
+    let disk = DiskCache::open(folder).map_err(|error| Failure::BadInput(error.to_string()))?;
+    let kept = disk.load().map_err(|error| Failure::BadInput(error.to_string()))?;
+    let Some(cache) = kept else {
+        return Err(Failure::BadInput(format!("{} holds no cache", folder.display())));
+    };
+    let certificates: Vec<String> = cache
+        .sylink
+        .conf()
+        .certificates
+        .iter()
+        .map(|one| epm_protocol::trust::Fingerprint::of(&one.der).to_string())
+        .collect();
+    let text = serde_json::to_string_pretty(&serde_json::json!({
+        "list": cache.sylink.conf().list.name,
+        "certificates": certificates,
+        "serial": cache.state.serial,
+        "group": cache.state.group,
+        "location": cache.state.location,
+        "agent": cache.state.agent,
+        "last_server": cache.state.last_server,
+        "health": cache.state.health,
+    }));
+    say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
+    Ok(())
+}
+
+fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", path.display())))?;
+    match Sylink::parse_bytes(&bytes) {
+        Ok(sylink) => Ok(Arc::new(sylink)),
+        Err(error) => Err(Failure::BadInput(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Writes to standard output. A reader that has gone away is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -165,6 +165,9 @@ assumptions! {
     certificate_validity_days: u32 = 3650, R;
     /// Whether a new group has secure communications switched on.
     secure_communications_by_default: bool = true, R;
+    /// An update of the server certificate ends the connections that are open: the vendor's text wants the services
+    /// restarted after it. Otherwise a client in push mode would learn the new certificate over its old connection.
+    update_ends_connections: bool = true, I;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
 }

@@ -17,7 +17,7 @@ use toml::Spanned;
 
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
-pub use verdict::{Lost, PartHolding, StepReport, Verdict, holdings, lost};
+pub use verdict::{Lost, PartHolding, StepReport, Verdict, holdings};
 
 /// A scenario.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -168,13 +168,10 @@ impl Default for ClockPlan {
     }
 }
 
-impl Scenario {
-    /// The clients of this scenario: the part, and the name of each.
-    pub fn clients(&self) -> impl Iterator<Item = (&PartPlan, String)> {
-        self.fleet
-            .iter()
-            .map(Spanned::get_ref)
-            .flat_map(|part| (1..=part.count).map(move |number| (part, format!("{}-{number}", part.name))))
+impl PartPlan {
+    /// The names of its clients.
+    pub fn clients(&self) -> impl Iterator<Item = String> {
+        (1..=self.count).map(|number| format!("{}-{number}", self.name))
     }
 }
 

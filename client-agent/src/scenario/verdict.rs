@@ -65,7 +65,7 @@ pub struct StepReport {
 }
 
 /// What became of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The scenario's title.
     pub scenario: String,
@@ -81,14 +81,31 @@ pub struct Verdict {
     pub out_of_touch: Vec<String>,
     /// Who is served at the end, but does not authenticate its manager.
     pub not_secure: Vec<String>,
+    /// Who is served at the end, but does not hold every certificate that is in force.
+    pub behind: Vec<String>,
     /// How many clients there are.
     pub clients: usize,
 }
 
 impl Verdict {
-    /// Whether every client is secure again, and none lost or out of touch.
+    /// Whether every client is secure, with the certificates in force, and none lost or out of touch.
     pub fn is_well(&self) -> bool {
-        self.lost.is_empty() && self.out_of_touch.is_empty() && self.not_secure.is_empty()
+        let failings = [&self.out_of_touch, &self.not_secure, &self.behind];
+        self.lost.is_empty() && failings.iter().all(|clients| clients.is_empty())
+    }
+
+    /// Adds what became of a client; `in_force` are the certificates that the managers show now.
+    pub fn add(&mut self, part: &str, view: &AgentView, in_force: &[Fingerprint]) {
+        let name = || view.computer_name.clone();
+        if let Some(lost) = lost(part, view, &self.steps) {
+            self.lost.push(lost);
+        } else if !view.health.is_connected() {
+            self.out_of_touch.push(name());
+        } else if !view.secure_communications {
+            self.not_secure.push(name());
+        } else if !in_force.iter().all(|one| view.certificates.contains(one)) {
+            self.behind.push(name());
+        }
     }
 }
 
@@ -115,8 +132,8 @@ pub fn holdings<'a>(clients: impl IntoIterator<Item = (&'a str, AgentView)>) -> 
     parts
 }
 
-/// The entry of this client in the list of the lost, if it is; `steps` are those that have begun, with their titles.
-pub fn lost(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Lost> {
+/// The entry of this client in the list of the lost, if it is; `steps` are those that have begun.
+fn lost(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Lost> {
     let (since, because) = view.health.orphaned()?;
     let step = steps.iter().rev().find(|step| step.began <= since).or(steps.first())?;
     Some(Lost {

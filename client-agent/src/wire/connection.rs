@@ -82,6 +82,15 @@ impl Drop for Open {
     }
 }
 
+/// Carries out one exchange on a connection of its own.
+///
+/// # Errors
+///
+/// When it comes to nothing.
+pub async fn ask_once(clock: Arc<LabClock>, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
+    Session::new(clock, Arc::default()).exchange(exchange).await
+}
+
 type Failed = Result<(), ExchangeFailure>;
 
 impl Session {

@@ -7,13 +7,17 @@ mod clock;
 mod connection;
 mod driver;
 mod fleet;
+mod log_file;
+mod signals;
 mod store;
 mod tls;
 mod verifier;
 
 pub use clock::LabClock;
-pub use connection::Handshakes;
+pub use connection::{Handshakes, ask_once};
 pub use driver::{AgentHandle, LogSink, drive};
 pub use fleet::{Fleet, Member, MemberSpec};
+pub use log_file::LogFile;
+pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};
 pub use tls::{ClockTime, provider};

@@ -271,10 +271,7 @@ pub enum SignatureError {
     #[error("the document has no signature")]
     Missing,
     /// None of the certificates that the client knows fits the signature.
-    #[error(
-        "the signature is not by any of the {} pinned certificates; SHA-256 of the document: {body_sha256}",
-        expected.len()
-    )]
+    #[error("the signature was made by another key; expected that of {}", listed(expected))]
     NotByAPinnedCertificate {
         /// Those that it knows.
         expected: Vec<Fingerprint>,
@@ -326,6 +323,10 @@ impl<T> Signed<T> {
             }),
         }
     }
+}
+
+fn listed(expected: &[Fingerprint]) -> String {
+    expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 /// A document of kind `T` that the holder of a pinned certificate signed; only [`Signed::verify`] makes one.
