@@ -1,2 +1,7 @@
-//! Program.
-fn main() {}
+//! The program `epm-lab`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    epm_server::cli::main()
+}

@@ -1,0 +1,139 @@
+//! The program `epm-lab`: what it takes, and what its exit codes mean.
+//!
+//! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
+
+mod health;
+mod print;
+mod run;
+mod scenario;
+mod up;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use epm_protocol::assumption::Assumptions;
+use tracing_subscriber::EnvFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  epm-lab up                                              a manager on 127.0.0.1:8014 and a few clients, until Ctrl-C
+  epm-lab up --http-port 0 --agents 0 --ready-file r.json a manager alone, on any free port
+  epm-lab run fixtures/scenarios/single-manager.toml      play the documented procedure for one manager
+  epm-lab scenario check my.toml                          is this scenario sound?
+
+Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost.
+This is a mock, for tests and labs. It protects nothing.";
+
+/// A mock Endpoint Protection Manager and its emulated clients: rehearse the replacement of the server certificate.
+#[derive(Debug, Parser)]
+#[command(name = "epm-lab", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    /// What to log on standard error: error, warn, info, debug, trace, or a filter by module
+    #[arg(long, global = true, env = "EPM_LAB_LOG", default_value = "warn", value_name = "FILTER")]
+    log: EnvFilter,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start a lab that stays: managers, and a small fleet with short heartbeats
+    Up(Box<up::Up>),
+    /// Play a scenario over real sockets, and say what became of every client
+    Run(run::Run),
+    /// Check a scenario, or print the JSON Schema of the scenario file
+    #[command(subcommand)]
+    Scenario(scenario::Scenario),
+    /// Print what the lab assumes where nobody documents the real product
+    Assumptions {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a manager whether it is there; exit code 0 if it is
+    Health(health::Health),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a verb came to nothing.
+#[derive(Debug)]
+enum Failure {
+    /// What was asked cannot be.
+    BadInput(String),
+    /// It could be, and went wrong.
+    Failed(String),
+}
+
+/// How a verb ended that came to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Well,
+    NotWell,
+    ClientsLost,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(std::io::stderr).init();
+    let ended = match cli.verb {
+        Verb::Up(up) => waiting(up.go()),
+        Verb::Run(run) => waiting(run.go()),
+        Verb::Scenario(scenario) => scenario.go(),
+        Verb::Assumptions { json } => assumptions(json),
+        Verb::Health(health) => waiting(health.go()),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "epm-lab", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(Ending::Well)
+        }
+    };
+    match ended {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::NotWell) => ExitCode::from(1),
+        Ok(Ending::ClientsLost) => ExitCode::from(3),
+        Err(Failure::Failed(why)) => {
+            complain(&format!("error: {why}\n"));
+            ExitCode::from(1)
+        }
+        Err(Failure::BadInput(why)) => {
+            complain(&format!("error: {why}\n"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what waits.
+fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
+        .block_on(verb)
+}
+
+fn assumptions(json: bool) -> Result<Ending, Failure> {
+    let list = Assumptions::default().list();
+    if json {
+        let text = serde_json::to_string_pretty(&list).map_err(|error| Failure::Failed(error.to_string()))?;
+        say(&format!("{text}\n"));
+    } else {
+        say(&print::assumptions(&list));
+    }
+    Ok(Ending::Well)
+}
+
+/// Writes to standard output. A reader that has gone away is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes to standard error, likewise.
+fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,51 @@
+//! `epm-lab scenario`: checking scenarios, and their schema.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use epm_client_agent::scenario;
+
+use super::{Ending, Failure, say};
+use crate::play::read_materials;
+
+/// What can be done with a scenario file without playing it.
+#[derive(Debug, Subcommand)]
+pub(super) enum Scenario {
+    /// Is it sound? Names the line where it is not
+    Check {
+        /// The scenario file
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the scenario file
+    Schema,
+}
+
+impl Scenario {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        match self {
+            Self::Check { file } => {
+                let scenario = load(&file)?;
+                let clients: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
+                let steps = scenario.step.len();
+                say(&format!("{}: sound: {clients} clients, {steps} steps\n", file.display()));
+            }
+            Self::Schema => {
+                let schema = serde_json::to_string_pretty(&scenario::schema());
+                say(&format!("{}\n", schema.map_err(|error| Failure::Failed(error.to_string()))?));
+            }
+        }
+        Ok(Ending::Well)
+    }
+}
+
+/// Reads a scenario with the files that it names, and checks it.
+pub(super) fn load(file: &Path) -> Result<scenario::Scenario, Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::BadInput(format!("cannot read the scenario {name}: {error}")))?;
+    let mut scenario =
+        scenario::Scenario::parse(&text, &name).map_err(|error| Failure::BadInput(error.to_string()))?;
+    read_materials(&mut scenario, file.parent().unwrap_or(Path::new("."))).map_err(Failure::BadInput)?;
+    scenario.check(&name, &text).map_err(|error| Failure::BadInput(error.to_string()))?;
+    Ok(scenario)
+}

@@ -1,0 +1,274 @@
+//! `epm-lab up`: a lab that stays.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use epm_client_agent::agent::LogLine;
+use epm_client_agent::scenario::{ManagerPlan, PartPlan};
+use epm_client_agent::wire::{Fleet, LogSink, Member, interrupted};
+use epm_protocol::policy::CommunicationChange;
+use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Stores, TOP_GROUP};
+use epm_protocol::time::Clock;
+use epm_protocol::version::ClientVersion;
+use serde::Serialize;
+
+use super::{Ending, Failure, complain, say};
+use crate::mock::{Addresses, MockSite};
+use crate::play::{members, silent};
+
+/// The name of the one manager.
+const MANAGER: &str = "sepm-1";
+
+/// Starts a lab that stays.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab up
+  epm-lab up --http-port 0 --ready-file ready.json   on any free port; the file says which
+  epm-lab up --certificate server.crt --key server.key
+  epm-lab up --agents 0 --export lab/                write sylink.xml and the certificate, for epm-agent and curl
+  epm-lab up --bind 0.0.0.0 --lab --address manager  for a lab network of containers")]
+pub(super) struct Up {
+    /// The clients' port for HTTP, and for HTTPS too unless --https-port is given; 0 for any that is free
+    #[arg(long, default_value_t = 8014, value_name = "PORT")]
+    http_port: u16,
+    /// A port of its own for HTTPS; 0 for any that is free
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<u16>,
+    /// The address to listen on; one that is not loopback needs --lab
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    bind: IpAddr,
+    /// I know that this is a mock without protection, and that others can reach it
+    #[arg(long)]
+    lab: bool,
+    /// The name or address that clients are told; the one to listen on when absent
+    #[arg(long, value_name = "HOST")]
+    address: Option<String>,
+    /// How many clients to run in this process
+    #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    agents: u32,
+    /// Seconds between two heartbeats of a client
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    heartbeat: u32,
+    /// Start with this server certificate (PEM or DER)
+    #[arg(long, requires = "key", value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The private key of the certificate, not encrypted
+    #[arg(long, requires = "certificate", value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// When ready, write the line with all addresses to this file
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Write sylink.xml and MANAGER.pem into this folder, for epm-agent and curl
+    #[arg(long, value_name = "FOLDER")]
+    export: Option<PathBuf>,
+    /// The seed of the site's identifiers and of its shared secret
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Show what the clients log
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// The line that says that the lab is ready.
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    pid: u32,
+    version: &'static str,
+    seed: u64,
+    kcs: String,
+    domain: String,
+    managers: Vec<ReadyManager<'a>>,
+    clients: Vec<ReadyClient>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyManager<'a> {
+    #[serde(flatten)]
+    addresses: &'a Addresses,
+    fingerprint: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyClient {
+    name: String,
+    agent: String,
+}
+
+impl Up {
+    pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
+        if !self.bind.is_loopback() && !self.lab {
+            return Err(Failure::BadInput(format!(
+                "{} can be reached from other machines, and this is a mock without protection; \
+                 if that is what you want, add --lab",
+                self.bind
+            )));
+        }
+        let plan = ManagerPlan {
+            name: MANAGER.to_owned(),
+            address: self.address.clone().unwrap_or_else(|| self.reachable().to_string()),
+            http_port: self.http_port,
+            https_port: self.https_port,
+        };
+        let site = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind).start().await;
+        let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
+        self.set_up(&site)?;
+        let fleet = self.fleet(&site).await?;
+        let ready =
+            serde_json::to_string(&self.ready(&site)).map_err(|error| Failure::Failed(error.to_string()))?;
+        complain(&self.greeting(&site));
+        say(&format!("{ready}\n"));
+        if let Some(file) = &self.ready_file {
+            write(file, format!("{ready}\n").as_bytes())?;
+        }
+        interrupted().await.map_err(|error| Failure::Failed(error.to_string()))?;
+        complain("Stopping.\n");
+        fleet.stop().await.map_err(|error| Failure::Failed(error.to_string()))?;
+        site.stop().await;
+        Ok(Ending::Well)
+    }
+
+    /// The address to listen on, or loopback where that is any.
+    fn reachable(&self) -> IpAddr {
+        if self.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.bind }
+    }
+
+    fn set_up(&self, site: &MockSite) -> Result<(), Failure> {
+        let refused = |error: CommandError| Failure::BadInput(error.to_string());
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            let certificate =
+                NewCertificate::Import { certificate: material(certificate)?, key: material(key)? };
+            let manager = MANAGER.to_owned();
+            site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
+                .map_err(refused)?;
+        }
+        let change =
+            CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };
+        site.apply(&Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change })
+            .map_err(refused)?;
+        if let Some(folder) = &self.export {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::BadInput(format!("cannot create the folder {}: {error}", folder.display()))
+            })?;
+            let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?;
+            write(&folder.join("sylink.xml"), sylink.to_xml().as_bytes())?;
+            for (manager, pem) in certificates(site) {
+                write(&folder.join(format!("{manager}.pem")), pem.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fleet(&self, site: &MockSite) -> Result<Fleet, Failure> {
+        let log: LogSink = if self.verbose {
+            Arc::new(|name: &str, line: &LogLine| complain(&format!("  {name}: {line}\n")))
+        } else {
+            silent()
+        };
+        let specs = members(self.seed, &parts(self.agents), site);
+        let specs = specs.map_err(|error| Failure::Failed(error.to_string()))?;
+        let assumptions = site.look(|site| Arc::clone(site.assumptions()));
+        let fleet = Fleet::start(Arc::clone(site.clock()), &assumptions, &log, specs).await;
+        let limit = site.clock().now() + Duration::from_secs(120);
+        let all_here = |members: &[Member]| members.iter().all(|one| one.handle.view().health.is_connected());
+        if !fleet.wait_until(limit, all_here).await {
+            return Err(Failure::Failed("not all clients had checked in after two minutes".to_owned()));
+        }
+        Ok(fleet)
+    }
+
+    fn ready<'a>(&self, site: &'a MockSite) -> Ready<'a> {
+        let fingerprint = |manager: &str| {
+            site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
+        };
+        let managers = site
+            .addresses()
+            .iter()
+            .map(|addresses| ReadyManager { addresses, fingerprint: fingerprint(&addresses.manager) });
+        Ready {
+            ready: true,
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+            seed: self.seed,
+            kcs: site.kcs().to_string(),
+            domain: site.look(|site| site.domain().to_string()),
+            managers: managers.collect(),
+            clients: site.look(|site| {
+                site.clients()
+                    .map(|client| ReadyClient {
+                        name: client.computer_name.clone(),
+                        agent: client.agent.to_string(),
+                    })
+                    .collect()
+            }),
+        }
+    }
+
+    fn greeting(&self, site: &MockSite) -> String {
+        let mut text = String::from("epm-lab: a mock manager, for tests and labs; it protects nothing.\n\n");
+        for place in site.addresses() {
+            let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
+            let host = place.https.trim_start_matches("https://");
+            let _ = writeln!(text, "manager {}: {} and {}", place.manager, place.http, place.https);
+            let _ = writeln!(text, "  certificate in force (SHA-256): {}\n", fingerprint.unwrap_or_default());
+            let _ = writeln!(text, "  is it there?      curl '{}'", place.hello);
+            let _ = writeln!(
+                text,
+                "  its certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
+            );
+        }
+        let client = site.look(|site| site.clients().next().map(|client| client.agent));
+        if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
+            let _ = writeln!(
+                text,
+                "  a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"\n\
+                 \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:{} | sed 's/.* //')\n\
+                 \x20                   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
+                site.kcs(),
+                place.http
+            );
+        }
+        let _ = writeln!(
+            text,
+            "\n{} clients, a heartbeat every {} s. Ctrl-C stops.",
+            self.agents, self.heartbeat
+        );
+        text
+    }
+}
+
+/// Two thirds of the clients are of version 14.3, the others of 14.2.
+fn parts(agents: u32) -> [PartPlan; 2] {
+    let older = agents / 3;
+    let part = |name: &str, count, minor| PartPlan {
+        name: name.to_owned(),
+        count,
+        group: DEFAULT_GROUP.to_owned(),
+        location: None,
+        version: ClientVersion::new(14, minor),
+        use_last_server: true,
+    };
+    [part("desk", agents - older, 3), part("old", older, 2)]
+}
+
+fn certificates(site: &MockSite) -> Vec<(String, String)> {
+    site.look(|site| {
+        site.managers().map(|one| (one.name.clone(), one.client.certificate().to_pem())).collect()
+    })
+}
+
+fn material(file: &Path) -> Result<Material, Failure> {
+    let content = std::fs::read(file)
+        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
+    Ok(Material { file: file.display().to_string(), content: content.into() })
+}
+
+fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
+    std::fs::write(file, content)
+        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
+}

@@ -1,0 +1,116 @@
+//! What the manager remembers of its visitors: bounded, and saying what it has dropped.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use epm_protocol::id::AgentId;
+use epm_protocol::time::Timestamp;
+
+/// How many exchanges are remembered.
+const RECORDS: usize = 10_000;
+/// How many lines of the server's log are remembered.
+const LINES: usize = 1_000;
+
+/// One exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub desk: usize,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// Whether over TLS.
+    pub tls: bool,
+    /// What was asked.
+    pub action: &'static str,
+    /// Which client, if it said so.
+    pub agent: Option<AgentId>,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+/// Why a connection ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It sent nothing.
+    Silent,
+    /// The TLS handshake failed: the library's words, which name the peer's alert.
+    Handshake(String),
+    /// It broke off, or spoke no HTTP.
+    Http(String),
+}
+
+/// The journal of a site.
+#[derive(Debug, Default)]
+pub struct Journal {
+    records: Mutex<Ring<Record>>,
+    departures: Mutex<Ring<(SocketAddr, Departure)>>,
+    log: Mutex<Ring<String>>,
+}
+
+#[derive(Debug)]
+struct Ring<T> {
+    entries: VecDeque<T>,
+    dropped: u64,
+}
+
+impl<T> Default for Ring<T> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), dropped: 0 }
+    }
+}
+
+impl<T> Ring<T> {
+    fn push(&mut self, entry: T, limit: usize) {
+        if self.entries.len() == limit {
+            self.entries.pop_front();
+            self.dropped += 1;
+        }
+        self.entries.push_back(entry);
+    }
+}
+
+impl Journal {
+    /// The exchanges that are remembered, the oldest first.
+    pub fn records(&self) -> Vec<Record> {
+        locked(&self.records, |ring| ring.entries.iter().copied().collect())
+    }
+
+    /// How many exchanges are no longer remembered.
+    pub fn dropped(&self) -> u64 {
+        locked(&self.records, |ring| ring.dropped)
+    }
+
+    /// The connections that ended before their time, the oldest first.
+    pub fn departures(&self) -> Vec<(SocketAddr, Departure)> {
+        locked(&self.departures, |ring| ring.entries.iter().cloned().collect())
+    }
+
+    /// The lines of `ersecreg.log`, the oldest first.
+    pub fn server_log(&self) -> Vec<String> {
+        locked(&self.log, |ring| ring.entries.iter().cloned().collect())
+    }
+
+    pub(crate) fn note(&self, record: Record) {
+        locked(&self.records, |ring| ring.push(record, RECORDS));
+    }
+
+    pub(crate) fn left(&self, peer: SocketAddr, why: Departure) {
+        tracing::debug!(%peer, ?why, "a connection ended before its time");
+        locked(&self.departures, |ring| ring.push((peer, why), LINES));
+    }
+
+    /// A message whose secret does not fit: the product's two lines [C S9].
+    pub(crate) fn bad_format(&self, peer: IpAddr) {
+        tracing::warn!(%peer, "4 Bad format.");
+        for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
+            locked(&self.log, |ring| ring.push(line, LINES));
+        }
+    }
+}
+
+fn locked<T, R>(ring: &Mutex<Ring<T>>, with: impl FnOnce(&mut Ring<T>) -> R) -> R {
+    with(&mut ring.lock().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,314 @@
+//! A running site in this process: what tests hold, and what the programs are made of.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use epm_client_agent::scenario::{ManagerPlan, Scenario};
+use epm_client_agent::wire::LabClock;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::http::{HELLO_QUERY, SECARS_PATH};
+use epm_protocol::id::AgentId;
+use epm_protocol::site::{Command, CommandError, Effect, Founding, ManagerPorts, Site};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Clock;
+use epm_protocol::trust::{Kcs, KeyPool, ServerCertificate};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::journal::Journal;
+use crate::shared::{Seat, Shared};
+use crate::wire::{BindError, Speaks, bind, serve};
+
+/// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use epm_server::MockSite;
+///
+/// let site = MockSite::start().await?;
+/// println!("{}", site.addresses()[0].hello);
+/// site.stop().await;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "a site that is dropped closes its ports at once"]
+pub struct MockSite {
+    shared: Arc<Shared>,
+    places: Vec<Addresses>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a site is made of.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MockSiteBuilder {
+    name: String,
+    seed: u64,
+    managers: Vec<ManagerPlan>,
+    bind: Option<IpAddr>,
+    assumptions: Arc<Assumptions>,
+    keys: KeyPool,
+    clock: Option<Arc<LabClock>>,
+}
+
+/// Where one manager is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// The manager.
+    pub manager: String,
+    /// Where it takes HTTP.
+    pub http: String,
+    /// Where it takes HTTPS.
+    pub https: String,
+    /// The browser test over HTTP.
+    pub hello: String,
+    #[serde(skip)]
+    listening: Vec<SocketAddr>,
+}
+
+/// Why a site cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The site cannot be founded, or set up.
+    #[error("the site cannot be set up: {0}")]
+    Setup(#[from] CommandError),
+    /// TLS cannot be configured.
+    #[error("TLS cannot be configured: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl MockSite {
+    /// A site with one manager, on any free port of loopback, which takes HTTP and HTTPS.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot start.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// A site to be described.
+    pub fn builder() -> MockSiteBuilder {
+        MockSiteBuilder {
+            name: "My Site".to_owned(),
+            seed: 1,
+            managers: Vec::new(),
+            bind: None,
+            assumptions: Arc::default(),
+            keys: KeyPool::public(),
+            clock: None,
+        }
+    }
+
+    /// Where its managers are found, in the order in which they were given.
+    pub fn addresses(&self) -> &[Addresses] {
+        &self.places
+    }
+
+    /// The clock that everything of this site goes by.
+    pub fn clock(&self) -> &Arc<LabClock> {
+        &self.shared.clock
+    }
+
+    /// Gives the site a command; when this returns, it shows.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses; nothing has changed then.
+    pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
+        self.shared.apply(command)
+    }
+
+    /// Looks at the site.
+    pub fn look<R>(&self, at: impl FnOnce(&Site) -> R) -> R {
+        at(&self.shared.site())
+    }
+
+    /// The certificate that a manager shows on its clients' port.
+    pub fn certificate(&self, manager: &str) -> Option<ServerCertificate> {
+        self.look(|site| site.publication(manager).map(|one| one.identity.certificate().clone()))
+    }
+
+    /// The shared secret of the site.
+    pub fn kcs(&self) -> Kcs {
+        self.look(|site| site.kcs().clone())
+    }
+
+    /// The communications file that the console exports for a group, or for one of its locations.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such group or location.
+    pub fn export_sylink(&self, group: &str, location: Option<&str>) -> Result<Sylink, CommandError> {
+        self.look(|site| site.export_sylink(group, location))
+    }
+
+    /// A client, as the manager knows it.
+    pub fn seat(&self, agent: AgentId) -> Option<Seat> {
+        self.shared.seat(agent)
+    }
+
+    /// What the managers remember of their visitors.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// Stops, and returns when every port is closed and every connection ended.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for MockSite {
+    /// Asks the tasks to end, and does not wait for them.
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+impl MockSiteBuilder {
+    /// The site's name.
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The seed of its identifiers and of its secret.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// One more manager; one on any free port of loopback when none is given.
+    pub fn manager(mut self, plan: ManagerPlan) -> Self {
+        self.managers.push(plan);
+        self
+    }
+
+    /// Listens on this address, whatever addresses the managers tell their clients.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// What it assumes.
+    pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
+        self.assumptions = Arc::new(assumptions);
+        self
+    }
+
+    /// Where the keys of its certificates come from; the public pool when none is given.
+    pub fn keys(mut self, keys: KeyPool) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The clock that it goes by; the machine's when none is given.
+    pub fn clock(mut self, clock: Arc<LabClock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Takes name, seed, managers and assumptions from a scenario, but not its setup.
+    pub fn scenario(mut self, scenario: &Scenario) -> Self {
+        self.name.clone_from(&scenario.site.name);
+        self.seed = scenario.seed;
+        self.managers.clone_from(&scenario.site.managers);
+        self.assumptions = Arc::new(scenario.assumptions.clone());
+        self
+    }
+
+    /// Takes the ports, founds the site, and serves.
+    ///
+    /// # Errors
+    ///
+    /// When a port cannot be had, or the site cannot be founded.
+    pub async fn start(mut self) -> Result<MockSite, StartError> {
+        if self.managers.is_empty() {
+            self.managers.push(ManagerPlan {
+                name: "sepm-1".to_owned(),
+                address: "127.0.0.1".to_owned(),
+                http_port: 0,
+                https_port: None,
+            });
+        }
+        let mut places = Vec::new();
+        let mut doors = Vec::new();
+        for plan in &self.managers {
+            let (listeners, ports) = self.take_ports(plan).await?;
+            places.push(addresses(&plan.name, &ports, &listeners));
+            doors.push((plan.name.clone(), ports, listeners));
+        }
+        let clock = self.clock.unwrap_or_else(|| Arc::new(LabClock::wall()));
+        let founding = Founding {
+            name: self.name,
+            seed: self.seed,
+            managers: doors.iter().map(|(name, ports, _)| (name.clone(), ports.clone())).collect(),
+            keys: self.keys,
+            assumptions: self.assumptions,
+        };
+        let site = Site::found(founding, clock.now())?;
+        let shared = Arc::new(Shared::new(site, clock)?);
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for (name, _, listeners) in doors {
+            let Some(desk) = shared.desks.iter().find(|desk| desk.name == name) else { continue };
+            for (listener, speaks) in listeners {
+                let (desk, shared) = (Arc::clone(desk), Arc::clone(&shared));
+                tasks.spawn(serve(listener, speaks, desk, shared, stopping.clone(), tasks.clone()));
+            }
+        }
+        Ok(MockSite { shared, places, stopping, tasks })
+    }
+
+    async fn take_ports(
+        &self,
+        plan: &ManagerPlan,
+    ) -> Result<(Vec<(TcpListener, Speaks)>, ManagerPorts), BindError> {
+        let address = self.bind.map_or_else(|| plan.address.clone(), |address| address.to_string());
+        let first = bind(&plan.name, &address, plan.http_port).await?;
+        let http = port_of(&first);
+        let (listeners, https) = match plan.https_port {
+            None => (vec![(first, Speaks::Both)], http),
+            Some(port) if port != 0 && port == plan.http_port => (vec![(first, Speaks::Both)], http),
+            Some(port) => {
+                let second = bind(&plan.name, &address, port).await?;
+                let https = port_of(&second);
+                (vec![(first, Speaks::Http), (second, Speaks::Https)], https)
+            }
+        };
+        Ok((listeners, ManagerPorts { address: plan.address.clone(), http: Some(http), https: Some(https) }))
+    }
+}
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().map_or(0, |address| address.port())
+}
+
+fn addresses(manager: &str, ports: &ManagerPorts, listeners: &[(TcpListener, Speaks)]) -> Addresses {
+    let (http, https) = (ports.http.unwrap_or_default(), ports.https.unwrap_or_default());
+    let address = &ports.address;
+    Addresses {
+        manager: manager.to_owned(),
+        http: format!("http://{address}:{http}"),
+        https: format!("https://{address}:{https}"),
+        hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
+        listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
+    }
+}
+
+impl Addresses {
+    /// The sockets that it listens on.
+    pub fn sockets(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+}

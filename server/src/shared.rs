@@ -1,0 +1,194 @@
+//! What the tasks of one running site share: the site, what each manager answers from, and the board of clients.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use epm_client_agent::wire::LabClock;
+use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, OperationalState, Registration};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit};
+use epm_protocol::time::{Clock, Timestamp};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+use crate::wire::server_config;
+
+/// What the tasks of one running site share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<LabClock>,
+    pub(crate) journal: Journal,
+    pub(crate) desks: Vec<Arc<Desk>>,
+    site: Mutex<Site>,
+    board: DashMap<AgentId, Seat>,
+    published: watch::Sender<u64>,
+}
+
+/// What one manager answers from, and the certificate that it shows: each replaced whole, and read without a lock.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) number: usize,
+    pub(crate) name: String,
+    pub(crate) publication: ArcSwap<Publication>,
+    pub(crate) tls: ArcSwap<ServerConfig>,
+    /// Cancelled, and replaced, when the services of the manager restart: it ends the connections that are open.
+    pub(crate) restarting: ArcSwap<CancellationToken>,
+}
+
+/// A client, as the board knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its registration.
+    pub client: Client,
+    /// When it was here last.
+    pub last_seen: Timestamp,
+    /// The policy that it said it holds.
+    pub serial: Option<PolicySerial>,
+    /// What it told of itself last.
+    pub state: Option<OperationalState>,
+}
+
+impl Shared {
+    /// # Errors
+    ///
+    /// When rustls cannot use a manager's key.
+    pub(crate) fn new(site: Site, clock: Arc<LabClock>) -> Result<Self, rustls::Error> {
+        let mut desks = Vec::new();
+        for (number, manager) in site.managers().enumerate() {
+            let Some(publication) = site.publication(&manager.name) else { continue };
+            let tls = server_config(&publication.identity, clock.clone())?;
+            desks.push(Arc::new(Desk {
+                number,
+                name: manager.name.clone(),
+                publication: ArcSwap::from(Arc::clone(publication)),
+                tls: ArcSwap::from(tls),
+                restarting: ArcSwap::default(),
+            }));
+        }
+        Ok(Self {
+            clock,
+            journal: Journal::default(),
+            desks,
+            site: Mutex::new(site),
+            board: DashMap::new(),
+            published: watch::Sender::new(0),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The site, to be looked at. Never held over an await.
+    pub(crate) fn site(&self) -> MutexGuard<'_, Site> {
+        self.site.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client, as the board knows it.
+    pub(crate) fn seat(&self, agent: AgentId) -> Option<Seat> {
+        self.board.get(&agent).map(|seat| seat.clone())
+    }
+
+    /// Applies a command, and lets its effects show.
+    pub(crate) fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
+        let now = self.now();
+        let mut site = self.site();
+        let effects = site.apply(command, now)?;
+        for effect in &effects {
+            match effect {
+                Effect::Published { .. } => self.show_publications(&site),
+                Effect::CertificateServed { manager, .. } => self.show_certificate(&site, manager),
+                Effect::ClientPlaced { agent, .. } => self.place(&site, *agent, now),
+            }
+        }
+        drop(site);
+        if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
+            self.published.send_modify(|count| *count += 1);
+        }
+        Ok(effects)
+    }
+
+    pub(crate) fn register(&self, registration: &Registration) {
+        if let Err(error) = self.apply(&Command::Register(registration.clone())) {
+            tracing::error!(%error, "a registration was refused");
+        }
+    }
+
+    /// Answers from a publication, and notes the visit.
+    pub(crate) fn answer(&self, publication: &Publication, asked: &AgentRequest) -> (Answer, Visit) {
+        let agent = match asked {
+            AgentRequest::Hello | AgentRequest::Register(_) => return publication.answer(asked, None),
+            AgentRequest::Index { agent, .. }
+            | AgentRequest::Fetch { agent, .. }
+            | AgentRequest::Upload { agent, .. }
+            | AgentRequest::Hold { agent, .. } => agent,
+        };
+        let Some(mut seat) = self.board.get_mut(agent) else { return publication.answer(asked, None) };
+        let (answer, visit) = publication.answer(asked, Some(&seat.client));
+        seat.last_seen = self.now();
+        match &visit {
+            Visit::Client { serial: Some(serial), .. } => seat.serial = Some(*serial),
+            Visit::Reported { state: Some(state), .. } => {
+                seat.serial = state.serial;
+                seat.state = Some(state.clone());
+            }
+            _ => {}
+        }
+        (answer, visit)
+    }
+
+    /// Keeps a request until there is an answer to it.
+    pub(crate) async fn hold(&self, desk: &Desk, asked: &AgentRequest) -> ManagerResponse {
+        let mut published = self.published.subscribe();
+        loop {
+            published.mark_unchanged();
+            let (answer, _) = self.answer(&desk.publication.load_full(), asked);
+            match answer {
+                Answer::Now(response) => return response,
+                Answer::WhenChanged => {
+                    if published.changed().await.is_err() {
+                        return ManagerResponse::empty(503);
+                    }
+                }
+            }
+        }
+    }
+
+    fn show_publications(&self, site: &Site) {
+        for desk in &self.desks {
+            if let Some(publication) = site.publication(&desk.name) {
+                desk.publication.store(Arc::clone(publication));
+            }
+        }
+    }
+
+    /// From now on the manager shows this certificate, with tickets of its own.
+    fn show_certificate(&self, site: &Site, manager: &str) {
+        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
+        let Some(publication) = site.publication(manager) else { return };
+        match server_config(&publication.identity, self.clock.clone()) {
+            Ok(config) => desk.tls.store(config),
+            Err(error) => tracing::error!(%error, manager, "the new certificate cannot be served"),
+        }
+        if site.assumptions().update_ends_connections {
+            desk.restarting.swap(Arc::default()).cancel();
+        }
+    }
+
+    fn place(&self, site: &Site, agent: AgentId, now: Timestamp) {
+        let Some(client) = site.client(agent).cloned() else { return };
+        let mut seat = self.board.entry(agent).or_insert_with(|| Seat {
+            client: client.clone(),
+            last_seen: now,
+            serial: None,
+            state: None,
+        });
+        seat.client = client;
+        drop(seat);
+        self.published.send_modify(|count| *count += 1);
+    }
+}

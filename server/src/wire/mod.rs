@@ -1,0 +1,13 @@
+//! The clients' ports: listening, TLS, and one exchange after the other.
+//!
+//! This is the hot path. All that an answer needs was composed and signed at publication; a request loads one `Arc`,
+//! notes the visit, and sends bytes that are ready.
+
+mod exchange;
+mod listen;
+mod tls;
+
+pub use listen::BindError;
+pub(crate) use listen::serve;
+pub(crate) use listen::{Speaks, bind};
+pub(crate) use tls::server_config;
