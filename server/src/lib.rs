@@ -20,3 +20,8 @@ pub use journal::{Departure, Journal, Record};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::Seat;
 pub use wire::BindError;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -42,7 +42,7 @@ pub enum PlayError {
         /// Its title.
         title: String,
         /// Why.
-        source: CommandError,
+        source: Box<CommandError>,
     },
     /// What was waited for did not come.
     #[error(
@@ -280,7 +280,7 @@ fn apply(site: &MockSite, command: &Command, step: usize, title: &str) -> Result
 }
 
 fn at(step: usize, title: &str, source: CommandError) -> PlayError {
-    PlayError::Command { step, title: title.to_owned(), source }
+    PlayError::Command { step, title: title.to_owned(), source: Box::new(source) }
 }
 
 /// Reads the files that the commands of a scenario name, relative to the scenario's own folder.

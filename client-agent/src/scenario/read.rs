@@ -7,6 +7,9 @@ use epm_protocol::suggest::hint;
 
 use super::Scenario;
 
+/// What stands at the place of a complaint is shown up to this length.
+const SHOWN: usize = 60;
+
 /// Why a scenario is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError {
@@ -50,7 +53,13 @@ impl Scenario {
     pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
-            ScenarioError::at(file, text, span, with_hint(error.message()))
+            let found = text.get(span.clone()).unwrap_or_default().trim();
+            let mut problem = with_hint(error.message());
+            if !found.is_empty() && found.len() <= SHOWN && !problem.contains(found.trim_matches(['"', '\'']))
+            {
+                problem = format!("{problem}: {found}");
+            }
+            ScenarioError::at(file, text, span, problem)
         })
     }
 }

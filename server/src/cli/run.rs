@@ -50,7 +50,7 @@ impl Run {
         let log: LogSink = if self.verbose {
             let bar = bar.clone();
             Arc::new(move |name: &str, line: &LogLine| {
-                bar.suspend(|| complain(&format!("  {name}: {line}\n")))
+                bar.suspend(|| complain(&format!("  {name}: {line}\n")));
             })
         } else {
             silent()

@@ -1,0 +1,261 @@
+//! The program `epm-lab`, run as a user runs it: what it prints, what it refuses, and its exit codes.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+fn lab() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    lab().args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The run was refused as bad input, with one clear line that holds all of these.
+#[track_caller]
+fn refused(output: &Output, expected: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.matches("error:").count(), 1, "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    for part in expected {
+        assert!(error.contains(part), "expected {part:?} in: {error}");
+    }
+}
+
+/// Runs openssl in a folder; loudly does nothing where there is none.
+fn openssl(folder: &Path, arguments: &str) -> bool {
+    let ran = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    match ran {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            eprintln!("NOT TESTED: openssl cannot be run: {error}");
+            false
+        }
+    }
+}
+
+/// A lab that is up, until dropped.
+struct Up {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Up {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = lab();
+        command.args(["up", "--http-port", "0"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        Self { child, ready }
+    }
+
+    fn http(&self) -> String {
+        self.ready["managers"][0]["http"].as_str().unwrap().to_owned()
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn up_says_when_it_is_ready_and_where_and_ctrl_c_stops_it_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ready.json");
+    let up = Up::start(&["--https-port", "0", "--agents", "3", "--ready-file", file.to_str().unwrap()]);
+    let manager = &up.ready["managers"][0];
+    assert_ne!(manager["http"], manager["https"]);
+    assert_eq!(manager["fingerprint"].as_str().unwrap().len(), 95);
+    assert_eq!(up.ready["clients"].as_array().unwrap().len(), 3);
+    let address = up.http().replace("http://", "");
+    assert!(TcpStream::connect(&address).is_ok());
+    let healthy = run(&["health", &up.http()]);
+    assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
+    let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(written["pid"], up.ready["pid"]);
+    assert_eq!(up.interrupt(), Some(0));
+    assert!(TcpStream::connect(&address).is_err(), "the port is still open");
+    assert_eq!(run(&["health", &format!("http://{address}")]).status.code(), Some(1));
+}
+
+#[test]
+fn a_port_in_use_is_refused_with_the_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    refused(&run(&["up", "--http-port", &port]), &[&port, "in use", "another port"]);
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused_without_lab() {
+    refused(&run(&["up", "--http-port", "0", "--bind", "0.0.0.0"]), &["0.0.0.0", "--lab"]);
+}
+
+#[test]
+fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    if !openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=a -days 2")
+        || !openssl(at, "genrsa -out b.key 2048")
+    {
+        return;
+    }
+    let with = |certificate: &str, key: &str| {
+        let (certificate, key) = (at.join(certificate), at.join(key));
+        run(&[
+            "up",
+            "--http-port",
+            "0",
+            "--certificate",
+            certificate.to_str().unwrap(),
+            "--key",
+            key.to_str().unwrap(),
+        ])
+    };
+    refused(&with("a.crt", "b.key"), &["Invalid private key file", "b.key", "a.crt"]);
+    assert!(openssl(at, "ecparam -name prime256v1 -genkey -noout -out ec.key"));
+    refused(&with("a.crt", "ec.key"), &["Invalid private key file", "ec.key", "elliptic curve"]);
+    assert!(openssl(at, "rsa -in a.key -aes256 -passout pass:secret -out locked.key"));
+    refused(&with("a.crt", "locked.key"), &["Invalid private key file", "locked.key", "encrypted"]);
+    let pem = fs::read_to_string(at.join("a.crt")).unwrap();
+    fs::write(at.join("cut.crt"), &pem[..pem.len() / 2]).unwrap();
+    refused(&with("cut.crt", "a.key"), &["cut.crt", "END"]);
+    refused(&with("nothing.crt", "a.key"), &["nothing.crt", "No such file"]);
+    assert!(openssl(
+        at,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout e.key -out e.crt -subj /CN=e"
+    ));
+    refused(
+        &with("e.crt", "e.key"),
+        &["Invalid certificate type, or invalid certificate signature algorithm", "e.crt"],
+    );
+}
+
+#[test]
+fn a_certificate_of_ones_own_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    if !openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=mine -days 2") {
+        return;
+    }
+    let (certificate, key) = (at.join("a.crt"), at.join("a.key"));
+    let up = Up::start(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    let shown = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in", certificate.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let fingerprint = up.ready["managers"][0]["fingerprint"].as_str().unwrap();
+    assert!(stdout(&shown).contains(fingerprint), "{} is not {fingerprint}", stdout(&shown));
+}
+
+/// A copy of the good scenario with one thing changed.
+fn changed(from: &str, to: &str) -> (tempfile::TempDir, String) {
+    let good = fs::read_to_string(root().join("fixtures/scenarios/single-manager.toml")).unwrap();
+    assert!(good.contains(from), "{from:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("changed.toml");
+    fs::write(&file, good.replacen(from, to, 1)).unwrap();
+    (folder, file.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_unsound_scenario_is_refused_with_its_line_before_anything_is_played() {
+    for (from, to, expected) in [
+        (
+            "wait = { heartbeats = 3 }",
+            "wait = { hartbeats = 3 }",
+            ["hartbeats", "did you mean \"heartbeats\"?"],
+        ),
+        (
+            "group = 'My Company\\Desktops'\nversion",
+            "group = 'My Company\\Desktop'\nversion",
+            ["My Company\\\\Desktop", "did you mean"],
+        ),
+        (
+            "edit-list = { list = \"HTTP\"",
+            "edit-list = { list = \"Default Management Server List for My Site\"",
+            ["is the default list", "copy it"],
+        ),
+        ("count = 3", "count = 0", ["count of 0", "at least 1"]),
+        ("manager = \"sepm-1\"", "manager = \"sepm-2\"", ["sepm-2", "did you mean \"sepm-1\"?"]),
+        ("heartbeat-seconds = 5", "heartbeat-seconds = 0", ["heartbeat-seconds", "at least one second"]),
+        ("version = \"12.1.7004\"", "version = \"twelve\"", ["twelve", "14.3.8289"]),
+        ("seed = 7", "seed = 7\nseed = 8", ["seed", "duplicate"]),
+    ] {
+        let (_folder, file) = changed(from, to);
+        for verb in [&["scenario", "check"][..], &["run"][..]] {
+            let output = lab().args(verb).arg(&file).output().unwrap();
+            refused(&output, &expected);
+            refused(&output, &["changed.toml:"]);
+            assert!(stdout(&output).is_empty(), "something was played: {}", stdout(&output));
+        }
+    }
+}
+
+#[test]
+fn a_scenario_that_is_not_there_is_refused() {
+    refused(&run(&["run", "nowhere.toml"]), &["nowhere.toml", "No such file"]);
+}
+
+#[test]
+fn a_careless_scenario_ends_with_exit_code_3_and_names_who_was_lost_since_when_and_why() {
+    let output = run(&["run", "fixtures/scenarios/single-manager-left-on-https.toml"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in
+        ["9 of 11 clients are ORPHANED", "desktop-1", "since step 2", "layer a (TLS certificate)", "seed"]
+    {
+        assert!(text.to_lowercase().contains(&part.to_lowercase()), "expected {part:?} in: {text}");
+    }
+}
+
+#[test]
+fn the_schema_knows_the_keys_of_the_scenarios_and_the_assumptions_are_printed() {
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&run(&["scenario", "schema"]))).unwrap();
+    for key in ["title", "site", "fleet", "step", "assumptions", "clock"] {
+        assert!(schema["properties"][key].is_object(), "{key}");
+    }
+    let list: serde_json::Value = serde_json::from_str(&stdout(&run(&["assumptions", "--json"]))).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|one| one["name"] == "hello_answer" && one["mark"] == "R"));
+    assert!(stdout(&run(&["assumptions"])).contains("hello_answer"));
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(stdout(&run(&["completions", shell])).contains("epm-lab"), "{shell}");
+    }
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let help = stdout(&run(&["--help"]));
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+}

@@ -1,0 +1,74 @@
+//! Every command in the README is run, as it stands there.
+//!
+//! The `sh` blocks are one script. Only three things are another way than for a reader: `cargo run --release` starts the
+//! program that this test was built with, `cargo test` is not begun within itself, and the product's port is
+//! replaced by one that is free, so that the test can run beside a lab.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What stands in front of the README's script: where programs are, and what ends the ones left in the background.
+const BEFORE: &str = r#"
+set -euo pipefail
+trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+cargo() {
+  local program=() # in the background, the program takes the place of the shell, so that it is the one to be ended
+  [[ $BASHPID == "$$" ]] || program=(exec)
+  case "$*" in
+    "test --workspace" | "bench -p epm-server") echo "not here: cargo $*" ;;
+    "run --release -p epm-client-agent -- "*) "${program[@]}" "$EPM_AGENT" "${@:6}" ;;
+    "run --release -- "*) "${program[@]}" "$EPM_LAB" "${@:4}" ;;
+    *) echo "unknown: cargo $*" >&2; exit 9 ;;
+  esac
+}
+"#;
+
+#[test]
+fn every_command_in_the_readme_works_as_it_stands_there() {
+    for tool in ["bash", "timeout", "curl", "openssl"] {
+        if Command::new(tool).arg("--version").output().is_err()
+            && Command::new(tool).arg("version").output().is_err()
+        {
+            eprintln!("NOT TESTED: {tool} cannot be run");
+            return;
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let lab = Path::new(env!("CARGO_BIN_EXE_epm-lab"));
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", "epm-client-agent", "--bin", "epm-agent"])
+        .current_dir(root)
+        .status();
+    assert!(built.unwrap().success(), "epm-agent cannot be built");
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root.join("fixtures"), folder.path().join("fixtures")).unwrap();
+
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
+    let script: String = blocks.iter().filter_map(|block| block.strip_prefix("sh\n")).collect();
+    assert!(script.contains(" up ") && script.contains("8014"), "{script}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let script = script.replace("8014", &free).replace(" up ", &format!(" up --http-port {free} "));
+    let ran = Command::new("timeout")
+        .args(["120", "bash", "-c", &format!("{BEFORE}{script}")])
+        .current_dir(folder.path())
+        .env("EPM_LAB", lab)
+        .env("EPM_AGENT", lab.with_file_name("epm-agent"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{script}\n--- out\n{out}\n--- err\n{err}");
+    for expected in [
+        "Verdict: all 11 clients are secure",
+        "healthy",
+        "OK",
+        "sha256 Fingerprint=",
+        "hello_answer",
+        "connected",
+    ] {
+        assert!(out.contains(expected), "expected {expected:?} in:\n{out}");
+    }
+}
