@@ -1,5 +1,7 @@
 //! The program `epm-lab`, run as a user runs it: what it prints, what it refuses, and its exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

@@ -4,6 +4,8 @@
 //! program that this test was built with, `cargo test` is not begun within itself, and the product's port is
 //! replaced by one that is free, so that the test can run beside a lab.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
