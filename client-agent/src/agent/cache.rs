@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::Sylink;
@@ -36,6 +37,8 @@ pub struct AgentState {
     pub list: Option<Arc<str>>,
     /// The checksum of that list.
     pub list_checksum: Option<String>,
+    /// The checksum of the communications file, as the client itself wrote it last.
+    pub sylink_checksum: Option<String>,
     /// The packages that it has, each with its checksum.
     pub packages: BTreeMap<String, String>,
     /// The server that served it last.
@@ -46,4 +49,29 @@ pub struct AgentState {
     pub health: Health,
     /// Whether it has yet to tell its manager how it is.
     pub report_due: bool,
+}
+
+impl Cache {
+    /// Takes up another communications file.
+    pub(super) fn set_sylink(&mut self, sylink: Arc<Sylink>) {
+        self.state.sylink_checksum = Some(sha256_hex(sylink.to_xml().as_bytes()));
+        self.sylink = sylink;
+    }
+
+    /// Whether somebody else has changed the communications file since the client wrote it.
+    pub(super) fn is_edited(&self) -> bool {
+        let written = self.state.sylink_checksum.as_deref();
+        written.is_some_and(|written| written != sha256_hex(self.sylink.to_xml().as_bytes()))
+    }
+}
+
+impl AgentState {
+    /// The list is not what a manager gave any more: it is fetched at the next contact, whether or not it is new, so
+    /// a change by hand does not last [C S17].
+    pub(super) fn forget_list(&mut self) {
+        self.list = None;
+        self.list_checksum = None;
+        self.complete = None;
+        self.report_due = true;
+    }
 }

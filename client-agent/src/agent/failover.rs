@@ -38,6 +38,13 @@ pub struct LastServer {
     pub since: Timestamp,
 }
 
+impl LastServer {
+    /// Whether the client stays with it, without consulting its list.
+    pub(super) fn stays(&self, now: Timestamp) -> bool {
+        now.since(self.since) < STICKY_FOR
+    }
+}
+
 impl Server {
     /// Where a server of a list is found: on its HTTPS port, if the list names one.
     pub fn of_list(server: &ClientServer) -> Self {
@@ -77,7 +84,7 @@ pub(super) fn candidates(
         servers.extend(block);
     }
     if let Some(last) = last
-        && now.since(last.since) < STICKY_FOR
+        && last.stays(now)
         && let Some(place) = servers.iter().position(|server| *server == last.server)
     {
         let sticky = servers.remove(place);

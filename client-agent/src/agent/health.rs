@@ -60,6 +60,12 @@ pub enum Trouble {
         /// Where it went wrong.
         detail: String,
     },
+    /// The server is not believed, and not every other one was asked.
+    #[error("{distrust}")]
+    Untrusted {
+        /// Why not.
+        distrust: Distrust,
+    },
     /// By its settings, the client does not talk to its manager.
     #[error("communication is disabled by the client's settings")]
     Disabled,

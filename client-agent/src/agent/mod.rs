@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use epm_protocol::assumption::{AdoptionOrder, Assumptions, Module142, ServersPerBeat};
+use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::heartbeat::{
     AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, OperationalState, Registered,
     Registration,
@@ -72,6 +73,8 @@ pub struct Agent {
     phase: Phase,
     /// The servers that it does not believe, each since its last word, and why.
     distrusted: BTreeMap<Server, Distrust>,
+    /// How many heartbeats in a row no manager has served.
+    missed: usize,
     exchanges: u64,
     heartbeats: u64,
     heartbeats_served: u64,
@@ -130,7 +133,8 @@ struct Beat {
     to_fetch: Vec<Artifact>,
     registered_anew: bool,
     adopted: bool,
-    trouble: Option<Trouble>,
+    /// Whether it has learnt something that is not kept yet.
+    unkept: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +150,10 @@ type Outputs = Vec<Output>;
 
 impl Agent {
     /// A client with what it has kept, not yet started.
-    pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
+    pub fn new(profile: AgentProfile, mut cache: Cache, assumptions: Arc<Assumptions>) -> Self {
+        if cache.is_edited() {
+            cache.state.forget_list();
+        }
         let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
         let (pins, _) = adoption::pins(&cache.sylink);
         Self {
@@ -159,6 +166,7 @@ impl Agent {
             schedule,
             phase: Phase::Stopped,
             distrusted: BTreeMap::new(),
+            missed: 0,
             exchanges: 0,
             heartbeats: 0,
             heartbeats_served: 0,
@@ -265,6 +273,8 @@ impl Agent {
         self.heartbeats += 1;
         if !self.settings().always_connect {
             self.disconnected(Trouble::Disabled, now, out);
+            self.persist(out);
+            out.push(Output::EndSession);
             return;
         }
         let last = self.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
@@ -276,9 +286,7 @@ impl Agent {
             now,
         );
         if self.assumptions.servers_per_beat == ServersPerBeat::One && left.len() > 1 {
-            let turn = usize::try_from(self.heartbeats).unwrap_or(0) % left.len();
-            let keep = if self.cache.state.health.is_connected() { 0 } else { turn };
-            left = vec![left.swap_remove(keep)];
+            left = vec![left.swap_remove(self.missed % left.len())];
         }
         left.reverse();
         let Some(server) = left.pop() else { return };
@@ -292,7 +300,7 @@ impl Agent {
             to_fetch: Vec::new(),
             registered_anew: false,
             adopted: false,
-            trouble: None,
+            unkept: false,
         };
         self.approach(beat, out);
     }
@@ -385,12 +393,13 @@ impl Agent {
                     && !beat.registered_anew =>
             {
                 self.cache.state.agent = None;
-                self.step(Beat { registered_anew: true, ..beat }, Step::Register, out);
+                let anew = Beat { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
+                self.step(anew, Step::Register, out);
             }
             (200, Step::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
             (200, Step::Report) => {
                 self.cache.state.report_due = false;
-                self.served(beat, now, out);
+                self.served(Beat { unkept: true, ..beat }, now, out);
             }
             (status, step) => {
                 if let Step::Fetch(artifact) = &step {
@@ -435,9 +444,9 @@ impl Agent {
         };
         if self.settings().disable_download_profile {
             self.log(out, now, Event::HaveLatestPolicy, "The client already has the newest policy.");
-            return self.fetch_next(beat, now, out);
+        } else {
+            beat.to_fetch = self.missing(&index);
         }
-        beat.to_fetch = self.missing(&index);
         beat.index = Some(index);
         self.fetch_next(beat, now, out);
     }
@@ -468,8 +477,12 @@ impl Agent {
         if let Some(artifact) = beat.to_fetch.pop() {
             return self.step(beat, Step::Fetch(artifact), out);
         }
-        if let Some(index) = &beat.index {
+        let held = beat.index.as_ref().filter(|index| self.missing(index).is_empty());
+        if let Some(index) = held
+            && self.cache.state.complete != Some(index.serial)
+        {
             self.cache.state.complete = Some(index.serial);
+            beat.unkept = true;
         }
         if self.cache.state.report_due {
             return self.step(beat, Step::Report, out);
@@ -485,16 +498,19 @@ impl Agent {
         now: Timestamp,
         out: &mut Outputs,
     ) {
+        let before = self.cache.clone();
         let adopted = match artifact {
             Artifact::Policy => self.adopt_policy(response, now, out),
             Artifact::List => self.adopt_list(&beat, response, now, out),
-            Artifact::Package(name) => self.adopt_package(&beat, name, response, now, out),
+            Artifact::Package(name) => self.adopt_package(name, response, now, out),
         };
         match adopted {
             Ok(()) => {
-                beat.adopted = true;
+                if self.cache != before {
+                    beat.adopted = true;
+                    self.cache.state.report_due = true;
+                }
                 self.cache.state.complete = None;
-                self.cache.state.report_due = true;
                 self.persist(out);
                 self.fetch_next(beat, now, out);
             }
@@ -556,8 +572,8 @@ impl Agent {
         let (list, text) = adoption::list(&accepted)?;
         let speaking = beat.index.as_ref().map_or("", |index| index.manager.as_str());
         self.apply_conf(&list, speaking, now, out);
+        self.cache.state.list_checksum = Some(sha256_hex(accepted.body()));
         self.cache.state.list = Some(text);
-        self.cache.state.list_checksum = beat.index.as_ref().map(|index| index.list_checksum.clone());
         let text = format!(
             "Received the management server list {:?} with {} certificates{}.",
             self.conf.list.name,
@@ -570,16 +586,13 @@ impl Agent {
 
     fn adopt_package(
         &mut self,
-        beat: &Beat,
         name: &str,
         response: &ManagerResponse,
         now: Timestamp,
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         let accepted = adoption::accept::<Bytes>(response, "package", self.secure(), &self.pins)?;
-        let entry = beat.index.iter().flat_map(|index| &index.packages).find(|entry| entry.name == name);
-        let checksum = entry.map(|entry| entry.checksum.clone()).unwrap_or_default();
-        self.cache.state.packages.insert(name.to_owned(), checksum);
+        self.cache.state.packages.insert(name.to_owned(), sha256_hex(accepted.body()));
         let text = format!(
             "Received the client package {name:?}, {} bytes{}.",
             accepted.body().len(),
@@ -606,7 +619,7 @@ impl Agent {
         }
         self.conf = Arc::new(sylink.conf());
         self.kcs = kcs_of(&sylink);
-        self.cache.sylink = sylink;
+        self.cache.set_sylink(sylink);
         if pins != self.pins {
             self.pins = pins;
             self.distrusted.clear();
@@ -617,10 +630,11 @@ impl Agent {
     fn distrust(&mut self, beat: Beat, distrust: Distrust, now: Timestamp, out: &mut Outputs) {
         let text = format!("Failed to connect to {}: {distrust}.", beat.server);
         self.log(out, now, Event::ServerConnectionFailed, text);
-        self.distrusted.insert(beat.server.clone(), distrust);
+        self.distrusted.insert(beat.server.clone(), distrust.clone());
         let module = self.assumptions.module_14_2;
         let stops = module == Module142::StopsAtAnUntrustedServer && self.has_142_module();
-        self.go_on(Beat { left: if stops { Vec::new() } else { beat.left.clone() }, ..beat }, now, out);
+        let left = if stops { Vec::new() } else { beat.left };
+        self.go_on(Beat { left, ..beat }, Trouble::Untrusted { distrust }, now, out);
     }
 
     /// The beat's server does not serve: the next one has its turn.
@@ -632,10 +646,10 @@ impl Agent {
             _ => Event::NoServerResponse,
         };
         self.log(out, now, event, format!("No service from {}: {trouble}.", beat.server));
-        self.go_on(Beat { trouble: Some(trouble), ..beat }, now, out);
+        self.go_on(beat, trouble, now, out);
     }
 
-    fn go_on(&mut self, mut beat: Beat, now: Timestamp, out: &mut Outputs) {
+    fn go_on(&mut self, mut beat: Beat, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         out.push(Output::EndSession);
         match beat.left.pop() {
             Some(server) if now < beat.deadline => {
@@ -644,31 +658,33 @@ impl Agent {
                 beat.to_fetch.clear();
                 self.approach(beat, out);
             }
-            _ => self.unserved(beat, now, out),
+            _ => self.unserved(trouble, now, out),
         }
     }
 
     /// The heartbeat is over, and a manager has served the client.
     fn served(&mut self, beat: Beat, now: Timestamp, out: &mut Outputs) {
         self.heartbeats_served += 1;
+        self.missed = 0;
         self.distrusted.remove(&beat.server);
         let state = &mut self.cache.state;
         let was = std::mem::take(&mut state.health);
-        let is_same = state.last_server.as_ref().is_some_and(|last| last.server == beat.server);
+        let last = state.last_server.as_ref().filter(|last| last.server == beat.server);
+        let (is_same, stays) = (last.is_some(), last.is_some_and(|last| last.stays(now)));
         let (since, event) = match was {
             Health::Connected { since } => (since, (!is_same).then_some(Event::ServerConnected)),
             Health::New => (now, Some(Event::ServerConnected)),
             Health::Disconnected { .. } | Health::Orphaned { .. } => (now, Some(Event::Reconnected)),
         };
         state.health = Health::Connected { since };
-        if !is_same || event == Some(Event::Reconnected) {
+        if !stays || event == Some(Event::Reconnected) {
             state.last_server = Some(LastServer { server: beat.server.clone(), since: now });
         }
         if let Some(event) = event {
             let text = format!("Connected to Symantec Endpoint Protection Manager ({})", beat.server.address);
             self.log(out, now, event, text);
-            self.persist(out);
-        } else if beat.adopted {
+        }
+        if event.is_some() || !stays || beat.adopted || beat.unkept {
             self.persist(out);
         }
         if beat.adopted {
@@ -676,8 +692,11 @@ impl Agent {
             self.schedule.accelerate(now);
         }
         self.phase = Phase::Resting;
+        // Who lacks something would be told at once that something is new, over and over.
+        let newest = beat.index.as_ref().map(|index| index.serial);
+        let holds_all = newest.is_none_or(|serial| self.cache.state.complete == Some(serial));
         match (self.settings().mode, self.cache.state.agent) {
-            (CommunicationMode::Push, Some(agent)) => {
+            (CommunicationMode::Push, Some(agent)) if holds_all => {
                 let request = AgentRequest::Hold { agent, serial: self.cache.state.complete };
                 let exchange = self.send(request, beat.server, Timestamp::NEVER, out);
                 self.phase = Phase::Holding { exchange };
@@ -687,19 +706,16 @@ impl Agent {
     }
 
     /// The heartbeat is over, and no manager has served the client.
-    fn unserved(&mut self, beat: Beat, now: Timestamp, out: &mut Outputs) {
+    fn unserved(&mut self, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         self.phase = Phase::Resting;
+        self.missed = self.missed.wrapping_add(1);
         self.cache.state.last_server = None;
         let all = self.conf.list.priorities.iter().flatten().map(Server::of_list);
         let mut reasons: Vec<Option<&Distrust>> = all.map(|server| self.distrusted.get(&server)).collect();
         let lost = !reasons.is_empty() && reasons.iter().all(Option::is_some);
         match reasons.pop().flatten().filter(|_| lost).cloned() {
             Some(because) => self.orphaned(because, now, out),
-            None => self.disconnected(
-                beat.trouble.unwrap_or_else(|| Trouble::Status { status: 0, request: "nothing".into() }),
-                now,
-                out,
-            ),
+            None => self.disconnected(trouble, now, out),
         }
         self.persist(out);
     }
@@ -755,12 +771,8 @@ impl Agent {
         }
         self.take_up(sylink, now, out);
         self.distrusted.clear();
-        let state = &mut self.cache.state;
-        state.list = None;
-        state.list_checksum = None;
-        state.complete = None;
-        state.last_server = None;
-        state.report_due = true;
+        self.cache.state.forget_list();
+        self.cache.state.last_server = None;
         self.log(out, now, Event::ImportedSylink, "Imported sylink.");
         self.begin_soon(now, out);
     }
@@ -859,3 +871,6 @@ fn unauthenticated(by: Option<Fingerprint>) -> &'static str {
         None => ", without authenticating it: secure communications are off",
     }
 }
+
+#[cfg(test)]
+mod tests;

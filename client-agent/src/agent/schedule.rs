@@ -51,19 +51,14 @@ impl Schedule {
 
     /// A heartbeat has begun: the next regular one is the first after it.
     pub(super) fn begun(&mut self, interval: Duration, now: Timestamp) {
-        if interval != self.interval {
+        if interval != self.interval || now < self.anchor {
             self.restart(interval, now);
         }
         let passed = now.since(self.anchor).as_millis() / self.interval.as_millis().max(1);
-        let mut k = u64::try_from(passed).unwrap_or(u64::MAX).max(1); // the one at the anchor has been
+        let k = u64::try_from(passed).unwrap_or(u64::MAX).max(1); // the one at the anchor has been
         self.accelerated = None;
-        loop {
-            self.regular = self.at(k);
-            if self.regular > now {
-                break;
-            }
-            k += 1;
-        }
+        let next = [k, k.saturating_add(1)].into_iter().map(|k| self.at(k)).find(|at| *at > now);
+        self.regular = next.unwrap_or(Timestamp::NEVER);
     }
 
     /// Something has changed: an early heartbeat, unless a regular one is earlier.

@@ -32,6 +32,7 @@ use crate::policy::{
     CommunicationChange, CommunicationSettings, ManagementServer, ManagementServerList, Protocol,
     ServerPriority,
 };
+use crate::sylink::ClientServer;
 use crate::time::Timestamp;
 use crate::trust::{self, CertificateRequest, Kcs, KeyPool, ServerIdentity, Validity};
 use crate::version::ClientVersion;
@@ -129,7 +130,7 @@ impl Site {
                 expected: "at least one manager".into(),
             });
         }
-        site.found_default_list();
+        site.found_default_list()?;
         site.found_groups(now);
         site.publish(&site.groups.iter().map(|(path, _)| path.to_owned()).collect(), now);
         Ok(site)
@@ -173,10 +174,13 @@ impl Site {
                 self.assign_list(list, group, location.as_deref())?
             }
             Command::SetPolicy { group, policy, content } => {
-                self.groups.own_mut(group)?.policies.insert(policy.clone(), content.clone());
+                let own = self.groups.own_mut(group)?;
+                check_name("policy", policy)?;
+                own.policies.insert(policy.clone(), content.clone());
                 Concerns::GovernedBy(group.clone())
             }
             Command::AddPackage { package, file } => {
+                check_name("package", package)?;
                 self.packages.insert(package.clone(), file.content.clone());
                 Concerns::Everybody
             }
@@ -268,24 +272,27 @@ impl Site {
     }
 
     fn add_manager(&mut self, name: String, ports: ManagerPorts, now: Timestamp) -> Result<(), CommandError> {
+        check_name("manager", &name)?;
         if self.managers.contains_key(&name) {
             return Err(CommandError::NameTaken { kind: "manager", name });
         }
         let identity = self.self_signed(&ports.address.clone(), &ports, None, now)?;
-        let id = ManagerId(self.guid("manager", &name));
+        let id = ManagerId(Guid::derive(self.seed, "manager", &name, ports.ipv4()));
         let manager = Manager { id, name: name.clone(), ports, console: identity.clone(), client: identity };
         self.managers.insert(name, manager);
         Ok(())
     }
 
-    fn found_default_list(&mut self) {
+    fn found_default_list(&mut self) -> Result<(), CommandError> {
         let name = self.default_list();
         let servers = self.managers.keys().map(|manager| ManagementServer::at_its_own(manager)).collect();
         let speaks_https = self.managers.values().all(|manager| manager.ports.https.is_some());
         let protocol = if speaks_https { Protocol::Https } else { Protocol::Http };
         let priorities = vec![ServerPriority(servers)];
         let list = ManagementServerList { name: name.clone(), protocol, verify_ca: false, priorities };
+        self.check_list(&list)?;
         self.lists.insert(name, list);
+        Ok(())
     }
 
     fn found_groups(&mut self, now: Timestamp) {
@@ -333,6 +340,7 @@ impl Site {
             });
         }
         let own = self.groups.effective(parent)?.clone();
+        check_name("group", path)?;
         let id = GroupId(self.guid("group", path));
         self.groups.insert(path, Group { id, inherits, changed: now - Duration::from_millis(1), own });
         Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
@@ -359,6 +367,7 @@ impl Site {
         if own.locations.contains_key(name) {
             return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
         }
+        check_name("location", name)?;
         own.locations.insert(name.to_owned(), location);
         Ok(Concerns::GovernedBy(group.to_owned()))
     }
@@ -374,6 +383,7 @@ impl Site {
         if self.lists.contains_key(to) {
             return Err(CommandError::NameTaken { kind: "management server list", name: to.to_owned() });
         }
+        check_name("list", to)?;
         self.lists.insert(to.to_owned(), copy);
         Ok(Concerns::Nobody)
     }
@@ -393,6 +403,13 @@ impl Site {
             verify_ca: verify_ca.unwrap_or(before.verify_ca),
             priorities: priorities.map_or_else(|| before.priorities.clone(), <[_]>::to_vec),
         };
+        self.check_list(&list)?;
+        self.lists.insert(name.to_owned(), list);
+        Ok(Concerns::UsersOf(name.to_owned()))
+    }
+
+    /// Refuses a list that clients could not read, or that leads nowhere.
+    fn check_list(&self, list: &ManagementServerList) -> Result<(), CommandError> {
         if list.priorities.is_empty() || list.priorities.iter().any(|block| block.0.is_empty()) {
             return Err(CommandError::Invalid {
                 field: "priorities",
@@ -401,10 +418,17 @@ impl Site {
             });
         }
         for server in list.priorities.iter().flat_map(|block| &block.0) {
-            self.definite(&list, server)?;
+            let ClientServer { address, http_port, https_port, .. } = self.definite(list, server)?;
+            check_name("address", &address)?;
+            if http_port == Some(0) || https_port == Some(0) {
+                return Err(CommandError::Invalid {
+                    field: "port",
+                    found: "0".into(),
+                    expected: "a port from 1 to 65535".into(),
+                });
+            }
         }
-        self.lists.insert(name.to_owned(), list);
-        Ok(Concerns::UsersOf(name.to_owned()))
+        Ok(())
     }
 
     fn refuse_default(&self, name: &str) -> Result<(), CommandError> {
@@ -490,7 +514,6 @@ impl Site {
     ) -> Result<ServerIdentity, CommandError> {
         let days = valid_days.unwrap_or(self.assumptions.certificate_validity_days);
         let key = self.keys.get(self.keys_used).clone();
-        self.keys_used += 1;
         let request = CertificateRequest {
             common_name: common_name.to_owned(),
             names: vec![ports.address.clone()],
@@ -499,10 +522,12 @@ impl Site {
                 not_after: Timestamp::from_seconds(now.as_seconds())
                     + Duration::from_secs(u64::from(days) * 86_400),
             },
-            serial: self.keys_used as u64,
+            serial: self.keys_used as u64 + 1,
         };
         let certificate = trust::issue(&key, &request)?;
-        Ok(ServerIdentity::new(key, certificate)?)
+        let identity = ServerIdentity::new(key, certificate)?;
+        self.keys_used += 1;
+        Ok(identity)
     }
 
     fn register(&mut self, registration: &Registration) -> Effect {
@@ -561,6 +586,19 @@ fn check(change: &CommunicationChange) -> Result<(), CommandError> {
             field: "heartbeat-seconds",
             found: "0".into(),
             expected: "at least one second".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a name that a client would read differently: XML cannot hold every character.
+fn check_name(field: &'static str, name: &str) -> Result<(), CommandError> {
+    if name.trim().is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+    {
+        return Err(CommandError::Invalid {
+            field,
+            found: name.chars().take(80).collect(),
+            expected: "a name without control characters".to_owned(),
         });
     }
     Ok(())
