@@ -245,7 +245,7 @@ impl Agent {
                 self.persist(&mut out);
             }
             (Input::Wake | Input::UpdateNow, Phase::Resting | Phase::Holding { .. }) => {
-                self.begin(now, &mut out)
+                self.begin(now, &mut out);
             }
             (Input::Import(sylink), _) => self.import(sylink, now, &mut out),
             (Input::MoveTo(location), _) => self.move_to(location, now, &mut out),

@@ -195,3 +195,136 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::{DomainId, Guid, HardwareKey};
+    use crate::policy::PolicySerial;
+    use crate::time::Timestamp;
+
+    fn agents() -> impl Strategy<Value = AgentId> {
+        any::<[u8; 16]>().prop_map(|bytes| AgentId(Guid::from_bytes(bytes)))
+    }
+
+    fn serials() -> impl Strategy<Value = Option<PolicySerial>> {
+        let serial = (any::<[u8; 16]>(), 0_i64..4_000_000_000_000).prop_map(|(group, changed)| {
+            PolicySerial::new(crate::id::GroupId(Guid::from_bytes(group)), Timestamp::from_millis(changed))
+        });
+        proptest::option::of(serial)
+    }
+
+    fn registrations() -> impl Strategy<Value = Registration> {
+        let version = any::<(u16, u16, u16, u16)>().prop_map(|(a, b, c, d)| format!("{a}.{b}.{c}.{d}"));
+        (
+            any::<[u8; 16]>(),
+            any::<[u8; 16]>(),
+            any::<String>(),
+            version,
+            proptest::option::of(any::<String>()),
+        )
+            .prop_map(|(domain, machine, computer_name, version, preferred_group)| Registration {
+                domain: DomainId(Guid::from_bytes(domain)),
+                hardware_key: HardwareKey(Guid::from_bytes(machine)),
+                computer_name,
+                version: version.parse().unwrap(),
+                preferred_group,
+            })
+    }
+
+    fn requests() -> impl Strategy<Value = AgentRequest> {
+        let artifacts = prop_oneof![
+            Just(Artifact::Policy),
+            Just(Artifact::List),
+            any::<String>().prop_map(Artifact::Package)
+        ];
+        let bodies = proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
+        prop_oneof![
+            Just(AgentRequest::Hello),
+            registrations().prop_map(AgentRequest::Register),
+            (agents(), serials()).prop_map(|(agent, serial)| AgentRequest::Index { agent, serial }),
+            (agents(), serials()).prop_map(|(agent, serial)| AgentRequest::Hold { agent, serial }),
+            (agents(), artifacts).prop_map(|(agent, artifact)| AgentRequest::Fetch { agent, artifact }),
+            (agents(), bodies).prop_map(|(agent, state)| AgentRequest::Upload { agent, state }),
+        ]
+    }
+
+    /// What a manager makes of a request that arrives as it was sent.
+    fn received(sent: &HttpRequest, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
+        let (path, query) = sent.target.split_once('?').unwrap();
+        assert_eq!(path, SECARS_PATH);
+        decode(query, &sent.body.clone().unwrap_or_default(), kcs)
+    }
+
+    fn agent() -> AgentId {
+        AgentId(Guid::from_bytes([0xAB; 16]))
+    }
+
+    #[test]
+    fn a_request_looks_as_it_is_documented() {
+        let kcs = Kcs::derive(7);
+        let hello = encode(&AgentRequest::Hello, &kcs);
+        assert_eq!(hello.target, "/secars/secars.dll?hello,secars");
+        let serial = "C582-07/19/2017 05:55:53 163".parse().ok();
+        let index = encode(&AgentRequest::Index { agent: agent(), serial }, &kcs);
+        let fields = "&action=index&agent=ABABABABABABABABABABABABABABABAB\
+                      &serial=C582-07%2F19%2F2017+05%3A55%3A53+163";
+        assert!(index.target.ends_with(fields), "{}", index.target);
+        assert!(index.target.starts_with("/secars/secars.dll?h=") && index.body.is_none());
+    }
+
+    #[test]
+    fn an_upload_with_another_body_than_its_check_covers_is_refused() {
+        let kcs = Kcs::derive(7);
+        let state = Bytes::from_static(b"{}");
+        let mut sent = encode(&AgentRequest::Upload { agent: agent(), state }, &kcs);
+        sent.body = Some(Bytes::from_static(b"{ }"));
+        assert_eq!(received(&sent, &kcs), Err(RequestError::Body));
+    }
+
+    #[test]
+    fn a_field_that_is_missing_or_malformed_is_named() {
+        let kcs = Kcs::derive(7);
+        for (fields, named) in [
+            ("", "action"),
+            ("action=26", "action"),
+            ("action=index", "agent"),
+            ("action=index&agent=x", "agent"),
+            ("action=hold&agent=ABABABABABABABABABABABABABABABAB&serial=yesterday", "serial"),
+            ("action=package&agent=ABABABABABABABABABABABABABABABAB", "name"),
+            ("action=register&domain=ABABABABABABABABABABABABABABABAB", "hardware"),
+        ] {
+            let error = decode(&kcs.seal(fields), &Bytes::new(), &kcs).unwrap_err();
+            assert!(
+                matches!(error, RequestError::Field { field, .. } if field == named),
+                "{fields}: {error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_arrives_as_it_was_sent(request in requests(), seed: u64) {
+            let kcs = Kcs::derive(seed);
+            prop_assert_eq!(received(&encode(&request, &kcs), &kcs), Ok(request));
+        }
+
+        #[test]
+        fn with_another_secret_no_request_but_hello_is_understood(request in requests()) {
+            let result = received(&encode(&request, &Kcs::derive(1)), &Kcs::derive(2));
+            match request {
+                AgentRequest::Hello => prop_assert_eq!(result, Ok(AgentRequest::Hello)),
+                _ => prop_assert_eq!(result, Err(RequestError::Kcs(KcsError::WrongSecret))),
+            }
+        }
+
+        #[test]
+        fn whatever_stands_in_a_query_reading_it_ends(query: String, sealed: String) {
+            let kcs = Kcs::derive(7);
+            let _ = decode(&query, &Bytes::new(), &kcs);
+            let _ = decode(&kcs.seal(&sealed), &Bytes::new(), &kcs);
+        }
+    }
+}

@@ -104,3 +104,64 @@ impl Index {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn index() -> Index {
+        Index {
+            manager: "A".into(),
+            serial: "E0C4-01/09/2008 14:39:16 311".parse().unwrap(),
+            policy_checksum: "p".into(),
+            list_checksum: "l".into(),
+            packages: vec![PackageEntry { name: "SEP & more".into(), checksum: "c".into() }],
+        }
+    }
+
+    #[test]
+    fn an_index_reads_as_the_products_recorded_one_does_and_adds_what_is_ours() {
+        // The element is the product's [C S26]; its LastModifiedTime was not legible there.
+        assert_eq!(
+            index().to_xml(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Index Manager=\"A\">\
+             <Profile Checksum=\"p\" SerialNumber=\"E0C4-01/09/2008 14:39:16 311\" \
+             LastModifiedTime=\"1199889556311\"/><ServerList Checksum=\"l\"/>\
+             <Package Name=\"SEP &amp; more\" Checksum=\"c\"/></Index>\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_index_is_refused_with_what_it_lacks() {
+        let text = index().to_xml();
+        for (from, expected) in [
+            (" Manager=\"A\"", "Index/@Manager"),
+            ("E0C4-", "Profile/@SerialNumber"),
+            (" Checksum=\"p\"", "Profile/@Checksum"),
+            (" Checksum=\"l\"", "ServerList/@Checksum"),
+            (" Checksum=\"c\"", "Package/@Checksum"),
+            (" Name=\"SEP &amp; more\"", "Package/@Name"),
+            ("<ServerList Checksum=\"l\"/>", "ServerList"),
+        ] {
+            assert_eq!(
+                Index::parse(text.replace(from, "").as_bytes()),
+                Err(IndexError::Missing { expected })
+            );
+        }
+        assert_eq!(Index::parse(b"\xFF"), Err(IndexError::NotUtf8));
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_is_read_back_the_same(
+            manager in "[ -~\té]{0,10}",
+            names in proptest::collection::vec("[ -~\r\né]{0,10}", 0..4),
+        ) {
+            let entry = |name: String| PackageEntry { checksum: name.clone(), name };
+            let index = Index { manager, packages: names.into_iter().map(entry).collect(), ..index() };
+            prop_assert_eq!(Index::parse(index.to_xml().as_bytes()), Ok(index));
+        }
+    }
+}

@@ -85,3 +85,46 @@ impl PolicyDocument {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Characters that XML can hold, those that it treats specially among them.
+    fn texts() -> impl Strategy<Value = String> {
+        "[ -~\t\r\né€\u{10FFFF}]{0,20}"
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused_with_what_it_lacks() {
+        let switch = "<SecuritySettings SecureCommunications='1'/>";
+        let serial = "SerialNumber='C582-07/19/2017 05:55:53 163'";
+        for (text, expected) in [
+            ("<Profile/>".to_owned(), "SecureCommunications"),
+            (format!("<Profile {serial}>{switch}</Profile>"), "Profile/@Group"),
+            (format!("<Profile Group='g'>{switch}</Profile>"), "Profile/@SerialNumber"),
+            (format!("<Profile Group='g' SerialNumber='1'>{switch}</Profile>"), "not a policy serial"),
+            (format!("<Profile Group='g' {serial}>{}</Profile>", switch.replace('1', "2")), "0 or 1"),
+        ] {
+            let error = PolicyDocument::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert_eq!(PolicyDocument::parse(b"\xFF"), Err(PolicyError::NotUtf8));
+        assert!(matches!(PolicyDocument::parse(b"<Profile"), Err(PolicyError::Xml(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_policy_is_read_back_the_same(
+            group in texts(),
+            secure_communications: bool,
+            policies in proptest::collection::vec((texts(), texts()), 0..4),
+        ) {
+            let serial = "C582-07/19/2017 05:55:53 163".parse().unwrap();
+            let policy = PolicyDocument { group, serial, secure_communications, policies };
+            prop_assert_eq!(PolicyDocument::parse(policy.to_xml().as_bytes()), Ok(policy));
+        }
+    }
+}

@@ -335,6 +335,31 @@ impl CommandError {
     }
 }
 
+/// Refuses a change that clients could not live by.
+pub(super) fn check(change: &CommunicationChange) -> Result<(), CommandError> {
+    if change.heartbeat_seconds == Some(0) {
+        return Err(CommandError::Invalid {
+            field: "heartbeat-seconds",
+            found: "0".into(),
+            expected: "at least one second".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a name that a client would read differently: XML cannot hold every character.
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), CommandError> {
+    if name.trim().is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+    {
+        return Err(CommandError::Invalid {
+            field,
+            found: name.chars().take(80).collect(),
+            expected: "a name without control characters".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 const fn yes() -> bool {
     true
 }

@@ -25,12 +25,13 @@ pub use group::{
 pub use manager::{Manager, ManagerPorts};
 pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
 
+use command::{check, check_name};
+
 use crate::assumption::Assumptions;
 use crate::heartbeat::Registration;
 use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey, LocationId, ManagerId, SiteId};
 use crate::policy::{
-    CommunicationChange, CommunicationSettings, ManagementServer, ManagementServerList, Protocol,
-    ServerPriority,
+    CommunicationSettings, ManagementServer, ManagementServerList, Protocol, ServerPriority,
 };
 use crate::sylink::ClientServer;
 use crate::time::Timestamp;
@@ -579,27 +580,5 @@ impl Site {
     }
 }
 
-/// Refuses a change that clients could not live by.
-fn check(change: &CommunicationChange) -> Result<(), CommandError> {
-    if change.heartbeat_seconds == Some(0) {
-        return Err(CommandError::Invalid {
-            field: "heartbeat-seconds",
-            found: "0".into(),
-            expected: "at least one second".into(),
-        });
-    }
-    Ok(())
-}
-
-/// Refuses a name that a client would read differently: XML cannot hold every character.
-fn check_name(field: &'static str, name: &str) -> Result<(), CommandError> {
-    if name.trim().is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
-    {
-        return Err(CommandError::Invalid {
-            field,
-            found: name.chars().take(80).collect(),
-            expected: "a name without control characters".to_owned(),
-        });
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;
