@@ -3,13 +3,30 @@
 use std::sync::Arc;
 
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse};
+use epm_protocol::id::HardwareKey;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Beliefs, Kcs};
+use epm_protocol::version::ClientVersion;
 
 use super::cache::Cache;
 use super::failover::Server;
 use super::log::LogLine;
+
+/// Who a client is; this never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentProfile {
+    /// Its machine.
+    pub hardware_key: HardwareKey,
+    /// Its computer's name.
+    pub computer_name: String,
+    /// The version of its client software.
+    pub version: ClientVersion,
+    /// Where its random draws come from.
+    pub seed: u64,
+    /// Whether it stays with the server that served it last; the registry's `UseLastServer` [C S12].
+    pub use_last_server: bool,
+}
 
 /// What an agent is told.
 #[derive(Clone, Debug)]

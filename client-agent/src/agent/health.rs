@@ -5,6 +5,8 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Rejection, SignatureError};
 use serde::{Deserialize, Serialize};
 
+use super::log::{Event, News};
+
 /// How a client stands with its managers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -119,6 +121,42 @@ impl Health {
         match self {
             Self::Orphaned { since, because } => Some((*since, because)),
             _ => None,
+        }
+    }
+
+    /// Not one manager is believed any more.
+    pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
+        let since = match self {
+            Self::Orphaned { since, .. } => *since,
+            _ => now,
+        };
+        let news = self.loss();
+        *self = Self::Orphaned { since, because };
+        news
+    }
+
+    /// Out of touch; who was orphaned stays so until a manager serves him.
+    pub(super) fn disconnect(&mut self, because: Trouble, now: Timestamp) -> Vec<News> {
+        let since = match self {
+            Self::Orphaned { .. } => return Vec::new(),
+            Self::Disconnected { since, .. } => *since,
+            Self::New | Self::Connected { .. } => now,
+        };
+        let news = self.loss();
+        *self = Self::Disconnected { since, because };
+        news
+    }
+
+    /// What is said when contact is lost, the first time only.
+    fn loss(&self) -> Vec<News> {
+        let lost =
+            (Event::ServerDisconnected, "Disconnected from Symantec Endpoint Protection Manager.".to_owned());
+        let nobody =
+            (Event::CannotReachServer, "Cannot reach any server of the management server list.".to_owned());
+        match self {
+            Self::Connected { .. } => vec![lost, nobody],
+            Self::New => vec![nobody],
+            Self::Disconnected { .. } | Self::Orphaned { .. } => Vec::new(),
         }
     }
 

@@ -61,6 +61,9 @@ events! {
     Reconnected = 0x120B_0002, 0;
 }
 
+/// Something for the log, not yet dated.
+pub(super) type News = (Event, String);
+
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {

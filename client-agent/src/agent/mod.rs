@@ -12,63 +12,44 @@ mod cache;
 mod exchange;
 mod failover;
 mod health;
+mod holdings;
 mod log;
 mod schedule;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::assumption::{AdoptionOrder, Assumptions, Module142, ServersPerBeat};
-use epm_protocol::heartbeat::http::sha256_hex;
+use epm_protocol::assumption::{Assumptions, Module142, ServersPerBeat};
 use epm_protocol::heartbeat::{
-    AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, OperationalState, Registered,
-    Registration,
+    AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, Registered, Registration,
 };
-use epm_protocol::id::HardwareKey;
-use epm_protocol::policy::PolicySerial;
-use epm_protocol::sylink::{AgentCommunication, CommConf, CommunicationMode, PublishedList, Sylink};
+use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Beliefs, Fingerprint, Kcs, NameRule, Pins};
-use epm_protocol::version::ClientVersion;
 
 pub use cache::{AgentState, Cache};
-pub use exchange::{Exchange, Input, Output, TlsCheck, TlsVersions};
+pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
 pub use health::{Distrust, Health, Trouble};
 pub use log::{Event, LogLine};
+pub use view::AgentView;
 
 use adoption::Refusal;
+use holdings::Holdings;
+use log::News;
 use schedule::Schedule;
 
 /// A session with a server is given up after this time, until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);
-
-/// Who a client is; this never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentProfile {
-    /// Its machine.
-    pub hardware_key: HardwareKey,
-    /// Its computer's name.
-    pub computer_name: String,
-    /// The version of its client software.
-    pub version: ClientVersion,
-    /// Where its random draws come from.
-    pub seed: u64,
-    /// Whether it stays with the server that served it last; the registry's `UseLastServer` [C S12].
-    pub use_last_server: bool,
-}
 
 /// An emulated client.
 #[derive(Clone, Debug)]
 pub struct Agent {
     profile: Arc<AgentProfile>,
     assumptions: Arc<Assumptions>,
-    cache: Cache,
-    conf: Arc<CommConf>,
-    kcs: Kcs,
-    pins: Pins,
+    held: Holdings,
     schedule: Schedule,
     phase: Phase,
     /// The servers that it does not believe, each since its last word, and why.
@@ -78,37 +59,6 @@ pub struct Agent {
     exchanges: u64,
     heartbeats: u64,
     heartbeats_served: u64,
-}
-
-/// What a client looks like from outside.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AgentView {
-    /// Its computer's name.
-    pub computer_name: String,
-    /// Its version.
-    pub version: ClientVersion,
-    /// The certificates that it believes.
-    pub certificates: Vec<Fingerprint>,
-    /// The policy that it holds.
-    pub serial: Option<PolicySerial>,
-    /// The policy that it holds with all that belongs to it.
-    pub complete: Option<PolicySerial>,
-    /// The group that its policy is for.
-    pub group: Option<String>,
-    /// Whether it authenticates its manager.
-    pub secure_communications: bool,
-    /// The name of its list.
-    pub list: String,
-    /// Where it turns to first.
-    pub server: Option<Server>,
-    /// The location that it is in.
-    pub location: Option<String>,
-    /// How it stands with its managers.
-    pub health: Health,
-    /// How many heartbeats it has begun.
-    pub heartbeats: u64,
-    /// In how many of them a manager served it.
-    pub heartbeats_served: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -150,19 +100,12 @@ type Outputs = Vec<Output>;
 
 impl Agent {
     /// A client with what it has kept, not yet started.
-    pub fn new(profile: AgentProfile, mut cache: Cache, assumptions: Arc<Assumptions>) -> Self {
-        if cache.is_edited() {
-            cache.state.forget_list();
-        }
+    pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
         let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
-        let (pins, _) = adoption::pins(&cache.sylink);
         Self {
-            conf: Arc::new(cache.sylink.conf()),
-            kcs: kcs_of(&cache.sylink),
+            held: Holdings::new(cache, profile.version, Arc::clone(&assumptions)),
             profile: Arc::new(profile),
             assumptions,
-            cache,
-            pins,
             schedule,
             phase: Phase::Stopped,
             distrusted: BTreeMap::new(),
@@ -188,7 +131,7 @@ impl Agent {
 
     /// What it keeps.
     pub fn cache(&self) -> &Cache {
-        &self.cache
+        &self.held.cache
     }
 
     /// Who it is.
@@ -198,23 +141,7 @@ impl Agent {
 
     /// What it looks like from outside.
     pub fn view(&self) -> AgentView {
-        let AgentState { serial, complete, group, location, health, last_server, .. } = &self.cache.state;
-        let listed = self.conf.list.priorities.iter().flatten().next().map(Server::of_list);
-        AgentView {
-            computer_name: self.profile.computer_name.clone(),
-            version: self.profile.version,
-            certificates: self.pins.fingerprints(),
-            serial: *serial,
-            complete: *complete,
-            group: group.clone(),
-            secure_communications: self.secure(),
-            list: self.conf.list.name.clone(),
-            server: last_server.as_ref().map(|last| last.server.clone()).or(listed),
-            location: location.clone(),
-            health: health.clone(),
-            heartbeats: self.heartbeats,
-            heartbeats_served: self.heartbeats_served,
-        }
+        AgentView::of(&self.profile, &self.held, self.heartbeats, self.heartbeats_served)
     }
 
     /// Tells it what happened, and returns what it wants.
@@ -223,7 +150,7 @@ impl Agent {
         match (input, &self.phase) {
             (Input::Start, Phase::Stopped) => {
                 self.phase = Phase::Resting;
-                self.schedule.restart(self.interval(), now);
+                self.schedule.restart(self.held.interval(), now);
                 self.log(
                     &mut out,
                     now,
@@ -268,18 +195,19 @@ impl Agent {
 
     /// Begins a heartbeat.
     fn begin(&mut self, now: Timestamp, out: &mut Outputs) {
-        self.schedule.begun(self.interval(), now);
+        self.schedule.begun(self.held.interval(), now);
         self.phase = Phase::Resting;
         self.heartbeats += 1;
-        if !self.settings().always_connect {
-            self.disconnected(Trouble::Disabled, now, out);
+        if !self.held.settings().always_connect {
+            let news = self.held.cache.state.health.disconnect(Trouble::Disabled, now);
+            self.tell(out, now, news);
             self.persist(out);
             out.push(Output::EndSession);
             return;
         }
-        let last = self.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
+        let last = self.held.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
         let mut left = failover::candidates(
-            &self.conf.list,
+            &self.held.conf.list,
             last,
             self.assumptions.load_balance,
             self.profile.seed,
@@ -307,7 +235,7 @@ impl Agent {
 
     /// Turns to the beat's server from the start.
     fn approach(&mut self, beat: Beat, out: &mut Outputs) {
-        let step = if self.cache.state.agent.is_some() { Step::Index } else { Step::Register };
+        let step = if self.held.cache.state.agent.is_some() { Step::Index } else { Step::Register };
         self.step(beat, step, out);
     }
 
@@ -323,10 +251,10 @@ impl Agent {
         self.exchanges += 1;
         let exchange = Exchange {
             id: self.exchanges,
-            check: self.check(&server),
+            check: self.held.check(&server),
             server,
             request,
-            kcs: self.kcs.clone(),
+            kcs: self.held.kcs.clone(),
             tls: if self.profile.version >= self.assumptions.tls_1_3_from {
                 TlsVersions::From12To13
             } else {
@@ -339,24 +267,19 @@ impl Agent {
     }
 
     fn request(&self, step: &Step) -> AgentRequest {
-        let state = &self.cache.state;
+        let state = &self.held.cache.state;
         match (step, state.agent) {
             (Step::Register, _) | (_, None) => AgentRequest::Register(Registration {
-                domain: self.cache.sylink.domain_id(),
+                domain: self.held.cache.sylink.domain_id(),
                 hardware_key: self.profile.hardware_key,
                 computer_name: self.profile.computer_name.clone(),
                 version: self.profile.version,
-                preferred_group: self.cache.sylink.preferred_group(),
+                preferred_group: self.held.cache.sylink.preferred_group(),
             }),
             (Step::Index, Some(agent)) => AgentRequest::Index { agent, serial: state.complete },
             (Step::Fetch(artifact), Some(agent)) => AgentRequest::Fetch { agent, artifact: artifact.clone() },
             (Step::Report, Some(agent)) => {
-                let report = OperationalState {
-                    serial: state.serial,
-                    certificates: self.pins.fingerprints(),
-                    secure_communications: self.secure(),
-                    location: state.location.clone(),
-                };
+                let report = self.held.report();
                 let state = serde_json::to_vec(&report).map(Bytes::from).unwrap_or_default();
                 AgentRequest::Upload { agent, state }
             }
@@ -392,13 +315,13 @@ impl Agent {
                     && step != Step::Register
                     && !beat.registered_anew =>
             {
-                self.cache.state.agent = None;
+                self.held.cache.state.agent = None;
                 let anew = Beat { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
                 self.step(anew, Step::Register, out);
             }
             (200, Step::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
             (200, Step::Report) => {
-                self.cache.state.report_due = false;
+                self.held.cache.state.report_due = false;
                 self.served(Beat { unkept: true, ..beat }, now, out);
             }
             (status, step) => {
@@ -428,8 +351,8 @@ impl Agent {
                 out,
             );
         };
-        self.cache.state.agent = Some(agent);
-        self.cache.state.report_due = true;
+        self.held.cache.state.agent = Some(agent);
+        self.held.cache.state.report_due = true;
         self.persist(out);
         self.step(beat, Step::Index, out);
     }
@@ -442,34 +365,13 @@ impl Agent {
                 return self.next_server(beat, trouble, now, out);
             }
         };
-        if self.settings().disable_download_profile {
+        if self.held.settings().disable_download_profile {
             self.log(out, now, Event::HaveLatestPolicy, "The client already has the newest policy.");
         } else {
-            beat.to_fetch = self.missing(&index);
+            beat.to_fetch = self.held.missing(&index);
         }
         beat.index = Some(index);
         self.fetch_next(beat, now, out);
-    }
-
-    /// What of this index the client does not have, the first to be fetched last.
-    fn missing(&self, index: &Index) -> Vec<Artifact> {
-        let state = &self.cache.state;
-        let lacks = |name: &str, checksum: &str| state.packages.get(name).is_none_or(|held| held != checksum);
-        let mut wanted = Vec::new();
-        if state.serial != Some(index.serial) {
-            wanted.push(Artifact::Policy);
-        }
-        if state.list_checksum.as_deref() != Some(index.list_checksum.as_str()) {
-            let place = match self.assumptions.adoption_order {
-                AdoptionOrder::PolicyThenList => wanted.len(),
-                AdoptionOrder::ListThenPolicy => 0,
-            };
-            wanted.insert(place, Artifact::List);
-        }
-        let packages = index.packages.iter().filter(|one| lacks(&one.name, &one.checksum));
-        wanted.extend(packages.map(|one| Artifact::Package(one.name.clone())));
-        wanted.reverse();
-        wanted
     }
 
     /// Fetches what is left to fetch, then reports, then is done.
@@ -477,14 +379,14 @@ impl Agent {
         if let Some(artifact) = beat.to_fetch.pop() {
             return self.step(beat, Step::Fetch(artifact), out);
         }
-        let held = beat.index.as_ref().filter(|index| self.missing(index).is_empty());
+        let held = beat.index.as_ref().filter(|index| self.held.missing(index).is_empty());
         if let Some(index) = held
-            && self.cache.state.complete != Some(index.serial)
+            && self.held.cache.state.complete != Some(index.serial)
         {
-            self.cache.state.complete = Some(index.serial);
+            self.held.cache.state.complete = Some(index.serial);
             beat.unkept = true;
         }
-        if self.cache.state.report_due {
+        if self.held.cache.state.report_due {
             return self.step(beat, Step::Report, out);
         }
         self.served(beat, now, out);
@@ -498,19 +400,18 @@ impl Agent {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let before = self.cache.clone();
-        let adopted = match artifact {
-            Artifact::Policy => self.adopt_policy(response, now, out),
-            Artifact::List => self.adopt_list(&beat, response, now, out),
-            Artifact::Package(name) => self.adopt_package(name, response, now, out),
-        };
-        match adopted {
-            Ok(()) => {
-                if self.cache != before {
+        let before = (self.held.cache.clone(), self.held.pins.clone());
+        let speaking = beat.index.as_ref().map_or("", |index| index.manager.as_str());
+        match self.held.adopt(artifact, response, speaking) {
+            Ok(news) => {
+                self.tell(out, now, news);
+                if self.held.cache != before.0 {
                     beat.adopted = true;
-                    self.cache.state.report_due = true;
+                    self.held.cache.state.report_due = true;
                 }
-                self.cache.state.complete = None;
+                if self.held.pins != before.1 {
+                    self.distrusted.clear();
+                }
                 self.persist(out);
                 self.fetch_next(beat, now, out);
             }
@@ -524,105 +425,6 @@ impl Agent {
                 self.log(out, now, Event::NewPolicyFailed, text);
                 self.distrust(beat, distrust, now, out);
             }
-        }
-    }
-
-    fn adopt_policy(
-        &mut self,
-        response: &ManagerResponse,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) -> Result<(), Refusal> {
-        let accepted = adoption::accept(response, "policy", self.secure(), &self.pins)?;
-        let policy = adoption::policy(&accepted)?;
-        let serial = policy.serial;
-        let received = format!(
-            "Received a new policy with serial number {serial} from Symantec Endpoint Protection Manager{}.",
-            unauthenticated(accepted.authenticated_by())
-        );
-        self.log(out, now, Event::NewPolicyReceived, received);
-        if self.cache.state.group.as_ref().is_some_and(|group| *group != policy.group) {
-            self.log(
-                out,
-                now,
-                Event::ClientMoved,
-                format!("The client is in the group {} now.", policy.group),
-            );
-        }
-        self.cache.state.serial = Some(serial);
-        self.cache.state.group = Some(policy.group);
-        if policy.secure_communications != self.secure() {
-            let mut sylink = Sylink::clone(&self.cache.sylink);
-            sylink.set_verify_signatures(policy.secure_communications);
-            self.take_up(Arc::new(sylink), now, out);
-        }
-        let text = format!("Applied new policy with serial number {serial} successfully.");
-        self.log(out, now, Event::NewPolicyApplied, text);
-        Ok(())
-    }
-
-    fn adopt_list(
-        &mut self,
-        beat: &Beat,
-        response: &ManagerResponse,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) -> Result<(), Refusal> {
-        let accepted = adoption::accept(response, "management server list", self.secure(), &self.pins)?;
-        let (list, text) = adoption::list(&accepted)?;
-        let speaking = beat.index.as_ref().map_or("", |index| index.manager.as_str());
-        self.apply_conf(&list, speaking, now, out);
-        self.cache.state.list_checksum = Some(sha256_hex(accepted.body()));
-        self.cache.state.list = Some(text);
-        let text = format!(
-            "Received the management server list {:?} with {} certificates{}.",
-            self.conf.list.name,
-            self.pins.len(),
-            unauthenticated(accepted.authenticated_by())
-        );
-        self.log(out, now, Event::NewPolicyReceived, text);
-        Ok(())
-    }
-
-    fn adopt_package(
-        &mut self,
-        name: &str,
-        response: &ManagerResponse,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) -> Result<(), Refusal> {
-        let accepted = adoption::accept::<Bytes>(response, "package", self.secure(), &self.pins)?;
-        self.cache.state.packages.insert(name.to_owned(), sha256_hex(accepted.body()));
-        let text = format!(
-            "Received the client package {name:?}, {} bytes{}.",
-            accepted.body().len(),
-            unauthenticated(accepted.authenticated_by())
-        );
-        self.log(out, now, Event::NewPolicyReceived, text);
-        Ok(())
-    }
-
-    /// Makes the part of a list that holds in the present location the client's own.
-    fn apply_conf(&mut self, list: &PublishedList, speaking: &str, now: Timestamp, out: &mut Outputs) {
-        let conf = list.conf_for(self.cache.state.location.as_deref()).clone();
-        let conf = adoption::learnt(conf, &self.conf, speaking, self.profile.version, &self.assumptions);
-        let mut sylink = Sylink::clone(&self.cache.sylink);
-        sylink.adopt(&conf);
-        self.take_up(Arc::new(sylink), now, out);
-    }
-
-    /// Takes up another communications file, and with it other servers, certificates, settings or secret.
-    fn take_up(&mut self, sylink: Arc<Sylink>, now: Timestamp, out: &mut Outputs) {
-        let (pins, broken) = adoption::pins(&sylink);
-        for certificate in broken {
-            self.log(out, now, Event::NewPolicyFailed, format!("Ignored the certificate {certificate}."));
-        }
-        self.conf = Arc::new(sylink.conf());
-        self.kcs = kcs_of(&sylink);
-        self.cache.set_sylink(sylink);
-        if pins != self.pins {
-            self.pins = pins;
-            self.distrusted.clear();
         }
     }
 
@@ -667,7 +469,7 @@ impl Agent {
         self.heartbeats_served += 1;
         self.missed = 0;
         self.distrusted.remove(&beat.server);
-        let state = &mut self.cache.state;
+        let state = &mut self.held.cache.state;
         let was = std::mem::take(&mut state.health);
         let last = state.last_server.as_ref().filter(|last| last.server == beat.server);
         let (is_same, stays) = (last.is_some(), last.is_some_and(|last| last.stays(now)));
@@ -688,16 +490,16 @@ impl Agent {
             self.persist(out);
         }
         if beat.adopted {
-            self.schedule.begun(self.interval(), now);
+            self.schedule.begun(self.held.interval(), now);
             self.schedule.accelerate(now);
         }
         self.phase = Phase::Resting;
         // Who lacks something would be told at once that something is new, over and over.
         let newest = beat.index.as_ref().map(|index| index.serial);
-        let holds_all = newest.is_none_or(|serial| self.cache.state.complete == Some(serial));
-        match (self.settings().mode, self.cache.state.agent) {
+        let holds_all = newest.is_none_or(|serial| self.held.cache.state.complete == Some(serial));
+        match (self.held.settings().mode, self.held.cache.state.agent) {
             (CommunicationMode::Push, Some(agent)) if holds_all => {
-                let request = AgentRequest::Hold { agent, serial: self.cache.state.complete };
+                let request = AgentRequest::Hold { agent, serial: self.held.cache.state.complete };
                 let exchange = self.send(request, beat.server, Timestamp::NEVER, out);
                 self.phase = Phase::Holding { exchange };
             }
@@ -709,46 +511,17 @@ impl Agent {
     fn unserved(&mut self, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         self.phase = Phase::Resting;
         self.missed = self.missed.wrapping_add(1);
-        self.cache.state.last_server = None;
-        let all = self.conf.list.priorities.iter().flatten().map(Server::of_list);
+        self.held.cache.state.last_server = None;
+        let all = self.held.conf.list.priorities.iter().flatten().map(Server::of_list);
         let mut reasons: Vec<Option<&Distrust>> = all.map(|server| self.distrusted.get(&server)).collect();
         let lost = !reasons.is_empty() && reasons.iter().all(Option::is_some);
-        match reasons.pop().flatten().filter(|_| lost).cloned() {
-            Some(because) => self.orphaned(because, now, out),
-            None => self.disconnected(trouble, now, out),
-        }
+        let health = &mut self.held.cache.state.health;
+        let news = match reasons.pop().flatten().filter(|_| lost).cloned() {
+            Some(because) => health.orphan(because, now),
+            None => health.disconnect(trouble, now),
+        };
+        self.tell(out, now, news);
         self.persist(out);
-    }
-
-    fn orphaned(&mut self, because: Distrust, now: Timestamp, out: &mut Outputs) {
-        let since = match &self.cache.state.health {
-            Health::Orphaned { since, .. } => *since,
-            _ => now,
-        };
-        self.lost_contact(now, out);
-        self.cache.state.health = Health::Orphaned { since, because };
-    }
-
-    /// Out of touch; who was orphaned stays so until a manager serves him.
-    fn disconnected(&mut self, because: Trouble, now: Timestamp, out: &mut Outputs) {
-        let since = match &self.cache.state.health {
-            Health::Orphaned { .. } => return,
-            Health::Disconnected { since, .. } => *since,
-            Health::New | Health::Connected { .. } => now,
-        };
-        self.lost_contact(now, out);
-        self.cache.state.health = Health::Disconnected { since, because };
-    }
-
-    fn lost_contact(&mut self, now: Timestamp, out: &mut Outputs) {
-        if self.cache.state.health.is_connected() {
-            let text = "Disconnected from Symantec Endpoint Protection Manager.";
-            self.log(out, now, Event::ServerDisconnected, text);
-        }
-        if matches!(self.cache.state.health, Health::New | Health::Connected { .. }) {
-            let text = "Cannot reach any server of the management server list.";
-            self.log(out, now, Event::CannotReachServer, text);
-        }
     }
 
     /// The held request of push mode has ended: something is new, or the connection is gone.
@@ -766,35 +539,18 @@ impl Agent {
     }
 
     fn import(&mut self, sylink: Arc<Sylink>, now: Timestamp, out: &mut Outputs) {
-        if sylink.domain_id() != self.cache.sylink.domain_id() {
-            self.cache.state.agent = None;
-        }
-        self.take_up(sylink, now, out);
+        let news = self.held.import(sylink);
+        self.tell(out, now, news);
         self.distrusted.clear();
-        self.cache.state.forget_list();
-        self.cache.state.last_server = None;
-        self.log(out, now, Event::ImportedSylink, "Imported sylink.");
         self.begin_soon(now, out);
     }
 
     fn move_to(&mut self, location: Option<String>, now: Timestamp, out: &mut Outputs) {
-        if self.cache.state.location == location {
+        if self.held.cache.state.location == location {
             return;
         }
-        let shown = location.as_deref().unwrap_or("the default one");
-        self.log(out, now, Event::ClientMoved, format!("The location is {shown} now."));
-        self.cache.state.location = location;
-        self.cache.state.report_due = true;
-        let held = self.cache.state.list.clone();
-        if let Some(list) = held.and_then(|text| PublishedList::parse(&text).ok()) {
-            let secure = self.secure();
-            let mut conf = list.conf_for(self.cache.state.location.as_deref()).clone();
-            conf.certificates.clone_from(&self.conf.certificates);
-            let mut sylink = Sylink::clone(&self.cache.sylink);
-            sylink.adopt(&conf);
-            sylink.set_verify_signatures(secure);
-            self.take_up(Arc::new(sylink), now, out);
-        }
+        let news = self.held.move_to(location);
+        self.tell(out, now, news);
         self.begin_soon(now, out);
     }
 
@@ -808,42 +564,17 @@ impl Agent {
         }
     }
 
-    fn check(&self, server: &Server) -> TlsCheck {
-        if !self.secure() && !self.assumptions.switch_off_still_checks_tls {
-            return TlsCheck::Nothing;
-        }
-        TlsCheck::Against(Beliefs {
-            pins: self.pins.clone(),
-            dates: self.assumptions.certificate_dates,
-            names: if server.verify_ca { NameRule::Checked } else { self.assumptions.certificate_names },
-        })
-    }
-
-    /// Whether it authenticates its manager: the switch, as its communications file carries it.
-    fn secure(&self) -> bool {
-        self.conf.list.priorities.iter().flatten().any(|server| server.verify_signatures)
-    }
-
-    fn settings(&self) -> &AgentCommunication {
-        &self.conf.settings
-    }
-
-    fn interval(&self) -> Duration {
-        let settings = self.settings();
-        let seconds = match settings.mode {
-            CommunicationMode::Push => settings.push_heartbeat_seconds,
-            CommunicationMode::Pull => settings.pull_heartbeat_seconds,
-        };
-        Duration::from_secs(u64::from(seconds))
-    }
-
     fn has_142_module(&self) -> bool {
         let Assumptions { module_14_2_from, module_14_2_until, .. } = *self.assumptions;
         self.profile.version.is_between(module_14_2_from, module_14_2_until)
     }
 
     fn persist(&self, out: &mut Outputs) {
-        out.push(Output::Persist(Box::new(self.cache.clone())));
+        out.push(Output::Persist(Box::new(self.held.cache.clone())));
+    }
+
+    fn tell(&self, out: &mut Outputs, at: Timestamp, news: Vec<News>) {
+        out.extend(news.into_iter().map(|(event, text)| Output::Log(LogLine { at, event, text })));
     }
 
     fn log(&self, out: &mut Outputs, at: Timestamp, event: Event, text: impl Into<String>) {
@@ -851,24 +582,11 @@ impl Agent {
     }
 }
 
-/// The secret of a communications file, which has been checked to be one when it was read.
-fn kcs_of(sylink: &Sylink) -> Kcs {
-    sylink.kcs_hex().parse().unwrap_or_else(|_| Kcs::from_bytes([0; 16]))
-}
-
 fn name(artifact: &Artifact) -> String {
     match artifact {
         Artifact::Policy => "policy".to_owned(),
         Artifact::List => "management server list".to_owned(),
         Artifact::Package(name) => format!("package {name:?}"),
-    }
-}
-
-/// What the log adds where nobody vouches for what was adopted (S5).
-fn unauthenticated(by: Option<Fingerprint>) -> &'static str {
-    match by {
-        Some(_) => "",
-        None => ", without authenticating it: secure communications are off",
     }
 }
 

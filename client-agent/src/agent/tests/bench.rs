@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use epm_protocol::heartbeat::Stage;
-use epm_protocol::policy::Protocol;
+use epm_protocol::id::HardwareKey;
+use epm_protocol::policy::{PolicySerial, Protocol};
 use epm_protocol::site::{
     Answer, Command, DEFAULT_GROUP, Effect, Founding, Manager, ManagerPorts, Material, NewCertificate,
     Publication, Site, Stores, TOP_GROUP, Visit,
 };
-use epm_protocol::trust::{KeyPool, ServerIdentity, judge};
+use epm_protocol::trust::{Fingerprint, KeyPool, ServerIdentity, judge};
 
 use super::super::*;
 

@@ -1,5 +1,7 @@
 //! Settings, locations, push mode and registration.
 
+use epm_protocol::heartbeat::OperationalState;
+use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::policy::{CommunicationChange, Protocol};
 use epm_protocol::site::{Command, DEFAULT_GROUP, Material};
 
@@ -115,10 +117,10 @@ fn f39_a_communications_file_edited_by_hand_is_overwritten_at_the_next_contact()
     edit(&mut bench);
     bench.down.insert("A");
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.seats[pc].agent.settings().pull_heartbeat_seconds, 7, "until then it holds");
+    assert_eq!(bench.seats[pc].agent.held.settings().pull_heartbeat_seconds, 7, "until then it holds");
     bench.down.clear();
     bench.wait(Duration::from_secs(10));
-    assert_eq!(bench.seats[pc].agent.settings().pull_heartbeat_seconds, 300);
+    assert_eq!(bench.seats[pc].agent.held.settings().pull_heartbeat_seconds, 300);
     assert_eq!(bench.seats[pc].kept.0, honest);
 
     let requests = bench.seats[pc].sent.len();

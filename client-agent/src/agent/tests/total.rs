@@ -112,7 +112,10 @@ fn files(bench: &Bench) -> Vec<Arc<Sylink>> {
 fn operate(bench: &mut Bench, which: u8) {
     let now = bench.now;
     let commands = [
-        epm_protocol::site::Command::SetSecureCommunications { group: ALL[0].into(), on: which % 2 == 0 },
+        epm_protocol::site::Command::SetSecureCommunications {
+            group: ALL[0].into(),
+            on: which.is_multiple_of(2),
+        },
         epm_protocol::site::Command::SetPolicy {
             group: ALL[0].into(),
             policy: "p".into(),

@@ -1,0 +1,69 @@
+//! What a client looks like from outside.
+
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::trust::Fingerprint;
+use epm_protocol::version::ClientVersion;
+
+use super::cache::AgentState;
+use super::exchange::AgentProfile;
+use super::failover::Server;
+use super::health::Health;
+use super::holdings::Holdings;
+
+/// What a client looks like from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentView {
+    /// Its computer's name.
+    pub computer_name: String,
+    /// Its version.
+    pub version: ClientVersion,
+    /// The certificates that it believes.
+    pub certificates: Vec<Fingerprint>,
+    /// The policy that it holds.
+    pub serial: Option<PolicySerial>,
+    /// The policy that it holds with all that belongs to it.
+    pub complete: Option<PolicySerial>,
+    /// The group that its policy is for.
+    pub group: Option<String>,
+    /// Whether it authenticates its manager.
+    pub secure_communications: bool,
+    /// The name of its list.
+    pub list: String,
+    /// Where it turns to first.
+    pub server: Option<Server>,
+    /// The location that it is in.
+    pub location: Option<String>,
+    /// How it stands with its managers.
+    pub health: Health,
+    /// How many heartbeats it has begun.
+    pub heartbeats: u64,
+    /// In how many of them a manager served it.
+    pub heartbeats_served: u64,
+}
+
+impl AgentView {
+    pub(super) fn of(
+        profile: &AgentProfile,
+        held: &Holdings,
+        heartbeats: u64,
+        heartbeats_served: u64,
+    ) -> Self {
+        let AgentState { serial, complete, group, location, health, last_server, .. } = &held.cache.state;
+        let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
+        Self {
+            computer_name: profile.computer_name.clone(),
+            version: profile.version,
+            certificates: held.pins.fingerprints(),
+            serial: *serial,
+            complete: *complete,
+            group: group.clone(),
+            secure_communications: held.secure(),
+            list: held.conf.list.name.clone(),
+            server: last_server.as_ref().map(|last| last.server.clone()).or(listed),
+            location: location.clone(),
+            health: health.clone(),
+            heartbeats,
+            heartbeats_served,
+        }
+    }
+}
