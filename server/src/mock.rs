@@ -234,6 +234,8 @@ impl MockSiteBuilder {
     ///
     /// When a port cannot be had, or the site cannot be founded.
     pub async fn start(mut self) -> Result<MockSite, StartError> {
+        // Nothing below waits, so a task that opens and drops one site after the other would never let their ports close.
+        tokio::task::yield_now().await;
         if self.managers.is_empty() {
             self.managers.push(ManagerPlan {
                 name: "sepm-1".to_owned(),
