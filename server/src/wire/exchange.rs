@@ -14,7 +14,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::timeout;
 
+use super::listen::PATIENCE;
 use crate::journal::Record;
 use crate::shared::{Desk, Shared};
 
@@ -41,9 +43,13 @@ pub(super) async fn respond(
         return Ok(written(ManagerResponse::text(414, "the query is too long\n")));
     }
     let body = if head.method == Method::POST {
-        match Limited::new(body, MAX_UPLOAD).collect().await {
-            Ok(body) => body.to_bytes(),
+        match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
             Err(_) => {
+                note("stalled", None, 408);
+                return Ok(written(ManagerResponse::text(408, "the body did not come in time\n")));
+            }
+            Ok(Err(_)) => {
                 note("too-large", None, 413);
                 return Ok(written(ManagerResponse::text(413, "the body is too large\n")));
             }

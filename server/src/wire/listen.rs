@@ -22,9 +22,9 @@ use crate::shared::{Desk, Shared};
 
 /// How many connections one port holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// A peer that sends nothing, or stalls a handshake or a header, is left after this time. Real time: it guards the
-/// machine, not the lab.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A peer that sends nothing, or stalls a handshake, a header or a body, is left after this time. Real time: it guards
+/// the machine, not the lab.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
