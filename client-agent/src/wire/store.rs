@@ -111,10 +111,18 @@ impl DiskCache {
         symlink(folder.file_name().unwrap_or_default(), &fresh).map_err(failed("create the link", &fresh))?;
         fs::rename(&fresh, &link).map_err(failed("replace the link", &link))?;
         sync_folder(&self.folder)?;
-        let old = self.folder.join(format!("{:08}", self.generation));
-        let _ = fs::remove_dir_all(old);
         self.generation = next;
+        self.sweep();
         Ok(())
+    }
+
+    /// Removes what the link no longer names: the state before, and whatever a crash has left. Each holds the secret.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if number(&entry.path()).is_some_and(|one| one != self.generation) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 
