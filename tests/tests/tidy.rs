@@ -84,7 +84,8 @@ const UNFINISHED: &[(&str, &str)] = &[
 const MOST_LINES: usize = 600;
 const MOST_LINES_OF_TESTS: usize = 900;
 /// Files that may be longer, each with its reason.
-const LONG_FOR_A_REASON: &[(&str, &str)] = &[];
+const LONG_FOR_A_REASON: &[(&str, &str)] =
+    &[("protocol/src/trust/certificate.rs", "a third of it is its tests, which read the same certificates")];
 
 /// Words of the place where somebody worked on the project. They are split here so that this file passes too.
 const WORKPLACE: &[(&str, &str)] =

@@ -115,6 +115,9 @@ impl Up {
             http_port: self.http_port,
             https_port: self.https_port,
         };
+        if let Some(file) = &self.ready_file {
+            let _ = std::fs::remove_file(file); // one of an earlier run would say that this one is ready
+        }
         let site = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind).start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
