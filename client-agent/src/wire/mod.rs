@@ -1,6 +1,6 @@
 //! Everything of the client that waits: the clock, the sockets, the files and the tasks.
 //!
-//! It moves bytes, asks [`epm_protocol::trust::judge`] after every handshake, and carries out what the agent wishes. It
+//! It moves bytes, asks [`judge`](fn@epm_protocol::trust::judge) after every handshake, and carries out what the agent wishes. It
 //! takes no decision of its own about behaviour.
 
 mod clock;
