@@ -225,6 +225,21 @@ fn f19_one_manager_down_and_the_other_not_believed_is_no_orphan() {
     bench.down.clear();
     bench.beats(1);
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"));
+    bench.down.insert("A");
+    bench.update("B");
+    bench.beats(3);
+    assert!(matches!(bench.view(pc).health, Health::Disconnected { .. }), "{:?}", bench.view(pc).health);
+}
+
+#[test]
+fn f19_that_no_server_can_be_reached_is_logged_once_and_not_at_every_heartbeat() {
+    let mut bench = Bench::two();
+    let pc = bench.client(V14);
+    bench.down.extend(["A", "B"]);
+    bench.wait(DAY);
+    let count = |event| bench.seats[pc].events().into_iter().filter(|one| *one == event).count();
+    assert_eq!((count(Event::CannotReachServer), count(Event::ServerDisconnected)), (1, 1));
+    assert!(count(Event::NoServerResponse) > 500);
 }
 
 #[test]
@@ -264,6 +279,51 @@ fn f26_the_list_is_consulted_once_a_day_and_not_at_every_heartbeat_from_then_on(
     let connections =
         bench.seats[pc].events().iter().filter(|event| **event == Event::ServerConnected).count();
     assert!((2..=21).contains(&connections), "{connections} changes of server in 20 days");
+}
+
+#[test]
+fn f26_where_the_list_leads_to_the_same_server_again_the_day_begins_anew() {
+    let mut bench = by_priority();
+    let pc = bench.client(V14);
+    for _ in 0..30 {
+        bench.wait(DAY / 4);
+        let since = bench.seats[pc].agent.cache().state.last_server.clone().unwrap().since;
+        assert!(bench.now.since(since) <= DAY + BEAT);
+    }
+    assert_eq!(bench.server(pc), "A");
+}
+
+#[test]
+fn who_has_learnt_a_new_certificate_does_not_hold_the_old_refusal_against_its_manager() {
+    let mut bench = by_priority();
+    let pc = bench.client(V14);
+    bench.update("A");
+    bench.beats(1);
+    assert_eq!(bench.server(pc), "B");
+    bench.down.insert("A");
+    bench.update("B");
+    bench.beats(2);
+    let health = bench.view(pc).health;
+    assert!(matches!(health, Health::Disconnected { .. }), "A was not asked since: {health:?}");
+    bench.down.clear();
+    bench.beats(1);
+    assert!(bench.is_connected(pc) && bench.believes(pc, "B"));
+}
+
+#[test]
+fn s17_a_14_2_client_does_not_learn_by_changing_its_location_either() {
+    let mut bench = by_priority();
+    let (group, location) = (ALL[0].to_owned(), "Office".to_owned());
+    bench.apply(&Command::AddLocation { group, location });
+    let pc = bench.client(V14_2);
+    bench.update("A");
+    bench.beats(3);
+    assert!(bench.is_connected(pc) && !bench.believes(pc, "A"));
+    for location in [Some("Office".to_owned()), None] {
+        bench.tell(pc, Input::MoveTo(location));
+        bench.beats(1);
+        assert!(!bench.believes(pc, "A"));
+    }
 }
 
 #[test]

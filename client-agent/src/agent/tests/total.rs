@@ -315,3 +315,27 @@ fn at_the_end_of_time_a_client_rests() {
         bench.seats[pc].agent.handle(Input::Start, now);
     }
 }
+
+#[test]
+fn who_is_registered_anew_in_the_middle_begins_anew_with_the_index() {
+    let mut bench = with_much_to_learn();
+    let now = bench.now;
+    let mut input = Input::Wake;
+    let mut asked = Vec::new();
+    // The policy is refused with 401, and the index after the registration says that nothing is new.
+    loop {
+        let outputs = bench.seats[0].agent.handle(input, now);
+        let Some(exchange) = outputs.into_iter().filter_map(|one| bench.seats[0].obey(one)).last() else {
+            break;
+        };
+        let outcome = match &exchange.request {
+            AgentRequest::Fetch { .. } => Ok(ManagerResponse::empty(401)),
+            AgentRequest::Index { .. } if asked.len() > 2 => Ok(ManagerResponse::empty(304)),
+            _ => bench.carry(&exchange).unwrap(),
+        };
+        asked.push(exchange.request);
+        input = Input::Answered { exchange: exchange.id, outcome };
+    }
+    let fetched = asked.iter().filter(|one| matches!(one, AgentRequest::Fetch { .. })).count();
+    assert_eq!(fetched, 1, "{asked:?}");
+}
