@@ -54,6 +54,11 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "the agent is a value: take it as an argument or an input, and let client-agent/src/wire fetch it",
     ),
     (
+        "client-agent/src/rehearsal/",
+        PURE,
+        "a rehearsal has no clock but its own: take it as an argument, and let the program fetch it",
+    ),
+    (
         "client-agent/src/scenario/",
         PURE,
         "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",

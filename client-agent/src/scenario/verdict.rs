@@ -28,6 +28,10 @@ pub struct PartHolding {
     pub https: usize,
     /// How many hold each certificate.
     pub certificates: BTreeMap<Fingerprint, usize>,
+    /// How many hold each management server list.
+    pub lists: BTreeMap<String, usize>,
+    /// How many of the orphaned lost their trust in each layer.
+    pub layers: BTreeMap<String, usize>,
 }
 
 /// A client that was lost.
@@ -118,13 +122,17 @@ pub fn holdings<'a>(clients: impl IntoIterator<Item = (&'a str, AgentView)>) -> 
         }
         let Some(counts) = parts.last_mut() else { continue };
         counts.clients += 1;
-        match view.health {
+        match &view.health {
             Health::Connected { .. } => counts.connected += 1,
-            Health::Orphaned { .. } => counts.orphaned += 1,
+            Health::Orphaned { because, .. } => {
+                counts.orphaned += 1;
+                *counts.layers.entry(because.layer().to_owned()).or_default() += 1;
+            }
             Health::New | Health::Disconnected { .. } => counts.disconnected += 1,
         }
         counts.secure += usize::from(view.secure_communications);
         counts.https += usize::from(view.server.is_some_and(|server| server.protocol == Protocol::Https));
+        *counts.lists.entry(view.list).or_default() += 1;
         for certificate in view.certificates {
             *counts.certificates.entry(certificate).or_default() += 1;
         }

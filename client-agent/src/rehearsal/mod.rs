@@ -1,0 +1,5 @@
+//! A scenario in virtual time: the same values as over sockets, without sockets.
+
+mod outcome;
+
+pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
