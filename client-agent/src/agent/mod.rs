@@ -39,7 +39,7 @@ pub use view::AgentView;
 use adoption::Refusal;
 use holdings::Holdings;
 use log::News;
-use schedule::Schedule;
+use schedule::{Schedule, Timing};
 
 /// A session with a server is given up after this time, until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);
@@ -51,10 +51,13 @@ pub struct Agent {
     assumptions: Arc<Assumptions>,
     held: Holdings,
     schedule: Schedule,
+    /// What the last input has decided about the schedule, in order.
+    timings: Vec<Timing>,
     phase: Phase,
     /// The servers that it does not believe, each since its last word, and why.
     distrusted: BTreeMap<Server, Distrust>,
-    /// How many heartbeats in a row no manager has served.
+    /// How many servers have had their turn in vain, one in each heartbeat, since a manager served it; begins again
+    /// with the list.
     missed: usize,
     exchanges: u64,
     heartbeats: u64,
@@ -107,6 +110,7 @@ impl Agent {
             profile: Arc::new(profile),
             assumptions,
             schedule,
+            timings: Vec::new(),
             phase: Phase::Stopped,
             distrusted: BTreeMap::new(),
             missed: 0,
@@ -147,10 +151,11 @@ impl Agent {
     /// Tells it what happened, and returns what it wants.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Outputs {
         let mut out = Vec::new();
+        self.timings.clear();
         match (input, &self.phase) {
             (Input::Start, Phase::Stopped) => {
                 self.phase = Phase::Resting;
-                self.schedule.restart(self.held.interval(), now);
+                self.time(Timing::Restart(self.held.interval()), now);
                 self.log(
                     &mut out,
                     now,
@@ -161,7 +166,7 @@ impl Agent {
             (Input::Stop, Phase::Stopped) => out.push(Output::Odd("stopped while stopped")),
             (Input::Stop, _) => {
                 self.phase = Phase::Stopped;
-                self.schedule.stop();
+                self.time(Timing::Stop, now);
                 out.push(Output::EndSession);
                 self.log(
                     &mut out,
@@ -195,7 +200,7 @@ impl Agent {
 
     /// Begins a heartbeat.
     fn begin(&mut self, now: Timestamp, out: &mut Outputs) {
-        self.schedule.begun(self.held.interval(), now);
+        self.time(Timing::Begun(self.held.interval()), now);
         self.phase = Phase::Resting;
         self.heartbeats += 1;
         if !self.held.settings().always_connect {
@@ -490,8 +495,8 @@ impl Agent {
             self.persist(out);
         }
         if beat.adopted {
-            self.schedule.begun(self.held.interval(), now);
-            self.schedule.accelerate(now);
+            self.time(Timing::Begun(self.held.interval()), now);
+            self.time(Timing::Accelerate, now);
         }
         self.phase = Phase::Resting;
         // Who lacks something would be told at once that something is new, over and over.
@@ -510,7 +515,9 @@ impl Agent {
     /// The heartbeat is over, and no manager has served the client.
     fn unserved(&mut self, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         self.phase = Phase::Resting;
-        self.missed = self.missed.wrapping_add(1);
+        if self.assumptions.servers_per_beat == ServersPerBeat::One {
+            self.missed = (self.missed + 1) % self.held.conf.list.priorities.iter().flatten().count().max(1);
+        }
         self.held.cache.state.last_server = None;
         let all = self.held.conf.list.priorities.iter().flatten().map(Server::of_list);
         let mut reasons: Vec<Option<&Distrust>> = all.map(|server| self.distrusted.get(&server)).collect();
@@ -534,7 +541,7 @@ impl Agent {
         self.phase = Phase::Resting;
         match outcome {
             Ok(response) if response.status == 200 => self.begin(now, out),
-            _ => self.schedule.accelerate(now),
+            _ => self.time(Timing::Accelerate, now),
         }
     }
 
@@ -560,8 +567,13 @@ impl Agent {
         if !matches!(self.phase, Phase::Stopped) {
             self.phase = Phase::Resting;
             out.push(Output::EndSession);
-            self.schedule.accelerate_to(now);
+            self.time(Timing::Now, now);
         }
+    }
+
+    fn time(&mut self, timing: Timing, now: Timestamp) {
+        self.schedule.take(timing, now);
+        self.timings.push(timing);
     }
 
     fn has_142_module(&self) -> bool {

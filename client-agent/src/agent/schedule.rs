@@ -9,12 +9,27 @@ use siphasher::sip::SipHasher24;
 /// After a change the next heartbeat comes within this time [C S14].
 const ACCELERATED_WITHIN_MS: u64 = 60_000;
 
+/// What is decided about the next heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// A new row of heartbeats, the first one now.
+    Restart(Duration),
+    /// Nothing more until the next restart.
+    Stop,
+    /// A heartbeat has begun; the time from one regular heartbeat to the next.
+    Begun(Duration),
+    /// Something has changed: an early heartbeat.
+    Accelerate,
+    /// The next heartbeat is at once.
+    Now,
+}
+
 /// When a client wakes.
 ///
 /// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The jitter does not accumulate, and depends on
 /// nothing but the client's seed, the anchor and k, so any heartbeat can be computed without those before it.
 #[derive(Clone, Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
     anchor: Timestamp,
@@ -24,7 +39,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(seed: u64, jitter_percent: u8) -> Self {
+    pub(crate) fn new(seed: u64, jitter_percent: u8) -> Self {
         Self {
             seed,
             jitter_percent,
@@ -35,8 +50,19 @@ impl Schedule {
         }
     }
 
+    /// Does what has been decided.
+    pub(crate) fn take(&mut self, timing: Timing, now: Timestamp) {
+        match timing {
+            Timing::Restart(interval) => self.restart(interval, now),
+            Timing::Stop => self.stop(),
+            Timing::Begun(interval) => self.begun(interval, now),
+            Timing::Accelerate => self.accelerate(now),
+            Timing::Now => self.accelerate_to(now),
+        }
+    }
+
     /// A new row of heartbeats, the first one now.
-    pub(super) fn restart(&mut self, interval: Duration, now: Timestamp) {
+    fn restart(&mut self, interval: Duration, now: Timestamp) {
         self.anchor = now;
         self.interval = interval.max(Duration::from_millis(1));
         self.regular = now;
@@ -44,13 +70,13 @@ impl Schedule {
     }
 
     /// Nothing more until the next restart.
-    pub(super) fn stop(&mut self) {
+    fn stop(&mut self) {
         self.regular = Timestamp::NEVER;
         self.accelerated = None;
     }
 
     /// A heartbeat has begun: the next regular one is the first after it.
-    pub(super) fn begun(&mut self, interval: Duration, now: Timestamp) {
+    fn begun(&mut self, interval: Duration, now: Timestamp) {
         if interval != self.interval || now < self.anchor {
             self.restart(interval, now);
         }
@@ -62,17 +88,17 @@ impl Schedule {
     }
 
     /// Something has changed: an early heartbeat, unless a regular one is earlier.
-    pub(super) fn accelerate(&mut self, now: Timestamp) {
+    fn accelerate(&mut self, now: Timestamp) {
         let within = self.draw(now.as_millis().unsigned_abs(), ACCELERATED_WITHIN_MS);
         self.accelerate_to(now + Duration::from_millis(within));
     }
 
     /// A heartbeat at this moment, unless one is due before.
-    pub(super) fn accelerate_to(&mut self, at: Timestamp) {
+    fn accelerate_to(&mut self, at: Timestamp) {
         self.accelerated = Some(self.accelerated.map_or(at, |before| before.min(at)));
     }
 
-    pub(super) fn next(&self) -> Timestamp {
+    pub(crate) fn next(&self) -> Timestamp {
         self.accelerated.map_or(self.regular, |early| early.min(self.regular))
     }
 

@@ -72,20 +72,16 @@ pub enum Rejection {
         found: Fingerprint,
     },
     /// The certificate's time is over.
-    #[error("the manager presented {found}, which expired at {not_after}; it is {now}")]
+    #[error("the manager presented {found}, which expired at {not_after}")]
     Expired {
-        /// The moment of the client.
-        now: Timestamp,
         /// The certificate's last moment.
         not_after: Timestamp,
         /// The certificate.
         found: Fingerprint,
     },
     /// The certificate's time has not come.
-    #[error("the manager presented {found}, which is not valid before {not_before}; it is {now}")]
+    #[error("the manager presented {found}, which is not valid before {not_before}")]
     NotYetValid {
-        /// The moment of the client.
-        now: Timestamp,
         /// The certificate's first moment.
         not_before: Timestamp,
         /// The certificate.
@@ -139,10 +135,10 @@ pub fn judge(
     if believing.dates == DateRule::Checked {
         let validity = presented.validity();
         if validity.is_before(now) {
-            return Err(Rejection::NotYetValid { now, not_before: validity.not_before, found });
+            return Err(Rejection::NotYetValid { not_before: validity.not_before, found });
         }
         if validity.is_over(now) {
-            return Err(Rejection::Expired { now, not_after: validity.not_after, found });
+            return Err(Rejection::Expired { not_after: validity.not_after, found });
         }
     }
     if believing.names == NameRule::Checked {
@@ -248,12 +244,12 @@ mod tests {
         let early = moment("2025-12-31T23:59:59.999Z");
         assert_eq!(
             ask(&checked, early).unwrap_err(),
-            Rejection::NotYetValid { now: early, not_before: first, found }
+            Rejection::NotYetValid { not_before: first, found }
         );
         let late = moment("2036-01-01T00:00:00Z");
         assert_eq!(
             ask(&checked, late).unwrap_err(),
-            Rejection::Expired { now: late, not_after: last, found }
+            Rejection::Expired { not_after: last, found }
         );
         assert!(ask(&ignored, early).is_ok() && ask(&ignored, late).is_ok());
     }
@@ -296,7 +292,7 @@ mod tests {
     #[test]
     fn a_rejection_has_a_stable_code_and_survives_being_written() {
         let found = certificate(0).fingerprint();
-        let rejection = Rejection::NotYetValid { now: now(), not_before: now(), found };
+        let rejection = Rejection::NotYetValid { not_before: now(), found };
         let json = serde_json::to_value(&rejection).unwrap();
         assert_eq!(json["code"], "not-yet-valid");
         assert_eq!(json["found"], found.to_string());
