@@ -262,6 +262,26 @@ impl Site {
         self.clients.get(&agent)
     }
 
+    /// What a client becomes when it registers; `known` is its registration until now, where there is one.
+    ///
+    /// Who is known stays in his group. Who is new lands in the group that he prefers, or, where there is no such
+    /// group, in the default one [I F35].
+    pub fn admit(&self, registration: &Registration, known: Option<&Client>) -> Client {
+        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
+        let fallback = self.groups.find(DEFAULT_GROUP).ok();
+        let group = match known {
+            Some(known) => known.group,
+            None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
+        };
+        Client {
+            agent: publication::agent_id(registration.hardware_key),
+            hardware_key: registration.hardware_key,
+            computer_name: registration.computer_name.clone(),
+            version: registration.version,
+            group,
+        }
+    }
+
     /// The name of the list that the site made by itself [C S17].
     pub fn default_list(&self) -> String {
         format!("Default Management Server List for {}", self.name)
@@ -533,22 +553,9 @@ impl Site {
 
     fn register(&mut self, registration: &Registration) -> Effect {
         let agent = publication::agent_id(registration.hardware_key);
-        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
-        let fallback = self.groups.find(DEFAULT_GROUP).ok();
-        let group = match self.clients.get(&agent) {
-            Some(known) => known.group,
-            None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
-        };
-        self.clients.insert(
-            agent,
-            Client {
-                agent,
-                hardware_key: registration.hardware_key,
-                computer_name: registration.computer_name.clone(),
-                version: registration.version,
-                group,
-            },
-        );
+        let client = self.admit(registration, self.clients.get(&agent));
+        let group = client.group;
+        self.clients.insert(agent, client);
         Effect::ClientPlaced { agent, group }
     }
 

@@ -638,6 +638,22 @@ fn a_client_lands_where_it_prefers_or_in_the_default_group_and_stays_where_it_wa
 }
 
 #[test]
+fn what_a_client_becomes_can_be_asked_before_it_registers_and_changes_nothing() {
+    let mut site = furnished();
+    let before = everything(&site);
+    let asked = registration(2, Some(OWN));
+    let new = site.admit(&asked, None);
+    assert_eq!((new.agent, new.group), (client(2), site.groups().find(OWN).unwrap().id));
+    let known = site.client(client(1)).unwrap();
+    let upgraded = Registration { version: "14.4".parse().unwrap(), ..registration(1, Some(OWN)) };
+    let kept = site.admit(&upgraded, Some(known));
+    assert_eq!(kept, Client { version: ClientVersion::new(14, 4), ..known.clone() }, "it stays in its group");
+    assert_eq!(everything(&site), before);
+    site.apply(&Command::Register(asked), LATER).unwrap();
+    assert_eq!(site.client(client(2)), Some(&new), "and that is what it becomes");
+}
+
+#[test]
 fn a_command_is_read_in_the_words_of_a_scenario_and_its_slips_are_refused() {
     let text = r#"{"set-secure-communications": {"group": "My Company", "on": false}}"#;
     assert_eq!(serde_json::from_str::<Command>(text).unwrap(), secure(TOP_GROUP, false));
