@@ -9,6 +9,7 @@ mod compose;
 mod group;
 mod manager;
 mod publication;
+mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
 pub use group::{
@@ -24,19 +24,18 @@ pub use group::{
 };
 pub use manager::{Manager, ManagerPorts};
 pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
+pub use registry::Client;
 
 use command::{check, check_name};
 
 use crate::assumption::Assumptions;
-use crate::heartbeat::Registration;
-use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey, LocationId, ManagerId, SiteId};
+use crate::id::{AgentId, DomainId, GroupId, Guid, LocationId, ManagerId, SiteId};
 use crate::policy::{
     CommunicationSettings, ManagementServer, ManagementServerList, Protocol, ServerPriority,
 };
 use crate::sylink::ClientServer;
 use crate::time::Timestamp;
 use crate::trust::{self, CertificateRequest, Kcs, KeyPool, ServerIdentity, Validity};
-use crate::version::ClientVersion;
 
 /// What a site starts from.
 #[derive(Clone, Debug)]
@@ -69,21 +68,6 @@ pub struct Site {
     packages: BTreeMap<String, Bytes>,
     clients: BTreeMap<AgentId, Client>,
     publications: BTreeMap<String, Arc<Publication>>,
-}
-
-/// A registered client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// Its identifier.
-    pub agent: AgentId,
-    /// Its machine.
-    pub hardware_key: HardwareKey,
-    /// Its computer's name.
-    pub computer_name: String,
-    /// Its version.
-    pub version: ClientVersion,
-    /// Its group.
-    pub group: GroupId,
 }
 
 /// Which groups a command concerns: their serials advance and they are published anew.
@@ -250,36 +234,6 @@ impl Site {
     /// Its management server lists by name.
     pub fn lists(&self) -> impl Iterator<Item = &ManagementServerList> {
         self.lists.values()
-    }
-
-    /// Its registered clients.
-    pub fn clients(&self) -> impl Iterator<Item = &Client> {
-        self.clients.values()
-    }
-
-    /// A registered client.
-    pub fn client(&self, agent: AgentId) -> Option<&Client> {
-        self.clients.get(&agent)
-    }
-
-    /// What a client becomes when it registers; `known` is its registration until now, where there is one.
-    ///
-    /// Who is known stays in his group. Who is new lands in the group that he prefers, or, where there is no such
-    /// group, in the default one [I F35].
-    pub fn admit(&self, registration: &Registration, known: Option<&Client>) -> Client {
-        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
-        let fallback = self.groups.find(DEFAULT_GROUP).ok();
-        let group = match known {
-            Some(known) => known.group,
-            None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
-        };
-        Client {
-            agent: publication::agent_id(registration.hardware_key),
-            hardware_key: registration.hardware_key,
-            computer_name: registration.computer_name.clone(),
-            version: registration.version,
-            group,
-        }
     }
 
     /// The name of the list that the site made by itself [C S17].
@@ -549,22 +503,6 @@ impl Site {
         let identity = ServerIdentity::new(key, certificate)?;
         self.keys_used += 1;
         Ok(identity)
-    }
-
-    fn register(&mut self, registration: &Registration) -> Effect {
-        let agent = publication::agent_id(registration.hardware_key);
-        let client = self.admit(registration, self.clients.get(&agent));
-        let group = client.group;
-        self.clients.insert(agent, client);
-        Effect::ClientPlaced { agent, group }
-    }
-
-    fn move_client(&mut self, agent: AgentId, path: &str) -> Result<Effect, CommandError> {
-        let group = self.groups.find(path)?.id;
-        let known = self.clients.get_mut(&agent);
-        let client = known.ok_or_else(|| CommandError::unknown("client", &agent.to_string(), []))?;
-        client.group = group;
-        Ok(Effect::ClientPlaced { agent, group })
     }
 
     /// The paths of the groups that are concerned.

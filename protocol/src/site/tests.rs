@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::heartbeat::http::sha256_hex;
-use crate::heartbeat::{AgentRequest, Artifact, Index, ManagerResponse};
+use crate::heartbeat::{AgentRequest, Artifact, Index, ManagerResponse, Registration};
+use crate::id::HardwareKey;
 use crate::policy::{CommunicationChange, PolicyDocument, PolicySerial};
 use crate::sylink::{CommunicationMode, PublishedList};
 use crate::trust::{Pins, ServerCertificate, Signed};
+use crate::version::ClientVersion;
 
 const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
 const LATER: Timestamp = Timestamp::from_seconds(1_767_600_060);
