@@ -52,6 +52,12 @@ pub struct Seat {
     pub state: Option<OperationalState>,
 }
 
+impl Desk {
+    fn end_connections(&self) {
+        self.restarting.swap(Arc::default()).cancel();
+    }
+}
+
 impl Shared {
     /// # Errors
     ///
@@ -102,6 +108,8 @@ impl Shared {
             match effect {
                 Effect::Published { .. } => self.show_publications(&site),
                 Effect::CertificateServed { manager, .. } => self.show_certificate(&site, manager),
+                Effect::ServicesRestarted => self.restart(&site),
+                Effect::ClientsForgotten => self.board.clear(),
                 Effect::ClientPlaced { agent, .. } => self.place(&site, *agent, now),
             }
         }
@@ -169,13 +177,25 @@ impl Shared {
     /// From now on the manager shows this certificate, with tickets of its own.
     fn show_certificate(&self, site: &Site, manager: &str) {
         let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
-        let Some(publication) = site.publication(manager) else { return };
+        self.configure_tls(site, desk);
+        if site.assumptions().update_ends_connections {
+            desk.end_connections();
+        }
+    }
+
+    /// The services of every manager begin again: no ticket of before is good, and no connection is left.
+    fn restart(&self, site: &Site) {
+        for desk in &self.desks {
+            self.configure_tls(site, desk);
+            desk.end_connections();
+        }
+    }
+
+    fn configure_tls(&self, site: &Site, desk: &Desk) {
+        let Some(publication) = site.publication(&desk.name) else { return };
         match server_config(&publication.identity, self.clock.clone()) {
             Ok(config) => desk.tls.store(config),
-            Err(error) => tracing::error!(%error, manager, "the new certificate cannot be served"),
-        }
-        if site.assumptions().update_ends_connections {
-            desk.restarting.swap(Arc::default()).cancel();
+            Err(error) => tracing::error!(%error, manager = desk.name, "the certificate cannot be served"),
         }
     }
 

@@ -131,6 +131,35 @@ pub enum Command {
         #[serde(default)]
         stores: Stores,
     },
+    /// Keep a recovery file of this site: the keystores of its managers, its shared secret, and the identifier of
+    /// its default domain [C S7].
+    BackUp {
+        /// The name of the recovery file.
+        recovery: String,
+    },
+    /// Come by the recovery file of another site, whose managers have the same names and addresses.
+    BackUpAnotherSite {
+        /// The name of the recovery file.
+        recovery: String,
+    },
+    /// Install all managers anew. What is taken from no recovery file is new.
+    ///
+    /// Groups, locations, lists, policies and packages stay as they are, even without the database: who restores
+    /// without one sets them up again by hand, and only what trust hangs on is modelled.
+    Reinstall {
+        /// The recovery file that the server certificates of the managers come from, in both stores.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keystore: Option<String>,
+        /// The recovery file that the shared secret comes from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+        /// The recovery file that the identifier of the default domain comes from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
+        /// Whether the database is restored, too: otherwise nobody is registered any more.
+        #[serde(default = "yes")]
+        database: bool,
+    },
     /// Register a client, as its first heartbeat does.
     #[serde(skip)]
     Register(Registration),
@@ -236,6 +265,11 @@ pub enum Effect {
         /// The certificate.
         fingerprint: Fingerprint,
     },
+    /// The services of all managers were restarted: they go by another domain, secret or certificate now, and no
+    /// connection outlives it.
+    ServicesRestarted,
+    /// Nobody is registered any more.
+    ClientsForgotten,
     /// A client is in this group now.
     ClientPlaced {
         /// The client.

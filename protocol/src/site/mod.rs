@@ -9,6 +9,7 @@ mod compose;
 mod group;
 mod manager;
 mod publication;
+mod recovery;
 mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Vi
 pub use registry::Client;
 
 use command::{check, check_name};
+use recovery::Recovery;
 
 use crate::assumption::Assumptions;
 use crate::id::{AgentId, DomainId, GroupId, Guid, LocationId, ManagerId, SiteId};
@@ -68,6 +70,8 @@ pub struct Site {
     packages: BTreeMap<String, Bytes>,
     clients: BTreeMap<AgentId, Client>,
     publications: BTreeMap<String, Arc<Publication>>,
+    recoveries: BTreeMap<String, Recovery>,
+    reinstalled: u64,
 }
 
 /// Which groups a command concerns: their serials advance and they are published anew.
@@ -104,6 +108,8 @@ impl Site {
             packages: BTreeMap::new(),
             clients: BTreeMap::new(),
             publications: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
+            reinstalled: 0,
         };
         for (name, ports) in managers {
             site.add_manager(name, ports, now)?;
@@ -172,6 +178,13 @@ impl Site {
             Command::AssignPackage { package, group } => self.assign_package(package, group)?,
             Command::UpdateCertificate { manager, certificate, stores } => {
                 effects.extend(self.update_certificate(manager, certificate, *stores, now)?);
+                Concerns::Everybody
+            }
+            Command::BackUp { recovery } => self.back_up(recovery)?,
+            Command::BackUpAnotherSite { recovery } => self.back_up_another_site(recovery, now)?,
+            Command::Reinstall { keystore, secret, domain, database } => {
+                let sources = [keystore, secret, domain].map(Option::as_deref);
+                effects.extend(self.reinstall(sources, *database, now)?);
                 Concerns::Everybody
             }
             Command::Register(registration) => {

@@ -1,5 +1,7 @@
 //! The site by hand: commands, refusals, serials, and what is published.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -140,6 +142,7 @@ fn concerned(site: &mut Site, command: &Command, now: Timestamp) -> Vec<String> 
 fn everything(site: &Site) -> String {
     let mut text = format!("{:?}\n{:?}\n{:?}\n", site.groups, site.lists, site.clients);
     text.push_str(&format!("{} {:?} {:?}\n", site.keys_used, site.kcs.to_string(), site.packages));
+    text.push_str(&format!("{} {} {:?}\n", site.domain, site.reinstalled, site.recoveries));
     for manager in site.managers() {
         text.push_str(&format!("{manager:?}\n"));
         let publication = site.publication(&manager.name).unwrap();
