@@ -179,6 +179,15 @@ impl Play<'_> {
         for member in self.fleet.members().iter().filter(|member| member.part == action.part()) {
             member.handle.tell(input.clone()).await;
         }
+        if matches!(action, FleetAction::SwitchOff(_)) {
+            // What the operator does next must not reach a client that is on its way out.
+            let limit = self.clock.now() + Duration::from_secs(3600);
+            let part = action.part();
+            let are_off = |members: &[Member]| {
+                members.iter().filter(|one| one.part == part).all(|one| one.handle.is_stopped())
+            };
+            self.fleet.wait_until(limit, are_off).await;
+        }
     }
 
     /// Waits until every client that is switched on has ended so many heartbeats since `before`.

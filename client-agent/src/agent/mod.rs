@@ -133,6 +133,11 @@ impl Agent {
         !matches!(self.phase, Phase::Beating(_))
     }
 
+    /// Whether its service has been stopped, or never started.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
     /// What it keeps.
     pub fn cache(&self) -> &Cache {
         &self.held.cache

@@ -57,6 +57,11 @@ impl AgentHandle {
         lock(&self.agent).is_resting()
     }
 
+    /// Whether its service has been stopped, or never started.
+    pub fn is_stopped(&self) -> bool {
+        lock(&self.agent).is_stopped()
+    }
+
     /// Tells the agent something. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.inputs.send(input).await.is_ok()
