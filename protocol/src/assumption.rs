@@ -50,7 +50,8 @@ pub enum AdoptionOrder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Module142 {
-    /// From a new list it takes the certificate of the manager that it is talking to, and no other.
+    /// From a new list it takes the certificate of the manager that it is talking to, and no other; with secure
+    /// communications off it takes the list as it is.
     #[default]
     LearnsOnlyTheSpeakingManager,
     /// After a server that it does not believe it ends the heartbeat, instead of trying the next.
@@ -136,6 +137,8 @@ assumptions! {
     /// hold for the list that follows, so switching it on too early loses clients, as documented (S8).
     adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
     /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (S17), the reason is not.
+    /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
+    /// on sites with several managers, would leave them with certificates that are no longer in force.
     module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;
     /// The first client version with the 14.2 communication module.
     module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;

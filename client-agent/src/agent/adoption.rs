@@ -55,7 +55,8 @@ pub(super) fn malformed(what: &str, detail: &dyn std::fmt::Display) -> Refusal {
     Refusal::Trouble(Trouble::Malformed { what: what.to_owned(), detail: detail.to_string() })
 }
 
-/// The certificates that a client of this version takes from a new list.
+/// The certificates that a client of this version takes from a new list that somebody vouches for. From one that it
+/// adopts without authentication it takes all, whatever its version.
 ///
 /// With the 14.2 module, as assumed, it is only that of the manager it is talking to; for the others it keeps what it
 /// had.

@@ -152,7 +152,10 @@ impl Holdings {
         let accepted = adoption::accept(response, "management server list", self.secure(), &self.pins)?;
         let (list, text) = adoption::list(&accepted)?;
         let conf = list.conf_for(self.cache.state.location.as_deref()).clone();
-        let conf = adoption::learnt(conf, &self.conf, speaking, self.version, &self.assumptions);
+        let conf = match accepted.authenticated_by() {
+            Some(_) => adoption::learnt(conf, &self.conf, speaking, self.version, &self.assumptions),
+            None => conf,
+        };
         let mut sylink = Sylink::clone(&self.cache.sylink);
         sylink.adopt(&conf);
         let mut news = self.take_up(Arc::new(sylink));
