@@ -104,13 +104,20 @@ impl Shared {
         let now = self.now();
         let mut site = self.site();
         let effects = site.apply(command, now)?;
+        // Restarts come first: over a connection of before, nobody gets what is published after.
+        for effect in &effects {
+            match effect {
+                Effect::CertificateServed { manager, .. } => self.show_certificate(&site, manager),
+                Effect::ServicesRestarted => self.restart(&site),
+                Effect::Published { .. } | Effect::ClientsForgotten | Effect::ClientPlaced { .. } => {}
+            }
+        }
         for effect in &effects {
             match effect {
                 Effect::Published { .. } => self.show_publications(&site),
-                Effect::CertificateServed { manager, .. } => self.show_certificate(&site, manager),
-                Effect::ServicesRestarted => self.restart(&site),
                 Effect::ClientsForgotten => self.board.clear(),
                 Effect::ClientPlaced { agent, .. } => self.place(&site, *agent, now),
+                Effect::CertificateServed { .. } | Effect::ServicesRestarted => {}
             }
         }
         drop(site);

@@ -106,9 +106,10 @@ pub(crate) async fn serve(
         tasks.spawn(async move {
             let _place = place;
             tokio::select! {
-                () = attend(stream, peer, speaks, &desk, &shared) => {}
+                biased; // or a request that has come meanwhile could be answered after the restart
                 () = restarting.cancelled() => {}
                 () = stopping.cancelled() => {}
+                () = attend(stream, peer, speaks, &desk, &shared) => {}
             }
         });
     }
