@@ -2,6 +2,8 @@
 //!
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 
+pub mod plays;
+
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Agent, Distrust, Event, Health, Input, LogLine, TlsCheck, Trouble};
-use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
+use epm_client_agent::agent::{Agent, Distrust, Event, Health, Input, TlsCheck, Trouble};
+use epm_client_agent::scenario::PartHolding;
 use epm_client_agent::wire::{DiskCache, MemberSpec, drive};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, Artifact, ExchangeFailure};
@@ -18,20 +18,17 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores, TOP_GROUP};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
-use epm_server::play::play;
 use epm_server::{Departure, MockSite};
-use epm_tests::{
-    DEFAULT_LIST, Lab, Lines, MANAGER, START, collect_into, edit_list, eventually, identity_of, import, told,
-};
+use epm_tests::plays::{Played, Plays, assert_lost, holding};
+use epm_tests::{DEFAULT_LIST, Lab, MANAGER, START, edit_list, eventually, identity_of, import};
 
 const TLS: &str = "a (TLS certificate)";
 const SIGNATURE: &str = "b (signature)";
 const NEW_POLICY: &str = "Received a new policy";
 const NEW_LIST: &str = "Received the management server list";
 const UNAUTHENTICATED: &str = "without authenticating it: secure communications are off";
-/// Every part of the fleet of the scenarios, with the number of its clients.
-const PARTS: [(&str, usize); 5] =
-    [("desktop", 3), ("desktop-142", 2), ("laptop-office", 2), ("laptop-home", 2), ("legacy", 2)];
+/// Every part of the fleet of the scenarios.
+const PARTS: [&str; 5] = ["desktop", "desktop-142", "laptop-office", "laptop-home", "legacy"];
 
 // ---------------------------------------------------------------------------------------------- how trust works
 
@@ -314,11 +311,11 @@ fn s8_switched_on_again_when_all_have_it_every_client_ends_secure_with_the_new_c
     let verdict = &played.verdict;
     assert!(verdict.is_well(), "{verdict:?}");
     assert_eq!((verdict.clients, verdict.certificates.len()), (11, 2));
-    let ready = verdict.steps[3].holdings.iter().all(|part| holds(part, &played, 1) == part.clients);
+    let ready = verdict.steps[3].holdings.iter().all(|part| played.holds(part, 1) == part.clients);
     assert!(ready, "before it was switched on: {:?}", verdict.steps[3]);
     for part in &verdict.steps[4].holdings {
         assert_eq!((part.connected, part.secure), (part.clients, part.clients), "{part:?}");
-        assert_eq!((holds(part, &played, 1), holds(part, &played, 0)), (part.clients, 0), "{part:?}");
+        assert_eq!((played.holds(part, 1), played.holds(part, 0)), (part.clients, 0), "{part:?}");
     }
 }
 
@@ -422,10 +419,10 @@ async fn s13_a_group_that_does_not_inherit_is_not_reached_by_the_switch_of_its_p
 fn s14_after_the_update_every_client_has_the_new_certificate_and_no_longer_the_old_one() {
     let played = played("single-manager");
     for part in &played.verdict.steps[2].holdings {
-        assert_eq!((holds(part, &played, 0), holds(part, &played, 1)), (part.clients, 0), "{part:?}");
+        assert_eq!((played.holds(part, 0), played.holds(part, 1)), (part.clients, 0), "{part:?}");
     }
     for part in &played.verdict.steps[3].holdings {
-        assert_eq!((holds(part, &played, 0), holds(part, &played, 1)), (0, part.clients), "{part:?}");
+        assert_eq!((played.holds(part, 0), played.holds(part, 1)), (0, part.clients), "{part:?}");
     }
 }
 
@@ -458,7 +455,7 @@ fn careless_location_forgotten_loses_exactly_who_is_there_by_their_connection() 
 #[test]
 fn careless_never_switched_off_loses_everybody_by_the_signature_of_the_policy() {
     let played = played("single-manager-not-switched-off");
-    assert_lost(&played.verdict, 2, SIGNATURE, &PARTS.map(|(part, _)| part));
+    assert_lost(&played.verdict, 2, SIGNATURE, &PARTS);
     let all_policies = played.verdict.lost.iter().all(|one| one.because.contains("signature of the policy"));
     assert!(all_policies, "{:?}", played.verdict.lost);
 }
@@ -504,89 +501,11 @@ fn every_statement_is_named_by_a_step_of_the_procedure_done_right() {
 
 // ------------------------------------------------------------------------------------------------------ the plays
 
-/// The end of a play, and what its clients logged. When the test that holds it fails, it prints them.
-struct Played {
-    verdict: Verdict,
-    lines: Vec<(String, LogLine)>,
-}
-
-impl Drop for Played {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- the verdict ---\n{:#?}", self.verdict.lost);
-            eprintln!(
-                "--- what the clients logged ---\n{}",
-                told(&Lines::new(Mutex::new(self.lines.clone())))
-            );
-        }
-    }
-}
-
-/// What came of a play, or why it could not go on.
-type Outcome = Result<(Verdict, Vec<(String, LogLine)>), String>;
-
-/// All scenarios, played once and at the same time, at the speed that each one names.
-static PLAYS: LazyLock<BTreeMap<String, Outcome>> =
-    LazyLock::new(|| std::thread::spawn(play_all).join().expect("the plays do not panic"));
-
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn play_all() -> BTreeMap<String, Outcome> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenarios");
-    let mut under_way = Vec::new();
-    for file in std::fs::read_dir(folder).expect("the scenarios are there") {
-        let path = file.expect("the scenarios can be listed").path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with("single-manager") {
-            continue;
-        }
-        under_way.push(tokio::spawn(async move {
-            let text = std::fs::read_to_string(&path).expect("a scenario can be read");
-            let lines = Lines::default();
-            let outcome = match Scenario::parse(&text, &name) {
-                Ok(scenario) => play(&scenario, scenario.clock.speed, &collect_into(&lines), |_| {})
-                    .await
-                    .map_err(|e| e.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-            (name, outcome.map(|verdict| (verdict, lines)))
-        }));
-    }
-    let mut plays = BTreeMap::new();
-    for play in under_way {
-        let (name, outcome) = play.await.expect("a play does not panic");
-        plays.insert(name, outcome);
-    }
-    plays
-}
+/// All scenarios for one manager, played once and at the same time.
+static PLAYS: LazyLock<Plays> = LazyLock::new(|| Plays::of("single-manager"));
 
 fn played(scenario: &str) -> Played {
-    match PLAYS.get(scenario).expect("there is such a scenario") {
-        Ok((verdict, lines)) => Played { verdict: verdict.clone(), lines: lines.clone() },
-        Err(error) => panic!("{scenario}: {error}"),
-    }
-}
-
-/// That exactly the clients of these parts were lost, all in this step and by this layer, and that the others are well.
-fn assert_lost(verdict: &Verdict, step: usize, layer: &str, parts: &[&str]) {
-    let mut expected: BTreeSet<(String, usize, &str)> = BTreeSet::new();
-    for (part, count) in PARTS.iter().filter(|(part, _)| parts.contains(part)) {
-        expected.extend((1..=*count).map(|number| (format!("{part}-{number}"), step, layer)));
-    }
-    let found: BTreeSet<_> =
-        verdict.lost.iter().map(|one| (one.client.clone(), one.step, one.layer.as_str())).collect();
-    assert_eq!(found, expected);
-    let others = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
-    assert!(others.iter().all(|clients| clients.is_empty()), "{others:?}");
-}
-
-fn holding<'a>(verdict: &'a Verdict, step: usize, part: &str) -> &'a PartHolding {
-    verdict.steps[step].holdings.iter().find(|one| one.part == part).expect("there is such a part")
-}
-
-/// How many clients of this part hold the certificate with this number.
-fn holds(part: &PartHolding, played: &Played, certificate: usize) -> usize {
-    part.certificates.get(&played.verdict.certificates[certificate]).copied().unwrap_or(0)
+    PLAYS.of_scenario(scenario)
 }
 
 // ---------------------------------------------------------------------------------------------------- one client
