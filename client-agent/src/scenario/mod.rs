@@ -169,6 +169,18 @@ impl Default for ClockPlan {
 }
 
 impl PartPlan {
+    /// Clients with the defaults of everything else.
+    pub fn new(name: impl Into<String>, count: u32, version: ClientVersion) -> Self {
+        Self {
+            name: name.into(),
+            count,
+            group: default_group(),
+            location: None,
+            version,
+            use_last_server: true,
+        }
+    }
+
     /// The names of its clients.
     pub fn clients(&self) -> impl Iterator<Item = String> {
         (1..=self.count).map(|number| format!("{}-{number}", self.name))

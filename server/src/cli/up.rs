@@ -248,14 +248,7 @@ impl Up {
 /// Two thirds of the clients are of version 14.3, the others of 14.2.
 fn parts(agents: u32) -> [PartPlan; 2] {
     let older = agents / 3;
-    let part = |name: &str, count, minor| PartPlan {
-        name: name.to_owned(),
-        count,
-        group: DEFAULT_GROUP.to_owned(),
-        location: None,
-        version: ClientVersion::new(14, minor),
-        use_last_server: true,
-    };
+    let part = |name: &str, count, minor| PartPlan::new(name, count, ClientVersion::new(14, minor));
     [part("desk", agents - older, 3), part("old", older, 2)]
 }
 
