@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use epm_protocol::site::{Command, Founding, ManagerPorts, Site};
 use epm_protocol::suggest::hint;
@@ -10,7 +11,11 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use toml::Spanned;
 
+use super::presence::Calendar;
 use super::{ManagerPlan, Scenario, ScenarioError};
+
+/// What the calendars of the fleet are made for: whether they can be made is the same for any stretch of time.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 impl Scenario {
     /// What a site of this scenario starts from, with its managers at these places.
@@ -39,7 +44,7 @@ impl Scenario {
         for command in &self.site.setup {
             give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
         }
-        self.check_fleet(&site).map_err(|(span, problem)| refuse(span, problem))?;
+        self.check_fleet(&site, now).map_err(|(span, problem)| refuse(span, problem))?;
         let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
         for step in &self.step {
             for action in &step.fleet {
@@ -59,7 +64,7 @@ impl Scenario {
         Ok(())
     }
 
-    fn check_fleet(&self, site: &Site) -> Result<(), (Range<usize>, String)> {
+    fn check_fleet(&self, site: &Site, now: Timestamp) -> Result<(), (Range<usize>, String)> {
         let mut names = BTreeSet::new();
         for part in &self.fleet {
             let (span, part) = (part.span(), part.get_ref());
@@ -72,8 +77,13 @@ impl Scenario {
             if !names.insert(&part.name) {
                 return Err((span, format!("there is a part {:?} already", part.name)));
             }
-            site.export_sylink(&part.group, part.location.as_deref())
-                .map_err(|error| (span, error.to_string()))?;
+            let calendar = Calendar::new(part, now, now + A_YEAR).map_err(|error| {
+                (span.clone(), format!("the presence of the part {:?}: {error}", part.name))
+            })?;
+            for location in [part.location.as_deref(), calendar.away_location()] {
+                site.export_sylink(&part.group, location)
+                    .map_err(|error| (span.clone(), error.to_string()))?;
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
 
 mod dry_run;
+pub mod presence;
 mod read;
 mod span;
 mod verdict;
@@ -14,6 +15,8 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
+
+use presence::{Arrives, Day, Fate, Holidays, Presence};
 
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
@@ -109,6 +112,24 @@ pub struct PartPlan {
     /// Whether they stay with the server that served them last.
     #[serde(default = "yes")]
     pub use_last_server: bool,
+    /// When they are online.
+    #[serde(default)]
+    pub presence: Presence,
+    /// Dates on which nobody comes.
+    #[serde(default)]
+    pub closed: Vec<Day>,
+    /// Their holidays.
+    #[serde(default)]
+    pub holidays: Option<Holidays>,
+    /// When they are installed; before the beginning when absent.
+    #[serde(default)]
+    pub arrives: Option<Arrives>,
+    /// Which of them go for good, and when.
+    #[serde(default)]
+    pub leaves: Option<Fate>,
+    /// Which of them are re-imaged, and when: they come back with the list that they were installed with.
+    #[serde(default)]
+    pub reimaged: Option<Fate>,
 }
 
 /// A step: first what happens to the fleet, then what the operator does, then how long he waits.
@@ -178,6 +199,12 @@ impl PartPlan {
             location: None,
             version,
             use_last_server: true,
+            presence: Presence::Always,
+            closed: Vec::new(),
+            holidays: None,
+            arrives: None,
+            leaves: None,
+            reimaged: None,
         }
     }
 

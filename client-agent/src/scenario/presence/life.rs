@@ -1,0 +1,47 @@
+//! From when to when a machine is there at all, and when it is re-imaged.
+
+use epm_protocol::time::Timestamp;
+
+use super::draw::{ARRIVES, Draw, LEAVES, REIMAGED, Stream};
+use super::{Arrives, Fate};
+use crate::scenario::PartPlan;
+
+/// What happens once to each machine of a part, in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    start: i64,
+    arrives: Option<Arrives>,
+    leaves: Option<Fate>,
+    reimaged: Option<Fate>,
+}
+
+impl Life {
+    pub(super) fn new(part: &PartPlan, start: Timestamp) -> Self {
+        let PartPlan { arrives, leaves, reimaged, .. } = *part;
+        Self { start: start.as_millis(), arrives, leaves, reimaged }
+    }
+
+    /// When it is installed; the start of the run if it was there before.
+    pub(super) fn from(&self, seed: u64) -> i64 {
+        self.arrives.map_or(self.start, |one| {
+            self.start.saturating_add(one.between.draw(&mut Draw::new(seed, ARRIVES, 0)))
+        })
+    }
+
+    /// When it leaves; never, for most.
+    pub(super) fn until(&self, seed: u64) -> i64 {
+        self.fate(self.leaves, seed, LEAVES).unwrap_or(Timestamp::NEVER.as_millis())
+    }
+
+    /// When it is re-imaged, if that happens while it is there.
+    pub(super) fn reimaged(&self, seed: u64) -> Option<i64> {
+        let at = self.fate(self.reimaged, seed, REIMAGED)?;
+        (self.from(seed) <= at && at < self.until(seed)).then_some(at)
+    }
+
+    fn fate(&self, fate: Option<Fate>, seed: u64, stream: Stream) -> Option<i64> {
+        let fate = fate?;
+        let mut draw = Draw::new(seed, stream, 0);
+        fate.share.takes(&mut draw).then(|| self.start.saturating_add(fate.between.draw(&mut draw)))
+    }
+}
