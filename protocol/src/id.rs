@@ -96,12 +96,26 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let high = char::from(pair[0]).to_digit(16)?;
-        let low = char::from(pair[1]).to_digit(16)?;
-        *byte = u8::try_from(high * 16 + low).ok()?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        if high | low > 15 {
+            return None;
+        }
+        *byte = high << 4 | low;
     }
     Some(bytes)
 }
+
+/// What each byte is worth as a hexadecimal digit; 255 for those that are none.
+const DIGITS: [u8; 256] = {
+    let mut worth = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        worth[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        worth[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    worth
+};
 
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

@@ -130,10 +130,7 @@ pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, Requ
     }
     let fields = Fields(kcs.open(query)?);
     let agent = || fields.parsed::<AgentId>("agent", "the identifier of a client");
-    let serial = || match fields.one("serial") {
-        Some(_) => fields.parsed("serial", "a policy serial").map(Some),
-        None => Ok(None),
-    };
+    let serial = || fields.one("serial").map(|text| parsed("serial", text, "a policy serial")).transpose();
     match fields.one("action").as_deref() {
         Some("index") => Ok(AgentRequest::Index { agent: agent()?, serial: serial()? }),
         Some("hold") => Ok(AgentRequest::Hold { agent: agent()?, serial: serial()? }),
@@ -167,7 +164,17 @@ struct Fields<'a>(&'a str);
 
 impl<'a> Fields<'a> {
     fn one(&self, name: &str) -> Option<Cow<'a, str>> {
-        form_urlencoded::parse(self.0.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0.split('&').find_map(|pair| {
+            // Nearly all are written without escapes, and are read where they stand.
+            if is_escaped(pair) {
+                let (key, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
+                return (key == name).then_some(value);
+            }
+            match pair.strip_prefix(name)? {
+                "" => Some(Cow::Borrowed("")),
+                rest => rest.strip_prefix('=').map(Cow::Borrowed),
+            }
+        })
     }
 
     fn required(&self, field: &'static str, expected: &'static str) -> Result<Cow<'a, str>, RequestError> {
@@ -179,9 +186,21 @@ impl<'a> Fields<'a> {
         field: &'static str,
         expected: &'static str,
     ) -> Result<T, RequestError> {
-        let text = self.required(field, expected)?;
-        text.parse().map_err(|_| RequestError::Field { field, found: text.into_owned(), expected })
+        parsed(field, self.required(field, expected)?, expected)
     }
+}
+
+/// Looks at every byte, and so at many at a time.
+fn is_escaped(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte == b'%') | (byte == b'+'))
+}
+
+fn parsed<T: std::str::FromStr>(
+    field: &'static str,
+    text: Cow<'_, str>,
+    expected: &'static str,
+) -> Result<T, RequestError> {
+    text.parse().map_err(|_| RequestError::Field { field, found: text.into_owned(), expected })
 }
 
 /// The SHA-256 of these bytes, in lower-case hexadecimal digits.
@@ -273,6 +292,15 @@ mod tests {
                       &serial=C582-07%2F19%2F2017+05%3A55%3A53+163";
         assert!(index.target.ends_with(fields), "{}", index.target);
         assert!(index.target.starts_with("/secars/secars.dll?h=") && index.body.is_none());
+    }
+
+    #[test]
+    fn a_field_is_found_however_it_is_escaped_and_whatever_stands_beside_it() {
+        let fields = Fields("&&actions=0&x=a=b&%61ction=in%64ex&action=hold&agent&name=&group=a+b%2B");
+        let found =
+            ["action", "actions", "x", "agent", "name", "group", "b", "serial"].map(|name| fields.one(name));
+        let expected = [Some("index"), Some("0"), Some("a=b"), Some(""), Some(""), Some("a b+"), None, None];
+        assert_eq!(found.each_ref().map(Option::as_deref), expected);
     }
 
     #[test]
