@@ -36,6 +36,8 @@ pub struct Record {
 pub enum Departure {
     /// It sent nothing.
     Silent,
+    /// It did not finish a request, asked for nothing more, or did not read its answer.
+    Stalled,
     /// The TLS handshake failed: the library's words, which name the peer's alert.
     Handshake(String),
     /// It broke off, or spoke no HTTP.

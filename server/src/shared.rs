@@ -12,10 +12,9 @@ use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publicat
 use epm_protocol::time::{Clock, Timestamp};
 use rustls::ServerConfig;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
-use crate::wire::server_config;
+use crate::wire::{Guests, server_config};
 
 /// What the tasks of one running site share.
 #[derive(Debug)]
@@ -35,8 +34,8 @@ pub(crate) struct Desk {
     pub(crate) name: String,
     pub(crate) publication: ArcSwap<Publication>,
     pub(crate) tls: ArcSwap<ServerConfig>,
-    /// Cancelled, and replaced, when the services of the manager restart: it ends the connections that are open.
-    pub(crate) restarting: ArcSwap<CancellationToken>,
+    /// The connections that are open; when the services of the manager restart, they end.
+    pub(crate) guests: Arc<Guests>,
 }
 
 /// A client, as the board knows it.
@@ -50,12 +49,6 @@ pub struct Seat {
     pub serial: Option<PolicySerial>,
     /// What it told of itself last.
     pub state: Option<OperationalState>,
-}
-
-impl Desk {
-    fn end_connections(&self) {
-        self.restarting.swap(Arc::default()).cancel();
-    }
 }
 
 impl Shared {
@@ -72,7 +65,7 @@ impl Shared {
                 name: manager.name.clone(),
                 publication: ArcSwap::from(Arc::clone(publication)),
                 tls: ArcSwap::from(tls),
-                restarting: ArcSwap::default(),
+                guests: Arc::default(),
             }));
         }
         Ok(Self {
@@ -134,7 +127,12 @@ impl Shared {
     }
 
     /// Answers from a publication, and notes the visit.
-    pub(crate) fn answer(&self, publication: &Publication, asked: &AgentRequest) -> (Answer, Visit) {
+    pub(crate) fn answer(
+        &self,
+        publication: &Publication,
+        asked: &AgentRequest,
+        now: Timestamp,
+    ) -> (Answer, Visit) {
         let agent = match asked {
             AgentRequest::Hello | AgentRequest::Register(_) => return publication.answer(asked, None),
             AgentRequest::Index { agent, .. }
@@ -144,7 +142,7 @@ impl Shared {
         };
         let Some(mut seat) = self.board.get_mut(agent) else { return publication.answer(asked, None) };
         let (answer, visit) = publication.answer(asked, Some(&seat.client));
-        seat.last_seen = self.now();
+        seat.last_seen = now;
         match &visit {
             Visit::Client { serial: Some(serial), .. } => seat.serial = Some(*serial),
             Visit::Reported { state: Some(state), .. } => {
@@ -161,7 +159,7 @@ impl Shared {
         let mut published = self.published.subscribe();
         loop {
             published.mark_unchanged();
-            let (answer, _) = self.answer(&desk.publication.load_full(), asked);
+            let (answer, _) = self.answer(&desk.publication.load_full(), asked, self.now());
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
@@ -186,7 +184,7 @@ impl Shared {
         let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
         self.configure_tls(site, desk);
         if site.assumptions().update_ends_connections {
-            desk.end_connections();
+            desk.guests.end_all();
         }
     }
 
@@ -194,7 +192,7 @@ impl Shared {
     fn restart(&self, site: &Site) {
         for desk in &self.desks {
             self.configure_tls(site, desk);
-            desk.end_connections();
+            desk.guests.end_all();
         }
     }
 

@@ -351,9 +351,18 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
         }
     });
     let said = dripped.await.expect("who drips is left as well");
+    // Nor does asking again and again, and never reading an answer.
+    let mut guest = dial(socket, b"").await;
+    let asked = timeout(Duration::from_secs(120), async {
+        let many = format!("{HELLO}\r\n").repeat(1000);
+        while guest.write_all(many.as_bytes()).await.is_ok() {}
+    });
+    assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
     assert!(said <= 9, "{said} bytes in as many times five seconds");
     let departures: Vec<Departure> = site.journal().departures().into_iter().map(|(_, why)| why).collect();
     assert!(departures.contains(&Departure::Silent), "{departures:?}");
+    let stalled = departures.iter().filter(|why| **why == Departure::Stalled).count();
+    assert_eq!(stalled, 4, "in a header, before the next request, dripping, and not reading: {departures:?}");
     assert!(departures.contains(&Departure::Handshake("the handshake stalled".into())), "{departures:?}");
     assert!(say(socket, &closing(HELLO)).await.starts_with("HTTP/1.1 200"));
     site.stop().await;

@@ -1,96 +1,150 @@
 //! One request, one answer.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{
     self, HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, MOCK_HEADER, RequestError, SECARS_PATH, SIGNATURE_HEADER,
 };
-use epm_protocol::heartbeat::{AgentRequest, Artifact, ManagerResponse};
+use epm_protocol::heartbeat::{AgentRequest, Artifact, ContentType, ManagerResponse};
+use epm_protocol::id::AgentId;
 use epm_protocol::site::{Answer, Visit};
+use epm_protocol::time::Timestamp;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
+use super::guests::Guest;
 use super::listen::PATIENCE;
 use crate::journal::Record;
 use crate::shared::{Desk, Shared};
 
+/// Where a request came in.
+#[derive(Clone, Copy)]
+pub(super) struct Door<'a> {
+    pub(super) guest: &'a Guest,
+    pub(super) tls: bool,
+    pub(super) desk: &'a Desk,
+    pub(super) shared: &'a Shared,
+}
+
+/// An answer, ready in most cases: only an upload and a held request have to wait for something.
+pub(super) enum Responding<'a> {
+    Ready(Option<Response<Full<Bytes>>>),
+    Waiting(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send + 'a>>),
+}
+
 /// Answers one request.
-pub(super) async fn respond(
-    request: Request<Incoming>,
-    peer: SocketAddr,
-    tls: bool,
-    desk: &Arc<Desk>,
-    shared: &Arc<Shared>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let note = |action, agent, status| {
-        shared.journal.note(Record { at: shared.now(), desk: desk.number, peer, tls, action, agent, status });
-    };
-    if head.uri.path() != SECARS_PATH {
-        let response = ManagerResponse::text(404, "this mock manager has /secars/secars.dll?hello,secars\n");
-        note("unknown-path", None, 404);
-        return Ok(written(response));
+pub(super) fn respond(request: Request<Incoming>, door: Door<'_>) -> Responding<'_> {
+    let uri = request.uri();
+    if uri.path() != SECARS_PATH {
+        let words = "this mock manager has /secars/secars.dll?hello,secars\n";
+        return door.refuse("unknown-path", 404, words).into();
     }
-    let query = head.uri.query().unwrap_or_default();
+    let query = uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY {
-        note("too-long", None, 414);
-        return Ok(written(ManagerResponse::text(414, "the query is too long\n")));
+        return door.refuse("too-long", 414, "the query is too long\n").into();
     }
-    let body = if head.method == Method::POST {
-        match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
+    if request.method() == Method::POST {
+        return door.waiting(door.upload(request));
+    }
+    door.answer(query, &Bytes::new())
+}
+
+impl<'a> Door<'a> {
+    /// Answers when the body is there.
+    async fn upload(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Err(_) => {
-                note("stalled", None, 408);
-                return Ok(written(ManagerResponse::text(408, "the body did not come in time\n")));
-            }
-            Ok(Err(_)) => {
-                note("too-large", None, 413);
-                return Ok(written(ManagerResponse::text(413, "the body is too large\n")));
-            }
+            Err(_) => return self.refuse("stalled", 408, "the body did not come in time\n"),
+            Ok(Err(_)) => return self.refuse("too-large", 413, "the body is too large\n"),
+        };
+        match self.answer(head.uri.query().unwrap_or_default(), &body).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
-    } else {
-        Bytes::new()
-    };
-    let publication = desk.publication.load();
-    let asked = match http::decode(query, &body, &publication.kcs) {
-        Ok(asked) => asked,
-        Err(error) => {
-            if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
-                shared.journal.bad_format(peer.ip());
+    }
+
+    fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
+        let Self { desk, shared, .. } = self;
+        let publication = desk.publication.load();
+        let asked = match http::decode(query, body, &publication.kcs) {
+            Ok(asked) => asked,
+            Err(error) => {
+                if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
+                    shared.journal.bad_format(self.guest.peer.ip());
+                }
+                return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
-            note("refused", None, 400);
-            return Ok(written(ManagerResponse::text(400, &format!("{error}\n"))));
+        };
+        let (action, agent) = described(&asked);
+        if matches!(asked, AgentRequest::Hold { .. }) {
+            return self.waiting(async move {
+                let answer = shared.hold(desk, &asked).await;
+                self.note(action, agent, answer.status, shared.now());
+                written(answer)
+            });
         }
-    };
-    let (action, agent) = described(&asked);
-    let answer = match &asked {
-        AgentRequest::Hold { .. } => {
-            drop(publication);
-            shared.hold(desk, &asked).await
+        let now = shared.now();
+        let (answer, visit) = shared.answer(&publication, &asked, now);
+        if let Visit::Registering(registration) = visit {
+            shared.register(&registration);
         }
-        _ => {
-            let (answer, visit) = shared.answer(&publication, &asked);
-            if let Visit::Registering(registration) = visit {
-                shared.register(&registration);
+        let answer = match answer {
+            Answer::Now(response) => response,
+            Answer::WhenChanged => ManagerResponse::empty(500),
+        };
+        self.note(action, agent, answer.status, now);
+        written(answer).into()
+    }
+
+    fn refuse(self, action: &'static str, status: u16, words: &str) -> Response<Full<Bytes>> {
+        self.note(action, None, status, self.shared.now());
+        written(ManagerResponse::text(status, words))
+    }
+
+    fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
+        let Self { guest, tls, desk, shared } = self;
+        shared.journal.note(Record { at, desk: desk.number, peer: guest.peer, tls, action, agent, status });
+    }
+
+    /// It is the manager's turn until the answer is there.
+    fn waiting(self, response: impl Future<Output = Response<Full<Bytes>>> + Send + 'a) -> Responding<'a> {
+        Responding::Waiting(Box::pin(async move {
+            self.guest.turn();
+            let response = response.await;
+            self.guest.turn();
+            response
+        }))
+    }
+}
+
+impl From<Response<Full<Bytes>>> for Responding<'_> {
+    fn from(response: Response<Full<Bytes>>) -> Self {
+        Self::Ready(Some(response))
+    }
+}
+
+impl Future for Responding<'_> {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ready(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
-            match answer {
-                Answer::Now(response) => response,
-                Answer::WhenChanged => ManagerResponse::empty(500),
-            }
+            Self::Waiting(response) => response.as_mut().poll(context).map(Ok),
         }
-    };
-    note(action, agent, answer.status);
-    Ok(written(answer))
+    }
 }
 
 /// The name of a request in the journal, and who asks.
-fn described(asked: &AgentRequest) -> (&'static str, Option<epm_protocol::id::AgentId>) {
+fn described(asked: &AgentRequest) -> (&'static str, Option<AgentId>) {
     match asked {
         AgentRequest::Hello => ("hello", None),
         AgentRequest::Register(_) => ("register", None),
@@ -113,12 +167,24 @@ fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type.header()));
-    headers.insert(HeaderName::from_static(MOCK_HEADER.0), HeaderValue::from_static(MOCK_HEADER.1));
+    let content_type = match answer.content_type {
+        ContentType::Text => &TEXT,
+        ContentType::Xml => &XML,
+        ContentType::Binary => &BINARY,
+    };
+    headers.insert(CONTENT_TYPE, content_type.clone());
+    headers.insert(&MOCK_NAME, MOCK_VALUE.clone());
     if let Some(signature) = answer.signature
         && let Ok(value) = HeaderValue::from_maybe_shared(signature.as_bytes().clone())
     {
-        headers.insert(HeaderName::from_static(SIGNATURE_HEADER), value);
+        headers.insert(&SIGNATURE_NAME, value);
     }
     response
 }
+
+static TEXT: HeaderValue = HeaderValue::from_static(ContentType::Text.header());
+static XML: HeaderValue = HeaderValue::from_static(ContentType::Xml.header());
+static BINARY: HeaderValue = HeaderValue::from_static(ContentType::Binary.header());
+static MOCK_NAME: HeaderName = HeaderName::from_static(MOCK_HEADER.0);
+static MOCK_VALUE: HeaderValue = HeaderValue::from_static(MOCK_HEADER.1);
+static SIGNATURE_NAME: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);

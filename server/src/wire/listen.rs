@@ -1,30 +1,33 @@
 //! Binding a port, and accepting connections on it: HTTP, HTTPS, or both, where the first byte decides.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::exchange::respond;
+use super::exchange::{Door, respond};
+use super::guests::Guest;
+use super::paced::Paced;
 use crate::journal::Departure;
 use crate::shared::{Desk, Shared};
 
 /// How many connections one port holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// A peer that sends nothing, or stalls a handshake, a header or a body, is left after this time. Real time: it guards
-/// the machine, not the lab.
+/// A peer that sends nothing, or stalls a handshake, a header, a body or the reading of its answer, is left after this
+/// time. Real time: it guards the machine, not the lab.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How often somebody looks for peers that stall a header or an answer; so much longer may they stay.
+const ROUND: Duration = Duration::from_secs(3);
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -86,11 +89,22 @@ pub(crate) async fn serve(
     tasks: TaskTracker,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut rounds = interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopping.cancelled() => return,
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            now = rounds.tick() => {
+                for peer in desk.guests.end_stalled(now, PATIENCE) {
+                    shared.journal.left(peer, Departure::Stalled);
+                }
+                continue;
+            }
+            () = stopping.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -101,39 +115,37 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (desk, shared, stopping) = (Arc::clone(&desk), Arc::clone(&shared), stopping.clone());
-        let restarting = desk.restarting.load_full();
-        tasks.spawn(async move {
-            let _place = place;
-            tokio::select! {
-                biased; // or a request that has come meanwhile could be answered after the restart
-                () = restarting.cancelled() => {}
-                () = stopping.cancelled() => {}
-                () = attend(stream, peer, speaks, &desk, &shared) => {}
-            }
+        desk.guests.receive(peer, |guest| {
+            let (desk, shared) = (Arc::clone(&desk), Arc::clone(&shared));
+            tasks.spawn(async move {
+                let _place = place;
+                attend(stream, &guest, speaks, &desk, &shared).await;
+            })
         });
     }
+    desk.guests.end_all();
 }
 
 /// Attends to one connection until it ends.
-async fn attend(stream: TcpStream, peer: SocketAddr, speaks: Speaks, desk: &Arc<Desk>, shared: &Arc<Shared>) {
+async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let is_tls = match speaks {
         Speaks::Http => false,
         Speaks::Https => true,
         Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
-            Ok(None) | Err(_) => return shared.journal.left(peer, Departure::Silent),
+            Ok(None) | Err(_) => return shared.journal.left(guest.peer, Departure::Silent),
         },
     };
+    let door = Door { guest, tls: is_tls, desk, shared };
     if !is_tls {
-        return converse(stream, peer, false, desk, shared).await;
+        return converse(stream, door).await;
     }
     let acceptor = TlsAcceptor::from(desk.tls.load_full());
     match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Box::pin(converse(stream, peer, true, desk, shared)).await,
-        Ok(Err(error)) => shared.journal.left(peer, Departure::Handshake(error.to_string())),
-        Err(_) => shared.journal.left(peer, Departure::Handshake("the handshake stalled".into())),
+        Ok(Ok(stream)) => Box::pin(converse(stream, door)).await,
+        Ok(Err(error)) => shared.journal.left(guest.peer, Departure::Handshake(error.to_string())),
+        Err(_) => shared.journal.left(guest.peer, Departure::Handshake("the handshake stalled".into())),
     }
 }
 
@@ -146,18 +158,18 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 }
 
 /// Answers requests on a connection until it ends.
-async fn converse<S>(stream: S, peer: SocketAddr, tls: bool, desk: &Arc<Desk>, shared: &Arc<Shared>)
+async fn converse<S>(stream: S, door: Door<'_>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let service = service_fn(|request| respond(request, peer, tls, desk, shared));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_headers(64)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
+    // From here on, whoever makes the rounds sees to it that the peer does not stall: hyper's own timer is made and
+    // dropped with every request, which costs more than the answer.
+    door.guest.turn();
+    let connection = http1::Builder::new().max_buf_size(16 * 1024).serve_connection(
+        TokioIo::new(Paced::new(stream, door.guest)),
+        service_fn(|request| respond(request, door)),
+    );
     if let Err(error) = connection.await {
-        shared.journal.left(peer, Departure::Http(error.to_string()));
+        door.shared.journal.left(door.guest.peer, Departure::Http(error.to_string()));
     }
 }

@@ -4,9 +4,12 @@
 //! notes the visit, and sends bytes that are ready.
 
 mod exchange;
+mod guests;
 mod listen;
+mod paced;
 mod tls;
 
+pub(crate) use guests::Guests;
 pub use listen::BindError;
 pub(crate) use listen::serve;
 pub(crate) use listen::{Speaks, bind};
