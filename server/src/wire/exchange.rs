@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{
-    self, HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, MOCK_HEADER, RequestError, SECARS_PATH, SIGNATURE_HEADER,
+    HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, MOCK_HEADER, RequestError, SECARS_PATH, SIGNATURE_HEADER,
 };
 use epm_protocol::heartbeat::{AgentRequest, Artifact, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
@@ -19,6 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::guests::Guest;
+use super::last_asked::LastAsked;
 use super::listen::PATIENCE;
 use crate::journal::Record;
 use crate::shared::{Desk, Shared};
@@ -30,6 +31,7 @@ pub(super) struct Door<'a> {
     pub(super) tls: bool,
     pub(super) desk: &'a Desk,
     pub(super) shared: &'a Shared,
+    pub(super) last_asked: &'a LastAsked,
 }
 
 /// An answer, ready in most cases: only an upload and a held request have to wait for something.
@@ -73,7 +75,7 @@ impl<'a> Door<'a> {
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
         let Self { desk, shared, .. } = self;
         let publication = desk.publication.load();
-        let asked = match http::decode(query, body, &publication.kcs) {
+        let asked = match self.last_asked.decode(query, body, &publication.kcs) {
             Ok(asked) => asked,
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
@@ -109,7 +111,7 @@ impl<'a> Door<'a> {
     }
 
     fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
-        let Self { guest, tls, desk, shared } = self;
+        let Self { guest, tls, desk, shared, .. } = self;
         shared.journal.note(Record { at, desk: desk.number, peer: guest.peer, tls, action, agent, status });
     }
 

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::{Door, respond};
 use super::guests::Guest;
+use super::last_asked::LastAsked;
 use super::paced::Paced;
 use crate::journal::Departure;
 use crate::shared::{Desk, Shared};
@@ -137,7 +138,8 @@ async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, s
             Ok(None) | Err(_) => return shared.journal.left(guest.peer, Departure::Silent),
         },
     };
-    let door = Door { guest, tls: is_tls, desk, shared };
+    let last_asked = LastAsked::default();
+    let door = Door { guest, tls: is_tls, desk, shared, last_asked: &last_asked };
     if !is_tls {
         return converse(stream, door).await;
     }

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod guests;
+mod last_asked;
 mod listen;
 mod paced;
 mod tls;
