@@ -285,6 +285,22 @@ async fn a_query_or_a_body_that_is_too_long_is_refused_by_its_number() {
 }
 
 #[tokio::test]
+async fn an_upload_that_breaks_off_is_noted_as_that() {
+    let lab = Lab::start().await;
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n";
+    for rest in ["Content-Length: 10\r\n\r\n12345", chunked] {
+        let before = lab.site().journal().records().len();
+        let answer =
+            say(lab.socket(), format!("POST {SECARS_PATH}?x HTTP/1.1\r\nHost: x\r\n{rest}").as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+        eventually("it is noted", || lab.site().journal().records().len() > before).await;
+        let noted = lab.site().journal().records().pop().expect("it is noted");
+        assert_eq!((noted.action, noted.status), ("broken-off", 400));
+    }
+    still_answers(&lab).await;
+}
+
+#[tokio::test]
 async fn garbage_on_the_port_is_noted_and_harms_nobody() {
     let lab = Lab::of(MockSite::builder().manager(plan(Some(0)))).await;
     let sockets = lab.site().addresses()[0].sockets().to_vec();

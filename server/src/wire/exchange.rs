@@ -12,7 +12,7 @@ use epm_protocol::heartbeat::{AgentRequest, Artifact, ContentType, ManagerRespon
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{Answer, Visit};
 use epm_protocol::time::Timestamp;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -64,7 +64,10 @@ impl<'a> Door<'a> {
         let body = match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Err(_) => return self.refuse("stalled", 408, "the body did not come in time\n"),
-            Ok(Err(_)) => return self.refuse("too-large", 413, "the body is too large\n"),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return self.refuse("too-large", 413, "the body is too large\n");
+            }
+            Ok(Err(_)) => return self.refuse("broken-off", 400, "the body breaks off, or is malformed\n"),
         };
         match self.answer(head.uri.query().unwrap_or_default(), &body).await {
             Ok(response) => response,
