@@ -89,6 +89,23 @@ impl Drop for Up {
 }
 
 #[test]
+fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
+    for signal in ["-INT", "-TERM"] {
+        // Its clients look for it where it does not listen.
+        let arguments = ["up", "--http-port", "0", "--address", "127.0.0.2", "--agents", "1", "--verbose"];
+        let mut child = lab().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        assert!(line.contains("has been started"), "{line}");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let rest = std::io::read_to_string(errors).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+        assert!(rest.ends_with("Stopping.\n"), "{rest}");
+    }
+}
+
+#[test]
 fn up_says_when_it_is_ready_and_where_and_ctrl_c_stops_it_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ready.json");

@@ -1,8 +1,10 @@
 //! `epm-lab up`: a lab that stays.
 
 use std::fmt::Write;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +123,20 @@ impl Up {
         let site = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind).start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
-        let fleet = self.fleet(&site).await?;
+        let mut interrupted = pin!(interrupted());
+        let asked_to_stop = |result: io::Result<()>| {
+            complain("Stopping.\n");
+            result.map_err(|error| Failure::Failed(error.to_string()))
+        };
+        let fleet = tokio::select! {
+            biased; // from the first moment on it can be stopped
+            result = &mut interrupted => {
+                asked_to_stop(result)?;
+                site.stop().await;
+                return Ok(Ending::Well);
+            }
+            fleet = self.fleet(&site) => fleet?,
+        };
         let ready =
             serde_json::to_string(&self.ready(&site)).map_err(|error| Failure::Failed(error.to_string()))?;
         complain(&self.greeting(&site));
@@ -129,8 +144,7 @@ impl Up {
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
         }
-        interrupted().await.map_err(|error| Failure::Failed(error.to_string()))?;
-        complain("Stopping.\n");
+        asked_to_stop(interrupted.await)?;
         fleet.stop().await.map_err(|error| Failure::Failed(error.to_string()))?;
         site.stop().await;
         Ok(Ending::Well)
