@@ -62,6 +62,8 @@ pub struct Agent {
     exchanges: u64,
     heartbeats: u64,
     heartbeats_served: u64,
+    /// Whether it has been served since it was started.
+    served_since_start: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +119,7 @@ impl Agent {
             exchanges: 0,
             heartbeats: 0,
             heartbeats_served: 0,
+            served_since_start: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl Agent {
         match (input, &self.phase) {
             (Input::Start, Phase::Stopped) => {
                 self.phase = Phase::Resting;
+                self.served_since_start = false;
                 self.time(Timing::Restart(self.held.interval()), now);
                 self.log(
                     &mut out,
@@ -478,13 +482,14 @@ impl Agent {
     fn served(&mut self, beat: Beat, now: Timestamp, out: &mut Outputs) {
         self.heartbeats_served += 1;
         self.missed = 0;
+        let is_first = !std::mem::replace(&mut self.served_since_start, true);
         self.distrusted.remove(&beat.server);
         let state = &mut self.held.cache.state;
         let was = std::mem::take(&mut state.health);
         let last = state.last_server.as_ref().filter(|last| last.server == beat.server);
         let (is_same, stays) = (last.is_some(), last.is_some_and(|last| last.stays(now)));
         let (since, event) = match was {
-            Health::Connected { since } => (since, (!is_same).then_some(Event::ServerConnected)),
+            Health::Connected { since } => (since, (!is_same || is_first).then_some(Event::ServerConnected)),
             Health::New => (now, Some(Event::ServerConnected)),
             Health::Disconnected { .. } | Health::Orphaned { .. } => (now, Some(Event::Reconnected)),
         };

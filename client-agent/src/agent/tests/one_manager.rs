@@ -35,6 +35,20 @@ fn s1_an_agent_with_the_certificate_in_its_list_connects_over_https() {
 }
 
 #[test]
+fn an_agent_that_was_connected_says_once_after_each_start_that_it_is_again() {
+    let mut bench = Bench::one();
+    let pc = bench.client(V14);
+    let connections = |bench: &Bench| {
+        bench.seats[pc].events().iter().filter(|event| **event == Event::ServerConnected).count()
+    };
+    let first = connections(&bench);
+    bench.restart(pc);
+    assert_eq!(connections(&bench), first, "not before a manager has served it");
+    bench.beats(3);
+    assert_eq!(connections(&bench), first + 1);
+}
+
+#[test]
 fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
