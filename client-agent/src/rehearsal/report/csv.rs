@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Outcome;
+use crate::rehearsal::Outcome;
 
 /// How it went, a line for each hour: when it began, who believed what when it ended, who was orphaned and online
 /// then, and how many clients had turned to each manager.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use epm_protocol::sylink::xml::{Document, Element};
 
-use super::{Outcome, words};
+use super::words;
+use crate::rehearsal::Outcome;
 use crate::scenario::Lost;
 
 /// The outcome as JUnit XML.

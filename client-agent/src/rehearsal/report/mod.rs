@@ -3,7 +3,9 @@
 //! Functions from an [`Outcome`] to a string. They count nothing anew and judge nothing: that is the rehearsal's
 //! and the verdict's. They open no file and ask no clock, so the same outcome gives the same bytes.
 
+mod chart;
 mod csv;
+mod html;
 mod junit;
 #[cfg(test)]
 mod sample;
@@ -12,6 +14,7 @@ mod words;
 use super::Outcome;
 
 pub use csv::{course as csv, lost as lost_csv};
+pub use html::html;
 pub use junit::junit;
 
 /// The whole outcome as JSON, indented; the keys stand in the order of the types.

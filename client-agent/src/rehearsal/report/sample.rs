@@ -59,6 +59,29 @@ pub(super) fn well() -> Outcome {
     outcome
 }
 
+/// One client, for so many hours, in which nothing but noughts was counted but that it believes.
+pub(super) fn one_client(hours: usize) -> Outcome {
+    let row = |value| vec![value; hours];
+    let mut outcome = Outcome {
+        began: began(),
+        ended: began() + Duration::from_secs(3600 * hours as u64),
+        steps: vec![step(0, began())],
+        course: Course {
+            origin: began(),
+            old_only: row(1),
+            both: row(0),
+            new_only: row(0),
+            none: row(0),
+            orphaned: row(0),
+            online: row(0),
+            load: BTreeMap::from([("manager-a".to_owned(), row(0))]),
+        },
+        ..Outcome::default()
+    };
+    outcome.verdict.clients = 1;
+    outcome
+}
+
 fn began() -> Timestamp {
     "2026-01-05T00:00:00Z".parse().unwrap()
 }
