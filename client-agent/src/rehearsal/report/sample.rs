@@ -7,6 +7,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
+use crate::rehearsal::report::{Sweep, SweepPoint};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::scenario::{Lost, PartHolding, StepReport, Verdict};
 
@@ -80,6 +81,31 @@ pub(super) fn one_client(hours: usize) -> Outcome {
     };
     outcome.verdict.clients = 1;
     outcome
+}
+
+/// Eight waits with five seeds each, in no order; from 30 days on nobody is lost.
+pub(super) fn sweep() -> Sweep {
+    let waits = [
+        ("7d", 900),
+        ("1h", 20_300),
+        ("1d", 9_100),
+        ("2w", 60),
+        ("3d", 3_300),
+        ("30d", 0),
+        ("6h", 14_000),
+        ("60d", 0),
+    ];
+    let point = |(wait, lost): (&str, usize)| SweepPoint {
+        wait: wait.parse().unwrap(),
+        lost: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
+    };
+    Sweep {
+        scenario: format!("A rotation, for {NASTY}"),
+        step: STEPS[2].0.to_owned(),
+        clients: CLIENTS,
+        seeds: vec![11, 12, 13, 14, 15],
+        points: waits.map(point).to_vec(),
+    }
 }
 
 fn began() -> Timestamp {

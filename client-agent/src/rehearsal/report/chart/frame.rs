@@ -76,7 +76,13 @@ impl Axis {
         self.ticks().map(|tick| axis::written(tick, self.step).chars().count()).max().unwrap_or(0)
     }
 
-    fn ticks(self) -> impl Iterator<Item = f64> {
+    /// The number at its end.
+    pub(super) fn top(self) -> f64 {
+        self.top
+    }
+
+    /// The numbers at its ticks.
+    pub(super) fn ticks(self) -> impl Iterator<Item = f64> {
         let count = (self.top / self.step + 0.001).floor() as usize;
         (0..=count).map(move |tick| tick as f64 * self.step)
     }

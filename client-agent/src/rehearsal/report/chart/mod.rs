@@ -9,6 +9,7 @@ mod hours;
 mod place;
 mod series;
 mod size;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use hours::Keep;
 pub(super) use hours::counted as hours;
 pub(super) use series::{DASHES, Load, TRUST};
 pub(super) use size::Size;
+pub(super) use sweep::sweep;
 
 /// The highest number of clients that were counted by what they believe.
 fn fleet(outcome: &Outcome) -> f64 {

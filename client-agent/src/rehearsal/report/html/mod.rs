@@ -6,11 +6,13 @@ mod figures;
 mod findings;
 mod sentence;
 mod steps;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::sweep::Sweep;
 use super::words;
 use crate::rehearsal::Outcome;
 
@@ -19,6 +21,26 @@ use sentence::Sentence;
 /// The outcome as a page.
 pub fn html(outcome: &Outcome) -> String {
     let sentence = Sentence::of(outcome);
+    page(
+        &format!("{}: {}", sentence.badge, title(outcome)),
+        &html! {
+            (heading(outcome, &sentence))
+            (figures::all(outcome))
+            (steps::all(outcome))
+            (findings::lost(outcome))
+            (findings::not_well(outcome))
+            (findings::certificates(outcome))
+            (findings::assumptions(outcome))
+        },
+    )
+}
+
+/// A sweep as a page: the lost clients against the wait.
+pub fn sweep_html(sweep: &Sweep) -> String {
+    page(&format!("How long to wait: {}", sweep.scenario), &sweep::body(sweep))
+}
+
+fn page(title: &str, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -26,19 +48,11 @@ pub fn html(outcome: &Outcome) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (sentence.badge) ": " (title(outcome)) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
-                    (heading(outcome, &sentence))
-                    (figures::all(outcome))
-                    (steps::all(outcome))
-                    (findings::lost(outcome))
-                    (findings::not_well(outcome))
-                    (findings::certificates(outcome))
-                    (findings::assumptions(outcome))
-                }
+                main { (main) }
                 (footer())
             }
         }

@@ -132,3 +132,34 @@ fn a_page_of_ninety_days_and_a_hundred_thousand_clients_stays_small() {
     let page = html(&sample::ninety_days());
     assert!(page.len() < 700_000, "{} bytes", page.len());
 }
+
+#[test]
+fn a_sweep_says_the_wait_that_is_long_enough() {
+    let mut sweep = sample::sweep();
+    let page = sweep_html(&sweep);
+    let main = main_of(&page);
+    let text = all_text(&main);
+    assert!(
+        text.contains("Of the waits that were tried, 30 d and longer lost nobody with any seed."),
+        "{text}"
+    );
+    assert!(text.contains(sample::NASTY) && !page.contains("<script"));
+    assert_eq!(main.descendants_named("tbody")[0].children_named("tr").count(), sweep.points.len());
+    for svg in main.descendants_named("svg") {
+        assert_eq!(svg.descendants_named("circle").len(), sweep.points.len());
+    }
+    sweep.points.truncate(1);
+    let text = all_text(&main_of(&sweep_html(&sweep)));
+    assert!(text.contains("No wait was long enough: 7 d still loses up to 1,170 clients."), "{text}");
+}
+
+#[test]
+fn a_sweep_that_is_hardly_there_is_a_page() {
+    use crate::rehearsal::report::{Sweep, SweepPoint};
+    let point = |lost: &[usize]| SweepPoint { wait: "0s".parse().unwrap(), lost: lost.to_vec() };
+    for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {
+        let page = sweep_html(&Sweep { points, ..Sweep::default() });
+        main_of(&page);
+        assert!(!page.contains("NaN") && !page.contains(">inf"));
+    }
+}
