@@ -8,6 +8,7 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::{HELLO_QUERY, SECARS_PATH};
 use epm_protocol::id::AgentId;
+use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, CommandError, Effect, Founding, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
@@ -125,6 +126,25 @@ impl MockSite {
     /// When the site refuses; nothing has changed then.
     pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
         self.shared.apply(command)
+    }
+
+    /// Gives the site several commands, all at once: nobody sees the one without the other.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses one of them; nothing has changed then.
+    pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
+        self.shared.apply_all(commands)
+    }
+
+    /// Whether a request to hold would be held: the client's group has nothing newer than this policy.
+    pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
+        self.shared.would_hold(agent, serial)
+    }
+
+    /// How many requests its managers hold at this moment.
+    pub fn held(&self) -> usize {
+        self.shared.held()
     }
 
     /// Looks at the site.

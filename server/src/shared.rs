@@ -1,5 +1,6 @@
 //! What the tasks of one running site share: the site, what each manager answers from, and the board of clients.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -25,6 +26,24 @@ pub(crate) struct Shared {
     site: Mutex<Site>,
     board: DashMap<AgentId, Seat>,
     published: watch::Sender<u64>,
+    /// How many requests are held.
+    held: AtomicUsize,
+}
+
+/// Counts one, as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What one manager answers from, and the certificate that it shows: each replaced whole, and read without a lock.
@@ -75,6 +94,7 @@ impl Shared {
             site: Mutex::new(site),
             board: DashMap::new(),
             published: watch::Sender::new(0),
+            held: AtomicUsize::new(0),
         })
     }
 
@@ -97,27 +117,57 @@ impl Shared {
         let now = self.now();
         let mut site = self.site();
         let effects = site.apply(command, now)?;
+        self.show(&site, &effects, now);
+        Ok(effects)
+    }
+
+    /// Applies commands, and lets the effects of all of them show at once; or refuses, and changes nothing.
+    pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
+        let now = self.now();
+        let mut site = self.site();
+        let mut next = site.clone();
+        let mut effects = Vec::new();
+        for command in commands {
+            effects.extend(next.apply(command, now)?);
+        }
+        *site = next;
+        self.show(&site, &effects, now);
+        Ok(effects)
+    }
+
+    /// Lets effects show.
+    fn show(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         // Restarts come first: over a connection of before, nobody gets what is published after.
-        for effect in &effects {
+        for effect in effects {
             match effect {
-                Effect::CertificateServed { manager, .. } => self.show_certificate(&site, manager),
-                Effect::ServicesRestarted => self.restart(&site),
+                Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
+                Effect::ServicesRestarted => self.restart(site),
                 Effect::Published { .. } | Effect::ClientsForgotten | Effect::ClientPlaced { .. } => {}
             }
         }
-        for effect in &effects {
+        for effect in effects {
             match effect {
-                Effect::Published { .. } => self.show_publications(&site),
+                Effect::Published { .. } => self.show_publications(site),
                 Effect::ClientsForgotten => self.board.clear(),
-                Effect::ClientPlaced { agent, .. } => self.place(&site, *agent, now),
+                Effect::ClientPlaced { agent, .. } => self.place(site, *agent, now),
                 Effect::CertificateServed { .. } | Effect::ServicesRestarted => {}
             }
         }
-        drop(site);
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
             self.published.send_modify(|count| *count += 1);
         }
-        Ok(effects)
+    }
+
+    /// How many requests the managers hold at this moment.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
+        let asked = AgentRequest::Hold { agent, serial };
+        let client = self.board.get(&agent).map(|seat| seat.client.clone());
+        let publication = self.desks.first().map(|desk| desk.publication.load_full());
+        publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
     }
 
     pub(crate) fn register(&self, registration: &Registration) {
@@ -157,12 +207,14 @@ impl Shared {
     /// Keeps a request until there is an answer to it.
     pub(crate) async fn hold(&self, desk: &Desk, asked: &AgentRequest) -> ManagerResponse {
         let mut published = self.published.subscribe();
+        let mut counted = None;
         loop {
             published.mark_unchanged();
             let (answer, _) = self.answer(&desk.publication.load_full(), asked, self.now());
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
+                    counted.get_or_insert_with(|| Counted::one(&self.held));
                     if published.changed().await.is_err() {
                         return ManagerResponse::empty(503);
                     }

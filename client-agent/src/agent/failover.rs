@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::draw;
 
 /// After so much uninterrupted contact a client consults its list again [C S12].
-const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
+pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Where a client finds a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,28 +75,43 @@ pub(super) fn candidates(
     seed: u64,
     now: Timestamp,
 ) -> Vec<Server> {
-    let mut servers = Vec::new();
-    for (level, block) in list.priorities.iter().enumerate() {
-        let mut block: Vec<Server> = block.iter().map(Server::of_list).collect();
-        if balance == LoadBalance::Drawn {
-            shuffle(&mut block, seed ^ level as u64, now);
-        }
-        servers.extend(block);
-    }
-    if let Some(last) = last
-        && last.stays(now)
-        && let Some(place) = servers.iter().position(|server| *server == last.server)
-    {
-        let sticky = servers.remove(place);
-        servers.insert(0, sticky);
-    }
-    servers
+    let servers: Vec<Server> = list.priorities.iter().flatten().map(Server::of_list).collect();
+    let blocks: Vec<usize> = list.priorities.iter().map(Vec::len).collect();
+    let sticky = last
+        .filter(|last| last.stays(now))
+        .and_then(|last| servers.iter().position(|server| *server == last.server));
+    let order = order(&blocks, sticky, balance, seed, now);
+    order.into_iter().filter_map(|place| servers.get(place).cloned()).collect()
 }
 
-fn shuffle(servers: &mut [Server], seed: u64, now: Timestamp) {
-    for left in (1..servers.len()).rev() {
+/// The places of a list's servers in the order in which they have their turn; `blocks` says how many servers each
+/// priority has, `sticky` is the place of the one that comes first whatever the list says.
+pub(super) fn order(
+    blocks: &[usize],
+    sticky: Option<usize>,
+    balance: LoadBalance,
+    seed: u64,
+    now: Timestamp,
+) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..blocks.iter().sum()).collect();
+    let mut begin = 0;
+    for (level, size) in blocks.iter().enumerate() {
+        let block = &mut places[begin..begin + size];
+        if balance == LoadBalance::Drawn {
+            shuffle(block, seed ^ level as u64, now);
+        }
+        begin += size;
+    }
+    if let Some(at) = sticky.and_then(|sticky| places.iter().position(|place| *place == sticky)) {
+        places[..=at].rotate_right(1);
+    }
+    places
+}
+
+fn shuffle(places: &mut [usize], seed: u64, now: Timestamp) {
+    for left in (1..places.len()).rev() {
         let other = draw(seed, now.as_millis().unsigned_abs(), left as u64, left as u64);
-        servers.swap(left, usize::try_from(other).unwrap_or(left));
+        places.swap(left, usize::try_from(other).unwrap_or(left));
     }
 }
 

@@ -8,12 +8,14 @@
 //! server fails or is not believed, the next one of the list has its turn.
 
 mod adoption;
+mod beat;
 mod cache;
 mod exchange;
 mod failover;
 mod health;
 mod holdings;
 mod log;
+mod mind;
 mod schedule;
 mod view;
 
@@ -36,10 +38,13 @@ pub use health::{Distrust, Health, Trouble};
 pub use log::{Event, LogLine};
 pub use view::AgentView;
 
+pub(crate) use mind::{Choice, Counts, Dates, stays, stays_until};
+pub(crate) use schedule::{Row, Schedule, Timing};
+
 use adoption::Refusal;
+use beat::{Beat, Phase, Step};
 use holdings::Holdings;
 use log::News;
-use schedule::{Schedule, Timing};
 
 /// A session with a server is given up after this time, until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);
@@ -64,40 +69,6 @@ pub struct Agent {
     heartbeats_served: u64,
     /// Whether it has been served since it was started.
     served_since_start: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    Stopped,
-    Resting,
-    Beating(Box<Beat>),
-    Holding { exchange: u64 },
-}
-
-/// A heartbeat under way.
-#[derive(Clone, Debug)]
-struct Beat {
-    deadline: Timestamp,
-    /// The servers that have not had their turn, the next one last.
-    left: Vec<Server>,
-    server: Server,
-    exchange: u64,
-    step: Step,
-    index: Option<Index>,
-    /// What is still to be fetched, the next one last.
-    to_fetch: Vec<Artifact>,
-    registered_anew: bool,
-    adopted: bool,
-    /// Whether it has learnt something that is not kept yet.
-    unkept: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Register,
-    Index,
-    Fetch(Artifact),
-    Report,
 }
 
 /// What the client wants, collected while it thinks.
@@ -136,9 +107,12 @@ impl Agent {
         !matches!(self.phase, Phase::Beating(_))
     }
 
-    /// Whether its service has been stopped, or never started.
-    pub fn is_stopped(&self) -> bool {
-        matches!(self.phase, Phase::Stopped)
+    /// The request that its manager holds, in push mode.
+    pub fn held(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Holding { exchange } => Some(exchange),
+            _ => None,
+        }
     }
 
     /// What it keeps.

@@ -28,13 +28,15 @@ pub(crate) enum Timing {
 ///
 /// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The jitter does not accumulate, and depends on
 /// nothing but the client's seed, the anchor and k, so any heartbeat can be computed without those before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
     anchor: Timestamp,
-    interval: Duration,
-    regular: Timestamp,
+    /// In milliseconds, at least one.
+    interval: i64,
+    /// The number of the next regular heartbeat; none until the next restart.
+    regular: Option<i64>,
     accelerated: Option<Timestamp>,
 }
 
@@ -42,12 +44,17 @@ impl Schedule {
     pub(crate) fn new(seed: u64, jitter_percent: u8) -> Self {
         Self {
             seed,
-            jitter_percent,
+            jitter_percent: jitter_percent.min(100),
             anchor: Timestamp::EPOCH,
-            interval: Duration::from_secs(300),
-            regular: Timestamp::NEVER,
+            interval: 300_000,
+            regular: None,
             accelerated: None,
         }
+    }
+
+    /// Draws from this seed from now on.
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// Does what has been decided.
@@ -64,27 +71,26 @@ impl Schedule {
     /// A new row of heartbeats, the first one now.
     fn restart(&mut self, interval: Duration, now: Timestamp) {
         self.anchor = now;
-        self.interval = interval.max(Duration::from_millis(1));
-        self.regular = now;
+        self.interval = millis(interval);
+        self.regular = Some(0);
         self.accelerated = None;
     }
 
     /// Nothing more until the next restart.
     fn stop(&mut self) {
-        self.regular = Timestamp::NEVER;
+        self.regular = None;
         self.accelerated = None;
     }
 
     /// A heartbeat has begun: the next regular one is the first after it.
     fn begun(&mut self, interval: Duration, now: Timestamp) {
-        if interval != self.interval || now < self.anchor {
+        if millis(interval) != self.interval || now < self.anchor {
             self.restart(interval, now);
         }
-        let passed = now.since(self.anchor).as_millis() / self.interval.as_millis().max(1);
-        let k = u64::try_from(passed).unwrap_or(u64::MAX).max(1); // the one at the anchor has been
         self.accelerated = None;
-        let next = [k, k.saturating_add(1)].into_iter().map(|k| self.at(k)).find(|at| *at > now);
-        self.regular = next.unwrap_or(Timestamp::NEVER);
+        let passed = now.as_millis().saturating_sub(self.anchor.as_millis()) / self.interval;
+        let k = passed.max(1); // the one at the anchor has been
+        self.regular = Some(if self.is_after(k, now) { k } else { k + 1 });
     }
 
     /// Something has changed: an early heartbeat, unless a regular one is earlier.
@@ -98,20 +104,105 @@ impl Schedule {
         self.accelerated = Some(self.accelerated.map_or(at, |before| before.min(at)));
     }
 
-    pub(crate) fn next(&self) -> Timestamp {
-        self.accelerated.map_or(self.regular, |early| early.min(self.regular))
+    /// The time from one regular heartbeat to the next.
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval.unsigned_abs())
     }
 
-    fn at(&self, k: u64) -> Timestamp {
-        let interval = u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX);
-        let jitter = self.draw(k, interval / 100 * u64::from(self.jitter_percent.min(100)));
-        self.anchor + Duration::from_millis(interval.saturating_mul(k).saturating_add(jitter))
+    pub(crate) fn next(&self) -> Timestamp {
+        let regular = self.regular.map_or(Timestamp::NEVER, |k| self.at(k));
+        self.accelerated.map_or(regular, |early| early.min(regular))
+    }
+
+    /// The same, if it is before `end`.
+    pub(crate) fn next_before(&self, end: Timestamp) -> Option<Timestamp> {
+        let could_be = self.regular.is_some_and(|k| self.ideal(k) < end.as_millis());
+        (could_be || self.accelerated.is_some()).then(|| self.next()).filter(|next| *next < end)
+    }
+
+    /// Passes over the regular heartbeats before `end`, `most` at the most, as if each had begun; none if an early one
+    /// is due, or jitter could bring two of them together. Returns them.
+    pub(crate) fn skip(&mut self, end: Timestamp, most: u64) -> Option<Row> {
+        let first = self.regular.filter(|_| self.accelerated.is_none() && self.jitter_percent < 100)?;
+        let count = (self.count_before(end) - first).min(i64::try_from(most).unwrap_or(i64::MAX));
+        if count <= 0 {
+            return None;
+        }
+        self.regular = Some(first + count);
+        Some(Row { schedule: *self, first, count })
+    }
+
+    /// How many heartbeats of the row are before this moment.
+    fn count_before(&self, end: Timestamp) -> i64 {
+        let before = end.as_millis().saturating_sub(self.anchor.as_millis()) - 1;
+        if before < 0 {
+            return 0;
+        }
+        // Only the last of those that are due can be late enough to be after the end.
+        let last = before / self.interval;
+        last + i64::from(!self.is_after(last, Timestamp::from_millis(end.as_millis() - 1)))
+    }
+
+    /// Whether the k-th heartbeat is after this moment; drawn only where the jitter could decide it.
+    fn is_after(&self, k: i64, now: Timestamp) -> bool {
+        let late = now.as_millis() - self.ideal(k);
+        late < 0 || (late < self.most_jitter() && self.at(k) > now)
+    }
+
+    fn ideal(&self, k: i64) -> i64 {
+        self.anchor.as_millis().saturating_add(self.interval.saturating_mul(k))
+    }
+
+    fn most_jitter(&self) -> i64 {
+        self.interval / 100 * i64::from(self.jitter_percent)
+    }
+
+    fn at(&self, k: i64) -> Timestamp {
+        let jitter = match k {
+            0 => 0,
+            _ => self.draw(k.unsigned_abs(), self.most_jitter().unsigned_abs()),
+        };
+        Timestamp::from_millis(self.ideal(k).saturating_add_unsigned(jitter))
     }
 
     /// A number from 0 to `most`, drawn by a keyed hash and so the same again for the same question.
     fn draw(&self, question: u64, most: u64) -> u64 {
         draw(self.seed, self.anchor.as_millis().unsigned_abs(), question, most)
     }
+}
+
+/// Regular heartbeats that were passed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    schedule: Schedule,
+    first: i64,
+    count: i64,
+}
+
+impl Row {
+    /// How many.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.unsigned_abs()
+    }
+
+    /// Each one's moment.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = Timestamp> {
+        (self.first..self.first + self.count).map(|k| self.schedule.at(k))
+    }
+
+    /// How many of them are before this moment.
+    pub(crate) fn before(&self, end: Timestamp) -> u64 {
+        (self.schedule.count_before(end) - self.first).clamp(0, self.count).unsigned_abs()
+    }
+
+    /// The last one's moment.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.schedule.at(self.first + self.count - 1)
+    }
+}
+
+fn millis(interval: Duration) -> i64 {
+    i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
 /// A number from 0 to `most` that depends on these three and on nothing else. The generator is SipHash-2-4.
@@ -154,6 +245,29 @@ mod tests {
         }
         skipped.begun(INTERVAL, Timestamp::from_seconds(90_000) - Duration::from_millis(1));
         assert_eq!(played.next(), skipped.next());
+    }
+
+    #[test]
+    fn heartbeats_that_are_passed_over_are_those_that_would_have_been_played() {
+        for seed in 0..50 {
+            let mut played = Schedule::new(seed, 10);
+            played.restart(INTERVAL, Timestamp::from_seconds(seed as i64 * 7));
+            played.begun(INTERVAL, played.next());
+            let mut skipped = played;
+            let end = Timestamp::from_millis(100_000_000 + seed as i64 * 12_345);
+            let mut moments = Vec::new();
+            while played.next() < end {
+                moments.push(played.next());
+                played.begun(INTERVAL, played.next());
+            }
+            let row = skipped.skip(end, u64::MAX).unwrap();
+            assert_eq!(row.moments().collect::<Vec<_>>(), moments);
+            assert_eq!((row.count(), row.last()), (moments.len() as u64, moments[moments.len() - 1]));
+            assert_eq!(skipped.next(), played.next());
+            for cut in [moments[0], moments[7], moments[9] + Duration::from_millis(1), end] {
+                assert_eq!(row.before(cut), moments.iter().filter(|at| **at < cut).count() as u64, "{cut}");
+            }
+        }
     }
 
     #[test]

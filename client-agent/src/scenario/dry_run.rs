@@ -30,6 +30,16 @@ impl Scenario {
         }
     }
 
+    /// When a rehearsal of it begins.
+    pub fn rehearsal_start(&self) -> Timestamp {
+        self.clock.start.unwrap_or(REHEARSAL_START)
+    }
+
+    /// Where its managers are when nobody listens there.
+    pub fn supposed_places(&self) -> Vec<ManagerPorts> {
+        self.site.managers.iter().enumerate().map(supposed_ports).collect()
+    }
+
     /// Gives every command to a site of its own, and looks every name up, without playing anything.
     ///
     /// # Errors
@@ -37,16 +47,26 @@ impl Scenario {
     /// At the first command that the site refuses, and the first name that does not exist.
     pub fn check(&self, file: &str, text: &str) -> Result<(), ScenarioError> {
         let refuse = |span: Range<usize>, problem: String| ScenarioError::at(file, text, span, problem);
-        let now = self.clock.start.unwrap_or(Timestamp::from_seconds(1_767_600_000));
-        let places = self.site.managers.iter().map(supposed_ports).collect();
-        let mut site = Site::found(self.founding(places), now)
+        let now = self.rehearsal_start();
+        let mut site = Site::found(self.founding(self.supposed_places()), now)
             .map_err(|error| refuse(section(text, "[site]"), error.to_string()))?;
         for command in &self.site.setup {
             give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
         }
+        if self.fleet.is_empty() {
+            return Err(refuse(
+                section(text, "fleet"),
+                "the fleet has no part; expected at least one".to_owned(),
+            ));
+        }
         self.check_fleet(&site, now).map_err(|(span, problem)| refuse(span, problem))?;
         let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
         for step in &self.step {
+            if step.wait.is_some_and(|wait| wait.heartbeats == 0 && wait.time.is_none()) {
+                let at = text.find(&step.title).unwrap_or(0);
+                let problem = "waits for nothing; expected heartbeats, or a time, or both";
+                return Err(refuse(at..at, format!("the step {:?} {problem}", step.title)));
+            }
             for action in &step.fleet {
                 let part = action.get_ref().part();
                 if !parts.contains(part) {
@@ -93,9 +113,14 @@ fn give(site: &mut Site, command: &Spanned<Command>, now: Timestamp) -> Result<(
     site.apply(command.get_ref(), now).map(drop).map_err(|error| error.to_string())
 }
 
-/// Ports for a site that nobody visits.
-fn supposed_ports(plan: &ManagerPlan) -> ManagerPorts {
-    let http = if plan.http_port == 0 { 8014 } else { plan.http_port };
+/// When a rehearsal begins whose scenario does not say: Monday, 5 January 2026, 08:00 UTC. Its outcome must not depend
+/// on the day on which it is played.
+const REHEARSAL_START: Timestamp = Timestamp::from_seconds(1_767_600_000);
+
+/// Ports for a manager that nobody visits, each its own, ten apart.
+fn supposed_ports((place, plan): (usize, &ManagerPlan)) -> ManagerPorts {
+    let own = 8014 + 10 * u16::try_from(place).unwrap_or_default().min(1000);
+    let http = if plan.http_port == 0 { own } else { plan.http_port };
     ManagerPorts {
         address: plan.address.clone(),
         http: Some(http),

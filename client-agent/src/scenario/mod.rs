@@ -2,7 +2,9 @@
 //!
 //! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
 
+mod attendance;
 mod dry_run;
+mod identity;
 pub mod presence;
 mod read;
 mod span;
@@ -18,9 +20,11 @@ use toml::Spanned;
 
 use presence::{Arrives, Day, Fate, Holidays, Presence};
 
+pub use attendance::{Attendance, Deeds, Install, PartDay};
+pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
-pub use verdict::{Lost, PartHolding, StepReport, Verdict, holdings};
+pub use verdict::{Lost, PartHolding, Standing, StepReport, Verdict, holdings};
 
 /// A scenario.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -172,13 +176,17 @@ pub enum FleetAction {
     },
 }
 
-/// A wait for events, with a limit.
+/// A wait: for events, with a limit, or for time to pass; for both when both are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Wait {
-    /// How many heartbeats every client that is switched on must have ended since the step began.
+    /// How many heartbeats every client must have ended since the step began, whose machine was on then and is still.
+    #[serde(default)]
     pub heartbeats: u32,
-    /// When to give up, in the lab's time.
+    /// How much time must have passed since the step began.
+    #[serde(default)]
+    pub time: Option<Span>,
+    /// When to give up waiting for heartbeats, in the lab's time since the step began.
     #[serde(default = "default_limit")]
     pub limit: Span,
 }
@@ -206,11 +214,6 @@ impl PartPlan {
             leaves: None,
             reimaged: None,
         }
-    }
-
-    /// The names of its clients.
-    pub fn clients(&self) -> impl Iterator<Item = String> {
-        (1..=self.count).map(|number| format!("{}-{number}", self.name))
     }
 }
 

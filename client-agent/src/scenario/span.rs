@@ -51,7 +51,8 @@ impl fmt::Display for Span {
         if left == 0 {
             return f.write_str("0s");
         }
-        for (unit, factor) in UNITS {
+        // Weeks are read, but not written: a plan of 90 days is one of 90 days.
+        for (unit, factor) in UNITS.into_iter().skip(1) {
             if left >= factor {
                 write!(f, "{}{unit}", left / factor)?;
                 left %= factor;

@@ -87,8 +87,42 @@ pub struct Verdict {
     pub not_secure: Vec<String>,
     /// Who is served at the end, but does not hold every certificate that is in force.
     pub behind: Vec<String>,
+    /// Whose machine is off at the end, and who is not lost, but not well either.
+    pub away: Vec<String>,
     /// How many clients there are.
     pub clients: usize,
+}
+
+/// How a client stands at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is served, secure, and holds every certificate in force.
+    Well,
+    /// It is orphaned.
+    Lost,
+    /// It is neither orphaned nor served.
+    OutOfTouch,
+    /// It is served, and does not authenticate its manager.
+    NotSecure,
+    /// It is served and secure, and lacks a certificate in force.
+    Behind,
+}
+
+impl Standing {
+    /// Of this client; `in_force` are the certificates that the managers show now.
+    pub fn of(view: &AgentView, in_force: &[Fingerprint]) -> Self {
+        if view.health.orphaned().is_some() {
+            Self::Lost
+        } else if !view.health.is_connected() {
+            Self::OutOfTouch
+        } else if !view.secure_communications {
+            Self::NotSecure
+        } else if !in_force.iter().all(|one| view.certificates.contains(one)) {
+            Self::Behind
+        } else {
+            Self::Well
+        }
+    }
 }
 
 impl Verdict {
@@ -98,17 +132,62 @@ impl Verdict {
         self.lost.is_empty() && failings.iter().all(|clients| clients.is_empty())
     }
 
-    /// Adds what became of a client; `in_force` are the certificates that the managers show now.
-    pub fn add(&mut self, part: &str, view: &AgentView, in_force: &[Fingerprint]) {
-        let name = || view.computer_name.clone();
-        if let Some(lost) = lost(part, view, &self.steps) {
-            self.lost.push(lost);
-        } else if !view.health.is_connected() {
-            self.out_of_touch.push(name());
-        } else if !view.secure_communications {
-            self.not_secure.push(name());
-        } else if !in_force.iter().all(|one| view.certificates.contains(one)) {
-            self.behind.push(name());
+    /// Adds what became of a client; `in_force` are the certificates that the managers show now, `is_on` is whether
+    /// its machine is on.
+    pub fn add(&mut self, part: &str, view: &AgentView, in_force: &[Fingerprint], is_on: bool) {
+        let names = match Standing::of(view, in_force) {
+            Standing::Well => return,
+            Standing::Lost => return self.lost.extend(lost(part, view, &self.steps)),
+            _ if !is_on => &mut self.away,
+            Standing::OutOfTouch => &mut self.out_of_touch,
+            Standing::NotSecure => &mut self.not_secure,
+            Standing::Behind => &mut self.behind,
+        };
+        names.push(view.computer_name.clone());
+    }
+}
+
+impl PartHolding {
+    /// A part in which nobody has been counted.
+    pub fn of(part: &str) -> Self {
+        Self { part: part.to_owned(), ..Self::default() }
+    }
+
+    /// Counts so many clients that look like this.
+    pub fn add(&mut self, view: &AgentView, clients: usize) {
+        self.clients += clients;
+        match &view.health {
+            Health::Connected { .. } => self.connected += clients,
+            Health::Orphaned { because, .. } => {
+                self.orphaned += clients;
+                *self.layers.entry(because.layer().to_owned()).or_default() += clients;
+            }
+            Health::New | Health::Disconnected { .. } => self.disconnected += clients,
+        }
+        let is_https = view.server.as_ref().is_some_and(|server| server.protocol == Protocol::Https);
+        self.secure += if view.secure_communications { clients } else { 0 };
+        self.https += if is_https { clients } else { 0 };
+        *self.lists.entry(view.list.clone()).or_default() += clients;
+        for certificate in &view.certificates {
+            *self.certificates.entry(*certificate).or_default() += clients;
+        }
+    }
+
+    /// Counts whom somebody else has counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.clients += other.clients;
+        self.connected += other.connected;
+        self.disconnected += other.disconnected;
+        self.orphaned += other.orphaned;
+        self.secure += other.secure;
+        self.https += other.https;
+        for (certificate, count) in &other.certificates {
+            *self.certificates.entry(*certificate).or_default() += count;
+        }
+        for (mine, theirs) in [(&mut self.lists, &other.lists), (&mut self.layers, &other.layers)] {
+            for (name, count) in theirs {
+                *mine.entry(name.clone()).or_default() += count;
+            }
         }
     }
 }
@@ -118,23 +197,10 @@ pub fn holdings<'a>(clients: impl IntoIterator<Item = (&'a str, AgentView)>) -> 
     let mut parts: Vec<PartHolding> = Vec::new();
     for (part, view) in clients {
         if parts.last().is_none_or(|last| last.part != part) {
-            parts.push(PartHolding { part: part.to_owned(), ..PartHolding::default() });
+            parts.push(PartHolding::of(part));
         }
-        let Some(counts) = parts.last_mut() else { continue };
-        counts.clients += 1;
-        match &view.health {
-            Health::Connected { .. } => counts.connected += 1,
-            Health::Orphaned { because, .. } => {
-                counts.orphaned += 1;
-                *counts.layers.entry(because.layer().to_owned()).or_default() += 1;
-            }
-            Health::New | Health::Disconnected { .. } => counts.disconnected += 1,
-        }
-        counts.secure += usize::from(view.secure_communications);
-        counts.https += usize::from(view.server.is_some_and(|server| server.protocol == Protocol::Https));
-        *counts.lists.entry(view.list).or_default() += 1;
-        for certificate in view.certificates {
-            *counts.certificates.entry(certificate).or_default() += 1;
+        if let Some(counts) = parts.last_mut() {
+            counts.add(&view, 1);
         }
     }
     parts

@@ -1,7 +1,10 @@
 //! One agent, one task: it waits for what the agent waits for, and carries out what the agent wishes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -22,12 +25,26 @@ pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
     inputs: mpsc::Sender<Input>,
+    /// How many inputs it was told from outside and has not yet acted on.
+    unheard: Arc<AtomicU64>,
+}
+
+/// A request that a manager holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldRequest {
+    /// Its number.
+    pub exchange: u64,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The policy that the agent said it holds.
+    pub serial: Option<PolicySerial>,
 }
 
 /// What an agent's task needs.
 pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
     inputs: mpsc::Receiver<Input>,
+    unheard: Arc<AtomicU64>,
     clock: Arc<LabClock>,
     log: LogSink,
     disk: Option<DiskCache>,
@@ -57,14 +74,33 @@ impl AgentHandle {
         lock(&self.agent).is_resting()
     }
 
-    /// Whether its service has been stopped, or never started.
-    pub fn is_stopped(&self) -> bool {
-        lock(&self.agent).is_stopped()
-    }
-
     /// Tells the agent something. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
+        self.unheard.fetch_add(1, Ordering::SeqCst);
         self.inputs.send(input).await.is_ok()
+    }
+
+    /// When it wants to be woken.
+    pub fn next_wake(&self) -> Timestamp {
+        lock(&self.agent).next_wake()
+    }
+
+    /// Whether it has acted on all that it was told.
+    pub fn has_heard(&self) -> bool {
+        self.unheard.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether it has acted on all that it was told, rests, and has nothing to do before a moment after `now`.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let agent = lock(&self.agent);
+        self.unheard.load(Ordering::SeqCst) == 0 && agent.is_resting() && agent.next_wake() > now
+    }
+
+    /// The request that its manager holds, in push mode.
+    pub fn held(&self) -> Option<HeldRequest> {
+        let agent = lock(&self.agent);
+        let state = &agent.cache().state;
+        Some(HeldRequest { exchange: agent.held()?, agent: state.agent?, serial: state.complete })
     }
 }
 
@@ -82,12 +118,18 @@ pub(super) fn prepare(
     let agent = Arc::new(Mutex::new(agent));
     let handshakes = Arc::new(Handshakes::default());
     let (sender, inputs) = mpsc::channel(INPUTS);
-    let handle =
-        AgentHandle { agent: Arc::clone(&agent), handshakes: Arc::clone(&handshakes), inputs: sender };
+    let unheard = Arc::new(AtomicU64::new(0));
+    let handle = AgentHandle {
+        agent: Arc::clone(&agent),
+        handshakes: Arc::clone(&handshakes),
+        inputs: sender,
+        unheard: Arc::clone(&unheard),
+    };
     let session = Session::new(Arc::clone(&clock), handshakes);
     let driver = Driver {
         agent,
         inputs,
+        unheard,
         clock,
         log,
         disk,
@@ -118,8 +160,12 @@ pub fn drive(
 
 impl Driver {
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
-        while let Some(input) = self.next_input().await {
+        while let Some((input, is_told)) = self.next_input().await {
             self.hear(input).await?;
+            if is_told {
+                self.unheard.fetch_sub(1, Ordering::SeqCst);
+                self.progress.send_modify(|count| *count += 1);
+            }
         }
         self.hear(Input::Stop).await
     }
@@ -140,8 +186,8 @@ impl Driver {
         Ok(())
     }
 
-    /// What the agent hears next; none when its handle is gone.
-    async fn next_input(&mut self) -> Option<Input> {
+    /// What the agent hears next, and whether it is told so from outside; none when its handle is gone.
+    async fn next_input(&mut self) -> Option<(Input, bool)> {
         let wake = lock(&self.agent).next_wake();
         let answered = async {
             match &mut self.under_way {
@@ -152,10 +198,10 @@ impl Driver {
         tokio::select! {
             answer = answered => {
                 self.under_way = None;
-                Some(answer)
+                Some((answer, false))
             }
-            input = self.inputs.recv() => input,
-            () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => Some(Input::Wake),
+            input = self.inputs.recv() => input.map(|input| (input, true)),
+            () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => Some((Input::Wake, false)),
         }
     }
 

@@ -43,15 +43,32 @@ pub struct Member {
 }
 
 /// A running fleet. Dropping it ends every agent at once, wherever it is.
-#[derive(Debug)]
 pub struct Fleet {
     members: Vec<Member>,
     tasks: JoinSet<Result<(), StoreError>>,
+    counter: watch::Sender<u64>,
     progress: watch::Receiver<u64>,
+    turns: Arc<Semaphore>,
     clock: Arc<LabClock>,
+    assumptions: Arc<Assumptions>,
+    log: LogSink,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("members", &self.members.len()).finish_non_exhaustive()
+    }
 }
 
 impl Fleet {
+    /// A fleet without agents.
+    pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink) -> Self {
+        let (counter, progress) = watch::channel(0);
+        let turns = Arc::new(Semaphore::new(TURNS));
+        let tasks = JoinSet::new();
+        Self { members: Vec::new(), tasks, counter, progress, turns, clock, assumptions, log }
+    }
+
     /// Starts these agents, each with its first heartbeat at once.
     pub async fn start(
         clock: Arc<LabClock>,
@@ -59,27 +76,45 @@ impl Fleet {
         log: &LogSink,
         specs: Vec<MemberSpec>,
     ) -> Self {
-        let (counter, progress) = watch::channel(0);
-        let turns = Arc::new(Semaphore::new(TURNS));
-        let mut tasks = JoinSet::new();
-        let mut members = Vec::with_capacity(specs.len());
-        for MemberSpec { part, profile, sylink, location, disk } in specs {
-            let name = profile.computer_name.clone();
-            let state = AgentState { location, ..AgentState::default() };
-            let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(assumptions));
-            let (handle, driver) = prepare(
-                agent,
-                Arc::clone(&clock),
-                Arc::clone(log),
-                disk,
-                Arc::clone(&turns),
-                counter.clone(),
-            );
-            tasks.spawn(driver.run());
-            handle.tell(Input::Start).await;
-            members.push(Member { name, part, handle });
+        let mut fleet = Self::new(clock, Arc::clone(assumptions), Arc::clone(log));
+        for spec in specs {
+            fleet.add(spec);
         }
-        Self { members, tasks, progress, clock }
+        for member in &fleet.members {
+            member.handle.tell(Input::Start).await;
+        }
+        fleet
+    }
+
+    /// Adds an agent that is not started yet.
+    pub fn add(&mut self, spec: MemberSpec) {
+        let member = self.employ(spec);
+        self.members.push(member);
+    }
+
+    /// Another agent, not started yet, takes the place of one that stops.
+    pub fn replace(&mut self, place: usize, spec: MemberSpec) {
+        let member = self.employ(spec);
+        if let Some(old) = self.members.get_mut(place) {
+            *old = member;
+        }
+    }
+
+    fn employ(&mut self, spec: MemberSpec) -> Member {
+        let MemberSpec { part, profile, sylink, location, disk } = spec;
+        let name = profile.computer_name.clone();
+        let state = AgentState { location, ..AgentState::default() };
+        let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(&self.assumptions));
+        let (handle, driver) = prepare(
+            agent,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.log),
+            disk,
+            Arc::clone(&self.turns),
+            self.counter.clone(),
+        );
+        self.tasks.spawn(driver.run());
+        Member { name, part, handle }
     }
 
     /// The agents, in the order in which they were given.

@@ -209,6 +209,13 @@ impl Site {
         self.publications.get(manager)
     }
 
+    /// Whether its managers answer as those of another site do.
+    pub fn publishes_as(&self, other: &Self) -> bool {
+        let pairs = || self.publications.values().zip(other.publications.values());
+        self.publications.len() == other.publications.len()
+            && pairs().all(|(one, other)| one.answers_as(other))
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

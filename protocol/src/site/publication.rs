@@ -86,6 +86,28 @@ pub enum Visit {
 }
 
 impl Publication {
+    /// Whether another publication of this manager would answer the same.
+    pub fn answers_as(&self, other: &Self) -> bool {
+        let artifact = |one: &PublishedArtifact| (one.body.clone(), one.signature.clone());
+        let group =
+            |one: &Arc<PublishedGroup>| (one.index.clone(), artifact(&one.policy), artifact(&one.list));
+        let identity = |one: &Self| one.identity.certificate().fingerprint();
+        self.manager == other.manager
+            && self.domain == other.domain
+            && self.kcs == other.kcs
+            && identity(self) == identity(other)
+            && self.groups.len() == other.groups.len()
+            && self
+                .groups
+                .iter()
+                .all(|(id, one)| other.groups.get(id).is_some_and(|two| group(one) == group(two)))
+            && self.packages.len() == other.packages.len()
+            && self
+                .packages
+                .iter()
+                .all(|(name, one)| other.packages.get(name).is_some_and(|two| artifact(one) == artifact(two)))
+    }
+
     /// What a group's clients get; none if there is no such group.
     pub fn group(&self, group: GroupId) -> Option<&Arc<PublishedGroup>> {
         self.groups.get(&group)

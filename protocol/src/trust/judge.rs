@@ -242,15 +242,9 @@ mod tests {
         assert!(ask(&checked, first).is_ok() && ask(&checked, last).is_ok());
 
         let early = moment("2025-12-31T23:59:59.999Z");
-        assert_eq!(
-            ask(&checked, early).unwrap_err(),
-            Rejection::NotYetValid { not_before: first, found }
-        );
+        assert_eq!(ask(&checked, early).unwrap_err(), Rejection::NotYetValid { not_before: first, found });
         let late = moment("2036-01-01T00:00:00Z");
-        assert_eq!(
-            ask(&checked, late).unwrap_err(),
-            Rejection::Expired { not_after: last, found }
-        );
+        assert_eq!(ask(&checked, late).unwrap_err(), Rejection::Expired { not_after: last, found });
         assert!(ask(&ignored, early).is_ok() && ask(&ignored, late).is_ok());
     }
 

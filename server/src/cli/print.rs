@@ -5,7 +5,9 @@ use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use epm_client_agent::scenario::{Lost, PartHolding, Scenario, StepReport, Verdict};
+use epm_client_agent::rehearsal::report::{Sweep, SweepPoint};
+use epm_client_agent::rehearsal::{Outcome, StepOutcome};
+use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::{Assumption, Mark};
 use epm_protocol::trust::Fingerprint;
 
@@ -16,18 +18,120 @@ const WIDTH_ELSEWHERE: u16 = 120;
 /// How many of the lost are named one by one.
 const NAMED: usize = 20;
 
-pub(super) fn opening(scenario: &Scenario, speed: u32) -> String {
+/// `speed` is that of the lab's clock; none where it is moved.
+pub(super) fn opening(scenario: &Scenario, speed: Option<u32>) -> String {
     let mut text = format!("{}\n", scenario.title);
     if !scenario.about.trim().is_empty() {
         let _ = writeln!(text, "\n{}\n", scenario.about.trim());
     }
     let _ = writeln!(
         text,
-        "{} clients, seed {}, the lab's clock at {speed} times real time",
+        "{} clients, seed {}, {}",
         scenario.fleet.iter().map(|part| part.get_ref().count).sum::<u32>(),
-        scenario.seed
+        scenario.seed,
+        match speed {
+            Some(speed) => format!("the lab's clock at {speed} times real time"),
+            None => format!("the lab's clock moved from {}", scenario.rehearsal_start()),
+        }
     );
     text
+}
+
+pub(super) fn rehearsal_opening(scenario: &Scenario) -> String {
+    let mut text = format!("{}\n", scenario.title);
+    if !scenario.about.trim().is_empty() {
+        let _ = writeln!(text, "\n{}\n", scenario.about.trim());
+    }
+    let clients: u64 = scenario.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
+    let start = scenario.rehearsal_start();
+    let _ = writeln!(text, "{clients} clients, seed {}, virtual time from {start}", scenario.seed);
+    text
+}
+
+pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Fingerprint>) -> String {
+    let mut text = self::step(&step.report, of);
+    let lasted = Span(step.ended.since(step.report.began));
+    let _ = writeln!(
+        text,
+        "  {} to {} ({lasted}); {} machines on at the end",
+        step.report.began, step.ended, step.online
+    );
+    text.push_str(&holdings(&step.report.holdings, seen));
+    if let Some(risk) = &step.if_next_now {
+        if risk.clients == 0 {
+            let _ = writeln!(text, "  If the next step were taken now, nobody would be lost.");
+        } else {
+            let layers: Vec<String> =
+                risk.by_layer.iter().map(|(layer, count)| format!("{count} by layer {layer}")).collect();
+            let _ = writeln!(
+                text,
+                "  If the next step were taken now, {} clients would be lost: {}; {} among them.",
+                risk.clients,
+                layers.join(", "),
+                risk.examples.first().map_or("", String::as_str)
+            );
+        }
+    }
+    text
+}
+
+pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
+    let mut text = String::new();
+    if outcome.is_partial {
+        let _ = writeln!(text, "\nPARTIAL: broken off; what follows is how it stood at {}.", outcome.ended);
+    }
+    text.push_str(&verdict_of(&outcome.verdict));
+    let set: Vec<String> = outcome
+        .assumptions
+        .iter()
+        .filter(|one| one.value != one.default)
+        .map(|one| format!("{} = {}", one.name, one.value))
+        .collect();
+    let _ = writeln!(
+        text,
+        "{} heartbeats, {} of them served, in {} of the lab's time.\n\
+         Assumptions: {} in all, {}; see epm-lab assumptions.\n\
+         Seed {}; again with: epm-lab rehearse {} --seed {}",
+        outcome.heartbeats,
+        outcome.heartbeats_served,
+        Span(outcome.ended.since(outcome.began)),
+        outcome.assumptions.len(),
+        if set.is_empty() { "each at its default".to_owned() } else { set.join(", ") },
+        outcome.verdict.seed,
+        scenario.display(),
+        outcome.verdict.seed,
+    );
+    text
+}
+
+pub(super) const SWEEP_HEADING: &str = "\n      wait   lost: least median   most   a day more would save\n";
+
+pub(super) fn sweep_point(point: &SweepPoint) -> String {
+    let [least, median, most] = spread(&point.lost);
+    let [_, later, _] = spread(&point.a_day_more);
+    let saved = i64::try_from(median).unwrap_or(0) - i64::try_from(later).unwrap_or(0);
+    format!("{:>10} {least:>13} {median:>6} {most:>6} {saved:>23}\n", point.wait.to_string())
+}
+
+pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
+    let partial = if is_partial { "PARTIAL: broken off. " } else { "" };
+    let seeds = sweep.seeds.len();
+    match sweep.shortest_without_loss() {
+        Some(wait) => {
+            format!(
+                "\n{partial}The shortest wait tried that loses nobody, with any of {seeds} seeds: {wait}.\n"
+            )
+        }
+        None => format!("\n{partial}No wait that was tried loses nobody, with {seeds} seeds.\n"),
+    }
+}
+
+/// The least, the middle and the most.
+fn spread(counts: &[usize]) -> [usize; 3] {
+    let mut counts = counts.to_vec();
+    counts.sort_unstable();
+    let at = |place: usize| counts.get(place).copied().unwrap_or(0);
+    [at(0), at(counts.len() / 2), at(counts.len().saturating_sub(1))]
 }
 
 pub(super) fn places(places: &[Addresses]) -> String {
@@ -55,6 +159,7 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
         "secure",
         "on HTTPS",
         "believe certificate",
+        "hold list",
     ]);
     for part in parts {
         let counted = part.certificates.iter().map(|(certificate, count)| {
@@ -76,18 +181,30 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
             part.secure.to_string(),
             part.https.to_string(),
             certificates.join("\n"),
+            part.lists
+                .iter()
+                .map(|(list, count)| format!("{list} by {count}"))
+                .collect::<Vec<_>>()
+                .join("\n"),
         ]);
     }
     format!("{table}\n")
 }
 
 pub(super) fn verdict(verdict: &Verdict, scenario: &Path) -> String {
+    let mut text = verdict_of(verdict);
+    let _ =
+        writeln!(text, "Seed {}; again with: epm-lab run {} --seed {0}", verdict.seed, scenario.display());
+    text
+}
+
+fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
     if verdict.is_well() {
         let _ = writeln!(
             text,
             "all {} clients are secure, with the certificate in force; none is orphaned.",
-            verdict.clients
+            verdict.clients - verdict.away.len()
         );
     } else if verdict.lost.is_empty() {
         let _ = writeln!(text, "no client is orphaned, but not all is well.");
@@ -101,13 +218,12 @@ pub(super) fn verdict(verdict: &Verdict, scenario: &Path) -> String {
         (&verdict.out_of_touch, "out of touch, for reasons other than trust"),
         (&verdict.not_secure, "served, but without authenticating the manager"),
         (&verdict.behind, "secure, but without the certificate in force"),
+        (&verdict.away, "away, not lost, and with something yet to learn"),
     ] {
         if !clients.is_empty() {
             let _ = writeln!(text, "  {} {what}: {}", clients.len(), some(clients));
         }
     }
-    let _ =
-        writeln!(text, "Seed {}; again with: epm-lab run {} --seed {0}", verdict.seed, scenario.display());
     text
 }
 

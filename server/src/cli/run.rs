@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
+use epm_client_agent::scenario::{Scenario, Span};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ending, Failure, complain, print, say, scenario};
-use crate::play::{PlayError, Scene, play, silent};
+use crate::play::{PlayError, Scene, play, play_moved, silent};
+
+/// The longest wait of a step, in real time.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Plays a scenario over real sockets.
 #[derive(Debug, Args)]
@@ -19,6 +23,7 @@ Examples:
   epm-lab run fixtures/scenarios/single-manager.toml
   epm-lab run fixtures/scenarios/single-manager-no-wait.toml --verbose
   epm-lab run my.toml --json > verdict.json
+  epm-lab run fixtures/scenarios/recovery.toml --moved        the clock is moved, not waited for
 
 Exit code 3 when clients were lost: the verdict names each, since which step, and which layer of trust broke.")]
 pub(super) struct Run {
@@ -27,6 +32,10 @@ pub(super) struct Run {
     /// How many times faster than real time the lab's clock runs; as the scenario says when absent
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=1000))]
     speed: Option<u32>,
+    /// Move the lab's clock from one thing that is due to the next, instead of waiting: months in a minute, and to the
+    /// millisecond what `epm-lab rehearse` does
+    #[arg(long, conflicts_with = "speed")]
+    moved: bool,
     /// Draw and derive everything from this seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
@@ -43,9 +52,12 @@ impl Run {
         let mut scenario = scenario::load(&self.scenario)?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         let speed = self.speed.unwrap_or(scenario.clock.speed).max(1);
+        if !self.moved {
+            refuse_to_wait(&scenario, speed)?;
+        }
         let bar = if self.json { ProgressBar::hidden() } else { progress(scenario.step.len()) };
         if !self.json {
-            say(&print::opening(&scenario, speed));
+            say(&print::opening(&scenario, (!self.moved).then_some(speed)));
         }
         let log: LogSink = if self.verbose {
             let bar = bar.clone();
@@ -56,7 +68,7 @@ impl Run {
             silent()
         };
         let mut certificates = Vec::new();
-        let verdict = play(&scenario, speed, &log, |scene| {
+        let tell = |scene: Scene<'_>| {
             if self.json {
                 return;
             }
@@ -71,12 +83,18 @@ impl Run {
                     bar.suspend(|| say(&print::holdings(&step.holdings, &mut certificates)));
                 }
             }
-        })
-        .await;
+        };
+        let verdict = match self.moved {
+            true => play_moved(&scenario, &log, tell).await,
+            false => play(&scenario, speed, &log, tell).await,
+        };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
             PlayError::Start(_) => Failure::BadInput(error.to_string()),
-            PlayError::Command { .. } | PlayError::Waited { .. } => Failure::Failed(error.to_string()),
+            PlayError::Presence { .. } => Failure::BadInput(error.to_string()),
+            PlayError::Command { .. } | PlayError::Waited { .. } | PlayError::Restless { .. } => {
+                Failure::Failed(error.to_string())
+            }
         })?;
         if self.json {
             let text =
@@ -91,6 +109,22 @@ impl Run {
             (true, false) => Ending::NotWell,
         })
     }
+}
+
+/// Refuses a plan whose waits nobody will sit through.
+fn refuse_to_wait(scenario: &Scenario, speed: u32) -> Result<(), Failure> {
+    for (number, step) in (1..).zip(&scenario.step) {
+        let Some(time) = step.wait.and_then(|wait| wait.time) else { continue };
+        let real = time.0 / speed;
+        if real > LONGEST_WAIT {
+            return Err(Failure::BadInput(format!(
+                "step {number} waits for {time}, which takes {} at {speed} times real time; \
+                 use epm-lab rehearse, or epm-lab run --moved, or a higher --speed",
+                Span(Duration::from_secs(real.as_secs()))
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A bar on standard error while people look; nothing where no terminal is.

@@ -98,6 +98,7 @@ pub(super) fn sweep() -> Sweep {
     let point = |(wait, lost): (&str, usize)| SweepPoint {
         wait: wait.parse().unwrap(),
         lost: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
+        a_day_more: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
     };
     Sweep {
         scenario: format!("A rotation, for {NASTY}"),
@@ -251,6 +252,7 @@ fn verdict() -> Verdict {
         out_of_touch: vec!["PC-00012".to_owned(), NASTY.to_owned()],
         not_secure: Vec::new(),
         behind: vec!["PC-00099".to_owned()],
+        away: vec!["PC-00100".to_owned()],
         clients: CLIENTS,
     }
 }

@@ -1,9 +1,11 @@
 //! How many clients are lost if a step waits for so long, rehearsed with several seeds: as a page and as CSV.
 
+use serde::Serialize;
+
 use crate::scenario::Span;
 
 /// Rehearsals of one scenario that differ in a wait and in the seed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sweep {
     /// The scenario's title.
     pub scenario: String,
@@ -18,12 +20,14 @@ pub struct Sweep {
 }
 
 /// What came of a wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SweepPoint {
     /// The wait.
     pub wait: Span,
     /// How many clients were lost, for each seed in the order of the seeds.
     pub lost: Vec<usize>,
+    /// The same, had the wait been a day longer.
+    pub a_day_more: Vec<usize>,
 }
 
 /// What the seeds agree on about a wait.
@@ -37,6 +41,8 @@ pub(super) struct Spread {
     pub(super) median: usize,
     /// The most that were lost.
     pub(super) most: usize,
+    /// The middle one, had the wait been a day longer.
+    pub(super) a_day_more: usize,
 }
 
 impl Sweep {
@@ -52,7 +58,10 @@ impl Sweep {
             let mut lost = point.lost.clone();
             lost.sort_unstable();
             let (least, most) = (*lost.first()?, *lost.last()?);
-            Some(Spread { wait: point.wait, least, median: lost[lost.len() / 2], most })
+            let mut later = point.a_day_more.clone();
+            later.sort_unstable();
+            let a_day_more = later.get(later.len() / 2).copied().unwrap_or(0);
+            Some(Spread { wait: point.wait, least, median: lost[lost.len() / 2], most, a_day_more })
         };
         let mut spreads: Vec<Spread> = self.points.iter().filter_map(spread).collect();
         spreads.sort_by_key(|spread| spread.wait);
@@ -60,15 +69,17 @@ impl Sweep {
     }
 }
 
-/// A line for each wait and seed: the wait as written and in seconds, the seed, and how many were lost.
+/// A line for each wait and seed: the wait as written and in seconds, the seed, how many were lost, and how many would
+/// have been, had the wait been a day longer.
 pub fn sweep_csv(sweep: &Sweep) -> String {
-    let mut text = "wait,wait_seconds,seed,lost\r\n".to_owned();
+    let mut text = "wait,wait_seconds,seed,lost,lost_a_day_later\r\n".to_owned();
     let mut points: Vec<&SweepPoint> = sweep.points.iter().collect();
     points.sort_by_key(|point| point.wait);
-    for SweepPoint { wait, lost } in points {
+    for SweepPoint { wait, lost, a_day_more } in points {
         for (at, lost) in lost.iter().enumerate() {
+            let later = a_day_more.get(at).map_or_else(String::new, ToString::to_string);
             let seed = sweep.seeds.get(at).map_or_else(String::new, ToString::to_string);
-            text.push_str(&format!("{wait},{},{seed},{lost}\r\n", wait.0.as_secs_f64()));
+            text.push_str(&format!("{wait},{},{seed},{lost},{later}\r\n", wait.0.as_secs_f64()));
         }
     }
     text
@@ -98,6 +109,6 @@ mod tests {
         let rows: Vec<_> =
             ::csv::Reader::from_reader(text.as_bytes()).into_records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), sweep.points.len() * sweep.seeds.len());
-        assert_eq!(rows[0].iter().collect::<Vec<_>>(), ["1h", "3600", "11", "20300"]);
+        assert_eq!(rows[0].iter().collect::<Vec<_>>(), ["1h", "3600", "11", "20300", "20300"]);
     }
 }

@@ -235,7 +235,7 @@ fn what_does_not_fit_together_is_named_with_what_was_expected() {
         ),
         (DRAWER.replace("30d", "0s"), "`every` is 0s"),
         (DRAWER.replace("1d", "0s"), "`on` is 0s"),
-        (DRAWER.replace("1d", "5w"), "`on` is 5w and `every` is 4w2d; expected a shorter `on`"),
+        (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d; expected a shorter `on`"),
         (
             "closed = [\"2026-01-05\"]".into(),
             "`closed` is for machines that have working days; expected the presence office or laptop, found always",
@@ -316,7 +316,7 @@ fn a_refused_word_is_named_with_its_line_and_the_nearest_that_is_right() {
 fn a_presence_that_does_not_fit_together_is_refused_with_the_line_of_its_part() {
     let (line, problem) = refused(&DRAWER.replace("1d", "5w"));
     assert!(
-        line == 8 && problem.starts_with("the presence of the part \"p\": `on` is 5w"),
+        line == 8 && problem.starts_with("the presence of the part \"p\": `on` is 35d"),
         "{line}: {problem}"
     );
     let (line, problem) = refused(&LAPTOP.replace("\"Home\"", "\"Hoem\""));

@@ -57,14 +57,14 @@ pub(super) fn body(sweep: &Sweep) -> Markup {
                         thead {
                             tr {
                                 th scope="col" { "Wait" }
-                                @for column in ["Least lost", "Median", "Most lost"] { th.count scope="col" { (column) } }
+                                @for column in ["Least lost", "Median", "Most lost", "Median, a day later"] { th.count scope="col" { (column) } }
                             }
                         }
                         tbody {
                             @for spread in &spreads {
                                 tr {
                                     th scope="row" { (words::stretch(spread.wait.0)) }
-                                    @for lost in [spread.least, spread.median, spread.most] { td.count { (words::grouped(lost)) } }
+                                    @for lost in [spread.least, spread.median, spread.most, spread.a_day_more] { td.count { (words::grouped(lost)) } }
                                 }
                             }
                         }

@@ -156,7 +156,11 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
 #[test]
 fn a_sweep_that_is_hardly_there_is_a_page() {
     use crate::rehearsal::report::{Sweep, SweepPoint};
-    let point = |lost: &[usize]| SweepPoint { wait: "0s".parse().unwrap(), lost: lost.to_vec() };
+    let point = |lost: &[usize]| SweepPoint {
+        wait: "0s".parse().unwrap(),
+        lost: lost.to_vec(),
+        a_day_more: lost.to_vec(),
+    };
     for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {
         let page = sweep_html(&Sweep { points, ..Sweep::default() });
         main_of(&page);

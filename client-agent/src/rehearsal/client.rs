@@ -1,0 +1,292 @@
+//! A client in virtual time, in two forms that must not differ: one that plays every heartbeat, and one that asks what
+//! has been played before and passes over what is quiet.
+
+use epm_protocol::time::Timestamp;
+
+use super::breath::{Body, Breath, Cause};
+use super::machine::Image;
+use super::memory::{Happening, Mark, Memory, NodeId, Question, Reply};
+use super::tally::{Standing, Tally, Trust};
+use super::world::World;
+use crate::agent::{
+    AgentView, Counts, Dates, Event, Input, LogLine, Row, Schedule, Timing, stays, stays_until,
+};
+
+/// What is around a client while it lives.
+pub(super) struct Scene<'a> {
+    pub(super) world: &'a World,
+    pub(super) memory: &'a mut Memory,
+    pub(super) tally: &'a mut Tally,
+    /// Where its log goes, if anybody wants it.
+    pub(super) log: Option<&'a mut Vec<LogLine>>,
+}
+
+/// A client in virtual time.
+pub(super) trait Client: Sized + Send {
+    /// A client with this state, that draws from this seed.
+    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self;
+    /// When it wants to be woken, if that is before `end`.
+    fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
+    /// Lets something happen to it.
+    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>);
+    /// Passes over quiet heartbeats from `first`, its next one, up to `end`, `most` at the most. Returns them, if there
+    /// were any.
+    fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, scene: &mut Scene<'_>) -> Option<Row>;
+    /// Another state takes the place of its own: it was installed, or re-imaged.
+    fn install(&mut self, image: &Image, scene: &mut Scene<'_>);
+    fn standing(&self, scene: &Scene<'_>) -> Standing;
+    fn counts(&self) -> Counts;
+    fn view(&self, memory: &Memory) -> AgentView;
+    /// Clients with the same key look alike, but for names, dates and counts.
+    fn likeness(&self) -> Option<NodeId>;
+    /// The node at which it stands.
+    fn node(&self, scene: &mut Scene<'_>) -> NodeId;
+}
+
+/// A client that plays every heartbeat.
+#[derive(Clone, Debug)]
+pub(super) struct Single {
+    pub(super) body: Body,
+    name: String,
+    seed: u64,
+}
+
+/// A client that asks what has been played before.
+#[derive(Clone, Debug)]
+pub(super) struct Swift {
+    pub(super) node: NodeId,
+    schedule: Schedule,
+    dates: Dates,
+    counts: Counts,
+    seed: u64,
+}
+
+impl Single {
+    fn own(&mut self) {
+        self.body.agent.set_seed(self.seed);
+        self.body.agent.set_name(&self.name);
+    }
+}
+
+impl Client for Single {
+    fn born(image: &Image, name: String, seed: u64, _: &mut Scene<'_>) -> Self {
+        let mut single = Self { body: image.body.clone(), name, seed };
+        single.own();
+        single
+    }
+
+    fn likeness(&self) -> Option<NodeId> {
+        None
+    }
+
+    fn node(&self, scene: &mut Scene<'_>) -> NodeId {
+        scene.memory.admit(self.body.clone(), scene.world)
+    }
+
+    fn wakes_before(&self, end: Timestamp) -> Option<Timestamp> {
+        Some(self.body.agent.next_wake()).filter(|wake| *wake < end)
+    }
+
+    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
+        let cause = match happening {
+            Happening::Start => Cause::Told(Input::Start),
+            Happening::Stop => Cause::Told(Input::Stop),
+            Happening::Wake => Cause::Told(Input::Wake),
+            Happening::Changed => Cause::Changed,
+            Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
+            Happening::Forgotten => {
+                self.body.seat = None;
+                Cause::Changed
+            }
+        };
+        let Breath { lines, visits, broken, .. } = self.body.breathe(cause, scene.world, now);
+        scene.memory.broken.extend(broken);
+        for manager in visits {
+            scene.tally.visited(now, manager);
+        }
+        write(&lines, now, scene);
+    }
+
+    fn skip(&mut self, _: Timestamp, _: Timestamp, _: u64, _: &mut Scene<'_>) -> Option<Row> {
+        None
+    }
+
+    fn install(&mut self, image: &Image, _: &mut Scene<'_>) {
+        let counts = self.counts();
+        self.body = image.body.clone();
+        self.body.agent.set_counts(counts);
+        self.own();
+    }
+
+    fn standing(&self, scene: &Scene<'_>) -> Standing {
+        Standing {
+            trust: Trust::of(self.body.agent.pins(), &scene.world.old, &scene.world.new),
+            is_orphaned: self.body.agent.cache().state.health.orphaned().is_some(),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.body.agent.counts()
+    }
+
+    fn view(&self, _: &Memory) -> AgentView {
+        self.body.agent.view()
+    }
+}
+
+impl Swift {
+    fn question(&self, happening: Happening, now: Timestamp, scene: &Scene<'_>) -> Option<Question> {
+        let stays = self.dates.last_server.is_some_and(|since| stays(since, now));
+        let order = match happening {
+            Happening::Start | Happening::Stop | Happening::Move(_) => 0,
+            Happening::Wake | Happening::Changed | Happening::Forgotten => {
+                scene.memory.order(self.node, stays, self.seed, now)?
+            }
+        };
+        let (world, epoch) = (scene.world.number, u32::try_from(scene.world.epoch(now)).unwrap_or(u32::MAX));
+        Some(Question { node: self.node, happening, world, epoch, stays, order })
+    }
+
+    /// It has done this now.
+    fn did(&mut self, reply: &Reply, now: Timestamp, tally: &mut Tally) {
+        self.node = reply.after;
+        for timing in &reply.timings {
+            self.schedule.take(*timing, now);
+        }
+        let dated = |mark: Mark, date: Option<Timestamp>| match mark {
+            Mark::Absent => None,
+            Mark::Kept => date,
+            Mark::Now => Some(now),
+        };
+        self.dates.health = dated(reply.health, self.dates.health);
+        self.dates.last_server = dated(reply.last_server, self.dates.last_server);
+        self.counts.heartbeats += reply.heartbeats;
+        self.counts.heartbeats_served += reply.served;
+        self.counts.exchanges += reply.exchanges;
+        for manager in &reply.visits {
+            tally.visited(now, *manager);
+        }
+    }
+
+    /// The state with this client's own dates and counts.
+    fn body(&self, memory: &Memory) -> Body {
+        let mut body = memory.node(self.node).body.clone();
+        body.agent.set_seed(self.seed);
+        body.agent.set_dates(self.dates);
+        body.agent.set_counts(self.counts);
+        body
+    }
+}
+
+impl Client for Swift {
+    fn born(image: &Image, _: String, seed: u64, scene: &mut Scene<'_>) -> Self {
+        let node = scene.memory.installed(image, scene.world);
+        let jitter = scene.world.site.assumptions().heartbeat_jitter_percent;
+        Self { schedule: Schedule::new(seed, jitter), seed, ..Self::at(node, scene) }
+    }
+
+    fn likeness(&self) -> Option<NodeId> {
+        Some(self.node)
+    }
+
+    fn node(&self, _: &mut Scene<'_>) -> NodeId {
+        self.node
+    }
+
+    fn wakes_before(&self, end: Timestamp) -> Option<Timestamp> {
+        self.schedule.next_before(end)
+    }
+
+    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
+        if happening == Happening::Changed && scene.memory.node(self.node).body.held.is_none() {
+            return;
+        }
+        let Scene { world, memory, tally, log } = scene;
+        let question = self.question(happening, now, &Scene { world, memory, tally, log: None });
+        let Some(question) = question else {
+            memory.broken.push("a list has more servers than a rehearsal can put in order".to_owned());
+            return;
+        };
+        let reply = memory.ask(question, world, self.seed, now);
+        if let Some(log) = log {
+            log.extend(reply.lines.iter().map(|(event, text)| line(*event, text, now)));
+        }
+        self.did(reply, now, tally);
+    }
+
+    fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, scene: &mut Scene<'_>) -> Option<Row> {
+        let question = self.question(Happening::Wake, first, scene)?;
+        let mut end = end.min(scene.world.next_turn(first));
+        if question.stays
+            && let Some(since) = self.dates.last_server
+        {
+            end = end.min(stays_until(since));
+        }
+        let reply = scene.memory.ask_quiet(question, scene.world, self.seed, first)?;
+        if reply.timings != [Timing::Begun(self.schedule.interval())] {
+            return None;
+        }
+        let row = self.schedule.skip(end, most)?;
+        let count = row.count();
+        self.counts.heartbeats += reply.heartbeats * count;
+        self.counts.heartbeats_served += reply.served * count;
+        self.counts.exchanges += reply.exchanges * count;
+        for manager in &reply.visits {
+            scene.tally.visited_often(&row, first, *manager);
+        }
+        if scene.log.is_some() {
+            self.write_row(&row, scene);
+        }
+        Some(row)
+    }
+
+    fn install(&mut self, image: &Image, scene: &mut Scene<'_>) {
+        self.node = scene.memory.installed(image, scene.world);
+        self.schedule.take(Timing::Stop, Timestamp::EPOCH);
+        self.dates = Dates { health: None, last_server: None };
+    }
+
+    fn standing(&self, scene: &Scene<'_>) -> Standing {
+        scene.memory.node(self.node).standing
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn view(&self, memory: &Memory) -> AgentView {
+        self.body(memory).agent.view()
+    }
+}
+
+impl Swift {
+    /// Any client that stands at this node.
+    pub(super) fn at(node: NodeId, scene: &Scene<'_>) -> Self {
+        Self {
+            node,
+            schedule: Schedule::new(0, scene.world.site.assumptions().heartbeat_jitter_percent),
+            dates: Dates { health: None, last_server: None },
+            counts: Counts::default(),
+            seed: 0,
+        }
+    }
+
+    /// What it has written in heartbeats that were passed over.
+    fn write_row(&self, row: &Row, scene: &mut Scene<'_>) {
+        for at in row.moments() {
+            let Some(question) = self.question(Happening::Wake, at, scene) else { continue };
+            let lines = scene.memory.ask(question, scene.world, self.seed, at).lines.clone();
+            write(&lines, at, scene);
+        }
+    }
+}
+
+fn write(lines: &[(Event, String)], at: Timestamp, scene: &mut Scene<'_>) {
+    if let Some(log) = &mut scene.log {
+        log.extend(lines.iter().map(|(event, text)| line(*event, text, at)));
+    }
+}
+
+fn line(event: Event, text: &str, at: Timestamp) -> LogLine {
+    LogLine { at, event, text: text.to_owned() }
+}

@@ -1,0 +1,295 @@
+//! What has been played once is remembered: clients who think alike, to whom the same happens, do the same.
+//!
+//! A [`Node`] is a client's state with its name, dates and counts left open. The real [`crate::agent::Agent`] plays
+//! each breath once for each node; every other client that stands where it stood is told the result. Whatever may decide is in
+//! the [`Question`]; that nothing is missing there is tested by playing every heartbeat.
+
+use std::time::Duration;
+
+use epm_protocol::time::Timestamp;
+use rustc_hash::FxHashMap;
+
+use super::breath::{Body, Cause};
+use super::machine::Image;
+use super::tally::{Standing, Trust};
+use super::world::World;
+use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
+
+/// The number of a node.
+pub(super) type NodeId = u32;
+
+/// A client's state with its name, dates and counts left open.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) body: Body,
+    pub(super) choice: Choice,
+    pub(super) standing: Standing,
+}
+
+/// All that decides what a client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) node: NodeId,
+    pub(super) happening: Happening,
+    pub(super) world: u32,
+    /// How many certificates' validities have begun or ended.
+    pub(super) epoch: u32,
+    /// Whether it is too early to consult the list again.
+    pub(super) stays: bool,
+    /// The order of the servers, four bits for each.
+    pub(super) order: u64,
+}
+
+/// What happens to a client, in small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Happening {
+    Start,
+    Stop,
+    Wake,
+    /// The site has changed.
+    Changed,
+    /// The site knows its clients no more.
+    Forgotten,
+    /// The machine is in the location with this number.
+    Move(u16),
+}
+
+/// What becomes of a date in a client's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Absent,
+    Kept,
+    Now,
+}
+
+/// What a client does, whoever it is.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) after: NodeId,
+    pub(super) timings: Vec<Timing>,
+    pub(super) lines: Vec<(Event, String)>,
+    pub(super) visits: Vec<usize>,
+    pub(super) health: Mark,
+    pub(super) last_server: Mark,
+    pub(super) heartbeats: u64,
+    pub(super) served: u64,
+    pub(super) exchanges: u64,
+}
+
+/// What has been played.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    nodes: Vec<Node>,
+    by_mind: FxHashMap<String, NodeId>,
+    replies: Vec<Reply>,
+    by_question: FxHashMap<Question, u32>,
+    /// The replies to questions of which nothing comes.
+    quiet: FxHashMap<Question, Option<u32>>,
+    images: FxHashMap<u32, NodeId>,
+    /// The locations, by their numbers.
+    pub(super) locations: Vec<Option<String>>,
+    /// What must never be, and was.
+    pub(super) broken: Vec<String>,
+}
+
+/// More orders than are tried to find out that the order does not matter.
+const MOST_ORDERS: usize = 24;
+/// More servers than an order can name.
+const MOST_SERVERS: usize = 16;
+
+impl Memory {
+    pub(super) fn new(locations: Vec<Option<String>>) -> Self {
+        Self { locations, ..Self::default() }
+    }
+
+    pub(super) fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[node as usize]
+    }
+
+    /// The location with this number.
+    pub(super) fn location(&self, place: u16) -> Option<String> {
+        self.locations.get(usize::from(place)).cloned().flatten()
+    }
+
+    /// The layer of trust that broke for the clients that stand at this node, if they are orphaned.
+    pub(super) fn layer(&self, node: NodeId) -> Option<&'static str> {
+        let (_, because) = self.node(node).body.agent.cache().state.health.orphaned()?;
+        Some(because.layer())
+    }
+
+    /// The node of a client as it is installed.
+    pub(super) fn installed(&mut self, image: &Image, world: &World) -> NodeId {
+        if let Some(known) = self.images.get(&image.number) {
+            return *known;
+        }
+        let node = self.admit(image.body.clone(), world);
+        self.images.insert(image.number, node);
+        node
+    }
+
+    /// The node of this client, its dates and counts set aside.
+    pub(super) fn admit(&mut self, mut body: Body, world: &World) -> NodeId {
+        body.agent.take_counts();
+        body.agent.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
+        if let Some(held) = &mut body.held {
+            held.id = 0;
+        }
+        let group = body.seat.as_ref().map(|seat| seat.group.to_string()).unwrap_or_default();
+        let mind = format!("{group} {}", body.agent.mind());
+        if let Some(known) = self.by_mind.get(&mind) {
+            return *known;
+        }
+        let id = NodeId::try_from(self.nodes.len()).unwrap_or(NodeId::MAX);
+        self.nodes.push(Node {
+            choice: body.agent.choice(),
+            standing: Standing {
+                trust: Trust::of(body.agent.pins(), &world.old, &world.new),
+                is_orphaned: body.agent.cache().state.health.orphaned().is_some(),
+            },
+            body,
+        });
+        self.by_mind.insert(mind, id);
+        id
+    }
+
+    /// The order of a node's servers at this moment, as a question has it; none if there are too many of them.
+    pub(super) fn order(&self, node: NodeId, stays: bool, seed: u64, now: Timestamp) -> Option<u64> {
+        let choice = &self.node(node).choice;
+        if choice.orders() == 1 {
+            return Some(0);
+        }
+        let order = choice.order(stays, seed, now);
+        (order.len() <= MOST_SERVERS)
+            .then(|| order.iter().fold(0, |packed, place| packed << 4 | *place as u64))
+    }
+
+    /// What comes of it, whoever asks. `seed` and `now` are such that the servers have their turn in the question's order.
+    pub(super) fn ask(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> &Reply {
+        let place = self.place_of(question, world, seed, now);
+        &self.replies[place as usize]
+    }
+
+    fn place_of(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> u32 {
+        if let Some(known) = self.by_question.get(&question) {
+            return *known;
+        }
+        let reply = self.play(question, world, seed, now);
+        let place = u32::try_from(self.replies.len()).unwrap_or(u32::MAX);
+        self.replies.push(reply);
+        self.by_question.insert(question, place);
+        place
+    }
+
+    /// Plays a breath, with a client whose dates are such that each can be recognised afterwards.
+    fn play(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> Reply {
+        let mut body = self.node(question.node).body.clone();
+        let health = now - Duration::from_millis(3_600_001);
+        let last_server = now - Duration::from_secs(if question.stays { 3600 } else { 25 * 3600 });
+        body.agent.set_seed(seed);
+        body.agent.set_dates(Dates { health: Some(health), last_server: Some(last_server) });
+        let had = body.agent.dates();
+        debug_assert_eq!(question.stays, had.last_server.is_some_and(|since| stays(since, now)));
+        let cause = match question.happening {
+            Happening::Start => Cause::Told(Input::Start),
+            Happening::Stop => Cause::Told(Input::Stop),
+            Happening::Wake => Cause::Told(Input::Wake),
+            Happening::Changed => Cause::Changed,
+            Happening::Move(place) => Cause::Told(Input::MoveTo(self.location(place))),
+            Happening::Forgotten => {
+                body.seat = None;
+                Cause::Changed
+            }
+        };
+        let breath = body.breathe(cause, world, now);
+        self.broken.extend(breath.broken);
+        let has = body.agent.dates();
+        let counts = body.agent.take_counts();
+        Reply {
+            after: self.admit(body, world),
+            timings: breath.timings,
+            lines: breath.lines,
+            visits: breath.visits,
+            health: mark(has.health, now),
+            last_server: mark(has.last_server, now),
+            heartbeats: counts.heartbeats,
+            served: counts.heartbeats_served,
+            exchanges: counts.exchanges,
+        }
+    }
+
+    /// The reply to this question to wake up, if it is to go on as before, in whatever order the servers have their
+    /// turn.
+    pub(super) fn ask_quiet(
+        &mut self,
+        question: Question,
+        world: &World,
+        seed: u64,
+        now: Timestamp,
+    ) -> Option<&Reply> {
+        let known = match self.quiet.get(&question) {
+            Some(known) => *known,
+            None => {
+                let is_quiet = self.finds_quiet(question, world, seed, now);
+                let place = is_quiet.then(|| self.place_of(question, world, seed, now));
+                self.quiet.insert(question, place);
+                place
+            }
+        };
+        known.map(|place| &self.replies[place as usize])
+    }
+
+    fn finds_quiet(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> bool {
+        let orders = self.node(question.node).choice.orders();
+        let reply = self.ask(question, world, seed, now);
+        if !reply.is_quiet(question.node) {
+            return false;
+        }
+        if orders == 1 {
+            return true;
+        }
+        let (visits, served) = (reply.visits.clone(), reply.served);
+        let mut sorted = visits;
+        sorted.sort_unstable();
+        if orders > MOST_ORDERS {
+            return false;
+        }
+        let mut seen = std::collections::BTreeSet::from([question.order]);
+        // Some seed draws each order; if not one of these many does, the order is taken to matter.
+        for seed in 0..100 * orders as u64 {
+            if seen.len() == orders {
+                break;
+            }
+            let Some(order) = self.order(question.node, question.stays, seed, now) else { return false };
+            if !seen.insert(order) {
+                continue;
+            }
+            let reply = self.ask(Question { order, ..question }, world, seed, now);
+            let mut visits = reply.visits.clone();
+            visits.sort_unstable();
+            if !reply.is_quiet(question.node) || visits != sorted || reply.served != served {
+                return false;
+            }
+        }
+        // A server that comes first whatever is drawn makes some orders the same.
+        question.stays || seen.len() == orders
+    }
+}
+
+impl Reply {
+    /// Whether nothing came of it, and the next regular heartbeat is the next to come.
+    fn is_quiet(&self, node: NodeId) -> bool {
+        let keeps = |mark: Mark| mark != Mark::Now;
+        self.after == node
+            && matches!(self.timings[..], [Timing::Begun(_)])
+            && keeps(self.health)
+            && keeps(self.last_server)
+    }
+}
+
+fn mark(date: Option<Timestamp>, now: Timestamp) -> Mark {
+    match date {
+        None => Mark::Absent,
+        Some(date) if date == now => Mark::Now,
+        Some(_) => Mark::Kept,
+    }
+}

@@ -1,0 +1,239 @@
+//! The same plan with many waits: how many clients each loses, and which is the shortest that loses nobody.
+
+use std::str::FromStr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::report::{Sweep, SweepPoint};
+use super::{Casting, RehearsalError, Watch, rehearse};
+use crate::scenario::{Scenario, Span, Wait};
+
+/// Which waits to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The step whose wait differs, from 1; every step's but the last one's when none.
+    pub step: Option<usize>,
+    /// The shortest wait.
+    pub from: Span,
+    /// The longest one.
+    pub to: Span,
+}
+
+/// A text that names no waits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} names no waits; expected \"wait=1h..90d\", or \"2=1h..90d\" for the wait of step 2 alone")]
+pub struct WaitsError {
+    /// The text.
+    pub found: String,
+}
+
+/// Why a sweep could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A rehearsal could not.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
+    /// There is no such step.
+    #[error("there is no step {step} whose wait could differ; the scenario has {steps}")]
+    NoSuchStep {
+        /// The step.
+        step: usize,
+        /// How many there are.
+        steps: usize,
+    },
+}
+
+const HOUR: u64 = 3600;
+const DAY: Duration = Duration::from_secs(24 * HOUR);
+/// How many times the stretch between the last wait that loses somebody and the first that does not is halved.
+const HALVINGS: usize = 6;
+
+impl FromStr for Waits {
+    type Err = WaitsError;
+
+    fn from_str(text: &str) -> Result<Self, WaitsError> {
+        let error = || WaitsError { found: text.to_owned() };
+        let (which, range) = text.split_once('=').ok_or_else(error)?;
+        let (from, to) = range.split_once("..").ok_or_else(error)?;
+        let step = match which.trim() {
+            "wait" => None,
+            number => Some(number.parse().ok().filter(|step| *step > 0).ok_or_else(error)?),
+        };
+        let waits =
+            Self { step, from: from.parse().map_err(|_| error())?, to: to.parse().map_err(|_| error())? };
+        if waits.from.0.is_zero() || waits.from > waits.to { Err(error()) } else { Ok(waits) }
+    }
+}
+
+impl Waits {
+    /// So many waits, each as much longer than the one before as the next is than it; whole minutes, or hours.
+    fn points(&self, count: usize) -> Vec<Span> {
+        let (from, to) = (self.from.0.as_secs_f64(), self.to.0.as_secs_f64());
+        let steps = count.saturating_sub(1).max(1);
+        let mut points: Vec<Span> =
+            (0..=steps).map(|step| rounded(from * (to / from).powf(step as f64 / steps as f64))).collect();
+        (points[0], points[steps]) = (self.from, self.to);
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+
+    fn applied_to(&self, scenario: &Scenario, wait: Duration, seed: u64) -> Scenario {
+        let mut scenario = Scenario { seed, ..scenario.clone() };
+        let last = scenario.step.len();
+        for (number, step) in (1..).zip(&mut scenario.step) {
+            if self.step.map_or(number < last, |meant| meant == number) {
+                let limit = step.wait.map_or(Span(DAY), |wait| wait.limit);
+                step.wait = Some(Wait { heartbeats: 0, time: Some(Span(wait)), limit });
+            }
+        }
+        scenario
+    }
+}
+
+/// Rehearses a plan with `count` waits or more, with each of the seeds. `tell` hears of each wait.
+///
+/// # Errors
+///
+/// When there is no such step, or a rehearsal cannot go on.
+pub fn sweep(
+    scenario: &Scenario,
+    waits: &Waits,
+    count: usize,
+    seeds: &[u64],
+    casting: &Casting,
+    watch: &Watch,
+    mut tell: impl FnMut(&SweepPoint),
+) -> Result<Sweep, SweepError> {
+    let steps = scenario.step.len();
+    if steps < 2 || waits.step.is_some_and(|step| step > steps) {
+        return Err(SweepError::NoSuchStep { step: waits.step.unwrap_or(1), steps });
+    }
+    let mut sweep = Sweep {
+        scenario: scenario.title.clone(),
+        step: match waits.step.and_then(|step| scenario.step.get(step - 1)) {
+            Some(step) => step.title.clone(),
+            None => "every step but the last".to_owned(),
+        },
+        clients: scenario.fleet.iter().map(|part| part.get_ref().count as usize).sum(),
+        seeds: seeds.to_vec(),
+        points: Vec::new(),
+    };
+    let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
+        let lost = seeds.iter().map(|seed| {
+            let plan = waits.applied_to(scenario, wait, *seed);
+            Ok(rehearse(&plan, casting, watch, |_| ())?.outcome.verdict.lost.len())
+        });
+        lost.collect()
+    };
+    let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), RehearsalError> {
+        let point = SweepPoint { wait, lost: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
+        if !watch.stop.load(Ordering::Relaxed) {
+            tell(&point);
+            sweep.points.push(point);
+        }
+        Ok(())
+    };
+    for wait in waits.points(count) {
+        try_out(wait, &mut sweep)?;
+    }
+    for _ in 0..HALVINGS {
+        let Some(enough) = sweep.shortest_without_loss() else { break };
+        let shorter = sweep.points.iter().map(|point| point.wait).filter(|wait| *wait < enough).max();
+        let Some(shorter) = shorter else { break };
+        let between = rounded(f64::midpoint(shorter.0.as_secs_f64(), enough.0.as_secs_f64()));
+        if between <= shorter || between >= enough || watch.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        try_out(between, &mut sweep)?;
+    }
+    sweep.points.sort_by_key(|point| point.wait);
+    Ok(sweep)
+}
+
+/// Whole hours from six hours on, whole minutes below.
+fn rounded(seconds: f64) -> Span {
+    let unit = if seconds >= 6.0 * HOUR as f64 { HOUR } else { 60 };
+    let units = (seconds / unit as f64).round().max(1.0);
+    Span(Duration::from_secs(units as u64 * unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_and_refused() {
+        let waits: Waits = "wait=1h..90d".parse().unwrap();
+        assert_eq!(
+            (waits.step, waits.from.to_string(), waits.to.to_string()),
+            (None, "1h".into(), "90d".into())
+        );
+        assert_eq!("2=1h..2h".parse::<Waits>().unwrap().step, Some(2));
+        for text in ["", "wait", "wait=1h", "wait=2h..1h", "0=1h..2h", "wait=0s..1h", "x=1h..2h", "wait=1..2"]
+        {
+            assert!(text.parse::<Waits>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn waits_lie_between_the_ends_and_grow() {
+        let waits: Waits = "wait=1h..90d".parse().unwrap();
+        let points = waits.points(12);
+        assert_eq!((points[0], points[points.len() - 1], points.len()), (waits.from, waits.to, 12));
+        assert!(points.is_sorted());
+    }
+
+    /// Two clients are switched on again after a day; whoever waits longer than that loses neither.
+    const AWAY: &str = r#"
+title = "t"
+site = { managers = [{ name = "a" }] }
+[[fleet]]
+name = "here"
+count = 3
+version = "14.3"
+[[fleet]]
+name = "away"
+count = 2
+version = "14.3"
+presence = { drawer = { on = "1h", every = "2d" } }
+[[step]]
+title = "http, and off"
+operator = [
+  { copy-list = { from = "Default Management Server List for My Site", to = "HTTP" } },
+  { edit-list = { list = "HTTP", protocol = "http" } },
+  { assign-list = { list = "HTTP", group = 'My Company' } },
+  { set-secure-communications = { group = 'My Company', on = false } },
+]
+[[step]]
+title = "update"
+operator = [{ update-certificate = { manager = "a", certificate = { generate = {} } } }]
+wait = { time = "5d" }
+"#;
+
+    #[test]
+    fn the_shortest_wait_that_loses_nobody_is_found_between_those_that_were_asked_for() {
+        let scenario = Scenario::parse(AWAY, "x.toml").unwrap();
+        let waits = "wait=1h..10d".parse().unwrap();
+        let casting = Casting::default();
+        let mut heard = 0;
+        let sweep =
+            sweep(&scenario, &waits, 5, &[1, 2, 3], &casting, &Watch::default(), |_| heard += 1).unwrap();
+        assert_eq!(heard, sweep.points.len());
+        assert!(sweep.points.len() > 5, "it looked between them");
+        assert!(sweep.points[0].lost.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
+        let enough = sweep.shortest_without_loss().unwrap();
+        assert!(enough.0 > Duration::from_secs(HOUR) && enough.0 <= 2 * DAY, "{enough}");
+        assert_eq!(sweep.points.last().unwrap().a_day_more, [0, 0, 0]);
+        let error = super::sweep(
+            &scenario,
+            &Waits { step: Some(7), ..waits },
+            5,
+            &[1],
+            &casting,
+            &Watch::default(),
+            |_| (),
+        );
+        assert!(error.unwrap_err().to_string().contains("no step 7"));
+    }
+}

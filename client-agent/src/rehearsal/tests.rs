@@ -1,0 +1,74 @@
+//! Skipping and playing must not differ, whatever the scenario.
+
+use super::*;
+use crate::scenario::Scenario;
+
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
+
+/// Every scenario of the project.
+fn scenarios() -> Vec<(String, Scenario)> {
+    let mut files: Vec<_> = std::fs::read_dir(SCENARIOS).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|ending| ending == "toml"))
+        .map(|file| {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let scenario = Scenario::parse(&text, &name).unwrap();
+            (name, scenario)
+        })
+        .collect()
+}
+
+fn casting(threads: usize) -> Casting {
+    Casting { threads, keep_logs: true, ..Casting::default() }
+}
+
+fn played(scenario: &Scenario, threads: usize) -> Rehearsal {
+    rehearse(scenario, &casting(threads), &Watch::default(), |_| ()).unwrap()
+}
+
+fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
+    for ((one, log), (other, other_log)) in one.clients.iter().zip(&other.clients) {
+        for (place, (line, other)) in log.iter().zip(other_log).enumerate() {
+            assert_eq!(line, other, "{name}, line {place} of {}", one.computer_name);
+        }
+        assert_eq!(log.len(), other_log.len(), "{name}, the log of {}", one.computer_name);
+        assert_eq!(one, other, "{name}, {}", one.computer_name);
+    }
+    assert_eq!(one.clients.len(), other.clients.len());
+    assert_eq!(one.outcome, other.outcome, "{name}");
+}
+
+#[test]
+fn passing_over_what_is_quiet_changes_nothing() {
+    for (name, scenario) in scenarios() {
+        let swift = played(&scenario, 1);
+        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+        same(&name, &swift, &single);
+    }
+}
+
+#[test]
+fn the_outcome_is_the_same_on_any_number_of_threads() {
+    for (name, scenario) in scenarios() {
+        same(&name, &played(&scenario, 1), &played(&scenario, 3));
+    }
+}
+
+#[test]
+fn what_is_known_of_each_scenario_is_found_in_virtual_time_too() {
+    for (name, scenario) in scenarios() {
+        let outcome = played(&scenario, 2).outcome;
+        println!(
+            "{name}: {} lost, {} beats, {:?}",
+            outcome.verdict.lost.len(),
+            outcome.heartbeats,
+            outcome.ended
+        );
+        for lost in &outcome.verdict.lost {
+            println!("   {} {} {}", lost.client, lost.step, lost.layer);
+        }
+    }
+}

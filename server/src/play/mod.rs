@@ -1,0 +1,306 @@
+//! A scenario, played over real sockets: a site, a fleet, and an operator who does one step after the other.
+
+mod troupe;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use epm_client_agent::agent::LogLine;
+use epm_client_agent::scenario::{
+    PresenceError, Scenario, Span, StepPlan, StepReport, Verdict, Wait, holdings,
+};
+use epm_client_agent::wire::{LabClock, LogSink};
+use epm_protocol::site::{CommandError, Effect};
+use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
+
+pub(crate) use troupe::members;
+use troupe::{Pace, Troupe};
+
+use crate::mock::{Addresses, MockSite, StartError};
+
+/// What a play tells while it goes on.
+#[derive(Debug)]
+pub enum Scene<'a> {
+    /// The managers are up, and the fleet is being installed.
+    Up(&'a [Addresses]),
+    /// A step begins; the number of all steps is the second.
+    Begins(&'a StepReport, usize),
+    /// A step has ended.
+    Ended(&'a StepReport),
+}
+
+/// Why a play could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The site could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The site refused a command.
+    #[error("step {step} ({title}): {source}")]
+    Command {
+        /// The step; 0 is the setup.
+        step: usize,
+        /// Its title.
+        title: String,
+        /// Why.
+        source: Box<CommandError>,
+    },
+    /// A part of the fleet is never there.
+    #[error("the part {part:?}: {source}")]
+    Presence {
+        /// The part.
+        part: String,
+        /// Why.
+        source: PresenceError,
+    },
+    /// The lab does not come to rest.
+    #[error("the lab is not quiet: at {at} there is always something under way")]
+    Restless {
+        /// The lab's time.
+        at: Timestamp,
+    },
+    /// What was waited for did not come.
+    #[error(
+        "step {step} ({title}): after {limit}, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
+    )]
+    Waited {
+        /// The step.
+        step: usize,
+        /// Its title.
+        title: String,
+        /// How many heartbeats were waited for.
+        heartbeats: u32,
+        /// The limit.
+        limit: String,
+        /// How many clients are behind.
+        missing: usize,
+        /// How many there are.
+        clients: usize,
+        /// One of those who are behind.
+        example: String,
+    },
+}
+
+/// A play under way.
+struct Play<'a> {
+    scenario: &'a Scenario,
+    site: &'a MockSite,
+    troupe: Troupe<'a>,
+    clock: Arc<LabClock>,
+    certificates: Vec<Fingerprint>,
+    steps: Vec<StepReport>,
+}
+
+/// Plays a scenario, at `speed` times the pace of real time.
+///
+/// # Errors
+///
+/// When the site cannot start, refuses a command, or a wait reaches its limit.
+pub async fn play(
+    scenario: &Scenario,
+    speed: u32,
+    log: &LogSink,
+    tell: impl FnMut(Scene<'_>),
+) -> Result<Verdict, PlayError> {
+    let clock = match scenario.clock.start {
+        Some(start) => LabClock::starting_at(start, speed),
+        None => LabClock::wall_at_speed(speed),
+    };
+    play_by(clock, Pace::Running, scenario, log, tell).await
+}
+
+/// Plays a scenario with the clock moved instead of waited for: from one thing that is due to the next, each when the
+/// lab is quiet. It begins when a rehearsal does.
+///
+/// # Errors
+///
+/// As [`play`].
+pub async fn play_moved(
+    scenario: &Scenario,
+    log: &LogSink,
+    tell: impl FnMut(Scene<'_>),
+) -> Result<Verdict, PlayError> {
+    let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
+    play_by(clock, Pace::Moved, scenario, log, tell).await
+}
+
+async fn play_by(
+    clock: LabClock,
+    pace: Pace,
+    scenario: &Scenario,
+    log: &LogSink,
+    mut tell: impl FnMut(Scene<'_>),
+) -> Result<Verdict, PlayError> {
+    let clock = Arc::new(clock);
+    let site = MockSite::builder().scenario(scenario).clock(Arc::clone(&clock)).start().await?;
+    let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
+    site.apply_all(&setup).map_err(|source| at(0, "setup", source))?;
+    tell(Scene::Up(site.addresses()));
+    let troupe = Troupe::assemble(scenario, &site, log, pace)?;
+    let certificates =
+        site.look(|site| site.managers().map(|manager| manager.client.certificate().fingerprint()).collect());
+    let mut play = Play { scenario, site: &site, troupe, clock, certificates, steps: Vec::new() };
+    let installation = StepPlan {
+        title: "The fleet is installed, and checks in".to_owned(),
+        statements: Vec::new(),
+        fleet: Vec::new(),
+        operator: Vec::new(),
+        wait: Some(Wait { heartbeats: 1, time: None, limit: Span(Duration::from_secs(3600)) }),
+    };
+    for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
+        play.step(number, step, &mut tell).await?;
+    }
+    let verdict = play.verdict().await;
+    site.stop().await;
+    Ok(verdict)
+}
+
+impl Play<'_> {
+    async fn step(
+        &mut self,
+        number: usize,
+        step: &StepPlan,
+        tell: &mut impl FnMut(Scene<'_>),
+    ) -> Result<(), PlayError> {
+        let began = self.clock.now();
+        let report = StepReport {
+            number,
+            title: step.title.clone(),
+            statements: step.statements.clone(),
+            began,
+            holdings: Vec::new(),
+        };
+        tell(Scene::Begins(&report, self.scenario.step.len()));
+        self.steps.push(report);
+        self.troupe.happen(step.fleet.iter().map(|action| action.get_ref())).await?;
+        let before: Vec<u64> = match number {
+            0 => vec![0; self.troupe.members().len()],
+            _ => self.troupe.members().iter().map(|member| member.handle.view().heartbeats).collect(),
+        };
+        self.operate(number, step)?;
+        self.troupe.rest().await?;
+        if let Some(wait) = step.wait {
+            self.wait(number, step, wait, &before, began).await?;
+        }
+        let counts = holdings(self.troupe.views().map(|(part, view, _)| (part, view)));
+        if let Some(report) = self.steps.last_mut() {
+            report.holdings = counts;
+            tell(Scene::Ended(report));
+        }
+        Ok(())
+    }
+
+    /// The operator's commands, all at once.
+    fn operate(&mut self, number: usize, step: &StepPlan) -> Result<(), PlayError> {
+        let commands: Vec<_> = step.operator.iter().map(|command| command.get_ref().clone()).collect();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let held = self.troupe.held_requests();
+        let effects = self.site.apply_all(&commands).map_err(|source| at(number, &step.title, source))?;
+        let ends = self.site.look(|site| site.assumptions().update_ends_connections);
+        for effect in effects {
+            match effect {
+                Effect::CertificateServed { manager, fingerprint } => {
+                    self.certificates.push(fingerprint);
+                    let place = self.site.addresses().iter().find(|one| one.manager == manager);
+                    if let Some(place) = place.filter(|_| ends) {
+                        self.troupe
+                            .connections_end(&held, |server| server == place.http || server == place.https);
+                    }
+                }
+                Effect::ServicesRestarted => self.troupe.connections_end(&held, |_| true),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every client that is on, and stays on, has ended so many heartbeats since `before`; and for so much
+    /// time since the step began.
+    async fn wait(
+        &mut self,
+        number: usize,
+        step: &StepPlan,
+        wait: Wait,
+        before: &[u64],
+        began: Timestamp,
+    ) -> Result<(), PlayError> {
+        let mut awaited: Vec<bool> = (0..before.len()).map(|place| self.troupe.is_on(place)).collect();
+        // Who goes off is not waited for any more, though he may come back before the others are done.
+        let mut behind = |troupe: &Troupe<'_>| -> Vec<String> {
+            let members = troupe.members().iter().zip(before).enumerate();
+            let late = members.filter(|(place, (member, before))| {
+                awaited[*place] &= troupe.is_on(*place);
+                let begun = member.handle.view().heartbeats.saturating_sub(**before);
+                let ended = if member.handle.is_resting() { begun } else { begun.saturating_sub(1) };
+                awaited[*place] && ended < u64::from(wait.heartbeats)
+            });
+            late.map(|(_, (member, _))| member.name.clone()).collect()
+        };
+        if !self.troupe.pass(began + wait.limit.0, |troupe| behind(troupe).is_empty()).await? {
+            let behind = behind(&self.troupe);
+            return Err(PlayError::Waited {
+                step: number,
+                title: step.title.clone(),
+                heartbeats: wait.heartbeats,
+                limit: wait.limit.to_string(),
+                missing: behind.len(),
+                clients: self.troupe.members().len(),
+                example: behind.first().cloned().unwrap_or_default(),
+            });
+        }
+        if let Some(time) = wait.time {
+            self.troupe.pass(began + time.0, |_| false).await?;
+        }
+        Ok(())
+    }
+
+    async fn verdict(self) -> Verdict {
+        let current = self.site.look(|site| {
+            site.managers().map(|one| one.client.certificate().fingerprint()).collect::<Vec<_>>()
+        });
+        let mut verdict = Verdict {
+            scenario: self.scenario.title.clone(),
+            seed: self.scenario.seed,
+            certificates: self.certificates,
+            steps: self.steps,
+            clients: self.troupe.members().len(),
+            ..Verdict::default()
+        };
+        for (part, view, is_on) in self.troupe.views() {
+            verdict.add(part, &view, &current, is_on);
+        }
+        self.troupe.dismiss().await;
+        verdict
+    }
+}
+
+fn at(step: usize, title: &str, source: CommandError) -> PlayError {
+    PlayError::Command { step, title: title.to_owned(), source: Box::new(source) }
+}
+
+/// Reads the files that the commands of a scenario name, relative to the scenario's own folder.
+///
+/// # Errors
+///
+/// When a file cannot be read; the error names it.
+pub fn read_materials(scenario: &mut Scenario, folder: &Path) -> Result<(), String> {
+    let steps = scenario.step.iter_mut().flat_map(|step| &mut step.operator);
+    for command in scenario.site.setup.iter_mut().chain(steps) {
+        for material in command.get_mut().materials_mut() {
+            let path = folder.join(&material.file);
+            let content =
+                std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            material.content = content.into();
+        }
+    }
+    Ok(())
+}
+
+/// A log sink that keeps nothing.
+pub fn silent() -> LogSink {
+    Arc::new(|_: &str, _: &LogLine| {})
+}

@@ -1,0 +1,85 @@
+//! The two carriers tell the same story: what a scenario does to each client over sockets, with the clock moved instead
+//! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use epm_client_agent::agent::LogLine;
+use epm_client_agent::rehearsal::{Casting, Rehearsal, Watch, rehearse};
+use epm_client_agent::scenario::{Scenario, Verdict};
+use epm_client_agent::wire::LogSink;
+use epm_protocol::site::ManagerPorts;
+use epm_server::Addresses;
+use epm_server::play::{Scene, play_moved};
+
+type Logs = BTreeMap<String, Vec<LogLine>>;
+
+/// Every scenario of the project.
+fn scenarios() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    files
+}
+
+async fn over_sockets(scenario: &Scenario) -> (Verdict, Logs, Vec<ManagerPorts>) {
+    let logs: Arc<Mutex<Logs>> = Arc::default();
+    let sink: LogSink = {
+        let logs = Arc::clone(&logs);
+        Arc::new(move |name: &str, line: &LogLine| {
+            logs.lock().unwrap().entry(name.to_owned()).or_default().push(line.clone());
+        })
+    };
+    let mut places = Vec::new();
+    let verdict = play_moved(scenario, &sink, |scene| {
+        if let Scene::Up(addresses) = scene {
+            places = addresses.iter().map(ports).collect();
+        }
+    })
+    .await
+    .unwrap();
+    let logs = logs.lock().unwrap().clone();
+    (verdict, logs, places)
+}
+
+fn ports(place: &Addresses) -> ManagerPorts {
+    let port = |url: &str| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let address = place.http.trim_start_matches("http://").rsplit_once(':').unwrap().0;
+    ManagerPorts { address: address.to_owned(), http: port(&place.http), https: port(&place.https) }
+}
+
+fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal {
+    let casting = Casting { places, threads: 2, keep_logs: true };
+    rehearse(scenario, &casting, &Watch::default(), |_| ()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
+    for file in scenarios() {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let scenario = Scenario::parse(&text, &name).unwrap();
+        let (verdict, logs, places) = over_sockets(&scenario).await;
+        let rehearsal = in_virtual_time(&scenario, places);
+        for (view, lines) in &rehearsal.clients {
+            let client = &view.computer_name;
+            let there = logs.get(client).map_or(&[][..], Vec::as_slice);
+            // The end of a play stops every client.
+            let there = &there[..there.len().min(lines.len())];
+            for (place, (here, there)) in lines.iter().zip(there).enumerate() {
+                assert_eq!(here, there, "{name}: line {place} of {client}, virtual time first");
+            }
+            assert_eq!(lines.len(), there.len(), "{name}: {client} logs more in virtual time");
+        }
+        let steps = rehearsal.outcome.verdict.steps.iter().zip(&verdict.steps);
+        for (here, there) in steps {
+            assert_eq!(here, there, "{name}: step {}, virtual time first", here.number);
+        }
+        assert_eq!(rehearsal.outcome.verdict, verdict, "{name}");
+    }
+}
