@@ -4,6 +4,7 @@
 
 mod health;
 mod print;
+mod rehearse;
 mod run;
 mod scenario;
 mod up;
@@ -20,6 +21,7 @@ Examples:
   epm-lab up                                              a manager on 127.0.0.1:8014 and a few clients, until Ctrl-C
   epm-lab up --http-port 0 --agents 0 --ready-file r.json a manager alone, on any free port
   epm-lab run fixtures/scenarios/single-manager.toml      play the documented procedure for one manager
+  epm-lab rehearse fixtures/scenarios/single-manager.toml the same in virtual time
   epm-lab scenario check my.toml                          is this scenario sound?
 
 Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost.
@@ -42,6 +44,8 @@ enum Verb {
     Up(Box<up::Up>),
     /// Play a scenario over real sockets, and say what became of every client
     Run(run::Run),
+    /// Rehearse a scenario in virtual time: months in seconds, with reports, sweeps and foresight
+    Rehearse(Box<rehearse::Rehearse>),
     /// Check a scenario, or print the JSON Schema of the scenario file
     #[command(subcommand)]
     Scenario(scenario::Scenario),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.verb {
         Verb::Up(up) => waiting(up.go()),
         Verb::Run(run) => waiting(run.go()),
+        Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Scenario(scenario) => scenario.go(),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Health(health) => waiting(health.go()),

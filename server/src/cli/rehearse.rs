@@ -1,0 +1,305 @@
+//! `epm-lab rehearse`: a scenario in virtual time.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::Args;
+use epm_client_agent::rehearsal::report::{self, Sweep, SweepPoint};
+use epm_client_agent::rehearsal::{
+    Casting, Outcome, RehearsalError, StepOutcome, SweepError, Waits, Watch, rehearse, sweep,
+};
+use epm_client_agent::scenario::Scenario;
+use epm_client_agent::wire::interrupted;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Ending, Failure, complain, print, say, scenario};
+
+/// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab rehearse fixtures/scenarios/rotation-90-days.toml
+  epm-lab rehearse my.toml --agents 100000 --report out        out/report.html and its siblings
+  epm-lab rehearse my.toml --sweep wait=1h..90d --seeds 20     how long must the operator wait?
+  epm-lab rehearse my.toml --sweep 2=1h..90d                   the same for the wait of step 2 alone
+  epm-lab rehearse my.toml --json > outcome.json
+
+Exit code 3 when clients were lost. Clients whose machines are off at the end, and who have yet to learn something, are
+named as away, and are no failure. The same scenario and seed give the same outcome, byte for byte.")]
+pub(super) struct Rehearse {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Draw and derive everything from this seed instead of the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// With so many clients in all, each part as large in proportion as it is written
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    agents: Option<u32>,
+    /// On so many threads; the outcome is the same
+    #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Write the report into this folder: HTML, JSON, JUnit XML, CSV
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+    /// The same plan with many waits: "wait=1h..90d", or "2=1h..90d" for the wait of step 2
+    #[arg(long, value_name = "WAITS")]
+    sweep: Option<Waits>,
+    /// How many waits to try, at least
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=500), requires = "sweep")]
+    points: u16,
+    /// How many seeds to try, the scenario's first
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    seeds: u16,
+    /// Print what was found as one JSON document, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rehearse {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
+        let mut scenario = scenario::load(&self.scenario)?;
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        if let Some(agents) = self.agents {
+            scenario.scale_to(agents);
+        }
+        if let Some(folder) = &self.report {
+            prepare(folder)?;
+        }
+        let threads = self.threads.map_or_else(cores, usize::from);
+        let casting = Casting { threads, ..Casting::default() };
+        let seeds: Vec<u64> = (0..u64::from(self.seeds)).map(|n| scenario.seed.wrapping_add(n)).collect();
+        match self.sweep {
+            Some(waits) => self.sweep(scenario, waits, seeds, casting).await,
+            None if seeds.len() > 1 => self.spread(scenario, &seeds, casting).await,
+            None => self.once(scenario, casting).await,
+        }
+    }
+
+    async fn once(&self, scenario: Scenario, casting: Casting) -> Result<Ending, Failure> {
+        let bar = self.bar(&scenario, 1);
+        if !self.json {
+            bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
+        }
+        let mut certificates = Vec::new();
+        let (is_quiet, of) = (self.json, scenario.step.len());
+        let tell = {
+            let bar = bar.clone();
+            move |step: &StepOutcome| {
+                if !is_quiet {
+                    bar.suspend(|| say(&print::rehearsed_step(step, of, &mut certificates)));
+                }
+            }
+        };
+        let (rehearsed, _) = watched(&bar, move |watch| rehearse(&scenario, &casting, watch, tell)).await?;
+        let outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
+        if let Some(folder) = &self.report {
+            for (name, text) in [
+                ("report.html", report::html(&outcome)),
+                ("outcome.json", report::json(&outcome)),
+                ("junit.xml", report::junit(&outcome)),
+                ("course.csv", report::csv(&outcome)),
+                ("lost.csv", report::lost_csv(&outcome)),
+            ] {
+                write(folder, name, &text)?;
+            }
+        }
+        if self.json {
+            say(&report::json(&outcome));
+        } else {
+            say(&print::rehearsal_verdict(&outcome, &self.scenario));
+            self.say_where();
+        }
+        Ok(ending(&outcome))
+    }
+
+    /// The same plan with several seeds.
+    async fn spread(&self, scenario: Scenario, seeds: &[u64], casting: Casting) -> Result<Ending, Failure> {
+        let bar = self.bar(&scenario, seeds.len());
+        let mut lost = Vec::new();
+        for seed in seeds {
+            let plan = Scenario { seed: *seed, ..scenario.clone() };
+            let casting = casting.clone();
+            let (rehearsed, is_stopped) =
+                watched(&bar, move |watch| rehearse(&plan, &casting, watch, |_| ())).await?;
+            let outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
+            if is_stopped {
+                break;
+            }
+            lost.push((*seed, outcome.verdict.lost.len(), outcome.verdict.clients));
+        }
+        bar.finish_and_clear();
+        let mut sorted: Vec<usize> = lost.iter().map(|(_, lost, _)| *lost).collect();
+        sorted.sort_unstable();
+        let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
+            return Err(Failure::Failed("broken off before the first seed was done".to_owned()));
+        };
+        let median = sorted[sorted.len() / 2];
+        if self.json {
+            let each: Vec<_> = lost
+                .iter()
+                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "lost": lost, "clients": clients }))
+                .collect();
+            let text = serde_json::json!({
+                "scenario": scenario.title, "seeds": each, "least": least, "median": median, "most": most,
+            });
+            say(&format!("{text:#}\n"));
+        } else {
+            let mut text = format!("{}\n\n", scenario.title);
+            for (seed, lost, clients) in &lost {
+                let _ = writeln!(text, "  seed {seed}: {lost} of {clients} clients lost");
+            }
+            let _ = writeln!(
+                text,
+                "\n{} seeds: {least} lost at least, {median} in the middle, {most} at most.",
+                lost.len()
+            );
+            say(&text);
+        }
+        Ok(if *most > 0 { Ending::ClientsLost } else { Ending::Well })
+    }
+
+    async fn sweep(
+        &self,
+        scenario: Scenario,
+        waits: Waits,
+        seeds: Vec<u64>,
+        casting: Casting,
+    ) -> Result<Ending, Failure> {
+        let points = usize::from(self.points);
+        let bar = self.bar(&scenario, 2 * points * seeds.len());
+        if !self.json {
+            bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
+            bar.suspend(|| say(print::SWEEP_HEADING));
+        }
+        let is_quiet = self.json;
+        let tell = {
+            let bar = bar.clone();
+            move |point: &SweepPoint| {
+                if !is_quiet {
+                    bar.suspend(|| say(&print::sweep_point(point)));
+                }
+            }
+        };
+        let (swept, is_stopped) =
+            watched(&bar, move |watch| sweep(&scenario, &waits, points, &seeds, &casting, watch, tell))
+                .await?;
+        let swept = swept.map_err(|error| match error {
+            SweepError::Rehearsal(error) => failure(&error, &self.scenario),
+            SweepError::NoSuchStep { .. } => Failure::BadInput(error.to_string()),
+        })?;
+        if let Some(folder) = &self.report {
+            write(folder, "sweep.html", &report::sweep_html(&swept))?;
+            write(folder, "sweep.csv", &report::sweep_csv(&swept))?;
+            write(folder, "sweep.json", &sweep_json(&swept))?;
+        }
+        if self.json {
+            say(&sweep_json(&swept));
+        } else {
+            say(&print::sweep_verdict(&swept, is_stopped));
+            self.say_where();
+        }
+        Ok(if swept.shortest_without_loss().is_some() { Ending::Well } else { Ending::ClientsLost })
+    }
+
+    fn say_where(&self) {
+        if let Some(folder) = &self.report {
+            say(&format!("The report is in {}.\n", folder.display()));
+        }
+    }
+
+    /// A bar on standard error while people look; nothing where no terminal is.
+    fn bar(&self, scenario: &Scenario, rehearsals: usize) -> ProgressBar {
+        if self.json {
+            return ProgressBar::hidden();
+        }
+        let clients: u64 = scenario.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
+        let bar = ProgressBar::new(clients * (scenario.step.len() as u64 + 1) * rehearsals as u64);
+        let style = ProgressStyle::with_template("{spinner} {wide_bar} {percent} % ({elapsed}, {eta} left)");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    }
+}
+
+/// Does the work on a thread of its own, shows how far it is, and breaks it off at Ctrl-C. Returns also whether it did.
+async fn watched<T: Send + 'static>(
+    bar: &ProgressBar,
+    work: impl FnOnce(&Watch) -> T + Send + 'static,
+) -> Result<(T, bool), Failure> {
+    let watch = Arc::new(Watch::default());
+    let worker = {
+        let watch = Arc::clone(&watch);
+        tokio::task::spawn_blocking(move || work(&watch))
+    };
+    tokio::pin!(worker);
+    let before = bar.position();
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            done = &mut worker => {
+                let done = done.map_err(|error| Failure::Failed(format!("the rehearsal broke down: {error}")))?;
+                bar.set_position(before + watch.done.load(Ordering::Relaxed));
+                let is_stopped = watch.stop.load(Ordering::Relaxed);
+                if bar.position() >= bar.length().unwrap_or(0) {
+                    bar.finish_and_clear();
+                }
+                return Ok((done, is_stopped));
+            }
+            _ = tick.tick() => bar.set_position(before + watch.done.load(Ordering::Relaxed)),
+            interrupt = interrupted(), if !watch.stop.load(Ordering::Relaxed) => {
+                interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
+                watch.stop.store(true, Ordering::Relaxed);
+                complain("Breaking off; what is known so far follows.\n");
+            }
+        }
+    }
+}
+
+fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
+    let text = format!("{}: {error}", scenario.display());
+    match error {
+        RehearsalError::Presence { .. } => Failure::BadInput(text),
+        RehearsalError::Command { .. } | RehearsalError::Waited { .. } | RehearsalError::Broken { .. } => {
+            Failure::Failed(text)
+        }
+    }
+}
+
+fn ending(outcome: &Outcome) -> Ending {
+    if !outcome.verdict.lost.is_empty() {
+        Ending::ClientsLost
+    } else if outcome.verdict.is_well() && !outcome.is_partial {
+        Ending::Well
+    } else {
+        Ending::NotWell
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn sweep_json(sweep: &Sweep) -> String {
+    let mut value = serde_json::to_value(sweep).unwrap_or_default();
+    value["shortest_without_loss"] = serde_json::to_value(sweep.shortest_without_loss()).unwrap_or_default();
+    format!("{value:#}\n")
+}
+
+/// Makes the folder of the report, and sees that it can be written to, before anything is rehearsed.
+fn prepare(folder: &Path) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| {
+        Failure::BadInput(format!("cannot write into the folder {}: {error}", folder.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(refused)?;
+    let probe = folder.join(".epm-lab-probe");
+    std::fs::write(&probe, b"").map_err(refused)?;
+    std::fs::remove_file(&probe).map_err(refused)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let file = folder.join(name);
+    std::fs::write(&file, text)
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display())))
+}
