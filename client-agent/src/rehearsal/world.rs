@@ -65,8 +65,9 @@ impl World {
             if !old.contains(&fingerprint) {
                 new.insert(fingerprint);
             }
-            // The last millisecond of a certificate is its own.
-            turns.extend([validity.not_before, validity.not_after + std::time::Duration::from_millis(1)]);
+            // Dates of certificates are whole seconds, and the last one is valid to its end.
+            let after = validity.not_after.as_seconds().saturating_add(1);
+            turns.extend([validity.not_before.as_seconds(), after].map(Timestamp::from_seconds));
         }
         turns.sort_unstable();
         turns.dedup();

@@ -1,5 +1,8 @@
 //! Skipping and playing must not differ, whatever the scenario.
 
+mod any_plan;
+mod plan;
+
 use super::*;
 use crate::scenario::Scenario;
 
@@ -71,4 +74,40 @@ fn what_is_known_of_each_scenario_is_found_in_virtual_time_too() {
             println!("   {} {} {}", lost.client, lost.step, lost.layer);
         }
     }
+}
+
+/// A step is taken in the last second of a certificate, when everybody has gone home; they come back after it.
+const LAST_SECOND: &str = r#"
+title = "t"
+clock = { start = "2026-03-27T15:59:59.999Z" }
+assumptions = { certificate_validity_days = 3 }
+
+[[fleet]]
+name = "p"
+count = 2
+version = "14.3.8289"
+presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00" } }
+
+[site]
+name = "S"
+managers = [{ name = "a" }]
+setup = [{ set-communication = { group = "My Company", change = { heartbeat-seconds = 7200 } } }]
+
+[[step]]
+title = "wait"
+wait = { time = "3d" }
+
+[[step]]
+title = "a policy"
+operator = [{ set-policy = { group = "My Company", policy = "Firewall", content = "1" } }]
+wait = { time = "1d" }
+"#;
+
+#[test]
+fn what_was_tried_in_the_last_second_of_a_certificate_says_nothing_of_the_time_after_it() {
+    let scenario = Scenario::parse(LAST_SECOND, "last-second.toml").unwrap();
+    let swift = played(&scenario, 1);
+    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+    same("the last second", &swift, &single);
+    assert_eq!(swift.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
 }
