@@ -127,7 +127,7 @@ impl<C: Client> Share<C> {
         all
     }
 
-    /// Adds what became of each client.
+    /// Adds what became of each client; nothing became of those that never came.
     pub(super) fn judge(
         &self,
         parts: &[Part],
@@ -136,7 +136,7 @@ impl<C: Client> Share<C> {
         verdict: &mut Verdict,
     ) {
         let mut known: BTreeMap<NodeId, Standing> = BTreeMap::new();
-        for machine in &self.machines {
+        for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
             let look = || AgentView {
                 computer_name: name(machine.part, machine.number),
                 ..machine.client.view(&self.memory)
@@ -145,7 +145,7 @@ impl<C: Client> Share<C> {
                 None => Standing::of(&look(), in_force),
                 Some(node) => *known.entry(node).or_insert_with(|| Standing::of(&look(), in_force)),
             };
-            if standing != Standing::Well || !machine.is_installed() {
+            if standing != Standing::Well {
                 verdict.add(&parts[machine.part as usize].name, &look(), in_force, machine.is_on());
             }
         }

@@ -192,14 +192,14 @@ impl PartHolding {
     }
 }
 
-/// Who holds what, part by part, in the order of the fleet.
-pub fn holdings<'a>(clients: impl IntoIterator<Item = (&'a str, AgentView)>) -> Vec<PartHolding> {
-    let mut parts: Vec<PartHolding> = Vec::new();
+/// Who holds what, part by part; a part whose clients are all still to come is there, with nobody in it.
+pub fn holdings<'a>(
+    parts: impl IntoIterator<Item = &'a str>,
+    clients: impl IntoIterator<Item = (&'a str, AgentView)>,
+) -> Vec<PartHolding> {
+    let mut parts: Vec<PartHolding> = parts.into_iter().map(PartHolding::of).collect();
     for (part, view) in clients {
-        if parts.last().is_none_or(|last| last.part != part) {
-            parts.push(PartHolding::of(part));
-        }
-        if let Some(counts) = parts.last_mut() {
+        if let Some(counts) = parts.iter_mut().find(|one| one.part == part) {
             counts.add(&view, 1);
         }
     }

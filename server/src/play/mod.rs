@@ -184,7 +184,8 @@ impl Play<'_> {
         if let Some(wait) = step.wait {
             self.wait(number, step, wait, &before, began).await?;
         }
-        let counts = holdings(self.troupe.views().map(|(part, view, _)| (part, view)));
+        let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
+        let counts = holdings(parts, self.troupe.views().map(|(part, view, _)| (part, view)));
         if let Some(report) = self.steps.last_mut() {
             report.holdings = counts;
             tell(Scene::Ended(report));
