@@ -6,6 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`trust`] | the three layers by which a client believes its manager, and a manager its client |
+//! | [`fault`] | what is done to whom on purpose: a rule and its verdict, for a carrier to carry out |
 //! | [`site`] | what an operator sets, and what each manager publishes of it |
 //! | [`heartbeat`] | what client and manager say to each other |
 //! | [`policy`] | serials, server lists, settings, the policy document |
@@ -13,9 +14,11 @@
 //! | [`assumption`] | what nobody documents: each guess a field |
 //! | [`time`], [`id`], [`version`], [`suggest`] | the words that all use |
 //!
-//! Imports go one way: `site -> heartbeat -> policy -> sylink -> {trust, id, time}`. A test keeps it.
+//! Imports go one way: `site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
+//! `site`, which never learns of it. A test keeps it.
 
 pub mod assumption;
+pub mod fault;
 pub mod heartbeat;
 pub mod id;
 pub mod policy;

@@ -1,0 +1,141 @@
+//! Rules that contradict themselves, or can never hit.
+
+use super::kind::{FaultKind, Layer};
+use super::rule::{FaultRule, Listener, Route, Whom};
+
+/// Why a fault is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It has no name.
+    #[error("the fault has no name")]
+    NoName,
+    /// Something is out of range.
+    #[error("fault {fault:?}: {what} is {found}; expected {expected}")]
+    Range {
+        /// The fault.
+        fault: String,
+        /// What.
+        what: &'static str,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: &'static str,
+    },
+    /// Two parts of it exclude each other.
+    #[error("fault {fault:?}: {what} {because}")]
+    Contradiction {
+        /// The fault.
+        fault: String,
+        /// What cannot be.
+        what: String,
+        /// Why not.
+        because: &'static str,
+    },
+}
+
+impl FaultRule {
+    /// Whether the rule makes sense.
+    ///
+    /// # Errors
+    /// The first thing in it that cannot be.
+    pub fn check(&self) -> Result<(), RuleError> {
+        if self.name.trim().is_empty() {
+            return Err(RuleError::NoName);
+        }
+        self.ranges()?;
+        self.contradictions()
+    }
+
+    fn ranges(&self) -> Result<(), RuleError> {
+        let refuse = |what, found: String, expected| {
+            Err(RuleError::Range { fault: self.name.clone(), what, found, expected })
+        };
+        if !(0.0..=1.0).contains(&self.probability) {
+            return refuse("the probability", self.probability.to_string(), "a number from 0 to 1");
+        }
+        if let Some(percent) = self.whom.percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
+            return refuse("the percentage", percent.to_string(), "a number from 0 to 100");
+        }
+        for (what, count) in [("first", self.when.first), ("every", self.when.every)] {
+            if count == Some(0) {
+                return refuse(what, "0".to_owned(), "at least 1");
+            }
+        }
+        match self.what {
+            FaultKind::Status { code, .. } if !(200..=599).contains(&code) => {
+                refuse("the status", code.to_string(), "200 to 599")
+            }
+            FaultKind::Redirect { code, .. } if !(300..=399).contains(&code) => {
+                refuse("the status", code.to_string(), "300 to 399")
+            }
+            FaultKind::Truncated { percent } | FaultKind::TruncatedBody { percent } if percent > 99 => {
+                refuse("what comes", percent.to_string(), "0 to 99 per cent")
+            }
+            FaultKind::Bandwidth { bytes_per_second: 0 } => {
+                refuse("the bandwidth", "0".to_owned(), "at least 1; blackhole lets nothing through")
+            }
+            FaultKind::Slicer { slice_bytes: 0, .. } => refuse("the slice", "0".to_owned(), "at least 1"),
+            FaultKind::Dribbled { chunks: 0, .. } => refuse("the pieces", "0".to_owned(), "at least 1"),
+            FaultKind::WrongLength { by: 0 } => refuse("the difference", "0".to_owned(), "not 0"),
+            _ => Ok(()),
+        }
+    }
+
+    fn contradictions(&self) -> Result<(), RuleError> {
+        let refuse =
+            |what: String, because| Err(RuleError::Contradiction { fault: self.name.clone(), what, because });
+        let kind = &self.what;
+        let layer = kind.layer();
+        let is_of_tls = match kind {
+            FaultKind::TlsOnPlain => false,
+            _ => matches!(layer, Layer::Tls | Layer::Certificate),
+        };
+        if is_of_tls && self.place.listener == Listener::Http {
+            return refuse(format!("{kind} on an HTTP listener"), "cannot be: there is no TLS");
+        }
+        if *kind == FaultKind::TlsOnPlain && self.place.listener == Listener::Https {
+            return refuse(format!("{kind} on an HTTPS listener"), "cannot be: it speaks TLS anyway");
+        }
+        if let Some(route) = self.place.route {
+            let because = match layer {
+                Layer::Listener | Layer::Tls | Layer::Certificate => {
+                    "cannot be: what is asked is not known before the connection stands"
+                }
+                Layer::Artifact if !route.is_download() => "cannot be: nothing signed is downloaded there",
+                Layer::List if route != Route::List => "cannot be: the list is on the route list",
+                Layer::Artifact if *kind == FaultKind::SerialGoesBack && route == Route::Package => {
+                    "cannot be: a package has no serial"
+                }
+                _ if matches!(kind, FaultKind::PushLimit { .. }) && route != Route::Hold => {
+                    "cannot be: only held requests are counted"
+                }
+                _ => "",
+            };
+            if !because.is_empty() {
+                return refuse(format!("{kind} on the route {route}"), because);
+            }
+        }
+        if self.place.direction.is_some() && layer != Layer::Tcp {
+            return refuse(format!("{kind} in one direction"), "cannot be: only bytes have one");
+        }
+        if let (Some(from), Some(until)) = (self.when.from, self.when.until)
+            && until <= from
+        {
+            return refuse(format!("the end at {until}"), "is not after the beginning");
+        }
+        if let Some(range) = self.whom.version
+            && let (Some(from), Some(until)) = (range.from, range.until)
+            && until <= from
+        {
+            return refuse(format!("versions until {until}"), "are none: that is not after the first");
+        }
+        Ok(())
+    }
+}
+
+impl Whom {
+    /// Whether a client must be known to be meant.
+    pub fn needs_a_client(&self) -> bool {
+        self.agent.is_some() || self.group.is_some() || self.version.is_some()
+    }
+}

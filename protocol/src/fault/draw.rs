@@ -1,0 +1,55 @@
+//! How is decided: by a keyed hash of (seed, fault, client or source, route, ordinal), and by nothing else.
+//!
+//! No generator is shared, so the order in which threads come changes nothing. The hash is SipHash-2-4, whose output is
+//! pinned: the same on every machine and in every release. A test holds one value of it.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher24;
+
+use super::distribution::{mixed, unit};
+use super::facts::Party;
+use super::rule::Route;
+
+/// Tells these draws from those of others that use the same seed.
+const PURPOSE: u64 = 0x6661_756c_7473_2031;
+
+/// A number for this occasion; `route` is none for a connection.
+pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, route: Option<Route>, ordinal: u64) -> u64 {
+    let mut hasher = of_party(seed, fault, party);
+    hasher.write(route.map_or("connection", Route::name).as_bytes());
+    hasher.write(&[0]);
+    hasher.write(&ordinal.to_le_bytes());
+    hasher.finish()
+}
+
+/// Where in the fleet the party stands for this fault: from 0 up to 1, the same on every occasion.
+pub(super) fn standing(seed: u64, fault: &str, party: &Party<'_>) -> f64 {
+    let mut hasher = of_party(seed, fault, party);
+    hasher.write(b"fleet");
+    unit(hasher.finish())
+}
+
+/// Whether it happens, of something that happens with this probability: 0 never, 1 always.
+pub(super) fn happens(drawn: u64, probability: f64) -> bool {
+    unit(drawn) < probability
+}
+
+/// A second number from the first, for what is done rather than whether.
+pub(super) fn detail(drawn: u64) -> u64 {
+    let mut state = drawn;
+    mixed(&mut state)
+}
+
+fn of_party(seed: u64, fault: &str, party: &Party<'_>) -> SipHasher24 {
+    let mut hasher = SipHasher24::new_with_keys(seed, PURPOSE);
+    hasher.write(fault.as_bytes());
+    hasher.write(&[0]);
+    match (party.agent, party.source) {
+        (Some(agent), _) => hasher.write(agent.0.as_bytes()),
+        (None, std::net::IpAddr::V4(address)) => hasher.write(&address.octets()),
+        (None, std::net::IpAddr::V6(address)) => hasher.write(&address.octets()),
+    }
+    hasher.write(&[0]);
+    hasher
+}

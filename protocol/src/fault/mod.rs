@@ -1,0 +1,40 @@
+//! Faults on demand: one fault is what, to whom, where, when, how often.
+//!
+//! A fault is a rule that returns a verdict; the carrier carries it out. Nothing here sends, waits, or keeps count: the
+//! carrier hands in who is there and the how-manieth time it is, and is told what to do. So the same rules hold over
+//! sockets and in virtual time, and what a rule will do can be said in advance ([`FaultSet::explain`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | `kind` | [`FaultKind`]: what can be done, by [`Layer`], each with its parameters |
+//! | `catalogue` | one line about each kind, and the names by which other tools know it |
+//! | `rule` | [`FaultRule`], [`Whom`], [`Place`], [`When`] |
+//! | `check` | rules that contradict themselves |
+//! | `facts` | what a carrier knows when it asks |
+//! | `set` | [`FaultSet`]: the rules in force, and their judgement |
+//! | `draw` | the keyed hash by which is decided, and the distributions |
+//! | `verdict` | [`Verdict`], and what it comes to |
+//!
+//! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
+
+mod catalogue;
+mod check;
+mod distribution;
+mod draw;
+mod facts;
+mod kind;
+mod read;
+mod rule;
+mod set;
+mod verdict;
+
+pub use catalogue::{KindInfo, ParameterInfo};
+pub use check::RuleError;
+pub use distribution::Distribution;
+pub use facts::{ConnectionFacts, ExchangeFacts, Party};
+pub use kind::{AlertKind, FaultKind, HandshakeStage, Layer};
+pub use rule::{
+    BY_HAND_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
+};
+pub use set::{AddError, FaultSet, Foretold, Installed};
+pub use verdict::{Hit, Verdict};

@@ -1,0 +1,290 @@
+//! How a fault is read: names in any tool's spelling, and a wrong one answered with the nearest right one.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+
+use super::catalogue::KINDS;
+use super::kind::FaultKind;
+use super::rule::{FaultRule, Place, VersionRange, When, Whom};
+use crate::suggest::hint;
+
+/// Reads a kind: a name, or a table with `kind` and parameters.
+pub(super) fn kind(value: Value) -> Result<FaultKind, String> {
+    let mut table = match value {
+        Value::String(name) => Map::from_iter([("kind".to_owned(), Value::String(name))]),
+        Value::Object(table) => table,
+        other => return Err(format!("{other} is no fault; expected its name, or a table with `kind`")),
+    };
+    let Some(Value::String(written)) = table.remove("kind") else {
+        return Err("the fault has no `kind`; expected the name of one, like \"latency\"".to_owned());
+    };
+    let name = plain(&written);
+    let known = || KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]).copied());
+    let info = KINDS.iter().find(|info| info.name == name || info.aliases.contains(&name.as_str()));
+    let Some(info) = info else {
+        return Err(format!("{written:?} is no kind of fault{}", hint(&name, known())));
+    };
+    let mut table = borrowed_parameters(info.name, &name, table);
+    for key in table.keys() {
+        let mut parameters = info.parameters.iter().map(|one| one.name);
+        if !parameters.clone().any(|known| known == key) {
+            let hint = hint(key, parameters.clone());
+            let all = match parameters.by_ref().collect::<Vec<_>>()[..] {
+                [] => "it has none".to_owned(),
+                ref names => format!("it has {}", names.join(", ")),
+            };
+            return Err(format!(
+                "{key:?} is no parameter of {}{}",
+                info.name,
+                if hint.is_empty() { format!("; {all}") } else { hint }
+            ));
+        }
+    }
+    table.insert("kind".to_owned(), Value::String(info.name.to_owned()));
+    // The inherent function that `remote` makes, not the one below.
+    FaultKind::deserialize(Value::Object(table)).map_err(|error| error.to_string())
+}
+
+/// `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
+fn plain(written: &str) -> String {
+    let mut name = String::with_capacity(written.len() + 4);
+    let mut after_small = false;
+    for letter in written.trim().chars() {
+        match letter {
+            '_' | ' ' | '-' => name.push('-'),
+            _ => {
+                if letter.is_ascii_uppercase() && after_small {
+                    name.push('-');
+                }
+                name.push(letter.to_ascii_lowercase());
+            }
+        }
+        after_small = letter.is_ascii_lowercase();
+    }
+    name
+}
+
+/// The parameters of Toxiproxy and WireMock, in our words and units.
+fn borrowed_parameters(kind: &str, written: &str, table: Map<String, Value>) -> Map<String, Value> {
+    let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (plain(&key), value)).collect();
+    let mut rename = |from: &str, to: &str, factor: u64, divisor: u64| {
+        if let Some(value) = ours.remove(from) {
+            let number = value.as_u64().map(|number| json!(number.saturating_mul(factor) / divisor));
+            ours.insert(to.to_owned(), number.unwrap_or(value));
+        }
+    };
+    match kind {
+        "accept-then-stall" => rename("timeout", "close-after-ms", 1, 1),
+        // Toxiproxy counts in KB.
+        "bandwidth" => rename("rate", "bytes-per-second", 1024, 1),
+        "slow-close" => rename("delay", "delay-ms", 1, 1),
+        "reset" => rename("timeout", "after-ms", 1, 1),
+        "slicer" => {
+            rename("average-size", "slice-bytes", 1, 1);
+            // Toxiproxy counts this one in microseconds.
+            rename("delay", "gap-ms", 1, 1000);
+        }
+        "dribbled" => {
+            rename("number-of-chunks", "chunks", 1, 1);
+            rename("total-duration", "total-ms", 1, 1);
+        }
+        "latency" => delay(written, &mut ours),
+        _ => {}
+    }
+    ours
+}
+
+/// What others write beside `latency`, as a distribution.
+fn delay(written: &str, table: &mut Map<String, Value>) {
+    let mut taken = |name: &str| table.remove(name).and_then(|value| value.as_f64());
+    let whole = |number: f64| number.max(0.0) as u64;
+    let fixed = ["ms", "fixed-delay-milliseconds"].into_iter().find_map(&mut taken);
+    let delay = if let Some(ms) = fixed {
+        json!({"distribution": "constant", "ms": whole(ms)})
+    } else if written == "lognormal" {
+        let (median, sigma) = (taken("median").unwrap_or(1000.0), taken("sigma").unwrap_or(0.1));
+        let most = taken("max-value").unwrap_or(30_000.0);
+        json!({"distribution": "lognormal", "median-ms": whole(median), "sigma": sigma, "most-ms": whole(most)})
+    } else if written == "uniform" {
+        let (from, to) = (taken("lower").unwrap_or(0.0), taken("upper").unwrap_or(1000.0));
+        json!({"distribution": "uniform", "from-ms": whole(from), "to-ms": whole(to)})
+    } else if let Some(latency) = taken("latency") {
+        // Toxiproxy's jitter: as much less or more, each as likely.
+        let jitter = taken("jitter").unwrap_or(0.0);
+        json!({"distribution": "uniform", "from-ms": whole(latency - jitter), "to-ms": whole(latency + jitter)})
+    } else {
+        return;
+    };
+    table.entry("delay").or_insert(delay);
+}
+
+impl Serialize for FaultKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for FaultKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        kind(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Reads a table after its keys have been held against those that there are.
+macro_rules! strict {
+    ($($type:ty, $what:literal, [$($key:literal),*];)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Self::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = Value::deserialize(deserializer)?;
+                let known = [$($key),*];
+                if let Some(key) = value.as_object().into_iter().flat_map(Map::keys).find(|key| !known.contains(&key.as_str())) {
+                    let near = hint(key, known);
+                    let near = if near.is_empty() { format!("; expected one of {}", known.join(", ")) } else { near };
+                    return Err(D::Error::custom(format!("{key:?} is no part of {}{near}", $what)));
+                }
+                // The inherent function that `remote` makes.
+                <$type>::deserialize(value).map_err(D::Error::custom)
+            }
+        }
+
+        #[cfg(test)]
+        impl $type {
+            fn keys() -> &'static [&'static str] {
+                &[$($key),*]
+            }
+        }
+    )*};
+}
+
+strict! {
+    FaultRule, "a fault", ["name", "what", "whom", "where", "place", "when", "probability"];
+    Whom, "`whom`", ["agent", "group", "version", "percent", "source"];
+    VersionRange, "`version`", ["from", "until"];
+    Place, "`where`", ["manager", "listener", "route", "direction"];
+    When, "`when`", ["from", "until", "after", "first", "every", "time-to-live-seconds"];
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::distribution::Distribution;
+    use super::*;
+
+    fn read(value: Value) -> FaultKind {
+        kind(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
+    }
+
+    fn complaint(value: Value) -> String {
+        kind(value).unwrap_err()
+    }
+
+    #[test]
+    fn every_kind_is_written_and_read_the_same() {
+        for info in KINDS {
+            let made = FaultKind::named(info.name).unwrap();
+            let written = serde_json::to_value(&made).unwrap();
+            assert_eq!(serde_json::from_value::<FaultKind>(written).unwrap(), made);
+        }
+    }
+
+    #[test]
+    fn the_names_of_other_tools_are_understood() {
+        for (theirs, ours) in [
+            ("slow_close", "slow-close"),
+            ("timeout", "accept-then-stall"),
+            ("reset_peer", "reset"),
+            ("limit_data", "limit-data"),
+            ("down", "refuse"),
+            ("EMPTY_RESPONSE", "empty"),
+            ("MALFORMED_RESPONSE_CHUNK", "malformed-chunk"),
+            ("RANDOM_DATA_THEN_CLOSE", "garbage"),
+            ("CONNECTION_RESET_BY_PEER", "reset"),
+            ("chunkedDribbleDelay", "dribbled"),
+            ("fixedDelay", "latency"),
+        ] {
+            assert_eq!(FaultKind::named(theirs).unwrap().name(), ours, "{theirs}");
+        }
+        for info in KINDS {
+            for alias in info.aliases {
+                assert_eq!(FaultKind::named(alias).unwrap().name(), info.name, "{alias}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_parameters_of_other_tools_are_understood_in_their_units() {
+        let latency = |delay| FaultKind::Latency { delay };
+        for (theirs, ours) in [
+            (
+                json!({"kind": "latency", "latency": 1000, "jitter": 100}),
+                latency(Distribution::Uniform { from_ms: 900, to_ms: 1100 }),
+            ),
+            (
+                json!({"kind": "latency", "fixedDelayMilliseconds": 250}),
+                latency(Distribution::Constant { ms: 250 }),
+            ),
+            (
+                json!({"kind": "lognormal", "median": 80, "sigma": 0.4}),
+                latency(Distribution::Lognormal { median_ms: 80, sigma: 0.4, most_ms: 30_000 }),
+            ),
+            (
+                json!({"kind": "uniform", "lower": 15, "upper": 25}),
+                latency(Distribution::Uniform { from_ms: 15, to_ms: 25 }),
+            ),
+            (json!({"kind": "bandwidth", "rate": 2}), FaultKind::Bandwidth { bytes_per_second: 2048 }),
+            (
+                json!({"kind": "slicer", "average_size": 9, "delay": 4000}),
+                FaultKind::Slicer { slice_bytes: 9, gap_ms: 4 },
+            ),
+            (json!({"kind": "reset_peer", "timeout": 70}), FaultKind::Reset { after_bytes: 0, after_ms: 70 }),
+            (
+                json!({"kind": "chunkedDribbleDelay", "numberOfChunks": 3, "totalDuration": 900}),
+                FaultKind::Dribbled { chunks: 3, total_ms: 900 },
+            ),
+        ] {
+            assert_eq!(read(theirs.clone()), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_nearest() {
+        assert_eq!(complaint(json!("latnecy")), "\"latnecy\" is no kind of fault; did you mean \"latency\"?");
+        assert_eq!(
+            complaint(json!({"kind": "status", "cod": 500})),
+            "\"cod\" is no parameter of status; did you mean \"code\"?"
+        );
+        assert_eq!(
+            complaint(json!({"kind": "expired", "by": 1})),
+            "\"by\" is no parameter of expired; it has none"
+        );
+        assert!(complaint(json!({"code": 1})).contains("no `kind`"));
+        assert!(complaint(json!(7)).contains("expected its name"));
+        let rule = |value| serde_json::from_value::<FaultRule>(value).unwrap_err().to_string();
+        assert!(rule(json!({"name": "a", "wat": "refuse"})).contains("did you mean \"what\"?"));
+        let whom = rule(json!({"name": "a", "what": "refuse", "whom": {"grup": "x"}}));
+        assert_eq!(whom, "\"grup\" is no part of `whom`; did you mean \"group\"?");
+    }
+
+    #[test]
+    fn the_keys_that_are_taken_are_those_of_the_schema() {
+        fn check<T: schemars::JsonSchema>(keys: &[&str]) {
+            let schema = schemars::schema_for!(T).to_value();
+            let known = schema["properties"].as_object().unwrap().keys().map(String::as_str);
+            let keys = keys.iter().copied().filter(|key| *key != "place");
+            assert_eq!(keys.collect::<BTreeSet<_>>(), known.collect());
+        }
+        check::<FaultRule>(FaultRule::keys());
+        check::<Whom>(Whom::keys());
+        check::<VersionRange>(VersionRange::keys());
+        check::<Place>(Place::keys());
+        check::<When>(When::keys());
+    }
+}

@@ -1,0 +1,324 @@
+//! The faults that are set, and what they say.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::check::RuleError;
+use super::draw;
+use super::facts::{ConnectionFacts, ExchangeFacts, Party};
+use super::kind::FaultKind;
+use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
+use super::verdict::{Hit, Verdict};
+use crate::policy::Protocol;
+use crate::suggest::hint;
+use crate::time::Timestamp;
+
+/// The faults of a lab, in the order in which they are asked.
+///
+/// It is a value: a carrier that serves many threads keeps it behind an `ArcSwap`, and replaces it whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FaultSet {
+    seed: u64,
+    faults: Vec<Installed>,
+}
+
+/// A fault that is set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Installed {
+    /// The fault.
+    pub rule: Arc<FaultRule>,
+    /// Since when it is set.
+    pub since: Timestamp,
+}
+
+/// What will be said to one of the occasions to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foretold {
+    /// Which.
+    pub ordinal: u64,
+    /// What.
+    pub verdict: Verdict,
+}
+
+/// Why a fault was not set or not taken away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddError {
+    /// The rule makes no sense.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// There is no fault of that name.
+    #[error("there is no fault {found:?}{hint}")]
+    Unknown {
+        /// The name.
+        found: String,
+        /// The nearest, in words.
+        hint: String,
+    },
+}
+
+/// Where and when an occasion is; what both kinds of facts have in common.
+struct Occasion<'a> {
+    party: &'a Party<'a>,
+    manager: &'a str,
+    protocol: Protocol,
+    route: Option<Route>,
+    ordinal: u64,
+}
+
+impl FaultSet {
+    /// No faults yet. Everything that is left to chance follows from the seed.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, faults: Vec::new() }
+    }
+
+    /// The seed.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Sets a fault behind the others. One of the same name is replaced where it stands, and lives anew.
+    ///
+    /// # Errors
+    /// If the rule makes no sense; then nothing has changed.
+    pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<Installed, AddError> {
+        rule.check()?;
+        let installed = Installed { rule: Arc::new(rule), since: now };
+        match self.faults.iter_mut().find(|one| one.rule.name == installed.rule.name) {
+            Some(same) => *same = installed.clone(),
+            None => self.faults.push(installed.clone()),
+        }
+        Ok(installed)
+    }
+
+    /// Takes a fault away.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn remove(&mut self, name: &str) -> Result<Installed, AddError> {
+        match self.faults.iter().position(|one| one.rule.name == name) {
+            Some(place) => Ok(self.faults.remove(place)),
+            None => {
+                let known = self.faults.iter().map(|one| one.rule.name.as_str());
+                Err(AddError::Unknown { found: name.to_owned(), hint: hint(name, known) })
+            }
+        }
+    }
+
+    /// Takes all away, and says which they were.
+    pub fn clear(&mut self) -> Vec<Installed> {
+        std::mem::take(&mut self.faults)
+    }
+
+    /// Takes away those whose time is over, and says which they were.
+    pub fn sweep(&mut self, now: Timestamp) -> Vec<Installed> {
+        self.faults.extract_if(.., |one| one.ends() <= now).collect()
+    }
+
+    /// All that are set, in the order in which they are asked.
+    pub fn list(&self) -> &[Installed] {
+        &self.faults
+    }
+
+    /// Whether there are none: then nobody need be asked, and nothing counted.
+    pub const fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// A name for a fault of this kind that is not taken: `latency`, `latency-2`, and so on.
+    pub fn free_name(&self, kind: &FaultKind) -> String {
+        let taken = |name: &str| self.faults.iter().any(|one| one.rule.name == name);
+        let numbered = (2..).map(|n: u64| format!("{kind}-{n}"));
+        std::iter::once(kind.to_string()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// What is to be done with a connection: the first fault of connections that does not let it pass decides.
+    pub fn judge_connection(&self, facts: &ConnectionFacts<'_>, now: Timestamp) -> Verdict {
+        if self.faults.is_empty() {
+            return Verdict::Pass;
+        }
+        let ConnectionFacts { party, manager, protocol, ordinal } = facts;
+        self.judge(&Occasion { party, manager, protocol: *protocol, route: None, ordinal: *ordinal }, now)
+    }
+
+    /// What is to be done with an exchange: the first fault of exchanges that does not let it pass decides.
+    pub fn judge_exchange(&self, facts: &ExchangeFacts<'_>, now: Timestamp) -> Verdict {
+        if self.faults.is_empty() {
+            return Verdict::Pass;
+        }
+        let ExchangeFacts { party, manager, protocol, route, ordinal } = facts;
+        self.judge(
+            &Occasion { party, manager, protocol: *protocol, route: Some(*route), ordinal: *ordinal },
+            now,
+        )
+    }
+
+    /// What will be said to so many connections, beginning with this one, if nothing is changed until then.
+    pub fn explain_connections(
+        &self,
+        next: &ConnectionFacts<'_>,
+        how_many: u64,
+        now: Timestamp,
+    ) -> Vec<Foretold> {
+        let verdict = |ordinal| self.judge_connection(&ConnectionFacts { ordinal, ..*next }, now);
+        foretold(from(next.ordinal, how_many), verdict)
+    }
+
+    /// What will be said to so many exchanges, beginning with this one, if nothing is changed until then.
+    pub fn explain(&self, next: &ExchangeFacts<'_>, how_many: u64, now: Timestamp) -> Vec<Foretold> {
+        let verdict = |ordinal| self.judge_exchange(&ExchangeFacts { ordinal, ..*next }, now);
+        foretold(from(next.ordinal, how_many), verdict)
+    }
+
+    /// The fault by which nobody at all is received at a port, if there is one: then the port itself is to be closed, so
+    /// that a client sees what it would see in life. The first fault there decides, so one that stands before it and
+    /// picks out some keeps the port open.
+    pub fn closed(&self, manager: &str, speaks: &[Protocol], now: Timestamp) -> Option<&Installed> {
+        let mut here = self.faults.iter().filter(|one| {
+            one.is_alive(now)
+                && one.rule.moment() == Moment::Connection
+                && one.rule.place.manager.as_deref().is_none_or(|name| name == manager)
+        });
+        let first = here.find(|one| speaks.iter().any(|spoken| one.rule.place.listener.speaks(*spoken)))?;
+        let everything = speaks.iter().all(|spoken| first.rule.place.listener.speaks(*spoken));
+        (everything && first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
+    }
+
+    /// When the next fault begins or ends after `now`; never, if none will.
+    pub fn next_turn(&self, now: Timestamp) -> Timestamp {
+        let turns = self.faults.iter().flat_map(|one| [one.begins(), one.ends(), one.changes()]);
+        turns.filter(|turn| *turn > now).min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// Whether any fault could hit this party now, wherever and whenever it comes: while none can, nobody need be asked.
+    pub fn can_touch(&self, party: &Party<'_>, now: Timestamp) -> bool {
+        self.faults
+            .iter()
+            .any(|one| one.is_alive(now) && one.rule.probability > 0.0 && self.is_meant(&one.rule, party))
+    }
+
+    fn judge(&self, occasion: &Occasion<'_>, now: Timestamp) -> Verdict {
+        let moment = if occasion.route.is_some() { Moment::Exchange } else { Moment::Connection };
+        let hit = self.faults.iter().find_map(|one| {
+            let rule = &one.rule;
+            let fits = one.is_alive(now)
+                && rule.moment() == moment
+                && is_there(&rule.place, &rule.what, occasion)
+                && is_its_turn(&rule.when, occasion.ordinal)
+                && self.is_meant(rule, occasion.party)
+                && is_due(&rule.what, now.since(one.begins()));
+            if !fits {
+                return None;
+            }
+            let Occasion { party, route, ordinal, .. } = *occasion;
+            let drawn = draw::occasion(self.seed, &rule.name, party, route, ordinal);
+            draw::happens(drawn, rule.probability).then(|| Hit {
+                rule: Arc::clone(rule),
+                drawn,
+                age: now.since(one.begins()),
+            })
+        });
+        hit.map_or(Verdict::Pass, Verdict::Hit)
+    }
+
+    fn is_meant(&self, rule: &FaultRule, party: &Party<'_>) -> bool {
+        let Whom { agent, group, version, percent, source } = &rule.whom;
+        agent.as_ref().is_none_or(|wanted| is_called(wanted, party))
+            && group.as_ref().is_none_or(|wanted| party.group.is_some_and(|path| is_below(path, wanted)))
+            && version.is_none_or(|range| party.version.is_some_and(|version| range.contains(version)))
+            && source.is_none_or(|wanted| wanted == party.source)
+            && percent.is_none_or(|share| draw::standing(self.seed, &rule.name, party) * 100.0 < share)
+    }
+}
+
+impl Installed {
+    /// When it begins.
+    pub fn begins(&self) -> Timestamp {
+        self.rule.when.from.map_or(self.since, |from| from.max(self.since))
+    }
+
+    /// When it ends; never, if nothing says so.
+    pub fn ends(&self) -> Timestamp {
+        let when = &self.rule.when;
+        let lived = when.time_to_live_seconds.map(|seconds| self.since + Duration::from_secs(seconds));
+        lived.into_iter().chain(when.until).min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// Whether it is in force.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.begins() <= now && now < self.ends()
+    }
+
+    /// When it becomes another in the course of its life.
+    fn changes(&self) -> Timestamp {
+        match self.rule.what {
+            FaultKind::SlowStart { ready_after_ms } => self.begins() + Duration::from_millis(ready_after_ms),
+            _ => self.begins(),
+        }
+    }
+}
+
+fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
+    place.manager.as_deref().is_none_or(|name| name == occasion.manager)
+        && place.listener.speaks(occasion.protocol)
+        && strikes(what, occasion)
+        && place.route.is_none_or(|route| occasion.route == Some(route))
+}
+
+/// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
+fn strikes(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
+    use super::kind::Layer;
+    match (what.layer(), occasion.route) {
+        (Layer::Tls | Layer::Certificate, _) => {
+            (*what == FaultKind::TlsOnPlain) != (occasion.protocol == Protocol::Https)
+        }
+        (Layer::Artifact, Some(route)) => {
+            route.is_download() && !(*what == FaultKind::SerialGoesBack && route == Route::Package)
+        }
+        (Layer::List, Some(route)) => route == Route::List,
+        (Layer::Site, Some(route)) => match what {
+            FaultKind::PushLimit { .. } => route == Route::Hold,
+            FaultKind::DatabaseDown | FaultKind::KcsChanged => route != Route::Hello,
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+fn is_its_turn(when: &When, ordinal: u64) -> bool {
+    let Some(counted) = ordinal.checked_sub(when.after.unwrap_or(0)).filter(|counted| *counted > 0) else {
+        return when.after.is_none() && when.first.is_none() && when.every.is_none();
+    };
+    let every = when.every.unwrap_or(1).max(1);
+    counted.is_multiple_of(every) && when.first.is_none_or(|first| counted / every <= first)
+}
+
+fn is_due(what: &FaultKind, age: Duration) -> bool {
+    match what {
+        FaultKind::SlowStart { ready_after_ms } => age < Duration::from_millis(*ready_after_ms),
+        _ => true,
+    }
+}
+
+fn is_called(wanted: &str, party: &Party<'_>) -> bool {
+    let fits = |name: &str| match wanted.strip_suffix('*') {
+        Some(start) => name.get(..start.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start)),
+        None => name.eq_ignore_ascii_case(wanted),
+    };
+    party.computer.is_some_and(fits) || party.agent.is_some_and(|agent| fits(&agent.to_string()))
+}
+
+fn is_below(path: &str, wanted: &str) -> bool {
+    path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+}
+
+fn from(first: u64, how_many: u64) -> Range<u64> {
+    first..first.saturating_add(how_many)
+}
+
+fn foretold(ordinals: Range<u64>, verdict: impl Fn(u64) -> Verdict) -> Vec<Foretold> {
+    ordinals.map(|ordinal| Foretold { ordinal, verdict: verdict(ordinal) }).collect()
+}

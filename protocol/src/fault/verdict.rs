@@ -1,0 +1,76 @@
+//! What the faults say to an occasion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draw;
+use super::kind::FaultKind;
+use super::rule::{Direction, FaultRule};
+
+/// What the faults say to a connection or an exchange.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Verdict {
+    /// Go on as if there were no faults.
+    #[default]
+    Pass,
+    /// Do this.
+    Hit(Hit),
+}
+
+/// A fault that hits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The fault.
+    pub rule: Arc<FaultRule>,
+    /// The number that was drawn for this occasion: what has to be chosen is chosen by it.
+    pub drawn: u64,
+    /// How long the fault had been there.
+    pub age: Duration,
+}
+
+impl Verdict {
+    /// Whether nothing is to be done.
+    pub const fn is_pass(&self) -> bool {
+        matches!(self, Self::Pass)
+    }
+
+    /// The fault, if one hits.
+    pub const fn hit(&self) -> Option<&Hit> {
+        match self {
+            Self::Pass => None,
+            Self::Hit(hit) => Some(hit),
+        }
+    }
+
+    /// What is to be done, if anything.
+    pub fn what(&self) -> Option<&FaultKind> {
+        self.hit().map(|hit| &hit.rule.what)
+    }
+}
+
+impl Hit {
+    /// What is to be done.
+    pub fn what(&self) -> &FaultKind {
+        &self.rule.what
+    }
+
+    /// Which way; both if none.
+    pub fn direction(&self) -> Option<Direction> {
+        self.rule.place.direction
+    }
+
+    /// How late the bytes are, on this occasion, where the fault is latency.
+    pub fn latency(&self) -> Option<Duration> {
+        match self.what() {
+            FaultKind::Latency { delay } => Some(delay.delay(draw::detail(self.drawn))),
+            _ => None,
+        }
+    }
+
+    /// Bytes without meaning, the same for the same occasion.
+    pub fn noise(&self, length: usize) -> Vec<u8> {
+        let mut state = draw::detail(self.drawn);
+        let words = std::iter::repeat_with(|| super::distribution::mixed(&mut state).to_le_bytes());
+        words.flatten().take(length).collect()
+    }
+}
