@@ -1,7 +1,7 @@
 //! Rules that contradict themselves, or can never hit.
 
 use super::kind::{FaultKind, Layer};
-use super::rule::{FaultRule, Listener, Route, Whom};
+use super::rule::{FaultRule, Listener, Route};
 
 /// Why a fault is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,11 +101,13 @@ impl FaultRule {
                 Layer::Listener | Layer::Tls | Layer::Certificate => {
                     "cannot be: what is asked is not known before the connection stands"
                 }
+                _ if *kind == FaultKind::SerialGoesBack => match route {
+                    Route::Index | Route::Policy | Route::List => "",
+                    Route::Package => "cannot be: a package has no serial",
+                    _ => "cannot be: nothing published is asked for there",
+                },
                 Layer::Artifact if !route.is_download() => "cannot be: nothing signed is downloaded there",
                 Layer::List if route != Route::List => "cannot be: the list is on the route list",
-                Layer::Artifact if *kind == FaultKind::SerialGoesBack && route == Route::Package => {
-                    "cannot be: a package has no serial"
-                }
                 _ if matches!(kind, FaultKind::PushLimit { .. }) && route != Route::Hold => {
                     "cannot be: only held requests are counted"
                 }
@@ -130,12 +132,5 @@ impl FaultRule {
             return refuse(format!("versions until {until}"), "are none: that is not after the first");
         }
         Ok(())
-    }
-}
-
-impl Whom {
-    /// Whether a client must be known to be meant.
-    pub fn needs_a_client(&self) -> bool {
-        self.agent.is_some() || self.group.is_some() || self.version.is_some()
     }
 }

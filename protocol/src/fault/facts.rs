@@ -54,6 +54,8 @@ pub struct ExchangeFacts<'a> {
     pub route: Route,
     /// The how-manieth exchange of this party on this route at this manager, from 1.
     pub ordinal: u64,
+    /// How many requests of push mode the manager holds already; 0 in virtual time, where clients do not meet.
+    pub held: u64,
 }
 
 impl Party<'_> {

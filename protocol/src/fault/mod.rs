@@ -26,6 +26,8 @@ mod kind;
 mod read;
 mod rule;
 mod set;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use catalogue::{KindInfo, ParameterInfo};
@@ -36,5 +38,5 @@ pub use kind::{AlertKind, FaultKind, HandshakeStage, Layer};
 pub use rule::{
     BY_HAND_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
 };
-pub use set::{AddError, FaultSet, Foretold, Installed};
+pub use set::{FaultError, FaultSet, Foretold, Installed};
 pub use verdict::{Hit, Verdict};

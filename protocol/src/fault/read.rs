@@ -178,7 +178,7 @@ mod tests {
     use super::super::distribution::Distribution;
     use super::*;
 
-    fn read(value: Value) -> FaultKind {
+    fn read(value: &Value) -> FaultKind {
         kind(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
     }
 
@@ -250,7 +250,7 @@ mod tests {
                 FaultKind::Dribbled { chunks: 3, total_ms: 900 },
             ),
         ] {
-            assert_eq!(read(theirs.clone()), ours, "{theirs}");
+            assert_eq!(read(&theirs), ours, "{theirs}");
         }
     }
 

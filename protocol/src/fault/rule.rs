@@ -157,12 +157,12 @@ pub struct When {
     /// The first so many are spared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// Of the others, only the first so many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<u64>,
     /// Of the others, each so-manieth: 3 is the third, the sixth, and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
+    /// Of what is left, only the first so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
     /// How long the fault lives after it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live_seconds: Option<u64>,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::check::RuleError;
 use super::draw;
 use super::facts::{ConnectionFacts, ExchangeFacts, Party};
-use super::kind::FaultKind;
+use super::kind::{FaultKind, Layer};
 use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
 use super::verdict::{Hit, Verdict};
 use crate::policy::Protocol;
@@ -46,7 +46,7 @@ pub struct Foretold {
 
 /// Why a fault was not set or not taken away.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddError {
+pub enum FaultError {
     /// The rule makes no sense.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -67,6 +67,7 @@ struct Occasion<'a> {
     protocol: Protocol,
     route: Option<Route>,
     ordinal: u64,
+    held: u64,
 }
 
 impl FaultSet {
@@ -84,7 +85,7 @@ impl FaultSet {
     ///
     /// # Errors
     /// If the rule makes no sense; then nothing has changed.
-    pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<Installed, AddError> {
+    pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<Installed, FaultError> {
         rule.check()?;
         let installed = Installed { rule: Arc::new(rule), since: now };
         match self.faults.iter_mut().find(|one| one.rule.name == installed.rule.name) {
@@ -98,12 +99,12 @@ impl FaultSet {
     ///
     /// # Errors
     /// If there is none of that name.
-    pub fn remove(&mut self, name: &str) -> Result<Installed, AddError> {
+    pub fn remove(&mut self, name: &str) -> Result<Installed, FaultError> {
         match self.faults.iter().position(|one| one.rule.name == name) {
             Some(place) => Ok(self.faults.remove(place)),
             None => {
                 let known = self.faults.iter().map(|one| one.rule.name.as_str());
-                Err(AddError::Unknown { found: name.to_owned(), hint: hint(name, known) })
+                Err(FaultError::Unknown { found: name.to_owned(), hint: hint(name, known) })
             }
         }
     }
@@ -141,7 +142,10 @@ impl FaultSet {
             return Verdict::Pass;
         }
         let ConnectionFacts { party, manager, protocol, ordinal } = facts;
-        self.judge(&Occasion { party, manager, protocol: *protocol, route: None, ordinal: *ordinal }, now)
+        self.judge(
+            &Occasion { party, manager, protocol: *protocol, route: None, ordinal: *ordinal, held: 0 },
+            now,
+        )
     }
 
     /// What is to be done with an exchange: the first fault of exchanges that does not let it pass decides.
@@ -149,9 +153,16 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let ExchangeFacts { party, manager, protocol, route, ordinal } = facts;
+        let ExchangeFacts { party, manager, protocol, route, ordinal, held } = facts;
         self.judge(
-            &Occasion { party, manager, protocol: *protocol, route: Some(*route), ordinal: *ordinal },
+            &Occasion {
+                party,
+                manager,
+                protocol: *protocol,
+                route: Some(*route),
+                ordinal: *ordinal,
+                held: *held,
+            },
             now,
         )
     }
@@ -209,7 +220,7 @@ impl FaultSet {
                 && is_there(&rule.place, &rule.what, occasion)
                 && is_its_turn(&rule.when, occasion.ordinal)
                 && self.is_meant(rule, occasion.party)
-                && is_due(&rule.what, now.since(one.begins()));
+                && is_due(&rule.what, now.since(one.begins()), occasion);
             if !fits {
                 return None;
             }
@@ -270,14 +281,14 @@ fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
 
 /// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
 fn strikes(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
-    use super::kind::Layer;
     match (what.layer(), occasion.route) {
         (Layer::Tls | Layer::Certificate, _) => {
             (*what == FaultKind::TlsOnPlain) != (occasion.protocol == Protocol::Https)
         }
-        (Layer::Artifact, Some(route)) => {
-            route.is_download() && !(*what == FaultKind::SerialGoesBack && route == Route::Package)
+        (Layer::Artifact, Some(route)) if *what == FaultKind::SerialGoesBack => {
+            matches!(route, Route::Index | Route::Policy | Route::List)
         }
+        (Layer::Artifact, Some(route)) => route.is_download(),
         (Layer::List, Some(route)) => route == Route::List,
         (Layer::Site, Some(route)) => match what {
             FaultKind::PushLimit { .. } => route == Route::Hold,
@@ -296,8 +307,10 @@ fn is_its_turn(when: &When, ordinal: u64) -> bool {
     counted.is_multiple_of(every) && when.first.is_none_or(|first| counted / every <= first)
 }
 
-fn is_due(what: &FaultKind, age: Duration) -> bool {
+/// Whether the state in which such a fault shows has come.
+fn is_due(what: &FaultKind, age: Duration, occasion: &Occasion<'_>) -> bool {
     match what {
+        FaultKind::PushLimit { held, .. } => occasion.held >= *held,
         FaultKind::SlowStart { ready_after_ms } => age < Duration::from_millis(*ready_after_ms),
         _ => true,
     }
