@@ -397,8 +397,8 @@ pub(super) const KINDS: &[KindInfo] = &[
     k(
         Layer::List,
         "dead-server",
-        "the list names a server that is not there",
-        &[],
+        "the list names a server that is not there, before all others",
+        &[p("address", "127.0.0.9", "where it would be"), p("port", "9", "at which port")],
         &["names-dead-server"],
         "the answer is altered",
     ),

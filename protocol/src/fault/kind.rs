@@ -230,7 +230,12 @@ pub enum FaultKind {
     SerialGoesBack,
     Missing,
     // What the list says.
-    DeadServer,
+    DeadServer {
+        #[serde(default = "defaults::dead_address")]
+        address: String,
+        #[serde(default = "defaults::dead_port")]
+        port: u16,
+    },
     WrongPort {
         #[serde(default = "defaults::wrong_port")]
         port: u16,
@@ -332,7 +337,7 @@ impl FaultKind {
             Self::SwappedBody => "swapped-body",
             Self::SerialGoesBack => "serial-goes-back",
             Self::Missing => "missing",
-            Self::DeadServer => "dead-server",
+            Self::DeadServer { .. } => "dead-server",
             Self::WrongPort { .. } => "wrong-port",
             Self::OmitsNewCertificate => "omits-new-certificate",
             Self::EmptyPriority => "empty-priority",
@@ -398,6 +403,12 @@ mod defaults {
     }
     pub(super) fn location() -> String {
         "http://proxy.invalid/login".to_owned()
+    }
+    pub(super) fn dead_address() -> String {
+        "127.0.0.9".to_owned()
+    }
+    pub(super) const fn dead_port() -> u16 {
+        9
     }
     pub(super) const fn wrong_port() -> u16 {
         8013

@@ -14,6 +14,7 @@
 //! | `set` | [`FaultSet`]: the rules in force, and their judgement |
 //! | `draw` | the keyed hash by which is decided, and the distributions |
 //! | `verdict` | [`Verdict`], and what it comes to |
+//! | [`tamper`] | answers that are given in the site's stead, and what is made of the site's own |
 //!
 //! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
 
@@ -26,6 +27,7 @@ mod kind;
 mod read;
 mod rule;
 mod set;
+pub mod tamper;
 #[cfg(test)]
 mod tests;
 mod verdict;

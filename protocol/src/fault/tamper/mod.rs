@@ -1,0 +1,278 @@
+//! What faults make of answers: those given in the manager's stead, and its own, altered.
+//!
+//! | layer | here | otherwise |
+//! |---|---|---|
+//! | http | `status`, `redirect` ([`instead`]); `wrong-type` ([`alter`]) | what concerns the bytes on the wire: the carrier |
+//! | artifact | all ([`alter`]) | |
+//! | list | all ([`alter`]): read, changed, written and signed again | |
+//! | site | all: `clock-skew` ([`alter`]), the others ([`instead`]) | |
+//!
+//! Exactly the thing that the fault names is wrong in what comes out: a list that names a dead server bears a good
+//! signature, a document whose serial goes back is signed by the manager of now. Nothing here knows the site; what is
+//! needed of it comes in as [`Materials`].
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::kind::FaultKind;
+use super::rule::Route;
+use super::verdict::Hit;
+use crate::heartbeat::{ContentType, ManagerResponse, SignatureHeader};
+use crate::sylink::{ClientServer, CommConf, PublishedList};
+use crate::time::Timestamp;
+use crate::trust::{KcsError, ServerIdentity, Signature};
+
+/// An answer, with headers that are not among those that every answer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tampered {
+    /// The answer.
+    pub response: ManagerResponse,
+    /// Headers to set, in lower case; one that the answer has anyway is replaced.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// What a fault may need of the site.
+#[derive(Clone, Copy)]
+pub struct Materials<'a> {
+    /// Who signs at present.
+    pub signer: &'a ServerIdentity,
+    /// Who signed before the last change of the certificate.
+    pub retired: Option<&'a ServerIdentity>,
+    /// What the publication before this one would have answered to the same request.
+    pub previous: Option<&'a ManagerResponse>,
+    /// The status for what is not there (`missing_status` of the assumptions).
+    pub missing_status: u16,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Why a fault could not be carried out. The carrier says so, and gives the answer as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TamperError {
+    /// Something is needed that there is not.
+    #[error("{fault} needs {needed}, and there is none")]
+    Lacks {
+        /// The kind of fault.
+        fault: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
+    /// The answer is not what the fault expects.
+    #[error("{fault} found {found} where a management server list should be")]
+    NotAList {
+        /// The kind of fault.
+        fault: &'static str,
+        /// What is wrong with it.
+        found: String,
+    },
+}
+
+impl Tampered {
+    fn plain(response: ManagerResponse) -> Self {
+        Self { response, headers: Vec::new() }
+    }
+
+    fn status(code: u16, words: &str, retry_after_seconds: Option<u64>) -> Self {
+        let retry = retry_after_seconds.map(|seconds| ("retry-after", seconds.to_string()));
+        Self { response: ManagerResponse::text(code, words), headers: retry.into_iter().collect() }
+    }
+}
+
+impl fmt::Debug for Materials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint = |identity: &ServerIdentity| identity.certificate().fingerprint().short();
+        f.debug_struct("Materials")
+            .field("signer", &fingerprint(self.signer))
+            .field("retired", &self.retired.map(fingerprint))
+            .field("previous", &self.previous.map(|response| response.status))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer that is given without asking the site, if the fault is of that sort: then the site does not learn of the
+/// request, and nobody is registered.
+pub fn instead(hit: &Hit) -> Option<Tampered> {
+    Some(match hit.what() {
+        FaultKind::Status { code, retry_after_seconds } => Tampered {
+            response: ManagerResponse::empty(*code),
+            headers: Tampered::status(*code, "", *retry_after_seconds).headers,
+        },
+        FaultKind::Redirect { code, location } => Tampered {
+            response: ManagerResponse::empty(*code),
+            headers: vec![("location", location.clone())],
+        },
+        // 503.2 in the product [C S22].
+        FaultKind::PushLimit { retry_after_seconds, .. } => {
+            Tampered::status(503, "too many clients are connected\n", *retry_after_seconds)
+        }
+        FaultKind::SlowStart { ready_after_ms } => {
+            let left = u128::from(*ready_after_ms).saturating_sub(hit.age.as_millis());
+            let seconds = u64::try_from(left.div_ceil(1000)).unwrap_or(u64::MAX);
+            Tampered::status(503, "the manager is starting\n", Some(seconds))
+        }
+        // [U]: what the product's module for clients answers without its database is not documented.
+        FaultKind::DatabaseDown => Tampered::status(500, "the database is not available\n", None),
+        // [C S35]: 400 for a wrong shared secret.
+        FaultKind::KcsChanged => Tampered::status(400, &format!("{}\n", KcsError::WrongSecret), None),
+        _ => return None,
+    })
+}
+
+/// What becomes of an answer of the site. Faults that concern others, the bytes on the wire among them, leave it as it
+/// is; so do those of artifacts and lists where the site had none to give.
+///
+/// # Errors
+/// If the fault needs something that there is not.
+pub fn alter(
+    hit: &Hit,
+    route: Route,
+    answer: ManagerResponse,
+    materials: &Materials<'_>,
+) -> Result<Tampered, TamperError> {
+    let what = hit.what();
+    match what {
+        FaultKind::WrongType { content_type } => {
+            let headers = vec![("content-type", content_type.clone())];
+            return Ok(Tampered { response: answer, headers });
+        }
+        FaultKind::ClockSkew { by_ms } => {
+            let skewed = Timestamp::from_millis(materials.now.as_millis().saturating_add(*by_ms));
+            return Ok(Tampered { response: answer, headers: vec![("date", http_date(skewed))] });
+        }
+        FaultKind::SerialGoesBack => return earlier(what, answer, materials).map(Tampered::plain),
+        _ => {}
+    }
+    if answer.status != 200 || answer.signature.is_none() {
+        return Ok(Tampered::plain(answer));
+    }
+    let altered = match what {
+        FaultKind::BadSignature => {
+            ManagerResponse { signature: flipped(&answer).as_ref().map(SignatureHeader::new), ..answer }
+        }
+        FaultKind::RetiredKeySignature => {
+            let retired = needed(what, "a certificate of before", materials.retired)?;
+            let signature = SignatureHeader::new(&retired.key().sign(&answer.body));
+            ManagerResponse { signature: Some(signature), ..answer }
+        }
+        FaultKind::StaleSignature => {
+            let before = other_than(what, &answer, materials)?;
+            ManagerResponse { signature: before.signature.clone(), ..answer }
+        }
+        FaultKind::TruncatedBody { percent } => {
+            let kept = answer.body.len() * usize::from(*percent) / 100;
+            ManagerResponse { body: answer.body.slice(..kept), ..answer }
+        }
+        FaultKind::SwappedBody => ManagerResponse { body: another(hit, &answer), ..answer },
+        FaultKind::Missing => ManagerResponse::text(materials.missing_status, "no such artifact"),
+        _ if route == Route::List => list(what, answer, materials)?,
+        _ => answer,
+    };
+    Ok(Tampered::plain(altered))
+}
+
+/// The older publication's answer, signed by the manager of now.
+fn earlier(
+    what: &FaultKind,
+    answer: ManagerResponse,
+    materials: &Materials<'_>,
+) -> Result<ManagerResponse, TamperError> {
+    let before = needed(what, "an earlier publication", materials.previous)?;
+    if before.signature.is_none() {
+        return Ok(before.clone());
+    }
+    if answer.status != 200 {
+        return Ok(answer);
+    }
+    Ok(signed(before.body.clone(), before.content_type, materials.signer))
+}
+
+/// The list with exactly one thing wrong in it, under a good signature.
+fn list(
+    what: &FaultKind,
+    answer: ManagerResponse,
+    materials: &Materials<'_>,
+) -> Result<ManagerResponse, TamperError> {
+    let change: &dyn Fn(&mut CommConf) = match what {
+        FaultKind::DeadServer { address, port } => &|conf| {
+            // It speaks what the others speak, so that the protocol of the list stays the same.
+            let like = conf.list.servers().next().cloned();
+            if let Some(like) = like {
+                let dead = ClientServer {
+                    address: address.clone(),
+                    http_port: like.http_port.map(|_| *port),
+                    https_port: like.https_port.map(|_| *port),
+                    ..like
+                };
+                conf.list.priorities.insert(0, vec![dead]);
+            }
+        },
+        FaultKind::WrongPort { port } => &|conf| {
+            for server in conf.list.priorities.iter_mut().flatten() {
+                server.http_port = Some(*port);
+                server.https_port = server.https_port.map(|_| *port);
+            }
+        },
+        FaultKind::OmitsNewCertificate => {
+            &|conf| conf.certificates.retain(|one| one.der != materials.signer.certificate().der())
+        }
+        FaultKind::EmptyPriority => &|conf| conf.list.priorities.insert(0, Vec::new()),
+        FaultKind::HttpOnly => &|conf| {
+            conf.list.priorities.iter_mut().flatten().for_each(|server| server.https_port = None);
+        },
+        _ => return Ok(answer),
+    };
+    let not_a_list = |found: String| TamperError::NotAList { fault: what.name(), found };
+    let text = std::str::from_utf8(&answer.body).map_err(|error| not_a_list(error.to_string()))?;
+    let mut list = PublishedList::parse(text).map_err(|error| not_a_list(error.to_string()))?;
+    change(&mut list.group);
+    list.locations.iter_mut().filter_map(|location| location.conf.as_mut()).for_each(change);
+    Ok(signed(Bytes::from(list.to_xml()), answer.content_type, materials.signer))
+}
+
+fn signed(body: Bytes, content_type: ContentType, signer: &ServerIdentity) -> ManagerResponse {
+    let signature = Some(SignatureHeader::new(&signer.key().sign(&body)));
+    ManagerResponse { status: 200, content_type, signature, body }
+}
+
+/// The signature with its last bit turned.
+fn flipped(answer: &ManagerResponse) -> Option<Signature> {
+    let mut bytes = answer.signature.as_ref()?.signature()?.as_bytes().to_vec();
+    *bytes.last_mut()? ^= 1;
+    Signature::from_bytes(bytes).ok()
+}
+
+/// Another document of the same sort.
+fn another(hit: &Hit, answer: &ManagerResponse) -> Bytes {
+    match answer.content_type {
+        // It says the same to whoever reads it, so a client that looks at no signature is not led astray by chance.
+        ContentType::Xml | ContentType::Text => {
+            let mut body = answer.body.to_vec();
+            body.extend_from_slice(b"<!-- swapped -->\n");
+            body.into()
+        }
+        ContentType::Binary => hit.noise(answer.body.len().max(1)).into(),
+    }
+}
+
+/// What was published before, if it was something else.
+fn other_than<'a>(
+    what: &FaultKind,
+    answer: &ManagerResponse,
+    materials: &Materials<'a>,
+) -> Result<&'a ManagerResponse, TamperError> {
+    let before = materials.previous.filter(|before| before.signature.is_some() && before.body != answer.body);
+    needed(what, "an earlier publication that was another", before)
+}
+
+fn needed<T>(what: &FaultKind, needed: &'static str, found: Option<T>) -> Result<T, TamperError> {
+    found.ok_or_else(|| TamperError::Lacks { fault: what.name(), needed })
+}
+
+/// As in the header `Date`: `Mon, 05 Jan 2026 08:00:00 GMT`.
+fn http_date(moment: Timestamp) -> String {
+    moment.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[cfg(test)]
+mod tests;
