@@ -244,7 +244,7 @@ pub(super) const KINDS: &[KindInfo] = &[
     k(
         Layer::Certificate,
         "old-restored",
-        "the certificate of before is shown again",
+        "the certificate of before is shown again, and its key signs",
         &[],
         &["old-certificate-restored"],
         "the certificate is judged by the client",

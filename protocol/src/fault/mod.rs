@@ -14,6 +14,7 @@
 //! | `set` | [`FaultSet`]: the rules in force, and their judgement |
 //! | `draw` | the keyed hash by which is decided, and the distributions |
 //! | `verdict` | [`Verdict`], and what it comes to |
+//! | [`mint`] | certificates that differ from the good one in exactly one property |
 //! | [`tamper`] | answers that are given in the site's stead, and what is made of the site's own |
 //!
 //! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
@@ -24,6 +25,7 @@ mod distribution;
 mod draw;
 mod facts;
 mod kind;
+pub mod mint;
 mod read;
 mod rule;
 mod set;

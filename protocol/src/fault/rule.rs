@@ -200,13 +200,19 @@ impl FaultRule {
         self
     }
 
-    /// When it is asked.
+    /// When it is asked first.
     pub fn moment(&self) -> Moment {
         match self.what.layer() {
             Layer::Tcp if self.place.route.is_some() => Moment::Exchange,
             Layer::Listener | Layer::Tcp | Layer::Tls | Layer::Certificate => Moment::Connection,
             Layer::Http | Layer::Artifact | Layer::List | Layer::Site => Moment::Exchange,
         }
+    }
+
+    /// Whether it is asked at this moment. A restored certificate shows twice: when a connection comes, and in the
+    /// signatures of what is downloaded.
+    pub fn is_asked_at(&self, moment: Moment) -> bool {
+        self.moment() == moment || (moment == Moment::Exchange && self.what == FaultKind::OldRestored)
     }
 
     /// Whether it hits everybody who comes to the place, every time, while it lasts.

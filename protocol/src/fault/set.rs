@@ -216,7 +216,7 @@ impl FaultSet {
         let hit = self.faults.iter().find_map(|one| {
             let rule = &one.rule;
             let fits = one.is_alive(now)
-                && rule.moment() == moment
+                && rule.is_asked_at(moment)
                 && is_there(&rule.place, &rule.what, occasion)
                 && is_its_turn(&rule.when, occasion.ordinal)
                 && self.is_meant(rule, occasion.party)
@@ -282,7 +282,8 @@ fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
 /// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
 fn strikes(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     match (what.layer(), occasion.route) {
-        (Layer::Tls | Layer::Certificate, _) => {
+        (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,
+        (Layer::Tls | Layer::Certificate, None) => {
             (*what == FaultKind::TlsOnPlain) != (occasion.protocol == Protocol::Https)
         }
         (Layer::Artifact, Some(route)) if *what == FaultKind::SerialGoesBack => {

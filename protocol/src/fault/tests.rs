@@ -170,6 +170,16 @@ fn latency_without_a_route_is_asked_when_a_connection_comes_and_with_one_when_it
 }
 
 #[test]
+fn a_restored_certificate_shows_in_the_handshake_and_in_the_signatures() {
+    let set = set(&[json!({"what": "old-restored"})]);
+    assert!(!set.judge_connection(&coming(), NOW).is_pass());
+    let hits = |route| !set.judge_exchange(&asking(route), NOW).is_pass();
+    assert_eq!([Route::Policy, Route::List, Route::Index].map(hits), [true, true, false]);
+    let half = self::set(&[json!({"what": "half-updated"})]);
+    assert!(half.judge_exchange(&asking(Route::Policy), NOW).is_pass());
+}
+
+#[test]
 fn counts_pick_out_single_exchanges() {
     for (when, hits) in [
         (json!({}), vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),

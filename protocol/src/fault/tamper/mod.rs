@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | http | `status`, `redirect` ([`instead`]); `wrong-type` ([`alter`]) | what concerns the bytes on the wire: the carrier |
 //! | artifact | all ([`alter`]) | |
+//! | certificate | `old-restored` ([`alter`]): it signs with the old key again | `mint` |
 //! | list | all ([`alter`]): read, changed, written and signed again | |
 //! | site | all: `clock-skew` ([`alter`]), the others ([`instead`]) | |
 //!
@@ -150,7 +151,7 @@ pub fn alter(
         FaultKind::BadSignature => {
             ManagerResponse { signature: flipped(&answer).as_ref().map(SignatureHeader::new), ..answer }
         }
-        FaultKind::RetiredKeySignature => {
+        FaultKind::RetiredKeySignature | FaultKind::OldRestored => {
             let retired = needed(what, "a certificate of before", materials.retired)?;
             let signature = SignatureHeader::new(&retired.key().sign(&answer.body));
             ManagerResponse { signature: Some(signature), ..answer }

@@ -1,0 +1,138 @@
+//! As much of DER as it takes to exchange one part of a certificate for another and leave every other byte alone.
+
+use crate::time::Timestamp;
+
+pub(super) const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
+const UTF8_STRING: u8 = 0x0C;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+
+/// The extension `subjectAltName`, 2.5.29.17.
+pub(super) const ALTERNATIVE_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1D, 0x11];
+/// `commonName`, 2.5.4.3.
+const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
+/// The extension `basicConstraints`, critical, that says: an authority.
+const IS_AUTHORITY: [u8; 17] =
+    [0x30, 0x0F, 0x06, 0x03, 0x55, 0x1D, 0x13, 0x01, 0x01, 0xFF, 0x04, 0x05, 0x30, 0x03, 0x01, 0x01, 0xFF];
+/// `sha256WithRSAEncryption`, without parameters.
+pub(super) const SHA256_WITH_RSA: [u8; 15] =
+    [0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0B, 0x05, 0x00];
+
+/// A value with its tag and length.
+pub(super) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut der = vec![tag];
+    let length = content.len();
+    let bytes = length.to_be_bytes();
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => der.push(short),
+        _ => {
+            let digits = bytes.iter().skip_while(|byte| **byte == 0).count();
+            der.push(0x80 | u8::try_from(digits).unwrap_or(0));
+            der.extend_from_slice(&bytes[bytes.len() - digits..]);
+        }
+    }
+    der.extend_from_slice(content);
+    der
+}
+
+/// Values one after the other, under one tag.
+pub(super) fn all(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    value(tag, &parts.concat())
+}
+
+/// The first value, and what follows it; none if it breaks off.
+fn first(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, length) = header(der)?;
+    let end = header.checked_add(length)?;
+    (end <= der.len()).then(|| der.split_at(end))
+}
+
+/// How long tag and length are, and how long the content is.
+fn header(der: &[u8]) -> Option<(usize, usize)> {
+    let short = *der.get(1)?;
+    if short < 0x80 {
+        return Some((2, usize::from(short)));
+    }
+    let digits = usize::from(short & 0x7F);
+    let bytes = der.get(2..2 + digits).filter(|_| (1..=4).contains(&digits))?;
+    Some((2 + digits, bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))))
+}
+
+/// What stands in a value.
+pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
+    let (start, length) = header(der)?;
+    der.get(start..start.checked_add(length)?)
+}
+
+/// The values in a value, each with its tag and length.
+pub(super) fn parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut rest = content(der)?;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (part, after) = first(rest)?;
+        parts.push(part.to_vec());
+        rest = after;
+    }
+    Some(parts)
+}
+
+/// A distinguished name of one common name.
+pub(super) fn name(common_name: &str) -> Vec<u8> {
+    let text = value(UTF8_STRING, common_name.as_bytes());
+    value(SEQUENCE, &value(SET, &all(SEQUENCE, &[COMMON_NAME.to_vec(), text])))
+}
+
+/// From when until when.
+pub(super) fn validity(not_before: Timestamp, not_after: Timestamp) -> Vec<u8> {
+    all(SEQUENCE, &[moment(not_before), moment(not_after)])
+}
+
+/// UTCTime until 2049, as RFC 5280 demands.
+fn moment(moment: Timestamp) -> Vec<u8> {
+    let civil = moment.civil();
+    let (tag, form) = match civil.year() {
+        1950..=2049 => (UTC_TIME, "%y%m%d%H%M%SZ"),
+        _ => (GENERALIZED_TIME, "%Y%m%d%H%M%SZ"),
+    };
+    value(tag, civil.strftime(form).to_string().as_bytes())
+}
+
+/// The extension that says for which host a certificate is.
+pub(super) fn alternative_name(host: &str) -> Vec<u8> {
+    const DNS_NAME: u8 = 0x82;
+    let names = value(SEQUENCE, &value(DNS_NAME, host.as_bytes()));
+    all(SEQUENCE, &[ALTERNATIVE_NAME.to_vec(), value(OCTET_STRING, &names)])
+}
+
+/// The extensions of an authority.
+pub(super) fn extensions_of_an_authority() -> Vec<u8> {
+    value(0xA3, &value(SEQUENCE, &IS_AUTHORITY))
+}
+
+/// A signature, as it stands at the end of a certificate.
+pub(super) fn signature(bytes: &[u8]) -> Vec<u8> {
+    value(BIT_STRING, &[&[0], bytes].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_apart_is_put_together_the_same() {
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let der = value(SEQUENCE, &value(OCTET_STRING, &vec![7; length]));
+            assert_eq!(all(SEQUENCE, &parts(&der).unwrap()), der);
+        }
+    }
+
+    #[test]
+    fn what_breaks_off_is_no_value() {
+        for bad in [&[][..], &[0x30], &[0x30, 5, 1], &[0x30, 0x84, 1], &[0x30, 0x80], &[0x30, 0x88, 255]] {
+            assert!(parts(bad).is_none(), "{bad:?}");
+        }
+    }
+}

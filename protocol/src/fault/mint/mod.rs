@@ -1,0 +1,268 @@
+//! Certificates with a fault, minted on demand: what a manager shows differs from the good one in exactly one property.
+//!
+//! | fault | differs in | the rest |
+//! |---|---|---|
+//! | `expired`, `not-yet-valid` | the validity | is the same, byte by byte |
+//! | `wrong-host` | the alternative names | |
+//! | `other-self-signed`, `weak-key` | the public key | |
+//! | `unknown-ca` | the issuer, and its certificate is sent behind | |
+//! | `incomplete-chain`, `reversed-chain` | which certificates are sent, and in what order | see [`complete_chain`] |
+//! | `old-restored`, `half-updated` | all: it is the certificate of before | |
+//! | `wrong-key` | nothing: the key that the manager uses is another | |
+//!
+//! The signature follows from the rest, and is made anew. It is RSA with SHA-256, whatever the good one's was; and where
+//! the good one is from an authority whose key nobody here has, its signature does not hold. A client of this product
+//! looks at the pin, not at that.
+//!
+//! A certificate is the same for a whole day (UTC), so that a carrier can keep it.
+
+mod der;
+
+use std::time::Duration;
+
+use super::kind::FaultKind;
+use crate::time::Timestamp;
+use crate::trust::{CertificateError, KeyPool, ServerCertificate, ServerIdentity, SigningKey};
+
+/// Where a certificate for another host is for.
+pub const ELSEWHERE: &str = "elsewhere.invalid";
+/// The authority that nobody knows.
+pub const UNKNOWN_AUTHORITY: &str = "epm-lab unknown authority";
+/// The authority between that one and the manager.
+pub const INTERMEDIATE_AUTHORITY: &str = "epm-lab intermediate authority";
+
+/// A public key of 1024 bits. Nothing here can sign with its other half, so a manager can show it and not prove that it
+/// has it: whoever minds weak keys finds that first.
+const WEAK_KEY: &[u8] = include_bytes!("rsa-1024-public.der");
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// What a manager with a fault shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The certificates, in the order in which they are sent. Clients judge the first.
+    pub chain: Vec<ServerCertificate>,
+    /// The key that the manager uses in the handshake. It need not belong to the first certificate.
+    pub key: SigningKey,
+}
+
+/// What it takes to mint.
+#[derive(Clone, Copy, Debug)]
+pub struct Workshop<'a> {
+    /// What the clients' port shows when all is well.
+    pub good: &'a ServerIdentity,
+    /// What it showed before the last change.
+    pub previous: Option<&'a ServerIdentity>,
+    /// Keys for authorities and strangers: two that are not the good one.
+    pub spare: &'a KeyPool,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Why nothing could be minted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// The fault is none of the certificate.
+    #[error("{fault} is not a fault of the certificate")]
+    NotOfCertificates {
+        /// The kind of fault.
+        fault: &'static str,
+    },
+    /// Something is needed that there is not.
+    #[error("{fault} needs {needed}, and there is none")]
+    Lacks {
+        /// The kind of fault.
+        fault: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
+    /// The good certificate has another form than certificates have.
+    #[error("the good certificate cannot be taken apart")]
+    Form,
+    /// What was minted cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// What a manager shows under a fault of its certificate.
+///
+/// # Errors
+/// If the fault is of another kind, or something is missing for it.
+pub fn mint(what: &FaultKind, workshop: &Workshop<'_>) -> Result<Shown, MintError> {
+    let Workshop { good, previous, .. } = workshop;
+    let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
+    let spare = |n| workshop.spare_key(n).ok_or_else(|| lacks("a spare key"));
+    let today = today(workshop.now);
+    let own = good.key();
+    let mut made = Template::of(good.certificate())?;
+    let key = match what {
+        FaultKind::Expired => {
+            let end = today - Duration::from_secs(1);
+            let begin = good.certificate().validity().not_before;
+            made.validity = der::validity(if begin < end { begin } else { end - YEAR }, end);
+            own
+        }
+        FaultKind::NotYetValid => {
+            let begin = today + 2 * DAY;
+            let end = good.certificate().validity().not_after;
+            made.validity = der::validity(begin, if begin < end { end } else { begin + YEAR });
+            own
+        }
+        FaultKind::WrongHost => {
+            made.set_alternative_name(ELSEWHERE)?;
+            own
+        }
+        FaultKind::OtherSelfSigned => {
+            let other = spare(0)?;
+            made.public_key = other.public_key_der().to_vec();
+            other
+        }
+        FaultKind::WeakKey => {
+            made.public_key = WEAK_KEY.to_vec();
+            own
+        }
+        FaultKind::UnknownCa => {
+            let authority = spare(0)?;
+            made.issuer = der::name(UNKNOWN_AUTHORITY);
+            let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, authority).signed(authority)?;
+            return Ok(Shown { chain: vec![made.signed(authority)?, root], key: own.clone() });
+        }
+        FaultKind::IncompleteChain => {
+            let Shown { mut chain, key } = complete_chain(workshop)?;
+            chain.remove(1);
+            return Ok(Shown { chain, key });
+        }
+        FaultKind::ReversedChain => {
+            let Shown { mut chain, key } = complete_chain(workshop)?;
+            chain.reverse();
+            return Ok(Shown { chain, key });
+        }
+        FaultKind::OldRestored | FaultKind::HalfUpdated => {
+            let before = previous.ok_or_else(|| lacks("a certificate of before"))?;
+            return Ok(Shown { chain: vec![before.certificate().clone()], key: before.key().clone() });
+        }
+        FaultKind::WrongKey => {
+            return Ok(Shown { chain: vec![good.certificate().clone()], key: spare(0)?.clone() });
+        }
+        _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
+    };
+    // Whoever signed it goes into the handshake with the same key.
+    Ok(Shown { chain: vec![made.signed(key)?], key: key.clone() })
+}
+
+/// The manager's certificate as an authority would have issued it, the one in between, and the root, in the order in
+/// which they should be sent. The two faults of chains are this, with one left out or turned around.
+///
+/// # Errors
+/// If there are no two spare keys.
+pub fn complete_chain(workshop: &Workshop<'_>) -> Result<Shown, MintError> {
+    let lacks = || MintError::Lacks { fault: "a chain", needed: "a spare key" };
+    let root_key = workshop.spare_key(0).ok_or_else(lacks)?;
+    let between_key = workshop.spare_key(1).ok_or_else(lacks)?;
+    let mut leaf = Template::of(workshop.good.certificate())?;
+    let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, root_key).signed(root_key)?;
+    let between = leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, between_key).signed(root_key)?;
+    leaf.issuer = der::name(INTERMEDIATE_AUTHORITY);
+    Ok(Shown { chain: vec![leaf.signed(between_key)?, between, root], key: workshop.good.key().clone() })
+}
+
+impl<'a> Workshop<'a> {
+    /// The `n`th of the keys that are not the good one; none if the pool has too few.
+    fn spare_key(&self, n: usize) -> Option<&'a SigningKey> {
+        const SOME: usize = 16;
+        let mut others: Vec<&SigningKey> = Vec::new();
+        for key in (0..SOME).map(|n| self.spare.get(n)) {
+            if key != self.good.key() && !others.contains(&key) {
+                others.push(key);
+            }
+        }
+        others.get(n).copied()
+    }
+}
+
+/// The parts of a certificate that is to be signed, each as it stands there.
+#[derive(Clone)]
+struct Template {
+    version_and_serial: Vec<u8>,
+    issuer: Vec<u8>,
+    validity: Vec<u8>,
+    subject: Vec<u8>,
+    public_key: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl Template {
+    fn of(certificate: &ServerCertificate) -> Result<Self, MintError> {
+        let parts = |der: &[u8]| der::parts(der).ok_or(MintError::Form);
+        let whole = parts(certificate.der())?;
+        let fields = parts(whole.first().ok_or(MintError::Form)?)?;
+        match &fields[..] {
+            [version, serial, _, issuer, validity, subject, public_key, rest @ ..] => Ok(Self {
+                version_and_serial: [&version[..], serial].concat(),
+                issuer: issuer.clone(),
+                validity: validity.clone(),
+                subject: subject.clone(),
+                public_key: public_key.clone(),
+                rest: rest.concat(),
+            }),
+            _ => Err(MintError::Form),
+        }
+    }
+
+    /// Puts another name in the place of all alternative ones.
+    fn set_alternative_name(&mut self, host: &str) -> Result<(), MintError> {
+        let made = der::alternative_name(host);
+        let mut extensions = match &self.rest[..] {
+            [] => Vec::new(),
+            rest => der::content(rest).and_then(der::parts).ok_or(MintError::Form)?,
+        };
+        let is_one = |one: &Vec<u8>| {
+            der::parts(one).and_then(|parts| parts.into_iter().next()).as_deref()
+                == Some(&der::ALTERNATIVE_NAME)
+        };
+        match extensions.iter_mut().find(|one| is_one(one)) {
+            Some(one) => *one = made,
+            None => extensions.push(made),
+        }
+        self.rest = der::value(0xA3, &der::all(der::SEQUENCE, &extensions));
+        Ok(())
+    }
+
+    /// An authority with the same serial number and validity.
+    fn authority(&self, name: &str, issuer: &str, key: &SigningKey) -> Self {
+        Self {
+            issuer: der::name(issuer),
+            subject: der::name(name),
+            public_key: key.public_key_der().to_vec(),
+            rest: der::extensions_of_an_authority(),
+            ..self.clone()
+        }
+    }
+
+    fn signed(&self, key: &SigningKey) -> Result<ServerCertificate, MintError> {
+        let algorithm = der::SHA256_WITH_RSA.to_vec();
+        let signed = der::all(
+            der::SEQUENCE,
+            &[
+                self.version_and_serial.clone(),
+                algorithm.clone(),
+                self.issuer.clone(),
+                self.validity.clone(),
+                self.subject.clone(),
+                self.public_key.clone(),
+                self.rest.clone(),
+            ],
+        );
+        let signature = der::signature(key.sign(&signed).as_bytes());
+        Ok(ServerCertificate::from_der(&der::all(der::SEQUENCE, &[signed, algorithm, signature]))?)
+    }
+}
+
+/// The beginning of the day.
+fn today(now: Timestamp) -> Timestamp {
+    const SECONDS: i64 = 86_400;
+    Timestamp::from_seconds(now.as_seconds().div_euclid(SECONDS) * SECONDS)
+}
+
+#[cfg(test)]
+mod tests;
