@@ -2,6 +2,7 @@
 //!
 //! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
 
+mod fault;
 mod health;
 mod print;
 mod rehearse;
@@ -55,6 +56,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// What faults there are, and what a fault will do
+    #[command(subcommand)]
+    Fault(fault::Fault),
     /// Ask a manager whether it is there; exit code 0 if it is
     Health(health::Health),
     /// Print completions for a shell
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Scenario(scenario) => scenario.go(),
+        Verb::Fault(fault) => fault.go(),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {

@@ -9,6 +9,7 @@ use epm_client_agent::rehearsal::report::{Sweep, SweepPoint};
 use epm_client_agent::rehearsal::{Outcome, StepOutcome};
 use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::{Assumption, Mark};
+use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
 
 use crate::mock::Addresses;
@@ -239,6 +240,28 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
         table.add_row([one.name, mark, one.value.as_str(), one.about]);
     }
     format!("{table}\nEach can be set in a scenario, under [assumptions].\n")
+}
+
+pub(super) fn fault_kinds(kinds: &[KindInfo]) -> String {
+    let mut table = plain_table();
+    table.set_header(["layer", "kind", "what it does", "parameters", "also called"]);
+    for kind in kinds {
+        let parameters = kind.parameters.iter().map(|one| {
+            let default = if one.default.is_empty() { String::new() } else { format!(" = {}", one.default) };
+            format!("{}{default}", one.name)
+        });
+        table.add_row([
+            serde_json::to_value(kind.layer)
+                .ok()
+                .and_then(|layer| Some(layer.as_str()?.to_owned()))
+                .unwrap_or_default(),
+            kind.name.to_owned(),
+            kind.about.to_owned(),
+            parameters.collect::<Vec<_>>().join("\n"),
+            kind.aliases.join("\n"),
+        ]);
+    }
+    format!("{table}\n")
 }
 
 /// The lost, put together where step, layer and reason are the same.

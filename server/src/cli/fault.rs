@@ -1,0 +1,180 @@
+//! `epm-lab fault`: what faults there are, and what a fault will do.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Foretold, Party, Route};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
+use serde::Deserialize;
+
+use super::{Ending, Failure, print, say};
+
+/// What can be asked about faults.
+#[derive(Debug, Subcommand)]
+pub(super) enum Fault {
+    /// List every kind of fault: its layer, its parameters, the names that other tools have for it
+    Kinds {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say in advance which of a client's next exchanges the faults of a file will hit
+    Explain(Box<Explain>),
+}
+
+/// Says in advance which of a client's next exchanges the faults of a file will hit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A file of faults is TOML:
+  [[fault]]
+  name = \"flaky\"
+  what = { kind = \"status\", code = 503 }
+  where = { route = \"index\" }
+  probability = 0.3
+
+Examples:
+  epm-lab fault explain faults.toml --client desktop-1 --next 20
+  epm-lab fault explain faults.toml --client desktop-1 --route policy --seed 7 --json")]
+pub(super) struct Explain {
+    /// The file with the faults
+    file: PathBuf,
+    /// The client's computer name
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// The client's identifier
+    #[arg(long, value_name = "ID")]
+    agent: Option<AgentId>,
+    /// The full path of the client's group
+    #[arg(long, value_name = "PATH")]
+    group: Option<String>,
+    /// The version of the client
+    #[arg(long, value_name = "VERSION")]
+    client_version: Option<ClientVersion>,
+    /// The address that the client comes from
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    source: IpAddr,
+    /// The manager
+    #[arg(long, value_name = "NAME", default_value = "sepm-1")]
+    manager: String,
+    /// What the client asks for: hello, register, index, policy, list, package, upload or hold
+    #[arg(long, default_value = "index", value_parser = route)]
+    route: Route,
+    /// Whether it asks in the clear
+    #[arg(long)]
+    http: bool,
+    /// The first exchange on this route that is asked about, from 1
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    first: u64,
+    /// How many exchanges are asked about
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    next: u64,
+    /// The lab's seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The moment, in the lab's time; the faults are set then
+    #[arg(long, default_value = "2026-01-05T08:00:00Z")]
+    at: Timestamp,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A file of faults.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faults {
+    fault: Vec<FaultRule>,
+}
+
+impl Fault {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        match self {
+            Self::Kinds { json: true } => {
+                let text = serde_json::to_string_pretty(FaultKind::kinds());
+                say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
+            }
+            Self::Kinds { json: false } => say(&print::fault_kinds(FaultKind::kinds())),
+            Self::Explain(explain) => explain.go()?,
+        }
+        Ok(Ending::Well)
+    }
+}
+
+impl Explain {
+    fn go(&self) -> Result<(), Failure> {
+        let mut faults = FaultSet::new(self.seed);
+        for rule in read(&self.file)? {
+            let name = rule.name.clone();
+            let added = faults.add(rule, self.at);
+            added.map_err(|error| {
+                Failure::BadInput(format!("{}: fault {name:?}: {error}", self.file.display()))
+            })?;
+        }
+        let party = Party {
+            agent: self.agent,
+            computer: self.client.as_deref(),
+            group: self.group.as_deref(),
+            version: self.client_version,
+            source: self.source,
+        };
+        let next = ExchangeFacts {
+            party,
+            manager: &self.manager,
+            protocol: if self.http { Protocol::Http } else { Protocol::Https },
+            route: self.route,
+            ordinal: self.first,
+            held: 0,
+        };
+        let mut foretold = faults.explain(&next, self.next, self.at);
+        foretold.retain(|one| !one.verdict.is_pass());
+        if self.json {
+            let hits: Vec<_> = foretold.iter().map(as_json).collect();
+            let text = serde_json::json!({ "first": self.first, "asked": self.next, "hits": hits });
+            say(&format!("{text:#}\n"));
+        } else {
+            say(&self.told(&foretold));
+        }
+        Ok(())
+    }
+
+    fn told(&self, foretold: &[Foretold]) -> String {
+        let last = self.first.saturating_add(self.next - 1);
+        let mut text = format!(
+            "Of the exchanges {} to {last} on the route {}, {} will be hit:\n",
+            self.first,
+            self.route,
+            foretold.len()
+        );
+        for one in foretold {
+            let what = one.verdict.what().map(ToString::to_string).unwrap_or_default();
+            let by = one.verdict.hit().map_or("", |hit| hit.rule.name.as_str());
+            let _ = writeln!(text, "  {:>6}  {what}, by {by:?}", one.ordinal);
+        }
+        text
+    }
+}
+
+fn as_json(one: &Foretold) -> serde_json::Value {
+    serde_json::json!({
+        "ordinal": one.ordinal,
+        "fault": one.verdict.hit().map(|hit| hit.rule.name.clone()),
+        "what": one.verdict.what(),
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<FaultRule>, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
+    let faults: Faults =
+        toml::from_str(&text).map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
+    Ok(faults.fault)
+}
+
+fn route(text: &str) -> Result<Route, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
+}
