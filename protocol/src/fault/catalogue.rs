@@ -175,7 +175,7 @@ pub(super) const KINDS: &[KindInfo] = &[
         "the manager has not the key of its certificate",
         &[],
         &["key-mismatch"],
-        "tls-rejected: not-possessed, where the client looks",
+        "the certificate is judged by the client: not-possessed, where it is pinned",
     ),
     k(
         Layer::Certificate,
@@ -287,7 +287,7 @@ pub(super) const KINDS: &[KindInfo] = &[
         "a good head, then a chunk that is none",
         &[],
         &["malformed-response-chunk"],
-        "not-http",
+        "connection-lost in answer",
     ),
     k(
         Layer::Http,

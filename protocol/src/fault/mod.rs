@@ -16,6 +16,7 @@
 //! | `verdict` | [`Verdict`], and what it comes to |
 //! | [`mint`] | certificates that differ from the good one in exactly one property |
 //! | [`tamper`] | answers that are given in the site's stead, and what is made of the site's own |
+//! | `virtual_time` | what becomes of a verdict where no bytes are sent |
 //!
 //! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
 
@@ -33,6 +34,7 @@ pub mod tamper;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod virtual_time;
 
 pub use catalogue::{KindInfo, ParameterInfo};
 pub use check::RuleError;
@@ -44,3 +46,4 @@ pub use rule::{
 };
 pub use set::{FaultError, FaultSet, Foretold, Installed};
 pub use verdict::{Hit, Verdict};
+pub use virtual_time::{Effect, Meeting};

@@ -1,0 +1,281 @@
+//! What becomes of a verdict in virtual time, where no byte is sent and an exchange takes none.
+//!
+//! | fault | what the client meets |
+//! |---|---|
+//! | `refuse` | `connection-refused` |
+//! | `blackhole` | `timed-out` in `connect` |
+//! | `accept-then-stall` | `timed-out` in `answer`, over TLS in `handshake`; `connection-lost` there if it is closed first |
+//! | `latency`, `bandwidth`, `slicer`, `dribbled`, `slow-headers` | [`Effect::Late`]; `timed-out` from the client's limit on |
+//! | `reset`, `half-close`, `limit-data` | `connection-lost` where the bytes end: in `handshake`, in `answer`, or not at all |
+//! | `reset` after a time, `slow-close` | nothing: the answer has come by then |
+//! | `handshake-stall`, `handshake-close` | `timed-out`, `connection-lost` in `handshake`; after it is finished, in `answer` |
+//! | `alert`, `no-shared-cipher`, `protocol-too-old`, `protocol-too-new`, `plaintext-on-tls` | `tls-failed` |
+//! | `tls-on-plain`, `garbage` | `not-http` |
+//! | `huge-headers` | `not-http`, if they are larger than a client takes |
+//! | `empty`, `malformed-chunk`, `truncated`, `wrong-length` that is too large | `connection-lost` in `answer` |
+//! | `wrong-length` that is too small | [`Effect::Cut`] |
+//! | all of the certificate, `wrong-key` | [`Effect::Shows`]: what [`super::mint`] makes, judged by the client |
+//! | `status`, `wrong-type`, `redirect`, all of artifacts, lists and the site | [`Effect::Alters`]: what [`super::tamper`] makes |
+//!
+//! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake.
+
+use std::time::Duration;
+
+use super::kind::{AlertKind, FaultKind, HandshakeStage, Layer};
+use super::mint::Shown;
+use super::verdict::{Hit, Verdict};
+use crate::heartbeat::{ExchangeFailure, Stage};
+use crate::policy::Protocol;
+
+/// What a carrier without bytes knows of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meeting<'a> {
+    /// Host and port, as the client called them.
+    pub address: &'a str,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// How long the client waits.
+    pub limit: Duration,
+    /// How long the body of the answer is; none before there is one. A verdict may come to nothing before, and to a
+    /// failure then: half an answer is lost only if there is a whole one.
+    pub body_bytes: Option<usize>,
+}
+
+/// What a verdict comes to in virtual time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The exchange comes to nothing, and this is what the client finds.
+    Fails(ExchangeFailure),
+    /// The answer comes so much later, in time for the client.
+    Late(Duration),
+    /// The manager shows other certificates: mint them, and let the client judge.
+    Shows,
+    /// The answer is another: tamper with it.
+    Alters,
+    /// So many bytes are missing at the end of the answer, and nobody notices.
+    Cut {
+        /// How many.
+        bytes: usize,
+    },
+}
+
+const HEAD_BYTES: u64 = 200;
+const HANDSHAKE_BYTES: u64 = 2500;
+/// The largest head that the lab's client reads, in bytes: hyper's own limit.
+const LARGEST_HEAD: u64 = 417_792;
+
+impl Verdict {
+    /// What the verdict comes to where no bytes are sent; none if to nothing.
+    pub fn in_virtual_time(&self, meeting: &Meeting<'_>) -> Option<Effect> {
+        self.hit().and_then(|hit| hit.in_virtual_time(meeting))
+    }
+}
+
+impl Shown {
+    /// Whether the manager can prove that it has the key to what it shows.
+    pub fn is_possessed(&self) -> bool {
+        self.chain.first().is_some_and(|first| first.public_key_der() == self.key.public_key_der())
+    }
+}
+
+impl Hit {
+    fn in_virtual_time(&self, meeting: &Meeting<'_>) -> Option<Effect> {
+        let is_of_connection = self.rule.place.route.is_none();
+        let is_tls = meeting.protocol == Protocol::Https;
+        let first = if is_tls && is_of_connection { Stage::Handshake } else { Stage::Answer };
+        let handshake = if first == Stage::Handshake { HANDSHAKE_BYTES } else { 0 };
+        let answer = meeting
+            .body_bytes
+            .map(|bytes| HEAD_BYTES + u64::try_from(bytes).unwrap_or(u64::MAX - HEAD_BYTES));
+        let all = handshake + answer.unwrap_or(0);
+        let has_body = meeting.body_bytes.is_some_and(|bytes| bytes > 0);
+        let ends_after = |bytes: u64| {
+            let stage = if bytes < handshake { Stage::Handshake } else { Stage::Answer };
+            (bytes < all).then(|| lost(stage, "the connection ended"))
+        };
+        match self.what() {
+            FaultKind::Refuse => Some(Effect::Fails(ExchangeFailure::ConnectionRefused {
+                address: meeting.address.to_owned(),
+            })),
+            FaultKind::Blackhole => Some(timed_out(Stage::Connect, meeting)),
+            FaultKind::AcceptThenStall { close_after_ms } => {
+                Some(match close_after_ms.map(Duration::from_millis) {
+                    Some(closed) if closed < meeting.limit => lost(first, "the connection was closed"),
+                    _ => timed_out(first, meeting),
+                })
+            }
+            FaultKind::Latency { .. } => Some(late(self.latency().unwrap_or_default(), first, meeting)),
+            FaultKind::Bandwidth { bytes_per_second } => {
+                let ms = all.saturating_mul(1000) / (*bytes_per_second).max(1);
+                answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
+            }
+            FaultKind::Slicer { slice_bytes, gap_ms } => {
+                let ms = (all / (*slice_bytes).max(1)).saturating_mul(*gap_ms);
+                answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
+            }
+            FaultKind::Reset { after_ms: 1.., .. } | FaultKind::SlowClose { .. } => None,
+            FaultKind::Reset { after_bytes: bytes, .. }
+            | FaultKind::HalfClose { after_bytes: bytes }
+            | FaultKind::LimitData { bytes } => ends_after(*bytes),
+            FaultKind::HandshakeStall { stage } => Some(timed_out(stage_of(*stage), meeting)),
+            FaultKind::HandshakeClose { stage } => Some(lost(stage_of(*stage), "the connection was closed")),
+            FaultKind::Alert { alert } => Some(tls_failed(&alerted(*alert))),
+            FaultKind::NoSharedCipher => Some(tls_failed(&alerted(AlertKind::HandshakeFailure))),
+            FaultKind::ProtocolTooOld | FaultKind::ProtocolTooNew => {
+                Some(tls_failed(&alerted(AlertKind::ProtocolVersion)))
+            }
+            FaultKind::PlaintextOnTls => {
+                Some(tls_failed("received corrupt message of type InvalidContentType"))
+            }
+            FaultKind::TlsOnPlain => Some(not_http("the manager speaks TLS")),
+            FaultKind::Garbage { .. } => Some(not_http("the answer is no HTTP")),
+            FaultKind::HugeHeaders { bytes } => {
+                (*bytes > LARGEST_HEAD).then(|| not_http("message head is too large"))
+            }
+            FaultKind::Empty => Some(lost(Stage::Answer, "connection closed before message completed")),
+            FaultKind::MalformedChunk => Some(lost(Stage::Answer, "error reading a body from connection")),
+            FaultKind::Truncated { .. } => {
+                has_body.then(|| lost(Stage::Answer, "end of file before message length reached"))
+            }
+            FaultKind::WrongLength { by } => match usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX) {
+                bytes if *by < 0 => has_body.then_some(Effect::Cut { bytes }),
+                _ => Some(lost(Stage::Answer, "end of file before message length reached")),
+            },
+            FaultKind::Dribbled { total_ms, .. } | FaultKind::SlowHeaders { total_ms } => {
+                Some(late(Duration::from_millis(*total_ms), Stage::Answer, meeting))
+            }
+            FaultKind::WrongKey => Some(Effect::Shows),
+            what if what.layer() == Layer::Certificate && is_of_connection => Some(Effect::Shows),
+            _ => Some(Effect::Alters),
+        }
+    }
+}
+
+const fn stage_of(stage: HandshakeStage) -> Stage {
+    match stage {
+        HandshakeStage::AfterFinished => Stage::Answer,
+        HandshakeStage::BeforeHello | HandshakeStage::AfterClientHello | HandshakeStage::InServerFlight => {
+            Stage::Handshake
+        }
+    }
+}
+
+fn late(delay: Duration, stage: Stage, meeting: &Meeting<'_>) -> Effect {
+    if delay >= meeting.limit { timed_out(stage, meeting) } else { Effect::Late(delay) }
+}
+
+fn timed_out(stage: Stage, meeting: &Meeting<'_>) -> Effect {
+    let after_ms = u64::try_from(meeting.limit.as_millis()).unwrap_or(u64::MAX);
+    Effect::Fails(ExchangeFailure::TimedOut { stage, after_ms })
+}
+
+fn lost(stage: Stage, detail: &str) -> Effect {
+    Effect::Fails(ExchangeFailure::ConnectionLost { stage, detail: detail.to_owned() })
+}
+
+fn tls_failed(detail: &str) -> Effect {
+    Effect::Fails(ExchangeFailure::TlsFailed { detail: detail.to_owned() })
+}
+
+fn not_http(detail: &str) -> Effect {
+    Effect::Fails(ExchangeFailure::NotHttp { detail: detail.to_owned() })
+}
+
+/// In the words of the library that the lab's client uses.
+fn alerted(alert: AlertKind) -> String {
+    format!("received fatal alert: {alert:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::super::{FaultRule, Route};
+    use super::*;
+
+    fn verdict(what: &Value, route: Option<Route>) -> Verdict {
+        let mut rule = FaultRule::new("one", serde_json::from_value(what.clone()).unwrap());
+        rule.place.route = route;
+        Verdict::Hit(Hit { rule: Arc::new(rule), drawn: 1, age: Duration::ZERO })
+    }
+
+    fn meeting(protocol: Protocol, body_bytes: Option<usize>) -> Meeting<'static> {
+        Meeting { address: "127.0.0.1:8014", protocol, limit: Duration::from_secs(30), body_bytes }
+    }
+
+    /// In short: the code and the stage of a failure, or what else it is.
+    fn met(what: &Value, route: Option<Route>, meeting: &Meeting<'_>) -> String {
+        match verdict(what, route).in_virtual_time(meeting) {
+            None => "nothing".to_owned(),
+            Some(Effect::Late(delay)) => format!("late {}", delay.as_millis()),
+            Some(Effect::Cut { bytes }) => format!("cut {bytes}"),
+            Some(Effect::Shows) => "judged".to_owned(),
+            Some(Effect::Alters) => "altered".to_owned(),
+            Some(Effect::Fails(failure)) => {
+                let told = serde_json::to_value(&failure).unwrap();
+                let stage = told.get("stage").and_then(Value::as_str).map(|stage| format!(" in {stage}"));
+                format!("{}{}", failure.code(), stage.unwrap_or_default())
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_of_kinds_says_what_comes_of_each() {
+        for info in FaultKind::kinds() {
+            let met = met(&json!(info.name), None, &meeting(Protocol::Https, Some(800)));
+            let code = met.split(' ').next().unwrap();
+            let said = info.virtual_time.replace("a delay", "late");
+            assert!(said.contains(code), "{}: {met}, but the table says {said}", info.name);
+        }
+    }
+
+    #[test]
+    fn half_sent_bytes_are_lost_where_they_end() {
+        let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
+        let reset = |after: u64| json!({"kind": "reset", "after-bytes": after});
+        assert_eq!(met(&reset(0), None, &https), "connection-lost in handshake");
+        assert_eq!(met(&reset(2600), None, &https), "connection-lost in answer");
+        assert_eq!(met(&reset(9000), None, &https), "nothing");
+        assert_eq!(met(&reset(0), None, &http), "connection-lost in answer");
+        assert_eq!(met(&reset(0), Some(Route::Policy), &https), "connection-lost in answer");
+        assert_eq!(met(&reset(999), Some(Route::Policy), &https), "connection-lost in answer");
+        assert_eq!(met(&reset(1000), Some(Route::Policy), &https), "nothing");
+        // Before there is an answer, only the handshake can be lost.
+        assert_eq!(met(&reset(0), None, &meeting(Protocol::Http, None)), "nothing");
+        assert_eq!(met(&reset(0), None, &meeting(Protocol::Https, None)), "connection-lost in handshake");
+        assert_eq!(met(&json!("truncated"), None, &meeting(Protocol::Http, Some(0))), "nothing");
+        assert_eq!(met(&json!({"kind": "reset", "after-ms": 10}), None, &https), "nothing");
+    }
+
+    #[test]
+    fn what_lasts_longer_than_the_client_waits_is_a_timeout() {
+        let https = meeting(Protocol::Https, Some(1800));
+        for (what, expected) in [
+            (json!({"kind": "latency", "ms": 29_999}), "late 29999"),
+            (json!({"kind": "latency", "ms": 30_000}), "timed-out in handshake"),
+            (json!({"kind": "bandwidth", "bytes-per-second": 450}), "late 10000"),
+            (json!({"kind": "bandwidth", "bytes-per-second": 100}), "timed-out in answer"),
+            (json!({"kind": "slicer", "slice-bytes": 45, "gap-ms": 10}), "late 1000"),
+            (json!({"kind": "slow-headers", "total-ms": 45_000}), "timed-out in answer"),
+            (json!("blackhole"), "timed-out in connect"),
+            (json!("accept-then-stall"), "timed-out in handshake"),
+            (json!({"kind": "accept-then-stall", "close-after-ms": 500}), "connection-lost in handshake"),
+            (json!({"kind": "handshake-stall", "stage": "after-finished"}), "timed-out in answer"),
+        ] {
+            assert_eq!(met(&what, None, &https), expected, "{what}");
+        }
+        assert_eq!(
+            met(&json!("accept-then-stall"), None, &meeting(Protocol::Http, None)),
+            "timed-out in answer"
+        );
+    }
+
+    #[test]
+    fn a_length_that_is_too_small_cuts_the_answer_and_one_that_is_too_large_loses_it() {
+        let http = meeting(Protocol::Http, Some(10));
+        assert_eq!(met(&json!({"kind": "wrong-length", "by": -4}), None, &http), "cut 4");
+        assert_eq!(met(&json!({"kind": "wrong-length", "by": 4}), None, &http), "connection-lost in answer");
+    }
+}
