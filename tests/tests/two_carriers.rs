@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use epm_client_agent::agent::LogLine;
+use epm_client_agent::agent::{Event, LogLine};
 use epm_client_agent::rehearsal::{Casting, Rehearsal, Watch, rehearse};
 use epm_client_agent::scenario::{Scenario, Verdict};
 use epm_client_agent::wire::LogSink;
@@ -58,28 +58,34 @@ fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal 
     rehearse(scenario, &casting, &Watch::default(), |_| ()).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Plays a scenario on both carriers, and compares.
+async fn compare(file: PathBuf) {
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let scenario = Scenario::parse(&text, &name).unwrap();
+    let (verdict, logs, places) = over_sockets(&scenario).await;
+    let rehearsal = in_virtual_time(&scenario, places);
+    for (view, lines) in &rehearsal.clients {
+        let client = &view.computer_name;
+        let there = logs.get(client).map_or(&[][..], Vec::as_slice);
+        for (place, (here, there)) in lines.iter().zip(there).enumerate() {
+            assert_eq!(here, there, "{name}: line {place} of {client}, virtual time first");
+        }
+        assert!(lines.len() <= there.len(), "{name}: {client} logs more in virtual time");
+        // The end of a play stops every client.
+        let more: Vec<Event> = there[lines.len()..].iter().map(|line| line.event).collect();
+        assert!(matches!(more[..], [] | [Event::ServiceStopped]), "{name}: {client} goes on with {more:?}");
+    }
+    for (here, there) in rehearsal.outcome.verdict.steps.iter().zip(&verdict.steps) {
+        assert_eq!(here, there, "{name}: step {}, virtual time first", here.number);
+    }
+    assert_eq!(rehearsal.outcome.verdict, verdict, "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
-    for file in scenarios() {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&file).unwrap();
-        let scenario = Scenario::parse(&text, &name).unwrap();
-        let (verdict, logs, places) = over_sockets(&scenario).await;
-        let rehearsal = in_virtual_time(&scenario, places);
-        for (view, lines) in &rehearsal.clients {
-            let client = &view.computer_name;
-            let there = logs.get(client).map_or(&[][..], Vec::as_slice);
-            // The end of a play stops every client.
-            let there = &there[..there.len().min(lines.len())];
-            for (place, (here, there)) in lines.iter().zip(there).enumerate() {
-                assert_eq!(here, there, "{name}: line {place} of {client}, virtual time first");
-            }
-            assert_eq!(lines.len(), there.len(), "{name}: {client} logs more in virtual time");
-        }
-        let steps = rehearsal.outcome.verdict.steps.iter().zip(&verdict.steps);
-        for (here, there) in steps {
-            assert_eq!(here, there, "{name}: step {}, virtual time first", here.number);
-        }
-        assert_eq!(rehearsal.outcome.verdict, verdict, "{name}");
+    let mut plays: tokio::task::JoinSet<()> = scenarios().into_iter().map(compare).collect();
+    while let Some(played) = plays.join_next().await {
+        played.unwrap();
     }
 }
