@@ -175,7 +175,7 @@ pub(super) const KINDS: &[KindInfo] = &[
         "the manager has not the key of its certificate",
         &[],
         &["key-mismatch"],
-        "the certificate is judged by the client: not-possessed, where it is pinned",
+        "the certificate is judged by the client, who then finds that its key is another: tls-failed",
     ),
     k(
         Layer::Certificate,

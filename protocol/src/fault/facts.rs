@@ -3,8 +3,10 @@
 //! All of it is borrowed, so that asking costs nothing where no fault is set.
 //!
 //! **Ordinals.** The carrier counts, from 1: the connections of a client (or of a source address, while the client is
-//! not known) at a manager; and the exchanges of a client on a route at a manager. It need not count while there are no
-//! faults ([`super::FaultSet::is_empty`]), and begins anew when the first is set.
+//! not known) at a manager; and the exchanges of a client on a route at a manager. What counts are the occasions on which
+//! any fault could touch the party ([`super::FaultSet::can_touch`]), since there has been a fault at all
+//! ([`super::FaultSet::counting_since`]): so where there is none, nothing need be counted, and a heartbeat that no fault
+//! can touch may be passed over.
 
 use std::net::IpAddr;
 

@@ -23,6 +23,8 @@ use crate::time::Timestamp;
 pub struct FaultSet {
     seed: u64,
     faults: Vec<Installed>,
+    /// Since when there has been at least one.
+    since: Option<Timestamp>,
 }
 
 /// A fault that is set.
@@ -73,7 +75,7 @@ struct Occasion<'a> {
 impl FaultSet {
     /// No faults yet. Everything that is left to chance follows from the seed.
     pub const fn new(seed: u64) -> Self {
-        Self { seed, faults: Vec::new() }
+        Self { seed, faults: Vec::new(), since: None }
     }
 
     /// The seed.
@@ -92,6 +94,7 @@ impl FaultSet {
             Some(same) => *same = installed.clone(),
             None => self.faults.push(installed.clone()),
         }
+        self.since.get_or_insert(now);
         Ok(installed)
     }
 
@@ -101,7 +104,11 @@ impl FaultSet {
     /// If there is none of that name.
     pub fn remove(&mut self, name: &str) -> Result<Installed, FaultError> {
         match self.faults.iter().position(|one| one.rule.name == name) {
-            Some(place) => Ok(self.faults.remove(place)),
+            Some(place) => {
+                let removed = self.faults.remove(place);
+                self.forget_if_empty();
+                Ok(removed)
+            }
             None => {
                 let known = self.faults.iter().map(|one| one.rule.name.as_str());
                 Err(FaultError::Unknown { found: name.to_owned(), hint: hint(name, known) })
@@ -111,12 +118,15 @@ impl FaultSet {
 
     /// Takes all away, and says which they were.
     pub fn clear(&mut self) -> Vec<Installed> {
+        self.since = None;
         std::mem::take(&mut self.faults)
     }
 
     /// Takes away those whose time is over, and says which they were.
     pub fn sweep(&mut self, now: Timestamp) -> Vec<Installed> {
-        self.faults.extract_if(.., |one| one.ends() <= now).collect()
+        let swept = self.faults.extract_if(.., |one| one.ends() <= now).collect();
+        self.forget_if_empty();
+        swept
     }
 
     /// All that are set, in the order in which they are asked.
@@ -127,6 +137,11 @@ impl FaultSet {
     /// Whether there are none: then nobody need be asked, and nothing counted.
     pub const fn is_empty(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Since when there has been at least one: occasions are counted from then. None while there is none.
+    pub const fn counting_since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     /// A name for a fault of this kind that is not taken: `latency`, `latency-2`, and so on.
@@ -209,6 +224,12 @@ impl FaultSet {
         self.faults
             .iter()
             .any(|one| one.is_alive(now) && one.rule.probability > 0.0 && self.is_meant(&one.rule, party))
+    }
+
+    fn forget_if_empty(&mut self) {
+        if self.faults.is_empty() {
+            self.since = None;
+        }
     }
 
     fn judge(&self, occasion: &Occasion<'_>, now: Timestamp) -> Verdict {

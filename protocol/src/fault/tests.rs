@@ -273,6 +273,22 @@ fn a_fault_of_the_same_name_takes_the_place_of_the_one_before() {
 }
 
 #[test]
+fn counting_begins_anew_when_there_was_no_fault() {
+    let at = |seconds| NOW + Duration::from_secs(seconds);
+    let mut set = FaultSet::new(1);
+    assert_eq!(set.counting_since(), None);
+    set.add(rule(json!({"name": "a", "what": "empty"})), at(1)).unwrap();
+    set.add(rule(json!({"name": "b", "what": "empty"})), at(2)).unwrap();
+    assert_eq!(set.counting_since(), Some(at(1)));
+    set.remove("a").unwrap();
+    assert_eq!(set.counting_since(), Some(at(1)));
+    set.remove("b").unwrap();
+    assert_eq!(set.counting_since(), None);
+    set.add(rule(json!({"name": "c", "what": "empty"})), at(3)).unwrap();
+    assert_eq!(set.counting_since(), Some(at(3)));
+}
+
+#[test]
 fn certificate_faults_for_different_clients_stand_beside_each_other_on_one_port() {
     let set = set(&[
         json!({"what": "expired", "whom": {"source": "127.0.0.2"}}),

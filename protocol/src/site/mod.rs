@@ -24,7 +24,7 @@ pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,
 };
 pub use manager::{Manager, ManagerPorts};
-pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
+pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit, agent_id};
 pub use registry::Client;
 
 use command::{check, check_name};

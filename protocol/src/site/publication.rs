@@ -207,6 +207,6 @@ impl PublishedArtifact {
 }
 
 /// The identifier that every manager of any site gives the client on this machine.
-pub(super) fn agent_id(hardware_key: HardwareKey) -> AgentId {
+pub fn agent_id(hardware_key: HardwareKey) -> AgentId {
     AgentId(Guid::derive(0, "agent", &hardware_key.to_string(), std::net::Ipv4Addr::LOCALHOST))
 }
