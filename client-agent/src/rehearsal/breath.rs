@@ -6,6 +6,7 @@ use epm_protocol::site::Client;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
+use super::haunt::{Haunted, Open};
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
 
@@ -45,14 +46,22 @@ pub(super) struct Breath {
 }
 
 impl Body {
-    /// Lets something happen to the client, and carries everything until it rests.
-    pub(super) fn breathe(&mut self, cause: Cause, world: &World, now: Timestamp) -> Breath {
+    /// Lets something happen to the client, and carries everything until it rests. Whoever can be touched by faults is
+    /// told apart by his `guest`.
+    pub(super) fn breathe(
+        &mut self,
+        cause: Cause,
+        world: &World,
+        now: Timestamp,
+        mut guest: Option<&mut Haunted>,
+    ) -> Breath {
         let mut breath = Breath::default();
         let mut input = match cause {
             Cause::Told(input) => Some(input),
             Cause::Changed => self.changed(world, now),
         };
         let mut speaking = None;
+        let mut open: Option<Open> = None;
         for _ in 0..MOST_EXCHANGES {
             let Some(told) = input.take() else { return breath };
             let before = self.agent.clone();
@@ -67,7 +76,7 @@ impl Body {
                 match output {
                     Output::Log(line) => breath.lines.push((line.event, line.text)),
                     Output::EndSession => {
-                        speaking = None;
+                        (speaking, open) = (None, None);
                         self.held = None;
                     }
                     Output::Persist(_) => {}
@@ -81,7 +90,13 @@ impl Body {
                             breath.visits.push(manager);
                         }
                         speaking = Some(exchange.server.clone());
-                        match world.carry(&exchange, &mut self.seat, now) {
+                        let carried = match &mut guest {
+                            None => world.carry(&exchange, &mut self.seat, now),
+                            Some(guest) => {
+                                world.carry_haunted(&exchange, &mut self.seat, now, guest, &mut open)
+                            }
+                        };
+                        match carried {
                             Carried::Held => self.held = Some(*exchange),
                             Carried::Ended(outcome) => {
                                 input = Some(Input::Answered { exchange: exchange.id, outcome });

@@ -4,6 +4,7 @@
 use epm_protocol::time::Timestamp;
 
 use super::breath::{Body, Breath, Cause};
+use super::haunt::Haunted;
 use super::machine::Image;
 use super::memory::{Happening, Mark, Memory, NodeId, Question, Reply};
 use super::tally::{Standing, Tally, Trust};
@@ -49,6 +50,8 @@ pub(super) struct Single {
     pub(super) body: Body,
     name: String,
     seed: u64,
+    /// Who it is to the faults, where there may be any.
+    guest: Option<Box<Haunted>>,
 }
 
 /// A client that asks what has been played before.
@@ -59,6 +62,8 @@ pub(super) struct Swift {
     dates: Dates,
     counts: Counts,
     seed: u64,
+    /// Who it is to the faults, where there may be any.
+    guest: Option<Box<Haunted>>,
 }
 
 impl Single {
@@ -69,8 +74,9 @@ impl Single {
 }
 
 impl Client for Single {
-    fn born(image: &Image, name: String, seed: u64, _: &mut Scene<'_>) -> Self {
-        let mut single = Self { body: image.body.clone(), name, seed };
+    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self {
+        let guest = guest(image, &name, scene);
+        let mut single = Self { body: image.body.clone(), name, seed, guest };
         single.own();
         single
     }
@@ -88,23 +94,8 @@ impl Client for Single {
     }
 
     fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
-        let cause = match happening {
-            Happening::Start => Cause::Told(Input::Start),
-            Happening::Stop => Cause::Told(Input::Stop),
-            Happening::Wake => Cause::Told(Input::Wake),
-            Happening::Changed => Cause::Changed,
-            Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
-            Happening::Forgotten => {
-                self.body.seat = None;
-                Cause::Changed
-            }
-        };
-        let Breath { lines, visits, broken, .. } = self.body.breathe(cause, scene.world, now);
-        scene.memory.broken.extend(broken);
-        for manager in visits {
-            scene.tally.visited(now, manager);
-        }
-        write(&lines, now, scene);
+        let Self { body, guest, .. } = self;
+        let _ = play(body, happening, now, guest.as_deref_mut(), scene);
     }
 
     fn skip(&mut self, _: Timestamp, _: Timestamp, _: u64, _: &mut Scene<'_>) -> Option<Row> {
@@ -179,10 +170,11 @@ impl Swift {
 }
 
 impl Client for Swift {
-    fn born(image: &Image, _: String, seed: u64, scene: &mut Scene<'_>) -> Self {
+    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self {
+        let guest = guest(image, &name, scene);
         let node = scene.memory.installed(image, scene.world);
         let jitter = scene.world.site.assumptions().heartbeat_jitter_percent;
-        Self { schedule: Schedule::new(seed, jitter), seed, ..Self::at(node, scene) }
+        Self { schedule: Schedule::new(seed, jitter), seed, guest, ..Self::at(node, scene) }
     }
 
     fn likeness(&self) -> Option<NodeId> {
@@ -201,6 +193,12 @@ impl Client for Swift {
         if happening == Happening::Changed && scene.memory.node(self.node).body.held.is_none() {
             return;
         }
+        if let Some(guest) = self.guest.take() {
+            if self.may_be_touched(&guest, happening, now, scene) {
+                return self.play(guest, happening, now, scene);
+            }
+            self.guest = Some(guest);
+        }
         let Scene { world, memory, tally, log } = scene;
         let question = self.question(happening, now, &Scene { world, memory, tally, log: None });
         let Some(question) = question else {
@@ -215,8 +213,12 @@ impl Client for Swift {
     }
 
     fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, scene: &mut Scene<'_>) -> Option<Row> {
+        if self.guest.as_ref().is_some_and(|guest| self.may_be_touched(guest, Happening::Wake, first, scene))
+        {
+            return None;
+        }
         let question = self.question(Happening::Wake, first, scene)?;
-        let mut end = end.min(scene.world.next_turn(first));
+        let mut end = end.min(scene.world.next_turn(first)).min(scene.world.faults.next_turn(first));
         if question.stays
             && let Some(since) = self.dates.last_server
         {
@@ -268,7 +270,31 @@ impl Swift {
             dates: Dates { health: None, last_server: None },
             counts: Counts::default(),
             seed: 0,
+            guest: None,
         }
+    }
+
+    fn may_be_touched(
+        &self,
+        guest: &Haunted,
+        happening: Happening,
+        now: Timestamp,
+        scene: &Scene<'_>,
+    ) -> bool {
+        let seat = scene.memory.node(self.node).body.seat.as_ref();
+        guest.may_be_touched(scene.world, seat.filter(|_| happening != Happening::Forgotten), now)
+    }
+
+    /// Plays what happens to it while a fault can touch it: with its own name, and without remembering anything.
+    fn play(&mut self, mut guest: Box<Haunted>, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
+        let mut body = self.body(scene.memory);
+        body.agent.set_name(&guest.name);
+        for timing in play(&mut body, happening, now, Some(&mut guest), scene) {
+            self.schedule.take(timing, now);
+        }
+        self.guest = Some(guest);
+        (self.dates, self.counts) = (body.agent.dates(), body.agent.counts());
+        self.node = scene.memory.admit(body, scene.world);
     }
 
     /// What it has written in heartbeats that were passed over.
@@ -279,6 +305,41 @@ impl Swift {
             write(&lines, at, scene);
         }
     }
+}
+
+/// Who a client is to the faults, where there may be any.
+fn guest(image: &Image, name: &str, scene: &Scene<'_>) -> Option<Box<Haunted>> {
+    let world = scene.world;
+    let version = image.body.agent.profile().version;
+    world.is_haunted.then(|| Box::new(Haunted::new(name.to_owned(), version, world.faults.seed())))
+}
+
+/// Lets something happen to a client, and notes what comes of it; returns what it has decided about its heartbeats.
+fn play(
+    body: &mut Body,
+    happening: Happening,
+    now: Timestamp,
+    guest: Option<&mut Haunted>,
+    scene: &mut Scene<'_>,
+) -> Vec<Timing> {
+    let cause = match happening {
+        Happening::Start => Cause::Told(Input::Start),
+        Happening::Stop => Cause::Told(Input::Stop),
+        Happening::Wake => Cause::Told(Input::Wake),
+        Happening::Changed => Cause::Changed,
+        Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
+        Happening::Forgotten => {
+            body.seat = None;
+            Cause::Changed
+        }
+    };
+    let Breath { timings, lines, visits, broken } = body.breathe(cause, scene.world, now, guest);
+    scene.memory.broken.extend(broken);
+    for manager in visits {
+        scene.tally.visited(now, manager);
+    }
+    write(&lines, now, scene);
+    timings
 }
 
 fn write(lines: &[(Event, String)], at: Timestamp, scene: &mut Scene<'_>) {

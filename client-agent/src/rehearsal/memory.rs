@@ -200,7 +200,7 @@ impl Memory {
                 Cause::Changed
             }
         };
-        let breath = body.breathe(cause, world, now);
+        let breath = body.breathe(cause, world, now, None);
         self.broken.extend(breath.broken);
         let has = body.agent.dates();
         let counts = body.agent.take_counts();

@@ -10,6 +10,7 @@
 //! | `breath` | from an input to rest, exchange by exchange |
 //! | `memory` | what has been played, and need not be played again |
 //! | `client` | a client that plays every heartbeat, and one that does not; they must not differ |
+//! | `haunt` | a client under faults |
 //! | `machine` | when it is on, and where |
 //! | `share` | a share of the fleet, for one thread |
 //! | `foresight` | who would be lost if the next step were taken now |
@@ -19,6 +20,7 @@
 mod breath;
 mod client;
 mod foresight;
+mod haunt;
 mod machine;
 mod memory;
 mod outcome;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use epm_protocol::fault::FaultSet;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
 use epm_protocol::time::Timestamp;
@@ -168,11 +169,14 @@ impl<'a, C: Client> Play<'a, C> {
             })
             .collect();
         let plans: Vec<PartPlan> = scenario.fleet.iter().map(|part| part.get_ref().clone()).collect();
+        let mut world = World::first(site);
+        world.is_haunted = !scenario.fault.is_empty();
+        world.faults = FaultSet::new(scenario.seed);
         let mut play = Self {
             scenario,
             now: start,
             start,
-            world: World::first(site),
+            world,
             parts: Vec::new(),
             locations: Vec::new(),
             shares: Vec::new(),
@@ -248,6 +252,8 @@ impl<'a, C: Client> Play<'a, C> {
             statements: Vec::new(),
             fleet: Vec::new(),
             operator: Vec::new(),
+            heal: Vec::new(),
+            faults: Vec::new(),
             wait: Some(Wait { heartbeats: 1, time: None, limit: Span(Duration::from_secs(3600)) }),
         };
         let scenario = self.scenario;
@@ -277,6 +283,7 @@ impl<'a, C: Client> Play<'a, C> {
             self.on_all_threads(|share, world, parts| share.obey(world, parts, began, watch));
         }
         self.operate(number, step)?;
+        self.haunt(step);
         let wait = step.wait.unwrap_or(Wait { heartbeats: 0, time: None, limit: Span(Duration::ZERO) });
         let limit = began + wait.limit.0;
         let waited = self
@@ -369,6 +376,26 @@ impl<'a, C: Client> Play<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// Takes faults away, and sets others.
+    fn haunt(&mut self, step: &StepPlan) {
+        let faults = &mut self.world.faults;
+        faults.sweep(self.now);
+        for name in &step.heal {
+            // It may have come to its end by itself.
+            let _ = faults.remove(name.get_ref());
+        }
+        for name in &step.faults {
+            let rule = self
+                .scenario
+                .fault
+                .iter()
+                .map(toml::Spanned::get_ref)
+                .find(|one| one.name == *name.get_ref());
+            // That it is there, and makes sense, was found out before.
+            let _ = rule.map(|rule| faults.add(rule.clone(), self.now));
+        }
     }
 
     fn on_all_threads<T: Send>(
@@ -558,7 +585,9 @@ fn actions(step: &StepPlan) -> Vec<String> {
     let line = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let fleet = step.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));
     let operator = step.operator.iter().map(|command| line(serde_json::to_value(command.get_ref())));
-    fleet.chain(operator).collect()
+    let healed = step.heal.iter().map(|name| format!("heal {:?}", name.get_ref()));
+    let faults = step.faults.iter().map(|name| format!("fault {:?}", name.get_ref()));
+    fleet.chain(operator).chain(healed).chain(faults).collect()
 }
 
 fn refused(step: usize, title: &str, source: CommandError) -> RehearsalError {

@@ -1,14 +1,16 @@
 //! What clients meet between two changes of the site: its managers, and what each answers from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use epm_protocol::fault::FaultSet;
 use epm_protocol::heartbeat::http::{self, RequestError};
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
+use epm_protocol::id::GroupId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Answer, Client, Manager, Publication, Site, Visit};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Fingerprint, Pins, judge};
+use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, ServerIdentity, judge};
 
 use crate::agent::{Exchange, TlsCheck};
 
@@ -21,6 +23,12 @@ pub(super) struct World {
     /// Whether it has begun with the step under way: then clients feel the change, once.
     pub(super) is_new: bool,
     managers: Vec<(Manager, Arc<Publication>)>,
+    /// What each manager answered from before its last change.
+    earlier: BTreeMap<String, Earlier>,
+    /// The faults that are set.
+    pub(super) faults: FaultSet,
+    /// Whether faults may ever be set: then everybody is told apart.
+    pub(super) is_haunted: bool,
     /// Which managers ended their open connections when this world began.
     pub(super) restarted: BTreeSet<String>,
     /// Whether the site knew no client any more when this world began.
@@ -31,6 +39,22 @@ pub(super) struct World {
     pub(super) new: BTreeSet<Fingerprint>,
     /// When a certificate begins or ceases to be valid, in order.
     turns: Vec<Timestamp>,
+}
+
+/// What a manager was before its last change: of its publications, and of its certificates.
+#[derive(Clone, Debug)]
+pub(super) struct Earlier {
+    pub(super) published: Arc<Publication>,
+    pub(super) identity: ServerIdentity,
+    pub(super) signer: ServerIdentity,
+}
+
+/// A certificate that is shown in the place of the good one.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) certificate: ServerCertificate,
+    /// Whether the manager has the key to it.
+    pub(super) is_possessed: bool,
 }
 
 /// What comes of a request.
@@ -51,7 +75,25 @@ impl World {
 
     /// What it shows after a change.
     pub(super) fn next(&self, site: Site) -> Self {
-        Self::of(site, self.number + 1, Arc::clone(&self.old), self.new.clone(), self.turns.clone())
+        let next =
+            Self::of(site, self.number + 1, Arc::clone(&self.old), self.new.clone(), self.turns.clone());
+        let mut earlier = self.earlier.clone();
+        for (manager, after) in &next.managers {
+            let before = self.managers.iter().find(|(one, _)| one.name == manager.name);
+            let Some((_, before)) = before.filter(|(_, before)| !before.answers_as(after)) else { continue };
+            // Of a certificate that stays the same, the one before it is still the one before.
+            let known = earlier.get(&manager.name);
+            let changed = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
+                if was == is { known.unwrap_or(was).clone() } else { was.clone() }
+            };
+            let one = Earlier {
+                published: Arc::clone(before),
+                identity: changed(&before.identity, &after.identity, known.map(|known| &known.identity)),
+                signer: changed(&before.signer, &after.signer, known.map(|known| &known.signer)),
+            };
+            earlier.insert(manager.name.clone(), one);
+        }
+        Self { earlier, faults: self.faults.clone(), is_haunted: self.is_haunted, ..next }
     }
 
     fn of(
@@ -80,6 +122,9 @@ impl World {
             site,
             managers,
             is_new: true,
+            earlier: BTreeMap::new(),
+            faults: FaultSet::default(),
+            is_haunted: false,
             restarted: BTreeSet::new(),
             forgot_clients: false,
             old,
@@ -101,6 +146,26 @@ impl World {
     /// The names of the managers, in order.
     pub(super) fn manager_names(&self) -> impl Iterator<Item = &str> {
         self.managers.iter().map(|(manager, _)| manager.name.as_str())
+    }
+
+    /// The name of the manager at this place.
+    pub(super) fn manager_name(&self, place: usize) -> &str {
+        &self.managers[place].0.name
+    }
+
+    /// What the manager at this place answers from.
+    pub(super) fn publication(&self, place: usize) -> &Publication {
+        &self.managers[place].1
+    }
+
+    /// What it was before its last change.
+    pub(super) fn earlier(&self, place: usize) -> Option<&Earlier> {
+        self.earlier.get(&self.managers[place].0.name)
+    }
+
+    /// The path of a group.
+    pub(super) fn path_of(&self, group: GroupId) -> Option<&str> {
+        self.site.groups().iter().find(|(_, one)| one.id == group).map(|(path, _)| path)
     }
 
     /// The place among the managers of the one that is found at the exchange's server.
@@ -135,10 +200,60 @@ impl World {
             let address = format!("{}:{}", server.address, server.port);
             return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
         };
-        let (manager, publication) = &self.managers[place];
-        if let Err(failure) = handshake(exchange, manager, publication, now) {
-            return Carried::Ended(Err(failure));
+        match self.meet(exchange, place, None, now) {
+            Ok(()) => self.ask(exchange, place, seat),
+            Err(failure) => Carried::Ended(Err(failure)),
         }
+    }
+
+    /// Whether the exchange's port speaks what the client speaks.
+    pub(super) fn speaks(&self, exchange: &Exchange, place: usize) -> bool {
+        let server = &exchange.server;
+        self.managers[place].0.ports.port(server.protocol) == Some(server.port)
+    }
+
+    /// Both ends speak the same, and the client believes what it is shown; `seen` is that, if it is not the good
+    /// certificate.
+    pub(super) fn meet(
+        &self,
+        exchange: &Exchange,
+        place: usize,
+        seen: Option<&Seen>,
+        now: Timestamp,
+    ) -> Result<(), ExchangeFailure> {
+        let server = &exchange.server;
+        if !self.speaks(exchange, place) {
+            return Err(match server.protocol {
+                Protocol::Http => {
+                    let detail = "the port speaks TLS".to_owned();
+                    ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail }
+                }
+                Protocol::Https => {
+                    ExchangeFailure::TlsFailed { detail: "the port does not speak TLS".to_owned() }
+                }
+            });
+        }
+        if server.protocol == Protocol::Http {
+            return Ok(());
+        }
+        if let TlsCheck::Against(beliefs) = &exchange.check {
+            let good = self.managers[place].1.identity.certificate();
+            let certificate = seen.map_or(good, |seen| &seen.certificate);
+            judge(certificate, beliefs, &server.address, now)
+                .map_err(|rejection| ExchangeFailure::TlsRejected { rejection })?;
+        }
+        match seen {
+            Some(Seen { is_possessed: false, .. }) => {
+                let detail = "invalid peer certificate: BadSignature".to_owned();
+                Err(ExchangeFailure::TlsFailed { detail })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the manager, on a connection that stands.
+    pub(super) fn ask(&self, exchange: &Exchange, place: usize, seat: &mut Option<Client>) -> Carried {
+        let (_, publication) = &self.managers[place];
         let asked = http::encode(&exchange.request, &exchange.kcs);
         let query = asked.target.split_once('?').map_or("", |(_, query)| query);
         let asked = match http::decode(query, &asked.body.unwrap_or_default(), &publication.kcs) {
@@ -161,35 +276,6 @@ fn certificates(site: &Site) -> impl Iterator<Item = (Fingerprint, epm_protocol:
         let certificate = identity.certificate();
         (certificate.fingerprint(), certificate.validity())
     })
-}
-
-/// Both ends speak the same, and the client believes what it is shown.
-fn handshake(
-    exchange: &Exchange,
-    manager: &Manager,
-    publication: &Publication,
-    now: Timestamp,
-) -> Result<(), ExchangeFailure> {
-    let server = &exchange.server;
-    let speaks = |port: Option<u16>| port == Some(server.port);
-    match server.protocol {
-        Protocol::Http if speaks(manager.ports.http) => Ok(()),
-        Protocol::Http => {
-            let detail = "the port speaks TLS".to_owned();
-            Err(ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail })
-        }
-        Protocol::Https if !speaks(manager.ports.https) => {
-            Err(ExchangeFailure::TlsFailed { detail: "the port does not speak TLS".to_owned() })
-        }
-        Protocol::Https => match &exchange.check {
-            TlsCheck::Nothing => Ok(()),
-            TlsCheck::Against(beliefs) => {
-                judge(publication.identity.certificate(), beliefs, &server.address, now)
-                    .map(drop)
-                    .map_err(|rejection| ExchangeFailure::TlsRejected { rejection })
-            }
-        },
-    }
 }
 
 fn refusal(error: &RequestError) -> ManagerResponse {

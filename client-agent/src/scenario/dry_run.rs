@@ -1,10 +1,11 @@
 //! What can be known of a scenario before it is played: the commands are given to a site that nobody visits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Command, Founding, ManagerPorts, Site};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
@@ -60,6 +61,7 @@ impl Scenario {
             ));
         }
         self.check_fleet(&site, now).map_err(|(span, problem)| refuse(span, problem))?;
+        self.check_faults(&site).map_err(|(span, problem)| refuse(span, problem))?;
         let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
         for step in &self.step {
             if step.wait.is_some_and(|wait| wait.heartbeats == 0 && wait.time.is_none()) {
@@ -79,6 +81,42 @@ impl Scenario {
             }
             for command in &step.operator {
                 give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every fault makes sense, names managers that there are, and is set before it is healed.
+    fn check_faults(&self, site: &Site) -> Result<(), (Range<usize>, String)> {
+        let mut rules: BTreeMap<&str, &FaultRule> = BTreeMap::new();
+        for spanned in &self.fault {
+            let (span, rule) = (spanned.span(), spanned.get_ref());
+            rule.check().map_err(|error| (span.clone(), error.to_string()))?;
+            if let Some(name) = &rule.place.manager {
+                let mut known = site.managers().map(|manager| manager.name.as_str());
+                if !known.any(|one| one == name) {
+                    let hint = hint(name, site.managers().map(|manager| manager.name.as_str()));
+                    return Err((span, format!("there is no manager {name:?}{hint}")));
+                }
+            }
+            if rules.insert(&rule.name, rule).is_some() {
+                return Err((span, format!("there is a fault {:?} already", rule.name)));
+            }
+        }
+        let mut set: BTreeSet<&str> = BTreeSet::new();
+        for step in &self.step {
+            for name in &step.heal {
+                if !set.remove(name.get_ref().as_str()) {
+                    let hint = hint(name.get_ref(), set.iter().copied());
+                    return Err((name.span(), format!("no fault {:?} is set here{hint}", name.get_ref())));
+                }
+            }
+            for name in &step.faults {
+                let Some((known, _)) = rules.get_key_value(name.get_ref().as_str()) else {
+                    let hint = hint(name.get_ref(), rules.keys().copied());
+                    return Err((name.span(), format!("there is no fault {:?}{hint}", name.get_ref())));
+                };
+                set.insert(known);
             }
         }
         Ok(())

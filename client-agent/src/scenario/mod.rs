@@ -11,6 +11,7 @@ mod span;
 mod verdict;
 
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::fault::FaultRule;
 use epm_protocol::site::Command;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
@@ -49,6 +50,10 @@ pub struct Scenario {
     /// The clients, part by part.
     #[schemars(with = "Vec<PartPlan>")]
     pub fleet: Vec<Spanned<PartPlan>>,
+    /// The faults that steps may set, by name. None is set before a step says so.
+    #[serde(default)]
+    #[schemars(with = "Vec<FaultRule>")]
+    pub fault: Vec<Spanned<FaultRule>>,
     /// What happens, in order.
     #[serde(default)]
     pub step: Vec<StepPlan>,
@@ -136,7 +141,8 @@ pub struct PartPlan {
     pub reimaged: Option<Fate>,
 }
 
-/// A step: first what happens to the fleet, then what the operator does, then how long he waits.
+/// A step: first what happens to the fleet, then what the operator does, with the faults that are healed and set at the
+/// same moment, then how long he waits.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StepPlan {
@@ -153,6 +159,14 @@ pub struct StepPlan {
     #[serde(default)]
     #[schemars(with = "Vec<Command>")]
     pub operator: Vec<Spanned<Command>>,
+    /// The faults that are taken away.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub heal: Vec<Spanned<String>>,
+    /// The faults that are set.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub faults: Vec<Spanned<String>>,
     /// How long he waits before the next step.
     #[serde(default)]
     pub wait: Option<Wait>,

@@ -90,7 +90,9 @@ impl Run {
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
-            PlayError::Start(_) | PlayError::Presence { .. } => Failure::BadInput(error.to_string()),
+            PlayError::Start(_) | PlayError::Presence { .. } | PlayError::Faults => {
+                Failure::BadInput(error.to_string())
+            }
             PlayError::Command { .. } | PlayError::Waited { .. } | PlayError::Restless { .. } => {
                 Failure::Failed(error.to_string())
             }

@@ -55,6 +55,9 @@ pub enum PlayError {
         /// Why.
         source: PresenceError,
     },
+    /// Nobody carries faults out over sockets yet.
+    #[error("the scenario has faults, which are played in virtual time only: use `epm-lab rehearse`")]
+    Faults,
     /// The lab does not come to rest.
     #[error("the lab is not quiet: at {at} there is always something under way")]
     Restless {
@@ -133,6 +136,9 @@ async fn play_by(
     log: &LogSink,
     mut tell: impl FnMut(Scene<'_>),
 ) -> Result<Verdict, PlayError> {
+    if !scenario.fault.is_empty() {
+        return Err(PlayError::Faults);
+    }
     let clock = Arc::new(clock);
     let site = MockSite::builder().scenario(scenario).clock(Arc::clone(&clock)).start().await?;
     let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
@@ -147,6 +153,8 @@ async fn play_by(
         statements: Vec::new(),
         fleet: Vec::new(),
         operator: Vec::new(),
+        heal: Vec::new(),
+        faults: Vec::new(),
         wait: Some(Wait { heartbeats: 1, time: None, limit: Span(Duration::from_secs(3600)) }),
     };
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {

@@ -1,6 +1,7 @@
 //! Skipping and playing must not differ, whatever the scenario.
 
 mod any_plan;
+mod faults;
 mod plan;
 
 use super::*;

@@ -1,0 +1,268 @@
+//! A client under faults, in virtual time: what the rules say to each of its connections and exchanges, and what comes
+//! of it where no byte is sent.
+//!
+//! Who is hit depends on who it is and on how many times it has come. So while a fault can touch a client, every one of
+//! its breaths is played, and nothing is remembered of them; what a verdict comes to is in `epm_protocol::fault`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use epm_protocol::fault::mint::{Shown, Workshop, mint};
+use epm_protocol::fault::tamper::{Materials, alter, instead};
+use epm_protocol::fault::{
+    ConnectionFacts, Effect, ExchangeFacts, FaultSet, Hit, Meeting, Party, Route, Verdict,
+};
+use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse};
+use epm_protocol::id::{AgentId, Guid, HardwareKey};
+use epm_protocol::site::{Answer, Client, agent_id};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::KeyPool;
+use epm_protocol::version::ClientVersion;
+
+use super::world::{Carried, Seen, World};
+use crate::agent::{Exchange, Server};
+
+/// Where the clients of a rehearsal come from.
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Who a client is to the faults, and how many times it has come.
+#[derive(Clone, Debug)]
+pub(super) struct Haunted {
+    pub(super) name: String,
+    agent: AgentId,
+    version: ClientVersion,
+    /// Since when is counted.
+    since: Option<Timestamp>,
+    connections: BTreeMap<usize, u64>,
+    exchanges: BTreeMap<(usize, Route), u64>,
+}
+
+/// The connection of a session, and what the faults have said to it.
+#[derive(Debug)]
+pub(super) struct Open {
+    server: Server,
+    verdict: Verdict,
+}
+
+/// An exchange that comes to nothing.
+type Failed = Result<(), ExchangeFailure>;
+
+impl Haunted {
+    /// The client of this name, in a fleet that is drawn from this seed.
+    pub(super) fn new(name: String, version: ClientVersion, run_seed: u64) -> Self {
+        let machine = HardwareKey(Guid::derive(run_seed, "hardware", &name, Ipv4Addr::LOCALHOST));
+        Self {
+            name,
+            agent: agent_id(machine),
+            version,
+            since: None,
+            connections: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+        }
+    }
+
+    /// Whether any fault can touch it now, as the site knows it.
+    fn can_be_touched(&self, world: &World, seat: Option<&Client>, now: Timestamp) -> bool {
+        !world.faults.is_empty() && world.faults.can_touch(&self.party(world, seat), now)
+    }
+
+    /// Whether any fault can touch it in a breath that begins now: a client who is registered in it, or anew, may land in
+    /// any group.
+    pub(super) fn may_be_touched(&self, world: &World, seat: Option<&Client>, now: Timestamp) -> bool {
+        if world.faults.is_empty() {
+            return false;
+        }
+        let party = self.party(world, seat);
+        let mut groups = world.site.groups().iter().map(|(path, _)| path);
+        world.faults.can_touch(&party, now)
+            || (seat.is_none()
+                && groups.any(|path| world.faults.can_touch(&Party { group: Some(path), ..party }, now)))
+    }
+
+    fn party<'a>(&'a self, world: &'a World, seat: Option<&Client>) -> Party<'a> {
+        Party {
+            agent: Some(self.agent),
+            computer: Some(&self.name),
+            group: seat.and_then(|seat| world.path_of(seat.group)),
+            version: Some(self.version),
+            source: SOURCE,
+        }
+    }
+
+    /// Begins to count anew where there was no fault in between.
+    fn count_since(&mut self, faults: &FaultSet) {
+        if self.since != faults.counting_since() {
+            self.since = faults.counting_since();
+            self.connections.clear();
+            self.exchanges.clear();
+        }
+    }
+}
+
+impl World {
+    /// Carries an exchange to its manager and back, as [`World::carry`] does, under the faults that are set. `open` is
+    /// the connection of the session.
+    pub(super) fn carry_haunted(
+        &self,
+        exchange: &Exchange,
+        seat: &mut Option<Client>,
+        now: Timestamp,
+        guest: &mut Haunted,
+        open: &mut Option<Open>,
+    ) -> Carried {
+        let Some(place) = self.manager_at(exchange) else { return self.carry(exchange, seat, now) };
+        if !guest.can_be_touched(self, seat.as_ref(), now) {
+            return self.carry(exchange, seat, now);
+        }
+        guest.count_since(&self.faults);
+        let verdicts = self.judge(exchange, place, seat.as_ref(), now, guest, open);
+        let carried = self.carry_under(&verdicts, exchange, place, seat, now);
+        if matches!(carried, Carried::Ended(Err(_))) {
+            *open = None;
+        }
+        carried
+    }
+
+    /// What the faults say to the connection and to the exchange.
+    fn judge(
+        &self,
+        exchange: &Exchange,
+        place: usize,
+        seat: Option<&Client>,
+        now: Timestamp,
+        guest: &mut Haunted,
+        open: &mut Option<Open>,
+    ) -> [Verdict; 2] {
+        let route = Route::of(&exchange.request);
+        let protocol = exchange.server.protocol;
+        let manager = self.manager_name(place);
+        let is_open = open.as_ref().is_some_and(|open| open.server == exchange.server);
+        if !is_open {
+            *guest.connections.entry(place).or_default() += 1;
+        }
+        *guest.exchanges.entry((place, route)).or_default() += 1;
+        let party = guest.party(self, seat);
+        if !is_open {
+            let ordinal = guest.connections[&place];
+            let facts = ConnectionFacts { party, manager, protocol, ordinal };
+            let verdict = self.faults.judge_connection(&facts, now);
+            *open = Some(Open { server: exchange.server.clone(), verdict });
+        }
+        let ordinal = guest.exchanges[&(place, route)];
+        let facts = ExchangeFacts { party, manager, protocol, route, ordinal, held: 0 };
+        let of_connection = open.as_ref().map(|open| open.verdict.clone()).unwrap_or_default();
+        [of_connection, self.faults.judge_exchange(&facts, now)]
+    }
+
+    fn carry_under(
+        &self,
+        verdicts: &[Verdict; 2],
+        exchange: &Exchange,
+        place: usize,
+        seat: &mut Option<Client>,
+        now: Timestamp,
+    ) -> Carried {
+        let address = format!("{}:{}", exchange.server.address, exchange.server.port);
+        let limit = exchange.deadline.since(now);
+        let meeting =
+            |body_bytes| Meeting { address: &address, protocol: exchange.server.protocol, limit, body_bytes };
+        let [connection, asked] = verdicts;
+        let shown = match self.reach(connection, exchange, place, now, &meeting(None)) {
+            Ok(shown) => shown,
+            Err(failure) => return Carried::Ended(Err(failure)),
+        };
+        if let Err(failure) = self.handshake(exchange, place, shown.as_ref(), now) {
+            return Carried::Ended(Err(failure));
+        }
+        if let Some(tampered) = asked.hit().and_then(instead) {
+            return Carried::Ended(Ok(tampered.response));
+        }
+        // A held request is answered some time, and the fault is there at once.
+        if matches!(exchange.request, AgentRequest::Hold { .. })
+            && let Some(Effect::Fails(failure)) = asked.in_virtual_time(&meeting(None))
+        {
+            return Carried::Ended(Err(failure));
+        }
+        let before = seat.clone();
+        let mut response = match self.ask(exchange, place, seat) {
+            Carried::Ended(Ok(response)) => response,
+            other => return other,
+        };
+        if let Some(hit) = asked.hit() {
+            response = self.tampered(hit, exchange, place, before.as_ref(), response, now);
+        }
+        for verdict in verdicts {
+            match verdict.in_virtual_time(&meeting(Some(response.body.len()))) {
+                Some(Effect::Fails(failure)) => return Carried::Ended(Err(failure)),
+                Some(Effect::Cut { bytes }) => {
+                    response.body.truncate(response.body.len().saturating_sub(bytes));
+                }
+                _ => {}
+            }
+        }
+        Carried::Ended(Ok(response))
+    }
+
+    /// What the fault of the connection makes of it before anything is asked; the certificates, if others are shown.
+    fn reach(
+        &self,
+        verdict: &Verdict,
+        exchange: &Exchange,
+        place: usize,
+        now: Timestamp,
+        meeting: &Meeting<'_>,
+    ) -> Result<Option<Shown>, ExchangeFailure> {
+        let Some(hit) = verdict.hit() else { return Ok(None) };
+        if !self.speaks(exchange, place) {
+            return Ok(None);
+        }
+        match verdict.in_virtual_time(meeting) {
+            Some(Effect::Fails(failure)) => Err(failure),
+            Some(Effect::Shows) => {
+                let publication = self.publication(place);
+                let previous = self.earlier(place).map(|earlier| &earlier.identity);
+                let spare = KeyPool::public();
+                let workshop = Workshop { good: &publication.identity, previous, spare: &spare, now };
+                // What cannot be minted is not shown.
+                Ok(mint(hit.what(), &workshop).ok())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the fault makes of an answer; the answer as it is, if the fault needs something that there is not.
+    fn tampered(
+        &self,
+        hit: &Hit,
+        exchange: &Exchange,
+        place: usize,
+        seat: Option<&Client>,
+        response: ManagerResponse,
+        now: Timestamp,
+    ) -> ManagerResponse {
+        let publication = self.publication(place);
+        let earlier = self.earlier(place);
+        let previous =
+            earlier.and_then(|earlier| match earlier.published.answer(&exchange.request, seat).0 {
+                Answer::Now(response) => Some(response),
+                Answer::WhenChanged => None,
+            });
+        let materials = Materials {
+            signer: &publication.signer,
+            retired: earlier.map(|earlier| &earlier.signer),
+            previous: previous.as_ref(),
+            missing_status: self.site.assumptions().missing_status,
+            now,
+        };
+        let route = Route::of(&exchange.request);
+        alter(hit, route, response.clone(), &materials).map_or(response, |tampered| tampered.response)
+    }
+
+    /// The handshake, with what a fault shows in the place of the good certificate.
+    fn handshake(&self, exchange: &Exchange, place: usize, shown: Option<&Shown>, now: Timestamp) -> Failed {
+        let seen = shown.and_then(|shown| {
+            Some(Seen { certificate: shown.chain.first()?.clone(), is_possessed: shown.is_possessed() })
+        });
+        self.meet(exchange, place, seen.as_ref(), now)
+    }
+}
