@@ -274,6 +274,15 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_lets_a_kind_be_a_name_or_a_table() {
+        let schema = schemars::schema_for!(FaultRule).to_value();
+        let ways = schema["properties"]["what"]["anyOf"].as_array().unwrap();
+        assert_eq!(ways[0]["enum"].as_array().unwrap().len(), KINDS.len());
+        assert_eq!(ways[1]["type"], "string");
+        assert!(ways[2]["$ref"].as_str().unwrap().ends_with("FaultKind"));
+    }
+
+    #[test]
     fn the_keys_that_are_taken_are_those_of_the_schema() {
         fn check<T: schemars::JsonSchema>(keys: &[&str]) {
             let schema = schemars::schema_for!(T).to_value();

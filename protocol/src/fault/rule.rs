@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::kind::{FaultKind, Layer};
@@ -24,7 +24,8 @@ pub struct FaultRule {
     /// Its name, unique among the faults of a lab. It is part of what decides: two faults that say the same under
     /// different names hit differently.
     pub name: String,
-    /// What is done.
+    /// What is done: the name of a kind, where its defaults will do, or a table with `kind` and parameters.
+    #[schemars(schema_with = "name_or_table")]
     pub what: FaultKind,
     /// To whom.
     #[serde(default)]
@@ -292,6 +293,13 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// The names are there to be proposed; other tools' names for the same are taken too.
+fn name_or_table(generator: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = FaultKind::kinds().iter().map(|info| info.name).collect();
+    let table = generator.subschema_for::<FaultKind>();
+    schemars::json_schema!({"anyOf": [{"enum": names}, {"type": "string"}, table]})
 }
 
 const fn always() -> f64 {
