@@ -64,6 +64,22 @@ fn s9_ignored_f08_with_both_managers_updated_together_nobody_is_left_to_learn_fr
 }
 
 #[test]
+fn a_new_communications_file_brings_back_whoever_is_on_when_it_is_imported_and_an_old_one_brings_back_nobody()
+{
+    let played = played("several-managers-both-at-once-healed");
+    let verdict = &played.verdict;
+    let orphaned = |step, part| holding(verdict, step, part).orphaned;
+    assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "desktop")), [3, 3, 0, 0]);
+    assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "laptop")), [2, 2, 0, 0]);
+    assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "laptop-away")), [0, 0, 0, 1]);
+    let imports = |name: &str| {
+        let of_client = played.lines.iter().filter(|(client, _)| client == name);
+        of_client.filter(|(_, line)| line.event == Event::ImportedSylink).count()
+    };
+    assert_eq!(["desktop-1", "laptop-1", "laptop-away-1"].map(imports), [2, 1, 0]);
+}
+
+#[test]
 fn s16_ignored_exactly_the_clients_whose_list_has_one_manager_are_lost_when_that_one_changes() {
     assert_lost(&played("several-managers-no-failover").verdict, 1, TLS, &["branch"]);
 }

@@ -129,7 +129,7 @@ impl Swift {
     fn question(&self, happening: Happening, now: Timestamp, scene: &Scene<'_>) -> Option<Question> {
         let stays = self.dates.last_server.is_some_and(|since| stays(since, now));
         let order = match happening {
-            Happening::Start | Happening::Stop | Happening::Move(_) => 0,
+            Happening::Start | Happening::Stop | Happening::Move(_) | Happening::Import(_) => 0,
             Happening::Wake | Happening::Changed | Happening::Forgotten => {
                 scene.memory.order(self.node, stays, self.seed, now)?
             }
@@ -328,6 +328,7 @@ fn play(
         Happening::Wake => Cause::Told(Input::Wake),
         Happening::Changed => Cause::Changed,
         Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
+        Happening::Import(file) => scene.memory.import(file),
         Happening::Forgotten => {
             body.seat = None;
             Cause::Changed

@@ -7,15 +7,17 @@ use epm_protocol::time::Timestamp;
 use super::breath::Body;
 use super::client::{Client, Scene};
 use super::memory::Happening;
-use crate::scenario::{Attendance, Deeds, Install, PartDay, Place};
+use crate::scenario::{Attendance, Change, Deeds, Install, PartDay, Place};
 
 /// What all machines of a part have in common.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) day: PartDay,
-    /// Whether its usual place is another since the step began.
-    pub(super) is_moved: bool,
+    /// What has happened to it since the step began.
+    pub(super) change: Change,
+    /// The number of the communications file that was brought to it last.
+    pub(super) import: u32,
     /// What its machines are installed with, at the beginning.
     pub(super) image: Image,
     /// What they would be installed with now, if they were.
@@ -110,7 +112,7 @@ impl<C: Client> Machine<C> {
 
     /// Something has happened to its part, or not.
     pub(super) fn obey(&mut self, part: &Part, scene: &mut Scene<'_>) {
-        let deeds = self.attendance.obey(&part.day, part.is_moved);
+        let deeds = self.attendance.obey(&part.day, part.change);
         self.act(deeds, part, scene);
     }
 
@@ -147,6 +149,9 @@ impl<C: Client> Machine<C> {
         if let Some(place) = deeds.go {
             let [usual, away] = part.places;
             self.meet(Happening::Move(if place == Place::Away { away } else { usual }), scene);
+        }
+        if deeds.import {
+            self.meet(Happening::Import(part.import), scene);
         }
         if deeds.start {
             scene.tally.switched(self.now, true);

@@ -4,8 +4,10 @@
 //! each breath once for each node; every other client that stands where it stood is told the result. Whatever may decide is in
 //! the [`Question`]; that nothing is missing there is tested by playing every heartbeat.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -52,6 +54,8 @@ pub(super) enum Happening {
     Forgotten,
     /// The machine is in the location with this number.
     Move(u16),
+    /// Somebody imports the communications file with this number.
+    Import(u32),
 }
 
 /// What becomes of a date in a client's state.
@@ -88,6 +92,8 @@ pub(super) struct Memory {
     images: FxHashMap<u32, NodeId>,
     /// The locations, by their numbers.
     pub(super) locations: Vec<Option<String>>,
+    /// The communications files that somebody imports, by their numbers.
+    pub(super) imports: Vec<Arc<Sylink>>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,
 }
@@ -109,6 +115,12 @@ impl Memory {
     /// The location with this number.
     pub(super) fn location(&self, place: u16) -> Option<String> {
         self.locations.get(usize::from(place)).cloned().flatten()
+    }
+
+    /// That somebody imports the communications file with this number.
+    pub(super) fn import(&self, number: u32) -> Cause {
+        let file = usize::try_from(number).ok().and_then(|place| self.imports.get(place));
+        file.map_or(Cause::Changed, |file| Cause::Told(Input::Import(Arc::clone(file))))
     }
 
     /// The layer of trust that broke for the clients that stand at this node, if they are orphaned.
@@ -195,6 +207,7 @@ impl Memory {
             Happening::Wake => Cause::Told(Input::Wake),
             Happening::Changed => Cause::Changed,
             Happening::Move(place) => Cause::Told(Input::MoveTo(self.location(place))),
+            Happening::Import(file) => self.import(file),
             Happening::Forgotten => {
                 body.seat = None;
                 Cause::Changed

@@ -1,11 +1,13 @@
 //! A rehearsal, step by step: what happens to the fleet, what the operator does, how long he waits.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use epm_protocol::fault::FaultSet;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
+use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
@@ -19,7 +21,8 @@ use super::tally::Tally;
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{
-    PartDay, PartHolding, PartPlan, Place, PresenceError, Scenario, Span, StepPlan, StepReport, Verdict, Wait,
+    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, PresenceError, Scenario, Span, StepPlan,
+    StepReport, Verdict, Wait,
 };
 
 /// How a rehearsal is cast.
@@ -133,6 +136,8 @@ struct Play<'a, C> {
     plans: Vec<PartPlan>,
     parts: Vec<Part>,
     locations: Vec<Option<String>>,
+    /// The communications files that somebody has imported, by their numbers.
+    imports: Vec<Arc<Sylink>>,
     shares: Vec<Share<C>>,
     certificates: Vec<InForce>,
     steps: Vec<StepOutcome>,
@@ -179,6 +184,7 @@ impl<'a, C: Client> Play<'a, C> {
             world,
             parts: Vec::new(),
             locations: Vec::new(),
+            imports: Vec::new(),
             shares: Vec::new(),
             certificates,
             steps: Vec::new(),
@@ -206,7 +212,8 @@ impl<'a, C: Client> Play<'a, C> {
                 package: image.clone(),
                 image,
                 places: places(&day, &mut self.locations),
-                is_moved: false,
+                change: Change::default(),
+                import: 0,
                 day,
             });
         }
@@ -279,7 +286,7 @@ impl<'a, C: Client> Play<'a, C> {
     ) -> Result<(), RehearsalError> {
         let began = self.now;
         if !step.fleet.is_empty() {
-            self.happen(step);
+            self.happen(number, step)?;
             self.on_all_threads(|share, world, parts| share.obey(world, parts, began, watch));
         }
         self.operate(number, step)?;
@@ -306,15 +313,23 @@ impl<'a, C: Client> Play<'a, C> {
         self.hold_to_it(number, step)
     }
 
-    fn happen(&mut self, step: &StepPlan) {
+    fn happen(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         for part in &mut self.parts {
-            part.is_moved = false;
+            part.change = Change::default();
             for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
             {
-                part.is_moved |= part.day.happen(action);
+                part.day.happen(action, &mut part.change);
+                if let FleetAction::ImportSylink { from, .. } = action {
+                    let export =
+                        |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
+                    let file = from.file(export, &part.image.body.agent.cache().sylink);
+                    self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
+                    part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
+                }
             }
             part.places = places(&part.day, &mut self.locations);
         }
+        Ok(())
     }
 
     /// What the site would be after the commands of a step; none if it has none.
@@ -402,9 +417,10 @@ impl<'a, C: Client> Play<'a, C> {
         &mut self,
         act: impl Fn(&mut Share<C>, &World, &[Part]) -> T + Sync,
     ) -> Vec<T> {
-        let (world, parts, locations) = (&self.world, self.parts.as_slice(), &self.locations);
+        let (world, parts) = (&self.world, self.parts.as_slice());
         for share in &mut self.shares {
-            share.memory.locations.clone_from(locations);
+            share.memory.locations.clone_from(&self.locations);
+            share.memory.imports.clone_from(&self.imports);
         }
         std::thread::scope(|scope| {
             let act = &act;

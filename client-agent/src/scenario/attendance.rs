@@ -37,8 +37,19 @@ pub struct Deeds {
     pub install: Option<Install>,
     /// The machine is in another location; see [`PartDay::location`].
     pub go: Option<Place>,
+    /// The communications file that was brought to its part is imported.
+    pub import: bool,
     /// The service starts.
     pub start: bool,
+}
+
+/// What has happened to a part in a step, beside being switched on or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whether its usual place is another now.
+    pub is_moved: bool,
+    /// Whether somebody imports a communications file on its machines.
+    pub imports: bool,
 }
 
 /// With which communications file a client is installed.
@@ -80,17 +91,17 @@ impl PartDay {
         }
     }
 
-    /// Something happens to the part. Returns whether its usual place is another now.
-    pub fn happen(&mut self, action: &FleetAction) -> bool {
+    /// Something happens to the part.
+    pub fn happen(&mut self, action: &FleetAction, change: &mut Change) {
         match action {
             FleetAction::SwitchOff(_) => self.is_off = true,
             FleetAction::SwitchOn(_) => self.is_off = false,
             FleetAction::Move { location, .. } => {
                 self.usual.clone_from(location);
-                return true;
+                change.is_moved = true;
             }
+            FleetAction::ImportSylink { .. } => change.imports = true,
         }
-        false
     }
 }
 
@@ -156,16 +167,17 @@ impl Attendance {
         deeds
     }
 
-    /// Something has happened to its part; `is_moved` is whether the usual place is another now.
-    pub fn obey(&mut self, part: &PartDay, is_moved: bool) -> Deeds {
+    /// Something has happened to its part.
+    pub fn obey(&mut self, part: &PartDay, change: Change) -> Deeds {
         let mut deeds = Deeds::default();
         if part.is_off && self.is_on {
             self.is_on = false;
             deeds.stop = true;
         }
-        if is_moved && self.place == Place::Usual {
+        if change.is_moved && self.place == Place::Usual {
             deeds.go = Some(Place::Usual);
         }
+        deeds.import = change.imports && self.is_on;
         deeds
     }
 }

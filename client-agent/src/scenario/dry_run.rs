@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::fault::FaultRule;
-use epm_protocol::site::{Command, Founding, ManagerPorts, Site};
+use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use toml::Spanned;
 
 use super::presence::Calendar;
-use super::{ManagerPlan, Scenario, ScenarioError};
+use super::{FleetAction, ManagerPlan, PartPlan, Scenario, ScenarioError, SylinkSource};
 
 /// What the calendars of the fleet are made for: whether they can be made is the same for any stretch of time.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -78,6 +78,10 @@ impl Scenario {
                     );
                     return Err(refuse(action.span(), problem));
                 }
+                if let FleetAction::ImportSylink { from, .. } = action.get_ref() {
+                    self.check_import(&site, part, from)
+                        .map_err(|error| refuse(action.span(), error.to_string()))?;
+                }
             }
             for command in &step.operator {
                 give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
@@ -120,6 +124,14 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is such a file; the one of the beginning is as good as any that the part can be given now.
+    fn check_import(&self, site: &Site, part: &str, from: &SylinkSource) -> Result<(), CommandError> {
+        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == part);
+        let Some(PartPlan { group, location, .. }) = plan else { return Ok(()) };
+        let installed = site.export_sylink(group, location.as_deref()).map(Arc::new)?;
+        from.file(|group, location| site.export_sylink(group, location), &installed).map(drop)
     }
 
     fn check_fleet(&self, site: &Site, now: Timestamp) -> Result<(), (Range<usize>, String)> {

@@ -3,6 +3,7 @@
 //! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
 
 mod attendance;
+mod communications_file;
 mod dry_run;
 mod identity;
 pub mod presence;
@@ -21,7 +22,8 @@ use toml::Spanned;
 
 use presence::{Arrives, Day, Fate, Holidays, Presence};
 
-pub use attendance::{Attendance, Deeds, Install, PartDay};
+pub use attendance::{Attendance, Change, Deeds, Install, PartDay};
+pub use communications_file::{SylinkEdit, SylinkSource};
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
@@ -188,6 +190,13 @@ pub enum FleetAction {
         #[serde(default)]
         location: Option<String>,
     },
+    /// Somebody imports a communications file on those that are on. Of several in one step the last one counts.
+    ImportSylink {
+        /// The part.
+        part: String,
+        /// Where the file comes from.
+        from: SylinkSource,
+    },
 }
 
 /// A wait: for events, with a limit, or for time to pass; for both when both are given.
@@ -235,7 +244,10 @@ impl FleetAction {
     /// The part that it happens to.
     pub fn part(&self) -> &str {
         match self {
-            Self::SwitchOff(part) | Self::SwitchOn(part) | Self::Move { part, .. } => part,
+            Self::SwitchOff(part)
+            | Self::SwitchOn(part)
+            | Self::Move { part, .. }
+            | Self::ImportSylink { part, .. } => part,
         }
     }
 }

@@ -182,7 +182,9 @@ impl Play<'_> {
         };
         tell(Scene::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
-        self.troupe.happen(step.fleet.iter().map(|action| action.get_ref())).await?;
+        let actions = step.fleet.iter().map(|action| action.get_ref());
+        let changes = self.troupe.change(actions).map_err(|source| at(number, &step.title, source))?;
+        self.troupe.happen(&changes).await?;
         let before: Vec<u64> = match number {
             0 => vec![0; self.troupe.members().len()],
             _ => self.troupe.members().iter().map(|member| member.handle.view().heartbeats).collect(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, Input};
-use epm_client_agent::scenario::{Attendance, Deeds, FleetAction, Install, PartDay, PartPlan, Scenario};
+use epm_client_agent::scenario::{
+    Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, Scenario,
+};
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec};
 use epm_protocol::site::CommandError;
 use epm_protocol::sylink::Sylink;
@@ -40,6 +42,8 @@ pub(super) struct Troupe<'a> {
     machines: Vec<Machine>,
     /// What each part was installed with at the beginning.
     images: Vec<Arc<Sylink>>,
+    /// What was brought to each part last, for somebody to import.
+    imports: Vec<Arc<Sylink>>,
     /// Held requests whose connections have ended: their clients have yet to notice.
     ended: BTreeMap<usize, u64>,
 }
@@ -78,6 +82,7 @@ impl<'a> Troupe<'a> {
             parts: Vec::new(),
             machines: Vec::new(),
             images: Vec::new(),
+            imports: Vec::new(),
             ended: BTreeMap::new(),
         };
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
@@ -93,6 +98,7 @@ impl<'a> Troupe<'a> {
             }
             troupe.parts.push((plan, day));
         }
+        troupe.imports.clone_from(&troupe.images);
         Ok(troupe)
     }
 
@@ -114,22 +120,34 @@ impl<'a> Troupe<'a> {
         self.machines.get(place).is_some_and(|machine| machine.attendance.is_on())
     }
 
-    /// Something happens to the fleet; returns when the clients have had their say.
-    pub(super) async fn happen(
+    /// Something happens to the parts of the fleet; [`Self::happen`] lets it happen to their machines.
+    pub(super) fn change<'b>(
         &mut self,
-        actions: impl Iterator<Item = &FleetAction>,
-    ) -> Result<(), PlayError> {
-        let mut moved: Vec<bool> = vec![false; self.parts.len()];
+        actions: impl Iterator<Item = &'b FleetAction>,
+    ) -> Result<Vec<Change>, CommandError> {
+        let mut changes = vec![Change::default(); self.parts.len()];
         for action in actions {
-            for ((plan, day), is_moved) in self.parts.iter_mut().zip(&mut moved) {
-                if plan.name == action.part() {
-                    *is_moved |= day.happen(action);
+            for (place, (plan, day)) in self.parts.iter_mut().enumerate() {
+                if plan.name != action.part() {
+                    continue;
+                }
+                day.happen(action, &mut changes[place]);
+                if let FleetAction::ImportSylink { from, .. } = action {
+                    let export =
+                        |group: &str, location: Option<&str>| self.site.export_sylink(group, location);
+                    self.imports[place] = from.file(export, &self.images[place])?;
                 }
             }
         }
+        Ok(changes)
+    }
+
+    /// What has happened to the parts of the fleet happens to their machines; returns when the clients have had their
+    /// say.
+    pub(super) async fn happen(&mut self, changes: &[Change]) -> Result<(), PlayError> {
         for place in 0..self.machines.len() {
             let Machine { part, attendance, .. } = &mut self.machines[place];
-            let deeds = attendance.obey(&self.parts[*part].1, moved[*part]);
+            let deeds = attendance.obey(&self.parts[*part].1, changes[*part]);
             self.act(place, deeds).await?;
         }
         self.pass_edges().await?;
@@ -270,6 +288,9 @@ impl<'a> Troupe<'a> {
         if let Some(go) = deeds.go {
             let location = self.parts[part].1.location(go).map(str::to_owned);
             self.tell(place, Input::MoveTo(location)).await;
+        }
+        if deeds.import {
+            self.tell(place, Input::Import(Arc::clone(&self.imports[part]))).await;
         }
         if deeds.start {
             self.tell(place, Input::Start).await;
