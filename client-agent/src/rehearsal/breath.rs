@@ -6,6 +6,7 @@ use epm_protocol::site::Client;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
+use super::diary::Deed;
 use super::haunt::{Haunted, Open};
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
@@ -41,6 +42,8 @@ pub(super) struct Breath {
     pub(super) lines: Vec<(Event, String)>,
     /// The managers that it turned to, by their places.
     pub(super) visits: Vec<usize>,
+    /// What the managers did, each by its place.
+    pub(super) dealings: Vec<(usize, Deed)>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,
 }
@@ -58,7 +61,7 @@ impl Body {
         let mut breath = Breath::default();
         let mut input = match cause {
             Cause::Told(input) => Some(input),
-            Cause::Changed => self.changed(world, now),
+            Cause::Changed => self.changed(world, now, &mut breath.dealings),
         };
         let mut speaking = None;
         let mut open: Option<Open> = None;
@@ -99,6 +102,7 @@ impl Body {
                         match carried {
                             Carried::Held => self.held = Some(*exchange),
                             Carried::Ended(outcome) => {
+                                breath.dealings.extend(dealing(world, &exchange, &outcome));
                                 input = Some(Input::Answered { exchange: exchange.id, outcome });
                             }
                         }
@@ -111,7 +115,7 @@ impl Body {
     }
 
     /// What a change of the site means for the request that is held.
-    fn changed(&mut self, world: &World, now: Timestamp) -> Option<Input> {
+    fn changed(&mut self, world: &World, now: Timestamp, dealings: &mut Vec<(usize, Deed)>) -> Option<Input> {
         let held = self.held.take()?;
         let exchange = held.id;
         if world.has_ended(&held) {
@@ -126,9 +130,27 @@ impl Body {
                 self.held = Some(held);
                 None
             }
-            Carried::Ended(outcome) => Some(Input::Answered { exchange, outcome }),
+            Carried::Ended(outcome) => {
+                dealings.extend(dealing(world, &open, &outcome));
+                Some(Input::Answered { exchange, outcome })
+            }
         }
     }
+}
+
+/// What the manager at the other end has to say of an exchange, if there is one.
+fn dealing(
+    world: &World,
+    exchange: &Exchange,
+    outcome: &Result<ManagerResponse, ExchangeFailure>,
+) -> Option<(usize, Deed)> {
+    let deed = match outcome {
+        // A request that its secret does not open is not understood.
+        Ok(response) if response.status == 400 => Deed::Answered { action: "refused", status: 400 },
+        Ok(response) => Deed::Answered { action: exchange.request.action(), status: response.status },
+        Err(_) => Deed::ShownInVain,
+    };
+    Some((world.manager_at(exchange)?, deed))
 }
 
 /// What must hold of every answer that a client hears.

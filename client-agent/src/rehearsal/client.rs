@@ -4,22 +4,21 @@
 use epm_protocol::time::Timestamp;
 
 use super::breath::{Body, Breath, Cause};
+use super::diary::Diary;
 use super::haunt::Haunted;
 use super::machine::Image;
 use super::memory::{Happening, Mark, Memory, NodeId, Question, Reply};
 use super::tally::{Standing, Tally, Trust};
 use super::world::World;
-use crate::agent::{
-    AgentView, Counts, Dates, Event, Input, LogLine, Row, Schedule, Timing, stays, stays_until,
-};
+use crate::agent::{AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 
 /// What is around a client while it lives.
 pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) memory: &'a mut Memory,
     pub(super) tally: &'a mut Tally,
-    /// Where its log goes, if anybody wants it.
-    pub(super) log: Option<&'a mut Vec<LogLine>>,
+    /// Where it is written of, if anybody wants that.
+    pub(super) log: Option<&'a mut Diary>,
 }
 
 /// A client in virtual time.
@@ -207,7 +206,7 @@ impl Client for Swift {
         };
         let reply = memory.ask(question, world, self.seed, now);
         if let Some(log) = log {
-            log.extend(reply.lines.iter().map(|(event, text)| line(*event, text, now)));
+            log.note(&reply.lines, &reply.dealings, now);
         }
         self.did(reply, now, tally);
     }
@@ -301,8 +300,10 @@ impl Swift {
     fn write_row(&self, row: &Row, scene: &mut Scene<'_>) {
         for at in row.moments() {
             let Some(question) = self.question(Happening::Wake, at, scene) else { continue };
-            let lines = scene.memory.ask(question, scene.world, self.seed, at).lines.clone();
-            write(&lines, at, scene);
+            let reply = scene.memory.ask(question, scene.world, self.seed, at);
+            if let Some(log) = &mut scene.log {
+                log.note(&reply.lines, &reply.dealings, at);
+            }
         }
     }
 }
@@ -334,21 +335,13 @@ fn play(
             Cause::Changed
         }
     };
-    let Breath { timings, lines, visits, broken } = body.breathe(cause, scene.world, now, guest);
+    let Breath { timings, lines, visits, dealings, broken } = body.breathe(cause, scene.world, now, guest);
     scene.memory.broken.extend(broken);
     for manager in visits {
         scene.tally.visited(now, manager);
     }
-    write(&lines, now, scene);
-    timings
-}
-
-fn write(lines: &[(Event, String)], at: Timestamp, scene: &mut Scene<'_>) {
     if let Some(log) = &mut scene.log {
-        log.extend(lines.iter().map(|(event, text)| line(*event, text, at)));
+        log.note(&lines, &dealings, now);
     }
-}
-
-fn line(event: Event, text: &str, at: Timestamp) -> LogLine {
-    LogLine { at, event, text: text.to_owned() }
+    timings
 }

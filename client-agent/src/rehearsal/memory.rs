@@ -12,6 +12,7 @@ use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::breath::{Body, Cause};
+use super::diary::Deed;
 use super::machine::Image;
 use super::tally::{Standing, Trust};
 use super::world::World;
@@ -73,6 +74,7 @@ pub(super) struct Reply {
     pub(super) timings: Vec<Timing>,
     pub(super) lines: Vec<(Event, String)>,
     pub(super) visits: Vec<usize>,
+    pub(super) dealings: Vec<(usize, Deed)>,
     pub(super) health: Mark,
     pub(super) last_server: Mark,
     pub(super) heartbeats: u64,
@@ -222,6 +224,7 @@ impl Memory {
             timings: breath.timings,
             lines: breath.lines,
             visits: breath.visits,
+            dealings: breath.dealings,
             health: mark(has.health, now),
             last_server: mark(has.last_server, now),
             heartbeats: counts.heartbeats,

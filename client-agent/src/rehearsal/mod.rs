@@ -11,6 +11,7 @@
 //! | `memory` | what has been played, and need not be played again |
 //! | `client` | a client that plays every heartbeat, and one that does not; they must not differ |
 //! | `haunt` | a client under faults |
+//! | `diary` | a client's log, and what its managers did for it |
 //! | `machine` | when it is on, and where |
 //! | `share` | a share of the fleet, for one thread |
 //! | `foresight` | who would be lost if the next step were taken now |
@@ -19,6 +20,7 @@
 
 mod breath;
 mod client;
+mod diary;
 mod foresight;
 mod haunt;
 mod machine;
@@ -34,6 +36,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use diary::{Dealing, Deed};
 pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
 pub use play::{Casting, Rehearsal, RehearsalError, rehearse, rehearse_every_heartbeat};
 pub use share::Watch;

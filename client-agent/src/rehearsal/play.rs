@@ -13,6 +13,7 @@ use epm_protocol::trust::Fingerprint;
 
 use super::breath::Body;
 use super::client::{Client, Scene, Single, Swift};
+use super::diary::{Dealing, Diary};
 use super::machine::{Image, Machine, Part};
 use super::memory::Memory;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
@@ -43,6 +44,10 @@ pub struct Rehearsal {
     pub outcome: Outcome,
     /// Every client at the end, in the order of the fleet, with its log if logs were kept.
     pub clients: Vec<(AgentView, Vec<LogLine>)>,
+    /// What the managers did for each client, in the same order.
+    pub dealings: Vec<Vec<Dealing>>,
+    /// The site as it was at the end; it has not heard of any client.
+    pub site: Site,
 }
 
 /// Why a rehearsal could not go on.
@@ -244,7 +249,7 @@ impl<'a, C: Client> Play<'a, C> {
                 machine.appear(&mut scene);
                 machines.push(machine);
             }
-            let logs = casting.keep_logs.then(|| vec![Vec::new(); machines.len()]);
+            let logs = casting.keep_logs.then(|| vec![Diary::default(); machines.len()]);
             self.shares.push(Share { machines, memory, tally, logs });
         }
     }
@@ -551,7 +556,7 @@ impl<'a, C: Client> Play<'a, C> {
             steps: self.steps,
             verdict,
         };
-        let mut clients = Vec::new();
+        let (mut clients, mut dealings) = (Vec::new(), Vec::new());
         for share in self.shares.into_iter().filter(|share| share.logs.is_some()) {
             let views: Vec<AgentView> = share
                 .machines
@@ -561,9 +566,12 @@ impl<'a, C: Client> Play<'a, C> {
                     ..share.view(machine)
                 })
                 .collect();
-            clients.extend(views.into_iter().zip(share.logs.unwrap_or_default()));
+            for (view, diary) in views.into_iter().zip(share.logs.unwrap_or_default()) {
+                clients.push((view, diary.lines));
+                dealings.push(diary.dealings);
+            }
         }
-        Rehearsal { outcome, clients }
+        Rehearsal { outcome, clients, dealings, site: self.world.site }
     }
 }
 

@@ -8,11 +8,12 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
 use super::client::{Client, Scene};
+use super::diary::Diary;
 use super::machine::{Machine, Part};
 use super::memory::{Memory, NodeId};
 use super::tally::Tally;
 use super::world::World;
-use crate::agent::{AgentView, LogLine};
+use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};
 
 /// Where a rehearsal stands, for whoever watches it from another thread.
@@ -29,8 +30,8 @@ pub(super) struct Share<C> {
     pub(super) machines: Vec<Machine<C>>,
     pub(super) memory: Memory,
     pub(super) tally: Tally,
-    /// The logs of its clients, in the same order, if anybody wants them.
-    pub(super) logs: Option<Vec<Vec<LogLine>>>,
+    /// The diaries of its clients, in the same order, if anybody wants them.
+    pub(super) logs: Option<Vec<Diary>>,
 }
 
 /// What clients have been waited for.

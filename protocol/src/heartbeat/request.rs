@@ -45,6 +45,33 @@ pub enum AgentRequest {
     },
 }
 
+impl AgentRequest {
+    /// The name of the request in a manager's records.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Register(_) => "register",
+            Self::Index { .. } => "index",
+            Self::Hold { .. } => "hold",
+            Self::Upload { .. } => "upload",
+            Self::Fetch { artifact: Artifact::Policy, .. } => "policy",
+            Self::Fetch { artifact: Artifact::List, .. } => "list",
+            Self::Fetch { artifact: Artifact::Package(_), .. } => "package",
+        }
+    }
+
+    /// The client that asks, where it says so.
+    pub fn agent(&self) -> Option<AgentId> {
+        match self {
+            Self::Hello | Self::Register(_) => None,
+            Self::Index { agent, .. }
+            | Self::Hold { agent, .. }
+            | Self::Upload { agent, .. }
+            | Self::Fetch { agent, .. } => Some(*agent),
+        }
+    }
+}
+
 /// What a client can fetch. Each comes with a detached signature.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Artifact {

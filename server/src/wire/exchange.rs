@@ -8,7 +8,7 @@ use bytes::Bytes;
 use epm_protocol::heartbeat::http::{
     HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, MOCK_HEADER, RequestError, SECARS_PATH, SIGNATURE_HEADER,
 };
-use epm_protocol::heartbeat::{AgentRequest, Artifact, ContentType, ManagerResponse};
+use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{Answer, Visit};
 use epm_protocol::time::Timestamp;
@@ -87,7 +87,7 @@ impl<'a> Door<'a> {
                 return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
         };
-        let (action, agent) = described(&asked);
+        let (action, agent) = (asked.action(), asked.agent());
         if matches!(asked, AgentRequest::Hold { .. }) {
             return self.waiting(async move {
                 let answer = shared.hold(desk, &asked).await;
@@ -144,25 +144,6 @@ impl Future for Responding<'_> {
                 response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
             Self::Waiting(response) => response.as_mut().poll(context).map(Ok),
-        }
-    }
-}
-
-/// The name of a request in the journal, and who asks.
-fn described(asked: &AgentRequest) -> (&'static str, Option<AgentId>) {
-    match asked {
-        AgentRequest::Hello => ("hello", None),
-        AgentRequest::Register(_) => ("register", None),
-        AgentRequest::Index { agent, .. } => ("index", Some(*agent)),
-        AgentRequest::Hold { agent, .. } => ("hold", Some(*agent)),
-        AgentRequest::Upload { agent, .. } => ("upload", Some(*agent)),
-        AgentRequest::Fetch { agent, artifact } => {
-            let action = match artifact {
-                Artifact::Policy => "policy",
-                Artifact::List => "list",
-                Artifact::Package(_) => "package",
-            };
-            (action, Some(*agent))
         }
     }
 }

@@ -42,6 +42,7 @@ fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
         assert_eq!(one, other, "{name}, {}", one.computer_name);
     }
     assert_eq!(one.clients.len(), other.clients.len());
+    assert_eq!(one.dealings, other.dealings, "{name}");
     assert_eq!(one.outcome, other.outcome, "{name}");
 }
 

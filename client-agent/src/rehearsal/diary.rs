@@ -1,0 +1,55 @@
+//! What is written of a client if anybody wants it: its own log, and what its managers did for it.
+
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+use crate::agent::{Event, LogLine};
+
+/// What a manager did for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Dealing {
+    /// When.
+    pub at: Timestamp,
+    /// The manager, by its place among the managers' names.
+    pub manager: usize,
+    /// What.
+    pub deed: Deed,
+}
+
+/// What a manager does, as its own records show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// It answered.
+    Answered {
+        /// What had been asked; `refused` where the manager could not tell.
+        action: &'static str,
+        /// The status.
+        status: u16,
+    },
+    /// It showed its certificate, or tried to, and the client broke off.
+    ShownInVain,
+}
+
+/// Both sides of what a client went through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Diary {
+    pub(super) lines: Vec<LogLine>,
+    pub(super) dealings: Vec<Dealing>,
+}
+
+impl Diary {
+    /// Adds what happened at this moment.
+    pub(super) fn note(&mut self, lines: &[(Event, String)], dealings: &[(usize, Deed)], at: Timestamp) {
+        self.lines.extend(lines.iter().map(|(event, text)| LogLine {
+            at,
+            event: *event,
+            text: text.clone(),
+        }));
+        self.dealings.extend(dealings.iter().map(|(manager, deed)| Dealing {
+            at,
+            manager: *manager,
+            deed: *deed,
+        }));
+    }
+}
