@@ -32,7 +32,7 @@ impl fmt::Display for ScenarioError {
 impl std::error::Error for ScenarioError {}
 
 impl ScenarioError {
-    pub(super) fn at(file: &str, text: &str, span: Range<usize>, problem: impl Into<String>) -> Self {
+    pub(crate) fn at(file: &str, text: &str, span: Range<usize>, problem: impl Into<String>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self {
@@ -41,6 +41,17 @@ impl ScenarioError {
             column: before[line_start..].chars().count() + 1,
             problem: problem.into(),
         }
+    }
+
+    /// What the reader of the text has to say, with the nearest known name.
+    pub(crate) fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
+        let span = error.span().unwrap_or(0..0);
+        let found = text.get(span.clone()).unwrap_or_default().trim();
+        let mut problem = with_hint(error.message());
+        if !found.is_empty() && found.len() <= SHOWN && !problem.contains(found.trim_matches(['"', '\''])) {
+            problem = format!("{problem}: {found}");
+        }
+        Self::at(file, text, span, problem)
     }
 }
 
@@ -51,16 +62,7 @@ impl Scenario {
     ///
     /// When it is no TOML, has a key or a value that no scenario has, or lacks one.
     pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
-        toml::from_str(text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let found = text.get(span.clone()).unwrap_or_default().trim();
-            let mut problem = with_hint(error.message());
-            if !found.is_empty() && found.len() <= SHOWN && !problem.contains(found.trim_matches(['"', '\'']))
-            {
-                problem = format!("{problem}: {found}");
-            }
-            ScenarioError::at(file, text, span, problem)
-        })
+        toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))
     }
 }
 

@@ -5,14 +5,19 @@ mod faults;
 mod plan;
 
 use super::*;
+use crate::catalogue::{self, Means};
 use crate::scenario::Scenario;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
 
-/// Every scenario of the project.
+/// Every scenario of the project, and every play of the failure catalogue.
 fn scenarios() -> Vec<(String, Scenario)> {
     let mut files: Vec<_> = std::fs::read_dir(SCENARIOS).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
+    let plays = catalogue::entries().iter().filter_map(|entry| match &entry.means {
+        Means::Play(play) => Some((entry.id.clone(), play.scenario(&entry.title))),
+        _ => None,
+    });
     files
         .into_iter()
         .filter(|file| file.extension().is_some_and(|ending| ending == "toml"))
@@ -22,6 +27,7 @@ fn scenarios() -> Vec<(String, Scenario)> {
             let scenario = Scenario::parse(&text, &name).unwrap();
             (name, scenario)
         })
+        .chain(plays)
         .collect()
 }
 

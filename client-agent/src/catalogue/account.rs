@@ -1,0 +1,151 @@
+//! What was seen of a failure and its repair: both sides of every client, and how it stands when an act ends.
+
+use std::fmt;
+
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::site::Site;
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+use super::entry::Play;
+use super::sight::{self, Finding, State};
+use crate::agent::{AgentView, Health, LogLine, Server};
+
+/// What was seen of both acts.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The failure.
+    pub failure: Act,
+    /// The repair.
+    pub repair: Act,
+}
+
+/// What was seen of an act.
+#[derive(Clone, Debug, Serialize)]
+pub struct Act {
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Every client, in the order of the fleet.
+    pub clients: Vec<Seen>,
+    /// What the managers did, in order.
+    pub managers: Vec<ManagerNote>,
+    /// What the managers wrote into their log.
+    pub manager_log: Vec<String>,
+    /// The site at the end.
+    #[serde(skip)]
+    pub site: Site,
+}
+
+/// A client at the end of an act, and what it logged in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Seen {
+    /// The part of the fleet that it belongs to.
+    pub part: String,
+    /// Its name.
+    pub client: String,
+    /// How it stands.
+    pub state: State,
+    /// Why, if not well.
+    pub because: Option<String>,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// What it looks like.
+    #[serde(skip)]
+    pub view: AgentView,
+}
+
+/// What a manager did for a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManagerNote {
+    /// When.
+    pub at: Timestamp,
+    /// The manager.
+    pub manager: String,
+    /// The client, where the manager knows it.
+    pub client: Option<String>,
+    /// What was asked; `refused` where the manager could not tell.
+    pub action: String,
+    /// What it answered; none where the client broke off when it was shown the certificate.
+    pub status: Option<u16>,
+}
+
+/// A failure that was brought about and repaired, and whether that was as described.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reproduction {
+    /// The failure.
+    pub failure: Act,
+    /// What was looked for in it.
+    pub symptom: Vec<Finding>,
+    /// The repair.
+    pub repair: Act,
+    /// What was looked for in it.
+    pub recovery: Vec<Finding>,
+}
+
+impl Account {
+    /// Holds it against what is described.
+    pub fn held_against(self, play: &Play) -> Reproduction {
+        let symptom = sight::symptom(play, &self.failure);
+        let recovery = sight::recovery(play, &self.repair);
+        Reproduction { failure: self.failure, symptom, repair: self.repair, recovery }
+    }
+}
+
+impl Reproduction {
+    /// Whether the symptom was as described.
+    pub fn shows_the_symptom(&self) -> bool {
+        self.symptom.iter().all(Finding::is_as_described)
+    }
+
+    /// Whether the repair healed as described.
+    pub fn heals(&self) -> bool {
+        self.recovery.iter().all(Finding::is_as_described)
+    }
+}
+
+impl Seen {
+    /// Of a client that looks like this and has logged that.
+    pub fn new(part: &str, view: AgentView, log: Vec<LogLine>) -> Self {
+        let because = match &view.health {
+            Health::New | Health::Connected { .. } => None,
+            Health::Disconnected { because, .. } => Some(because.to_string()),
+            Health::Orphaned { because, .. } => Some(because.to_string()),
+        };
+        Self {
+            part: part.to_owned(),
+            client: view.computer_name.clone(),
+            state: State::of(&view.health),
+            because,
+            log,
+            view,
+        }
+    }
+}
+
+impl Act {
+    /// The name of the manager that is found at this server.
+    pub fn manager_at(&self, server: &Server) -> Option<&str> {
+        let found = self.site.managers().find(|manager| {
+            let ports = &manager.ports;
+            ports.address == server.address
+                && [ports.http, ports.https].into_iter().any(|port| port == Some(server.port))
+        });
+        found.map(|manager| manager.name.as_str())
+    }
+
+    /// The newest policy of a group.
+    pub(super) fn newest(&self, group: &str) -> Option<PolicySerial> {
+        let id = self.site.groups().find(group).ok()?.id;
+        let manager = self.site.managers().next()?;
+        Some(self.site.publication(&manager.name)?.group(id)?.serial)
+    }
+}
+
+impl fmt::Display for ManagerNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "{} {status}", self.action),
+            None => f.write_str(&self.action),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the catalogue says of a failure: of the real product, each with a mark, and of the lab.
+
+use std::collections::BTreeMap;
+
+use epm_protocol::assumption::Assumptions;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::refusal::Refused;
+use super::sight::{Expected, ManagersDo};
+use crate::scenario::{ClockPlan, PartPlan, Scenario, SitePlan, StepPlan};
+
+/// One failure.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name, `F01`.
+    pub id: String,
+    /// What happens, in one line.
+    pub title: String,
+    /// Where it lies: a layer of trust, or what else stands between manager and client.
+    pub layer: Standing,
+    /// How well it is founded that this cause has this effect.
+    pub mark: Mark,
+    /// How it comes about.
+    pub cause: String,
+    /// What people see of it in the real product.
+    pub symptom: String,
+    /// What the real product writes.
+    pub log: Vec<ProductLine>,
+    /// What each client version does; where there is but one entry, all do the same.
+    pub versions: BTreeMap<String, String>,
+    /// The state it ends in.
+    pub ends: String,
+    /// What looks alike.
+    pub unlike: Vec<Lookalike>,
+    /// What heals it.
+    pub repair: String,
+    /// How the lab brings it about, in words.
+    pub how: String,
+    /// How the lab brings it about, or why not.
+    pub means: Means,
+    /// The file as it was read.
+    pub(super) document: serde_json::Value,
+}
+
+/// Where a failure lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Layer a: the certificate of the connection.
+    Tls,
+    /// Layer b: the signature of what is downloaded.
+    Signature,
+    /// Layer c: the shared secret.
+    Secret,
+    /// Several of these at once.
+    Trust,
+    /// Names, ports, connections.
+    Network,
+    /// Who the client is, and where it belongs.
+    Registration,
+    /// Settings of a group, a location or a client.
+    Settings,
+    /// The manager's own console, stores and services.
+    Manager,
+}
+
+/// How well a statement about the real product is founded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mark {
+    /// Read in a source.
+    C,
+    /// Inferred from one.
+    I,
+    /// Recalled; found in no source.
+    R,
+    /// Unknown.
+    U,
+}
+
+/// A line that the real product writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ProductLine {
+    /// The log that it stands in.
+    pub file: String,
+    /// The number of the event, in hexadecimal digits, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Its text, or what it is about.
+    pub text: String,
+    /// How well that is founded.
+    pub mark: Mark,
+}
+
+/// A failure that looks like this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lookalike {
+    /// Which.
+    pub id: String,
+    /// What tells them apart.
+    pub by: String,
+}
+
+/// How the lab brings a failure about, or why not.
+#[derive(Clone, Debug)]
+pub enum Means {
+    /// By playing it.
+    Play(Box<Play>),
+    /// A manager refuses the cause, with these words.
+    Refused(Box<Refused>),
+    /// Not yet.
+    Needs {
+        /// What has to be there first.
+        need: Need,
+        /// What of it, and how it will be used.
+        with: String,
+    },
+    /// Never.
+    Cannot {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What the lab has to have before it can bring a failure about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// Faults on demand.
+    Faults,
+    /// The vendor's REST door.
+    Rest,
+}
+
+/// A failure in two acts: it is brought about, and it is repaired.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Play {
+    /// The seed of everything that is drawn or derived.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// What to assume of the real product where nobody documents it.
+    #[serde(default)]
+    pub assumptions: Assumptions,
+    /// The site.
+    pub site: SitePlan,
+    /// The clients, part by part.
+    pub fleet: Vec<Spanned<PartPlan>>,
+    /// The first act.
+    pub failure: Vec<StepPlan>,
+    /// The second.
+    pub repair: Vec<StepPlan>,
+    /// What must be seen of each part.
+    pub seen: Vec<Expected>,
+    /// What the managers must do in the first act.
+    #[serde(default)]
+    pub managers: ManagersDo,
+}
+
+/// How much of a failure is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acts {
+    First,
+    Both,
+}
+
+impl Entry {
+    /// The whole entry, as its file has it.
+    pub fn to_json(&self) -> &serde_json::Value {
+        &self.document
+    }
+}
+
+impl Play {
+    /// Both acts as a scenario.
+    pub fn scenario(&self, title: &str) -> Scenario {
+        self.acts(title, Acts::Both)
+    }
+
+    /// The same time without its cause: nothing happens in the first act, and there is no second.
+    pub fn without_cause(&self) -> Self {
+        let mut idle = self.clone();
+        for step in &mut idle.failure {
+            step.fleet.clear();
+            step.operator.clear();
+        }
+        idle.repair.clear();
+        idle
+    }
+
+    pub(super) fn acts(&self, title: &str, acts: Acts) -> Scenario {
+        let second: &[StepPlan] = if acts == Acts::Both { &self.repair } else { &[] };
+        Scenario {
+            title: title.to_owned(),
+            about: String::new(),
+            seed: self.seed,
+            clock: ClockPlan::default(),
+            assumptions: self.assumptions.clone(),
+            site: self.site.clone(),
+            fleet: self.fleet.clone(),
+            step: self.failure.iter().chain(second).cloned().collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tls => "a (TLS certificate)",
+            Self::Signature => "b (signature)",
+            Self::Secret => "c (shared secret)",
+            Self::Trust => "several layers of trust",
+            Self::Network => "network",
+            Self::Registration => "registration",
+            Self::Settings => "settings",
+            Self::Manager => "the manager itself",
+        })
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::C => "read in a source",
+            Self::I => "inferred",
+            Self::R => "recalled",
+            Self::U => "unknown",
+        })
+    }
+}
+
+const fn default_seed() -> u64 {
+    7
+}

@@ -1,0 +1,70 @@
+//! The failure catalogue: every known way in which manager and client part, each brought about by name.
+//!
+//! | room | what |
+//! |---|---|
+//! | `entry` | what the catalogue says of a failure |
+//! | `read` | an entry's file, and what makes it unsound |
+//! | `files` | the files themselves, compiled in |
+//! | `sight` | what must be seen, held against what was seen |
+//! | `account` | what was seen: both sides of every client, and how it stands |
+//! | `rehearsed` | an entry in virtual time |
+//! | `refusal` | an entry that a manager refuses to let happen |
+//!
+//! Sockets are not known here: whoever carries an entry over them hands in an [`Account`] of the same form.
+
+mod account;
+mod entry;
+mod files;
+mod read;
+mod refusal;
+mod rehearsed;
+mod sight;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::LazyLock;
+
+use epm_protocol::suggest::hint;
+
+pub use account::{Account, Act, ManagerNote, Reproduction, Seen};
+pub use entry::{Entry, Lookalike, Mark, Means, Need, Play, ProductLine, Standing};
+pub use read::EntryError;
+pub use refusal::{Refused, RefusedCommand, Verdict, refused};
+pub use rehearsed::rehearsed;
+pub use sight::{Expected, Finding, ManagersDo, Sight, State};
+
+/// Every entry that is sound, in order; all of them are, or a test is red.
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| read().into_iter().filter_map(Result::ok).collect());
+
+/// A name that no entry has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no failure {name:?} in the catalogue{hint}")]
+pub struct UnknownFailure {
+    /// The name.
+    pub name: String,
+    /// The nearest that there is, as the end of a sentence; empty when none is near.
+    pub hint: String,
+}
+
+/// Every entry of the catalogue, in order.
+pub fn entries() -> &'static [Entry] {
+    &ENTRIES
+}
+
+/// The entry with this id, in whatever case it is written.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn find(id: &str) -> Result<&'static Entry, UnknownFailure> {
+    entries().iter().find(|entry| entry.id.eq_ignore_ascii_case(id.trim())).ok_or_else(|| {
+        let ids = entries().iter().map(|entry| entry.id.as_str());
+        UnknownFailure { name: id.to_owned(), hint: hint(&id.to_uppercase(), ids) }
+    })
+}
+
+/// Reads every file of the catalogue.
+fn read() -> Vec<Result<Entry, EntryError>> {
+    files::ENTRIES.iter().map(|(name, text)| Entry::parse(text, name)).collect()
+}

@@ -1,0 +1,102 @@
+//! A failure that does not come about because the manager refuses its cause: what it must say, and what must stay.
+
+use std::sync::Arc;
+
+use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::KeyPool;
+use serde::{Deserialize, Serialize};
+
+/// Commands that a manager refuses, and one that it takes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Refused {
+    /// What it refuses, each with its words.
+    pub commands: Vec<RefusedCommand>,
+    /// What it takes once the mistake is mended.
+    pub mended: Command,
+}
+
+/// A command that a manager refuses.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RefusedCommand {
+    /// What is wrong with it.
+    pub mistake: String,
+    /// The command.
+    pub command: Command,
+    /// Words of the real product that the refusal must contain.
+    pub words: String,
+}
+
+/// Monday, 5 January 2026, 08:00 UTC: when rehearsals begin as well.
+const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
+
+/// What a manager said to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// What was wrong with the command; none for the one that is mended.
+    pub mistake: Option<String>,
+    /// The words that were expected.
+    pub expected: Option<String>,
+    /// What the manager said; none if it took the command.
+    pub refusal: Option<String>,
+    /// Whether the certificate that clients are shown is another now.
+    pub is_changed: bool,
+    /// Whether that is as described.
+    pub is_as_described: bool,
+}
+
+impl Refused {
+    /// Gives every command to a site. `apply` returns whether the clients are shown another certificate now.
+    pub fn give(&self, mut apply: impl FnMut(&Command) -> Result<bool, CommandError>) -> Vec<Verdict> {
+        let refused = self.commands.iter().map(|one| (Some(one), &one.command));
+        let all = refused.chain([(None, &self.mended)]);
+        let judged = all.map(|(refused, command)| {
+            let answer = apply(command);
+            let is_changed = matches!(answer, Ok(true));
+            let refusal = answer.err().map(|error| error.to_string());
+            let is_as_described = match (refused, &refusal) {
+                (Some(one), Some(said)) => said.contains(&one.words),
+                (None, None) => is_changed,
+                _ => false,
+            };
+            Verdict {
+                mistake: refused.map(|one| one.mistake.clone()),
+                expected: refused.map(|one| one.words.clone()),
+                refusal,
+                is_changed,
+                is_as_described,
+            }
+        });
+        judged.collect()
+    }
+
+    pub(super) fn commands_mut(&mut self) -> impl Iterator<Item = &mut Command> {
+        self.commands.iter_mut().map(|one| &mut one.command).chain([&mut self.mended])
+    }
+}
+
+/// Gives every command to a site of its own that nobody visits.
+///
+/// # Errors
+///
+/// When there is no such site.
+pub fn refused(entry: &Refused) -> Result<Vec<Verdict>, CommandError> {
+    let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(8014), https: Some(8014) };
+    let founding = Founding {
+        name: "My Site".to_owned(),
+        seed: 1,
+        managers: vec![("sepm-1".to_owned(), ports)],
+        keys: KeyPool::public(),
+        assumptions: Arc::default(),
+    };
+    let mut site = Site::found(founding, NOW)?;
+    let shown = |site: &Site| site.publication("sepm-1").map(|one| one.identity.certificate().fingerprint());
+    Ok(entry.give(|command| {
+        let before = shown(&site);
+        let answer = site.apply(command, NOW);
+        let is_changed = shown(&site) != before;
+        answer.map(|_| is_changed)
+    }))
+}

@@ -1,0 +1,74 @@
+//! A failure in virtual time: first the one act, then both, so that each can be looked at when it ends.
+
+use super::account::{Account, Act, ManagerNote, Seen};
+use super::entry::{Acts, Play};
+use crate::rehearsal::{Casting, Deed, Rehearsal, RehearsalError, Watch, rehearse};
+use crate::scenario::Scenario;
+
+/// The product's line for a message whose secret does not fit [C S9].
+const BAD_FORMAT: &str = "4 Bad format.";
+
+/// Plays both acts in virtual time.
+///
+/// # Errors
+///
+/// When the site refuses a command, a wait reaches its limit, or the lab contradicts itself.
+pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
+    let one = play.acts(title, Acts::First);
+    let both = play.acts(title, Acts::Both);
+    let first = keep(&one)?;
+    let second = keep(&both)?;
+    let parts: Vec<String> = one
+        .fleet
+        .iter()
+        .flat_map(|part| {
+            let part = part.get_ref();
+            std::iter::repeat_n(part.name.clone(), part.count as usize)
+        })
+        .collect();
+    let skipped: Vec<(usize, usize)> = first
+        .clients
+        .iter()
+        .zip(&first.dealings)
+        .map(|((_, lines), dealings)| (lines.len(), dealings.len()))
+        .collect();
+    Ok(Account { repair: act(second, &parts, &skipped), failure: act(first, &parts, &[]) })
+}
+
+fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
+    let casting = Casting { threads: 1, keep_logs: true, ..Casting::default() };
+    rehearse(scenario, &casting, &Watch::default(), |_| ())
+}
+
+/// What there is beyond what belongs to the act before.
+fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)]) -> Act {
+    let names: Vec<String> = rehearsal.site.managers().map(|manager| manager.name.clone()).collect();
+    let (mut clients, mut managers) = (Vec::new(), Vec::new());
+    let all = rehearsal.clients.into_iter().zip(rehearsal.dealings).zip(parts).enumerate();
+    for (place, (((view, log), dealings), part)) in all {
+        let (lines, deeds) = skipped.get(place).copied().unwrap_or_default();
+        for dealing in dealings.into_iter().skip(deeds) {
+            let (action, status) = match dealing.deed {
+                Deed::Answered { action, status } => (action, Some(status)),
+                Deed::ShownInVain => ("broken off", None),
+            };
+            managers.push(ManagerNote {
+                at: dealing.at,
+                manager: names.get(dealing.manager).cloned().unwrap_or_default(),
+                client: Some(view.computer_name.clone()),
+                action: action.to_owned(),
+                status,
+            });
+        }
+        clients.push(Seen::new(part, view, log.into_iter().skip(lines).collect()));
+    }
+    managers.sort_by_key(|note: &ManagerNote| note.at);
+    let refused = managers.iter().filter(|note| note.action == "refused");
+    Act {
+        ended: rehearsal.outcome.ended,
+        manager_log: refused.map(|_| BAD_FORMAT.to_owned()).collect(),
+        clients,
+        managers,
+        site: rehearsal.site,
+    }
+}
