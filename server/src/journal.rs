@@ -49,6 +49,7 @@ pub enum Departure {
 pub struct Journal {
     records: Mutex<Ring<Record>>,
     departures: Mutex<Ring<(SocketAddr, Departure)>>,
+    handshakes: Mutex<Ring<(Timestamp, usize)>>,
     log: Mutex<Ring<String>>,
 }
 
@@ -90,6 +91,11 @@ impl Journal {
         locked(&self.departures, |ring| ring.entries.iter().cloned().collect())
     }
 
+    /// The handshakes that came to nothing, the oldest first: when, and with which manager, in the order of their names.
+    pub fn failed_handshakes(&self) -> Vec<(Timestamp, usize)> {
+        locked(&self.handshakes, |ring| ring.entries.iter().copied().collect())
+    }
+
     /// The lines of `ersecreg.log`, the oldest first.
     pub fn server_log(&self) -> Vec<String> {
         locked(&self.log, |ring| ring.entries.iter().cloned().collect())
@@ -102,6 +108,12 @@ impl Journal {
     pub(crate) fn left(&self, peer: SocketAddr, why: Departure) {
         tracing::debug!(%peer, ?why, "a connection ended before its time");
         locked(&self.departures, |ring| ring.push((peer, why), LINES));
+    }
+
+    /// A handshake with this manager came to nothing.
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, desk: usize, at: Timestamp, why: String) {
+        locked(&self.handshakes, |ring| ring.push((at, desk), RECORDS));
+        self.left(peer, Departure::Handshake(why));
     }
 
     /// A message whose secret does not fit: the product's two lines [C S9].

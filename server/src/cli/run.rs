@@ -78,7 +78,7 @@ impl Run {
                     bar.set_message(step.title.clone());
                     bar.suspend(|| say(&print::step(step, of)));
                 }
-                Scene::Ended(step) => {
+                Scene::Ended { step, .. } => {
                     bar.inc(1);
                     bar.suspend(|| say(&print::holdings(&step.holdings, &mut certificates)));
                 }

@@ -1,12 +1,13 @@
 //! A scenario, played over real sockets: a site, a fleet, and an operator who does one step after the other.
 
+mod reproduced;
 mod troupe;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::agent::LogLine;
+use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::scenario::{
     PresenceError, Scenario, Span, StepPlan, StepReport, Verdict, Wait, holdings,
 };
@@ -15,6 +16,7 @@ use epm_protocol::site::{CommandError, Effect};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
+pub use reproduced::{refused, reproduced};
 pub(crate) use troupe::members;
 use troupe::{Pace, Troupe};
 
@@ -28,7 +30,14 @@ pub enum Scene<'a> {
     /// A step begins; the number of all steps is the second.
     Begins(&'a StepReport, usize),
     /// A step has ended.
-    Ended(&'a StepReport),
+    Ended {
+        /// The step.
+        step: &'a StepReport,
+        /// Every client that is there by now, with the part that it belongs to.
+        clients: &'a [(String, AgentView)],
+        /// The site.
+        site: &'a MockSite,
+    },
 }
 
 /// Why a play could not go on.
@@ -195,10 +204,12 @@ impl Play<'_> {
             self.wait(number, step, wait, &before, began).await?;
         }
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
-        let counts = holdings(parts, self.troupe.views().map(|(part, view, _)| (part, view)));
+        let clients: Vec<(String, AgentView)> =
+            self.troupe.views().map(|(part, view, _)| (part.to_owned(), view)).collect();
         if let Some(report) = self.steps.last_mut() {
-            report.holdings = counts;
-            tell(Scene::Ended(report));
+            let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
+            report.holdings = holdings(parts, views);
+            tell(Scene::Ended { step: report, clients: &clients, site: self.site });
         }
         Ok(())
     }

@@ -144,11 +144,12 @@ async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, s
         return converse(stream, door).await;
     }
     let acceptor = TlsAcceptor::from(desk.tls.load_full());
-    match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Box::pin(converse(stream, door)).await,
-        Ok(Err(error)) => shared.journal.left(guest.peer, Departure::Handshake(error.to_string())),
-        Err(_) => shared.journal.left(guest.peer, Departure::Handshake("the handshake stalled".into())),
-    }
+    let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Box::pin(converse(stream, door)).await,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the handshake stalled".to_owned(),
+    };
+    shared.journal.handshake_failed(guest.peer, desk.number, shared.now(), why);
 }
 
 async fn first_byte(stream: &TcpStream) -> Option<u8> {
