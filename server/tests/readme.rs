@@ -70,6 +70,7 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
         "sha256 Fingerprint=",
         "hello_answer",
         "connected",
+        "The recovery is as described",
     ] {
         assert!(out.contains(expected), "expected {expected:?} in:\n{out}");
     }

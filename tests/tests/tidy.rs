@@ -60,6 +60,11 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "a rehearsal has no clock but its own: take it as an argument, and let the program fetch it",
     ),
     (
+        "client-agent/src/catalogue/",
+        PURE,
+        "the catalogue is compiled in and plays in virtual time: let the program bring sockets, and hand in what was seen",
+    ),
+    (
         "client-agent/src/scenario/",
         PURE,
         "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",

@@ -5,7 +5,7 @@ use std::fmt;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::entry::Play;
 use super::sight::{self, Finding, State};
@@ -23,6 +23,8 @@ pub struct Account {
 /// What was seen of an act.
 #[derive(Clone, Debug, Serialize)]
 pub struct Act {
+    /// When each of its steps began.
+    pub began: Vec<Timestamp>,
     /// When it ended.
     pub ended: Timestamp,
     /// Every client, in the order of the fleet.
@@ -48,6 +50,7 @@ pub struct Seen {
     /// Why, if not well.
     pub because: Option<String>,
     /// What it logged.
+    #[serde(serialize_with = "with_ids")]
     pub log: Vec<LogLine>,
     /// What it looks like.
     #[serde(skip)]
@@ -148,4 +151,21 @@ impl fmt::Display for ManagerNote {
             None => f.write_str(&self.action),
         }
     }
+}
+
+/// The log with the numbers of its events as the real log shows them.
+fn with_ids<S: Serializer>(log: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
+    /// A line.
+    #[derive(Serialize)]
+    struct Line<'a> {
+        at: Timestamp,
+        event: String,
+        text: &'a str,
+    }
+    let lines = log.iter().map(|line| Line {
+        at: line.at,
+        event: format!("{:08X}", line.event.id()),
+        text: &line.text,
+    });
+    serializer.collect_seq(lines)
 }

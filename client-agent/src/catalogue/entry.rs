@@ -200,6 +200,7 @@ impl Play {
             assumptions: self.assumptions.clone(),
             site: self.site.clone(),
             fleet: self.fleet.clone(),
+            fault: Vec::new(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
     }

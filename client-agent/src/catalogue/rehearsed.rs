@@ -32,7 +32,9 @@ pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
         .zip(&first.dealings)
         .map(|((_, lines), dealings)| (lines.len(), dealings.len()))
         .collect();
-    Ok(Account { repair: act(second, &parts, &skipped), failure: act(first, &parts, &[]) })
+    // The first of all steps is the installation, which is of no act.
+    let (repair, failure) = (play.failure.len() + 1, 1);
+    Ok(Account { repair: act(second, &parts, &skipped, repair), failure: act(first, &parts, &[], failure) })
 }
 
 fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
@@ -41,7 +43,7 @@ fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
 }
 
 /// What there is beyond what belongs to the act before.
-fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)]) -> Act {
+fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first_step: usize) -> Act {
     let names: Vec<String> = rehearsal.site.managers().map(|manager| manager.name.clone()).collect();
     let (mut clients, mut managers) = (Vec::new(), Vec::new());
     let all = rehearsal.clients.into_iter().zip(rehearsal.dealings).zip(parts).enumerate();
@@ -64,7 +66,9 @@ fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)]) -> Ac
     }
     managers.sort_by_key(|note: &ManagerNote| note.at);
     let refused = managers.iter().filter(|note| note.action == "refused");
+    let steps = rehearsal.outcome.steps.iter().skip(first_step);
     Act {
+        began: steps.map(|step| step.report.began).collect(),
         ended: rehearsal.outcome.ended,
         manager_log: refused.map(|_| BAD_FORMAT.to_owned()).collect(),
         clients,

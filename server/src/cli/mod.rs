@@ -2,6 +2,7 @@
 //!
 //! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
 
+mod failure;
 mod fault;
 mod health;
 mod print;
@@ -23,6 +24,7 @@ Examples:
   epm-lab up --http-port 0 --agents 0 --ready-file r.json a manager alone, on any free port
   epm-lab run fixtures/scenarios/single-manager.toml      play the documented procedure for one manager
   epm-lab rehearse fixtures/scenarios/single-manager.toml the same in virtual time
+  epm-lab failure reproduce F07                           bring a known failure about, and repair it
   epm-lab scenario check my.toml                          is this scenario sound?
 
 Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost.
@@ -47,6 +49,9 @@ enum Verb {
     Run(run::Run),
     /// Rehearse a scenario in virtual time: months in seconds, with reports, sweeps and foresight
     Rehearse(Box<rehearse::Rehearse>),
+    /// List, show and reproduce the known failures, and their repairs
+    #[command(subcommand)]
+    Failure(failure::Catalogue),
     /// Check a scenario, or print the JSON Schema of the scenario file
     #[command(subcommand)]
     Scenario(scenario::Scenario),
@@ -93,6 +98,7 @@ pub fn main() -> ExitCode {
         Verb::Up(up) => waiting(up.go()),
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
+        Verb::Failure(catalogue) => waiting(catalogue.go()),
         Verb::Scenario(scenario) => scenario.go(),
         Verb::Fault(fault) => fault.go(),
         Verb::Assumptions { json } => assumptions(json),

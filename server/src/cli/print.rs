@@ -285,7 +285,7 @@ fn some(clients: &[String]) -> String {
     if clients.len() > NAMED { format!("{shown} and {} more", clients.len() - NAMED) } else { shown }
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if table.width().is_none() {

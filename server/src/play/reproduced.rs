@@ -39,9 +39,11 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, PlayError> 
         })
     };
     let (mut failure, mut repair) = (None, None);
+    let mut began = Vec::new();
     let last = play.failure.len() + play.repair.len();
     play_moved(&play.scenario(title), &sink, |scene| {
         let Scene::Ended { step, clients, site } = scene else { return };
+        began.push(step.began);
         let snapshot = || {
             let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
             Snapshot::of(site, clients, &logs)
@@ -57,7 +59,10 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, PlayError> 
     let (Some(failure), Some(repair)) = (failure, repair) else {
         return Err(PlayError::Restless { at: Timestamp::EPOCH });
     };
-    Ok(Account { repair: repair.since(Some(&failure)), failure: failure.since(None) })
+    // The first of all steps is the installation, which is of no act.
+    let mut steps = began.into_iter().skip(1);
+    let first = steps.by_ref().take(play.failure.len()).collect();
+    Ok(Account { repair: repair.since(Some(&failure), steps.collect()), failure: failure.since(None, first) })
 }
 
 /// Gives every command to a manager that listens. The words and the consequences must be the same as without sockets.
@@ -111,7 +116,7 @@ impl Snapshot {
     }
 
     /// What there is beyond what was there before.
-    fn since(&self, before: Option<&Self>) -> Act {
+    fn since(&self, before: Option<&Self>, began: Vec<Timestamp>) -> Act {
         let skipped = |name: &str| {
             let known = before.map_or(&[][..], |before| before.clients.as_slice());
             known.iter().find(|(_, view, _)| view.computer_name == name).map_or(0, |(_, _, log)| log.len())
@@ -120,14 +125,14 @@ impl Snapshot {
             let new = log.iter().skip(skipped(&view.computer_name)).cloned().collect();
             Seen::new(part, view.clone(), new)
         });
-        let lists = [
-            (&self.answered, before.map(|one| &one.answered)),
-            (&self.broken_off, before.map(|one| &one.broken_off)),
-        ];
-        let new = lists.into_iter().flat_map(|(all, old)| all.iter().skip(old.map_or(0, Vec::len)));
-        let mut managers: Vec<ManagerNote> = new.cloned().collect();
+        let answered = self.answered.iter().skip(before.map_or(0, |before| before.answered.len()));
+        // The end of a handshake is noted when the client has long gone on, so it counts by its time.
+        let broken_off = self.broken_off.iter();
+        let broken_off = broken_off.filter(|note| before.is_none_or(|before| note.at > before.ended));
+        let mut managers: Vec<ManagerNote> = answered.chain(broken_off).cloned().collect();
         managers.sort_by_key(|note| note.at);
         Act {
+            began,
             ended: self.ended,
             clients: clients.collect(),
             managers,

@@ -1,0 +1,206 @@
+//! `epm-lab failure`: the failure catalogue, listed, shown, and brought about.
+
+mod print;
+
+use clap::{Args, Subcommand};
+use epm_client_agent::catalogue::{
+    self, Account, Entry, Means, Need, Play, Refused, Reproduction, Verdict, rehearsed,
+};
+use serde::Serialize;
+
+use super::{Ending, say};
+use crate::play;
+
+/// What can be done with the failure catalogue.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  epm-lab failure list                      every known failure, and whether the lab can bring it about
+  epm-lab failure show F07                  cause, symptom, log lines, look-alikes, repair
+  epm-lab failure reproduce F07             bring it about, look at both sides, repair it")]
+pub(super) enum Catalogue {
+    /// List every failure
+    #[command(after_help = "\
+Examples:
+  epm-lab failure list
+  epm-lab failure list --json")]
+    List {
+        /// As one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is known of a failure, each statement about the real product with its mark
+    #[command(after_help = "\
+Examples:
+  epm-lab failure show F15
+  epm-lab failure show F15 --json")]
+    Show {
+        /// Its name, like F07
+        id: String,
+        /// As one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring a failure about, show both sides, repair it, and show the recovery
+    Reproduce(Reproduce),
+}
+
+/// Brings a failure about, and repairs it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab failure reproduce F07             in virtual time: at once
+  epm-lab failure reproduce F15 --sockets   with real managers and clients, on any free ports of loopback
+  epm-lab failure reproduce F02 --json
+
+Exit code 0 if the symptom was as described and the repair healed as described; 1 if not; 2 if there is no such failure, or
+the lab cannot bring it about.")]
+pub(super) struct Reproduce {
+    /// Its name, like F07
+    id: String,
+    /// Over real sockets, with the clock moved, instead of in virtual time
+    #[arg(long)]
+    sockets: bool,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed of a reproduction.
+#[derive(Debug, Serialize)]
+struct Report<'a, T> {
+    id: &'a str,
+    title: &'a str,
+    carrier: &'static str,
+    is_as_described: bool,
+    #[serde(flatten)]
+    seen: T,
+}
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    title: &'a str,
+    layer: catalogue::Standing,
+    mark: catalogue::Mark,
+    lab: &'static str,
+}
+
+impl Catalogue {
+    pub(super) async fn go(self) -> Result<Ending, super::Failure> {
+        match self {
+            Self::List { json: false } => say(&print::list(catalogue::entries())),
+            Self::List { json: true } => {
+                let lines = catalogue::entries().iter().map(|entry| Line {
+                    id: &entry.id,
+                    title: &entry.title,
+                    layer: entry.layer,
+                    mark: entry.mark,
+                    lab: in_the_lab(&entry.means),
+                });
+                as_json(&lines.collect::<Vec<_>>())?;
+            }
+            Self::Show { id, json: false } => say(&print::entry(find(&id)?)),
+            Self::Show { id, json: true } => as_json(find(&id)?.to_json())?,
+            Self::Reproduce(reproduce) => return reproduce.go().await,
+        }
+        Ok(Ending::Well)
+    }
+}
+
+impl Reproduce {
+    async fn go(self) -> Result<Ending, super::Failure> {
+        let entry = find(&self.id)?;
+        let is_as_described = match &entry.means {
+            Means::Play(play) => self.play(entry, play).await?,
+            Means::Refused(refused) => self.refuse(entry, refused).await?,
+            Means::Needs { need, with } => {
+                let what = match need {
+                    Need::Faults => "faults on demand",
+                    Need::Rest => "the vendor's REST interface",
+                };
+                let why = format!("{} cannot be brought about yet; it needs {what}: {with}", entry.id);
+                return Err(super::Failure::BadInput(why));
+            }
+            Means::Cannot { why } => {
+                let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
+                return Err(super::Failure::BadInput(why));
+            }
+        };
+        Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
+    }
+
+    async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
+        let failed = |error: String| super::Failure::Failed(error);
+        let account: Account = match self.sockets {
+            true => Box::pin(play::reproduced(plan, &entry.title))
+                .await
+                .map_err(|error| failed(error.to_string())),
+            false => rehearsed(plan, &entry.title).map_err(|error| failed(error.to_string())),
+        }?;
+        let seen = account.held_against(plan);
+        let is_as_described = seen.shows_the_symptom() && seen.heals();
+        if self.json {
+            self.report::<&Reproduction>(entry, is_as_described, &seen)?;
+        } else {
+            say(&print::reproduction(entry, plan, &seen, self.carrier()));
+        }
+        Ok(is_as_described)
+    }
+
+    async fn refuse(&self, entry: &Entry, refused: &Refused) -> Result<bool, super::Failure> {
+        /// What a manager said to each command.
+        #[derive(Serialize)]
+        struct Said {
+            commands: Vec<Verdict>,
+        }
+        let failed = |error: String| super::Failure::Failed(error);
+        let commands = match self.sockets {
+            true => play::refused(refused).await.map_err(|error| failed(error.to_string())),
+            false => catalogue::refused(refused).map_err(|error| failed(error.to_string())),
+        }?;
+        let is_as_described = commands.iter().all(|one| one.is_as_described);
+        if self.json {
+            self.report(entry, is_as_described, Said { commands })?;
+        } else {
+            say(&print::refusals(entry, &commands, self.carrier()));
+        }
+        Ok(is_as_described)
+    }
+
+    fn report<T: Serialize>(
+        &self,
+        entry: &Entry,
+        is_as_described: bool,
+        seen: T,
+    ) -> Result<(), super::Failure> {
+        let (id, title, carrier) = (entry.id.as_str(), entry.title.as_str(), self.carrier());
+        as_json(&Report { id, title, carrier, is_as_described, seen })
+    }
+
+    fn carrier(&self) -> &'static str {
+        if self.sockets { "sockets" } else { "virtual-time" }
+    }
+}
+
+/// How an entry stands in the lab, in a word or two.
+fn in_the_lab(means: &Means) -> &'static str {
+    match means {
+        Means::Play(_) => "played",
+        Means::Refused(_) => "refused",
+        Means::Needs { need: Need::Faults, .. } => "needs-faults",
+        Means::Needs { need: Need::Rest, .. } => "needs-rest",
+        Means::Cannot { .. } => "cannot",
+    }
+}
+
+fn find(id: &str) -> Result<&'static Entry, super::Failure> {
+    catalogue::find(id).map_err(|error| super::Failure::BadInput(error.to_string()))
+}
+
+fn as_json(value: &impl Serialize) -> Result<(), super::Failure> {
+    let text = serde_json::to_string_pretty(value);
+    say(&format!("{}\n", text.map_err(|error| super::Failure::Failed(error.to_string()))?));
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The failure catalogue for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use epm_client_agent::catalogue::{
+    Act, Entry, Finding, ManagerNote, Mark, Means, Need, Play, Reproduction, Seen, Verdict,
+};
+use epm_client_agent::scenario::StepPlan;
+use epm_protocol::time::Timestamp;
+
+use super::in_the_lab;
+use crate::cli::print::plain_table;
+
+/// How many moments of an act are shown of a client, beside those that repeat.
+const MOMENTS: usize = 40;
+
+/// What both sides did at one moment.
+type Moment = (Vec<String>, Vec<String>);
+
+pub(super) fn list(entries: &[Entry]) -> String {
+    let mut table = plain_table();
+    table.set_header(["failure", "what happens", "where", "cause and effect", "in the lab"]);
+    for entry in entries {
+        table.add_row([
+            entry.id.clone(),
+            entry.title.clone(),
+            entry.layer.to_string(),
+            entry.mark.to_string(),
+            in_the_lab(&entry.means).to_owned(),
+        ]);
+    }
+    let count = |what: &str| entries.iter().filter(|entry| in_the_lab(&entry.means) == what).count();
+    format!(
+        "{table}\n{} played and {} refused; {} need faults on demand, {} the vendor's REST interface; {} cannot be \
+         brought about.\n",
+        count("played"),
+        count("refused"),
+        count("needs-faults"),
+        count("needs-rest"),
+        count("cannot"),
+    )
+}
+
+pub(super) fn entry(entry: &Entry) -> String {
+    let mut text = heading(entry);
+    let _ = writeln!(text, "\nWhere:    {}", entry.layer);
+    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, letter(entry.mark), entry.mark);
+    let _ = writeln!(text, "Symptom:  {}", entry.symptom);
+    let _ = writeln!(text, "Ends:     {}", entry.ends);
+    let _ = writeln!(text, "Repair:   {}", entry.repair);
+    if !entry.log.is_empty() {
+        text.push_str("\nThe real product writes:\n");
+    }
+    for line in &entry.log {
+        let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
+        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, letter(line.mark));
+    }
+    text.push_str("\nBy client version:\n");
+    for (version, what) in &entry.versions {
+        let _ = writeln!(text, "  {version}: {what}");
+    }
+    text.push_str("\nLooks alike:\n");
+    for other in &entry.unlike {
+        let _ = writeln!(text, "  {}: {}", other.id, other.by);
+    }
+    let _ = writeln!(text, "\nIn the lab: {}", entry.how);
+    match &entry.means {
+        Means::Play(_) | Means::Refused(_) => {
+            let _ = writeln!(text, "  epm-lab failure reproduce {}", entry.id);
+        }
+        Means::Needs { need, with } => {
+            let what = match need {
+                Need::Faults => "faults on demand",
+                Need::Rest => "the vendor's REST interface",
+            };
+            let _ = writeln!(text, "  It needs {what}: {with}.");
+        }
+        Means::Cannot { why } => {
+            let _ = writeln!(text, "  {why}");
+        }
+    }
+    text.push_str("\nMarks: C read in a source, I inferred, R recalled, U unknown.\n");
+    text
+}
+
+pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, carrier: &str) -> String {
+    let mut text = heading(entry);
+    let _ = writeln!(text, "{}\n\nAct 1, the failure ({carrier}):", entry.cause);
+    act(&mut text, &play.failure, &seen.failure);
+    judged(&mut text, "The symptom", &seen.symptom);
+    let _ = writeln!(text, "\nAct 2, the repair: {}", entry.repair);
+    act(&mut text, &play.repair, &seen.repair);
+    judged(&mut text, "The recovery", &seen.recovery);
+    text
+}
+
+pub(super) fn refusals(entry: &Entry, verdicts: &[Verdict], carrier: &str) -> String {
+    let mut text = heading(entry);
+    let _ = writeln!(text, "{}\n\nWhat the manager says ({carrier}):", entry.cause);
+    for one in verdicts {
+        let what = one.mistake.as_deref().unwrap_or("mended");
+        let said = one.refusal.as_deref().unwrap_or("taken; the clients are shown another certificate");
+        let _ = writeln!(text, "  {what}: {said}");
+        if !one.is_as_described {
+            let expected = one.expected.as_deref().unwrap_or("that it is taken");
+            let _ = writeln!(text, "    NOT AS DESCRIBED: expected {expected:?}");
+        }
+    }
+    text
+}
+
+fn heading(entry: &Entry) -> String {
+    format!("{}: {}\n", entry.id, entry.title)
+}
+
+const fn letter(mark: Mark) -> char {
+    match mark {
+        Mark::C => 'C',
+        Mark::I => 'I',
+        Mark::R => 'R',
+        Mark::U => 'U',
+    }
+}
+
+/// What is done, both sides of the first client of each part, and how it stands.
+fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
+    let mut last: Option<&str> = None;
+    for client in &act.clients {
+        if last.replace(&client.part) == Some(&client.part) {
+            continue;
+        }
+        let _ = writeln!(text, "\n{}\n{}", side_by_side(steps, act, client), standing(client));
+    }
+    if !act.manager_log.is_empty() {
+        let _ = writeln!(
+            text,
+            "The manager's log: {} lines, {:?} among them",
+            act.manager_log.len(),
+            act.manager_log[0]
+        );
+    }
+}
+
+fn standing(client: &Seen) -> String {
+    let because = client.because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} is {}{because}", client.client, client.state)
+}
+
+fn side_by_side(steps: &[StepPlan], act: &Act, client: &Seen) -> String {
+    let mut moments: BTreeMap<Timestamp, Moment> = BTreeMap::new();
+    for line in &client.log {
+        moments.entry(line.at).or_default().1.push(format!("{:08X} {}", line.event.id(), line.text));
+    }
+    for note in &act.managers {
+        // Whom the manager does not know is found by the moment, for no two clients beat at the same one.
+        let is_meant = match &note.client {
+            Some(name) => *name == client.client,
+            None => moments.contains_key(&note.at),
+        };
+        if is_meant {
+            moments.entry(note.at).or_default().0.push(did(note));
+        }
+    }
+    let mut table = plain_table();
+    table.set_header(["when", "the manager", &client.client]);
+    let mut moments = moments.into_iter().peekable();
+    // What happens to the fleet comes before the heartbeats of that moment, what the operator does after them.
+    let with_fleet = steps.iter().zip(&act.began).filter(|(step, _)| !step.fleet.is_empty());
+    let for_the_fleet: Vec<Timestamp> = with_fleet.map(|(_, began)| *began).collect();
+    let begins =
+        |began: Timestamp, at: Timestamp| began < at || (began == at && for_the_fleet.contains(&began));
+    let mut steps = steps.iter().zip(&act.began).peekable();
+    let mut shown = 0;
+    while let Some((at, moment)) = moments.next() {
+        while let Some((step, began)) = steps.next_if(|(_, began)| begins(**began, at)) {
+            table.add_row([began.to_string(), format!("-- {}", step.title), String::new()]);
+        }
+        shown += 1;
+        if shown > MOMENTS {
+            table.add_row(["...", "", ""]);
+            break;
+        }
+        let next_step = steps.peek().map_or(Timestamp::NEVER, |(_, began)| **began);
+        let (mut again, mut until) = (0, at);
+        while let Some((next, _)) = moments.next_if(|(at, next)| *next == moment && *at < next_step) {
+            again += 1;
+            until = next;
+        }
+        table.add_row([at.to_string(), moment.0.join("\n"), moment.1.join("\n")]);
+        if again > 0 {
+            table.add_row([format!("until {until}"), format!("{again} times more"), String::new()]);
+        }
+    }
+    for (step, began) in steps {
+        table.add_row([began.to_string(), format!("-- {}", step.title), String::new()]);
+    }
+    table.to_string()
+}
+
+/// What a manager did, in words.
+fn did(note: &ManagerNote) -> String {
+    match note.status {
+        None => format!("{} shows its certificate; the client breaks off", note.manager),
+        Some(status) if note.action == "refused" => {
+            format!("{} answers {status}: it cannot make out what is asked", note.manager)
+        }
+        Some(status) => format!("{} answers {status} to {}", note.manager, note.action),
+    }
+}
+
+fn judged(text: &mut String, what: &str, findings: &[Finding]) {
+    let wrong: Vec<&Finding> = findings.iter().filter(|one| !one.is_as_described()).collect();
+    if wrong.is_empty() {
+        let _ =
+            writeln!(text, "\n{what} is as described: {} things were looked for, and found.", findings.len());
+        return;
+    }
+    let _ = writeln!(text, "\n{what} is NOT AS DESCRIBED:");
+    for one in wrong {
+        let who = one.client.as_deref().unwrap_or("the managers");
+        let _ = writeln!(text, "  {who}, {}: expected {:?}, found {:?}", one.what, one.expected, one.found);
+    }
+}

@@ -1,0 +1,103 @@
+//! `epm-lab failure`, run as a user runs it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::process::{Command, Output, Stdio};
+
+fn failure(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+    command.arg("failure").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What was printed by a run that went well.
+#[track_caller]
+fn printed(arguments: &[&str]) -> String {
+    let output = failure(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&printed(arguments)).unwrap()
+}
+
+/// The run was refused as bad input, with one clear line that holds all of these.
+#[track_caller]
+fn refused(arguments: &[&str], expected: &[&str]) {
+    let output = failure(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.matches("error:").count(), 1, "{error}");
+    assert!(expected.iter().all(|part| error.contains(part)), "expected {expected:?} in: {error}");
+}
+
+#[test]
+fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
+    let list = json(&["list", "--json"]);
+    let ids: Vec<&str> = list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
+    let text = printed(&["list"]);
+    assert!(ids.iter().all(|id| text.contains(id)), "{text}");
+    assert!(text.contains("needs-faults") && text.contains("cannot"), "{text}");
+}
+
+#[test]
+fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
+    let text = printed(&["show", "f15"]);
+    for expected in ["4 Bad format. [C]", "F18: ", "Repair:", "C read in a source"] {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+    assert_eq!(json(&["show", "F15", "--json"])["play"]["managers"]["log"][0], "4 Bad format.");
+}
+
+#[test]
+fn a_failure_is_brought_about_and_repaired_on_either_carrier() {
+    for (carrier, arguments) in [
+        ("virtual-time", &["reproduce", "F07", "--json"][..]),
+        ("sockets", &["reproduce", "F07", "--json", "--sockets"][..]),
+    ] {
+        let seen = json(arguments);
+        assert_eq!((seen["carrier"].as_str(), &seen["is_as_described"]), (Some(carrier), &true.into()));
+        let states = |act: &str| {
+            let clients = seen[act]["clients"].as_array().unwrap();
+            clients.iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{carrier}");
+        assert_eq!(states("repair"), ["connected"; 4], "{carrier}");
+        let log = seen["failure"]["clients"][2]["log"].as_array().unwrap();
+        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{carrier}: {log:?}");
+    }
+}
+
+#[test]
+fn both_sides_of_a_failure_stand_beside_each_other() {
+    let text = printed(&["reproduce", "F18"]);
+    for expected in [
+        "answers 400",
+        "12070303",
+        "mixed-up-1 is orphaned",
+        "The symptom is as described",
+        "mixed-up-1 is connected",
+        "The recovery is as described",
+    ] {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+}
+
+#[test]
+fn what_a_manager_refuses_is_told_in_its_words() {
+    for arguments in [&["reproduce", "F13"][..], &["reproduce", "F13", "--sockets"]] {
+        let text = printed(arguments);
+        assert!(text.contains("invalid certificate signature algorithm") && text.contains("mended: taken"));
+    }
+}
+
+#[test]
+fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
+    refused(&["show", "F77"], &["F77", "did you mean"]);
+    refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
+    refused(&["reproduce", "F19"], &["needs faults on demand", "listener fault"]);
+    refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
+}
