@@ -266,7 +266,27 @@ fn action() -> impl Strategy<Value = Value> {
         Just(json!({ "switch-on": "p0" })),
         Just(json!({ "move": { "part": "p0" } })),
         select(LOCATIONS.to_vec()).prop_map(|to| json!({ "move": { "part": "p0", "location": to } })),
+        file().prop_map(|from| json!({ "import-sylink": { "part": "p0", "from": from } })),
     ]
+}
+
+/// A communications file: a new export, or the one of the beginning; some are edited.
+fn file() -> impl Strategy<Value = Value> {
+    let group = prop::option::weighted(0.8, select(GROUPS.to_vec()));
+    let edits = vec![
+        json!({ "kcs": "00112233445566778899AABBCCDDEEFF" }),
+        json!({ "domain": "00112233445566778899AABBCCDDEEFF" }),
+        json!({ "preferred-group": GROUPS[2] }),
+        json!({ "list": "by hand" }),
+    ];
+    (group, rarely(select(edits))).prop_map(|(group, edited)| {
+        let parts = [("group", group.map(|group| json!(group))), ("edited", edited)];
+        parts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+            .collect::<Map<_, _>>()
+            .into()
+    })
 }
 
 /// A wait, or none at all.
