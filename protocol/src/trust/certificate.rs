@@ -207,6 +207,7 @@ struct Parts {
     key_algorithm: KeyAlgorithm,
     signature_algorithm: String,
     self_signed: bool,
+    version: u32,
     /// Made at the first signature that is held against this certificate: most never meet one.
     verifying_key: OnceLock<Option<ParsedPublicKey>>,
 }
@@ -238,8 +239,14 @@ impl ServerCertificate {
             key_algorithm: key_algorithm(parsed.public_key()),
             signature_algorithm: signature_name(&parsed.signature_algorithm.algorithm.to_id_string()),
             self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
+            version: parsed.version().0 + 1,
             verifying_key: OnceLock::new(),
         })))
+    }
+
+    /// Its version of X.509, from 1.
+    pub fn version(&self) -> u32 {
+        self.0.version
     }
 
     /// Its DER encoding.

@@ -172,6 +172,14 @@ pub enum KeystoreError {
         /// The algorithm of its signature.
         found: String,
     },
+    /// The certificate is of a version that no TLS library of today takes.
+    #[error("{}: {at}: expected X.509 version 3, found version {found}", Refusal::Certificate)]
+    CertificateVersion {
+        /// The file.
+        at: Place,
+        /// Its version.
+        found: u32,
+    },
     /// The key is not the one that the certificate is for.
     #[error(
         "{}: {at}: the public key belonging to it is {found}, but {certificate} is for {expected}",
@@ -200,9 +208,10 @@ impl KeystoreError {
             | Self::NotBase64 { role, .. }
             | Self::NoSuchBlock { role, .. } => role.refusal(),
             Self::SeveralKeys { .. } | Self::Key { .. } | Self::Mismatch { .. } => Refusal::PrivateKeyFile,
-            Self::Certificate { .. } | Self::CertificateKey { .. } | Self::CertificateSignature { .. } => {
-                Refusal::Certificate
-            }
+            Self::Certificate { .. }
+            | Self::CertificateKey { .. }
+            | Self::CertificateSignature { .. }
+            | Self::CertificateVersion { .. } => Refusal::Certificate,
         }
     }
 }
@@ -270,6 +279,9 @@ pub fn read_identity(
     if !certificate.signature_is_rsa() {
         let found = certificate.signature_algorithm().to_owned();
         return Err(KeystoreError::CertificateSignature { at: at(), found });
+    }
+    if certificate.version() != 3 {
+        return Err(KeystoreError::CertificateVersion { at: at(), found: certificate.version() });
     }
     let key = read_private_key(key, key_name)?;
     ServerIdentity::join(key, certificate, key_name, certificate_name)
