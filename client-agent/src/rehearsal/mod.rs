@@ -21,6 +21,7 @@
 mod breath;
 mod client;
 mod diary;
+mod error;
 mod foresight;
 mod haunt;
 mod machine;
@@ -37,7 +38,8 @@ mod world;
 mod tests;
 
 pub use diary::{Dealing, Deed};
+pub use error::RehearsalError;
 pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
-pub use play::{Casting, Rehearsal, RehearsalError, rehearse, rehearse_every_heartbeat};
+pub use play::{Casting, Rehearsal, rehearse, rehearse_every_heartbeat};
 pub use share::Watch;
 pub use sweep::{SweepError, Waits, WaitsError, sweep};

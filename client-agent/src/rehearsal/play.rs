@@ -14,6 +14,7 @@ use epm_protocol::trust::Fingerprint;
 use super::breath::Body;
 use super::client::{Client, Scene, Single, Swift};
 use super::diary::{Dealing, Diary};
+use super::error::RehearsalError;
 use super::machine::{Image, Machine, Part};
 use super::memory::Memory;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
@@ -22,8 +23,8 @@ use super::tally::Tally;
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{
-    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, PresenceError, Scenario, Span, StepPlan,
-    StepReport, Verdict, Wait,
+    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, Scenario, Span, StepPlan, StepReport,
+    Verdict, Wait,
 };
 
 /// How a rehearsal is cast.
@@ -48,61 +49,6 @@ pub struct Rehearsal {
     pub dealings: Vec<Vec<Dealing>>,
     /// The site as it was at the end; it has not heard of any client.
     pub site: Site,
-}
-
-/// Why a rehearsal could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RehearsalError {
-    /// The site refused a command.
-    #[error("step {step} ({title}): {source}")]
-    Command {
-        /// The step; 0 is the setup.
-        step: usize,
-        /// Its title.
-        title: String,
-        /// Why.
-        source: Box<CommandError>,
-    },
-    /// A part of the fleet is never there.
-    #[error("the part {part:?}: {source}")]
-    Presence {
-        /// The part.
-        part: String,
-        /// Why.
-        source: PresenceError,
-    },
-    /// What was waited for did not come.
-    #[error(
-        "step {step} ({title}): after {limit}, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
-    )]
-    Waited {
-        /// The step.
-        step: usize,
-        /// Its title.
-        title: String,
-        /// How many heartbeats were waited for.
-        heartbeats: u32,
-        /// The limit.
-        limit: Span,
-        /// How many clients are behind.
-        missing: usize,
-        /// How many there are.
-        clients: usize,
-        /// One of those who are behind.
-        example: String,
-    },
-    /// What must never be was.
-    #[error("step {step} ({title}), seed {seed}: {what}; this is an error of the lab, please report it")]
-    Broken {
-        /// The step.
-        step: usize,
-        /// Its title.
-        title: String,
-        /// The seed that repeats it.
-        seed: u64,
-        /// What it was.
-        what: String,
-    },
 }
 
 /// Rehearses a scenario. `tell` hears of each step when it has ended.
