@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use epm_protocol::fault::{FaultRule, Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 
@@ -31,6 +32,27 @@ pub struct Record {
     pub status: u16,
 }
 
+/// A fault that has hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strike {
+    /// When.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub desk: usize,
+    /// Who came.
+    pub peer: SocketAddr,
+    /// Whether the connection was hit, or an exchange.
+    pub moment: Moment,
+    /// What was asked; none of a connection.
+    pub route: Option<Route>,
+    /// Which client, if it is known.
+    pub agent: Option<AgentId>,
+    /// The how-manieth time it came: what the verdict was drawn for.
+    pub ordinal: u64,
+    /// The fault, and what it does.
+    pub rule: Arc<FaultRule>,
+}
+
 /// Why a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departure {
@@ -50,6 +72,8 @@ pub struct Journal {
     records: Mutex<Ring<Record>>,
     departures: Mutex<Ring<(SocketAddr, Departure)>>,
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
+    strikes: Mutex<Ring<Strike>>,
+    spared: Mutex<Ring<(SocketAddr, String)>>,
     log: Mutex<Ring<String>>,
 }
 
@@ -96,6 +120,17 @@ impl Journal {
         locked(&self.handshakes, |ring| ring.entries.iter().copied().collect())
     }
 
+    /// The faults that have hit, the oldest first.
+    pub fn strikes(&self) -> Vec<Strike> {
+        locked(&self.strikes, |ring| ring.entries.iter().cloned().collect())
+    }
+
+    /// The faults that hit and could not be carried out, the oldest first: whom they spared, and what was missing. It went
+    /// on there as if there were none.
+    pub fn spared(&self) -> Vec<(SocketAddr, String)> {
+        locked(&self.spared, |ring| ring.entries.iter().cloned().collect())
+    }
+
     /// The lines of `ersecreg.log`, the oldest first.
     pub fn server_log(&self) -> Vec<String> {
         locked(&self.log, |ring| ring.entries.iter().cloned().collect())
@@ -103,6 +138,16 @@ impl Journal {
 
     pub(crate) fn note(&self, record: Record) {
         locked(&self.records, |ring| ring.push(record, RECORDS));
+    }
+
+    pub(crate) fn struck(&self, strike: Strike) {
+        tracing::debug!(peer = %strike.peer, fault = strike.rule.name, kind = %strike.rule.what, "a fault hits");
+        locked(&self.strikes, |ring| ring.push(strike, RECORDS));
+    }
+
+    pub(crate) fn spares(&self, peer: SocketAddr, why: String) {
+        tracing::warn!(%peer, why, "a fault cannot be carried out");
+        locked(&self.spared, |ring| ring.push((peer, why), LINES));
     }
 
     pub(crate) fn left(&self, peer: SocketAddr, why: Departure) {

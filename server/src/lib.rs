@@ -4,19 +4,22 @@
 //! |---|---|
 //! | [`MockSite`] | a running site in this process: what tests hold |
 //! | [`play`] | a scenario, played over real sockets |
+//! | [`Faults`] | faults on demand: added, listed, removed when their guard is dropped |
 //! | [`Journal`] | what the managers remember of their visitors |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
 //! | `shared` | what the tasks of a running site share |
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
+mod faults;
 mod journal;
 mod mock;
 pub mod play;
 mod shared;
 mod wire;
 
-pub use journal::{Departure, Journal, Record};
+pub use faults::{FaultGuard, Faults};
+pub use journal::{Departure, Journal, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::Seat;
 pub use wire::BindError;

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::shared::{Seat, Shared};
 use crate::wire::{BindError, Speaks, bind, serve};
@@ -181,6 +182,26 @@ impl MockSite {
         &self.shared.journal
     }
 
+    /// The faults that are set.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use epm_protocol::fault::{FaultKind, FaultRule};
+    /// use epm_server::MockSite;
+    ///
+    /// let site = MockSite::start().await?;
+    /// let guard = site.faults().add(FaultRule::new("busy", FaultKind::named("status")?))?;
+    /// assert_eq!(site.faults().list().len(), 1); // from here on, clients get 503
+    /// drop(guard);
+    /// assert!(site.faults().list().is_empty());
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub fn faults(&self) -> Faults {
+        Faults::of(Arc::clone(&self.shared))
+    }
+
     /// Stops, and returns when every port is closed and every connection ended.
     pub async fn stop(self) {
         self.stopping.cancel();
@@ -280,7 +301,7 @@ impl MockSiteBuilder {
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;
-        let shared = Arc::new(Shared::new(site, clock)?);
+        let shared = Arc::new(Shared::new(site, clock, self.seed)?);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         for (name, _, listeners) in doors {
             let Some(desk) = shared.desks.iter().find(|desk| desk.name == name) else { continue };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, OperationalState, Registration};
@@ -11,11 +11,13 @@ use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit};
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::{KeyPool, ServerIdentity};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+use crate::faults::Haunting;
 use crate::journal::Journal;
-use crate::wire::{Guests, server_config};
+use crate::wire::{Guests, Wardrobe, server_config};
 
 /// What the tasks of one running site share.
 #[derive(Debug)]
@@ -23,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<LabClock>,
     pub(crate) journal: Journal,
     pub(crate) desks: Vec<Arc<Desk>>,
+    pub(crate) haunting: Haunting,
+    /// Keys for what faults mint.
+    pub(crate) spare_keys: KeyPool,
     site: Mutex<Site>,
     board: DashMap<AgentId, Seat>,
     published: watch::Sender<u64>,
@@ -53,8 +58,20 @@ pub(crate) struct Desk {
     pub(crate) name: String,
     pub(crate) publication: ArcSwap<Publication>,
     pub(crate) tls: ArcSwap<ServerConfig>,
+    /// What it was before its last change; only faults ask for it.
+    pub(crate) earlier: ArcSwapOption<Earlier>,
+    /// The certificates that it shows under faults.
+    pub(crate) wardrobe: Wardrobe,
     /// The connections that are open; when the services of the manager restart, they end.
     pub(crate) guests: Arc<Guests>,
+}
+
+/// What a manager was before its last change: of its publications, and of its certificates.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    pub(crate) published: Arc<Publication>,
+    pub(crate) identity: ServerIdentity,
+    pub(crate) signer: ServerIdentity,
 }
 
 /// A client, as the board knows it.
@@ -74,7 +91,7 @@ impl Shared {
     /// # Errors
     ///
     /// When rustls cannot use a manager's key.
-    pub(crate) fn new(site: Site, clock: Arc<LabClock>) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(site: Site, clock: Arc<LabClock>, seed: u64) -> Result<Self, rustls::Error> {
         let mut desks = Vec::new();
         for (number, manager) in site.managers().enumerate() {
             let Some(publication) = site.publication(&manager.name) else { continue };
@@ -84,6 +101,8 @@ impl Shared {
                 name: manager.name.clone(),
                 publication: ArcSwap::from(Arc::clone(publication)),
                 tls: ArcSwap::from(tls),
+                earlier: ArcSwapOption::empty(),
+                wardrobe: Wardrobe::default(),
                 guests: Arc::default(),
             }));
         }
@@ -91,6 +110,8 @@ impl Shared {
             clock,
             journal: Journal::default(),
             desks,
+            haunting: Haunting::new(seed),
+            spare_keys: KeyPool::public(),
             site: Mutex::new(site),
             board: DashMap::new(),
             published: watch::Sender::new(0),
@@ -226,6 +247,7 @@ impl Shared {
     fn show_publications(&self, site: &Site) {
         for desk in &self.desks {
             if let Some(publication) = site.publication(&desk.name) {
+                desk.remember(publication);
                 desk.publication.store(Arc::clone(publication));
             }
         }
@@ -267,5 +289,26 @@ impl Shared {
         seat.client = client;
         drop(seat);
         self.published.send_modify(|count| *count += 1);
+    }
+}
+
+impl Desk {
+    /// Remembers what it has been until now, if it becomes something else.
+    fn remember(&self, next: &Publication) {
+        let before = self.publication.load_full();
+        if before.answers_as(next) {
+            return;
+        }
+        let known = self.earlier.load_full();
+        // Of a certificate that stays the same, the one before it is still the one before.
+        let changed = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
+            if was == is { known.unwrap_or(was).clone() } else { was.clone() }
+        };
+        let earlier = Earlier {
+            identity: changed(&before.identity, &next.identity, known.as_ref().map(|one| &one.identity)),
+            signer: changed(&before.signer, &next.signer, known.as_ref().map(|one| &one.signer)),
+            published: before,
+        };
+        self.earlier.store(Some(Arc::new(earlier)));
     }
 }

@@ -1,8 +1,9 @@
 //! One request, one answer.
 
-use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{
@@ -10,6 +11,7 @@ use epm_protocol::heartbeat::http::{
 };
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Answer, Visit};
 use epm_protocol::time::Timestamp;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -18,6 +20,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
+use super::carry::{Script, Scripted, answered};
 use super::guests::Guest;
 use super::last_asked::LastAsked;
 use super::listen::PATIENCE;
@@ -32,12 +35,19 @@ pub(super) struct Door<'a> {
     pub(super) desk: &'a Desk,
     pub(super) shared: &'a Shared,
     pub(super) last_asked: &'a LastAsked,
+    /// What a fault has written in the place of an answer.
+    pub(super) script: &'a Mutex<Option<Script>>,
+    /// How late the connection is closed.
+    pub(super) late_close: Duration,
 }
+
+/// What comes of a request.
+type Outcome = Result<Response<Full<Bytes>>, Scripted>;
 
 /// An answer, ready in most cases: only an upload and a held request have to wait for something.
 pub(super) enum Responding<'a> {
     Ready(Option<Response<Full<Bytes>>>),
-    Waiting(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send + 'a>>),
+    Waiting(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
 /// Answers one request.
@@ -59,20 +69,19 @@ pub(super) fn respond(request: Request<Incoming>, door: Door<'_>) -> Responding<
 
 impl<'a> Door<'a> {
     /// Answers when the body is there.
-    async fn upload(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn upload(self, request: Request<Incoming>) -> Outcome {
         let (head, body) = request.into_parts();
         let body = match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Err(_) => return self.refuse("stalled", 408, "the body did not come in time\n"),
+            Err(_) => return Ok(self.refuse("stalled", 408, "the body did not come in time\n")),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return self.refuse("too-large", 413, "the body is too large\n");
+                return Ok(self.refuse("too-large", 413, "the body is too large\n"));
             }
-            Ok(Err(_)) => return self.refuse("broken-off", 400, "the body breaks off, or is malformed\n"),
+            Ok(Err(_)) => {
+                return Ok(self.refuse("broken-off", 400, "the body breaks off, or is malformed\n"));
+            }
         };
-        match self.answer(head.uri.query().unwrap_or_default(), &body).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        self.answer(head.uri.query().unwrap_or_default(), &body).await
     }
 
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
@@ -87,12 +96,15 @@ impl<'a> Door<'a> {
                 return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
         };
+        if shared.haunting.any() {
+            return self.waiting(answered(self, asked));
+        }
         let (action, agent) = (asked.action(), asked.agent());
         if matches!(asked, AgentRequest::Hold { .. }) {
             return self.waiting(async move {
                 let answer = shared.hold(desk, &asked).await;
                 self.note(action, agent, answer.status, shared.now());
-                written(answer)
+                Ok(written(answer))
             });
         }
         let now = shared.now();
@@ -108,18 +120,39 @@ impl<'a> Door<'a> {
         written(answer).into()
     }
 
+    /// Asks the site, and waits for its answer.
+    pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
+        let Self { desk, shared, .. } = self;
+        if matches!(asked, AgentRequest::Hold { .. }) {
+            return shared.hold(desk, asked).await;
+        }
+        let (answer, visit) = shared.answer(&desk.publication.load_full(), asked, shared.now());
+        if let Visit::Registering(registration) = visit {
+            shared.register(&registration);
+        }
+        match answer {
+            Answer::Now(response) => response,
+            Answer::WhenChanged => ManagerResponse::empty(500),
+        }
+    }
+
+    /// What is spoken.
+    pub(super) const fn protocol(self) -> Protocol {
+        if self.tls { Protocol::Https } else { Protocol::Http }
+    }
+
     fn refuse(self, action: &'static str, status: u16, words: &str) -> Response<Full<Bytes>> {
         self.note(action, None, status, self.shared.now());
         written(ManagerResponse::text(status, words))
     }
 
-    fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
+    pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
         let Self { guest, tls, desk, shared, .. } = self;
         shared.journal.note(Record { at, desk: desk.number, peer: guest.peer, tls, action, agent, status });
     }
 
     /// It is the manager's turn until the answer is there.
-    fn waiting(self, response: impl Future<Output = Response<Full<Bytes>>> + Send + 'a) -> Responding<'a> {
+    fn waiting(self, response: impl Future<Output = Outcome> + Send + 'a) -> Responding<'a> {
         Responding::Waiting(Box::pin(async move {
             self.guest.turn();
             let response = response.await;
@@ -136,20 +169,20 @@ impl From<Response<Full<Bytes>>> for Responding<'_> {
 }
 
 impl Future for Responding<'_> {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Ready(response) => {
                 response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
-            Self::Waiting(response) => response.as_mut().poll(context).map(Ok),
+            Self::Waiting(response) => response.as_mut().poll(context),
         }
     }
 }
 
 /// The answer as HTTP.
-fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
+pub(super) fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

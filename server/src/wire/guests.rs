@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
+/// In the count of a connection that may stall: a fault is being carried out there.
+const SPARED: u64 = 1 << 63;
+
 /// The connections that are open at one manager.
 #[derive(Debug, Default)]
 pub(crate) struct Guests {
@@ -73,7 +76,7 @@ impl Guests {
         let stalls = |entry: &mut Entry| {
             let count = entry.count.load(Ordering::Relaxed);
             match entry.seen {
-                Some((seen, since)) if seen == count && count.is_multiple_of(2) => {
+                Some((seen, since)) if seen == count && count.is_multiple_of(2) && count & SPARED == 0 => {
                     now.duration_since(since) >= patience
                 }
                 _ => {
@@ -94,6 +97,11 @@ impl Guests {
 }
 
 impl Guest {
+    /// From here on the manager takes its time, and nobody minds how long.
+    pub(super) fn spare(&self) {
+        self.count.fetch_or(SPARED, Ordering::Relaxed);
+    }
+
     /// From the manager's turn to the peer's, or back.
     pub(super) fn turn(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -1,13 +1,13 @@
 //! Binding a port, and accepting connections on it: HTTP, HTTPS, or both, where the first byte decides.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use epm_protocol::time::Clock;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -15,10 +15,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::carry::{self, Line};
 use super::exchange::{Door, respond};
 use super::guests::Guest;
 use super::last_asked::LastAsked;
 use super::paced::Paced;
+use crate::faults::Asker;
 use crate::journal::Departure;
 use crate::shared::{Desk, Shared};
 
@@ -80,9 +82,9 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
 }
 
 /// Accepts connections until the token is cancelled; then the port is closed when this returns, and the connections are
-/// ended.
+/// ended. While a fault has the port closed, nobody listens.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     speaks: Speaks,
     desk: Arc<Desk>,
     shared: Arc<Shared>,
@@ -90,11 +92,38 @@ pub(crate) async fn serve(
     tasks: TaskTracker,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let pause = stopping.child_token();
+        tasks.spawn(carry::watch(Arc::clone(&desk), speaks, Arc::clone(&shared), pause.clone()));
+        accept(&listener, speaks, &desk, &shared, &room, &pause, &tasks).await;
+        let Ok(address) = listener.local_addr() else { break };
+        if stopping.is_cancelled() {
+            break;
+        }
+        drop(listener);
+        match carry::reopened(address, &desk, speaks, &shared, &stopping).await {
+            Some(again) => listener = again,
+            None => break,
+        }
+    }
+    desk.guests.end_all();
+}
+
+/// Accepts connections until the token is cancelled.
+async fn accept(
+    listener: &TcpListener,
+    speaks: Speaks,
+    desk: &Arc<Desk>,
+    shared: &Arc<Shared>,
+    room: &Arc<Semaphore>,
+    pause: &CancellationToken,
+    tasks: &TaskTracker,
+) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
+            let place = Arc::clone(room).acquire_owned().await;
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
@@ -105,7 +134,7 @@ pub(crate) async fn serve(
                 }
                 continue;
             }
-            () = stopping.cancelled() => break,
+            () = pause.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -117,14 +146,13 @@ pub(crate) async fn serve(
             }
         };
         desk.guests.receive(peer, |guest| {
-            let (desk, shared) = (Arc::clone(&desk), Arc::clone(&shared));
+            let (desk, shared) = (Arc::clone(desk), Arc::clone(shared));
             tasks.spawn(async move {
                 let _place = place;
                 attend(stream, &guest, speaks, &desk, &shared).await;
             })
         });
     }
-    desk.guests.end_all();
 }
 
 /// Attends to one connection until it ends.
@@ -138,9 +166,23 @@ async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, s
             Ok(None) | Err(_) => return shared.journal.left(guest.peer, Departure::Silent),
         },
     };
-    let last_asked = LastAsked::default();
-    let door = Door { guest, tls: is_tls, desk, shared, last_asked: &last_asked };
-    if !is_tls {
+    let (last_asked, script) = (LastAsked::default(), Mutex::new(None));
+    let late_close = Duration::ZERO;
+    let door =
+        Door { guest, tls: is_tls, desk, shared, last_asked: &last_asked, script: &script, late_close };
+    if shared.haunting.any() {
+        let asker = Asker { peer: guest.peer, protocol: door.protocol(), desk, shared };
+        if let Some(hit) = asker.judge_connection() {
+            return Box::pin(carry::attend(stream, hit, door)).await;
+        }
+    }
+    greet(stream, door).await;
+}
+
+/// Attends to a connection from its first byte on.
+pub(super) async fn greet<S: Line>(stream: S, door: Door<'_>) {
+    let Door { guest, desk, shared, .. } = door;
+    if !door.tls {
         return converse(stream, door).await;
     }
     let acceptor = TlsAcceptor::from(desk.tls.load_full());
@@ -161,18 +203,22 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 }
 
 /// Answers requests on a connection until it ends.
-async fn converse<S>(stream: S, door: Door<'_>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+pub(super) async fn converse<S: Line>(mut stream: S, door: Door<'_>) {
     // From here on, whoever makes the rounds sees to it that the peer does not stall: hyper's own timer is made and
     // dropped with every request, which costs more than the answer.
     door.guest.turn();
-    let connection = http1::Builder::new().max_buf_size(16 * 1024).serve_connection(
-        TokioIo::new(Paced::new(stream, door.guest)),
-        service_fn(|request| respond(request, door)),
-    );
-    if let Err(error) = connection.await {
-        door.shared.journal.left(door.guest.peer, Departure::Http(error.to_string()));
+    let mut paced = Paced::new(&mut stream, door.guest);
+    if !door.late_close.is_zero() {
+        let (clock, time) = (Arc::clone(&door.shared.clock), door.late_close);
+        paced = paced.closed_after(Box::pin(async move { clock.sleep_until(clock.now() + time).await }));
+    }
+    let connection = http1::Builder::new()
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(paced), service_fn(|request| respond(request, door)));
+    let Err(error) = connection.await else { return };
+    let script = door.script.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match script {
+        Some(script) => Box::pin(carry::play(script, stream, door)).await,
+        None => door.shared.journal.left(door.guest.peer, Departure::Http(error.to_string())),
     }
 }

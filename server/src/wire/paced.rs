@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -17,11 +17,20 @@ pub(super) struct Paced<'a, S> {
     stream: S,
     guest: &'a Guest,
     together: Vec<u8>,
+    closing: Option<LateClose>,
 }
+
+/// Waits before the connection is closed.
+type LateClose = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<'a, S> Paced<'a, S> {
     pub(super) const fn new(stream: S, guest: &'a Guest) -> Self {
-        Self { stream, guest, together: Vec::new() }
+        Self { stream, guest, together: Vec::new(), closing: None }
+    }
+
+    /// The same, but it is closed only when this is over.
+    pub(super) fn closed_after(self, closing: LateClose) -> Self {
+        Self { closing: Some(closing), ..self }
     }
 
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -80,6 +89,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<'_, S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(closing) = &mut self.closing {
+            ready!(closing.as_mut().poll(context));
+            self.closing = None;
+        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

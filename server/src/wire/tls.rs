@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use epm_client_agent::wire::{ClockTime, provider};
 use epm_protocol::time::Clock;
-use epm_protocol::trust::ServerIdentity;
+use epm_protocol::trust::{ServerIdentity, SigningKey};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// A configuration that shows this certificate, over TLS 1.2 and 1.3.
 ///
@@ -24,11 +25,39 @@ pub(crate) fn server_config(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let certificate = CertificateDer::from(identity.certificate().der().to_vec());
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.key().pkcs8_der().to_vec()));
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+    let config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
+        .with_single_cert(vec![certificate], private(identity.key()))?;
+    with_tickets(config)
+}
+
+/// A configuration that shows these certificates and signs with this key, whether it belongs to the first of them or not:
+/// what a fault mints.
+///
+/// # Errors
+///
+/// When rustls cannot use the key.
+pub(super) fn showing(
+    chain: Vec<CertificateDer<'static>>,
+    key: &SigningKey,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = provider();
+    let key = provider.key_provider.load_private_key(private(key))?;
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    with_tickets(config)
+}
+
+fn private(key: &SigningKey) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.pkcs8_der().to_vec()))
+}
+
+fn with_tickets(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
     config.ticketer = Ticketer::new()?;
     config.send_tls13_tickets = 1;
     config.session_storage = Arc::new(NoServerSessionStorage {});
