@@ -2,6 +2,7 @@
 //!
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 
+pub mod foreign;
 pub mod plays;
 
 use std::fmt::Write;
