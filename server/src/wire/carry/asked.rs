@@ -100,7 +100,7 @@ fn note(door: Door<'_>, asked: &AgentRequest, status: u16) {
 }
 
 fn who(asked: &AgentRequest) -> Option<epm_protocol::id::AgentId> {
-    (asked.action(), asked.agent()).1
+    asked.agent()
 }
 
 const fn plain(response: ManagerResponse) -> Tampered {
