@@ -14,9 +14,12 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, DEFAULT_GROUP, Stores};
 use epm_protocol::sylink::PublishedList;
 use epm_protocol::trust::{Pins, Rejection, Signed};
-use epm_server::FaultGuard;
+use epm_server::{Departure, FaultGuard};
+use epm_tests::foreign::HELLO;
 use epm_tests::{Lab, MANAGER, PATIENCE, START, eventually, push};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 fn set(lab: &Lab, what: Value) -> FaultGuard {
@@ -297,4 +300,20 @@ async fn a_certificate_changes_under_a_fault_and_the_fault_goes_with_it() {
         panic!("{health:?}");
     };
     assert_eq!((expected, found), (vec![lab.certificate()], old));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
+    let lab = Lab::start().await; // its clock stands still, so what is late never comes
+    for kind in ["blackhole", "accept-then-stall", "latency", "bandwidth", "slow-headers", "dribbled"] {
+        let _guard = set(&lab, json!(kind));
+        let before = lab.site().journal().strikes().len();
+        let mut guest = TcpStream::connect(lab.socket()).await.unwrap();
+        guest.write_all(format!("GET {HELLO} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        eventually("it is hit", || lab.site().journal().strikes().len() > before).await;
+        let ended = timeout(Duration::from_secs(120), guest.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_err(), "{kind}: {ended:?}");
+    }
+    let left = lab.site().journal().departures();
+    assert!(left.iter().all(|(_, why)| *why != Departure::Stalled), "{left:?}");
 }
