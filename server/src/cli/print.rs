@@ -182,11 +182,7 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
             part.secure.to_string(),
             part.https.to_string(),
             certificates.join("\n"),
-            part.lists
-                .iter()
-                .map(|(list, count)| format!("{list} by {count}"))
-                .collect::<Vec<_>>()
-                .join("\n"),
+            held_lists(part),
         ]);
     }
     format!("{table}\n")
@@ -262,6 +258,19 @@ pub(super) fn fault_kinds(kinds: &[KindInfo]) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+/// Which lists a part holds; the default one has a name that would make every row high.
+fn held_lists(part: &PartHolding) -> String {
+    let shown = |name: &str| {
+        if name.starts_with("Default Management Server List for ") {
+            "default".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let lists = part.lists.iter().map(|(name, count)| format!("{} by {count}", shown(name)));
+    lists.collect::<Vec<_>>().join("\n")
 }
 
 /// The lost, put together where step, layer and reason are the same.
