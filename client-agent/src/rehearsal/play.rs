@@ -101,9 +101,6 @@ struct Play<'a, C> {
     clients: usize,
 }
 
-/// A fleet that is looked ahead for so long can be rehearsed.
-const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
-
 impl<'a, C: Client> Play<'a, C> {
     fn new(scenario: &'a Scenario, casting: &Casting) -> Result<Self, RehearsalError> {
         let start = scenario.rehearsal_start();
@@ -154,7 +151,7 @@ impl<'a, C: Client> Play<'a, C> {
     fn cast(&mut self) -> Result<(), RehearsalError> {
         for plan in &self.plans {
             let unreachable = |source| RehearsalError::Presence { part: plan.name.clone(), source };
-            let day = PartDay::new(plan, self.start, self.start + HORIZON).map_err(unreachable)?;
+            let day = PartDay::new(plan, self.start).map_err(unreachable)?;
             let body = installed(&self.world, plan).map_err(|source| refused(0, "the fleet", source))?;
             let image = Image { body, number: self.images };
             self.images += 1;
@@ -205,15 +202,7 @@ impl<'a, C: Client> Play<'a, C> {
         watch: &Watch,
         mut tell: impl FnMut(&StepOutcome),
     ) -> Result<Rehearsal, RehearsalError> {
-        let installation = StepPlan {
-            title: "The fleet is installed, and checks in".to_owned(),
-            statements: Vec::new(),
-            fleet: Vec::new(),
-            operator: Vec::new(),
-            heal: Vec::new(),
-            faults: Vec::new(),
-            wait: Some(Wait { heartbeats: 1, time: None, limit: Span(Duration::from_secs(3600)) }),
-        };
+        let installation = StepPlan::installation();
         let scenario = self.scenario;
         let all = std::iter::once(&installation).chain(&scenario.step);
         for (number, step) in all.enumerate() {

@@ -1,5 +1,7 @@
 //! When a machine is on, where it is, and what that means for the client on it: the same for every carrier.
 
+use std::time::Duration;
+
 use epm_protocol::time::Timestamp;
 
 use super::presence::{Calendar, Place, PresenceError, Window};
@@ -61,14 +63,17 @@ pub enum Install {
     Image,
 }
 
+/// A fleet is looked ahead for so long.
+const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
+
 impl PartDay {
     /// Of this part, as written.
     ///
     /// # Errors
     ///
     /// When its presence cannot be.
-    pub fn new(plan: &PartPlan, start: Timestamp, end: Timestamp) -> Result<Self, PresenceError> {
-        let calendar = Calendar::new(plan, start, end)?;
+    pub fn new(plan: &PartPlan, start: Timestamp) -> Result<Self, PresenceError> {
+        let calendar = Calendar::new(plan, start, start + HORIZON)?;
         Ok(Self {
             arrives: plan.arrives.is_some(),
             usual: plan.location.clone(),

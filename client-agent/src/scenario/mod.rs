@@ -240,6 +240,21 @@ impl PartPlan {
     }
 }
 
+impl StepPlan {
+    /// What comes before the first step: the fleet is installed, and every client whose machine is on checks in.
+    pub fn installation() -> Self {
+        Self {
+            title: "The fleet is installed, and checks in".to_owned(),
+            statements: Vec::new(),
+            fleet: Vec::new(),
+            operator: Vec::new(),
+            heal: Vec::new(),
+            faults: Vec::new(),
+            wait: Some(Wait { heartbeats: 1, time: None, limit: default_limit() }),
+        }
+    }
+}
+
 impl FleetAction {
     /// The part that it happens to.
     pub fn part(&self) -> &str {

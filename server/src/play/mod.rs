@@ -5,12 +5,9 @@ mod troupe;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, LogLine};
-use epm_client_agent::scenario::{
-    PresenceError, Scenario, Span, StepPlan, StepReport, Verdict, Wait, holdings,
-};
+use epm_client_agent::scenario::{PresenceError, Scenario, StepPlan, StepReport, Verdict, Wait, holdings};
 use epm_client_agent::wire::{LabClock, LogSink};
 use epm_protocol::site::{CommandError, Effect};
 use epm_protocol::time::{Clock, Timestamp};
@@ -64,7 +61,7 @@ pub enum PlayError {
         /// Why.
         source: PresenceError,
     },
-    /// Nobody carries faults out over sockets yet.
+    /// A play does not set the faults of a scenario yet: on one address, a client is not known when it connects.
     #[error("the scenario has faults, which are played in virtual time only: use `epm-lab rehearse`")]
     Faults,
     /// The lab does not come to rest.
@@ -157,15 +154,7 @@ async fn play_by(
     let certificates =
         site.look(|site| site.managers().map(|manager| manager.client.certificate().fingerprint()).collect());
     let mut play = Play { scenario, site: &site, troupe, clock, certificates, steps: Vec::new() };
-    let installation = StepPlan {
-        title: "The fleet is installed, and checks in".to_owned(),
-        statements: Vec::new(),
-        fleet: Vec::new(),
-        operator: Vec::new(),
-        heal: Vec::new(),
-        faults: Vec::new(),
-        wait: Some(Wait { heartbeats: 1, time: None, limit: Span(Duration::from_secs(3600)) }),
-    };
+    let installation = StepPlan::installation();
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
         play.step(number, step, &mut tell).await?;
     }

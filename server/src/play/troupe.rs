@@ -17,8 +17,6 @@ use tokio::time::timeout;
 use super::PlayError;
 use crate::mock::MockSite;
 
-/// A fleet that is looked ahead for so long can be played.
-const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
 /// A lab that is not quiet after this much real time will not be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,7 +84,7 @@ impl<'a> Troupe<'a> {
             ended: BTreeMap::new(),
         };
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
-            let day = PartDay::new(&plan, start, start + HORIZON)
+            let day = PartDay::new(&plan, start)
                 .map_err(|source| PlayError::Presence { part: plan.name.clone(), source })?;
             troupe.images.push(troupe.package(&plan).map_err(|source| super::at(0, "the fleet", source))?);
             for number in 1..=plan.count {
