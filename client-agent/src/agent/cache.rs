@@ -7,6 +7,7 @@ use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::Sylink;
+use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 use super::failover::LastServer;
@@ -29,6 +30,8 @@ pub struct AgentState {
     pub agent: Option<AgentId>,
     /// The policy that it holds.
     pub serial: Option<PolicySerial>,
+    /// Whose key vouched for that policy; none if it was adopted without authentication.
+    pub policy_vouched_by: Option<Fingerprint>,
     /// The policy that it holds with all that belongs to it; the same as `serial`, or none.
     pub complete: Option<PolicySerial>,
     /// The group that its policy is for.

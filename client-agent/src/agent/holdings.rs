@@ -135,6 +135,7 @@ impl Holdings {
             news.push((Event::ClientMoved, format!("The client is in the group {} now.", policy.group)));
         }
         self.cache.state.serial = Some(serial);
+        self.cache.state.policy_vouched_by = accepted.authenticated_by();
         self.cache.state.group = Some(policy.group);
         if policy.secure_communications != self.secure() {
             let mut sylink = Sylink::clone(&self.cache.sylink);

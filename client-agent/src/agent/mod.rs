@@ -107,6 +107,11 @@ impl Agent {
         !matches!(self.phase, Phase::Beating(_))
     }
 
+    /// Whether its service is stopped, as on a machine that is off.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
     /// The request that its manager holds, in push mode.
     pub fn held(&self) -> Option<u64> {
         match self.phase {

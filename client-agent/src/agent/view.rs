@@ -3,6 +3,7 @@
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
+use serde::Serialize;
 
 use super::cache::AgentState;
 use super::exchange::AgentProfile;
@@ -11,7 +12,8 @@ use super::health::Health;
 use super::holdings::Holdings;
 
 /// What a client looks like from outside.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct AgentView {
     /// Its computer's name.
     pub computer_name: String,
@@ -21,6 +23,8 @@ pub struct AgentView {
     pub certificates: Vec<Fingerprint>,
     /// The policy that it holds.
     pub serial: Option<PolicySerial>,
+    /// Whose key vouched for that policy; none if it was adopted without authentication.
+    pub policy_vouched_by: Option<Fingerprint>,
     /// The policy that it holds with all that belongs to it.
     pub complete: Option<PolicySerial>,
     /// The group that its policy is for.
@@ -48,13 +52,15 @@ impl AgentView {
         heartbeats: u64,
         heartbeats_served: u64,
     ) -> Self {
-        let AgentState { serial, complete, group, location, health, last_server, .. } = &held.cache.state;
+        let AgentState { serial, complete, group, location, health, last_server, policy_vouched_by, .. } =
+            &held.cache.state;
         let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
         Self {
             computer_name: profile.computer_name.clone(),
             version: profile.version,
             certificates: held.pins.fingerprints(),
             serial: *serial,
+            policy_vouched_by: *policy_vouched_by,
             complete: *complete,
             group: group.clone(),
             secure_communications: held.secure(),

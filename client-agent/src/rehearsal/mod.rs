@@ -15,6 +15,7 @@
 //! | `machine` | when it is on, and where |
 //! | `share` | a share of the fleet, for one thread |
 //! | `foresight` | who would be lost if the next step were taken now |
+//! | `trial` | the same of clients that run elsewhere, on copies of them |
 //! | `tally`, `outcome` | what is counted, and what is found |
 //! | [`report`] | an outcome for people, spreadsheets and test tools |
 
@@ -32,6 +33,7 @@ pub mod report;
 mod share;
 mod sweep;
 mod tally;
+mod trial;
 mod world;
 
 #[cfg(test)]
@@ -43,3 +45,4 @@ pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
 pub use play::{Casting, Rehearsal, rehearse, rehearse_every_heartbeat};
 pub use share::Watch;
 pub use sweep::{SweepError, Waits, WaitsError, sweep};
+pub use trial::{WouldBeLost, would_be_lost};

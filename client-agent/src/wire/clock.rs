@@ -47,6 +47,11 @@ impl LabClock {
         self.change(|rate| rate.lab = rate.lab + by);
     }
 
+    /// How many times as fast as real time it runs; 0 is standing still.
+    pub fn speed(&self) -> u32 {
+        self.read().speed
+    }
+
     /// Lets the clock run at another speed; 0 is standing still.
     pub fn set_speed(&self, speed: u32) {
         self.change(|rate| rate.speed = speed);

@@ -16,6 +16,9 @@ use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
 /// Where an agent's log lines go. Called in the agent's task; must not block.
 pub type LogSink = Arc<dyn Fn(&str, &LogLine) + Send + Sync>;
 
+/// Who is told what an agent looks like, whenever it has come to rest. Called in the agent's task; must not block.
+pub type Watcher = Arc<dyn Fn(&AgentView, Timestamp) + Send + Sync>;
+
 /// How many inputs may wait for an agent.
 const INPUTS: usize = 16;
 
@@ -27,6 +30,8 @@ pub struct AgentHandle {
     inputs: mpsc::Sender<Input>,
     /// How many inputs it was told from outside and has not yet acted on.
     unheard: Arc<AtomicU64>,
+    /// Whether it is kept from waking.
+    frozen: watch::Sender<bool>,
 }
 
 /// A request that a manager holds.
@@ -47,6 +52,8 @@ pub(super) struct Driver {
     unheard: Arc<AtomicU64>,
     clock: Arc<LabClock>,
     log: LogSink,
+    watcher: Option<Watcher>,
+    frozen: watch::Receiver<bool>,
     disk: Option<DiskCache>,
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
@@ -62,6 +69,21 @@ impl AgentHandle {
     /// What the agent looks like now.
     pub fn view(&self) -> AgentView {
         lock(&self.agent).view()
+    }
+
+    /// The agent as it is now.
+    pub fn agent(&self) -> Agent {
+        lock(&self.agent).clone()
+    }
+
+    /// Keeps it from waking by itself, or lets it again: a machine that is on, whose client does nothing.
+    pub fn freeze(&self, frozen: bool) {
+        self.frozen.send_replace(frozen);
+    }
+
+    /// Whether it is kept from waking.
+    pub fn is_frozen(&self) -> bool {
+        *self.frozen.borrow()
     }
 
     /// How many TLS handshakes it has made.
@@ -82,7 +104,7 @@ impl AgentHandle {
 
     /// When it wants to be woken.
     pub fn next_wake(&self) -> Timestamp {
-        lock(&self.agent).next_wake()
+        if self.is_frozen() { Timestamp::NEVER } else { lock(&self.agent).next_wake() }
     }
 
     /// Whether it has acted on all that it was told.
@@ -92,8 +114,11 @@ impl AgentHandle {
 
     /// Whether it has acted on all that it was told, rests, and has nothing to do before a moment after `now`.
     pub fn is_settled(&self, now: Timestamp) -> bool {
+        let is_frozen = self.is_frozen();
         let agent = lock(&self.agent);
-        self.unheard.load(Ordering::SeqCst) == 0 && agent.is_resting() && agent.next_wake() > now
+        self.unheard.load(Ordering::SeqCst) == 0
+            && agent.is_resting()
+            && (is_frozen || agent.next_wake() > now)
     }
 
     /// The request that its manager holds, in push mode.
@@ -110,7 +135,7 @@ impl AgentHandle {
 pub(super) fn prepare(
     agent: Agent,
     clock: Arc<LabClock>,
-    log: LogSink,
+    (log, watcher): (LogSink, Option<Watcher>),
     disk: Option<DiskCache>,
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
@@ -119,11 +144,13 @@ pub(super) fn prepare(
     let handshakes = Arc::new(Handshakes::default());
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
+    let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
         handshakes: Arc::clone(&handshakes),
         inputs: sender,
         unheard: Arc::clone(&unheard),
+        frozen,
     };
     let session = Session::new(Arc::clone(&clock), handshakes);
     let driver = Driver {
@@ -132,6 +159,8 @@ pub(super) fn prepare(
         unheard,
         clock,
         log,
+        watcher,
+        frozen: is_frozen,
         disk,
         turns,
         progress,
@@ -154,7 +183,7 @@ pub fn drive(
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
     let (handle, driver) =
-        prepare(agent, clock, log, disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0));
+        prepare(agent, clock, (log, None), disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0));
     (handle, driver.run())
 }
 
@@ -181,6 +210,9 @@ impl Driver {
         }
         if lock(&self.agent).is_resting() {
             self.turn = None;
+            if let Some(watcher) = &self.watcher {
+                watcher(&lock(&self.agent).view(), self.clock.now());
+            }
             self.progress.send_modify(|count| *count += 1);
         }
         Ok(())
@@ -188,20 +220,25 @@ impl Driver {
 
     /// What the agent hears next, and whether it is told so from outside; none when its handle is gone.
     async fn next_input(&mut self) -> Option<(Input, bool)> {
-        let wake = lock(&self.agent).next_wake();
-        let answered = async {
-            match &mut self.under_way {
-                Some(exchange) => exchange.await,
-                None => std::future::pending().await,
+        loop {
+            let is_frozen = *self.frozen.borrow_and_update();
+            let wake = if is_frozen { Timestamp::NEVER } else { lock(&self.agent).next_wake() };
+            let answered = async {
+                match &mut self.under_way {
+                    Some(exchange) => exchange.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                answer = answered => {
+                    self.under_way = None;
+                    return Some((answer, false));
+                }
+                input = self.inputs.recv() => return input.map(|input| (input, true)),
+                () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => return Some((Input::Wake, false)),
+                // Its handle is gone, or it has been frozen or thawed.
+                changed = self.frozen.changed() => changed.ok()?,
             }
-        };
-        tokio::select! {
-            answer = answered => {
-                self.under_way = None;
-                Some((answer, false))
-            }
-            input = self.inputs.recv() => input.map(|input| (input, true)),
-            () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => Some((Input::Wake, false)),
         }
     }
 

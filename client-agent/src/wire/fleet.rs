@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::clock::LabClock;
-use super::driver::{AgentHandle, LogSink, prepare};
+use super::driver::{AgentHandle, LogSink, Watcher, prepare};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input};
 
@@ -52,6 +52,7 @@ pub struct Fleet {
     clock: Arc<LabClock>,
     assumptions: Arc<Assumptions>,
     log: LogSink,
+    watcher: Option<Watcher>,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -66,7 +67,12 @@ impl Fleet {
         let (counter, progress) = watch::channel(0);
         let turns = Arc::new(Semaphore::new(TURNS));
         let tasks = JoinSet::new();
-        Self { members: Vec::new(), tasks, counter, progress, turns, clock, assumptions, log }
+        Self { members: Vec::new(), tasks, counter, progress, turns, clock, assumptions, log, watcher: None }
+    }
+
+    /// Tells this one what each agent that is added from now on looks like, whenever it has come to rest.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// Starts these agents, each with its first heartbeat at once.
@@ -92,6 +98,18 @@ impl Fleet {
         self.members.push(member);
     }
 
+    /// Adds an agent with what it has kept, not started yet: as after a restart of its service.
+    pub fn bring_back(&mut self, part: String, agent: &Agent) {
+        let agent = Agent::new(agent.profile().clone(), agent.cache().clone(), Arc::clone(&self.assumptions));
+        let member = self.run(part, agent, None);
+        self.members.push(member);
+    }
+
+    /// Lets these agents go: each stops, and is no member any more.
+    pub fn dismiss(&mut self, leaves: impl Fn(&Member) -> bool) {
+        self.members.retain(|member| !leaves(member));
+    }
+
     /// Another agent, not started yet, takes the place of one that stops.
     pub fn replace(&mut self, place: usize, spec: MemberSpec) {
         let member = self.employ(spec);
@@ -102,13 +120,17 @@ impl Fleet {
 
     fn employ(&mut self, spec: MemberSpec) -> Member {
         let MemberSpec { part, profile, sylink, location, disk } = spec;
-        let name = profile.computer_name.clone();
         let state = AgentState { location, ..AgentState::default() };
         let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(&self.assumptions));
+        self.run(part, agent, disk)
+    }
+
+    fn run(&mut self, part: String, agent: Agent, disk: Option<DiskCache>) -> Member {
+        let name = agent.profile().computer_name.clone();
         let (handle, driver) = prepare(
             agent,
             Arc::clone(&self.clock),
-            Arc::clone(&self.log),
+            (Arc::clone(&self.log), self.watcher.clone()),
             disk,
             Arc::clone(&self.turns),
             self.counter.clone(),

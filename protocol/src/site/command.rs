@@ -360,11 +360,7 @@ pub enum CommandError {
 
 impl CommandError {
     /// There is no such thing; names the nearest of those there are.
-    pub(super) fn unknown<'a>(
-        kind: &'static str,
-        name: &str,
-        known: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Unknown { kind, name: name.to_owned(), hint: hint(name, known) }
     }
 }
