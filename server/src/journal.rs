@@ -2,16 +2,21 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultRule, Moment, Route};
 use epm_protocol::id::AgentId;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
+use tokio::sync::watch;
 
 /// How many exchanges are remembered.
 const RECORDS: usize = 10_000;
 /// How many lines of the server's log are remembered.
 const LINES: usize = 1_000;
+/// How much of what somebody else has worded is remembered, in bytes.
+const WORDS: usize = 512;
 
 /// One exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,20 +71,61 @@ pub enum Departure {
     Http(String),
 }
 
+/// Anything that the journal remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// An exchange.
+    Exchange(Record),
+    /// A connection that ended before its time.
+    Departure {
+        /// When.
+        at: Timestamp,
+        /// Who left.
+        peer: SocketAddr,
+        /// Why.
+        why: Departure,
+    },
+    /// A fault that has hit.
+    Strike(Strike),
+    /// A fault that hit and could not be carried out.
+    Spared {
+        /// When.
+        at: Timestamp,
+        /// Whom it spared.
+        peer: SocketAddr,
+        /// What was missing.
+        why: String,
+    },
+    /// What an operator has done, by any door.
+    Deed {
+        /// When.
+        at: Timestamp,
+        /// What.
+        what: String,
+    },
+}
+
 /// The journal of a site.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Journal {
+    clock: Arc<LabClock>,
+    /// The number of the next entry.
+    next: AtomicU64,
+    /// Is told of every entry, as long as somebody listens.
+    grown: watch::Sender<()>,
     records: Mutex<Ring<Record>>,
-    departures: Mutex<Ring<(SocketAddr, Departure)>>,
+    departures: Mutex<Ring<(Timestamp, SocketAddr, Departure)>>,
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
     strikes: Mutex<Ring<Strike>>,
-    spared: Mutex<Ring<(SocketAddr, String)>>,
+    spared: Mutex<Ring<(Timestamp, SocketAddr, String)>>,
+    deeds: Mutex<Ring<(Timestamp, String)>>,
     log: Mutex<Ring<String>>,
 }
 
+/// What is remembered of one sort, each with its number in the journal.
 #[derive(Debug)]
 struct Ring<T> {
-    entries: VecDeque<T>,
+    entries: VecDeque<(u64, T)>,
     dropped: u64,
 }
 
@@ -90,19 +136,96 @@ impl<T> Default for Ring<T> {
 }
 
 impl<T> Ring<T> {
-    fn push(&mut self, entry: T, limit: usize) {
+    fn push(&mut self, number: u64, entry: T, limit: usize) {
         if self.entries.len() == limit {
             self.entries.pop_front();
             self.dropped += 1;
         }
-        self.entries.push_back(entry);
+        self.entries.push_back((number, entry));
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// Those from this number on.
+    fn since(&self, number: u64) -> impl Iterator<Item = &(u64, T)> {
+        let from = self.entries.partition_point(|(at, _)| *at < number);
+        self.entries.iter().skip(from)
     }
 }
 
 impl Journal {
+    pub(crate) fn new(clock: Arc<LabClock>) -> Self {
+        Self {
+            clock,
+            next: AtomicU64::new(1),
+            grown: watch::Sender::new(()),
+            records: Mutex::default(),
+            departures: Mutex::default(),
+            handshakes: Mutex::default(),
+            strikes: Mutex::default(),
+            spared: Mutex::default(),
+            deeds: Mutex::default(),
+            log: Mutex::default(),
+        }
+    }
+
+    /// All that is remembered from this number on, in order; numbers begin with 1.
+    pub fn since(&self, number: u64) -> Vec<(u64, Entry)> {
+        // Numbers are given under the lock of their sort, so what has a lower one than this is there, or will be when the
+        // lock is free: whoever goes on from the last number misses nothing.
+        let end = self.next_number();
+        let mut found: Vec<(u64, Entry)> = Vec::new();
+        locked(&self.records, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Exchange(*one))));
+        });
+        locked(&self.departures, |ring| {
+            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
+                (*number, Entry::Departure { at: *at, peer: *peer, why: why.clone() })
+            }));
+        });
+        locked(&self.strikes, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Strike(one.clone()))));
+        });
+        locked(&self.spared, |ring| {
+            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
+                (*number, Entry::Spared { at: *at, peer: *peer, why: why.clone() })
+            }));
+        });
+        locked(&self.deeds, |ring| {
+            found.extend(
+                ring.since(number)
+                    .map(|(number, (at, what))| (*number, Entry::Deed { at: *at, what: what.clone() })),
+            );
+        });
+        found.retain(|(number, _)| *number < end);
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found
+    }
+
+    /// The number that the next entry gets.
+    pub fn next_number(&self) -> u64 {
+        self.next.load(Ordering::SeqCst)
+    }
+
+    /// Is told whenever the journal grows.
+    pub fn growth(&self) -> watch::Receiver<()> {
+        self.grown.subscribe()
+    }
+
+    /// How many entries of any sort are no longer remembered.
+    pub fn forgotten(&self) -> u64 {
+        locked(&self.records, |ring| ring.dropped)
+            + locked(&self.departures, |ring| ring.dropped)
+            + locked(&self.strikes, |ring| ring.dropped)
+            + locked(&self.spared, |ring| ring.dropped)
+            + locked(&self.deeds, |ring| ring.dropped)
+    }
+
     /// The exchanges that are remembered, the oldest first.
     pub fn records(&self) -> Vec<Record> {
-        locked(&self.records, |ring| ring.entries.iter().copied().collect())
+        locked(&self.records, |ring| ring.all().copied().collect())
     }
 
     /// How many exchanges are no longer remembered.
@@ -112,52 +235,63 @@ impl Journal {
 
     /// The connections that ended before their time, the oldest first.
     pub fn departures(&self) -> Vec<(SocketAddr, Departure)> {
-        locked(&self.departures, |ring| ring.entries.iter().cloned().collect())
+        locked(&self.departures, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
     }
 
     /// The handshakes that came to nothing, the oldest first: when, and with which manager, in the order of their names.
     pub fn failed_handshakes(&self) -> Vec<(Timestamp, usize)> {
-        locked(&self.handshakes, |ring| ring.entries.iter().copied().collect())
+        locked(&self.handshakes, |ring| ring.all().copied().collect())
     }
 
     /// The faults that have hit, the oldest first.
     pub fn strikes(&self) -> Vec<Strike> {
-        locked(&self.strikes, |ring| ring.entries.iter().cloned().collect())
+        locked(&self.strikes, |ring| ring.all().cloned().collect())
     }
 
     /// The faults that hit and could not be carried out, the oldest first: whom they spared, and what was missing. It went
     /// on there as if there were none.
     pub fn spared(&self) -> Vec<(SocketAddr, String)> {
-        locked(&self.spared, |ring| ring.entries.iter().cloned().collect())
+        locked(&self.spared, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
     }
 
     /// The lines of `ersecreg.log`, the oldest first.
     pub fn server_log(&self) -> Vec<String> {
-        locked(&self.log, |ring| ring.entries.iter().cloned().collect())
+        locked(&self.log, |ring| ring.all().cloned().collect())
     }
 
     pub(crate) fn note(&self, record: Record) {
-        locked(&self.records, |ring| ring.push(record, RECORDS));
+        self.add(&self.records, record, RECORDS);
     }
 
     pub(crate) fn struck(&self, strike: Strike) {
         tracing::debug!(peer = %strike.peer, fault = strike.rule.name, kind = %strike.rule.what, "a fault hits");
-        locked(&self.strikes, |ring| ring.push(strike, RECORDS));
+        self.add(&self.strikes, strike, RECORDS);
     }
 
     pub(crate) fn spares(&self, peer: SocketAddr, why: String) {
         tracing::warn!(%peer, why, "a fault cannot be carried out");
-        locked(&self.spared, |ring| ring.push((peer, why), LINES));
+        self.add(&self.spared, (self.clock.now(), peer, cut(why)), LINES);
+    }
+
+    /// An operator has done something.
+    pub(crate) fn did(&self, what: String) {
+        tracing::info!(what, "an operator's deed");
+        self.add(&self.deeds, (self.clock.now(), cut(what)), LINES);
     }
 
     pub(crate) fn left(&self, peer: SocketAddr, why: Departure) {
         tracing::debug!(%peer, ?why, "a connection ended before its time");
-        locked(&self.departures, |ring| ring.push((peer, why), LINES));
+        let why = match why {
+            Departure::Handshake(words) => Departure::Handshake(cut(words)),
+            Departure::Http(words) => Departure::Http(cut(words)),
+            Departure::Silent | Departure::Stalled => why,
+        };
+        self.add(&self.departures, (self.clock.now(), peer, why), LINES);
     }
 
     /// A handshake with this manager came to nothing.
     pub(crate) fn handshake_failed(&self, peer: SocketAddr, desk: usize, at: Timestamp, why: String) {
-        locked(&self.handshakes, |ring| ring.push((at, desk), RECORDS));
+        locked(&self.handshakes, |ring| ring.push(0, (at, desk), RECORDS));
         self.left(peer, Departure::Handshake(why));
     }
 
@@ -165,9 +299,29 @@ impl Journal {
     pub(crate) fn bad_format(&self, peer: IpAddr) {
         tracing::warn!(%peer, "4 Bad format.");
         for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
-            locked(&self.log, |ring| ring.push(line, LINES));
+            locked(&self.log, |ring| ring.push(0, line, LINES));
         }
     }
+
+    fn add<T>(&self, ring: &Mutex<Ring<T>>, entry: T, limit: usize) {
+        locked(ring, |ring| {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            ring.push(number, entry, limit);
+        });
+        if self.grown.receiver_count() > 0 {
+            self.grown.send_replace(());
+        }
+    }
+}
+
+/// No more of it than is remembered.
+fn cut(mut words: String) -> String {
+    let mut end = words.len().min(WORDS);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.truncate(end);
+    words
 }
 
 fn locked<T, R>(ring: &Mutex<Ring<T>>, with: impl FnOnce(&mut Ring<T>) -> R) -> R {

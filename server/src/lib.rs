@@ -6,20 +6,23 @@
 //! | [`play`] | a scenario, played over real sockets |
 //! | [`Faults`] | faults on demand: added, listed, removed when their guard is dropped |
 //! | [`Journal`] | what the managers remember of their visitors |
+//! | [`lab`] | a lab that stays: site, fleet, clock, verdict, expectations, snapshots |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
 //! | `shared` | what the tasks of a running site share |
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
+pub mod control;
 mod faults;
 mod journal;
+pub mod lab;
 mod mock;
 pub mod play;
 mod shared;
 mod wire;
 
 pub use faults::{FaultGuard, Faults};
-pub use journal::{Departure, Journal, Record, Strike};
+pub use journal::{Departure, Entry, Journal, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::Seat;
 pub use wire::BindError;

@@ -177,6 +177,26 @@ impl MockSite {
         self.shared.seat(agent)
     }
 
+    /// The name of the manager with this number in the journal.
+    pub(crate) fn manager_name(&self, desk: usize) -> Option<String> {
+        self.shared.desks.get(desk).map(|desk| desk.name.clone())
+    }
+
+    /// Every registered client, as the board knows it.
+    pub fn seats(&self) -> Vec<Seat> {
+        self.shared.seats()
+    }
+
+    /// Restarts the services of a manager: open connections end, and tickets of before are no good. False if there is no
+    /// such manager.
+    pub fn restart(&self, manager: &str) -> bool {
+        self.shared.restart_manager(manager)
+    }
+
+    pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
+        self.shared.become_again(site, seats);
+    }
+
     /// What the managers remember of their visitors.
     pub fn journal(&self) -> &Journal {
         &self.shared.journal
@@ -203,7 +223,7 @@ impl MockSite {
     }
 
     /// Stops, and returns when every port is closed and every connection ended.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;

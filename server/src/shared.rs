@@ -107,8 +107,8 @@ impl Shared {
             }));
         }
         Ok(Self {
+            journal: Journal::new(Arc::clone(&clock)),
             clock,
-            journal: Journal::default(),
             desks,
             haunting: Haunting::new(seed),
             spare_keys: KeyPool::public(),
@@ -177,6 +177,32 @@ impl Shared {
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
             self.published.send_modify(|count| *count += 1);
         }
+    }
+
+    /// The services of one manager begin again, with the certificate that its store holds.
+    pub(crate) fn restart_manager(&self, manager: &str) -> bool {
+        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return false };
+        self.configure_tls(&self.site(), desk);
+        desk.guests.end_all();
+        true
+    }
+
+    /// Every client that is registered, as the board knows it.
+    pub(crate) fn seats(&self) -> Vec<Seat> {
+        self.board.iter().map(|seat| seat.clone()).collect()
+    }
+
+    /// The site becomes this one, with these clients; every connection ends.
+    pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
+        let mut current = self.site();
+        *current = site;
+        self.board.clear();
+        for seat in seats {
+            self.board.insert(seat.client.agent, seat);
+        }
+        self.restart(&current);
+        self.show_publications(&current);
+        self.published.send_modify(|count| *count += 1);
     }
 
     /// How many requests the managers hold at this moment.

@@ -282,3 +282,83 @@ fn help_shows_examples_and_exit_codes() {
     let help = stdout(&run(&["--help"]));
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
 }
+
+// ------------------------------------------------------------------------------------------------- a lab that is up
+
+/// Runs a verb against a lab that is up, and parses what it prints.
+#[track_caller]
+fn asked(up: &Up, arguments: &[&str], code: i32) -> serde_json::Value {
+    let output = against(up).args(arguments).arg("--json").output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}{}", stdout(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn against(up: &Up) -> Command {
+    let mut command = lab();
+    command.env("EPM_LAB_URL", up.ready["door"].as_str().unwrap());
+    command
+}
+
+#[test]
+fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
+    let up = Up::start(&["--agents", "3", "--heartbeat", "300"]);
+    assert_eq!(asked(&up, &["check"], 0)["clients"], 3);
+    asked(&up, &["clock", "freeze"], 0);
+    asked(&up, &["list", "copy", "Default Management Server List for My Site", "mine"], 0);
+    assert_eq!(
+        asked(&up, &["list", "edit", "mine", "--protocol", "http", "--priority", "sepm-1"], 0)["protocol"],
+        "http"
+    );
+    asked(&up, &["list", "assign", "mine", r"My Company"], 0);
+    asked(&up, &["snapshot", "take", "before"], 0);
+    asked(&up, &["fault", "add", "busy", "status", "--set", "code=503", "--agent", "desk-*"], 0);
+    asked(&up, &["clock", "heartbeats", "1"], 0);
+    assert_eq!(asked(&up, &["client", "list", "--state", "disconnected"], 0)["total"], 2, "the two desks");
+    assert_eq!(asked(&up, &["journal", "find", "--kind", "strike"], 0)["entries"][0]["fault"], "busy");
+    asked(&up, &["fault", "clear"], 0);
+    asked(&up, &["clock", "heartbeats", "2"], 0);
+    asked(&up, &["client", "freeze", "old-1"], 0);
+    let update = asked(&up, &["manager", "update", "--name", "first"], 0);
+    let new = update["stores"]["client"]["fingerprint"].as_str().unwrap();
+    asked(&up, &["check", "--holds", new], 1);
+    asked(&up, &["clock", "advance", "10m"], 0);
+    let lost = asked(&up, &["check"], 3);
+    assert_eq!(lost["lost"].as_array().unwrap().len(), 2, "the frozen one does not know yet: {lost}");
+    let people = stdout(&against(&up).arg("check").output().unwrap());
+    assert!(people.contains("2 clients are lost") && people.contains("signature"), "{people}");
+    asked(&up, &["snapshot", "restore", "before"], 0);
+    asked(&up, &["clock", "heartbeats", "1"], 0);
+    asked(&up, &["check", "--expect", "nobody-is-orphaned", "--expect", "every-client-is-served"], 0);
+    refused(&against(&up).args(["fault", "add", "x", "stauts"]).output().unwrap(), &["stauts", "status"]);
+    refused(&against(&up).args(["fault", "remove", "x"]).output().unwrap(), &["x", "none is set"]);
+    refused(&against(&up).args(["client", "show", "desk-l"]).output().unwrap(), &["desk-l", "desk-1"]);
+    assert_eq!(up.interrupt(), Some(0));
+}
+
+#[test]
+fn without_a_lab_the_verbs_say_how_to_start_one() {
+    let output = lab().args(["check", "--lab", "http://127.0.0.1:1"]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("127.0.0.1:1") && error.contains("epm-lab up"), "{error}");
+    refused(&run(&["check", "--lab", "ftp://x"]), &["ftp://x", "http://127.0.0.1:8015"]);
+}
+
+#[test]
+fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let arguments = ["--bind", "0.0.0.0", "--lab", "--agents", "0"];
+    refused(
+        &run(&[&["up", "--http-port", "0"], arguments.as_slice()].concat()),
+        &["0.0.0.0", "--token-file"],
+    );
+    let up = Up::start(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let output = against(&up).arg("check").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Bearer"));
+    let output = against(&up).args(["check", "--token-file", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -51,12 +51,15 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
     let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
     let script: String = blocks.iter().filter_map(|block| block.strip_prefix("sh\n")).collect();
     assert!(script.contains(" up ") && script.contains("8014"), "{script}");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let script = script.replace("8014", &free).replace(" up ", &format!(" up --http-port {free} "));
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (clients, door) = (free(), free());
+    let up = format!(" up --http-port {clients} --door-port {door} ");
+    let script = script.replace("8014", &clients).replace("8015", &door).replace(" up ", &up);
     let ran = Command::new("timeout")
         .args(["120", "bash", "-c", &format!("{BEFORE}{script}")])
         .current_dir(folder.path())
         .env("EPM_LAB", lab)
+        .env("EPM_LAB_URL", format!("http://127.0.0.1:{door}"))
         .env("EPM_AGENT", lab.with_file_name("epm-agent"))
         .stdin(Stdio::null())
         .output()
@@ -71,6 +74,8 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
         "hello_answer",
         "connected",
         "The recovery is as described",
+        "All is well.",
+        "\"standing\":\"pass\"",
     ] {
         assert!(out.contains(expected), "expected {expected:?} in:\n{out}");
     }

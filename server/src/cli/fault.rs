@@ -12,19 +12,32 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
 use serde::Deserialize;
 
+use super::lab::{self, Act, Where};
 use super::{Ending, Failure, print, say};
 
-/// What can be asked about faults.
+/// What faults there are, what a fault will do, and the faults of a running lab.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab fault kinds
+  epm-lab fault add busy status --set code=503 --route index --percent 30
+  epm-lab fault list
+  epm-lab fault clear")]
+pub(super) struct Fault {
+    #[command(flatten)]
+    at: Where,
+    #[command(subcommand)]
+    verb: FaultVerb,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Fault {
+enum FaultVerb {
     /// List every kind of fault: its layer, its parameters, the names that other tools have for it
-    Kinds {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Kinds,
     /// Say in advance which of a client's next exchanges the faults of a file will hit
     Explain(Box<Explain>),
+    #[command(flatten)]
+    Lab(lab::FaultVerb),
 }
 
 /// Says in advance which of a client's next exchanges the faults of a file will hit.
@@ -79,9 +92,6 @@ pub(super) struct Explain {
     /// The moment, in the lab's time; the faults are set then
     #[arg(long, default_value = "2026-01-05T08:00:00Z")]
     at: Timestamp,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// A file of faults.
@@ -92,21 +102,23 @@ struct Faults {
 }
 
 impl Fault {
-    pub(super) fn go(self) -> Result<Ending, Failure> {
-        match self {
-            Self::Kinds { json: true } => {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
+        let Self { at, verb } = self;
+        match verb {
+            FaultVerb::Lab(verb) => return verb.act(&at).await,
+            FaultVerb::Kinds if at.json => {
                 let text = serde_json::to_string_pretty(FaultKind::kinds());
                 say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
             }
-            Self::Kinds { json: false } => say(&print::fault_kinds(FaultKind::kinds())),
-            Self::Explain(explain) => explain.go()?,
+            FaultVerb::Kinds => say(&print::fault_kinds(FaultKind::kinds())),
+            FaultVerb::Explain(explain) => explain.go(at.json)?,
         }
         Ok(Ending::Well)
     }
 }
 
 impl Explain {
-    fn go(&self) -> Result<(), Failure> {
+    fn go(&self, json: bool) -> Result<(), Failure> {
         let mut faults = FaultSet::new(self.seed);
         for rule in read(&self.file)? {
             let name = rule.name.clone();
@@ -132,7 +144,7 @@ impl Explain {
         };
         let mut foretold = faults.explain(&next, self.next, self.at);
         foretold.retain(|one| !one.verdict.is_pass());
-        if self.json {
+        if json {
             let hits: Vec<_> = foretold.iter().map(as_json).collect();
             let text = serde_json::json!({ "first": self.first, "asked": self.next, "hits": hits });
             say(&format!("{text:#}\n"));

@@ -5,6 +5,7 @@
 mod failure;
 mod fault;
 mod health;
+mod lab;
 mod print;
 mod rehearse;
 mod run;
@@ -61,9 +62,20 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// What faults there are, and what a fault will do
-    #[command(subcommand)]
     Fault(fault::Fault),
+    Check(lab::Check),
+    /// The clients of a running lab: list, show, add, poke, freeze, take offline, bring home, re-image
+    Client(lab::At<lab::ClientVerb>),
+    /// The management server lists of a running lab: list, copy, edit, assign
+    List(lab::At<lab::ListVerb>),
+    /// The managers of a running lab: their certificates, an update, a restart
+    Manager(lab::At<lab::ManagerVerb>),
+    /// The clock of a running lab: show, freeze, set, advance
+    Clock(lab::At<lab::ClockVerb>),
+    /// What the managers of a running lab remember of their visitors
+    Journal(lab::At<lab::JournalVerb>),
+    /// Snapshots of a running lab, and back to the start
+    Snapshot(lab::At<lab::SnapshotVerb>),
     /// Ask a manager whether it is there; exit code 0 if it is
     Health(health::Health),
     /// Print completions for a shell
@@ -100,7 +112,14 @@ pub fn main() -> ExitCode {
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Failure(catalogue) => waiting(catalogue.go()),
         Verb::Scenario(scenario) => scenario.go(),
-        Verb::Fault(fault) => fault.go(),
+        Verb::Fault(fault) => waiting(fault.go()),
+        Verb::Check(check) => waiting(check.go()),
+        Verb::Client(verb) => waiting(verb.go()),
+        Verb::List(verb) => waiting(verb.go()),
+        Verb::Manager(verb) => waiting(verb.go()),
+        Verb::Clock(verb) => waiting(verb.go()),
+        Verb::Journal(verb) => waiting(verb.go()),
+        Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {

@@ -1,29 +1,34 @@
 //! `epm-lab up`: a lab that stays.
 
 use std::fmt::Write;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::{ManagerPlan, PartPlan};
-use epm_client_agent::wire::{Fleet, LogSink, Member, interrupted};
+use epm_client_agent::wire::{LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Stores, TOP_GROUP};
-use epm_protocol::time::Clock;
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Ending, Failure, complain, say};
+use crate::control;
+use crate::lab::{FleetError, Lab};
 use crate::mock::{Addresses, MockSite};
-use crate::play::{members, silent};
+use crate::play::silent;
 
 /// The name of the one manager.
 const MANAGER: &str = "sepm-1";
+/// How long whoever is still at the lab's own door is waited for when it closes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Starts a lab that stays.
 #[derive(Debug, Args)]
@@ -50,6 +55,14 @@ pub(super) struct Up {
     /// The name or address that clients are told; the one to listen on when absent
     #[arg(long, value_name = "HOST")]
     address: Option<String>,
+    /// The port of the lab's own door, for epm-lab check, clock, fault and the like; 0 for any that is free
+    /// [default: 8015, or any that is free with --http-port 0]
+    #[arg(long, value_name = "PORT")]
+    door_port: Option<u16>,
+    /// The file with the token that the lab's own door asks for; needed where others can reach it. One that is not there
+    /// is made, with a token in it
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// How many clients to run in this process
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     agents: u32,
@@ -85,8 +98,25 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
+    door: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
+}
+
+/// The lab's own door, open.
+struct OpenDoor {
+    url: String,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl OpenDoor {
+    /// Closes it; who is still following something is let go after a moment.
+    async fn close(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        let _ = tokio::time::timeout(PATIENCE, self.tasks.wait()).await;
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -123,30 +153,35 @@ impl Up {
         let site = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind).start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
+        let site = Arc::new(site);
+        let lab = Lab::new(Arc::clone(&site), self.seed, self.log());
+        let door = self.open_door(&lab).await?;
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
             complain("Stopping.\n");
             result.map_err(|error| Failure::Failed(error.to_string()))
         };
-        let fleet = tokio::select! {
+        tokio::select! {
             biased; // from the first moment on it can be stopped
             result = &mut interrupted => {
                 asked_to_stop(result)?;
-                site.stop().await;
+                door.close().await;
+                lab.stop().await;
                 return Ok(Ending::Well);
             }
-            fleet = self.fleet(&site) => fleet?,
-        };
-        let ready =
-            serde_json::to_string(&self.ready(&site)).map_err(|error| Failure::Failed(error.to_string()))?;
-        complain(&self.greeting(&site));
+            here = self.people(&lab) => here?,
+        }
+        lab.take_start().await;
+        let ready = serde_json::to_string(&self.ready(&site, &door.url))
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        complain(&self.greeting(&site, &door.url));
         say(&format!("{ready}\n"));
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
         }
         asked_to_stop(interrupted.await)?;
-        fleet.stop().await.map_err(|error| Failure::Failed(error.to_string()))?;
-        site.stop().await;
+        door.close().await;
+        lab.stop().await;
         Ok(Ending::Well)
     }
 
@@ -181,25 +216,51 @@ impl Up {
         Ok(())
     }
 
-    async fn fleet(&self, site: &MockSite) -> Result<Fleet, Failure> {
-        let log: LogSink = if self.verbose {
+    fn log(&self) -> LogSink {
+        if self.verbose {
             Arc::new(|name: &str, line: &LogLine| complain(&format!("  {name}: {line}\n")))
         } else {
             silent()
-        };
-        let specs = members(self.seed, &parts(self.agents), site);
-        let specs = specs.map_err(|error| Failure::Failed(error.to_string()))?;
-        let assumptions = site.look(|site| Arc::clone(site.assumptions()));
-        let fleet = Fleet::start(Arc::clone(site.clock()), &assumptions, &log, specs).await;
-        let limit = site.clock().now() + Duration::from_secs(120);
-        let all_here = |members: &[Member]| members.iter().all(|one| one.handle.view().health.is_connected());
-        if !fleet.wait_until(limit, all_here).await {
-            return Err(Failure::Failed("not all clients had checked in after two minutes".to_owned()));
         }
-        Ok(fleet)
     }
 
-    fn ready<'a>(&self, site: &'a MockSite) -> Ready<'a> {
+    /// The lab's own door, open.
+    async fn open_door(&self, lab: &Arc<Lab>) -> Result<OpenDoor, Failure> {
+        let token = self.token_file.as_deref().map(token).transpose()?;
+        if token.is_none() && !self.bind.is_loopback() {
+            return Err(Failure::BadInput(format!(
+                "{} can be reached from other machines, and whoever reaches the lab's own door can do anything to it: \
+                 name a file for its token with --token-file; one that is not there is made",
+                self.bind
+            )));
+        }
+        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control::DEFAULT_PORT });
+        let refused = |error: io::Error| {
+            Failure::BadInput(format!(
+                "cannot open the lab's own door on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
+                self.bind
+            ))
+        };
+        let listener = TcpListener::bind((self.bind, port)).await.map_err(refused)?;
+        let port = listener.local_addr().map_err(refused)?.port();
+        let host = std::net::SocketAddr::new(self.reachable(), port);
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(control::serve(listener, Arc::clone(lab), token, stopping.clone()));
+        Ok(OpenDoor { url: format!("http://{host}"), stopping, tasks })
+    }
+
+    /// The fleet, when all have been served.
+    async fn people(&self, lab: &Lab) -> Result<(), Failure> {
+        let failed = |error: FleetError| Failure::Failed(error.to_string());
+        for part in parts(self.agents) {
+            let name = part.name.clone();
+            lab.set_part(part).await.map_err(failed)?;
+            lab.wait_for_part(&name).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn ready<'a>(&self, site: &'a MockSite, door: &'a str) -> Ready<'a> {
         let fingerprint = |manager: &str| {
             site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
         };
@@ -214,6 +275,7 @@ impl Up {
             seed: self.seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
+            door,
             managers: managers.collect(),
             clients: site.look(|site| {
                 site.clients()
@@ -226,7 +288,7 @@ impl Up {
         }
     }
 
-    fn greeting(&self, site: &MockSite) -> String {
+    fn greeting(&self, site: &MockSite, door: &str) -> String {
         let mut text = String::from("epm-lab: a mock manager, for tests and labs; it protects nothing.\n\n");
         for place in site.addresses() {
             let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
@@ -239,6 +301,7 @@ impl Up {
                 "  its certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
             );
         }
+        let _ = writeln!(text, "  the lab's door:   curl {door}/v1/verdict   (epm-lab check)");
         let client = site.look(|site| site.clients().next().map(|client| client.agent));
         if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
             let _ = writeln!(
@@ -281,4 +344,29 @@ fn material(file: &Path) -> Result<Material, Failure> {
 fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
     std::fs::write(file, content)
         .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
+}
+
+/// The token of the lab's own door, from its file; one that is not there is made.
+fn token(file: &Path) -> Result<String, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut bytes = [0_u8; 24];
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&"the machine gives no random numbers"))?;
+            let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
+            let mut options = std::fs::OpenOptions::new();
+            let options =
+                std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+            let written = options.open(file).and_then(|mut file| writeln!(file, "{token}"));
+            written.map_err(|error| bad(&error))?;
+            token
+        }
+        Err(error) => return Err(bad(&error)),
+    };
+    let token = text.trim();
+    if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(bad(&"this is no token: expected at least 16 letters, digits or signs, without blanks"));
+    }
+    Ok(token.to_owned())
 }

@@ -1,0 +1,175 @@
+//! `epm-lab check`: how does the fleet of a running lab stand?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Where, rows, short, table, words};
+use crate::cli::{Ending, Failure};
+
+/// Asks a running lab for its verdict: who holds what, who is lost, since when and why.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 all is well; 1 not all is well, or an expectation is not met; 3 clients are lost.
+
+Examples:
+  epm-lab check
+  epm-lab check --json
+  epm-lab check --expect nobody-was-orphaned --expect every-client-is-secure --junit report.xml
+  epm-lab check --if commands.json      who would be lost if these commands were given now")]
+pub(in crate::cli) struct Check {
+    #[command(flatten)]
+    at: Where,
+    /// Expect this instead of all being well; may be given again
+    #[arg(long, value_name = "EXPECTATION")]
+    expect: Vec<String>,
+    /// Expect that every client holds this certificate
+    #[arg(long, value_name = "FINGERPRINT")]
+    holds: Option<String>,
+    /// Ask what the lab was told to expect
+    #[arg(long, conflicts_with_all = ["expect", "holds"])]
+    expected: bool,
+    /// Write what became of the expectations into this file, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Say who would be lost if the commands of this file (JSON) were given now; nothing is changed
+    #[arg(long = "if", value_name = "FILE", conflicts_with_all = ["expect", "holds", "expected", "junit"])]
+    commands: Option<PathBuf>,
+}
+
+impl Check {
+    pub(in crate::cli) async fn go(self) -> Result<Ending, Failure> {
+        if let Some(file) = &self.commands {
+            return self.foresee(file).await;
+        }
+        let mut expectations: Vec<Value> =
+            self.expect.iter().map(|name| serde_json::json!({ "expect": name })).collect();
+        if let Some(fingerprint) = &self.holds {
+            expectations
+                .push(serde_json::json!({ "expect": "every-client-holds", "fingerprint": fingerprint }));
+        }
+        if !expectations.is_empty() || self.expected || self.junit.is_some() {
+            return self.expectations(expectations).await;
+        }
+        let verdict = self.at.door()?.get("/v1/verdict").await?;
+        self.at.show(&verdict, shown)?;
+        Ok(ending(&verdict))
+    }
+
+    async fn foresee(&self, file: &std::path::Path) -> Result<Ending, Failure> {
+        let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
+        let text = std::fs::read(file).map_err(|error| bad(&error))?;
+        let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
+        let found = self.at.door()?.post("/v1/verdict/if-now", &commands).await?;
+        self.at.show(&found, |found| match found["would-be-lost"].as_u64() {
+            Some(0) => "If these commands were given now, nobody would be lost.\n".to_owned(),
+            _ => {
+                let lines =
+                    rows(found, "/clients").map(|one| vec![words(one, "/client"), words(one, "/layer")]);
+                format!(
+                    "If these commands were given now, {} clients would be lost:\n{}",
+                    found["would-be-lost"],
+                    table(&["client", "layer"], lines)
+                )
+            }
+        })?;
+        Ok(if found["would-be-lost"] == 0 { Ending::Well } else { Ending::ClientsLost })
+    }
+
+    async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
+        let door = self.at.door()?;
+        let found = if asked.is_empty() {
+            door.get("/v1/expectations").await?
+        } else {
+            door.post("/v1/expectations", &Value::Array(asked.clone())).await?
+        };
+        if let Some(file) = &self.junit {
+            let xml = if asked.is_empty() {
+                door.text("/v1/expectations?format=junit").await?
+            } else {
+                door.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
+            };
+            std::fs::write(file, xml)
+                .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))?;
+        }
+        self.at.show(&found, |found| {
+            let lines = rows(found, "/expectations").map(|one| {
+                let examples: Vec<String> =
+                    rows(one, "/counter-examples").filter_map(Value::as_str).map(str::to_owned).collect();
+                vec![
+                    words(one, "/standing"),
+                    words(one, "/expectation/expect"),
+                    words(one, "/against"),
+                    examples.join("\n"),
+                ]
+            });
+            table(&["", "expected", "against", "counter-examples"], lines)
+        })?;
+        Ok(if found["standing"] == "fail" || found["standing"] == "pending" {
+            Ending::NotWell
+        } else {
+            Ending::Well
+        })
+    }
+}
+
+fn ending(verdict: &Value) -> Ending {
+    if verdict["lost"].as_array().is_some_and(|lost| !lost.is_empty()) {
+        Ending::ClientsLost
+    } else if verdict["well"] == true {
+        Ending::Well
+    } else {
+        Ending::NotWell
+    }
+}
+
+fn shown(verdict: &Value) -> String {
+    let mut text = format!("{}: {} clients\n", words(verdict, "/now"), verdict["clients"]);
+    for (manager, fingerprint) in verdict["certificates"].as_object().into_iter().flatten() {
+        text.push_str(&format!("  {manager} shows {}\n", short(fingerprint.as_str().unwrap_or_default())));
+    }
+    let parts = rows(verdict, "/parts").map(|part| {
+        let held = part["certificates"].as_object().into_iter().flatten();
+        let held: Vec<String> = held.map(|(one, count)| format!("{} {count}", short(one))).collect();
+        let mut row: Vec<String> =
+            ["part", "clients", "connected", "disconnected", "orphaned", "secure", "https"]
+                .iter()
+                .map(|name| words(part, &format!("/{name}")))
+                .collect();
+        row.push(held.join("\n"));
+        row
+    });
+    text.push_str(&table(
+        &["part", "clients", "served", "out of touch", "lost", "secure", "https", "certificates held"],
+        parts,
+    ));
+    let lost: Vec<Vec<String>> = rows(verdict, "/lost")
+        .take(20)
+        .map(|one| {
+            ["client", "since", "layer", "why"].iter().map(|name| words(one, &format!("/{name}"))).collect()
+        })
+        .collect();
+    if !lost.is_empty() {
+        text.push_str(&format!("{} clients are lost:\n", verdict["lost"].as_array().map_or(0, Vec::len)));
+        text.push_str(&table(&["client", "since", "layer", "why"], lost));
+    }
+    for (name, what) in [
+        ("out-of-touch", "not served"),
+        ("not-secure", "do not authenticate their manager"),
+        ("behind", "do not hold every certificate in force"),
+        ("away", "switched off, and not up to date"),
+        ("ever-lost", "were lost at some moment"),
+    ] {
+        let names: Vec<&str> = rows(verdict, &format!("/{name}")).filter_map(Value::as_str).collect();
+        if let Some(first) = names.first() {
+            text.push_str(&format!(
+                "{} {what}: {first}{}\n",
+                names.len(),
+                if names.len() > 1 { ", ..." } else { "" }
+            ));
+        }
+    }
+    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Not all is well.\n" });
+    text
+}

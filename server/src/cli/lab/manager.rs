@@ -1,0 +1,104 @@
+//! `epm-lab manager`: the server certificates of a running lab's managers, and the restart of their services.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::door::segment;
+use super::{Act, Where, rows, table, words};
+use crate::cli::{Ending, Failure};
+
+/// What is done to the managers of a running lab.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ManagerVerb {
+    /// Show the certificates of one, per store, and their history
+    Certificate {
+        /// The manager
+        #[arg(default_value = "sepm-1")]
+        manager: String,
+    },
+    /// Update the server certificate of one: it makes a new one, or takes this one
+    Update {
+        /// The manager
+        #[arg(default_value = "sepm-1")]
+        manager: String,
+        /// A name for this update: the same name again changes nothing
+        #[arg(long, default_value = "update-1", value_name = "NAME")]
+        name: String,
+        /// The certificate, in PEM
+        #[arg(long, requires = "key", value_name = "FILE")]
+        certificate: Option<PathBuf>,
+        /// Its private key, in PEM, not encrypted
+        #[arg(long, requires = "certificate", value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// The common name of a new one
+        #[arg(long, value_name = "NAME")]
+        common_name: Option<String>,
+        /// For how many days a new one is valid
+        #[arg(long, value_name = "DAYS")]
+        valid_days: Option<u32>,
+        /// Which stores get it: both, console or client
+        #[arg(long, default_value = "both", value_name = "STORES")]
+        stores: String,
+    },
+    /// Restart the services of one
+    Restart {
+        /// The manager
+        #[arg(default_value = "sepm-1")]
+        manager: String,
+    },
+}
+
+impl Act for ManagerVerb {
+    async fn act(self, at: &Where) -> Result<Ending, Failure> {
+        let door = at.door()?;
+        let path = |manager: &str| format!("/v1/managers/{}", segment(manager));
+        let found = match self {
+            Self::Certificate { manager } => door.get(&format!("{}/certificate", path(&manager))).await?,
+            Self::Restart { manager } => {
+                door.post(&format!("{}/restart", path(&manager)), &json!({})).await?
+            }
+            Self::Update { manager, name, certificate, key, common_name, valid_days, stores } => {
+                let body = json!({
+                    "certificate": certificate.as_deref().map(read).transpose()?,
+                    "key": key.as_deref().map(read).transpose()?,
+                    "common-name": common_name,
+                    "valid-days": valid_days,
+                    "stores": stores,
+                });
+                door.put(&format!("{}/certificate/{}", path(&manager), segment(&name)), &body).await?
+            }
+        };
+        at.show(&found, shown)
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
+}
+
+fn shown(found: &Value) -> String {
+    let stores = ["client", "console"].map(|store| {
+        let at = |name: &str| words(found, &format!("/stores/{store}/{name}"));
+        vec![store.to_owned(), at("fingerprint"), at("not-before"), at("not-after")]
+    });
+    let text = table(&["store", "fingerprint (SHA-256)", "valid from", "until"], stores);
+    let history: Vec<Vec<String>> = rows(found, "/history")
+        .map(|one| {
+            ["at", "update", "stores", "fingerprint"]
+                .iter()
+                .map(|name| words(one, &format!("/{name}")))
+                .collect()
+        })
+        .collect();
+    if history.is_empty() {
+        return format!("{}\n{text}", words(found, "/manager"));
+    }
+    format!(
+        "{}\n{text}{}",
+        words(found, "/manager"),
+        table(&["at", "update", "stores", "fingerprint"], history)
+    )
+}

@@ -1,0 +1,162 @@
+//! The lab's own door: what the product has only in its console and its wizards, and what only a lab has.
+//!
+//! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. No fault and no certificate touches it, so nobody locks
+//! himself out. Every mutation names what it makes, says what is in force afterwards, and may be repeated. It decides
+//! nothing: [`Lab`] does.
+
+mod ask;
+mod certificates;
+mod clock;
+mod faults;
+mod fleet;
+mod foreign;
+mod journal;
+mod problem;
+mod site;
+mod snapshots;
+mod verdict;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
+use aide::openapi::{Info, OpenApi};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::lab::Lab;
+use problem::Problem;
+
+/// The port of the lab's own door.
+pub const DEFAULT_PORT: u16 = 8015;
+/// No body is larger than this, packages aside.
+const LARGEST: usize = 1024 * 1024;
+
+/// What the door answers from.
+type Seen = State<Arc<Lab>>;
+/// An answer in JSON.
+type Answer = Result<Json<Value>, Problem>;
+type Routes = ApiRouter<Arc<Lab>>;
+
+/// What is to be answered, as JSON.
+fn answer(what: &impl serde::Serialize) -> Answer {
+    let refused = |error: serde_json::Error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not-json", error.to_string())
+    };
+    serde_json::to_value(what).map(Json).map_err(refused)
+}
+
+/// Serves the door until it is told to stop. With a token, nobody without it is let in.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    lab: Arc<Lab>,
+    token: Option<String>,
+    stopping: CancellationToken,
+) -> std::io::Result<()> {
+    let router = router(lab, token.map(Arc::from));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await }).await
+}
+
+/// What describes the door.
+pub fn openapi() -> OpenApi {
+    let mut api = description();
+    let _: Router<Arc<Lab>> = routes().finish_api(&mut api);
+    api
+}
+
+fn description() -> OpenApi {
+    OpenApi {
+        info: Info {
+            title: "epm-lab, the lab's own door".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            description: Some(
+                "What the product has only in its console and its wizards, and what only a lab has. This is a mock.".to_owned(),
+            ),
+            ..Info::default()
+        },
+        ..OpenApi::default()
+    }
+}
+
+fn routes() -> Routes {
+    ApiRouter::new()
+        .api_route("/v1", get_with(index, |op| op.id("index").summary("What is here")))
+        .api_route("/v1/health", get_with(health, |op| op.id("health").summary("Whether the lab is ready")))
+        .merge(site::routes())
+        .merge(certificates::routes())
+        .merge(clock::routes())
+        .merge(fleet::routes())
+        .merge(faults::routes())
+        .merge(journal::routes())
+        .merge(verdict::routes())
+        .merge(snapshots::routes())
+}
+
+fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
+    let mut api = description();
+    let routes: Router<Arc<Lab>> = routes().finish_api(&mut api);
+    let described = serde_json::to_value(&api).unwrap_or_default();
+    routes
+        .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .fallback(|| {
+            std::future::ready(Problem::unknown("there is nothing at this path; /v1 says what there is"))
+        })
+        .method_not_allowed_fallback(|| {
+            let detail = "this path has other methods; /v1/openapi.json says which";
+            std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
+        })
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| guard(token.clone(), request, next)))
+        .with_state(lab)
+}
+
+/// Lets in who has the token, and says of every answer that this is a mock.
+async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer "));
+    let is_health = request.uri().path() == "/v1/health";
+    let mut response = match token {
+        Some(token) if !is_health && !given.is_some_and(|given| same(given, &token)) => {
+            let detail = "this door wants the header Authorization: Bearer TOKEN";
+            Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
+        }
+        _ => next.run(request).await,
+    };
+    response.headers_mut().insert("x-epm-lab", HeaderValue::from_static("mock"));
+    response
+}
+
+/// Compares all of both, wherever they differ.
+fn same(given: &str, token: &str) -> bool {
+    let (given, token) = (given.as_bytes(), token.as_bytes());
+    let differs = given.iter().zip(token).fold(0, |differs, (one, other)| differs | (one ^ other));
+    given.len() == token.len() && differs == 0
+}
+
+async fn index(State(lab): Seen) -> Answer {
+    answer(&json!({
+        "name": "epm-lab",
+        "version": env!("CARGO_PKG_VERSION"),
+        "is": "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
+        "site": lab.site.look(|site| site.name().to_owned()),
+        "openapi": "/v1/openapi.json",
+        "doors": lab.site.addresses(),
+    }))
+}
+
+async fn health(State(lab): Seen) -> Answer {
+    answer(&json!({ "ready": true, "now": epm_protocol::time::Clock::now(&**lab.clock()).to_string() }))
+}

@@ -1,0 +1,238 @@
+//! What an author of a test expects of the fleet, and who does not meet it.
+
+use std::collections::BTreeMap;
+
+use epm_client_agent::agent::AgentView;
+use epm_protocol::trust::Fingerprint;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::history::Trace;
+use super::{Lab, lock};
+
+/// How many counter-examples are named.
+const NAMED: usize = 20;
+/// How many expectations a lab keeps.
+const MOST: usize = 1000;
+
+/// What is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "expect", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Expectation {
+    /// Every client holds this certificate; with a number, within so many of its heartbeats from when this was asked.
+    EveryClientHolds {
+        /// The certificate: the SHA-256 of its DER form, in hexadecimal digits.
+        #[schemars(with = "String")]
+        fingerprint: Fingerprint,
+        /// Within how many of each client's heartbeats; at once when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_heartbeats: Option<u64>,
+    },
+    /// Every client holds the certificate that each manager shows now.
+    EveryClientIsUpToDate,
+    /// Every client whose machine is on is served.
+    EveryClientIsServed,
+    /// Every client authenticates its manager.
+    EveryClientIsSecure,
+    /// Nobody is orphaned now.
+    NobodyIsOrphaned,
+    /// Nobody was orphaned at any moment.
+    NobodyWasOrphaned,
+    /// No policy was adopted that nobody vouched for.
+    NoPolicyUnsignedWasAdopted,
+}
+
+/// An expectation that was asked, and how far every client was then.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What.
+    pub expectation: Expectation,
+    heartbeats: BTreeMap<String, u64>,
+}
+
+/// How an expectation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is met.
+    Pass,
+    /// It is not, and will not be.
+    Fail,
+    /// It is not yet, and there is time.
+    Pending,
+    /// It cannot be said: what would be needed was forgotten.
+    Unknown,
+}
+
+/// What came of an expectation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// Its name.
+    pub name: String,
+    /// What is expected.
+    pub expectation: Expectation,
+    /// How it stands.
+    pub standing: Standing,
+    /// How many clients it was asked of.
+    pub clients: usize,
+    /// How many do not meet it.
+    pub against: usize,
+    /// Some of them, each with the reason.
+    pub counter_examples: Vec<String>,
+}
+
+/// What speaks against an expectation.
+enum Word {
+    Meets,
+    NotYet(String),
+    Against(String),
+    /// What would be needed was forgotten.
+    Forgotten,
+}
+
+impl Lab {
+    /// Expects something under a name; what was expected under it before is forgotten. The same again changes nothing.
+    /// Returns false where there are too many.
+    pub async fn expect(&self, name: &str, expectation: Expectation) -> bool {
+        let views = self.views().await;
+        let mut asked = lock(&self.expectations);
+        if asked.get(name).is_some_and(|known| known.expectation == expectation) {
+            return true;
+        }
+        if asked.len() >= MOST && !asked.contains_key(name) {
+            return false;
+        }
+        let heartbeats =
+            views.into_iter().map(|(_, view, _)| (view.computer_name, view.heartbeats)).collect();
+        asked.insert(name.to_owned(), Asked { expectation, heartbeats });
+        true
+    }
+
+    /// Expects it no longer. Whether it was.
+    pub fn expect_no_longer(&self, name: &str) -> bool {
+        lock(&self.expectations).remove(name).is_some()
+    }
+
+    /// Expects nothing any more.
+    pub(super) fn forget_expectations(&self) {
+        lock(&self.expectations).clear();
+    }
+
+    /// How all that is expected stands, by name.
+    pub async fn findings(&self) -> Vec<Finding> {
+        let asked: Vec<(String, Asked)> =
+            lock(&self.expectations).iter().map(|(name, asked)| (name.clone(), asked.clone())).collect();
+        self.judge(asked).await
+    }
+
+    /// How these stand, asked now.
+    pub async fn find(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
+        let asked = expectations.into_iter().enumerate().map(|(number, expectation)| {
+            ((number + 1).to_string(), Asked { expectation, heartbeats: BTreeMap::new() })
+        });
+        self.judge(asked.collect()).await
+    }
+
+    async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
+        let views = self.views().await;
+        let in_force: Vec<Fingerprint> = self
+            .site
+            .look(|site| site.managers().map(|one| one.client.certificate().fingerprint()).collect());
+        let judge_one = |(name, asked): (String, Asked)| {
+            let mut finding = Finding {
+                name,
+                expectation: asked.expectation.clone(),
+                standing: Standing::Pass,
+                clients: views.len(),
+                against: 0,
+                counter_examples: Vec::new(),
+            };
+            for (_, view, is_on) in &views {
+                let trace = self.history.of(&view.computer_name).unwrap_or_default();
+                finding.add(view, asked.word(view, *is_on, &trace, &in_force));
+            }
+            finding
+        };
+        asked.into_iter().map(judge_one).collect()
+    }
+}
+
+impl Finding {
+    fn add(&mut self, view: &AgentView, word: Word) {
+        let (why, standing) = match word {
+            Word::Meets => return,
+            Word::NotYet(why) => (why, Standing::Pending),
+            Word::Against(why) => (why, Standing::Fail),
+            Word::Forgotten => ("what it was before is forgotten".to_owned(), Standing::Unknown),
+        };
+        self.against += 1;
+        if self.counter_examples.len() < NAMED {
+            self.counter_examples.push(format!("{}: {why}", view.computer_name));
+        }
+        // Whoever fails decides; then whoever cannot be judged.
+        let weight = |one: Standing| match one {
+            Standing::Pass => 0,
+            Standing::Pending => 1,
+            Standing::Unknown => 2,
+            Standing::Fail => 3,
+        };
+        if weight(standing) > weight(self.standing) {
+            self.standing = standing;
+        }
+    }
+}
+
+impl Asked {
+    fn word(&self, view: &AgentView, is_on: bool, trace: &Trace, in_force: &[Fingerprint]) -> Word {
+        match &self.expectation {
+            Expectation::EveryClientHolds { fingerprint, within_heartbeats } => {
+                let from = self.heartbeats.get(&view.computer_name).copied().unwrap_or(0);
+                let limit = within_heartbeats.map(|within| from.saturating_add(within));
+                let since = trace.certificates.iter().find(|(one, _)| one == fingerprint).map(|(_, at)| *at);
+                match (view.certificates.contains(fingerprint), limit) {
+                    (true, Some(limit)) if since.is_some_and(|since| since > limit) => {
+                        Word::Against("it holds it, and came by it too late".to_owned())
+                    }
+                    (true, _) => Word::Meets,
+                    (false, Some(limit)) if view.heartbeats < limit => {
+                        Word::NotYet(format!("{} heartbeats to go", limit - view.heartbeats))
+                    }
+                    (false, _) => {
+                        let held: Vec<String> = view.certificates.iter().map(ToString::to_string).collect();
+                        Word::Against(format!("it holds {}", held.join(", ")))
+                    }
+                }
+            }
+            Expectation::EveryClientIsUpToDate => {
+                match in_force.iter().find(|one| !view.certificates.contains(one)) {
+                    None => Word::Meets,
+                    Some(missing) => Word::Against(format!("it lacks {missing}")),
+                }
+            }
+            Expectation::EveryClientIsServed if !is_on || view.health.is_connected() => Word::Meets,
+            Expectation::EveryClientIsServed => Word::Against("it is not served".to_owned()),
+            Expectation::EveryClientIsSecure if view.secure_communications => Word::Meets,
+            Expectation::EveryClientIsSecure => {
+                Word::Against("it does not authenticate its manager".to_owned())
+            }
+            Expectation::NobodyIsOrphaned => match view.health.orphaned() {
+                None => Word::Meets,
+                Some((since, because)) => Word::Against(format!("since {since}: {because}")),
+            },
+            Expectation::NobodyWasOrphaned => match trace.orphaned.front() {
+                Some(one) => {
+                    let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
+                    Word::Against(format!("from {} to {until}: {}", one.since, one.because))
+                }
+                None if trace.forgotten > 0 => Word::Forgotten,
+                None => Word::Meets,
+            },
+            Expectation::NoPolicyUnsignedWasAdopted => match trace.unsigned.front() {
+                Some(one) => Word::Against(format!("at {}: the policy {}", one.at, one.serial)),
+                None if trace.forgotten > 0 => Word::Forgotten,
+                None => Word::Meets,
+            },
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The fleet of a lab: clients that come, go, freeze, move, and are re-imaged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use epm_client_agent::agent::{Agent, AgentView, Input};
+use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::wire::{Fleet, Member, MemberSpec};
+use epm_protocol::site::{Command, CommandError};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Lab, lock, unknown};
+use crate::play::members;
+
+/// How many clients a lab may run in its process.
+const MOST: usize = 100_000;
+
+/// What can be done to a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Deed {
+    /// Ask it for an update now.
+    Poke,
+    /// Keep it from waking: its machine is on, and it does nothing.
+    Freeze,
+    /// Let it wake again.
+    Thaw,
+    /// Switch its machine off.
+    Offline,
+    /// Switch its machine on again.
+    Online,
+    /// Put it into another location; the default one when none.
+    Location {
+        /// The location.
+        #[serde(default)]
+        location: Option<String>,
+    },
+    /// Put the image of its group back: it has forgotten all that it has learnt.
+    Reimage,
+    /// Import the communications file that its group, or another one, gives now.
+    Import {
+        /// The group; its own when absent.
+        #[serde(default)]
+        group: Option<String>,
+        /// The location; the group's own settings when absent.
+        #[serde(default)]
+        location: Option<String>,
+    },
+    /// Move it to another group, as the console does.
+    Move {
+        /// The group.
+        group: String,
+    },
+}
+
+/// Why something cannot be done to the fleet.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The site refuses, or there is no such client.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Too many clients.
+    #[error("a lab runs at most {MOST} clients in its process, and these would make it {0}")]
+    TooMany(usize),
+    /// The clients did not check in.
+    #[error("not all clients had checked in after two minutes")]
+    NotHere,
+    /// A part with this name is not like that.
+    #[error("the part {part:?} has clients of {what}; take another name")]
+    Differs {
+        /// The part.
+        part: String,
+        /// What they have.
+        what: String,
+    },
+}
+
+impl Lab {
+    /// Makes a part of the fleet as large as `plan` says: clients are added with the communications file that their group
+    /// gives now, or the last ones are taken away.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such group or location, or a part of this name has other clients.
+    pub async fn set_part(&self, plan: PartPlan) -> Result<(), FleetError> {
+        let mut fleet = self.fleet.write().await;
+        if let Some(known) = lock(&self.parts).get(&plan.name)
+            && (known.version != plan.version || known.group != plan.group || known.location != plan.location)
+        {
+            let what = format!("version {} in the group {}", known.version, known.group);
+            return Err(FleetError::Differs { part: plan.name, what });
+        }
+        let total = fleet.members().iter().filter(|one| one.part != plan.name).count() + plan.count as usize;
+        if total > MOST {
+            return Err(FleetError::TooMany(total));
+        }
+        // Whoever does not come back must be known before anybody is touched.
+        let specs = members(self.seed, std::slice::from_ref(&plan), &self.site)?;
+        let wanted: std::collections::HashSet<&str> =
+            specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
+        let gone: Vec<String> = fleet
+            .members()
+            .iter()
+            .filter(|one| one.part == plan.name && !wanted.contains(one.name.as_str()))
+            .map(|one| one.name.clone())
+            .collect();
+        drop(wanted);
+        let here: std::collections::HashSet<String> =
+            fleet.members().iter().map(|one| one.name.clone()).collect();
+        fleet.dismiss(|one| gone.contains(&one.name));
+        for name in &gone {
+            self.history.forget(name);
+        }
+        let new: Vec<MemberSpec> =
+            specs.into_iter().filter(|spec| !here.contains(&spec.profile.computer_name)).collect();
+        let first = fleet.members().len();
+        for spec in new {
+            fleet.add(spec);
+        }
+        for member in fleet.members().iter().skip(first) {
+            member.handle.tell(Input::Start).await;
+        }
+        lock(&self.parts).insert(plan.name.clone(), plan);
+        Ok(())
+    }
+
+    /// Waits until every client of a part has been served once.
+    ///
+    /// # Errors
+    ///
+    /// When that takes more than two minutes.
+    pub async fn wait_for_part(&self, part: &str) -> Result<(), FleetError> {
+        let fleet = self.fleet.read().await;
+        let is_here = |members: &[Member]| {
+            members.iter().filter(|one| one.part == part).all(|one| one.handle.view().health.is_connected())
+        };
+        let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed().max(1);
+        if fleet.wait_until(limit, is_here).await { Ok(()) } else { Err(FleetError::NotHere) }
+    }
+
+    /// The names of its clients in order of the fleet, with the part that each belongs to.
+    pub async fn names(&self) -> Vec<(String, String)> {
+        let fleet = self.fleet.read().await;
+        fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
+    }
+
+    /// Every client, with its part, what it looks like, and whether its machine is on.
+    pub async fn views(&self) -> Vec<(String, AgentView, bool)> {
+        let fleet = self.fleet.read().await;
+        let look = |one: &Member| {
+            let agent = one.handle.agent();
+            (one.part.clone(), agent.view(), !agent.is_stopped())
+        };
+        fleet.members().iter().map(look).collect()
+    }
+
+    /// A client of this lab.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub async fn member(&self, name: &str) -> Result<Member, CommandError> {
+        let fleet = self.fleet.read().await;
+        find(&fleet, name).cloned()
+    }
+
+    /// Every client as a value of its own.
+    pub(super) async fn agents(&self) -> Vec<(String, Agent, bool)> {
+        let fleet = self.fleet.read().await;
+        let frozen = |one: &Member| (one.part.clone(), one.handle.agent(), one.handle.is_frozen());
+        fleet.members().iter().map(frozen).collect()
+    }
+
+    /// Does something to a client, and returns when it has acted on it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such client, group or location.
+    pub async fn do_to(&self, name: &str, deed: &Deed) -> Result<(), CommandError> {
+        let member = self.member(name).await?;
+        let tell = |input: Input| {
+            let member = member.clone();
+            async move {
+                member.handle.tell(input).await;
+            }
+        };
+        match deed {
+            Deed::Poke => tell(Input::UpdateNow).await,
+            Deed::Freeze => member.handle.freeze(true),
+            Deed::Thaw => member.handle.freeze(false),
+            Deed::Offline if member.handle.agent().is_stopped() => {}
+            Deed::Offline => tell(Input::Stop).await,
+            Deed::Online if !member.handle.agent().is_stopped() => {}
+            Deed::Online => tell(Input::Start).await,
+            Deed::Location { location } => tell(Input::MoveTo(location.clone())).await,
+            Deed::Import { group, location } => {
+                let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
+                tell(Input::Import(sylink)).await;
+            }
+            Deed::Reimage => self.reimage(&member).await?,
+            Deed::Move { group } => {
+                let agent = member.handle.agent().cache().state.agent;
+                let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
+                self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;
+            }
+        }
+        let fleet = self.fleet.read().await;
+        let heard = |members: &[Member]| {
+            members.iter().filter(|one| one.name == name).all(|one| one.handle.has_heard())
+        };
+        fleet.wait_until(Timestamp::NEVER, heard).await;
+        Ok(())
+    }
+
+    fn package(
+        &self,
+        member: &Member,
+        group: Option<&str>,
+        location: Option<&str>,
+    ) -> Result<Arc<Sylink>, CommandError> {
+        let own = lock(&self.parts).get(&member.part).map(|part| (part.group.clone(), part.location.clone()));
+        let (own_group, own_location) = own.unwrap_or_default();
+        let location = if group.is_some() { location } else { location.or(own_location.as_deref()) };
+        self.site.export_sylink(group.unwrap_or(&own_group), location).map(Arc::new)
+    }
+
+    /// Another agent takes its place, with the file that it was installed with and nothing else.
+    async fn reimage(&self, member: &Member) -> Result<(), CommandError> {
+        let sylink = self.package(member, None, None)?;
+        let mut fleet = self.fleet.write().await;
+        let place = fleet.members().iter().position(|one| one.name == member.name);
+        let place = place.ok_or_else(|| unknown("client", &member.name, []))?;
+        let spec = MemberSpec {
+            part: member.part.clone(),
+            profile: member.handle.agent().profile().clone(),
+            sylink,
+            location: lock(&self.parts).get(&member.part).and_then(|part| part.location.clone()),
+            disk: None,
+        };
+        fleet.replace(place, spec);
+        if let Some(member) = fleet.members().get(place) {
+            member.handle.tell(Input::Start).await;
+        }
+        Ok(())
+    }
+}
+
+fn find<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a Member, CommandError> {
+    let found = fleet.members().iter().find(|one| one.name == name);
+    found.ok_or_else(|| unknown("client", name, fleet.members().iter().map(|one| one.name.as_str())))
+}

@@ -1,0 +1,120 @@
+//! What became of each client, moment by moment: seen whenever a client has come to rest. Bounded for each client.
+
+use std::collections::VecDeque;
+
+use dashmap::DashMap;
+use epm_client_agent::agent::{AgentView, Distrust, Health};
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+use serde::Serialize;
+
+/// How many things of one sort are remembered of a client.
+const REMEMBERED: usize = 32;
+
+/// What was seen of one client.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Trace {
+    /// When it was orphaned, the first time first.
+    pub orphaned: VecDeque<Orphaning>,
+    /// The policies that it adopted without authentication.
+    pub unsigned: VecDeque<Unsigned>,
+    /// Since which of its heartbeats it has held each of its certificates.
+    pub certificates: Vec<(Fingerprint, u64)>,
+    /// How much is no longer remembered.
+    pub forgotten: u64,
+    #[serde(skip)]
+    serial: Option<PolicySerial>,
+}
+
+/// A time in which a client did not believe its managers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Orphaning {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when it was seen to be over; none if it is not.
+    pub until: Option<Timestamp>,
+    /// The layer of trust that broke.
+    pub layer: String,
+    /// What was expected, and what was found.
+    pub because: Distrust,
+}
+
+/// A policy that was adopted without authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unsigned {
+    /// When that was seen.
+    pub at: Timestamp,
+    /// The policy.
+    pub serial: PolicySerial,
+}
+
+/// What was seen of all clients.
+#[derive(Debug, Default)]
+pub(super) struct History(DashMap<String, Trace>);
+
+impl History {
+    /// Sees a client that has come to rest.
+    pub(super) fn see(&self, view: &AgentView, now: Timestamp) {
+        match self.0.get_mut(&view.computer_name) {
+            Some(mut trace) => trace.see(view, now),
+            None => self.0.entry(view.computer_name.clone()).or_default().see(view, now),
+        }
+    }
+
+    pub(super) fn of(&self, client: &str) -> Option<Trace> {
+        self.0.get(client).map(|trace| trace.clone())
+    }
+
+    /// Asks something of what was seen of a client.
+    pub(super) fn ask<R>(&self, client: &str, what: impl FnOnce(&Trace) -> R) -> Option<R> {
+        self.0.get(client).map(|trace| what(&trace))
+    }
+
+    pub(super) fn forget(&self, client: &str) {
+        self.0.remove(client);
+    }
+}
+
+impl Trace {
+    fn see(&mut self, view: &AgentView, now: Timestamp) {
+        let open = self.orphaned.back_mut().filter(|one| one.until.is_none());
+        match (&view.health, open) {
+            (Health::Orphaned { .. }, Some(_)) => {}
+            (Health::Orphaned { since, because }, None) => {
+                let one = Orphaning {
+                    since: *since,
+                    until: None,
+                    layer: because.layer().to_owned(),
+                    because: because.clone(),
+                };
+                remember(&mut self.orphaned, one, &mut self.forgotten);
+            }
+            (_, Some(open)) => open.until = Some(now),
+            (_, None) => {}
+        }
+        if self.serial != view.serial {
+            self.serial = view.serial;
+            if let (Some(serial), None) = (view.serial, view.policy_vouched_by) {
+                remember(&mut self.unsigned, Unsigned { at: now, serial }, &mut self.forgotten);
+            }
+        }
+        self.certificates.retain(|(one, _)| view.certificates.contains(one));
+        for certificate in &view.certificates {
+            if self.certificates.iter().all(|(one, _)| one != certificate) {
+                self.certificates.push((*certificate, view.heartbeats));
+            }
+        }
+    }
+}
+
+fn remember<T>(past: &mut VecDeque<T>, one: T, forgotten: &mut u64) {
+    if past.len() == REMEMBERED {
+        past.pop_front();
+        *forgotten += 1;
+    }
+    past.push_back(one);
+}

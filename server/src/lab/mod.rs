@@ -1,0 +1,144 @@
+//! A lab that stays: a site, a fleet in the same process, one clock, and what was seen of the fleet from the beginning.
+//!
+//! | room | what |
+//! |---|---|
+//! | `history` | what became of each client, moment by moment |
+//! | `time` | the clock, moved while the lab is quiet |
+//! | `fleet` | clients that come, go, freeze, and are re-imaged |
+//! | `verdict` | who holds what, who is lost and since when, and who would be |
+//! | `expectation` | what an author of a test expects, and the counter-examples |
+//! | `snapshot` | the lab as it was |
+//!
+//! It knows no HTTP: the doors do.
+
+mod expectation;
+mod fleet;
+mod history;
+mod snapshot;
+mod time;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::wire::{Fleet, LabClock, LogSink};
+use epm_protocol::site::{CommandError, Stores};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+use serde::Serialize;
+use tokio::sync::RwLock;
+
+pub use expectation::{Asked, Expectation, Finding, Standing};
+pub use fleet::{Deed, FleetError};
+pub use history::{Orphaning, Trace, Unsigned};
+pub use snapshot::SnapshotError;
+pub use time::TimeError;
+pub use verdict::{LabVerdict, LostClient, PartOfFleet};
+
+use crate::mock::MockSite;
+use history::History;
+use snapshot::Snapshot;
+
+/// An update of a manager's certificate, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Update {
+    /// Its name.
+    pub update: String,
+    /// When.
+    pub at: Timestamp,
+    /// Which stores it reached.
+    pub stores: Stores,
+    /// The certificate.
+    pub fingerprint: Fingerprint,
+}
+
+/// How many updates of a manager are remembered.
+const UPDATES: usize = 1000;
+
+/// A lab that stays.
+pub struct Lab {
+    /// The site.
+    pub site: Arc<MockSite>,
+    seed: u64,
+    fleet: RwLock<Fleet>,
+    /// The parts of the fleet by name, as they were asked for last.
+    parts: Mutex<BTreeMap<String, PartPlan>>,
+    history: Arc<History>,
+    expectations: Mutex<BTreeMap<String, Asked>>,
+    snapshots: Mutex<BTreeMap<String, Snapshot>>,
+    /// The updates of each manager's certificate, the first first.
+    updates: Mutex<BTreeMap<String, Vec<Update>>>,
+    /// Who moves the clock or restores a snapshot holds this.
+    moving: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Lab {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lab").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl Lab {
+    /// A lab with this site and nobody in its fleet; `log` gets what its clients log.
+    pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
+        let history = Arc::new(History::default());
+        let assumptions = site.look(|site| Arc::clone(site.assumptions()));
+        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
+        fleet.watch({
+            let history = Arc::clone(&history);
+            Arc::new(move |view, now| history.see(view, now))
+        });
+        Arc::new(Self {
+            site,
+            seed,
+            fleet: RwLock::new(fleet),
+            parts: Mutex::default(),
+            history,
+            expectations: Mutex::default(),
+            snapshots: Mutex::default(),
+            updates: Mutex::default(),
+            moving: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The clock that everything in this process goes by.
+    pub fn clock(&self) -> &Arc<LabClock> {
+        self.site.clock()
+    }
+
+    /// What was seen of a client; none if nothing was.
+    pub fn trace(&self, client: &str) -> Option<Trace> {
+        self.history.of(client)
+    }
+
+    /// The updates of a manager's certificate that have names, the first first.
+    pub fn updates(&self, manager: &str) -> Vec<Update> {
+        lock(&self.updates).get(manager).cloned().unwrap_or_default()
+    }
+
+    /// A manager's certificate was updated.
+    pub fn updated(&self, manager: &str, update: Update) {
+        let mut updates = lock(&self.updates);
+        let known = updates.entry(manager.to_owned()).or_default();
+        if known.len() == UPDATES {
+            known.remove(0);
+        }
+        known.push(update);
+    }
+
+    /// Stops every client, and the site.
+    pub async fn stop(&self) {
+        self.fleet.write().await.dismiss(|_| true);
+        self.site.stop().await;
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// There is no such thing; with the nearest name, if one is near.
+fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> CommandError {
+    CommandError::unknown(kind, name, known)
+}

@@ -1,0 +1,159 @@
+//! The lab as it was: its site, its registry, its faults, its clients with all that they had kept, and its time.
+
+use epm_client_agent::agent::{Agent, Input};
+use epm_client_agent::scenario::PartPlan;
+use epm_protocol::fault::FaultRule;
+use epm_protocol::site::Site;
+use epm_protocol::time::{Clock, Timestamp};
+use serde::Serialize;
+
+use super::{Lab, Update, lock};
+use crate::shared::Seat;
+
+/// How many snapshots a lab keeps.
+const MOST: usize = 16;
+/// The snapshot that a lab starts from.
+pub(super) const START: &str = "start";
+
+/// The lab as it was.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    at: Timestamp,
+    site: Site,
+    seats: Vec<Seat>,
+    faults: Vec<FaultRule>,
+    agents: Vec<(String, Agent, bool)>,
+    parts: Vec<PartPlan>,
+    updates: std::collections::BTreeMap<String, Vec<Update>>,
+}
+
+/// Why a snapshot cannot be taken or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// There is none of that name.
+    #[error("there is no snapshot {0:?}")]
+    Unknown(String),
+    /// Too many.
+    #[error("a lab keeps at most {MOST} snapshots: remove one")]
+    TooMany,
+    /// Another one of that name was taken at another moment.
+    #[error("there is a snapshot {name:?} of {at}: remove it first")]
+    Taken {
+        /// Its name.
+        name: String,
+        /// When it was taken.
+        at: Timestamp,
+    },
+}
+
+/// What is said of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct SnapshotInfo {
+    /// Its name.
+    pub(crate) name: String,
+    /// The lab's time when it was taken.
+    pub(crate) at: Timestamp,
+    /// How many clients there were.
+    pub(crate) clients: usize,
+}
+
+impl Lab {
+    /// Keeps the lab as it is under a name that is free.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken, or there are too many.
+    pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        let agents = self.agents().await;
+        let snapshot = Snapshot {
+            at: self.clock().now(),
+            site: self.site.look(Clone::clone),
+            seats: self.site.seats(),
+            faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
+            agents,
+            parts: lock(&self.parts).values().cloned().collect(),
+            updates: lock(&self.updates).clone(),
+        };
+        let mut snapshots = lock(&self.snapshots);
+        if let Some(known) = snapshots.get(name) {
+            return Err(SnapshotError::Taken { name: name.to_owned(), at: known.at });
+        }
+        if snapshots.len() >= MOST {
+            return Err(SnapshotError::TooMany);
+        }
+        snapshots.insert(name.to_owned(), snapshot);
+        Ok(())
+    }
+
+    /// Keeps the lab as it is as what [`Lab::reset`] goes back to.
+    pub async fn take_start(&self) {
+        lock(&self.snapshots).remove(START);
+        let _ = self.take_snapshot(START).await;
+    }
+
+    /// What snapshots there are.
+    pub(crate) fn snapshots(&self) -> Vec<SnapshotInfo> {
+        let snapshots = lock(&self.snapshots);
+        let info = |(name, one): (&String, &Snapshot)| SnapshotInfo {
+            name: name.clone(),
+            at: one.at,
+            clients: one.agents.len(),
+        };
+        snapshots.iter().map(info).collect()
+    }
+
+    /// Forgets a snapshot. Whether there was one.
+    pub fn remove_snapshot(&self, name: &str) -> bool {
+        name != START && lock(&self.snapshots).remove(name).is_some()
+    }
+
+    /// The lab becomes what it was: its connections end, its clients begin again with what they had kept then, as after a
+    /// restart of their service, and a clock that stands shows that moment again; one that runs goes on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such snapshot.
+    pub async fn restore_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        let _moving = self.moving.lock().await;
+        let snapshot = lock(&self.snapshots).get(name).cloned();
+        let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
+        let Snapshot { at, site, seats, faults, agents, parts, updates } = snapshot;
+        let mut fleet = self.fleet.write().await;
+        for member in fleet.members() {
+            self.history.forget(&member.name);
+        }
+        fleet.dismiss(|_| true);
+        self.site.faults().clear();
+        if self.clock().speed() == 0 {
+            self.clock().set(at);
+        }
+        self.site.become_again(site, seats);
+        for rule in faults {
+            if let Ok(guard) = self.site.faults().add(rule) {
+                guard.keep();
+            }
+        }
+        *lock(&self.parts) = parts.into_iter().map(|part| (part.name.clone(), part)).collect();
+        *lock(&self.updates) = updates;
+        for (part, agent, _) in &agents {
+            fleet.bring_back(part.clone(), agent);
+        }
+        for (member, (_, agent, is_frozen)) in fleet.members().iter().zip(&agents) {
+            member.handle.freeze(*is_frozen);
+            if !agent.is_stopped() {
+                member.handle.tell(Input::Start).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The lab becomes what it was when it had started; what is expected is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When it had not started.
+    pub async fn reset(&self) -> Result<(), SnapshotError> {
+        self.forget_expectations();
+        self.restore_snapshot(START).await
+    }
+}
