@@ -171,6 +171,12 @@ assumptions! {
     /// An update of the server certificate ends the connections that are open: the vendor's text wants the services
     /// restarted after it. Otherwise a client in push mode would learn the new certificate over its old connection.
     update_ends_connections: bool = true, I;
+    /// Whether a command that is cancelled is cancelled for those clients as well that are already at it.
+    cancel_reaches_running_commands: bool = false, U;
+    /// Whether a command to a group reaches the clients of the groups below it.
+    group_commands_reach_subgroups: bool = true, U;
+    /// The definitions that a client has before a command makes it fetch newer ones.
+    installed_definitions: String = "2023-09-04 rev. 002".to_owned(), U;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
 }

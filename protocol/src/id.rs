@@ -161,6 +161,8 @@ identifiers! {
     AgentId;
     /// A machine, as its client names it.
     HardwareKey;
+    /// A command of the console to clients.
+    CommandId;
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod control;
+mod commanding;
 mod faults;
 mod journal;
 pub mod lab;

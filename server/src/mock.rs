@@ -6,10 +6,11 @@ use std::sync::Arc;
 use epm_client_agent::scenario::{ManagerPlan, Scenario};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::CommandKind;
 use epm_protocol::heartbeat::http::{HELLO_QUERY, SECARS_PATH};
-use epm_protocol::id::AgentId;
+use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Command, CommandError, Effect, Founding, ManagerPorts, Site};
+use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Kcs, KeyPool, ServerCertificate};
@@ -195,6 +196,24 @@ impl MockSite {
 
     pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
         self.shared.become_again(site, seats);
+    }
+
+    /// Commands clients, as the console does: each learns of it at its next heartbeat. A client that is not registered is
+    /// not commanded.
+    pub fn command(&self, kind: CommandKind, agents: &[AgentId]) -> CommandId {
+        let client = |agent: &AgentId| self.seat(*agent).map(|seat| seat.client);
+        self.shared.command(kind, "", &agents.iter().filter_map(client).collect::<Vec<_>>())
+    }
+
+    /// A command, and what has come of it with each client.
+    pub fn commanded(&self, id: CommandId) -> Option<GivenCommand> {
+        self.shared.commanding.get(id)
+    }
+
+    /// Cancels a command for those clients that it has not reached, and says how many they were; none if there is no
+    /// such command.
+    pub fn cancel(&self, id: CommandId) -> Option<usize> {
+        self.shared.commanding.cancel(id, self.shared.now())
     }
 
     /// What the managers remember of their visitors.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use epm_client_agent::wire::LabClock;
-use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, OperationalState, Registration};
-use epm_protocol::id::AgentId;
+use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState, Registration};
+use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit};
 use epm_protocol::time::{Clock, Timestamp};
@@ -15,6 +15,7 @@ use epm_protocol::trust::{KeyPool, ServerIdentity};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+use crate::commanding::Commanding;
 use crate::faults::Haunting;
 use crate::journal::Journal;
 use crate::wire::{Guests, Wardrobe, server_config};
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) desks: Vec<Arc<Desk>>,
     pub(crate) haunting: Haunting,
+    pub(crate) commanding: Commanding,
     /// Keys for what faults mint.
     pub(crate) spare_keys: KeyPool,
     site: Mutex<Site>,
@@ -111,6 +113,7 @@ impl Shared {
             clock,
             desks,
             haunting: Haunting::new(seed),
+            commanding: Commanding::new(seed, site.assumptions().cancel_reaches_running_commands),
             spare_keys: KeyPool::public(),
             site: Mutex::new(site),
             board: DashMap::new(),
@@ -210,11 +213,19 @@ impl Shared {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// Gives a command to clients; who keeps a request open learns of it at once.
+    pub(crate) fn command(&self, kind: CommandKind, particulars: &str, clients: &[Client]) -> CommandId {
+        let id = self.commanding.give(kind, particulars, clients, self.now());
+        self.published.send_modify(|count| *count += 1);
+        id
+    }
+
     pub(crate) fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
         let client = self.board.get(&agent).map(|seat| seat.client.clone());
         let publication = self.desks.first().map(|desk| desk.publication.load_full());
-        publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
+        !self.commanding.has_news_for(agent)
+            && publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
     }
 
     pub(crate) fn register(&self, registration: &Registration) {
@@ -238,11 +249,15 @@ impl Shared {
             | AgentRequest::Hold { agent, .. } => agent,
         };
         let Some(mut seat) = self.board.get_mut(agent) else { return publication.answer(asked, None) };
-        let (answer, visit) = publication.answer(asked, Some(&seat.client));
+        let (mut answer, visit) = publication.answer(asked, Some(&seat.client));
+        if let Some(commanding) = self.commanding.answer(publication, asked, &seat.client) {
+            answer = commanding;
+        }
         seat.last_seen = now;
         match &visit {
             Visit::Client { serial: Some(serial), .. } => seat.serial = Some(*serial),
-            Visit::Reported { state: Some(state), .. } => {
+            Visit::Reported { state: Some(state), agent } => {
+                self.commanding.hear(*agent, state, now);
                 seat.serial = state.serial;
                 seat.state = Some(state.clone());
             }

@@ -10,6 +10,7 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
+use super::duties::Duties;
 use super::failover::LastServer;
 use super::health::Health;
 
@@ -52,6 +53,9 @@ pub struct AgentState {
     pub health: Health,
     /// Whether it has yet to tell its manager how it is.
     pub report_due: bool,
+    /// What the console has told it to do.
+    #[serde(skip_serializing_if = "Duties::are_none")]
+    pub duties: Duties,
 }
 
 impl Cache {

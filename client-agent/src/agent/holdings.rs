@@ -82,6 +82,9 @@ impl Holdings {
             certificates: self.pins.fingerprints(),
             secure_communications: self.secure(),
             location: self.cache.state.location.clone(),
+            quarantined: self.cache.state.duties.quarantined,
+            content: self.cache.state.duties.content,
+            commands: self.cache.state.duties.reports(),
         }
     }
 

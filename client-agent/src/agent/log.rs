@@ -53,6 +53,8 @@ events! {
     CannotDownloadPolicy = 0x1207_0309, 1;
     /// There is nothing new.
     HaveLatestPolicy = 0x1207_030A, 0;
+    /// Newer definitions have come from a manager.
+    ContentUpdated = 0x1207_030C, 0;
     /// The client is in another group, or another location.
     ClientMoved = 0x1207_1044, 0;
     /// No server of the list serves the client.

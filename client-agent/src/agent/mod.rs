@@ -10,6 +10,7 @@
 mod adoption;
 mod beat;
 mod cache;
+mod duties;
 mod exchange;
 mod failover;
 mod health;
@@ -32,6 +33,7 @@ use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
 pub use cache::{AgentState, Cache};
+pub use duties::{Duties, Duty};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
 pub use health::{Distrust, Health, Trouble};
@@ -190,6 +192,7 @@ impl Agent {
     fn begin(&mut self, now: Timestamp, out: &mut Outputs) {
         self.time(Timing::Begun(self.held.interval()), now);
         self.phase = Phase::Resting;
+        self.go_on_with_duties();
         self.heartbeats += 1;
         if !self.held.settings().always_connect {
             let news = self.held.cache.state.health.disconnect(Trouble::Disabled, now);
@@ -313,10 +316,7 @@ impl Agent {
                 self.step(anew, Step::Register, out);
             }
             (200, Step::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
-            (200, Step::Report) => {
-                self.held.cache.state.report_due = false;
-                self.served(Beat { unkept: true, ..beat }, now, out);
-            }
+            (200, Step::Report) => self.reported(beat, now, out),
             (status, step) => {
                 if let Step::Fetch(artifact) = &step {
                     let text =
@@ -363,6 +363,7 @@ impl Agent {
         } else {
             beat.to_fetch = self.held.missing(&index);
         }
+        self.obey(&index, &mut beat, now, out);
         beat.index = Some(index);
         self.fetch_next(beat, now, out);
     }

@@ -39,6 +39,8 @@ pub struct AgentView {
     pub location: Option<String>,
     /// How it stands with its managers.
     pub health: Health,
+    /// Whether it is cut off from the network, but for its managers.
+    pub quarantined: bool,
     /// How many heartbeats it has begun.
     pub heartbeats: u64,
     /// In how many of them a manager served it.
@@ -52,7 +54,7 @@ impl AgentView {
         heartbeats: u64,
         heartbeats_served: u64,
     ) -> Self {
-        let AgentState { serial, complete, group, location, health, last_server, policy_vouched_by, .. } =
+        let AgentState { serial, complete, group, location, health, last_server, policy_vouched_by, duties, .. } =
             &held.cache.state;
         let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
         Self {
@@ -68,6 +70,7 @@ impl AgentView {
             server: last_server.as_ref().map(|last| last.server.clone()).or(listed),
             location: location.clone(),
             health: health.clone(),
+            quarantined: duties.quarantined,
             heartbeats,
             heartbeats_served,
         }

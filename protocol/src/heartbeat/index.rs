@@ -4,6 +4,9 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
+
+use super::ClientCommand;
 use crate::policy::PolicySerial;
 use crate::sylink::xml::{Document, Element, XmlError};
 
@@ -20,6 +23,8 @@ pub struct Index {
     pub list_checksum: String,
     /// The packages that clients of the group should have.
     pub packages: Vec<PackageEntry>,
+    /// What the client that asked is told to do.
+    pub commands: Vec<ClientCommand>,
 }
 
 /// A package in an index.
@@ -68,8 +73,20 @@ impl Index {
             element.set_attribute("Checksum", &package.checksum);
             root.push(element);
         }
+        for command in &self.commands {
+            root.push(element(command));
+        }
         let _ = writeln!(text, "{root}");
         text
+    }
+
+    /// The same index, which names these commands as well: it is composed once for a group, and commands are for one
+    /// client. An index that does not look as [`Index::to_xml`] writes it stays as it is.
+    pub fn with_commands(body: &Bytes, commands: &[ClientCommand]) -> Bytes {
+        const END: &[u8] = b"</Index>\n";
+        let Some(begin) = body.strip_suffix(END) else { return body.clone() };
+        let elements = commands.iter().map(|command| element(command).to_string()).collect::<String>();
+        [begin, elements.as_bytes(), END].concat().into()
     }
 
     /// Reads an index.
@@ -95,14 +112,33 @@ impl Index {
                 Ok(PackageEntry { name, checksum: checksum(element, "Package/@Checksum")? })
             })
             .collect::<Result<_, IndexError>>()?;
+        let commands = root
+            .children_named("Command")
+            .map(|element| {
+                let id = element.attribute("Id").and_then(|text| text.parse().ok());
+                let kind = element.attribute("Kind").and_then(|text| text.parse().ok());
+                Ok(ClientCommand {
+                    id: id.ok_or(missing("Command/@Id"))?,
+                    kind: kind.ok_or(missing("Command/@Kind"))?,
+                })
+            })
+            .collect::<Result<_, IndexError>>()?;
         Ok(Self {
             manager: root.attribute("Manager").ok_or(missing("Index/@Manager"))?.to_owned(),
             serial: serial.ok_or(missing("Profile/@SerialNumber"))?,
             policy_checksum: checksum(profile, "Profile/@Checksum")?,
             list_checksum: checksum(list, "ServerList/@Checksum")?,
             packages,
+            commands,
         })
     }
+}
+
+fn element(command: &ClientCommand) -> Element {
+    let mut element = Element::new("Command");
+    element.set_attribute("Id", &command.id.to_string());
+    element.set_attribute("Kind", command.kind.name());
+    element
 }
 
 #[cfg(test)]
@@ -110,6 +146,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::heartbeat::CommandKind;
+    use crate::id::{CommandId, Guid};
 
     fn index() -> Index {
         Index {
@@ -118,6 +156,7 @@ mod tests {
             policy_checksum: "p".into(),
             list_checksum: "l".into(),
             packages: vec![PackageEntry { name: "SEP & more".into(), checksum: "c".into() }],
+            commands: Vec::new(),
         }
     }
 
@@ -131,6 +170,23 @@ mod tests {
              LastModifiedTime=\"1199889556311\"/><ServerList Checksum=\"l\"/>\
              <Package Name=\"SEP &amp; more\" Checksum=\"c\"/></Index>\n"
         );
+    }
+
+    fn command(byte: u8) -> ClientCommand {
+        let kind = CommandKind::ALL[usize::from(byte) % CommandKind::ALL.len()];
+        ClientCommand { id: CommandId(Guid::from_bytes([byte; 16])), kind }
+    }
+
+    #[test]
+    fn commands_are_put_into_an_index_as_if_it_had_been_composed_with_them() {
+        let commands = vec![command(0xAB), command(2)];
+        let composed = Index { commands: commands.clone(), ..index() }.to_xml();
+        assert!(composed.contains("<Command Id=\"ABABABABABABABABABABABABABABABAB\" Kind=\""), "{composed}");
+        let body = Bytes::from(index().to_xml());
+        assert_eq!(Index::with_commands(&body, &commands), composed.as_bytes());
+        assert_eq!(Index::with_commands(&Bytes::from_static(b"<Index/>"), &commands), b"<Index/>".as_slice());
+        let lame = composed.replace(" Id=\"AB", " Idea=\"AB");
+        assert_eq!(Index::parse(lame.as_bytes()), Err(IndexError::Missing { expected: "Command/@Id" }));
     }
 
     #[test]
@@ -158,9 +214,11 @@ mod tests {
         fn an_index_is_read_back_the_same(
             manager in "[ -~\té]{0,10}",
             names in proptest::collection::vec("[ -~\r\né]{0,10}", 0..4),
+            bytes in proptest::collection::vec(0_u8.., 0..4),
         ) {
+            let commands = bytes.into_iter().map(command).collect();
             let entry = |name: String| PackageEntry { checksum: name.clone(), name };
-            let index = Index { manager, packages: names.into_iter().map(entry).collect(), ..index() };
+            let index = Index { manager, packages: names.into_iter().map(entry).collect(), commands, ..index() };
             prop_assert_eq!(Index::parse(index.to_xml().as_bytes()), Ok(index));
         }
     }

@@ -6,12 +6,14 @@
 //! [`AgentRequest`] and [`ManagerResponse`] are what is said; [`http`] writes and reads them; a carrier moves the
 //! bytes, or in virtual time hands the values over as they are.
 
+mod command;
 pub mod failure;
 pub mod http;
 mod index;
 mod request;
 mod response;
 
+pub use command::{ClientCommand, CommandKind, CommandReport, CommandState};
 pub use failure::{ExchangeFailure, Stage};
 pub use index::{Index, IndexError, PackageEntry};
 pub use request::{AgentRequest, Artifact, OperationalState, Registration};

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::CommandReport;
 use crate::id::{AgentId, DomainId, HardwareKey};
 use crate::policy::PolicySerial;
+use crate::time::Timestamp;
 use crate::trust::Fingerprint;
 use crate::version::ClientVersion;
 
@@ -109,4 +111,13 @@ pub struct OperationalState {
     pub secure_communications: bool,
     /// The location that it is in.
     pub location: Option<String>,
+    /// Whether it is cut off from the network, but for its managers.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// When a command made it fetch the newest definitions; none if it still has those that it was installed with.
+    #[serde(default)]
+    pub content: Option<Timestamp>,
+    /// What has come of the commands that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandReport>,
 }

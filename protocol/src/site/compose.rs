@@ -94,6 +94,7 @@ impl Site {
                 policy_checksum: sha256_hex(&group.policy),
                 list_checksum: sha256_hex(&group.list),
                 packages: group.packages.iter().filter_map(|name| self.package_entry(name)).collect(),
+                commands: Vec::new(),
             };
             let published = PublishedGroup {
                 serial: group.serial,

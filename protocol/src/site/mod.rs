@@ -5,6 +5,7 @@
 //! sabotaged.
 
 mod command;
+mod command_book;
 mod compose;
 mod group;
 mod manager;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
+pub use command_book::{CommandBook, CommandRow, GivenCommand};
 pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,
 };

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::Client;
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
-    AgentRequest, Artifact, ContentType, ManagerResponse, OperationalState, Registered, Registration,
-    SignatureHeader,
+    AgentRequest, Artifact, ClientCommand, ContentType, Index, ManagerResponse, OperationalState, Registered,
+    Registration, SignatureHeader,
 };
 use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
 use crate::policy::PolicySerial;
@@ -137,6 +137,23 @@ impl Publication {
                 let status = if client.is_some() { 200 } else { self.assumptions.unregistered_status };
                 (Answer::Now(ManagerResponse::empty(status)), visit)
             }
+        }
+    }
+
+    /// Answers a client for whom there are commands, where that makes a difference: the index names them, and it is sent
+    /// even if the client's policy is the newest.
+    pub fn commanding(
+        &self,
+        request: &AgentRequest,
+        client: &Client,
+        commands: &[ClientCommand],
+    ) -> Option<ManagerResponse> {
+        let group = self.groups.get(&client.group)?;
+        match request {
+            AgentRequest::Index { .. } if !commands.is_empty() => {
+                Some(ManagerResponse::xml(Index::with_commands(&group.index, commands)))
+            }
+            _ => None,
         }
     }
 

@@ -1,0 +1,305 @@
+//! The commands that managers have for clients, and what has come of each: bounded, the oldest forgotten first.
+//!
+//! Who is told when is the carrier's business; here is which command a client still has to be told of, and which of the
+//! things that it says of one are believed.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+
+use super::Client;
+use crate::heartbeat::{ClientCommand, CommandKind, CommandReport, CommandState};
+use crate::id::{AgentId, CommandId, Guid, HardwareKey};
+use crate::time::Timestamp;
+
+/// The commands of a site.
+#[derive(Clone, Debug)]
+pub struct CommandBook {
+    seed: u64,
+    /// How many have been given since the site was founded.
+    given: u64,
+    most_rows: usize,
+    rows: usize,
+    order: VecDeque<CommandId>,
+    commands: HashMap<CommandId, GivenCommand>,
+    /// What each client has still to tell of, the oldest first.
+    waiting: HashMap<AgentId, Vec<CommandId>>,
+    cancels_running: bool,
+}
+
+/// A command, and what has come of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenCommand {
+    /// Which, and what is to be done.
+    pub command: ClientCommand,
+    /// The particulars that came with it: a path, a scan's description.
+    pub particulars: String,
+    /// When it was given.
+    pub given: Timestamp,
+    /// Each client that it is for, in the order of their identifiers.
+    pub rows: Vec<CommandRow>,
+}
+
+/// What has come of a command with one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandRow {
+    /// The client.
+    pub agent: AgentId,
+    /// Its computer's name when the command was given.
+    pub computer_name: String,
+    /// Its machine.
+    pub hardware_key: HardwareKey,
+    /// How far it has come.
+    pub state: CommandState,
+    /// When the client told of it first.
+    pub begun: Option<Timestamp>,
+    /// When it told of it last.
+    pub updated: Option<Timestamp>,
+    /// Whether it has been in an index for the client.
+    is_told: bool,
+}
+
+impl CommandBook {
+    /// An empty one that keeps about so many rows.
+    pub fn new(seed: u64, most_rows: usize, cancels_running: bool) -> Self {
+        Self {
+            seed,
+            given: 0,
+            most_rows,
+            rows: 0,
+            order: VecDeque::new(),
+            commands: HashMap::new(),
+            waiting: HashMap::new(),
+            cancels_running,
+        }
+    }
+
+    /// Gives a command to these clients, each once.
+    pub fn give<'a>(
+        &mut self,
+        kind: CommandKind,
+        particulars: &str,
+        clients: impl IntoIterator<Item = &'a Client>,
+        now: Timestamp,
+    ) -> CommandId {
+        let row = |client: &Client| CommandRow {
+            agent: client.agent,
+            computer_name: client.computer_name.clone(),
+            hardware_key: client.hardware_key,
+            state: CommandState::Initial,
+            begun: None,
+            updated: None,
+            is_told: false,
+        };
+        let mut rows: Vec<CommandRow> = clients.into_iter().map(row).collect();
+        rows.sort_by_key(|row| row.agent);
+        rows.dedup_by_key(|row| row.agent);
+        self.given += 1;
+        let id = command_id(self.seed, self.given);
+        for row in &rows {
+            self.waiting.entry(row.agent).or_default().push(id);
+        }
+        self.rows += rows.len();
+        let command = ClientCommand { id, kind };
+        let given = GivenCommand { command, particulars: particulars.to_owned(), given: now, rows };
+        self.commands.insert(id, given);
+        self.order.push_back(id);
+        self.forget();
+        id
+    }
+
+    /// Whether any client has yet to tell of a command.
+    pub fn any_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether a client has not even been told of a command.
+    pub fn has_news_for(&self, agent: AgentId) -> bool {
+        let waiting = self.waiting.get(&agent).into_iter().flatten();
+        waiting.filter_map(|id| self.row(*id, agent)).any(|row| !row.is_told)
+    }
+
+    /// What a client is to be told, again until it tells of it.
+    pub fn tell(&mut self, agent: AgentId) -> Vec<ClientCommand> {
+        let mut told = Vec::new();
+        for id in self.waiting.get(&agent).into_iter().flatten() {
+            if let Some(given) = self.commands.get_mut(id)
+                && let Some(row) = given.row_mut(agent)
+            {
+                row.is_told = true;
+                told.push(given.command);
+            }
+        }
+        told
+    }
+
+    /// A client tells of a command. What was cancelled stays so, and nothing goes back.
+    pub fn hear(&mut self, agent: AgentId, report: &CommandReport, now: Timestamp) {
+        let Some(row) = self.commands.get_mut(&report.id).and_then(|given| given.row_mut(agent)) else {
+            return;
+        };
+        if row.state.is_final() || report.state <= row.state {
+            return;
+        }
+        row.state = report.state;
+        row.begun.get_or_insert(now);
+        row.updated = Some(now);
+        self.settle(agent, report.id);
+    }
+
+    /// Cancels a command for every client that has not told of it; says how many they were. None if there is none.
+    pub fn cancel(&mut self, id: CommandId, now: Timestamp) -> Option<usize> {
+        let given = self.commands.get_mut(&id)?;
+        let cancels_running = self.cancels_running;
+        let can = |row: &&mut CommandRow| match row.state {
+            CommandState::Initial => true,
+            state => cancels_running && !state.is_final(),
+        };
+        let mut cancelled = Vec::new();
+        for row in given.rows.iter_mut().filter(can) {
+            row.state = CommandState::Cancelled;
+            row.updated = Some(now);
+            cancelled.push(row.agent);
+        }
+        for agent in &cancelled {
+            self.settle(*agent, id);
+        }
+        Some(cancelled.len())
+    }
+
+    /// A command; none if there never was one of this name, or it has been forgotten.
+    pub fn get(&self, id: CommandId) -> Option<&GivenCommand> {
+        self.commands.get(&id)
+    }
+
+    /// All that it remembers, the oldest first.
+    pub fn commands(&self) -> impl Iterator<Item = &GivenCommand> {
+        self.order.iter().filter_map(|id| self.commands.get(id))
+    }
+
+    fn row(&self, id: CommandId, agent: AgentId) -> Option<&CommandRow> {
+        let rows = &self.commands.get(&id)?.rows;
+        rows.binary_search_by_key(&agent, |row| row.agent).ok().and_then(|place| rows.get(place))
+    }
+
+    /// The client has nothing more to be told of this command.
+    fn settle(&mut self, agent: AgentId, id: CommandId) {
+        let Some(waiting) = self.waiting.get_mut(&agent) else { return };
+        waiting.retain(|one| *one != id);
+        if waiting.is_empty() {
+            self.waiting.remove(&agent);
+        }
+    }
+
+    fn forget(&mut self) {
+        while self.order.len() > 1 && (self.rows > self.most_rows || self.order.len() > self.most_rows) {
+            let Some(given) = self.order.pop_front().and_then(|id| self.commands.remove(&id)) else { return };
+            self.rows -= given.rows.len();
+            for row in &given.rows {
+                self.settle(row.agent, given.command.id);
+            }
+        }
+    }
+}
+
+impl GivenCommand {
+    fn row_mut(&mut self, agent: AgentId) -> Option<&mut CommandRow> {
+        let place = self.rows.binary_search_by_key(&agent, |row| row.agent).ok()?;
+        self.rows.get_mut(place)
+    }
+}
+
+/// The identifier of the command of this number: it looks like a random UUID without dashes, as recorded ones do.
+fn command_id(seed: u64, number: u64) -> CommandId {
+    let made = |kind| Guid::derive(seed, kind, &number.to_string(), Ipv4Addr::UNSPECIFIED);
+    let mut bytes = *made("command").as_bytes();
+    let more = *made("more of a command").as_bytes();
+    bytes[4..8].copy_from_slice(&more[..4]);
+    bytes[6] = 0x40 | (bytes[6] & 0x0F);
+    bytes[8] = 0x80 | (bytes[8] & 0x3F);
+    CommandId(Guid::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::GroupId;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
+    const LATER: Timestamp = Timestamp::from_seconds(1_767_600_300);
+
+    fn client(byte: u8) -> Client {
+        let id = Guid::from_bytes([byte; 16]);
+        Client {
+            agent: AgentId(id),
+            hardware_key: HardwareKey(id),
+            computer_name: format!("PC-{byte}"),
+            version: "14.3".parse().unwrap(),
+            group: GroupId(id),
+        }
+    }
+
+    fn states(book: &CommandBook, id: CommandId) -> Vec<i64> {
+        book.get(id).unwrap().rows.iter().map(|row| row.state.number()).collect()
+    }
+
+    #[test]
+    fn a_client_is_told_of_a_command_until_it_tells_of_it() {
+        let mut book = CommandBook::new(1, 100, false);
+        let (one, two) = (client(1), client(2));
+        let id = book.give(CommandKind::Quarantine, "", [&two, &one, &two], NOW);
+        assert!(book.any_waiting() && book.has_news_for(one.agent) && !book.has_news_for(client(3).agent));
+        let told = vec![ClientCommand { id, kind: CommandKind::Quarantine }];
+        assert_eq!((book.tell(one.agent), book.tell(one.agent)), (told.clone(), told));
+        assert!(!book.has_news_for(one.agent) && book.has_news_for(two.agent));
+        assert_eq!(states(&book, id), [0, 0]);
+        let report = |state| CommandReport { id, state };
+        book.hear(one.agent, &report(CommandState::InProgress), LATER);
+        assert_eq!((states(&book, id), book.tell(one.agent)), (vec![2, 0], vec![]));
+        book.hear(one.agent, &report(CommandState::Completed), LATER);
+        book.hear(one.agent, &report(CommandState::Received), LATER);
+        book.hear(client(3).agent, &report(CommandState::Completed), LATER);
+        assert_eq!(states(&book, id), [3, 0]);
+        let row = &book.get(id).unwrap().rows[0];
+        assert_eq!((row.begun, row.updated), (Some(LATER), Some(LATER)));
+        book.hear(two.agent, &report(CommandState::Rejected), LATER);
+        assert!(!book.any_waiting());
+    }
+
+    #[test]
+    fn who_has_told_of_a_command_is_not_reached_by_its_end_unless_that_is_assumed() {
+        for (cancels_running, expected) in [(false, vec![2, 5, 3]), (true, vec![5, 5, 3])] {
+            let mut book = CommandBook::new(1, 100, cancels_running);
+            let clients = [client(1), client(2), client(3)];
+            let id = book.give(CommandKind::FullScan, "", &clients, NOW);
+            let report = |state| CommandReport { id, state };
+            book.hear(clients[0].agent, &report(CommandState::InProgress), NOW);
+            book.hear(clients[2].agent, &report(CommandState::Completed), NOW);
+            book.cancel(id, LATER).unwrap();
+            book.hear(clients[1].agent, &report(CommandState::Completed), LATER);
+            assert_eq!(states(&book, id), expected);
+            assert!(!book.any_waiting());
+        }
+        let nothing = CommandId(Guid::from_bytes([9; 16]));
+        assert_eq!(CommandBook::new(1, 1, false).cancel(nothing, NOW), None);
+    }
+
+    #[test]
+    fn the_oldest_commands_are_forgotten_first_and_nobody_waits_for_them() {
+        let mut book = CommandBook::new(1, 3, false);
+        let clients = [client(1), client(2)];
+        let ids: Vec<_> = (0..3).map(|_| book.give(CommandKind::Restart, "", &clients, NOW)).collect();
+        assert_eq!(book.commands().map(|one| one.command.id).collect::<Vec<_>>(), ids[2..]);
+        assert_eq!(book.tell(clients[0].agent).len(), 1);
+        let mut book = CommandBook::new(1, 3, false);
+        (0..9).for_each(|_| _ = book.give(CommandKind::Restart, "", [], NOW));
+        assert_eq!(book.commands().count(), 3);
+    }
+
+    #[test]
+    fn identifiers_differ_and_look_like_random_ones() {
+        let id = command_id(1, 1).to_string();
+        assert_eq!((&id[12..13], "89AB".contains(&id[16..17])), ("4", true), "{id}");
+        assert_ne!(command_id(1, 1), command_id(1, 2));
+        assert_ne!(command_id(1, 1), command_id(2, 1));
+    }
+}
