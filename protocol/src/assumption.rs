@@ -177,6 +177,10 @@ assumptions! {
     group_commands_reach_subgroups: bool = true, U;
     /// The definitions that a client has before a command makes it fetch newer ones.
     installed_definitions: String = "2023-09-04 rev. 002".to_owned(), U;
+    /// For how many seconds a token of the REST API is in force. 14.2 was seen to say 43199, 14.3 about a day.
+    rest_token_seconds: u32 = 43_199, I;
+    /// For how many seconds another token can be had with the refresh token.
+    rest_refresh_token_seconds: u32 = 2_592_000, U;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
 }

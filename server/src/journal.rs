@@ -17,6 +17,8 @@ const RECORDS: usize = 10_000;
 const LINES: usize = 1_000;
 /// How much of what somebody else has worded is remembered, in bytes.
 const WORDS: usize = 512;
+/// How much of a path is remembered.
+const PATH: usize = 256;
 
 /// One exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,25 @@ pub struct Strike {
     pub rule: Arc<FaultRule>,
 }
 
+/// One call of the REST API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub desk: usize,
+    /// Who asked.
+    pub peer: Option<SocketAddr>,
+    /// The method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The status of the answer: 501 where the product has something that the lab does not.
+    pub status: u16,
+    /// Whose token it was.
+    pub who: Option<String>,
+}
+
 /// Why a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departure {
@@ -96,6 +117,8 @@ pub enum Entry {
         /// What was missing.
         why: String,
     },
+    /// A call of the product's REST API.
+    Call(Call),
     /// What an operator has done, by any door.
     Deed {
         /// When.
@@ -120,6 +143,7 @@ pub struct Journal {
     spared: Mutex<Ring<(Timestamp, SocketAddr, String)>>,
     deeds: Mutex<Ring<(Timestamp, String)>>,
     log: Mutex<Ring<String>>,
+    calls: Mutex<Ring<Call>>,
 }
 
 /// What is remembered of one sort, each with its number in the journal.
@@ -168,6 +192,7 @@ impl Journal {
             spared: Mutex::default(),
             deeds: Mutex::default(),
             log: Mutex::default(),
+            calls: Mutex::default(),
         }
     }
 
@@ -192,6 +217,9 @@ impl Journal {
             found.extend(ring.since(number).map(|(number, (at, peer, why))| {
                 (*number, Entry::Spared { at: *at, peer: *peer, why: why.clone() })
             }));
+        });
+        locked(&self.calls, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Call(one.clone()))));
         });
         locked(&self.deeds, |ring| {
             found.extend(
@@ -220,6 +248,7 @@ impl Journal {
             + locked(&self.departures, |ring| ring.dropped)
             + locked(&self.strikes, |ring| ring.dropped)
             + locked(&self.spared, |ring| ring.dropped)
+            + locked(&self.calls, |ring| ring.dropped)
             + locked(&self.deeds, |ring| ring.dropped)
     }
 
@@ -257,6 +286,25 @@ impl Journal {
     /// The lines of `ersecreg.log`, the oldest first.
     pub fn server_log(&self) -> Vec<String> {
         locked(&self.log, |ring| ring.all().cloned().collect())
+    }
+
+    /// The calls of the REST API that are remembered, the oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.calls, |ring| ring.all().cloned().collect())
+    }
+
+    pub(crate) fn called(&self, mut call: Call) {
+        if call.status == 501 {
+            tracing::warn!(
+                method = call.method,
+                path = call.path,
+                "the product serves this, and the lab does not"
+            );
+        }
+        if call.path.len() > PATH {
+            call.path = call.path.chars().take(PATH).collect();
+        }
+        self.add(&self.calls, call, RECORDS);
     }
 
     pub(crate) fn note(&self, record: Record) {

@@ -8,12 +8,14 @@
 //! | [`Journal`] | what the managers remember of their visitors |
 //! | [`lab`] | a lab that stays: site, fleet, clock, verdict, expectations, snapshots |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
+//! | `console` | the product's REST API |
 //! | `shared` | what the tasks of a running site share |
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
 pub mod control;
 mod commanding;
+mod console;
 mod faults;
 mod journal;
 pub mod lab;
@@ -23,7 +25,7 @@ mod shared;
 mod wire;
 
 pub use faults::{FaultGuard, Faults};
-pub use journal::{Departure, Entry, Journal, Record, Strike};
+pub use journal::{Call, Departure, Entry, Journal, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::Seat;
 pub use wire::BindError;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use epm_client_agent::scenario::{ManagerPlan, Scenario};
 use epm_client_agent::wire::LabClock;
@@ -19,10 +20,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::console::{Administrator, Console, DEFAULT_PASSWORD, DEFAULT_USER, Database};
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::shared::{Seat, Shared};
-use crate::wire::{BindError, Speaks, bind, serve};
+use crate::wire::{BindError, Speaks, bind, serve, serve_console};
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
 ///
@@ -44,6 +46,7 @@ pub struct MockSite {
     places: Vec<Addresses>,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    consoles: Vec<Arc<Console>>,
 }
 
 /// What a site is made of.
@@ -57,6 +60,8 @@ pub struct MockSiteBuilder {
     assumptions: Arc<Assumptions>,
     keys: KeyPool,
     clock: Option<Arc<LabClock>>,
+    console: Option<u16>,
+    administrator: Administrator,
 }
 
 /// Where one manager is found.
@@ -70,6 +75,9 @@ pub struct Addresses {
     pub https: String,
     /// The browser test over HTTP.
     pub hello: String,
+    /// Where its REST API is, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
     #[serde(skip)]
     listening: Vec<SocketAddr>,
 }
@@ -108,6 +116,8 @@ impl MockSite {
             assumptions: Arc::default(),
             keys: KeyPool::public(),
             clock: None,
+            console: None,
+            administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
         }
     }
 
@@ -241,6 +251,17 @@ impl MockSite {
         Faults::of(Arc::clone(&self.shared))
     }
 
+    /// Allows so many calls of the REST API in so much of the lab's time, on each manager; any number when none, as at
+    /// first. The product allows 50 a minute.
+    pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
+        self.consoles.iter().for_each(|console| console.throttle.set(limit));
+    }
+
+    /// Ends every token of the REST API.
+    pub fn end_rest_tokens(&self) {
+        self.consoles.iter().for_each(|console| console.tokens.end_all());
+    }
+
     /// Stops, and returns when every port is closed and every connection ended.
     pub async fn stop(&self) {
         self.stopping.cancel();
@@ -299,6 +320,19 @@ impl MockSiteBuilder {
         self
     }
 
+    /// Serves the product's REST API as well, each manager on a port of its own: this one and every tenth after it where
+    /// they share an address; any that is free when 0.
+    pub fn console(mut self, port: u16) -> Self {
+        self.console = Some(port);
+        self
+    }
+
+    /// With this the REST API is logged in to; `admin` and `epm-lab` when nothing is given.
+    pub fn administrator(mut self, user: &str, password: &str) -> Self {
+        self.administrator = Administrator::first(user, password);
+        self
+    }
+
     /// Takes name, seed, managers and assumptions from a scenario, but not its setup.
     pub fn scenario(mut self, scenario: &Scenario) -> Self {
         self.name.clone_from(&scenario.site.name);
@@ -328,28 +362,55 @@ impl MockSiteBuilder {
         let mut doors = Vec::new();
         for plan in &self.managers {
             let (listeners, ports) = self.take_ports(plan).await?;
-            places.push(addresses(&plan.name, &ports, &listeners));
-            doors.push((plan.name.clone(), ports, listeners));
+            let console = self.take_console(plan, &places).await?;
+            places.push(addresses(&plan.name, &ports, &listeners, console.as_ref()));
+            doors.push((plan.name.clone(), ports, listeners, console));
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(LabClock::wall()));
         let founding = Founding {
             name: self.name,
             seed: self.seed,
-            managers: doors.iter().map(|(name, ports, _)| (name.clone(), ports.clone())).collect(),
+            managers: doors.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
             keys: self.keys,
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;
         let shared = Arc::new(Shared::new(site, clock, self.seed)?);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for (name, _, listeners) in doors {
+        let database = Database::new(self.administrator);
+        let mut consoles = Vec::new();
+        for ((name, _, listeners, console), place) in doors.into_iter().zip(&places) {
             let Some(desk) = shared.desks.iter().find(|desk| desk.name == name) else { continue };
             for (listener, speaks) in listeners {
                 let (desk, shared) = (Arc::clone(desk), Arc::clone(&shared));
                 tasks.spawn(serve(listener, speaks, desk, shared, stopping.clone(), tasks.clone()));
             }
+            let (Some(listener), Some(base)) = (console, &place.rest) else { continue };
+            shared.open_console(desk)?;
+            let (desk, shared) = (Arc::clone(desk), Arc::clone(&shared));
+            let console =
+                Console::new(Arc::clone(&shared), Arc::clone(&desk), Arc::clone(&database), base.clone());
+            let router = console.router();
+            tasks.spawn(serve_console(listener, router, desk, shared, stopping.clone(), tasks.clone()));
+            consoles.push(console);
         }
-        Ok(MockSite { shared, places, stopping, tasks })
+        Ok(MockSite { shared, places, stopping, tasks, consoles })
+    }
+
+    /// The port of a manager's console, where it has one: ten further for each manager before it at the same address.
+    async fn take_console(
+        &self,
+        plan: &ManagerPlan,
+        before: &[Addresses],
+    ) -> Result<Option<TcpListener>, BindError> {
+        let Some(first) = self.console else { return Ok(None) };
+        let place =
+            |plan: &ManagerPlan| self.bind.map_or_else(|| plan.address.clone(), |one| one.to_string());
+        let address = place(plan);
+        let neighbours = self.managers.iter().take(before.len()).filter(|one| place(one) == address).count();
+        let further = u16::try_from(neighbours * 10).unwrap_or(u16::MAX);
+        let port = if first == 0 { 0 } else { first.saturating_add(further) };
+        bind(&plan.name, &address, port).await.map(Some)
     }
 
     async fn take_ports(
@@ -376,13 +437,19 @@ fn port_of(listener: &TcpListener) -> u16 {
     listener.local_addr().map_or(0, |address| address.port())
 }
 
-fn addresses(manager: &str, ports: &ManagerPorts, listeners: &[(TcpListener, Speaks)]) -> Addresses {
+fn addresses(
+    manager: &str,
+    ports: &ManagerPorts,
+    listeners: &[(TcpListener, Speaks)],
+    console: Option<&TcpListener>,
+) -> Addresses {
     let (http, https) = (ports.http.unwrap_or_default(), ports.https.unwrap_or_default());
     let address = &ports.address;
     Addresses {
         manager: manager.to_owned(),
         http: format!("http://{address}:{http}"),
         https: format!("https://{address}:{https}"),
+        rest: console.map(|listener| format!("https://{address}:{}", port_of(listener))),
         hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
         listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
     }

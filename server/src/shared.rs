@@ -1,6 +1,6 @@
 //! What the tasks of one running site share: the site, what each manager answers from, and the board of clients.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -66,6 +66,23 @@ pub(crate) struct Desk {
     pub(crate) wardrobe: Wardrobe,
     /// The connections that are open; when the services of the manager restart, they end.
     pub(crate) guests: Arc<Guests>,
+    pub(crate) console: ConsoleDoor,
+}
+
+/// Where a manager serves its console: what it shows there, who is there, and how many times it has begun.
+#[derive(Debug, Default)]
+pub(crate) struct ConsoleDoor {
+    /// None while there is no console.
+    pub(crate) tls: ArcSwapOption<ServerConfig>,
+    pub(crate) guests: Arc<Guests>,
+    restarts: AtomicU64,
+}
+
+impl ConsoleDoor {
+    /// How many times it has been restarted.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::SeqCst)
+    }
 }
 
 /// What a manager was before its last change: of its publications, and of its certificates.
@@ -106,6 +123,7 @@ impl Shared {
                 earlier: ArcSwapOption::empty(),
                 wardrobe: Wardrobe::default(),
                 guests: Arc::default(),
+                console: ConsoleDoor::default(),
             }));
         }
         Ok(Self {
@@ -165,6 +183,7 @@ impl Shared {
         for effect in effects {
             match effect {
                 Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
+                Effect::ConsoleCertificate { manager, .. } => self.show_console(site, manager),
                 Effect::ServicesRestarted => self.restart(site),
                 Effect::Published { .. } | Effect::ClientsForgotten | Effect::ClientPlaced { .. } => {}
             }
@@ -174,7 +193,9 @@ impl Shared {
                 Effect::Published { .. } => self.show_publications(site),
                 Effect::ClientsForgotten => self.board.clear(),
                 Effect::ClientPlaced { agent, .. } => self.place(site, *agent, now),
-                Effect::CertificateServed { .. } | Effect::ServicesRestarted => {}
+                Effect::CertificateServed { .. }
+                | Effect::ConsoleCertificate { .. }
+                | Effect::ServicesRestarted => {}
             }
         }
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
@@ -308,6 +329,40 @@ impl Shared {
         for desk in &self.desks {
             self.configure_tls(site, desk);
             desk.guests.end_all();
+            self.restart_console(site, desk);
+        }
+    }
+
+    /// Opens the console of a manager, with the certificate of that store.
+    pub(crate) fn open_console(&self, desk: &Desk) -> Result<(), rustls::Error> {
+        let identity =
+            self.site().managers().find(|one| one.name == desk.name).map(|one| one.console.clone());
+        let Some(identity) = identity else { return Ok(()) };
+        desk.console.tls.store(Some(server_config(&identity, self.clock.clone())?));
+        Ok(())
+    }
+
+    /// From now on the console of the manager shows this certificate; it begins again.
+    fn show_console(&self, site: &Site, manager: &str) {
+        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
+        self.restart_console(site, desk);
+    }
+
+    /// The console begins again, with no connection and no token of before.
+    fn restart_console(&self, site: &Site, desk: &Desk) {
+        if desk.console.tls.load().is_none() {
+            return;
+        }
+        let Some(manager) = site.managers().find(|one| one.name == desk.name) else { return };
+        match server_config(&manager.console, self.clock.clone()) {
+            Ok(config) => desk.console.tls.store(Some(config)),
+            Err(error) => {
+                tracing::error!(%error, manager = desk.name, "the console's certificate cannot be served")
+            }
+        }
+        if site.assumptions().update_ends_connections {
+            desk.console.restarts.fetch_add(1, Ordering::SeqCst);
+            desk.console.guests.end_all();
         }
     }
 

@@ -297,7 +297,9 @@ impl<'a, C: Client> Play<'a, C> {
                         restarted.extend(site.managers().map(|one| one.name.clone()));
                     }
                     Effect::ClientsForgotten => forgot_clients = true,
-                    Effect::Published { .. } | Effect::ClientPlaced { .. } => {}
+                    Effect::Published { .. }
+                    | Effect::ConsoleCertificate { .. }
+                    | Effect::ClientPlaced { .. } => {}
                 }
             }
         }

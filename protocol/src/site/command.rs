@@ -265,6 +265,13 @@ pub enum Effect {
         /// The certificate.
         fingerprint: Fingerprint,
     },
+    /// The console of this manager shows another certificate, and has begun again.
+    ConsoleCertificate {
+        /// The manager.
+        manager: String,
+        /// The certificate.
+        fingerprint: Fingerprint,
+    },
     /// The services of all managers were restarted: they go by another domain, secret or certificate now, and no
     /// connection outlives it.
     ServicesRestarted,

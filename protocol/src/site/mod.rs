@@ -477,7 +477,7 @@ impl Site {
         certificate: &NewCertificate,
         stores: Stores,
         now: Timestamp,
-    ) -> Result<Option<Effect>, CommandError> {
+    ) -> Result<Vec<Effect>, CommandError> {
         let known = self.managers.keys().map(String::as_str);
         let manager = self.managers.get(name).ok_or_else(|| CommandError::unknown("manager", name, known))?;
         let ports = manager.ports.clone();
@@ -490,16 +490,18 @@ impl Site {
                 trust::read_identity(&certificate.content, &certificate.file, &key.content, &key.file)?
             }
         };
-        let Some(manager) = self.managers.get_mut(name) else { return Ok(None) };
+        let mut effects = Vec::new();
+        let Some(manager) = self.managers.get_mut(name) else { return Ok(effects) };
+        let fingerprint = identity.certificate().fingerprint();
         if stores != Stores::Client {
             manager.console = identity.clone();
+            effects.push(Effect::ConsoleCertificate { manager: name.to_owned(), fingerprint });
         }
-        if stores == Stores::Console {
-            return Ok(None);
+        if stores != Stores::Console {
+            manager.client = identity;
+            effects.push(Effect::CertificateServed { manager: name.to_owned(), fingerprint });
         }
-        let fingerprint = identity.certificate().fingerprint();
-        manager.client = identity;
-        Ok(Some(Effect::CertificateServed { manager: name.to_owned(), fingerprint }))
+        Ok(effects)
     }
 
     fn self_signed(

@@ -31,7 +31,7 @@ const PAGE: usize = 10_000;
 struct Query {
     /// From this number on.
     since: u64,
-    /// `exchange`, `departure`, `strike`, `spared` or `deed`.
+    /// `exchange`, `departure`, `strike`, `spared`, `call` (of the product's REST API) or `deed`.
     kind: Option<String>,
     /// A manager, by name.
     manager: Option<String>,
@@ -98,6 +98,7 @@ impl Named<'_> {
         let (desk, agent) = match entry {
             Entry::Exchange(record) => (Some(record.desk), record.agent),
             Entry::Strike(strike) => (Some(strike.desk), strike.agent),
+            Entry::Call(call) => (Some(call.desk), None),
             Entry::Departure { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None),
         };
         let manager = desk.and_then(|desk| lab.site.manager_name(desk));
@@ -112,6 +113,7 @@ impl Named<'_> {
             | Entry::Spared { at, .. }
             | Entry::Deed { at, .. } => *at,
             Entry::Strike(strike) => strike.at,
+            Entry::Call(call) => call.at,
         }
     }
 
@@ -121,6 +123,7 @@ impl Named<'_> {
             Entry::Departure { .. } => "departure",
             Entry::Strike(_) => "strike",
             Entry::Spared { .. } => "spared",
+            Entry::Call(_) => "call",
             Entry::Deed { .. } => "deed",
         }
     }
@@ -129,6 +132,7 @@ impl Named<'_> {
         let (action, status, agent) = match self.entry {
             Entry::Exchange(record) => (Some(record.action), Some(record.status), record.agent),
             Entry::Strike(strike) => (None, None, strike.agent),
+            Entry::Call(call) => (None, Some(call.status), None),
             Entry::Departure { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None, None),
         };
         query.kind.as_deref().is_none_or(|kind| kind == self.kind())
@@ -162,6 +166,9 @@ impl Named<'_> {
                 "route": strike.route, "moment": strike.moment,
             }),
             Entry::Spared { peer, why, .. } => json!({ "peer": peer, "words": why }),
+            Entry::Call(call) => json!({
+                "peer": call.peer, "method": call.method, "path": call.path, "status": call.status, "who": call.who,
+            }),
             Entry::Deed { what, .. } => json!({ "words": what }),
         };
         if let (Some(shown), Some(more)) = (shown.as_object_mut(), more.as_object()) {

@@ -11,6 +11,7 @@ mod last_asked;
 mod listen;
 mod paced;
 mod tls;
+mod web;
 
 pub(crate) use carry::Wardrobe;
 pub(crate) use guests::Guests;
@@ -18,3 +19,4 @@ pub use listen::BindError;
 pub(crate) use listen::serve;
 pub(crate) use listen::{Speaks, bind};
 pub(crate) use tls::server_config;
+pub(crate) use web::serve_console;

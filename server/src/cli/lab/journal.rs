@@ -31,7 +31,7 @@ pub(in crate::cli) enum JournalVerb {
 /// What fits; what is left out does not matter.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Fits {
-    /// exchange, departure, strike, spared or deed
+    /// exchange, departure, strike, spared, call or deed
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// A manager
@@ -139,6 +139,7 @@ fn row(one: &Value) -> Vec<String> {
     let what = match (words(one, "/kind"), words(one, "/action"), words(one, "/fault")) {
         (kind, action, _) if !action.is_empty() => format!("{kind} {action}"),
         (kind, _, fault) if !fault.is_empty() => format!("{kind} {fault}"),
+        (kind, _, _) if kind == "call" => format!("{} {}", words(one, "/method"), words(one, "/path")),
         (kind, _, _) => kind,
     };
     let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/words")];

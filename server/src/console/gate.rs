@@ -1,0 +1,124 @@
+//! What every request passes before a module sees it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use epm_protocol::heartbeat::http::MOCK_HEADER;
+use http_body_util::BodyExt;
+
+use super::extract::MAX_BODY;
+use super::refusal::Refusal;
+use super::tokens::{self, Session};
+use super::vendor::{Known, known};
+use super::{Console, openapi};
+use crate::journal::Call;
+
+/// Who is connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Operations that want no token.
+const PUBLIC: &[&str] =
+    &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", openapi::PATH];
+/// How much of a body that is too large is read, so that its sender hears the answer.
+const DRAINED: usize = 4 * MAX_BODY;
+
+/// Puts the gate before the routes.
+pub(super) fn before(routes: Router<Arc<Console>>, console: &Arc<Console>) -> Router {
+    // Whoever gets past the gate asks for an operation that the vendor has.
+    let not_served = || async { Refusal::NotServed };
+    routes
+        .fallback(not_served)
+        .method_not_allowed_fallback(not_served)
+        .with_state(Arc::clone(console))
+        .layer(from_fn_with_state(Arc::clone(console), pass))
+}
+
+/// Lets a request pass, or refuses it; and notes it in the journal.
+async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let mut who = None;
+    let mut response = match admit(&console, &method, &path, &request) {
+        Ok(session) => {
+            if let Some(session) = session {
+                who = Some(session.who.login_name.clone());
+                request.extensions_mut().insert(session);
+            }
+            next.run(request).await
+        }
+        Err(refusal) => {
+            drain(request.into_body()).await;
+            refusal.into_response()
+        }
+    };
+    let name = HeaderName::from_static(MOCK_HEADER.0);
+    response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
+    let status = response.status().as_u16();
+    console.shared.journal.called(Call {
+        at: console.now(),
+        desk: console.desk.number,
+        peer,
+        method: method.to_string(),
+        path,
+        status,
+        who,
+    });
+    response
+}
+
+/// Who asks, where that matters.
+fn admit(
+    console: &Console,
+    method: &Method,
+    path: &str,
+    request: &Request,
+) -> Result<Option<Arc<Session>>, Refusal> {
+    let known = if path == openapi::PATH { Known::Operation } else { known(method, path) };
+    if known == Known::Nothing {
+        return Err(Refusal::NoPath);
+    }
+    let now = console.now();
+    console.throttle.count(now)?;
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return Err(Refusal::TooLarge { most: MAX_BODY });
+    }
+    let session = match bearer(request) {
+        _ if is_public(path) => None,
+        Some(token) => Some(console.tokens.find(token, console.restarts(), now)?),
+        None => return Err(tokens::none()),
+    };
+    if known == Known::Path {
+        return Err(Refusal::Method(method.to_string()));
+    }
+    Ok(session)
+}
+
+/// The token in the header.
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Reads what is still being sent, up to a limit: who is still sending does not hear an answer.
+async fn drain(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, |data| data.len());
+        if read > DRAINED {
+            break;
+        }
+    }
+}
+
+/// Whether a path wants no token.
+pub(super) fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path)
+}

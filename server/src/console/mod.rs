@@ -1,0 +1,127 @@
+//! The REST API of the product: `/sepm/api/v1` on port 8446, over HTTPS with the certificate of the console's store.
+//!
+//! Only what the vendor has is here; what the lab alone needs has a door of its own, and the two know nothing of each
+//! other. What a request comes to is decided in this order: `gate` asks `vendor` whether the path is one of the
+//! product's, counts the call, looks at the size and at the token; then a module answers.
+//!
+//! A module is a file with `pub(super) fn routes() -> ApiRouter<Arc<Console>>`, named in `routes` below. Its handlers
+//! take [`extract`]'s types and return [`reply`]'s, or a [`refusal::Refusal`]; the OpenAPI document follows from both.
+//! What all managers of a site share beyond the site itself is a field of [`Database`].
+
+mod administrators;
+mod extract;
+mod gate;
+mod identity;
+mod lenient;
+mod openapi;
+mod page;
+mod refusal;
+mod reply;
+mod throttle;
+mod tokens;
+mod vendor;
+mod version;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aide::axum::ApiRouter;
+use axum::Router;
+use bytes::Bytes;
+use epm_protocol::time::Timestamp;
+
+pub(crate) use administrators::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
+pub(crate) use gate::Peer;
+pub(crate) use throttle::Throttle;
+
+use crate::shared::{Desk, Shared};
+use administrators::Administrators;
+use tokens::{Lifetimes, Tokens};
+
+/// The console of one manager.
+#[derive(Debug)]
+pub(crate) struct Console {
+    pub(crate) shared: Arc<Shared>,
+    /// The manager.
+    pub(crate) desk: Arc<Desk>,
+    /// What all managers of the site share.
+    pub(crate) database: Arc<Database>,
+    /// Where it is found: `https://127.0.0.1:8446`.
+    pub(crate) base: String,
+    pub(crate) tokens: Tokens,
+    pub(crate) throttle: Throttle,
+}
+
+/// What the consoles of all managers of a site share, beyond the site itself.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) administrators: Administrators,
+}
+
+impl Database {
+    /// A database with one administrator.
+    pub(crate) fn new(first: Administrator) -> Arc<Self> {
+        Arc::new(Self { administrators: Administrators::new(first) })
+    }
+}
+
+impl Console {
+    /// The console of a manager, found at `base`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        desk: Arc<Desk>,
+        database: Arc<Database>,
+        base: String,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            desk,
+            database,
+            base,
+            tokens: Tokens::default(),
+            throttle: Throttle::default(),
+        })
+    }
+
+    /// What serves it.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        gate::before(made().router.clone(), self)
+    }
+
+    /// The lab's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// The how-manieth start of the services this is.
+    fn restarts(&self) -> u64 {
+        self.desk.console.restarts()
+    }
+
+    fn lifetimes(&self) -> Lifetimes {
+        let assumed = Arc::clone(self.shared.site().assumptions());
+        Lifetimes {
+            token: Duration::from_secs(u64::from(assumed.rest_token_seconds)),
+            refresh: Duration::from_secs(u64::from(assumed.rest_refresh_token_seconds)),
+        }
+    }
+}
+
+/// Every module of the API.
+fn routes() -> ApiRouter<Arc<Console>> {
+    ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes())
+}
+
+/// The routes and what describes them: the same for every console, so made once.
+struct Made {
+    router: Router<Arc<Console>>,
+    document: Bytes,
+}
+
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let (router, document) = openapi::finish(routes());
+        Made { router, document }
+    })
+}
