@@ -175,6 +175,9 @@ assumptions! {
     cancel_reaches_running_commands: bool = false, U;
     /// Whether a command to a group reaches the clients of the groups below it.
     group_commands_reach_subgroups: bool = true, U;
+    /// Whether a command that names only computers and groups that the site does not know is refused with 400. Recorded
+    /// clients expect an answer, which then bears no command.
+    unknown_command_targets_are_refused: bool = false, U;
     /// The definitions that a client has before a command makes it fetch newer ones.
     installed_definitions: String = "2023-09-04 rev. 002".to_owned(), U;
     /// For how many seconds a token of the REST API is in force. 14.2 was seen to say 43199, 14.3 about a day.

@@ -51,6 +51,11 @@ impl Commanding {
         self.book().get(id).cloned()
     }
 
+    /// What `wanted` finds first among the commands, the newest first.
+    pub(crate) fn find<R>(&self, wanted: impl FnMut(&GivenCommand) -> Option<R>) -> Option<R> {
+        self.book().commands().find_map(wanted)
+    }
+
     /// What a client is answered if there are commands for it; none if they make no difference.
     pub(crate) fn answer(
         &self,

@@ -9,6 +9,7 @@
 //! What all managers of a site share beyond the site itself is a field of [`Database`].
 
 mod administrators;
+mod command_queue;
 mod extract;
 mod gate;
 mod identity;
@@ -109,7 +110,8 @@ impl Console {
 
 /// Every module of the API.
 fn routes() -> ApiRouter<Arc<Console>> {
-    ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes())
+    let ground = ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes());
+    ground.merge(command_queue::routes())
 }
 
 /// The routes and what describes them: the same for every console, so made once.
