@@ -4,6 +4,7 @@
 
 pub mod foreign;
 pub mod plays;
+pub mod rest_curl;
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};

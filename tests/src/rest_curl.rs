@@ -1,0 +1,85 @@
+//! The REST API as curl sees it: a foreign client, whose requests are what is written here and nothing else.
+
+use std::process::Command as Process;
+
+use epm_server::MockSite;
+use serde_json::Value;
+
+/// curl, logged in to the first manager of a site.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    /// `https://127.0.0.1:PORT`.
+    pub base: String,
+    token: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// The status.
+    pub status: u16,
+    /// What it says the body is.
+    pub content_type: String,
+    /// The body.
+    pub text: String,
+    /// The body, if it is JSON; null otherwise.
+    pub json: Value,
+}
+
+impl Rest {
+    /// Logs in as the administrator that every site begins with.
+    pub fn log_in(site: &MockSite) -> Self {
+        let base = site.addresses()[0].rest.clone().expect("the site has a REST API");
+        let mut rest = Self { base, token: String::new() };
+        let said = rest.send(
+            "POST",
+            "/sepm/api/v1/identity/authenticate",
+            &["--data", r#"{"username":"admin","password":"epm-lab","domain":""}"#],
+        );
+        assert_eq!(said.status, 200, "{said:?}");
+        said.json["token"].as_str().expect("a token").clone_into(&mut rest.token);
+        rest
+    }
+
+    /// Asks for something below `/sepm/api/v1/`.
+    pub fn get(&self, path: &str) -> Said {
+        self.send("GET", &format!("/sepm/api/v1/{path}"), &[])
+    }
+
+    /// Sends a body that says it is JSON, below `/sepm/api/v1/`.
+    pub fn with(&self, method: &str, path: &str, body: &str) -> Said {
+        let arguments = ["-H", "Content-Type: application/json", "--data", body];
+        self.send(method, &format!("/sepm/api/v1/{path}"), &arguments)
+    }
+
+    /// Posts without a body, below `/sepm/api/v1/`.
+    pub fn post(&self, path: &str) -> Said {
+        self.send("POST", &format!("/sepm/api/v1/{path}"), &["-H", "Content-Length: 0"])
+    }
+
+    /// Sends anything to any path.
+    ///
+    /// # Panics
+    ///
+    /// When curl gets no answer.
+    pub fn send(&self, method: &str, path: &str, arguments: &[&str]) -> Said {
+        let bearer = format!("Authorization: Bearer {}", self.token);
+        let address = format!("{}{path}", self.base);
+        let out = Process::new("curl")
+            .args(["-sS", "--insecure", "--max-time", "20", "--globoff", "-X", method, "-H", &bearer])
+            .args(["--write-out", "\n%{http_code} %{content_type}"])
+            .args(arguments)
+            .arg(&address)
+            .output()
+            .expect("curl starts");
+        let shown = String::from_utf8_lossy(&out.stdout);
+        let (text, end) = shown.rsplit_once('\n').unwrap_or_else(|| panic!("{address}: {out:?}"));
+        let (status, content_type) = end.split_once(' ').unwrap_or((end, ""));
+        Said {
+            status: status.parse().expect("a status"),
+            content_type: content_type.to_owned(),
+            text: text.to_owned(),
+            json: serde_json::from_str(text).unwrap_or_default(),
+        }
+    }
+}
