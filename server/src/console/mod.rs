@@ -11,11 +11,14 @@
 mod administrators;
 mod command_queue;
 mod extract;
+mod fingerprints;
 mod gate;
 mod identity;
+mod keepings;
 mod lenient;
 mod openapi;
 mod page;
+mod policies;
 mod refusal;
 mod reply;
 mod throttle;
@@ -37,6 +40,7 @@ pub(crate) use throttle::Throttle;
 
 use crate::shared::{Desk, Shared};
 use administrators::Administrators;
+use keepings::Keepings;
 use tokens::{Lifetimes, Tokens};
 
 /// The console of one manager.
@@ -57,12 +61,14 @@ pub(crate) struct Console {
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) administrators: Administrators,
+    /// What no client is told of.
+    pub(crate) keepings: Keepings,
 }
 
 impl Database {
     /// A database with one administrator.
     pub(crate) fn new(first: Administrator) -> Arc<Self> {
-        Arc::new(Self { administrators: Administrators::new(first) })
+        Arc::new(Self { administrators: Administrators::new(first), keepings: Keepings::default() })
     }
 }
 
@@ -111,7 +117,7 @@ impl Console {
 /// Every module of the API.
 fn routes() -> ApiRouter<Arc<Console>> {
     let ground = ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes());
-    ground.merge(command_queue::routes())
+    ground.merge(command_queue::routes()).merge(policies::routes()).merge(fingerprints::routes())
 }
 
 /// The routes and what describes them: the same for every console, so made once.

@@ -1,0 +1,119 @@
+//! What the console keeps that no client is told of: fingerprint lists, assigned policies, external communication,
+//! acknowledged events. All managers of a site share it, under one lock; it is bounded by what it refuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use epm_protocol::id::{GroupId, Guid, LocationId};
+use serde_json::{Map, Value};
+
+/// How many fingerprint lists there may be.
+pub(super) const MOST_LISTS: usize = 2_000;
+/// How many fingerprints there may be in all of them.
+pub(super) const MOST_FINGERPRINTS: usize = 1_000_000;
+/// How many administrators there may be.
+pub(super) const MOST_ADMINISTRATORS: usize = 1_000;
+
+/// What the console keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Keepings(Mutex<Kept>);
+
+/// The same, looked at.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// How many things have been made here.
+    pub(super) made: u64,
+    /// The fingerprint lists.
+    pub(super) fingerprints: BTreeMap<Guid, FingerprintList>,
+    /// Which policy is assigned, where it is not the one that is there from the start.
+    pub(super) assigned: BTreeMap<(GroupId, LocationId, &'static str), Guid>,
+    /// External communication of groups and locations, where somebody has set it.
+    pub(super) external: BTreeMap<(GroupId, Option<LocationId>), Map<String, Value>>,
+    /// Events that somebody has seen.
+    pub(super) acknowledged: BTreeSet<Guid>,
+    /// What is known of administrators beyond the name.
+    pub(super) locks: BTreeMap<Guid, Lock>,
+}
+
+/// A fingerprint list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FingerprintList {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) hash_type: HashType,
+    pub(super) entries: Vec<Fingerprint>,
+    /// The groups that are locked down to it.
+    pub(super) groups: BTreeSet<GroupId>,
+}
+
+/// One file, by one or both of its hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fingerprint {
+    pub(super) md5: Option<String>,
+    pub(super) sha256: Option<String>,
+}
+
+/// What its hashes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HashType {
+    Md5,
+    Sha256,
+}
+
+/// When an administrator is locked out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lock {
+    /// After how many wrong passwords.
+    pub(super) attempts: i32,
+    /// For how many minutes.
+    pub(super) minutes: i32,
+    /// Whether at all.
+    pub(super) locks: bool,
+    /// Whether he is told.
+    pub(super) notifies: bool,
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Self { attempts: 5, minutes: 15, locks: true, notifies: false }
+    }
+}
+
+impl HashType {
+    /// As the product writes it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    /// How many digits such a hash has.
+    pub(super) const fn digits(self) -> usize {
+        match self {
+            Self::Md5 => 32,
+            Self::Sha256 => 64,
+        }
+    }
+}
+
+impl Keepings {
+    /// Looks at it, and changes it.
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// The identifier of something new. It looks like a random UUID without dashes, as recorded ones do.
+    pub(super) fn make(&mut self, kind: &str) -> Guid {
+        self.made += 1;
+        let name = self.made.to_string();
+        let made = |kind: &str| Guid::derive(0, kind, &name, std::net::Ipv4Addr::UNSPECIFIED);
+        let mut bytes = *made(kind).as_bytes();
+        bytes[4..8].copy_from_slice(&made("the rest of it").as_bytes()[..4]);
+        bytes[6] = 0x40 | (bytes[6] & 0x0F);
+        bytes[8] = 0x80 | (bytes[8] & 0x3F);
+        Guid::from_bytes(bytes)
+    }
+}
