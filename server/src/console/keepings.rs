@@ -16,7 +16,11 @@ pub(super) const MOST_ADMINISTRATORS: usize = 1_000;
 
 /// What the console keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Keepings(Mutex<Kept>);
+pub(crate) struct Keepings {
+    kept: Mutex<Kept>,
+    /// Who changes the site and this together holds it.
+    changing: Mutex<()>,
+}
 
 /// The same, looked at.
 #[derive(Debug, Default)]
@@ -100,7 +104,12 @@ impl HashType {
 impl Keepings {
     /// Looks at it, and changes it.
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody else changes the site and this together meanwhile.
+    pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,12 +8,15 @@
 //! take [`extract`]'s types and return [`reply`]'s, or a [`refusal::Refusal`]; the OpenAPI document follows from both.
 //! What all managers of a site share beyond the site itself is a field of [`Database`].
 
+mod admin_users;
 mod administrators;
 mod command_queue;
+mod external_communication;
 mod extract;
 mod fingerprints;
 mod gate;
 mod identity;
+mod installation;
 mod keepings;
 mod lenient;
 mod openapi;
@@ -117,7 +120,13 @@ impl Console {
 /// Every module of the API.
 fn routes() -> ApiRouter<Arc<Console>> {
     let ground = ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes());
-    ground.merge(command_queue::routes()).merge(policies::routes()).merge(fingerprints::routes())
+    ground
+        .merge(command_queue::routes())
+        .merge(policies::routes())
+        .merge(fingerprints::routes())
+        .merge(admin_users::routes())
+        .merge(installation::routes())
+        .merge(external_communication::routes())
 }
 
 /// The routes and what describes them: the same for every console, so made once.

@@ -272,6 +272,7 @@ async fn assign(
         let words = format!("The policy {id} is of the type {found_kind}; expected {kind}.");
         return Err(Refusal::Invalid(words));
     }
+    let _changing = console.database.keepings.changing();
     let path = console.own_settings(group)?;
     let command = Command::SetPolicy {
         group: path,
@@ -404,7 +405,7 @@ fn summary_row(site: &Site, kept: &Kept, kind: &'static str, name: &'static str)
     }
 }
 
-/// When the site was founded: nothing of the lab's policies changes afterwards.
+/// The earliest change that the site knows of: nothing of the lab's policies changes after it is founded.
 fn made_at(site: &Site) -> i64 {
     let changed = site.groups().iter().map(|(_, group)| group.changed.as_millis());
     changed.min().unwrap_or_default()

@@ -44,6 +44,9 @@ pub(crate) enum Refusal {
         /// Its identifier.
         id: String,
     },
+    /// There is no such event, which the product says with a code of its own [R].
+    #[error("The event {0} do not exist.")]
+    NoEvent(String),
     /// There is something of that name.
     #[error("{0}")]
     Taken(String),
@@ -100,7 +103,7 @@ impl Refusal {
     /// The status that it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::Credentials => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::Credentials | Self::NoEvent(_) => StatusCode::BAD_REQUEST,
             Self::Grant { error, .. } if *error != "invalid_client" => StatusCode::BAD_REQUEST,
             Self::Token { .. } | Self::Grant { .. } => StatusCode::UNAUTHORIZED,
             Self::Gone { .. } => StatusCode::GONE,
@@ -148,7 +151,8 @@ impl IntoResponse for Refusal {
             }
             other => {
                 let error_code = status.as_u16().to_string();
-                json(status, &ApiError { error_code, app_error_code: "", error_message: other.to_string() })
+                let app_error_code = if matches!(other, Self::NoEvent(_)) { "4104" } else { "" };
+                json(status, &ApiError { error_code, app_error_code, error_message: other.to_string() })
             }
         }
     }
