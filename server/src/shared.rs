@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) spare_keys: KeyPool,
     site: Mutex<Site>,
     board: DashMap<AgentId, Seat>,
+    registry_version: AtomicU64,
     published: watch::Sender<u64>,
     /// How many requests are held.
     held: AtomicUsize,
@@ -98,8 +99,12 @@ pub(crate) struct Earlier {
 pub struct Seat {
     /// Its registration.
     pub client: Client,
+    /// When it was registered.
+    pub since: Timestamp,
     /// When it was here last.
     pub last_seen: Timestamp,
+    /// Which manager it was with, if it has asked for anything since it was registered.
+    pub manager: Option<String>,
     /// The policy that it said it holds.
     pub serial: Option<PolicySerial>,
     /// What it told of itself last.
@@ -135,6 +140,7 @@ impl Shared {
             spare_keys: KeyPool::public(),
             site: Mutex::new(site),
             board: DashMap::new(),
+            registry_version: AtomicU64::new(0),
             published: watch::Sender::new(0),
             held: AtomicUsize::new(0),
         })
@@ -177,6 +183,46 @@ impl Shared {
         Ok(effects)
     }
 
+    /// Looks at the site, decides what is to be done, and does it, before anybody else can change the site. An empty
+    /// decision changes nothing.
+    pub(crate) fn decide<R, E: From<CommandError>>(
+        &self,
+        decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
+    ) -> Result<R, E> {
+        let now = self.now();
+        let mut site = self.site();
+        let (commands, decided) = decide(&site)?;
+        let mut effects = Vec::new();
+        match &commands[..] {
+            [] => return Ok(decided),
+            // A command that is refused changes nothing, so one alone needs no copy to try it on.
+            [one] => effects = site.apply(one, now)?,
+            _ => {
+                let mut next = site.clone();
+                for command in &commands {
+                    effects.extend(next.apply(command, now)?);
+                }
+                *site = next;
+            }
+        }
+        self.show(&site, &effects, now);
+        Ok(decided)
+    }
+
+    /// Rises whenever a client is registered, moved or forgotten.
+    pub(crate) fn registry_version(&self) -> u64 {
+        self.registry_version.load(Ordering::SeqCst)
+    }
+
+    fn registry_changed(&self) {
+        self.registry_version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Looks at every client on the board.
+    pub(crate) fn each_seat(&self, mut look: impl FnMut(&Seat)) {
+        self.board.iter().for_each(|seat| look(&seat));
+    }
+
     /// Lets effects show.
     fn show(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         // Restarts come first: over a connection of before, nobody gets what is published after.
@@ -185,13 +231,23 @@ impl Shared {
                 Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
                 Effect::ConsoleCertificate { manager, .. } => self.show_console(site, manager),
                 Effect::ServicesRestarted => self.restart(site),
-                Effect::Published { .. } | Effect::ClientsForgotten | Effect::ClientPlaced { .. } => {}
+                Effect::Published { .. }
+                | Effect::ClientsForgotten
+                | Effect::ClientRemoved { .. }
+                | Effect::ClientPlaced { .. } => {}
             }
         }
         for effect in effects {
             match effect {
                 Effect::Published { .. } => self.show_publications(site),
-                Effect::ClientsForgotten => self.board.clear(),
+                Effect::ClientsForgotten => {
+                    self.board.clear();
+                    self.registry_changed();
+                }
+                Effect::ClientRemoved { agent } => {
+                    self.board.remove(agent);
+                    self.registry_changed();
+                }
                 Effect::ClientPlaced { agent, .. } => self.place(site, *agent, now),
                 Effect::CertificateServed { .. }
                 | Effect::ConsoleCertificate { .. }
@@ -275,6 +331,9 @@ impl Shared {
             answer = commanding;
         }
         seat.last_seen = now;
+        if seat.manager.as_ref() != Some(&publication.manager) {
+            seat.manager = Some(publication.manager.clone());
+        }
         match &visit {
             Visit::Client { serial: Some(serial), .. } => seat.serial = Some(*serial),
             Visit::Reported { state: Some(state), agent } => {
@@ -378,12 +437,15 @@ impl Shared {
         let Some(client) = site.client(agent).cloned() else { return };
         let mut seat = self.board.entry(agent).or_insert_with(|| Seat {
             client: client.clone(),
+            since: now,
             last_seen: now,
+            manager: None,
             serial: None,
             state: None,
         });
         seat.client = client;
         drop(seat);
+        self.registry_changed();
         self.published.send_modify(|count| *count += 1);
     }
 }

@@ -299,6 +299,7 @@ impl<'a, C: Client> Play<'a, C> {
                     Effect::ClientsForgotten => forgot_clients = true,
                     Effect::Published { .. }
                     | Effect::ConsoleCertificate { .. }
+                    | Effect::ClientRemoved { .. }
                     | Effect::ClientPlaced { .. } => {}
                 }
             }

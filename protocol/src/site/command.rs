@@ -31,12 +31,41 @@ pub enum Command {
         /// Whether it takes settings, policies and locations from its parent.
         inherits: bool,
     },
+    /// Rename a group, and with it the paths of all groups below it.
+    RenameGroup {
+        /// Its full path.
+        group: String,
+        /// Its new name, without the path.
+        name: String,
+    },
+    /// Describe a group.
+    DescribeGroup {
+        /// Its full path.
+        group: String,
+        /// The description; none when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+    },
+    /// Remove a group that has neither clients nor groups below it.
+    RemoveGroup {
+        /// Its full path.
+        group: String,
+    },
     /// Add a location to a group that does not inherit.
     AddLocation {
         /// The group.
         group: String,
         /// The location's name.
         location: String,
+    },
+    /// Rename a location of a group that does not inherit.
+    RenameLocation {
+        /// The group.
+        group: String,
+        /// The location.
+        location: String,
+        /// Its new name.
+        name: String,
     },
     /// Change communication settings of a group, or of a location, which from then on has settings of its own.
     SetCommunication {
@@ -163,6 +192,12 @@ pub enum Command {
     /// Register a client, as its first heartbeat does.
     #[serde(skip)]
     Register(Registration),
+    /// Forget a client, until it registers again.
+    #[serde(skip)]
+    RemoveClient {
+        /// The client.
+        agent: AgentId,
+    },
     /// Move a client to another group.
     MoveClient {
         /// The client.
@@ -284,6 +319,11 @@ pub enum Effect {
         /// Its group.
         group: GroupId,
     },
+    /// A client is no longer registered.
+    ClientRemoved {
+        /// The client.
+        agent: AgentId,
+    },
 }
 
 /// Why a site refuses a command; nothing has changed then.
@@ -328,6 +368,22 @@ pub enum CommandError {
     TopGroup {
         /// Its name.
         group: String,
+    },
+    /// It was there from the start, and stays as it is.
+    #[error("the {kind} {name:?} belongs to every site and can be neither renamed nor removed")]
+    Fixed {
+        /// What it is.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A group holds something.
+    #[error("the group {group:?} has {holds}: move or remove them first")]
+    NotEmpty {
+        /// The group.
+        group: String,
+        /// What it has.
+        holds: &'static str,
     },
     /// A list is still assigned.
     #[error("the list {list:?} is in use by {by}")]

@@ -19,6 +19,10 @@ pub const DEFAULT_LOCATION: &str = "Default";
 pub struct Group {
     /// Its identifier.
     pub id: GroupId,
+    /// What somebody said about it.
+    pub description: Option<String>,
+    /// When it was founded.
+    pub created: Timestamp,
     /// Whether it takes everything from its parent.
     pub inherits: bool,
     /// When something that concerns it last changed: the moment in its policy serial.
@@ -114,6 +118,18 @@ impl Groups {
 
     pub(super) fn insert(&mut self, path: &str, group: Group) {
         self.0.insert(path.to_owned(), group);
+    }
+
+    pub(super) fn remove(&mut self, path: &str) -> Option<Group> {
+        self.0.remove(path)
+    }
+
+    /// The paths of a group and of all below it.
+    pub(super) fn below(&self, path: &str) -> Vec<String> {
+        let is_below = |one: &&String| {
+            one.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+        };
+        self.0.keys().filter(is_below).cloned().collect()
     }
 
     pub(super) fn find_mut(&mut self, path: &str) -> Result<&mut Group, CommandError> {

@@ -12,6 +12,7 @@ mod manager;
 mod publication;
 mod recovery;
 mod registry;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -33,7 +34,7 @@ use command::{check, check_name};
 use recovery::Recovery;
 
 use crate::assumption::Assumptions;
-use crate::id::{AgentId, DomainId, GroupId, Guid, LocationId, ManagerId, SiteId};
+use crate::id::{AgentId, DomainId, GroupId, Guid, ManagerId, SiteId};
 use crate::policy::{
     CommunicationSettings, ManagementServer, ManagementServerList, Protocol, ServerPriority,
 };
@@ -74,6 +75,7 @@ pub struct Site {
     publications: BTreeMap<String, Arc<Publication>>,
     recoveries: BTreeMap<String, Recovery>,
     reinstalled: u64,
+    removed_groups: u64,
 }
 
 /// Which groups a command concerns: their serials advance and they are published anew.
@@ -112,6 +114,7 @@ impl Site {
             publications: BTreeMap::new(),
             recoveries: BTreeMap::new(),
             reinstalled: 0,
+            removed_groups: 0,
         };
         for (name, ports) in managers {
             site.add_manager(name, ports, now)?;
@@ -139,6 +142,14 @@ impl Site {
         let concerns = match command {
             Command::AddGroup { group, inherits } => self.add_group(group, *inherits, now)?,
             Command::SetInheritance { group, inherits } => self.set_inheritance(group, *inherits)?,
+            Command::RenameGroup { group, name } => self.rename_group(group, name)?,
+            Command::DescribeGroup { group, description } => {
+                self.describe_group(group, description.as_deref())?
+            }
+            Command::RemoveGroup { group } => self.remove_group(group)?,
+            Command::RenameLocation { group, location, name } => {
+                self.rename_location(group, location, name)?
+            }
             Command::AddLocation { group, location } => self.add_location(group, location)?,
             Command::SetCommunication { group, location, change } => {
                 check(change)?;
@@ -191,6 +202,10 @@ impl Site {
             }
             Command::Register(registration) => {
                 effects.push(self.register(registration));
+                Concerns::Nobody
+            }
+            Command::RemoveClient { agent } => {
+                effects.push(self.remove_client(*agent)?);
                 Concerns::Nobody
             }
             Command::MoveClient { agent, group } => {
@@ -308,13 +323,20 @@ impl Site {
             let id = GroupId(self.guid("group", path));
             self.groups.insert(
                 path,
-                Group { id, inherits, changed: now - Duration::from_millis(1), own: own.clone() },
+                Group {
+                    id,
+                    description: None,
+                    created: now,
+                    inherits,
+                    changed: Self::before(now),
+                    own: own.clone(),
+                },
             );
         }
     }
 
     fn new_location(&self, group: &str, name: &str) -> Location {
-        Location { id: LocationId(self.guid("location", &format!("{group}|{name}"))), own: None }
+        Location { id: self.new_location_id(group, name), own: None }
     }
 
     fn add_group(&mut self, path: &str, inherits: bool, now: Timestamp) -> Result<Concerns, CommandError> {
@@ -338,8 +360,9 @@ impl Site {
         }
         let own = self.groups.effective(parent)?.clone();
         check_name("group", path)?;
-        let id = GroupId(self.guid("group", path));
-        self.groups.insert(path, Group { id, inherits, changed: now - Duration::from_millis(1), own });
+        let id = self.new_group_id(path);
+        let group = Group { id, description: None, created: now, inherits, changed: Self::before(now), own };
+        self.groups.insert(path, group);
         Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
     }
 

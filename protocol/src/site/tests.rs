@@ -1,6 +1,7 @@
 //! The site by hand: commands, refusals, serials, and what is published.
 
 mod recovery;
+mod upkeep;
 
 use std::collections::BTreeMap;
 
