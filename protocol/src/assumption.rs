@@ -82,6 +82,17 @@ pub enum LoadBalance {
     InOrder,
 }
 
+/// Whose communication settings a change over the REST API concerns, where a location uses those of its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestLocation {
+    /// The location has settings of its own from then on.
+    #[default]
+    OfItsOwn,
+    /// The group's are changed, and so those of all its locations that use them.
+    OfTheGroup,
+}
+
 /// Which of a manager's two certificate stores is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -184,6 +195,11 @@ assumptions! {
     rest_token_seconds: u32 = 43_199, I;
     /// For how many seconds another token can be had with the refresh token.
     rest_refresh_token_seconds: u32 = 2_592_000, U;
+    /// What a change of a location's communication settings over the REST API changes, where the location uses those of
+    /// its group. Nobody has recorded one.
+    rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
+    /// The status of the REST API for a group whose name is taken: 400 or 409.
+    rest_group_name_taken_status: u16 = 409, U;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
 }

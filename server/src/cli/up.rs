@@ -22,9 +22,12 @@ use tokio_util::task::TaskTracker;
 use super::{Ending, Failure, complain, say};
 use crate::control;
 use crate::lab::{FleetError, Lab};
+use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::mock::{Addresses, MockSite};
 use crate::play::silent;
 
+/// The port of the REST API in the product.
+const REST_PORT: u16 = 8446;
 /// The name of the one manager.
 const MANAGER: &str = "sepm-1";
 /// How long whoever is still at the lab's own door is waited for when it closes.
@@ -46,6 +49,18 @@ pub(super) struct Up {
     /// A port of its own for HTTPS; 0 for any that is free
     #[arg(long, value_name = "PORT")]
     https_port: Option<u16>,
+    /// The port of the product's REST API, over HTTPS; 0 for any that is free [default: 8446, or 0 with --http-port 0]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_rest")]
+    rest_port: Option<u16>,
+    /// Serve no REST API
+    #[arg(long)]
+    no_rest: bool,
+    /// The password of the REST API's user "admin"; "epm-lab" when absent, which is good for loopback only
+    #[arg(long, value_name = "PASSWORD", env = "EPM_LAB_REST_PASSWORD", hide_env_values = true)]
+    rest_password: Option<String>,
+    /// A file with that password
+    #[arg(long, value_name = "FILE", conflicts_with = "rest_password")]
+    rest_password_file: Option<PathBuf>,
     /// The address to listen on; one that is not loopback needs --lab
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     bind: IpAddr,
@@ -150,7 +165,11 @@ impl Up {
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one of an earlier run would say that this one is ready
         }
-        let site = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind).start().await;
+        let mut builder = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind);
+        if !self.no_rest {
+            builder = builder.console(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
+        }
+        let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
         let site = Arc::new(site);
@@ -188,6 +207,33 @@ impl Up {
     /// The address to listen on, or loopback where that is any.
     fn reachable(&self) -> IpAddr {
         if self.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.bind }
+    }
+
+    fn rest_port(&self) -> u16 {
+        self.rest_port.unwrap_or(if self.http_port == 0 { 0 } else { REST_PORT })
+    }
+
+    /// The password of the REST API; refused where others can reach it and everybody knows it.
+    fn rest_password(&self) -> Result<String, Failure> {
+        let password = match &self.rest_password_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
+                text.trim_end_matches(['\r', '\n']).to_owned()
+            }
+            None => self.rest_password.clone().unwrap_or_else(|| DEFAULT_PASSWORD.to_owned()),
+        };
+        if password.is_empty() {
+            return Err(Failure::BadInput("the password of the REST API is empty".to_owned()));
+        }
+        if password == DEFAULT_PASSWORD && !self.bind.is_loopback() {
+            return Err(Failure::BadInput(format!(
+                "{} can be reached from other machines, and everybody knows the REST API's default password; \
+                 give another with --rest-password-file, or leave the API out with --no-rest",
+                self.bind
+            )));
+        }
+        Ok(password)
     }
 
     fn set_up(&self, site: &MockSite) -> Result<(), Failure> {
@@ -295,6 +341,9 @@ impl Up {
             let host = place.https.trim_start_matches("https://");
             let _ = writeln!(text, "manager {}: {} and {}", place.manager, place.http, place.https);
             let _ = writeln!(text, "  certificate in force (SHA-256): {}\n", fingerprint.unwrap_or_default());
+            if let Some(rest) = &place.rest {
+                let _ = writeln!(text, "  REST API:         {rest}/sepm/api/v1, as {DEFAULT_USER}");
+            }
             let _ = writeln!(text, "  is it there?      curl '{}'", place.hello);
             let _ = writeln!(
                 text,

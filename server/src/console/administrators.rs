@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The administrator that every site starts with.
-pub const DEFAULT_USER: &str = "admin";
+pub(crate) const DEFAULT_USER: &str = "admin";
 /// His password, if nobody says another: good for loopback only.
-pub const DEFAULT_PASSWORD: &str = "epm-lab";
+pub(crate) const DEFAULT_PASSWORD: &str = "epm-lab";
 
 /// A password, which nothing prints.
 #[derive(Clone, PartialEq, Eq)]

@@ -161,7 +161,7 @@ async fn token(
 pub(super) const DOMAIN: &str = "Default";
 
 /// Whether this is the domain of the site: nothing, its name, or its identifier.
-fn is_default_domain(console: &Console, domain: Option<&str>) -> bool {
+pub(super) fn is_default_domain(console: &Console, domain: Option<&str>) -> bool {
     let domain = domain.unwrap_or_default();
     domain.is_empty()
         || domain.eq_ignore_ascii_case(DOMAIN)

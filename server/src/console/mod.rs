@@ -11,19 +11,27 @@
 mod admin_users;
 mod administrators;
 mod command_queue;
+mod computer;
+mod computers;
+mod domains;
 mod external_communication;
 mod extract;
 mod fingerprints;
 mod gate;
+mod groups;
 mod identity;
 mod installation;
 mod keepings;
 mod lenient;
+mod locations;
 mod openapi;
 mod page;
 mod policies;
 mod refusal;
 mod reply;
+mod roster;
+mod settings;
+mod statistics;
 mod throttle;
 mod tokens;
 mod vendor;
@@ -44,6 +52,7 @@ pub(crate) use throttle::Throttle;
 use crate::shared::{Desk, Shared};
 use administrators::Administrators;
 use keepings::Keepings;
+use roster::Roster;
 use tokens::{Lifetimes, Tokens};
 
 /// The console of one manager.
@@ -66,12 +75,18 @@ pub(crate) struct Database {
     pub(crate) administrators: Administrators,
     /// What no client is told of.
     pub(crate) keepings: Keepings,
+    /// The clients, sorted.
+    pub(crate) roster: Roster,
 }
 
 impl Database {
     /// A database with one administrator.
     pub(crate) fn new(first: Administrator) -> Arc<Self> {
-        Arc::new(Self { administrators: Administrators::new(first), keepings: Keepings::default() })
+        Arc::new(Self {
+            administrators: Administrators::new(first),
+            roster: Roster::default(),
+            keepings: Keepings::default(),
+        })
     }
 }
 
@@ -119,8 +134,16 @@ impl Console {
 
 /// Every module of the API.
 fn routes() -> ApiRouter<Arc<Console>> {
-    let ground = ApiRouter::new().merge(identity::routes()).merge(version::routes()).merge(openapi::routes());
-    ground
+    ApiRouter::new()
+        .merge(identity::routes())
+        .merge(version::routes())
+        .merge(openapi::routes())
+        .merge(domains::routes())
+        .merge(groups::routes())
+        .merge(locations::routes())
+        .merge(computers::routes())
+        .merge(statistics::routes())
+        .merge(settings::routes())
         .merge(command_queue::routes())
         .merge(policies::routes())
         .merge(fingerprints::routes())
