@@ -11,7 +11,7 @@ use aide::axum::routing::get;
 use axum::extract::State;
 use epm_protocol::assumption::RestLocation;
 use epm_protocol::policy::{CommunicationChange, CommunicationSettings};
-use epm_protocol::site::{Command, CommandError, GroupSettings, Site};
+use epm_protocol::site::{Command, CommandError, GroupSettings, Location, Site};
 use epm_protocol::sylink::CommunicationMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,17 +129,8 @@ async fn settings(
 ) -> Result<Reply<Settings>, Refusal> {
     let site = console.shared.site();
     let (path, _, location) = find_location(&site, group_id, location_id)?;
-    let own = site.groups().effective(path)?;
-    let (communication, list) = match &location.own {
-        Some(own) => (&own.communication, &own.list),
-        None => (&own.communication, &own.list),
-    };
-    let others = others(own);
-    let mut known = all_of(communication, list, own.secure_communications);
-    merge(&mut known, &others["group"]);
-    if let Some(of_location) = others["locations"].get(location.id.to_string()) {
-        merge(&mut known["configuration"]["communication_settings"], of_location);
-    }
+    let mut known = in_force(site.groups().effective(path)?, location);
+    known["configuration"]["password_protection"]["password"] = Value::Null; // nobody reads it back
     serde_json::from_value(known).map(Reply).map_err(|error| Refusal::Invalid(error.to_string()))
 }
 
@@ -163,12 +154,7 @@ async fn change(
         let (_, group) = find(site, group_id)?;
         let shared = site.assumptions().rest_location_settings == RestLocation::OfTheGroup;
         let place = if location.own.is_none() && shared { None } else { Some(name.to_owned()) };
-        let before = match &location.own {
-            Some(own) => (&own.communication, own.list.as_str()),
-            None => (&group.own.communication, group.own.list.as_str()),
-        };
-        let id = location.id.to_string();
-        Ok((wanted.commands(path, place, &id, before, &group.own, site)?, ()))
+        Ok((wanted.commands(path, place, location, &group.own, site)?, ()))
     })?;
     Ok(Blank)
 }
@@ -229,14 +215,20 @@ impl Wanted {
 
     /// What is to be done; what is so already needs nothing.
     fn commands(
-        self,
+        mut self,
         path: &str,
         place: Option<String>,
-        location: &str,
-        (communication, list): (&CommunicationSettings, &str),
+        location: &Location,
         own: &GroupSettings,
         site: &Site,
     ) -> Result<Vec<Command>, Refusal> {
+        let (communication, list) = match &location.own {
+            Some(own) => (&own.communication, own.list.as_str()),
+            None => (&own.communication, own.list.as_str()),
+        };
+        let known = in_force(own, location);
+        without_same(&mut self.of_group, &known);
+        without_same(&mut self.of_location, &known["configuration"]["communication_settings"]);
         let group = path.to_owned();
         let mut commands = Vec::new();
         if self.change.applied_to(communication) != *communication {
@@ -257,9 +249,12 @@ impl Wanted {
         }
         let before = others(own);
         let mut after = before.clone();
-        merge(&mut after["group"], &self.of_group);
+        if !is_empty(&self.of_group) {
+            merge(&mut after["group"], &self.of_group);
+        }
         if !is_empty(&self.of_location) {
-            merge(&mut after["locations"][location], &self.of_location);
+            let id = location.id.to_string();
+            merge(&mut after["locations"][id], &self.of_location);
         }
         if after != before {
             let (policy, content) = (OTHERS.to_owned(), after.to_string());
@@ -279,6 +274,21 @@ const KNOWN: &[&str] = &[
     "randomization_enabled",
     "randomization_range",
 ];
+
+/// All settings in force for a location.
+fn in_force(own: &GroupSettings, location: &Location) -> Value {
+    let (communication, list) = match &location.own {
+        Some(own) => (&own.communication, &own.list),
+        None => (&own.communication, &own.list),
+    };
+    let others = others(own);
+    let mut known = all_of(communication, list, own.secure_communications);
+    merge(&mut known, &others["group"]);
+    if let Some(of_location) = others["locations"].get(location.id.to_string()) {
+        merge(&mut known["configuration"]["communication_settings"], of_location);
+    }
+    known
+}
 
 /// All settings as they are if nobody has changed what the site has no notion of.
 fn all_of(communication: &CommunicationSettings, list: &str, secure_communications: bool) -> Value {
@@ -353,6 +363,18 @@ fn take(value: &mut Value, place: &[&str]) -> Value {
     let Some((last, above)) = place.split_last() else { return Value::Null };
     let inner = above.iter().try_fold(value, |value, name| value.get_mut(*name));
     inner.and_then(Value::as_object_mut).and_then(|object| object.remove(*last)).unwrap_or_default()
+}
+
+/// Leaves what is other than what is known.
+fn without_same(value: &mut Value, known: &Value) {
+    if value == known {
+        *value = Value::Null;
+    } else if let (Value::Object(value), Value::Object(known)) = (value, known) {
+        for (name, value) in value.iter_mut() {
+            known.get(name).into_iter().for_each(|known| without_same(value, known));
+        }
+        value.retain(|_, value| !is_empty(value));
+    }
 }
 
 fn without_null(value: &mut Value) {
