@@ -41,6 +41,11 @@ impl Rest {
         rest
     }
 
+    /// The token that it was given.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Asks for something below `/sepm/api/v1/`.
     pub fn get(&self, path: &str) -> Said {
         self.send("GET", &format!("/sepm/api/v1/{path}"), &[])

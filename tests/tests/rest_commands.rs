@@ -61,6 +61,11 @@ async fn a_computer_is_quarantined_at_its_next_heartbeat_and_its_row_goes_from_0
     assert!(said.text.contains(r#""commandID_computer":""#) && !said.text.contains("commandID_group"));
     desk.lab.heartbeat(&desk.fleet).await;
     assert!(desk.quarantined(0) && !desk.quarantined(1));
+    let computer = desk.rest.get("computers?computerName=one").json["content"][0].clone();
+    assert_eq!(
+        (&computer["uniqueId"], &computer["ipAddresses"][0]),
+        (&row["computerId"], &row["computerIp"])
+    );
     let row = &desk.rows(&said, "commandID_computer")[0];
     assert_eq!((&row["stateId"], &row["subStateId"]), (&3.into(), &0.into()));
     let begun = row["beginTime"].as_str().unwrap();

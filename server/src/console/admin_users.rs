@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Console;
 use super::administrators::{Administrator, Password, Role};
-use super::extract::{At, IdPath, Sent};
+use super::extract::{At, IdPath, RawBody, Sent};
 use super::keepings::{Lock, MOST_ADMINISTRATORS};
 use super::refusal::Refusal;
 use super::reply::Reply;
@@ -159,8 +159,15 @@ async fn add(
 async fn change(
     State(console): State<Arc<Console>>,
     At(IdPath { id }): At<IdPath>,
-    Sent(entry): Sent<AdminEntry>,
+    RawBody(body): RawBody,
 ) -> Result<Reply<AdminEntry>, Refusal> {
+    // A client sends no body at all.
+    let entry: Option<AdminEntry> = match body.trim_ascii() {
+        b"" => None,
+        body => serde_json::from_slice(body)
+            .map_err(|error| Refusal::Invalid(format!("The body cannot be read: {error}.")))?,
+    };
+    let entry = entry.unwrap_or_default();
     let before = console.database.keepings.kept().locks.get(&id.0).copied().unwrap_or_default();
     let lock = entry.lock(before)?;
     let changed = console.database.administrators.change(|all| {

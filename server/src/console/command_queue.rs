@@ -16,6 +16,7 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::computer::ip_address;
 use super::extract::{Asked, At, Id, RawBody};
 use super::identity::DOMAIN;
 use super::page::{Order, Page, Paging, Sort};
@@ -351,7 +352,7 @@ fn status_of(given: &GivenCommand, row: &CommandRow) -> CommandStatus {
         begin_time: row.begun.map(shown),
         last_update_time: row.updated.map(shown),
         computer_name: row.computer_name.clone(),
-        computer_ip: None,
+        computer_ip: Some(ip_address(row.hardware_key)),
         domain_name: DOMAIN,
         current_login_user_name: None,
         state_id: row.state.number(),

@@ -107,8 +107,7 @@ impl Surroundings {
             external_reference_id: None,
             source: None,
         };
-        let [_, b, c, d] = octets(machine);
-        let address = format!("10.{b}.{c}.{d}");
+        let address = ip_address(machine);
         let mac = mac_address(machine);
         Computer(Known {
             computer_name: client.computer_name.clone(),
@@ -141,6 +140,12 @@ impl Surroundings {
             public_key: public_key(machine),
         })
     }
+}
+
+/// The address of a machine of the lab.
+pub(super) fn ip_address(machine: HardwareKey) -> String {
+    let [_, b, c, d] = octets(machine);
+    format!("10.{b}.{c}.{d}")
 }
 
 /// The MAC address of a machine of the lab.
