@@ -416,7 +416,7 @@ impl Shared {
         match server_config(&manager.console, self.clock.clone()) {
             Ok(config) => desk.console.tls.store(Some(config)),
             Err(error) => {
-                tracing::error!(%error, manager = desk.name, "the console's certificate cannot be served")
+                tracing::error!(%error, manager = desk.name, "the console's certificate cannot be served");
             }
         }
         if site.assumptions().update_ends_connections {

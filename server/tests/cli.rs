@@ -135,6 +135,10 @@ fn a_port_in_use_is_refused_with_the_port() {
 #[test]
 fn an_address_that_others_can_reach_is_refused_without_lab() {
     refused(&run(&["up", "--http-port", "0", "--bind", "0.0.0.0"]), &["0.0.0.0", "--lab"]);
+    let open = ["up", "--http-port", "0", "--bind", "0.0.0.0", "--lab"];
+    refused(&run(&open), &["0.0.0.0", "default password", "--rest-password-file", "--no-rest"]);
+    let known = [&open[..], &["--rest-password", "epm-lab"]].concat();
+    refused(&run(&known), &["default password"]);
 }
 
 #[test]

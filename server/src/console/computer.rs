@@ -77,7 +77,7 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// Those of a site.
-    pub(super) fn of(site: &Site, domain: DomainSummary) -> Self {
+    pub(super) fn of(site: &Site, domain: &DomainSummary) -> Self {
         let summary = |path: &str, id: GroupId| GroupSummary {
             id: id.to_string(),
             name: path.to_owned(),

@@ -240,7 +240,7 @@ impl Console {
             return slice.page(self.rows(&meant.copied().collect::<Vec<_>>()), sorted.len(), sort);
         }
         if !is_default_domain(self, filter.domain.as_deref())
-            || !(filter.os.is_empty() || filter.os.contains(&OperatingSystem::Win10))
+            || !(filter.is_for_one() || filter.os.is_empty() || filter.os.contains(&OperatingSystem::Win10))
         {
             return slice.page(Vec::new(), 0, sort);
         }
@@ -259,7 +259,7 @@ impl Console {
     fn rows(&self, agents: &[AgentId]) -> Vec<Computer> {
         let presence = Presence::now(self);
         let domain = self.domain_summary();
-        let surroundings = computer::Surroundings::of(&self.shared.site(), domain);
+        let surroundings = computer::Surroundings::of(&self.shared.site(), &domain);
         let seats = agents.iter().filter_map(|agent| self.shared.seat(*agent));
         seats.map(|seat| surroundings.computer(&seat, presence.is_online(&seat))).collect()
     }
@@ -284,6 +284,11 @@ impl Console {
 }
 
 impl Filter {
+    /// Whether it is for one computer alone.
+    fn is_for_one(&self) -> bool {
+        self.computer_id.is_some() || self.hardware_key.is_some()
+    }
+
     /// Whether it takes everything.
     fn is_empty(&self) -> bool {
         self.computer_name.is_none()
@@ -297,9 +302,14 @@ impl Filter {
 
     fn takes(&self, client: &Client, seat: impl FnOnce() -> Option<Seat>) -> bool {
         let like = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| is_like(it, text));
-        self.computer_id.is_none_or(|id| id.0 == client.agent.0)
-            && self.hardware_key.is_none_or(|key| key.0 == client.hardware_key.0)
-            && like(&self.computer_name, &client.computer_name)
+        // Whoever asks for one computer asks for nothing else [S of the REST notes].
+        if let Some(id) = self.computer_id {
+            return id.0 == client.agent.0;
+        }
+        if let Some(key) = self.hardware_key {
+            return key.0 == client.hardware_key.0;
+        }
+        like(&self.computer_name, &client.computer_name)
             && (self.mac.is_none() || like(&self.mac, &computer::mac_address(client.hardware_key)))
             && self.last_update.is_none_or(|since| {
                 seat().is_some_and(|seat| seat.last_seen >= Timestamp::from_millis(since))

@@ -118,6 +118,7 @@ impl Refusal {
     }
 
     /// There is no such object.
+    #[expect(clippy::needless_pass_by_value, reason = "it is an identifier, and written at once")]
     pub(crate) fn gone(kind: &'static str, id: impl ToString) -> Self {
         Self::Gone { kind, id: id.to_string() }
     }

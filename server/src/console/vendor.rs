@@ -187,7 +187,7 @@ mod tests {
     fn the_table_has_every_operation_and_finds_it() {
         assert_eq!(OPERATIONS.iter().map(|(_, methods)| methods.len()).sum::<usize>(), 195);
         for (template, methods) in OPERATIONS {
-            let path = format!("/sepm/{}", template.replace('{', "x").replace('}', "x"));
+            let path = format!("/sepm/{}", template.replace(['{', '}'], "x"));
             for method in *methods {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();
                 assert_eq!(known(&method, &path), Known::Operation, "{method} {path}");

@@ -57,7 +57,7 @@ fn what_cannot_be_renamed_or_removed_says_so_and_stays() {
         assert_eq!(after.apply(&command, LATER), Err(error), "{command:?}");
         assert!(after.publishes_as(&site));
     }
-    let mut after = site.clone();
+    let mut after = site;
     assert!(after.apply(&rename(OWN, r"a\b"), LATER).is_err());
     assert!(after.apply(&rename(OWN, ""), LATER).is_err());
     assert!(after.apply(&rename(OWN, &"x".repeat(5000)), LATER).is_err());
