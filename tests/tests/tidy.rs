@@ -50,6 +50,11 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "protocol decides and never waits: take it as an argument, and let a folder named wire fetch it",
     ),
     (
+        "server/src/console/",
+        &["crate::control", "crate::cli", "crate::mock"],
+        "the product's API knows nothing of the lab's own door: what both need is in shared",
+    ),
+    (
         "client-agent/src/agent/",
         PURE,
         "the agent is a value: take it as an argument or an input, and let client-agent/src/wire fetch it",
