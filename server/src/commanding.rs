@@ -90,6 +90,14 @@ impl Commanding {
         }
     }
 
+    /// The site does not know this client any more; no client at all when none is named.
+    pub(crate) fn leave(&self, agent: Option<AgentId>) {
+        self.change(|book| match agent {
+            Some(agent) => book.leave(agent),
+            None => book.leave_all(),
+        });
+    }
+
     fn change<R>(&self, with: impl FnOnce(&mut CommandBook) -> R) -> R {
         let mut book = self.book();
         let result = with(&mut book);

@@ -242,10 +242,12 @@ impl Shared {
                 Effect::Published { .. } => self.show_publications(site),
                 Effect::ClientsForgotten => {
                     self.board.clear();
+                    self.commanding.leave(None);
                     self.registry_changed();
                 }
                 Effect::ClientRemoved { agent } => {
                     self.board.remove(agent);
+                    self.commanding.leave(Some(*agent));
                     self.registry_changed();
                 }
                 Effect::ClientPlaced { agent, .. } => self.place(site, *agent, now),

@@ -61,6 +61,11 @@ async fn a_computer_is_quarantined_at_its_next_heartbeat_and_its_row_goes_from_0
     assert!(said.text.contains(r#""commandID_computer":""#) && !said.text.contains("commandID_group"));
     desk.lab.heartbeat(&desk.fleet).await;
     assert!(desk.quarantined(0) && !desk.quarantined(1));
+    let desc = |name: &str| {
+        desk.rest.get(&format!("computers?computerName={name}")).json["content"][0]["quarantineDesc"]
+            .to_string()
+    };
+    assert!(desc("one").contains("quarantined") && desc("two").contains("disabled"));
     let computer = desk.rest.get("computers?computerName=one").json["content"][0].clone();
     assert_eq!(
         (&computer["uniqueId"], &computer["ipAddresses"][0]),

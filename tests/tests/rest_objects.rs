@@ -116,7 +116,7 @@ async fn a_fingerprint_list_is_made_read_changed_locked_down_to_and_removed() {
     assert_eq!(rest.get(&format!("{at}?name=bad&domainId=")).text, expected);
     assert_eq!(rest.get(&format!("{at}/{}", id.to_lowercase())).text, expected);
     let v2 = |method: &str, body: &str| {
-        rest.send(method, &format!("/sepm/api/v2/{at}/{id}"), &["--data", body]).json.clone()
+        rest.send(method, &format!("/sepm/api/v2/{at}/{id}"), &["--data", body]).json
     };
     assert_eq!(v2("GET", "")["data"][0]["MD5"], one.to_uppercase());
     let update = rest.with(

@@ -166,6 +166,16 @@ impl CommandBook {
         Some(cancelled.len())
     }
 
+    /// The site does not know this client any more: nobody waits for what it has to tell.
+    pub fn leave(&mut self, agent: AgentId) {
+        self.waiting.remove(&agent);
+    }
+
+    /// The site knows no client any more.
+    pub fn leave_all(&mut self) {
+        self.waiting.clear();
+    }
+
     /// A command; none if there never was one of this name, or it has been forgotten.
     pub fn get(&self, id: CommandId) -> Option<&GivenCommand> {
         self.commands.get(&id)
@@ -263,6 +273,12 @@ mod tests {
         assert_eq!((row.begun, row.updated), (Some(LATER), Some(LATER)));
         book.hear(two.agent, &report(CommandState::Rejected), LATER);
         assert!(!book.any_waiting());
+        for leaves in [|book: &mut CommandBook| book.leave(client(1).agent), CommandBook::leave_all] {
+            book.give(CommandKind::Restart, "", [&one], NOW);
+            assert!(book.any_waiting());
+            leaves(&mut book);
+            assert!(!book.any_waiting());
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ struct Known {
     mac_addresses: Vec<String>,
     /// The policy that it holds: its group's `policySerialNumber`, once it is up to date.
     profile_serial_no: Option<String>,
+    quarantine_desc: &'static str,
     profile_version: String,
     public_key: String,
 }
@@ -108,6 +109,7 @@ impl Surroundings {
             source: None,
         };
         let address = ip_address(machine);
+        let quarantined = seat.state.as_ref().is_some_and(|state| state.quarantined);
         let mac = mac_address(machine);
         Computer(Known {
             computer_name: client.computer_name.clone(),
@@ -136,11 +138,18 @@ impl Surroundings {
             ip_addresses: vec![address],
             mac_addresses: vec![mac.clone(), mac],
             profile_serial_no: seat.serial.map(|serial| serial.to_string()),
+            quarantine_desc: if quarantined { QUARANTINED } else { NOT_QUARANTINED },
             profile_version: "14.3".to_owned(),
             public_key: public_key(machine),
         })
     }
 }
+
+/// What a computer says that a command has cut off from the network; nobody recorded one.
+const QUARANTINED: &str = "The computer is quarantined by a command of the administrator.";
+/// What any other says [R].
+const NOT_QUARANTINED: &str =
+    "Host Integrity check is disabled. Host Integrity policy has been disabled by the administrator.";
 
 /// The address of a machine of the lab.
 pub(super) fn ip_address(machine: HardwareKey) -> String {
@@ -342,12 +351,6 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("pskVersion", Number(0)),
     ("ptpOnOff", Number(1)),
     ("quarantineCode", Number(0)),
-    (
-        "quarantineDesc",
-        Text(
-            "Host Integrity check is disabled. Host Integrity policy has been disabled by the administrator.",
-        ),
-    ),
     ("quarantineStatus", Number(3)),
     ("rebootReason", Text("")),
     ("rebootRequired", Number(0)),
