@@ -142,6 +142,31 @@ fn an_address_that_others_can_reach_is_refused_without_lab() {
 }
 
 #[test]
+fn the_rest_api_takes_the_password_that_it_was_given_and_prints_it_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, file) = (folder.path(), folder.path().join("password"));
+    fs::write(&file, "correct horse\n").unwrap();
+    let export = at.to_str().unwrap();
+    let up =
+        Up::start(&["--agents", "0", "--export", export, "--rest-password-file", file.to_str().unwrap()]);
+    assert!(!up.ready.to_string().contains("horse"));
+    let rest = up.ready["managers"][0]["rest"].as_str().unwrap().to_owned();
+    for (password, status) in [("correct horse", "200"), ("epm-lab", "400")] {
+        let body = format!(r#"{{"username":"admin","password":"{password}"}}"#);
+        let address = format!("{rest}/sepm/api/v1/identity/authenticate");
+        // It believes the certificate that was exported, and looks at its name and its dates.
+        let arguments =
+            ["-sS", "--cacert", "sepm-1.pem", "-o", "/dev/null", "-w", "%{http_code}", "-d", &body, &address];
+        let Ok(asked) = Command::new("curl").args(arguments).current_dir(at).output() else {
+            return eprintln!("NOT TESTED: curl cannot be run");
+        };
+        assert_eq!(stdout(&asked), status, "{}", String::from_utf8_lossy(&asked.stderr));
+    }
+    let alone = Up::start(&["--agents", "0", "--no-rest"]);
+    assert!(alone.ready["managers"][0].get("rest").is_none());
+}
+
+#[test]
 fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

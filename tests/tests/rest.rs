@@ -5,6 +5,7 @@
 use std::process::Command as Process;
 use std::time::Duration;
 
+use epm_client_agent::scenario::ManagerPlan;
 use epm_protocol::site::{Command, Stores};
 use epm_server::MockSite;
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, eventually, foreign};
@@ -383,6 +384,7 @@ async fn what_is_wrong_is_refused_in_the_right_shape_and_never_breaks_the_manage
         ("GET", api("/domains/xyz"), None, 400),
         ("GET", api(&format!("/domains/{none}")), None, 410),
         ("POST", of_group(""), Some("{}"), 400),
+        ("POST", of_group(""), Some(r#"["name", null, null]"#), 400),
         ("POST", of_group(""), Some(r#"{"name":""}"#), 400),
         ("POST", of_group(""), Some(r#"{"name":7}"#), 400),
         ("POST", of_group(""), Some(r#"{"name":"a\\b"}"#), 400),
@@ -452,6 +454,33 @@ async fn what_is_wrong_is_refused_in_the_right_shape_and_never_breaks_the_manage
     assert_eq!(head.status, 200);
     // The site has not changed.
     assert_eq!(rest.get("/groups").json()["totalElements"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
+    let plan = |name: &str| ManagerPlan {
+        name: name.to_owned(),
+        address: "127.0.0.1".to_owned(),
+        http_port: 0,
+        https_port: None,
+    };
+    let builder = MockSite::builder().manager(plan("sepm-1")).manager(plan("sepm-2")).console(0);
+    let lab = Lab::of(builder.administrator("root", "s3cret")).await;
+    let ask = |at: usize| Rest { base: lab.site().addresses()[at].rest.clone().unwrap(), token: None };
+    let (mut one, mut two) = (ask(0), ask(1));
+    assert_ne!(one.base, two.base);
+    let credential = json!({ "username": "root", "password": "s3cret" });
+    one.token = one.post("/identity/authenticate", &credential).json()["token"].as_str().map(str::to_owned);
+    two.token.clone_from(&one.token);
+    assert_eq!((one.get("/groups").status, two.get("/groups").status), (200, 401));
+    two.token = None;
+    two.token = two.post("/identity/authenticate", &credential).json()["token"].as_str().map(str::to_owned);
+    let top = one.group("My Company");
+    let made = one.post(&format!("/groups/{}", top["id"].as_str().unwrap()), &json!({ "name": "Halls" }));
+    assert_eq!(two.group(r"My Company\Halls"), made.json());
+    // One manager's certificate does not concern the other.
+    lab.update(Stores::Both);
+    assert_eq!((one.get("/groups").status, two.get("/groups").status), (401, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -167,6 +167,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         let body = read_body(request.into_body()).await?;
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
+        // A list in the place of an object would be taken for its fields in order.
+        if body.trim_ascii_start().starts_with(b"[") && serde_json::from_str::<T>("[]").is_err() {
+            return Err(Refusal::Invalid("The body is a list; expected an object.".to_owned()));
+        }
         serde_json::from_slice(body)
             .map(Self)
             .map_err(|error| Refusal::Invalid(format!("The body cannot be read: {error}.")))

@@ -67,7 +67,19 @@ struct Filter {
     order: Option<Order>,
 }
 
-/// A group to be founded, or changed.
+/// A group to be founded.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct NewGroup {
+    /// Its name, without the path.
+    #[schemars(length(min = 1, max = 256))]
+    name: String,
+    #[schemars(length(max = 1024))]
+    description: Option<String>,
+    /// Whether it takes everything from its parent; it does when absent.
+    inherits: Option<bool>,
+}
+
+/// What is to be changed of a group; what is absent or null stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct GroupPayload {
     /// Its name, without the path.
@@ -126,10 +138,9 @@ async fn group(
 async fn found(
     State(console): State<Arc<Console>>,
     At(GroupPath { group_id }): At<GroupPath>,
-    Sent(payload): Sent<GroupPayload>,
+    Sent(payload): Sent<NewGroup>,
 ) -> Result<Created<GroupView>, Refusal> {
-    let GroupPayload { name, description, inherits } = payload;
-    let name = name.ok_or_else(|| Refusal::Invalid("The name of the group is missing.".to_owned()))?;
+    let NewGroup { name, description, inherits } = payload;
     check_name(&name)?;
     let path = console.shared.decide(|site| {
         let (above, _) = find(site, group_id)?;

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::{Console, made};
 
@@ -56,11 +57,40 @@ pub(super) fn finish(routes: ApiRouter<Arc<Console>>) -> (Router<Arc<Console>>, 
             finish_operation(operation, path, &requirement);
         }
     }
-    let document = serde_json::to_vec(&api).unwrap_or_else(|error| {
+    let document = serde_json::to_value(&api).and_then(|mut document| {
+        with_errors(&mut document);
+        serde_json::to_vec(&document)
+    });
+    let document = document.unwrap_or_else(|error| {
         tracing::error!(%error, "the OpenAPI document cannot be written");
         Vec::new()
     });
     (router, Bytes::from(document))
+}
+
+/// Describes what the gate and the reading of a request answer, wherever a module has not said it itself.
+fn with_errors(document: &mut Value) {
+    let error = |schema: &str, words: &str| {
+        let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
+        json!({ "description": words, "content": { "application/json": { "schema": schema } } })
+    };
+    // Where tokens are refreshed, errors have the form of OAuth.
+    if let Some(at) = document.pointer_mut("/paths/~1sepm~1oauth~1token/post/responses/400") {
+        *at = json!({ "description": "Refused.", "content": { "application/json": { "schema": { "anyOf": [
+            { "$ref": "#/components/schemas/OAuthError" }, { "$ref": "#/components/schemas/ApiError" },
+        ] } } } });
+    }
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let items = paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut);
+    let operations = items.flat_map(|item| item.values_mut());
+    for responses in operations.filter_map(|one| one.get_mut("responses")).filter_map(Value::as_object_mut) {
+        for status in ["400", "408", "413", "429"] {
+            let described = error("ApiError", "The error of an application.");
+            responses.entry(status).or_insert(described);
+        }
+        let described = error("OAuthError", "No token, or none that is in force.");
+        responses.entry("401").or_insert(described);
+    }
 }
 
 fn finish_operation(operation: &mut Operation, path: &str, requirement: &SecurityRequirement) {

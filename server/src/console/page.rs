@@ -13,10 +13,10 @@ const MOST: u32 = 5_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Paging {
     /// Which page, counted from 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     page_index: Option<u32>,
     /// How many entries a page has.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     page_size: Option<u32>,
 }
 
