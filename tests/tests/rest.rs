@@ -337,6 +337,42 @@ async fn the_console_shows_the_certificate_of_its_own_store() {
     assert_eq!(said.trim(), "200 ended");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_wants_does_not_cost_the_connection() {
+    let lab = lab().await;
+    let rest = Rest::logged_in(&lab);
+    let out = Process::new("python3")
+        .args(["-c", UNWANTED, rest.base.trim_start_matches("https://"), rest.token.as_ref().unwrap()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(said.trim(), "204 410 400 404 405 401 200 one connection", "{out:?}");
+}
+
+/// Sends large bodies to where nobody reads them, all over one connection.
+const UNWANTED: &str = r#"
+import http.client, ssl, sys
+context = ssl._create_unverified_context()
+connection = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=30)
+said, sockets, body, token = [], set(), b"x" * 1000000, "Bearer " + sys.argv[2]
+none = "0" * 32
+for method, path, token in [
+    ("DELETE", "/computers/" + none, token),
+    ("GET", "/groups/" + none, token),
+    ("PATCH", "/groups/" + none, token),
+    ("POST", "/nothing", token),
+    ("PUT", "/computers", token),
+    ("GET", "/computers", ""),
+    ("GET", "/computers", token),
+]:
+    connection.request(method, "/sepm/api/v1" + path, body, {"Authorization": token})
+    answer = connection.getresponse()
+    answer.read()
+    sockets.add(connection.sock and connection.sock.getsockname())
+    said.append(str(answer.status))
+print(*said, "one connection" if len(sockets) == 1 else sockets)
+"#;
+
 /// Asks once, and says what becomes of the connection after that.
 const KEPT_ALIVE: &str = r#"
 import http.client, ssl, sys

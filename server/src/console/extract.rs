@@ -26,7 +26,7 @@ use super::tokens::Session;
 /// The largest body.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
 /// How long a body may take to come, in real time.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The parts of the path.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        read_body(request.into_body()).await.map(Self)
+        read_body(request.into_body(), MAX_BODY).await.map(Self)
     }
 }
 
@@ -165,7 +165,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let body = read_body(request.into_body()).await?;
+        let body = read_body(request.into_body(), MAX_BODY).await?;
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         // A list in the place of an object would be taken for its fields in order.
         if body.trim_ascii_start().starts_with(b"[") && serde_json::from_str::<T>("[]").is_err() {
@@ -177,14 +177,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     }
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Refusal> {
-    match timeout(PATIENCE, to_bytes(body, MAX_BODY)).await {
+/// Reads a body of at most so many bytes.
+pub(super) async fn read_body(body: Body, most: usize) -> Result<Bytes, Refusal> {
+    match timeout(PATIENCE, to_bytes(body, most)).await {
         Err(_) => Err(Refusal::Stalled),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => {
             let error = error.into_inner();
             if error.is::<http_body_util::LengthLimitError>() {
-                return Err(Refusal::TooLarge { most: MAX_BODY });
+                return Err(Refusal::TooLarge { most });
             }
             Err(Refusal::Invalid("The body breaks off.".to_owned()))
         }

@@ -11,8 +11,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
-use super::extract::MAX_BODY;
+use super::extract::{MAX_BODY, PATIENCE, read_body};
 use super::refusal::Refusal;
 use super::tokens::{self, Session};
 use super::vendor::{Known, known};
@@ -26,6 +27,8 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// Operations that want no token.
 const PUBLIC: &[&str] =
     &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", openapi::PATH];
+/// The largest body of who has no token.
+const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// How much of a body that is too large is read, so that its sender hears the answer.
 const DRAINED: usize = 4 * MAX_BODY;
 
@@ -51,10 +54,16 @@ async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: N
                 who = Some(session.who.login_name.clone());
                 request.extensions_mut().insert(session);
             }
-            next.run(request).await
+            // A body that nobody reads would cost the connection.
+            let (head, body) = request.into_parts();
+            let most = if is_public(&path) { MAX_PUBLIC_BODY } else { MAX_BODY };
+            match read_body(body, most).await {
+                Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+                Err(refusal) => refusal.into_response(),
+            }
         }
         Err(refusal) => {
-            drain(request.into_body()).await;
+            let _ = timeout(PATIENCE, drain(request.into_body())).await;
             refusal.into_response()
         }
     };
