@@ -390,7 +390,7 @@ impl Shared {
         for desk in &self.desks {
             self.configure_tls(site, desk);
             desk.guests.end_all();
-            self.restart_console(site, desk);
+            self.restart_console(site, desk, true);
         }
     }
 
@@ -406,11 +406,11 @@ impl Shared {
     /// From now on the console of the manager shows this certificate; it begins again.
     fn show_console(&self, site: &Site, manager: &str) {
         let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
-        self.restart_console(site, desk);
+        self.restart_console(site, desk, site.assumptions().update_ends_connections);
     }
 
-    /// The console begins again, with no connection and no token of before.
-    fn restart_console(&self, site: &Site, desk: &Desk) {
+    /// The console shows the certificate of its store; if it begins again, then with no connection and no token of before.
+    fn restart_console(&self, site: &Site, desk: &Desk, begins_again: bool) {
         if desk.console.tls.load().is_none() {
             return;
         }
@@ -421,7 +421,7 @@ impl Shared {
                 tracing::error!(%error, manager = desk.name, "the console's certificate cannot be served");
             }
         }
-        if site.assumptions().update_ends_connections {
+        if begins_again {
             desk.console.restarts.fetch_add(1, Ordering::SeqCst);
             desk.console.guests.end_all();
         }

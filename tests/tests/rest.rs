@@ -307,6 +307,10 @@ async fn tokens_are_refreshed_and_end_by_the_clock_by_a_logout_and_by_a_restart(
         assert_eq!(rest.get("/groups").status, status, "{stores:?}");
     }
     rest.log_in();
+    let nothing_kept = Command::Reinstall { keystore: None, secret: None, domain: None, database: true };
+    lab.apply(&nothing_kept);
+    assert_eq!(rest.get("/groups").status, 401);
+    rest.log_in();
     lab.site().end_rest_tokens();
     assert_eq!(rest.get("/groups").status, 401);
 }
