@@ -13,9 +13,9 @@
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
-pub mod control;
 mod commanding;
 mod console;
+pub mod control;
 mod faults;
 mod journal;
 pub mod lab;
@@ -27,7 +27,7 @@ mod wire;
 pub use faults::{FaultGuard, Faults};
 pub use journal::{Call, Departure, Entry, Journal, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
-pub use shared::Seat;
+pub use shared::{Seat, Service};
 pub use wire::BindError;
 
 /// The examples of the README, compiled and run.

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::console::{Administrator, Console, DEFAULT_PASSWORD, DEFAULT_USER, Database};
 use crate::faults::Faults;
 use crate::journal::Journal;
-use crate::shared::{Seat, Shared};
+use crate::shared::{Seat, Service, Shared};
 use crate::wire::{BindError, Speaks, bind, serve, serve_console};
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
@@ -198,10 +198,10 @@ impl MockSite {
         self.shared.seats()
     }
 
-    /// Restarts the services of a manager: open connections end, and tickets of before are no good. False if there is no
-    /// such manager.
-    pub fn restart(&self, manager: &str) -> bool {
-        self.shared.restart_manager(manager)
+    /// Restarts a service of a manager, or both: open connections end, tickets of before are no good, and with the console
+    /// its tokens go. False if there is no such manager.
+    pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {
+        self.shared.restart_manager(manager, service)
     }
 
     pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {

@@ -94,6 +94,16 @@ pub(crate) struct Earlier {
     pub(crate) signer: ServerIdentity,
 }
 
+/// A service of a manager, by the product's names [C].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// The manager itself: the console and the REST API.
+    Semsrv,
+    /// The web server: the clients' port.
+    Semwebsrv,
+}
+
 /// A client, as the board knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
@@ -261,11 +271,17 @@ impl Shared {
         }
     }
 
-    /// The services of one manager begin again, with the certificate that its store holds.
-    pub(crate) fn restart_manager(&self, manager: &str) -> bool {
+    /// A service of one manager begins again, with the certificate that its store holds; both when none is named.
+    pub(crate) fn restart_manager(&self, manager: &str, service: Option<Service>) -> bool {
         let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return false };
-        self.configure_tls(&self.site(), desk);
-        desk.guests.end_all();
+        let site = self.site();
+        if service != Some(Service::Semsrv) {
+            self.configure_tls(&site, desk);
+            desk.guests.end_all();
+        }
+        if service != Some(Service::Semwebsrv) {
+            self.restart_console(&site, desk, true);
+        }
         true
     }
 

@@ -378,7 +378,7 @@ fn without_a_lab_the_verbs_say_how_to_start_one() {
 fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_reads() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    let arguments = ["--bind", "0.0.0.0", "--lab", "--agents", "0"];
+    let arguments = ["--bind", "0.0.0.0", "--lab", "--no-rest", "--agents", "0"];
     refused(
         &run(&[&["up", "--http-port", "0"], arguments.as_slice()].concat()),
         &["0.0.0.0", "--token-file"],

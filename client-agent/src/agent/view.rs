@@ -54,8 +54,17 @@ impl AgentView {
         heartbeats: u64,
         heartbeats_served: u64,
     ) -> Self {
-        let AgentState { serial, complete, group, location, health, last_server, policy_vouched_by, duties, .. } =
-            &held.cache.state;
+        let AgentState {
+            serial,
+            complete,
+            group,
+            location,
+            health,
+            last_server,
+            policy_vouched_by,
+            duties,
+            ..
+        } = &held.cache.state;
         let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
         Self {
             computer_name: profile.computer_name.clone(),

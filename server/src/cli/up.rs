@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Ending, Failure, complain, say};
+use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::control;
 use crate::lab::{FleetError, Lab};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::mock::{Addresses, MockSite};
 use crate::play::silent;
 

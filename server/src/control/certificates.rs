@@ -15,6 +15,7 @@ use super::ask::{Body, Named};
 use super::foreign::Described;
 use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
+use crate::Service;
 use crate::lab::{Lab, Update};
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,6 +48,14 @@ struct UpdateSetting {
     common_name: Option<String>,
     /// For how many days a self-made one is valid; as assumed when absent.
     valid_days: Option<u32>,
+}
+
+/// What is to be restarted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Restart {
+    /// One of its services; both when absent.
+    service: Option<Service>,
 }
 
 pub(super) fn routes() -> Routes {
@@ -136,10 +145,14 @@ fn material(file: &str, content: String) -> Material {
     Material { file: file.to_owned(), content: Bytes::from(content) }
 }
 
-async fn restart(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer {
-    if !lab.site.restart(&manager) {
+async fn restart(
+    State(lab): Seen,
+    Named(Manager { manager }): Named<Manager>,
+    Body(Restart { service }): Body<Restart>,
+) -> Answer {
+    if !lab.site.restart(&manager, service) {
         return Err(unknown(&lab, &manager));
     }
-    lab.site.journal().did(format!("services of {manager:?} restarted"));
+    lab.site.journal().did(format!("{service:?} of {manager:?} restarted"));
     effective(&lab, &manager)
 }
