@@ -20,7 +20,7 @@
 //!   [`SigningKey::generate`];
 //! - a private key or a [`Kcs`] in a `Debug` text.
 //!
-//! [`issuer`] makes certificates, [`keystore`] reads what an administrator brings, and [`pool`] holds keys
+//! [`issuer`] makes certificates, [`keystore`] reads and writes what an administrator brings, and [`pool`] holds keys
 //! for sites that are thrown away.
 
 pub mod certificate;
@@ -42,8 +42,9 @@ pub use issuer::{CertificateRequest, IssueError, issue};
 pub use judge::{Beliefs, DateRule, NameRule, Rejection, Trusted, judge};
 pub use kcs::{Kcs, KcsError, MalformedKcs};
 pub use keystore::{
-    FileRole, KeystoreError, Place, Refusal, ServerIdentity, read_certificates, read_identity,
-    read_private_key,
+    FileRole, KeyStore, KeystoreError, Password, Place, Refusal, Salts, ServerIdentity, StoreError,
+    StoreForm, StoreOptions, StoreType, WizardRules, read_certificates, read_identity, read_identity_with,
+    read_private_key, read_private_key_with,
 };
 pub use pool::KeyPool;
 pub use signature::{

@@ -12,10 +12,11 @@ pub(super) struct Block {
     pub(super) label: String,
     /// Line of its BEGIN, from 1.
     pub(super) line: usize,
-    /// The bytes; empty if `encrypted`, for then they are of no use to us.
+    /// The bytes.
     pub(super) contents: Vec<u8>,
-    /// Whether a header says that the contents are encrypted (`Proc-Type: 4,ENCRYPTED`).
-    pub(super) encrypted: bool,
+    /// With what a header says that the contents are encrypted (`Proc-Type: 4,ENCRYPTED`), as in `DEK-Info`; empty
+    /// if no header says with what.
+    pub(super) cipher: Option<String>,
 }
 
 /// Where a PEM text breaks.
@@ -68,20 +69,25 @@ fn read_block<'a>(
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
 ) -> Result<Block, PemError> {
     let mut digits = String::new();
-    let mut encrypted = false;
+    let mut cipher = None;
     for (_, text) in lines {
         match boundary(text) {
             Some(Boundary::End(end)) if end == label => {
-                let contents = if encrypted { Ok(Vec::new()) } else { STANDARD.decode(&digits) };
-                let contents = contents.map_err(|error| PemError::NotBase64 {
+                let contents = STANDARD.decode(&digits).map_err(|error| PemError::NotBase64 {
                     label: label.to_owned(),
                     line,
                     detail: error.to_string(),
                 })?;
-                return Ok(Block { label: label.to_owned(), line, contents, encrypted });
+                return Ok(Block { label: label.to_owned(), line, contents, cipher });
             }
             Some(_) => break,
-            None if text.contains(':') => encrypted |= text.contains("ENCRYPTED"),
+            None if text.contains(':') => {
+                if let Some(with) = text.strip_prefix("DEK-Info:") {
+                    cipher = Some(with.trim().to_owned());
+                } else if text.contains("ENCRYPTED") && cipher.is_none() {
+                    cipher = Some(String::new());
+                }
+            }
             None => digits.push_str(text),
         }
     }
@@ -143,7 +149,7 @@ mod tests {
     fn headers_tell_that_a_block_is_encrypted() {
         let text =
             b"-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAQID\n-----END A-----\n";
-        assert!(read(text).unwrap()[0].encrypted);
+        assert_eq!(read(text).unwrap()[0].cipher.as_deref(), Some("AES-128-CBC,00"));
     }
 
     proptest! {

@@ -40,8 +40,17 @@ pub enum KeyError {
     #[error("not a private key in DER (PKCS#8 or PKCS#1)")]
     NotAKey,
     /// The key is under a password.
-    #[error("the key is encrypted; expected one without a password")]
+    #[error("the key is encrypted; expected one without a password, or its password")]
     Encrypted,
+    /// The key does not open with the password that was given.
+    #[error("the key does not open with this password")]
+    WrongPassword,
+    /// The key is encrypted in a way that is not known here.
+    #[error("the key cannot be decrypted: {detail}")]
+    Encryption {
+        /// Why.
+        detail: String,
+    },
     /// The key is not for RSA, the only kind that managers and clients use [C S6].
     #[error("expected an RSA key, found: {found}")]
     NotRsa {

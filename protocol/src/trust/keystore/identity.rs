@@ -1,0 +1,62 @@
+//! A key and its certificate: what a manager is.
+
+use super::super::certificate::{Fingerprint, ServerCertificate};
+use super::super::signature::SigningKey;
+use super::refusal::{KeystoreError, Place};
+
+/// A key and a certificate that belong together: what a manager is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerIdentity {
+    key: SigningKey,
+    certificate: ServerCertificate,
+    /// Those that stood behind the certificate.
+    chain: Vec<ServerCertificate>,
+}
+
+impl ServerIdentity {
+    /// Joins the two.
+    ///
+    /// # Errors
+    /// If the certificate is for another key.
+    pub fn new(key: SigningKey, certificate: ServerCertificate) -> Result<Self, KeystoreError> {
+        Self::join(key, certificate, Place::of("the private key"), "the certificate")
+    }
+
+    /// The same, with these certificates behind its own.
+    #[must_use]
+    pub fn with_chain(self, chain: Vec<ServerCertificate>) -> Self {
+        Self { chain, ..self }
+    }
+
+    pub(super) fn join(
+        key: SigningKey,
+        certificate: ServerCertificate,
+        key_place: Place,
+        certificate_name: &str,
+    ) -> Result<Self, KeystoreError> {
+        if key.public_key_der() != certificate.public_key_der() {
+            return Err(KeystoreError::Mismatch {
+                at: key_place,
+                certificate: certificate_name.to_owned(),
+                expected: Box::new(Fingerprint::of(certificate.public_key_der())),
+                found: Box::new(Fingerprint::of(key.public_key_der())),
+            });
+        }
+        Ok(Self { key, certificate, chain: Vec::new() })
+    }
+
+    /// The private key.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> &ServerCertificate {
+        &self.certificate
+    }
+
+    /// The certificates of those who vouch for it, the nearest first; empty for a self-signed one.
+    pub fn chain(&self) -> &[ServerCertificate] {
+        &self.chain
+    }
+}

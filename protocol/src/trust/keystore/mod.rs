@@ -1,0 +1,37 @@
+//! What an administrator brings to the certificate wizard, and what a manager is backed up as.
+//!
+//! | what | read | written | in |
+//! |---|---|---|---|
+//! | PEM and DER, certificate and key apart | PKCS#1, PKCS#8, encrypted or not | the same; encrypted by PBES2 | `separate`, `export` |
+//! | JKS | yes | yes | `jks` |
+//! | JCEKS | keys and certificates, not secret keys | no | `jks` |
+//! | PKCS#12 | RC2, RC4, 3DES, PBES2; HMAC with any SHA, PBMAC1 | old, modern, PBMAC1 | `pkcs12` |
+//!
+//! What must never be: a password or a key in an error, a `Debug` text or a log; a file that decides how much memory
+//! or time its reader takes; dice. Salts are handed in, as [`Salts`].
+
+mod asn1;
+mod export;
+mod identity;
+mod jks;
+mod pbe;
+mod pkcs12;
+mod refusal;
+mod rounds;
+mod secret;
+mod separate;
+mod store;
+mod wizard;
+
+pub use export::{ALIAS, StoreForm, StoreOptions, UnknownStoreForm};
+pub use identity::ServerIdentity;
+pub use refusal::{FileRole, KeystoreError, Place, Refusal, StoreError};
+pub use secret::{Password, PasswordError, Salts};
+pub use separate::{
+    MAX_BYTES, read_certificates, read_identity, read_identity_with, read_private_key, read_private_key_with,
+};
+pub use store::{EntryInfo, KeyStore, StoreType, UnknownStoreType};
+pub use wizard::WizardRules;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! A certificate and its key in files of their own, as PEM or DER.
+//!
+//! Which of the two is found out from the content, never from the file name.
+
+use zeroize::Zeroizing;
+
+use super::super::certificate::ServerCertificate;
+use super::super::key_form::KeyForm;
+use super::super::pem::{self, Block, PemError};
+use super::super::signature::{KeyError, SigningKey};
+use super::asn1::{self, EncryptedKey};
+use super::identity::ServerIdentity;
+use super::pbe;
+use super::refusal::{FileRole, KeystoreError, Place, StoreError};
+use super::rounds::Rounds;
+use super::secret::Password;
+use super::wizard::WizardRules;
+
+/// The most bytes that a file of the wizard may have.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// Reads what the wizard was given. Of several certificates, the first is the manager's and the rest its
+/// chain.
+///
+/// # Errors
+/// If a file cannot be read, if either is not of RSA, or if the two do not belong together.
+pub fn read_identity(
+    certificate: &[u8],
+    certificate_name: &str,
+    key: &[u8],
+    key_name: &str,
+) -> Result<ServerIdentity, KeystoreError> {
+    let rules = WizardRules::default();
+    read_identity_with(certificate, certificate_name, key, key_name, None, &rules)
+}
+
+/// The same, with the password of the key's file, and by these rules.
+///
+/// # Errors
+/// As [`read_identity`]; also if the key does not open, or if it is encrypted and no password was given.
+pub fn read_identity_with(
+    certificate: &[u8],
+    certificate_name: &str,
+    key: &[u8],
+    key_name: &str,
+    key_password: Option<&Password>,
+    rules: &WizardRules,
+) -> Result<ServerIdentity, KeystoreError> {
+    let (certificate, chain) = read_chain(certificate, certificate_name)?;
+    rules.check(&certificate, &file(certificate_name))?;
+    let key = read_private_key_with(key, key_name, key_password)?;
+    Ok(ServerIdentity::join(key, certificate, file(key_name), certificate_name)?.with_chain(chain))
+}
+
+/// Reads all certificates of a file, at least one, in their order.
+///
+/// # Errors
+/// If there is none, or one that cannot be read.
+pub fn read_certificates(bytes: &[u8], name: &str) -> Result<Vec<ServerCertificate>, KeystoreError> {
+    let (first, mut rest) = read_chain(bytes, name)?;
+    rest.insert(0, first);
+    Ok(rest)
+}
+
+/// Reads the one private key of a file; certificates and parameters beside it do not matter.
+///
+/// # Errors
+/// If there is none, or more than one, or one that is encrypted, not RSA, or broken.
+pub fn read_private_key(bytes: &[u8], name: &str) -> Result<SigningKey, KeystoreError> {
+    read_private_key_with(bytes, name, None)
+}
+
+/// The same, with the password of the key; for a key without one, it does not matter.
+///
+/// # Errors
+/// As [`read_private_key`]; also if the key does not open.
+pub fn read_private_key_with(
+    bytes: &[u8],
+    name: &str,
+    password: Option<&Password>,
+) -> Result<SigningKey, KeystoreError> {
+    let (block, others) =
+        read_blocks(bytes, name, FileRole::PrivateKey, |label| label.ends_with("PRIVATE KEY"))?;
+    if !others.is_empty() {
+        let lines = std::iter::once(&block).chain(&others).filter_map(|each| each.at.line).collect();
+        return Err(KeystoreError::SeveralKeys { at: file(name), lines });
+    }
+    let Part { at, der, cipher } = block;
+    let refused = |reason| KeystoreError::Key { at: at.clone(), reason };
+    let is_encrypted = cipher.is_some() || KeyForm::of(&der) == KeyForm::Encrypted;
+    if !is_encrypted {
+        return SigningKey::from_der(&der).map_err(refused);
+    }
+    let password = password.ok_or_else(|| refused(KeyError::Encrypted))?;
+    let plain = match &cipher {
+        Some(cipher) => pbe::decrypt_old_pem(cipher, &der, password),
+        None => open_pkcs8(&der, password),
+    };
+    let plain = plain.map_err(|reason| {
+        refused(match reason {
+            StoreError::Password => KeyError::WrongPassword,
+            other => KeyError::Encryption { detail: other.to_string() },
+        })
+    })?;
+    // A wrong password ends in right padding once in 256 times.
+    SigningKey::from_der(&plain)
+        .map_err(|reason| refused(if reason == KeyError::NotAKey { KeyError::WrongPassword } else { reason }))
+}
+
+fn open_pkcs8(der: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let EncryptedKey { algorithm, data } = asn1::read(der)?;
+    pbe::decrypt(&algorithm, data.as_bytes(), password, &mut Rounds::of_a_file())
+}
+
+fn read_chain(
+    bytes: &[u8],
+    name: &str,
+) -> Result<(ServerCertificate, Vec<ServerCertificate>), KeystoreError> {
+    let is_certificate = |label: &str| matches!(label, "CERTIFICATE" | "X509 CERTIFICATE");
+    let (first, rest) = read_blocks(bytes, name, FileRole::Certificate, is_certificate)?;
+    let read = |part: Part| {
+        ServerCertificate::from_der(&part.der)
+            .map_err(|reason| KeystoreError::Certificate { at: part.at, reason })
+    };
+    Ok((read(first)?, rest.into_iter().map(read).collect::<Result<_, _>>()?))
+}
+
+/// DER, and where it was found.
+struct Part {
+    at: Place,
+    der: Vec<u8>,
+    /// What a header says that the contents are encrypted with.
+    cipher: Option<String>,
+}
+
+/// The blocks of a PEM file that are `wanted`, or all of a DER file: the first, for there is one, and the
+/// others.
+fn read_blocks(
+    bytes: &[u8],
+    name: &str,
+    role: FileRole,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(Part, Vec<Part>), KeystoreError> {
+    if bytes.len() > MAX_BYTES {
+        let (expected, found) = (MAX_BYTES, bytes.len());
+        return Err(KeystoreError::TooLarge { role, at: file(name), expected, found });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(KeystoreError::Empty { role, at: file(name) });
+    }
+    if !pem::looks_like_pem(bytes) {
+        return Ok((Part { at: file(name), der: bytes.to_vec(), cipher: None }, Vec::new()));
+    }
+    let blocks = pem::read(bytes).map_err(|error| broken_pem(error, role, name))?;
+    let found: Vec<String> = blocks.iter().map(|block| block.label.clone()).collect();
+    let mut parts = blocks.into_iter().filter(|block| wanted(&block.label)).map(|block| part(block, name));
+    match parts.next() {
+        Some(first) => Ok((first, parts.collect())),
+        None => Err(KeystoreError::NoSuchBlock {
+            role,
+            at: file(name),
+            expected: match role {
+                FileRole::Certificate => "CERTIFICATE".to_owned(),
+                FileRole::PrivateKey => "PRIVATE KEY".to_owned(),
+                FileRole::Keystore => "keystore".to_owned(),
+            },
+            found,
+        }),
+    }
+}
+
+fn part(block: Block, name: &str) -> Part {
+    Part {
+        at: Place { file: name.to_owned(), line: Some(block.line) },
+        der: block.contents,
+        cipher: block.cipher,
+    }
+}
+
+fn broken_pem(error: PemError, role: FileRole, name: &str) -> KeystoreError {
+    let at = |line| Place { file: name.to_owned(), line: Some(line) };
+    match error {
+        PemError::Truncated { label, line } => KeystoreError::Truncated { role, at: at(line), label },
+        PemError::StrayEnd { label, line } => KeystoreError::StrayEnd { role, at: at(line), label },
+        PemError::NotBase64 { label, line, detail } => {
+            KeystoreError::NotBase64 { role, at: at(line), label, detail }
+        }
+    }
+}
+
+fn file(name: &str) -> Place {
+    Place { file: name.to_owned(), line: None }
+}

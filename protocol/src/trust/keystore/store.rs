@@ -1,0 +1,308 @@
+//! A keystore, whichever its format: entries by their aliases, and the identity that one of them holds.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use zeroize::Zeroizing;
+
+use super::super::certificate::{Fingerprint, ServerCertificate};
+use super::super::pem;
+use super::super::signature::{KeyError, SigningKey};
+use super::identity::ServerIdentity;
+use super::refusal::{FileRole, KeystoreError, Place, StoreError};
+use super::rounds::Rounds;
+use super::secret::Password;
+use super::separate::MAX_BYTES;
+use super::wizard::WizardRules;
+use super::{jks, pkcs12};
+
+/// The format of a keystore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreType {
+    /// Java's own: `keystore.jks` [C S4].
+    Jks,
+    /// Java's own with better encryption.
+    Jceks,
+    /// PKCS#12: `.p12` and `.pfx`.
+    Pkcs12,
+}
+
+impl StoreType {
+    /// Which one these bytes are meant as.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        jks::kind(bytes).or_else(|| pkcs12::looks_like(bytes).then_some(Self::Pkcs12))
+    }
+}
+
+impl fmt::Display for StoreType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jks => "JKS",
+            Self::Jceks => "JCEKS",
+            Self::Pkcs12 => "PKCS#12",
+        })
+    }
+}
+
+/// A word that names no type of keystore.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no type of keystore; expected jks, jceks or pkcs12")]
+pub struct UnknownStoreType {
+    /// The word.
+    pub found: String,
+}
+
+impl FromStr for StoreType {
+    type Err = UnknownStoreType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStoreType> {
+        match text.to_ascii_lowercase().as_str() {
+            "jks" => Ok(Self::Jks),
+            "jceks" => Ok(Self::Jceks),
+            "pkcs12" | "p12" | "pfx" | "pkcs#12" => Ok(Self::Pkcs12),
+            _ => Err(UnknownStoreType { found: text.to_owned() }),
+        }
+    }
+}
+
+/// What stands under an alias.
+pub(super) struct Entry {
+    pub(super) alias: String,
+    pub(super) holds: Holds,
+}
+
+pub(super) enum Holds {
+    Key {
+        key: Protected,
+        /// The manager's certificate first; all of the store's if not `linked`.
+        chain: Vec<Vec<u8>>,
+        /// Whether the store says which certificate is the key's.
+        linked: bool,
+    },
+    Certificate(Vec<u8>),
+    Other(&'static str),
+}
+
+/// A private key before its password.
+pub(super) enum Protected {
+    /// PKCS#8 in the clear.
+    Plain(Zeroizing<Vec<u8>>),
+    /// PKCS#8 under a password, in one of many ways.
+    Encrypted(Zeroizing<Vec<u8>>),
+}
+
+/// A keystore that was opened; its keys are still closed.
+pub struct KeyStore {
+    name: String,
+    kind: StoreType,
+    entries: Vec<Entry>,
+}
+
+/// An entry, for people: nothing of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryInfo {
+    /// Its alias.
+    pub alias: String,
+    /// What it is, in words.
+    pub what: String,
+    /// Its certificates, the own one first; those that cannot be read are left out.
+    pub chain: Vec<ServerCertificate>,
+}
+
+impl KeyStore {
+    /// Reads one; `kind` is what it is said to be, if anything was said.
+    ///
+    /// # Errors
+    /// If it is none, of another type, damaged, too large, or if the password is not its own.
+    pub fn read(
+        bytes: &[u8],
+        name: &str,
+        kind: Option<StoreType>,
+        password: &Password,
+    ) -> Result<Self, KeystoreError> {
+        let (at, role) = (Place::of(name), FileRole::Keystore);
+        if bytes.len() > MAX_BYTES {
+            return Err(KeystoreError::TooLarge { role, at, expected: MAX_BYTES, found: bytes.len() });
+        }
+        if bytes.is_empty() {
+            return Err(KeystoreError::Empty { role, at });
+        }
+        let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
+        let found = StoreType::of(bytes)
+            .ok_or_else(|| refused(StoreError::NotAStore { hint: instead(bytes).to_owned() }))?;
+        if let Some(expected) = kind.filter(|expected| *expected != found) {
+            return Err(refused(StoreError::Type { expected, found }));
+        }
+        let entries = match found {
+            StoreType::Jks | StoreType::Jceks => jks::read(bytes, password),
+            StoreType::Pkcs12 => pkcs12::read(bytes, password, &mut Rounds::of_a_file()),
+        }
+        .map_err(refused)?;
+        for (place, entry) in entries.iter().enumerate() {
+            if entries[..place].iter().any(|other| same(&other.alias, &entry.alias)) {
+                return Err(refused(StoreError::DuplicateAlias { alias: entry.alias.clone() }));
+            }
+        }
+        Ok(Self { name: name.to_owned(), kind: found, entries })
+    }
+
+    /// Its format.
+    pub fn kind(&self) -> StoreType {
+        self.kind
+    }
+
+    /// What it has, in its order.
+    pub fn entries(&self) -> Vec<EntryInfo> {
+        let info = |entry: &Entry| {
+            let (what, chain) = match &entry.holds {
+                Holds::Key { chain, .. } => ("a private key and its certificates", chain.as_slice()),
+                Holds::Certificate(der) => ("a certificate", std::slice::from_ref(der)),
+                Holds::Other(what) => (*what, &[][..]),
+            };
+            let chain = chain.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
+            EntryInfo { alias: entry.alias.clone(), what: what.to_owned(), chain }
+        };
+        self.entries.iter().map(info).collect()
+    }
+
+    /// The key and certificate under `alias`, or the only ones that there are, as the wizard takes them.
+    ///
+    /// # Errors
+    /// If there is no such entry, if it has no key, if the key does not open, or if the wizard would not take what
+    /// it holds.
+    pub fn identity(
+        &self,
+        alias: Option<&str>,
+        key_password: &Password,
+        rules: &WizardRules,
+    ) -> Result<ServerIdentity, KeystoreError> {
+        let at = Place::of(&self.name);
+        let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
+        if self.kind == StoreType::Jceks && !rules.jceks {
+            return Err(refused(StoreError::Jceks));
+        }
+        let entry = self.chosen(alias).map_err(refused)?;
+        let alias = || entry.alias.clone();
+        let (key, chain, linked) = match &entry.holds {
+            Holds::Key { key, chain, linked } => (key, chain, *linked),
+            Holds::Certificate(_) => {
+                return Err(refused(StoreError::EntryWithoutKey {
+                    alias: alias(),
+                    found: "a certificate".into(),
+                }));
+            }
+            Holds::Other(what) => {
+                return Err(refused(StoreError::EntryWithoutKey { alias: alias(), found: (*what).into() }));
+            }
+        };
+        if chain.is_empty() {
+            return Err(refused(StoreError::NoCertificate { alias: alias() }));
+        }
+        let mut certificates = Vec::new();
+        for der in chain {
+            let read = ServerCertificate::from_der(der)
+                .map_err(|reason| KeystoreError::Certificate { at: at.clone(), reason })?;
+            certificates.push(read);
+        }
+        // The kind of the certificate is judged first: the key of a wrong one is of the wrong kind, too.
+        if linked {
+            rules.check(&certificates[0], &at)?;
+        }
+        let der = open(key, key_password).map_err(|reason| match reason {
+            StoreError::Password => refused(StoreError::KeyPassword { alias: alias() }),
+            other => refused(other),
+        })?;
+        let key = SigningKey::from_der(&der).map_err(|reason| refused(key_refused(alias(), reason, key)))?;
+        if !linked {
+            let own = certificates.iter().position(|one| one.public_key_der() == key.public_key_der());
+            let own = own.ok_or_else(|| refused(StoreError::NoCertificate { alias: alias() }))?;
+            let all: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+            let ordered = pkcs12::chain_of(&chain[own], &all);
+            certificates = ordered.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
+            rules.check(&certificates[0], &at)?;
+        }
+        let own = certificates.remove(0);
+        if own.public_key_der() != key.public_key_der() {
+            return Err(refused(StoreError::Mismatch {
+                alias: alias(),
+                expected: Box::new(Fingerprint::of(own.public_key_der())),
+                found: Box::new(Fingerprint::of(key.public_key_der())),
+            }));
+        }
+        Ok(ServerIdentity::join(key, own, at, &self.name)?.with_chain(certificates))
+    }
+
+    fn chosen(&self, alias: Option<&str>) -> Result<&Entry, StoreError> {
+        let known = || self.entries.iter().map(|entry| entry.alias.clone()).collect::<Vec<_>>();
+        if let Some(alias) = alias {
+            return self.entries.iter().find(|entry| same(&entry.alias, alias)).ok_or_else(|| {
+                let near = self.entries.iter().map(|entry| entry.alias.as_str());
+                let near = near.filter(|one| strsim::jaro_winkler(one, alias) > 0.8);
+                let near = near
+                    .max_by(|a, b| strsim::jaro_winkler(a, alias).total_cmp(&strsim::jaro_winkler(b, alias)));
+                let hint = near.map(|one| format!("; did you mean {one:?}?")).unwrap_or_default();
+                StoreError::NoSuchAlias { alias: alias.to_owned(), hint, known: known() }
+            });
+        }
+        let keys: Vec<&Entry> =
+            self.entries.iter().filter(|entry| matches!(entry.holds, Holds::Key { .. })).collect();
+        match keys.as_slice() {
+            [] => Err(StoreError::NoKey { known: known() }),
+            [only] => Ok(only),
+            several => Err(StoreError::SeveralKeys {
+                aliases: several.iter().map(|entry| entry.alias.clone()).collect(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyStore({:?}, {}, {} entries)", self.name, self.kind, self.entries.len())
+    }
+}
+
+/// Java does not tell aliases apart by case.
+fn same(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+fn open(key: &Protected, password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    match key {
+        Protected::Plain(der) => Ok(der.clone()),
+        Protected::Encrypted(der) => jks::open(der, password, &mut Rounds::of_a_file()),
+    }
+}
+
+/// What opens to something that is no key at all was opened with a wrong password.
+fn key_refused(alias: String, reason: KeyError, key: &Protected) -> StoreError {
+    match (reason, key) {
+        (KeyError::NotAKey, Protected::Encrypted(_)) => StoreError::KeyPassword { alias },
+        (reason, _) => StoreError::Key { alias, reason },
+    }
+}
+
+/// Whether the second is that of the first's issuer; nobody is his own.
+pub(super) fn issued_by(der: &[u8], by: &[u8]) -> bool {
+    let (Ok((_, one)), Ok((_, other))) = (X509Certificate::from_der(der), X509Certificate::from_der(by))
+    else {
+        return false;
+    };
+    one.issuer().as_raw() == other.subject().as_raw() && one.subject().as_raw() != other.subject().as_raw()
+}
+
+/// What it seems to be that was given in place of a keystore.
+fn instead(bytes: &[u8]) -> &'static str {
+    if pem::looks_like_pem(bytes) {
+        "; this is PEM, which is given as certificate and key"
+    } else if ServerCertificate::from_der(bytes).is_ok() {
+        "; this is a certificate"
+    } else {
+        ""
+    }
+}

@@ -1,0 +1,194 @@
+//! The wizard, by hand.
+
+use proptest::prelude::*;
+
+use std::fmt;
+
+use super::super::certificate::{Fingerprint, KeyAlgorithm};
+use super::super::pem;
+use super::super::pool::KeyPool;
+use super::super::samples::{self, certificate};
+use super::super::signature::{KeyError, SigningKey};
+use super::*;
+
+fn file(name: &str) -> Place {
+    Place { file: name.to_owned(), line: None }
+}
+
+fn at(line: usize) -> Place {
+    Place { file: "server.key".to_owned(), line: Some(line) }
+}
+
+fn key(bytes: &[u8]) -> Result<SigningKey, KeystoreError> {
+    read_private_key(bytes, "server.key")
+}
+
+fn der(text: &[u8]) -> Vec<u8> {
+    pem::read(text).unwrap()[0].contents.clone()
+}
+
+/// Checks on the way that text and [`KeystoreError::refusal`] agree.
+fn refusal<T: fmt::Debug>(result: Result<T, KeystoreError>) -> KeystoreError {
+    let error = result.unwrap_err();
+    let sentence = format!("{}: ", error.refusal());
+    assert!(error.to_string().starts_with(&sentence), "{error}");
+    error
+}
+
+#[test]
+fn key_and_certificate_are_taken_as_pem_and_as_der() {
+    let pool = KeyPool::public();
+    let expected = pool.get(0);
+    for text in [samples::POOL_00, samples::POOL_00_AS_PKCS1] {
+        assert_eq!(&key(text).unwrap(), expected);
+        assert_eq!(&key(&der(text)).unwrap(), expected);
+    }
+    let made = certificate(0);
+    for bytes in [made.to_pem().as_bytes(), made.der()] {
+        let identity = read_identity(bytes, "server.crt", samples::POOL_00, "server.key").unwrap();
+        assert_eq!((identity.key(), identity.certificate()), (expected, &made));
+    }
+}
+
+#[test]
+fn one_file_may_hold_key_certificate_and_chain() {
+    let (own, other) = (certificate(0), certificate(1));
+    let pem = String::from_utf8(samples::POOL_00.to_vec()).unwrap() + &own.to_pem() + &other.to_pem();
+    let identity = read_identity(pem.as_bytes(), "all.pem", pem.as_bytes(), "all.pem").unwrap();
+    assert_eq!(identity.certificate(), &own);
+    assert_eq!(read_certificates(pem.as_bytes(), "all.pem").unwrap(), [own, other]);
+}
+
+#[test]
+fn a_key_for_another_certificate_is_refused_with_both_public_keys() {
+    let public = |n| Box::new(Fingerprint::of(KeyPool::public().get(n).public_key_der()));
+    let made = certificate(0).to_pem();
+    let error = refusal(read_identity(made.as_bytes(), "server.crt", samples::POOL_01, "server.key"));
+    assert_eq!(
+        error,
+        KeystoreError::Mismatch {
+            at: file("server.key"),
+            certificate: "server.crt".to_owned(),
+            expected: public(0),
+            found: public(1),
+        }
+    );
+    assert_eq!(error.refusal(), Refusal::PrivateKeyFile);
+    assert!(
+        refusal(ServerIdentity::new(KeyPool::public().get(1).clone(), certificate(0)))
+            .to_string()
+            .contains(&public(0).to_string())
+    );
+}
+
+#[test]
+fn keys_that_are_not_for_managers_are_refused_with_the_reason() {
+    let refused = |text: &[u8]| match refusal(key(text)) {
+        KeystoreError::Key { reason, at } => (reason, at.line),
+        other => panic!("{other:?}"),
+    };
+    let not_rsa = |found| (KeyError::NotRsa { found }, Some(2));
+    assert_eq!(refused(samples::EC_SEC1), not_rsa(KeyAlgorithm::Ec));
+    assert_eq!(refused(samples::ED25519), not_rsa(KeyAlgorithm::Ed25519));
+    assert_eq!(refused(samples::DSA_PKCS8), not_rsa(KeyAlgorithm::Dsa));
+    assert_eq!(refused(samples::DSA_BARE), not_rsa(KeyAlgorithm::Dsa));
+    assert_eq!(refused(samples::ENCRYPTED_PKCS8), (KeyError::Encrypted, Some(2)));
+    assert_eq!(refused(samples::ENCRYPTED_LEGACY), (KeyError::Encrypted, Some(2)));
+    assert_eq!(refused(&der(samples::ENCRYPTED_PKCS8)), (KeyError::Encrypted, None));
+    assert_eq!(refused(b"not a key"), (KeyError::NotAKey, None));
+    assert_eq!(refused(certificate(0).der()), (KeyError::NotAKey, None));
+    let (reason, _) = refused(samples::RSA_1024);
+    assert_eq!(reason.to_string(), "expected an RSA key of 2048 to 8192 bits, found 1024");
+}
+
+#[test]
+fn several_keys_are_named_by_their_lines() {
+    let two = [samples::POOL_00, samples::ED25519].concat();
+    let second = samples::POOL_00.iter().filter(|byte| **byte == b'\n').count() + 2;
+    assert_eq!(
+        refusal(key(&two)),
+        KeystoreError::SeveralKeys { at: file("server.key"), lines: vec![2, second] }
+    );
+}
+
+#[test]
+fn broken_pem_is_named_by_its_line() {
+    let role = FileRole::PrivateKey;
+    let label = "PRIVATE KEY".to_owned();
+    let cut = &samples::POOL_00[..samples::POOL_00.len() - 40];
+    let error = refusal(key(cut));
+    assert_eq!(error, KeystoreError::Truncated { role, at: at(2), label: label.clone() });
+    assert_eq!(
+        error.to_string(),
+        "Invalid private key file: server.key, line 2: \
+         BEGIN PRIVATE KEY without its END: the file was cut off"
+    );
+    assert_eq!(
+        refusal(key(b"AAAA\n-----END PRIVATE KEY-----\n")),
+        KeystoreError::StrayEnd { role, at: at(2), label }
+    );
+    let garbled = refusal(key(b"-----BEGIN PRIVATE KEY-----\n?\n-----END PRIVATE KEY-----\n"));
+    assert!(matches!(garbled, KeystoreError::NotBase64 { .. }), "{garbled}");
+}
+
+#[test]
+fn empty_and_huge_files_are_refused_in_the_words_of_their_role() {
+    let crt = |bytes: &[u8]| refusal(read_certificates(bytes, "server.crt"));
+    assert_eq!(crt(b" \n"), KeystoreError::Empty { role: FileRole::Certificate, at: file("server.crt") });
+    assert_eq!(crt(b"").refusal(), Refusal::Certificate);
+    assert_eq!(refusal(key(b"")).refusal(), Refusal::PrivateKeyFile);
+    let huge = vec![b'0'; MAX_BYTES + 1];
+    assert!(matches!(refusal(key(&huge)), KeystoreError::TooLarge { found, .. } if found == huge.len()));
+}
+
+#[test]
+fn a_file_of_other_things_says_what_they_are() {
+    assert_eq!(
+        refusal(read_certificates(samples::POOL_00, "server.crt")),
+        KeystoreError::NoSuchBlock {
+            role: FileRole::Certificate,
+            at: file("server.crt"),
+            expected: "CERTIFICATE".to_owned(),
+            found: vec!["PRIVATE KEY".to_owned()],
+        }
+    );
+    let no_key = refusal(key(certificate(0).to_pem().as_bytes()));
+    assert_eq!(no_key.refusal(), Refusal::PrivateKeyFile);
+    let not_a_certificate = refusal(read_certificates(b"hello", "server.crt"));
+    assert!(matches!(not_a_certificate, KeystoreError::Certificate { .. }), "{not_a_certificate}");
+}
+
+#[test]
+fn certificates_that_are_not_of_rsa_throughout_are_refused() {
+    let refused = |text| refusal(read_identity(text, "server.crt", samples::POOL_00, "server.key"));
+    assert_eq!(
+        refused(samples::EC),
+        KeystoreError::CertificateKey { at: file("server.crt"), found: KeyAlgorithm::Ec }
+    );
+    for (text, found) in [(samples::PSS, "rsassaPss"), (samples::RSA_BY_EC, "ecdsa-with-SHA256")] {
+        let error = refused(text);
+        assert_eq!(
+            error,
+            KeystoreError::CertificateSignature { at: file("server.crt"), found: found.to_owned() }
+        );
+        assert_eq!(
+            error.refusal().to_string(),
+            "Invalid certificate type, or invalid certificate signature algorithm"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic(at in 0_usize..1900, byte: u8, cut in 0_usize..2000) {
+        for sample in [samples::POOL_00, samples::EC, samples::BY_OPENSSL, &der(samples::POOL_00)] {
+            let mut bytes = sample.to_vec();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            bytes.truncate(cut);
+            let _ = read_private_key(&bytes, "a");
+            let _ = read_certificates(&bytes, "a");
+        }
+    }
+}
