@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{DateRule, NameRule};
+use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
 /// How well a statement about the real product is founded.
@@ -200,8 +200,28 @@ assumptions! {
     rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
     /// The status of the REST API for a group whose name is taken: 400 or 409.
     rest_group_name_taken_status: u16 = 409, U;
+    /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Below
+    /// 2048 nothing changes, for the lab itself does not sign with shorter keys.
+    wizard_shortest_key_bits: u32 = 2048, U;
+    /// Whether the wizard takes a certificate that was signed by way of SHA-1: it is RSA-based, and no more is asked.
+    wizard_takes_sha1: bool = true, I;
+    /// Whether the manager's Java is the one that wrote a JCEKS keystore: such files are for the same JDK only.
+    wizard_reads_jceks: bool = true, I;
+    /// The longest key, in bits, with which the console of version 14 still logs in without a manual change (F14).
+    console_longest_key_bits: u32 = 2048, I;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
+}
+
+impl Assumptions {
+    /// What the certificate wizard lets through.
+    pub fn wizard_rules(&self) -> WizardRules {
+        WizardRules {
+            shortest_key_bits: self.wizard_shortest_key_bits,
+            sha1: self.wizard_takes_sha1,
+            jceks: self.wizard_reads_jceks,
+        }
+    }
 }
 
 /// A value as a scenario file would write it, without quotes.

@@ -332,6 +332,7 @@ pub fn import(identity: &ServerIdentity) -> Command {
     let certificate = NewCertificate::Import {
         certificate: material("server.crt", identity.certificate().to_pem().into_bytes()),
         key: material("server.key", identity.key().pkcs8_der().to_vec()),
+        key_password: None,
     };
     Command::UpdateCertificate { manager: MANAGER.to_owned(), certificate, stores: Stores::Both }
 }

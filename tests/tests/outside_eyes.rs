@@ -256,7 +256,11 @@ async fn a_certificate_that_openssl_has_made_is_served_and_signs() {
     };
     lab.apply(&Command::UpdateCertificate {
         manager: MANAGER.into(),
-        certificate: NewCertificate::Import { certificate: material(&certificate), key: material(&key) },
+        certificate: NewCertificate::Import {
+            certificate: material(&certificate),
+            key: material(&key),
+            key_password: None,
+        },
         stores: Stores::Both,
     });
     let shown =

@@ -208,6 +208,7 @@ async fn s4_a_corrupted_certificate_is_refused_by_the_site_and_changes_nothing()
             file: "server.key".into(),
             content: lab.identity().key().pkcs8_der().to_vec().into(),
         },
+        key_password: None,
     };
     let update =
         Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores: Stores::default() };

@@ -8,7 +8,10 @@ use crate::heartbeat::Registration;
 use crate::id::{AgentId, GroupId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
 use crate::suggest::hint;
-use crate::trust::{Fingerprint, IssueError, KeystoreError};
+use crate::trust::{
+    FileRole, Fingerprint, IssueError, KeyStore, KeystoreError, Password, Place, ServerIdentity, StoreType,
+    WizardRules, read_identity_with,
+};
 
 /// One change of a site. All truth of a site is the fold of these.
 ///
@@ -225,9 +228,79 @@ pub enum NewCertificate {
     Import {
         /// The file with the certificate.
         certificate: Material,
-        /// The file with the key, not encrypted.
+        /// The file with the key.
         key: Material,
+        /// The file with the password of the key, if it is encrypted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_password: Option<Material>,
     },
+    /// A keystore: JKS, JCEKS or PKCS#12.
+    Keystore {
+        /// The keystore.
+        file: Material,
+        /// Its type; found out when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        store_type: Option<StoreType>,
+        /// Under which alias; the only key that there is when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alias: Option<String>,
+        /// The file with the password of the keystore; an empty password when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<Material>,
+        /// The file with the password of the key; that of the keystore when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_password: Option<Material>,
+    },
+}
+
+impl NewCertificate {
+    fn materials_mut(&mut self) -> Vec<&mut Material> {
+        match self {
+            Self::Generate { .. } => Vec::new(),
+            Self::Import { certificate, key, key_password } => {
+                [certificate, key].into_iter().chain(key_password).collect()
+            }
+            Self::Keystore { file, password, key_password, .. } => {
+                std::iter::once(file).chain(password).chain(key_password).collect()
+            }
+        }
+    }
+
+    /// Reads what is brought, as the wizard does; nothing for one that the manager makes.
+    pub(super) fn read(&self, rules: &WizardRules) -> Option<Result<ServerIdentity, KeystoreError>> {
+        match self {
+            Self::Generate { .. } => None,
+            Self::Import { certificate, key, key_password } => {
+                let read = || {
+                    let password = secret(key_password.as_ref(), FileRole::PrivateKey)?;
+                    let (crt, key) = (certificate, key);
+                    let password = password.as_ref();
+                    read_identity_with(&crt.content, &crt.file, &key.content, &key.file, password, rules)
+                };
+                Some(read())
+            }
+            Self::Keystore { file, store_type, alias, password, key_password } => {
+                let read = || {
+                    let password = secret(password.as_ref(), FileRole::Keystore)?.unwrap_or_default();
+                    let own = secret(key_password.as_ref(), FileRole::Keystore)?;
+                    let store = KeyStore::read(&file.content, &file.file, *store_type, &password)?;
+                    store.identity(alias.as_deref(), own.as_ref().unwrap_or(&password), rules)
+                };
+                Some(read())
+            }
+        }
+    }
+}
+
+/// The password in a file; `role` is what it opens.
+fn secret(file: Option<&Material>, role: FileRole) -> Result<Option<Password>, KeystoreError> {
+    let Some(file) = file else { return Ok(None) };
+    let at = Place { file: file.file.clone(), line: None };
+    Password::from_file(&file.content).map(Some).map_err(|reason| KeystoreError::Password {
+        role,
+        at,
+        reason,
+    })
 }
 
 /// Which of a manager's two certificate stores an update reaches. Half an update is a case of its own (F10).
@@ -277,9 +350,7 @@ impl Command {
     pub fn materials_mut(&mut self) -> Vec<&mut Material> {
         match self {
             Self::AddPackage { file, .. } => vec![file],
-            Self::UpdateCertificate { certificate: NewCertificate::Import { certificate, key }, .. } => {
-                vec![certificate, key]
-            }
+            Self::UpdateCertificate { certificate, .. } => certificate.materials_mut(),
             _ => Vec::new(),
         }
     }

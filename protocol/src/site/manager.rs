@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::assumption::Store;
+use crate::assumption::{Assumptions, Store};
 use crate::id::ManagerId;
 use crate::policy::Protocol;
 use crate::trust::ServerIdentity;
@@ -20,6 +20,19 @@ pub struct Manager {
     pub console: ServerIdentity,
     /// The certificate of the clients' port. The wizard keeps the two the same; half an update does not.
     pub client: ServerIdentity,
+}
+
+/// The console cannot connect to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the console fails to connect to the server: its key has {bits} bits, and without the vendor's manual change \
+    {longest} are the most"
+)]
+pub struct ConsoleTrouble {
+    /// Length of the key in the console's store.
+    pub bits: u32,
+    /// The longest that works.
+    pub longest: u32,
 }
 
 /// Where clients reach a manager.
@@ -40,6 +53,13 @@ impl Manager {
             Store::Console => &self.console,
             Store::Client => &self.client,
         }
+    }
+
+    /// Why the console cannot log in to this manager, if it cannot: version 14 wants a manual change for long keys
+    /// [C S5], which shows as a connection that fails (F14).
+    pub fn console_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
+        let (bits, longest) = (self.console.key().bits(), assumptions.console_longest_key_bits);
+        (bits > longest).then_some(ConsoleTrouble { bits, longest })
     }
 }
 

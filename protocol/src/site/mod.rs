@@ -26,7 +26,7 @@ pub use command_book::{CommandBook, CommandRow, GivenCommand};
 pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,
 };
-pub use manager::{Manager, ManagerPorts};
+pub use manager::{ConsoleTrouble, Manager, ManagerPorts};
 pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit, agent_id};
 pub use registry::Client;
 
@@ -509,9 +509,10 @@ impl Site {
                 let common_name = common_name.as_ref().unwrap_or(&ports.address);
                 self.self_signed(common_name, &ports, *valid_days, now)?
             }
-            NewCertificate::Import { certificate, key } => {
-                trust::read_identity(&certificate.content, &certificate.file, &key.content, &key.file)?
-            }
+            brought => match brought.read(&self.assumptions.wizard_rules()) {
+                Some(read) => read?,
+                None => return Ok(None),
+            },
         };
         let mut effects = Vec::new();
         let Some(manager) = self.managers.get_mut(name) else { return Ok(effects) };

@@ -201,6 +201,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
     let import = certificate(NewCertificate::Import {
         certificate: file("server.crt", b"no certificate"),
         key: file("server.key", b"no key"),
+        key_password: None,
     });
     let location =
         |group: &str, location: &str| Command::AddLocation { group: group.into(), location: location.into() };

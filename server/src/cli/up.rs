@@ -13,6 +13,7 @@ use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_client_agent::wire::{LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Stores, TOP_GROUP};
+use epm_protocol::trust::StoreType;
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -40,6 +41,7 @@ Examples:
   epm-lab up
   epm-lab up --http-port 0 --ready-file ready.json   on any free port; the file says which
   epm-lab up --certificate server.crt --key server.key
+  epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
   epm-lab up --agents 0 --export lab/                write sylink.xml and the certificate, for epm-agent and curl
   epm-lab up --bind 0.0.0.0 --lab --address manager  for a lab network of containers")]
 pub(super) struct Up {
@@ -87,9 +89,24 @@ pub(super) struct Up {
     /// Start with this server certificate (PEM or DER)
     #[arg(long, requires = "key", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The private key of the certificate, not encrypted
+    /// The private key of the certificate (PEM or DER)
     #[arg(long, requires = "certificate", value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Start with the server certificate and key in this keystore (JKS, JCEKS or PKCS#12)
+    #[arg(long, conflicts_with = "certificate", value_name = "FILE")]
+    keystore: Option<PathBuf>,
+    /// The alias in the keystore; needed if it has several keys
+    #[arg(long, requires = "keystore", value_name = "ALIAS")]
+    alias: Option<String>,
+    /// The type of the keystore: jks, jceks or pkcs12; found out when absent
+    #[arg(long, requires = "keystore", value_name = "TYPE")]
+    store_type: Option<StoreType>,
+    /// The file with the password of the keystore
+    #[arg(long, requires = "keystore", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The file with the password of the key, if it is encrypted, or has another than the keystore
+    #[arg(long, value_name = "FILE")]
+    key_password_file: Option<PathBuf>,
     /// When ready, write the line with all addresses to this file
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -238,9 +255,7 @@ impl Up {
 
     fn set_up(&self, site: &MockSite) -> Result<(), Failure> {
         let refused = |error: CommandError| Failure::BadInput(error.to_string());
-        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            let certificate =
-                NewCertificate::Import { certificate: material(certificate)?, key: material(key)? };
+        if let Some(certificate) = self.brought()? {
             let manager = MANAGER.to_owned();
             site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
                 .map_err(refused)?;
@@ -264,6 +279,28 @@ impl Up {
 
     fn log(&self) -> LogSink {
         if self.verbose {
+    }
+
+    /// The server certificate that was given, if one was.
+    fn brought(&self) -> Result<Option<NewCertificate>, Failure> {
+        let optional = |file: &Option<PathBuf>| file.as_deref().map(material).transpose();
+        let key_password = optional(&self.key_password_file)?;
+        if let Some(file) = &self.keystore {
+            return Ok(Some(NewCertificate::Keystore {
+                file: material(file)?,
+                store_type: self.store_type,
+                alias: self.alias.clone(),
+                password: optional(&self.password_file)?,
+                key_password,
+            }));
+        }
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else { return Ok(None) };
+        let (certificate, key) = (material(certificate)?, material(key)?);
+        Ok(Some(NewCertificate::Import { certificate, key, key_password }))
+    }
+
+    async fn fleet(&self, site: &MockSite) -> Result<Fleet, Failure> {
+        let log: LogSink = if self.verbose {
             Arc::new(|name: &str, line: &LogLine| complain(&format!("  {name}: {line}\n")))
         } else {
             silent()

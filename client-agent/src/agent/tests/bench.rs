@@ -308,6 +308,7 @@ impl Bench {
         let certificate = NewCertificate::Import {
             certificate: file("server.crt", identity.certificate().der()),
             key: file("server.key", identity.key().pkcs8_der()),
+            key_password: None,
         };
         let (manager, stores) = (manager.into(), Stores::Both);
         self.apply(&Command::UpdateCertificate { manager, certificate, stores });

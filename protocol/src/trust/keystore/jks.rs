@@ -31,9 +31,9 @@ const JCEKS_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1
 
 /// Which of the two these bytes are meant as.
 pub(super) fn kind(bytes: &[u8]) -> Option<StoreType> {
-    match bytes.first_chunk()? {
-        &JKS => Some(StoreType::Jks),
-        &JCEKS => Some(StoreType::Jceks),
+    match *bytes.first_chunk()? {
+        JKS => Some(StoreType::Jks),
+        JCEKS => Some(StoreType::Jceks),
         _ => None,
     }
 }

@@ -382,7 +382,7 @@ where
 pub(super) enum Seal {
     /// PBES2 and HMAC-SHA-256: what keytool and openssl 3 write.
     Modern,
-    /// The same under PBMAC1 (RFC 9579), which openssl reads from 3.4 and the JDK from 24.
+    /// The same under PBMAC1 (RFC 9579), which openssl reads from 3.4 on.
     Pbmac1,
     /// RC2, 3DES and SHA-1: what old Java and old Windows read.
     Old,
