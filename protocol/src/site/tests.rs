@@ -1,5 +1,6 @@
 //! The site by hand: commands, refusals, serials, and what is published.
 
+mod keystore;
 mod recovery;
 mod upkeep;
 

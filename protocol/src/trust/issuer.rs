@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, PublicKeyData, SanType,
-    SerialNumber, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 
 use super::certificate::{CertificateError, NO_END, ServerCertificate, Validity};
@@ -75,6 +75,42 @@ impl From<CertificateError> for IssueError {
 /// # Errors
 /// If something in the request cannot stand in a certificate.
 pub fn issue(key: &SigningKey, request: &CertificateRequest) -> Result<ServerCertificate, IssueError> {
+    let certificate = server(request)?
+        .self_signed(&Signer(key))
+        .map_err(|error| IssueError::Refused { detail: error.to_string() })?;
+    Ok(ServerCertificate::from_der(certificate.der())?)
+}
+
+/// The same, signed by an authority of this name, whose certificate comes second: a chain of two.
+///
+/// # Errors
+/// If something in the request, or the authority's name, cannot stand in a certificate.
+pub fn issue_by_authority(
+    key: &SigningKey,
+    request: &CertificateRequest,
+    authority: &SigningKey,
+    authority_name: &str,
+) -> Result<[ServerCertificate; 2], IssueError> {
+    let refused = |error: rcgen::Error| IssueError::Refused { detail: error.to_string() };
+    let of_authority = CertificateRequest {
+        common_name: authority_name.to_owned(),
+        names: Vec::new(),
+        validity: request.validity,
+        serial: request.serial.wrapping_add(1),
+    };
+    let mut parameters = server(&of_authority)?;
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    parameters.extended_key_usages = Vec::new();
+    let root = parameters.self_signed(&Signer(authority)).map_err(refused)?;
+    let issuer = Issuer::new(parameters, Signer(authority));
+    let mut parameters = server(request)?;
+    parameters.use_authority_key_identifier_extension = true;
+    let leaf = parameters.signed_by(&Signer(key), &issuer).map_err(refused)?;
+    Ok([ServerCertificate::from_der(leaf.der())?, ServerCertificate::from_der(root.der())?])
+}
+
+fn server(request: &CertificateRequest) -> Result<CertificateParams, IssueError> {
     let Validity { not_before, not_after } = request.validity;
     if not_after < not_before {
         return Err(IssueError::Backwards { not_before, not_after });
@@ -98,11 +134,7 @@ pub fn issue(key: &SigningKey, request: &CertificateRequest) -> Result<ServerCer
     parameters.serial_number = Some(SerialNumber::from(request.serial));
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-
-    let certificate = parameters
-        .self_signed(&Signer(key))
-        .map_err(|error| IssueError::Refused { detail: error.to_string() })?;
-    Ok(ServerCertificate::from_der(certificate.der())?)
+    Ok(parameters)
 }
 
 fn alternative_name(name: &str) -> Result<SanType, IssueError> {

@@ -38,13 +38,13 @@ pub mod signature;
 pub use certificate::{
     CertificateError, Fingerprint, FingerprintError, KeyAlgorithm, Pins, ServerCertificate, Validity,
 };
-pub use issuer::{CertificateRequest, IssueError, issue};
+pub use issuer::{CertificateRequest, IssueError, issue, issue_by_authority};
 pub use judge::{Beliefs, DateRule, NameRule, Rejection, Trusted, judge};
 pub use kcs::{Kcs, KcsError, MalformedKcs};
 pub use keystore::{
-    FileRole, KeyStore, KeystoreError, Password, Place, Refusal, Salts, ServerIdentity, StoreError,
-    StoreForm, StoreOptions, StoreType, WizardRules, read_certificates, read_identity, read_identity_with,
-    read_private_key, read_private_key_with,
+    EntryInfo, FileRole, KeyStore, KeystoreError, Password, Place, Refusal, Salts, ServerIdentity,
+    StoreError, StoreForm, StoreOptions, StoreType, UnknownStoreForm, UnknownStoreType, WizardRules,
+    read_certificates, read_identity, read_identity_with, read_private_key, read_private_key_with,
 };
 pub use pool::KeyPool;
 pub use signature::{

@@ -2,6 +2,7 @@
 //!
 //! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
 
+mod cert;
 mod failure;
 mod fault;
 mod health;
@@ -76,6 +77,9 @@ enum Verb {
     Journal(lab::At<lab::JournalVerb>),
     /// Snapshots of a running lab, and back to the start
     Snapshot(lab::At<lab::SnapshotVerb>),
+    /// Show, check, make and convert server certificates, keys and keystores
+    #[command(subcommand)]
+    Cert(Box<cert::Cert>),
     /// Ask a manager whether it is there; exit code 0 if it is
     Health(health::Health),
     /// Print completions for a shell
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Assumptions { json } => assumptions(json),
+        Verb::Cert(cert) => cert.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -47,6 +47,9 @@ pub(in crate::cli) enum ManagerVerb {
         /// The manager
         #[arg(default_value = "sepm-1")]
         manager: String,
+        /// One of them alone: semsrv, the console and the REST API, or semwebsrv, the clients' port
+        #[arg(long, value_name = "SERVICE")]
+        service: Option<String>,
     },
 }
 
@@ -56,8 +59,8 @@ impl Act for ManagerVerb {
         let path = |manager: &str| format!("/v1/managers/{}", segment(manager));
         let found = match self {
             Self::Certificate { manager } => door.get(&format!("{}/certificate", path(&manager))).await?,
-            Self::Restart { manager } => {
-                door.post(&format!("{}/restart", path(&manager)), &json!({})).await?
+            Self::Restart { manager, service } => {
+                door.post(&format!("{}/restart", path(&manager)), &json!({ "service": service })).await?
             }
             Self::Update { manager, name, certificate, key, common_name, valid_days, stores } => {
                 let body = json!({

@@ -1,0 +1,115 @@
+//! `epm-lab cert check`: what the wizard would say, and what the clients of a list would.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use epm_client_agent::wire::LabClock;
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::{Clock as _, Timestamp};
+use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, ServerCertificate, judge};
+use serde::Serialize;
+
+use super::super::{Ending, Failure, say};
+use super::bring::{Source, read};
+use super::show::{FileView, say_json};
+
+/// Checks a certificate and its key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab cert check server.crt --key server.key
+  epm-lab cert check keystore.jks --password-file password.txt --sylink sylink.xml
+  epm-lab cert check server.crt --key server.key --sylink sylink.xml --server sepm.example
+  epm-lab cert check server.crt --key server.key --sylink sylink.xml --at 2036-01-01T00:00:00Z --json")]
+pub(in crate::cli) struct Check {
+    #[command(flatten)]
+    source: Source,
+    /// A client's communications file: would it believe a manager with this certificate?
+    #[arg(long, value_name = "FILE")]
+    sylink: Option<PathBuf>,
+    /// As which server of the list; as any of them if absent
+    #[arg(long, requires = "sylink", value_name = "ADDRESS")]
+    server: Option<String>,
+    /// When; now if absent
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    file: FileView,
+    /// Whether its dates cover the moment.
+    in_time: bool,
+    /// For each server of the client's list: its address, and why the client would not believe it.
+    clients: Vec<Believed>,
+    well: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Believed {
+    server: String,
+    rejection: Option<String>,
+}
+
+impl Check {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        let brought = self.source.bring()?;
+        let now = self.at.unwrap_or_else(|| LabClock::wall().now());
+        let own = brought.certificates.first();
+        let clients = match (&self.sylink, own) {
+            (Some(file), Some(own)) => self.believed(file, own, now)?,
+            _ => Vec::new(),
+        };
+        let in_time = own.is_some_and(|own| own.validity().covers(now));
+        let taken = matches!(brought.identity, Some(Ok(_)));
+        let believed = self.sylink.is_none() || clients.iter().any(|one| one.rejection.is_none());
+        let well = taken && in_time && believed;
+        let checked = Checked { file: FileView::of(&brought), in_time, clients, well };
+        if self.json {
+            say_json(&checked)?;
+        } else {
+            let mut text = checked.file.text();
+            if !in_time {
+                text.push_str(&format!("Dates:    they do not cover {now}\n"));
+            }
+            for Believed { server, rejection } in &checked.clients {
+                let verdict = rejection.as_deref().unwrap_or("would be believed");
+                text.push_str(&format!("Clients:  as {server}: {verdict}\n"));
+            }
+            say(&text);
+        }
+        Ok(if well { Ending::Well } else { Ending::NotWell })
+    }
+
+    /// What the client with this file would say of each server of its list.
+    fn believed(
+        &self,
+        file: &Path,
+        own: &ServerCertificate,
+        now: Timestamp,
+    ) -> Result<Vec<Believed>, Failure> {
+        let bad = |why: String| Failure::BadInput(format!("{}: {why}", file.display()));
+        let conf = Sylink::parse_bytes(&read(file)?).map_err(|error| bad(error.to_string()))?.conf();
+        // What cannot be read cannot be met either: no manager shows it.
+        let pins: Pins =
+            conf.certificates.iter().filter_map(|one| ServerCertificate::from_der(&one.der).ok()).collect();
+        let judged = conf.list.servers().map(|server| {
+            let names = if server.verify_ca { NameRule::Checked } else { NameRule::Ignored };
+            let beliefs = Beliefs { pins: pins.clone(), dates: DateRule::Checked, names };
+            let rejection = judge(own, &beliefs, &server.address, now).err().map(|why| why.to_string());
+            Believed { server: server.address.clone(), rejection }
+        });
+        let of_interest =
+            judged.filter(|one| self.server.as_ref().is_none_or(|server| *server == one.server));
+        let judged: Vec<Believed> = of_interest.collect();
+        if judged.is_empty() {
+            let known: Vec<&str> = conf.list.servers().map(|server| server.address.as_str()).collect();
+            return Err(bad(format!("its list has no such server; it has {known:?}")));
+        }
+        Ok(judged)
+    }
+}

@@ -1,0 +1,274 @@
+//! `epm-lab cert issue` and `convert`: files are written, with a key in them for their owner alone, and never over
+//! one that is there unless that is asked for.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use epm_client_agent::wire::LabClock;
+use epm_protocol::time::{Clock as _, Timestamp};
+use epm_protocol::trust::{
+    CertificateRequest, Password, Salts, ServerIdentity, SigningKey, StoreForm, StoreOptions, Validity,
+    issue, issue_by_authority,
+};
+
+use super::super::{Ending, Failure, complain};
+use super::bring::{Source, given};
+
+/// Makes a key and its certificate.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
+  epm-lab cert issue --name sepm --also 10.0.0.5 --also sepm.example --authority 'Lab CA' --out chain.crt --key-out server.key")]
+pub(in crate::cli) struct Issue {
+    /// The common name, and an alternative name
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// A further host name or address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    also: Vec<String>,
+    /// For how many days it holds
+    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    /// From when on; now if absent
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// The length of the key: 2048, 3072, 4096 or 8192
+    #[arg(long, default_value_t = 2048, value_name = "BITS")]
+    bits: u32,
+    /// Sign with an authority of this name, made with it; its certificate stands second in the file
+    #[arg(long, value_name = "NAME")]
+    authority: Option<String>,
+    /// Where the certificate goes (PEM)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where the key goes (PKCS#8 in PEM)
+    #[arg(long, value_name = "FILE")]
+    key_out: PathBuf,
+    /// Write over files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes in another form.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
+  epm-lab cert convert keystore.jks --password-file password.txt --to pem --out server.crt --key-out server.key
+  epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old --out old.p12 --out-password-env P")]
+pub(in crate::cli) struct Convert {
+    #[command(flatten)]
+    source: Source,
+    /// The form to write
+    #[arg(long, value_name = "FORM")]
+    to: Form,
+    /// Where it goes; in pem, pkcs1 and der the certificate alone
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where the key goes, in pem, pkcs1 and der
+    #[arg(long, value_name = "FILE")]
+    key_out: Option<PathBuf>,
+    /// The alias to write
+    #[arg(long, default_value = "tomcat", value_name = "ALIAS")]
+    out_alias: String,
+    /// The file with the password to write with; a key in pem or der is encrypted if there is one
+    #[arg(long, value_name = "FILE")]
+    out_password_file: Option<PathBuf>,
+    /// The variable of the environment with that password
+    #[arg(long, value_name = "NAME", conflicts_with = "out_password_file")]
+    out_password_env: Option<String>,
+    /// Write over files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+/// What can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// PEM, the key as PKCS#8
+    Pem,
+    /// PEM, the key as PKCS#1
+    Pkcs1,
+    /// DER, the key as PKCS#8
+    Der,
+    /// JKS
+    Jks,
+    /// PKCS#12 with AES-256 and HMAC-SHA-256
+    Pkcs12,
+    /// PKCS#12 sealed by PBMAC1
+    Pkcs12Pbmac1,
+    /// PKCS#12 with RC2, 3DES and SHA-1
+    Pkcs12Old,
+}
+
+impl Issue {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        let bad = |error: &dyn std::error::Error| Failure::BadInput(error.to_string());
+        let begin = self.from.unwrap_or_else(|| LabClock::wall().now()).as_seconds();
+        let not_before = Timestamp::from_seconds(begin);
+        let not_after = not_before + Duration::from_secs(u64::from(self.days) * 86_400);
+        let [a, b, c, d, e, f, g, h, ..] = random()?;
+        let request = CertificateRequest {
+            common_name: self.name.clone(),
+            names: std::iter::once(&self.name).chain(&self.also).cloned().collect(),
+            validity: Validity { not_before, not_after },
+            serial: u64::from_be_bytes([a & 0x7F, b, c, d, e, f, g, h]),
+        };
+        let key = SigningKey::generate(self.bits).map_err(|error| bad(&error))?;
+        let (certificate, chain) = match &self.authority {
+            None => (issue(&key, &request).map_err(|error| bad(&error))?, Vec::new()),
+            Some(name) => {
+                let authority = SigningKey::generate(2048).map_err(|error| bad(&error))?;
+                let [own, root] =
+                    issue_by_authority(&key, &request, &authority, name).map_err(|error| bad(&error))?;
+                (own, vec![root])
+            }
+        };
+        let identity = ServerIdentity::new(key, certificate).map_err(|error| bad(&error))?.with_chain(chain);
+        let key = identity.key_pem(None, &mut Salts::from_seed(random()?)).map_err(|error| bad(&error))?;
+        let mut files = Files { force: self.force, written: Vec::new() };
+        files.refuse_what_is_there(&[&self.out, &self.key_out])?;
+        files.write(&self.key_out, key.as_bytes(), true)?;
+        files.write(&self.out, identity.certificates_pem().as_bytes(), false)?;
+        files.report();
+        Ok(Ending::Well)
+    }
+}
+
+impl Convert {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        let brought = self.source.bring()?;
+        let identity = match brought.identity {
+            Some(Ok(identity)) => identity,
+            Some(Err(error)) => return Err(Failure::BadInput(error.to_string())),
+            None => {
+                return Err(Failure::BadInput(format!(
+                    "{} has no private key: name it with --key",
+                    brought.file
+                )));
+            }
+        };
+        let password = given(self.out_password_file.as_deref(), self.out_password_env.as_deref())?;
+        let mut salts = Salts::from_seed(random()?);
+        let mut files = Files { force: self.force, written: Vec::new() };
+        let form = match self.to {
+            Form::Jks => StoreForm::Jks,
+            Form::Pkcs12 => StoreForm::Pkcs12,
+            Form::Pkcs12Pbmac1 => StoreForm::Pkcs12Pbmac1,
+            Form::Pkcs12Old => StoreForm::Pkcs12Old,
+            Form::Pem | Form::Pkcs1 | Form::Der => {
+                self.apart(&identity, password.as_ref(), &mut salts, &mut files)?;
+                files.report();
+                return Ok(Ending::Well);
+            }
+        };
+        let Some(password) = password else {
+            return Err(Failure::BadInput(
+                "a keystore needs a password: give --out-password-file or --out-password-env".to_owned(),
+            ));
+        };
+        let options = StoreOptions {
+            form,
+            alias: &self.out_alias,
+            password: &password,
+            key_password: None,
+            created: LabClock::wall().now(),
+        };
+        let bytes = identity
+            .to_keystore(&options, &mut salts)
+            .map_err(|error| Failure::BadInput(error.to_string()))?;
+        files.refuse_what_is_there(&[&self.out])?;
+        files.write(&self.out, &bytes, true)?;
+        files.report();
+        Ok(Ending::Well)
+    }
+
+    fn apart(
+        &self,
+        identity: &ServerIdentity,
+        password: Option<&Password>,
+        salts: &mut Salts,
+        files: &mut Files,
+    ) -> Result<(), Failure> {
+        let failed = |error: epm_protocol::trust::StoreError| Failure::Failed(error.to_string());
+        if self.to == Form::Pkcs1 && password.is_some() {
+            return Err(Failure::BadInput(
+                "a key in PKCS#1 is written without a password; take --to pem".to_owned(),
+            ));
+        }
+        let certificate = match self.to {
+            Form::Der => identity.certificate().der().to_vec(),
+            _ => identity.certificates_pem().into_bytes(),
+        };
+        let outs: Vec<&Path> = std::iter::once(self.out.as_path()).chain(self.key_out.as_deref()).collect();
+        files.refuse_what_is_there(&outs)?;
+        if let Some(file) = &self.key_out {
+            match self.to {
+                Form::Der => files.write(file, &identity.key_der(password, salts).map_err(failed)?, true)?,
+                Form::Pkcs1 => {
+                    files.write(file, identity.key_pkcs1_pem().map_err(failed)?.as_bytes(), true)?;
+                }
+                _ => {
+                    files.write(file, identity.key_pem(password, salts).map_err(failed)?.as_bytes(), true)?;
+                }
+            }
+        }
+        files.write(&self.out, &certificate, false)
+    }
+}
+
+/// Files that are written.
+struct Files {
+    force: bool,
+    written: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Before anything is written, so that half of it never is.
+    fn refuse_what_is_there(&self, files: &[&Path]) -> Result<(), Failure> {
+        match files.iter().find(|file| file.exists()) {
+            Some(file) if !self.force => {
+                Err(Failure::BadInput(format!("{} is there already; --force writes over it", file.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A file with a key is made new, so that it is its owner's alone from the first byte on.
+    fn write(&mut self, file: &Path, content: &[u8], secret: bool) -> Result<(), Failure> {
+        let failed =
+            |error: std::io::Error| Failure::BadInput(format!("cannot write {}: {error}", file.display()));
+        if self.force && file.exists() {
+            std::fs::remove_file(file).map_err(failed)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if secret {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let mut open = options.open(file).map_err(failed)?;
+        open.write_all(content).and_then(|()| open.sync_all()).map_err(failed)?;
+        self.written.push(file.to_owned());
+        Ok(())
+    }
+
+    fn report(&self) {
+        for file in &self.written {
+            complain(&format!("Wrote {}.\n", file.display()));
+        }
+    }
+}
+
+/// For salts and serial numbers.
+fn random() -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut seed)
+        .map_err(|_| Failure::Failed("the machine gives no random bytes".to_owned()))?;
+    Ok(seed)
+}

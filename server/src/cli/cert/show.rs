@@ -1,0 +1,228 @@
+//! `epm-lab cert show` and `diff`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{Fingerprint, KeyAlgorithm, ServerCertificate};
+use serde::Serialize;
+
+use super::super::{Ending, Failure, say};
+use super::bring::{Brought, Source};
+
+/// Shows what is in a file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab cert show server.crt --key server.key
+  epm-lab cert show keystore.p12 --password-env STORE_PASSWORD --json")]
+pub(in crate::cli) struct Show {
+    #[command(flatten)]
+    source: Source,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says what differs between two certificates.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab cert diff old.crt new.crt
+  epm-lab cert diff old.crt new.crt --json")]
+pub(in crate::cli) struct Diff {
+    /// A certificate (PEM or DER)
+    one: PathBuf,
+    /// Another
+    other: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A certificate, for people and programs.
+#[derive(Debug, Serialize)]
+pub(super) struct CertificateView {
+    common_name: String,
+    names: Vec<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    key: String,
+    signature: String,
+    self_signed: bool,
+    sha256: Fingerprint,
+    public_key_sha256: Fingerprint,
+}
+
+/// A file, likewise.
+#[derive(Debug, Serialize)]
+pub(super) struct FileView {
+    file: String,
+    format: String,
+    /// Aliases, and what stands under each.
+    entries: Vec<(String, String)>,
+    certificates: Vec<CertificateView>,
+    /// Whether the key fits; nothing where there is none.
+    key_fits: Option<bool>,
+    /// What the wizard would say; nothing where it would take it.
+    refusal: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl CertificateView {
+    fn of(certificate: &ServerCertificate) -> Self {
+        let validity = certificate.validity();
+        Self {
+            common_name: certificate.common_name().to_owned(),
+            names: certificate.names().to_vec(),
+            not_before: validity.not_before,
+            not_after: validity.not_after,
+            key: certificate.key_algorithm().to_string(),
+            signature: certificate.signature_algorithm().to_owned(),
+            self_signed: certificate.is_self_signed(),
+            sha256: certificate.fingerprint(),
+            public_key_sha256: Fingerprint::of(certificate.public_key_der()),
+        }
+    }
+
+    /// Each property with its name.
+    fn rows(&self) -> [(&'static str, String); 8] {
+        let by = if self.self_signed { "its own issuer" } else { "signed by another" };
+        [
+            ("common name", self.common_name.clone()),
+            ("names", self.names.join(", ")),
+            ("valid from", self.not_before.to_string()),
+            ("valid until", self.not_after.to_string()),
+            ("key", self.key.clone()),
+            ("signature", format!("{}, {by}", self.signature)),
+            ("SHA-256", self.sha256.to_string()),
+            ("public key", self.public_key_sha256.to_string()),
+        ]
+    }
+}
+
+impl FileView {
+    pub(super) fn of(brought: &Brought) -> Self {
+        let refusal = match &brought.identity {
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some(error.to_string()),
+            None => Some("Invalid private key file: no private key was given".to_owned()),
+        };
+        let mut warnings = Vec::new();
+        if let Some(KeyAlgorithm::Rsa { bits }) =
+            brought.certificates.first().map(ServerCertificate::key_algorithm)
+        {
+            let longest = Assumptions::default().console_longest_key_bits;
+            if *bits > longest {
+                warnings.push(format!(
+                    "F14: with a key of more than {longest} bits nobody gets into the console of version 14, \
+                     but for the vendor's manual change"
+                ));
+            }
+        }
+        Self {
+            file: brought.file.clone(),
+            format: brought.format.clone(),
+            entries: brought.entries.iter().map(|one| (one.alias.clone(), one.what.clone())).collect(),
+            certificates: brought.certificates.iter().map(CertificateView::of).collect(),
+            key_fits: brought.identity.as_ref().map(Result::is_ok),
+            refusal,
+            warnings,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}: {}\n", self.file, self.format);
+        for (alias, what) in &self.entries {
+            let _ = writeln!(text, "  alias {alias:?}: {what}");
+        }
+        for (place, certificate) in self.certificates.iter().enumerate() {
+            let heading = if place == 0 { "Certificate" } else { "Behind it" };
+            let _ = writeln!(text, "{heading}:");
+            for (name, value) in certificate.rows() {
+                let _ = writeln!(text, "  {name:<12} {value}");
+            }
+        }
+        let _ = writeln!(
+            text,
+            "Key:      {}",
+            match self.key_fits {
+                Some(true) => "it fits",
+                Some(false) => "it does not fit, or cannot be read",
+                None => "none was given",
+            }
+        );
+        match &self.refusal {
+            None => text.push_str("Wizard:   takes it\n"),
+            Some(words) => {
+                let _ = writeln!(text, "Wizard:   {words}");
+            }
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "Warning:  {warning}");
+        }
+        text
+    }
+}
+
+impl Show {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        let view = FileView::of(&self.source.bring()?);
+        if self.json {
+            say_json(&view)?;
+        } else {
+            say(&view.text());
+        }
+        Ok(Ending::Well)
+    }
+}
+
+/// A property in which two certificates differ.
+#[derive(Debug, Serialize)]
+struct Difference {
+    what: &'static str,
+    one: String,
+    other: String,
+}
+
+impl Diff {
+    pub(super) fn go(self) -> Result<Ending, Failure> {
+        let view = |file: &PathBuf| {
+            let brought = Source::of(file.clone()).bring()?;
+            let certificate = brought.certificates.first();
+            let none = || Failure::BadInput(format!("{} has no certificate", file.display()));
+            certificate.map(CertificateView::of).ok_or_else(none)
+        };
+        let (one, other) = (view(&self.one)?, view(&self.other)?);
+        let differences: Vec<Difference> = one
+            .rows()
+            .into_iter()
+            .zip(other.rows())
+            .filter(|((_, one), (_, other))| one != other)
+            .map(|((what, one), (_, other))| Difference { what, one, other })
+            .collect();
+        if self.json {
+            say_json(&differences)?;
+        } else if differences.is_empty() {
+            say("The same certificate.\n");
+        } else {
+            let mut text = String::new();
+            for Difference { what, one, other } in &differences {
+                let _ = writeln!(text, "{what}:\n  - {one}\n  + {other}");
+            }
+            if one.public_key_sha256 == other.public_key_sha256 {
+                text.push_str("The key is the same; clients pin the certificate, and mind all the same.\n");
+            }
+            say(&text);
+        }
+        Ok(if differences.is_empty() { Ending::Well } else { Ending::NotWell })
+    }
+}
+
+pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.to_string()))?;
+    say(&format!("{text}\n"));
+    Ok(())
+}

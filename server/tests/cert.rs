@@ -1,0 +1,183 @@
+//! `epm-lab cert`, run as a user runs it: what it makes, says and refuses, and who else reads it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const PASSWORD: &str = "open-sesame-4711";
+
+/// A folder with `server.crt`, `server.key` and the password in `p.txt`.
+fn made(more: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.txt"), format!("{PASSWORD}\n")).unwrap();
+    let issue = ["issue", "--name", "sepm.example", "--out", "server.crt", "--key-out", "server.key"];
+    well(&folder, &[&issue[..], more].concat());
+    folder
+}
+
+fn cert(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+    command.arg("cert").args(arguments).current_dir(folder.path()).env("STORE", PASSWORD);
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
+    assert!(!said.contains(PASSWORD) && !said.contains("panicked"), "{said}");
+    out
+}
+
+#[track_caller]
+fn well(folder: &TempDir, arguments: &[&str]) -> String {
+    let out = cert(folder, arguments);
+    assert_eq!(out.status.code(), Some(0), "{arguments:?}: {}{}", text(&out.stdout), text(&out.stderr));
+    text(&out.stdout)
+}
+
+#[track_caller]
+fn refused(folder: &TempDir, arguments: &[&str], words: &str) {
+    let out = cert(folder, arguments);
+    assert_eq!(out.status.code(), Some(2), "{arguments:?}");
+    assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn bytes(folder: &TempDir, file: &str) -> Vec<u8> {
+    std::fs::read(folder.path().join(file)).unwrap()
+}
+
+#[test]
+fn what_is_issued_is_shown_and_its_key_is_its_owners_alone_and_not_written_over() {
+    let folder = made(&["--also", "10.0.0.5"]);
+    let shown = well(&folder, &["show", "server.crt", "--key", "server.key"]);
+    for part in ["PEM", "sepm.example, 10.0.0.5", "RSA with 2048 bits", "it fits", "takes it"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let json = well(&folder, &["show", "server.crt", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["certificates"][0]["common_name"], "sepm.example");
+    assert_eq!(json["key_fits"], serde_json::Value::Null);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(folder.path().join("server.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let before = (bytes(&folder, "server.crt"), bytes(&folder, "server.key"));
+    let again = ["issue", "--name", "x", "--out", "new.crt", "--key-out", "server.key"];
+    refused(&folder, &again, "server.key is there already");
+    assert!(!folder.path().join("new.crt").exists(), "half of it was written");
+    assert_eq!((bytes(&folder, "server.crt"), bytes(&folder, "server.key")), before);
+    well(&folder, &[&again[..], &["--force"]].concat());
+    assert_ne!(bytes(&folder, "server.key"), before.1);
+}
+
+#[test]
+fn every_form_leads_to_every_other_and_back_to_the_same_key() {
+    let folder = made(&["--authority", "Lab CA"]);
+    let key = bytes(&folder, "server.key");
+    let (mut file, mut more) = ("server.crt", vec!["--key", "server.key"]);
+    for form in ["jks", "pkcs12", "pkcs12-pbmac1", "pkcs12-old"] {
+        let to = ["--to", form, "--out", form, "--out-password-file", "p.txt"];
+        well(&folder, &[&["convert", file], &more[..], &to].concat());
+        (file, more) = (form, vec!["--password-env", "STORE"]);
+        let shown = well(&folder, &["show", form, "--password-file", "p.txt"]);
+        assert!(shown.contains("alias \"tomcat\"") && shown.contains("Behind it"), "{shown}");
+        refused(&folder, &["show", form], "Invalid keystore file");
+    }
+    let back = ["--to", "pem", "--out", "back.crt", "--key-out", "back.key"];
+    well(&folder, &[&["convert", file], &more[..], &back].concat());
+    assert_eq!(bytes(&folder, "back.key"), key);
+    assert_eq!(bytes(&folder, "back.crt"), bytes(&folder, "server.crt"));
+    let closed = ["--to", "pem", "--out", "c.crt", "--key-out", "c.key", "--out-password-file", "p.txt"];
+    well(&folder, &[&["convert", file], &more[..], &closed].concat());
+    assert!(text(&bytes(&folder, "c.key")).contains("BEGIN ENCRYPTED PRIVATE KEY"));
+    well(&folder, &["check", "c.crt", "--key", "c.key", "--password-env", "STORE"]);
+    let shown = well(&folder, &["show", "c.crt", "--key", "c.key"]);
+    assert!(shown.contains("the key is encrypted"), "{shown}");
+}
+
+/// A client's file whose list has this certificate, and two that cannot be read.
+fn sylink(folder: &TempDir, file: &str, pem: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let sample = std::fs::read_to_string(root.join("fixtures/sylink/exported.xml")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let own = format!("<Certificate Name=\"own\">{body}</Certificate><Certificate ");
+    std::fs::write(folder.path().join(file), sample.replacen("<Certificate ", &own, 1)).unwrap();
+}
+
+#[test]
+fn a_check_says_what_the_wizard_and_the_clients_of_a_list_would_say() {
+    let folder = made(&["--from", "2026-01-01T00:00:00Z"]);
+    let other = made(&[]);
+    std::fs::copy(other.path().join("server.key"), folder.path().join("other.key")).unwrap();
+    let swapped = cert(&folder, &["check", "server.crt", "--key", "other.key"]);
+    assert_eq!(swapped.status.code(), Some(1));
+    assert!(text(&swapped.stdout).contains("Invalid private key file"), "{}", text(&swapped.stdout));
+
+    sylink(&folder, "theirs.xml", &text(&bytes(&other, "server.crt")));
+    sylink(&folder, "mine.xml", &text(&bytes(&folder, "server.crt")));
+    let check = ["check", "server.crt", "--key", "server.key", "--at", "2027-01-01T00:00:00Z", "--sylink"];
+    let strange = cert(&folder, &[&check[..], &["theirs.xml"]].concat());
+    assert_eq!(strange.status.code(), Some(1), "{}", text(&strange.stderr));
+    assert!(text(&strange.stdout).contains("expected"), "{}", text(&strange.stdout));
+
+    let known = well(&folder, &[&check[..], &["mine.xml"]].concat());
+    assert!(known.contains("would be believed"), "{known}");
+    let as_another = [&check[..], &["mine.xml", "--server", "192.0.2.21"]].concat();
+    assert_eq!(cert(&folder, &as_another).status.code(), Some(1), "it has another name, and that list minds");
+    refused(&folder, &[&check[..], &["mine.xml", "--server", "nobody"]].concat(), "no such server");
+    let late = ["check", "server.crt", "--key", "server.key", "--at", "2099-01-01T00:00:00Z"];
+    let late = cert(&folder, &[&late[..], &["--sylink", "mine.xml", "--json"]].concat());
+    assert_eq!(late.status.code(), Some(1));
+    let late: serde_json::Value = serde_json::from_slice(&late.stdout).unwrap();
+    assert_eq!((late["in_time"].as_bool(), late["well"].as_bool()), (Some(false), Some(false)));
+    assert!(late["clients"][0]["rejection"].as_str().unwrap().contains("expired"), "{late}");
+}
+
+#[test]
+fn a_difference_is_named_and_is_no_failure() {
+    let (folder, other) = (made(&[]), made(&[]));
+    std::fs::copy(other.path().join("server.crt"), folder.path().join("other.crt")).unwrap();
+    assert!(well(&folder, &["diff", "server.crt", "server.crt"]).contains("The same"));
+    let differ = cert(&folder, &["diff", "server.crt", "other.crt"]);
+    assert_eq!(differ.status.code(), Some(1));
+    assert!(text(&differ.stdout).contains("public key"), "{}", text(&differ.stdout));
+}
+
+#[test]
+fn slips_are_bad_input() {
+    let folder = made(&[]);
+    let to = ["convert", "server.crt", "--key", "server.key", "--out", "o", "--to"];
+    refused(&folder, &[&to[..], &["jks"]].concat(), "a keystore needs a password");
+    refused(&folder, &["show", "missing.crt"], "cannot read missing.crt");
+    refused(&folder, &["show", "server.key"], "expected a CERTIFICATE block");
+    refused(&folder, &["show", "server.crt", "--from", "jsk"], "is no type of keystore");
+    refused(&folder, &["convert", "server.crt", "--to", "der", "--out", "o"], "has no private key");
+    refused(
+        &folder,
+        &["issue", "--name", "a b", "--out", "o", "--key-out", "k"],
+        "cannot stand in a certificate",
+    );
+}
+
+#[test]
+fn openssl_verifies_a_chain_that_was_issued() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("NOTHING WAS PROVED: openssl is not installed");
+        return;
+    }
+    let folder = made(&["--authority", "Lab CA"]);
+    let pem = text(&bytes(&folder, "server.crt"));
+    let second = pem.rfind("-----BEGIN").unwrap();
+    std::fs::write(folder.path().join("ca.crt"), &pem[second..]).unwrap();
+    let verify = Command::new("openssl")
+        .args(["verify", "-x509_strict", "-CAfile", "ca.crt", "server.crt"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(verify.status.success(), "{}{}", text(&verify.stdout), text(&verify.stderr));
+}
