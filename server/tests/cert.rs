@@ -181,3 +181,35 @@ fn openssl_verifies_a_chain_that_was_issued() {
         .unwrap();
     assert!(verify.status.success(), "{}{}", text(&verify.stdout), text(&verify.stderr));
 }
+
+/// The program takes a keystore for its server certificate, and refuses a wrong one in the product's words.
+#[test]
+fn a_manager_starts_with_the_certificate_in_a_keystore() {
+    use std::io::{BufRead as _, BufReader};
+    let folder = made(&[]);
+    let to = ["--to", "jks", "--out", "k.jks", "--out-password-file", "p.txt"];
+    well(&folder, &[&["convert", "server.crt", "--key", "server.key"], &to[..]].concat());
+    let up = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+        command.args(["up", "--http-port", "0", "--agents", "0", "--keystore", "k.jks"]).args(more);
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut child = up(&["--password-file", "p.txt", "--alias", "tomcat"]);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let shown = well(&folder, &["show", "server.crt", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(ready["managers"][0]["fingerprint"], shown["certificates"][0]["sha256"]);
+    for (more, words) in
+        [(&[][..], "password is wrong"), (&["--password-file", "p.txt", "--alias", "x"], "no entry")]
+    {
+        let out = up(more).wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(2));
+        let error = text(&out.stderr);
+        assert!(error.contains("Invalid keystore file") && error.contains(words), "{error}");
+    }
+}

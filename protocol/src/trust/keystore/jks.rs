@@ -204,7 +204,7 @@ fn close_jks(pkcs8: &[u8], password: &Password, salt: [u8; CHECK]) -> Result<Vec
     asn1::write(&EncryptedKey { algorithm, data: OctetString::new(data)? })
 }
 
-fn check_sum(password: &Password, body: &[u8]) -> [u8; CHECK] {
+pub(super) fn check_sum(password: &Password, body: &[u8]) -> [u8; CHECK] {
     Sha1::new().chain_update(&*password.utf16()).chain_update(PHRASE).chain_update(body).finalize().into()
 }
 

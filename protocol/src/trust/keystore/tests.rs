@@ -192,3 +192,107 @@ proptest! {
         }
     }
 }
+
+fn store(form: StoreForm) -> Vec<u8> {
+    let password = Password::new("p");
+    let options = StoreOptions {
+        form,
+        alias: "a",
+        password: &password,
+        key_password: None,
+        created: samples::moment("2026-01-01T00:00:00Z"),
+    };
+    let identity = ServerIdentity::new(KeyPool::public().get(0).clone(), certificate(0)).unwrap();
+    identity.to_keystore(&options, &mut Salts::from_seed([1; 32])).unwrap()
+}
+
+fn open(bytes: &[u8]) -> Result<ServerIdentity, KeystoreError> {
+    let password = Password::new("p");
+    KeyStore::read(bytes, "a", None, &password)?.identity(None, &password, &WizardRules::default())
+}
+
+#[test]
+fn two_entries_of_one_alias_are_refused() {
+    // A JKS is written with one entry; a second copy of it is put behind the first.
+    let whole = store(StoreForm::Jks);
+    let entry = &whole[12..whole.len() - 20];
+    let mut twice = [&whole[..8], &[0, 0, 0, 2], entry, entry].concat();
+    let check = jks::check_sum(&Password::new("p"), &twice);
+    twice.extend(check);
+    let error = refusal(open(&twice));
+    assert!(error.to_string().contains("two entries have the alias \"a\""), "{error}");
+}
+
+#[test]
+fn a_key_and_a_certificate_that_do_not_fit_make_no_keystore() {
+    let whole = store(StoreForm::Jks);
+    let (own, other) = (certificate(0), certificate(1));
+    let at = whole.windows(own.der().len()).position(|part| part == own.der()).unwrap();
+    let length = u32::try_from(other.der().len()).unwrap().to_be_bytes();
+    let mut swapped = [&whole[..at - 4], &length, other.der()].concat();
+    let check = jks::check_sum(&Password::new("p"), &swapped);
+    swapped.extend(check);
+    let error = refusal(open(&swapped));
+    assert_eq!(error.refusal(), Refusal::KeystoreFile);
+    assert!(
+        matches!(error, KeystoreError::Store { reason, .. } if matches!(*reason, StoreError::Mismatch { .. }))
+    );
+}
+
+#[test]
+fn a_file_does_not_decide_how_long_its_reader_works() {
+    let mut rounds = rounds::Rounds::of_a_file();
+    for too_many in [0, rounds::MOST + 1, u64::MAX] {
+        assert_eq!(
+            rounds.spend(too_many),
+            Err(StoreError::Rounds { expected: rounds::MOST, found: too_many })
+        );
+    }
+    for _ in 0..4 {
+        rounds.spend(rounds::MOST).unwrap();
+    }
+    assert_eq!(rounds.spend(1), Err(StoreError::RoundsInAll { expected: rounds::MOST_IN_ALL }));
+
+    // The rounds of the seal, at the end of the file, raised from 10,000 (two bytes) to 2^31 - 1.
+    let whole = store(StoreForm::Pkcs12);
+    assert_eq!(whole[whole.len() - 4..], [2, 2, 0x27, 0x10]);
+    let mut pfx = whole[..whole.len() - 4].to_vec();
+    pfx.extend([2, 4, 0x7F, 0xFF, 0xFF, 0xFF]);
+    // Every length around it grows by two.
+    let outer = u16::from_be_bytes([pfx[2], pfx[3]]) + 2;
+    pfx[2..4].copy_from_slice(&outer.to_be_bytes());
+    let mac = pfx.len() - 6 - 22 - 51 - 2;
+    assert_eq!(pfx[mac], 0x30, "the seal");
+    pfx[mac + 1] += 2;
+    let error = refusal(open(&pfx));
+    assert!(error.to_string().contains("2147483647 rounds"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_the_reader_of_keystores_panic(
+        magic in prop_oneof![
+            Just(vec![0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2]),
+            Just(vec![0xCE, 0xCE, 0xCE, 0xCE, 0, 0, 0, 2, 0, 0, 0, 1]),
+            Just(vec![0x30, 0x80, 2, 1, 3, 0x30, 0x80]),
+            Just(vec![0x30, 0x81, 0xC8, 2, 1, 3, 0x30]),
+        ],
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        prop_assert!(open(&[magic, body].concat()).is_err());
+    }
+
+    #[test]
+    fn no_two_changes_to_a_store_make_the_reader_panic_or_give_another_key(
+        places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
+    ) {
+        let mut bytes = store(StoreForm::Pkcs12Old);
+        for (place, byte) in places {
+            *place.get_mut(&mut bytes) = byte;
+        }
+        if let Ok(read) = open(&bytes) {
+            let pool = KeyPool::public();
+            prop_assert_eq!(read.key(), pool.get(0));
+        }
+    }
+}
