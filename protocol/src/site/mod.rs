@@ -511,7 +511,7 @@ impl Site {
             }
             brought => match brought.read(&self.assumptions.wizard_rules()) {
                 Some(read) => read?,
-                None => return Ok(None),
+                None => return Ok(Vec::new()),
             },
         };
         let mut effects = Vec::new();

@@ -279,6 +279,10 @@ impl Up {
 
     fn log(&self) -> LogSink {
         if self.verbose {
+            Arc::new(|name: &str, line: &LogLine| complain(&format!("  {name}: {line}\n")))
+        } else {
+            silent()
+        }
     }
 
     /// The server certificate that was given, if one was.
@@ -297,14 +301,6 @@ impl Up {
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else { return Ok(None) };
         let (certificate, key) = (material(certificate)?, material(key)?);
         Ok(Some(NewCertificate::Import { certificate, key, key_password }))
-    }
-
-    async fn fleet(&self, site: &MockSite) -> Result<Fleet, Failure> {
-        let log: LogSink = if self.verbose {
-            Arc::new(|name: &str, line: &LogLine| complain(&format!("  {name}: {line}\n")))
-        } else {
-            silent()
-        }
     }
 
     /// The lab's own door, open.

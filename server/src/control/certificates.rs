@@ -42,8 +42,10 @@ struct UpdateSetting {
     stores: Stores,
     /// A certificate in PEM, with its key; the manager makes a self-signed one when absent.
     certificate: Option<String>,
-    /// The private key of the certificate in PEM, not encrypted.
+    /// The private key of the certificate in PEM.
     key: Option<String>,
+    /// The password of the key, if it is encrypted.
+    key_password: Option<String>,
     /// The common name of a self-made one; the manager's address when absent.
     common_name: Option<String>,
     /// For how many days a self-made one is valid; as assumed when absent.
@@ -116,12 +118,13 @@ async fn update(
     if lab.updates(&manager).iter().any(|one| one.update == update) {
         return effective(&lab, &manager);
     }
-    let UpdateSetting { stores, certificate, key, common_name, valid_days } = setting;
+    let UpdateSetting { stores, certificate, key, key_password, common_name, valid_days } = setting;
     let certificate = match (certificate, key) {
         (None, None) => NewCertificate::Generate { common_name, valid_days },
         (Some(certificate), Some(key)) => NewCertificate::Import {
             certificate: material("certificate", certificate),
             key: material("key", key),
+            key_password: key_password.map(|password| material("key-password", password)),
         },
         _ => return Err(Problem::invalid("a certificate and its key come together")),
     };
