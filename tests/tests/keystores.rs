@@ -5,14 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Output};
+use std::process::{Command as Process, Output, Stdio};
 
+use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
-    KeyStore, KeystoreError, Password, Refusal, Salts, ServerIdentity, StoreForm, StoreOptions, StoreType,
-    Validity, WizardRules, read_identity, read_identity_with, read_private_key_with,
+    CertificateRequest, KeyPool, KeyStore, KeystoreError, Password, Refusal, Salts, ServerIdentity,
+    StoreForm, StoreOptions, StoreType, Validity, WizardRules, issue_by_authority, read_identity,
+    read_identity_with, read_private_key_with,
 };
-use epm_tests::{START, identity_of};
+use epm_tests::{Lab, MANAGER, START, identity_of};
 use tempfile::TempDir;
 
 const STORE: &str = "store-pass-1";
@@ -369,6 +371,47 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
             }
         }
     }
+}
+
+/// Who verifies with an authority's certificate alone needs what stands between, so a manager shows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
+    needs!("openssl");
+    let lab = Lab::start().await;
+    let (pool, own) = (KeyPool::public(), identity());
+    let request = CertificateRequest {
+        common_name: "127.0.0.1".to_owned(),
+        names: vec!["127.0.0.1".to_owned()],
+        validity: own.certificate().validity(),
+        serial: 5,
+    };
+    let [leaf, root] = issue_by_authority(pool.get(2), &request, pool.get(3), "Lab CA").unwrap();
+    let chained =
+        ServerIdentity::new(pool.get(2).clone(), leaf.clone()).unwrap().with_chain(vec![root.clone()]);
+    let password = Password::new(STORE);
+    let (form, alias) = (StoreForm::Pkcs12, "a");
+    let options = StoreOptions { form, alias, password: &password, key_password: None, created: START };
+    let store = chained.to_keystore(&options, &mut Salts::from_seed([5; 32])).unwrap();
+    let file = |name: &str, content: Vec<u8>| Material { file: name.to_owned(), content: content.into() };
+    let certificate = NewCertificate::Keystore {
+        file: file("a.p12", store),
+        store_type: Some(StoreType::Pkcs12),
+        alias: None,
+        password: Some(file("p.txt", STORE.into())),
+        key_password: None,
+    };
+    lab.apply(&Command::UpdateCertificate { manager: MANAGER.to_owned(), certificate, stores: Stores::Both });
+    assert_eq!(lab.identity(), chained);
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, "ca.crt", root.to_pem().as_bytes());
+    let place = lab.socket().to_string();
+    let arguments =
+        ["s_client", "-connect", &place, "-showcerts", "-CAfile", "ca.crt", "-attime", "1767700000"];
+    let shown =
+        Process::new("openssl").args(arguments).current_dir(folder.path()).stdin(Stdio::null()).output();
+    let shown = text(&shown.unwrap().stdout);
+    assert!(shown.contains(leaf.to_pem().trim()) && shown.contains(root.to_pem().trim()), "{shown}");
+    assert!(shown.contains("Verify return code: 0 (ok)"), "{shown}");
 }
 
 #[test]

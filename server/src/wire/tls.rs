@@ -24,11 +24,12 @@ pub(crate) fn server_config(
     identity: &ServerIdentity,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let certificate = CertificateDer::from(identity.certificate().der().to_vec());
+    let certificates = std::iter::once(identity.certificate()).chain(identity.chain());
+    let shown = certificates.map(|one| CertificateDer::from(one.der().to_vec())).collect();
     let config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], private(identity.key()))?;
+        .with_single_cert(shown, private(identity.key()))?;
     with_tickets(config)
 }
 
