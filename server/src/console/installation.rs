@@ -431,11 +431,9 @@ async fn acknowledge(
 }
 
 impl Console {
-    /// From when until when the trial is: from the first change of the site.
+    /// From when until when the trial is: from when its first console was opened.
     fn trial(&self) -> (i64, i64) {
-        let site = self.shared.site();
-        let from = site.groups().iter().map(|(_, group)| group.changed.as_millis()).min();
-        let from = from.unwrap_or_default();
+        let from = self.database.keepings.founded().as_millis();
         (from, from.saturating_add(TRIAL_MS))
     }
 

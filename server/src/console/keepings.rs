@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use epm_protocol::id::{GroupId, Guid, LocationId};
+use epm_protocol::time::Timestamp;
 use serde_json::{Map, Value};
 
 /// How many fingerprint lists there may be.
@@ -25,6 +26,8 @@ pub(crate) struct Keepings {
 /// The same, looked at.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
+    /// When the first console of the site was opened.
+    pub(super) founded: Option<Timestamp>,
     /// How many things have been made here.
     pub(super) made: u64,
     /// The fingerprint lists.
@@ -105,6 +108,16 @@ impl Keepings {
     /// Looks at it, and changes it.
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A console of the site is opened.
+    pub(super) fn open(&self, now: Timestamp) {
+        self.kept().founded.get_or_insert(now);
+    }
+
+    /// When the first one was.
+    pub(super) fn founded(&self) -> Timestamp {
+        self.kept().founded.unwrap_or(Timestamp::EPOCH)
     }
 
     /// Nobody else changes the site and this together meanwhile.

@@ -98,6 +98,7 @@ impl Console {
         database: Arc<Database>,
         base: String,
     ) -> Arc<Self> {
+        database.keepings.open(shared.now());
         Arc::new(Self {
             shared,
             desk,

@@ -219,7 +219,7 @@ async fn firewall(
         name,
         desc: DESCRIPTION,
         enabled: true,
-        lastmodifiedtime: made_at(&site),
+        lastmodifiedtime: console.database.keepings.founded().as_millis(),
         sources: Vec::new(),
         configuration: FirewallConfiguration { enforced_rules: Vec::new(), baseline_rules: Vec::new() },
         lockedoptions: LockedOptions {},
@@ -398,17 +398,11 @@ fn summary_row(site: &Site, kept: &Kept, kind: &'static str, name: &'static str)
         desc: DESCRIPTION,
         enabled: true,
         domainid: site.domain().to_string(),
-        lastmodifiedtime: made_at(site),
+        lastmodifiedtime: kept.founded.map_or(0, |at| at.as_millis()),
         sources: Vec::new(),
         assignedtocloudgroups: None,
         assignedtolocations: (!assigned.is_empty()).then_some(assigned),
     }
-}
-
-/// The earliest change that the site knows of: nothing of the lab's policies changes after it is founded.
-fn made_at(site: &Site) -> i64 {
-    let changed = site.groups().iter().map(|(_, group)| group.changed.as_millis());
-    changed.min().unwrap_or_default()
 }
 
 fn gone(id: Id) -> Refusal {
