@@ -158,6 +158,7 @@ impl Lab {
             sylink: Arc::new(sylink),
             location: None,
             disk: None,
+            source: None,
         }
     }
 

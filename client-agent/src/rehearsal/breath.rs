@@ -148,7 +148,8 @@ fn dealing(
         // A request that its secret does not open is not understood.
         Ok(response) if response.status == 400 => Deed::Answered { action: "refused", status: 400 },
         Ok(response) => Deed::Answered { action: exchange.request.action(), status: response.status },
-        Err(_) => Deed::ShownInVain,
+        Err(ExchangeFailure::TlsRejected { .. } | ExchangeFailure::TlsFailed { .. }) => Deed::ShownInVain,
+        Err(_) => return None,
     };
     Some((world.manager_at(exchange)?, deed))
 }

@@ -114,17 +114,22 @@ impl World {
         if !guest.can_be_touched(self, seat.as_ref(), now) {
             return self.carry(exchange, seat, now);
         }
+        // A port that is closed to everybody counts nobody.
+        if self.is_closed(exchange, place, now) {
+            let address = format!("{}:{}", exchange.server.address, exchange.server.port);
+            return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
+        }
         guest.count_since(&self.faults);
-        let verdicts = self.judge(exchange, place, seat.as_ref(), now, guest, open);
-        let carried = self.carry_under(&verdicts, exchange, place, seat, now);
+        let connection = self.judge_connection(exchange, place, seat.as_ref(), now, guest, open);
+        let carried = self.carry_under(&connection, exchange, place, seat, now, guest);
         if matches!(carried, Carried::Ended(Err(_))) {
             *open = None;
         }
         carried
     }
 
-    /// What the faults say to the connection and to the exchange.
-    fn judge(
+    /// What the faults say to the connection; what they have said, if it is open.
+    fn judge_connection(
         &self,
         exchange: &Exchange,
         place: usize,
@@ -132,41 +137,54 @@ impl World {
         now: Timestamp,
         guest: &mut Haunted,
         open: &mut Option<Open>,
-    ) -> [Verdict; 2] {
+    ) -> Verdict {
+        if let Some(open) = open.as_ref().filter(|open| open.server == exchange.server) {
+            return open.verdict.clone();
+        }
+        let count = guest.connections.entry(place).or_default();
+        *count += 1;
+        let ordinal = *count;
+        let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
+        let facts = ConnectionFacts { party: guest.party(self, seat), manager, protocol, ordinal };
+        let verdict = self.faults.judge_connection(&facts, now);
+        *open = Some(Open { server: exchange.server.clone(), verdict: verdict.clone() });
+        verdict
+    }
+
+    /// What the faults say to an exchange whose request has come, and is understood.
+    fn judge_exchange(
+        &self,
+        exchange: &Exchange,
+        place: usize,
+        seat: Option<&Client>,
+        now: Timestamp,
+        guest: &mut Haunted,
+    ) -> Verdict {
+        if !self.understands(exchange, place) {
+            return Verdict::Pass;
+        }
         let route = Route::of(&exchange.request);
-        let protocol = exchange.server.protocol;
-        let manager = self.manager_name(place);
-        let is_open = open.as_ref().is_some_and(|open| open.server == exchange.server);
-        if !is_open {
-            *guest.connections.entry(place).or_default() += 1;
-        }
-        *guest.exchanges.entry((place, route)).or_default() += 1;
+        let count = guest.exchanges.entry((place, route)).or_default();
+        *count += 1;
+        let ordinal = *count;
+        let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
         let party = guest.party(self, seat);
-        if !is_open {
-            let ordinal = guest.connections[&place];
-            let facts = ConnectionFacts { party, manager, protocol, ordinal };
-            let verdict = self.faults.judge_connection(&facts, now);
-            *open = Some(Open { server: exchange.server.clone(), verdict });
-        }
-        let ordinal = guest.exchanges[&(place, route)];
-        let facts = ExchangeFacts { party, manager, protocol, route, ordinal, held: 0 };
-        let of_connection = open.as_ref().map(|open| open.verdict.clone()).unwrap_or_default();
-        [of_connection, self.faults.judge_exchange(&facts, now)]
+        self.faults.judge_exchange(&ExchangeFacts { party, manager, protocol, route, ordinal, held: 0 }, now)
     }
 
     fn carry_under(
         &self,
-        verdicts: &[Verdict; 2],
+        connection: &Verdict,
         exchange: &Exchange,
         place: usize,
         seat: &mut Option<Client>,
         now: Timestamp,
+        guest: &mut Haunted,
     ) -> Carried {
         let address = format!("{}:{}", exchange.server.address, exchange.server.port);
         let limit = exchange.deadline.since(now);
         let meeting =
             |body_bytes| Meeting { address: &address, protocol: exchange.server.protocol, limit, body_bytes };
-        let [connection, asked] = verdicts;
         let shown = match self.reach(connection, exchange, place, now, &meeting(None)) {
             Ok(shown) => shown,
             Err(failure) => return Carried::Ended(Err(failure)),
@@ -174,6 +192,7 @@ impl World {
         if let Err(failure) = self.handshake(exchange, place, shown.as_ref(), now) {
             return Carried::Ended(Err(failure));
         }
+        let asked = self.judge_exchange(exchange, place, seat.as_ref(), now, guest);
         if let Some(tampered) = asked.hit().and_then(instead) {
             return Carried::Ended(Ok(tampered.response));
         }
@@ -191,7 +210,7 @@ impl World {
         if let Some(hit) = asked.hit() {
             response = self.tampered(hit, exchange, place, before.as_ref(), response, now);
         }
-        for verdict in verdicts {
+        for verdict in [connection, &asked] {
             match verdict.in_virtual_time(&meeting(Some(response.body.len()))) {
                 Some(Effect::Fails(failure)) => return Carried::Ended(Err(failure)),
                 Some(Effect::Cut { bytes }) => {

@@ -251,6 +251,24 @@ impl World {
         }
     }
 
+    /// Whether a fault has closed the exchange's port to everybody.
+    pub(super) fn is_closed(&self, exchange: &Exchange, place: usize, now: Timestamp) -> bool {
+        let manager = &self.managers[place].0;
+        let port = Some(exchange.server.port);
+        let spoken: Vec<Protocol> = [Protocol::Http, Protocol::Https]
+            .into_iter()
+            .filter(|protocol| manager.ports.port(*protocol) == port)
+            .collect();
+        self.faults.closed(&manager.name, &spoken, now).is_some()
+    }
+
+    /// Whether the manager can make out what is asked: the secrets fit.
+    pub(super) fn understands(&self, exchange: &Exchange, place: usize) -> bool {
+        let asked = http::encode(&exchange.request, &exchange.kcs);
+        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+        http::decode(query, &asked.body.unwrap_or_default(), &self.managers[place].1.kcs).is_ok()
+    }
+
     /// Asks the manager, on a connection that stands.
     pub(super) fn ask(&self, exchange: &Exchange, place: usize, seat: &mut Option<Client>) -> Carried {
         let (_, publication) = &self.managers[place];

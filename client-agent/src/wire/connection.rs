@@ -1,8 +1,9 @@
 //! One agent's connection to its manager: opened when an exchange needs it, closed when the session ends.
 
 use std::io;
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{self, SIGNATURE_HEADER};
@@ -18,7 +19,8 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, version};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -39,6 +41,54 @@ pub(super) struct Session {
     memory: Option<TlsMemory>,
     open: Option<Open>,
     handshakes: Arc<Handshakes>,
+    line: Arc<Line>,
+}
+
+/// A client's end of its connections, as others see it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Where its connections to loopback come from, if not from where the system says.
+    source: Option<Ipv4Addr>,
+    /// Where the connection comes from that is open, or was last.
+    at: Mutex<Option<SocketAddr>>,
+    give_up: Notify,
+}
+
+impl Line {
+    /// The end of a client whose connections come from this address.
+    pub(super) fn from(source: Option<Ipv4Addr>) -> Self {
+        Self { source, ..Self::default() }
+    }
+
+    /// Where the connection comes from that is open, or was last.
+    pub(super) fn at(&self) -> Option<SocketAddr> {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever waits at this moment waits no longer, as if his time were over.
+    pub(super) fn give_up(&self) {
+        self.give_up.notify_waiters();
+    }
+
+    fn is_at(&self, place: Option<SocketAddr>) {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
+    /// Opens a connection; from its own address, where it has one and the machine lets it.
+    async fn dial(&self, address: &str, port: u16) -> io::Result<TcpStream> {
+        let target = address.parse::<Ipv4Addr>().ok().filter(Ipv4Addr::is_loopback);
+        let own = self.source.zip(target).and_then(|(source, target)| {
+            let socket = TcpSocket::new_v4().ok()?;
+            socket.bind((source, 0).into()).ok()?;
+            Some((socket, target))
+        });
+        let stream = match own {
+            Some((socket, target)) => socket.connect((target, port).into()).await,
+            None => TcpStream::connect((address, port)).await,
+        }?;
+        self.is_at(stream.local_addr().ok());
+        Ok(stream)
+    }
 }
 
 /// How many TLS handshakes an agent has made.
@@ -88,14 +138,14 @@ impl Drop for Open {
 ///
 /// When it comes to nothing.
 pub async fn ask_once(clock: Arc<LabClock>, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
-    Session::new(clock, Arc::default()).exchange(exchange).await
+    Session::new(clock, Arc::default(), Arc::default()).exchange(exchange).await
 }
 
 type Failed = Result<(), ExchangeFailure>;
 
 impl Session {
-    pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>) -> Self {
-        Self { clock, memory: None, open: None, handshakes }
+    pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>, line: Arc<Line>) -> Self {
+        Self { clock, memory: None, open: None, handshakes, line }
     }
 
     pub(super) fn close(&mut self) {
@@ -112,10 +162,11 @@ impl Session {
             self.connect(exchange, started).await?;
         }
         let clock = Arc::clone(&self.clock);
-        let outcome = match within(&clock, exchange.deadline, self.ask(exchange)).await {
-            Some(outcome) => outcome,
-            None => Err(timed_out(&clock, Stage::Answer, started)),
-        };
+        let outcome =
+            match within(&clock, &Arc::clone(&self.line), exchange.deadline, self.ask(exchange)).await {
+                Some(outcome) => outcome,
+                None => Err(timed_out(&clock, Stage::Answer, started, exchange.deadline)),
+            };
         if outcome.is_err() {
             self.open = None;
         }
@@ -125,9 +176,10 @@ impl Session {
     async fn connect(&mut self, exchange: &Exchange, started: Timestamp) -> Failed {
         let Server { address, port, protocol, .. } = &exchange.server;
         let clock = Arc::clone(&self.clock);
-        let dial = TcpStream::connect((address.as_str(), *port));
-        let stream = match within(&clock, exchange.deadline, dial).await {
-            None => return Err(timed_out(&clock, Stage::Connect, started)),
+        let line = Arc::clone(&self.line);
+        let dial = line.dial(address, *port);
+        let stream = match within(&clock, &line, exchange.deadline, dial).await {
+            None => return Err(timed_out(&clock, Stage::Connect, started, exchange.deadline)),
             Some(Err(error)) => return Err(connect_failure(&error, address, *port)),
             Some(Ok(stream)) => stream,
         };
@@ -140,8 +192,8 @@ impl Session {
         let name = ServerName::try_from(address.clone())
             .map_err(|_| ExchangeFailure::NameNotResolved { host: address.clone() })?;
         let handshake = TlsConnector::from(config).connect(name, stream);
-        let stream = match within(&clock, exchange.deadline, handshake).await {
-            None => return Err(timed_out(&clock, Stage::Handshake, started)),
+        let stream = match within(&clock, &line, exchange.deadline, handshake).await {
+            None => return Err(timed_out(&clock, Stage::Handshake, started, exchange.deadline)),
             Some(Err(error)) => return Err(handshake_failure(&error)),
             Some(Ok(stream)) => stream,
         };
@@ -239,17 +291,23 @@ impl TlsMemory {
     }
 }
 
-/// The future's result, or none if the lab's clock passes the deadline first.
-async fn within<F: Future>(clock: &LabClock, deadline: Timestamp, future: F) -> Option<F::Output> {
+/// The future's result, or none if the lab's clock passes the deadline first, or the client is told to give up.
+async fn within<F: Future>(
+    clock: &LabClock,
+    line: &Line,
+    deadline: Timestamp,
+    future: F,
+) -> Option<F::Output> {
     tokio::select! {
         biased;
         result = future => Some(result),
         () = clock.sleep_until(deadline) => None,
+        () = line.give_up.notified() => None,
     }
 }
 
-fn timed_out(clock: &LabClock, stage: Stage, started: Timestamp) -> ExchangeFailure {
-    let after = clock.now().since(started).as_millis();
+fn timed_out(clock: &LabClock, stage: Stage, started: Timestamp, deadline: Timestamp) -> ExchangeFailure {
+    let after = clock.now().max(deadline).since(started).as_millis();
     ExchangeFailure::TimedOut { stage, after_ms: u64::try_from(after).unwrap_or(u64::MAX) }
 }
 

@@ -1,5 +1,6 @@
 //! One agent, one task: it waits for what the agent waits for, and carries out what the agent wishes.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::clock::LabClock;
-use super::connection::{Handshakes, Session};
+use super::connection::{Handshakes, Line, Session};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
 
@@ -27,6 +28,7 @@ const INPUTS: usize = 16;
 pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
+    line: Arc<Line>,
     inputs: mpsc::Sender<Input>,
     /// How many inputs it was told from outside and has not yet acted on.
     unheard: Arc<AtomicU64>,
@@ -96,6 +98,16 @@ impl AgentHandle {
         lock(&self.agent).is_resting()
     }
 
+    /// Where the connection comes from that it has open, or had last.
+    pub fn connection(&self) -> Option<SocketAddr> {
+        self.line.at()
+    }
+
+    /// If it waits for a manager, it waits no longer, as if its time were over.
+    pub fn give_up(&self) {
+        self.line.give_up();
+    }
+
     /// Tells the agent something. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
@@ -139,20 +151,23 @@ pub(super) fn prepare(
     disk: Option<DiskCache>,
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
+    source: Option<Ipv4Addr>,
 ) -> (AgentHandle, Driver) {
     let agent = Arc::new(Mutex::new(agent));
     let handshakes = Arc::new(Handshakes::default());
+    let line = Arc::new(Line::from(source));
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
     let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
         handshakes: Arc::clone(&handshakes),
+        line: Arc::clone(&line),
         inputs: sender,
         unheard: Arc::clone(&unheard),
         frozen,
     };
-    let session = Session::new(Arc::clone(&clock), handshakes);
+    let session = Session::new(Arc::clone(&clock), handshakes, line);
     let driver = Driver {
         agent,
         inputs,
@@ -183,7 +198,7 @@ pub fn drive(
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
     let (handle, driver) =
-        prepare(agent, clock, (log, None), disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0));
+        prepare(agent, clock, (log, None), disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0), None);
     (handle, driver.run())
 }
 

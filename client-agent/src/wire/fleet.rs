@@ -1,5 +1,6 @@
 //! Many agents in one process, with a bound on how many are in a heartbeat at the same time.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
@@ -14,7 +15,7 @@ use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input};
 
 /// How many agents may be in a heartbeat at the same time. A stampede without a bound serves nobody.
-const TURNS: usize = 64;
+pub const TURNS: usize = 64;
 
 /// An agent to be.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct MemberSpec {
     pub location: Option<String>,
     /// Where it keeps its cache; only in memory when none.
     pub disk: Option<DiskCache>,
+    /// The loopback address that its connections come from; the system's choice when none.
+    pub source: Option<Ipv4Addr>,
 }
 
 /// A running agent of a fleet.
@@ -101,7 +104,7 @@ impl Fleet {
     /// Adds an agent with what it has kept, not started yet: as after a restart of its service.
     pub fn bring_back(&mut self, part: String, agent: &Agent) {
         let agent = Agent::new(agent.profile().clone(), agent.cache().clone(), Arc::clone(&self.assumptions));
-        let member = self.run(part, agent, None);
+        let member = self.run(part, agent, None, None);
         self.members.push(member);
     }
 
@@ -119,13 +122,19 @@ impl Fleet {
     }
 
     fn employ(&mut self, spec: MemberSpec) -> Member {
-        let MemberSpec { part, profile, sylink, location, disk } = spec;
+        let MemberSpec { part, profile, sylink, location, disk, source } = spec;
         let state = AgentState { location, ..AgentState::default() };
         let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(&self.assumptions));
-        self.run(part, agent, disk)
+        self.run(part, agent, disk, source)
     }
 
-    fn run(&mut self, part: String, agent: Agent, disk: Option<DiskCache>) -> Member {
+    fn run(
+        &mut self,
+        part: String,
+        agent: Agent,
+        disk: Option<DiskCache>,
+        source: Option<Ipv4Addr>,
+    ) -> Member {
         let name = agent.profile().computer_name.clone();
         let (handle, driver) = prepare(
             agent,
@@ -134,6 +143,7 @@ impl Fleet {
             disk,
             Arc::clone(&self.turns),
             self.counter.clone(),
+            source,
         );
         self.tasks.spawn(driver.run());
         Member { name, part, handle }
@@ -142,6 +152,11 @@ impl Fleet {
     /// The agents, in the order in which they were given.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Is told whenever an agent has done something.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.clone()
     }
 
     /// Waits until `done` says so; it is asked again whenever an agent has ended a heartbeat. Returns false when the

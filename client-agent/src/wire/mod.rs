@@ -16,7 +16,7 @@ mod verifier;
 pub use clock::LabClock;
 pub use connection::{Handshakes, ask_once};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
-pub use fleet::{Fleet, Member, MemberSpec};
+pub use fleet::{Fleet, Member, MemberSpec, TURNS};
 pub use log_file::LogFile;
 pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};

@@ -90,7 +90,7 @@ impl Run {
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
-            PlayError::Start(_) | PlayError::Presence { .. } | PlayError::Faults => {
+            PlayError::Start(_) | PlayError::Presence { .. } | PlayError::Fault(_) => {
                 Failure::BadInput(error.to_string())
             }
             PlayError::Command { .. } | PlayError::Waited { .. } | PlayError::Restless { .. } => {

@@ -7,13 +7,18 @@
 mod counts;
 mod party;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use epm_protocol::fault::{FaultError, FaultRule, FaultSet, Installed};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
 use tokio::sync::watch;
 
 use crate::shared::Shared;
@@ -45,6 +50,44 @@ pub(crate) struct Haunting {
     changing: Mutex<()>,
     changed: watch::Sender<()>,
     counts: Mutex<Counts>,
+    /// Who comes from which address, where that is known before anybody asks.
+    expected: Mutex<HashMap<IpAddr, Guest>>,
+    /// Every port, and whether it is open.
+    ports: watch::Sender<BTreeMap<SocketAddr, Port>>,
+    /// Whose connection is held up without an end.
+    stalled: watch::Sender<HashSet<SocketAddr>>,
+    /// Whether what comes late but in time comes at once, since nobody moves the clock for it.
+    at_once: AtomicBool,
+}
+
+/// A client that is known by its address.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) agent: AgentId,
+    pub(crate) computer: String,
+    pub(crate) version: ClientVersion,
+}
+
+/// A port of a manager.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) manager: String,
+    pub(crate) speaks: &'static [Protocol],
+    pub(crate) is_open: bool,
+}
+
+/// A connection is held up, as long as this lives.
+pub(crate) struct Stalled<'a> {
+    haunting: &'a Haunting,
+    peer: SocketAddr,
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.haunting.stalled.send_modify(|stalled| {
+            stalled.remove(&self.peer);
+        });
+    }
 }
 
 impl Faults {
@@ -90,6 +133,32 @@ impl Faults {
         self.shared.haunting.set()
     }
 
+    /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
+    pub(crate) fn expect(&self, from: IpAddr, guest: Guest) {
+        self.shared.haunting.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, guest);
+    }
+
+    /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
+    pub(crate) fn come_at_once(&self) {
+        self.shared.haunting.at_once.store(true, Ordering::Relaxed);
+    }
+
+    /// Whose connections are held up without an end.
+    pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
+        self.shared.haunting.stalled.subscribe()
+    }
+
+    /// Returns when every port is closed that a fault has closed, and every other one is open.
+    pub(crate) async fn carried_out(&self) {
+        let haunting = &self.shared.haunting;
+        let mut ports = haunting.ports.subscribe();
+        let is_so = |ports: &BTreeMap<SocketAddr, Port>| {
+            let (set, now) = (haunting.set(), self.shared.now());
+            ports.values().all(|port| port.is_open == set.closed(&port.manager, port.speaks, now).is_none())
+        };
+        let _ = ports.wait_for(is_so).await;
+    }
+
     fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
         self.shared.haunting.change(&self.shared, with)
     }
@@ -133,6 +202,10 @@ impl Haunting {
             changing: Mutex::new(()),
             changed: watch::Sender::new(()),
             counts: Mutex::default(),
+            expected: Mutex::default(),
+            ports: watch::Sender::default(),
+            stalled: watch::Sender::default(),
+            at_once: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +216,31 @@ impl Haunting {
 
     pub(crate) fn set(&self) -> Arc<FaultSet> {
         self.set.load_full()
+    }
+
+    /// A port is open, or closed.
+    pub(crate) fn port_is(&self, address: SocketAddr, port: Port) {
+        self.ports.send_modify(|ports| {
+            ports.insert(address, port);
+        });
+    }
+
+    /// A connection is held up.
+    pub(crate) fn stalls(&self, peer: SocketAddr) -> Stalled<'_> {
+        self.stalled.send_modify(|stalled| {
+            stalled.insert(peer);
+        });
+        Stalled { haunting: self, peer }
+    }
+
+    /// Whether what comes late, but in time, comes at once.
+    pub(crate) fn at_once(&self) -> bool {
+        self.at_once.load(Ordering::Relaxed)
+    }
+
+    /// Who comes from this address, where that is known before anybody asks.
+    fn expected(&self, from: IpAddr) -> Option<Guest> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned()
     }
 
     /// Is told whenever the faults are changed.

@@ -1,6 +1,6 @@
 //! Who is at the other end, as far as the site knows, and what the faults say to it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use epm_protocol::fault::{ConnectionFacts, ExchangeFacts, Hit, Moment, Party, Route, Verdict};
 use epm_protocol::heartbeat::AgentRequest;
@@ -29,6 +29,8 @@ struct Known {
     computer: Option<String>,
     group: Option<String>,
     version: Option<ClientVersion>,
+    /// Where it comes from as far as faults are concerned, if not from where it does.
+    source: Option<IpAddr>,
 }
 
 impl Asker<'_> {
@@ -36,7 +38,7 @@ impl Asker<'_> {
     pub(crate) fn judge_connection(self) -> Option<Hit> {
         let Self { peer, protocol, desk, shared } = self;
         let (set, now) = (shared.haunting.set(), shared.now());
-        let known = self.known(self.neighbour());
+        let known = self.expected().unwrap_or_else(|| self.known(self.neighbour()));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
@@ -53,7 +55,7 @@ impl Asker<'_> {
     pub(crate) fn judge_exchange(self, asked: &AgentRequest) -> Option<Hit> {
         let Self { peer, protocol, desk, shared } = self;
         let (set, now) = (shared.haunting.set(), shared.now());
-        let known = self.asking(asked);
+        let known = self.expected().unwrap_or_else(|| self.asking(asked));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
@@ -88,6 +90,19 @@ impl Asker<'_> {
             rule: hit.rule.clone(),
         });
         Some(hit)
+    }
+
+    /// Who comes from here, where that is known beforehand: everything but its group, which the site knows.
+    fn expected(self) -> Option<Known> {
+        let guest = self.shared.haunting.expected(self.peer.ip())?;
+        let group = self.known(Some(guest.agent)).group;
+        Some(Known {
+            agent: Some(guest.agent),
+            computer: Some(guest.computer),
+            group,
+            version: Some(guest.version),
+            source: Some(Ipv4Addr::LOCALHOST.into()),
+        })
     }
 
     fn neighbour(self) -> Option<AgentId> {
@@ -126,6 +141,7 @@ impl Asker<'_> {
             group: group.map(|(path, _)| path.to_owned()),
             computer: Some(client.computer_name),
             version: Some(client.version),
+            source: None,
         }
     }
 }
@@ -137,7 +153,7 @@ impl Known {
             computer: self.computer.as_deref(),
             group: self.group.as_deref(),
             version: self.version,
-            source: peer.ip(),
+            source: self.source.unwrap_or_else(|| peer.ip()),
         }
     }
 

@@ -239,6 +239,7 @@ impl Lab {
             sylink,
             location: lock(&self.parts).get(&member.part).and_then(|part| part.location.clone()),
             disk: None,
+            source: None,
         };
         fleet.replace(place, spec);
         if let Some(member) = fleet.members().get(place) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::scenario::{PresenceError, Scenario, StepPlan, StepReport, Verdict, Wait, holdings};
 use epm_client_agent::wire::{LabClock, LogSink};
+use epm_protocol::fault::FaultError;
 use epm_protocol::site::{CommandError, Effect};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
@@ -61,9 +62,9 @@ pub enum PlayError {
         /// Why.
         source: PresenceError,
     },
-    /// A play does not set the faults of a scenario yet: on one address, a client is not known when it connects.
-    #[error("the scenario has faults, which are played in virtual time only: use `epm-lab rehearse`")]
-    Faults,
+    /// A fault of the scenario makes no sense.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
     /// The lab does not come to rest.
     #[error("the lab is not quiet: at {at} there is always something under way")]
     Restless {
@@ -100,6 +101,8 @@ struct Play<'a> {
     clock: Arc<LabClock>,
     certificates: Vec<Fingerprint>,
     steps: Vec<StepReport>,
+    /// Whether the clock is moved, not waited for.
+    is_moved: bool,
 }
 
 /// Plays a scenario, at `speed` times the pace of real time.
@@ -142,18 +145,19 @@ async fn play_by(
     log: &LogSink,
     mut tell: impl FnMut(Scene<'_>),
 ) -> Result<Verdict, PlayError> {
-    if !scenario.fault.is_empty() {
-        return Err(PlayError::Faults);
-    }
     let clock = Arc::new(clock);
     let site = MockSite::builder().scenario(scenario).clock(Arc::clone(&clock)).start().await?;
     let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
     site.apply_all(&setup).map_err(|source| at(0, "setup", source))?;
     tell(Scene::Up(site.addresses()));
+    let is_moved = pace == Pace::Moved;
+    if is_moved {
+        site.faults().come_at_once();
+    }
     let troupe = Troupe::assemble(scenario, &site, log, pace)?;
     let certificates =
         site.look(|site| site.managers().map(|manager| manager.client.certificate().fingerprint()).collect());
-    let mut play = Play { scenario, site: &site, troupe, clock, certificates, steps: Vec::new() };
+    let mut play = Play { scenario, site: &site, troupe, clock, certificates, steps: Vec::new(), is_moved };
     let installation = StepPlan::installation();
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
         play.step(number, step, &mut tell).await?;
@@ -187,6 +191,10 @@ impl Play<'_> {
             0 => vec![0; self.troupe.members().len()],
             _ => self.troupe.members().iter().map(|member| member.handle.view().heartbeats).collect(),
         };
+        self.haunt(step)?;
+        if self.is_moved {
+            self.site.faults().carried_out().await;
+        }
         self.operate(number, step)?;
         self.troupe.rest().await?;
         if let Some(wait) = step.wait {
@@ -199,6 +207,22 @@ impl Play<'_> {
             let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
             report.holdings = holdings(parts, views);
             tell(Scene::Ended { step: report, clients: &clients, site: self.site });
+        }
+        Ok(())
+    }
+
+    /// Takes faults away, and sets others: before the operator's commands show, so that whom these wake meets them.
+    fn haunt(&self, step: &StepPlan) -> Result<(), PlayError> {
+        let faults = self.site.faults();
+        for name in &step.heal {
+            // It may have come to its end by itself.
+            let _ = faults.remove(name.get_ref());
+        }
+        for name in &step.faults {
+            let all = self.scenario.fault.iter().map(toml::Spanned::get_ref);
+            for rule in all.filter(|rule| rule.name == *name.get_ref()) {
+                faults.add(rule.clone())?.keep();
+            }
         }
         Ok(())
     }

@@ -1,20 +1,22 @@
 //! The fleet of a play: machines that are on or off, here or there, each with a client over real sockets.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::agent::{AgentView, Input};
+use epm_client_agent::agent::{AgentProfile, AgentView, Input};
 use epm_client_agent::scenario::{
     Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, Scenario,
 };
-use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec};
-use epm_protocol::site::CommandError;
+use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, TURNS};
+use epm_protocol::site::{CommandError, agent_id};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use super::PlayError;
+use crate::faults::Guest;
 use crate::mock::MockSite;
 
 /// A lab that is not quiet after this much real time will not be.
@@ -35,6 +37,8 @@ pub(super) struct Troupe<'a> {
     clock: Arc<LabClock>,
     pace: Pace,
     seed: u64,
+    /// Whether there may be faults: then every client comes from an address of its own, by which it is known.
+    is_haunted: bool,
     fleet: Fleet,
     parts: Vec<(PartPlan, PartDay)>,
     machines: Vec<Machine>,
@@ -77,6 +81,7 @@ impl<'a> Troupe<'a> {
             clock,
             pace,
             seed: scenario.seed,
+            is_haunted: !scenario.fault.is_empty(),
             parts: Vec::new(),
             machines: Vec::new(),
             images: Vec::new(),
@@ -91,7 +96,13 @@ impl<'a> Troupe<'a> {
                 let seed = plan.client_seed(scenario.seed, number);
                 let attendance = Attendance::new(&day, seed, start);
                 troupe.machines.push(Machine { part, number, attendance });
-                let spec = member(scenario.seed, &plan, number, Arc::clone(&troupe.images[part]));
+                let place = troupe.machines.len() - 1;
+                let spec = troupe.member(place, &plan, number, Arc::clone(&troupe.images[part]));
+                if let Some(source) = spec.source {
+                    let AgentProfile { computer_name, version, hardware_key, .. } = &spec.profile;
+                    let (computer, agent) = (computer_name.clone(), agent_id(*hardware_key));
+                    site.faults().expect(source.into(), Guest { agent, computer, version: *version });
+                }
                 troupe.fleet.add(spec);
             }
             troupe.parts.push((plan, day));
@@ -187,7 +198,9 @@ impl<'a> Troupe<'a> {
                 Pace::Moved => {
                     let wakes = self.fleet.members().iter().map(|member| member.handle.next_wake());
                     let next = wakes.fold(edge, Timestamp::min);
-                    self.clock.set(next.min(limit));
+                    let turn = self.site.faults().set().next_turn(now);
+                    self.clock.set(next.min(limit).min(turn));
+                    self.site.faults().carried_out().await;
                 }
             }
         }
@@ -222,7 +235,19 @@ impl<'a> Troupe<'a> {
         let now = self.clock.now();
         let this = &*self;
         let quiet = async {
-            this.fleet.wait_until(Timestamp::NEVER, |_| this.is_quiet(now)).await;
+            let (mut progress, mut stalled) = (this.fleet.progress(), this.site.faults().stalled());
+            loop {
+                progress.mark_unchanged();
+                stalled.mark_unchanged();
+                if this.is_quiet(now) {
+                    break;
+                }
+                this.end_stalls(now);
+                tokio::select! {
+                    _ = progress.changed() => {}
+                    _ = stalled.changed() => {}
+                }
+            }
             // What the clients have sent has yet to arrive.
             while this.fleet.members().iter().filter(|one| one.handle.held().is_some()).count()
                 != this.site.held()
@@ -233,6 +258,19 @@ impl<'a> Troupe<'a> {
         let is_quiet = timeout(PATIENCE, quiet).await.is_ok();
         self.ended.clear();
         if is_quiet { Ok(()) } else { Err(PlayError::Restless { at: now }) }
+    }
+
+    /// An exchange takes no time, not even one that a fault holds up without an end: once nobody does anything else, those
+    /// who wait in vain have waited as long as they do.
+    fn end_stalls(&self, now: Timestamp) {
+        let stalled = self.site.faults().stalled();
+        let stalled = stalled.borrow();
+        let busy = || self.fleet.members().iter().filter(|one| !one.handle.is_settled(now));
+        let in_vain = |one: &&Member| one.handle.connection().is_some_and(|from| stalled.contains(&from));
+        let waiting = busy().filter(in_vain).count();
+        if waiting > 0 && (waiting == busy().count() || waiting == TURNS) {
+            busy().filter(in_vain).for_each(|one| one.handle.give_up());
+        }
     }
 
     fn is_quiet(&self, now: Timestamp) -> bool {
@@ -280,7 +318,7 @@ impl<'a> Troupe<'a> {
                     self.package(plan).map_err(|source| super::at(0, "an installation", source))?
                 }
             };
-            let spec = member(self.seed, plan, number, sylink);
+            let spec = self.member(place, plan, number, sylink);
             self.fleet.replace(place, spec);
         }
         if let Some(go) = deeds.go {
@@ -302,6 +340,12 @@ impl<'a> Troupe<'a> {
         }
     }
 
+    /// The client at this place.
+    fn member(&self, place: usize, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
+        let source = self.is_haunted.then(|| address(place));
+        MemberSpec { source, ..member(self.seed, plan, number, sylink) }
+    }
+
     fn package(&self, plan: &PartPlan) -> Result<Arc<Sylink>, CommandError> {
         self.site.export_sylink(&plan.group, plan.location.as_deref()).map(Arc::new)
     }
@@ -319,7 +363,16 @@ fn member(seed: u64, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> Membe
         sylink,
         location: plan.location.clone(),
         disk: None,
+        source: None,
     }
+}
+
+/// Where the client at this place comes from: each from another loopback address, from 127.64.0.1 on.
+fn address(place: usize) -> Ipv4Addr {
+    const FIRST: u32 = u32::from_be_bytes([127, 64, 0, 1]);
+    const LAST: u32 = u32::from_be_bytes([127, 255, 255, 254]);
+    let place = u32::try_from(place).unwrap_or(u32::MAX);
+    Ipv4Addr::from_bits(FIRST.saturating_add(place).min(LAST))
 }
 
 /// The clients to be, each with the communications file of its group and location.

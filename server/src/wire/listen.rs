@@ -20,7 +20,7 @@ use super::exchange::{Door, respond};
 use super::guests::Guest;
 use super::last_asked::LastAsked;
 use super::paced::Paced;
-use crate::faults::Asker;
+use crate::faults::{Asker, Port};
 use crate::journal::Departure;
 use crate::shared::{Desk, Shared};
 
@@ -92,6 +92,14 @@ pub(crate) async fn serve(
     tasks: TaskTracker,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let place = listener.local_addr();
+    let note = |is_open| {
+        if let Ok(address) = place {
+            let port = Port { manager: desk.name.clone(), speaks: carry::spoken(speaks), is_open };
+            shared.haunting.port_is(address, port);
+        }
+    };
+    note(true);
     loop {
         let pause = stopping.child_token();
         tasks.spawn(carry::watch(Arc::clone(&desk), speaks, Arc::clone(&shared), pause.clone()));
@@ -101,8 +109,12 @@ pub(crate) async fn serve(
             break;
         }
         drop(listener);
+        note(false);
         match carry::reopened(address, &desk, speaks, &shared, &stopping).await {
-            Some(again) => listener = again,
+            Some(again) => {
+                listener = again;
+                note(true);
+            }
             None => break,
         }
     }

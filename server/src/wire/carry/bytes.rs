@@ -63,7 +63,7 @@ enum Ending {
 }
 
 impl Hampered {
-    pub(super) fn new(stream: TcpStream, hit: &Hit, clock: Arc<LabClock>) -> Self {
+    pub(super) fn new(stream: TcpStream, hit: &Hit, clock: Arc<LabClock>, at_once: bool) -> Self {
         let (mut pace, mut left, mut ending, mut lives_ms) = (Pace::Free, None, Ending::Close, None);
         match hit.what() {
             FaultKind::Latency { .. } => pace = Pace::Late(hit.latency().unwrap_or_default()),
@@ -82,6 +82,10 @@ impl Hampered {
             }
             FaultKind::LimitData { bytes } => left = Some(*bytes),
             _ => {}
+        }
+        if at_once {
+            // Nobody moves the clock for what comes in time.
+            pace = Pace::Free;
         }
         let there = Lane { pace, left, waiting: None, fresh: true };
         let (to_manager, to_client) = match hit.direction().unwrap_or(Direction::ToClient) {

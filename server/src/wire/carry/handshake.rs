@@ -109,13 +109,13 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, doo
         HandshakeStage::AfterFinished => {
             let Some(mut stream) = shake(stream, door.desk.tls.load_full(), door).await else { return };
             return match how {
-                Break::Stall => stall(&mut stream).await,
+                Break::Stall => stall(&mut stream, door).await,
                 Break::Close => leave(&mut stream).await,
             };
         }
     }
     match how {
-        Break::Stall => stall(&mut stream).await,
+        Break::Stall => stall(&mut stream, door).await,
         Break::Close => leave(&mut stream).await,
     }
 }

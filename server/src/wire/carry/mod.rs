@@ -32,7 +32,6 @@ mod script;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultKind, Hit, Layer};
 use epm_protocol::time::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -46,8 +45,11 @@ use super::listen::{PATIENCE, converse, greet};
 pub(super) use asked::answered;
 use bytes::Hampered;
 pub(crate) use handshake::Wardrobe;
-pub(super) use port::{reopened, watch};
+pub(super) use port::{reopened, spoken, watch};
 pub(super) use script::{Script, Scripted};
+
+/// How long the lab's clients wait for a session [C S13].
+const CLIENTS_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection, whatever it is wrapped in.
 pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {
@@ -73,10 +75,10 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, door: Door<'_>) {
     match (hit.what().layer(), hit.what()) {
         (_, FaultKind::Refuse) => stream.reset_when_dropped(),
         (_, FaultKind::AcceptThenStall { close_after_ms: Some(after_ms) }) => {
-            pause(&mut stream, clock, Duration::from_millis(*after_ms)).await;
+            pause(&mut stream, door, Duration::from_millis(*after_ms)).await;
             leave(&mut stream).await;
         }
-        (Layer::Listener, _) => stall(&mut stream).await,
+        (Layer::Listener, _) => stall(&mut stream, door).await,
         (_, FaultKind::Reset { after_bytes: 0, after_ms: 0 }) => stream.reset_when_dropped(),
         (_, FaultKind::SlowClose { delay_ms }) => {
             door.guest.spare();
@@ -85,7 +87,11 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, door: Door<'_>) {
         }
         (Layer::Tcp, _) => {
             door.guest.spare();
-            Box::pin(greet(Hampered::new(stream, &hit, Arc::clone(clock)), door)).await;
+            Box::pin(greet(
+                Hampered::new(stream, &hit, Arc::clone(clock), door.shared.haunting.at_once()),
+                door,
+            ))
+            .await;
         }
         (Layer::Tls | Layer::Certificate, _) => Box::pin(handshake::attend(stream, &hit, door)).await,
         // The rules do not say such a thing of a connection.
@@ -96,21 +102,36 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, door: Door<'_>) {
 /// Writes what is to be written byte by byte, once nobody else does.
 pub(super) async fn play<S: Line>(script: Script, mut stream: S, door: Door<'_>) {
     door.guest.spare();
-    script.play(&mut stream, &door.shared.clock).await;
+    script.play(&mut stream, door).await;
 }
 
-/// Says nothing until the peer goes.
-async fn stall<S: AsyncRead + Unpin>(stream: &mut S) {
+/// Says nothing until the peer goes; whoever asks can know of it.
+async fn stall<S: AsyncRead + Unpin>(stream: &mut S, door: Door<'_>) {
+    let _stalled = door.shared.haunting.stalls(door.guest.peer);
+    hear_out(stream).await;
+}
+
+/// Listens until the peer goes.
+async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut bytes = [0; 1024];
     while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
 }
 
 /// Waits, unless the peer goes before.
-async fn pause<S: AsyncRead + Unpin>(stream: &mut S, clock: &LabClock, time: Duration) -> Staying {
+async fn pause<S: AsyncRead + Unpin>(stream: &mut S, door: Door<'_>, time: Duration) -> Staying {
+    let clock = &door.shared.clock;
+    let _stalled = if door.shared.haunting.at_once() {
+        if time < CLIENTS_LIMIT {
+            return Staying::Yes;
+        }
+        Some(door.shared.haunting.stalls(door.guest.peer))
+    } else {
+        None
+    };
     let until = clock.now() + time;
     tokio::select! {
         () = clock.sleep_until(until) => Staying::Yes,
-        () = stall(stream) => Staying::No,
+        () = hear_out(stream) => Staying::No,
     }
 }
 
@@ -124,7 +145,7 @@ enum Staying {
 /// Closes the connection, and hears the peer out: if bytes were left unread, it would see a reset.
 async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     if stream.shutdown().await.is_ok() {
-        let _ = timeout(PATIENCE, stall(stream)).await;
+        let _ = timeout(PATIENCE, hear_out(stream)).await;
     }
 }
 

@@ -78,11 +78,7 @@ enum Wanted {
 }
 
 async fn until(desk: &Desk, speaks: Speaks, shared: &Shared, wanted: Wanted) {
-    let spoken: &[Protocol] = match speaks {
-        Speaks::Both => &[Protocol::Http, Protocol::Https],
-        Speaks::Http => &[Protocol::Http],
-        Speaks::Https => &[Protocol::Https],
-    };
+    let spoken = spoken(speaks);
     let mut changes = shared.haunting.changes();
     loop {
         changes.mark_unchanged();
@@ -98,6 +94,15 @@ async fn until(desk: &Desk, speaks: Speaks, shared: &Shared, wanted: Wanted) {
                 shared.haunting.sweep(shared, shared.clock.now());
             }
         }
+    }
+}
+
+/// What is spoken at a port.
+pub(in super::super) const fn spoken(speaks: Speaks) -> &'static [Protocol] {
+    match speaks {
+        Speaks::Both => &[Protocol::Http, Protocol::Https],
+        Speaks::Http => &[Protocol::Http],
+        Speaks::Https => &[Protocol::Https],
     }
 }
 

@@ -3,11 +3,9 @@
 //! The connection ends with it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{FaultKind, Hit};
 use epm_protocol::heartbeat::ManagerResponse;
@@ -15,6 +13,7 @@ use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 use tokio::io::AsyncWriteExt;
 
 use super::{Line, Staying, leave, pause, stall};
+use crate::wire::exchange::Door;
 
 /// What is written, and how the connection ends.
 #[derive(Debug)]
@@ -122,7 +121,7 @@ impl Script {
         })
     }
 
-    pub(super) async fn play<S: Line>(self, stream: &mut S, clock: &Arc<LabClock>) {
+    pub(super) async fn play<S: Line>(self, stream: &mut S, door: Door<'_>) {
         for piece in self.pieces {
             let staying = match piece {
                 Piece::Send(bytes) => {
@@ -133,7 +132,7 @@ impl Script {
                     if sent.await.is_ok() { Staying::Yes } else { Staying::No }
                 }
                 Piece::Wait(time) if time.is_zero() => Staying::Yes,
-                Piece::Wait(time) => pause(stream, clock, time).await,
+                Piece::Wait(time) => pause(stream, door, time).await,
             };
             if staying == Staying::No {
                 return;
@@ -143,7 +142,7 @@ impl Script {
             End::Close => leave(stream).await,
             End::HalfClose => {
                 if stream.shutdown().await.is_ok() {
-                    stall(stream).await;
+                    stall(stream, door).await;
                 }
             }
             End::Reset => stream.reset_when_dropped(),
