@@ -40,7 +40,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("needs-faults") && text.contains("cannot"), "{text}");
+    assert!(text.contains("needs-rest") && text.contains("cannot"), "{text}");
 }
 
 #[test]
@@ -98,6 +98,6 @@ fn what_a_manager_refuses_is_told_in_its_words() {
 fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
     refused(&["show", "F77"], &["F77", "did you mean"]);
     refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
-    refused(&["reproduce", "F19"], &["needs faults on demand", "listener fault"]);
+    refused(&["reproduce", "F41"], &["needs the vendor's REST interface", "8446"]);
     refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
 }

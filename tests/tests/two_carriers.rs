@@ -62,7 +62,11 @@ fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal 
 async fn compare(file: PathBuf) {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(&file).unwrap();
-    let scenario = Scenario::parse(&text, &name).unwrap();
+    compare_text(&name, &text).await;
+}
+
+async fn compare_text(name: &str, text: &str) {
+    let scenario = Scenario::parse(text, name).unwrap();
     let (verdict, logs, places) = over_sockets(&scenario).await;
     let rehearsal = in_virtual_time(&scenario, places);
     for (view, lines) in &rehearsal.clients {
@@ -87,5 +91,63 @@ async fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_tim
     let mut plays: tokio::task::JoinSet<()> = scenarios().into_iter().map(compare).collect();
     while let Some(played) = plays.join_next().await {
         played.unwrap();
+    }
+}
+
+/// A scenario in which one part of the fleet, or all, meet a fault, and are healed; each waits long enough for counts to
+/// matter.
+fn haunted(fault: &str) -> String {
+    format!(
+        r#"
+title = "Haunted"
+site = {{ managers = [{{ name = "sepm-1" }}, {{ name = "sepm-2" }}] }}
+
+[[fleet]]
+name = "desk"
+count = 4
+version = "14.3.8289"
+
+[[fleet]]
+name = "old"
+count = 4
+version = "14.2.5323"
+
+[[fault]]
+name = "it"
+{fault}
+
+[[step]]
+title = "It begins, and a certificate is updated"
+faults = ["it"]
+operator = [{{ update-certificate = {{ manager = "sepm-1", certificate = {{ generate = {{}} }} }} }}]
+wait = {{ heartbeats = 6 }}
+
+[[step]]
+title = "It is healed"
+heal = ["it"]
+wait = {{ heartbeats = 3 }}
+"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtual_time() {
+    for fault in [
+        "what = 'refuse'\nwhere = { manager = 'sepm-1' }",
+        "what = 'refuse'\nwhere = { manager = 'sepm-1' }\nwhen = { from = '2026-01-05T08:20:00Z', until = '2026-01-05T09:00:00Z' }",
+        "what = 'blackhole'\nprobability = 0.4",
+        "what = 'accept-then-stall'\nwhom = { percent = 50 }",
+        "what = { kind = 'handshake-stall', stage = 'after-finished' }\nwhen = { first = 2 }",
+        "what = 'no-shared-cipher'\nwhom = { version = { until = '14.3' } }\nwhen = { every = 2 }",
+        "what = 'other-self-signed'\nwhom = { agent = 'desk-2' }",
+        "what = 'expired'\nwhom = { percent = 40 }\nprobability = 0.5",
+        "what = 'status'\nwhom = { group = 'My Company' }\nwhere = { route = 'index' }\nwhen = { after = 1, every = 3 }",
+        "what = { kind = 'latency', ms = 2000 }\nprobability = 0.7",
+        "what = 'bad-signature'\nwhere = { route = 'policy' }\nwhen = { first = 2 }",
+        "what = 'dead-server'",
+        "what = 'database-down'\nprobability = 0.5",
+        "what = 'kcs-changed'\nwhom = { agent = 'old-*' }",
+    ] {
+        compare_text(fault, &haunted(fault)).await;
     }
 }

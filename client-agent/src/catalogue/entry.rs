@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::fault::FaultRule;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -148,6 +149,9 @@ pub struct Play {
     pub site: SitePlan,
     /// The clients, part by part.
     pub fleet: Vec<Spanned<PartPlan>>,
+    /// The faults that steps may set, by name, and heal.
+    #[serde(default)]
+    pub fault: Vec<Spanned<FaultRule>>,
     /// The first act.
     pub failure: Vec<StepPlan>,
     /// The second.
@@ -185,6 +189,8 @@ impl Play {
         for step in &mut idle.failure {
             step.fleet.clear();
             step.operator.clear();
+            step.faults.clear();
+            step.heal.clear();
         }
         idle.repair.clear();
         idle
@@ -200,7 +206,7 @@ impl Play {
             assumptions: self.assumptions.clone(),
             site: self.site.clone(),
             fleet: self.fleet.clone(),
-            fault: Vec::new(),
+            fault: self.fault.clone(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
     }

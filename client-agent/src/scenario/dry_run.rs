@@ -174,7 +174,11 @@ fn supposed_ports((place, plan): (usize, &ManagerPlan)) -> ManagerPorts {
     ManagerPorts {
         address: plan.address.clone(),
         http: Some(http),
-        https: Some(plan.https_port.unwrap_or(http)),
+        https: Some(match plan.https_port {
+            None => http,
+            Some(0) => own + 1,
+            Some(port) => port,
+        }),
     }
 }
 
