@@ -12,7 +12,7 @@ use epm_protocol::fault::tamper::{Materials, alter, instead};
 use epm_protocol::fault::{
     ConnectionFacts, Effect, ExchangeFacts, FaultSet, Hit, Meeting, Party, Route, Verdict,
 };
-use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse};
+use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
 use epm_protocol::id::{AgentId, Guid, HardwareKey};
 use epm_protocol::site::{Answer, Client, agent_id};
 use epm_protocol::time::Timestamp;
@@ -187,7 +187,16 @@ impl World {
             |body_bytes| Meeting { address: &address, protocol: exchange.server.protocol, limit, body_bytes };
         let shown = match self.reach(connection, exchange, place, now, &meeting(None)) {
             Ok(shown) => shown,
-            Err(failure) => return Carried::Ended(Err(failure)),
+            Err(failure) => {
+                use ExchangeFailure::{ConnectionLost, TimedOut};
+                // What goes wrong after the handshake is seen by those whom it satisfies.
+                let after = matches!(
+                    failure,
+                    TimedOut { stage: Stage::Answer, .. } | ConnectionLost { stage: Stage::Answer, .. }
+                );
+                let shaken = if after { self.handshake(exchange, place, None, now) } else { Ok(()) };
+                return Carried::Ended(Err(shaken.err().unwrap_or(failure)));
+            }
         };
         if let Err(failure) = self.handshake(exchange, place, shown.as_ref(), now) {
             return Carried::Ended(Err(failure));

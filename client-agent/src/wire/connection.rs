@@ -20,7 +20,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -51,7 +51,8 @@ pub(super) struct Line {
     source: Option<Ipv4Addr>,
     /// Where the connection comes from that is open, or was last.
     at: Mutex<Option<SocketAddr>>,
-    give_up: Notify,
+    /// The connection that is given up.
+    given_up: watch::Sender<Option<SocketAddr>>,
 }
 
 impl Line {
@@ -65,9 +66,15 @@ impl Line {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever waits at this moment waits no longer, as if his time were over.
+    /// Whoever waits on this connection waits no longer, as if his time were over.
     pub(super) fn give_up(&self) {
-        self.give_up.notify_waiters();
+        self.given_up.send_replace(self.at());
+    }
+
+    /// Returns when the connection that is open is given up.
+    async fn ends(&self) {
+        let is_ours = |given_up: &Option<SocketAddr>| given_up.is_some() && *given_up == self.at();
+        let _ = self.given_up.subscribe().wait_for(is_ours).await;
     }
 
     fn is_at(&self, place: Option<SocketAddr>) {
@@ -76,6 +83,7 @@ impl Line {
 
     /// Opens a connection; from its own address, where it has one and the machine lets it.
     async fn dial(&self, address: &str, port: u16) -> io::Result<TcpStream> {
+        self.is_at(None);
         let target = address.parse::<Ipv4Addr>().ok().filter(Ipv4Addr::is_loopback);
         let own = self.source.zip(target).and_then(|(source, target)| {
             let socket = TcpSocket::new_v4().ok()?;
@@ -302,7 +310,7 @@ async fn within<F: Future>(
         biased;
         result = future => Some(result),
         () = clock.sleep_until(deadline) => None,
-        () = line.give_up.notified() => None,
+        () = line.ends() => None,
     }
 }
 
