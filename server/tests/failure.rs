@@ -101,3 +101,38 @@ fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_rea
     refused(&["reproduce", "F41"], &["needs the vendor's REST interface", "8446"]);
     refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
 }
+
+#[test]
+fn the_log_of_a_failure_that_was_brought_about_leads_back_to_it() {
+    let seen = json(&["reproduce", "F02", "--json"]);
+    let mut log = String::new();
+    for line in seen["failure"]["clients"][0]["log"].as_array().unwrap() {
+        let word = |name: &str| line[name].as_str().unwrap();
+        log.push_str(&format!("{} {} {}\n", word("at"), word("event"), word("text")));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.log");
+    std::fs::write(&file, &log).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(json(&["diagnose", file, "--json"])["candidates"][0]["id"], "F02");
+    let text = printed(&["diagnose", file]);
+    assert!(text.contains("1. F02") && text.contains("$ epm-agent doctor"), "{text}");
+    std::fs::write(file, log + "what is this\n").unwrap();
+    refused(&["diagnose", file], &["client.log: line ", "what is this"]);
+}
+
+#[test]
+fn a_line_or_a_number_is_diagnosed_and_a_file_that_is_not_there_is_refused() {
+    assert!(printed(&["diagnose", "--line", "4 Bad format."]).contains("F15"));
+    assert!(printed(&["diagnose", "12070308"]).contains("F02"));
+    refused(&["diagnose", "/nowhere/at.log"], &["/nowhere/at.log", "cannot read"]);
+    refused(&["diagnose", "--line", " "], &["empty"]);
+}
+
+#[test]
+fn the_page_of_the_documentation_is_what_the_catalogue_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failures.md");
+    let page = printed(&["page"]);
+    let kept = std::fs::read_to_string(file).unwrap();
+    assert!(kept == page, "docs/failures.md is behind; run: epm-lab failure page > docs/failures.md");
+}

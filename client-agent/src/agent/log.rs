@@ -6,7 +6,7 @@ use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $severity:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $severity:literal, $title:literal;)*) => {
         /// What happened, by the real client's event numbers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum Event {$(
@@ -15,6 +15,14 @@ macro_rules! events {
         )*}
 
         impl Event {
+            /// Every event that the lab's clients write.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The event in a few words.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
             /// The number, as the log shows it in hexadecimal digits.
             pub const fn id(self) -> u32 {
                 match self { $(Self::$name => $id,)* }
@@ -30,37 +38,37 @@ macro_rules! events {
 
 events! {
     /// The service has started.
-    ServiceStarted = 0x1207_0202, 0;
+    ServiceStarted = 0x1207_0202, 0, "service started";
     /// The service has stopped.
-    ServiceStopped = 0x1207_0204, 0;
+    ServiceStopped = 0x1207_0204, 0, "service stopped";
     /// A communications file was imported.
-    ImportedSylink = 0x1207_021B, 0;
+    ImportedSylink = 0x1207_021B, 0, "imported sylink";
     /// A manager serves the client.
-    ServerConnected = 0x1207_0301, 0;
+    ServerConnected = 0x1207_0301, 0, "server connected";
     /// A server does not answer.
-    NoServerResponse = 0x1207_0302, 1;
+    NoServerResponse = 0x1207_0302, 1, "no server response";
     /// The connection to a server failed.
-    ServerConnectionFailed = 0x1207_0303, 2;
+    ServerConnectionFailed = 0x1207_0303, 2, "server connection failed";
     /// The client has lost its manager.
-    ServerDisconnected = 0x1207_0304, 1;
+    ServerDisconnected = 0x1207_0304, 1, "server disconnected";
     /// A new policy, list or package has come.
-    NewPolicyReceived = 0x1207_0306, 0;
+    NewPolicyReceived = 0x1207_0306, 0, "new policy received";
     /// It is in force.
-    NewPolicyApplied = 0x1207_0307, 0;
+    NewPolicyApplied = 0x1207_0307, 0, "new policy applied";
     /// It was refused.
-    NewPolicyFailed = 0x1207_0308, 2;
+    NewPolicyFailed = 0x1207_0308, 2, "new policy failed";
     /// It could not be downloaded.
-    CannotDownloadPolicy = 0x1207_0309, 1;
+    CannotDownloadPolicy = 0x1207_0309, 1, "cannot download policy";
     /// There is nothing new.
-    HaveLatestPolicy = 0x1207_030A, 0;
+    HaveLatestPolicy = 0x1207_030A, 0, "have latest policy";
     /// Newer definitions have come from a manager.
-    ContentUpdated = 0x1207_030C, 0;
+    ContentUpdated = 0x1207_030C, 0, "content updated";
     /// The client is in another group, or another location.
-    ClientMoved = 0x1207_1044, 0;
+    ClientMoved = 0x1207_1044, 0, "client moved";
     /// No server of the list serves the client.
-    CannotReachServer = 0x120B_0001, 1;
+    CannotReachServer = 0x120B_0001, 1, "cannot reach server";
     /// One serves it again.
-    Reconnected = 0x120B_0002, 0;
+    Reconnected = 0x120B_0002, 0, "reconnected";
 }
 
 /// Something for the log, not yet dated.

@@ -8,11 +8,13 @@
 //! | `sight` | what must be seen, held against what was seen |
 //! | `account` | what was seen: both sides of every client, and how it stands |
 //! | `rehearsed` | an entry in virtual time |
+//! | `diagnose` | from a client's log to the failures that fit it |
 //! | `refusal` | an entry that a manager refuses to let happen |
 //!
 //! Sockets are not known here: whoever carries an entry over them hands in an [`Account`] of the same form.
 
 mod account;
+mod diagnose;
 mod entry;
 mod files;
 mod read;
@@ -28,6 +30,7 @@ use std::sync::LazyLock;
 use epm_protocol::suggest::hint;
 
 pub use account::{Account, Act, ManagerNote, Reproduction, Seen};
+pub use diagnose::{Apart, Candidate, Clue, Contact, Diagnosis, Failed, Form, Line, Log, LogError, diagnose};
 pub use entry::{Entry, Lookalike, Mark, Means, Need, Play, ProductLine, Standing};
 pub use read::EntryError;
 pub use refusal::{Refused, RefusedCommand, Verdict, refused};

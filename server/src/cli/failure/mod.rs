@@ -1,5 +1,7 @@
 //! `epm-lab failure`: the failure catalogue, listed, shown, and brought about.
 
+mod diagnose;
+mod page;
 mod print;
 
 use clap::{Args, Subcommand};
@@ -17,7 +19,8 @@ use crate::play;
 Examples:
   epm-lab failure list                      every known failure, and whether the lab can bring it about
   epm-lab failure show F07                  cause, symptom, log lines, look-alikes, repair
-  epm-lab failure reproduce F07             bring it about, look at both sides, repair it")]
+  epm-lab failure reproduce F07             bring it about, look at both sides, repair it
+  epm-lab failure diagnose syslog.log       which failures a client's log may come from")]
 pub(super) enum Catalogue {
     /// List every failure
     #[command(after_help = "\
@@ -43,6 +46,10 @@ Examples:
     },
     /// Bring a failure about, show both sides, repair it, and show the recovery
     Reproduce(Reproduce),
+    /// Rank the failures that a client's log, or a line of one, may come from
+    Diagnose(diagnose::Diagnose),
+    /// Print the catalogue as a page of the documentation
+    Page,
 }
 
 /// Brings a failure about, and repairs it.
@@ -103,6 +110,8 @@ impl Catalogue {
             }
             Self::Show { id, json: false } => say(&print::entry(find(&id)?)),
             Self::Show { id, json: true } => as_json(find(&id)?.to_json())?,
+            Self::Diagnose(diagnose) => return diagnose.go(),
+            Self::Page => say(&page::page(catalogue::entries())),
             Self::Reproduce(reproduce) => return reproduce.go().await,
         }
         Ok(Ending::Well)

@@ -114,7 +114,7 @@ fn heading(entry: &Entry) -> String {
     format!("{}: {}\n", entry.id, entry.title)
 }
 
-const fn letter(mark: Mark) -> char {
+pub(super) const fn letter(mark: Mark) -> char {
     match mark {
         Mark::C => 'C',
         Mark::I => 'I',

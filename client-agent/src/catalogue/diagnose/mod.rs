@@ -1,0 +1,199 @@
+//! From a client's log to the failures that fit it: its clues are held against what each failure looks like.
+//!
+//! | room | what |
+//! |---|---|
+//! | `read` | a log, ours or the real client's, or a line of one |
+//! | `clue` | what it gives away |
+//! | `portrait` | what each failure looks like, as described and as played |
+//! | `apart` | what tells the candidates apart |
+//!
+//! No clue points to a failure by itself. Its weight is how few failures show it, and that is counted.
+
+mod apart;
+mod clue;
+mod portrait;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Serialize;
+
+pub use apart::Apart;
+pub use clue::{Clue, Contact, Failed};
+pub use read::{Form, Line, Log, LogError};
+
+use super::entry::Entry;
+use portrait::Portrait;
+
+/// What a failure shows and the log does not counts so much: a log may begin late, and end early.
+const LACKING: f64 = 0.5;
+/// What the description of the real product has in common with the log counts so much beside what was played.
+const DESCRIBED: f64 = 0.2;
+/// Below this, a failure is not named.
+const LEAST: f64 = 0.02;
+
+/// What every failure looks like. The plays take a second or so, once.
+static PORTRAITS: LazyLock<Vec<Portrait>> =
+    LazyLock::new(|| super::entries().iter().map(Portrait::of).collect());
+
+/// What a log may come from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// The form of the log.
+    pub form: Form,
+    /// How many lines were read.
+    pub lines: usize,
+    /// What the log gives away.
+    pub clues: Vec<Clue>,
+    /// Whether it says anywhere that something went wrong.
+    pub shows_trouble: bool,
+    /// The servers that failed in it.
+    pub servers: Vec<String>,
+    /// The failures that fit, best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A failure that fits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Candidate {
+    /// Its name.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// How well it fits, from 0 to 1.
+    pub fit: f64,
+    /// What speaks for it, the rarest first.
+    pub because: Vec<Clue>,
+    /// What it would show besides, and the log does not.
+    pub lacks: Vec<Clue>,
+    /// What tells it from the others.
+    pub apart: Vec<Apart>,
+    /// What to run to see it.
+    pub commands: Vec<String>,
+    /// The entry.
+    #[serde(skip)]
+    pub entry: &'static Entry,
+}
+
+/// How much each clue says: much, if few failures show it.
+struct Weights(BTreeMap<Clue, usize>);
+
+impl Weights {
+    fn of(portraits: &[Portrait]) -> Self {
+        let mut counts = BTreeMap::new();
+        for portrait in portraits {
+            let all: BTreeSet<&Clue> = portrait.faces().flatten().chain(&portrait.described).collect();
+            for clue in all {
+                *counts.entry(clue.clone()).or_insert(0) += 1;
+            }
+        }
+        Self(counts)
+    }
+
+    /// Of a clue that no failure shows: nothing speaks for or against it.
+    fn of_clue(&self, clue: &Clue) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "there are few entries")]
+        let (all, showing) = (PORTRAITS.len() as f64, self.0.get(clue).copied().unwrap_or(0) as f64);
+        if showing == 0.0 { 0.3 } else { ((all + 1.0) / (showing + 0.5)).ln() }
+    }
+
+    fn sum<'a>(&self, clues: impl Iterator<Item = &'a Clue>) -> f64 {
+        clues.map(|clue| self.of_clue(clue)).sum()
+    }
+}
+
+/// Ranks the failures that a log may come from.
+pub fn diagnose(log: &Log) -> Diagnosis {
+    let known: BTreeSet<&str> = super::entries().iter().flat_map(portrait::words).collect();
+    let mut clues = clue::clues(log, known.into_iter());
+    let is_worded = clue::is_worded(&clues);
+    if !is_worded {
+        clues.retain(|clue| !clue.needs_words());
+    }
+    let weights = Weights::of(&PORTRAITS);
+    let is_visible =
+        |clue: &Clue| (is_worded || !clue.needs_words()) && (log.form != Form::Line || !clue.needs_a_log());
+    let mut candidates: Vec<Candidate> = PORTRAITS
+        .iter()
+        .filter_map(|portrait| candidate(portrait, &clues, &weights, &is_visible))
+        .filter(|one| one.fit >= LEAST && !one.because.is_empty())
+        .collect();
+    candidates.sort_by(|one, other| other.fit.total_cmp(&one.fit).then_with(|| one.id.cmp(&other.id)));
+    let servers = servers(log);
+    apart::tell(&mut candidates, servers.first().map(String::as_str));
+    Diagnosis {
+        form: log.form,
+        lines: log.lines.len(),
+        shows_trouble: clues.iter().any(is_trouble),
+        clues: clues.into_iter().collect(),
+        servers,
+        candidates,
+    }
+}
+
+/// The face of a failure that fits best.
+fn candidate(
+    portrait: &Portrait,
+    clues: &BTreeSet<Clue>,
+    weights: &Weights,
+    is_visible: &impl Fn(&Clue) -> bool,
+) -> Option<Candidate> {
+    let all = weights.sum(clues.iter());
+    let described = weights.sum(clues.intersection(&portrait.described)) / all.max(f64::MIN_POSITIVE);
+    let mut best: Option<(f64, Vec<&Clue>, Vec<&Clue>)> = None;
+    for face in portrait.faces() {
+        let both: Vec<&Clue> = face.intersection(clues).collect();
+        let lacks: Vec<&Clue> = face.difference(clues).filter(|clue| is_visible(clue)).collect();
+        let missing = weights.sum(lacks.iter().copied());
+        let share = weights.sum(both.iter().copied()) / (all + LACKING * missing).max(f64::MIN_POSITIVE);
+        if best.as_ref().is_none_or(|(before, ..)| share > *before) {
+            best = Some((share, both, lacks));
+        }
+    }
+    let (share, mut because, mut lacks) = best?;
+    because.extend(
+        clues.intersection(&portrait.described).filter(|clue| !because.contains(clue)).collect::<Vec<_>>(),
+    );
+    let fit = (share + DESCRIBED * described) / (1.0 + DESCRIBED);
+    let rarest = |one: &&Clue, other: &&Clue| weights.of_clue(other).total_cmp(&weights.of_clue(one));
+    because.sort_by(rarest);
+    lacks.sort_by(rarest);
+    let own = |clues: Vec<&Clue>| clues.into_iter().cloned().collect();
+    let entry = portrait.entry;
+    Some(Candidate {
+        id: entry.id.clone(),
+        title: entry.title.clone(),
+        fit,
+        because: own(because),
+        lacks: own(lacks),
+        apart: Vec::new(),
+        commands: Vec::new(),
+        entry,
+    })
+}
+
+/// The servers that failed, in the order of the log.
+fn servers(log: &Log) -> Vec<String> {
+    let mut servers: Vec<String> = Vec::new();
+    for line in log.lines.iter().filter(|line| clue::finding(&line.text).is_some()) {
+        if let Some((_, server)) = clue::server(&line.text)
+            && !servers.iter().any(|known| known == server)
+        {
+            servers.push(server.to_owned());
+        }
+    }
+    servers
+}
+
+fn is_trouble(clue: &Clue) -> bool {
+    use crate::agent::Event;
+    match clue {
+        Clue::Event(id) => Event::ALL.iter().any(|event| event.id() == *id && event.severity() > 0),
+        Clue::Finding(_) | Clue::Words(_) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,194 @@
+//! Logs of clients that failures hit, told from each other; and what is no log.
+
+use super::portrait::{is_hit, log_of};
+use super::*;
+use crate::agent::{Distrust, Event, LogLine, Trouble};
+use crate::catalogue::{Means, Play, Seen, entries, rehearsed};
+use epm_protocol::heartbeat::{ExchangeFailure, Stage};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
+
+/// The logs of the clients that a failure hits, of another site and other clients than those of the portraits.
+fn logs_of(entry: &Entry, seed: u64) -> Vec<(String, Vec<LogLine>)> {
+    let Means::Play(play) = &entry.means else { return Vec::new() };
+    let play = Play { seed, ..Play::clone(play) };
+    let account = rehearsed(&play, &entry.title).unwrap();
+    let clients = account.failure.clients.into_iter().filter(|one: &Seen| is_hit(&play, &one.part));
+    clients.map(|one| (one.client, one.log)).collect()
+}
+
+fn place_of(entry: &Entry, log: &Log) -> usize {
+    let diagnosis = diagnose(log);
+    diagnosis.candidates.iter().position(|one| one.id == entry.id).map_or(usize::MAX, |place| place + 1)
+}
+
+/// On how many logs the true cause is the first, of how many, and where it is further down than it may be.
+fn contest(most: usize, form: impl Fn(Vec<LogLine>) -> Log) -> (usize, usize, Vec<String>) {
+    let (mut red, mut first, mut all) = (Vec::new(), 0, 0);
+    for entry in entries() {
+        for (client, lines) in logs_of(entry, 4711) {
+            let place = place_of(entry, &form(lines));
+            all += 1;
+            first += usize::from(place == 1);
+            if place > most {
+                red.push(format!("{} {client}: {place}", entry.id));
+            }
+        }
+    }
+    (first, all, red)
+}
+
+fn system_log(lines: &[LogLine]) -> String {
+    lines.iter().map(LogLine::to_entry).collect()
+}
+
+#[test]
+fn the_true_cause_is_among_the_first_three_on_the_log_of_every_client_that_is_hit() {
+    let (first, all, red) = contest(3, |lines| Log::read(system_log(&lines).as_bytes()).unwrap());
+    println!("the true cause is the first on {first} of {all} logs");
+    assert!(red.is_empty(), "{}", red.join("\n"));
+    assert!(first * 5 >= all * 4, "the true cause is the first on {first} of {all} logs alone");
+}
+
+#[test]
+fn a_log_whose_first_half_is_gone_still_leads_close() {
+    let (first, all, red) = contest(5, |mut lines| {
+        let half = lines.len() / 2;
+        log_of(&lines.split_off(half))
+    });
+    println!("the true cause is the first on {first} of {all} half logs");
+    assert!(red.is_empty(), "{}", red.join("\n"));
+    assert!(first * 3 >= all * 2, "the true cause is the first on {first} of {all} half logs alone");
+}
+
+#[test]
+fn numbers_alone_lead_as_far_as_numbers_can() {
+    // The real client's words for its failures are not known; its numbers are.
+    let (first, all, _) = contest(5, |mut lines| {
+        lines.iter_mut().for_each(|line| line.text.clear());
+        log_of(&lines)
+    });
+    println!("the true cause is the first on {first} of {all} logs without words");
+    assert!(first * 2 >= all, "the true cause is the first on {first} of {all} logs without words alone");
+}
+
+#[test]
+fn the_words_of_every_finding_betray_its_code() {
+    let now = Timestamp::EPOCH;
+    let found = Fingerprint::of(b"x");
+    let host = || "h".to_owned();
+    let rejections = [
+        Rejection::NotPinned { expected: vec![found], found },
+        Rejection::Expired { not_after: now, found },
+        Rejection::NotYetValid { not_before: now, found },
+        Rejection::WrongName { expected: host(), found: vec![] },
+        Rejection::Malformed { detail: host() },
+        Rejection::NotPossessed { found },
+    ];
+    for rejection in rejections {
+        let code = serde_json::to_value(&rejection).unwrap()["code"].as_str().unwrap().to_owned();
+        assert_eq!(clue::finding(&rejection.to_string()), Some(code));
+    }
+    let errors = [
+        SignatureError::Missing,
+        SignatureError::NotByAPinnedCertificate { expected: vec![found], body_sha256: host() },
+        SignatureError::NoPins,
+    ];
+    for error in errors {
+        let code = serde_json::to_value(&error).unwrap()["code"].as_str().unwrap().to_owned();
+        assert_eq!(clue::finding(&error.to_string()), Some(code));
+    }
+    let failures = [
+        ExchangeFailure::NameNotResolved { host: host() },
+        ExchangeFailure::ConnectionRefused { address: host() },
+        ExchangeFailure::Unreachable { address: host(), detail: host() },
+        ExchangeFailure::TimedOut { stage: Stage::Answer, after_ms: 30_000 },
+        ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail: host() },
+        ExchangeFailure::TlsFailed { detail: host() },
+        ExchangeFailure::NotHttp { detail: host() },
+        ExchangeFailure::TooLarge { limit: 1 },
+    ];
+    for failure in failures {
+        assert_eq!(clue::finding(&failure.to_string()).as_deref(), Some(failure.code()));
+    }
+    assert_eq!(clue::finding(&Distrust::Secret { status: 400 }.to_string()).as_deref(), Some("kcs"));
+    let trouble = Trouble::Status { status: 503, request: "the registration".to_owned() };
+    assert_eq!(clue::finding(&trouble.to_string()).as_deref(), Some("status-503"));
+    assert_eq!(clue::finding(&Trouble::Disabled.to_string()).as_deref(), Some("disabled"));
+}
+
+#[test]
+fn a_single_line_or_number_leads_to_the_failures_that_show_it() {
+    let first = |line: &str| {
+        let diagnosis = diagnose(&Log::line(line).unwrap());
+        diagnosis.candidates.iter().take(3).map(|one| one.id.clone()).collect::<Vec<_>>()
+    };
+    assert!(first("4 Bad format.").contains(&"F15".to_owned()), "{:?}", first("4 Bad format."));
+    assert_eq!(first("console: invalid private key file")[0], "F12");
+    let gone = first("10.0.0.9 GET /secars/secars.dll?h=AB12 400 12");
+    assert!(gone.contains(&"F18".to_owned()) || gone.contains(&"F15".to_owned()), "{gone:?}");
+    let refused = diagnose(&Log::line("12070308").unwrap());
+    assert!(refused.candidates.iter().take(3).any(|one| one.id == "F02"), "{:?}", refused.candidates);
+    assert!(diagnose(&Log::line("nothing that anybody knows").unwrap()).candidates.is_empty());
+}
+
+#[test]
+fn a_diagnosis_says_what_tells_its_candidates_apart_and_how_to_see_it() {
+    let entry = crate::catalogue::find("F02").unwrap();
+    let (_, lines) = logs_of(entry, 7).remove(0);
+    let diagnosis = diagnose(&log_of(&lines));
+    let one = &diagnosis.candidates[0];
+    assert_eq!(one.id, "F02");
+    assert!(diagnosis.shows_trouble && !one.because.is_empty());
+    assert!(one.commands.iter().any(|command| command.contains("127.0.0.1:8014")), "{:?}", one.commands);
+    assert!(diagnosis.candidates.iter().take(5).any(|one| !one.apart.is_empty()));
+}
+
+#[test]
+fn a_log_of_the_real_form_is_read_with_its_header_its_mark_and_either_end_of_line() {
+    let line = LogLine {
+        at: Timestamp::from_seconds(1_767_600_000),
+        event: Event::NoServerResponse,
+        text: "t".into(),
+    };
+    let entry = line.to_entry();
+    let fields = entry.trim_end().to_owned() + "\tfield\tfield";
+    let text = format!("00000001\t00000400\t00000000\r\n{entry}{fields}\n");
+    let mut wide = vec![0xFF, 0xFE];
+    wide.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    for bytes in [text.clone().into_bytes(), format!("\u{FEFF}{text}").into_bytes(), wide] {
+        let log = Log::read(&bytes).unwrap();
+        assert_eq!((log.form, log.lines.len(), log.lines[0].number), (Form::SystemLog, 2, 2));
+        assert_eq!(log.lines[0].at, Some(line.at));
+        assert_eq!(log.lines[0].event, Some(0x1207_0302));
+        assert_eq!(log.lines[1].text, "t field field");
+    }
+    let printed = Log::parse(&format!("  desktop-1: {line}\n\n{line}\n")).unwrap();
+    assert_eq!((printed.form, printed.lines.len()), (Form::Printed, 2));
+}
+
+#[test]
+fn what_is_no_log_is_refused_with_the_line() {
+    let entry = LogLine { at: Timestamp::EPOCH, event: Event::ServiceStarted, text: "t".into() };
+    for (bytes, expected) in [
+        (b"".to_vec(), "the log is empty"),
+        (b"\n \n".to_vec(), "the log is empty"),
+        (
+            format!("{entry}\nhello\n").into_bytes(),
+            "line 2: expected a time, an event and a text; found \"hello\"",
+        ),
+        (format!("{entry}\n2026 12070302 x\n").into_bytes(), "line 2: expected a time like"),
+        (
+            format!("{entry}\n{} zz x\n", Timestamp::EPOCH).into_bytes(),
+            "line 2: expected the number of an event",
+        ),
+        (
+            format!("{}1\t2\n", entry.to_entry()).into_bytes(),
+            "line 2: expected length, time, event, severity",
+        ),
+        ([entry.to_string().as_bytes(), b"\n\xFFx"].concat(), "line 2: expected text in UTF-8"),
+    ] {
+        let error = Log::read(&bytes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

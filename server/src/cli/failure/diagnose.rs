@@ -1,0 +1,112 @@
+//! `epm-lab failure diagnose`: which failures a client's log may come from.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
+
+use super::as_json;
+use crate::cli::{Ending, Failure, say};
+
+/// So many candidates are told of in full.
+const IN_FULL: usize = 3;
+/// So many clues are shown of each.
+const CLUES: usize = 4;
+
+/// Ranks the failures that fit a client's log.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab failure diagnose state/syslog.log
+  epm-agent run --state state/ | epm-lab failure diagnose -
+  epm-lab failure diagnose 12070308
+  epm-lab failure diagnose --line '4 Bad format.'
+
+A log is what `epm-agent run` prints, or a client's syslog.log. Exit code 0 if it could be read, 2 if not.")]
+pub(in crate::cli) struct Diagnose {
+    /// The log; `-` for standard input; the number of an event, if there is no such file
+    #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
+    file: Option<PathBuf>,
+    /// A single line, of whatever log
+    #[arg(long, value_name = "TEXT")]
+    line: Option<String>,
+    /// How many candidates to name
+    #[arg(long, default_value_t = 6, value_name = "COUNT")]
+    most: usize,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diagnose {
+    pub(in crate::cli) fn go(&self) -> Result<Ending, Failure> {
+        let mut diagnosis = diagnose(&self.read()?);
+        diagnosis.candidates.truncate(self.most);
+        if self.json {
+            as_json(&diagnosis)?;
+        } else {
+            say(&told(&diagnosis));
+        }
+        Ok(Ending::Well)
+    }
+
+    fn read(&self) -> Result<Log, Failure> {
+        if let Some(line) = &self.line {
+            return Log::line(line).map_err(|error| Failure::BadInput(error.to_string()));
+        }
+        let file = self.file.clone().unwrap_or_default();
+        let name = file.display().to_string();
+        let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{name}: {error}"));
+        let bytes = if name == "-" {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| bad(&error))?;
+            bytes
+        } else {
+            let digits = name.strip_prefix("0x").unwrap_or(&name);
+            let is_number = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            match std::fs::read(&file) {
+                Err(_) if is_number => return Log::line(&name).map_err(|error| bad(&error)),
+                read => read.map_err(|error| bad(&format!("cannot read it: {error}")))?,
+            }
+        };
+        Log::read(&bytes).map_err(|error| bad(&error))
+    }
+}
+
+fn told(diagnosis: &Diagnosis) -> String {
+    let mut text = format!("{} lines were read.", diagnosis.lines);
+    if !diagnosis.servers.is_empty() {
+        let _ = write!(text, " Servers that failed: {}.", diagnosis.servers.join(", "));
+    }
+    if !diagnosis.shows_trouble {
+        text.push_str(" Nothing in them says that something went wrong.");
+    }
+    text.push('\n');
+    if diagnosis.candidates.is_empty() {
+        text.push_str("No failure of the catalogue fits.\n");
+    }
+    for (place, one) in diagnosis.candidates.iter().enumerate() {
+        let _ = writeln!(text, "\n{}. {} {}  (fit {:.0} %)", place + 1, one.id, one.title, one.fit * 100.0);
+        if place < IN_FULL {
+            candidate(&mut text, one);
+        }
+    }
+    text
+}
+
+fn candidate(text: &mut String, one: &Candidate) {
+    for clue in one.because.iter().take(CLUES) {
+        let _ = writeln!(text, "   for it:  {clue}");
+    }
+    for clue in one.lacks.iter().take(CLUES / 2) {
+        let _ = writeln!(text, "   missing: {clue}");
+    }
+    for apart in &one.apart {
+        let _ = writeln!(text, "   it is this and not {} if: {}", apart.from, apart.by);
+    }
+    for command in &one.commands {
+        let _ = writeln!(text, "   $ {command}");
+    }
+}

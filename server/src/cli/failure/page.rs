@@ -1,0 +1,72 @@
+//! The catalogue as a page of the documentation: Markdown, made from the data.
+
+use std::fmt::Write;
+
+use epm_client_agent::catalogue::{Entry, Means};
+
+use super::in_the_lab;
+use super::print::letter;
+
+/// The whole page.
+pub(super) fn page(entries: &[Entry]) -> String {
+    let mut text = String::from(
+        "# The failure catalogue\n\n\
+         Every known way in which manager and client part. Made by `epm-lab failure page` from the files in\n\
+         `fixtures/failures`; a test holds it equal to them.\n\n\
+         Marks: C read in a source, I inferred, R recalled, U unknown.\n\n\
+         | failure | what happens | where | mark | in the lab |\n|---|---|---|---|---|\n",
+    );
+    for entry in entries {
+        let _ = writeln!(
+            text,
+            "| [{id}](#{anchor}) | {} | {} | {} | {} |",
+            cell(&entry.title),
+            entry.layer,
+            letter(entry.mark),
+            in_the_lab(&entry.means),
+            id = entry.id,
+            anchor = entry.id.to_lowercase(),
+        );
+    }
+    for entry in entries {
+        section(&mut text, entry);
+    }
+    text
+}
+
+fn section(text: &mut String, entry: &Entry) {
+    let _ = writeln!(text, "\n## {}\n\n**{}**\n", entry.id, entry.title);
+    let _ = writeln!(text, "- Where: {}", entry.layer);
+    let _ = writeln!(text, "- Cause: {} [{}]", entry.cause, letter(entry.mark));
+    let _ = writeln!(text, "- Symptom: {}", entry.symptom);
+    for line in &entry.log {
+        let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
+        let _ = writeln!(text, "- Logged in {}: `{event}{}` [{}]", line.file, line.text, letter(line.mark));
+    }
+    for (version, what) in &entry.versions {
+        let _ = writeln!(text, "- Version {version}: {what}");
+    }
+    let _ = writeln!(text, "- Ends: {}", entry.ends);
+    for other in &entry.unlike {
+        let (id, anchor) = (&other.id, other.id.to_lowercase());
+        let _ = writeln!(text, "- Not [{id}](#{anchor}), of which: {}", other.by);
+    }
+    let _ = writeln!(text, "- Repair: {}", entry.repair);
+    let _ = writeln!(text, "- In the lab: {}", entry.how);
+    match &entry.means {
+        Means::Play(_) | Means::Refused(_) => {
+            let _ = writeln!(text, "\n```sh\nepm-lab failure reproduce {}\n```", entry.id);
+        }
+        Means::Needs { with, .. } => {
+            let _ = writeln!(text, "- Not yet; it needs {with}.");
+        }
+        Means::Cannot { why } => {
+            let _ = writeln!(text, "- Never: {why}");
+        }
+    }
+}
+
+/// A text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
