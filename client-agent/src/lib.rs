@@ -6,12 +6,14 @@
 //! | [`scenario`] | the file that describes a site, a fleet, and what an operator does to them |
 //! | [`rehearsal`] | a scenario in virtual time, without sockets |
 //! | [`catalogue`] | every known failure, brought about and repaired |
+//! | [`doctor`] | a heartbeat, looked at step by step |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
 //! Without the feature `wire` this crate knows no tokio; a build without it keeps that true.
 
 pub mod agent;
 pub mod catalogue;
+pub mod doctor;
 pub mod rehearsal;
 pub mod scenario;
 #[cfg(feature = "wire")]

@@ -5,14 +5,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine};
-use epm_client_agent::wire::{DiskCache, LabClock, LogFile, LogSink, drive, interrupted};
+use epm_client_agent::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{Guid, HardwareKey};
-use epm_protocol::sylink::Sylink;
+use epm_protocol::sylink::{ClientServer, Sylink};
 use epm_protocol::version::ClientVersion;
 
 const EXAMPLES: &str = "\
@@ -20,6 +21,7 @@ Examples:
   epm-lab up --agents 0 --export lab/                              a manager, and the file that its clients need
   epm-agent run --sylink lab/sylink.xml --state state/             a client of it, until Ctrl-C
   epm-agent show --state state/                                    what that client holds
+  epm-agent doctor --sylink lab/sylink.xml                         where and why a heartbeat breaks
 
 Exit codes: 0 well; 1 it could not go on; 2 bad input.
 This emulates a client, for tests and labs. It protects nothing.";
@@ -42,6 +44,14 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         state: PathBuf,
     },
+    /// Walk through a heartbeat with every server of a communications file, and say where and why it breaks
+    #[command(after_help = "\
+Examples:
+  epm-agent doctor --sylink sylink.xml
+  epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
+
+The manager comes to know the client by its name. Exit codes: 0 well; 1 something breaks; 2 bad input.")]
+    Doctor(Doctor),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -71,6 +81,22 @@ struct Run {
     location: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct Doctor {
+    /// The communications file
+    #[arg(long, value_name = "FILE")]
+    sylink: PathBuf,
+    /// Ask this server alone, http://HOST:PORT or https://HOST:PORT, instead of those of the list
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The computer's name
+    #[arg(long, default_value = "epm-doctor", value_name = "NAME")]
+    computer: String,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
 /// Why a verb came to nothing.
 enum Failure {
     BadInput(String),
@@ -81,6 +107,11 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().verb {
         Verb::Run(run) => go(run),
         Verb::Show { state } => show(&state),
+        Verb::Doctor(doctor) => match look_after(doctor) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(1),
+            Err(why) => Err(why),
+        },
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "epm-agent", &mut script);
@@ -114,14 +145,7 @@ fn go(run: Run) -> Result<(), Failure> {
             )));
         }
     };
-    let key = Guid::derive(0, "hardware", &run.computer_name, std::net::Ipv4Addr::LOCALHOST);
-    let profile = AgentProfile {
-        hardware_key: HardwareKey(key),
-        seed: key.as_bytes().iter().fold(0, |seed, byte| (seed << 8) ^ u64::from(*byte)),
-        computer_name: run.computer_name,
-        version: run.client_version,
-        use_last_server: true,
-    };
+    let profile = profile(run.computer_name, run.client_version);
     let file = LogFile::open(&run.state).map_err(|error| {
         Failure::BadInput(format!("cannot write the log in {}: {error}", run.state.display()))
     })?;
@@ -129,6 +153,69 @@ fn go(run: Run) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(live(agent, disk, import, run.location, log_to(file)))
+}
+
+/// A client on the computer of this name.
+fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
+    let key = Guid::derive(0, "hardware", &computer_name, std::net::Ipv4Addr::LOCALHOST);
+    AgentProfile {
+        hardware_key: HardwareKey(key),
+        seed: key.as_bytes().iter().fold(0, |seed, byte| (seed << 8) ^ u64::from(*byte)),
+        computer_name,
+        version,
+        use_last_server: true,
+    }
+}
+
+/// Walks through a heartbeat with every server; whether all is well.
+fn look_after(doctor: Doctor) -> Result<bool, Failure> {
+    let mut sylink = Sylink::clone(&*read_sylink(&doctor.sylink)?);
+    if let Some(url) = &doctor.server {
+        let mut conf = sylink.conf();
+        let secure = conf.list.servers().any(|server| server.verify_signatures);
+        conf.list.priorities = vec![vec![ClientServer { verify_signatures: secure, ..server(url)? }]];
+        sylink.adopt(&conf);
+    }
+    let version = ClientVersion::from_str("14.3.8289").map_err(|error| Failure::Failed(error.to_string()))?;
+    let profile = profile(doctor.computer, version);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
+    let clock = Arc::new(LabClock::wall());
+    let found = runtime.block_on(examine(&sylink, &profile, &Arc::default(), &clock));
+    if doctor.json {
+        let text =
+            serde_json::to_string_pretty(&found).map_err(|error| Failure::Failed(error.to_string()))?;
+        say(&format!("{text}\n"));
+    } else {
+        for one in &found {
+            say(&one.to_string());
+        }
+    }
+    Ok(found.iter().all(|one| one.broken_at().is_none()))
+}
+
+/// The server that a URL names.
+fn server(url: &str) -> Result<ClientServer, Failure> {
+    let wrong =
+        || Failure::BadInput(format!("expected http://HOST:PORT or https://HOST:PORT; found {url:?}"));
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let (http_port, https_port) = match scheme {
+        "http" => (Some(port), None),
+        "https" => (None, Some(port)),
+        _ => return Err(wrong()),
+    };
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(ClientServer {
+        address: host.to_owned(),
+        http_port,
+        https_port,
+        verify_ca: false,
+        verify_signatures: true,
+    })
 }
 
 /// Runs the client until it is interrupted, or can no longer keep what it learns.

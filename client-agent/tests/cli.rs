@@ -136,3 +136,21 @@ fn help_shows_examples_and_completions_are_printed() {
     let script = agent(&["completions", "bash"]).output().unwrap();
     assert!(String::from_utf8_lossy(&script.stdout).contains("epm-agent"));
 }
+
+#[test]
+fn the_doctor_says_where_a_heartbeat_breaks_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = sylink_to_nobody(folder.path());
+    let output = agent(&["doctor", "--sylink", text(&given)]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("TCP           BREAKS: the connection to 127.0.0.1:"), "{said}");
+    assert!(said.contains("What to do: ") && said.contains("hello         not reached"), "{said}");
+    let output = agent(&["doctor", "--sylink", text(&given), "--json"]).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found[0]["checks"][1]["step"], "tcp");
+    assert_eq!(found[0]["checks"][1]["state"], "broken");
+    let wrong = agent(&["doctor", "--sylink", text(&given), "--server", "here:1"]).output().unwrap();
+    refused(&wrong, &["expected http://HOST:PORT", "here:1"]);
+    refused(&agent(&["doctor", "--sylink", "/nowhere.xml"]).output().unwrap(), &["/nowhere.xml"]);
+}

@@ -5,6 +5,7 @@
 
 mod clock;
 mod connection;
+mod doctor;
 mod driver;
 mod fleet;
 mod log_file;
@@ -15,6 +16,7 @@ mod verifier;
 
 pub use clock::LabClock;
 pub use connection::{Handshakes, ask_once};
+pub use doctor::examine;
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};
 pub use log_file::LogFile;

@@ -1,0 +1,192 @@
+//! A heartbeat, looked at step by step: how far it comes with one server, why it breaks there, and what to do.
+//!
+//! Trust is not decided here: the client itself ([`crate::agent`]) lives through the heartbeat, and is watched.
+
+use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, Stage};
+use epm_protocol::policy::Protocol;
+use serde::Serialize;
+
+/// The steps of a heartbeat, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The name of the server is known.
+    Name,
+    /// Somebody listens on its port.
+    Tcp,
+    /// TLS is agreed on.
+    Tls,
+    /// The certificate is one of the list's.
+    Certificate,
+    /// The manager's module answers.
+    Hello,
+    /// The manager makes the client known.
+    Registration,
+    /// It says what is new.
+    Index,
+    /// What it hands out is signed by a certificate of the list.
+    Signature,
+    /// The client holds the newest policy, whole.
+    Serial,
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It went well.
+    Well,
+    /// There is nothing to it with this server or these settings.
+    NotNeeded,
+    /// Here it breaks.
+    Broken {
+        /// Why.
+        why: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It was not reached.
+    NotReached,
+}
+
+/// A step, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The step.
+    pub step: Step,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What was found of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Examination {
+    /// The server.
+    pub server: String,
+    /// Every step.
+    pub checks: Vec<Check>,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Name,
+        Self::Tcp,
+        Self::Tls,
+        Self::Certificate,
+        Self::Hello,
+        Self::Registration,
+        Self::Index,
+        Self::Signature,
+        Self::Serial,
+    ];
+
+    /// The step that a request belongs to.
+    pub fn of(request: &AgentRequest) -> Self {
+        match request {
+            AgentRequest::Hello => Self::Hello,
+            AgentRequest::Register(_) => Self::Registration,
+            AgentRequest::Index { .. } => Self::Index,
+            AgentRequest::Fetch { .. } => Self::Signature,
+            AgentRequest::Upload { .. } | AgentRequest::Hold { .. } => Self::Serial,
+        }
+    }
+
+    /// The step at which an exchange broke off; `asking` is that of its request.
+    pub fn broken_by(failure: &ExchangeFailure, asking: Self) -> Self {
+        match failure {
+            ExchangeFailure::NameNotResolved { .. } => Self::Name,
+            ExchangeFailure::ConnectionRefused { .. }
+            | ExchangeFailure::Unreachable { .. }
+            | ExchangeFailure::TimedOut { stage: Stage::Connect, .. }
+            | ExchangeFailure::ConnectionLost { stage: Stage::Connect, .. } => Self::Tcp,
+            ExchangeFailure::TlsFailed { .. }
+            | ExchangeFailure::TimedOut { stage: Stage::Handshake, .. }
+            | ExchangeFailure::ConnectionLost { stage: Stage::Handshake, .. } => Self::Tls,
+            ExchangeFailure::TlsRejected { .. } => Self::Certificate,
+            _ => asking,
+        }
+    }
+
+    /// What to do where it breaks.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Name => "check the server's name in the list and in the DNS, or name its address",
+            Self::Tcp => "check that the service runs, the port in the list, and the firewalls in between",
+            Self::Tls => {
+                "check that the port speaks TLS, its versions and ciphers, and what inspects it in between"
+            }
+            Self::Certificate => {
+                "compare the certificate shown with that of the manager: if the manager has a new one, give the \
+                 client a new communications file; if not, look for who stands in between"
+            }
+            Self::Hello => "something answers that is no manager, or a manager in trouble: look at its log",
+            Self::Registration => {
+                "400: the shared secret (KCS) is another one; 401: the domain is; export the communications file anew"
+            }
+            Self::Index => "look at the manager's log, and at its database",
+            Self::Signature => {
+                "the manager signs with a certificate that the list does not have: let it publish anew, put the old \
+                 certificate back, or give the client a new communications file"
+            }
+            Self::Serial => "check AlwaysConnect and DisableDownloadProfile in the communications file",
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "name",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Certificate => "certificate",
+            Self::Hello => "hello",
+            Self::Registration => "registration",
+            Self::Index => "index",
+            Self::Signature => "signature",
+            Self::Serial => "serial",
+        })
+    }
+}
+
+impl Examination {
+    /// Of a heartbeat that broke at a step for a reason, or did not; `secure` is whether signatures are checked.
+    pub fn of(server: String, protocol: Protocol, secure: bool, broken: Option<&(Step, String)>) -> Self {
+        let outcome = |step: Step| match broken {
+            Some((at, why)) if *at == step => Outcome::Broken { why: why.clone(), advice: step.advice() },
+            Some((at, _)) if *at < step => Outcome::NotReached,
+            _ if protocol == Protocol::Http && matches!(step, Step::Tls | Step::Certificate) => {
+                Outcome::NotNeeded
+            }
+            _ if !secure && step == Step::Signature => Outcome::NotNeeded,
+            _ => Outcome::Well,
+        };
+        let checks = Step::ALL.map(|step| Check { step, outcome: outcome(step) }).to_vec();
+        Self { server, checks }
+    }
+
+    /// The step at which it breaks.
+    pub fn broken_at(&self) -> Option<Step> {
+        self.checks.iter().find(|one| matches!(one.outcome, Outcome::Broken { .. })).map(|one| one.step)
+    }
+}
+
+impl std::fmt::Display for Examination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.server)?;
+        for Check { step, outcome } in &self.checks {
+            let name = step.to_string();
+            match outcome {
+                Outcome::Well => writeln!(f, "  {name:<13} well")?,
+                Outcome::NotNeeded => writeln!(f, "  {name:<13} not needed")?,
+                Outcome::NotReached => writeln!(f, "  {name:<13} not reached")?,
+                Outcome::Broken { why, advice } => {
+                    writeln!(f, "  {name:<13} BREAKS: {why}\n  {:<13} What to do: {advice}", "")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

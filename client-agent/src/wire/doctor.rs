@@ -1,0 +1,88 @@
+//! Lets a client live through one heartbeat with one server, and watches it.
+
+use std::sync::Arc;
+
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::AgentRequest;
+use epm_protocol::policy::Protocol;
+use epm_protocol::sylink::{ClientServer, Sylink};
+use epm_protocol::time::Clock;
+
+use super::clock::LabClock;
+use super::connection::ask_once;
+use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Health, Input, Output, Server};
+use crate::doctor::{Examination, Step};
+
+/// Examines every server of a communications file, in its order. The manager comes to know the client.
+pub async fn examine(
+    sylink: &Sylink,
+    profile: &AgentProfile,
+    assumptions: &Arc<Assumptions>,
+    clock: &Arc<LabClock>,
+) -> Vec<Examination> {
+    let mut all = Vec::new();
+    let conf = sylink.conf();
+    for server in conf.list.servers() {
+        all.push(one(sylink, server, profile, assumptions, clock).await);
+    }
+    all
+}
+
+async fn one(
+    sylink: &Sylink,
+    server: &ClientServer,
+    profile: &AgentProfile,
+    assumptions: &Arc<Assumptions>,
+    clock: &Arc<LabClock>,
+) -> Examination {
+    let mut alone = sylink.clone();
+    let mut conf = alone.conf();
+    conf.list.priorities = vec![vec![server.clone()]];
+    alone.adopt(&conf);
+    let cache = Cache { sylink: Arc::new(alone), state: AgentState::default() };
+    let mut agent = Agent::new(profile.clone(), cache, Arc::clone(assumptions));
+    let protocol: Protocol = Server::of_list(server).protocol;
+    let broken = heartbeat(&mut agent, clock).await;
+    Examination::of(Server::of_list(server).to_string(), protocol, server.verify_signatures, broken.as_ref())
+}
+
+/// One heartbeat, with the browser test before it; where it breaks, and why.
+async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, String)> {
+    agent.handle(Input::Start, clock.now());
+    let mut next = sent(agent.handle(Input::Wake, clock.now()));
+    let mut at = Step::Serial;
+    if let Some(first) = &next {
+        let hello = Exchange { request: AgentRequest::Hello, ..Exchange::clone(first) };
+        match ask_once(Arc::clone(clock), &hello).await {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => return Some((Step::Hello, format!("the manager answered {}", answer.status))),
+            Err(failure) => return Some((Step::broken_by(&failure, Step::Hello), failure.to_string())),
+        }
+    }
+    while let Some(exchange) = next.take_if(|one| !matches!(one.request, AgentRequest::Hold { .. })) {
+        at = Step::of(&exchange.request);
+        let outcome = ask_once(Arc::clone(clock), &exchange).await;
+        if let Err(failure) = &outcome {
+            at = Step::broken_by(failure, at);
+        }
+        next = sent(agent.handle(Input::Answered { exchange: exchange.id, outcome }, clock.now()));
+    }
+    let view = agent.view();
+    match view.health {
+        Health::Connected { .. } if view.complete.is_some() => None,
+        Health::Connected { .. } => {
+            Some((Step::Serial, "the client takes no policy from its manager".to_owned()))
+        }
+        Health::Disconnected { because, .. } => Some((at, because.to_string())),
+        Health::Orphaned { because, .. } => Some((at, because.to_string())),
+        Health::New => Some((at, "the client did not try".to_owned())),
+    }
+}
+
+/// What the client wants to ask.
+fn sent(outputs: Vec<Output>) -> Option<Box<Exchange>> {
+    outputs.into_iter().rev().find_map(|output| match output {
+        Output::Send(exchange) => Some(exchange),
+        _ => None,
+    })
+}
