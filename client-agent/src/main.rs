@@ -9,11 +9,12 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine};
+use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
 use epm_client_agent::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, Sylink};
+use epm_protocol::time::Clock;
 use epm_protocol::version::ClientVersion;
 
 const EXAMPLES: &str = "\
@@ -43,6 +44,21 @@ enum Verb {
         /// The folder with the client's cache
         #[arg(long, value_name = "FOLDER")]
         state: PathBuf,
+    },
+    /// Import a communications file into a client's cache, as `smc -importsylink` does while the client is stopped
+    #[command(after_help = "\
+Examples:
+  epm-agent import sylink.xml --cache state/
+  epm-agent import package/ --cache state/       a folder with a sylink.xml in it
+
+The log gets the event 1207021B. Exit codes: 0 well; 1 the cache cannot be written; 2 bad input.")]
+    Import {
+        /// The communications file, or a folder with a sylink.xml in it
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The folder with the client's cache
+        #[arg(long, alias = "state", value_name = "FOLDER")]
+        cache: PathBuf,
     },
     /// Walk through a heartbeat with every server of a communications file, and say where and why it breaks
     #[command(after_help = "\
@@ -107,6 +123,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().verb {
         Verb::Run(run) => go(run),
         Verb::Show { state } => show(&state),
+        Verb::Import { file, cache } => import(&file, &cache),
         Verb::Doctor(doctor) => match look_after(doctor) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(1),
@@ -165,6 +182,31 @@ fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
         version,
         use_last_server: true,
     }
+}
+
+/// Puts a communications file into a client's cache, and says so in its log.
+fn import(file: &Path, folder: &Path) -> Result<(), Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
+    let file = if file.is_dir() { file.join("sylink.xml") } else { file.to_owned() };
+    let sylink = read_sylink(&file)?;
+    let mut disk = DiskCache::open(folder).map_err(|error| bad(&error))?;
+    let kept = disk.load().map_err(|error| bad(&error))?;
+    let cache = kept.unwrap_or_else(|| Cache { sylink: Arc::clone(&sylink), state: AgentState::default() });
+    let log = LogFile::open(folder)
+        .map_err(|error| bad(&format!("cannot write the log in {}: {error}", folder.display())))?;
+    let log = log_to(log);
+    let version = ClientVersion::from_str("14.3.8289").map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut agent = Agent::new(profile("epm-agent".to_owned(), version), cache, Arc::default());
+    for output in agent.handle(Input::Import(sylink), LabClock::wall().now()) {
+        match output {
+            Output::Persist(cache) => {
+                disk.save(&cache).map_err(|error| Failure::Failed(error.to_string()))?;
+            }
+            Output::Log(line) => log("epm-agent", &line),
+            Output::Send(_) | Output::EndSession | Output::Odd(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Walks through a heartbeat with every server; whether all is well.

@@ -154,3 +154,26 @@ fn the_doctor_says_where_a_heartbeat_breaks_and_what_to_do() {
     refused(&wrong, &["expected http://HOST:PORT", "here:1"]);
     refused(&agent(&["doctor", "--sylink", "/nowhere.xml"]).output().unwrap(), &["/nowhere.xml"]);
 }
+
+#[test]
+fn a_file_or_a_folder_with_one_is_imported_into_the_cache_and_the_log_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = sylink_to_nobody(folder.path());
+    let state = folder.path().join("state");
+    let first = agent(&["import", text(&given), "--cache", text(&state)]).output().unwrap();
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    assert!(String::from_utf8_lossy(&first.stdout).contains(" 1207021B Imported sylink."), "{first:?}");
+    let package = folder.path().join("package");
+    fs::create_dir(&package).unwrap();
+    let other = fs::read_to_string(&given).unwrap().replace("by hand", "from a package");
+    fs::write(package.join("sylink.xml"), &other).unwrap();
+    let second = agent(&["import", text(&package), "--cache", text(&state)]).output().unwrap();
+    assert_eq!(second.status.code(), Some(0), "{second:?}");
+    assert_eq!(fs::read_to_string(state.join("current/sylink.xml")).unwrap(), other);
+    let log = fs::read_to_string(state.join("syslog.log")).unwrap();
+    assert_eq!(log.matches("\t1207021B\t").count(), 2, "{log}");
+    fs::write(package.join("sylink.xml"), "<broken").unwrap();
+    let broken = agent(&["import", text(&package), "--cache", text(&state)]).output().unwrap();
+    refused(&broken, &["sylink.xml", "line 1"]);
+    assert_eq!(fs::read_to_string(state.join("current/sylink.xml")).unwrap(), other, "nothing has changed");
+}
