@@ -11,6 +11,7 @@ mod print;
 mod rehearse;
 mod run;
 mod scenario;
+mod sylink;
 mod up;
 
 use std::io::Write;
@@ -80,6 +81,9 @@ enum Verb {
     /// Show, check, make and convert server certificates, keys and keystores
     #[command(subcommand)]
     Cert(Box<cert::Cert>),
+    /// Show, check, compare and edit communications files
+    #[command(subcommand)]
+    Sylink(sylink::Files),
     /// Ask a manager whether it is there; exit code 0 if it is
     Health(health::Health),
     /// Print completions for a shell
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
+        Verb::Sylink(files) => files.go(),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Cert(cert) => cert.go(),
         Verb::Health(health) => waiting(health.go()),
