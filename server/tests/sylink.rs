@@ -50,3 +50,39 @@ fn an_edit_changes_what_was_asked_and_nothing_else_and_a_diff_says_so() {
     assert_eq!(sylink(&["diff", FILE, FILE]).status.code(), Some(0));
     assert_eq!(sylink(&["edit", FILE, "--out", out]).status.code(), Some(2), "it is there already");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn against_a_manager_the_value_that_is_wrong_is_named() {
+    use epm_protocol::site::DEFAULT_GROUP;
+    use epm_protocol::sylink::Sylink;
+    let site = epm_server::MockSite::start().await.unwrap();
+    let url = site.addresses()[0].https.clone();
+    let good = site.export_sylink(DEFAULT_GROUP, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file.xml");
+    let ask = |sylink: &Sylink| {
+        std::fs::write(&file, sylink.to_xml()).unwrap();
+        sylink_output(&["check", file.to_str().unwrap(), "--against", &url])
+    };
+    assert_eq!(ask(&good).0, Some(0), "{}", ask(&good).1);
+    let mut secret = good.clone();
+    let mut conf = secret.conf();
+    conf.settings.kcs_hex = "0".repeat(32);
+    secret.adopt(&conf);
+    let (code, text) = ask(&secret);
+    assert!(code == Some(1) && text.contains("What is wrong: the shared secret"), "{text}");
+    let xml = good.to_xml().replace(&good.domain_id().to_string(), &"A".repeat(32));
+    let (code, text) = ask(&Sylink::parse(&xml).unwrap());
+    assert!(code == Some(1) && text.contains("What is wrong: the domain"), "{text}");
+    let mut pins = good.clone();
+    let mut conf = pins.conf();
+    conf.certificates.clear();
+    pins.adopt(&conf);
+    let (code, text) = ask(&pins);
+    assert!(code == Some(1) && text.contains("What is wrong: the certificates"), "{text}");
+}
+
+fn sylink_output(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = sylink(arguments);
+    (output.status.code(), said(&output))
+}

@@ -128,7 +128,7 @@ pub fn main() -> ExitCode {
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
-        Verb::Sylink(files) => files.go(),
+        Verb::Sylink(files) => waiting(files.go()),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Cert(cert) => cert.go(),
         Verb::Health(health) => waiting(health.go()),

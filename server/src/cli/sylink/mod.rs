@@ -1,5 +1,6 @@
 //! `epm-lab sylink`: a communications file, shown, checked, compared and edited.
 
+mod against;
 mod facts;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,10 @@ pub(super) enum Files {
         /// The files
         #[arg(required = true)]
         file: Vec<PathBuf>,
+        /// A manager, https://HOST:PORT, that a client with this file would talk to: which value is wrong? Exit code 1
+        /// if one is
+        #[arg(long, value_name = "URL")]
+        against: Option<String>,
     },
     /// Say in words what is different; exit code 0 if nothing is, 1 if something is
     Diff {
@@ -69,21 +74,31 @@ pub(super) struct Edit {
 }
 
 impl Files {
-    pub(super) fn go(self) -> Result<Ending, Failure> {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
             Self::Show { file, json: false } => say(&Facts::of(&read(&file)?).to_string()),
             Self::Show { file, json: true } => {
                 let text = serde_json::to_string_pretty(&Facts::of(&read(&file)?));
                 say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
             }
-            Self::Check { file } => {
+            Self::Check { file, against } => {
+                let mut ending = Ending::Well;
                 for one in &file {
-                    let facts = Facts::of(&read(one)?);
+                    let sylink = read(one)?;
+                    let facts = Facts::of(&sylink);
                     say(&format!("{}: sound\n", one.display()));
                     for doubt in facts.doubts() {
                         say(&format!("  but {doubt}\n"));
                     }
+                    let Some(url) = &against else { continue };
+                    let (found, wrong) = against::against(&sylink, url).await?;
+                    say(&found.to_string());
+                    if let Some(wrong) = wrong {
+                        say(&format!("What is wrong: {wrong}\n"));
+                        ending = Ending::NotWell;
+                    }
                 }
+                return Ok(ending);
             }
             Self::Diff { before, after } => {
                 let found = differences(&Facts::of(&read(&before)?), &Facts::of(&read(&after)?));
