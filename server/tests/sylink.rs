@@ -74,7 +74,7 @@ async fn against_a_manager_the_value_that_is_wrong_is_named() {
     let xml = good.to_xml().replace(&good.domain_id().to_string(), &"A".repeat(32));
     let (code, text) = ask(&Sylink::parse(&xml).unwrap());
     assert!(code == Some(1) && text.contains("What is wrong: the domain"), "{text}");
-    let mut pins = good.clone();
+    let mut pins = good;
     let mut conf = pins.conf();
     conf.certificates.clear();
     pins.adopt(&conf);

@@ -46,11 +46,10 @@ fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
     let mut commands = match entry.layer {
         Standing::Tls => vec![shown, doctor],
         Standing::Network => vec![hello, doctor],
-        Standing::Signature
-        | Standing::Trust
-        | Standing::Secret
-        | Standing::Registration
-        | Standing::Settings => vec![doctor],
+        Standing::Signature | Standing::Trust => vec![doctor],
+        Standing::Secret | Standing::Registration | Standing::Settings => {
+            vec![format!("epm-lab sylink check sylink.xml --against {place}"), doctor]
+        }
         Standing::Manager => vec![hello],
     };
     if matches!(entry.means, Means::Play(_) | Means::Refused(_)) {
