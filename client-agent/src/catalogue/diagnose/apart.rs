@@ -38,7 +38,10 @@ pub(super) fn tell(candidates: &mut [Candidate], server: Option<&str>) {
 fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
     let place = server.unwrap_or("https://SERVER:PORT");
     let host = place.split_once("://").map_or(place, |(_, host)| host);
-    let doctor = "epm-agent doctor --sylink sylink.xml".to_owned();
+    let doctor = match server {
+        Some(one) => format!("epm-agent doctor --sylink sylink.xml --server {one}"),
+        None => "epm-agent doctor --sylink sylink.xml".to_owned(),
+    };
     let hello = format!("curl -vk '{place}/secars/secars.dll?hello,secars'");
     let shown = format!(
         "openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256 -dates"
