@@ -94,7 +94,7 @@ pub(crate) struct Earlier {
     pub(crate) signer: ServerIdentity,
 }
 
-/// A service of a manager, by the product's names [C].
+/// A service of a manager, by the names that the product has for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {

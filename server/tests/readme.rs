@@ -54,7 +54,8 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let (clients, door, rest) = (free(), free(), free());
     let up = format!(" up --http-port {clients} --door-port {door} --rest-port {rest} ");
-    let script = script.replace("8014", &clients).replace("8015", &door).replace("8446", &rest).replace(" up ", &up);
+    let script =
+        script.replace("8014", &clients).replace("8015", &door).replace("8446", &rest).replace(" up ", &up);
     let ran = Command::new("timeout")
         .args(["120", "bash", "-c", &format!("{BEFORE}{script}")])
         .current_dir(folder.path())

@@ -372,3 +372,22 @@ async fn the_journal_can_be_followed_from_the_next_entry_on() {
     .unwrap();
     assert_eq!((&heard["kind"], &heard["client"]), (&json!("exchange"), &json!("desk-1")), "{heard}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_origin_does_nothing_in_a_browser_of_the_machine() {
+    let lab = Opened::with(None).await;
+    let port = lab.url.rsplit_once(':').unwrap().1.to_owned();
+    for (headers, expected) in [
+        (vec!["Origin: http://evil.example".to_owned()], "403"),
+        (vec![format!("Host: evil.example:{port}")], "403"),
+        (vec![format!("Origin: {}", lab.url)], "404"),
+        (vec![format!("Host: localhost:{port}")], "404"),
+    ] {
+        let mut curl = tokio::process::Command::new("curl");
+        curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--request", "POST"]);
+        curl.args(headers.iter().flat_map(|header| ["--header", header.as_str()]));
+        let output = curl.arg(format!("{}/v1/nothing", lab.url)).output().await.unwrap();
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(found, expected, "{headers:?}");
+    }
+}

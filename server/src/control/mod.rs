@@ -23,7 +23,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use aide::openapi::{Info, OpenApi};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -123,12 +123,16 @@ fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
         .with_state(lab)
 }
 
-/// Lets in who has the token, and says of every answer that this is a mock.
+/// Lets in who has the token and is no page of somebody else's, and says of every answer that this is a mock.
 async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer "));
     let is_health = request.uri().path() == "/v1/health";
     let mut response = match token {
+        _ if is_of_a_foreign_page(request.headers()) => {
+            let detail = "this door answers no page of another origin, and without a token only by an address or localhost";
+            Problem::new(StatusCode::FORBIDDEN, "origin", detail).into_response()
+        }
         Some(token) if !is_health && !given.is_some_and(|given| same(given, &token)) => {
             let detail = "this door wants the header Authorization: Bearer TOKEN";
             Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
@@ -137,6 +141,18 @@ async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Respons
     };
     response.headers_mut().insert("x-epm-lab", HeaderValue::from_static("mock"));
     response
+}
+
+/// Whether a browser sends it for a page that does not come from this door: it names where the page comes from. A name that was
+/// made to point here is the other way in; so the door is asked by an address, or as localhost.
+fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(&header::HOST).unwrap_or_default();
+    let foreign =
+        text(&header::ORIGIN).is_some_and(|origin| origin.split_once("://").map(|(_, at)| at) != Some(host));
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_plain = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || name == "localhost";
+    foreign || (!is_plain && !headers.contains_key(header::AUTHORIZATION))
 }
 
 /// Compares all of both, wherever they differ.
