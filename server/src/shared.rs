@@ -183,12 +183,7 @@ impl Shared {
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
-        let mut next = site.clone();
-        let mut effects = Vec::new();
-        for command in commands {
-            effects.extend(next.apply(command, now)?);
-        }
-        *site = next;
+        let effects = site.apply_all(commands, now)?;
         self.show(&site, &effects, now);
         Ok(effects)
     }
@@ -202,19 +197,12 @@ impl Shared {
         let now = self.now();
         let mut site = self.site();
         let (commands, decided) = decide(&site)?;
-        let mut effects = Vec::new();
-        match &commands[..] {
+        let effects = match &commands[..] {
             [] => return Ok(decided),
             // A command that is refused changes nothing, so one alone needs no copy to try it on.
-            [one] => effects = site.apply(one, now)?,
-            _ => {
-                let mut next = site.clone();
-                for command in &commands {
-                    effects.extend(next.apply(command, now)?);
-                }
-                *site = next;
-            }
-        }
+            [one] => site.apply(one, now)?,
+            all => site.apply_all(all, now)?,
+        };
         self.show(&site, &effects, now);
         Ok(decided)
     }

@@ -109,10 +109,9 @@ impl<'a, C: Client> Play<'a, C> {
         let set_up = |source| refused(0, "setup", source);
         let mut site = Site::found(scenario.founding(places.clone()), start).map_err(set_up)?;
         let mut twin = Site::found(scenario.founding(places), start).map_err(set_up)?;
-        for command in &scenario.site.setup {
-            site.apply(command.get_ref(), start).map_err(set_up)?;
-            twin.apply(command.get_ref(), start).map_err(set_up)?;
-        }
+        let setup = || scenario.site.setup.iter().map(|command| command.get_ref());
+        site.apply_all(setup(), start).map_err(set_up)?;
+        twin.apply_all(setup(), start).map_err(set_up)?;
         let certificates = site
             .managers()
             .map(|manager| InForce {
@@ -281,27 +280,24 @@ impl<'a, C: Client> Play<'a, C> {
         let mut site = self.world.site.clone();
         let mut restarted = std::collections::BTreeSet::new();
         let mut forgot_clients = false;
-        for command in &step.operator {
-            let command = command.get_ref();
-            let effects =
-                site.apply(command, self.now).map_err(|source| refused(number, &step.title, source))?;
-            for effect in effects {
-                match effect {
-                    Effect::CertificateServed { manager, fingerprint } => {
-                        if site.assumptions().update_ends_connections {
-                            restarted.insert(manager.clone());
-                        }
-                        served.push(InForce { manager, fingerprint, since: self.now });
+        let commands = step.operator.iter().map(|command| command.get_ref());
+        let effects = site.apply_all(commands, self.now);
+        for effect in effects.map_err(|source| refused(number, &step.title, source))? {
+            match effect {
+                Effect::CertificateServed { manager, fingerprint } => {
+                    if site.assumptions().update_ends_connections {
+                        restarted.insert(manager.clone());
                     }
-                    Effect::ServicesRestarted => {
-                        restarted.extend(site.managers().map(|one| one.name.clone()));
-                    }
-                    Effect::ClientsForgotten => forgot_clients = true,
-                    Effect::Published { .. }
-                    | Effect::ConsoleCertificate { .. }
-                    | Effect::ClientRemoved { .. }
-                    | Effect::ClientPlaced { .. } => {}
+                    served.push(InForce { manager, fingerprint, since: self.now });
                 }
+                Effect::ServicesRestarted => {
+                    restarted.extend(site.managers().map(|one| one.name.clone()));
+                }
+                Effect::ClientsForgotten => forgot_clients = true,
+                Effect::Published { .. }
+                | Effect::ConsoleCertificate { .. }
+                | Effect::ClientRemoved { .. }
+                | Effect::ClientPlaced { .. } => {}
             }
         }
         let mut world = self.world.next(site);
@@ -319,10 +315,9 @@ impl<'a, C: Client> Play<'a, C> {
             self.world.is_new = false;
             return Ok(());
         };
-        for command in &step.operator {
-            let again = self.twin.apply(command.get_ref(), self.now);
-            again.map_err(|source| refused(number, &step.title, source))?;
-        }
+        let commands = step.operator.iter().map(|command| command.get_ref());
+        let again = self.twin.apply_all(commands, self.now);
+        again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);
         self.world = world;
         for (plan, part) in self.plans.iter().zip(&mut self.parts) {

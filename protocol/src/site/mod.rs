@@ -138,6 +138,47 @@ impl Site {
     ///
     /// When the command names what does not exist, or asks for what cannot be.
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
+        let (mut effects, paths) = self.change(command, now)?;
+        self.let_show(&paths, &mut effects, now);
+        Ok(effects)
+    }
+
+    /// Does what all of these commands say, and publishes once what comes of them; or refuses one, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When one of them names what does not exist, or asks for what cannot be.
+    pub fn apply_all<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = &'a Command>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, CommandError> {
+        let mut next = self.clone();
+        let (mut effects, mut paths) = (Vec::new(), BTreeSet::new());
+        for command in commands {
+            let (more, concerned) = next.change(command, now)?;
+            effects.extend(more);
+            paths.extend(concerned);
+        }
+        next.let_show(&paths, &mut effects, now);
+        *self = next;
+        Ok(effects)
+    }
+
+    /// Publishes these groups anew, if there are any.
+    fn let_show(&mut self, paths: &BTreeSet<String>, effects: &mut Vec<Effect>, now: Timestamp) {
+        if !paths.is_empty() {
+            let groups = self.publish(paths, now);
+            effects.insert(0, Effect::Published { groups });
+        }
+    }
+
+    /// Does what the command says; the paths are those of the groups that are to be published anew.
+    fn change(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<(Vec<Effect>, BTreeSet<String>), CommandError> {
         let mut effects = Vec::new();
         let concerns = match command {
             Command::AddGroup { group, inherits } => self.add_group(group, *inherits, now)?,
@@ -214,11 +255,7 @@ impl Site {
             }
         };
         let paths = self.paths(&concerns);
-        if !paths.is_empty() {
-            let groups = self.publish(&paths, now);
-            effects.insert(0, Effect::Published { groups });
-        }
-        Ok(effects)
+        Ok((effects, paths))
     }
 
     /// What a manager answers from; none if there is no such manager.

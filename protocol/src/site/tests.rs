@@ -2,6 +2,7 @@
 
 mod keystore;
 mod recovery;
+mod together;
 mod upkeep;
 
 use std::collections::BTreeMap;

@@ -148,9 +148,7 @@ impl Lab {
     pub async fn if_now(&self, commands: &[Command]) -> Result<Vec<WouldBeLost>, CommandError> {
         let now = self.clock().now();
         let mut next = self.site.look(Clone::clone);
-        for command in commands {
-            next.apply(command, now)?;
-        }
+        next.apply_all(commands, now)?;
         let agents = self.agents().await;
         let known = |agent: &epm_client_agent::agent::Agent| {
             agent.cache().state.agent.and_then(|id| next.client(id)).cloned()
