@@ -5,6 +5,8 @@ mod recovery;
 mod together;
 mod upkeep;
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -18,6 +18,8 @@ use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
 use crate::lab::Lab;
 
+/// No more commands are taken at once: each group that one concerns is signed anew.
+const MOST_COMMANDS: usize = 1000;
 /// A package is no larger than this.
 const LARGEST_PACKAGE: usize = 64 * 1024 * 1024;
 
@@ -222,7 +224,13 @@ async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>
             "{file:?} is a file, which this door does not read: use its own path"
         )));
     }
-    let effects = lab.site.apply_all(&commands)?;
+    if commands.len() > MOST_COMMANDS {
+        return Err(Problem::invalid(format!(
+            "at most {MOST_COMMANDS} commands at once, and these are {}",
+            commands.len()
+        )));
+    }
+    let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
     lab.site.journal().did(format!("{} commands", commands.len()));
     answer(&json!({ "commands": commands.len(), "effects": effects.len() }))
 }
@@ -497,7 +505,7 @@ fn give(lab: &Lab, commands: &[Command], what: impl FnOnce() -> String) -> Resul
     if commands.is_empty() {
         return Ok(());
     }
-    lab.site.apply_all(commands)?;
+    tokio::task::block_in_place(|| lab.site.apply_all(commands))?;
     lab.site.journal().did(what());
     Ok(())
 }
