@@ -29,7 +29,7 @@ use crate::play::silent;
 
 /// The port of the REST API in the product.
 const REST_PORT: u16 = 8446;
-/// The name of the one manager.
+/// The name of the first manager.
 const MANAGER: &str = "sepm-1";
 /// How long whoever is still at the lab's own door is waited for when it closes.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -80,6 +80,9 @@ pub(super) struct Up {
     /// is made, with a token in it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// How many managers the site has, each ten ports further: sepm-1, sepm-2 and so on
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=20))]
+    managers: u16,
     /// How many clients to run in this process
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     agents: u32,
@@ -173,16 +176,13 @@ impl Up {
                 self.bind
             )));
         }
-        let plan = ManagerPlan {
-            name: MANAGER.to_owned(),
-            address: self.address.clone().unwrap_or_else(|| self.reachable().to_string()),
-            http_port: self.http_port,
-            https_port: self.https_port,
-        };
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one of an earlier run would say that this one is ready
         }
-        let mut builder = MockSite::builder().seed(self.seed).manager(plan).bind(self.bind);
+        let mut builder = MockSite::builder().seed(self.seed).bind(self.bind);
+        for number in 0..self.managers {
+            builder = builder.manager(self.plan(number));
+        }
         if !self.no_rest {
             builder = builder.console(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
         }
@@ -219,6 +219,17 @@ impl Up {
         door.close().await;
         lab.stop().await;
         Ok(Ending::Well)
+    }
+
+    /// The manager after so many others.
+    fn plan(&self, before: u16) -> ManagerPlan {
+        let further = |port: u16| if port == 0 { 0 } else { port.saturating_add(before.saturating_mul(10)) };
+        ManagerPlan {
+            name: format!("sepm-{}", before + 1),
+            address: self.address.clone().unwrap_or_else(|| self.reachable().to_string()),
+            http_port: further(self.http_port),
+            https_port: self.https_port.map(further),
+        }
     }
 
     /// The address to listen on, or loopback where that is any.
