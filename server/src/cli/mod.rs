@@ -9,6 +9,7 @@ mod health;
 mod lab;
 mod print;
 mod rehearse;
+mod rotate;
 mod run;
 mod scenario;
 mod sylink;
@@ -66,6 +67,9 @@ enum Verb {
     },
     Fault(fault::Fault),
     Check(lab::Check),
+    /// Replace the server certificates of a running lab, as a rotation tool does: through its two doors only
+    #[command(subcommand)]
+    Rotate(Box<rotate::Rotate>),
     /// The clients of a running lab: list, show, add, poke, freeze, take offline, bring home, re-image
     Client(lab::At<lab::ClientVerb>),
     /// The management server lists of a running lab: list, copy, edit, assign
@@ -122,6 +126,7 @@ pub fn main() -> ExitCode {
         Verb::Scenario(scenario) => scenario.go(),
         Verb::Fault(fault) => waiting(fault.go()),
         Verb::Check(check) => waiting(check.go()),
+        Verb::Rotate(rotate) => waiting(rotate.go()),
         Verb::Client(verb) => waiting(verb.go()),
         Verb::List(verb) => waiting(verb.go()),
         Verb::Manager(verb) => waiting(verb.go()),

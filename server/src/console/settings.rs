@@ -11,7 +11,7 @@ use aide::axum::routing::get;
 use axum::extract::State;
 use epm_protocol::assumption::RestLocation;
 use epm_protocol::policy::{CommunicationChange, CommunicationSettings};
-use epm_protocol::site::{Command, CommandError, GroupSettings, Location, Site};
+use epm_protocol::site::{Command, CommandError, DEFAULT_LOCATION, GroupSettings, Location, Site};
 use epm_protocol::sylink::CommunicationMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,8 @@ async fn change(
         }
         let (_, group) = find(site, group_id)?;
         let shared = site.assumptions().rest_location_settings == RestLocation::OfTheGroup;
+        // Clients are in the default location unless they are told otherwise: what it uses of its group is theirs.
+        let shared = shared || name == DEFAULT_LOCATION;
         let place = if location.own.is_none() && shared { None } else { Some(name.to_owned()) };
         Ok((wanted.commands(path, place, location, &group.own, site)?, ()))
     })?;

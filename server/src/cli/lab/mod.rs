@@ -16,7 +16,7 @@ use serde_json::Value;
 pub(super) use check::Check;
 pub(super) use client::ClientVerb;
 pub(super) use clock::ClockVerb;
-use door::Door;
+pub(super) use door::{Door, segment};
 pub(super) use fault::FaultVerb;
 pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
@@ -46,7 +46,8 @@ pub(super) struct Where {
 }
 
 impl Where {
-    fn door(&self) -> Result<Door, Failure> {
+    /// The door itself.
+    pub(super) fn door(&self) -> Result<Door, Failure> {
         Door::new(&self.lab, self.token_file.as_deref())
     }
 

@@ -1,0 +1,176 @@
+//! Coverage: who holds what is to be held, and how long to wait for the others.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Halt, Rotation, some, text};
+use crate::cli::{Failure, complain};
+
+/// How many clients the lab's door is asked for at once; it gives no more.
+const PAGE: usize = 1000;
+/// How long those who are on are waited for, in milliseconds of the lab's time, if nobody says otherwise.
+const USUAL_PATIENCE: i64 = 3_600_000;
+/// How long, in seconds of real time, a heartbeat of every client may take.
+const BEAT_SECONDS: u64 = 3600;
+
+/// A client, as far as a rotation is concerned.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) list: String,
+    is_on: bool,
+    /// What it still lacks; nothing if it is covered.
+    lacks: Option<String>,
+}
+
+impl Rotation {
+    /// Every client: those of the lab's process by its own door, the others by what the REST API knows of them.
+    pub(super) async fn clients(&mut self) -> Result<Vec<Seen>, Failure> {
+        let mut rows: Vec<Value> = Vec::new();
+        loop {
+            let page = self.door.get(&format!("/v1/clients?limit={PAGE}&offset={}", rows.len())).await?;
+            let more = page["clients"].as_array().cloned().unwrap_or_default();
+            if more.is_empty() {
+                break;
+            }
+            rows.extend(more);
+        }
+        let held: BTreeMap<String, Value> = rows.into_iter().map(|row| (text(&row["client"]), row)).collect();
+        let groups = self.rest.all("/groups").await?;
+        let serials: BTreeMap<String, String> =
+            groups.iter().map(|group| (text(&group["id"]), text(&group["policySerialNumber"]))).collect();
+        let mut computers: BTreeMap<String, Value> = BTreeMap::new();
+        for computer in self.rest.all("/computers").await? {
+            // One that was installed anew is there twice; the one that was there last counts.
+            let name = text(&computer["computerName"]);
+            let newer = |one: &Value| one["lastUpdateTime"].as_i64() <= computer["lastUpdateTime"].as_i64();
+            if computers.get(&name).is_none_or(newer) {
+                computers.insert(name, computer);
+            }
+        }
+        let seen = computers.into_iter().map(|(name, computer)| {
+            let view = held.get(&name).map(|row| &row["view"]);
+            let mut lacks = None;
+            let serial = serials.get(&text(&computer["group"]["id"]));
+            if serial.is_none_or(|serial| computer["profileSerialNo"].as_str() != Some(serial)) {
+                lacks = Some("it has not got the policy of its group".to_owned());
+            }
+            if let Some(view) = view {
+                let holds: Vec<&str> =
+                    view["certificates"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let missing = self.state.updated.iter().find(|(_, new)| !holds.contains(&new.as_str()));
+                if let Some((manager, _)) = missing {
+                    lacks = Some(format!("it has not got the new certificate of {manager}"));
+                }
+            }
+            let is_on = match held.get(&name) {
+                Some(row) => row["on"] == true,
+                None => computer["onlineStatus"] == 1,
+            };
+            let list = view.map(|view| text(&view["list"])).unwrap_or_default();
+            Seen { name, version: text(&computer["agentVersion"]), list, is_on, lacks }
+        });
+        Ok(seen.collect())
+    }
+
+    /// Waits until every client that is on is covered. Those who are away and are not left behind stop it, unless there
+    /// is a time after which it goes on without them.
+    pub(super) async fn wait(&mut self, step: &str) -> Result<(), Halt> {
+        if self.options.no_wait {
+            return Ok(());
+        }
+        let began = self.now().await?;
+        let patience =
+            self.options.max_wait.map(|wait| i64::try_from(wait.0.as_millis()).unwrap_or(i64::MAX));
+        let mut beats = self.options.heartbeats;
+        loop {
+            self.pass(beats).await?;
+            beats = 1;
+            self.nobody_is_lost(step).await?;
+            let clients = self.clients().await?;
+            let missing: Vec<&Seen> =
+                clients.iter().filter(|one| one.lacks.is_some() && !self.is_left(one)).collect();
+            let (on, away): (Vec<&Seen>, Vec<&Seen>) = missing.iter().partition(|one| one.is_on);
+            complain(&format!(
+                "  {} of {} clients are ready{}{}\n",
+                clients.len() - missing.len(),
+                clients.len(),
+                named("; not yet", &on),
+                named("; away", &away)
+            ));
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let waited = self.now().await? - began;
+            let nobody_is_on = clients.iter().all(|one| !one.is_on);
+            let stays_away = on.is_empty() && patience.is_none();
+            if waited < patience.unwrap_or(USUAL_PATIENCE) && !nobody_is_on && !stays_away {
+                continue;
+            }
+            let names: Vec<(String, String)> = missing
+                .iter()
+                .map(|one| {
+                    let lacks = one.lacks.clone().unwrap_or_default();
+                    (one.name.clone(), if one.is_on { lacks } else { format!("it is away, and {lacks}") })
+                })
+                .collect();
+            if patience.is_some() {
+                complain(&format!(
+                    "  going on without {}\n",
+                    some(names.iter().map(|(name, _)| name.as_str()))
+                ));
+                self.state.left.extend(names.into_iter().map(|(name, _)| name));
+                return Ok(());
+            }
+            return self.refuse(format!("{step}: {} clients are not ready", names.len()), names);
+        }
+    }
+
+    /// Refuses to go on while somebody is lost who was not given up.
+    async fn nobody_is_lost(&mut self, step: &str) -> Result<(), Halt> {
+        let verdict = self.door.get("/v1/verdict").await?;
+        let lost = verdict["lost"].as_array().into_iter().flatten();
+        let lost = lost.map(|one| (text(&one["client"]), text(&one["why"])));
+        let lost: Vec<_> = lost.filter(|(name, _)| !self.state.left.contains(name)).collect();
+        if self.is_careless() {
+            self.state.left.extend(lost.into_iter().map(|(name, _)| name)); // it does not look
+            return Ok(());
+        }
+        self.refuse(format!("{step}: {} clients are lost", lost.len()), lost)
+    }
+
+    fn is_left(&self, client: &Seen) -> bool {
+        let named = &self.options.leave_behind;
+        self.state.left.contains(&client.name)
+            || !client.is_on && named.iter().any(|name| *name == client.name || name == "all")
+    }
+
+    /// Whoever is away and may be left behind is from here on.
+    pub(super) async fn leave_behind(&mut self) -> Result<(), Failure> {
+        if !self.options.leave_behind.is_empty() {
+            let clients = self.clients().await?;
+            let left = clients.into_iter().filter(|one| one.lacks.is_some() && self.is_left(one));
+            let left: Vec<String> = left.map(|one| one.name).collect();
+            self.state.left.extend(left);
+        }
+        Ok(())
+    }
+
+    async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
+        let asked = json!({ "heartbeats": heartbeats, "limit-seconds": BEAT_SECONDS });
+        self.door.post("/v1/clock/heartbeats", &asked).await.map(drop)
+    }
+
+    async fn now(&self) -> Result<i64, Failure> {
+        Ok(self.door.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default())
+    }
+}
+
+fn named(what: &str, clients: &[&Seen]) -> String {
+    if clients.is_empty() {
+        return String::new();
+    }
+    format!("{what}: {}", some(clients.iter().map(|one| one.name.as_str())))
+}

@@ -1,0 +1,333 @@
+//! `epm-lab rotate`: an example of a rotation tool, which knows a lab by its two doors only.
+//!
+//! What the product has in its REST API, it does there: groups, locations, the switch, who holds which policy. What the
+//! product has only in its console, it does through the lab's own door: lists and certificates. From that door it also
+//! learns who would be lost, and does not go on while somebody would be.
+
+mod fleet;
+mod multi;
+mod rest;
+mod single;
+mod state;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use epm_client_agent::scenario::Span;
+use epm_protocol::site::Command;
+use serde_json::{Value, json};
+
+use super::lab::{Door, Where, segment};
+use super::{Ending, Failure, complain, say};
+use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
+use rest::Rest;
+use state::{State, Way};
+
+/// How many clients are named in a line.
+const NAMED: usize = 20;
+
+/// Which procedure.
+#[derive(Debug, Subcommand)]
+pub(super) enum Rotate {
+    /// The procedure that works with any number of managers: secure communications are off while the certificate changes
+    Single(Options),
+    /// The procedure for managers that stand in for each other: one after the other gets its new certificate
+    Multi(Options),
+}
+
+/// How it is done.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 all is well; 1 it failed, or not all is well; 2 bad input; 3 clients are lost, or would be.
+
+Examples:
+  epm-lab rotate single --state rotation.json
+  epm-lab rotate single --leave-behind laptop-7,laptop-8
+  epm-lab rotate multi --heartbeats 5 --max-wait 12h")]
+pub(super) struct Options {
+    #[command(flatten)]
+    at: Where,
+    /// The REST API of a manager; the first one that the lab names when absent
+    #[arg(long, value_name = "URL")]
+    rest: Option<String>,
+    /// The user of the REST API
+    #[arg(long, default_value = DEFAULT_USER, value_name = "NAME")]
+    rest_user: String,
+    /// A file with that user's password; the lab's default one when absent
+    #[arg(long, value_name = "FILE")]
+    rest_password_file: Option<PathBuf>,
+    /// The certificates (PEM) that the REST API is believed by; those that the lab names when absent
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Keep in this file what is done, and go on from there
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// How many heartbeats to wait at least
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    heartbeats: u64,
+    /// Go on without these clients when they are away: names, or "all"
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    leave_behind: Vec<String>,
+    /// Wait so long for those who are missing, in the lab's time, and go on without them
+    #[arg(long, value_name = "TIME")]
+    max_wait: Option<Span>,
+    /// Go on even if clients are lost or would be
+    #[arg(long)]
+    force: bool,
+    /// Be careless: wait for nobody, and do not ask who would be lost
+    #[arg(long)]
+    no_wait: bool,
+    /// Be careless: forget groups that do not inherit, and locations with settings of their own, and ask nobody
+    #[arg(long)]
+    skip_inheritance: bool,
+    /// Break off when this step is done
+    #[arg(long, hide = true, value_name = "STEP")]
+    stop_after: Option<String>,
+    /// Break off when this step is done, and before it is written down
+    #[arg(long, hide = true, value_name = "STEP")]
+    stop_within: Option<String>,
+}
+
+/// Why it did not come to its end.
+enum Halt {
+    Failure(Failure),
+    Clients { why: String, clients: Vec<(String, String)> },
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// A rotation under way.
+struct Rotation {
+    options: Options,
+    door: Door,
+    rest: Rest,
+    state: State,
+}
+
+impl Rotate {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
+        let (way, options) = match self {
+            Self::Single(options) => (Way::Single, options),
+            Self::Multi(options) => (Way::Multi, options),
+        };
+        let mut rotation = Rotation::begin(way, options).await?;
+        let went = match way {
+            Way::Single => rotation.single().await,
+            Way::Multi => rotation.multi().await,
+        };
+        let stopped = match went {
+            Ok(()) => None,
+            Err(Halt::Clients { why, clients }) => Some((why, clients)),
+            Err(Halt::Failure(failure)) => return Err(failure),
+        };
+        rotation.report(stopped).await
+    }
+}
+
+impl Rotation {
+    async fn begin(way: Way, options: Options) -> Result<Self, Failure> {
+        let door = options.at.door()?;
+        let site = door.get("/v1/site").await?;
+        let id = site["id"].as_str().unwrap_or_default().to_owned();
+        let known = match &options.state {
+            Some(file) => State::read(file, way, &id)?,
+            None => None,
+        };
+        let state = match known {
+            Some(state) => {
+                complain(&format!("{} goes on after: {}\n", state.name, state.done.join(", ")));
+                state
+            }
+            None => {
+                let now = door.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
+                State {
+                    way,
+                    site: id,
+                    name: format!("rotation-{now}"),
+                    done: Vec::new(),
+                    places: Vec::new(),
+                    copies: Default::default(),
+                    updated: Default::default(),
+                    left: Default::default(),
+                }
+            }
+        };
+        let first = site["doors"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
+        let url = options.rest.as_deref().or(first).ok_or_else(|| {
+            Failure::BadInput(
+                "the lab names no REST API (was it started with --no-rest?): name one with --rest".into(),
+            )
+        })?;
+        let read = |file: &PathBuf| {
+            std::fs::read_to_string(file)
+                .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
+        };
+        let password = match &options.rest_password_file {
+            Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+            None => DEFAULT_PASSWORD.to_owned(),
+        };
+        let mut rest = Rest::new(url, &options.rest_user, password)?;
+        if let Some(file) = &options.ca {
+            rest.trust(&read(file)?, &file.display().to_string())?;
+        }
+        let mut rotation = Self { options, door, rest, state };
+        for manager in rotation.managers().await? {
+            // What the file knows was before the update.
+            if rotation.options.ca.is_none()
+                || !rotation.state.name.is_empty() && rotation.is_updating(&manager)
+            {
+                let found = rotation.door.get(&certificate_of(&manager)).await?;
+                rotation.trust_console(&manager, &found)?;
+            }
+        }
+        rotation.rest.get("/version").await?;
+        Ok(rotation)
+    }
+
+    /// Whether this manager's certificate may be of this rotation already.
+    fn is_updating(&self, manager: &str) -> bool {
+        self.state.updated.contains_key(manager) || !self.state.done.is_empty()
+    }
+
+    fn trust_console(&mut self, manager: &str, found: &Value) -> Result<(), Failure> {
+        let pem = found["stores"]["console"]["pem"].as_str().unwrap_or_default();
+        self.rest.trust(pem, &format!("the certificate of {manager}"))
+    }
+
+    async fn managers(&self) -> Result<Vec<String>, Failure> {
+        let site = self.door.get("/v1/site").await?;
+        let names = site["managers"].as_array().into_iter().flatten();
+        Ok(names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Whether it does as a careless tool does.
+    fn is_careless(&self) -> bool {
+        self.options.no_wait || self.options.skip_inheritance
+    }
+
+    fn is_due(&self, step: &str) -> bool {
+        let is_due = !self.state.done.iter().any(|done| done == step);
+        if is_due {
+            complain(&format!("{step}\n"));
+        }
+        is_due
+    }
+
+    /// Writes down that a step is done.
+    fn did(&mut self, step: &str) -> Result<(), Failure> {
+        let broken_off = || Err(Failure::Failed(format!("broken off at {step:?}, as was asked")));
+        if self.options.stop_within.as_deref() == Some(step) {
+            return broken_off();
+        }
+        self.state.done.push(step.to_owned());
+        self.state.keep(self.options.state.as_ref())?;
+        if self.options.stop_after.as_deref() == Some(step) { broken_off() } else { Ok(()) }
+    }
+
+    /// Gives a manager its new certificate; the same again changes nothing.
+    async fn update(&mut self, manager: &str) -> Result<(), Failure> {
+        let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
+        let found = self.door.put(&path, &json!({})).await?;
+        let fingerprint = found["stores"]["client"]["fingerprint"].as_str().unwrap_or_default().to_owned();
+        complain(&format!("  {manager} has {fingerprint}\n"));
+        self.trust_console(manager, &found)?;
+        self.state.updated.insert(manager.to_owned(), fingerprint);
+        Ok(())
+    }
+
+    /// Refuses to go on while somebody would be lost by these commands, if they were given now.
+    async fn nobody_would_be_lost(&mut self, step: &str, commands: &[Command]) -> Result<(), Halt> {
+        if self.is_careless() {
+            return Ok(());
+        }
+        let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
+        let found = self.door.post("/v1/verdict/if-now", &commands).await?;
+        let would = found["clients"].as_array().into_iter().flatten();
+        let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
+        let would: Vec<_> = would.filter(|(client, _)| !self.state.left.contains(client)).collect();
+        self.refuse(format!("{step} would lose {} clients", would.len()), would)
+    }
+
+    /// Stops because of these clients, or is forced to go on without them.
+    fn refuse(&mut self, why: String, clients: Vec<(String, String)>) -> Result<(), Halt> {
+        if clients.is_empty() {
+            return Ok(());
+        }
+        if !self.options.force {
+            return Err(Halt::Clients { why, clients });
+        }
+        complain(&format!("  forced: {why}: {}\n", some(clients.iter().map(|(name, _)| name.as_str()))));
+        self.state.left.extend(clients.into_iter().map(|(client, _)| client));
+        Ok(())
+    }
+
+    /// What came of it, as the lab sees it.
+    async fn report(&self, stopped: Option<(String, Vec<(String, String)>)>) -> Result<Ending, Failure> {
+        let verdict = self.door.get("/v1/verdict").await?;
+        let lost = verdict["lost"].as_array().map_or(0, Vec::len);
+        let ending = if stopped.is_some() || lost > 0 {
+            Ending::ClientsLost
+        } else if verdict["well"] == true {
+            Ending::Well
+        } else {
+            Ending::NotWell
+        };
+        if self.options.at.json {
+            let stopped = stopped.map(|(why, clients)| {
+                let clients =
+                    clients.into_iter().map(|(client, why)| json!({ "client": client, "why": why }));
+                json!({ "why": why, "clients": clients.collect::<Vec<_>>() })
+            });
+            let found = json!({
+                "rotation": self.state.name,
+                "done": self.state.done,
+                "certificates": self.state.updated,
+                "left-behind": self.state.left,
+                "stopped": stopped,
+                "verdict": verdict,
+            });
+            let text =
+                serde_json::to_string_pretty(&found).map_err(|error| Failure::Failed(error.to_string()))?;
+            say(&format!("{text}\n"));
+            return Ok(ending);
+        }
+        if let Some((why, clients)) = stopped {
+            say(&format!("Stopped: {why}.\n"));
+            for (client, why) in clients.iter().take(NAMED) {
+                say(&format!("  {client}: {why}\n"));
+            }
+            let again =
+                if self.options.state.is_some() { "; the same command goes on from here" } else { "" };
+            say(&format!("Nothing was done after that{again}. --force goes on without them.\n"));
+        }
+        if !self.state.left.is_empty() {
+            say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
+        }
+        for one in verdict["lost"].as_array().into_iter().flatten().take(NAMED) {
+            say(&format!("LOST {}: {}\n", text(&one["client"]), text(&one["why"])));
+        }
+        say(match ending {
+            Ending::Well => "All is well.\n",
+            _ => "Not all is well; epm-lab check says more.\n",
+        });
+        Ok(ending)
+    }
+}
+
+fn certificate_of(manager: &str) -> String {
+    format!("/v1/managers/{}/certificate", segment(manager))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
+}

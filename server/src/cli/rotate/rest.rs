@@ -1,0 +1,221 @@
+//! The vendor's REST API, from outside: over HTTPS, with the manager's certificate pinned.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::cli::Failure;
+
+/// Where everything of the API begins.
+const BASE: &str = "/sepm/api/v1";
+/// How many rows are asked for at once.
+const PAGE: u32 = 500;
+
+/// A session with the REST API.
+#[derive(Debug)]
+pub(super) struct Rest {
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    pinned: Vec<CertificateDer<'static>>,
+    token: Option<String>,
+}
+
+impl Rest {
+    /// Of the manager at this address; nobody has logged in yet.
+    pub(super) fn new(url: &str, user: &str, password: String) -> Result<Self, Failure> {
+        let bad = || {
+            Failure::BadInput(format!(
+                "{url:?} is no address of a REST API; expected one like https://127.0.0.1:8446"
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        if uri.scheme_str() != Some("https") || !matches!(uri.path(), "" | "/") {
+            return Err(bad());
+        }
+        let host = uri.host().ok_or_else(bad)?.to_owned();
+        let port = uri.port_u16().unwrap_or(443);
+        Ok(Self { host, port, user: user.to_owned(), password, pinned: Vec::new(), token: None })
+    }
+
+    /// Believes these certificates, in PEM, and whatever they have signed.
+    pub(super) fn trust(&mut self, pem: &str, from: &str) -> Result<(), Failure> {
+        let bad = |why: &str| Failure::BadInput(format!("{from}: {why}"));
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let found = found.map_err(|error| bad(&format!("no certificate in PEM: {error}")))?;
+        if found.is_empty() {
+            return Err(bad("there is no certificate in PEM in it"));
+        }
+        self.pinned.extend(found);
+        self.token = None; // a manager with another certificate has been restarted, and knows its tokens no longer
+        Ok(())
+    }
+
+    /// What stands at this path.
+    pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// Changes what stands at this path.
+    pub(super) async fn patch(&mut self, path: &str, change: &Value) -> Result<(), Failure> {
+        self.ask(Method::PATCH, path, Some(change)).await.map(drop)
+    }
+
+    /// The rows of all pages.
+    pub(super) async fn all(&mut self, path: &str) -> Result<Vec<Value>, Failure> {
+        let mut rows = Vec::new();
+        for page in 1_u32.. {
+            let mut found = self.get(&format!("{path}?pageIndex={page}&pageSize={PAGE}")).await?;
+            if let Some(Value::Array(more)) = found.get_mut("content").map(Value::take) {
+                rows.extend(more);
+            }
+            if found["lastPage"] != false {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Asks; a token that is no longer good is replaced once.
+    async fn ask(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let mut is_new = false;
+        loop {
+            let token = match self.token.clone() {
+                Some(token) => token,
+                None => {
+                    is_new = true;
+                    self.log_in().await?
+                }
+            };
+            let (status, found) = self.send(method.clone(), path, body, Some(&token)).await?;
+            if status == StatusCode::UNAUTHORIZED && !is_new {
+                self.token = None;
+                continue;
+            }
+            return if status.is_success() { Ok(found) } else { Err(refused(path, status, &found)) };
+        }
+    }
+
+    async fn log_in(&mut self) -> Result<String, Failure> {
+        let who = json!({ "username": self.user, "password": self.password, "domain": "" });
+        let (status, found) = self.send(Method::POST, "/identity/authenticate", Some(&who), None).await?;
+        match found["token"].as_str() {
+            Some(token) if status.is_success() => {
+                self.token = Some(token.to_owned());
+                Ok(token.to_owned())
+            }
+            _ => Err(refused("/identity/authenticate", status, &found)),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        token: Option<&str>,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let at = format!("https://{}:{}", self.host, self.port);
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::Failed(format!("the REST API at {at}: {error}"));
+        let host = self.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let stream = TcpStream::connect((host.as_str(), self.port)).await.map_err(|error| failed(&error))?;
+        let name = ServerName::try_from(host).map_err(|error| failed(&error))?;
+        let stream = TlsConnector::from(Arc::new(self.tls().map_err(|error| failed(&error))?))
+            .connect(name, stream)
+            .await
+            .map_err(|error| failed(&error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{BASE}{path}"))
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
+        let request = request.body(body).map_err(|error| failed(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    fn tls(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.pinned.iter().cloned());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let authorities = authorities.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+        let verifier = Arc::new(Pinning { pinned: self.pinned.clone(), authorities });
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    }
+}
+
+fn refused(path: &str, status: StatusCode, found: &Value) -> Failure {
+    let words = found["error_description"].as_str().or(found["errorMessage"].as_str()).unwrap_or("no reason");
+    Failure::Failed(format!("the REST API refuses {path}: {status}, {words}"))
+}
+
+/// Believes the pinned certificates themselves, and those that one of them has signed for the name that is asked for.
+#[derive(Debug)]
+struct Pinning {
+    pinned: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Pinning {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.pinned.iter().any(|one| one == end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,185 @@
+//! The procedure for one manager: secure communications off, the new certificate, and on again.
+
+use epm_protocol::site::{Command, NewCertificate, Stores};
+use serde_json::{Value, json};
+
+use super::state::Place;
+use super::{Halt, Rotation, segment, text};
+use crate::cli::{Failure, complain};
+
+impl Rotation {
+    /// Steps 1 to 10 of the documented procedure.
+    pub(super) async fn single(&mut self) -> Result<(), Halt> {
+        if self.is_due("inventory") {
+            self.state.places = self.places().await?;
+            self.did("inventory")?;
+        }
+        if self.is_due("copy-lists") {
+            self.copy_lists().await?;
+            self.did("copy-lists")?;
+        }
+        if self.is_due("switch-off") {
+            let commands = self.commands(false).await?;
+            self.nobody_would_be_lost("switch-off", &commands).await?;
+            self.switch(false).await?;
+            self.did("switch-off")?;
+        }
+        if self.is_due("wait-for-policy") {
+            self.wait("wait-for-policy").await?;
+            self.leave_behind().await?;
+            self.did("wait-for-policy")?;
+        }
+        if self.is_due("update-certificate") {
+            let managers = self.managers().await?;
+            let missing = managers.iter().filter(|one| !self.state.updated.contains_key(*one));
+            let commands: Vec<Command> = missing.map(|one| update_of(one)).collect();
+            self.nobody_would_be_lost("update-certificate", &commands).await?;
+            for manager in &managers {
+                self.update(manager).await?;
+            }
+            self.did("update-certificate")?;
+        }
+        if self.is_due("wait-for-certificate") {
+            self.wait("wait-for-certificate").await?;
+            self.leave_behind().await?;
+            self.did("wait-for-certificate")?;
+        }
+        if self.is_due("switch-on") {
+            let commands = self.commands(true).await?;
+            self.nobody_would_be_lost("switch-on", &commands).await?;
+            self.switch(true).await?;
+            self.did("switch-on")?;
+        }
+        if self.is_due("wait-for-end") {
+            self.wait("wait-for-end").await?;
+            self.leave_behind().await?;
+            self.did("wait-for-end")?;
+        }
+        if self.is_due("remove-copies") {
+            self.remove_copies().await?;
+            self.did("remove-copies")?;
+        }
+        Ok(())
+    }
+
+    /// Every location of every group with settings of its own.
+    async fn places(&mut self) -> Result<Vec<Place>, Failure> {
+        let mut places = Vec::new();
+        for group in self.rest.all("/groups").await? {
+            let (path, id) = (text(&group["fullPathName"]), text(&group["id"]));
+            let is_forgotten = self.options.skip_inheritance && path.contains('\\');
+            if group["policyInheritanceEnabled"] == true || is_forgotten {
+                continue;
+            }
+            let found = self.rest.get(&format!("/groups/{id}/locations?hasName=true")).await?;
+            for named in found.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                // NAME:URL, where the last part of the address is the identifier.
+                let location_id = named.rsplit('/').next().unwrap_or_default().to_owned();
+                let location = named.split_once(":https:").map_or(named, |(name, _)| name).to_owned();
+                let is_default = group["defaultLocationId"].as_str() == Some(&location_id);
+                if self.options.skip_inheritance && !is_default {
+                    continue;
+                }
+                let settings = self.rest.get(&settings_of(&id, &location_id)).await?;
+                places.push(Place {
+                    group: path.clone(),
+                    group_id: id.clone(),
+                    location,
+                    location_id,
+                    list: text(&settings["configuration"]["communication_settings"]["sem_server"]["name"]),
+                    secure: settings["configuration"]["general_settings"]["security_settings"]
+                        ["secure_communications"]
+                        == true,
+                });
+            }
+        }
+        Ok(places)
+    }
+
+    /// A copy that speaks HTTP of each list that is in use and does not.
+    async fn copy_lists(&mut self) -> Result<(), Failure> {
+        let lists = self.door.get("/v1/lists").await?;
+        for list in lists.as_array().into_iter().flatten().filter(|list| list["protocol"] != "http") {
+            let name = text(&list["name"]);
+            if self.state.places.iter().any(|place| place.list == name) {
+                let copy = format!("{name}, over HTTP for {}", self.state.name);
+                let body = json!({ "copy-of": name, "protocol": "http" });
+                self.door.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
+                self.state.copies.insert(name, copy);
+            }
+        }
+        Ok(())
+    }
+
+    /// The list that a place is to have.
+    fn list_of(&self, place: &Place, on: bool) -> String {
+        let copy = self.state.copies.get(&place.list).filter(|_| !on);
+        copy.unwrap_or(&place.list).clone()
+    }
+
+    /// Assigns the copies and clears the switch everywhere, or puts back what was.
+    async fn switch(&mut self, on: bool) -> Result<(), Failure> {
+        for place in self.state.places.clone() {
+            let (list, secure) = (self.list_of(&place, on), on && place.secure);
+            let change = json!({ "configuration": {
+                "communication_settings": { "sem_server": { "name": list } },
+                "general_settings": { "security_settings": { "secure_communications": secure } },
+            }});
+            self.rest.patch(&settings_of(&place.group_id, &place.location_id), &change).await?;
+            complain(&format!("  {}, {}: {list:?}, secure {secure}\n", place.group, place.location));
+        }
+        Ok(())
+    }
+
+    /// The same as the site's commands, to ask who would be lost.
+    async fn commands(&mut self, on: bool) -> Result<Vec<Command>, Failure> {
+        let mut commands = Vec::new();
+        for group in self.door.get("/v1/groups").await?.as_array().into_iter().flatten() {
+            let path = text(&group["group"]);
+            let own: Vec<&str> = group["locations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|one| one["list"].is_string())
+                .filter_map(|one| one["name"].as_str())
+                .collect();
+            let mut seen_group = false;
+            for place in self.state.places.iter().filter(|place| place.group == path) {
+                let location = own.contains(&place.location.as_str()).then(|| place.location.clone());
+                if location.is_some() || !seen_group {
+                    seen_group |= location.is_none();
+                    let list = self.list_of(place, on);
+                    commands.push(Command::AssignList { list, group: path.clone(), location });
+                }
+                let switch = Command::SetSecureCommunications { group: path.clone(), on: on && place.secure };
+                if !commands.contains(&switch) {
+                    commands.push(switch);
+                }
+            }
+        }
+        Ok(commands)
+    }
+
+    /// Removes the copies that nobody needs any more: where somebody was left behind, they stay.
+    async fn remove_copies(&mut self) -> Result<(), Failure> {
+        if self.state.left.is_empty() {
+            for copy in self.state.copies.values() {
+                self.door.delete(&format!("/v1/lists/{}", segment(copy))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The update of a manager's certificate, as the site's command.
+pub(super) fn update_of(manager: &str) -> Command {
+    Command::UpdateCertificate {
+        manager: manager.to_owned(),
+        certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+        stores: Stores::Both,
+    }
+}
+
+fn settings_of(group: &str, location: &str) -> String {
+    format!("/groups/{group}/locations/{location}/settings")
+}
