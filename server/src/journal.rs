@@ -345,7 +345,7 @@ impl Journal {
 
     /// A message whose secret does not fit: the product's two lines [C S9].
     pub(crate) fn bad_format(&self, peer: IpAddr) {
-        tracing::warn!(%peer, "4 Bad format.");
+        tracing::info!(%peer, "4 Bad format.");
         for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
             locked(&self.log, |ring| ring.push(0, line, LINES));
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 fn failure(arguments: &[&str]) -> Output {
@@ -135,4 +136,28 @@ fn the_page_of_the_documentation_is_what_the_catalogue_says() {
     let page = printed(&["page"]);
     let kept = std::fs::read_to_string(file).unwrap();
     assert!(kept == page, "docs/failures.md is behind; run: epm-lab failure page > docs/failures.md");
+}
+
+#[test]
+fn a_failure_that_is_left_standing_can_be_looked_at_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_epm-lab"))
+        .args(["failure", "reproduce", "F01", "--live", "--export", folder.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let hello = lines
+        .find_map(|line| Some(line.split_once("curl -sv '")?.1.trim_end_matches('\'').to_owned()))
+        .unwrap();
+    assert!(lines.any(|line| line.ends_with("Ctrl-C stops.")));
+    let said = Command::new("curl").args(["--silent", "--max-time", "10", &hello]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "OK", "{hello}");
+    assert!(folder.path().join("sepm-1.pem").is_file() && folder.path().join("sylink.xml").is_file());
+    // The clients go on, and still do not believe their manager.
+    assert!(lines.any(|line| line.contains(" 12070303 ") && line.contains("desktop-1")));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert!(lines.count() > 0, "each client says that it stops");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

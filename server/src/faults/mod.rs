@@ -139,8 +139,8 @@ impl Faults {
     }
 
     /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
-    pub(crate) fn come_at_once(&self) {
-        self.shared.haunting.at_once.store(true, Ordering::Relaxed);
+    pub(crate) fn come_at_once(&self, at_once: bool) {
+        self.shared.haunting.at_once.store(at_once, Ordering::Relaxed);
     }
 
     /// Whose connections are held up without an end.

@@ -20,6 +20,9 @@ use troupe::{Pace, Troupe};
 
 use crate::mock::{Addresses, MockSite, StartError};
 
+/// How many times as fast as real time a play goes on that is left standing.
+pub const STANDING: u32 = 30;
+
 /// What a play tells while it goes on.
 #[derive(Debug)]
 pub enum Scene<'a> {
@@ -120,7 +123,7 @@ pub async fn play(
         Some(start) => LabClock::starting_at(start, speed),
         None => LabClock::wall_at_speed(speed),
     };
-    play_by(clock, Pace::Running, scenario, log, tell).await
+    play_by(clock, Pace::Running, scenario, log, tell, None).await
 }
 
 /// Plays a scenario with the clock moved instead of waited for: from one thing that is due to the next, each when the
@@ -135,8 +138,27 @@ pub async fn play_moved(
     tell: impl FnMut(Scene<'_>),
 ) -> Result<Verdict, PlayError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    play_by(clock, Pace::Moved, scenario, log, tell).await
+    play_by(clock, Pace::Moved, scenario, log, tell, None).await
 }
+
+/// Plays a scenario as [`play_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
+/// heartbeats, [`STANDING`] times as fast as real time.
+///
+/// # Errors
+///
+/// As [`play`].
+pub async fn play_and_stay(
+    scenario: &Scenario,
+    log: &LogSink,
+    tell: impl FnMut(Scene<'_>),
+    stay: impl Future<Output = ()> + Send,
+) -> Result<Verdict, PlayError> {
+    let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
+    play_by(clock, Pace::Moved, scenario, log, tell, Some(Box::pin(stay))).await
+}
+
+/// What a play is left standing for.
+type Stay<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 async fn play_by(
     clock: LabClock,
@@ -144,6 +166,7 @@ async fn play_by(
     scenario: &Scenario,
     log: &LogSink,
     mut tell: impl FnMut(Scene<'_>),
+    stay: Option<Stay<'_>>,
 ) -> Result<Verdict, PlayError> {
     let clock = Arc::new(clock);
     let site = MockSite::builder().scenario(scenario).clock(Arc::clone(&clock)).start().await?;
@@ -152,7 +175,7 @@ async fn play_by(
     tell(Scene::Up(site.addresses()));
     let is_moved = pace == Pace::Moved;
     if is_moved {
-        site.faults().come_at_once();
+        site.faults().come_at_once(true);
     }
     let troupe = Troupe::assemble(scenario, &site, log, pace)?;
     let certificates =
@@ -161,6 +184,11 @@ async fn play_by(
     let installation = StepPlan::installation();
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
         play.step(number, step, &mut tell).await?;
+    }
+    if let Some(stay) = stay {
+        site.faults().come_at_once(false);
+        play.clock.set_speed(STANDING);
+        stay.await;
     }
     let verdict = play.verdict().await;
     site.stop().await;

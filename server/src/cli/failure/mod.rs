@@ -1,6 +1,7 @@
 //! `epm-lab failure`: the failure catalogue, listed, shown, and brought about.
 
 mod diagnose;
+mod live;
 mod page;
 mod print;
 
@@ -59,6 +60,7 @@ Examples:
   epm-lab failure reproduce F07             in virtual time: at once
   epm-lab failure reproduce F15 --sockets   with real managers and clients, on any free ports of loopback
   epm-lab failure reproduce F02 --json
+  epm-lab failure reproduce F01 --live      leave it standing, to be looked at with curl, openssl or epm-agent
 
 Exit code 0 if the symptom was as described and the repair healed as described; 1 if not; 2 if there is no such failure, or
 the lab cannot bring it about.")]
@@ -71,6 +73,12 @@ pub(super) struct Reproduce {
     /// As one JSON document
     #[arg(long)]
     json: bool,
+    /// Leave the failure standing over real sockets, without its repair, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["sockets", "json"])]
+    live: bool,
+    /// With --live, the folder for sylink.xml and the managers' certificates
+    #[arg(long, requires = "live", default_value = "live", value_name = "FOLDER")]
+    export: std::path::PathBuf,
 }
 
 /// What is printed of a reproduction.
@@ -122,6 +130,7 @@ impl Reproduce {
     async fn go(self) -> Result<Ending, super::Failure> {
         let entry = find(&self.id)?;
         let is_as_described = match &entry.means {
+            Means::Play(play) if self.live => return live::stand(entry, play, &self.export).await,
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
             Means::Needs { need, with } => {

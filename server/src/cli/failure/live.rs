@@ -1,0 +1,81 @@
+//! `epm-lab failure reproduce --live`: a failure that is left standing, to be looked at from outside.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use epm_client_agent::agent::LogLine;
+use epm_client_agent::catalogue::{Entry, Play};
+use epm_client_agent::wire::{LogSink, interrupted};
+
+use crate::cli::{Ending, Failure, complain, say};
+use crate::mock::MockSite;
+use crate::play::{Scene, play_and_stay};
+
+/// Brings the failure about, says how it can be looked at, and leaves it standing until it is stopped.
+pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {
+    let mut scenario = plan.scenario(&entry.title);
+    scenario.step.truncate(plan.failure.len());
+    let log: LogSink = Arc::new(|name: &str, line: &LogLine| say(&format!("  {name}: {line}\n")));
+    let stay = async {
+        if let Err(error) = interrupted().await {
+            complain(&format!("{error}\n"));
+        }
+        complain("Stopping.\n");
+    };
+    let trouble: Mutex<Option<Failure>> = Mutex::default();
+    say(&format!("{}: {}\n{}\n\n", entry.id, entry.title, entry.cause));
+    let tell = |scene: Scene<'_>| {
+        let Scene::Ended { step, site, .. } = scene else { return };
+        say(&format!("-- {}\n", step.title));
+        if step.number == plan.failure.len() {
+            match invitation(entry, plan, site, folder) {
+                Ok(text) => say(&text),
+                Err(failure) => *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure),
+            }
+        }
+    };
+    let played = Box::pin(play_and_stay(&scenario, &log, tell, stay)).await;
+    played.map_err(|error| Failure::Failed(error.to_string()))?;
+    let trouble = trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
+    trouble.map_or(Ok(Ending::Well), Err)
+}
+
+/// How it can be looked at; the files that this needs are written.
+fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &Path) -> Result<String, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(|error| bad(&error))?;
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).map_err(|error| bad(&error));
+    // What a client of this failure was installed with, as far as the console still exports it.
+    let part = plan.fleet.first().map(|part| part.get_ref());
+    let (group, location) = part.map_or((epm_protocol::site::DEFAULT_GROUP, None), |part| {
+        (part.group.as_str(), part.location.as_deref())
+    });
+    let sylink = site.export_sylink(group, location).map_err(|error| bad(&error))?;
+    write("sylink.xml", &sylink.to_xml())?;
+    let mut text = format!("\n{} stands. Its repair would be: {}\n\n", entry.id, entry.repair);
+    for place in site.addresses() {
+        let pem = site.certificate(&place.manager).map(|one| one.to_pem()).unwrap_or_default();
+        let file = format!("{}.pem", place.manager);
+        write(&file, &pem)?;
+        let host = place.https.trim_start_matches("https://");
+        let file = folder.join(file);
+        let _ = writeln!(text, "{}:", place.manager);
+        let _ = writeln!(text, "  curl -sv '{}'", place.hello);
+        let _ = writeln!(
+            text,
+            "  curl -sv --cacert {} '{}'",
+            file.display(),
+            place.hello.replacen(&place.http, &place.https, 1)
+        );
+        let _ = writeln!(text, "  openssl s_client -connect {host} </dev/null | openssl x509 -noout -text");
+    }
+    let _ = writeln!(
+        text,
+        "\nA client with the communications file that the console exports now:\n\
+         \x20 epm-agent doctor --sylink {0}/sylink.xml\n  epm-agent run --sylink {0}/sylink.xml --state {0}/state\n\n\
+         The clients go on; what they log follows. Ctrl-C stops.",
+        folder.display()
+    );
+    Ok(text)
+}
