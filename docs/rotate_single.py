@@ -3,6 +3,8 @@
 
 What the REST API has goes through `sepm-api`; what the product has only in its console goes through the lab's own door.
 
+It needs `pip install sepm-api requests`: the former does not name the latter, which it uses.
+
 Usage: rotate_single.py READY, the ready file of `epm-lab up`; the user is admin, the password is in EPM_LAB_REST_PASSWORD.
 """
 
