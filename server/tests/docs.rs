@@ -143,22 +143,39 @@ fn the_job_passes_and_fails_where_the_tool_is_careless() {
     assert!(words(&out).contains("6 clients are lost") && words(&out).contains("desk-1"), "{}", words(&out));
 }
 
-#[test]
-fn the_fixture_and_the_script_with_sepm_api_pass() {
-    let Some(programs) = environment() else { return };
+/// Runs the pytest example with this tool; with none, the one that stands there.
+fn pytest(tool: Option<&str>) -> Option<Output> {
+    let programs = environment()?;
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("test_rotation.py"), example("python")).unwrap();
     let run = "exec python3 -m pytest -q -p no:cacheprovider test_rotation.py";
-    let out = bash(folder.path(), run, Some(programs));
-    assert!(out.status.success() && words(&out).contains("2 passed"), "{}", words(&out));
-
     let script = root().join("docs/rotate_single.py");
-    let run = format!("export ROTATION_TOOL='python3 {} READY'; {run} -s", script.display());
-    let out = bash(folder.path(), &run, Some(programs));
+    let run = tool.map_or_else(
+        || run.to_owned(),
+        |tool| {
+            format!("export ROTATION_TOOL='{tool}'; {run} -s -k tool_loses")
+                .replace("SCRIPT", &script.display().to_string())
+        },
+    );
+    Some(bash(folder.path(), &run, Some(programs)))
+}
+
+#[test]
+fn the_fixture_passes() {
+    let Some(out) = pytest(None) else { return };
     assert!(out.status.success() && words(&out).contains("2 passed"), "{}", words(&out));
+}
+
+#[test]
+fn the_script_with_sepm_api_loses_nobody() {
+    let Some(out) = pytest(Some("python3 SCRIPT READY")) else { return };
+    assert!(out.status.success() && words(&out).contains("1 passed"), "{}", words(&out));
     assert!(words(&out).contains("All is well."), "{}", words(&out));
-    let run = run.replace("READY'", "READY; epm-lab manager update --name another'");
-    let out = bash(folder.path(), &run, Some(programs));
+}
+
+#[test]
+fn the_fixture_fails_with_names_where_the_tool_updates_once_too_often() {
+    let Some(out) = pytest(Some("epm-lab manager update")) else { return };
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("desk-1 since"), "{}", words(&out));
 }

@@ -176,21 +176,14 @@ impl Rotation {
         }
         let mut rotation = Self { options, door, rest, state };
         for manager in rotation.managers().await? {
-            // What the file knows was before the update.
-            if rotation.options.ca.is_none()
-                || !rotation.state.name.is_empty() && rotation.is_updating(&manager)
-            {
+            // What the file knows may have been before the update.
+            if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
                 let found = rotation.door.get(&certificate_of(&manager)).await?;
                 rotation.trust_console(&manager, &found)?;
             }
         }
         rotation.rest.get("/version").await?;
         Ok(rotation)
-    }
-
-    /// Whether this manager's certificate may be of this rotation already.
-    fn is_updating(&self, manager: &str) -> bool {
-        self.state.updated.contains_key(manager) || !self.state.done.is_empty()
     }
 
     fn trust_console(&mut self, manager: &str, found: &Value) -> Result<(), Failure> {
