@@ -11,6 +11,7 @@
 //! | [`heartbeat`] | what client and manager say to each other |
 //! | [`policy`] | serials, server lists, settings, the policy document |
 //! | [`sylink`] | the client's communications file |
+//! | [`installation`] | the texts of an installation's folder |
 //! | [`assumption`] | what nobody documents: each guess a field |
 //! | [`time`], [`id`], [`version`], [`suggest`] | the words that all use |
 //!
@@ -21,6 +22,7 @@ pub mod assumption;
 pub mod fault;
 pub mod heartbeat;
 pub mod id;
+pub mod installation;
 pub mod policy;
 pub mod site;
 pub mod suggest;
