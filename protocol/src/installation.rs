@@ -59,7 +59,8 @@ pub fn keystore_password(xml: &str) -> Result<Password, ServerXmlError> {
         for name in PASSWORD_ATTRIBUTES {
             let found = element.try_get_attribute(name).map_err(|error| broken(error.to_string()))?;
             let Some(found) = found else { continue };
-            let text = quick_xml::escape::unescape(&found.value).map_err(|error| broken(error.to_string()))?;
+            let text =
+                quick_xml::escape::unescape(&found.value).map_err(|error| broken(error.to_string()))?;
             return Ok(Password::new(&text));
         }
     }

@@ -9,6 +9,7 @@
 //! | [`lab`] | a lab that stays: site, fleet, clock, verdict, expectations, snapshots |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
 //! | `console` | the product's REST API |
+//! | `installation` | the folder of a manager, laid out as the product's |
 //! | `shared` | what the tasks of a running site share |
 //! | [`cli`] | the program `epm-lab` |
 
@@ -17,6 +18,7 @@ mod commanding;
 mod console;
 pub mod control;
 mod faults;
+mod installation;
 mod journal;
 pub mod lab;
 mod mock;
@@ -25,6 +27,7 @@ mod shared;
 mod wire;
 
 pub use faults::{FaultGuard, Faults};
+pub use installation::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
 pub use journal::{Call, Departure, Entry, Journal, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::{Seat, Service};

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::console::{Administrator, Console, DEFAULT_PASSWORD, DEFAULT_USER, Database};
 use crate::faults::Faults;
+use crate::installation::{InstallationError, RecoveryFile};
 use crate::journal::Journal;
 use crate::shared::{Seat, Service, Shared};
 use crate::wire::{BindError, Speaks, bind, serve, serve_console};
@@ -202,6 +203,30 @@ impl MockSite {
     /// its tokens go. False if there is no such manager.
     pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {
         self.shared.restart_manager(manager, service)
+    }
+
+    /// Gives a manager a folder that is laid out as the product's, and from here on it lives from it: see the README. A
+    /// folder that a manager was laid out in before is started from, unless it is to be written anew.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such manager, or the folder cannot be read or written.
+    pub fn install(
+        &self,
+        manager: &str,
+        root: &std::path::Path,
+        anew: bool,
+    ) -> Result<(), InstallationError> {
+        self.shared.install(manager, root, anew)
+    }
+
+    /// Installs the managers anew, from this recovery file of one of them. Without the database, nobody is registered.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses; nothing has changed then.
+    pub fn restore(&self, manager: &str, file: &RecoveryFile, database: bool) -> Result<(), CommandError> {
+        self.shared.restore(manager, file, database)
     }
 
     pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {

@@ -1,7 +1,7 @@
 //! What the tasks of one running site share: the site, what each manager answers from, and the board of clients.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::commanding::Commanding;
 use crate::faults::Haunting;
+use crate::installation::{Installation, Starting};
 use crate::journal::Journal;
 use crate::wire::{Guests, Wardrobe, server_config};
 
@@ -68,6 +69,10 @@ pub(crate) struct Desk {
     /// The connections that are open; when the services of the manager restart, they end.
     pub(crate) guests: Arc<Guests>,
     pub(crate) console: ConsoleDoor,
+    /// Whether the web server has not started: then nobody gets through to the clients' port.
+    pub(crate) stopped: AtomicBool,
+    /// Its folder, if it has one.
+    pub(crate) installation: OnceLock<Installation>,
 }
 
 /// Where a manager serves its console: what it shows there, who is there, and how many times it has begun.
@@ -76,6 +81,8 @@ pub(crate) struct ConsoleDoor {
     /// None while there is no console.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
     pub(crate) guests: Arc<Guests>,
+    /// Whether it has not started.
+    pub(crate) stopped: AtomicBool,
     restarts: AtomicU64,
 }
 
@@ -139,6 +146,8 @@ impl Shared {
                 wardrobe: Wardrobe::default(),
                 guests: Arc::default(),
                 console: ConsoleDoor::default(),
+                stopped: AtomicBool::new(false),
+                installation: OnceLock::new(),
             }));
         }
         Ok(Self {
@@ -223,6 +232,12 @@ impl Shared {
 
     /// Lets effects show.
     fn show(&self, site: &Site, effects: &[Effect], now: Timestamp) {
+        self.keep_files(site, effects, now);
+        self.show_without_files(site, effects, now);
+    }
+
+    /// The same, for what the folders hold already.
+    pub(crate) fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         // Restarts come first: over a connection of before, nobody gets what is published after.
         for effect in effects {
             match effect {
@@ -262,6 +277,11 @@ impl Shared {
     /// A service of one manager begins again, with the certificate that its store holds; both when none is named.
     pub(crate) fn restart_manager(&self, manager: &str, service: Option<Service>) -> bool {
         let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return false };
+        let service = match self.read_again(desk, service) {
+            Starting::All => service,
+            Starting::Only(one) => Some(one),
+            Starting::None => return true,
+        };
         let site = self.site();
         if service != Some(Service::Semsrv) {
             self.configure_tls(&site, desk);

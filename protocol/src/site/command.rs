@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::heartbeat::Registration;
-use crate::id::{AgentId, GroupId};
+use crate::id::{AgentId, DomainId, GroupId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
 use crate::suggest::hint;
 use crate::trust::{
-    FileRole, Fingerprint, IssueError, KeyStore, KeystoreError, Password, Place, ServerIdentity, StoreType,
-    WizardRules, read_identity_with,
+    FileRole, Fingerprint, IssueError, Kcs, KeyStore, KeystoreError, Password, Place, ServerIdentity,
+    StoreType, WizardRules, read_identity_with,
 };
 
 /// One change of a site. All truth of a site is the fold of these.
@@ -191,6 +191,20 @@ pub enum Command {
         /// Whether the database is restored, too: otherwise nobody is registered any more.
         #[serde(default = "yes")]
         database: bool,
+    },
+    /// Keep the recovery file that a manager wrote.
+    #[serde(skip)]
+    KeepRecovery {
+        /// The name of the recovery file.
+        recovery: String,
+        /// Whose it is.
+        manager: String,
+        /// The server certificate.
+        identity: ServerIdentity,
+        /// The shared secret.
+        secret: Kcs,
+        /// The identifier of the default domain.
+        domain: DomainId,
     },
     /// Register a client, as its first heartbeat does.
     #[serde(skip)]

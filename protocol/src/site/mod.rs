@@ -235,6 +235,9 @@ impl Site {
                 Concerns::Everybody
             }
             Command::BackUp { recovery } => self.back_up(recovery)?,
+            Command::KeepRecovery { recovery, manager, identity, secret, domain } => {
+                self.keep_recovery(recovery, manager, identity, secret, *domain)?
+            }
             Command::BackUpAnotherSite { recovery } => self.back_up_another_site(recovery, now)?,
             Command::Reinstall { keystore, secret, domain, database } => {
                 let sources = [keystore, secret, domain].map(Option::as_deref);

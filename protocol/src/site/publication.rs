@@ -86,6 +86,11 @@ pub enum Visit {
 }
 
 impl Publication {
+    /// What the clients of each group get.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &PublishedGroup)> {
+        self.groups.iter().map(|(id, group)| (*id, group.as_ref()))
+    }
+
     /// Whether another publication of this manager would answer the same.
     pub fn answers_as(&self, other: &Self) -> bool {
         let artifact = |one: &PublishedArtifact| (one.body.clone(), one.signature.clone());
@@ -204,6 +209,17 @@ impl Publication {
 
     fn unregistered(&self) -> ManagerResponse {
         ManagerResponse::text(self.assumptions.unregistered_status, "not registered")
+    }
+}
+
+impl PublishedGroup {
+    /// The files of this group in the manager's outbox: the index [C S26], and the profile and its signature [R].
+    pub fn outbox(&self) -> [(&'static str, Vec<u8>); 3] {
+        [
+            ("index2.xml", self.index.to_vec()),
+            ("LSProfile.xml", self.policy.body.to_vec()),
+            ("LSProfile.xml.sig", self.policy.signature.as_bytes().to_vec()),
+        ]
     }
 }
 

@@ -43,6 +43,22 @@ impl Site {
         Ok(Concerns::Nobody)
     }
 
+    /// Keeps a recovery file that a manager wrote. It holds one keystore, which is good for both stores.
+    pub(super) fn keep_recovery(
+        &mut self,
+        name: &str,
+        manager: &str,
+        identity: &ServerIdentity,
+        secret: &Kcs,
+        domain: DomainId,
+    ) -> Result<Concerns, CommandError> {
+        self.check_recovery(name)?;
+        let keystore = Keystore { console: identity.clone(), client: identity.clone() };
+        let keystores = BTreeMap::from([(manager.to_owned(), keystore)]);
+        self.recoveries.insert(name.to_owned(), Recovery { keystores, secret: secret.clone(), domain });
+        Ok(Concerns::Nobody)
+    }
+
     /// Keeps the recovery file of a site that never was. It follows from the seed of this one and the file's name.
     pub(super) fn back_up_another_site(
         &mut self,

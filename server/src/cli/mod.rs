@@ -8,6 +8,7 @@ mod fault;
 mod health;
 mod lab;
 mod print;
+mod recovery;
 mod rehearse;
 mod rotate;
 mod run;
@@ -76,6 +77,11 @@ enum Verb {
     List(lab::At<lab::ListVerb>),
     /// The managers of a running lab: their certificates, an update, a restart
     Manager(lab::At<lab::ManagerVerb>),
+    /// A service of a running lab's manager: restart it, so that it reads its files again
+    Service(lab::At<lab::ServiceVerb>),
+    /// Recovery files, recovery_TIMESTAMP.zip
+    #[command(subcommand)]
+    Recovery(recovery::Recovery),
     /// The clock of a running lab: show, freeze, set, advance
     Clock(lab::At<lab::ClockVerb>),
     /// What the managers of a running lab remember of their visitors
@@ -130,6 +136,8 @@ pub fn main() -> ExitCode {
         Verb::Client(verb) => waiting(verb.go()),
         Verb::List(verb) => waiting(verb.go()),
         Verb::Manager(verb) => waiting(verb.go()),
+        Verb::Service(verb) => waiting(verb.go()),
+        Verb::Recovery(recovery) => recovery.go(),
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::{Ending, Failure, complain, say};
 use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::control;
+use crate::installation::read_recovery;
 use crate::lab::{FleetError, Lab};
 use crate::mock::{Addresses, MockSite};
 use crate::play::silent;
@@ -42,6 +43,7 @@ Examples:
   epm-lab up --http-port 0 --ready-file ready.json   on any free port; the file says which
   epm-lab up --certificate server.crt --key server.key
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
+  epm-lab up --install-root sepm/                    live from tomcat/etc/keystore.jks, apache/conf/ssl/server.crt ...
   epm-lab up --agents 0 --export lab/                write sylink.xml and the certificate, for epm-agent and curl
   epm-lab up --bind 0.0.0.0 --lab --address manager  for a lab network of containers")]
 pub(super) struct Up {
@@ -116,6 +118,13 @@ pub(super) struct Up {
     /// Write sylink.xml and MANAGER.pem into this folder, for epm-agent and curl
     #[arg(long, value_name = "FOLDER")]
     export: Option<PathBuf>,
+    /// Lay the manager out in this folder as the product does, and live from its files; one that is there already is
+    /// started from
+    #[arg(long, value_name = "FOLDER")]
+    install_root: Option<PathBuf>,
+    /// Install the manager anew from this recovery file (recovery_TIMESTAMP.zip)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "keystore"])]
+    recovery: Option<PathBuf>,
     /// The seed of the site's identifiers and of its shared secret
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -271,10 +280,20 @@ impl Up {
             site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
                 .map_err(refused)?;
         }
+        if let Some(file) = &self.recovery {
+            let bytes = material(file)?.content;
+            let found = read_recovery(&file.display().to_string(), &bytes)
+                .map_err(|error| Failure::BadInput(error.to_string()))?;
+            site.restore(MANAGER, &found, true).map_err(refused)?;
+        }
         let change =
             CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };
         site.apply(&Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change })
             .map_err(refused)?;
+        if let Some(root) = &self.install_root {
+            let anew = self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some();
+            site.install(MANAGER, root, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
+        }
         if let Some(folder) = &self.export {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Failure::BadInput(format!("cannot create the folder {}: {error}", folder.display()))

@@ -116,7 +116,11 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
     if zip.len() > MAX_FILES {
         return Err(RecoveryError::TooLarge { file: name(), what: "the number of files in it".to_owned() });
     }
-    let files: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    let files: Vec<String> = zip
+        .file_names()
+        .map(|one| one.map(std::borrow::Cow::into_owned))
+        .collect::<Result<_, _>>()
+        .map_err(broken)?;
     let mut take = |start: &str, end: &str, expected: &'static str| {
         let found = files.iter().find(|one| {
             let last = one.rsplit('/').next().unwrap_or(one);

@@ -1,6 +1,7 @@
 //! Binding a port, and accepting connections on it: HTTP, HTTPS, or both, where the first byte decides.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -170,6 +171,9 @@ async fn accept(
 /// Attends to one connection until it ends.
 async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, shared: &Shared) {
     let _ = stream.set_nodelay(true);
+    if desk.stopped.load(Ordering::SeqCst) {
+        return;
+    }
     let is_tls = match speaks {
         Speaks::Http => false,
         Speaks::Https => true,

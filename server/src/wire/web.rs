@@ -1,6 +1,7 @@
 //! Serving a router over HTTPS: the console's port. Not the hot path.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -80,6 +81,9 @@ pub(crate) async fn serve_console(
 /// Attends to one connection until it ends.
 async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, shared: &Shared) {
     let _ = stream.set_nodelay(true);
+    if desk.console.stopped.load(Ordering::SeqCst) {
+        return;
+    }
     let Some(tls) = desk.console.tls.load_full() else { return };
     let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,

@@ -53,6 +53,26 @@ pub(in crate::cli) enum ManagerVerb {
     },
 }
 
+/// What is done to one service of a running lab's manager.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ServiceVerb {
+    /// Restart it: it reads its files again
+    Restart {
+        /// semsrv, the console and the REST API, or semwebsrv, the clients' port
+        service: String,
+        /// The manager
+        #[arg(long, default_value = "sepm-1", value_name = "NAME")]
+        manager: String,
+    },
+}
+
+impl Act for ServiceVerb {
+    async fn act(self, at: &Where) -> Result<Ending, Failure> {
+        let Self::Restart { service, manager } = self;
+        ManagerVerb::Restart { manager, service: Some(service) }.act(at).await
+    }
+}
+
 impl Act for ManagerVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
         let door = at.door()?;

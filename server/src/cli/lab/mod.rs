@@ -20,7 +20,7 @@ pub(super) use door::{Door, segment};
 pub(super) use fault::FaultVerb;
 pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
-pub(super) use manager::ManagerVerb;
+pub(super) use manager::{ManagerVerb, ServiceVerb};
 pub(super) use snapshot::SnapshotVerb;
 
 use super::{Ending, Failure, say};

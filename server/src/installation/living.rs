@@ -1,0 +1,189 @@
+//! How a running site lives from its folders: read when a service starts, written when the site changes.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use epm_protocol::installation::RecoverySettings;
+use epm_protocol::site::{Command, CommandError, Effect, Material, NewCertificate, Site, Stores};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{Salts, ServerIdentity};
+
+use super::{CERTIFICATE, Installation, InstallationError, KEY, RecoveryFile};
+use crate::shared::{Desk, Service, Shared};
+
+/// Which services of a manager start, of those that were asked to.
+pub(crate) enum Starting {
+    All,
+    Only(Service),
+    None,
+}
+
+impl Shared {
+    /// Gives a manager its folder.
+    pub(crate) fn install(&self, manager: &str, root: &Path, anew: bool) -> Result<(), InstallationError> {
+        let desk = self.desks.iter().find(|desk| desk.name == manager);
+        let desk = desk.ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
+        let installation = Installation::open(root)?;
+        let was_here = installation.is_laid_out() && !anew;
+        if was_here && let Some(kept) = installation.newest_recovery()? {
+            let other = {
+                let site = self.site();
+                *site.kcs() != kept.settings.secret || site.domain() != kept.settings.domain
+            };
+            if other {
+                self.restore(manager, &kept, true)?; // what the product keeps in its database
+            }
+        }
+        if !was_here {
+            let site = self.site();
+            write_stores(&installation, &site, manager, self.now())?;
+        }
+        let installation = desk.installation.get_or_init(|| installation);
+        if was_here {
+            self.restart_manager(manager, None);
+        }
+        if let Some(publication) = self.site().publication(manager) {
+            installation.write_outbox(publication)?;
+        }
+        Ok(())
+    }
+
+    /// Installs the managers anew, from this recovery file.
+    pub(crate) fn restore(
+        &self,
+        manager: &str,
+        file: &RecoveryFile,
+        database: bool,
+    ) -> Result<(), CommandError> {
+        let name = format!("recovery file of {}", self.journal.next_number());
+        let from = || Some(name.clone());
+        let kept = Command::KeepRecovery {
+            recovery: name.clone(),
+            manager: manager.to_owned(),
+            identity: file.identity.clone(),
+            secret: file.settings.secret.clone(),
+            domain: file.settings.domain,
+        };
+        let again = Command::Reinstall { keystore: from(), secret: from(), domain: from(), database };
+        self.apply_all(&[kept, again])?;
+        self.journal.did(format!("{manager:?} restored from a recovery file"));
+        Ok(())
+    }
+
+    /// Reads the stores of a manager's services again, before they start. One whose store cannot be used does not start,
+    /// and says why in its log.
+    pub(crate) fn read_again(&self, desk: &Desk, service: Option<Service>) -> Starting {
+        let Some(installation) = desk.installation.get() else { return Starting::All };
+        let asked = [Service::Semsrv, Service::Semwebsrv].into_iter();
+        let asked: Vec<Service> = asked.filter(|one| service.is_none_or(|only| only == *one)).collect();
+        let mut starting = Vec::new();
+        for one in &asked {
+            let rules = self.site().assumptions().wizard_rules();
+            let found = installation.read_store(*one, &rules);
+            let trouble = match &found {
+                Ok(identity) => {
+                    if let Err(error) = self.take_over(desk, *one, identity) {
+                        tracing::error!(%error, manager = desk.name, "the site refuses its own files");
+                    }
+                    starting.push(*one);
+                    None
+                }
+                Err(trouble) => Some(trouble),
+            };
+            installation.note(*one, self.now(), trouble);
+            let (stopped, guests) = match one {
+                Service::Semsrv => (&desk.console.stopped, &desk.console.guests),
+                Service::Semwebsrv => (&desk.stopped, &desk.guests),
+            };
+            stopped.store(trouble.is_some(), Ordering::SeqCst);
+            if trouble.is_some() {
+                guests.end_all();
+            }
+        }
+        match starting.as_slice() {
+            [] => Starting::None,
+            [one] => Starting::Only(*one),
+            _ => Starting::All,
+        }
+    }
+
+    /// The site takes what a store holds, if it is something else than before.
+    fn take_over(
+        &self,
+        desk: &Desk,
+        service: Service,
+        identity: &ServerIdentity,
+    ) -> Result<(), CommandError> {
+        let is_known = self.site().managers().any(|one| {
+            let before = if service == Service::Semsrv { &one.console } else { &one.client };
+            one.name == desk.name && before == identity
+        });
+        if is_known {
+            return Ok(());
+        }
+        let material =
+            |file: &str, content: Vec<u8>| Material { file: file.to_owned(), content: content.into() };
+        let key = identity.key_pem(None, &mut Salts::from_seed([0; 32])); // without a password, none is taken
+        let key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
+        let certificate = NewCertificate::Import {
+            certificate: material(CERTIFICATE, identity.certificates_pem().into_bytes()),
+            key: Material { file: KEY.to_owned(), content: key },
+            key_password: None,
+        };
+        let stores = if service == Service::Semsrv { Stores::Console } else { Stores::Client };
+        let command = Command::UpdateCertificate { manager: desk.name.clone(), certificate, stores };
+        let now = self.now();
+        let mut site = self.site();
+        let effects = site.apply(&command, now)?;
+        // It is in the files already: they are not written again.
+        let shown: Vec<Effect> = effects.into_iter().collect();
+        self.show_without_files(&site, &shown, now);
+        if let (Some(installation), Some(publication)) =
+            (desk.installation.get(), site.publication(&desk.name))
+            && let Err(error) = installation.write_outbox(publication)
+        {
+            tracing::error!(%error, manager = desk.name, "the outbox cannot be written");
+        }
+        Ok(())
+    }
+
+    /// Writes what has changed into the folders, before it shows.
+    pub(crate) fn keep_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
+        for desk in &self.desks {
+            let Some(installation) = desk.installation.get() else { continue };
+            let concerns = |effect: &Effect| match effect {
+                Effect::CertificateServed { manager, .. } | Effect::ConsoleCertificate { manager, .. } => {
+                    *manager == desk.name
+                }
+                Effect::ServicesRestarted => true,
+                _ => false,
+            };
+            let mut written = Ok(());
+            if effects.iter().any(concerns) {
+                written = write_stores(installation, site, &desk.name, now);
+            }
+            if effects.iter().any(|effect| matches!(effect, Effect::Published { .. }))
+                && let Some(publication) = site.publication(&desk.name)
+            {
+                written = written.and(installation.write_outbox(publication));
+            }
+            if let Err(error) = written {
+                tracing::error!(%error, manager = desk.name, "the installation cannot be written");
+            }
+        }
+    }
+}
+
+fn write_stores(
+    installation: &Installation,
+    site: &Site,
+    manager: &str,
+    now: Timestamp,
+) -> Result<(), InstallationError> {
+    let settings = RecoverySettings { secret: site.kcs().clone(), domain: site.domain() };
+    match site.managers().find(|one| one.name == manager) {
+        Some(manager) => installation.write_stores(manager, &settings, now),
+        None => Ok(()),
+    }
+}
