@@ -202,6 +202,11 @@ async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() 
     let state =
         lab.site().seat(lab.site().look(|site| site.clients().next().unwrap().agent)).unwrap().state.unwrap();
     assert!(!state.secure_communications);
+    assert_eq!(
+        fleet.members()[0].handle.view().list,
+        "HTTP",
+        "whoever was told of no location is in the default one"
+    );
     let after = rest.get(&place).json();
     let communication = &after["configuration"]["communication_settings"];
     assert_eq!(
