@@ -288,3 +288,20 @@ fn a_manager_that_is_not_the_one_it_was_told_to_believe_is_not_talked_to() {
     assert_eq!(out.status.code(), Some(1), "{words}");
     assert!(words.contains("certificate"), "{words}");
 }
+
+#[test]
+fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
+    let lab = Lab::up(&["--agents", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let single = ["single", "--state", file.to_str().unwrap()];
+    lab.rotate(&[&single[..], &["--stop-after", "wait-for-policy"]].concat(), 1);
+    let back = json!({ "secure-communications": true, "list": "Default Management Server List for My Site" });
+    lab.ask("PUT", "/v1/groups/My%20Company", &back);
+    lab.ask("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
+    let old = lab.certificate("sepm-1");
+    let found = lab.rotate(&single, 3);
+    assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "{found}");
+    assert!(found["stopped"]["why"].as_str().unwrap().contains("update-certificate would lose 2"), "{found}");
+    assert_eq!((lab.certificate("sepm-1"), lab.check_later().0), (old, Some(0)), "nothing has happened");
+}
