@@ -240,6 +240,14 @@ async fn an_update_reaches_both_files_and_makes_a_recovery_zip_that_restores_ano
     assert_eq!(again.site.kcs(), lab.site.kcs());
     assert_eq!(again.site.look(|site| site.domain()), lab.site.look(|site| site.domain()));
 
+    // A client of another secret is refused, and the log says so (F15).
+    let place = &again.site.addresses()[0];
+    let url = format!("{}/secars/secars.dll?h={}&l=12&action=index", place.http, "0".repeat(64));
+    run("curl", &["-s", &url]).await.unwrap();
+    let log = again.read("data/inbox/log/ersecreg.log");
+    assert!(log.contains("4 Bad format.\n<127.0.0.1>--FAILED\n"), "{log}");
+    assert!(log.contains(&again.site.kcs().to_string()), "{log}");
+
     let mut torn = fs::read(&second).unwrap();
     torn.truncate(torn.len() / 2);
     assert!(read_recovery("torn.zip", &torn).unwrap_err().to_string().contains("torn.zip"));

@@ -40,6 +40,7 @@ impl Shared {
             write_stores(&installation, &site, manager, self.now())?;
         }
         let installation = desk.installation.get_or_init(|| installation);
+        installation.note_secret(self.site().kcs());
         if was_here {
             self.restart_manager(manager, None);
         }
@@ -137,8 +138,7 @@ impl Shared {
         let mut site = self.site();
         let effects = site.apply(&command, now)?;
         // It is in the files already: they are not written again.
-        let shown: Vec<Effect> = effects.into_iter().collect();
-        self.show_without_files(&site, &shown, now);
+        self.show_without_files(&site, &effects, now);
         if let (Some(installation), Some(publication)) =
             (desk.installation.get(), site.publication(&desk.name))
             && let Err(error) = installation.write_outbox(publication)

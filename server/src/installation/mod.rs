@@ -8,9 +8,11 @@
 //! | `apache/conf/ssl/server.crt`, `server.key` | the clients' port's store [C S4] | `semwebsrv` starts |
 //! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts |
 //! | `data/outbox/agent/<group>/` | what the clients of a group get [C S26, S34] | never |
+//! | `data/inbox/log/ersecreg.log` | the secret [C S35], and whose secret does not fit [C S9] | never |
 //! | `tomcat/logs/scm-server-0.log` [C S22], `apache/logs/error.log` [A] | why a service does not start | never |
 //!
-//! What must never be: a file that is there in part, a key that others can read, a password or key in a log.
+//! What must never be: a file that is there in part, a private key that others can read, a password or private key in a
+//! log.
 
 mod files;
 mod living;
@@ -18,6 +20,7 @@ mod recovery;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
@@ -27,8 +30,8 @@ use epm_protocol::installation::{
 use epm_protocol::site::{Manager, Publication};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
-    ALIAS, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions,
-    WizardRules, read_identity_with,
+    ALIAS, Kcs, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm,
+    StoreOptions, WizardRules, read_identity_with,
 };
 
 pub(crate) use living::Starting;
@@ -43,6 +46,7 @@ const CONF_PROPERTIES: &str = "tomcat/etc/conf.properties";
 const CERTIFICATE: &str = "apache/conf/ssl/server.crt";
 const KEY: &str = "apache/conf/ssl/server.key";
 const BACKUPS: &str = "Server Private Key Backup";
+const REGISTRATION_LOG: &str = "data/inbox/log/ersecreg.log";
 const SERVER_LOG: &str = "tomcat/logs/scm-server-0.log";
 const WEB_SERVER_LOG: &str = "apache/logs/error.log";
 /// What is written together.
@@ -80,7 +84,7 @@ pub enum InstallationError {
     Zip(#[from] zip::result::ZipError),
     /// A recovery zip cannot be read.
     #[error(transparent)]
-    Recovery(#[from] RecoveryError),
+    Recovery(#[from] Box<RecoveryError>),
     /// The site refuses what the folder holds.
     #[error("the site refuses what the installation holds: {0}")]
     Site(#[from] epm_protocol::site::CommandError),
@@ -97,7 +101,13 @@ pub(crate) enum StoreTrouble {
     #[error("{file}: {source}")]
     ServerXml { file: &'static str, source: ServerXmlError },
     #[error("{0}")]
-    Store(#[from] KeystoreError),
+    Store(Box<KeystoreError>),
+}
+
+impl From<KeystoreError> for StoreTrouble {
+    fn from(error: KeystoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 impl Installation {
@@ -175,7 +185,7 @@ impl Installation {
             .max();
         let Some(path) = newest else { return Ok(None) };
         let bytes = read_bounded(&path).map_err(|error| self.bad(error))?;
-        Ok(Some(read_recovery(&path.display().to_string(), &bytes)?))
+        Ok(Some(read_recovery(&path.display().to_string(), &bytes).map_err(Box::new)?))
     }
 
     /// What the store of a service holds now.
@@ -232,7 +242,23 @@ impl Installation {
                 (WEB_SERVER_LOG, format!("[{moment}] [mpm:notice] semwebsrv has started"))
             }
         };
-        if let Err(error) = self.append(path, &line) {
+        self.append_or_say(path, &line);
+    }
+
+    /// A message whose secret does not fit: the product's two lines [C S9].
+    pub(crate) fn bad_format(&self, peer: IpAddr) {
+        for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
+            self.append_or_say(REGISTRATION_LOG, &line);
+        }
+    }
+
+    /// The secret is visible in that log [C S35]; in which words is assumed [A].
+    pub(crate) fn note_secret(&self, secret: &Kcs) {
+        self.append_or_say(REGISTRATION_LOG, &format!("KCS={secret}"));
+    }
+
+    fn append_or_say(&self, path: &str, line: &str) {
+        if let Err(error) = self.append(path, line) {
             tracing::error!(%error, path, "a log cannot be written");
         }
     }

@@ -78,7 +78,7 @@ pub enum RecoveryError {
         /// The file.
         file: String,
         /// What is wrong.
-        source: KeystoreError,
+        source: Box<KeystoreError>,
     },
 }
 
@@ -146,6 +146,6 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
         .map_err(|setting| RecoveryError::Setting { file: name(), setting })?;
     let identity = KeyStore::read(&keystore, &keystore_name, Some(StoreType::Jks), &password)
         .and_then(|store| store.identity(None, &password, &WizardRules::default()))
-        .map_err(|source| RecoveryError::Keystore { file: name(), source })?;
+        .map_err(|source| RecoveryError::Keystore { file: name(), source: Box::new(source) })?;
     Ok(RecoveryFile { identity, settings, files })
 }

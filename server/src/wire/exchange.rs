@@ -92,6 +92,9 @@ impl<'a> Door<'a> {
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
                     shared.journal.bad_format(self.guest.peer.ip());
+                    if let Some(installation) = self.desk.installation.get() {
+                        installation.bad_format(self.guest.peer.ip());
+                    }
                 }
                 return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
