@@ -23,6 +23,7 @@ type Violation = (usize, String);
 /// What each module of `protocol` may import. A module that is not named here has no place yet.
 const FLOORS: &[(&str, &[&str])] = &[
     ("site", &["heartbeat", "policy", "sylink", "trust", "assumption", "id", "time", "version", "suggest"]),
+    ("installation", &["trust", "id"]),
     ("fault", &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest"]),
     ("heartbeat", &["policy", "sylink", "trust", "id", "time", "version"]),
     ("policy", &["sylink", "id", "time", "suggest"]),
