@@ -213,7 +213,7 @@ impl Publication {
 }
 
 impl PublishedGroup {
-    /// The files of this group in the manager's outbox: the index [C S26], and the profile and its signature [R].
+    /// The files of this group in the manager's outbox: the index [C S26], and the profile and its signature.
     pub fn outbox(&self) -> [(&'static str, Vec<u8>); 3] {
         [
             ("index2.xml", self.index.to_vec()),
