@@ -180,7 +180,7 @@ inside() {
     for client in agent-1 agent-2 agent-3; do mount -o remount,bind,ro "$place/$client/lab"; done
 
     start manager /usr/bin/epm-lab up --bind=0.0.0.0 --lab --address=manager --agents=0 --export=/lab \
-        --token-file=/lab/token --ready-file=/lab/ready.json
+        --no-rest --token-file=/lab/token --ready-file=/lab/ready.json
     await "$READY" "the manager's ready file" test -s "$place/volumes/lab/ready.json"
     local health=(/usr/bin/epm-lab health --seconds 3)
     [[ $(run_in manager "${health[@]}" http://127.0.0.1:8014) == healthy ]] || fail "the health check does not pass"
