@@ -205,6 +205,11 @@ impl MockSite {
         self.shared.restart_manager(manager, service)
     }
 
+    /// The services of a manager that did not start, because their files are no good.
+    pub fn stopped_services(&self, manager: &str) -> Vec<Service> {
+        self.shared.stopped_services(manager)
+    }
+
     /// Gives a manager a folder that is laid out as the product's, and from here on it lives from it: see the README. A
     /// folder that a manager was laid out in before is started from, unless it is to be written anew.
     ///

@@ -188,6 +188,17 @@ impl Shared {
         Ok(effects)
     }
 
+    /// The services of a manager that did not start.
+    pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
+        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return Vec::new() };
+        let services = [(Service::Semsrv, &desk.console.stopped), (Service::Semwebsrv, &desk.stopped)];
+        services
+            .into_iter()
+            .filter(|(_, stopped)| stopped.load(Ordering::SeqCst))
+            .map(|(one, _)| one)
+            .collect()
+    }
+
     /// Applies commands, and lets the effects of all of them show at once; or refuses, and changes nothing.
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();

@@ -391,3 +391,21 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
     let output = against(&up).args(["check", "--token-file", file.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn a_service_whose_files_are_no_good_is_said_to_be_down_and_each_manager_has_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let up = Up::start(&["--managers", "2", "--agents", "0", "--install-root", root]);
+    let certificate = |manager: &str| folder.path().join(manager).join("apache/conf/ssl/server.crt");
+    assert_ne!(fs::read(certificate("sepm-1")).unwrap(), fs::read(certificate("sepm-2")).unwrap());
+    let key = folder.path().join("sepm-2/apache/conf/ssl/server.key");
+    let good = fs::read(&key).unwrap();
+    fs::write(&key, "junk").unwrap();
+    let restart = ["service", "restart", "semwebsrv", "--manager", "sepm-2"];
+    assert_eq!(asked(&up, &restart, 1)["stopped"], serde_json::json!(["semwebsrv"]));
+    let people = against(&up).args(restart).output().unwrap();
+    assert!(stdout(&people).contains("DOWN: semwebsrv"), "{}", stdout(&people));
+    fs::write(&key, good).unwrap();
+    assert_eq!(asked(&up, &restart, 0)["stopped"], serde_json::json!([]));
+}

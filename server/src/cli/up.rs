@@ -119,7 +119,7 @@ pub(super) struct Up {
     #[arg(long, value_name = "FOLDER")]
     export: Option<PathBuf>,
     /// Lay the manager out in this folder as the product does, and live from its files; one that is there already is
-    /// started from
+    /// started from. Of several managers, each has a folder of its name in it
     #[arg(long, value_name = "FOLDER")]
     install_root: Option<PathBuf>,
     /// Install the manager anew from this recovery file (recovery_TIMESTAMP.zip)
@@ -292,7 +292,12 @@ impl Up {
             .map_err(refused)?;
         if let Some(root) = &self.install_root {
             let anew = self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some();
-            site.install(MANAGER, root, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
+            let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
+            for name in &names {
+                // Several managers share no folder in life either: each has a machine of its own.
+                let place = if names.len() == 1 { root.clone() } else { root.join(name) };
+                site.install(name, &place, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
+            }
         }
         if let Some(folder) = &self.export {
             std::fs::create_dir_all(folder).map_err(|error| {

@@ -92,7 +92,9 @@ fn effective(lab: &Lab, manager: &str) -> Answer {
         )
     });
     let found = found.ok_or_else(|| unknown(lab, manager))?;
-    answer(&json!({ "manager": manager, "stores": found, "history": lab.updates(manager) }))
+    answer(
+        &json!({ "manager": manager, "stores": found, "history": lab.updates(manager), "stopped": lab.site.stopped_services(manager) }),
+    )
 }
 
 fn unknown(lab: &Lab, manager: &str) -> Problem {

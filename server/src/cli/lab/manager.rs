@@ -93,7 +93,8 @@ impl Act for ManagerVerb {
                 door.put(&format!("{}/certificate/{}", path(&manager), segment(&name)), &body).await?
             }
         };
-        at.show(&found, shown)
+        at.show(&found, shown)?;
+        Ok(if rows(&found, "/stopped").next().is_some() { Ending::NotWell } else { Ending::Well })
     }
 }
 
@@ -107,7 +108,12 @@ fn shown(found: &Value) -> String {
         let at = |name: &str| words(found, &format!("/stores/{store}/{name}"));
         vec![store.to_owned(), at("fingerprint"), at("not-before"), at("not-after")]
     });
-    let text = table(&["store", "fingerprint (SHA-256)", "valid from", "until"], stores);
+    let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
+    let down = match down[..] {
+        [] => String::new(),
+        _ => format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")),
+    };
+    let text = down + &table(&["store", "fingerprint (SHA-256)", "valid from", "until"], stores);
     let history: Vec<Vec<String>> = rows(found, "/history")
         .map(|one| {
             ["at", "update", "stores", "fingerprint"]
