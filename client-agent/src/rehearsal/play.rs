@@ -23,8 +23,8 @@ use super::tally::Tally;
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{
-    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, Scenario, Span, StepPlan, StepReport,
-    Verdict, Wait,
+    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPlan,
+    StepReport, Verdict, Wait,
 };
 
 /// How a rehearsal is cast.
@@ -149,7 +149,7 @@ impl<'a, C: Client> Play<'a, C> {
     /// What the machines of each part have in common.
     fn cast(&mut self) -> Result<(), RehearsalError> {
         for plan in &self.plans {
-            let unreachable = |source| RehearsalError::Presence { part: plan.name.clone(), source };
+            let unreachable = |source| PlanError::Presence { part: plan.name.clone(), source };
             let day = PartDay::new(plan, self.start).map_err(unreachable)?;
             let body = installed(&self.world, plan).map_err(|source| refused(0, "the fleet", source))?;
             let image = Image { body, number: self.images };
@@ -377,7 +377,7 @@ impl<'a, C: Client> Play<'a, C> {
     ) -> Result<(), RehearsalError> {
         let missing: usize = waited.iter().map(|one| one.missing).sum();
         let Some((part, n)) = waited.iter().find_map(|one| one.example) else { return Ok(()) };
-        Err(RehearsalError::Waited {
+        Err(PlanError::Waited {
             step: number,
             title: step.title.clone(),
             heartbeats: wait.heartbeats,
@@ -385,7 +385,8 @@ impl<'a, C: Client> Play<'a, C> {
             missing,
             clients: self.clients,
             example: self.plans[part as usize].client_name(n),
-        })
+        }
+        .into())
     }
 
     /// Who would be lost if this step were taken now.
@@ -548,5 +549,5 @@ fn actions(step: &StepPlan) -> Vec<String> {
 }
 
 fn refused(step: usize, title: &str, source: CommandError) -> RehearsalError {
-    RehearsalError::Command { step, title: title.to_owned(), source: Box::new(source) }
+    PlanError::command(step, title, source).into()
 }

@@ -6,6 +6,7 @@ mod attendance;
 mod communications_file;
 mod dry_run;
 mod identity;
+mod plan_error;
 pub mod presence;
 mod read;
 mod span;
@@ -24,6 +25,7 @@ use presence::{Arrives, Day, Fate, Holidays, Presence};
 
 pub use attendance::{Attendance, Change, Deeds, Install, PartDay};
 pub use communications_file::{SylinkEdit, SylinkSource};
+pub use plan_error::PlanError;
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};

@@ -11,7 +11,7 @@ use epm_client_agent::rehearsal::report::{self, Sweep, SweepPoint};
 use epm_client_agent::rehearsal::{
     Casting, Outcome, RehearsalError, StepOutcome, SweepError, Waits, Watch, rehearse, sweep,
 };
-use epm_client_agent::scenario::Scenario;
+use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -260,10 +260,8 @@ async fn watched<T: Send + 'static>(
 fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
     let text = format!("{}: {error}", scenario.display());
     match error {
-        RehearsalError::Presence { .. } => Failure::BadInput(text),
-        RehearsalError::Command { .. } | RehearsalError::Waited { .. } | RehearsalError::Broken { .. } => {
-            Failure::Failed(text)
-        }
+        RehearsalError::Plan(PlanError::Presence { .. }) => Failure::BadInput(text),
+        RehearsalError::Plan(_) | RehearsalError::Broken { .. } => Failure::Failed(text),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::scenario::{Scenario, Span};
+use epm_client_agent::scenario::{PlanError, Scenario, Span};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -90,12 +90,10 @@ impl Run {
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
-            PlayError::Start(_) | PlayError::Presence { .. } | PlayError::Fault(_) => {
+            PlayError::Start(_) | PlayError::Plan(PlanError::Presence { .. }) | PlayError::Fault(_) => {
                 Failure::BadInput(error.to_string())
             }
-            PlayError::Command { .. } | PlayError::Waited { .. } | PlayError::Restless { .. } => {
-                Failure::Failed(error.to_string())
-            }
+            PlayError::Plan(_) | PlayError::Restless { .. } => Failure::Failed(error.to_string()),
         })?;
         if self.json {
             let text =

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
-use epm_client_agent::scenario::{PresenceError, Scenario, StepPlan, StepReport, Verdict, Wait, holdings};
+use epm_client_agent::scenario::{PlanError, Scenario, StepPlan, StepReport, Verdict, Wait, holdings};
 use epm_client_agent::wire::{LabClock, LogSink};
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::{CommandError, Effect};
@@ -47,24 +47,9 @@ pub enum PlayError {
     /// The site could not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The site refused a command.
-    #[error("step {step} ({title}): {source}")]
-    Command {
-        /// The step; 0 is the setup.
-        step: usize,
-        /// Its title.
-        title: String,
-        /// Why.
-        source: Box<CommandError>,
-    },
-    /// A part of the fleet is never there.
-    #[error("the part {part:?}: {source}")]
-    Presence {
-        /// The part.
-        part: String,
-        /// Why.
-        source: PresenceError,
-    },
+    /// The scenario cannot be played to its end.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// A fault of the scenario makes no sense.
     #[error(transparent)]
     Fault(#[from] FaultError),
@@ -73,26 +58,6 @@ pub enum PlayError {
     Restless {
         /// The lab's time.
         at: Timestamp,
-    },
-    /// What was waited for did not come.
-    #[error(
-        "step {step} ({title}): after {limit}, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
-    )]
-    Waited {
-        /// The step.
-        step: usize,
-        /// Its title.
-        title: String,
-        /// How many heartbeats were waited for.
-        heartbeats: u32,
-        /// The limit.
-        limit: String,
-        /// How many clients are behind.
-        missing: usize,
-        /// How many there are.
-        clients: usize,
-        /// One of those who are behind.
-        example: String,
     },
 }
 
@@ -305,15 +270,16 @@ impl Play<'_> {
         };
         if !self.troupe.pass(began + wait.limit.0, |troupe| behind(troupe).is_empty()).await? {
             let behind = behind(&self.troupe);
-            return Err(PlayError::Waited {
+            return Err(PlanError::Waited {
                 step: number,
                 title: step.title.clone(),
                 heartbeats: wait.heartbeats,
-                limit: wait.limit.to_string(),
+                limit: wait.limit,
                 missing: behind.len(),
                 clients: self.troupe.members().len(),
                 example: behind.first().cloned().unwrap_or_default(),
-            });
+            }
+            .into());
         }
         if let Some(time) = wait.time {
             self.troupe.pass(began + time.0, |_| false).await?;
@@ -342,7 +308,7 @@ impl Play<'_> {
 }
 
 fn at(step: usize, title: &str, source: CommandError) -> PlayError {
-    PlayError::Command { step, title: title.to_owned(), source: Box::new(source) }
+    PlanError::command(step, title, source).into()
 }
 
 /// Reads the files that the commands of a scenario name, relative to the scenario's own folder.

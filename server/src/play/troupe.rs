@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{AgentProfile, AgentView, Input};
 use epm_client_agent::scenario::{
-    Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, Scenario,
+    Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, PlanError, Scenario,
 };
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, TURNS};
 use epm_protocol::site::{CommandError, agent_id};
@@ -90,7 +90,7 @@ impl<'a> Troupe<'a> {
         };
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
             let day = PartDay::new(&plan, start)
-                .map_err(|source| PlayError::Presence { part: plan.name.clone(), source })?;
+                .map_err(|source| PlanError::Presence { part: plan.name.clone(), source })?;
             troupe.images.push(troupe.package(&plan).map_err(|source| super::at(0, "the fleet", source))?);
             for number in 1..=plan.count {
                 let seed = plan.client_seed(scenario.seed, number);
