@@ -103,7 +103,7 @@ impl DiskCache {
             .map_err(|source| StoreError::State { path: folder.join(STATE), source })?;
         let _ = fs::remove_dir_all(&folder); // what a crash has left half written
         fs::create_dir(&folder).map_err(failed("create the folder", &folder))?;
-        write_durably(&folder.join(SYLINK), cache.sylink.to_xml().as_bytes())?;
+        write_durably(&folder.join(SYLINK), &cache.sylink.to_bytes())?;
         write_durably(&folder.join(STATE), &state)?;
         sync_folder(&folder)?;
         let (link, fresh) = (self.folder.join(LINK), self.folder.join(".next"));

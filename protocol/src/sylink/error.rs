@@ -18,6 +18,16 @@ pub enum SylinkError {
         /// The first byte that is none of UTF-8's.
         found: u8,
     },
+    /// It looks like text in UTF-16, and is none; the place is where it breaks.
+    #[error("line {line}, column {column}: expected text in UTF-16, found {found}")]
+    NotUtf16 {
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What stands there.
+        found: String,
+    },
     /// The root is another element than it must be.
     #[error("line {line}, column {column}: expected <{expected}> as the root element, found <{found}>")]
     WrongRoot {
@@ -120,6 +130,7 @@ impl SylinkError {
     fn position(&self) -> Position {
         let (Self::Xml(XmlError { line, column, .. })
         | Self::NotUtf8 { line, column, .. }
+        | Self::NotUtf16 { line, column, .. }
         | Self::WrongRoot { line, column, .. }
         | Self::MissingElement { line, column, .. }
         | Self::RepeatedElement { line, column, .. }

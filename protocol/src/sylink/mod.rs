@@ -7,6 +7,7 @@
 
 mod attributes;
 mod conf;
+mod encoding;
 mod error;
 mod file;
 mod list;
@@ -19,12 +20,13 @@ use std::fmt;
 use crate::id::DomainId;
 
 pub use conf::{CommConf, NamedCertificate};
+pub use encoding::Encoding;
 pub use error::SylinkError;
 pub use list::{ClientServer, ClientServerList};
 pub use published::{LocationConf, PublishedList};
 pub use settings::{AgentCommunication, CommunicationMode};
 
-use xml::{Document, Element, Position};
+use xml::{Document, Element};
 
 /// Where the file names the group that a client wants to be in. [C S34]
 const REGISTER: &str = "RegisterClient";
@@ -37,6 +39,7 @@ const PREFERRED_GROUP: &str = "PreferredGroup";
 pub struct Sylink {
     /// The truth.
     document: Document,
+    encoding: Encoding,
     /// What the document says, in types.
     domain_id: DomainId,
     conf: CommConf,
@@ -59,25 +62,28 @@ impl Sylink {
     /// # Errors
     /// Where it is not XML, or where a part is missing, stands there twice, or says what it cannot say.
     pub fn parse(text: &str) -> Result<Self, SylinkError> {
-        let document = Document::parse(text)?;
+        Self::of(Document::parse(text)?, Encoding::Utf8)
+    }
+
+    fn of(document: Document, encoding: Encoding) -> Result<Self, SylinkError> {
         let root = document.root();
         file::check_root(root)?;
         let domain_id = DomainId(attributes::identifier(root, file::DOMAIN_ID)?);
         let conf = CommConf::from_element(file::conf(root)?)?;
-        Ok(Self { document, domain_id, conf })
+        Ok(Self { document, encoding, domain_id, conf })
     }
 
-    /// Reads a file's bytes.
+    /// Reads a file's bytes, in UTF-8 or UTF-16.
     ///
     /// # Errors
-    /// As [`Sylink::parse`], and where the bytes are not UTF-8.
+    /// As [`Sylink::parse`], and where the bytes are neither.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, SylinkError> {
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let (text, rest) = bytes.split_at(error.valid_up_to());
-            let Position { line, column } = xml::end_of(&String::from_utf8_lossy(text));
-            SylinkError::NotUtf8 { line, column, found: rest.first().copied().unwrap_or_default() }
-        })?;
-        Self::parse(text)
+        let encoding = Encoding::of(bytes);
+        let text = encoding.decode(bytes)?;
+        match encoding {
+            Encoding::Utf8 => Self::parse(&text),
+            Encoding::Utf16Le | Encoding::Utf16Be => Self::of(Document::parse_decoded(&text)?, encoding),
+        }
     }
 
     /// A new file, as a manager exports it for a group.
@@ -91,12 +97,23 @@ impl Sylink {
         );
         let mut root = file::root(head.domain_id, &head.name_space);
         root.push(element);
-        Self { document: Document::compose(root), domain_id: head.domain_id, conf: conf.clone() }
+        let document = Document::compose(root);
+        Self { document, encoding: Encoding::Utf8, domain_id: head.domain_id, conf: conf.clone() }
     }
 
     /// The file's text. What was read and not changed is byte for byte what it was.
     pub fn to_xml(&self) -> String {
         self.document.to_xml()
+    }
+
+    /// The file's bytes, in the encoding in which it was read.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encoding.encode(&self.to_xml())
+    }
+
+    /// In which bytes it is written.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The file, to look at what is not understood here.
@@ -137,6 +154,14 @@ impl Sylink {
             register.set_attribute(PREFERRED_GROUP, group);
         }
         self.document.lay_out();
+    }
+
+    /// Names the domain that the client belongs to.
+    pub fn set_domain_id(&mut self, domain: DomainId) {
+        if domain != self.domain_id {
+            self.document.root_mut().set_attribute(file::DOMAIN_ID, &domain.to_string());
+            self.domain_id = domain;
+        }
     }
 
     /// Takes over what a manager says, in place of what the file said. What is not understood here stays, and

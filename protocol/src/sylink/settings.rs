@@ -91,6 +91,12 @@ impl AgentCommunication {
         })
     }
 
+    /// Every attribute with what it says, but for the secret.
+    pub fn told(&self) -> Vec<(&'static str, String)> {
+        let shown = self.values().into_iter().filter(|(name, _)| *name != "Kcs");
+        shown.map(|(name, value)| (name, value.unwrap_or_default())).collect()
+    }
+
     pub(super) fn values(&self) -> Values {
         let seconds = |seconds: u32| Some(seconds.to_string());
         vec![
@@ -114,9 +120,8 @@ impl AgentCommunication {
 
 impl fmt::Debug for AgentCommunication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.values().into_iter().filter(|(name, _)| *name != "Kcs");
         write!(f, "{} ", Self::ELEMENT)?;
-        f.debug_map().entries(shown.map(|(name, value)| (name, value.unwrap_or_default()))).finish()
+        f.debug_map().entries(self.told()).finish()
     }
 }
 

@@ -358,11 +358,36 @@ fn another_root_is_no_communications_file() {
 fn bytes_that_are_not_utf8_are_refused_at_the_first() {
     let error = Sylink::parse_bytes("\u{FEFF}<a>\né".as_bytes().split_last().unwrap().1).unwrap_err();
     assert_eq!(error, SylinkError::NotUtf8 { line: 2, column: 1, found: 0xC3 });
-    let wide: Vec<u8> = "\u{FEFF}<a/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+}
+
+#[test]
+fn a_file_in_utf16_is_read_and_stays_in_utf16_whatever_it_declares() {
+    let declared = EXPORTED.replacen("UTF-8", "UTF-16", 1).replacen("Harbour Office", "Büro am Hafen", 1);
+    for text in samples().into_iter().chain([declared.clone(), format!("\u{FEFF}{declared}")]) {
+        for encoding in [Encoding::Utf16Le, Encoding::Utf16Be] {
+            let bytes = encoding.encode(&text);
+            let mut file = Sylink::parse_bytes(&bytes).unwrap();
+            assert_eq!((file.encoding(), file.to_bytes()), (encoding, bytes));
+            file.set_preferred_group("My Company\\Elsewhere");
+            let again = Sylink::parse_bytes(&file.to_bytes()).unwrap();
+            assert_eq!(again.preferred_group().as_deref(), Some("My Company\\Elsewhere"));
+            assert_eq!((again.encoding(), again.to_xml()), (encoding, file.to_xml()));
+        }
+    }
+    // In UTF-8, what is declared must be so.
+    assert!(Sylink::parse_bytes(declared.as_bytes()).is_err());
+}
+
+#[test]
+fn broken_utf16_is_refused_where_it_breaks() {
+    let refusal = |bytes: &[u8]| Sylink::parse_bytes(bytes).unwrap_err().to_string();
+    let half = [&Encoding::Utf16Le.encode("\u{FEFF}<a>\n")[..], &[b'x']].concat();
     assert_eq!(
-        Sylink::parse_bytes(&wide).unwrap_err(),
-        SylinkError::NotUtf8 { line: 1, column: 1, found: 0xFF }
+        refusal(&half),
+        "line 2, column 1: expected text in UTF-16, found half a character, the byte 0x78"
     );
+    let lone = [&Encoding::Utf16Be.encode("<a>")[..], &[0xD8, 0x00, 0x00, b'x']].concat();
+    assert_eq!(refusal(&lone), "line 1, column 4: expected text in UTF-16, found half a pair, 0xD800");
 }
 
 #[test]

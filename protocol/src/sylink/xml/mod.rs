@@ -56,12 +56,24 @@ impl Document {
     /// Where it is not well-formed, and where it has a DOCTYPE, a declared encoding that the text is not in,
     /// or more than [`SIZE_LIMIT`] bytes or [`DEPTH_LIMIT`] levels.
     pub fn parse(text: &str) -> Result<Self, XmlError> {
+        Self::read(text, true)
+    }
+
+    /// Reads a file whose bytes have been decoded already: what encoding it declares is nothing to it any more.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub(crate) fn parse_decoded(text: &str) -> Result<Self, XmlError> {
+        Self::read(text, false)
+    }
+
+    fn read(text: &str, is_utf8: bool) -> Result<Self, XmlError> {
         if text.len() > SIZE_LIMIT {
             let expected = format!("at most {SIZE_LIMIT} bytes");
             return Err(XmlError { line: 1, column: 1, expected, found: format!("{} bytes", text.len()) });
         }
         let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
-        let mut parser = Parser::new(unmarked.unwrap_or(text));
+        let mut parser = Parser { is_utf8, ..Parser::new(unmarked.unwrap_or(text)) };
         parser.run()?;
         let Parser { prolog, root, epilog, source, .. } = &mut parser;
         let Some(root) = root.take() else {
@@ -143,12 +155,14 @@ struct Parser<'a> {
     epilog: Vec<Node>,
     /// The elements whose end tags are still to come, outermost first.
     open: Vec<Element>,
+    /// Whether the bytes are UTF-8, so that no other encoding may be declared.
+    is_utf8: bool,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let source = Source { text, at: 0, position: START };
-        Self { source, prolog: Vec::new(), root: None, epilog: Vec::new(), open: Vec::new() }
+        Self { source, prolog: Vec::new(), root: None, epilog: Vec::new(), open: Vec::new(), is_utf8: true }
     }
 
     fn run(&mut self) -> Result<(), XmlError> {
@@ -199,7 +213,7 @@ impl<'a> Parser<'a> {
                         return Err(self.source.error(start, expected, "it here"));
                     }
                     let encoding = declaration.encoding().and_then(Result::ok).unwrap_or("UTF-8".into());
-                    if !encoding.eq_ignore_ascii_case("UTF-8") && !text.is_ascii() {
+                    if self.is_utf8 && !encoding.eq_ignore_ascii_case("UTF-8") && !text.is_ascii() {
                         return Err(self.source.error(start, "encoding=\"UTF-8\"", shown(&encoding)));
                     }
                     self.place(Node::Instruction((*declaration).to_owned()));
