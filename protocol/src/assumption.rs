@@ -93,6 +93,19 @@ pub enum RestLocation {
     OfTheGroup,
 }
 
+/// How the REST API names a policy that is assigned to a location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyReference {
+    /// By an address of the REST API, as locations are named.
+    #[default]
+    Address,
+    /// By its identifier.
+    Identifier,
+    /// By its name.
+    Name,
+}
+
 /// Which of a manager's two certificate stores is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -200,6 +213,70 @@ assumptions! {
     rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
     /// The status of the REST API for a group whose name is taken: 400 or 409.
     rest_group_name_taken_status: u16 = 409, U;
+    /// The status of the REST API for an administrator whose login name is taken.
+    rest_administrator_taken_status: u16 = 409, U;
+    /// The status of the REST API for a change of settings or policies in a group that inherits them.
+    rest_inheriting_group_status: u16 = 400, U;
+    /// The status of the REST API for settings that assign a management server list that is not there.
+    rest_unknown_list_status: u16 = 400, U;
+    /// The status of the REST API for the removal of a group that cannot be removed: of the top one, of the default one, or of one
+    /// with computers or groups in it.
+    rest_group_in_use_status: u16 = 400, U;
+    /// The status of the REST API for a command or a file that is not there. The vendor's description has 404 for the one and
+    /// 410 for the other.
+    rest_unknown_command_status: u16 = 410, U;
+    /// The status of the REST API for a location that its group does not have. The vendor's description has 404 for its
+    /// settings and 410 for its policies.
+    rest_unknown_location_status: u16 = 410, U;
+    /// The status of the REST API for a method that a path does not have.
+    rest_wrong_method_status: u16 = 405, I;
+    /// The status of the REST API for locking a group down to a fingerprint list that it is locked down to. A client expects
+    /// 400, by a comment in it; another asks again each time, and goes on after 200 alone.
+    rest_lockdown_again_status: u16 = 200, U;
+    /// The status of the REST API for computers that were moved, each with an answer of its own: 207 and 200 were seen.
+    rest_move_status: u16 = 207, I;
+    /// What the REST API calls the error where there is no token at all. Spring calls it so.
+    rest_no_token_error: String = "unauthorized".to_owned(), I;
+    /// Whether a token of the REST API ends when another is had with its refresh token.
+    rest_refresh_ends_token: bool = true, U;
+    /// Whether a slash too many in a path of the REST API, at its end or beside another one, does not count. Spring and Tomcat
+    /// take it unless they are told otherwise.
+    rest_slashes_do_not_count: bool = true, I;
+    /// Whether the REST API closes a connection that has carried a POST when the next request comes, without a word: 14.3 does
+    /// so to clients of the .NET Framework 4. A lab that serves other clients leaves it off.
+    rest_drops_connection_after_post: bool = false, I;
+    /// The largest page of the REST API; who asks for more gets this many. Clients were seen to ask for 10,000.
+    rest_largest_page: u32 = 20_000, U;
+    /// Whether the REST API refuses the page 0 and a page of nothing with 400; otherwise it gives the usual page.
+    rest_page_zero_is_refused: bool = true, U;
+    /// Whether groups come in the order of their paths where the REST API says that they are sorted by name. A recorded 14.2 says
+    /// so, and a recorded 14.3 begins with the top group.
+    rest_groups_in_order_of_paths: bool = true, I;
+    /// How the REST API names the policies that are assigned to a location, where it lists them. The vendor's description says
+    /// that they are texts, and no more.
+    rest_assigned_policies: PolicyReference = PolicyReference::Address, U;
+    /// How it names the one of a type.
+    rest_assigned_policy: PolicyReference = PolicyReference::Identifier, U;
+    /// The `adminType` of a system administrator in the REST API. That there are 1, 2 and 3 is described; which is which is not.
+    rest_system_administrator_type: i32 = 1, I;
+    /// The `adminType` of the administrator of a domain.
+    rest_domain_administrator_type: i32 = 2, I;
+    /// The `adminType` of a limited administrator.
+    rest_limited_administrator_type: i32 = 3, I;
+    /// The `subStateId` of a command that its client has told nothing of: -1 is unknown, and 0 was seen.
+    rest_initial_sub_state: i64 = 0, I;
+    /// What a computer's `quarantineDesc` says while a command has it quarantined.
+    rest_quarantine_words: String = "The computer is quarantined by a command of the administrator.".to_owned(), U;
+    /// The `licenseType` of a trial license in the REST API.
+    rest_license_type: i32 = 2, U;
+    /// The serial number of the lab's license.
+    rest_license_serial: String = "B0000000000".to_owned(), U;
+    /// How many clients it is for.
+    rest_license_seats: i32 = 100_000, U;
+    /// For how many days the trial license is.
+    rest_trial_days: u16 = 60, R;
+    /// The subject of the critical event that a trial license is.
+    rest_event_subject: String = "License Issue".to_owned(), U;
     /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Below
     /// 2048 nothing changes, for the lab itself does not sign with shorter keys.
     wizard_shortest_key_bits: u32 = 2048, U;

@@ -26,6 +26,7 @@ pub mod play;
 mod shared;
 mod wire;
 
+pub use console::operations as rest_operations;
 pub use faults::{FaultGuard, Faults};
 pub use installation::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
 pub use journal::{Call, Departure, Entry, Journal, Record, Strike};

@@ -57,7 +57,7 @@ async fn a_computer_is_quarantined_at_its_next_heartbeat_and_its_row_goes_from_0
         (&row["stateId"], &row["beginTime"], &row["lastUpdateTime"]),
         (&0.into(), &().into(), &().into())
     );
-    assert_eq!((&row["subStateId"], &row["computerName"]), (&(-1).into(), &"one".into()));
+    assert_eq!((&row["subStateId"], &row["computerName"]), (&0.into(), &"one".into()));
     assert!(said.text.contains(r#""commandID_computer":""#) && !said.text.contains("commandID_group"));
     desk.lab.heartbeat(&desk.fleet).await;
     assert!(desk.quarantined(0) && !desk.quarantined(1));

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get;
 use axum::extract::State;
+use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Console;
 use super::administrators::{Administrator, Password, Role};
-use super::extract::{At, IdPath, RawBody, Sent};
+use super::extract::{At, IdPath, MayBeSent, Sent};
 use super::keepings::{Lock, MOST_ADMINISTRATORS};
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::{Console, strict};
 
 /// An administrator.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -122,14 +123,15 @@ async fn add(
     if login_name.trim().is_empty() || password.is_empty() {
         return Err(Refusal::Invalid("The login name or the password is empty.".to_owned()));
     }
-    let wrong = || Refusal::Invalid("The administrator type is invalid; expected 1, 2 or 3.".to_owned());
-    let role = match admin_type.unwrap_or(1) {
-        1 => Role::of(8),
-        2 => Role::of(4),
-        3 => Role::of(2),
-        _ => None,
+    let assumed = console.assumed();
+    let types = types(&assumed);
+    let wrong = || {
+        let known = types.map(|(number, _)| number.to_string()).join(", ");
+        Refusal::Invalid(format!("The administrator type is invalid; expected one of {known}."))
     };
-    let role = role.ok_or_else(wrong)?;
+    let admin_type = admin_type.unwrap_or(assumed.rest_system_administrator_type);
+    let role = types.into_iter().find(|(number, _)| *number == admin_type);
+    let role = role.and_then(|(_, mask)| Role::of(mask)).ok_or_else(wrong)?;
     let lock = entry.lock(Lock::default())?;
     let id = console.database.keepings.kept().make("administrator");
     let administrator = Administrator {
@@ -147,7 +149,7 @@ async fn add(
         }
         if all.iter().any(|one| one.login_name == administrator.login_name) {
             let words = format!("The administrator {:?} is there already.", administrator.login_name);
-            return Err(Refusal::Taken(words));
+            return Err(Refusal::assumed(assumed.rest_administrator_taken_status, words));
         }
         all.push(Arc::clone(&administrator));
         Ok(())
@@ -159,13 +161,12 @@ async fn add(
 async fn change(
     State(console): State<Arc<Console>>,
     At(IdPath { id }): At<IdPath>,
-    RawBody(body): RawBody,
+    MayBeSent(body, _): MayBeSent<AdminEntry>,
 ) -> Result<Reply<AdminEntry>, Refusal> {
     // A client sends no body at all.
     let entry: Option<AdminEntry> = match body.trim_ascii() {
         b"" => None,
-        body => serde_json::from_slice(body)
-            .map_err(|error| Refusal::Invalid(format!("The body cannot be read: {error}.")))?,
+        body => strict::read(body).map_err(|error| Refusal::Invalid(error.to_string()))?,
     };
     let entry = entry.unwrap_or_default();
     let before = console.database.keepings.kept().locks.get(&id.0).copied().unwrap_or_default();
@@ -193,6 +194,15 @@ async fn change(
     }))
 }
 
+/// The numbers of the kinds of administrators, and the masks of their roles.
+fn types(assumed: &Assumptions) -> [(i32, u32); 3] {
+    [
+        (assumed.rest_system_administrator_type, 8),
+        (assumed.rest_domain_administrator_type, 4),
+        (assumed.rest_limited_administrator_type, 2),
+    ]
+}
+
 impl AdminEntry {
     fn lock(&self, before: Lock) -> Result<Lock, Refusal> {
         let lock = Lock {
@@ -211,16 +221,15 @@ impl AdminEntry {
 impl Console {
     fn summary(&self, one: &Administrator) -> AdminSummary {
         let lock = self.database.keepings.kept().locks.get(&one.id).copied().unwrap_or_default();
+        let types = types(&self.assumed());
+        let admin_type = types.into_iter().find(|(_, mask)| *mask == one.role.bit_mask);
+        let admin_type = admin_type.map_or(0, |(number, _)| number);
         AdminSummary {
             id: one.id.to_string(),
             login_name: one.login_name.clone(),
             full_name: one.full_name.clone(),
             email: one.email.clone(),
-            admin_type: match one.role.bit_mask {
-                8 => 1,
-                4 => 2,
-                _ => 3,
-            },
+            admin_type,
             authentication_method: 0,
             company_name: "",
             enabled: true,

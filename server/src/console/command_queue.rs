@@ -8,16 +8,18 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get, post};
 use axum::extract::State;
-use epm_protocol::heartbeat::CommandKind;
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::sha256_hex;
+use epm_protocol::heartbeat::{CommandKind, CommandState};
 use epm_protocol::id::{AgentId, CommandId, GroupId, Guid, HardwareKey};
 use epm_protocol::site::{Client, CommandRow, GivenCommand, agent_id};
+use epm_protocol::sylink::xml::{Document, Element};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::computer::ip_address;
-use super::extract::{Asked, At, Id, RawBody};
+use super::computer::{LOGON_USER, ip_address};
+use super::extract::{Asked, At, Id, MayBeSent, XmlBody};
 use super::identity::DOMAIN;
 use super::page::{Order, Page, Paging, Sort};
 use super::refusal::Refusal;
@@ -102,13 +104,13 @@ struct CommandStatus {
     /// The domain of the site.
     domain_name: &'static str,
     /// Who is logged on.
-    current_login_user_name: Option<String>,
+    current_login_user_name: Option<&'static str>,
     /// 0 initial, 1 received, 2 in progress, 3 completed, 4 rejected, 5 cancelled, 6 error.
     state_id: i64,
     /// -1 unknown, 0 success, 1 not executed.
     sub_state_id: i64,
-    /// The same in words.
-    sub_state_desc: Option<String>,
+    /// The same in words: none before the client has told of it.
+    sub_state_desc: Option<&'static str>,
     /// The file that it brought.
     binary_file_id: Option<String>,
     /// What it found.
@@ -140,7 +142,7 @@ macro_rules! commands {
         async fn $handler(
             State(console): State<Arc<Console>>,
             Asked(targets): Asked<Targets>,
-            RawBody(body): RawBody,
+            MayBeSent(body, _): MayBeSent<Targets>,
         ) -> Result<Reply<CommandIds>, Refusal> {
             console.command(CommandKind::$kind, "", targets.with_body(&body)?)
         }
@@ -174,7 +176,7 @@ pub(super) fn routes() -> ApiRouter<Arc<Console>> {
 async fn quarantine(
     State(console): State<Arc<Console>>,
     Asked(targets): Asked<Targets>,
-    RawBody(body): RawBody,
+    MayBeSent(body, _): MayBeSent<Targets>,
 ) -> Result<Reply<CommandIds>, Refusal> {
     let targets = targets.with_body(&body)?;
     let ends = targets.undo == Some(true);
@@ -186,12 +188,12 @@ async fn quarantine(
 async fn evidence_scan(
     State(console): State<Arc<Console>>,
     Asked(targets): Asked<Targets>,
-    RawBody(body): RawBody,
+    XmlBody(body): XmlBody,
 ) -> Result<Reply<CommandIds>, Refusal> {
     let wanted = String::from_utf8_lossy(&body);
     // Some send the XML as a JSON text.
     let wanted = serde_json::from_slice::<String>(&body).unwrap_or_else(|_| wanted.into_owned());
-    if epm_protocol::sylink::xml::Document::parse(wanted.trim()).is_err() {
+    if Document::parse(wanted.trim()).is_err() {
         return Err(Refusal::Invalid("The body is not the XML of an evidence of compromise scan.".into()));
     }
     console.command(CommandKind::EvidenceScan, &wanted, targets)
@@ -201,7 +203,7 @@ async fn files(
     State(console): State<Arc<Console>>,
     Asked(wanted): Asked<FileWanted>,
     Asked(targets): Asked<Targets>,
-    RawBody(body): RawBody,
+    MayBeSent(body, _): MayBeSent<Targets>,
 ) -> Result<Reply<CommandIds>, Refusal> {
     let FileWanted { file_path, sha256, sha1, md5 } = wanted;
     if file_path.trim().is_empty() {
@@ -223,7 +225,8 @@ async fn file_details(
     let found = console.shared.commanding.find(|given| {
         given.rows.iter().any(|row| file_of(given, row) == Some(file_id.0)).then(|| given.particulars.clone())
     });
-    let particulars = found.ok_or_else(|| Refusal::gone("files", file_id))?;
+    let status = console.assumed().rest_unknown_command_status;
+    let particulars = found.ok_or_else(|| Refusal::gone("files", file_id).with(status))?;
     let (checksum, path) = particulars.split_once('\n').unwrap_or_default();
     let (checksum, file_size) = (checksum.to_owned(), content_of(path).len());
     Ok(Reply(BinaryFile { checksum, file_size, id: file_id.to_string() }))
@@ -235,9 +238,11 @@ async fn status(
     Asked(paging): Asked<Paging>,
     Asked(Sorting { order }): Asked<Sorting>,
 ) -> Result<Reply<Page<CommandStatus>>, Refusal> {
-    let slice = paging.slice(USUAL_PAGE)?;
+    let slice = paging.slice(USUAL_PAGE, &console.assumed())?;
     let given = console.shared.commanding.get(CommandId(command_id.0));
-    let mut given = given.ok_or_else(|| Refusal::gone("commands", command_id))?;
+    let assumed = console.assumed();
+    let unknown = || Refusal::gone("commands", command_id).with(assumed.rest_unknown_command_status);
+    let mut given = given.ok_or_else(unknown)?;
     let is_down = order.is_some_and(|order| order.trim().eq_ignore_ascii_case("desc"));
     let order = if is_down { Order::Desc } else { Order::Asc };
     given.rows.sort_by_key(|row| row.begun);
@@ -245,7 +250,7 @@ async fn status(
         given.rows.reverse();
     }
     let rows = given.rows.iter().skip(slice.start()).take(slice.size());
-    let content = rows.map(|row| status_of(&given, row)).collect();
+    let content = rows.map(|row| status_of(&given, row, &assumed)).collect();
     Ok(Reply(slice.page(content, given.rows.len(), Sort::by("Begintime", order))))
 }
 
@@ -254,7 +259,8 @@ async fn cancel(
     At(CommandPath { command_id }): At<CommandPath>,
 ) -> Result<Reply<CommandIds>, Refusal> {
     let cancelled = console.shared.commanding.cancel(CommandId(command_id.0), console.now());
-    cancelled.ok_or_else(|| Refusal::gone("commands", command_id))?;
+    let status = console.assumed().rest_unknown_command_status;
+    cancelled.ok_or_else(|| Refusal::gone("commands", command_id).with(status))?;
     Ok(Reply(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
 }
 
@@ -347,22 +353,38 @@ impl Console {
     }
 }
 
-fn status_of(given: &GivenCommand, row: &CommandRow) -> CommandStatus {
+fn status_of(given: &GivenCommand, row: &CommandRow, assumed: &Assumptions) -> CommandStatus {
+    let is_told = row.state != CommandState::Initial;
+    let has_found = given.command.kind == CommandKind::EvidenceScan && row.state == CommandState::Completed;
     CommandStatus {
         begin_time: row.begun.map(shown),
         last_update_time: row.updated.map(shown),
         computer_name: row.computer_name.clone(),
         computer_ip: Some(ip_address(row.hardware_key)),
         domain_name: DOMAIN,
-        current_login_user_name: None,
+        current_login_user_name: Some(LOGON_USER),
         state_id: row.state.number(),
-        sub_state_id: row.state.sub_state(),
-        sub_state_desc: None,
+        sub_state_id: if is_told { row.state.sub_state() } else { assumed.rest_initial_sub_state },
+        sub_state_desc: is_told.then_some(""),
         binary_file_id: file_of(given, row).map(|id| id.to_string()),
-        result_in_xml: None,
+        result_in_xml: has_found.then(|| found_nothing(&given.particulars)).flatten(),
         computer_id: row.agent.to_string(),
         hardware_key: row.hardware_key.to_string(),
     }
+}
+
+/// What a scan for evidence found on an emulated machine: nothing, said of every file that was looked for. It is what was
+/// looked for, with the finding in each file, as a recorded answer has it; clients read it when a scan is completed.
+fn found_nothing(wanted: &str) -> Option<String> {
+    fn note(element: &mut Element) {
+        if element.name() == "File" {
+            element.push(Element::new("Matched").with("result", "NO_MATCH"));
+        }
+        element.elements_mut().for_each(note);
+    }
+    let mut found = Document::parse(wanted.trim()).ok()?.into_root();
+    note(&mut found);
+    Some(found.to_string())
 }
 
 /// The file that a client has brought.

@@ -52,7 +52,7 @@ struct Known {
     mac_addresses: Vec<String>,
     /// The policy that it holds: its group's `policySerialNumber`, once it is up to date.
     profile_serial_no: Option<String>,
-    quarantine_desc: &'static str,
+    quarantine_desc: String,
     profile_version: String,
     public_key: String,
 }
@@ -74,6 +74,7 @@ pub(super) struct Surroundings {
     site: (String, String),
     managers: HashMap<String, String>,
     groups: HashMap<GroupId, GroupSummary>,
+    quarantined: String,
 }
 
 impl Surroundings {
@@ -91,6 +92,7 @@ impl Surroundings {
             site: (site.id().to_string(), site.name().to_owned()),
             managers: site.managers().map(|one| (one.name.clone(), one.id.to_string())).collect(),
             groups: site.groups().iter().map(|(path, one)| (one.id, summary(path, one.id))).collect(),
+            quarantined: site.assumptions().rest_quarantine_words.clone(),
         }
     }
 
@@ -138,18 +140,19 @@ impl Surroundings {
             ip_addresses: vec![address],
             mac_addresses: vec![mac.clone(), mac],
             profile_serial_no: seat.serial.map(|serial| serial.to_string()),
-            quarantine_desc: if quarantined { QUARANTINED } else { NOT_QUARANTINED },
+            quarantine_desc: if quarantined { self.quarantined.clone() } else { NOT_QUARANTINED.to_owned() },
             profile_version: "14.3".to_owned(),
             public_key: public_key(machine),
         })
     }
 }
 
-/// What a computer says that a command has cut off from the network; nobody recorded one.
-const QUARANTINED: &str = "The computer is quarantined by a command of the administrator.";
-/// What any other says [R].
+/// What a computer says that no command has cut off from the network, as recorded, with the end of a line in it.
 const NOT_QUARANTINED: &str =
-    "Host Integrity check is disabled. Host Integrity policy has been disabled by the administrator.";
+    "Host Integrity check is disabled.\n Host Integrity policy has been disabled by the administrator.";
+
+/// Who is logged on to every machine of the lab.
+pub(super) const LOGON_USER: &str = "user";
 
 /// The address of a machine of the lab.
 pub(super) fn ip_address(machine: HardwareKey) -> String {
@@ -262,7 +265,7 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("agentUsn", Number(1)),
     ("apOnOff", Number(1)),
     ("atpDeviceId", Nothing),
-    ("atpServer", Nothing),
+    ("atpServer", Text("")),
     ("attributeExtension", Text("")),
     ("avDefsetRevision", Text("2")),
     ("avDefsetSequence", Text("230904002")),
@@ -271,51 +274,51 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("bashStatus", Number(1)),
     ("behavioralAnalysisDefsetVersion", Nothing),
     ("biosVersion", Text("epm-lab")),
-    ("bwf", Number(0)),
+    ("bwf", Number(2)),
     ("cidsBrowserFfOnOff", Number(1)),
     ("cidsBrowserIeOnOff", Number(1)),
     ("cidsDefsetVersion", Text("230904061")),
     ("cidsDrvMulfCode", Number(0)),
     ("cidsDrvOnOff", Number(1)),
-    ("cidsEngineVersion", Nothing),
+    ("cidsEngineVersion", Text("0.0.0.0")),
     ("cidsSilentMode", Number(0)),
     ("computerDescription", Text("")),
     ("computerUsn", Number(1)),
-    ("contentUpdate", Number(0)),
+    ("contentUpdate", Number(1)),
     ("daOnOff", Number(1)),
     ("deleted", Number(0)),
-    ("department", Nothing),
-    ("deploymentMessage", Nothing),
-    ("deploymentPreVersion", Nothing),
+    ("department", Text("")),
+    ("deploymentMessage", Text("")),
+    ("deploymentPreVersion", Text("")),
     ("deploymentStatus", Text("302456832")),
     ("description", Text("")),
     ("dhcpServer", Text("0.0.0.0")),
     ("diskDrive", Text("C:\\")),
     ("dnsServers", List(&["10.0.0.1"])),
     ("domainOrWorkgroup", Text("WORKGROUP")),
-    ("edrStatus", Number(127)),
+    ("edrStatus", Number(0)),
     ("elamOnOff", Number(1)),
-    ("email", Nothing),
-    ("employeeNumber", Nothing),
-    ("employeeStatus", Nothing),
+    ("email", Text("")),
+    ("employeeNumber", Text("")),
+    ("employeeStatus", Text("")),
     ("encryptedDevicePassword", Nothing),
-    ("fbwf", Number(0)),
+    ("fbwf", Number(2)),
     ("firewallOnOff", Number(1)),
     ("freeDisk", Number(53_687_091_200)),
     ("freeMem", Number(4_294_967_296)),
-    ("fullName", Nothing),
+    ("fullName", Text("")),
     ("gateways", List(&["10.0.0.1"])),
     ("groupUpdateProvider", NO),
-    ("homePhone", Nothing),
-    ("hypervisorVendorId", Nothing),
+    ("homePhone", Text("")),
+    ("hypervisorVendorId", Text("0")),
     ("idsChecksum", Nothing),
-    ("idsSerialNo", Nothing),
-    ("idsVersion", Nothing),
+    ("idsSerialNo", Text("")),
+    ("idsVersion", Text("")),
     ("infected", Number(0)),
     ("installType", Text("0")),
     ("isGrace", Number(0)),
     ("isNpvdiClient", Number(0)),
-    ("jobTitle", Nothing),
+    ("jobTitle", Text("")),
     ("kernel", Nothing),
     ("lastDeploymentTime", Number(0)),
     ("lastDownloadTime", Number(0)),
@@ -327,10 +330,10 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("licenseStatus", Number(-1)),
     ("logicalCpus", Number(2)),
     ("loginDomain", Text("LocalComputer")),
-    ("logonUserName", Text("user")),
+    ("logonUserName", Text(LOGON_USER)),
     ("memory", Number(8_589_934_592)),
-    ("mobilePhone", Nothing),
-    ("officePhone", Nothing),
+    ("mobilePhone", Text("")),
+    ("officePhone", Text("")),
     ("operatingSystem", Text("Windows 10 Enterprise Edition")),
     ("osBitness", Text("x64")),
     ("osElamStatus", Number(0)),
@@ -340,7 +343,7 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("osMajor", Number(10)),
     ("osMinor", Number(0)),
     ("osName", Text("Windows 10")),
-    ("osServicePack", Nothing),
+    ("osServicePack", Text("")),
     ("osVersion", Text("10.0")),
     ("patternIdx", Text("D7C17C9E0A320801000000DBF200C60A")),
     ("pepOnOff", Number(1)),
@@ -366,14 +369,14 @@ const MADE_UP: &[(&str, MadeUp)] = &[
     ("telemetryHwid", Nothing),
     ("telemetryMid", Nothing),
     ("timeZone", Number(480)),
-    ("tmpDevice", Text("0")),
+    ("tmpDevice", Nothing),
     ("totalDiskSpace", Number(102_400)),
-    ("tpmDevice", Nothing),
-    ("uwf", Number(0)),
+    ("tpmDevice", Text("0")),
+    ("uwf", Number(2)),
     ("virtualizationPlatform", Text("Unknown")),
     ("vsicStatus", Number(3)),
-    ("winServers", List(&[])),
-    ("worstInfectionIdx", Text("9999")),
+    ("winServers", List(&["0.0.0.0", "0.0.0.0"])),
+    ("worstInfectionIdx", Text("0")),
     ("writeFiltersStatus", Nothing),
     ("wssStatus", Number(127)),
 ];

@@ -141,7 +141,7 @@ async fn computers(
     Asked(paging): Asked<Paging>,
     Asked(filter): Asked<Filter>,
 ) -> Result<Reply<Page<Computer>>, Refusal> {
-    let slice = paging.slice(PAGE)?;
+    let slice = paging.slice(PAGE, &console.assumed())?;
     let index = console.index();
     let sorted = if filter.sort == Some(SortBy::ComputerId) { &index.by_id } else { &index.by_name };
     Ok(Reply(console.page(sorted, &filter, slice)))
@@ -153,7 +153,7 @@ async fn of_group(
     Asked(paging): Asked<Paging>,
     Asked(filter): Asked<Filter>,
 ) -> Result<Reply<Page<Computer>>, Refusal> {
-    let slice = paging.slice(PAGE)?;
+    let slice = paging.slice(PAGE, &console.assumed())?;
     find(&console.shared.site(), group_id)?;
     let index = console.index();
     let mut sorted = index.of_group(GroupId(group_id.0)).to_vec();
@@ -168,6 +168,7 @@ async fn move_all(
     State(console): State<Arc<Console>>,
     Sent(items): Sent<Vec<MoveItem>>,
 ) -> Several<BulkResponse> {
+    let status = console.assumed().rest_move_status;
     let moved = items.iter().map(|item| match console.move_one(item) {
         Ok(()) => BulkResponse { response_code: "200".to_owned(), response_message: "OK".to_owned() },
         Err(refusal) => BulkResponse {
@@ -175,7 +176,7 @@ async fn move_all(
             response_message: refusal.to_string(),
         },
     });
-    Several(moved.collect())
+    Several { status, items: moved.collect() }
 }
 
 /// Deletes computers. One that is gone already is no mistake.

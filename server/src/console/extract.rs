@@ -1,6 +1,7 @@
 //! What a handler takes: parts of the path, fields of the query, the body, and who asks.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::lenient;
 use super::refusal::Refusal;
 use super::tokens::Session;
+use super::{lenient, strict};
 
 /// The largest body.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -43,6 +44,14 @@ pub(crate) struct Sent<T>(pub(crate) T);
 /// The body, of whatever kind; empty where there is none.
 #[derive(Debug)]
 pub(crate) struct RawBody(pub(crate) Bytes);
+
+/// The body, which may be absent: JSON or a form, with what the type says.
+#[derive(Debug)]
+pub(crate) struct MayBeSent<T>(pub(crate) Bytes, pub(crate) PhantomData<T>);
+
+/// The body, which is XML whatever its content type says.
+#[derive(Debug)]
+pub(crate) struct XmlBody(pub(crate) Bytes);
 
 /// Who asks.
 #[derive(Debug)]
@@ -161,19 +170,29 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
+impl<S: Send + Sync, T> FromRequest<S> for MayBeSent<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        read_body(request.into_body(), MAX_BODY).await.map(|body| Self(body, PhantomData))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for XmlBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        read_body(request.into_body(), MAX_BODY).await.map(Self)
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         let body = read_body(request.into_body(), MAX_BODY).await?;
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
-        // A list in the place of an object would be taken for its fields in order.
-        if body.trim_ascii_start().starts_with(b"[") && serde_json::from_str::<T>("[]").is_err() {
-            return Err(Refusal::Invalid("The body is a list; expected an object.".to_owned()));
-        }
-        serde_json::from_slice(body)
-            .map(Self)
-            .map_err(|error| Refusal::Invalid(format!("The body cannot be read: {error}.")))
+        strict::read(body).map(Self).map_err(|error| Refusal::Invalid(error.to_string()))
     }
 }
 
@@ -196,7 +215,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        parts.extensions.get().cloned().map(Self).ok_or_else(super::tokens::none)
+        parts.extensions.get().cloned().map(Self).ok_or_else(|| super::tokens::none("unauthorized"))
     }
 }
 
@@ -214,12 +233,34 @@ impl<T: JsonSchema> OperationInput for Asked<T> {
 
 impl<T: JsonSchema> OperationInput for Sent<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
-        let json_schema = ctx.schema.subschema_for::<T>();
-        let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
-        let media = MediaType { schema, ..MediaType::default() };
-        let content = [("application/json".to_owned(), media)].into_iter().collect();
-        set_body(ctx, operation, RequestBody { content, required: true, ..RequestBody::default() });
+        describe_body::<T>(ctx, operation, &["application/json"], true);
     }
+}
+
+impl<T: JsonSchema> OperationInput for MayBeSent<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        describe_body::<T>(ctx, operation, &["application/json", "application/x-www-form-urlencoded"], false);
+    }
+}
+
+impl OperationInput for XmlBody {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        describe_body::<String>(ctx, operation, &["application/xml", "application/json"], true);
+    }
+}
+
+/// Describes a body that may come as any of these.
+fn describe_body<T: JsonSchema>(
+    ctx: &mut GenContext,
+    operation: &mut Operation,
+    kinds: &[&str],
+    required: bool,
+) {
+    let json_schema = ctx.schema.subschema_for::<T>();
+    let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
+    let media = MediaType { schema, ..MediaType::default() };
+    let content = kinds.iter().map(|kind| ((*kind).to_owned(), media.clone())).collect();
+    set_body(ctx, operation, RequestBody { content, required, ..RequestBody::default() });
 }
 
 impl OperationInput for RawBody {}

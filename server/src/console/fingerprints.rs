@@ -212,9 +212,14 @@ async fn lock_down(
     if !console.shared.site().groups().iter().any(|(_, one)| one.id == group) {
         return Err(Refusal::gone("groups", group));
     }
+    let assumed = console.assumed();
     let mut kept = console.database.keepings.kept();
     let list = kept.fingerprints.get_mut(&fingerprint_id.0).ok_or_else(|| gone(&fingerprint_id))?;
-    list.groups.insert(group);
+    let status = assumed.rest_lockdown_again_status;
+    if !list.groups.insert(group) && status != 200 {
+        let words = "The group is locked down to this fingerprint list already.";
+        return Err(Refusal::assumed(status, words));
+    }
     Ok(Blank)
 }
 
@@ -234,6 +239,10 @@ impl<D: Form> Payload<D> {
             None => Ok(None),
             Some(hash) => {
                 let hash = hash.trim().to_ascii_uppercase();
+                // A client that has no hash sends an empty one.
+                if hash.is_empty() {
+                    return Ok(None);
+                }
                 let is_hash = hash.len() == kind.digits() && hash.bytes().all(|one| one.is_ascii_hexdigit());
                 let found: String = hash.chars().take(80).collect();
                 let words = format!("The hash {found:?} is no {}.", kind.name());
@@ -242,25 +251,27 @@ impl<D: Form> Payload<D> {
         };
         let read = |one: D| {
             let Fingerprint { md5, sha256 } = one.read(kind);
-            let one =
-                Fingerprint { md5: checked(md5, HashType::Md5)?, sha256: checked(sha256, HashType::Sha256)? };
-            if one == Fingerprint::default() {
+            if md5.is_none() && sha256.is_none() {
                 return Err(Refusal::Invalid("An entry has neither MD5 nor SHA256.".to_owned()));
             }
-            Ok(one)
+            let one =
+                Fingerprint { md5: checked(md5, HashType::Md5)?, sha256: checked(sha256, HashType::Sha256)? };
+            Ok(Some(one).filter(|one| *one != Fingerprint::default()))
         };
         let Some(data) = self.data else { return Ok(None) };
         let mut seen = std::collections::BTreeSet::new();
         let entries = data.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(entries.into_iter().filter(|one| seen.insert(one.clone())).collect()))
+        Ok(Some(entries.into_iter().flatten().filter(|one| seen.insert(one.clone())).collect()))
     }
 }
 
 /// Whether a list can be kept in the place of this one.
 fn room(kept: &Kept, place: Option<Guid>, list: &FingerprintList) -> Result<(), Refusal> {
     let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
-    if others.any(|(_, one)| one.name == list.name) {
-        return Err(Refusal::Taken(format!("The fingerprint list {:?} is there already.", list.name)));
+    if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
+        let words = format!("The fingerprint list {:?} is there already.", list.name);
+        // A client goes on with the list that the refusal names.
+        return Err(Refusal::Taken { words, id: Some(id.to_string()) });
     }
     let all: usize = kept.fingerprints.values().map(|list| list.entries.len()).sum();
     if all + list.entries.len() > MOST_FINGERPRINTS {

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use super::extract::{MAX_BODY, PATIENCE, read_body};
 use super::refusal::Refusal;
 use super::tokens::{self, Session};
 use super::vendor::{Known, known};
-use super::{Console, openapi};
+use super::{Console, openapi, slashes};
 use crate::journal::Call;
 
 /// Who is connected.
@@ -36,19 +37,25 @@ const DRAINED: usize = 4 * MAX_BODY;
 pub(super) fn before(routes: Router<Arc<Console>>, console: &Arc<Console>) -> Router {
     // Whoever gets past the gate asks for an operation that the vendor has.
     let not_served = || async { Refusal::NotServed };
-    routes
-        .fallback(not_served)
-        .method_not_allowed_fallback(not_served)
-        .with_state(Arc::clone(console))
-        .layer(from_fn_with_state(Arc::clone(console), pass))
+    let served =
+        routes.fallback(not_served).method_not_allowed_fallback(not_served).with_state(Arc::clone(console));
+    // Routes are looked for behind the gate, which may have taken slashes out of the path.
+    Router::new().fallback_service(served).layer(from_fn_with_state(Arc::clone(console), pass))
 }
 
 /// Lets a request pass, or refuses it; and notes it in the journal.
 async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
+    let assumed = console.assumed();
+    if assumed.rest_slashes_do_not_count
+        && let Some(plain) = slashes::without(request.uri())
+    {
+        *request.uri_mut() = plain;
+    }
+    let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
-    let mut response = match admit(&console, &method, &path, &request) {
+    let mut response = match admit(&console, &assumed, &method, &path, &request) {
         Ok(session) => {
             if let Some(session) = session {
                 who = Some(session.who.login_name.clone());
@@ -75,7 +82,7 @@ async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: N
         desk: console.desk.number,
         peer,
         method: method.to_string(),
-        path,
+        path: asked,
         status,
         who,
     });
@@ -85,6 +92,7 @@ async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: N
 /// Who asks, where that matters.
 fn admit(
     console: &Console,
+    assumed: &Assumptions,
     method: &Method,
     path: &str,
     request: &Request,
@@ -101,10 +109,11 @@ fn admit(
     let session = match bearer(request) {
         _ if is_public(path) => None,
         Some(token) => Some(console.tokens.find(token, console.restarts(), now)?),
-        None => return Err(tokens::none()),
+        None => return Err(tokens::none(&assumed.rest_no_token_error)),
     };
     if known == Known::Path {
-        return Err(Refusal::Method(method.to_string()));
+        let words = format!("The method {method} is not allowed here.");
+        return Err(Refusal::assumed(assumed.rest_wrong_method_status, words));
     }
     Ok(session)
 }

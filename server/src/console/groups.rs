@@ -62,7 +62,7 @@ struct Filter {
     mode: Option<String>,
     /// The one group with this path.
     full_path_name: Option<String>,
-    /// What to sort by: `NAME`, or the path where absent.
+    /// What to sort by: `NAME`, or the path; the one or the other is assumed where absent.
     sort: Option<String>,
     order: Option<Order>,
 }
@@ -102,10 +102,13 @@ async fn groups(
     Asked(paging): Asked<Paging>,
     Asked(filter): Asked<Filter>,
 ) -> Result<Reply<Page<GroupView>>, Refusal> {
-    let slice = paging.slice(PAGE)?;
+    let slice = paging.slice(PAGE, &console.assumed())?;
     let order = filter.order.unwrap_or_default();
-    let by_name = filter.sort.as_deref().is_some_and(|sort| sort.eq_ignore_ascii_case("name"));
-    let sort = Sort::by(if by_name { "NAME" } else { "FULL_PATH_NAME" }, order);
+    let asked = filter.sort.as_deref().map(str::to_ascii_uppercase).filter(|asked| !asked.is_empty());
+    let by_path = asked.as_deref().is_some_and(|asked| asked != "NAME");
+    let by_name = !by_path && (asked.is_some() || !console.assumed().rest_groups_in_order_of_paths);
+    // A recorded page says NAME where nobody asked for an order [R].
+    let sort = Sort::by(if by_path { "FULL_PATH_NAME" } else { "NAME" }, order);
     if !is_default_domain(&console, filter.domain.as_deref()) {
         return Ok(Reply(slice.of(Vec::new(), sort)));
     }
@@ -148,8 +151,9 @@ async fn found(
             return Err(Refusal::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
         }
         let path = format!("{above}\\{name}");
-        if site.groups().find(&path).is_ok() && site.assumptions().rest_group_name_taken_status == 400 {
-            return Err(Refusal::Invalid(format!("A group {path} exists already.")));
+        if site.groups().find(&path).is_ok() {
+            let status = site.assumptions().rest_group_name_taken_status;
+            return Err(Refusal::assumed(status, format!("A group {path} exists already.")));
         }
         let mut commands =
             vec![Command::AddGroup { group: path.clone(), inherits: inherits.unwrap_or(true) }];
@@ -179,6 +183,11 @@ async fn change(
             commands.push(Command::DescribeGroup { group: path.to_owned(), description });
         }
         if let Some(name) = name.filter(|name| name != last(path)) {
+            let above = path.rsplit_once('\\').map(|(above, _)| format!("{above}\\{name}"));
+            if above.is_some_and(|path| site.groups().find(&path).is_ok()) {
+                let status = site.assumptions().rest_group_name_taken_status;
+                return Err(Refusal::assumed(status, format!("A group {name} is there already.")));
+            }
             commands.push(Command::RenameGroup { group: path.to_owned(), name });
         }
         Ok::<_, Refusal>((commands, ()))
@@ -190,11 +199,15 @@ async fn remove(
     State(console): State<Arc<Console>>,
     At(GroupPath { group_id }): At<GroupPath>,
 ) -> Result<Done, Refusal> {
-    console.shared.decide(|site| {
+    let removed = console.shared.decide(|site| {
         let (path, _) = find(site, group_id)?;
         Ok::<_, Refusal>((vec![Command::RemoveGroup { group: path.to_owned() }], ()))
-    })?;
-    Ok(Done)
+    });
+    let status = console.assumed().rest_group_in_use_status;
+    removed.map(|()| Done).map_err(|refusal| match refusal {
+        in_use @ Refusal::Invalid(_) => in_use.with(status),
+        other => other,
+    })
 }
 
 /// The group with this identifier, and its path.

@@ -99,7 +99,7 @@ pub(super) fn routes() -> ApiRouter<Arc<Console>> {
         .api_route("/sepm/api/v1/identity/authenticate", post(authenticate))
         .api_route("/sepm/api/v1/identity/logout", post(logout))
         .api_route("/sepm/api/v1/sessions/currentuser", get(current_user))
-        .api_route("/sepm/oauth/token", post(token))
+        .api_route("/sepm/oauth/token", post(token).get(token))
 }
 
 async fn authenticate(
@@ -131,7 +131,8 @@ async fn token(
 ) -> Result<Reply<OAuthToken>, Refusal> {
     let form = lenient::read(form_urlencoded::parse(&body).into_owned());
     let form: TokenRequest = form.map_err(|error| Refusal::Invalid(error.to_string()))?;
-    let refused = |error, words: &str| Refusal::Grant { error, description: words.to_owned() };
+    let refused =
+        |error: &str, words: &str| Refusal::Grant { error: error.to_owned(), description: words.to_owned() };
     match asked.grant_type.or(form.grant_type).as_deref() {
         Some("refresh_token") => {}
         Some(_) => return Err(refused("unsupported_grant_type", "Unsupported grant type")),
@@ -146,7 +147,9 @@ async fn token(
     let refresh_token = asked.refresh_token.or(form.refresh_token);
     let refresh_token = refresh_token.ok_or_else(|| refused("invalid_request", "Missing refresh token"))?;
     let now = console.now();
-    let session = console.tokens.refresh(&refresh_token, console.lifetimes(), console.restarts(), now)?;
+    let ends = console.assumed().rest_refresh_ends_token;
+    let session =
+        console.tokens.refresh(&refresh_token, console.lifetimes(), ends, console.restarts(), now)?;
     let left = session.ends.since(now).as_secs();
     Ok(Reply(OAuthToken {
         access_token: session.token.clone(),

@@ -107,7 +107,7 @@ struct ReplicationBegun {
 #[serde(rename_all = "camelCase")]
 struct License {
     /// Which.
-    serial_number: &'static str,
+    serial_number: String,
     /// 2 for a trial.
     license_type: i32,
     /// For how many clients.
@@ -136,7 +136,7 @@ struct LicenseSummary {
     /// How many were ordered.
     ordered_quantity: i32,
     /// Which.
-    serial_number: &'static str,
+    serial_number: String,
     /// Until when, in milliseconds.
     service_end_date: i64,
     /// The same.
@@ -231,7 +231,7 @@ struct CriticalEvent {
     /// When: `2024-06-26 14:02:38.0`.
     event_date_time: String,
     /// About what.
-    subject: &'static str,
+    subject: String,
     /// In words.
     message: String,
     /// 1 once it is acknowledged.
@@ -254,10 +254,7 @@ struct EventPath {
     event: Id,
 }
 
-/// How long the trial is: 60 days, as the product's.
-const TRIAL_MS: i64 = 60 * 86_400_000;
-const SERIAL_NUMBER: &str = "B0000000000";
-const SEATS: i32 = 100_000;
+const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn routes() -> ApiRouter<Arc<Console>> {
     let at = |path| format!("/sepm/api/v1/{path}");
@@ -330,10 +327,11 @@ async fn replicate(
 
 async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {
     let (start_date, expire_date) = console.trial();
+    let assumed = console.assumed();
     Reply(vec![License {
-        serial_number: SERIAL_NUMBER,
-        license_type: 2,
-        seats: SEATS,
+        serial_number: assumed.rest_license_serial.clone(),
+        license_type: assumed.rest_license_type,
+        seats: assumed.rest_license_seats,
         start_date,
         expire_date,
         end_date: expire_date,
@@ -345,14 +343,15 @@ async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {
 
 async fn license(State(console): State<Arc<Console>>) -> Reply<LicenseSummary> {
     let (_, until) = console.trial();
+    let assumed = console.assumed();
     Reply(LicenseSummary {
         ended: false,
         license_type: "TRIAL",
-        ordered_quantity: SEATS,
-        serial_number: SERIAL_NUMBER,
+        ordered_quantity: assumed.rest_license_seats,
+        serial_number: assumed.rest_license_serial.clone(),
         service_end_date: until,
         service_expiration_date: until,
-        unexpired_seats: SEATS,
+        unexpired_seats: assumed.rest_license_seats,
     })
 }
 
@@ -400,13 +399,13 @@ async fn critical(
     Asked(asked): Asked<EventsAsked>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Reply<CriticalEvents>, Refusal> {
-    let slice = paging.slice(25)?;
+    let slice = paging.slice(25, &console.assumed())?;
     let (id, at, message) = console.event();
     let acknowledged = console.database.keepings.kept().acknowledged.contains(&id);
     let event = CriticalEvent {
         event_id: id.to_string(),
         event_date_time: at.civil().strftime("%Y-%m-%d %H:%M:%S.0").to_string(),
-        subject: "License Issue",
+        subject: console.assumed().rest_event_subject.clone(),
         message,
         acknowledged: i32::from(acknowledged),
     };
@@ -434,7 +433,8 @@ impl Console {
     /// From when until when the trial is: from when its first console was opened.
     fn trial(&self) -> (i64, i64) {
         let from = self.database.keepings.founded().as_millis();
-        (from, from.saturating_add(TRIAL_MS))
+        let days = i64::from(self.assumed().rest_trial_days);
+        (from, from.saturating_add(days * DAY_MS))
     }
 
     /// The only event that a lab has: it runs on a trial license.
@@ -443,7 +443,8 @@ impl Console {
         let address = std::net::Ipv4Addr::LOCALHOST;
         let id = Guid::derive(0, "event", &self.shared.site().id().to_string(), address);
         let until = Timestamp::from_millis(until).civil().date();
-        let message = format!("The trial license {SERIAL_NUMBER} of this mock expires on {until}.");
+        let serial = self.assumed().rest_license_serial.clone();
+        let message = format!("The trial license {serial} of this mock expires on {until}.");
         (id, Timestamp::from_millis(from), message)
     }
 }

@@ -85,5 +85,7 @@ pub(super) fn find_location(
         LocationKey::Default => "default".to_owned(),
         LocationKey::Id(id) => id.to_string(),
     };
-    found.map(|(name, one)| (path, name.as_str(), one)).ok_or_else(|| Refusal::gone("locations", shown))
+    let status = site.assumptions().rest_unknown_location_status;
+    let found = found.map(|(name, one)| (path, name.as_str(), one));
+    found.ok_or_else(|| Refusal::gone("locations", shown).with(status))
 }

@@ -31,7 +31,9 @@ mod refusal;
 mod reply;
 mod roster;
 mod settings;
+mod slashes;
 mod statistics;
+mod strict;
 mod throttle;
 mod tokens;
 mod vendor;
@@ -43,11 +45,13 @@ use std::time::Duration;
 use aide::axum::ApiRouter;
 use axum::Router;
 use bytes::Bytes;
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 
 pub(crate) use administrators::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
 pub(crate) use gate::Peer;
 pub(crate) use throttle::Throttle;
+pub use vendor::operations;
 
 use crate::shared::{Desk, Shared};
 use administrators::Administrators;
@@ -124,8 +128,13 @@ impl Console {
         self.desk.console.restarts()
     }
 
+    /// What is assumed of the product. Not to be asked for while the site is locked.
+    fn assumed(&self) -> Arc<Assumptions> {
+        Arc::clone(self.shared.site().assumptions())
+    }
+
     fn lifetimes(&self) -> Lifetimes {
-        let assumed = Arc::clone(self.shared.site().assumptions());
+        let assumed = self.assumed();
         Lifetimes {
             token: Duration::from_secs(u64::from(assumed.rest_token_seconds)),
             refresh: Duration::from_secs(u64::from(assumed.rest_refresh_token_seconds)),

@@ -75,7 +75,9 @@ fn with_errors(document: &mut Value) {
         json!({ "description": words, "content": { "application/json": { "schema": schema } } })
     };
     // Where tokens are refreshed, errors have the form of OAuth.
-    if let Some(at) = document.pointer_mut("/paths/~1sepm~1oauth~1token/post/responses/400") {
+    for method in ["get", "post"] {
+        let place = format!("/paths/~1sepm~1oauth~1token/{method}/responses/400");
+        let Some(at) = document.pointer_mut(&place) else { continue };
         *at = json!({ "description": "Refused.", "content": { "application/json": { "schema": { "anyOf": [
             { "$ref": "#/components/schemas/OAuthError" }, { "$ref": "#/components/schemas/ApiError" },
         ] } } } });

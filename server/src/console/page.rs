@@ -1,12 +1,10 @@
 //! Pages: asked for from 1, numbered from 0.
 
+use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
-
-/// The largest page; who asks for more gets this many.
-const MOST: u32 = 5_000;
 
 /// Which page is asked for.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -88,14 +86,17 @@ impl Paging {
     ///
     /// # Errors
     ///
-    /// When the index or the size is 0.
-    pub(crate) fn slice(self, usual: u32) -> Result<Slice, Refusal> {
-        let zero = |name| Refusal::Invalid(format!("The parameter {name} is 0; expected at least 1."));
-        let number = self.page_index.unwrap_or(1).checked_sub(1).ok_or_else(|| zero("pageIndex"))?;
-        match self.page_size.unwrap_or(usual) {
-            0 => Err(zero("pageSize")),
-            size => Ok(Slice { number, size: size.min(MOST) }),
-        }
+    /// When the index or the size is 0, and that is not taken for what is usual.
+    pub(crate) fn slice(self, usual: u32, assumed: &Assumptions) -> Result<Slice, Refusal> {
+        let given = |name, value: Option<u32>| match value {
+            Some(0) if assumed.rest_page_zero_is_refused => {
+                Err(Refusal::Invalid(format!("The parameter {name} is 0; expected at least 1.")))
+            }
+            given => Ok(given.filter(|given| *given > 0)),
+        };
+        let number = given("pageIndex", self.page_index)?.unwrap_or(1) - 1;
+        let size = given("pageSize", self.page_size)?.unwrap_or(usual);
+        Ok(Slice { number, size: size.min(assumed.rest_largest_page).max(1) })
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
 
     fn page(index: u32, size: u32, total: usize) -> Page<usize> {
         let paging = Paging { page_index: Some(index), page_size: Some(size) };
-        paging.slice(20).unwrap().of((0..total).collect(), None)
+        paging.slice(20, &Assumptions::default()).unwrap().of((0..total).collect(), None)
     }
 
     #[test]
@@ -165,9 +166,13 @@ mod tests {
 
     #[test]
     fn a_page_of_nothing_is_refused_and_a_huge_one_is_cut_down() {
-        assert!(Paging { page_index: Some(0), page_size: None }.slice(20).is_err());
-        assert!(Paging { page_index: None, page_size: Some(0) }.slice(20).is_err());
-        assert_eq!(Paging { page_index: None, page_size: Some(u32::MAX) }.slice(20).unwrap().size(), 5_000);
-        assert_eq!(Paging::default().slice(25).unwrap().size(), 25);
+        let mut assumed = Assumptions::default();
+        let of = |page_index, page_size| Paging { page_index, page_size };
+        assert!(of(Some(0), None).slice(20, &assumed).is_err());
+        assert!(of(None, Some(0)).slice(20, &assumed).is_err());
+        assert_eq!(of(None, Some(u32::MAX)).slice(20, &assumed).unwrap().size(), 20_000);
+        assert_eq!(of(None, None).slice(25, &assumed).unwrap().size(), 25);
+        assumed.rest_page_zero_is_refused = false;
+        assert_eq!(of(Some(0), Some(0)).slice(25, &assumed), of(None, None).slice(25, &assumed));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get;
 use axum::extract::State;
+use epm_protocol::assumption::PolicyReference;
 use epm_protocol::id::{GroupId, Guid, LocationId};
 use epm_protocol::site::{Command, DEFAULT_LOCATION, Site};
 use epm_protocol::sylink::xml::Element;
@@ -227,36 +228,36 @@ async fn firewall(
 }
 
 /// It pages as well, though the vendor's description of it has no such parameters.
-async fn host_groups(Asked(paging): Asked<Paging>) -> Result<Reply<Page<HostGroupSummary>>, Refusal> {
-    Ok(Reply(paging.slice(25)?.of(Vec::new(), None)))
+async fn host_groups(
+    State(console): State<Arc<Console>>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Reply<Page<HostGroupSummary>>, Refusal> {
+    Ok(Reply(paging.slice(25, &console.assumed())?.of(Vec::new(), None)))
 }
 
-/// The addresses of what is assigned to a location.
+/// What is assigned to a location, by its addresses unless something else is assumed.
 async fn assignments(
     State(console): State<Arc<Console>>,
     At(LocationPath { group_id, location_id }): At<LocationPath>,
 ) -> Result<Reply<Vec<String>>, Refusal> {
     let (group, location, _) = console.place(group_id, location_id)?;
-    let url = |kind: &str| {
-        let base = &console.base;
-        format!("{base}/sepm/api/v1/groups/{group}/locations/{location}/policies/{kind}")
-    };
     let mut kinds: Vec<&str> = POLICIES.iter().map(|(kind, ..)| *kind).collect();
     kinds.dedup();
-    Ok(Reply(kinds.into_iter().map(url).collect()))
+    let form = console.assumed().rest_assigned_policies;
+    let named = kinds.into_iter().filter_map(|kind| console.reference(form, group, location, kind));
+    Ok(Reply(named.collect()))
 }
 
-/// The identifier of what is assigned, as a JSON text.
+/// What is assigned, as a JSON text: its identifier unless something else is assumed.
 async fn assignment(
     State(console): State<Arc<Console>>,
     At(AssignmentPath { group_id, location_id, policy_type }): At<AssignmentPath>,
 ) -> Result<Reply<String>, Refusal> {
     let kind = known_type(&policy_type)?;
     let (group, location, _) = console.place(group_id, location_id)?;
-    let site = console.shared.site();
-    let kept = console.database.keepings.kept();
-    let id = in_force(&site, &kept, group, location, kind);
-    id.map(|id| Reply(id.to_string())).ok_or_else(|| Refusal::gone("policies", kind))
+    let form = console.assumed().rest_assigned_policy;
+    let named = console.reference(form, group, location, kind);
+    named.map(Reply).ok_or_else(|| Refusal::gone("policies", kind))
 }
 
 async fn assign(
@@ -296,7 +297,26 @@ impl Console {
         let rows: Vec<PolicySummary> =
             rows.map(|(kind, name, _)| summary_row(&site, &kept, kind, name)).collect();
         let all = u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
-        Ok(Reply(paging.slice(all)?.of(rows, None)))
+        Ok(Reply(paging.slice(all, site.assumptions())?.of(rows, None)))
+    }
+
+    /// How the policy of this type is named that is assigned to a location.
+    fn reference(
+        &self,
+        form: PolicyReference,
+        group: GroupId,
+        location: LocationId,
+        kind: &'static str,
+    ) -> Option<String> {
+        let site = self.shared.site();
+        let id = in_force(&site, &self.database.keepings.kept(), group, location, kind)?;
+        Some(match form {
+            PolicyReference::Address => {
+                format!("{}/sepm/api/v1/groups/{group}/locations/{location}/policies/{kind}", self.base)
+            }
+            PolicyReference::Identifier => id.to_string(),
+            PolicyReference::Name => policy(&site, id)?.1.to_owned(),
+        })
     }
 
     /// A location of a group, and its name.
@@ -319,7 +339,8 @@ impl Console {
             LocationKey::Default => DEFAULT_LOCATION.to_owned(),
             LocationKey::Id(wanted) => wanted.to_string(),
         };
-        let (name, found) = found.ok_or_else(|| Refusal::gone("locations", unknown))?;
+        let status = site.assumptions().rest_unknown_location_status;
+        let (name, found) = found.ok_or_else(|| Refusal::gone("locations", unknown).with(status))?;
         Ok((id, found.id, name.clone()))
     }
 
@@ -330,7 +351,7 @@ impl Console {
         let (path, found) = found.ok_or_else(|| Refusal::gone("groups", group))?;
         if found.inherits {
             let words = format!("The group {path} inherits its policies from its parent; change them there.");
-            return Err(Refusal::Invalid(words));
+            return Err(Refusal::assumed(site.assumptions().rest_inheriting_group_status, words));
         }
         Ok(path.to_owned())
     }

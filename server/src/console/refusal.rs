@@ -23,8 +23,8 @@ pub(crate) enum Refusal {
     /// No token, or none that is in force.
     #[error("{description}")]
     Token {
-        /// What is wrong with it: `invalid_token`, or `unauthorized` where there is none.
-        error: &'static str,
+        /// What is wrong with it: `invalid_token`, or what is assumed where there is none.
+        error: String,
         /// In words.
         description: String,
     },
@@ -32,7 +32,7 @@ pub(crate) enum Refusal {
     #[error("{description}")]
     Grant {
         /// `invalid_request`, `invalid_grant` or `invalid_client`.
-        error: &'static str,
+        error: String,
         /// In words.
         description: String,
     },
@@ -48,14 +48,24 @@ pub(crate) enum Refusal {
     #[error("The event {0} do not exist.")]
     NoEvent(String),
     /// There is something of that name.
-    #[error("{0}")]
-    Taken(String),
+    #[error("{words}")]
+    Taken {
+        /// What is wrong.
+        words: String,
+        /// Which: a client goes on with what is there.
+        id: Option<String>,
+    },
+    /// What nobody documents: the status is assumed.
+    #[error("{words}")]
+    Assumed {
+        /// The status.
+        status: u16,
+        /// What is wrong.
+        words: String,
+    },
     /// Nobody has this path.
     #[error("there is nothing at this path")]
     NoPath,
-    /// The path is there, but not with this method.
-    #[error("The method {0} is not allowed here.")]
-    Method(String),
     /// The body did not come in time.
     #[error("The body did not come in time.")]
     Stalled,
@@ -88,13 +98,16 @@ pub(super) struct ApiError {
     app_error_code: &'static str,
     /// What is wrong.
     error_message: String,
+    /// What is there already, where a name is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 /// The product's error about a token.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct OAuthError {
     /// `invalid_token`, `unauthorized`, ..
-    error: &'static str,
+    error: String,
     /// What is wrong.
     error_description: String,
 }
@@ -104,12 +117,12 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) | Self::Credentials | Self::NoEvent(_) => StatusCode::BAD_REQUEST,
-            Self::Grant { error, .. } if *error != "invalid_client" => StatusCode::BAD_REQUEST,
+            Self::Grant { error, .. } if error != "invalid_client" => StatusCode::BAD_REQUEST,
             Self::Token { .. } | Self::Grant { .. } => StatusCode::UNAUTHORIZED,
             Self::Gone { .. } => StatusCode::GONE,
-            Self::Taken(_) => StatusCode::CONFLICT,
+            Self::Taken { .. } => StatusCode::CONFLICT,
+            Self::Assumed { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoPath => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -122,13 +135,23 @@ impl Refusal {
     pub(crate) fn gone(kind: &'static str, id: impl ToString) -> Self {
         Self::Gone { kind, id: id.to_string() }
     }
+
+    /// A refusal with a status that is assumed.
+    pub(crate) fn assumed(status: u16, words: impl Into<String>) -> Self {
+        Self::Assumed { status, words: words.into() }
+    }
+
+    /// The same words, with a status that is assumed.
+    pub(crate) fn with(self, status: u16) -> Self {
+        Self::assumed(status, self.to_string())
+    }
 }
 
 impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
         let words = error.to_string();
         match error {
-            CommandError::NameTaken { .. } => Self::Taken(words),
+            CommandError::NameTaken { .. } => Self::Taken { words, id: None },
             _ => Self::Invalid(words),
         }
     }
@@ -153,7 +176,9 @@ impl IntoResponse for Refusal {
             other => {
                 let error_code = status.as_u16().to_string();
                 let app_error_code = if matches!(other, Self::NoEvent(_)) { "4104" } else { "" };
-                json(status, &ApiError { error_code, app_error_code, error_message: other.to_string() })
+                let error_message = other.to_string();
+                let id = if let Self::Taken { id, .. } = other { id } else { None };
+                json(status, &ApiError { error_code, app_error_code, error_message, id })
             }
         }
     }

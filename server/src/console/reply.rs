@@ -20,9 +20,14 @@ pub(crate) struct Reply<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct Created<T>(pub(crate) T);
 
-/// 207, and a value for each of the things asked for.
+/// A value for each of the things asked for, and a status that is assumed: 207.
 #[derive(Debug)]
-pub(crate) struct Several<T>(pub(crate) Vec<T>);
+pub(crate) struct Several<T> {
+    /// The status.
+    pub(crate) status: u16,
+    /// The values.
+    pub(crate) items: Vec<T>,
+}
 
 /// 200, and the JSON text `""`: what the product answers where there is nothing to say.
 #[derive(Debug)]
@@ -71,7 +76,8 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 impl<T: Serialize> IntoResponse for Several<T> {
     fn into_response(self) -> Response {
-        json(StatusCode::MULTI_STATUS, &self.0)
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::MULTI_STATUS);
+        json(status, &self.items)
     }
 }
 

@@ -149,7 +149,8 @@ async fn change(
         let owner = site.groups().owner(path)?;
         if owner != path {
             let (group, from) = (path.to_owned(), owner.to_owned());
-            return Err(Refusal::from(CommandError::Inherits { group, from }));
+            let status = site.assumptions().rest_inheriting_group_status;
+            return Err(Refusal::from(CommandError::Inherits { group, from }).with(status));
         }
         let (_, group) = find(site, group_id)?;
         let shared = site.assumptions().rest_location_settings == RestLocation::OfTheGroup;
@@ -240,7 +241,7 @@ impl Wanted {
         if let Some(wanted) = self.list {
             if !site.lists().any(|known| known.name == wanted) {
                 let words = format!("There is no management server list {wanted:?}.");
-                return Err(Refusal::Invalid(words));
+                return Err(Refusal::assumed(site.assumptions().rest_unknown_list_status, words));
             }
             if wanted != list {
                 commands.push(Command::AssignList { list: wanted, group: group.clone(), location: place });

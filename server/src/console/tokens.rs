@@ -75,29 +75,33 @@ impl Tokens {
         match self.book(restarts).sessions.get(token) {
             Some(session) if now < session.ends => Ok(Arc::clone(session)),
             _ => Err(Refusal::Token {
-                error: "invalid_token",
+                error: "invalid_token".to_owned(),
                 description: format!("Invalid access token: {}", shortened(token)),
             }),
         }
     }
 
-    /// Issues a token in the place of the one that this refresh token came with.
+    /// Issues a token in the place of the one that this refresh token came with, which `ends` or stays in force as well.
     pub(super) fn refresh(
         &self,
         refresh_token: &str,
         lasting: Lifetimes,
+        ends: bool,
         restarts: u64,
         now: Timestamp,
     ) -> Result<Arc<Session>, Refusal> {
         let mut book = self.book(restarts);
-        let known = book.sessions.values().find(|one| one.refresh_token == refresh_token);
+        let known = book.sessions.values().filter(|one| one.refresh_token == refresh_token);
+        let known = known.max_by_key(|one| one.number);
         let Some(known) = known.filter(|one| now < one.refresh_ends).cloned() else {
             return Err(Refusal::Grant {
-                error: "invalid_grant",
+                error: "invalid_grant".to_owned(),
                 description: format!("Invalid refresh token: {}", shortened(refresh_token)),
             });
         };
-        book.sessions.remove(&known.token);
+        if ends {
+            book.sessions.remove(&known.token);
+        }
         let (refresh_token, refresh_ends) = (known.refresh_token.clone(), known.refresh_ends);
         Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_ends, now + lasting.token))
     }
@@ -150,9 +154,9 @@ impl Book {
 }
 
 /// The refusal where there is no token at all.
-pub(super) fn none() -> Refusal {
+pub(super) fn none(error: &str) -> Refusal {
     Refusal::Token {
-        error: "unauthorized",
+        error: error.to_owned(),
         description: "Full authentication is required to access this resource".to_owned(),
     }
 }
@@ -200,10 +204,14 @@ mod tests {
         let first = tokens.issue(admin(), LASTING, 0, at(0));
         assert!(tokens.find(&first.token, 0, at(9)).is_ok());
         assert!(tokens.find(&first.token, 0, at(10)).is_err());
-        let second = tokens.refresh(&first.refresh_token, LASTING, 0, at(50)).unwrap();
+        let second = tokens.refresh(&first.refresh_token, LASTING, true, 0, at(50)).unwrap();
         assert!(tokens.find(&second.token, 0, at(59)).is_ok());
         assert!(tokens.find(&first.token, 0, at(9)).is_err());
-        assert!(tokens.refresh(&second.refresh_token, LASTING, 0, at(100)).is_err());
+        let third = tokens.refresh(&second.refresh_token, LASTING, false, 0, at(55)).unwrap();
+        assert!(
+            tokens.find(&second.token, 0, at(56)).is_ok() && tokens.find(&third.token, 0, at(56)).is_ok()
+        );
+        assert!(tokens.refresh(&second.refresh_token, LASTING, true, 0, at(100)).is_err());
     }
 
     #[test]
@@ -212,7 +220,7 @@ mod tests {
         let [one, other] = [0, 1].map(|_| tokens.issue(admin(), LASTING, 0, at(0)));
         tokens.end(&one.token, 0);
         assert!(tokens.find(&one.token, 0, at(1)).is_err());
-        assert!(tokens.refresh(&one.refresh_token, LASTING, 0, at(1)).is_err());
+        assert!(tokens.refresh(&one.refresh_token, LASTING, true, 0, at(1)).is_err());
         assert!(tokens.find(&other.token, 0, at(1)).is_ok());
         assert!(tokens.find(&other.token, 1, at(1)).is_err());
         assert!(tokens.find(&other.token, 0, at(1)).is_err());

@@ -1,4 +1,5 @@
-//! Every operation of the vendor's specification: 195 methods on their paths, as facts.
+//! Every operation of the vendor's specification: 195 methods on their paths, as facts. And one more, which a client uses: a token
+//! is refreshed with GET as well.
 //!
 //! What is here and has no route of ours is answered with 501; what is not here does not exist, as far as the product is
 //! concerned.
@@ -30,6 +31,13 @@ pub(super) fn known(method: &Method, path: &str) -> Known {
         }
     }
     found
+}
+
+/// Every operation of the product's REST API: its method, and its path, where `{..}` stands for what varies.
+pub fn operations() -> impl Iterator<Item = (&'static str, String)> {
+    OPERATIONS.iter().flat_map(|(template, methods)| {
+        methods.iter().map(move |method| (*method, format!("/sepm/{template}")))
+    })
 }
 
 /// Whether a path is of this form; `{..}` stands for one part that is not empty.
@@ -176,7 +184,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
     ("api/v2/policies/exceptions/{id}", &["GET", "PUT", "DELETE", "PATCH"]),
     ("api/v2/policy-objects/fingerprints", &["GET", "POST"]),
     ("api/v2/policy-objects/fingerprints/{id}", &["GET", "POST", "DELETE"]),
-    ("oauth/token", &["POST"]),
+    ("oauth/token", &["GET", "POST"]),
 ];
 
 #[cfg(test)]
@@ -185,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_table_has_every_operation_and_finds_it() {
-        assert_eq!(OPERATIONS.iter().map(|(_, methods)| methods.len()).sum::<usize>(), 195);
+        assert_eq!(OPERATIONS.iter().map(|(_, methods)| methods.len()).sum::<usize>(), 195 + 1);
         for (template, methods) in OPERATIONS {
             let path = format!("/sepm/{}", template.replace(['{', '}'], "x"));
             for method in *methods {

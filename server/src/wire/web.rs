@@ -1,15 +1,16 @@
 //! Serving a router over HTTPS: the console's port. Not the hot path.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -92,12 +93,21 @@ async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, s
     };
     guest.turn();
     let web = TowerToHyperService::new(router);
+    let drops = shared.site().assumptions().rest_drops_connection_after_post;
+    let posted = AtomicBool::new(false);
     let respond = |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(guest.peer));
-        let response = web.call(request.map(Body::new));
+        let is_dropped = drops && posted.load(Ordering::Relaxed);
+        posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
+        let response = (!is_dropped).then(|| web.call(request.map(Body::new)));
         async move {
             guest.turn();
-            let response = response.await;
+            let Some(response) = response else {
+                return Err(io::Error::other(
+                    "the connection has carried a POST, and is dropped as is assumed",
+                ));
+            };
+            let response = response.await.map_err(|never| match never {});
             guest.turn();
             response
         }
