@@ -1,11 +1,13 @@
 //! Coverage: who holds what is to be held, and how long to wait for the others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{Halt, Rotation, some, text};
-use crate::cli::{Failure, complain};
+use crate::cli::Failure;
 
 /// How many clients the lab's door is asked for at once; it gives no more.
 const PAGE: usize = 1000;
@@ -13,6 +15,16 @@ const PAGE: usize = 1000;
 const USUAL_PATIENCE: i64 = 3_600_000;
 /// How long, in seconds of real time, a heartbeat of every client may take.
 const BEAT_SECONDS: u64 = 3600;
+
+/// How often the bar shows that it is alive.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A bar of covered clients on standard error; nothing where no terminal is.
+pub(super) fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos} of {len} clients ({elapsed})");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
 
 /// A client, as far as a rotation is concerned.
 #[derive(Debug)]
@@ -84,6 +96,15 @@ impl Rotation {
         let began = self.now().await?;
         let patience =
             self.options.max_wait.map(|wait| i64::try_from(wait.0.as_millis()).unwrap_or(i64::MAX));
+        self.bar.reset();
+        self.bar.enable_steady_tick(TICK);
+        let waited = self.wait_for_coverage(step, began, patience).await;
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
+        waited
+    }
+
+    async fn wait_for_coverage(&mut self, step: &str, began: i64, patience: Option<i64>) -> Result<(), Halt> {
         let mut beats = self.options.heartbeats;
         loop {
             self.pass(beats).await?;
@@ -93,7 +114,9 @@ impl Rotation {
             let missing: Vec<&Seen> =
                 clients.iter().filter(|one| one.lacks.is_some() && !self.is_left(one)).collect();
             let (on, away): (Vec<&Seen>, Vec<&Seen>) = missing.iter().partition(|one| one.is_on);
-            complain(&format!(
+            self.bar.set_length(clients.len() as u64);
+            self.bar.set_position((clients.len() - missing.len()) as u64);
+            self.tell(&format!(
                 "  {} of {} clients are ready{}{}\n",
                 clients.len() - missing.len(),
                 clients.len(),
@@ -117,7 +140,7 @@ impl Rotation {
                 })
                 .collect();
             if patience.is_some() {
-                complain(&format!(
+                self.tell(&format!(
                     "  going on without {}\n",
                     some(names.iter().map(|(name, _)| name.as_str()))
                 ));

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use epm_client_agent::scenario::Span;
 use epm_protocol::site::Command;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::lab::{Door, Where, segment};
@@ -106,6 +107,8 @@ struct Rotation {
     door: Door,
     rest: Rest,
     state: State,
+    /// How many clients are covered, on standard error while people look.
+    bar: ProgressBar,
 }
 
 impl Rotate {
@@ -174,7 +177,8 @@ impl Rotation {
         if let Some(file) = &options.ca {
             rest.trust(&read(file)?, &file.display().to_string())?;
         }
-        let mut rotation = Self { options, door, rest, state };
+        let bar = if options.at.json { ProgressBar::hidden() } else { fleet::bar() };
+        let mut rotation = Self { options, door, rest, state, bar };
         for manager in rotation.managers().await? {
             // What the file knows may have been before the update.
             if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
@@ -202,10 +206,15 @@ impl Rotation {
         self.options.no_wait || self.options.skip_inheritance
     }
 
+    /// Says what is being done, on standard error.
+    fn tell(&self, text: &str) {
+        self.bar.suspend(|| complain(text));
+    }
+
     fn is_due(&self, step: &str) -> bool {
         let is_due = !self.state.done.iter().any(|done| done == step);
         if is_due {
-            complain(&format!("{step}\n"));
+            self.tell(&format!("{step}\n"));
         }
         is_due
     }
@@ -226,7 +235,7 @@ impl Rotation {
         let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
         let found = self.door.put(&path, &json!({})).await?;
         let fingerprint = found["stores"]["client"]["fingerprint"].as_str().unwrap_or_default().to_owned();
-        complain(&format!("  {manager} has {fingerprint}\n"));
+        self.tell(&format!("  {manager} has {fingerprint}\n"));
         self.trust_console(manager, &found)?;
         self.state.updated.insert(manager.to_owned(), fingerprint);
         Ok(())
@@ -253,7 +262,7 @@ impl Rotation {
         if !self.options.force {
             return Err(Halt::Clients { why, clients });
         }
-        complain(&format!("  forced: {why}: {}\n", some(clients.iter().map(|(name, _)| name.as_str()))));
+        self.tell(&format!("  forced: {why}: {}\n", some(clients.iter().map(|(name, _)| name.as_str()))));
         self.state.left.extend(clients.into_iter().map(|(client, _)| client));
         Ok(())
     }

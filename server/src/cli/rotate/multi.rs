@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use epm_protocol::version::ClientVersion;
 use serde_json::Value;
 
 use super::single::update_of;
 use super::{Halt, Rotation, text};
 use crate::cli::Failure;
 
-/// Clients of this version learn no certificate but that of the manager that they talk to.
-const LEFT_OUT: &str = "14.2.";
+/// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the
+/// manager that they talk to.
+const LEFT_OUT: (ClientVersion, ClientVersion) = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
 
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
@@ -23,8 +25,8 @@ impl Rotation {
             self.did("check-lists")?;
         }
         if self.is_due("check-versions") {
-            let found = self.clients().await?.into_iter().filter(|one| one.version.starts_with(LEFT_OUT));
-            let found: Vec<_> = found.map(|one| (one.name, format!("version {}", one.version))).collect();
+            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version));
+            let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
             let why =
                 format!("{} clients of version 14.2 cannot go this way: use the single way", found.len());
             self.refuse(why, found)?;
@@ -66,5 +68,27 @@ impl Rotation {
         let alone: BTreeSet<String> = alone.map(|list| text(&list["name"])).collect();
         let found = self.clients().await?.into_iter().filter(|one| alone.contains(&one.list));
         Ok(found.map(|one| (one.name, format!("its list is {:?}", one.list))).collect())
+    }
+}
+
+/// Whether a client of this version cannot go this way. Of a version that nobody can read, nobody knows.
+fn is_left_out(version: &str) -> bool {
+    let (first, end) = LEFT_OUT;
+    version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_14_2_is_left_out_and_what_cannot_be_read_as_well() {
+        for version in ["14.2", "14.2.0.0000", "14.2.5587.2100", "", "fourteen"] {
+            assert!(is_left_out(version), "{version}");
+        }
+        for version in ["14.0.3752.1000", "14.20.1.1", "14.3", "14.3.8289.5000", "12.1.671.4971", "15.2.1.1"]
+        {
+            assert!(!is_left_out(version), "{version}");
+        }
     }
 }

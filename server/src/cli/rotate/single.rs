@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::state::Place;
 use super::{Halt, Rotation, segment, text};
-use crate::cli::{Failure, complain};
+use crate::cli::Failure;
 
 impl Rotation {
     /// Steps 1 to 10 of the documented procedure.
@@ -126,7 +126,7 @@ impl Rotation {
                 "general_settings": { "security_settings": { "secure_communications": secure } },
             }});
             self.rest.patch(&settings_of(&place.group_id, &place.location_id), &change).await?;
-            complain(&format!("  {}, {}: {list:?}, secure {secure}\n", place.group, place.location));
+            self.tell(&format!("  {}, {}: {list:?}, secure {secure}\n", place.group, place.location));
         }
         Ok(())
     }
