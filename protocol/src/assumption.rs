@@ -10,7 +10,7 @@ use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
 /// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Mark {
     /// Inferred from something that was read in a source.
     I,
@@ -21,7 +21,7 @@ pub enum Mark {
 }
 
 /// One assumption, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Assumption {
     /// The field's name, as a scenario writes it.
     pub name: &'static str,

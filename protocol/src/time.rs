@@ -13,8 +13,22 @@ use serde::{Deserialize, Serialize};
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Written as `2026-01-05T08:00:00.000Z`, in texts and in serialized form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Timestamp(i64);
 
 /// What tells the time. One is shared by everything that runs in one lab, so that all of it can be moved.

@@ -18,6 +18,7 @@ mod commanding;
 mod console;
 pub mod control;
 mod faults;
+mod foreign;
 mod installation;
 mod journal;
 pub mod lab;

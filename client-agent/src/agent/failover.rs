@@ -17,7 +17,9 @@ use super::schedule::draw;
 pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Where a client finds a server.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Server {
     /// Host name or address.
     pub address: String,
@@ -30,7 +32,7 @@ pub struct Server {
 }
 
 /// The server that a client stays with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LastServer {
     /// Which.
     pub server: Server,

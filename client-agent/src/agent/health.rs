@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::log::{Event, News};
 
 /// How a client stands with its managers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Health {
     /// It has not tried yet.
@@ -37,7 +37,7 @@ pub enum Health {
 }
 
 /// What went wrong with one server, trust aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Trouble {
     /// The exchange came to nothing.
@@ -74,7 +74,7 @@ pub enum Trouble {
 }
 
 /// The layer of trust that broke, with what was expected and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "layer", rename_all = "kebab-case")]
 pub enum Distrust {
     /// Layer a: the certificate of the connection.

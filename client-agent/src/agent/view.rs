@@ -12,7 +12,7 @@ use super::health::Health;
 use super::holdings::Holdings;
 
 /// What a client looks like from outside.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct AgentView {
     /// Its computer's name.

@@ -12,7 +12,7 @@ use crate::agent::{Agent, Distrust, Input};
 const HEARTBEATS: usize = 4;
 
 /// A client that would be lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WouldBeLost {
     /// Its computer's name.
     pub client: String,

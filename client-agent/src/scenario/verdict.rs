@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::agent::{AgentView, Health};
 
 /// What the clients of one part of the fleet hold, counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PartHolding {
     /// The part.
     pub part: String,

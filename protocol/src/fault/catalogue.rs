@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::kind::Layer;
 
 /// What there is to say about a kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct KindInfo {
     /// Its name.
@@ -26,7 +26,7 @@ pub struct KindInfo {
 }
 
 /// What there is to say about a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ParameterInfo {
     /// Its name; a unit stands last.

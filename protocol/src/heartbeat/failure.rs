@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::trust::Rejection;
 
 /// How far an exchange had come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Opening the connection.
@@ -17,7 +17,7 @@ pub enum Stage {
 }
 
 /// Why an exchange came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum ExchangeFailure {
     /// The address is a name that nobody knows.

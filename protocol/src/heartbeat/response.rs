@@ -30,7 +30,7 @@ pub enum ContentType {
     Binary,
 }
 
-/// A signature in the form of its header: base64, made once, at publication.
+/// A signature in the form of its header: base64, made once for each publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureHeader(Bytes);
 

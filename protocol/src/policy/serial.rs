@@ -10,8 +10,9 @@ use crate::time::Timestamp;
 
 /// The serial number of a group's policy: the first four digits of the group's identifier, and the moment of the
 /// last change in UTC, to the millisecond.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct PolicySerial {
     changed: Timestamp,
     prefix: [u8; 4],

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::sylink::CommunicationMode;
 
 /// How clients keep in touch: the attributes of `AgentCommunicationSetting`, less the shared secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommunicationSettings {
     /// Whether clients talk to their manager at all.
     pub connect: bool,

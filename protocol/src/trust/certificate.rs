@@ -30,8 +30,9 @@ use crate::time::Timestamp;
 /// SHA-256 of a DER encoding: the name of a certificate, or of a public key.
 ///
 /// Written as openssl prints it, `AA:BB:..`; read with or without colons, in either case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Fingerprint([u8; 32]);
 
 /// A text that is no fingerprint.

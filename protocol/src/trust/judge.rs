@@ -60,7 +60,7 @@ impl Trusted {
 }
 
 /// Why a manager was not believed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum Rejection {
     /// The client does not know this certificate.

@@ -273,7 +273,7 @@ impl From<Signature> for String {
 }
 
 /// Why a document is not what a manager of ours signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum SignatureError {
     /// It came without a signature.

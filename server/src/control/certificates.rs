@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Body, Named};
-use super::foreign::Described;
 use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
 use crate::Service;
+use crate::foreign::Described;
 use crate::lab::{Lab, Update};
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Body, Named};
-use super::foreign::Described;
 use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
+use crate::foreign::Described;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Fault {

@@ -9,7 +9,6 @@ mod certificates;
 mod clock;
 mod faults;
 mod fleet;
-mod foreign;
 mod journal;
 mod problem;
 mod site;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ask::{Asked, Body, Named};
-use super::foreign::Described;
 use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
+use crate::foreign::Described;
 use crate::lab::Lab;
 
 /// No more commands are taken at once: each group that one concerns is signed anew.

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::ask::{Asked, Body, Named};
-use super::foreign::Described;
 use super::problem::Problem;
 use super::{Answer, Routes, Seen, answer};
+use crate::foreign::Described;
 use crate::lab::{Expectation, Finding, Standing};
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use schemars1::generate::SchemaSettings;
 
 /// Stands for `T` in what describes the door.
-pub(super) struct Described<T>(PhantomData<T>);
+pub(crate) struct Described<T>(PhantomData<T>);
 
 impl<T: schemars1::JsonSchema> JsonSchema for Described<T> {
     fn schema_name() -> Cow<'static, str> {
