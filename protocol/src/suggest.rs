@@ -1,9 +1,22 @@
 //! The nearest known name to one that is not known.
 
+/// Longer names are not compared.
+const LONGEST: usize = 256;
+/// No more names are compared.
+const MOST: usize = 1000;
+
 /// The name in `known` that a person most likely meant by `found`; none if nothing is near.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Distance costs as much as both names are long, one times the other, and nobody meant a name of another length.
+    let is_comparable =
+        |name: &&str| name.len() <= LONGEST && found.len().abs_diff(name.len()) <= 2.max(name.len() / 3);
+    if found.len() > LONGEST {
+        return None;
+    }
     known
         .into_iter()
+        .filter(is_comparable)
+        .take(MOST)
         .map(|name| (strsim::damerau_levenshtein(&found.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))
         .min_by_key(|(distance, _)| *distance)

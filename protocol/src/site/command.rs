@@ -163,6 +163,17 @@ pub enum Command {
         #[serde(default)]
         stores: Stores,
     },
+    /// Break the replication of one manager with the others. It goes on with what it knows; of what is done from now on it
+    /// learns what is done to its own certificate, and of that the others do not learn.
+    BreakReplication {
+        /// The manager.
+        manager: String,
+    },
+    /// Restore it: everybody publishes everything.
+    RestoreReplication {
+        /// The manager.
+        manager: String,
+    },
     /// Keep a recovery file of this site: the keystores of its managers, its shared secret, and the identifier of
     /// its default domain [C S7].
     BackUp {

@@ -1,4 +1,4 @@
-//! From what is set to what is published: documents composed, serials advanced, each artifact signed once.
+//! From what is set to what is published: documents composed, serials advanced, each artifact to be signed once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,23 +26,42 @@ struct Composed {
     id: GroupId,
     serial: PolicySerial,
     policy: Bytes,
+    policy_checksum: String,
+    /// What the group's clients are told beside the policy.
+    told: Arc<Told>,
+}
+
+/// What all groups that are governed by the same settings publish alike.
+struct Told {
     list: Bytes,
-    packages: Vec<String>,
+    list_checksum: String,
+    packages: Vec<PackageEntry>,
 }
 
 impl Site {
-    /// Advances the serials of these groups and publishes them anew, on every manager.
+    /// Advances the serials of these groups and publishes them anew, on every manager that replicates with the others.
     pub(super) fn publish(&mut self, paths: &BTreeSet<String>, now: Timestamp) -> Vec<GroupId> {
+        let together = self.managers.keys().filter(|name| !self.apart.contains_key(*name));
+        let managers: Vec<String> = together.cloned().collect();
+        self.publish_by(&managers, paths, now)
+    }
+
+    /// The same, on these managers.
+    pub(super) fn publish_by(
+        &mut self,
+        managers: &[String],
+        paths: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Vec<GroupId> {
         for path in paths {
             if let Ok(group) = self.groups.find_mut(path) {
                 group.changed = now.max(group.changed + Duration::from_millis(1));
             }
         }
-        let composed: Vec<Composed> = paths.iter().filter_map(|path| self.compose(path).ok()).collect();
-        let managers: Vec<String> = self.managers.keys().cloned().collect();
+        let composed = self.compose_all(paths);
         for name in managers {
-            let next = self.publication_of(&self.managers[&name], &composed);
-            self.publications.insert(name, Arc::new(next));
+            let next = self.publication_of(&self.managers[name], &composed);
+            self.publications.insert(name.clone(), Arc::new(next));
         }
         composed.iter().map(|group| group.id).collect()
     }
@@ -80,27 +99,34 @@ impl Site {
         let unchanged = before.filter(|one| one.signer.certificate() == signer.certificate());
         let mut packages = HashMap::new();
         for (name, content) in &self.packages {
-            let known = unchanged.and_then(|one| one.packages.get(name)).filter(|one| one.body == *content);
+            let known =
+                unchanged.and_then(|one| one.packages.get(name)).filter(|one| same(&one.body, content));
             let artifact = known
                 .cloned()
-                .unwrap_or_else(|| PublishedArtifact::sign(content.clone(), ContentType::Binary, &signer));
+                .unwrap_or_else(|| PublishedArtifact::new(content.clone(), ContentType::Binary, &signer));
             packages.insert(name.clone(), artifact);
         }
         let mut groups = before.map(|one| one.groups.clone()).unwrap_or_default();
+        let mut lists: HashMap<*const Told, Arc<PublishedArtifact>> = HashMap::new();
         for group in composed {
+            let told = &group.told;
             let index = Index {
                 manager: manager.name.clone(),
                 serial: group.serial,
-                policy_checksum: sha256_hex(&group.policy),
-                list_checksum: sha256_hex(&group.list),
-                packages: group.packages.iter().filter_map(|name| self.package_entry(name)).collect(),
+                policy_checksum: group.policy_checksum.clone(),
+                list_checksum: told.list_checksum.clone(),
+                packages: told.packages.clone(),
                 commands: Vec::new(),
             };
+            let list = lists.entry(Arc::as_ptr(told)).or_insert_with(|| {
+                Arc::new(PublishedArtifact::new(told.list.clone(), ContentType::Xml, &signer))
+            });
+            let list = Arc::clone(list);
             let published = PublishedGroup {
                 serial: group.serial,
                 index: Bytes::from(index.to_xml()),
-                policy: PublishedArtifact::sign(group.policy.clone(), ContentType::Xml, &signer),
-                list: PublishedArtifact::sign(group.list.clone(), ContentType::Xml, &signer),
+                policy: PublishedArtifact::new(group.policy.clone(), ContentType::Xml, &signer),
+                list,
             };
             groups.insert(group.id, Arc::new(published));
         }
@@ -122,16 +148,27 @@ impl Site {
         Some(PackageEntry { name: name.to_owned(), checksum: sha256_hex(content) })
     }
 
-    fn compose(&self, path: &str) -> Result<Composed, CommandError> {
-        let Group { id, changed, .. } = self.groups.find(path)?;
-        let own = self.groups.effective(path)?;
-        let serial = PolicySerial::new(*id, *changed);
-        let policy = PolicyDocument {
-            group: path.to_owned(),
-            serial,
-            secure_communications: own.secure_communications,
-            policies: own.policies.iter().map(|(name, content)| (name.clone(), content.clone())).collect(),
+    fn compose_all(&self, paths: &BTreeSet<String>) -> Vec<Composed> {
+        // For one group, its ancestors are asked; for many, each only once.
+        let owners = if paths.len() > 1 { self.groups.owners() } else { HashMap::new() };
+        let mut told: HashMap<&str, Arc<Told>> = HashMap::new();
+        let mut compose = |path| {
+            let owner = owners.get(path).copied().map_or_else(|| self.groups.owner(path), Ok)?;
+            let own = &self.groups.find(owner)?.own;
+            let told = match told.get(owner) {
+                Some(told) => Arc::clone(told),
+                None => {
+                    let new = Arc::new(self.told(own)?);
+                    told.insert(owner, Arc::clone(&new));
+                    new
+                }
+            };
+            self.compose(path, own, told)
         };
+        paths.iter().filter_map(|path| compose(path).ok()).collect()
+    }
+
+    fn told(&self, own: &GroupSettings) -> Result<Told, CommandError> {
         let locations = own.locations.iter().map(|(name, location)| {
             let conf = location.own.as_ref().map(|one| self.conf(own, &one.communication, &one.list));
             Ok(LocationConf { id: location.id, name: name.clone(), conf: conf.transpose()? })
@@ -141,13 +178,22 @@ impl Site {
             group: self.conf(own, &own.communication, &own.list)?,
             locations: locations.collect::<Result<_, CommandError>>()?,
         };
-        Ok(Composed {
-            id: *id,
+        let list = Bytes::from(list.to_xml());
+        let packages = own.packages.iter().filter_map(|name| self.package_entry(name)).collect();
+        Ok(Told { list_checksum: sha256_hex(&list), list, packages })
+    }
+
+    fn compose(&self, path: &str, own: &GroupSettings, told: Arc<Told>) -> Result<Composed, CommandError> {
+        let Group { id, changed, .. } = self.groups.find(path)?;
+        let serial = PolicySerial::new(*id, *changed);
+        let policy = PolicyDocument {
+            group: path.to_owned(),
             serial,
-            policy: Bytes::from(policy.to_xml()),
-            list: Bytes::from(list.to_xml()),
-            packages: own.packages.clone(),
-        })
+            secure_communications: own.secure_communications,
+            policies: own.policies.iter().map(|(name, content)| (name.clone(), content.clone())).collect(),
+        };
+        let policy = Bytes::from(policy.to_xml());
+        Ok(Composed { id: *id, serial, policy_checksum: sha256_hex(&policy), policy, told })
     }
 
     /// What clients are told: the settings, the list with its addresses made definite, and the certificate of every
@@ -169,10 +215,13 @@ impl Site {
                 })
                 .collect::<Result<Vec<_>, CommandError>>()
         });
-        let certificates = self.managers.values().map(|manager| NamedCertificate {
-            name: manager.name.clone(),
-            der: Bytes::copy_from_slice(manager.identity(self.assumptions.signing_store).certificate().der()),
-        });
+        let certificates =
+            self.managers.values().map(|one| self.as_known(one)).map(|manager| NamedCertificate {
+                name: manager.name.clone(),
+                der: Bytes::copy_from_slice(
+                    manager.identity(self.assumptions.signing_store).certificate().der(),
+                ),
+            });
         let seconds = settings.heartbeat_seconds;
         Ok(CommConf {
             settings: AgentCommunication {
@@ -230,4 +279,9 @@ impl Site {
             verify_signatures: true,
         })
     }
+}
+
+/// Whether both are the same bytes; most often they stand in the same place.
+fn same(one: &Bytes, other: &Bytes) -> bool {
+    (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
 }

@@ -1,6 +1,8 @@
 //! The tree of groups, their locations, and who takes what from whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
 
 use super::CommandError;
 use crate::id::{GroupId, LocationId};
@@ -68,12 +70,20 @@ pub struct LocationSettings {
 
 /// All groups of a site, by full path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Groups(BTreeMap<String, Group>);
+pub struct Groups {
+    by_path: BTreeMap<String, Arc<Group>>,
+    ids: BTreeSet<GroupId>,
+}
 
 impl Groups {
     /// All, with their paths; a parent before its children.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
-        self.0.iter().map(|(path, group)| (path.as_str(), group))
+        self.by_path.iter().map(|(path, group)| (path.as_str(), group.as_ref()))
+    }
+
+    /// The group at this path, if there is one.
+    pub fn get(&self, path: &str) -> Option<&Group> {
+        self.by_path.get(path).map(Arc::as_ref)
     }
 
     /// The group at this path.
@@ -82,7 +92,18 @@ impl Groups {
     ///
     /// When there is none.
     pub fn find(&self, path: &str) -> Result<&Group, CommandError> {
-        self.0.get(path).ok_or_else(|| self.unknown(path))
+        self.get(path).ok_or_else(|| self.unknown(path))
+    }
+
+    /// For the path of every group, the path of the group whose settings hold for it.
+    pub fn owners(&self) -> HashMap<&str, &str> {
+        let mut owners = HashMap::with_capacity(self.by_path.len());
+        for (path, group) in self.iter() {
+            // A parent comes before its children.
+            let above = parent(path).filter(|_| group.inherits).and_then(|above| owners.get(above).copied());
+            owners.insert(path, above.unwrap_or(path));
+        }
+        owners
     }
 
     /// The path of the group whose settings hold for the one at `path`: itself, or the nearest ancestor that does
@@ -110,33 +131,54 @@ impl Groups {
 
     /// The paths of all groups for which the settings of `owner` hold, itself first.
     pub fn governed_by<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .keys()
-            .map(String::as_str)
-            .filter(move |path| self.owner(path).is_ok_and(|found| found == owner))
+        let itself = self.get(owner).filter(|group| !group.inherits).map(|_| owner);
+        let mut governed: HashSet<&str> = itself.into_iter().collect();
+        let inherits = move |(path, group): (&'a str, &'a Group)| {
+            let is_governed = group.inherits && parent(path).is_some_and(|above| governed.contains(above));
+            is_governed.then(|| {
+                governed.insert(path);
+                path
+            })
+        };
+        itself.into_iter().chain(self.under(owner).filter_map(inherits))
+    }
+
+    /// All groups below this path, a parent before its children.
+    fn under(&self, path: &str) -> impl Iterator<Item = (&str, &Group)> {
+        let first = format!("{path}\\");
+        let from = self.by_path.range::<str, _>((Bound::Included(first.as_str()), Bound::Unbounded));
+        from.take_while(move |(path, _)| path.starts_with(&first))
+            .map(|(path, group)| (path.as_str(), group.as_ref()))
+    }
+
+    /// Whether a group has this identifier.
+    pub(super) fn has_id(&self, id: GroupId) -> bool {
+        self.ids.contains(&id)
     }
 
     pub(super) fn insert(&mut self, path: &str, group: Group) {
-        self.0.insert(path.to_owned(), group);
+        self.ids.insert(group.id);
+        self.by_path.insert(path.to_owned(), Arc::new(group));
     }
 
     pub(super) fn remove(&mut self, path: &str) -> Option<Group> {
-        self.0.remove(path)
+        let group = self.by_path.remove(path)?;
+        self.ids.remove(&group.id);
+        Some(Arc::unwrap_or_clone(group))
     }
 
     /// The paths of a group and of all below it.
     pub(super) fn below(&self, path: &str) -> Vec<String> {
-        let is_below = |one: &&String| {
-            one.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
-        };
-        self.0.keys().filter(is_below).cloned().collect()
+        let itself = self.get(path).map(|_| path);
+        itself.into_iter().chain(self.under(path).map(|(below, _)| below)).map(str::to_owned).collect()
     }
 
     pub(super) fn find_mut(&mut self, path: &str) -> Result<&mut Group, CommandError> {
-        if !self.0.contains_key(path) {
+        if !self.by_path.contains_key(path) {
             return Err(self.unknown(path));
         }
-        self.0.get_mut(path).ok_or_else(|| CommandError::unknown("group", path, []))
+        let found = self.by_path.get_mut(path).map(Arc::make_mut);
+        found.ok_or_else(|| CommandError::unknown("group", path, []))
     }
 
     /// The settings of a group, to be changed; a group that inherits has none.
@@ -149,7 +191,7 @@ impl Groups {
     }
 
     fn unknown(&self, path: &str) -> CommandError {
-        CommandError::unknown("group", path, self.0.keys().map(String::as_str))
+        CommandError::unknown("group", path, self.by_path.keys().map(String::as_str))
     }
 }
 

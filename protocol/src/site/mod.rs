@@ -12,6 +12,7 @@ mod manager;
 mod publication;
 mod recovery;
 mod registry;
+mod replication;
 mod update;
 mod upkeep;
 
@@ -32,6 +33,7 @@ pub use registry::Client;
 
 use command::{check, check_name};
 use recovery::Recovery;
+use replication::Apart;
 
 use crate::assumption::Assumptions;
 use crate::id::{AgentId, DomainId, GroupId, Guid, ManagerId, SiteId};
@@ -74,6 +76,8 @@ pub struct Site {
     clients: BTreeMap<AgentId, Client>,
     publications: BTreeMap<String, Arc<Publication>>,
     recoveries: BTreeMap<String, Recovery>,
+    /// The managers that do not replicate with the others.
+    apart: BTreeMap<String, Apart>,
     reinstalled: u64,
     removed_groups: u64,
 }
@@ -113,6 +117,7 @@ impl Site {
             clients: BTreeMap::new(),
             publications: BTreeMap::new(),
             recoveries: BTreeMap::new(),
+            apart: BTreeMap::new(),
             reinstalled: 0,
             removed_groups: 0,
         };
@@ -232,8 +237,10 @@ impl Site {
             Command::AssignPackage { package, group } => self.assign_package(package, group)?,
             Command::UpdateCertificate { manager, certificate, stores } => {
                 effects.extend(self.update_certificate(manager, certificate, *stores, now)?);
-                Concerns::Everybody
+                self.certificate_updated(manager, &mut effects, now)
             }
+            Command::BreakReplication { manager } => self.break_replication(manager, now)?,
+            Command::RestoreReplication { manager } => self.restore_replication(manager)?,
             Command::BackUp { recovery } => self.back_up(recovery)?,
             Command::KeepRecovery { recovery, manager, identity, secret, domain } => {
                 self.keep_recovery(recovery, manager, identity, secret, *domain)?
@@ -380,7 +387,7 @@ impl Site {
     }
 
     fn add_group(&mut self, path: &str, inherits: bool, now: Timestamp) -> Result<Concerns, CommandError> {
-        if self.groups.find(path).is_ok() {
+        if self.groups.get(path).is_some() {
             return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
         }
         let Some(parent) = group::parent(path) else {
@@ -407,7 +414,7 @@ impl Site {
     }
 
     fn set_inheritance(&mut self, path: &str, inherits: bool) -> Result<Concerns, CommandError> {
-        if group::parent(path).is_none() && self.groups.find(path).is_ok() {
+        if group::parent(path).is_none() && self.groups.get(path).is_some() {
             return Err(CommandError::TopGroup { group: path.to_owned() });
         }
         let own = self.groups.effective(path)?.clone();
@@ -542,16 +549,24 @@ impl Site {
             Concerns::These(paths) => paths.clone(),
             Concerns::Everybody => all.map(str::to_owned).collect(),
             Concerns::GovernedBy(owner) => self.groups.governed_by(owner).map(str::to_owned).collect(),
-            Concerns::UsersOf(list) => all.filter(|path| self.uses(path, list)).map(str::to_owned).collect(),
+            Concerns::UsersOf(list) => {
+                let users: BTreeSet<&str> = self
+                    .groups
+                    .iter()
+                    .filter(|(_, group)| !group.inherits && uses(&group.own, list))
+                    .map(|(path, _)| path)
+                    .collect();
+                let owners = self.groups.owners();
+                let is_user = |path: &&str| owners.get(path).is_some_and(|owner| users.contains(owner));
+                all.filter(is_user).map(str::to_owned).collect()
+            }
         }
     }
+}
 
-    fn uses(&self, path: &str, list: &str) -> bool {
-        self.groups.effective(path).is_ok_and(|own| {
-            own.list == list
-                || own.locations.values().any(|one| one.own.as_ref().is_some_and(|own| own.list == list))
-        })
-    }
+/// Whether these settings name the list, themselves or in a location.
+fn uses(own: &GroupSettings, list: &str) -> bool {
+    own.list == list || own.locations.values().any(|one| one.own.as_ref().is_some_and(|own| own.list == list))
 }
 
 #[cfg(test)]

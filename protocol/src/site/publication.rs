@@ -1,7 +1,7 @@
-//! All that one manager answers from: composed, signed and numbered once, then only read.
+//! All that one manager answers from: composed and numbered once, signed once, then only read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -42,14 +42,17 @@ pub struct PublishedGroup {
     pub serial: PolicySerial,
     pub(super) index: Bytes,
     pub(super) policy: PublishedArtifact,
-    pub(super) list: PublishedArtifact,
+    /// Groups that are governed by the same settings share it.
+    pub(super) list: Arc<PublishedArtifact>,
 }
 
-/// Bytes and their signature, made together.
-#[derive(Clone, Debug)]
+/// Bytes, and the signature that belongs to them: it follows from both the bytes and the key, so it is made when somebody asks
+/// for it first, and then kept.
+#[derive(Clone)]
 pub struct PublishedArtifact {
     pub(super) body: Bytes,
-    pub(super) signature: SignatureHeader,
+    signer: ServerIdentity,
+    signature: OnceLock<SignatureHeader>,
     pub(super) content_type: ContentType,
 }
 
@@ -93,24 +96,27 @@ impl Publication {
 
     /// Whether another publication of this manager would answer the same.
     pub fn answers_as(&self, other: &Self) -> bool {
-        let artifact = |one: &PublishedArtifact| (one.body.clone(), one.signature.clone());
-        let group =
-            |one: &Arc<PublishedGroup>| (one.index.clone(), artifact(&one.policy), artifact(&one.list));
+        let artifact = |one: &PublishedArtifact, two: &PublishedArtifact| {
+            one.body == two.body && one.signer.certificate() == two.signer.certificate()
+        };
+        let group = |one: &Arc<PublishedGroup>, two: &Arc<PublishedGroup>| {
+            Arc::ptr_eq(one, two)
+                || (one.index == two.index
+                    && artifact(&one.policy, &two.policy)
+                    && artifact(&one.list, &two.list))
+        };
         let identity = |one: &Self| one.identity.certificate().fingerprint();
         self.manager == other.manager
             && self.domain == other.domain
             && self.kcs == other.kcs
             && identity(self) == identity(other)
             && self.groups.len() == other.groups.len()
-            && self
-                .groups
-                .iter()
-                .all(|(id, one)| other.groups.get(id).is_some_and(|two| group(one) == group(two)))
+            && self.groups.iter().all(|(id, one)| other.groups.get(id).is_some_and(|two| group(one, two)))
             && self.packages.len() == other.packages.len()
             && self
                 .packages
                 .iter()
-                .all(|(name, one)| other.packages.get(name).is_some_and(|two| artifact(one) == artifact(two)))
+                .all(|(name, one)| other.packages.get(name).is_some_and(|two| artifact(one, two)))
     }
 
     /// What a group's clients get; none if there is no such group.
@@ -194,7 +200,7 @@ impl Publication {
         let Some(group) = self.group_of(client) else { return self.unregistered() };
         let found = match artifact {
             Artifact::Policy => Some(&group.policy),
-            Artifact::List => Some(&group.list),
+            Artifact::List => Some(group.list.as_ref()),
             Artifact::Package(name) => self.packages.get(name),
         };
         found.map_or_else(
@@ -218,22 +224,33 @@ impl PublishedGroup {
         [
             ("index2.xml", self.index.to_vec()),
             ("LSProfile.xml", self.policy.body.to_vec()),
-            ("LSProfile.xml.sig", self.policy.signature.as_bytes().to_vec()),
+            ("LSProfile.xml.sig", self.policy.signature().as_bytes().to_vec()),
         ]
     }
 }
 
+impl std::fmt::Debug for PublishedArtifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let signer = self.signer.certificate().fingerprint();
+        write!(f, "PublishedArtifact({:?}, {:?}, by {signer})", self.body, self.content_type)
+    }
+}
+
 impl PublishedArtifact {
-    pub(super) fn sign(body: Bytes, content_type: ContentType, signer: &ServerIdentity) -> Self {
-        let signature = SignatureHeader::new(&signer.key().sign(&body));
-        Self { body, signature, content_type }
+    pub(super) fn new(body: Bytes, content_type: ContentType, signer: &ServerIdentity) -> Self {
+        Self { body, signer: signer.clone(), signature: OnceLock::new(), content_type }
+    }
+
+    /// The signature.
+    pub(super) fn signature(&self) -> &SignatureHeader {
+        self.signature.get_or_init(|| SignatureHeader::new(&self.signer.key().sign(&self.body)))
     }
 
     fn response(&self) -> ManagerResponse {
         ManagerResponse {
             status: 200,
             content_type: self.content_type,
-            signature: Some(self.signature.clone()),
+            signature: Some(self.signature().clone()),
             body: self.body.clone(),
         }
     }

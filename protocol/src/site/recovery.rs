@@ -90,6 +90,8 @@ impl Site {
             Some(kept) => kept,
             None => self.new_keystores(now)?,
         };
+        // Whoever is installed anew begins with what all know.
+        self.apart.clear();
         self.reinstalled += 1;
         let installation = self.reinstalled.to_string();
         self.kcs = secret.unwrap_or_else(|| Kcs::derive(self.seed_of("installation", &installation)));

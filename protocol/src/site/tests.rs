@@ -2,7 +2,9 @@
 
 mod keystore;
 mod recovery;
+mod replication;
 mod together;
+mod tree;
 mod upkeep;
 
 use std::time::Duration;

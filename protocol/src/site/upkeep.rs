@@ -31,7 +31,7 @@ impl Site {
         if next == path {
             return Ok(Concerns::Nobody);
         }
-        if self.groups.find(&next).is_ok() {
+        if self.groups.get(&next).is_some() {
             return Err(CommandError::NameTaken { kind: "group", name: next });
         }
         let mut concerned = BTreeSet::new();
@@ -123,7 +123,7 @@ impl Site {
                 number => format!("{path}|{number}"),
             };
             let id = GroupId(self.guid("group", &name));
-            if self.groups.iter().all(|(_, group)| group.id != id) {
+            if !self.groups.has_id(id) {
                 return id;
             }
             taken += 1;
