@@ -168,6 +168,17 @@ assumptions! {
     module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;
     /// The first client version that is rid of it. One text of the vendor says all of 14.2, another 14.2 and 14.2 RU1.
     module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I;
+    /// After how many identity conflicts (468) within 24 hours a manager tells the next machine of the same hardware id to
+    /// make a new one (470); never, if 0. The number is that of the product's `conf.properties` (F25); what a conflict is,
+    /// the lab has chosen: the record has been taken over by a machine of another name.
+    identity_conflicts: u32 = 3, I;
+    /// The first client version that makes a new hardware id when told to, 14.0 MP1; older ones keep theirs, and register
+    /// anew. The build number is recalled.
+    new_identity_from: ClientVersion = ClientVersion::build(14, 0, 2332), R;
+    /// From this version on it does not work, as documented for 14.2 ...
+    new_identity_broken_from: ClientVersion = ClientVersion::new(14, 2), I;
+    /// ... until this one, 14.2 RU1. The build number is recalled.
+    new_identity_broken_until: ClientVersion = ClientVersion::build(14, 2, 3332), R;
     /// How many servers of its list a client tries in one heartbeat.
     servers_per_beat: ServersPerBeat = ServersPerBeat::All, I;
     /// How a client chooses between servers of the same priority.

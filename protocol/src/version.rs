@@ -27,6 +27,11 @@ impl ClientVersion {
         Self { parts: [major, minor, 0, 0] }
     }
 
+    /// The version `major.minor.build.0`.
+    pub const fn build(major: u16, minor: u16, build: u16) -> Self {
+        Self { parts: [major, minor, build, 0] }
+    }
+
     /// 12.1 or 14, the number that people mean by "a 14 client".
     pub const fn major(self) -> u16 {
         self.parts[0]

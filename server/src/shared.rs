@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use epm_client_agent::wire::LabClock;
-use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState, Registration};
+use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit};
+use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit, agent_id};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{KeyPool, ServerIdentity};
 use rustls::ServerConfig;
@@ -342,9 +342,37 @@ impl Shared {
             && publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
     }
 
-    pub(crate) fn register(&self, registration: &Registration) {
-        if let Err(error) = self.apply(&Command::Register(registration.clone())) {
-            tracing::error!(%error, "a registration was refused");
+    /// Answers a request that is not held, and does what comes of it.
+    pub(crate) fn served(
+        &self,
+        publication: &Publication,
+        asked: &AgentRequest,
+        now: Timestamp,
+    ) -> ManagerResponse {
+        let (answer, visit) = self.answer(publication, asked, now);
+        self.follow(&visit).unwrap_or_else(|| match answer {
+            Answer::Now(response) => response,
+            Answer::WhenChanged => ManagerResponse::empty(500),
+        })
+    }
+
+    /// Does what a visit has led to, and returns the answer that comes of it, if it is another.
+    fn follow(&self, visit: &Visit) -> Option<ManagerResponse> {
+        match visit {
+            Visit::Registering(registration) => {
+                if let Err(error) = self.apply(&Command::Register(registration.clone())) {
+                    tracing::error!(%error, "a registration was refused");
+                }
+                let seat = self.board.get(&agent_id(registration.hardware_key))?;
+                Some(seat.client.registered())
+            }
+            Visit::Conflicting(agent) => {
+                if let Err(error) = self.apply(&Command::NoteConflict { agent: *agent }) {
+                    tracing::error!(%error, "a conflict was refused");
+                }
+                None
+            }
+            _ => None,
         }
     }
 

@@ -73,7 +73,7 @@ async fn a_faulty_list_has_one_thing_wrong_and_a_good_signature() {
 async fn what_is_missing_or_goes_back_is_what_was_not_or_was_before() {
     let lab = Lab::start().await;
     let agent = lab.register("one");
-    let index = || ask(&lab, AgentRequest::Index { agent, serial: None });
+    let index = || ask(&lab, AgentRequest::Index { agent, serial: None, turn: 0 });
     let before = (index().await.unwrap(), fetch(&lab, agent, Artifact::Policy).await);
     lab.apply(&push());
     let after = (index().await.unwrap(), fetch(&lab, agent, Artifact::Policy).await);
@@ -103,12 +103,12 @@ async fn a_manager_in_trouble_answers_as_its_fault_says() {
     let agent = lab.register("one");
     for (kind, status) in [("database-down", 500), ("kcs-changed", 400), ("slow-start", 503)] {
         let _guard = set(&lab, json!(kind));
-        let answer = ask(&lab, AgentRequest::Index { agent, serial: None }).await.unwrap();
+        let answer = ask(&lab, AgentRequest::Index { agent, serial: None, turn: 0 }).await.unwrap();
         assert_eq!(answer.status, status, "{kind}");
     }
     let _guard = set(&lab, json!("push-limit"));
     assert_eq!(ask(&lab, AgentRequest::Hold { agent, serial: None }).await.unwrap().status, 503);
-    assert_eq!(ask(&lab, AgentRequest::Index { agent, serial: None }).await.unwrap().status, 200);
+    assert_eq!(ask(&lab, AgentRequest::Index { agent, serial: None, turn: 0 }).await.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn what_is_explained_in_advance_is_what_happens_under_load() {
         tasks.push(tokio::spawn(async move {
             let mut met = Vec::new();
             for _ in 0..EACH {
-                let answer = ask(&lab, AgentRequest::Index { agent, serial: None }).await.unwrap();
+                let answer = ask(&lab, AgentRequest::Index { agent, serial: None, turn: 0 }).await.unwrap();
                 met.push(answer.status == 503);
             }
             assert_eq!(met, told, "{name}");

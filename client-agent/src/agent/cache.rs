@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_protocol::heartbeat::http::sha256_hex;
-use epm_protocol::id::AgentId;
+use epm_protocol::id::{AgentId, HardwareKey};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::trust::Fingerprint;
@@ -29,6 +29,12 @@ pub struct Cache {
 pub struct AgentState {
     /// How its manager calls it.
     pub agent: Option<AgentId>,
+    /// How many times its record had changed hands when it registered; see [`epm_protocol::site::Client`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub turn: u32,
+    /// Its hardware id, if it is not the one that it was installed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<HardwareKey>,
     /// The policy that it holds.
     pub serial: Option<PolicySerial>,
     /// Whose key vouched for that policy; none if it was adopted without authentication.
@@ -56,6 +62,11 @@ pub struct AgentState {
     /// What the console has told it to do.
     #[serde(skip_serializing_if = "Duties::are_none")]
     pub duties: Duties,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(turn: &u32) -> bool {
+    *turn == 0
 }
 
 impl Cache {

@@ -46,6 +46,8 @@ pub enum Input {
     Import(Arc<Sylink>),
     /// The machine is in another location now; the default one when none.
     MoveTo(Option<String>),
+    /// The machine has this hardware id from now on.
+    Identify(HardwareKey),
     /// Somebody asks for an update now.
     UpdateNow,
     /// The service stops.

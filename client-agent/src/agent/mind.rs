@@ -4,6 +4,7 @@
 //! depend on the moment comes from its schedule and from the order of its servers. A rehearsal lives on that.
 
 use epm_protocol::assumption::LoadBalance;
+use epm_protocol::id::HardwareKey;
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
@@ -148,6 +149,13 @@ impl Agent {
     pub(crate) fn set_name(&mut self, name: &str) {
         let mut profile = super::AgentProfile::clone(&self.profile);
         name.clone_into(&mut profile.computer_name);
+        self.profile = profile.into();
+    }
+
+    /// Was installed on this machine.
+    pub(crate) fn set_machine(&mut self, machine: HardwareKey) {
+        let mut profile = super::AgentProfile::clone(&self.profile);
+        profile.hardware_key = machine;
         self.profile = profile.into();
     }
 

@@ -15,6 +15,7 @@ mod exchange;
 mod failover;
 mod health;
 mod holdings;
+mod identity;
 mod log;
 mod mind;
 mod schedule;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use epm_protocol::assumption::{Assumptions, Module142, ServersPerBeat};
 use epm_protocol::heartbeat::{
-    AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, Registered, Registration,
+    AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, Registration,
 };
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
@@ -170,6 +171,7 @@ impl Agent {
                 self.begin(now, &mut out);
             }
             (Input::Import(sylink), _) => self.import(sylink, now, &mut out),
+            (Input::Identify(machine), _) => self.identify(machine, now, &mut out),
             (Input::MoveTo(location), _) => self.move_to(location, now, &mut out),
             (Input::Answered { exchange, outcome }, Phase::Beating(beat)) if beat.exchange == exchange => {
                 self.answered(outcome, now, &mut out);
@@ -267,12 +269,14 @@ impl Agent {
         match (step, state.agent) {
             (Step::Register, _) | (_, None) => AgentRequest::Register(Registration {
                 domain: self.held.cache.sylink.domain_id(),
-                hardware_key: self.profile.hardware_key,
+                hardware_key: self.machine(),
                 computer_name: self.profile.computer_name.clone(),
                 version: self.profile.version,
                 preferred_group: self.held.cache.sylink.preferred_group(),
             }),
-            (Step::Index, Some(agent)) => AgentRequest::Index { agent, serial: state.complete },
+            (Step::Index, Some(agent)) => {
+                AgentRequest::Index { agent, serial: state.complete, turn: state.turn }
+            }
             (Step::Fetch(artifact), Some(agent)) => AgentRequest::Fetch { agent, artifact: artifact.clone() },
             (Step::Report, Some(agent)) => {
                 let report = self.held.report();
@@ -311,9 +315,10 @@ impl Agent {
                     && step != Step::Register
                     && !beat.registered_anew =>
             {
-                self.held.cache.state.agent = None;
-                let anew = Beat { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
-                self.step(anew, Step::Register, out);
+                self.register_anew(beat, out);
+            }
+            (status, Step::Index) if identity::is_conflict(status) && !beat.registered_anew => {
+                self.lost_its_record(beat, status, now, out);
             }
             (200, Step::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
             (200, Step::Report) => self.reported(beat, now, out),
@@ -332,22 +337,6 @@ impl Agent {
                 self.next_server(beat, Trouble::Status { status, request }, now, out);
             }
         }
-    }
-
-    fn registered(&mut self, beat: Beat, response: &ManagerResponse, now: Timestamp, out: &mut Outputs) {
-        let Some(Registered { agent }) = Registered::from_body(&response.body) else {
-            let detail = "no AgentId".to_owned();
-            return self.next_server(
-                beat,
-                Trouble::Malformed { what: "registration".into(), detail },
-                now,
-                out,
-            );
-        };
-        self.held.cache.state.agent = Some(agent);
-        self.held.cache.state.report_due = true;
-        self.persist(out);
-        self.step(beat, Step::Index, out);
     }
 
     fn index_came(&mut self, mut beat: Beat, response: &ManagerResponse, now: Timestamp, out: &mut Outputs) {

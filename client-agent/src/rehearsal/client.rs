@@ -1,6 +1,8 @@
 //! A client in virtual time, in two forms that must not differ: one that plays every heartbeat, and one that asks what
 //! has been played before and passes over what is quiet.
 
+use epm_protocol::id::HardwareKey;
+use epm_protocol::site::agent_id;
 use epm_protocol::time::Timestamp;
 
 use super::breath::{Body, Breath, Cause};
@@ -21,10 +23,20 @@ pub(super) struct Scene<'a> {
     pub(super) log: Option<&'a mut Diary>,
 }
 
+/// Who a client is, where that makes a difference.
+#[derive(Debug)]
+pub(super) struct Who {
+    pub(super) name: String,
+    /// The hardware id that it is installed with.
+    pub(super) machine: HardwareKey,
+    /// Whether others may have the same.
+    pub(super) is_shared: bool,
+}
+
 /// A client in virtual time.
 pub(super) trait Client: Sized + Send {
     /// A client with this state, that draws from this seed.
-    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self;
+    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self;
     /// When it wants to be woken, if that is before `end`.
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
     /// Lets something happen to it.
@@ -73,8 +85,9 @@ impl Single {
 }
 
 impl Client for Single {
-    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self {
-        let guest = guest(image, &name, scene);
+    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self {
+        let name = who.name.clone();
+        let guest = guest(image, who, scene);
         let mut single = Self { body: image.body.clone(), name, seed, guest };
         single.own();
         single
@@ -128,7 +141,11 @@ impl Swift {
     fn question(&self, happening: Happening, now: Timestamp, scene: &Scene<'_>) -> Option<Question> {
         let stays = self.dates.last_server.is_some_and(|since| stays(since, now));
         let order = match happening {
-            Happening::Start | Happening::Stop | Happening::Move(_) | Happening::Import(_) => 0,
+            Happening::Start
+            | Happening::Stop
+            | Happening::Move(_)
+            | Happening::Import(_)
+            | Happening::Identify(_) => 0,
             Happening::Wake | Happening::Changed | Happening::Forgotten => {
                 scene.memory.order(self.node, stays, self.seed, now)?
             }
@@ -169,8 +186,8 @@ impl Swift {
 }
 
 impl Client for Swift {
-    fn born(image: &Image, name: String, seed: u64, scene: &mut Scene<'_>) -> Self {
-        let guest = guest(image, &name, scene);
+    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self {
+        let guest = guest(image, who, scene);
         let node = scene.memory.installed(image, scene.world);
         let jitter = scene.world.site.assumptions().heartbeat_jitter_percent;
         Self { schedule: Schedule::new(seed, jitter), seed, guest, ..Self::at(node, scene) }
@@ -281,7 +298,8 @@ impl Swift {
         scene: &Scene<'_>,
     ) -> bool {
         let seat = scene.memory.node(self.node).body.seat.as_ref();
-        guest.may_be_touched(scene.world, seat.filter(|_| happening != Happening::Forgotten), now)
+        guest.is_shared
+            || guest.may_be_touched(scene.world, seat.filter(|_| happening != Happening::Forgotten), now)
     }
 
     /// Plays what happens to it while a fault can touch it: with its own name, and without remembering anything.
@@ -308,11 +326,10 @@ impl Swift {
     }
 }
 
-/// Who a client is to the faults, where there may be any.
-fn guest(image: &Image, name: &str, scene: &Scene<'_>) -> Option<Box<Haunted>> {
-    let world = scene.world;
+/// Who a client is to the faults, where there may be any, and to the site, where it may share a hardware id.
+fn guest(image: &Image, who: Who, scene: &Scene<'_>) -> Option<Box<Haunted>> {
     let version = image.body.agent.profile().version;
-    world.is_haunted.then(|| Box::new(Haunted::new(name.to_owned(), version, world.faults.seed())))
+    (scene.world.is_haunted || who.is_shared).then(|| Box::new(Haunted::new(who, version)))
 }
 
 /// Lets something happen to a client, and notes what comes of it; returns what it has decided about its heartbeats.
@@ -330,12 +347,25 @@ fn play(
         Happening::Changed => Cause::Changed,
         Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
         Happening::Import(file) => scene.memory.import(file),
+        Happening::Identify(number) => {
+            let own = guest.as_ref().map(|guest| guest.own_machine(scene.world.faults.seed()));
+            let given = scene.memory.identities.get(number as usize).copied().flatten();
+            given.or(own).map_or(Cause::Changed, |machine| Cause::Told(Input::Identify(machine)))
+        }
         Happening::Forgotten => {
             body.seat = None;
             Cause::Changed
         }
     };
+    let shared = guest.as_ref().filter(|guest| guest.is_shared).map(|guest| guest.machine);
+    if let Some(machine) = shared {
+        body.agent.set_machine(machine);
+        body.seat = scene.memory.shared.get(&agent_id(body.agent.machine())).cloned();
+    }
     let Breath { timings, lines, visits, dealings, broken } = body.breathe(cause, scene.world, now, guest);
+    if let (Some(_), Some(seat)) = (shared, &body.seat) {
+        scene.memory.shared.insert(seat.agent, seat.clone());
+    }
     scene.memory.broken.extend(broken);
     for manager in visits {
         scene.tally.visited(now, manager);

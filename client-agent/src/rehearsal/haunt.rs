@@ -13,12 +13,13 @@ use epm_protocol::fault::{
     ConnectionFacts, Effect, ExchangeFacts, FaultSet, Hit, Meeting, Party, Route, Verdict,
 };
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
-use epm_protocol::id::{AgentId, Guid, HardwareKey};
+use epm_protocol::id::{AgentId, HardwareKey};
 use epm_protocol::site::{Answer, Client, agent_id};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 
+use super::client::Who;
 use super::world::{Carried, Seen, World};
 use crate::agent::{Exchange, Server};
 
@@ -29,6 +30,10 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 #[derive(Clone, Debug)]
 pub(super) struct Haunted {
     pub(super) name: String,
+    /// The hardware id that it was installed with.
+    pub(super) machine: HardwareKey,
+    /// Whether others may have the same.
+    pub(super) is_shared: bool,
     agent: AgentId,
     version: ClientVersion,
     /// Since when is counted.
@@ -48,17 +53,23 @@ pub(super) struct Open {
 type Failed = Result<(), ExchangeFailure>;
 
 impl Haunted {
-    /// The client of this name, in a fleet that is drawn from this seed.
-    pub(super) fn new(name: String, version: ClientVersion, run_seed: u64) -> Self {
-        let machine = HardwareKey(Guid::derive(run_seed, "hardware", &name, Ipv4Addr::LOCALHOST));
+    pub(super) fn new(who: Who, version: ClientVersion) -> Self {
+        let Who { name, machine, is_shared } = who;
         Self {
             name,
+            machine,
+            is_shared,
             agent: agent_id(machine),
             version,
             since: None,
             connections: BTreeMap::new(),
             exchanges: BTreeMap::new(),
         }
+    }
+
+    /// The hardware id of its own.
+    pub(super) fn own_machine(&self, run_seed: u64) -> HardwareKey {
+        crate::scenario::hardware_key(run_seed, &self.name)
     }
 
     /// Whether any fault can touch it now, as the site knows it.
@@ -212,7 +223,7 @@ impl World {
             return Carried::Ended(Err(failure));
         }
         let before = seat.clone();
-        let mut response = match self.ask(exchange, place, seat) {
+        let mut response = match self.ask(exchange, place, seat, now) {
             Carried::Ended(Ok(response)) => response,
             other => return other,
         };

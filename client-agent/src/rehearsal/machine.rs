@@ -18,6 +18,10 @@ pub(super) struct Part {
     pub(super) change: Change,
     /// The number of the communications file that was brought to it last.
     pub(super) import: u32,
+    /// The number of the hardware id that was given to it last.
+    pub(super) identity: u32,
+    /// Whether its machines may share a hardware id with others: then they are played together, in the order of time.
+    pub(super) is_shared: bool,
     /// What its machines are installed with, at the beginning.
     pub(super) image: Image,
     /// What they would be installed with now, if they were.
@@ -110,6 +114,14 @@ impl<C: Client> Machine<C> {
         self.now
     }
 
+    /// When something happens to it next, if that is not after `end`.
+    pub(super) fn next(&self, part: &Part, end: Timestamp) -> Option<Timestamp> {
+        let edge = self.attendance.next_edge(&part.day, self.now);
+        let wake = self.client.wakes_before(end + MOMENT);
+        let next = wake.map_or(edge, |wake| wake.min(edge)).max(self.now);
+        (next <= end).then_some(next)
+    }
+
     /// Something has happened to its part, or not.
     pub(super) fn obey(&mut self, part: &Part, scene: &mut Scene<'_>) {
         let deeds = self.attendance.obey(&part.day, part.change);
@@ -152,6 +164,9 @@ impl<C: Client> Machine<C> {
         }
         if deeds.import {
             self.meet(Happening::Import(part.import), scene);
+        }
+        if deeds.identify {
+            self.meet(Happening::Identify(part.identity), scene);
         }
         if deeds.start {
             scene.tally.switched(self.now, true);

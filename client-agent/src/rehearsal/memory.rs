@@ -4,9 +4,12 @@
 //! each breath once for each node; every other client that stands where it stood is told the result. Whatever may decide is in
 //! the [`Question`]; that nothing is missing there is tested by playing every heartbeat.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use epm_protocol::id::{AgentId, HardwareKey};
+use epm_protocol::site::Client;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
@@ -57,6 +60,8 @@ pub(super) enum Happening {
     Move(u16),
     /// Somebody imports the communications file with this number.
     Import(u32),
+    /// The machine gets another hardware id: of those that were given, the one with this number.
+    Identify(u32),
 }
 
 /// What becomes of a date in a client's state.
@@ -96,6 +101,10 @@ pub(super) struct Memory {
     pub(super) locations: Vec<Option<String>>,
     /// The communications files that somebody imports, by their numbers.
     pub(super) imports: Vec<Arc<Sylink>>,
+    /// The hardware ids that somebody gives to machines, by their numbers; each machine its own, if none.
+    pub(super) identities: Vec<Option<HardwareKey>>,
+    /// How the site knows the clients that may share a hardware id with others.
+    pub(super) shared: BTreeMap<AgentId, Client>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,
 }
@@ -207,7 +216,8 @@ impl Memory {
             Happening::Start => Cause::Told(Input::Start),
             Happening::Stop => Cause::Told(Input::Stop),
             Happening::Wake => Cause::Told(Input::Wake),
-            Happening::Changed => Cause::Changed,
+            // Who may share a hardware id is played by himself.
+            Happening::Changed | Happening::Identify(_) => Cause::Changed,
             Happening::Move(place) => Cause::Told(Input::MoveTo(self.location(place))),
             Happening::Import(file) => self.import(file),
             Happening::Forgotten => {

@@ -12,7 +12,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
 use super::breath::Body;
-use super::client::{Client, Scene, Single, Swift};
+use super::client::{Client, Scene, Single, Swift, Who};
 use super::diary::{Dealing, Diary};
 use super::error::RehearsalError;
 use super::machine::{Image, Machine, Part};
@@ -89,6 +89,8 @@ struct Play<'a, C> {
     locations: Vec<Option<String>>,
     /// The communications files that somebody has imported, by their numbers.
     imports: Vec<Arc<Sylink>>,
+    /// The hardware ids that were given to parts, by their numbers; to each machine its own, if none.
+    identities: Vec<Option<HardwareKey>>,
     shares: Vec<Share<C>>,
     certificates: Vec<InForce>,
     steps: Vec<StepOutcome>,
@@ -132,6 +134,7 @@ impl<'a, C: Client> Play<'a, C> {
             parts: Vec::new(),
             locations: Vec::new(),
             imports: Vec::new(),
+            identities: Vec::new(),
             shares: Vec::new(),
             certificates,
             steps: Vec::new(),
@@ -161,6 +164,8 @@ impl<'a, C: Client> Play<'a, C> {
                 places: places(&day, &mut self.locations),
                 change: Change::default(),
                 import: 0,
+                identity: 0,
+                is_shared: self.scenario.shares_machines(&plan.name),
                 day,
             });
         }
@@ -169,7 +174,9 @@ impl<'a, C: Client> Play<'a, C> {
 
     /// Deals the clients to the threads, evenly and in order.
     fn people(&mut self, casting: &Casting) {
-        let share = self.clients.div_ceil(casting.threads.max(1)).max(1);
+        // Clients who may share a hardware id meet, and so are played on one thread.
+        let meet = self.parts.iter().any(|part| part.is_shared);
+        let share = self.clients.div_ceil(if meet { 1 } else { casting.threads.max(1) }).max(1);
         let managers = self.world.manager_names().count();
         let all = self
             .plans
@@ -186,7 +193,12 @@ impl<'a, C: Client> Play<'a, C> {
                 let common = &self.parts[part as usize];
                 let mut scene =
                     Scene { world: &self.world, memory: &mut memory, tally: &mut tally, log: None };
-                let client = C::born(&common.image, plan.client_name(n), seed, &mut scene);
+                let who = Who {
+                    name: plan.client_name(n),
+                    machine: plan.machine(self.scenario.seed, n),
+                    is_shared: common.is_shared,
+                };
+                let client = C::born(&common.image, who, seed, &mut scene);
                 let machine = Machine::new(client, common, (part, n), seed, self.start);
                 machine.appear(&mut scene);
                 machines.push(machine);
@@ -258,6 +270,12 @@ impl<'a, C: Client> Play<'a, C> {
             for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
             {
                 part.day.happen(action, &mut part.change);
+                if let FleetAction::Identify { image_of, .. } = action {
+                    let image = image_of.as_deref();
+                    let machine = image.and_then(|image| self.scenario.machine_of(image));
+                    self.identities.push(machine);
+                    part.identity = u32::try_from(self.identities.len() - 1).unwrap_or(u32::MAX);
+                }
                 if let FleetAction::ImportSylink { from, .. } = action {
                     let export =
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
@@ -359,6 +377,7 @@ impl<'a, C: Client> Play<'a, C> {
         for share in &mut self.shares {
             share.memory.locations.clone_from(&self.locations);
             share.memory.imports.clone_from(&self.imports);
+            share.memory.identities.clone_from(&self.identities);
         }
         std::thread::scope(|scope| {
             let act = &act;

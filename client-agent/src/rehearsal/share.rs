@@ -84,7 +84,14 @@ impl<C: Client> Share<C> {
         watch: &Watch,
     ) -> Waited {
         let mut waited = Waited { until: Timestamp::EPOCH, missing: 0, example: None };
+        if world.is_new && world.forgot_clients {
+            self.memory.shared.clear();
+        }
         self.each(world, parts, watch, |machine, part, scene| {
+            if part.is_shared {
+                machine.feel(scene);
+                return;
+            }
             let target = machine.client.counts().heartbeats + u64::from(heartbeats);
             machine.feel(scene);
             if heartbeats > 0 && machine.is_on() {
@@ -96,11 +103,64 @@ impl<C: Client> Share<C> {
                 }
             }
         });
+        self.wait_together(world, parts, heartbeats, limit, watch, &mut waited);
         waited
+    }
+
+    /// Waits for heartbeats of the machines that may share a hardware id with others.
+    fn wait_together(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        heartbeats: u32,
+        limit: Timestamp,
+        watch: &Watch,
+        waited: &mut Waited,
+    ) {
+        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].is_shared && machine.is_on();
+        let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
+        for (place, machine) in self.machines.iter().enumerate().filter(|(_, one)| is_meant(one)) {
+            targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
+        }
+        loop {
+            targets.retain(|place, target| {
+                let machine = &self.machines[*place];
+                machine.is_on() && machine.client.counts().heartbeats < *target
+            });
+            if targets.is_empty() {
+                return;
+            }
+            let Some(moment) = self.advance(world, parts, limit, watch) else { break };
+            waited.until = waited.until.max(moment);
+        }
+        for place in targets.into_keys() {
+            let machine = &self.machines[place];
+            waited.missing += 1;
+            waited.example.get_or_insert((machine.part, machine.number));
+        }
+    }
+
+    /// Of the machines that may share a hardware id with others, lets the one live to whom something happens next, up to
+    /// that moment. Returns it, if it is not after `end`.
+    fn advance(&mut self, world: &World, parts: &[Part], end: Timestamp, watch: &Watch) -> Option<Timestamp> {
+        if watch.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let shared = self.machines.iter().enumerate().filter_map(|(place, machine)| {
+            let part = &parts[machine.part as usize];
+            if part.is_shared { Some((machine.next(part, end)?, place)) } else { None }
+        });
+        let (moment, place) = shared.min()?;
+        let Self { machines, memory, tally, logs } = self;
+        let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
+        let machine = &mut machines[place];
+        machine.live(moment, None, &parts[machine.part as usize], &mut Scene { world, memory, tally, log });
+        Some(moment)
     }
 
     /// Lets time pass until `end`.
     pub(super) fn live(&mut self, world: &World, parts: &[Part], end: Timestamp, watch: &Watch) {
+        while self.advance(world, parts, end, watch).is_some() {}
         self.each(world, parts, watch, |machine, part, scene| {
             machine.live(end, None, part, scene);
             watch.done.fetch_add(1, Ordering::Relaxed);

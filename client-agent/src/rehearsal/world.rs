@@ -201,7 +201,7 @@ impl World {
             return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
         };
         match self.meet(exchange, place, None, now) {
-            Ok(()) => self.ask(exchange, place, seat),
+            Ok(()) => self.ask(exchange, place, seat, now),
             Err(failure) => Carried::Ended(Err(failure)),
         }
     }
@@ -270,7 +270,13 @@ impl World {
     }
 
     /// Asks the manager, on a connection that stands.
-    pub(super) fn ask(&self, exchange: &Exchange, place: usize, seat: &mut Option<Client>) -> Carried {
+    pub(super) fn ask(
+        &self,
+        exchange: &Exchange,
+        place: usize,
+        seat: &mut Option<Client>,
+        now: Timestamp,
+    ) -> Carried {
         let (_, publication) = &self.managers[place];
         let asked = http::encode(&exchange.request, &exchange.kcs);
         let query = asked.target.split_once('?').map_or("", |(_, query)| query);
@@ -278,9 +284,18 @@ impl World {
             Ok(asked) => asked,
             Err(error) => return Carried::Ended(Ok(refusal(&error))),
         };
-        let (answer, visit) = publication.answer(&asked, seat.as_ref().filter(|_| is_from_a_client(&asked)));
-        if let Visit::Registering(registration) = visit {
-            *seat = Some(self.site.admit(&registration, seat.as_ref()));
+        let (mut answer, visit) =
+            publication.answer(&asked, seat.as_ref().filter(|_| is_from_a_client(&asked)));
+        match (visit, &mut *seat) {
+            (Visit::Registering(registration), known) => {
+                let client = self.site.admit(&registration, known.as_ref());
+                answer = Answer::Now(client.registered());
+                *known = Some(client);
+            }
+            (Visit::Conflicting(_), Some(client)) => {
+                client.note_conflict(self.site.assumptions().identity_conflicts, now);
+            }
+            _ => {}
         }
         match answer {
             Answer::Now(response) => Carried::Ended(Ok(response)),

@@ -41,6 +41,8 @@ pub struct Deeds {
     pub go: Option<Place>,
     /// The communications file that was brought to its part is imported.
     pub import: bool,
+    /// The machine gets the hardware id that was given to its part.
+    pub identify: bool,
     /// The service starts.
     pub start: bool,
 }
@@ -52,6 +54,8 @@ pub struct Change {
     pub is_moved: bool,
     /// Whether somebody imports a communications file on its machines.
     pub imports: bool,
+    /// Whether its machines get another hardware id.
+    pub identifies: bool,
 }
 
 /// With which communications file a client is installed.
@@ -106,6 +110,7 @@ impl PartDay {
                 change.is_moved = true;
             }
             FleetAction::ImportSylink { .. } => change.imports = true,
+            FleetAction::Identify { .. } => change.identifies = true,
         }
     }
 }
@@ -183,6 +188,7 @@ impl Attendance {
             deeds.go = Some(Place::Usual);
         }
         deeds.import = change.imports && self.is_on;
+        deeds.identify = change.identifies && self.is_on;
         deeds
     }
 }

@@ -78,6 +78,15 @@ impl Scenario {
                     );
                     return Err(refuse(action.span(), problem));
                 }
+                if let FleetAction::Identify { image_of: Some(image), .. } = action.get_ref()
+                    && !parts.contains(image.as_str())
+                {
+                    let hint = hint(image, parts.iter().copied());
+                    return Err(refuse(
+                        action.span(),
+                        format!("there is no part {image:?} in the fleet{hint}"),
+                    ));
+                }
                 if let FleetAction::ImportSylink { from, .. } = action.get_ref() {
                     self.check_import(&site, part, from)
                         .map_err(|error| refuse(action.span(), error.to_string()))?;

@@ -6,11 +6,31 @@ use std::net::Ipv4Addr;
 
 use epm_protocol::id::{Guid, HardwareKey};
 use siphasher::sip::SipHasher24;
+use toml::Spanned;
 
-use super::{PartPlan, Scenario};
+use super::{FleetAction, PartPlan, Scenario};
 use crate::agent::AgentProfile;
 
 impl Scenario {
+    /// Whether clients of this part may share a hardware id with others, from the beginning or later.
+    pub fn shares_machines(&self, part: &str) -> bool {
+        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == part);
+        let actions = self.step.iter().flat_map(|step| &step.fleet).map(Spanned::get_ref);
+        plan.is_some_and(|plan| plan.hardware_id.is_some())
+            || actions.into_iter().any(|action| match action {
+                FleetAction::Identify { part: one, image_of } => {
+                    one == part || image_of.as_deref() == Some(part)
+                }
+                _ => false,
+            })
+    }
+
+    /// The hardware id of an image that was made from this part: that of its first client.
+    pub fn machine_of(&self, part: &str) -> Option<HardwareKey> {
+        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == part)?;
+        Some(plan.machine(self.seed, 1))
+    }
+
     /// Gives the fleet so many clients in all, each part as large in proportion as it was, and one at the least.
     pub fn scale_to(&mut self, clients: u32) {
         let before: u64 = self.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
@@ -27,6 +47,11 @@ impl Scenario {
     }
 }
 
+/// The hardware id of the machine with this name.
+pub(crate) fn hardware_key(run_seed: u64, name: &str) -> HardwareKey {
+    HardwareKey(Guid::derive(run_seed, "hardware", name, Ipv4Addr::LOCALHOST))
+}
+
 impl PartPlan {
     /// The name of the client with this number, from 1.
     pub fn client_name(&self, number: u32) -> String {
@@ -40,17 +65,24 @@ impl PartPlan {
         hasher.finish()
     }
 
+    /// The hardware id that the client with this number is installed with.
+    pub fn machine(&self, run_seed: u64, number: u32) -> HardwareKey {
+        match &self.hardware_id {
+            Some(shared) => hardware_key(run_seed, &format!("image {shared}")),
+            None => self.own_machine(run_seed, number),
+        }
+    }
+
+    /// The hardware id of its own that the client with this number has, whatever image it was rolled out from.
+    pub fn own_machine(&self, run_seed: u64, number: u32) -> HardwareKey {
+        hardware_key(run_seed, &self.client_name(number))
+    }
+
     /// Who the client with this number is.
     pub fn client(&self, run_seed: u64, number: u32) -> AgentProfile {
-        let computer_name = self.client_name(number);
         AgentProfile {
-            hardware_key: HardwareKey(Guid::derive(
-                run_seed,
-                "hardware",
-                &computer_name,
-                Ipv4Addr::LOCALHOST,
-            )),
-            computer_name,
+            hardware_key: self.machine(run_seed, number),
+            computer_name: self.client_name(number),
             version: self.version,
             seed: self.client_seed(run_seed, number),
             use_last_server: self.use_last_server,

@@ -25,6 +25,7 @@ use presence::{Arrives, Day, Fate, Holidays, Presence};
 
 pub use attendance::{Attendance, Change, Deeds, Install, PartDay};
 pub use communications_file::{SylinkEdit, SylinkSource};
+pub(crate) use identity::hardware_key;
 pub use plan_error::PlanError;
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
@@ -122,6 +123,10 @@ pub struct PartPlan {
     pub location: Option<String>,
     /// Their version.
     pub version: ClientVersion,
+    /// The hardware id that all of them share, and with all parts that name the same one: they were rolled out from one
+    /// image. Each has its own when absent.
+    #[serde(default)]
+    pub hardware_id: Option<String>,
     /// Whether they stay with the server that served them last.
     #[serde(default = "yes")]
     pub use_last_server: bool,
@@ -199,6 +204,15 @@ pub enum FleetAction {
         /// Where the file comes from.
         from: SylinkSource,
     },
+    /// Its machines that are on are rolled out with the hardware id of an image; each has its own again when absent. Of
+    /// several in one step the last one counts.
+    Identify {
+        /// The part.
+        part: String,
+        /// The part that the image was made from: of its first client.
+        #[serde(default)]
+        image_of: Option<String>,
+    },
 }
 
 /// A wait: for events, with a limit, or for time to pass; for both when both are given.
@@ -231,6 +245,7 @@ impl PartPlan {
             group: default_group(),
             location: None,
             version,
+            hardware_id: None,
             use_last_server: true,
             presence: Presence::Always,
             closed: Vec::new(),
@@ -264,7 +279,8 @@ impl FleetAction {
             Self::SwitchOff(part)
             | Self::SwitchOn(part)
             | Self::Move { part, .. }
-            | Self::ImportSylink { part, .. } => part,
+            | Self::ImportSylink { part, .. }
+            | Self::Identify { part, .. } => part,
         }
     }
 }

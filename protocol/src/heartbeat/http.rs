@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | hello | GET | `hello,secars` alone, without check |
 //! | register | GET | `action=register domain hardware computer version group?` |
-//! | index | GET | `action=index agent serial?` |
+//! | index | GET | `action=index agent serial? turn?` |
 //! | policy, list, package | GET | `action=policy` or `list` or `package`, `agent name?` |
 //! | upload | POST | `action=upload agent sha256`, the body is JSON |
 //! | hold | GET | `action=hold agent serial?` |
@@ -85,8 +85,12 @@ pub fn encode(request: &AgentRequest, kcs: &Kcs) -> HttpRequest {
             }
             fields
         }
-        AgentRequest::Index { agent, serial } => {
-            asking("index", *agent, "serial", serial.map(|s| s.to_string()))
+        AgentRequest::Index { agent, serial, turn } => {
+            let mut fields = asking("index", *agent, "serial", serial.map(|s| s.to_string()));
+            if *turn > 0 {
+                push(&mut fields, "turn", &turn.to_string());
+            }
+            fields
         }
         AgentRequest::Hold { agent, serial } => {
             asking("hold", *agent, "serial", serial.map(|s| s.to_string()))
@@ -132,7 +136,14 @@ pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, Requ
     let agent = || fields.parsed::<AgentId>("agent", "the identifier of a client");
     let serial = || fields.one("serial").map(|text| parsed("serial", text, "a policy serial")).transpose();
     match fields.one("action").as_deref() {
-        Some("index") => Ok(AgentRequest::Index { agent: agent()?, serial: serial()? }),
+        Some("index") => {
+            let turn = fields.one("turn").map(|text| parsed("turn", text, "a number"));
+            Ok(AgentRequest::Index {
+                agent: agent()?,
+                serial: serial()?,
+                turn: turn.transpose()?.unwrap_or_default(),
+            })
+        }
         Some("hold") => Ok(AgentRequest::Hold { agent: agent()?, serial: serial()? }),
         Some("policy") => Ok(AgentRequest::Fetch { agent: agent()?, artifact: Artifact::Policy }),
         Some("list") => Ok(AgentRequest::Fetch { agent: agent()?, artifact: Artifact::List }),
@@ -263,7 +274,11 @@ mod tests {
         prop_oneof![
             Just(AgentRequest::Hello),
             registrations().prop_map(AgentRequest::Register),
-            (agents(), serials()).prop_map(|(agent, serial)| AgentRequest::Index { agent, serial }),
+            (agents(), serials(), any::<u32>()).prop_map(|(agent, serial, turn)| AgentRequest::Index {
+                agent,
+                serial,
+                turn
+            }),
             (agents(), serials()).prop_map(|(agent, serial)| AgentRequest::Hold { agent, serial }),
             (agents(), artifacts).prop_map(|(agent, artifact)| AgentRequest::Fetch { agent, artifact }),
             (agents(), bodies).prop_map(|(agent, state)| AgentRequest::Upload { agent, state }),
@@ -287,7 +302,7 @@ mod tests {
         let hello = encode(&AgentRequest::Hello, &kcs);
         assert_eq!(hello.target, "/secars/secars.dll?hello,secars");
         let serial = "C582-07/19/2017 05:55:53 163".parse().ok();
-        let index = encode(&AgentRequest::Index { agent: agent(), serial }, &kcs);
+        let index = encode(&AgentRequest::Index { agent: agent(), serial, turn: 0 }, &kcs);
         let fields = "&action=index&agent=ABABABABABABABABABABABABABABABAB\
                       &serial=C582-07%2F19%2F2017+05%3A55%3A53+163";
         assert!(index.target.ends_with(fields), "{}", index.target);

@@ -17,4 +17,6 @@ pub use command::{ClientCommand, CommandKind, CommandReport, CommandState};
 pub use failure::{ExchangeFailure, Stage};
 pub use index::{Index, IndexError, PackageEntry};
 pub use request::{AgentRequest, Artifact, OperationalState, Registration};
-pub use response::{ContentType, ManagerResponse, Registered, SignatureHeader};
+pub use response::{
+    ContentType, IDENTITY_CONFLICT, ManagerResponse, NEW_IDENTITY, Registered, SignatureHeader,
+};

@@ -23,6 +23,9 @@ pub enum AgentRequest {
         agent: AgentId,
         /// What it holds.
         serial: Option<PolicySerial>,
+        /// How many times its record had changed hands when it registered: 0, unless several machines share one
+        /// hardware id.
+        turn: u32,
     },
     /// Give me this, with its signature.
     Fetch {

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::id::AgentId;
 use crate::trust::Signature;
 
+/// The status for a client whose record belongs to another machine of the same hardware id by now: it registers anew
+/// [C S21; what it is for is inferred].
+pub const IDENTITY_CONFLICT: u16 = 468;
+/// The status for a client that has to make a new hardware id for itself [C S21].
+pub const NEW_IDENTITY: u16 = 470;
+
 /// One answer of a manager. It is made of parts that are ready since publication, so that it costs no copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerResponse {
@@ -39,6 +45,8 @@ pub struct SignatureHeader(Bytes);
 pub struct Registered {
     /// The identifier that the manager gives the client.
     pub agent: AgentId,
+    /// How many times the record of the client has changed hands: 0, unless several machines share one hardware id.
+    pub turn: u32,
 }
 
 impl ManagerResponse {
@@ -97,9 +105,17 @@ impl SignatureHeader {
 }
 
 impl Registered {
+    /// The answer.
+    pub fn response(self) -> ManagerResponse {
+        ManagerResponse::xml(self.to_body())
+    }
+
     /// The body of the answer.
     pub fn to_body(self) -> Bytes {
-        Bytes::from(format!("<Registration AgentId=\"{}\"/>\n", self.agent))
+        Bytes::from(match self.turn {
+            0 => format!("<Registration AgentId=\"{}\"/>\n", self.agent),
+            turn => format!("<Registration AgentId=\"{}\" Turn=\"{turn}\"/>\n", self.agent),
+        })
     }
 
     /// Reads the body of an answer.
@@ -107,6 +123,7 @@ impl Registered {
         let text = std::str::from_utf8(body).ok()?;
         let document = crate::sylink::xml::Document::parse(text).ok()?;
         let agent = document.root().attribute("AgentId")?.parse().ok()?;
-        Some(Self { agent })
+        let turn = document.root().attribute("Turn").map_or(Some(0), |turn| turn.parse().ok())?;
+        Some(Self { agent, turn })
     }
 }

@@ -220,6 +220,12 @@ pub enum Command {
     /// Register a client, as its first heartbeat does.
     #[serde(skip)]
     Register(Registration),
+    /// Note that a client came whose record belongs to another machine of the same hardware id by now.
+    #[serde(skip)]
+    NoteConflict {
+        /// The client.
+        agent: AgentId,
+    },
     /// Forget a client, until it registers again.
     #[serde(skip)]
     RemoveClient {

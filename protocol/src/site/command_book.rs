@@ -245,6 +245,9 @@ mod tests {
             computer_name: format!("PC-{byte}"),
             version: "14.3".parse().unwrap(),
             group: GroupId(id),
+            turn: 0,
+            conflicts: Vec::new(),
+            is_duplicate: false,
         }
     }
 

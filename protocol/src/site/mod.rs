@@ -255,6 +255,10 @@ impl Site {
                 effects.push(self.register(registration));
                 Concerns::Nobody
             }
+            Command::NoteConflict { agent } => {
+                effects.extend(self.note_conflict(*agent, now));
+                Concerns::Nobody
+            }
             Command::RemoveClient { agent } => {
                 effects.push(self.remove_client(*agent)?);
                 Concerns::Nobody

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::Client;
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
-    AgentRequest, Artifact, ClientCommand, ContentType, Index, ManagerResponse, OperationalState, Registered,
-    Registration, SignatureHeader,
+    AgentRequest, Artifact, ClientCommand, ContentType, IDENTITY_CONFLICT, Index, ManagerResponse,
+    NEW_IDENTITY, OperationalState, Registered, Registration, SignatureHeader,
 };
 use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
 use crate::policy::PolicySerial;
@@ -70,8 +70,11 @@ pub enum Answer {
 pub enum Visit {
     /// Nothing.
     Anonymous,
-    /// This one wants to be registered; the answer holds once the site has done it.
+    /// This one wants to be registered. The answer holds once the site has done it, with the turn of
+    /// [`Client::registered`].
     Registering(Registration),
+    /// This client's record belongs to another machine of the same hardware id by now: it was sent to register anew.
+    Conflicting(AgentId),
     /// A client was here, and holds this policy.
     Client {
         /// The client.
@@ -131,7 +134,13 @@ impl Publication {
                 (Answer::Now(ManagerResponse::text(200, &self.assumptions.hello_answer)), Visit::Anonymous)
             }
             AgentRequest::Register(registration) => self.register(registration),
-            AgentRequest::Index { agent, serial } => {
+            AgentRequest::Index { agent, turn, .. } if client.is_some_and(|one| one.turn != *turn) => {
+                let is_duplicate = client.is_some_and(|one| one.is_duplicate);
+                let status = if is_duplicate { NEW_IDENTITY } else { IDENTITY_CONFLICT };
+                let words = "another machine has registered with this hardware id";
+                (Answer::Now(ManagerResponse::text(status, words)), Visit::Conflicting(*agent))
+            }
+            AgentRequest::Index { agent, serial, .. } => {
                 let visit = Visit::Client { agent: *agent, serial: *serial };
                 (Answer::Now(self.index(client, *serial)), visit)
             }
@@ -161,7 +170,7 @@ impl Publication {
     ) -> Option<ManagerResponse> {
         let group = self.groups.get(&client.group)?;
         match request {
-            AgentRequest::Index { .. } if !commands.is_empty() => {
+            AgentRequest::Index { turn, .. } if !commands.is_empty() && client.turn == *turn => {
                 Some(ManagerResponse::xml(Index::with_commands(&group.index, commands)))
             }
             _ => None,
@@ -174,7 +183,7 @@ impl Publication {
             return (Answer::Now(refusal), Visit::Anonymous);
         }
         let agent = agent_id(registration.hardware_key);
-        let answer = ManagerResponse::xml(Registered { agent }.to_body());
+        let answer = Registered { agent, turn: 0 }.response();
         (Answer::Now(answer), Visit::Registering(registration.clone()))
     }
 

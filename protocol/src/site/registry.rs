@@ -1,11 +1,14 @@
 //! Who is registered, and in which group: what a client becomes when it comes, and when it is moved.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::publication::agent_id;
 use super::{CommandError, DEFAULT_GROUP, Effect, Site};
-use crate::heartbeat::Registration;
+use crate::heartbeat::{ManagerResponse, Registered, Registration};
 use crate::id::{AgentId, GroupId, Guid, HardwareKey};
+use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
 /// A registered client.
@@ -21,6 +24,35 @@ pub struct Client {
     pub version: ClientVersion,
     /// Its group.
     pub group: GroupId,
+    /// How many times this record has changed hands: another machine has registered with the same hardware id.
+    #[serde(default)]
+    pub turn: u32,
+    /// When a machine came to which it no longer belonged, in the last 24 hours.
+    #[serde(default)]
+    pub conflicts: Vec<Timestamp>,
+    /// Whether its hardware id is taken to be that of several machines: whoever the record does not belong to is told to
+    /// make a new one.
+    #[serde(default)]
+    pub is_duplicate: bool,
+}
+
+/// Conflicts count together for so long: `scm.duplicatedhwkey.fix.client.csnreset.time.range` [C S21].
+const CONFLICTS_FOR: Duration = Duration::from_millis(86_400_000);
+
+impl Client {
+    /// The answer to its registration.
+    pub fn registered(&self) -> ManagerResponse {
+        Registered { agent: self.agent, turn: self.turn }.response()
+    }
+
+    /// A machine came to which the record does not belong any more; `most` such conflicts mark the hardware id as that
+    /// of several machines, none ever does if that is 0.
+    pub fn note_conflict(&mut self, most: u32, now: Timestamp) {
+        self.conflicts.retain(|then| now < *then + CONFLICTS_FOR);
+        self.conflicts.push(now);
+        let count = u32::try_from(self.conflicts.len()).unwrap_or(u32::MAX);
+        self.is_duplicate |= most > 0 && count >= most;
+    }
 }
 
 impl Site {
@@ -36,22 +68,34 @@ impl Site {
 
     /// What a client becomes when it registers; `known` is its registration until now, where there is one.
     ///
-    /// Who is known stays in his group. Who is new lands in the group that he prefers, or, where there is no such
-    /// group, in the default one [I F35].
+    /// Who is known stays in his group; if it is another machine of the same hardware id, the record changes hands. Who is
+    /// new lands in the group that he prefers, or, where there is no such group, in the default one [I F35].
     pub fn admit(&self, registration: &Registration, known: Option<&Client>) -> Client {
+        let known = known.filter(|one| one.hardware_key == registration.hardware_key);
         let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
         let fallback = self.groups.find(DEFAULT_GROUP).ok();
         let group = match known {
             Some(known) => known.group,
             None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
         };
+        let changes_hands = known.is_some_and(|one| one.computer_name != registration.computer_name);
         Client {
             agent: agent_id(registration.hardware_key),
             hardware_key: registration.hardware_key,
             computer_name: registration.computer_name.clone(),
             version: registration.version,
             group,
+            turn: known.map_or(0, |one| one.turn.wrapping_add(u32::from(changes_hands))),
+            conflicts: known.map(|one| one.conflicts.clone()).unwrap_or_default(),
+            is_duplicate: known.is_some_and(|one| one.is_duplicate),
         }
+    }
+
+    pub(super) fn note_conflict(&mut self, agent: AgentId, now: Timestamp) -> Option<Effect> {
+        let most = self.assumptions.identity_conflicts;
+        let client = self.clients.get_mut(&agent)?;
+        client.note_conflict(most, now);
+        Some(Effect::ClientPlaced { agent, group: client.group })
     }
 
     pub(super) fn register(&mut self, registration: &Registration) -> Effect {

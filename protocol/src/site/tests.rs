@@ -1,5 +1,6 @@
 //! The site by hand: commands, refusals, serials, and what is published.
 
+mod clones;
 mod keystore;
 mod recovery;
 mod replication;
@@ -168,6 +169,9 @@ fn get(site: &Site, manager: &str, group: &str, artifact: Artifact) -> ManagerRe
         computer_name: "PC".into(),
         version: ClientVersion::new(14, 3),
         group: site.groups().find(group).unwrap().id,
+        turn: 0,
+        conflicts: Vec::new(),
+        is_duplicate: false,
     };
     let request = AgentRequest::Fetch { agent: client.agent, artifact };
     match site.publication(manager).unwrap().answer(&request, Some(&client)).0 {
@@ -617,9 +621,12 @@ fn a_manager_answers_as_assumed_to_who_is_unknown_or_asks_for_what_is_not_there(
     let serial = Some(serials(&site)[DEFAULT_GROUP]);
     let none = Artifact::Package("none".into());
     assert_eq!(ask(&AgentRequest::Hello, false), (200, Visit::Anonymous));
-    assert_eq!(ask(&AgentRequest::Index { agent, serial }, true), (304, Visit::Client { agent, serial }));
-    assert_eq!(ask(&AgentRequest::Index { agent, serial }, false).0, 401);
-    assert_eq!(ask(&AgentRequest::Index { agent, serial: None }, true).0, 200);
+    assert_eq!(
+        ask(&AgentRequest::Index { agent, serial, turn: 0 }, true),
+        (304, Visit::Client { agent, serial })
+    );
+    assert_eq!(ask(&AgentRequest::Index { agent, serial, turn: 0 }, false).0, 401);
+    assert_eq!(ask(&AgentRequest::Index { agent, serial: None, turn: 0 }, true).0, 200);
     assert_eq!(ask(&AgentRequest::Hold { agent, serial }, false).0, 401);
     assert_eq!(ask(&AgentRequest::Fetch { agent, artifact: none }, true).0, 404);
     assert_eq!(ask(&AgentRequest::Fetch { agent, artifact: Artifact::Policy }, false).0, 401);

@@ -59,6 +59,6 @@ fn prepared(site: &MockSite, folder: &Path) -> Ready {
     let key = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
     fs::write(folder.join(KEY), key).expect("the folder can be written");
     fs::write(folder.join(CERTIFICATE), identity.certificate().to_pem()).expect("the folder can be written");
-    let asks = |serial| http::encode(&AgentRequest::Index { agent, serial }, &site.kcs()).target;
+    let asks = |serial| http::encode(&AgentRequest::Index { agent, serial, turn: 0 }, &site.kcs()).target;
     Ready { port: manager.sockets()[0].port(), first: asks(None), again: asks(Some(serial)) }
 }

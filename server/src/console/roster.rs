@@ -85,6 +85,9 @@ mod tests {
             computer_name: format!("pc-{:06}", (number * 7_919) % 100_003),
             version: ClientVersion::new(14, 3),
             group: GroupId(Guid::from_bytes([u8::try_from(number % 2).unwrap(); 16])),
+            turn: 0,
+            conflicts: Vec::new(),
+            is_duplicate: false,
         }
     }
 

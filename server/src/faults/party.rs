@@ -158,6 +158,8 @@ impl Known {
     }
 
     fn key(&self, peer: SocketAddr) -> Key {
-        self.agent.map_or(Key::Source(peer.ip()), Key::Agent)
+        // Who is expected has an address of his own, and may share his hardware id.
+        let agent = self.agent.filter(|_| self.source.is_none());
+        agent.map_or(Key::Source(peer.ip()), Key::Agent)
     }
 }

@@ -10,6 +10,7 @@ use epm_client_agent::scenario::{
     Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, PlanError, Scenario,
 };
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, TURNS};
+use epm_protocol::id::HardwareKey;
 use epm_protocol::site::{CommandError, agent_id};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
@@ -46,6 +47,10 @@ pub(super) struct Troupe<'a> {
     images: Vec<Arc<Sylink>>,
     /// What was brought to each part last, for somebody to import.
     imports: Vec<Arc<Sylink>>,
+    /// The hardware id that was given to each part last; to each machine its own, if none.
+    identities: Vec<Option<HardwareKey>>,
+    /// The hardware ids of images, by the parts that they are made from.
+    images_of: BTreeMap<String, HardwareKey>,
     /// Held requests whose connections have ended: their clients have yet to notice.
     ended: BTreeMap<usize, u64>,
 }
@@ -75,6 +80,8 @@ impl<'a> Troupe<'a> {
         let clock = Arc::clone(site.clock());
         let start = clock.now();
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
+        let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
+        let images_of = names.filter_map(|name| Some((name.clone(), scenario.machine_of(name)?)));
         let mut troupe = Self {
             fleet: Fleet::new(Arc::clone(&clock), assumptions, Arc::clone(log)),
             site,
@@ -86,6 +93,8 @@ impl<'a> Troupe<'a> {
             machines: Vec::new(),
             images: Vec::new(),
             imports: Vec::new(),
+            identities: vec![None; scenario.fleet.len()],
+            images_of: images_of.collect(),
             ended: BTreeMap::new(),
         };
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
@@ -141,6 +150,10 @@ impl<'a> Troupe<'a> {
                     continue;
                 }
                 day.happen(action, &mut changes[place]);
+                if let FleetAction::Identify { image_of, .. } = action {
+                    let image = image_of.as_ref();
+                    self.identities[place] = image.and_then(|image| self.images_of.get(image).copied());
+                }
                 if let FleetAction::ImportSylink { from, .. } = action {
                     let export =
                         |group: &str, location: Option<&str>| self.site.export_sylink(group, location);
@@ -327,6 +340,10 @@ impl<'a> Troupe<'a> {
         }
         if deeds.import {
             self.tell(place, Input::Import(Arc::clone(&self.imports[part]))).await;
+        }
+        if deeds.identify {
+            let own = self.parts[part].0.own_machine(self.seed, number);
+            self.tell(place, Input::Identify(self.identities[part].unwrap_or(own))).await;
         }
         if deeds.start {
             self.tell(place, Input::Start).await;

@@ -12,7 +12,6 @@ use epm_protocol::heartbeat::http::{
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
-use epm_protocol::site::{Answer, Visit};
 use epm_protocol::time::Timestamp;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -111,14 +110,7 @@ impl<'a> Door<'a> {
             });
         }
         let now = shared.now();
-        let (answer, visit) = shared.answer(&publication, &asked, now);
-        if let Visit::Registering(registration) = visit {
-            shared.register(&registration);
-        }
-        let answer = match answer {
-            Answer::Now(response) => response,
-            Answer::WhenChanged => ManagerResponse::empty(500),
-        };
+        let answer = shared.served(&publication, &asked, now);
         self.note(action, agent, answer.status, now);
         written(answer).into()
     }
@@ -129,14 +121,7 @@ impl<'a> Door<'a> {
         if matches!(asked, AgentRequest::Hold { .. }) {
             return shared.hold(desk, asked).await;
         }
-        let (answer, visit) = shared.answer(&desk.publication.load_full(), asked, shared.now());
-        if let Visit::Registering(registration) = visit {
-            shared.register(&registration);
-        }
-        match answer {
-            Answer::Now(response) => response,
-            Answer::WhenChanged => ManagerResponse::empty(500),
-        }
+        shared.served(&desk.publication.load_full(), asked, shared.now())
     }
 
     /// What is spoken.

@@ -47,7 +47,11 @@ mod tests {
     #[test]
     fn what_was_asked_last_is_understood_again_and_nothing_else_in_its_stead() {
         let (last, kcs) = (LastAsked::default(), Kcs::derive(1));
-        let index = |byte| AgentRequest::Index { agent: AgentId(Guid::from_bytes([byte; 16])), serial: None };
+        let index = |byte| AgentRequest::Index {
+            agent: AgentId(Guid::from_bytes([byte; 16])),
+            serial: None,
+            turn: 0,
+        };
         let decode = |query: &String, kcs: &Kcs| last.decode(query, &Bytes::new(), kcs);
         let sealed = |request: &AgentRequest| {
             let target = http::encode(request, &kcs).target;

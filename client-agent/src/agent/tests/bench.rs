@@ -199,9 +199,17 @@ impl Bench {
             AgentRequest::Hello | AgentRequest::Register(_) => None,
         };
         let client = agent.and_then(|agent| self.site.client(agent));
-        let (answer, visit) = publication.answer(&exchange.request, client);
-        if let Visit::Registering(registration) = visit {
-            self.site.apply(&Command::Register(registration), self.now).unwrap();
+        let (mut answer, visit) = publication.answer(&exchange.request, client);
+        match visit {
+            Visit::Registering(registration) => {
+                let agent = epm_protocol::site::agent_id(registration.hardware_key);
+                self.site.apply(&Command::Register(registration), self.now).unwrap();
+                answer = Answer::Now(self.site.client(agent).unwrap().registered());
+            }
+            Visit::Conflicting(agent) => {
+                self.site.apply(&Command::NoteConflict { agent }, self.now).unwrap();
+            }
+            _ => {}
         }
         match answer {
             Answer::WhenChanged => None,

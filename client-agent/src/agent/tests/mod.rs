@@ -2,6 +2,7 @@
 //! that shows what happens to whoever ignores it.
 
 mod bench;
+mod clones;
 mod failures;
 mod one_manager;
 mod settings;

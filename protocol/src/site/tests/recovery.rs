@@ -159,7 +159,7 @@ fn without_the_database_nobody_is_registered_and_whoever_comes_registers_as_new(
         Answer::Now(response) => response.status,
         Answer::WhenChanged => panic!("held"),
     };
-    assert_eq!(ask(&AgentRequest::Index { agent: client(1), serial: None }), 401, "it is unknown");
+    assert_eq!(ask(&AgentRequest::Index { agent: client(1), serial: None, turn: 0 }), 401, "it is unknown");
     assert_eq!(ask(&AgentRequest::Register(registration(1, None))), 200, "and can register");
     site.apply(&Command::Register(registration(1, None)), LATER).unwrap();
     assert_eq!(site.client(client(1)).unwrap().group, site.groups.find(DEFAULT_GROUP).unwrap().id);

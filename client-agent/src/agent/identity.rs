@@ -1,0 +1,83 @@
+//! Who a client is to its managers: its registration, and what becomes of it when several machines share one hardware id.
+
+use std::net::Ipv4Addr;
+
+use epm_protocol::heartbeat::{IDENTITY_CONFLICT, ManagerResponse, NEW_IDENTITY, Registered};
+use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::time::Timestamp;
+
+use super::beat::{Beat, Step};
+use super::health::Trouble;
+use super::log::Event;
+use super::{Agent, Outputs};
+
+impl Agent {
+    /// The hardware id that it registers with.
+    pub fn machine(&self) -> HardwareKey {
+        self.held.cache.state.machine.unwrap_or(self.profile.hardware_key)
+    }
+
+    /// The registration has been answered.
+    pub(super) fn registered(
+        &mut self,
+        beat: Beat,
+        response: &ManagerResponse,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let Some(Registered { agent, turn }) = Registered::from_body(&response.body) else {
+            let detail = "no AgentId".to_owned();
+            let trouble = Trouble::Malformed { what: "registration".into(), detail };
+            return self.next_server(beat, trouble, now, out);
+        };
+        let state = &mut self.held.cache.state;
+        (state.agent, state.turn) = (Some(agent), turn);
+        state.report_due = true;
+        self.persist(out);
+        self.step(beat, Step::Index, out);
+    }
+
+    /// Registers anew in this heartbeat.
+    pub(super) fn register_anew(&mut self, beat: Beat, out: &mut Outputs) {
+        self.held.cache.state.agent = None;
+        let anew = Beat { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
+        self.step(anew, Step::Register, out);
+    }
+
+    /// Its record belongs to another machine by now: it takes it back, or, where it is told to and its version can, makes
+    /// a new hardware id, and with it a record of its own.
+    pub(super) fn lost_its_record(&mut self, beat: Beat, status: u16, now: Timestamp, out: &mut Outputs) {
+        let makes_new = status == NEW_IDENTITY && self.can_make_an_identity();
+        let does = if makes_new { "makes a new hardware id" } else { "registers again" };
+        let text =
+            format!("{} answered {status} to the request for the index; the client {does}.", beat.server);
+        self.log(out, now, Event::NoServerResponse, text);
+        if makes_new {
+            let old = format!("{} {}", self.profile.computer_name, self.machine());
+            let new = Guid::derive(self.profile.seed, "hardware", &old, Ipv4Addr::LOCALHOST);
+            self.held.cache.state.machine = Some(HardwareKey(new));
+        }
+        self.register_anew(beat, out);
+    }
+
+    /// The machine has this hardware id from now on: it was rolled out from an image, or somebody has reset it.
+    pub(super) fn identify(&mut self, machine: HardwareKey, now: Timestamp, out: &mut Outputs) {
+        if self.machine() == machine {
+            return;
+        }
+        let state = &mut self.held.cache.state;
+        (state.machine, state.agent, state.turn) = (Some(machine), None, 0);
+        self.begin_soon(now, out);
+    }
+
+    fn can_make_an_identity(&self) -> bool {
+        let assumed = &self.assumptions;
+        let (from, until) = (assumed.new_identity_broken_from, assumed.new_identity_broken_until);
+        self.profile.version >= assumed.new_identity_from && !self.profile.version.is_between(from, until)
+    }
+}
+
+/// Whether a manager says with this status that the client's record belongs to another machine.
+pub(super) const fn is_conflict(status: u16) -> bool {
+    matches!(status, IDENTITY_CONFLICT | NEW_IDENTITY)
+}
