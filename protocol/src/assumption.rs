@@ -297,6 +297,9 @@ assumptions! {
     wizard_reads_jceks: bool = true, I;
     /// The longest key, in bits, with which the console of version 14 still logs in without a manual change (F14).
     console_longest_key_bits: u32 = 2048, I;
+    /// Whether a log-in to the REST API fails with 503 where the console cannot connect (F14): that the API is served by
+    /// another service speaks against it, that both use one store speaks for it.
+    rest_shares_console_trouble: bool = false, U;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
 }

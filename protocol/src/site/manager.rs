@@ -63,6 +63,13 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// Why nobody can log in to the REST API either, if so; see [`Self::console_trouble`].
+    pub fn log_in_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
+        self.console_trouble(assumptions).filter(|_| assumptions.rest_shares_console_trouble)
+    }
+}
+
 impl ManagerPorts {
     /// The port for this protocol.
     pub fn port(&self, protocol: Protocol) -> Option<u16> {

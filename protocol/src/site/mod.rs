@@ -4,6 +4,7 @@
 //! that a manager answers from, immutable. A site knows nothing of sockets, of files, of clients' minds, or of being
 //! sabotaged.
 
+mod calls;
 mod command;
 mod command_book;
 mod compose;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use calls::{CallCounter, CallLimit};
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
 pub use command_book::{CommandBook, CommandRow, GivenCommand};
 pub use group::{

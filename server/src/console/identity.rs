@@ -107,6 +107,7 @@ async fn authenticate(
     Sent(credential): Sent<UserCredential>,
 ) -> Result<Reply<UserToken>, Refusal> {
     let UserCredential { username, password, domain } = credential;
+    console.lets_log_in()?;
     let known = console.database.administrators.log_in(&username, &password);
     let who = known.filter(|_| is_default_domain(&console, domain.as_deref()));
     let who = who.ok_or(Refusal::Credentials)?;
@@ -172,6 +173,16 @@ pub(super) fn is_default_domain(console: &Console, domain: Option<&str>) -> bool
 }
 
 impl Console {
+    /// # Errors
+    ///
+    /// When the key in the console's store is too long, and the API is taken to suffer from it (F14).
+    fn lets_log_in(&self) -> Result<(), Refusal> {
+        let site = self.shared.site();
+        let manager = site.managers().find(|one| one.name == self.desk.name);
+        let trouble = manager.and_then(|one| one.log_in_trouble(site.assumptions()));
+        trouble.map_or(Ok(()), |trouble| Err(Refusal::LogIn(trouble)))
+    }
+
     fn user_token(&self, session: &Session) -> UserToken {
         let now = self.now();
         UserToken {

@@ -5,7 +5,7 @@ use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as Described};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use epm_protocol::site::CommandError;
+use epm_protocol::site::{CommandError, ConsoleTrouble};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -83,6 +83,9 @@ pub(crate) enum Refusal {
         /// In how many minutes.
         minutes: u64,
     },
+    /// Nobody can log in: the console's key is too long.
+    #[error("{0}.")]
+    LogIn(ConsoleTrouble),
     /// The product has it, and the lab does not.
     #[error("This mock does not serve this operation.")]
     NotServed,
@@ -126,6 +129,7 @@ impl Refusal {
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::LogIn(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotServed => StatusCode::NOT_IMPLEMENTED,
         }
     }

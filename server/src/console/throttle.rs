@@ -1,9 +1,9 @@
 //! So many calls in so much time, and no more: off, unless somebody wants it.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use epm_protocol::site::{CallCounter, CallLimit};
 use epm_protocol::time::Timestamp;
 
 use super::refusal::Refusal;
@@ -13,19 +13,14 @@ const MOST: usize = 100_000;
 
 /// Counts the calls of one console.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<Calls>);
-
-#[derive(Debug, Default)]
-struct Calls {
-    limit: Option<(usize, Duration)>,
-    made: VecDeque<Timestamp>,
-}
+pub(crate) struct Throttle(Mutex<CallCounter>);
 
 impl Throttle {
     /// Allows so many calls in so much time from now on; any number when none.
     pub(crate) fn set(&self, limit: Option<(usize, Duration)>) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls = Calls { limit: limit.filter(|(most, _)| *most <= MOST), made: VecDeque::new() };
+        let limit = limit.filter(|(most, _)| *most <= MOST);
+        *calls = CallCounter::new(limit.map(|(calls, time)| CallLimit { calls, seconds: time.as_secs() }));
     }
 
     /// Counts a call.
@@ -35,15 +30,9 @@ impl Throttle {
     /// When there have been too many.
     pub(super) fn count(&self, now: Timestamp) -> Result<(), Refusal> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((most, window)) = calls.limit else { return Ok(()) };
-        while calls.made.front().is_some_and(|at| *at + window <= now) {
-            calls.made.pop_front();
-        }
-        if calls.made.len() >= most {
-            return Err(Refusal::Throttled { calls: most, minutes: window.as_secs().div_ceil(60) });
-        }
-        calls.made.push_back(now);
-        Ok(())
+        calls
+            .count(now)
+            .map_err(|limit| Refusal::Throttled { calls: limit.calls, minutes: limit.seconds.div_ceil(60) })
     }
 }
 
