@@ -41,7 +41,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("needs-rest") && text.contains("cannot"), "{text}");
+    assert!(text.contains("errand") && text.contains("cannot"), "{text}");
 }
 
 #[test]
@@ -96,10 +96,22 @@ fn what_a_manager_refuses_is_told_in_its_words() {
 }
 
 #[test]
+fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_carrier() {
+    for (id, expected) in [("F41", "200, then 429"), ("F42", "not-pinned"), ("F14", "503")] {
+        let text = printed(&["reproduce", id]);
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(
+            json(&["reproduce", id, "--json"])["visits"],
+            json(&["reproduce", id, "--json", "--sockets"])["visits"]
+        );
+    }
+}
+
+#[test]
 fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
     refused(&["show", "F77"], &["F77", "did you mean"]);
     refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
-    refused(&["reproduce", "F41"], &["needs the vendor's REST interface", "8446"]);
+    refused(&["reproduce", "F13", "--live"], &["nothing of F13 is left to stand"]);
     refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
 }
 
@@ -159,5 +171,35 @@ fn a_failure_that_is_left_standing_can_be_looked_at_from_outside() {
     assert!(lines.any(|line| line.contains(" 12070303 ") && line.contains("desktop-1")));
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert!(lines.count() > 0, "each client says that it stops");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_failure_of_a_tool_that_is_left_standing_can_be_met_with_curl() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_epm-lab"))
+        .args(["failure", "reproduce", "F41", "--live", "--export", folder.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.find_map(|line| Some(line.split_once("curl -sv ")?.1.to_owned())).unwrap();
+    assert!(lines.any(|line| line == "Ctrl-C stops."));
+    let pem = folder.path().join("console.pem");
+    let curl = |more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-s", "-w", "%{http_code} ", "--max-time", "20"]).args(more);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(curl(&["-o", "/dev/null", &url]).0, Some(60), "F42: nobody trusts that certificate");
+    let urls: Vec<&str> = std::iter::repeat_n(["-o", "/dev/null", url.as_str()], 51).flatten().collect();
+    let with_pem = [&["--cacert", pem.to_str().unwrap()][..], &urls].concat();
+    let (code, statuses) = curl(&with_pem);
+    let statuses: Vec<&str> = statuses.split_whitespace().collect();
+    assert_eq!((code, statuses.len()), (Some(0), 51));
+    assert_eq!((statuses[0], statuses[49], statuses[50]), ("200", "200", "429"));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -5,7 +5,7 @@
 
 use epm_client_agent::agent::Event;
 use epm_client_agent::catalogue::{
-    Account, Act, Entry, Finding, Means, Play, Reproduction, entries, refused, rehearsed,
+    Account, Act, Entry, Finding, Means, Play, Reproduction, entries, errand, refused, rehearsed,
 };
 use epm_protocol::time::Timestamp;
 use epm_server::play;
@@ -58,6 +58,16 @@ async fn a_play_whose_cause_is_left_out_does_not_show_its_symptom_over_sockets_e
         let idle = play.without_cause();
         let seen = over_sockets(&idle, &entry.title).await.held_against(&idle);
         assert!(!seen.shows_the_symptom(), "{} shows its symptom without its cause", entry.id);
+    }
+}
+
+#[tokio::test]
+async fn a_tool_meets_at_the_rest_api_over_sockets_what_it_meets_in_virtual_time() {
+    for entry in entries() {
+        let Means::Errand(plan) = &entry.means else { continue };
+        for plan in [plan.as_ref(), &plan.without_cause()] {
+            assert_eq!(play::errand(plan).await.unwrap(), errand(plan).unwrap(), "{}", entry.id);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use epm_protocol::fault::FaultRule;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::errand::Errand;
 use super::refusal::Refused;
 use super::sight::{Expected, ManagersDo};
 use crate::scenario::{ClockPlan, PartPlan, Scenario, SitePlan, StepPlan};
@@ -111,28 +112,13 @@ pub enum Means {
     Play(Box<Play>),
     /// A manager refuses the cause, with these words.
     Refused(Box<Refused>),
-    /// Not yet.
-    Needs {
-        /// What has to be there first.
-        need: Need,
-        /// What of it, and how it will be used.
-        with: String,
-    },
+    /// A tool of an administrator meets it at the REST API.
+    Errand(Box<Errand>),
     /// Never.
     Cannot {
         /// Why.
         why: String,
     },
-}
-
-/// What the lab has to have before it can bring a failure about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Need {
-    /// Faults on demand.
-    Faults,
-    /// The vendor's REST door.
-    Rest,
 }
 
 /// A failure in two acts: it is brought about, and it is repaired.

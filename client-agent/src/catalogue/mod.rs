@@ -10,12 +10,14 @@
 //! | `rehearsed` | an entry in virtual time |
 //! | `diagnose` | from a client's log to the failures that fit it |
 //! | `refusal` | an entry that a manager refuses to let happen |
+//! | `errand` | an entry of an administrator's tool at the REST API |
 //!
 //! Sockets are not known here: whoever carries an entry over them hands in an [`Account`] of the same form.
 
 mod account;
 mod diagnose;
 mod entry;
+mod errand;
 mod files;
 mod read;
 mod refusal;
@@ -31,7 +33,8 @@ use epm_protocol::suggest::hint;
 
 pub use account::{Account, Act, ManagerNote, Reproduction, Seen};
 pub use diagnose::{Apart, Candidate, Clue, Contact, Diagnosis, Failed, Form, Line, Log, LogError, diagnose};
-pub use entry::{Entry, Lookalike, Mark, Means, Need, Play, ProductLine, Standing};
+pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
+pub use errand::{Call, Errand, Met, Visit, code, errand, given};
 pub use read::EntryError;
 pub use refusal::{Refused, RefusedCommand, Verdict, refused};
 pub use rehearsed::rehearsed;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::entry::{Acts, Entry, Lookalike, Mark, Means, Need, Play, ProductLine, Standing};
+use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
+use super::errand::Errand;
 use super::files;
 use super::refusal::Refused;
 use crate::scenario::ScenarioError;
@@ -49,9 +50,7 @@ struct Written {
     #[serde(default)]
     refused: Option<Refused>,
     #[serde(default)]
-    needs: Option<Need>,
-    #[serde(default)]
-    with: Option<String>,
+    errand: Option<Errand>,
     #[serde(default)]
     cannot: Option<String>,
 }
@@ -68,20 +67,23 @@ impl Entry {
         let written: Written = toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))?;
         let document: toml::Table = toml::from_str(text).map_err(|error| unsound(error.to_string()))?;
         let document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
-        let means = match (written.play, written.refused, written.needs, written.with, written.cannot) {
-            (Some(play), None, None, None, None) => Means::Play(Box::new(sound(play, text, file)?)),
-            (None, Some(mut refused), None, None, None) => {
+        let means = match (written.play, written.refused, written.errand, written.cannot) {
+            (Some(play), None, None, None) => Means::Play(Box::new(sound(play, text, file)?)),
+            (None, Some(mut refused), None, None) => {
                 for command in refused.commands_mut() {
                     files::fill(command).map_err(unsound)?;
                 }
                 Means::Refused(Box::new(refused))
             }
-            (None, None, Some(need), Some(with), None) => Means::Needs { need, with },
-            (None, None, None, None, Some(why)) => Means::Cannot { why },
+            (None, None, Some(mut errand), None) => {
+                for command in errand.commands_mut() {
+                    files::fill(command).map_err(unsound)?;
+                }
+                Means::Errand(Box::new(errand))
+            }
+            (None, None, None, Some(why)) => Means::Cannot { why },
             _ => {
-                return Err(unsound(
-                    "expected exactly one of: play; refused; needs, and with what; cannot".to_owned(),
-                ));
+                return Err(unsound("expected exactly one of: play, refused, errand, cannot".to_owned()));
             }
         };
         Ok(Self {

@@ -30,7 +30,7 @@ pub struct RefusedCommand {
 }
 
 /// Monday, 5 January 2026, 08:00 UTC: when rehearsals begin as well.
-const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
 
 /// What a manager said to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

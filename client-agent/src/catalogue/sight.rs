@@ -225,7 +225,7 @@ fn distrust(because: &Distrust) -> String {
     }
 }
 
-fn tag(finding: &impl Serialize) -> String {
+pub(super) fn tag(finding: &impl Serialize) -> String {
     let value = serde_json::to_value(finding).unwrap_or_default();
     value["code"].as_str().unwrap_or_default().to_owned()
 }

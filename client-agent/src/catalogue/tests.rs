@@ -87,6 +87,21 @@ fn what_a_manager_must_refuse_it_refuses_in_the_words_of_the_product_and_nothing
 }
 
 #[test]
+fn what_a_tool_must_meet_at_the_rest_api_it_meets_and_without_its_cause_it_does_not() {
+    let errands = entries().iter().filter_map(|entry| match &entry.means {
+        Means::Errand(errand) => Some((&entry.id, errand)),
+        _ => None,
+    });
+    for (id, plan) in errands {
+        let met = errand(plan).unwrap();
+        assert!(met.iter().all(|one| one.is_as_described), "{id}: {met:#?}");
+        assert!(met.iter().any(|one| one.is_repair), "{id}");
+        let idle = errand(&plan.without_cause()).unwrap();
+        assert!(idle.iter().all(|one| one.found == ["200"]), "{id}: {idle:#?}");
+    }
+}
+
+#[test]
 fn an_unknown_name_is_refused_with_the_nearest() {
     assert_eq!(find("f07").unwrap().id, "F07");
     let error = find("F0 7").unwrap_err().to_string();
@@ -96,10 +111,10 @@ fn an_unknown_name_is_refused_with_the_nearest() {
 
 #[test]
 fn an_entry_that_does_not_say_in_one_way_how_it_is_brought_about_is_refused() {
-    let (name, text) = files::ENTRIES[13];
+    let (name, text) = files::ENTRIES[21];
     let without = text.replace("cannot = ", "layers = ");
     assert!(Entry::parse(&without, name).unwrap_err().to_string().contains("layers"));
-    let twice = text.replace("cannot = ", "needs = 'faults'\ncannot = ");
+    let twice = text.replace("cannot = ", "errand = { failure = [], repair = [] }\ncannot = ");
     assert!(Entry::parse(&twice, name).unwrap_err().to_string().contains("exactly one of"), "{twice}");
 }
 

@@ -151,6 +151,26 @@ pub async fn ask_once(clock: Arc<LabClock>, exchange: &Exchange) -> Result<Manag
 
 type Failed = Result<(), ExchangeFailure>;
 
+/// One call of an administrator's tool over HTTPS: the status of the answer. Of the exchange, what counts is the server,
+/// what its certificate is held against, and the deadline.
+///
+/// # Errors
+///
+/// As an exchange of a client.
+pub async fn call_once(
+    clock: Arc<LabClock>,
+    exchange: &Exchange,
+    call: Request<Full<Bytes>>,
+) -> Result<u16, ExchangeFailure> {
+    let lost = |detail: String| ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail };
+    let started = clock.now();
+    let mut session = Session::new(clock, Arc::default(), Arc::default());
+    session.connect(exchange, started).await?;
+    let Some(open) = &mut session.open else { return Err(lost("no connection".into())) };
+    let response = open.sender.send_request(call).await.map_err(|error| lost(error.to_string()))?;
+    Ok(response.status().as_u16())
+}
+
 impl Session {
     pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>, line: Arc<Line>) -> Self {
         Self { clock, memory: None, open: None, handshakes, line }

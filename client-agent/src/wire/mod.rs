@@ -15,7 +15,7 @@ mod tls;
 mod verifier;
 
 pub use clock::LabClock;
-pub use connection::{Handshakes, ask_once};
+pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::examine;
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};

@@ -1,5 +1,6 @@
 //! A scenario, played over real sockets: a site, a fleet, and an operator who does one step after the other.
 
+mod errand;
 mod reproduced;
 mod troupe;
 
@@ -14,6 +15,7 @@ use epm_protocol::site::{CommandError, Effect};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
+pub use errand::errand;
 pub use reproduced::{refused, reproduced};
 pub(crate) use troupe::members;
 use troupe::{Pace, Troupe};

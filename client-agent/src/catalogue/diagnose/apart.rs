@@ -55,7 +55,7 @@ fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
         }
         Standing::Manager => vec![hello],
     };
-    if matches!(entry.means, Means::Play(_) | Means::Refused(_)) {
+    if matches!(entry.means, Means::Play(_) | Means::Refused(_) | Means::Errand(_)) {
         commands.push(format!("epm-lab failure reproduce {}", entry.id));
     } else {
         commands.push(format!("epm-lab failure show {}", entry.id));

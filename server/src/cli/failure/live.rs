@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::catalogue::{Entry, Play};
+use epm_client_agent::catalogue::{Entry, Errand, Play};
 use epm_client_agent::wire::{LogSink, interrupted};
 
 use crate::cli::{Ending, Failure, complain, say};
+use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::mock::MockSite;
 use crate::play::{Scene, play_and_stay};
 
@@ -39,6 +40,42 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
     played.map_err(|error| Failure::Failed(error.to_string()))?;
     let trouble = trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
     trouble.map_or(Ok(Ending::Well), Err)
+}
+
+/// Brings the failure of a tool about, and leaves the manager standing with its REST API until it is stopped.
+pub(super) async fn stand_for_tools(entry: &Entry, plan: &Errand, folder: &Path) -> Result<Ending, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
+    let site = MockSite::builder().assumptions(plan.assumptions.clone()).console(0);
+    let site = site.start().await.map_err(|error| failed(&error))?;
+    for visit in &plan.failure {
+        site.apply_all(&visit.operator).map_err(|error| failed(&error))?;
+        if let Some(limit) = visit.limit {
+            site.throttle_rest(Some((limit.calls, std::time::Duration::from_secs(limit.seconds))));
+        }
+    }
+    std::fs::create_dir_all(folder).map_err(|error| bad(&error))?;
+    let file = folder.join("console.pem");
+    let pem = site.look(|site| site.managers().next().map(|one| one.console.certificate().to_pem()));
+    std::fs::write(&file, pem.unwrap_or_default()).map_err(|error| bad(&error))?;
+    let door = site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
+    let who = format!(r#"{{"username":"{DEFAULT_USER}","password":"{DEFAULT_PASSWORD}"}}"#);
+    say(&format!(
+        "{0}: {1}\n{2}\n\n{0} stands. Its repair would be: {3}\n\n\
+         \x20 curl -sv {door}/sepm/api/v1/version\n\
+         \x20 curl -sv --cacert {4} {door}/sepm/api/v1/version\n\
+         \x20 curl -sv --cacert {4} -H 'Content-Type: application/json' -d '{who}' {door}/sepm/api/v1/identity/authenticate\n\n\
+         Ctrl-C stops.\n",
+        entry.id,
+        entry.title,
+        entry.cause,
+        entry.repair,
+        file.display(),
+    ));
+    let waited = interrupted().await;
+    complain("Stopping.\n");
+    site.stop().await;
+    waited.map(|()| Ending::Well).map_err(|error| failed(&error))
 }
 
 /// How it can be looked at; the files that this needs are written.

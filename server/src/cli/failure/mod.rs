@@ -7,7 +7,7 @@ mod print;
 
 use clap::{Args, Subcommand};
 use epm_client_agent::catalogue::{
-    self, Account, Entry, Means, Need, Play, Refused, Reproduction, Verdict, rehearsed,
+    self, Account, Entry, Errand, Means, Met, Play, Refused, Reproduction, Verdict, rehearsed,
 };
 use serde::Serialize;
 
@@ -131,16 +131,16 @@ impl Reproduce {
         let entry = find(&self.id)?;
         let is_as_described = match &entry.means {
             Means::Play(play) if self.live => return live::stand(entry, play, &self.export).await,
-            Means::Play(play) => self.play(entry, play).await?,
-            Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::Needs { need, with } => {
-                let what = match need {
-                    Need::Faults => "faults on demand",
-                    Need::Rest => "the vendor's REST interface",
-                };
-                let why = format!("{} cannot be brought about yet; it needs {what}: {with}", entry.id);
+            Means::Errand(plan) if self.live => {
+                return live::stand_for_tools(entry, plan, &self.export).await;
+            }
+            Means::Refused(_) if self.live => {
+                let why = format!("nothing of {} is left to stand: the manager refuses its cause", entry.id);
                 return Err(super::Failure::BadInput(why));
             }
+            Means::Play(play) => self.play(entry, play).await?,
+            Means::Refused(refused) => self.refuse(entry, refused).await?,
+            Means::Errand(plan) => self.run_errand(entry, plan).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
                 return Err(super::Failure::BadInput(why));
@@ -187,6 +187,26 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
+    async fn run_errand(&self, entry: &Entry, plan: &Errand) -> Result<bool, super::Failure> {
+        /// What a tool has met.
+        #[derive(Serialize)]
+        struct Said {
+            visits: Vec<Met>,
+        }
+        let failed = |error: String| super::Failure::Failed(error);
+        let visits = match self.sockets {
+            true => play::errand(plan).await.map_err(|error| failed(error.to_string())),
+            false => catalogue::errand(plan).map_err(|error| failed(error.to_string())),
+        }?;
+        let is_as_described = visits.iter().all(|one| one.is_as_described);
+        if self.json {
+            self.report(entry, is_as_described, Said { visits })?;
+        } else {
+            say(&print::errand(entry, &visits, self.carrier()));
+        }
+        Ok(is_as_described)
+    }
+
     fn report<T: Serialize>(
         &self,
         entry: &Entry,
@@ -207,8 +227,7 @@ fn in_the_lab(means: &Means) -> &'static str {
     match means {
         Means::Play(_) => "played",
         Means::Refused(_) => "refused",
-        Means::Needs { need: Need::Faults, .. } => "needs-faults",
-        Means::Needs { need: Need::Rest, .. } => "needs-rest",
+        Means::Errand(_) => "errand",
         Means::Cannot { .. } => "cannot",
     }
 }

@@ -54,11 +54,8 @@ fn section(text: &mut String, entry: &Entry) {
     let _ = writeln!(text, "- Repair: {}", entry.repair);
     let _ = writeln!(text, "- In the lab: {}", entry.how);
     match &entry.means {
-        Means::Play(_) | Means::Refused(_) => {
+        Means::Play(_) | Means::Refused(_) | Means::Errand(_) => {
             let _ = writeln!(text, "\n```sh\nepm-lab failure reproduce {}\n```", entry.id);
-        }
-        Means::Needs { with, .. } => {
-            let _ = writeln!(text, "- Not yet; it needs {with}.");
         }
         Means::Cannot { why } => {
             let _ = writeln!(text, "- Never: {why}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{
-    Act, Entry, Finding, ManagerNote, Mark, Means, Need, Play, Reproduction, Seen, Verdict,
+    Act, Entry, Finding, ManagerNote, Mark, Means, Met, Play, Reproduction, Seen, Verdict,
 };
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
@@ -32,12 +32,10 @@ pub(super) fn list(entries: &[Entry]) -> String {
     }
     let count = |what: &str| entries.iter().filter(|entry| in_the_lab(&entry.means) == what).count();
     format!(
-        "{table}\n{} played and {} refused; {} need faults on demand, {} the vendor's REST interface; {} cannot be \
-         brought about.\n",
+        "{table}\n{} played, {} refused by the manager, {} met by a tool at the REST API; {} cannot be brought about.\n",
         count("played"),
         count("refused"),
-        count("needs-faults"),
-        count("needs-rest"),
+        count("errand"),
         count("cannot"),
     )
 }
@@ -66,15 +64,8 @@ pub(super) fn entry(entry: &Entry) -> String {
     }
     let _ = writeln!(text, "\nIn the lab: {}", entry.how);
     match &entry.means {
-        Means::Play(_) | Means::Refused(_) => {
+        Means::Play(_) | Means::Refused(_) | Means::Errand(_) => {
             let _ = writeln!(text, "  epm-lab failure reproduce {}", entry.id);
-        }
-        Means::Needs { need, with } => {
-            let what = match need {
-                Need::Faults => "faults on demand",
-                Need::Rest => "the vendor's REST interface",
-            };
-            let _ = writeln!(text, "  It needs {what}: {with}.");
         }
         Means::Cannot { why } => {
             let _ = writeln!(text, "  {why}");
@@ -105,6 +96,21 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[Verdict], carrier: &str) -> St
         if !one.is_as_described {
             let expected = one.expected.as_deref().unwrap_or("that it is taken");
             let _ = writeln!(text, "    NOT AS DESCRIBED: expected {expected:?}");
+        }
+    }
+    text
+}
+
+pub(super) fn errand(entry: &Entry, visits: &[Met], carrier: &str) -> String {
+    let mut text = heading(entry);
+    let _ = writeln!(text, "{}", entry.cause);
+    for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {
+        let _ = writeln!(text, "\n{act} ({carrier}):");
+        for one in visits.iter().filter(|one| one.is_repair == is_repair) {
+            let _ = writeln!(text, "  {}: {}", one.title, one.found.join(", then "));
+            if !one.is_as_described {
+                let _ = writeln!(text, "    NOT AS DESCRIBED: expected {}", one.expected.join(", then "));
+            }
         }
     }
     text
