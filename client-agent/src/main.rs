@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use epm_client_agent::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted};
+use epm_client_agent::wire::{
+    DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
+};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, Sylink};
@@ -49,11 +51,12 @@ enum Verb {
     #[command(after_help = "\
 Examples:
   epm-agent import sylink.xml --cache state/
-  epm-agent import package/ --cache state/       a folder with a sylink.xml in it
+  epm-agent import package.zip --cache state/    a communication update package, of epm-lab sylink package
+  epm-agent import package/ --cache state/       the same as a folder
 
 The log gets the event 1207021B. Exit codes: 0 well; 1 the cache cannot be written; 2 bad input.")]
     Import {
-        /// The communications file, or a folder with a sylink.xml in it
+        /// The communications file, or a folder or zip archive with a sylink.xml in it
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The folder with the client's cache
@@ -187,8 +190,7 @@ fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
 /// Puts a communications file into a client's cache, and says so in its log.
 fn import(file: &Path, folder: &Path) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
-    let file = if file.is_dir() { file.join("sylink.xml") } else { file.to_owned() };
-    let sylink = read_sylink(&file)?;
+    let sylink = read_sylink(file)?;
     let mut disk = DiskCache::open(folder).map_err(|error| bad(&error))?;
     let kept = disk.load().map_err(|error| bad(&error))?;
     let cache = kept.unwrap_or_else(|| Cache { sylink: Arc::clone(&sylink), state: AgentState::default() });
@@ -328,18 +330,14 @@ fn show(folder: &Path) -> Result<(), Failure> {
         "agent": cache.state.agent,
         "last_server": cache.state.last_server,
         "health": cache.state.health,
+        "rescue": cache.state.rescue,
     }));
     say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
     Ok(())
 }
 
 fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", path.display())))?;
-    match Sylink::parse_bytes(&bytes) {
-        Ok(sylink) => Ok(Arc::new(sylink)),
-        Err(error) => Err(Failure::BadInput(format!("{}: {error}", path.display()))),
-    }
+    read_package(path).map(Arc::new).map_err(|error| Failure::BadInput(error.to_string()))
 }
 
 /// Writes to standard output. A reader that has gone away is no reason to fail.

@@ -72,6 +72,10 @@ fn a_new_communications_file_brings_back_whoever_is_on_when_it_is_imported_and_a
     assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "desktop")), [3, 3, 0, 0]);
     assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "laptop")), [2, 2, 0, 0]);
     assert_eq!([1, 2, 3, 4].map(|step| orphaned(step, "laptop-away")), [0, 0, 0, 1]);
+    let brought_back = |step, part| holding(verdict, step, part).brought_back;
+    assert_eq!([1, 2, 3, 4].map(|step| brought_back(step, "desktop")), [0, 0, 3, 3]);
+    assert_eq!([1, 2, 3, 4].map(|step| brought_back(step, "laptop")), [0, 0, 2, 2]);
+    assert_eq!((brought_back(4, "laptop-away"), verdict.brought_back()), (0, 5));
     let imports = |name: &str| {
         let of_client = played.lines.iter().filter(|(client, _)| client == name);
         of_client.filter(|(_, line)| line.event == Event::ImportedSylink).count()

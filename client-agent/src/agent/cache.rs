@@ -23,6 +23,16 @@ pub struct Cache {
     pub state: AgentState,
 }
 
+/// How far an orphan has come on the way back that an imported communications file opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rescue {
+    /// It has imported the file, and met nobody yet.
+    Imported,
+    /// A manager has served it since, and it was not lost again.
+    BroughtBack,
+}
+
 /// What a client has learnt since it got its communications file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -57,6 +67,9 @@ pub struct AgentState {
     pub location: Option<String>,
     /// How it stands with its managers.
     pub health: Health,
+    /// Whether a communications file that somebody imported has helped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rescue: Option<Rescue>,
     /// Whether it has yet to tell its manager how it is.
     pub report_due: bool,
     /// What the console has told it to do.

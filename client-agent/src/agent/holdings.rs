@@ -12,7 +12,7 @@ use epm_protocol::trust::{Beliefs, Fingerprint, Kcs, NameRule, Pins};
 use epm_protocol::version::ClientVersion;
 
 use super::adoption::{self, Refusal};
-use super::cache::Cache;
+use super::cache::{Cache, Rescue};
 use super::exchange::TlsCheck;
 use super::failover::Server;
 use super::log::{Event, News};
@@ -196,6 +196,9 @@ impl Holdings {
         let mut news = self.take_up(sylink);
         self.cache.state.forget_list();
         self.cache.state.last_server = None;
+        if self.cache.state.health.orphaned().is_some() {
+            self.cache.state.rescue = Some(Rescue::Imported);
+        }
         news.push((Event::ImportedSylink, "Imported sylink.".to_owned()));
         news
     }

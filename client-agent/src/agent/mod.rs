@@ -33,7 +33,7 @@ use epm_protocol::heartbeat::{
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
-pub use cache::{AgentState, Cache};
+pub use cache::{AgentState, Cache, Rescue};
 pub use duties::{Duties, Duty};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
@@ -463,6 +463,7 @@ impl Agent {
             Health::Disconnected { .. } | Health::Orphaned { .. } => (now, Some(Event::Reconnected)),
         };
         state.health = Health::Connected { since };
+        state.rescue = state.rescue.map(|_| Rescue::BroughtBack);
         if !stays || event == Some(Event::Reconnected) {
             state.last_server = Some(LastServer { server: beat.server.clone(), since: now });
         }
@@ -501,10 +502,13 @@ impl Agent {
         let all = self.held.conf.list.priorities.iter().flatten().map(Server::of_list);
         let mut reasons: Vec<Option<&Distrust>> = all.map(|server| self.distrusted.get(&server)).collect();
         let lost = !reasons.is_empty() && reasons.iter().all(Option::is_some);
-        let health = &mut self.held.cache.state.health;
+        let state = &mut self.held.cache.state;
         let news = match reasons.pop().flatten().filter(|_| lost).cloned() {
-            Some(because) => health.orphan(because, now),
-            None => health.disconnect(trouble, now),
+            Some(because) => {
+                state.rescue = None; // the file was no help, or none for long
+                state.health.orphan(because, now)
+            }
+            None => state.health.disconnect(trouble, now),
         };
         self.tell(out, now, news);
         self.persist(out);

@@ -5,7 +5,7 @@ use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
 
-use super::cache::AgentState;
+use super::cache::{AgentState, Rescue};
 use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::Health;
@@ -39,6 +39,8 @@ pub struct AgentView {
     pub location: Option<String>,
     /// How it stands with its managers.
     pub health: Health,
+    /// Whether it was orphaned, and a communications file that somebody imported has brought it back.
+    pub brought_back: bool,
     /// Whether it is cut off from the network, but for its managers.
     pub quarantined: bool,
     /// How many heartbeats it has begun.
@@ -63,6 +65,7 @@ impl AgentView {
             last_server,
             policy_vouched_by,
             duties,
+            rescue,
             ..
         } = &held.cache.state;
         let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
@@ -79,6 +82,7 @@ impl AgentView {
             server: last_server.as_ref().map(|last| last.server.clone()).or(listed),
             location: location.clone(),
             health: health.clone(),
+            brought_back: *rescue == Some(Rescue::BroughtBack),
             quarantined: duties.quarantined,
             heartbeats,
             heartbeats_served,

@@ -265,7 +265,7 @@ impl<'a, C: Client> Play<'a, C> {
     }
 
     fn happen(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
-        for part in &mut self.parts {
+        for (part, plan) in self.parts.iter_mut().zip(&self.plans) {
             part.change = Change::default();
             for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
             {
@@ -276,7 +276,7 @@ impl<'a, C: Client> Play<'a, C> {
                     self.identities.push(machine);
                     part.identity = u32::try_from(self.identities.len() - 1).unwrap_or(u32::MAX);
                 }
-                if let FleetAction::ImportSylink { from, .. } = action {
+                if let Some(from) = action.brings(plan) {
                     let export =
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
                     let file = from.file(export, &part.image.body.agent.cache().sylink);

@@ -109,7 +109,7 @@ impl PartDay {
                 self.usual.clone_from(location);
                 change.is_moved = true;
             }
-            FleetAction::ImportSylink { .. } => change.imports = true,
+            FleetAction::ImportSylink { .. } | FleetAction::UpdatePackage { .. } => change.imports = true,
             FleetAction::Identify { .. } => change.identifies = true,
         }
     }

@@ -114,6 +114,12 @@ mod tests {
         for (action, expected) in [
             ("{ import-sylink = { part = 'desktop', from = {} } }", "sound"),
             ("{ import-sylink = { part = 'desktop', from = { group = 'My Company' } } }", "sound"),
+            ("{ update-package = { part = 'desktop' } }", "sound"),
+            (
+                "{ update-package = { part = 'desktop', group = 'My Compny' } }",
+                "did you mean \"My Company\"?",
+            ),
+            ("{ update-package = { part = 'desktop', location = 'Nowhere' } }", "Nowhere"),
             ("{ import-sylink = { part = 'desktops', from = {} } }", "did you mean \"desktop\"?"),
             (
                 "{ import-sylink = { part = 'desktop', from = { group = 'My Compny' } } }",

@@ -13,7 +13,7 @@ use epm_protocol::trust::KeyPool;
 use toml::Spanned;
 
 use super::presence::Calendar;
-use super::{FleetAction, ManagerPlan, PartPlan, Scenario, ScenarioError, SylinkSource};
+use super::{FleetAction, ManagerPlan, Scenario, ScenarioError};
 
 /// What the calendars of the fleet are made for: whether they can be made is the same for any stretch of time.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -87,10 +87,8 @@ impl Scenario {
                         format!("there is no part {image:?} in the fleet{hint}"),
                     ));
                 }
-                if let FleetAction::ImportSylink { from, .. } = action.get_ref() {
-                    self.check_import(&site, part, from)
-                        .map_err(|error| refuse(action.span(), error.to_string()))?;
-                }
+                self.check_import(&site, action.get_ref())
+                    .map_err(|error| refuse(action.span(), error.to_string()))?;
             }
             for command in &step.operator {
                 give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
@@ -136,10 +134,12 @@ impl Scenario {
     }
 
     /// Whether there is such a file; the one of the beginning is as good as any that the part can be given now.
-    fn check_import(&self, site: &Site, part: &str, from: &SylinkSource) -> Result<(), CommandError> {
-        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == part);
-        let Some(PartPlan { group, location, .. }) = plan else { return Ok(()) };
-        let installed = site.export_sylink(group, location.as_deref()).map(Arc::new)?;
+    fn check_import(&self, site: &Site, action: &FleetAction) -> Result<(), CommandError> {
+        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == action.part());
+        let Some((plan, from)) = plan.and_then(|plan| Some((plan, action.brings(plan)?))) else {
+            return Ok(());
+        };
+        let installed = site.export_sylink(&plan.group, plan.location.as_deref()).map(Arc::new)?;
         from.file(|group, location| site.export_sylink(group, location), &installed).map(drop)
     }
 

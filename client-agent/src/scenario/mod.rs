@@ -213,6 +213,18 @@ pub enum FleetAction {
         #[serde(default)]
         image_of: Option<String>,
     },
+    /// The console's communication update package reaches those that are on: the communications file that the manager
+    /// exports at that moment, which is imported. Of several files in one step the last one counts.
+    UpdatePackage {
+        /// The part.
+        part: String,
+        /// The group that it is made for; the part's own when absent.
+        #[serde(default)]
+        group: Option<String>,
+        /// The location of that group; the part's own when neither is named.
+        #[serde(default)]
+        location: Option<String>,
+    },
 }
 
 /// A wait: for events, with a limit, or for time to pass; for both when both are given.
@@ -280,7 +292,24 @@ impl FleetAction {
             | Self::SwitchOn(part)
             | Self::Move { part, .. }
             | Self::ImportSylink { part, .. }
-            | Self::Identify { part, .. } => part,
+            | Self::Identify { part, .. }
+            | Self::UpdatePackage { part, .. } => part,
+        }
+    }
+
+    /// The communications file that it brings to this part, if it does.
+    pub fn brings(&self, plan: &PartPlan) -> Option<SylinkSource> {
+        match self {
+            Self::SwitchOff(_) | Self::SwitchOn(_) | Self::Move { .. } | Self::Identify { .. } => None,
+            Self::ImportSylink { from, .. } => Some(from.clone()),
+            Self::UpdatePackage { group, location, .. } => {
+                let own = group.is_none() && location.is_none();
+                Some(SylinkSource {
+                    group: Some(group.as_ref().unwrap_or(&plan.group).clone()),
+                    location: if own { plan.location.clone() } else { location.clone() },
+                    edited: None,
+                })
+            }
         }
     }
 }

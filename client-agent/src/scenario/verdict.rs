@@ -22,6 +22,8 @@ pub struct PartHolding {
     pub disconnected: usize,
     /// How many are orphaned.
     pub orphaned: usize,
+    /// How many were orphaned, and brought back by a communications file that was imported.
+    pub brought_back: usize,
     /// How many authenticate their manager.
     pub secure: usize,
     /// How many turn to their manager over HTTPS.
@@ -126,6 +128,11 @@ impl Standing {
 }
 
 impl Verdict {
+    /// How many clients were orphaned, and are back by a communications file that was imported.
+    pub fn brought_back(&self) -> usize {
+        self.steps.last().map_or(0, |step| step.holdings.iter().map(|part| part.brought_back).sum())
+    }
+
     /// Whether every client is secure, with the certificates in force, and none lost or out of touch.
     pub fn is_well(&self) -> bool {
         let failings = [&self.out_of_touch, &self.not_secure, &self.behind];
@@ -165,6 +172,7 @@ impl PartHolding {
             Health::New | Health::Disconnected { .. } => self.disconnected += clients,
         }
         let is_https = view.server.as_ref().is_some_and(|server| server.protocol == Protocol::Https);
+        self.brought_back += if view.brought_back { clients } else { 0 };
         self.secure += if view.secure_communications { clients } else { 0 };
         self.https += if is_https { clients } else { 0 };
         *self.lists.entry(view.list.clone()).or_default() += clients;
@@ -179,6 +187,7 @@ impl PartHolding {
         self.connected += other.connected;
         self.disconnected += other.disconnected;
         self.orphaned += other.orphaned;
+        self.brought_back += other.brought_back;
         self.secure += other.secure;
         self.https += other.https;
         for (certificate, count) in &other.certificates {

@@ -23,18 +23,19 @@ pub async fn examine(
     let mut all = Vec::new();
     let conf = sylink.conf();
     for server in conf.list.servers() {
-        all.push(one(sylink, server, profile, assumptions, clock).await);
+        all.push(examine_one(sylink, server, profile, assumptions, clock).await.0);
     }
     all
 }
 
-async fn one(
+/// Examines one server as if the file named it alone; the client as it is afterwards comes with what was found.
+pub async fn examine_one(
     sylink: &Sylink,
     server: &ClientServer,
     profile: &AgentProfile,
     assumptions: &Arc<Assumptions>,
     clock: &Arc<LabClock>,
-) -> Examination {
+) -> (Examination, Agent) {
     let mut alone = sylink.clone();
     let mut conf = alone.conf();
     conf.list.priorities = vec![vec![server.clone()]];
@@ -43,7 +44,8 @@ async fn one(
     let mut agent = Agent::new(profile.clone(), cache, Arc::clone(assumptions));
     let protocol: Protocol = Server::of_list(server).protocol;
     let broken = heartbeat(&mut agent, clock).await;
-    Examination::of(Server::of_list(server).to_string(), protocol, server.verify_signatures, broken.as_ref())
+    let found = Server::of_list(server).to_string();
+    (Examination::of(found, protocol, server.verify_signatures, broken.as_ref()), agent)
 }
 
 /// One heartbeat, with the browser test before it; where it breaks, and why.

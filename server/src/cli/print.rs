@@ -211,6 +211,14 @@ fn verdict_of(verdict: &Verdict) -> String {
     for (what, clients) in alike(&verdict.lost) {
         let _ = writeln!(text, "  {}\n      {what}", some(&clients));
     }
+    let back = verdict.brought_back();
+    if back > 0 {
+        let _ = writeln!(
+            text,
+            "  {back} {} orphaned, and brought back by a communications file that was imported",
+            if back == 1 { "was" } else { "were" }
+        );
+    }
     for (clients, what) in [
         (&verdict.out_of_touch, "out of touch, for reasons other than trust"),
         (&verdict.not_secure, "served, but without authenticating the manager"),

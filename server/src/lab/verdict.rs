@@ -40,6 +40,8 @@ pub struct LabVerdict {
     pub away: Vec<String>,
     /// Who was lost at some moment, whether or not it is now.
     pub ever_lost: Vec<String>,
+    /// Who was lost, and brought back by a communications file that was imported.
+    pub brought_back: Vec<String>,
     /// Who adopted a policy that nobody vouched for.
     pub ever_unsigned: Vec<String>,
     /// How many entries the journal has forgotten.
@@ -97,6 +99,7 @@ impl Lab {
             behind: Vec::new(),
             away: Vec::new(),
             ever_lost: Vec::new(),
+            brought_back: Vec::new(),
             ever_unsigned: Vec::new(),
             journal_forgotten: self.site.journal().forgotten(),
         };
@@ -108,6 +111,9 @@ impl Lab {
             let (was_lost, was_unsigned) = ever.unwrap_or_default();
             if was_lost {
                 verdict.ever_lost.push(name.clone());
+            }
+            if view.brought_back {
+                verdict.brought_back.push(name.clone());
             }
             if was_unsigned {
                 verdict.ever_unsigned.push(name.clone());

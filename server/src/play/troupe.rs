@@ -154,7 +154,7 @@ impl<'a> Troupe<'a> {
                     let image = image_of.as_ref();
                     self.identities[place] = image.and_then(|image| self.images_of.get(image).copied());
                 }
-                if let FleetAction::ImportSylink { from, .. } = action {
+                if let Some(from) = action.brings(plan) {
                     let export =
                         |group: &str, location: Option<&str>| self.site.export_sylink(group, location);
                     self.imports[place] = from.file(export, &self.images[place])?;

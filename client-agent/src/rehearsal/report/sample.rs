@@ -213,6 +213,7 @@ fn holding(part: &str, clients: usize, orphaned: usize, number: usize) -> PartHo
         connected: clients - orphaned - 12,
         disconnected: 12,
         orphaned,
+        brought_back: 0,
         secure: if number == 3 { 0 } else { clients - orphaned },
         https: clients,
         certificates: ["old-a", "old-b", "new-a"]

@@ -154,6 +154,10 @@ fn shown(verdict: &Value) -> String {
         text.push_str(&format!("{} clients are lost:\n", verdict["lost"].as_array().map_or(0, Vec::len)));
         text.push_str(&table(&["client", "since", "layer", "why"], lost));
     }
+    let back = rows(verdict, "/brought-back").count();
+    if back > 0 {
+        text.push_str(&format!("{back} were lost, and brought back by a communications file.\n"));
+    }
     for (name, what) in [
         ("out-of-touch", "not served"),
         ("not-secure", "do not authenticate their manager"),

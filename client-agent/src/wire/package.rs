@@ -1,0 +1,119 @@
+//! The communication update package: the communications file in a folder or an archive of its own, as the console hands
+//! it out for clients that have lost their manager [C S2; the form A].
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use epm_protocol::sylink::xml::SIZE_LIMIT;
+use epm_protocol::sylink::{Sylink, SylinkError};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// The communications file in a package.
+pub const IN_PACKAGE: &str = "sylink.xml";
+/// The most files that an archive may have.
+const MOST: usize = 1000;
+/// No communications file has more bytes than this, in any encoding.
+const LARGEST: u64 = 2 * SIZE_LIMIT as u64 + 1;
+
+/// Why no communications file is found.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The file system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It begins like an archive, and cannot be read as one.
+    #[error("{}: this archive cannot be read: {source}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        source: ZipError,
+    },
+    /// The archive holds no communications file, or several.
+    #[error("{}: expected one {IN_PACKAGE} in this archive, found {found}", path.display())]
+    NotOne {
+        /// The archive.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// The communications file is broken.
+    #[error("{}: {source}", path.display())]
+    Sylink {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: SylinkError,
+    },
+}
+
+/// Reads the communications file in a package: in a folder, in an archive, or a file that is one itself. Its name is taken
+/// in capitals or small letters, as Windows does.
+///
+/// # Errors
+///
+/// When there is none, several, or a broken one.
+pub fn read_package(path: &Path) -> Result<Sylink, PackageError> {
+    let failed = |source| PackageError::Io { path: path.to_owned(), source };
+    let path = if path.is_dir() { in_folder(path).map_err(failed)? } else { path.to_owned() };
+    let failed = |source| PackageError::Io { path: path.clone(), source };
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut start = [0; 4];
+    let is_archive = file.read_exact(&mut start).is_ok() && start.starts_with(b"PK");
+    let bytes = if is_archive {
+        in_archive(&path, file)?
+    } else {
+        bounded(File::open(&path).map_err(failed)?).map_err(failed)?
+    };
+    Sylink::parse_bytes(&bytes).map_err(|source| PackageError::Sylink { path, source })
+}
+
+/// The communications file of a folder; the name that it should have where there is none.
+fn in_folder(folder: &Path) -> io::Result<PathBuf> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().eq_ignore_ascii_case(IN_PACKAGE) {
+            return Ok(entry.path());
+        }
+    }
+    Ok(folder.join(IN_PACKAGE))
+}
+
+fn in_archive(path: &Path, file: File) -> Result<Vec<u8>, PackageError> {
+    let broken = |source| PackageError::Archive { path: path.to_owned(), source };
+    let mut archive = ZipArchive::new(file).map_err(broken)?;
+    let not_one = |found| PackageError::NotOne { path: path.to_owned(), found };
+    if archive.len() > MOST {
+        return Err(not_one(format!("{} files", archive.len())));
+    }
+    let names: Vec<String> = archive
+        .file_names()
+        .map(|one| one.map(std::borrow::Cow::into_owned))
+        .collect::<Result<_, _>>()
+        .map_err(broken)?;
+    let last = |name: &&String| {
+        name.rsplit(['/', '\\']).next().is_some_and(|it| it.eq_ignore_ascii_case(IN_PACKAGE))
+    };
+    let found: Vec<&String> = names.iter().filter(last).collect();
+    let [name] = found[..] else {
+        let list = if found.is_empty() { names.iter().collect() } else { found };
+        let list: Vec<&str> = list.into_iter().map(String::as_str).collect();
+        return Err(not_one(if list.is_empty() { "nothing".to_owned() } else { list.join(", ") }));
+    };
+    let entry = archive.by_name(name).map_err(broken)?;
+    bounded(entry).map_err(|error| broken(ZipError::Io(error)))
+}
+
+/// One byte more than is allowed is enough to be refused for it.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
