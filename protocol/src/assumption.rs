@@ -302,6 +302,17 @@ assumptions! {
     rest_shares_console_trouble: bool = false, U;
     /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
+    /// The alias of the console's key in the keystore that the manager writes, and reads where there are several.
+    keystore_alias: String = "tomcat".to_owned(), R;
+    /// How the settings in a recovery file are called, before the time stamp; what else is in it keeps its name.
+    recovery_settings_name: String = "settings".to_owned(), R;
+    /// Whether a manager that starts with another keystore makes a recovery file, as the wizard's update does. Nobody says
+    /// what a rotation by files leaves.
+    recovery_after_files: bool = true, U;
+    /// How large a log in the installation's folder grows before another begins, in KiB.
+    log_kibibytes: u32 = 1024, U;
+    /// How many files of each log are kept.
+    logs_kept: u32 = 5, U;
 }
 
 impl Assumptions {

@@ -317,6 +317,7 @@ impl Shared {
         for seat in seats {
             self.board.insert(seat.client.agent, seat);
         }
+        self.lay_out_again(&current, self.now());
         self.restart(&current);
         self.show_publications(&current);
         self.published.send_modify(|count| *count += 1);

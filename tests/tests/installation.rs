@@ -67,6 +67,20 @@ impl Installed {
         fs::read_to_string(self.root.join(path)).unwrap()
     }
 
+    /// The web server's log of this kind: it has the day in its name.
+    fn web_log(&self, kind: &str) -> String {
+        let found = fs::read_dir(self.root.join("apache/logs")).unwrap().map(|one| one.unwrap().path());
+        let is_it = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(kind);
+        found.filter(is_it).map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    async fn door(&self, method: &str, path: &str) -> String {
+        let url = format!("{}{path}", self.door);
+        run("curl", &["-sSf", "-X", method, "-H", "content-type: application/json", "-d", "{}", &url])
+            .await
+            .unwrap()
+    }
+
     fn zips(&self) -> Vec<PathBuf> {
         let found = fs::read_dir(self.root.join("Server Private Key Backup")).unwrap();
         let mut zips: Vec<PathBuf> = found.map(|one| one.unwrap().path()).collect();
@@ -173,6 +187,14 @@ async fn a_rotation_by_files_holds_store_by_store_and_from_the_restart_on() {
     assert_eq!(lab.shown().await, [old, new.clone()], "F10");
     lab.restart("semwebsrv").await;
     assert_eq!(lab.shown().await, [new.clone(), new.clone()]);
+    let [_, zip] = lab.zips().try_into().unwrap();
+    let kept = read_recovery("new.zip", &fs::read(zip).unwrap()).unwrap();
+    assert_eq!(
+        format!("sha256 Fingerprint={}\n", kept.identity.certificate().fingerprint()),
+        new.clone().unwrap()
+    );
+    lab.restart("semsrv").await;
+    assert_eq!(lab.zips().len(), 2, "the same certificate again is no change");
     lab.site.stop().await;
     drop(lab);
     let again = Installed::at(&folder.path().join("sepm")).await;
@@ -188,7 +210,7 @@ async fn a_service_whose_files_are_no_good_does_not_start_and_says_why_while_the
     fs::copy(&crt, lab.root.join(CRT)).unwrap(); // the key is the other certificate's
     lab.restart("semwebsrv").await;
     assert_eq!(lab.shown().await, [None, old.clone()]);
-    let log = lab.read("apache/logs/error.log");
+    let log = lab.web_log("error-");
     assert!(log.contains("apache/conf/ssl/server.key") && !log.contains("PRIVATE KEY"), "{log}");
     let kept = fs::read(lab.root.join(KEYSTORE)).unwrap();
     fs::write(lab.root.join(KEYSTORE), &kept[..kept.len() / 2]).unwrap();
@@ -278,4 +300,65 @@ async fn a_manager_that_was_killed_between_two_writes_starts_with_both_stores_ol
     fs::write(root.join("data/.update"), format!("{CRT}\n{KEY}")).unwrap();
     let lab = Installed::at(&root).await;
     assert_eq!(lab.shown().await, [new, old]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_the_folder_back_as_well() {
+    let folder = TempDir::new().unwrap();
+    let lab = Installed::at(&folder.path().join("sepm")).await;
+    let before = lab.shown().await;
+    lab.door("PUT", "/v1/snapshots/before").await;
+    lab.door("PUT", &format!("/v1/managers/{MANAGER}/certificate/one")).await;
+    let after = lab.shown().await;
+    assert_ne!(before, after);
+    assert_eq!(after[0], fingerprint(&lab.root.join(CRT)).await);
+    lab.door("POST", "/v1/snapshots/before/restore").await;
+    assert_eq!(lab.shown().await, before);
+    assert_eq!(before[0], fingerprint(&lab.root.join(CRT)).await);
+    lab.restart("semsrv").await;
+    lab.restart("semwebsrv").await;
+    assert_eq!(lab.shown().await, before, "it lives from the folder");
+    let newest = lab.zips().pop().unwrap();
+    let kept = read_recovery("newest.zip", &fs::read(newest).unwrap()).unwrap();
+    assert_eq!(kept.identity.certificate(), &lab.site.certificate(MANAGER).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_over_files_that_a_tool_has_put_there_and_no_service_has_read_says_so() {
+    let folder = TempDir::new().unwrap();
+    let lab = Installed::at(&folder.path().join("sepm")).await;
+    let (crt, key) = rotated(&folder).await;
+    fs::copy(&crt, lab.root.join(CRT)).unwrap();
+    fs::copy(&key, lab.root.join(KEY)).unwrap();
+    let update = |stores| Command::UpdateCertificate {
+        manager: MANAGER.to_owned(),
+        certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+        stores,
+    };
+    lab.site.apply(&update(Stores::Console)).unwrap();
+    assert_eq!(fs::read(lab.root.join(CRT)).unwrap(), fs::read(&crt).unwrap(), "it is of the other store");
+    lab.site.apply(&update(Stores::Both)).unwrap();
+    let log = lab.read("tomcat/logs/scm-server-0.log");
+    assert!(log.contains("apache/conf/ssl/server.crt was replaced, and no service had read it"), "{log}");
+    assert_eq!(lab.shown().await[0], fingerprint(&lab.root.join(CRT)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_there_stands_in_the_access_logs_of_both_servers() {
+    let folder = TempDir::new().unwrap();
+    let lab = Installed::at(&folder.path().join("sepm")).await;
+    let place = &lab.site.addresses()[0];
+    run("curl", &["-sS", &place.hello]).await.unwrap();
+    run("curl", &["-sS", &format!("{}/nothing", place.http)]).await.unwrap();
+    let version = format!("{}/sepm/api/v1/version", place.rest.as_ref().unwrap());
+    run("curl", &["-sSk", &version]).await.unwrap();
+    let log = lab.web_log("access-");
+    assert!(log.starts_with("127.0.0.1 - - ["), "{log}");
+    assert!(log.contains("\"GET /secars/secars.dll?hello,secars HTTP/1.1\" 200 2\n"), "{log}");
+    assert!(log.contains("\"GET /nothing HTTP/1.1\" 404 "), "{log}");
+    let logs = fs::read_dir(lab.root.join("tomcat/logs")).unwrap().map(|one| one.unwrap().path());
+    let is_it =
+        |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("semapisrv_access_log.");
+    let log: String = logs.filter(is_it).map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert!(log.contains("\"GET /sepm/api/v1/version HTTP/1.1\" 200 "), "{log}");
 }

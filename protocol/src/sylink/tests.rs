@@ -381,7 +381,7 @@ fn a_file_in_utf16_is_read_and_stays_in_utf16_whatever_it_declares() {
 #[test]
 fn broken_utf16_is_refused_where_it_breaks() {
     let refusal = |bytes: &[u8]| Sylink::parse_bytes(bytes).unwrap_err().to_string();
-    let half = [&Encoding::Utf16Le.encode("\u{FEFF}<a>\n")[..], &[b'x']].concat();
+    let half = [&Encoding::Utf16Le.encode("\u{FEFF}<a>\n")[..], b"x"].concat();
     assert_eq!(
         refusal(&half),
         "line 2, column 1: expected text in UTF-16, found half a character, the byte 0x78"

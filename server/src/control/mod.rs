@@ -10,6 +10,7 @@ mod clock;
 mod faults;
 mod fleet;
 mod journal;
+mod packages;
 mod problem;
 mod site;
 mod snapshots;
@@ -100,6 +101,7 @@ fn routes() -> Routes {
         .merge(fleet::routes())
         .merge(faults::routes())
         .merge(journal::routes())
+        .merge(packages::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
 }

@@ -28,6 +28,7 @@ pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
     write_beside(&beside, content, secret)?;
+    go_on()?;
     fs::rename(&beside, &place)
 }
 
@@ -52,6 +53,53 @@ pub(super) fn recover(root: &Path, paths: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
+/// The process may be killed before anything that it does to a file: tests have it stop there.
+#[cfg(not(test))]
+#[allow(clippy::unnecessary_wraps, reason = "in tests it may stop")]
+fn go_on() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+fn go_on() -> io::Result<()> {
+    stop::go_on()
+}
+
+/// How a test kills the process: after so many steps, nothing is done any more.
+#[cfg(test)]
+pub(super) mod stop {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! { static LEFT: Cell<Option<usize>> = const { Cell::new(None) }; }
+
+    pub(in crate::installation) fn after(steps: Option<usize>) {
+        LEFT.set(steps);
+    }
+
+    pub(super) fn go_on() -> io::Result<()> {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("killed")),
+            Some(left) => {
+                LEFT.set(Some(left - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Removes what an interruption has left unfinished in a folder.
+pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+    let Ok(found) = fs::read_dir(folder) else { return Ok(()) };
+    for path in found.filter_map(|one| Some(one.ok()?.path())) {
+        if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
+            gone(fs::remove_file(path))?;
+        }
+    }
+    Ok(())
+}
+
 fn put_into_place(root: &Path) -> io::Result<()> {
     let marker = root.join(MARKER);
     let names = match fs::read_to_string(&marker) {
@@ -60,8 +108,10 @@ fn put_into_place(root: &Path) -> io::Result<()> {
     };
     for name in names.lines() {
         let place = root.join(name);
+        go_on()?;
         gone(fs::rename(with_end(&place, PENDING), &place))?;
     }
+    go_on()?;
     fs::remove_file(&marker)
 }
 
@@ -77,10 +127,15 @@ fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
     if let Some(folder) = beside.parent() {
         fs::create_dir_all(folder)?;
     }
+    go_on()?;
     gone(fs::remove_file(beside))?; // with its mode
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
-    file.write_all(content)?;
+    let (first, second) = content.split_at(content.len() / 2);
+    go_on()?;
+    file.write_all(first)?;
+    go_on()?;
+    file.write_all(second)?;
     file.sync_all()
 }
 

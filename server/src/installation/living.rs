@@ -9,7 +9,7 @@ use epm_protocol::site::{Command, CommandError, Effect, Material, NewCertificate
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Salts, ServerIdentity};
 
-use super::{CERTIFICATE, Installation, InstallationError, KEY, RecoveryFile};
+use super::{CERTIFICATE, Installation, InstallationError, KEY, Kept, RecoveryFile};
 use crate::shared::{Desk, Service, Shared};
 
 /// Which services of a manager start, of those that were asked to.
@@ -24,23 +24,38 @@ impl Shared {
     pub(crate) fn install(&self, manager: &str, root: &Path, anew: bool) -> Result<(), InstallationError> {
         let desk = self.desks.iter().find(|desk| desk.name == manager);
         let desk = desk.ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
-        let installation = Installation::open(root)?;
+        let installation = Installation::open(root, self.site().assumptions())?;
         let was_here = installation.is_laid_out() && !anew;
-        if was_here && let Some(kept) = installation.newest_recovery()? {
-            let other = {
-                let site = self.site();
-                *site.kcs() != kept.settings.secret || site.domain() != kept.settings.domain
-            };
-            if other {
-                self.restore(manager, &kept, true)?; // what the product keeps in its database
+        let now = self.now();
+        if !anew {
+            let (kept, mut broken) = installation.recoveries();
+            for trouble in &broken {
+                installation.warn(now, &format!("a recovery file cannot be used: {trouble}"));
+            }
+            match kept {
+                // What the product keeps in its database.
+                Some(kept) if was_here => {
+                    let is_other = {
+                        let site = self.site();
+                        *site.kcs() != kept.settings.secret || site.domain() != kept.settings.domain
+                    };
+                    if is_other {
+                        self.restore(manager, &kept, true)?;
+                    }
+                }
+                // An empty manager with a recovery file is installed from it.
+                Some(kept) => self.restore(manager, &kept, false)?,
+                // Who brings one wants it to be used, and not to lose every client.
+                None if !was_here && !broken.is_empty() => return Err(broken.swap_remove(0)),
+                None => {}
             }
         }
         if !was_here {
             let site = self.site();
-            write_stores(&installation, &site, manager, self.now())?;
+            write_stores(&installation, &site, manager, Stores::Both, now)?;
         }
         let installation = desk.installation.get_or_init(|| installation);
-        installation.note_secret(self.site().kcs());
+        installation.note_secret(self.site().kcs(), now);
         if was_here {
             self.restart_manager(manager, None);
         }
@@ -57,6 +72,10 @@ impl Shared {
         file: &RecoveryFile,
         database: bool,
     ) -> Result<(), CommandError> {
+        if self.desks.iter().all(|desk| desk.name != manager) {
+            let known = self.desks.iter().map(|desk| desk.name.as_str());
+            return Err(CommandError::unknown("manager", manager, known));
+        }
         let name = format!("recovery file of {}", self.journal.next_number());
         let from = || Some(name.clone());
         let kept = Command::KeepRecovery {
@@ -80,8 +99,7 @@ impl Shared {
         let asked: Vec<Service> = asked.filter(|one| service.is_none_or(|only| only == *one)).collect();
         let mut starting = Vec::new();
         for one in &asked {
-            let rules = self.site().assumptions().wizard_rules();
-            let found = installation.read_store(*one, &rules);
+            let found = installation.read_store(*one);
             let trouble = match &found {
                 Ok(identity) => {
                     if let Err(error) = self.take_over(desk, *one, identity) {
@@ -139,29 +157,66 @@ impl Shared {
         let effects = site.apply(&command, now)?;
         // It is in the files already: they are not written again.
         self.show_without_files(&site, &effects, now);
-        if let (Some(installation), Some(publication)) =
-            (desk.installation.get(), site.publication(&desk.name))
-            && let Err(error) = installation.write_outbox(publication)
-        {
-            tracing::error!(%error, manager = desk.name, "the outbox cannot be written");
+        let Some(installation) = desk.installation.get() else { return Ok(()) };
+        let mut written = site.publication(&desk.name).map_or(Ok(()), |one| installation.write_outbox(one));
+        if service == Service::Semsrv {
+            let zip = kept(&site, &desk.name, |kept| installation.write_recovery(&kept, now));
+            written = written.and(zip);
+        }
+        if let Err(error) = written {
+            tracing::error!(%error, manager = desk.name, "the installation cannot be written");
         }
         Ok(())
+    }
+
+    /// The site has become another one: the folders hold what it says, and every service has started.
+    pub(crate) fn lay_out_again(&self, site: &Site, now: Timestamp) {
+        for desk in &self.desks {
+            let Some(installation) = desk.installation.get() else { continue };
+            desk.stopped.store(false, Ordering::SeqCst);
+            desk.console.stopped.store(false, Ordering::SeqCst);
+            let written = kept(site, &desk.name, |kept| {
+                let holds = |service, identity: &ServerIdentity| {
+                    installation.read_store(service).is_ok_and(|found| found == *identity)
+                };
+                if holds(Service::Semsrv, kept.console) && holds(Service::Semwebsrv, kept.client) {
+                    installation.write_recovery(&kept, now)
+                } else {
+                    installation.write_stores(&kept, Stores::Both, now)
+                }
+            });
+            installation.note_secret(site.kcs(), now);
+            let outbox = site.publication(&desk.name).map_or(Ok(()), |one| installation.write_outbox(one));
+            if let Err(error) = written.and(outbox) {
+                tracing::error!(%error, manager = desk.name, "the installation cannot be written");
+            }
+        }
     }
 
     /// Writes what has changed into the folders, before it shows.
     pub(crate) fn keep_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         for desk in &self.desks {
             let Some(installation) = desk.installation.get() else { continue };
-            let concerns = |effect: &Effect| match effect {
-                Effect::CertificateServed { manager, .. } | Effect::ConsoleCertificate { manager, .. } => {
-                    *manager == desk.name
-                }
-                Effect::ServicesRestarted => true,
-                _ => false,
+            let has = |wanted: &dyn Fn(&Effect) -> bool| effects.iter().any(wanted);
+            let restarted = has(&|effect| matches!(effect, Effect::ServicesRestarted));
+            let client = has(
+                &|effect| matches!(effect, Effect::CertificateServed { manager, .. } if *manager == desk.name),
+            );
+            let console = has(
+                &|effect| matches!(effect, Effect::ConsoleCertificate { manager, .. } if *manager == desk.name),
+            );
+            let stores = match (restarted || console, restarted || client) {
+                (false, false) => None,
+                (true, false) => Some(Stores::Console),
+                (false, true) => Some(Stores::Client),
+                (true, true) => Some(Stores::Both),
             };
             let mut written = Ok(());
-            if effects.iter().any(concerns) {
-                written = write_stores(installation, site, &desk.name, now);
+            if let Some(stores) = stores {
+                written = write_stores(installation, site, &desk.name, stores, now);
+            }
+            if restarted {
+                installation.note_secret(site.kcs(), now);
             }
             if effects.iter().any(|effect| matches!(effect, Effect::Published { .. }))
                 && let Some(publication) = site.publication(&desk.name)
@@ -179,11 +234,21 @@ fn write_stores(
     installation: &Installation,
     site: &Site,
     manager: &str,
+    stores: Stores,
     now: Timestamp,
+) -> Result<(), InstallationError> {
+    kept(site, manager, |kept| installation.write_stores(&kept, stores, now))
+}
+
+/// Does something with what the files of a manager are to say.
+fn kept(
+    site: &Site,
+    manager: &str,
+    act: impl FnOnce(Kept<'_>) -> Result<(), InstallationError>,
 ) -> Result<(), InstallationError> {
     let settings = RecoverySettings { secret: site.kcs().clone(), domain: site.domain() };
     match site.managers().find(|one| one.name == manager) {
-        Some(manager) => installation.write_stores(manager, &settings, now),
+        Some(one) => act(Kept { console: &one.console, client: &one.client, settings: &settings }),
         None => Ok(()),
     }
 }

@@ -6,39 +6,52 @@
 //! | `tomcat/etc/keystore.jks` | the console's store [C S4] | `semsrv` starts |
 //! | `tomcat/etc/conf.properties` | settings [C S21] | never |
 //! | `apache/conf/ssl/server.crt`, `server.key` | the clients' port's store [C S4] | `semwebsrv` starts |
-//! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts |
+//! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts; in an empty folder it is restored from |
 //! | `data/outbox/agent/<group>/` | what the clients of a group get [C S26, S34] | never |
 //! | `data/inbox/log/ersecreg.log` | the secret [C S35], and whose secret does not fit [C S9] | never |
-//! | `tomcat/logs/scm-server-0.log` [C S22], `apache/logs/error.log` [A] | why a service does not start | never |
+//! | `tomcat/logs/`, `apache/logs/` | why a service does not start, and who was there; see `logs` | never |
+//!
+//! An update writes the files of the stores that it concerns. A file there that somebody has replaced since a service read
+//! it last is written over, as the product's wizard does [A], and the manager's log says so.
 //!
 //! What must never be: a file that is there in part, a private key that others can read, a password or private key in a
 //! log.
 
 mod files;
+#[cfg(test)]
+mod killed;
 mod living;
+mod logs;
 mod recovery;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{
     RecoverySettings, ServerXmlError, conf_properties, keystore_password, server_xml,
 };
-use epm_protocol::site::{Manager, Publication};
+use epm_protocol::site::{Publication, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
-    ALIAS, Kcs, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm,
-    StoreOptions, WizardRules, read_identity_with,
+    Kcs, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions,
+    read_identity_with,
 };
 
 pub(crate) use living::Starting;
+pub(crate) use logs::Access;
+pub(crate) use recovery::pack_update_package;
 pub use recovery::{RecoveryError, RecoveryFile, read_recovery};
 
 use crate::shared::Service;
 use files::Written;
+use logs::{Log, Logs};
 
 const SERVER_XML: &str = "tomcat/conf/server.xml";
 const KEYSTORE: &str = "tomcat/etc/keystore.jks";
@@ -46,20 +59,28 @@ const CONF_PROPERTIES: &str = "tomcat/etc/conf.properties";
 const CERTIFICATE: &str = "apache/conf/ssl/server.crt";
 const KEY: &str = "apache/conf/ssl/server.key";
 const BACKUPS: &str = "Server Private Key Backup";
-const REGISTRATION_LOG: &str = "data/inbox/log/ersecreg.log";
-const SERVER_LOG: &str = "tomcat/logs/scm-server-0.log";
-const WEB_SERVER_LOG: &str = "apache/logs/error.log";
 /// What is written together.
 const STORES: [&str; 5] = [SERVER_XML, KEYSTORE, CONF_PROPERTIES, CERTIFICATE, KEY];
 /// The most bytes that are read of a file.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// When a log is so long, it becomes the one before, and the one before that goes [A].
-const MAX_LOG_BYTES: u64 = 1024 * 1024;
-
 /// The folder of a manager's installation.
 #[derive(Debug)]
 pub(crate) struct Installation {
     root: PathBuf,
+    logs: Logs,
+    assumptions: Arc<Assumptions>,
+    /// A digest of what each file of a store held when a service read it, or an update wrote it.
+    known: Mutex<BTreeMap<&'static str, Vec<u8>>>,
+}
+
+/// What the files of a manager say.
+pub(crate) struct Kept<'a> {
+    /// The console's store.
+    pub(crate) console: &'a ServerIdentity,
+    /// The clients' port's.
+    pub(crate) client: &'a ServerIdentity,
+    /// What a recovery zip holds beside.
+    pub(crate) settings: &'a RecoverySettings,
 }
 
 /// Why an installation cannot be laid out or kept.
@@ -112,10 +133,16 @@ impl From<KeystoreError> for StoreTrouble {
 
 impl Installation {
     /// The installation in this folder; what an interruption has left half done is finished or taken back.
-    pub(crate) fn open(root: &Path) -> Result<Self, InstallationError> {
-        let installation = Self { root: root.to_owned() };
+    pub(crate) fn open(root: &Path, assumptions: &Arc<Assumptions>) -> Result<Self, InstallationError> {
+        let installation = Self {
+            root: root.to_owned(),
+            logs: Logs::new(root, assumptions),
+            assumptions: Arc::clone(assumptions),
+            known: Mutex::new(BTreeMap::new()),
+        };
         fs::create_dir_all(root)
             .and_then(|()| files::recover(root, &STORES))
+            .and_then(|()| files::sweep(&root.join(BACKUPS)))
             .map_err(|e| installation.bad(e))?;
         Ok(installation)
     }
@@ -125,11 +152,11 @@ impl Installation {
         [SERVER_XML, KEYSTORE, CERTIFICATE].iter().any(|path| self.root.join(path).exists())
     }
 
-    /// Lays a manager out, or writes both its stores anew; then a recovery zip.
+    /// Writes the stores that are meant, then a recovery zip; where no manager was laid out before, everything.
     pub(crate) fn write_stores(
         &self,
-        manager: &Manager,
-        settings: &RecoverySettings,
+        kept: &Kept<'_>,
+        stores: Stores,
         now: Timestamp,
     ) -> Result<(), InstallationError> {
         // The password that is in use stays; who rotates may have changed it.
@@ -141,69 +168,134 @@ impl Installation {
             }
         };
         let mut salts = Salts::from_seed(random()?);
-        let options = StoreOptions {
-            form: StoreForm::Jks,
-            alias: ALIAS,
-            password: &password,
-            key_password: None,
-            created: now,
+        let keystore = self.jks(kept.console, &password, &mut salts, now)?;
+        let key = kept.client.key_pem(None, &mut salts)?;
+        let console: [(&'static str, &[u8], bool); 2] =
+            [(SERVER_XML, xml.as_bytes(), true), (KEYSTORE, &keystore, true)];
+        let certificate = kept.client.certificates_pem();
+        let client = [(CERTIFICATE, certificate.as_bytes(), false), (KEY, key.as_bytes(), true)];
+        let meant: Vec<_> = match stores {
+            Stores::Both => console.into_iter().chain(client).collect(),
+            Stores::Console => console.into_iter().collect(),
+            Stores::Client => client.into_iter().collect(),
         };
-        let keystore = manager.console.to_keystore(&options, &mut salts)?;
-        let key = manager.client.key_pem(None, &mut salts)?;
-        let written =
-            |path: &str, content: Vec<u8>, secret| Written { path: path.to_owned(), content, secret };
-        let mut set = vec![
-            written(SERVER_XML, xml.clone().into_bytes(), true),
-            written(KEYSTORE, keystore.clone(), true),
-            written(CERTIFICATE, manager.client.certificates_pem().into_bytes(), false),
-            written(KEY, key.as_bytes().to_vec(), true),
-        ];
+        for (path, ..) in &meant {
+            if self.is_unread(path) {
+                self.warn(
+                    now,
+                    &format!("{path} was replaced, and no service had read it: it is written over"),
+                );
+            }
+        }
+        let mut set: Vec<Written> = meant
+            .iter()
+            .map(|(path, content, secret)| Written {
+                path: (*path).to_owned(),
+                content: content.to_vec(),
+                secret: *secret,
+            })
+            .collect();
         if !self.root.join(CONF_PROPERTIES).exists() {
-            set.push(written(CONF_PROPERTIES, conf_properties().into(), false));
+            let content = conf_properties().into();
+            set.push(Written { path: CONF_PROPERTIES.to_owned(), content, secret: false });
         }
         // The zip first: it is no use to anybody before the stores change, and no harm.
+        self.write_zip(&keystore, &xml, kept.settings, now)?;
+        files::write_together(&self.root, &set).map_err(|error| self.bad(error))?;
+        for (path, content, _) in meant {
+            self.know(path, content);
+        }
+        Ok(())
+    }
+
+    /// Writes a recovery zip, if the newest one says something else: a tool has replaced the files.
+    pub(crate) fn write_recovery(&self, kept: &Kept<'_>, now: Timestamp) -> Result<(), InstallationError> {
+        if !self.assumptions.recovery_after_files {
+            return Ok(());
+        }
+        let (newest, _) = self.recoveries();
+        if newest.is_some_and(|one| one.identity == *kept.console && one.settings == *kept.settings) {
+            return Ok(());
+        }
+        let Ok((xml, password)) = self.password() else { return Ok(()) };
+        let keystore = self.jks(kept.console, &password, &mut Salts::from_seed(random()?), now)?;
+        self.write_zip(&keystore, &xml, kept.settings, now)
+    }
+
+    /// The console's store, as the manager writes it.
+    fn jks(
+        &self,
+        identity: &ServerIdentity,
+        password: &Password,
+        salts: &mut Salts,
+        created: Timestamp,
+    ) -> Result<Vec<u8>, InstallationError> {
+        let alias = &self.assumptions.keystore_alias;
+        let options = StoreOptions { form: StoreForm::Jks, alias, password, key_password: None, created };
+        Ok(identity.to_keystore(&options, salts)?)
+    }
+
+    fn write_zip(
+        &self,
+        keystore: &[u8],
+        xml: &str,
+        settings: &RecoverySettings,
+        now: Timestamp,
+    ) -> Result<(), InstallationError> {
         let stamp = now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string();
-        let zip = recovery::pack(&stamp, &keystore, &xml, settings)?;
+        let zip =
+            recovery::pack(&stamp, keystore, xml, (&self.assumptions.recovery_settings_name, settings))?;
         let name = (0..1000)
             .map(|number| match number {
                 0 => format!("{BACKUPS}/recovery_{stamp}.zip"),
                 again => format!("{BACKUPS}/recovery_{stamp}_{again:03}.zip"),
             })
             .find(|name| !self.root.join(name).exists());
-        if let Some(name) = name {
-            files::write(&self.root, &name, &zip, true).map_err(|error| self.bad(error))?;
+        match name {
+            Some(name) => files::write(&self.root, &name, &zip, true).map_err(|error| self.bad(error)),
+            None => Ok(()),
         }
-        files::write_together(&self.root, &set).map_err(|error| self.bad(error))
     }
 
-    /// The newest recovery zip, if there is one.
-    pub(crate) fn newest_recovery(&self) -> Result<Option<RecoveryFile>, InstallationError> {
-        let Ok(found) = fs::read_dir(self.root.join(BACKUPS)) else { return Ok(None) };
-        let newest = found
+    /// The newest recovery zip that can be used, if there is one; and what is wrong with those that are newer.
+    pub(crate) fn recoveries(&self) -> (Option<RecoveryFile>, Vec<InstallationError>) {
+        let found = fs::read_dir(self.root.join(BACKUPS)).into_iter().flatten();
+        let mut paths: Vec<PathBuf> = found
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|end| end == "zip"))
-            .max();
-        let Some(path) = newest else { return Ok(None) };
-        let bytes = read_bounded(&path).map_err(|error| self.bad(error))?;
-        Ok(Some(read_recovery(&path.display().to_string(), &bytes).map_err(Box::new)?))
+            .collect();
+        paths.sort();
+        let mut broken = Vec::new();
+        for path in paths.iter().rev() {
+            let read = read_bounded(path)
+                .map_err(|error| self.bad(error))
+                .and_then(|bytes| Ok(read_recovery(&path.display().to_string(), &bytes).map_err(Box::new)?));
+            match read {
+                Ok(file) => return (Some(file), broken),
+                Err(error) => broken.push(error),
+            }
+        }
+        (None, broken)
     }
 
     /// What the store of a service holds now.
-    pub(crate) fn read_store(
-        &self,
-        service: Service,
-        rules: &WizardRules,
-    ) -> Result<ServerIdentity, StoreTrouble> {
+    pub(crate) fn read_store(&self, service: Service) -> Result<ServerIdentity, StoreTrouble> {
+        let rules = &self.assumptions.wizard_rules();
         match service {
             Service::Semsrv => {
                 let (_, password) = self.password()?;
-                let store = KeyStore::read(&self.read(KEYSTORE)?, KEYSTORE, None, &password)?;
+                let content = self.read(KEYSTORE)?;
+                self.know(KEYSTORE, &content);
+                let store = KeyStore::read(&content, KEYSTORE, None, &password)?;
                 // Tomcat takes the entry of that name, or else the only key [R].
-                let named = store.entries().iter().any(|entry| entry.alias == ALIAS);
-                Ok(store.identity(named.then_some(ALIAS), &password, rules)?)
+                let alias = self.assumptions.keystore_alias.as_str();
+                let named = store.entries().iter().any(|entry| entry.alias.eq_ignore_ascii_case(alias));
+                Ok(store.identity(named.then_some(alias), &password, rules)?)
             }
             Service::Semwebsrv => {
                 let (certificate, key) = (self.read(CERTIFICATE)?, self.read(KEY)?);
+                self.know(CERTIFICATE, &certificate);
+                self.know(KEY, &key);
                 Ok(read_identity_with(&certificate, CERTIFICATE, &key, KEY, None, rules)?)
             }
         }
@@ -225,54 +317,68 @@ impl Installation {
 
     /// Says in the log of a service why it does not start, or that it has started.
     pub(crate) fn note(&self, service: Service, now: Timestamp, trouble: Option<&StoreTrouble>) {
-        let moment = now.civil().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string();
-        let (path, line) = match (service, trouble) {
+        let moment = moment(now);
+        let (log, line) = match (service, trouble) {
             // The level and the words "Unexpected server error" [C S22, S42b]; what follows [A].
             (Service::Semsrv, Some(trouble)) => {
-                (SERVER_LOG, format!("{moment} SEVERE: Unexpected server error. {trouble}"))
+                (Log::Server, format!("{moment} SEVERE: Unexpected server error. {trouble}"))
             }
-            (Service::Semsrv, None) => (SERVER_LOG, format!("{moment} INFO: semsrv has started")),
+            (Service::Semsrv, None) => (Log::Server, format!("{moment} INFO: semsrv has started")),
             (Service::Semwebsrv, Some(trouble)) => (
-                WEB_SERVER_LOG,
+                Log::WebError,
                 format!(
                     "[{moment}] [ssl:emerg] AH02311: Fatal error initialising mod_ssl, exiting: {trouble}"
                 ),
             ),
             (Service::Semwebsrv, None) => {
-                (WEB_SERVER_LOG, format!("[{moment}] [mpm:notice] semwebsrv has started"))
+                (Log::WebError, format!("[{moment}] [mpm:notice] semwebsrv has started"))
             }
         };
-        self.append_or_say(path, &line);
+        self.logs.add(log, now, &line);
+    }
+
+    /// A warning in the manager's log.
+    pub(crate) fn warn(&self, now: Timestamp, what: &str) {
+        tracing::warn!(folder = %self.root.display(), "{what}");
+        self.logs.add(Log::Server, now, &format!("{} WARNING: {what}", moment(now)));
+    }
+
+    /// A request to one of the web servers has been answered.
+    pub(crate) fn accessed(
+        &self,
+        service: Service,
+        access: &Access,
+        now: Timestamp,
+        (status, bytes): (u16, u64),
+    ) {
+        let log = if service == Service::Semsrv { Log::ApiAccess } else { Log::WebAccess };
+        self.logs.add(log, now, &access.line(now, status, bytes));
     }
 
     /// A message whose secret does not fit: the product's two lines [C S9].
-    pub(crate) fn bad_format(&self, peer: IpAddr) {
+    pub(crate) fn bad_format(&self, peer: IpAddr, now: Timestamp) {
         for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
-            self.append_or_say(REGISTRATION_LOG, &line);
+            self.logs.add(Log::Registration, now, &line);
         }
     }
 
     /// The secret is visible in that log [C S35]; in which words is assumed [A].
-    pub(crate) fn note_secret(&self, secret: &Kcs) {
-        self.append_or_say(REGISTRATION_LOG, &format!("KCS={secret}"));
+    pub(crate) fn note_secret(&self, secret: &Kcs, now: Timestamp) {
+        self.logs.add(Log::Registration, now, &format!("KCS={secret}"));
     }
 
-    fn append_or_say(&self, path: &str, line: &str) {
-        if let Err(error) = self.append(path, line) {
-            tracing::error!(%error, path, "a log cannot be written");
-        }
+    /// Whether a file holds something that neither a service has read nor an update has written.
+    fn is_unread(&self, path: &'static str) -> bool {
+        let Ok(content) = read_bounded(&self.root.join(path)) else { return false };
+        self.known().get(path).is_some_and(|known| *known != digest(&SHA256, &content).as_ref())
     }
 
-    fn append(&self, path: &str, line: &str) -> io::Result<()> {
-        let place = self.root.join(path);
-        if let Some(folder) = place.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        if fs::metadata(&place).is_ok_and(|found| found.len() + line.len() as u64 > MAX_LOG_BYTES) {
-            fs::rename(&place, place.with_extension("log.1"))?;
-        }
-        let line = line.replace(['\r', '\n'], " ");
-        writeln!(OpenOptions::new().append(true).create(true).open(&place)?, "{line}")
+    fn know(&self, path: &'static str, content: &[u8]) {
+        self.known().insert(path, digest(&SHA256, content).as_ref().to_vec());
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<u8>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn password(&self) -> Result<(String, Password), StoreTrouble> {
@@ -289,6 +395,10 @@ impl Installation {
     fn bad(&self, source: io::Error) -> InstallationError {
         InstallationError::Files { folder: self.root.clone(), source }
     }
+}
+
+fn moment(now: Timestamp) -> String {
+    now.civil().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

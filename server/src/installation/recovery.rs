@@ -5,7 +5,9 @@
 
 use std::io::{Cursor, Read, Write};
 
+use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::installation::{RecoverySettings, ServerXmlError, keystore_password};
+use epm_protocol::sylink::Sylink;
 use epm_protocol::trust::{KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -87,7 +89,7 @@ pub(super) fn pack(
     stamp: &str,
     keystore: &[u8],
     server_xml: &str,
-    settings: &RecoverySettings,
+    (name, settings): (&str, &RecoverySettings),
 ) -> Result<Vec<u8>, ZipError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().unix_permissions(0o600);
@@ -95,12 +97,20 @@ pub(super) fn pack(
     let files = [
         (format!("keystore_{stamp}.jks"), keystore),
         (format!("server_{stamp}.xml"), server_xml.as_bytes()),
-        (format!("settings_{stamp}.properties"), settings.as_bytes()),
+        (format!("{name}_{stamp}.properties"), settings.as_bytes()),
     ];
     for (name, content) in files {
         zip.start_file(name, options)?;
         zip.write_all(content)?;
     }
+    Ok(zip.finish()?.into_inner())
+}
+
+/// A communication update package: an archive with nothing but the communications file [the form A].
+pub(crate) fn pack_update_package(sylink: &Sylink) -> Result<Vec<u8>, ZipError> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file(IN_PACKAGE, SimpleFileOptions::default().unix_permissions(0o600))?;
+    zip.write_all(&sylink.to_bytes())?;
     Ok(zip.finish()?.into_inner())
 }
 
@@ -139,7 +149,7 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
     };
     let (keystore_name, keystore) = take("keystore", ".jks", "keystore_<timestamp>.jks")?;
     let (_, xml) = take("server", ".xml", "server_<timestamp>.xml")?;
-    let (_, settings) = take("settings", ".properties", "settings_<timestamp>.properties")?;
+    let (_, settings) = take("", ".properties", "settings_<timestamp>.properties")?;
     let password = keystore_password(&String::from_utf8_lossy(&xml))
         .map_err(|source| RecoveryError::ServerXml { file: name(), source })?;
     let settings = RecoverySettings::parse(&String::from_utf8_lossy(&settings))

@@ -14,7 +14,7 @@ use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
@@ -23,8 +23,9 @@ use super::carry::{Script, Scripted, answered};
 use super::guests::Guest;
 use super::last_asked::LastAsked;
 use super::listen::PATIENCE;
+use crate::installation::Access;
 use crate::journal::Record;
-use crate::shared::{Desk, Shared};
+use crate::shared::{Desk, Service, Shared};
 
 /// Where a request came in.
 #[derive(Clone, Copy)]
@@ -49,8 +50,28 @@ pub(super) enum Responding<'a> {
     Waiting(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
-/// Answers one request.
+/// Answers one request; a manager that has a folder keeps an access log in it.
 pub(super) fn respond(request: Request<Incoming>, door: Door<'_>) -> Responding<'_> {
+    let Some(installation) = door.desk.installation.get() else { return responding(request, door) };
+    let access = Access::of(door.guest.peer.ip(), &request);
+    let answered = move |response: &Response<Full<Bytes>>| {
+        let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
+        installation.accessed(Service::Semwebsrv, &access, door.shared.now(), told);
+    };
+    match responding(request, door) {
+        Responding::Ready(response) => {
+            response.iter().for_each(answered);
+            Responding::Ready(response)
+        }
+        Responding::Waiting(outcome) => Responding::Waiting(Box::pin(async move {
+            let outcome = outcome.await;
+            outcome.iter().for_each(answered);
+            outcome
+        })),
+    }
+}
+
+fn responding(request: Request<Incoming>, door: Door<'_>) -> Responding<'_> {
     let uri = request.uri();
     if uri.path() != SECARS_PATH {
         let words = "this mock manager has /secars/secars.dll?hello,secars\n";
@@ -92,7 +113,7 @@ impl<'a> Door<'a> {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
                     shared.journal.bad_format(self.guest.peer.ip());
                     if let Some(installation) = self.desk.installation.get() {
-                        installation.bad_format(self.guest.peer.ip());
+                        installation.bad_format(self.guest.peer.ip(), shared.now());
                     }
                 }
                 return self.refuse("refused", 400, &format!("{error}\n")).into();

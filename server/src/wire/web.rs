@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::{Service as _, service_fn};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -24,8 +24,9 @@ use super::guests::Guest;
 use super::listen::PATIENCE;
 use super::paced::Paced;
 use crate::console::Peer;
+use crate::installation::Access;
 use crate::journal::Departure;
-use crate::shared::{Desk, Shared};
+use crate::shared::{Desk, Service, Shared};
 
 /// How many connections one console holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
@@ -97,6 +98,7 @@ async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, s
     let posted = AtomicBool::new(false);
     let respond = |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(guest.peer));
+        let installation = desk.installation.get().map(|one| (one, Access::of(guest.peer.ip(), &request)));
         let is_dropped = drops && posted.load(Ordering::Relaxed);
         posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
         let response = (!is_dropped).then(|| web.call(request.map(Body::new)));
@@ -109,6 +111,11 @@ async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, s
             };
             let response = response.await.map_err(|never| match never {});
             guest.turn();
+            if let (Some((installation, access)), Ok(response)) = (installation, &response) {
+                let told =
+                    (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
+                installation.accessed(Service::Semsrv, &access, shared.now(), told);
+            }
             response
         }
     };

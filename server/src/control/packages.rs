@@ -1,0 +1,135 @@
+//! Files that an administrator carries away or brings: communication update packages, and recovery files.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ask::{Asked, Body, Named};
+use super::problem::Problem;
+use super::{Answer, Routes, Seen, answer};
+use crate::installation::{pack_update_package, read_recovery};
+use crate::lab::Deed;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct GroupName {
+    /// The group's full path, as `My Company\Desktops`, percent-encoded.
+    group: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OfLocation {
+    /// The location; the group's own settings when absent.
+    location: Option<String>,
+}
+
+/// To whom a package goes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Deployment {
+    /// The location that the package is made for; the group's own settings when absent.
+    location: Option<String>,
+    /// The clients of this lab that it goes to; all whose policy is of the group when absent.
+    clients: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Manager {
+    /// Its name.
+    manager: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Restoring {
+    /// Whether the database is there too, so that the clients are still registered.
+    #[serde(default)]
+    database: bool,
+}
+
+pub(super) fn routes() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/groups/{group}/package",
+            get_with(package, |op| {
+                op.id("updatePackage").summary("A communication update package: an archive with a sylink.xml")
+            })
+            .post_with(deploy, |op| {
+                op.id("deployUpdatePackage")
+                    .summary("Bring a communication update package to clients of this lab that are on")
+            }),
+        )
+        .api_route(
+            "/v1/managers/{manager}/restore",
+            post_with(restore, |op| {
+                op.id("restoreManager").summary(
+                    "Install the managers anew from a recovery file, recovery_TIMESTAMP.zip, which is the body",
+                )
+            }),
+        )
+}
+
+async fn package(
+    State(lab): Seen,
+    Named(GroupName { group }): Named<GroupName>,
+    Asked(OfLocation { location }): Asked<OfLocation>,
+) -> Result<Response, Problem> {
+    let sylink = lab.site.export_sylink(&group, location.as_deref())?;
+    let archive = pack_update_package(&sylink).map_err(|error| {
+        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "no-archive", error.to_string())
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/zip")], archive).into_response())
+}
+
+async fn deploy(
+    State(lab): Seen,
+    Named(GroupName { group }): Named<GroupName>,
+    Body(Deployment { location, clients }): Body<Deployment>,
+) -> Answer {
+    lab.site.export_sylink(&group, location.as_deref())?; // refused before anybody is touched
+    let views = lab.views().await;
+    let is_meant = |name: &str, of: Option<&str>| match &clients {
+        Some(named) => named.iter().any(|one| one == name),
+        None => of == Some(group.as_str()),
+    };
+    for name in clients.iter().flatten() {
+        lab.member(name).await?;
+    }
+    let (mut delivered, mut off) = (Vec::new(), Vec::new());
+    for (_, view, is_on) in &views {
+        if is_meant(&view.computer_name, view.group.as_deref()) {
+            if *is_on { &mut delivered } else { &mut off }.push(view.computer_name.clone());
+        }
+    }
+    let deed = Deed::Import { group: Some(group.clone()), location };
+    for name in &delivered {
+        lab.do_to(name, &deed).await?;
+    }
+    lab.site.journal().did(format!("update package of {group:?}: {} clients", delivered.len()));
+    answer(&json!({ "group": group, "delivered": delivered, "off": off }))
+}
+
+async fn restore(
+    State(lab): Seen,
+    Named(Manager { manager }): Named<Manager>,
+    Asked(Restoring { database }): Asked<Restoring>,
+    content: Bytes,
+) -> Answer {
+    let invalid =
+        |detail: String| Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);
+    let file = read_recovery("the recovery file", &content).map_err(|error| invalid(error.to_string()))?;
+    tokio::task::block_in_place(|| lab.site.restore(&manager, &file, database))?;
+    let found = lab.site.look(|site| {
+        json!({
+            "manager": manager,
+            "fingerprint": file.identity.certificate().fingerprint(),
+            "domain": site.domain().to_string(),
+            "clients": site.clients().count(),
+        })
+    });
+    answer(&found)
+}
