@@ -79,7 +79,7 @@ enum Verb {
     Manager(lab::At<lab::ManagerVerb>),
     /// A service of a running lab's manager: restart it, so that it reads its files again
     Service(lab::At<lab::ServiceVerb>),
-    /// Recovery files, recovery_TIMESTAMP.zip
+    /// Recovery files, recovery_TIMESTAMP.zip: show, restore
     #[command(subcommand)]
     Recovery(recovery::Recovery),
     /// The clock of a running lab: show, freeze, set, advance
@@ -91,7 +91,7 @@ enum Verb {
     /// Show, check, make and convert server certificates, keys and keystores
     #[command(subcommand)]
     Cert(Box<cert::Cert>),
-    /// Show, check, compare and edit communications files
+    /// Show, check, compare and edit communications files; hand out a communication update package
     #[command(subcommand)]
     Sylink(sylink::Files),
     /// Ask a manager whether it is there; exit code 0 if it is
@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
         Verb::List(verb) => waiting(verb.go()),
         Verb::Manager(verb) => waiting(verb.go()),
         Verb::Service(verb) => waiting(verb.go()),
-        Verb::Recovery(recovery) => recovery.go(),
+        Verb::Recovery(recovery) => waiting(recovery.go()),
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),

@@ -69,6 +69,18 @@ impl Door {
         Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
     }
 
+    /// The bytes of the answer.
+    pub(in crate::cli) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
+        let response = self.send(Method::GET, path, None).await?;
+        Ok(response.into_body().collect().await.map_err(|error| self.lost(&error))?.to_bytes())
+    }
+
+    /// The answer to a file.
+    pub(in crate::cli) async fn post_file(&self, path: &str, file: Bytes) -> Result<Value, Failure> {
+        let response = self.send_bytes(Method::POST, path, file).await?;
+        self.json(response).await
+    }
+
     /// The answer to a body as it comes.
     pub(in crate::cli) async fn post_text(&self, path: &str, body: &Value) -> Result<String, Failure> {
         let response = self.send(Method::POST, path, Some(body)).await?;
@@ -90,6 +102,10 @@ impl Door {
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let response = self.send(method, path, body).await?;
+        self.json(response).await
+    }
+
+    async fn json(&self, response: Response<Incoming>) -> Result<Value, Failure> {
         let body = response.into_body().collect().await.map_err(|error| self.lost(&error))?;
         serde_json::from_slice(&body.to_bytes())
             .map_err(|error| Failure::Failed(format!("the lab's answer is no JSON: {error}")))
@@ -100,6 +116,16 @@ impl Door {
         method: Method,
         path: &str,
         body: Option<&Value>,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.send_bytes(method, path, body.map(|body| Bytes::from(body.to_string())).unwrap_or_default())
+            .await
+    }
+
+    async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
     ) -> Result<Response<Incoming>, Failure> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await.map_err(|error| {
@@ -119,8 +145,7 @@ impl Door {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let body = Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
-        let request = request.body(body).map_err(|error| Failure::BadInput(error.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|error| Failure::BadInput(error.to_string()))?;
         let response = sender.send_request(request).await.map_err(|error| self.lost(&error))?;
         if response.status().is_success() {
             return Ok(response);

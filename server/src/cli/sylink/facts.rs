@@ -1,29 +1,57 @@
-//! What a communications file says, for people and for tools, without its secret.
+//! What a communications file says, for people and for tools; without its secret, unless it is asked for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use epm_client_agent::agent::Server;
 use epm_protocol::heartbeat::http::sha256_hex;
-use epm_protocol::sylink::Sylink;
+use epm_protocol::sylink::xml::Element;
+use epm_protocol::sylink::{ClientServer, Encoding, Sylink};
 use epm_protocol::trust::{Fingerprint, ServerCertificate};
 use serde::Serialize;
 
 /// So much of the secret's hash is shown.
 const HASH: usize = 16;
+/// What is told with names of its own below; everything else is told as it is written.
+const UNDERSTOOD: [&str; 3] = ["ServerList", "ServerCertList", "AgentCommunicationSetting"];
+
+/// A value of a file, in the order in which an administrator compares them [C S17]; those after the address are the lab's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Value {
+    Domain,
+    Secret,
+    Mode,
+    List,
+    Group,
+    Servers,
+    Switch,
+    Settings,
+    Certificates,
+    Other,
+}
 
 /// What a file says.
 #[derive(Debug, Serialize)]
 pub(super) struct Facts {
     domain: String,
     kcs_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kcs: Option<String>,
     mode: &'static str,
+    list: String,
+    preferred_group: Option<String>,
+    priorities: Vec<Vec<String>>,
+    verify_ca: bool,
+    verify_signatures: bool,
     always_connect: bool,
     disable_download_profile: bool,
-    list: String,
-    priorities: Vec<Vec<String>>,
-    verify_signatures: bool,
-    preferred_group: Option<String>,
+    heartbeat_seconds: u32,
+    /// The attributes of the communication settings, but for the secret.
+    settings: BTreeMap<&'static str, String>,
     certificates: Vec<Certificate>,
+    encoding: &'static str,
+    /// What is not understood here: each attribute or text by its place.
+    other: BTreeMap<String, String>,
 }
 
 /// A certificate in it.
@@ -39,6 +67,7 @@ struct Certificate {
 impl Facts {
     pub(super) fn of(sylink: &Sylink) -> Self {
         let conf = sylink.conf();
+        let secure = conf.list.servers().any(|server| server.verify_signatures);
         let certificates = conf.certificates.iter().map(|one| {
             let read = ServerCertificate::from_der(&one.der).ok();
             Certificate {
@@ -51,23 +80,40 @@ impl Facts {
         });
         let mut hash = sha256_hex(sylink.kcs_hex().to_ascii_uppercase().as_bytes());
         hash.truncate(HASH);
+        let mut other = BTreeMap::new();
+        rest(sylink.document().root(), "", &mut other);
         Self {
             domain: sylink.domain_id().to_string(),
             kcs_sha256: hash,
+            kcs: None,
             mode: conf.settings.mode.as_str(),
-            always_connect: conf.settings.always_connect,
-            disable_download_profile: conf.settings.disable_download_profile,
             list: conf.list.name.clone(),
+            preferred_group: sylink.preferred_group(),
             priorities: conf
                 .list
                 .priorities
                 .iter()
-                .map(|block| block.iter().map(|server| Server::of_list(server).to_string()).collect())
+                .map(|block| block.iter().map(|one| address(one, secure)).collect())
                 .collect(),
-            verify_signatures: conf.list.servers().any(|server| server.verify_signatures),
-            preferred_group: sylink.preferred_group(),
+            verify_ca: conf.list.servers().any(|server| server.verify_ca),
+            verify_signatures: secure,
+            always_connect: conf.settings.always_connect,
+            disable_download_profile: conf.settings.disable_download_profile,
+            heartbeat_seconds: conf.settings.push_heartbeat_seconds,
+            settings: conf.settings.told().into_iter().collect(),
             certificates: certificates.collect(),
+            encoding: match sylink.encoding() {
+                Encoding::Utf8 => "UTF-8",
+                Encoding::Utf16Le => "UTF-16, lower byte first",
+                Encoding::Utf16Be => "UTF-16, higher byte first",
+            },
+            other,
         }
+    }
+
+    /// The same with the secret.
+    pub(super) fn with_secret(sylink: &Sylink) -> Self {
+        Self { kcs: Some(sylink.kcs_hex().to_owned()), ..Self::of(sylink) }
     }
 
     /// What is sound, and yet will not do.
@@ -88,8 +134,8 @@ impl Facts {
         doubts
     }
 
-    /// Each thing that it says, in the order in which an admin compares them [C S17].
-    fn lines(&self) -> Vec<(&'static str, String)> {
+    /// Each thing that it says.
+    fn lines(&self) -> Vec<(Value, String, String)> {
         let yes = |on: bool| if on { "yes" } else { "no" }.to_owned();
         let priorities: Vec<String> = self
             .priorities
@@ -98,31 +144,120 @@ impl Facts {
             .map(|(place, servers)| format!("{}: {}", place + 1, servers.join(", ")))
             .collect();
         let certificates: Vec<String> = self.certificates.iter().map(ToString::to_string).collect();
-        vec![
-            ("domain", self.domain.clone()),
-            ("shared secret, hash", self.kcs_sha256.clone()),
-            ("mode", self.mode.to_owned()),
-            ("list", self.list.clone()),
-            ("preferred group", self.preferred_group.clone().unwrap_or_else(|| "none".to_owned())),
-            ("servers by priority", priorities.join("; ")),
-            ("verifies signatures", yes(self.verify_signatures)),
-            ("talks to its manager", yes(self.always_connect)),
-            ("takes policies", yes(!self.disable_download_profile)),
-            ("certificates", certificates.join("; ")),
+        let mut lines = vec![
+            (Value::Domain, "domain", self.domain.clone()),
+            (Value::Secret, "shared secret, hash", self.kcs_sha256.clone()),
+            (Value::Mode, "mode", self.mode.to_owned()),
+            (Value::List, "list", self.list.clone()),
+            (
+                Value::Group,
+                "preferred group",
+                self.preferred_group.clone().unwrap_or_else(|| "none".to_owned()),
+            ),
+            (Value::Servers, "servers by priority", priorities.join("; ")),
+            (Value::Switch, "verifies signatures", yes(self.verify_signatures)),
+            (Value::Settings, "talks to its manager", yes(self.always_connect)),
+            (Value::Settings, "takes policies", yes(!self.disable_download_profile)),
+            (Value::Certificates, "certificates", certificates.join("; ")),
+            (Value::Other, "encoding", self.encoding.to_owned()),
         ]
+        .into_iter()
+        .map(|(value, what, said)| (value, what.to_owned(), said))
+        .collect::<Vec<_>>();
+        if let Some(secret) = &self.kcs {
+            lines.insert(2, (Value::Secret, "shared secret".to_owned(), secret.clone()));
+        }
+        lines
+    }
+
+    /// Everything that it says, to be compared: the settings attribute by attribute, and what is not understood.
+    fn all(&self) -> BTreeMap<(Value, String), String> {
+        let lines = self.lines().into_iter().map(|(value, what, said)| ((value, what), said));
+        // Those of them that have lines of their own already are not told twice.
+        const TOLD: [&str; 3] = ["CommunicationMode", "AlwaysConnect", "DisableDownloadProfile"];
+        let settings = self.settings.iter().filter(|(name, _)| !TOLD.contains(name));
+        let settings = settings.map(|(name, said)| ((Value::Settings, (*name).to_owned()), said.clone()));
+        let other = self.other.iter().map(|(place, said)| ((Value::Other, place.clone()), said.clone()));
+        lines.chain(settings).chain(other).collect()
+    }
+
+    /// What another file says otherwise: the value, what it is called, what this one says of it, and what that one does.
+    pub(super) fn differences(&self, other: &Self) -> Vec<(Value, String, String, String)> {
+        let (mine, theirs) = (self.all(), other.all());
+        let keys: std::collections::BTreeSet<_> = mine.keys().chain(theirs.keys()).collect();
+        let said = |all: &BTreeMap<(Value, String), String>, key| {
+            all.get(key).cloned().unwrap_or_else(|| "absent".to_owned())
+        };
+        keys.into_iter()
+            .map(|key| (key.0, key.1.clone(), said(&mine, key), said(&theirs, key)))
+            .filter(|(_, _, is, should)| is != should)
+            .collect()
     }
 }
 
 /// What is different, in words.
 pub(super) fn differences(before: &Facts, after: &Facts) -> Vec<String> {
-    let pairs = before.lines().into_iter().zip(after.lines());
-    let other = pairs.filter(|(one, other)| one != other);
-    other.map(|((what, was), (_, is))| format!("{what}: was {was}; is {is}")).collect()
+    let found = before.differences(after).into_iter();
+    found.map(|(_, what, was, is)| format!("{what}: was {was}; is {is}")).collect()
+}
+
+/// A server of the list, with whatever is special about it; `secure` is whether any server's signatures are verified.
+fn address(server: &ClientServer, secure: bool) -> String {
+    let mut told = Server::of_list(server).to_string();
+    if let (Some(http), Some(_)) = (server.http_port, server.https_port) {
+        told.push_str(&format!(" (HTTP {http})"));
+    }
+    if server.verify_ca {
+        told.push_str(" (by its name)");
+    }
+    if secure && !server.verify_signatures {
+        told.push_str(" (without signatures)");
+    }
+    told
+}
+
+/// The attributes and texts that are not understood, each by its place.
+fn rest(element: &Element, above: &str, found: &mut BTreeMap<String, String>) {
+    let place = format!("{above}/{}", element.name());
+    for (name, value) in element.attributes() {
+        let understood = [("ServerSettings", "DomainId"), ("RegisterClient", "PreferredGroup")];
+        if !understood.contains(&(element.name(), name)) {
+            found.insert(format!("{place}@{name}"), value.to_owned());
+        }
+    }
+    let text = element.text();
+    if !text.trim().is_empty() {
+        found.insert(format!("{place}/text"), text.trim().to_owned());
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for child in element.elements().filter(|child| !UNDERSTOOD.contains(&child.name())) {
+        let count = counts.entry(child.name()).or_default();
+        *count += 1;
+        let place = if *count == 1 { place.clone() } else { format!("{place}/{count}") };
+        rest(child, &place, found);
+    }
 }
 
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines().iter().try_for_each(|(what, said)| writeln!(f, "{what:<21} {said}"))
+        self.lines().iter().try_for_each(|(_, what, said)| writeln!(f, "{what:<21} {said}"))
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Domain => "the domain (DomainId)",
+            Self::Secret => "the shared secret (Kcs)",
+            Self::Mode => "the mode (CommunicationMode)",
+            Self::List => "the server list (ServerList)",
+            Self::Group => "the preferred group (PreferredGroup)",
+            Self::Servers => "the server's address or port (Server)",
+            Self::Switch => "the switch (VerifySignatures)",
+            Self::Settings => "the communication settings",
+            Self::Certificates => "the certificates (ServerCertList)",
+            Self::Other => "what is not understood here",
+        })
     }
 }
 

@@ -1,15 +1,21 @@
-//! `epm-lab sylink`: a communications file, shown, checked, compared and edited.
+//! `epm-lab sylink`: a communications file, shown, checked, compared, edited, and handed out.
 
 mod against;
+mod edit;
 mod facts;
+mod package;
+mod server;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
-use epm_protocol::sylink::{CommunicationMode, Sylink};
+use clap::Subcommand;
+use epm_protocol::sylink::Sylink;
 
 use super::{Ending, Failure, say};
+use against::Against;
+use edit::Edit;
 use facts::{Facts, differences};
+use package::{Deploy, Package};
 
 /// What can be done with a communications file.
 #[derive(Debug, Subcommand)]
@@ -17,10 +23,14 @@ use facts::{Facts, differences};
 Examples:
   epm-lab sylink show sylink.xml                            whom it names, whose certificates it believes
   epm-lab sylink check sylink.xml                           is it sound? if not, where
+  epm-lab sylink check sylink.xml --against https://10.0.0.5:443
   epm-lab sylink diff before.xml after.xml                  in words
   epm-lab sylink edit sylink.xml --secure off --out new.xml
+  epm-lab sylink edit sylink.xml --server 1=https://10.0.0.5:443 --server 2=http://10.0.0.6:8014 --out new.xml
+  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip   for epm-agent import
+  epm-lab sylink deploy --group 'My Company\\Default Group'                   to the lab's own clients
 
-The shared secret is never shown, but by a hash of it.")]
+The shared secret is shown by a hash of it, unless --show-secret asks for it.")]
 pub(super) enum Files {
     /// Show what it says
     Show {
@@ -29,14 +39,17 @@ pub(super) enum Files {
         /// As one JSON document
         #[arg(long)]
         json: bool,
+        /// Show the shared secret too
+        #[arg(long)]
+        show_secret: bool,
     },
     /// Say whether it is sound, or where it is not; exit code 0 or 2
     Check {
         /// The files
         #[arg(required = true)]
         file: Vec<PathBuf>,
-        /// A manager, https://HOST:PORT, that a client with this file would talk to: which value is wrong? Exit code 1
-        /// if one is
+        /// A manager, https://HOST:PORT, that a client with this file would talk to: which values are wrong? In the
+        /// documented order: domain, secret, mode, list, preferred group, address. Exit code 1 if any is
         #[arg(long, value_name = "URL")]
         against: Option<String>,
     },
@@ -49,36 +62,23 @@ pub(super) enum Files {
     },
     /// Change what is said, and nothing else, into a new file
     Edit(Box<Edit>),
-}
-
-/// Changes a communications file.
-#[derive(Debug, Args)]
-pub(super) struct Edit {
-    /// The file; it stays as it is
-    file: PathBuf,
-    /// The new file, which must not be there yet
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    /// Whether signatures are verified
-    #[arg(long, value_name = "on|off", value_parser = switch)]
-    secure: Option<bool>,
-    /// The communication mode
-    #[arg(long, value_name = "push|pull", value_parser = mode)]
-    mode: Option<CommunicationMode>,
-    /// The group that the client wants to be in
-    #[arg(long, value_name = "PATH")]
-    group: Option<String>,
-    /// The name of the management server list
-    #[arg(long, value_name = "NAME")]
-    list: Option<String>,
+    /// Make a communication update package of a running lab's group: the cure for clients that have lost their manager
+    Package(Package),
+    /// Bring a communication update package to the clients in a running lab's process that are on
+    Deploy(Deploy),
 }
 
 impl Files {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
-            Self::Show { file, json: false } => say(&Facts::of(&read(&file)?).to_string()),
-            Self::Show { file, json: true } => {
-                let text = serde_json::to_string_pretty(&Facts::of(&read(&file)?));
+            Self::Show { file, json, show_secret } => {
+                let sylink = read(&file)?;
+                let facts = if show_secret { Facts::with_secret(&sylink) } else { Facts::of(&sylink) };
+                if !json {
+                    say(&facts.to_string());
+                    return Ok(Ending::Well);
+                }
+                let text = serde_json::to_string_pretty(&facts);
                 say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
             }
             Self::Check { file, against } => {
@@ -91,10 +91,7 @@ impl Files {
                         say(&format!("  but {doubt}\n"));
                     }
                     let Some(url) = &against else { continue };
-                    let (found, wrong) = against::against(&sylink, url).await?;
-                    say(&found.to_string());
-                    if let Some(wrong) = wrong {
-                        say(&format!("What is wrong: {wrong}\n"));
+                    if told(&against::against(&sylink, url).await?) {
                         ending = Ending::NotWell;
                     }
                 }
@@ -112,35 +109,27 @@ impl Files {
                 return Ok(Ending::NotWell);
             }
             Self::Edit(edit) => edit.go()?,
+            Self::Package(package) => package.go().await?,
+            Self::Deploy(deploy) => deploy.go().await?,
         }
         Ok(Ending::Well)
     }
 }
 
-impl Edit {
-    fn go(&self) -> Result<(), Failure> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut sylink = read(&self.file)?;
-        let mut conf = sylink.conf();
-        if let Some(mode) = self.mode {
-            conf.settings.mode = mode;
-        }
-        if let Some(list) = &self.list {
-            conf.list.name.clone_from(list);
-        }
-        sylink.adopt(&conf);
-        if let Some(on) = self.secure {
-            sylink.set_verify_signatures(on);
-        }
-        if let Some(group) = &self.group {
-            sylink.set_preferred_group(group);
-        }
-        // It holds the site's secret, so nobody else may read it.
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.out);
-        file.and_then(|mut file| file.write_all(sylink.to_xml().as_bytes()))
-            .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", self.out.display())))
+/// Says what a manager makes of a file; whether anything is wrong.
+fn told(seen: &Against) -> bool {
+    say(&seen.found.to_string());
+    for (value, why) in &seen.wrong {
+        say(&format!("What is wrong: {value}: {why}\n"));
     }
+    if let Some(why) = &seen.manager {
+        say(&format!("What is wrong: nothing in the file: the manager itself does not serve: {why}\n"));
+    }
+    if !seen.unknown.is_empty() {
+        let names: Vec<String> = seen.unknown.iter().map(ToString::to_string).collect();
+        say(&format!("Nothing can be told before that is right of {}.\n", names.join(", ")));
+    }
+    !seen.wrong.is_empty() || seen.manager.is_some()
 }
 
 fn read(path: &Path) -> Result<Sylink, Failure> {
@@ -149,18 +138,19 @@ fn read(path: &Path) -> Result<Sylink, Failure> {
     Sylink::parse_bytes(&bytes).map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
 }
 
+/// Writes a file that is not there yet. It holds the site's secret, so nobody else may read it.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", path.display())))
+}
+
 fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err("expected on or off".to_owned()),
-    }
-}
-
-fn mode(text: &str) -> Result<CommunicationMode, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "push" => Ok(CommunicationMode::Push),
-        "pull" => Ok(CommunicationMode::Pull),
-        _ => Err("expected push or pull".to_owned()),
     }
 }

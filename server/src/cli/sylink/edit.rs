@@ -1,0 +1,156 @@
+//! `epm-lab sylink edit`: what is asked for is changed, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use epm_protocol::sylink::{CommunicationMode, NamedCertificate, Sylink};
+use epm_protocol::trust::read_certificates;
+
+use super::server::{Placed, list, placed};
+use super::{read, switch, write_new};
+use crate::cli::Failure;
+
+/// Changes a communications file.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Edit {
+    /// The file; it stays as it is
+    file: PathBuf,
+    /// The new file, which must not be there yet; in the encoding of the old one
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Whether signatures are verified
+    #[arg(long, value_name = "on|off", value_parser = switch)]
+    secure: Option<bool>,
+    /// Whether the certificate of the connection must be for the server's name
+    #[arg(long, value_name = "on|off", value_parser = switch)]
+    verify_ca: Option<bool>,
+    /// The communication mode
+    #[arg(long, value_name = "push|pull", value_parser = mode)]
+    mode: Option<CommunicationMode>,
+    /// Seconds between two heartbeats, in both modes
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    heartbeat: Option<u32>,
+    /// The group that the client wants to be in
+    #[arg(long, value_name = "PATH")]
+    group: Option<String>,
+    /// The identifier of the domain, 32 hexadecimal digits
+    #[arg(long, value_name = "ID")]
+    domain: Option<String>,
+    /// The file with the shared secret: 32 hexadecimal digits, or another communications file
+    #[arg(long, value_name = "FILE")]
+    kcs_file: Option<PathBuf>,
+    /// The name of the management server list
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
+    /// A server of the list, with its priority from 1: the servers that are named replace all that there were
+    #[arg(long, value_name = "[PRIORITY=]URL", value_parser = placed)]
+    server: Vec<Placed>,
+    /// A certificate (PEM or DER) that the client is to believe, in the place of one of that name
+    #[arg(long, value_name = "NAME=FILE")]
+    certificate: Vec<String>,
+    /// A certificate that the client is to believe no more
+    #[arg(long, value_name = "NAME")]
+    without_certificate: Vec<String>,
+}
+
+impl Edit {
+    pub(super) fn go(&self) -> Result<(), Failure> {
+        let mut sylink = read(&self.file)?;
+        let mut conf = sylink.conf();
+        if let Some(mode) = self.mode {
+            conf.settings.mode = mode;
+        }
+        if let Some(seconds) = self.heartbeat {
+            conf.settings.push_heartbeat_seconds = seconds;
+            conf.settings.pull_heartbeat_seconds = seconds;
+        }
+        if let Some(file) = &self.kcs_file {
+            conf.settings.kcs_hex = secret(file)?;
+        }
+        if let Some(list) = &self.list {
+            conf.list.name.clone_from(list);
+        }
+        if !self.server.is_empty() {
+            conf.list.priorities = list(&self.server, &conf.list.priorities);
+        }
+        for server in conf.list.priorities.iter_mut().flatten() {
+            server.verify_signatures = self.secure.unwrap_or(server.verify_signatures);
+            server.verify_ca = self.verify_ca.unwrap_or(server.verify_ca);
+        }
+        for name in &self.without_certificate {
+            let before = conf.certificates.len();
+            conf.certificates.retain(|one| one.name != *name);
+            if conf.certificates.len() == before {
+                let names: Vec<&str> = conf.certificates.iter().map(|one| one.name.as_str()).collect();
+                return Err(Failure::BadInput(format!(
+                    "{}: there is no certificate {name:?}; there are: {}",
+                    self.file.display(),
+                    names.join(", ")
+                )));
+            }
+        }
+        for given in &self.certificate {
+            let certificate = certificate(given)?;
+            match conf.certificates.iter_mut().find(|one| one.name == certificate.name) {
+                Some(known) => *known = certificate,
+                None => conf.certificates.push(certificate),
+            }
+        }
+        sylink.adopt(&conf);
+        if let Some(domain) = &self.domain {
+            let read = domain.parse();
+            sylink.set_domain_id(read.map_err(|_| {
+                Failure::BadInput(format!("--domain: expected 32 hexadecimal digits; found {domain:?}"))
+            })?);
+        }
+        if let Some(group) = &self.group {
+            sylink.set_preferred_group(group);
+        }
+        // What XML cannot hold would be found out by the client only.
+        let bytes = sylink.to_bytes();
+        let again = Sylink::parse_bytes(&bytes)
+            .map_err(|error| Failure::BadInput(format!("what was asked for cannot be written: {error}")))?;
+        let wanted = self.group.clone().filter(|group| !group.is_empty());
+        if again.conf() != conf || (self.group.is_some() && again.preferred_group() != wanted) {
+            return Err(Failure::BadInput(
+                "what was asked for cannot be written: it has a character that XML does not have".to_owned(),
+            ));
+        }
+        write_new(&self.out, &bytes)
+    }
+}
+
+/// The secret in a file that holds nothing else, or in a communications file.
+fn secret(file: &Path) -> Result<String, Failure> {
+    let bad = |what: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {what}", file.display()));
+    let bytes = zeroize::Zeroizing::new(std::fs::read(file).map_err(|error| bad(&error))?);
+    if let Ok(sylink) = Sylink::parse_bytes(&bytes) {
+        return Ok(sylink.kcs_hex().to_owned());
+    }
+    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(bad(&"expected 32 hexadecimal digits, or a communications file"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The first certificate of a file, under a name.
+fn certificate(given: &str) -> Result<NamedCertificate, Failure> {
+    let (name, file) = given
+        .split_once('=')
+        .filter(|(name, file)| !name.is_empty() && !file.is_empty())
+        .ok_or_else(|| Failure::BadInput(format!("--certificate: expected NAME=FILE; found {given:?}")))?;
+    let bytes =
+        std::fs::read(file).map_err(|error| Failure::BadInput(format!("cannot read {file}: {error}")))?;
+    let found = read_certificates(&bytes, file).map_err(|error| Failure::BadInput(error.to_string()))?;
+    let first = found.first().ok_or_else(|| Failure::BadInput(format!("{file}: there is no certificate")))?;
+    Ok(NamedCertificate { name: name.to_owned(), der: first.der().to_vec().into() })
+}
+
+fn mode(text: &str) -> Result<CommunicationMode, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "push" => Ok(CommunicationMode::Push),
+        "pull" => Ok(CommunicationMode::Pull),
+        _ => Err("expected push or pull".to_owned()),
+    }
+}

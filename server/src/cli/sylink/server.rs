@@ -1,0 +1,79 @@
+//! Servers, as they are named on the command line.
+
+use epm_protocol::sylink::ClientServer;
+
+use crate::cli::Failure;
+
+/// A server and its priority, from 1: `[PRIORITY=]http://HOST:PORT` or `[PRIORITY=]https://HOST:PORT`.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    priority: usize,
+    server: ClientServer,
+}
+
+/// No list has more priorities than this.
+const MOST: usize = 100;
+
+/// The server that a URL names.
+pub(super) fn server(url: &str) -> Result<ClientServer, Failure> {
+    read(url).map_err(Failure::BadInput)
+}
+
+/// Reads a server with its priority.
+pub(super) fn placed(text: &str) -> Result<Placed, String> {
+    let (priority, url) = match text.split_once('=') {
+        Some((priority, url)) if !priority.contains(':') => {
+            let number = priority.parse().ok().filter(|number| (1..=MOST).contains(number));
+            (number.ok_or_else(|| format!("expected a priority from 1 to {MOST}; found {priority:?}"))?, url)
+        }
+        _ => (1, text),
+    };
+    Ok(Placed { priority, server: read(url)? })
+}
+
+/// The priorities of a list with these servers; one that is named for HTTP and for HTTPS is one with two ports. What is
+/// not named, each takes from the server of that address before, or else from the first.
+pub(super) fn list(placed: &[Placed], before: &[Vec<ClientServer>]) -> Vec<Vec<ClientServer>> {
+    let last = placed.iter().map(|one| one.priority).max().unwrap_or(0);
+    let mut blocks: Vec<Vec<ClientServer>> = vec![Vec::new(); last];
+    for Placed { priority, server } in placed {
+        let Some(block) = blocks.get_mut(priority - 1) else { continue };
+        let known = || before.iter().flatten().find(|one| one.address == server.address);
+        let like = known().or_else(|| before.iter().flatten().next());
+        match block.iter_mut().find(|one| one.address == server.address) {
+            Some(same) => {
+                same.http_port = server.http_port.or(same.http_port);
+                same.https_port = server.https_port.or(same.https_port);
+            }
+            None => block.push(ClientServer {
+                verify_ca: like.is_some_and(|one| one.verify_ca),
+                verify_signatures: like.is_none_or(|one| one.verify_signatures),
+                ..server.clone()
+            }),
+        }
+    }
+    blocks.retain(|block| !block.is_empty());
+    blocks
+}
+
+fn read(url: &str) -> Result<ClientServer, String> {
+    let wrong = || format!("expected http://HOST:PORT or https://HOST:PORT; found {url:?}");
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let (http_port, https_port) = match scheme {
+        "http" => (Some(port), None),
+        "https" => (None, Some(port)),
+        _ => return Err(wrong()),
+    };
+    if host.is_empty() || host.contains(['/', '@', ' ']) {
+        return Err(wrong());
+    }
+    Ok(ClientServer {
+        address: host.to_owned(),
+        http_port,
+        https_port,
+        verify_ca: false,
+        verify_signatures: true,
+    })
+}
