@@ -213,3 +213,70 @@ fn a_manager_starts_with_the_certificate_in_a_keystore() {
         assert!(error.contains("Invalid keystore file") && error.contains(words), "{error}");
     }
 }
+
+/// Types the password at a terminal, when the program no longer shows what is typed; prints all that the terminal showed.
+const TYPIST: &str = r"
+import os, pty, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+shown, typed = b'', False
+while True:
+    if not typed and b'Password of' in shown:
+        while termios.tcgetattr(fd)[3] & termios.ECHO:
+            pass
+        os.write(fd, sys.argv[1].encode() + b'\n')
+        typed = True
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    shown += data
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("NOTHING WAS PROVED: python3 is not installed");
+        return;
+    }
+    let folder = made(&[]);
+    let to = ["--to", "jks", "--out", "k.jks", "--out-password-file", "p.txt"];
+    well(&folder, &[&["convert", "server.crt", "--key", "server.key"], &to[..]].concat());
+    for (password, code) in [(PASSWORD, Some(0)), ("another", Some(2))] {
+        let typed = Command::new("python3")
+            .args(["-c", TYPIST, password, env!("CARGO_BIN_EXE_epm-lab"), "cert", "show", "k.jks"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let shown = text(&typed.stdout);
+        assert_eq!(typed.status.code(), code, "{shown}{}", text(&typed.stderr));
+        assert!(shown.contains("Password of k.jks: ") && !shown.contains(password), "{shown}");
+        let words = if code == Some(0) { "alias \"tomcat\"" } else { "password is wrong" };
+        assert!(shown.contains(words), "{shown}");
+    }
+    // Without a terminal nobody is asked, and nothing hangs.
+    refused(&folder, &["show", "k.jks"], "Invalid keystore file");
+}
+
+#[test]
+fn jceks_is_read_and_is_not_written_and_that_is_said_by_name() {
+    let folder = made(&[]);
+    let to = [
+        "convert",
+        "server.crt",
+        "--key",
+        "server.key",
+        "--out",
+        "o",
+        "--out-password-file",
+        "p.txt",
+        "--to",
+    ];
+    refused(&folder, &[&to[..], &["jceks"]].concat(), "jceks");
+    assert!(!folder.path().join("o").exists());
+}
