@@ -33,6 +33,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_crowd_of_long_names_takes_no_time() {
+        let long = "x".repeat(100_000);
+        assert_eq!(nearest(&long, ["x"]), None);
+        assert_eq!(
+            nearest("wiat", std::iter::repeat_n(long.as_str(), 100_000).chain(["wait"])),
+            Some("wait")
+        );
+        assert_eq!(nearest("wiat", std::iter::repeat_n("zebra", MOST).chain(["wait"])), None);
+    }
+
+    #[test]
     fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {
         assert_eq!(nearest("heartbaet", ["wait", "heartbeat"]), Some("heartbeat"));
         assert_eq!(nearest("zebra", ["wait", "heartbeat"]), None);

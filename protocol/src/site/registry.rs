@@ -72,8 +72,8 @@ impl Site {
     /// new lands in the group that he prefers, or, where there is no such group, in the default one [I F35].
     pub fn admit(&self, registration: &Registration, known: Option<&Client>) -> Client {
         let known = known.filter(|one| one.hardware_key == registration.hardware_key);
-        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.find(path).ok());
-        let fallback = self.groups.find(DEFAULT_GROUP).ok();
+        let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.get(path));
+        let fallback = self.groups.get(DEFAULT_GROUP);
         let group = match known {
             Some(known) => known.group,
             None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),

@@ -132,7 +132,7 @@ impl Site {
 
     /// The identifier of a new location of this group: another one than any of its locations has.
     pub(super) fn new_location_id(&self, group: &str, name: &str) -> LocationId {
-        let known = self.groups.find(group).map(|group| &group.own.locations).ok();
+        let known = self.groups.get(group).map(|group| &group.own.locations);
         let mut id = LocationId(self.guid("location", &format!("{group}|{name}")));
         let mut number = 1;
         while known.is_some_and(|known| known.values().any(|one| one.id == id)) {
