@@ -151,7 +151,7 @@ async fn found(
             return Err(Refusal::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
         }
         let path = format!("{above}\\{name}");
-        if site.groups().find(&path).is_ok() {
+        if site.groups().get(&path).is_some() {
             let status = site.assumptions().rest_group_name_taken_status;
             return Err(Refusal::assumed(status, format!("A group {path} exists already.")));
         }
@@ -184,7 +184,7 @@ async fn change(
         }
         if let Some(name) = name.filter(|name| name != last(path)) {
             let above = path.rsplit_once('\\').map(|(above, _)| format!("{above}\\{name}"));
-            if above.is_some_and(|path| site.groups().find(&path).is_ok()) {
+            if above.is_some_and(|path| site.groups().get(&path).is_some()) {
                 let status = site.assumptions().rest_group_name_taken_status;
                 return Err(Refusal::assumed(status, format!("A group {name} is there already.")));
             }
