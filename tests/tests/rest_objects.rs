@@ -177,7 +177,17 @@ async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() 
     assert!([&added, &one, &all].iter().all(|said| !said.text.contains("s3cret-word")));
     refused(&rest.get(&format!("admin-users/{}", "0".repeat(32))), 410);
     refused(&rest.with("PUT", &format!("admin-users/{}", "0".repeat(32)), "{}"), 410);
-    refused(&rest.with("POST", "admin-users", r#"{"loginName":"x","password":"y","adminType":9}"#), 400);
+    for wrong in [
+        r#"{"loginName":"x","password":"12345678","adminType":9}"#,
+        r#"{"loginName":"x","password":"1234567","adminType":1}"#,
+        r#"{"loginName":"x y","password":"12345678"}"#,
+        r#"{"loginName":"x","password":"12345678","fullName":"<x>"}"#,
+        r#"{"loginName":"x","password":"12345678","lockTimeThreshold":61}"#,
+        r#"{"loginName":"x","password":"12345678","loginAttemptThreshold":0}"#,
+    ] {
+        refused(&rest.with("POST", "admin-users", wrong), 400);
+    }
+    assert_eq!(rest.get("admin-users").json.as_array().unwrap().len(), 2);
     drop(lab);
 }
 
@@ -232,6 +242,17 @@ async fn the_installation_is_shown_as_recorded_servers_show_it() {
         (&"My Site".into(), &"N/A".into())
     );
     refused(&rest.post("replication/replicatenow?partnerSiteName=x"), 400);
+    lab.site().show_replication_partner(Some("Far Site"));
+    assert_eq!(rest.get("replication/is_replicated").text, "true");
+    let partner = || {
+        rest.get("replication/status").json["replicationStatus"][0]["replicationPartnerStatusList"][0].clone()
+    };
+    assert_eq!((&partner()["name"], &partner()["lastRunTime"]), (&"Far Site".into(), &Value::Null));
+    refused(&rest.post("replication/replicatenow?partnerSiteName=x&logs=True&content=False"), 400);
+    let begun = rest.post("replication/replicatenow?partnerSiteName=Far%20Site&logs=True&content=False");
+    assert_eq!((begun.status, begun.text.as_str()), (200, r#"{"code":0}"#));
+    assert!(partner()["lastSuccessfulRunTime"].is_i64(), "{}", partner());
+    lab.site().show_replication_partner(None);
     assert!(rest.get("licenses").json[0]["associatedLicenses"].is_null());
     assert_eq!(rest.get("licenses/summary").json["license_type"], "TRIAL");
     assert_eq!(rest.get("gup/status").text, "[]");

@@ -120,8 +120,13 @@ async fn add(
     Sent(sent): Sent<AddAdminEntry>,
 ) -> Result<Reply<AdminSummary>, Refusal> {
     let AddAdminEntry { login_name, password, admin_type, entry } = sent;
-    if login_name.trim().is_empty() || password.is_empty() {
-        return Err(Refusal::Invalid("The login name or the password is empty.".to_owned()));
+    let is_bad = |c: char| c.is_whitespace() || "\"\\/[]:;|=,+*?<>".contains(c);
+    if !(1..=64).contains(&login_name.chars().count()) || login_name.contains(is_bad) {
+        let words = "The field loginName has 1 to 64 characters, no blanks, and none of \"\\/[]:;|=,+*?<>.";
+        return Err(Refusal::Invalid(words.to_owned()));
+    }
+    if !(8..=1024).contains(&password.chars().count()) {
+        return Err(Refusal::Invalid("The field password has 8 to 1024 characters.".to_owned()));
     }
     let assumed = console.assumed();
     let types = types(&assumed);
@@ -211,8 +216,17 @@ impl AdminEntry {
             locks: self.lock_account.unwrap_or(before.locks),
             notifies: self.notify_admin_of_locked_state.unwrap_or(before.notifies),
         };
-        if lock.attempts < 0 || lock.minutes < 0 {
-            return Err(Refusal::Invalid("A threshold is negative.".to_owned()));
+        let within = |name: &str, value: i32, most: i32| match value {
+            value if (1..=most).contains(&value) => Ok(()),
+            value => Err(Refusal::Invalid(format!("The field {name} is {value}; expected 1 to {most}."))),
+        };
+        within("loginAttemptThreshold", lock.attempts, 10)?;
+        within("lockTimeThreshold", lock.minutes, 60)?;
+        let is_bad = |c: char| c.is_control() || "\"%<>&/".contains(c);
+        let name = self.full_name.as_deref().unwrap_or_default();
+        if name.chars().count() > 50 || name.contains(is_bad) {
+            let words = "The field fullName has at most 50 characters, and none of \"%<>&/.";
+            return Err(Refusal::Invalid(words.to_owned()));
         }
         Ok(lock)
     }

@@ -83,8 +83,29 @@ struct ReplicationStatus {
     site_location: &'static str,
     /// Which.
     id: String,
-    /// Its partners: none.
-    replication_partner_status_list: Vec<String>,
+    /// Its partners: none, or one.
+    replication_partner_status_list: Vec<PartnerStatus>,
+}
+
+/// How the replication with a partner stands.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PartnerStatus {
+    /// Its name.
+    name: String,
+    /// Where it is.
+    location: &'static str,
+    /// Which.
+    id: String,
+    /// When it was last tried, in milliseconds.
+    last_run_time: Option<i64>,
+    /// When it last succeeded.
+    last_successful_run_time: Option<i64>,
+    /// When it is tried next: when somebody asks for it.
+    next_run_time: Option<i64>,
+    /// How it went.
+    #[serde(rename = "status_code")]
+    status_code: &'static str,
 }
 
 /// With whom to replicate.
@@ -301,28 +322,52 @@ async fn database(State(console): State<Arc<Console>>) -> Reply<SepmDatabase> {
     })
 }
 
-async fn is_replicated() -> Reply<bool> {
-    Reply(false)
+async fn is_replicated(State(console): State<Arc<Console>>) -> Reply<bool> {
+    Reply(console.database.keepings.kept().partner.is_some())
 }
 
 async fn replication(State(console): State<Arc<Console>>) -> Reply<ReplicationStatuses> {
     let site = console.shared.site();
+    let partner = console.database.keepings.kept().partner.clone();
+    let partner = partner.map(|one| {
+        let last = one.last.map(Timestamp::as_millis);
+        PartnerStatus {
+            id: Guid::derive(0, "partner", &one.name, std::net::Ipv4Addr::LOCALHOST).to_string(),
+            name: one.name,
+            location: "N/A",
+            last_run_time: last,
+            last_successful_run_time: last,
+            next_run_time: None,
+            status_code: if last.is_some() { "SUCCESS" } else { "UNKNOWN" },
+        }
+    });
     Reply(ReplicationStatuses {
         replication_status: vec![ReplicationStatus {
             site_name: site.name().to_owned(),
             site_location: "N/A",
             id: site.id().to_string(),
-            replication_partner_status_list: Vec::new(),
+            replication_partner_status_list: partner.into_iter().collect(),
         }],
     })
 }
 
-/// A lab's site has no partner, so none of that name.
+/// Begins a replication, which comes to its end at once and brings nothing.
 async fn replicate(
+    State(console): State<Arc<Console>>,
     Asked(Partner { partner_site_name }): Asked<Partner>,
 ) -> Result<Reply<ReplicationBegun>, Refusal> {
-    let shown: String = partner_site_name.chars().take(80).collect();
-    Err(Refusal::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
+    let now = console.now();
+    let mut kept = console.database.keepings.kept();
+    match kept.partner.as_mut().filter(|one| one.name == partner_site_name) {
+        Some(partner) => {
+            partner.last = Some(now);
+            Ok(Reply(ReplicationBegun { code: 0 }))
+        }
+        None => {
+            let shown: String = partner_site_name.chars().take(80).collect();
+            Err(Refusal::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
+        }
+    }
 }
 
 async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {
