@@ -114,6 +114,23 @@ fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back
     assert_eq!(lab.check_later().0, Some(0));
 }
 
+/// Runs a program on a terminal of its own, and ends as it does.
+const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+#[test]
+fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_in_lines() {
+    let lab = Lab::up(&["--agents", "2"]);
+    let mut terminal = Command::new("python3");
+    terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
+    let out = terminal.env("EPM_LAB_URL", &lab.url).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{shown}");
+    assert!(shown.contains("2 of 2 clients (") && shown.contains("2 of 2 clients are ready"), "{shown}");
+    let out = lab.run(&["rotate", "single"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!said.contains("clients (") && said.contains("2 of 2 clients are ready"), "{said}");
+}
+
 #[test]
 fn the_multi_way_loses_nobody_and_changes_every_manager() {
     let lab = Lab::up(&["--agents", "2", "--managers", "3"]);
