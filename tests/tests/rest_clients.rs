@@ -100,7 +100,6 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("groups.getGroupDetailFromSAEPGroupID", "\"NameError\""),
     ("groups.unsynchronizeGroups", "\"NameError\""),
     ("policies.getPolicySummaryWithType", "\"NameError\""),
-    ("cloud.doCloudUnEnroll", "404"),
     ("statistics.getClientContentDownloadSources", "404"),
     // It can send objects alone, and no list and no XML.
     ("computers.deleteClients", "400"),
