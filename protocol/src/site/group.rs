@@ -7,14 +7,13 @@ use std::sync::Arc;
 use super::CommandError;
 use crate::id::{GroupId, LocationId};
 use crate::policy::CommunicationSettings;
+pub use crate::sylink::DEFAULT_LOCATION;
 use crate::time::Timestamp;
 
 /// The name of the top group [R of the REST notes].
 pub const TOP_GROUP: &str = "My Company";
 /// Where clients land whose preferred group does not exist [R of the REST notes].
 pub const DEFAULT_GROUP: &str = r"My Company\Default Group";
-/// The location that every group has.
-pub const DEFAULT_LOCATION: &str = "Default";
 
 /// A group of clients.
 #[derive(Clone, Debug, PartialEq)]

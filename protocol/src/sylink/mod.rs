@@ -23,7 +23,7 @@ pub use conf::{CommConf, NamedCertificate};
 pub use encoding::Encoding;
 pub use error::SylinkError;
 pub use list::{ClientServer, ClientServerList};
-pub use published::{LocationConf, PublishedList};
+pub use published::{DEFAULT_LOCATION, LocationConf, PublishedList};
 pub use settings::{AgentCommunication, CommunicationMode};
 
 use xml::{Document, Element};

@@ -17,6 +17,9 @@ const LOCATION: &str = "Location";
 /// What the root's attribute says in the published sample of a communications file. [C S17]
 const NAME_SPACE: &str = "rpc";
 
+/// The location that every group has.
+pub const DEFAULT_LOCATION: &str = "Default";
+
 /// What the clients of a group are told about communication. Reading ignores what it does not understand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedList {
@@ -72,11 +75,12 @@ impl PublishedList {
         Document::compose(root).to_xml()
     }
 
-    /// What holds at the location of a name. The group's settings hold at a location without its own, at one
-    /// that the list does not know, and where the client is at none.
+    /// What holds at the location of a name: its own settings, or else the group's. Whoever is at none, or at one that the list
+    /// does not know, is at the default one.
     pub fn conf_for(&self, location_name: Option<&str>) -> &CommConf {
-        let named = |location: &&LocationConf| Some(location.name.as_str()) == location_name;
-        self.locations.iter().find(named).and_then(|location| location.conf.as_ref()).unwrap_or(&self.group)
+        let named = |name: &str| self.locations.iter().find(|location| location.name == name);
+        let location = location_name.and_then(named).or_else(|| named(DEFAULT_LOCATION));
+        location.and_then(|location| location.conf.as_ref()).unwrap_or(&self.group)
     }
 }
 
@@ -143,6 +147,18 @@ mod tests {
         for name in [None, Some("Office"), Some("Nowhere"), Some("afloat")] {
             assert_eq!(list.conf_for(name), &list.group, "{name:?}");
         }
+    }
+
+    #[test]
+    fn whoever_is_at_no_location_or_at_an_unknown_one_is_at_the_default_one() {
+        let mut list = list();
+        let own = list.locations.iter().position(|location| location.conf.is_some()).unwrap();
+        DEFAULT_LOCATION.clone_into(&mut list.locations[own].name);
+        let own = list.locations[own].conf.clone().unwrap();
+        for name in [None, Some("Nowhere"), Some(DEFAULT_LOCATION)] {
+            assert_eq!(list.conf_for(name), &own, "{name:?}");
+        }
+        assert_eq!(list.conf_for(Some("Office")), &list.group);
     }
 
     #[test]
