@@ -64,6 +64,15 @@ fn s9_ignored_f08_with_both_managers_updated_together_nobody_is_left_to_learn_fr
 }
 
 #[test]
+fn what_one_manager_has_not_heard_of_nobody_learns_from_it_until_replication_is_restored() {
+    let played = played("several-managers-not-restored");
+    let first = &played.verdict.steps[1];
+    all_are_served(first);
+    assert!(first.holdings.iter().all(|part| played.holds(part, 2) == 0), "{:?}", first.holdings);
+    assert_all_lost(&played.verdict, 2, &[("desktop", TLS), ("laptop", TLS), ("legacy", SIGNATURE)]);
+}
+
+#[test]
 fn a_new_communications_file_brings_back_whoever_is_on_when_it_is_imported_and_an_old_one_brings_back_nobody()
 {
     let played = played("several-managers-both-at-once-healed");
