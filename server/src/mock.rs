@@ -287,11 +287,6 @@ impl MockSite {
         self.consoles.iter().for_each(|console| console.throttle.set(limit));
     }
 
-    /// Says with which site the REST API shows this one as replicated; with none at first. Nothing comes from a partner.
-    pub fn show_replication_partner(&self, name: Option<&str>) {
-        self.consoles.iter().for_each(|console| console.database.keepings.replicate_with(name));
-    }
-
     /// Ends every token of the REST API.
     pub fn end_rest_tokens(&self) {
         self.consoles.iter().for_each(|console| console.tokens.end_all());

@@ -83,27 +83,27 @@ struct ReplicationStatus {
     site_location: &'static str,
     /// Which.
     id: String,
-    /// Its partners: none, or one.
-    replication_partner_status_list: Vec<PartnerStatus>,
+    /// Its partners.
+    replication_partner_status_list: Vec<ReplicationPartner>,
 }
 
 /// How the replication with a partner stands.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct PartnerStatus {
+struct ReplicationPartner {
+    /// Which.
+    id: String,
     /// Its name.
     name: String,
     /// Where it is.
     location: &'static str,
-    /// Which.
-    id: String,
-    /// When it was last tried, in milliseconds.
-    last_run_time: Option<i64>,
-    /// When it last succeeded.
-    last_successful_run_time: Option<i64>,
-    /// When it is tried next: when somebody asks for it.
-    next_run_time: Option<i64>,
-    /// How it went.
+    /// When it was tried last, in milliseconds; in a lab every change reaches a partner at once.
+    last_run_time: i64,
+    /// When it came to its end last.
+    last_successful_run_time: i64,
+    /// When it comes next.
+    next_run_time: i64,
+    /// `SUCCEEDED`: whose replication is broken is no partner.
     #[serde(rename = "status_code")]
     status_code: &'static str,
 }
@@ -323,51 +323,43 @@ async fn database(State(console): State<Arc<Console>>) -> Reply<SepmDatabase> {
 }
 
 async fn is_replicated(State(console): State<Arc<Console>>) -> Reply<bool> {
-    Reply(console.database.keepings.kept().partner.is_some())
+    let site = console.shared.site();
+    Reply(site.partners(&console.desk.name).next().is_some())
 }
 
 async fn replication(State(console): State<Arc<Console>>) -> Reply<ReplicationStatuses> {
-    let site = console.shared.site();
-    let partner = console.database.keepings.kept().partner.clone();
-    let partner = partner.map(|one| {
-        let last = one.last.map(Timestamp::as_millis);
-        PartnerStatus {
-            id: Guid::derive(0, "partner", &one.name, std::net::Ipv4Addr::LOCALHOST).to_string(),
-            name: one.name,
-            location: "N/A",
-            last_run_time: last,
-            last_successful_run_time: last,
-            next_run_time: None,
-            status_code: if last.is_some() { "SUCCESS" } else { "UNKNOWN" },
-        }
+    let (site, now) = (console.shared.site(), console.shared.now().as_millis());
+    // In the lab it is managers that replicate.
+    let partners = site.partners(&console.desk.name).map(|one| ReplicationPartner {
+        id: one.id.to_string(),
+        name: one.name.clone(),
+        location: "N/A",
+        last_run_time: now,
+        last_successful_run_time: now,
+        next_run_time: now,
+        status_code: "SUCCEEDED",
     });
     Reply(ReplicationStatuses {
         replication_status: vec![ReplicationStatus {
             site_name: site.name().to_owned(),
             site_location: "N/A",
             id: site.id().to_string(),
-            replication_partner_status_list: partner.into_iter().collect(),
+            replication_partner_status_list: partners.collect(),
         }],
     })
 }
 
-/// Begins a replication, which comes to its end at once and brings nothing.
+/// Every change has reached the partners already; whoever is apart, or is none, is no partner.
 async fn replicate(
     State(console): State<Arc<Console>>,
     Asked(Partner { partner_site_name }): Asked<Partner>,
 ) -> Result<Reply<ReplicationBegun>, Refusal> {
-    let now = console.now();
-    let mut kept = console.database.keepings.kept();
-    match kept.partner.as_mut().filter(|one| one.name == partner_site_name) {
-        Some(partner) => {
-            partner.last = Some(now);
-            Ok(Reply(ReplicationBegun { code: 0 }))
-        }
-        None => {
-            let shown: String = partner_site_name.chars().take(80).collect();
-            Err(Refusal::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
-        }
+    let site = console.shared.site();
+    if site.partners(&console.desk.name).any(|one| one.name == partner_site_name) {
+        return Ok(Reply(ReplicationBegun { code: 0 }));
     }
+    let shown: String = partner_site_name.chars().take(80).collect();
+    Err(Refusal::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
 }
 
 async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {

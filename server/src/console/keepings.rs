@@ -38,18 +38,8 @@ pub(super) struct Kept {
     pub(super) external: BTreeMap<(GroupId, Option<LocationId>), Map<String, Value>>,
     /// Events that somebody has seen.
     pub(super) acknowledged: BTreeSet<Guid>,
-    /// The site that this one is replicated with, if somebody has said so.
-    pub(super) partner: Option<Partner>,
     /// What is known of administrators beyond the name.
     pub(super) locks: BTreeMap<Guid, Lock>,
-}
-
-/// A site that this one is replicated with. It is shown, and nothing comes from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Partner {
-    pub(super) name: String,
-    /// When it was replicated with last.
-    pub(super) last: Option<Timestamp>,
 }
 
 /// A fingerprint list.
@@ -128,11 +118,6 @@ impl Keepings {
     /// When the first one was.
     pub(super) fn founded(&self) -> Timestamp {
         self.kept().founded.unwrap_or(Timestamp::EPOCH)
-    }
-
-    /// Says with which site this one is replicated; with none when there is no name.
-    pub(crate) fn replicate_with(&self, name: Option<&str>) {
-        self.kept().partner = name.map(|name| Partner { name: name.to_owned(), last: None });
     }
 
     /// Nobody else changes the site and this together meanwhile.
