@@ -1,4 +1,4 @@
-//! Types that the lower floors describe with the newer schemars, described for aide.
+//! Types that the lower floors describe with the newer schemars, described for aide: for the door, and for the lab behind it.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;

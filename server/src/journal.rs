@@ -9,6 +9,8 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultRule, Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// How many exchanges are remembered.
@@ -92,6 +94,43 @@ pub enum Departure {
     Http(String),
 }
 
+/// The sorts of what the journal remembers; each is bounded for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Exchanges with clients.
+    Exchange,
+    /// Connections that ended before their time.
+    Departure,
+    /// Faults that have hit.
+    Strike,
+    /// Faults that hit and could not be carried out.
+    Spared,
+    /// Calls of the product's REST API.
+    Call,
+    /// What operators have done.
+    Deed,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Exchange, Self::Departure, Self::Strike, Self::Spared, Self::Call, Self::Deed];
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Exchange => "exchange",
+            Self::Departure => "departure",
+            Self::Strike => "strike",
+            Self::Spared => "spared",
+            Self::Call => "call",
+            Self::Deed => "deed",
+        })
+    }
+}
+
 /// Anything that the journal remembers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
@@ -128,6 +167,32 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// Of which sort it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Exchange(_) => Kind::Exchange,
+            Self::Departure { .. } => Kind::Departure,
+            Self::Strike(_) => Kind::Strike,
+            Self::Spared { .. } => Kind::Spared,
+            Self::Call(_) => Kind::Call,
+            Self::Deed { .. } => Kind::Deed,
+        }
+    }
+
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Exchange(Record { at, .. })
+            | Self::Departure { at, .. }
+            | Self::Strike(Strike { at, .. })
+            | Self::Spared { at, .. }
+            | Self::Call(Call { at, .. })
+            | Self::Deed { at, .. } => *at,
+        }
+    }
+}
+
 /// The journal of a site.
 #[derive(Debug)]
 pub struct Journal {
@@ -151,18 +216,20 @@ pub struct Journal {
 struct Ring<T> {
     entries: VecDeque<(u64, T)>,
     dropped: u64,
+    /// The number of the last that was dropped.
+    last_dropped: u64,
 }
 
 impl<T> Default for Ring<T> {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), dropped: 0 }
+        Self { entries: VecDeque::new(), dropped: 0, last_dropped: 0 }
     }
 }
 
 impl<T> Ring<T> {
     fn push(&mut self, number: u64, entry: T, limit: usize) {
         if self.entries.len() == limit {
-            self.entries.pop_front();
+            self.last_dropped = self.entries.pop_front().map_or(0, |(number, _)| number);
             self.dropped += 1;
         }
         self.entries.push_back((number, entry));
@@ -170,6 +237,11 @@ impl<T> Ring<T> {
 
     fn all(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// How many were dropped, if one of them had this number or a later one.
+    fn lacks(&self, since: u64) -> Option<u64> {
+        (self.dropped > 0 && self.last_dropped >= since).then_some(self.dropped)
     }
 
     /// Those from this number on.
@@ -250,6 +322,19 @@ impl Journal {
             + locked(&self.spared, |ring| ring.dropped)
             + locked(&self.calls, |ring| ring.dropped)
             + locked(&self.deeds, |ring| ring.dropped)
+    }
+
+    /// How many of a sort are no longer remembered, if one of them had this number or a later one: then nobody can say what
+    /// has happened since.
+    pub fn lacks(&self, kind: Kind, since: u64) -> Option<u64> {
+        match kind {
+            Kind::Exchange => locked(&self.records, |ring| ring.lacks(since)),
+            Kind::Departure => locked(&self.departures, |ring| ring.lacks(since)),
+            Kind::Strike => locked(&self.strikes, |ring| ring.lacks(since)),
+            Kind::Spared => locked(&self.spared, |ring| ring.lacks(since)),
+            Kind::Call => locked(&self.calls, |ring| ring.lacks(since)),
+            Kind::Deed => locked(&self.deeds, |ring| ring.lacks(since)),
+        }
     }
 
     /// The exchanges that are remembered, the oldest first.

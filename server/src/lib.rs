@@ -30,7 +30,7 @@ mod wire;
 pub use console::operations as rest_operations;
 pub use faults::{FaultGuard, Faults};
 pub use installation::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
-pub use journal::{Call, Departure, Entry, Journal, Record, Strike};
+pub use journal::{Call, Departure, Entry, Journal, Kind, Record, Strike};
 pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use shared::{Seat, Service};
 pub use wire::BindError;

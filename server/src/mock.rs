@@ -66,7 +66,7 @@ pub struct MockSiteBuilder {
 }
 
 /// Where one manager is found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Addresses {
     /// The manager.
     pub manager: String,
@@ -148,6 +148,14 @@ impl MockSite {
     /// When the site refuses one of them; nothing has changed then.
     pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         self.shared.apply_all(commands)
+    }
+
+    /// Looks at the site and gives it the commands that are decided on, all or none, before anybody else changes it.
+    pub(crate) fn decide<R>(
+        &self,
+        decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), CommandError>,
+    ) -> Result<R, CommandError> {
+        self.shared.decide(decide)
     }
 
     /// Whether a request to hold would be held: the client's group has nothing newer than this policy.

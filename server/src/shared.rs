@@ -203,7 +203,7 @@ impl Shared {
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
-        let effects = site.apply_all(commands, now)?;
+        let effects = give(&mut site, commands, now)?;
         self.show(&site, &effects, now);
         Ok(effects)
     }
@@ -217,12 +217,10 @@ impl Shared {
         let now = self.now();
         let mut site = self.site();
         let (commands, decided) = decide(&site)?;
-        let effects = match &commands[..] {
-            [] => return Ok(decided),
-            // A command that is refused changes nothing, so one alone needs no copy to try it on.
-            [one] => site.apply(one, now)?,
-            all => site.apply_all(all, now)?,
-        };
+        if commands.is_empty() {
+            return Ok(decided);
+        }
+        let effects = give(&mut site, &commands, now)?;
         self.show(&site, &effects, now);
         Ok(decided)
     }
@@ -513,6 +511,14 @@ impl Shared {
         drop(seat);
         self.registry_changed();
         self.published.send_modify(|count| *count += 1);
+    }
+}
+
+/// Gives the site commands. One that is refused changes nothing, so one alone needs no copy to try it on.
+fn give(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Effect>, CommandError> {
+    match commands {
+        [one] => site.apply(one, now),
+        all => site.apply_all(all, now),
     }
 }
 

@@ -3,7 +3,9 @@
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 
 pub mod foreign;
+pub mod own_door;
 pub mod plays;
+pub mod python;
 pub mod rest_curl;
 
 use std::fmt::Write;

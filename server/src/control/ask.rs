@@ -1,18 +1,135 @@
-//! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense.
+//! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense; and the forms of answers.
 
 use aide::OperationInput;
 use aide::generate::GenContext;
-use aide::openapi::Operation;
+use aide::openapi::{MediaType, Operation, Response as ApiResponse};
+use aide::operation::OperationOutput;
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::problem::Problem;
+use crate::wire::PATIENCE;
 
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Format {
+    /// As JSON.
+    #[default]
+    Json,
+    /// The journal alone: JSON, a line for each entry.
+    Ndjson,
+    /// The journal alone: an HTTP archive.
+    Har,
+    /// Expectations alone: a report of tests, in XML.
+    Junit,
+}
+
+impl Format {
+    /// There is nothing of the kind in this form.
+    pub(crate) fn refused(self) -> Problem {
+        Problem::invalid(format!("there is no answer to this as {self:?}"))
+    }
+}
+
+/// An answer of which there is another form than JSON.
+pub(crate) enum Written<T> {
+    /// In JSON.
+    Json(T),
+    /// In its other form.
+    Other(String),
+}
+
+/// What has another form than JSON.
+pub(crate) trait OtherForm {
+    /// Its media type.
+    const MEDIA_TYPE: &'static str;
+}
+
+/// A file as an answer, of the kind that `K` says.
+pub(crate) struct Download<K>(pub(crate) Vec<u8>, pub(crate) K);
+
+/// What a file is.
+pub(crate) trait Kind {
+    /// Its media type.
+    const MEDIA_TYPE: &'static str;
+}
+
+/// A text in XML.
+pub(crate) struct Xml;
+/// An archive.
+pub(crate) struct Zip;
+
+impl Kind for Xml {
+    const MEDIA_TYPE: &'static str = "application/xml";
+}
+
+impl Kind for Zip {
+    const MEDIA_TYPE: &'static str = "application/zip";
+}
+
+impl<T: Serialize + OtherForm> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(answer) => Json(answer).into_response(),
+            Self::Other(text) => ([(header::CONTENT_TYPE, T::MEDIA_TYPE)], text).into_response(),
+        }
+    }
+}
+
+impl<T: JsonSchema + OtherForm> OperationOutput for Written<T> {
+    type Inner = T;
+
+    fn operation_response(context: &mut GenContext, operation: &mut Operation) -> Option<ApiResponse> {
+        let mut response = Json::<T>::operation_response(context, operation)?;
+        response.content.insert(T::MEDIA_TYPE.to_owned(), MediaType::default());
+        Some(response)
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+impl<K: Kind> IntoResponse for Download<K> {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, K::MEDIA_TYPE)], self.0).into_response()
+    }
+}
+
+impl<K: Kind> OperationOutput for Download<K> {
+    type Inner = Self;
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        Some(ApiResponse {
+            description: "The file.".to_owned(),
+            content: [(K::MEDIA_TYPE.to_owned(), MediaType::default())].into_iter().collect(),
+            ..ApiResponse::default()
+        })
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+/// A body that is a file.
+pub(crate) struct File(pub(crate) Bytes);
 /// A body of JSON.
 pub(crate) struct Body<T>(pub(crate) T);
 /// What stands in the path.
@@ -24,7 +141,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::<T>::from_request(request, state).await {
+        let read = timeout(PATIENCE, Json::<T>::from_request(request, state)).await;
+        match read.map_err(|_| slow())? {
             Ok(Json(body)) => Ok(Self(body)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -37,6 +155,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 Err(Problem::new(error.status(), code, error.body_text()))
             }
         }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for File {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| slow())?;
+        let refused = |error: BytesRejection| Problem::new(error.status(), "too-large", error.body_text());
+        read.map(Self).map_err(refused)
+    }
+}
+
+/// Whoever sends a body must go on with it.
+fn slow() -> Problem {
+    let detail = format!("the body has not come within {} seconds", PATIENCE.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", detail)
+}
+
+impl OperationInput for File {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Bytes::operation_input(context, operation);
     }
 }
 

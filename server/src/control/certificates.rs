@@ -1,19 +1,19 @@
-//! The server certificate of each manager, per store; and the restart of its services.
+//! The server certificate of each manager, per store; the restart of its services; its replication with the others.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
+use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
-use epm_protocol::time::Clock;
-use epm_protocol::trust::ServerCertificate;
+use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::{Fingerprint, ServerCertificate, ServerIdentity};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::ask::{Body, Named};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::{Answer, Routes, Seen};
 use crate::Service;
 use crate::foreign::Described;
 use crate::lab::{Lab, Update};
@@ -60,6 +60,80 @@ struct Restart {
     service: Option<Service>,
 }
 
+/// Whether a manager is to replicate with the others.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ReplicationSetting {
+    /// False breaks its replication; true restores it.
+    replicates: bool,
+}
+
+/// How a manager replicates with the others.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Replication {
+    /// The manager.
+    manager: String,
+    /// Whether it replicates with anybody.
+    replicates: bool,
+    /// With whom.
+    partners: Vec<String>,
+    /// Since when it goes on with what it knew then; none if it knows what all know.
+    #[schemars(with = "Option<String>")]
+    apart_since: Option<Timestamp>,
+}
+
+/// What a manager shows, and what it has shown.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Certificates {
+    /// The manager.
+    manager: String,
+    /// What each of its stores holds.
+    stores: StoresHold,
+    /// The updates that were given a name, the first first.
+    history: Vec<Update>,
+    /// Its services that have not started.
+    stopped: Vec<Service>,
+}
+
+/// What the stores of a manager hold.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StoresHold {
+    /// The console's, and the REST API's.
+    console: Certificate,
+    /// The clients' port's.
+    client: Certificate,
+}
+
+/// A certificate.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Certificate {
+    /// SHA-256 of its DER form.
+    #[schemars(with = "String")]
+    fingerprint: Fingerprint,
+    /// Its first moment.
+    #[schemars(with = "String")]
+    not_before: Timestamp,
+    /// Its last.
+    #[schemars(with = "String")]
+    not_after: Timestamp,
+    /// It, as a text.
+    pem: String,
+}
+
+impl Certificate {
+    fn of(certificate: &ServerCertificate) -> Self {
+        let validity = certificate.validity();
+        Self {
+            fingerprint: certificate.fingerprint(),
+            not_before: validity.not_before,
+            not_after: validity.not_after,
+            pem: certificate.to_pem(),
+        }
+    }
+}
+
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
@@ -75,26 +149,38 @@ pub(super) fn routes() -> Routes {
             }),
         )
         .api_route(
+            "/v1/managers/{manager}/replication",
+            get_with(replication, |op| {
+                op.id("replication").summary("Whether a manager replicates with the others")
+            })
+            .put_with(set_replication, |op| {
+                op.id("setReplication").summary(
+                    "Break the replication of a manager with the others, or restore it: while it is broken, what is done is done at the others, its own certificate aside",
+                )
+            }),
+        )
+        .api_route(
             "/v1/managers/{manager}/restart",
             post_with(restart, |op| op.id("restartManager").summary("Restart the services of a manager")),
         )
 }
 
-async fn show(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer {
+async fn show(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer<Certificates> {
     effective(&lab, &manager)
 }
 
-fn effective(lab: &Lab, manager: &str) -> Answer {
+fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
     let found = lab.site.look(|site| {
         let one = site.managers().find(|one| one.name == manager)?;
-        Some(
-            json!({ "console": shown(one.console.certificate()), "client": shown(one.client.certificate()) }),
-        )
+        let of = |identity: &ServerIdentity| Certificate::of(identity.certificate());
+        Some(StoresHold { console: of(&one.console), client: of(&one.client) })
     });
-    let found = found.ok_or_else(|| unknown(lab, manager))?;
-    answer(
-        &json!({ "manager": manager, "stores": found, "history": lab.updates(manager), "stopped": lab.site.stopped_services(manager) }),
-    )
+    Ok(Json(Certificates {
+        manager: manager.to_owned(),
+        stores: found.ok_or_else(|| unknown(lab, manager))?,
+        history: lab.updates(manager),
+        stopped: lab.site.stopped_services(manager),
+    }))
 }
 
 fn unknown(lab: &Lab, manager: &str) -> Problem {
@@ -102,21 +188,11 @@ fn unknown(lab: &Lab, manager: &str) -> Problem {
     Problem::unknown(format!("there is no manager {manager:?}; there are: {}", names.join(", ")))
 }
 
-fn shown(certificate: &ServerCertificate) -> Value {
-    let validity = certificate.validity();
-    json!({
-        "fingerprint": certificate.fingerprint(),
-        "not-before": validity.not_before.to_string(),
-        "not-after": validity.not_after.to_string(),
-        "pem": certificate.to_pem(),
-    })
-}
-
 async fn update(
     State(lab): Seen,
     Named(Named2 { manager, update }): Named<Named2>,
     Body(setting): Body<UpdateSetting>,
-) -> Answer {
+) -> Answer<Certificates> {
     if lab.updates(&manager).iter().any(|one| one.update == update) {
         return effective(&lab, &manager);
     }
@@ -154,10 +230,43 @@ async fn restart(
     State(lab): Seen,
     Named(Manager { manager }): Named<Manager>,
     Body(Restart { service }): Body<Restart>,
-) -> Answer {
+) -> Answer<Certificates> {
     if !lab.site.restart(&manager, service) {
         return Err(unknown(&lab, &manager));
     }
     lab.site.journal().did(format!("{service:?} of {manager:?} restarted"));
     effective(&lab, &manager)
+}
+
+async fn replication(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer<Replication> {
+    replicating(&lab, manager)
+}
+
+fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
+    let found = lab.site.look(|site| {
+        site.managers().find(|one| one.name == manager)?;
+        let partners = site.partners(&manager).map(|one| one.name.clone()).collect::<Vec<_>>();
+        Some((partners, site.apart_since(&manager)))
+    });
+    let (partners, apart_since) = found.ok_or_else(|| unknown(lab, &manager))?;
+    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, apart_since }))
+}
+
+async fn set_replication(
+    State(lab): Seen,
+    Named(Manager { manager }): Named<Manager>,
+    Body(ReplicationSetting { replicates }): Body<ReplicationSetting>,
+) -> Answer<Replication> {
+    let name = manager.clone();
+    let (command, what) = if replicates {
+        (Command::RestoreReplication { manager: name }, "restored")
+    } else {
+        (Command::BreakReplication { manager: name }, "broken")
+    };
+    let is_so = lab.site.look(|site| site.apart_since(&manager).is_none() == replicates);
+    tokio::task::block_in_place(|| lab.site.apply(&command))?;
+    if !is_so {
+        lab.site.journal().did(format!("replication of {manager:?} {what}"));
+    }
+    replicating(&lab, manager)
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
+use axum::Json;
 use axum::extract::State;
 use epm_client_agent::scenario::Span;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::ask::Body;
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::{Answer, Routes, Seen};
 use crate::lab::Lab;
 
 /// How the clock is to be.
@@ -46,6 +46,19 @@ struct Heartbeats {
     limit_seconds: Option<u64>,
 }
 
+/// The clock.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Shown {
+    /// The moment that it shows.
+    #[schemars(with = "String")]
+    now: Timestamp,
+    /// The same, in milliseconds since 1970.
+    now_ms: i64,
+    /// How many times as fast as real time it runs; 0 is standing still.
+    speed: u32,
+}
+
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
@@ -70,11 +83,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): Seen) -> Answer {
+async fn show(State(lab): Seen) -> Json<Shown> {
     effective(&lab)
 }
 
-async fn set(State(lab): Seen, Body(setting): Body<Setting>) -> Answer {
+async fn set(State(lab): Seen, Body(setting): Body<Setting>) -> Answer<Shown> {
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
         return Err(Problem::invalid("the speed is at most 1000000"));
     }
@@ -84,21 +97,21 @@ async fn set(State(lab): Seen, Body(setting): Body<Setting>) -> Answer {
     if let Some(now) = setting.now {
         lab.clock().set(now);
     }
-    effective(&lab)
+    Ok(effective(&lab))
 }
 
-async fn advance(State(lab): Seen, Body(Move { by }): Body<Move>) -> Answer {
+async fn advance(State(lab): Seen, Body(Move { by }): Body<Move>) -> Answer<Shown> {
     lab.advance(by.0).await?;
-    effective(&lab)
+    Ok(effective(&lab))
 }
 
-async fn heartbeats(State(lab): Seen, Body(asked): Body<Heartbeats>) -> Answer {
+async fn heartbeats(State(lab): Seen, Body(asked): Body<Heartbeats>) -> Answer<Shown> {
     let limit = Duration::from_secs(asked.limit_seconds.unwrap_or(60).min(3600));
     lab.pass_heartbeats(asked.heartbeats, limit).await?;
-    effective(&lab)
+    Ok(effective(&lab))
 }
 
-fn effective(lab: &Lab) -> Answer {
+fn effective(lab: &Lab) -> Json<Shown> {
     let (now, speed) = (lab.clock().now(), lab.clock().speed());
-    answer(&json!({ "now": now.to_string(), "now-ms": now.as_millis(), "speed": speed }))
+    Json(Shown { now, now_ms: now.as_millis(), speed })
 }

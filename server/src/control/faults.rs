@@ -1,18 +1,23 @@
 //! Faults on demand, and the catalogue of failures.
 
+use std::sync::Arc;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, put_with};
+use axum::Json;
 use axum::extract::State;
 use epm_client_agent::catalogue;
-use epm_protocol::fault::{BY_HAND_SECONDS, FaultKind, FaultRule, Installed};
+use epm_protocol::fault::{BY_HAND_SECONDS, FaultKind, FaultRule, Installed, KindInfo};
+use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::ask::{Body, Named};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::{Answer, Routes, Seen};
 use crate::foreign::Described;
+use crate::lab::Lab;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Fault {
@@ -30,6 +35,45 @@ struct Failure {
     /// Its id, as F07.
     failure: String,
 }
+
+/// A fault that is set.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SetFault {
+    /// What is done to whom, where, when and how often.
+    #[schemars(with = "Described<FaultRule>")]
+    fault: Arc<FaultRule>,
+    /// Since when.
+    #[schemars(with = "String")]
+    set: Timestamp,
+    /// Until when.
+    #[schemars(with = "String")]
+    ends: Timestamp,
+}
+
+impl SetFault {
+    fn of(one: &Installed) -> Self {
+        Self { fault: Arc::clone(&one.rule), set: one.since, ends: one.ends() }
+    }
+}
+
+/// What faults there are.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct Kinds(#[schemars(with = "Described<Vec<KindInfo>>")] &'static [KindInfo]);
+
+/// An entry of the catalogue, by its name.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Title {
+    /// Its id, as F07.
+    id: String,
+    /// What it is about.
+    title: String,
+}
+
+/// An entry of the catalogue, as its file has it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct Whole(Map<String, Value>);
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
@@ -53,24 +97,23 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): Seen) -> Answer {
-    let set: Vec<Value> = lab.site.faults().list().iter().map(effective).collect();
-    answer(&set)
+async fn list(State(lab): Seen) -> Json<Vec<SetFault>> {
+    Json(in_force(&lab))
 }
 
-fn effective(one: &Installed) -> Value {
-    json!({ "fault": &*one.rule, "set": one.since.to_string(), "ends": one.ends().to_string() })
+fn in_force(lab: &Lab) -> Vec<SetFault> {
+    lab.site.faults().list().iter().map(SetFault::of).collect()
 }
 
-async fn kinds() -> Answer {
-    answer(&FaultKind::kinds())
+async fn kinds() -> Json<Kinds> {
+    Json(Kinds(FaultKind::kinds()))
 }
 
 async fn set(
     State(lab): Seen,
     Named(Fault { fault }): Named<Fault>,
     Body(Rule(mut rule)): Body<Rule>,
-) -> Answer {
+) -> Answer<SetFault> {
     let refused = |error: serde_json::Error| Problem::invalid(error.to_string());
     if let Some(table) = rule.as_object_mut() {
         if table.get("name").is_some_and(|name| name.as_str() != Some(&fault)) {
@@ -84,33 +127,30 @@ async fn set(
     }
     lab.site.faults().add(rule)?.keep();
     lab.site.journal().did(format!("fault {fault:?} set"));
-    let set = lab.site.faults().list();
-    answer(&set.iter().find(|one| one.rule.name == fault).map(effective))
+    let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
+    set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} is gone again")))
 }
 
-async fn remove(State(lab): Seen, Named(Fault { fault }): Named<Fault>) -> Answer {
+async fn remove(State(lab): Seen, Named(Fault { fault }): Named<Fault>) -> Json<Vec<SetFault>> {
     if lab.site.faults().remove(&fault).is_ok() {
         lab.site.journal().did(format!("fault {fault:?} taken away"));
     }
-    list(State(lab)).await
+    Json(in_force(&lab))
 }
 
-async fn clear(State(lab): Seen) -> Answer {
+async fn clear(State(lab): Seen) -> Json<Vec<SetFault>> {
     lab.site.faults().clear();
     lab.site.journal().did("all faults taken away".to_owned());
-    list(State(lab)).await
+    Json(in_force(&lab))
 }
 
-async fn failures() -> Answer {
-    answer(
-        &catalogue::entries()
-            .iter()
-            .map(|one| json!({ "id": one.id, "title": one.title }))
-            .collect::<Vec<_>>(),
-    )
+async fn failures() -> Json<Vec<Title>> {
+    let titles =
+        catalogue::entries().iter().map(|one| Title { id: one.id.clone(), title: one.title.clone() });
+    Json(titles.collect())
 }
 
-async fn failure(Named(Failure { failure }): Named<Failure>) -> Answer {
+async fn failure(Named(Failure { failure }): Named<Failure>) -> Answer<Whole> {
     let found = catalogue::find(&failure).map_err(|error| Problem::unknown(error.to_string()))?;
-    answer(found.to_json())
+    Ok(Json(Whole(found.to_json().as_object().cloned().unwrap_or_default())))
 }

@@ -1,25 +1,28 @@
 //! What the managers remember of their visitors: found, counted, followed, taken away; and what nearly fitted.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
+use axum::Json;
 use axum::extract::State;
-use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 use futures_util::stream::{self, Stream};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ask::Asked;
+use super::ask::{Asked, Format, OtherForm, Written};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
-use crate::journal::{Departure, Entry, Record};
+use super::{Answer, Routes, Seen};
+use crate::foreign::Described;
+use crate::journal::{Departure, Entry, Kind};
 use crate::lab::Lab;
 
 /// The most entries of one answer.
@@ -31,8 +34,8 @@ const PAGE: usize = 10_000;
 struct Query {
     /// From this number on.
     since: u64,
-    /// `exchange`, `departure`, `strike`, `spared`, `call` (of the product's REST API) or `deed`.
-    kind: Option<String>,
+    /// Of one sort.
+    kind: Option<Kind>,
     /// A manager, by name.
     manager: Option<String>,
     /// A client, by its identifier.
@@ -51,15 +54,140 @@ struct Query {
     limit: Option<usize>,
     /// `json`, `ndjson` or `har`.
     format: Format,
+    /// Count, or look for near misses, even if entries that could fit were dropped.
+    partial: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Entries of the journal.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Page {
+    /// How many of those that are remembered fit.
+    total: usize,
+    /// Whether none was dropped that could fit.
+    complete: bool,
+    /// How many entries of any sort are no longer remembered.
+    forgotten: u64,
+    /// The number that the next entry gets.
+    next: u64,
+    /// Those that fit, the last ones, the oldest first.
+    entries: Vec<Row>,
+}
+
+/// What the journal answers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Found {
+    /// Entries.
+    Page(Page),
+    /// The exchanges as an HTTP archive.
+    Har(Archive),
+}
+
+impl OtherForm for Found {
+    const MEDIA_TYPE: &'static str = "application/x-ndjson";
+}
+
+/// An HTTP archive.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Archive {
+    /// See the HAR 1.2 specification.
+    log: Value,
+}
+
+/// An entry; what does not belong to its sort is absent.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Format {
-    #[default]
-    Json,
-    Ndjson,
-    Har,
+struct Row {
+    /// Its number; entries of all sorts are numbered together, from 1.
+    number: u64,
+    /// When it was, in the lab's time.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// Its sort.
+    kind: Kind,
+    /// The manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manager: Option<String>,
+    /// The client's computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    #[serde(flatten)]
+    more: More,
+}
+
+/// What belongs to some sorts alone.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct More {
+    /// Where it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    peer: Option<SocketAddr>,
+    /// The client's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    agent: Option<AgentId>,
+    /// Of an exchange: whether over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<bool>,
+    /// Of an exchange: what was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    /// Of an exchange or a call: the status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Of a departure: silent, stalled, handshake or http.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// In words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
+    /// Of a strike: the fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    /// Of a strike: what it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<String>,
+    /// Of a strike: the how-manieth time the client came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordinal: Option<u64>,
+    /// Of a strike: what was asked; none of a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Described<Route>>")]
+    route: Option<Route>,
+    /// Of a strike: whether the connection was hit, or an exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Described<Moment>>")]
+    moment: Option<Moment>,
+    /// Of a call: the method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    /// Of a call: the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// Of a call: whose token it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<String>,
+}
+
+/// How many entries fit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Count {
+    /// How many in all.
+    total: usize,
+    /// How many of each sort, action and status.
+    by: BTreeMap<String, u64>,
+    /// How many entries of any sort are no longer remembered.
+    forgotten: u64,
+}
+
+/// Who nearly asked for something.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NearMiss {
+    /// What was wrong with it.
+    why: &'static str,
+    /// The entry.
+    entry: Row,
 }
 
 pub(super) fn routes() -> Routes {
@@ -106,28 +234,6 @@ impl Named<'_> {
         Named { number, entry, manager, client }
     }
 
-    const fn at(&self) -> Timestamp {
-        match self.entry {
-            Entry::Exchange(Record { at, .. })
-            | Entry::Departure { at, .. }
-            | Entry::Spared { at, .. }
-            | Entry::Deed { at, .. } => *at,
-            Entry::Strike(strike) => strike.at,
-            Entry::Call(call) => call.at,
-        }
-    }
-
-    const fn kind(&self) -> &'static str {
-        match self.entry {
-            Entry::Exchange(_) => "exchange",
-            Entry::Departure { .. } => "departure",
-            Entry::Strike(_) => "strike",
-            Entry::Spared { .. } => "spared",
-            Entry::Call(_) => "call",
-            Entry::Deed { .. } => "deed",
-        }
-    }
-
     fn fits(&self, query: &Query) -> bool {
         let (action, status, agent) = match self.entry {
             Entry::Exchange(record) => (Some(record.action), Some(record.status), record.agent),
@@ -135,92 +241,134 @@ impl Named<'_> {
             Entry::Call(call) => (None, Some(call.status), None),
             Entry::Departure { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None, None),
         };
-        query.kind.as_deref().is_none_or(|kind| kind == self.kind())
+        query.kind.is_none_or(|kind| kind == self.entry.kind())
             && (query.manager.is_none() || query.manager == self.manager)
             && (query.client.is_none() || query.client == self.client)
             && (query.agent.is_none() || query.agent == agent)
             && query.action.as_deref().is_none_or(|wanted| Some(wanted) == action)
             && (query.status.is_none() || query.status == status)
-            && query.from.is_none_or(|from| self.at() >= from)
+            && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
-    fn shown(&self) -> Value {
-        let mut shown = json!({ "number": self.number, "at": self.at().to_string(), "kind": self.kind() });
-        let more = match self.entry {
-            Entry::Exchange(record) => json!({
-                "peer": record.peer, "tls": record.tls, "action": record.action, "agent": record.agent,
-                "status": record.status,
-            }),
+    fn row(self) -> Row {
+        let Named { number, entry, manager, client } = self;
+        let more = match entry {
+            Entry::Exchange(record) => More {
+                peer: Some(record.peer),
+                agent: record.agent,
+                tls: Some(record.tls),
+                action: Some(record.action),
+                status: Some(record.status),
+                ..More::default()
+            },
             Entry::Departure { peer, why, .. } => {
                 let (reason, words) = match why {
                     Departure::Silent => ("silent", None),
                     Departure::Stalled => ("stalled", None),
-                    Departure::Handshake(words) => ("handshake", Some(words)),
-                    Departure::Http(words) => ("http", Some(words)),
+                    Departure::Handshake(words) => ("handshake", Some(words.clone())),
+                    Departure::Http(words) => ("http", Some(words.clone())),
                 };
-                json!({ "peer": peer, "reason": reason, "words": words })
+                More { peer: Some(*peer), reason: Some(reason), words, ..More::default() }
             }
-            Entry::Strike(strike) => json!({
-                "peer": strike.peer, "agent": strike.agent, "fault": strike.rule.name,
-                "what": strike.rule.what.to_string(), "ordinal": strike.ordinal,
-                "route": strike.route, "moment": strike.moment,
-            }),
-            Entry::Spared { peer, why, .. } => json!({ "peer": peer, "words": why }),
-            Entry::Call(call) => json!({
-                "peer": call.peer, "method": call.method, "path": call.path, "status": call.status, "who": call.who,
-            }),
-            Entry::Deed { what, .. } => json!({ "words": what }),
+            Entry::Strike(strike) => More {
+                peer: Some(strike.peer),
+                agent: strike.agent,
+                fault: Some(strike.rule.name.clone()),
+                what: Some(strike.rule.what.to_string()),
+                ordinal: Some(strike.ordinal),
+                route: strike.route,
+                moment: Some(strike.moment),
+                ..More::default()
+            },
+            Entry::Spared { peer, why, .. } => {
+                More { peer: Some(*peer), words: Some(why.clone()), ..More::default() }
+            }
+            Entry::Call(call) => More {
+                peer: call.peer,
+                status: Some(call.status),
+                method: Some(call.method.clone()),
+                path: Some(call.path.clone()),
+                who: call.who.clone(),
+                ..More::default()
+            },
+            Entry::Deed { what, .. } => More { words: Some(what.clone()), ..More::default() },
         };
-        if let (Some(shown), Some(more)) = (shown.as_object_mut(), more.as_object()) {
-            shown.extend(more.clone());
-            if let Some(manager) = &self.manager {
-                shown.insert("manager".to_owned(), json!(manager));
-            }
-            if let Some(client) = &self.client {
-                shown.insert("client".to_owned(), json!(client));
+        Row { number, at: entry.at(), kind: entry.kind(), manager, client, more }
+    }
+}
+
+impl Query {
+    /// Whether an entry of this sort can fit.
+    fn wants(&self, kind: Kind) -> bool {
+        let (has_action, has_status, has_agent) = match kind {
+            Kind::Exchange => (true, true, true),
+            Kind::Call => (false, true, false),
+            Kind::Strike => (false, false, true),
+            Kind::Departure | Kind::Spared | Kind::Deed => (false, false, false),
+        };
+        self.kind.is_none_or(|wanted| wanted == kind)
+            && (self.action.is_none() || has_action)
+            && (self.status.is_none() || has_status)
+            && ((self.agent.is_none() && self.client.is_none()) || has_agent)
+            && (self.manager.is_none() || has_agent || kind == Kind::Call)
+    }
+
+    /// Refuses what cannot be answered: an entry that could fit was dropped.
+    fn refuse_gaps(&self, lab: &Lab, kinds: &[Kind]) -> Result<(), Problem> {
+        if self.partial {
+            return Ok(());
+        }
+        let journal = lab.site.journal();
+        for kind in kinds.iter().filter(|kind| self.wants(**kind)) {
+            if let Some(dropped) = journal.lacks(*kind, self.since) {
+                return Err(Problem::dropped(format!(
+                    "{dropped} entries of the kind {kind} are no longer remembered, and some of them could fit; ask since a later entry, or with partial=true for what is left"
+                )));
             }
         }
-        shown
+        Ok(())
     }
 }
 
 /// All that fit, the oldest first.
-fn found(lab: &Lab, query: &Query) -> Vec<Value> {
+fn found(lab: &Lab, query: &Query) -> Vec<Row> {
     let entries = lab.site.journal().since(query.since);
     let named = entries.iter().map(|(number, entry)| Named::of(lab, *number, entry));
-    named.filter(|one| one.fits(query)).map(|one| one.shown()).collect()
+    named.filter(|one| one.fits(query)).map(Named::row).collect()
 }
 
-async fn find(State(lab): Seen, Asked(query): Asked<Query>) -> Result<Response, Problem> {
-    let mut rows = found(&lab, &query);
-    let total = rows.len();
+async fn find(State(lab): Seen, Asked(query): Asked<Query>) -> Result<Written<Found>, Problem> {
+    let mut entries = found(&lab, &query);
+    let total = entries.len();
     let limit = query.limit.unwrap_or(1000).min(PAGE);
-    let rows = rows.split_off(total.saturating_sub(limit));
+    let entries = entries.split_off(total.saturating_sub(limit));
     let journal = lab.site.journal();
     match query.format {
-        Format::Json => Ok(answer(&json!({
-            "total": total,
-            "forgotten": journal.forgotten(),
-            "next": journal.next_number(),
-            "entries": rows,
-        }))?
-        .into_response()),
-        Format::Ndjson => {
-            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
-            Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())
-        }
-        Format::Har => Ok(answer(&har(&rows))?.into_response()),
+        Format::Json => Ok(Written::Json(Found::Page(Page {
+            total,
+            complete: query.refuse_gaps(&lab, &Kind::ALL).is_ok(),
+            forgotten: journal.forgotten(),
+            next: journal.next_number(),
+            entries,
+        }))),
+        Format::Ndjson => Ok(Written::Other(entries.iter().map(|row| line(row) + "\n").collect())),
+        Format::Har => Ok(Written::Json(Found::Har(har(&entries)))),
+        Format::Junit => Err(query.format.refused()),
     }
 }
 
+fn line(row: &Row) -> String {
+    serde_json::to_string(row).unwrap_or_default()
+}
+
 /// The exchanges as an HTTP archive, as far as the journal knows them.
-fn har(rows: &[Value]) -> Value {
-    let entries = rows.iter().filter(|row| row["kind"] == "exchange").map(|row| {
-        let scheme = if row["tls"] == true { "https" } else { "http" };
-        let manager = row["manager"].as_str().unwrap_or("manager");
-        let action = row["action"].as_str().unwrap_or_default();
+fn har(rows: &[Row]) -> Archive {
+    let entries = rows.iter().filter(|row| row.kind == Kind::Exchange).map(|row| {
+        let scheme = if row.more.tls == Some(true) { "https" } else { "http" };
+        let manager = row.manager.as_deref().unwrap_or("manager");
+        let action = row.more.action.unwrap_or_default();
         json!({
-            "startedDateTime": row["at"],
+            "startedDateTime": row.at,
             "time": 0,
             "request": {
                 "method": if action == "upload" { "POST" } else { "GET" },
@@ -229,57 +377,67 @@ fn har(rows: &[Value]) -> Value {
                 "headersSize": -1, "bodySize": -1,
             },
             "response": {
-                "status": row["status"], "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
+                "status": row.more.status, "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
                 "content": { "size": -1, "mimeType": "" }, "redirectURL": "", "headersSize": -1, "bodySize": -1,
             },
             "cache": {},
             "timings": { "send": 0, "wait": 0, "receive": 0 },
             "serverIPAddress": "",
-            "connection": row["peer"],
-            "comment": row["client"],
+            "connection": row.more.peer,
+            "comment": row.client,
         })
     });
-    json!({ "log": {
+    let log = json!({
         "version": "1.2",
         "creator": { "name": "epm-lab", "version": env!("CARGO_PKG_VERSION") },
         "entries": entries.collect::<Vec<_>>(),
-    }})
+    });
+    Archive { log }
 }
 
-async fn count(State(lab): Seen, Asked(query): Asked<Query>) -> Answer {
+async fn count(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Count> {
+    query.refuse_gaps(&lab, &Kind::ALL)?;
     let rows = found(&lab, &query);
-    let mut by = std::collections::BTreeMap::<String, u64>::new();
+    let mut by = BTreeMap::<String, u64>::new();
     for row in &rows {
-        let words = [&row["kind"], &row["action"], &row["reason"]].into_iter().filter_map(Value::as_str);
-        let mut name = words.collect::<Vec<_>>().join(" ");
-        if let Some(status) = row["status"].as_u64() {
-            name.push_str(&format!(" {status}"));
+        let mut name = row.kind.to_string();
+        let words = [row.more.action, row.more.reason].into_iter().flatten().map(str::to_owned);
+        for word in words.chain(row.more.status.map(|status| status.to_string())) {
+            name.push(' ');
+            name.push_str(&word);
         }
         *by.entry(name).or_default() += 1;
     }
-    answer(&json!({ "total": rows.len(), "by": by, "forgotten": lab.site.journal().forgotten() }))
+    Ok(Json(Count { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
 }
 
-async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer {
-    let rows = found(&lab, &query).into_iter().filter_map(|row| {
-        let why = match (row["kind"].as_str()?, row["action"].as_str(), row["reason"].as_str()) {
-            ("exchange", Some("unknown-path"), _) => "asked for a path that the product's clients do not ask for",
-            ("exchange", Some("refused"), _) => {
+async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Vec<NearMiss>> {
+    query.refuse_gaps(&lab, &[Kind::Exchange, Kind::Departure])?;
+    let misses = found(&lab, &query).into_iter().filter_map(|entry| {
+        let why = match (entry.kind, entry.more.action, entry.more.reason) {
+            (Kind::Exchange, Some("unknown-path"), _) => {
+                "asked for a path that the product's clients do not ask for"
+            }
+            (Kind::Exchange, Some("refused"), _) => {
                 "asked in the right place, and the message was not understood: its secret (KCS) or its form does not fit"
             }
-            ("exchange", Some("too-long" | "too-large"), _) => "asked for more than the manager takes",
-            ("exchange", Some("stalled" | "broken-off"), _) => "broke off in the middle of a request",
-            ("exchange", Some(_), _) if row["status"].as_u64().is_some_and(|status| status >= 400) => {
+            (Kind::Exchange, Some("too-long" | "too-large"), _) => "asked for more than the manager takes",
+            (Kind::Exchange, Some("stalled" | "broken-off"), _) => "broke off in the middle of a request",
+            (Kind::Exchange, Some(_), _) if entry.more.status.is_some_and(|status| status >= 400) => {
                 "asked rightly, and was not served: not registered, of another domain, or for what does not exist"
             }
-            ("departure", _, Some("handshake")) => "left in the TLS handshake: most often, the certificate is not believed",
-            ("departure", _, Some("http")) => "spoke something that is not HTTP, or broke off",
-            ("departure", _, Some("silent" | "stalled")) => "connected and said nothing, or stopped in the middle",
+            (Kind::Departure, _, Some("handshake")) => {
+                "left in the TLS handshake: most often, the certificate is not believed"
+            }
+            (Kind::Departure, _, Some("http")) => "spoke something that is not HTTP, or broke off",
+            (Kind::Departure, _, Some("silent" | "stalled")) => {
+                "connected and said nothing, or stopped in the middle"
+            }
             _ => return None,
         };
-        Some(json!({ "why": why, "entry": row }))
+        Some(NearMiss { why, entry })
     });
-    answer(&rows.collect::<Vec<_>>())
+    Ok(Json(misses.collect()))
 }
 
 /// Entries as server-sent events, from `since` on, for as long as somebody listens.
@@ -289,12 +447,11 @@ async fn tail(
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let growth = lab.site.journal().growth();
     let next = if query.since == 0 { lab.site.journal().next_number() } else { query.since };
-    let start = (lab, growth, query, next, std::collections::VecDeque::new());
+    let start = (lab, growth, query, next, VecDeque::<Row>::new());
     let events = stream::unfold(start, |(lab, mut growth, mut query, mut next, mut waiting)| async move {
         loop {
             if let Some(row) = waiting.pop_front() {
-                let row: Value = row;
-                let event = Event::default().id(row["number"].to_string()).data(row.to_string());
+                let event = Event::default().id(row.number.to_string()).data(line(&row));
                 return Some((Ok(event), (lab, growth, query, next, waiting)));
             }
             growth.mark_unchanged();

@@ -15,8 +15,8 @@ mod problem;
 mod site;
 mod snapshots;
 mod verdict;
+mod view;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
@@ -28,11 +28,16 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::Addresses;
 use crate::lab::Lab;
+use crate::wire::serve_plain;
+pub(crate) use problem::DROPPED;
 use problem::Problem;
 
 /// The port of the lab's own door.
@@ -42,39 +47,25 @@ const LARGEST: usize = 1024 * 1024;
 
 /// What the door answers from.
 type Seen = State<Arc<Lab>>;
-/// An answer in JSON.
-type Answer = Result<Json<Value>, Problem>;
+/// An answer in JSON, of a type that describes itself.
+type Answer<T> = Result<Json<T>, Problem>;
 type Routes = ApiRouter<Arc<Lab>>;
 
-/// What is to be answered, as JSON.
-fn answer(what: &impl serde::Serialize) -> Answer {
-    let refused = |error: serde_json::Error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not-json", error.to_string())
-    };
-    serde_json::to_value(what).map(Json).map_err(refused)
-}
-
-/// Serves the door until it is told to stop. With a token, nobody without it is let in.
-///
-/// # Errors
-///
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    lab: Arc<Lab>,
-    token: Option<String>,
-    stopping: CancellationToken,
-) -> std::io::Result<()> {
-    let router = router(lab, token.map(Arc::from));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await }).await
+/// Serves the door until it is told to stop; then connections are ended. With a token, nobody without it is let in.
+pub async fn serve(listener: TcpListener, lab: Arc<Lab>, token: Option<String>, stopping: CancellationToken) {
+    serve_plain(listener, router(lab, token.map(Arc::from)), stopping).await;
 }
 
 /// What describes the door.
 pub fn openapi() -> OpenApi {
     let mut api = description();
-    let _: Router<Arc<Lab>> = routes().finish_api(&mut api);
+    let _: Router<Arc<Lab>> = describe(&mut api);
     api
+}
+
+/// Describes all routes; each may be answered with a problem.
+fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
+    routes().finish_api_with(api, |api| api.default_response::<Problem>())
 }
 
 fn description() -> OpenApi {
@@ -108,7 +99,7 @@ fn routes() -> Routes {
 
 fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
     let mut api = description();
-    let routes: Router<Arc<Lab>> = routes().finish_api(&mut api);
+    let routes: Router<Arc<Lab>> = describe(&mut api);
     let described = serde_json::to_value(&api).unwrap_or_default();
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
@@ -163,17 +154,44 @@ fn same(given: &str, token: &str) -> bool {
     given.len() == token.len() && differs == 0
 }
 
-async fn index(State(lab): Seen) -> Answer {
-    answer(&json!({
-        "name": "epm-lab",
-        "version": env!("CARGO_PKG_VERSION"),
-        "is": "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
-        "site": lab.site.look(|site| site.name().to_owned()),
-        "openapi": "/v1/openapi.json",
-        "doors": lab.site.addresses(),
-    }))
+/// What is here.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Index {
+    /// What this is.
+    name: &'static str,
+    /// Its version.
+    version: &'static str,
+    /// What it is, and what it is not.
+    is: &'static str,
+    /// The site's name.
+    site: String,
+    /// Where the description of this door is.
+    openapi: &'static str,
+    /// The doors of each manager.
+    doors: Vec<Addresses>,
 }
 
-async fn health(State(lab): Seen) -> Answer {
-    answer(&json!({ "ready": true, "now": epm_protocol::time::Clock::now(&**lab.clock()).to_string() }))
+/// Whether the lab is ready.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Health {
+    /// It is, if it answers.
+    ready: bool,
+    /// The lab's time.
+    #[schemars(with = "String")]
+    now: Timestamp,
+}
+
+async fn index(State(lab): Seen) -> Json<Index> {
+    Json(Index {
+        name: "epm-lab",
+        version: env!("CARGO_PKG_VERSION"),
+        is: "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
+        site: lab.site.look(|site| site.name().to_owned()),
+        openapi: "/v1/openapi.json",
+        doors: lab.site.addresses().to_vec(),
+    })
+}
+
+async fn health(State(lab): Seen) -> Json<Health> {
+    Json(Health { ready: true, now: lab.clock().now() })
 }

@@ -2,17 +2,17 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
-use axum::body::Bytes;
+use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
-use super::ask::{Asked, Body, Named};
+use super::ask::{Asked, Body, Download, File, Named, Zip};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::{Answer, Routes, Seen};
+use crate::foreign::Described;
 use crate::installation::{pack_update_package, read_recovery};
 use crate::lab::Deed;
 
@@ -51,6 +51,31 @@ struct Restoring {
     database: bool,
 }
 
+/// Whom a package has reached.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deployed {
+    /// The group that it is made for.
+    group: String,
+    /// The clients that have imported it.
+    delivered: Vec<String>,
+    /// The clients whose machine is off, so that it does not reach them.
+    off: Vec<String>,
+}
+
+/// A manager that was installed anew.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Restored {
+    /// Its name.
+    manager: String,
+    /// The server certificate that it has now.
+    #[schemars(with = "Described<Fingerprint>")]
+    fingerprint: Fingerprint,
+    /// The domain's identifier.
+    domain: String,
+    /// How many clients are registered.
+    clients: usize,
+}
+
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
@@ -77,19 +102,18 @@ async fn package(
     State(lab): Seen,
     Named(GroupName { group }): Named<GroupName>,
     Asked(OfLocation { location }): Asked<OfLocation>,
-) -> Result<Response, Problem> {
+) -> Result<Download<Zip>, Problem> {
     let sylink = lab.site.export_sylink(&group, location.as_deref())?;
-    let archive = pack_update_package(&sylink).map_err(|error| {
-        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "no-archive", error.to_string())
-    })?;
-    Ok(([(header::CONTENT_TYPE, "application/zip")], archive).into_response())
+    let archive = pack_update_package(&sylink)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-archive", error.to_string()))?;
+    Ok(Download(archive, Zip))
 }
 
 async fn deploy(
     State(lab): Seen,
     Named(GroupName { group }): Named<GroupName>,
     Body(Deployment { location, clients }): Body<Deployment>,
-) -> Answer {
+) -> Answer<Deployed> {
     lab.site.export_sylink(&group, location.as_deref())?; // refused before anybody is touched
     let views = lab.views().await;
     let is_meant = |name: &str, of: Option<&str>| match &clients {
@@ -100,9 +124,9 @@ async fn deploy(
         lab.member(name).await?;
     }
     let (mut delivered, mut off) = (Vec::new(), Vec::new());
-    for (_, view, is_on) in &views {
-        if is_meant(&view.computer_name, view.group.as_deref()) {
-            if *is_on { &mut delivered } else { &mut off }.push(view.computer_name.clone());
+    for one in views {
+        if is_meant(&one.client, one.view.group.as_deref()) {
+            if one.on { &mut delivered } else { &mut off }.push(one.client);
         }
     }
     let deed = Deed::Import { group: Some(group.clone()), location };
@@ -110,26 +134,23 @@ async fn deploy(
         lab.do_to(name, &deed).await?;
     }
     lab.site.journal().did(format!("update package of {group:?}: {} clients", delivered.len()));
-    answer(&json!({ "group": group, "delivered": delivered, "off": off }))
+    Ok(Json(Deployed { group, delivered, off }))
 }
 
 async fn restore(
     State(lab): Seen,
     Named(Manager { manager }): Named<Manager>,
     Asked(Restoring { database }): Asked<Restoring>,
-    content: Bytes,
-) -> Answer {
-    let invalid =
-        |detail: String| Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);
+    File(content): File,
+) -> Answer<Restored> {
+    let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);
     let file = read_recovery("the recovery file", &content).map_err(|error| invalid(error.to_string()))?;
     tokio::task::block_in_place(|| lab.site.restore(&manager, &file, database))?;
-    let found = lab.site.look(|site| {
-        json!({
-            "manager": manager,
-            "fingerprint": file.identity.certificate().fingerprint(),
-            "domain": site.domain().to_string(),
-            "clients": site.clients().count(),
-        })
-    });
-    answer(&found)
+    let fingerprint = file.identity.certificate().fingerprint();
+    Ok(Json(lab.site.look(|site| Restored {
+        manager,
+        fingerprint,
+        domain: site.domain().to_string(),
+        clients: site.clients().count(),
+    })))
 }

@@ -43,6 +43,16 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What would be needed for an answer was dropped.
+    pub(crate) fn dropped(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, DROPPED, detail)
+    }
+}
+
+/// The code of a question that cannot be answered, because what would be needed was dropped.
+pub(crate) const DROPPED: &str = "dropped";
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -2,19 +2,18 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
-use axum::body::Bytes;
+use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use epm_protocol::assumption::Assumption;
 use epm_protocol::policy::{CommunicationChange, ManagementServerList, Protocol, ServerPriority};
-use epm_protocol::site::{Command, Group, GroupSettings, Material, Site};
+use epm_protocol::site::{Command, CommandError, Material, Site};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::ask::{Asked, Body, Named};
+use super::ask::{Asked, Body, Download, File, Named, Xml};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::view::{GroupView, ListView, SiteView};
+use super::{Answer, Routes, Seen};
 use crate::foreign::Described;
 use crate::lab::Lab;
 
@@ -69,12 +68,12 @@ struct ListSetting {
     /// The list that it is a copy of, if there is none of its name yet.
     copy_of: Option<String>,
     /// What its clients speak.
-    #[schemars(with = "Described<Option<Protocol>>")]
+    #[schemars(with = "Option<Described<Protocol>>")]
     protocol: Option<Protocol>,
     /// Whether clients hold a server's certificate against its name as well.
     verify_ca: Option<bool>,
     /// Its servers, a block for each priority.
-    #[schemars(with = "Described<Option<Vec<ServerPriority>>>")]
+    #[schemars(with = "Option<Described<Vec<ServerPriority>>>")]
     priorities: Option<Vec<ServerPriority>>,
 }
 
@@ -99,7 +98,7 @@ struct GroupSetting {
     /// Whether its clients authenticate their manager.
     secure_communications: Option<bool>,
     /// How its clients keep in touch.
-    #[schemars(with = "Described<Option<CommunicationChange>>")]
+    #[schemars(with = "Option<Described<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
 }
 
@@ -110,7 +109,7 @@ struct LocationSetting {
     /// Its own list.
     list: Option<String>,
     /// Its own communication settings.
-    #[schemars(with = "Described<Option<CommunicationChange>>")]
+    #[schemars(with = "Option<Described<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
     /// True to take the group's settings and list instead of its own.
     use_group_communication: Option<bool>,
@@ -128,6 +127,29 @@ struct PolicySetting {
 struct OfLocation {
     /// The location; the group's own settings when absent.
     location: Option<String>,
+}
+
+/// What is assumed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct Assumed(#[schemars(with = "Described<Vec<Assumption>>")] Vec<Assumption>);
+
+/// What was done.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Done {
+    /// How many commands.
+    commands: usize,
+    /// How many things came of them.
+    effects: usize,
+}
+
+/// A client package.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PackageView {
+    /// Its name.
+    package: String,
+    /// How large it is.
+    bytes: usize,
 }
 
 pub(super) fn routes() -> Routes {
@@ -188,36 +210,15 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn site(State(lab): Seen) -> Answer {
-    let addresses = lab.site.addresses();
-    let found = lab.site.look(|site| {
-        let managers = site.managers().map(|one| {
-            json!({
-                "name": one.name,
-                "address": one.ports.address,
-                "http-port": one.ports.http,
-                "https-port": one.ports.https,
-                "fingerprint": one.client.certificate().fingerprint(),
-            })
-        });
-        json!({
-            "name": site.name(),
-            "id": site.id().to_string(),
-            "domain": site.domain().to_string(),
-            "default-list": site.default_list(),
-            "managers": managers.collect::<Vec<_>>(),
-            "doors": addresses,
-            "clients": site.clients().count(),
-        })
-    });
-    answer(&found)
+async fn site(State(lab): Seen) -> Json<SiteView> {
+    Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses())))
 }
 
-async fn assumptions(State(lab): Seen) -> Answer {
-    answer(&lab.site.look(|site| site.assumptions().list()))
+async fn assumptions(State(lab): Seen) -> Json<Assumed> {
+    Json(Assumed(lab.site.look(|site| site.assumptions().list())))
 }
 
-async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>) -> Answer {
+async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>) -> Answer<Done> {
     if let Some(file) = commands.iter_mut().flat_map(Command::materials_mut).next() {
         let file = &file.file;
         return Err(Problem::invalid(format!(
@@ -232,176 +233,124 @@ async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
     lab.site.journal().did(format!("{} commands", commands.len()));
-    answer(&json!({ "commands": commands.len(), "effects": effects.len() }))
+    Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
 }
 
-async fn lists(State(lab): Seen) -> Answer {
-    answer(&lab.site.look(|site| site.lists().map(|list| shown(site, list)).collect::<Vec<_>>()))
+async fn lists(State(lab): Seen) -> Json<Vec<ListView>> {
+    Json(lab.site.look(|site| ListView::all(site, site.lists())))
 }
 
-async fn list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer {
+async fn list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer<ListView> {
     show_list(&lab, &list)
 }
 
-fn show_list(lab: &Lab, name: &str) -> Answer {
-    let found = lab.site.look(|site| site.lists().find(|one| one.name == name).map(|one| shown(site, one)));
+fn show_list(lab: &Lab, name: &str) -> Answer<ListView> {
     let found =
-        found.ok_or_else(|| Problem::unknown(format!("there is no management server list {name:?}")))?;
-    answer(&found)
-}
-
-/// A list as the console shows it, with who uses it.
-fn shown(site: &Site, list: &ManagementServerList) -> Value {
-    let mut users = Vec::new();
-    for (path, group) in site.groups().iter().filter(|(_, group)| !group.inherits) {
-        if group.own.list == list.name {
-            users.push(json!({ "group": path }));
-        }
-        for (name, location) in &group.own.locations {
-            if location.own.as_ref().is_some_and(|own| own.list == list.name) {
-                users.push(json!({ "group": path, "location": name }));
-            }
-        }
-    }
-    json!({
-        "name": list.name,
-        "protocol": list.protocol,
-        "verify-ca": list.verify_ca,
-        "priorities": list.priorities,
-        "used-by": users,
-        "default": list.name == site.default_list(),
-    })
+        lab.site.look(|site| site.lists().find(|one| one.name == name).map(|one| ListView::of(site, one)));
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("there is no management server list {name:?}")))
 }
 
 async fn set_list(
     State(lab): Seen,
     Named(List { list }): Named<List>,
     Body(setting): Body<ListSetting>,
-) -> Answer {
+) -> Answer<ListView> {
     let ListSetting { copy_of, protocol, verify_ca, priorities } = setting;
-    let before = lab.site.look(|site| site.lists().find(|one| one.name == list).cloned());
-    let mut commands = Vec::new();
-    if before.is_none() {
-        let from = copy_of.unwrap_or_else(|| lab.site.look(Site::default_list));
-        commands.push(Command::CopyList { from, to: list.clone() });
-    }
-    let changes = |one: &ManagementServerList| {
-        protocol.is_some_and(|protocol| protocol != one.protocol)
-            || verify_ca.is_some_and(|verify| verify != one.verify_ca)
-            || priorities.as_ref().is_some_and(|priorities| *priorities != one.priorities)
-    };
-    let is_edited = protocol.is_some() || verify_ca.is_some() || priorities.is_some();
-    if before.as_ref().map_or(is_edited, changes) {
-        commands.push(Command::EditList { list: list.clone(), protocol, verify_ca, priorities });
-    }
-    give(&lab, &commands, || format!("list {list:?} set"))?;
+    decide(&lab, format!("list {list:?} set"), |site| {
+        let before = site.lists().find(|one| one.name == list);
+        let mut commands = Vec::new();
+        if before.is_none() {
+            let from = copy_of.unwrap_or_else(|| site.default_list());
+            commands.push(Command::CopyList { from, to: list.clone() });
+        }
+        let changes = |one: &ManagementServerList| {
+            protocol.is_some_and(|protocol| protocol != one.protocol)
+                || verify_ca.is_some_and(|verify| verify != one.verify_ca)
+                || priorities.as_ref().is_some_and(|priorities| *priorities != one.priorities)
+        };
+        let is_edited = protocol.is_some() || verify_ca.is_some() || priorities.is_some();
+        if before.map_or(is_edited, changes) {
+            commands.push(Command::EditList { list: list.clone(), protocol, verify_ca, priorities });
+        }
+        Ok(commands)
+    })?;
     show_list(&lab, &list)
 }
 
-async fn remove_list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer {
-    if lab.site.look(|site| site.lists().any(|one| one.name == list)) {
-        give(&lab, &[Command::RemoveList { list: list.clone() }], || format!("list {list:?} removed"))?;
-    }
-    lists(State(lab)).await
+async fn remove_list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer<Vec<ListView>> {
+    decide(&lab, format!("list {list:?} removed"), |site| {
+        let is_there = site.lists().any(|one| one.name == list);
+        Ok(is_there.then(|| Command::RemoveList { list: list.clone() }).into_iter().collect())
+    })?;
+    Ok(lists(State(lab)).await)
 }
 
 async fn assign(
     State(lab): Seen,
     Named(List { list }): Named<List>,
     Body(Assignment { group, location }): Body<Assignment>,
-) -> Answer {
-    let uses = lab.site.look(|site| {
-        let own = site.groups().find(&group).ok().filter(|one| !one.inherits).map(|one| &one.own)?;
-        match &location {
-            None => Some(own.list == list),
-            Some(name) => Some(own.locations.get(name)?.own.as_ref()?.list == list),
-        }
-    });
-    if uses != Some(true) {
-        let command = Command::AssignList { list: list.clone(), group: group.clone(), location };
-        give(&lab, &[command], || format!("list {list:?} assigned to {group:?}"))?;
-    }
+) -> Answer<ListView> {
+    decide(&lab, format!("list {list:?} assigned to {group:?}"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let used = match &location {
+            None => own.map(|own| &own.list),
+            Some(name) => own.and_then(|own| Some(&own.locations.get(name)?.own.as_ref()?.list)),
+        };
+        let command = || Command::AssignList { list: list.clone(), group: group.clone(), location };
+        Ok(if used == Some(&list) { Vec::new() } else { vec![command()] })
+    })?;
     show_list(&lab, &list)
 }
 
-async fn groups(State(lab): Seen) -> Answer {
-    let all = lab.site.look(|site| {
-        let each = site.groups().iter().map(|(path, group)| shown_group(site, path, group));
-        each.collect::<Vec<_>>()
-    });
-    answer(&all)
+async fn groups(State(lab): Seen) -> Json<Vec<GroupView>> {
+    Json(lab.site.look(GroupView::all))
 }
 
-async fn group(State(lab): Seen, Named(GroupName { group }): Named<GroupName>) -> Answer {
+async fn group(State(lab): Seen, Named(GroupName { group }): Named<GroupName>) -> Answer<GroupView> {
     show_group(&lab, &group)
 }
 
-fn show_group(lab: &Lab, path: &str) -> Answer {
-    let found = lab.site.look(|site| site.groups().find(path).map(|group| shown_group(site, path, group)))?;
-    answer(&found)
-}
-
-fn shown_group(site: &Site, path: &str, group: &Group) -> Value {
-    let owner = site.groups().owner(path).unwrap_or(path).to_owned();
-    let own = site.groups().effective(path).unwrap_or(&group.own);
-    let GroupSettings { communication, list, secure_communications, policies, packages, locations } = own;
-    let locations = locations.iter().map(|(name, location)| {
-        json!({
-            "name": name,
-            "id": location.id.to_string(),
-            "list": location.own.as_ref().map(|own| &own.list),
-            "communication": location.own.as_ref().map(|own| &own.communication),
-        })
-    });
-    json!({
-        "group": path,
-        "id": group.id.to_string(),
-        "inherits": group.inherits,
-        "settings-of": owner,
-        "serial": epm_protocol::policy::PolicySerial::new(group.id, group.changed),
-        "list": list,
-        "secure-communications": secure_communications,
-        "communication": communication,
-        "policies": policies.keys().collect::<Vec<_>>(),
-        "packages": packages,
-        "locations": locations.collect::<Vec<_>>(),
-    })
+fn show_group(lab: &Lab, path: &str) -> Answer<GroupView> {
+    let found = lab.site.look(|site| site.groups().find(path).map(|group| GroupView::of(site, path, group)));
+    Ok(Json(found?))
 }
 
 async fn set_group(
     State(lab): Seen,
     Named(GroupName { group }): Named<GroupName>,
     Body(setting): Body<GroupSetting>,
-) -> Answer {
-    let before = lab.site.look(|site| {
-        let found = site.groups().find(&group).ok()?;
-        Some((found.inherits, site.groups().effective(&group).ok()?.clone()))
-    });
-    let mut commands = Vec::new();
-    match (&before, setting.inherits) {
-        (None, inherits) => {
-            commands.push(Command::AddGroup { group: group.clone(), inherits: inherits.unwrap_or(true) });
+) -> Answer<GroupView> {
+    let GroupSetting { inherits, list, secure_communications, communication } = setting;
+    decide(&lab, format!("group {group:?} set"), |site| {
+        let before = site.groups().get(&group);
+        let own = if before.is_some() { site.groups().effective(&group).ok() } else { None };
+        let mut commands = Vec::new();
+        match (before, inherits) {
+            (None, inherits) => {
+                let inherits = inherits.unwrap_or(true);
+                commands.push(Command::AddGroup { group: group.clone(), inherits });
+            }
+            (Some(before), Some(inherits)) if before.inherits != inherits => {
+                commands.push(Command::SetInheritance { group: group.clone(), inherits });
+            }
+            _ => {}
         }
-        (Some((inherits, _)), Some(wanted)) if *inherits != wanted => {
-            commands.push(Command::SetInheritance { group: group.clone(), inherits: wanted });
+        if let Some(list) = list.filter(|list| own.is_none_or(|own| own.list != *list)) {
+            commands.push(Command::AssignList { list, group: group.clone(), location: None });
         }
-        _ => {}
-    }
-    let own = before.as_ref().map(|(_, own)| own);
-    if let Some(list) = setting.list.filter(|list| own.is_none_or(|own| own.list != *list)) {
-        commands.push(Command::AssignList { list, group: group.clone(), location: None });
-    }
-    let switch = setting.secure_communications;
-    if let Some(on) = switch.filter(|on| own.is_none_or(|own| own.secure_communications != *on)) {
-        commands.push(Command::SetSecureCommunications { group: group.clone(), on });
-    }
-    let change = setting.communication;
-    if let Some(change) = change
-        .filter(|change| own.is_none_or(|own| change.applied_to(&own.communication) != own.communication))
-    {
-        commands.push(Command::SetCommunication { group: group.clone(), location: None, change });
-    }
-    give(&lab, &commands, || format!("group {group:?} set"))?;
+        if let Some(on) =
+            secure_communications.filter(|on| own.is_none_or(|own| own.secure_communications != *on))
+        {
+            commands.push(Command::SetSecureCommunications { group: group.clone(), on });
+        }
+        let changes = |change: &CommunicationChange| {
+            own.is_none_or(|own| change.applied_to(&own.communication) != own.communication)
+        };
+        if let Some(change) = communication.filter(changes) {
+            commands.push(Command::SetCommunication { group: group.clone(), location: None, change });
+        }
+        Ok(commands)
+    })?;
     show_group(&lab, &group)
 }
 
@@ -409,40 +358,40 @@ async fn set_location(
     State(lab): Seen,
     Named(LocationName { group, location }): Named<LocationName>,
     Body(setting): Body<LocationSetting>,
-) -> Answer {
-    let before = lab
-        .site
-        .look(|site| site.groups().find(&group).map(|one| one.own.locations.get(&location).cloned()))?;
-    let mut commands = Vec::new();
-    if before.is_none() {
-        commands.push(Command::AddLocation { group: group.clone(), location: location.clone() });
+) -> Answer<GroupView> {
+    let LocationSetting { list, communication, use_group_communication } = setting;
+    let gives_up = use_group_communication == Some(true);
+    if gives_up && (list.is_some() || communication.is_some()) {
+        return Err(Problem::invalid(
+            "use-group-communication gives up the location's own list and settings: name either it or them",
+        ));
     }
-    let own = before.and_then(|known| known.own);
-    if setting.use_group_communication == Some(true) {
-        if setting.list.is_some() || setting.communication.is_some() {
-            return Err(Problem::invalid(
-                "use-group-communication gives up the location's own list and settings: name either it or them",
-            ));
+    decide(&lab, format!("location {location:?} of {group:?} set"), |site| {
+        let before = site.groups().find(&group)?.own.locations.get(&location);
+        let own = before.and_then(|known| known.own.as_ref());
+        let at = || (group.clone(), location.clone());
+        let mut commands = Vec::new();
+        if before.is_none() {
+            let (group, location) = at();
+            commands.push(Command::AddLocation { group, location });
         }
-        if own.is_some() {
-            commands
-                .push(Command::UseGroupCommunication { group: group.clone(), location: location.clone() });
+        if gives_up && own.is_some() {
+            let (group, location) = at();
+            commands.push(Command::UseGroupCommunication { group, location });
         }
-    }
-    if let Some(list) = setting.list.filter(|list| own.as_ref().is_none_or(|own| own.list != *list)) {
-        commands.push(Command::AssignList { list, group: group.clone(), location: Some(location.clone()) });
-    }
-    let changes = |change: &CommunicationChange| {
-        own.as_ref().is_none_or(|own| change.applied_to(&own.communication) != own.communication)
-    };
-    if let Some(change) = setting.communication.filter(changes) {
-        commands.push(Command::SetCommunication {
-            group: group.clone(),
-            location: Some(location.clone()),
-            change,
-        });
-    }
-    give(&lab, &commands, || format!("location {location:?} of {group:?} set"))?;
+        if let Some(list) = list.filter(|list| own.is_none_or(|own| own.list != *list)) {
+            let (group, location) = at();
+            commands.push(Command::AssignList { list, group, location: Some(location) });
+        }
+        let changes = |change: &CommunicationChange| {
+            own.is_none_or(|own| change.applied_to(&own.communication) != own.communication)
+        };
+        if let Some(change) = communication.filter(changes) {
+            let (group, location) = at();
+            commands.push(Command::SetCommunication { group, location: Some(location), change });
+        }
+        Ok(commands)
+    })?;
     show_group(&lab, &group)
 }
 
@@ -450,44 +399,40 @@ async fn set_policy(
     State(lab): Seen,
     Named(PolicyName { group, policy }): Named<PolicyName>,
     Body(PolicySetting { content }): Body<PolicySetting>,
-) -> Answer {
-    let is_so = lab.site.look(|site| {
-        let own = site.groups().find(&group).ok().filter(|one| !one.inherits).map(|one| &one.own);
-        own.is_some_and(|own| own.policies.get(&policy) == Some(&content))
-    });
-    if !is_so {
-        let command = Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
-        give(&lab, &[command], || format!("policy {policy:?} of {group:?} set"))?;
-    }
+) -> Answer<GroupView> {
+    decide(&lab, format!("policy {policy:?} of {group:?} set"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let is_so = own.is_some_and(|own| own.policies.get(&policy) == Some(&content));
+        let command = || Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
+        Ok(if is_so { Vec::new() } else { vec![command()] })
+    })?;
     show_group(&lab, &group)
 }
 
 async fn set_package(
     State(lab): Seen,
     Named(PackageName { package }): Named<PackageName>,
-    content: Bytes,
-) -> Answer {
-    let size = content.len();
-    let file = Material { file: package.clone(), content };
-    give(&lab, &[Command::AddPackage { package: package.clone(), file }], || {
-        format!("package {package:?} set")
+    File(content): File,
+) -> Answer<PackageView> {
+    let bytes = content.len();
+    decide(&lab, format!("package {package:?} set"), |_| {
+        let file = Material { file: package.clone(), content };
+        Ok(vec![Command::AddPackage { package: package.clone(), file }])
     })?;
-    answer(&json!({ "package": package, "bytes": size }))
+    Ok(Json(PackageView { package, bytes }))
 }
 
 async fn assign_package(
     State(lab): Seen,
     Named(PackageName { package }): Named<PackageName>,
     Body(GroupName { group }): Body<GroupName>,
-) -> Answer {
-    let has = lab.site.look(|site| {
-        let found = site.groups().find(&group).ok().filter(|one| !one.inherits);
-        found.is_some_and(|one| one.own.packages.contains(&package))
-    });
-    if !has {
-        let command = Command::AssignPackage { package: package.clone(), group: group.clone() };
-        give(&lab, &[command], || format!("package {package:?} given to {group:?}"))?;
-    }
+) -> Answer<GroupView> {
+    decide(&lab, format!("package {package:?} given to {group:?}"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let has = own.is_some_and(|own| own.packages.contains(&package));
+        let command = || Command::AssignPackage { package: package.clone(), group: group.clone() };
+        Ok(if has { Vec::new() } else { vec![command()] })
+    })?;
     show_group(&lab, &group)
 }
 
@@ -495,17 +440,25 @@ async fn sylink(
     State(lab): Seen,
     Named(GroupName { group }): Named<GroupName>,
     Asked(OfLocation { location }): Asked<OfLocation>,
-) -> Result<Response, Problem> {
+) -> Result<Download<Xml>, Problem> {
     let sylink = lab.site.export_sylink(&group, location.as_deref())?;
-    Ok(([(header::CONTENT_TYPE, "application/xml")], sylink.to_xml()).into_response())
+    Ok(Download(sylink.to_xml().into_bytes(), Xml))
 }
 
-/// Gives the site commands, if there are any; all of them, or none.
-fn give(lab: &Lab, commands: &[Command], what: impl FnOnce() -> String) -> Result<(), Problem> {
-    if commands.is_empty() {
-        return Ok(());
+/// Looks at the site and gives it what has been decided on, all of it or none, before anybody else changes it; nothing, where
+/// it is so already.
+fn decide(
+    lab: &Lab,
+    what: String,
+    decide: impl FnOnce(&Site) -> Result<Vec<Command>, CommandError>,
+) -> Result<(), Problem> {
+    let deciding = |site: &Site| {
+        let commands = decide(site)?;
+        let is_done = !commands.is_empty();
+        Ok::<_, CommandError>((commands, is_done))
+    };
+    if tokio::task::block_in_place(|| lab.site.decide(deciding))? {
+        lab.site.journal().did(what);
     }
-    tokio::task::block_in_place(|| lab.site.apply_all(commands))?;
-    lab.site.journal().did(what());
     Ok(())
 }

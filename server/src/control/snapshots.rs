@@ -2,18 +2,27 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
+use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::ask::Named;
-use super::{Answer, Routes, Seen, answer};
+use super::problem::Problem;
+use super::{Answer, Routes, Seen};
+use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Snapshot {
     /// Its name.
     snapshot: String,
+}
+
+/// What the lab has become again.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Restored {
+    /// The snapshot.
+    restored: String,
 }
 
 pub(super) fn routes() -> Routes {
@@ -37,28 +46,29 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): Seen) -> Answer {
-    answer(&lab.snapshots())
+async fn list(State(lab): Seen) -> Json<Vec<SnapshotInfo>> {
+    Json(lab.snapshots())
 }
 
-async fn take(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer {
+async fn take(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer<SnapshotInfo> {
     lab.take_snapshot(&snapshot).await?;
-    answer(&lab.snapshots().into_iter().find(|one| one.name == snapshot))
+    let taken = lab.snapshots().into_iter().find(|one| one.name == snapshot);
+    taken.map(Json).ok_or_else(|| Problem::unknown("the snapshot is gone again"))
 }
 
-async fn remove(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer {
+async fn remove(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Json<Vec<SnapshotInfo>> {
     lab.remove_snapshot(&snapshot);
-    answer(&lab.snapshots())
+    Json(lab.snapshots())
 }
 
-async fn restore(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer {
+async fn restore(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer<Restored> {
     lab.restore_snapshot(&snapshot).await?;
     lab.site.journal().did(format!("snapshot {snapshot:?} restored"));
-    answer(&json!({ "restored": snapshot }))
+    Ok(Json(Restored { restored: snapshot }))
 }
 
-async fn reset(State(lab): Seen) -> Answer {
+async fn reset(State(lab): Seen) -> Answer<Restored> {
     lab.reset().await?;
     lab.site.journal().did("reset".to_owned());
-    answer(&json!({ "restored": "start" }))
+    Ok(Json(Restored { restored: "start".to_owned() }))
 }

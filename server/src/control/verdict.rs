@@ -2,20 +2,22 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
+use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use epm_client_agent::rehearsal::WouldBeLost;
 use epm_protocol::site::Command;
 use epm_protocol::sylink::xml::{Document, Element};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
-use super::ask::{Asked, Body, Named};
+use super::ask::{Asked, Body, Format, Named, OtherForm, Written};
 use super::problem::Problem;
-use super::{Answer, Routes, Seen, answer};
+use super::{Answer, Routes, Seen};
 use crate::foreign::Described;
-use crate::lab::{Expectation, Finding, Standing};
+use crate::lab::{Expectation, Finding, LabVerdict, Standing};
+
+/// No more expectations are judged at once.
+const MOST: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ExpectationName {
@@ -35,12 +37,28 @@ struct Form {
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Who would be lost.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Format {
-    #[default]
-    Json,
-    Junit,
+struct Foreseen {
+    /// How many.
+    would_be_lost: usize,
+    /// Who, and why.
+    #[schemars(with = "Described<Vec<WouldBeLost>>")]
+    clients: Vec<WouldBeLost>,
+}
+
+/// How what is expected stands.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Findings {
+    /// All of it together: fail if one fails, pending if one has time yet, or else pass.
+    standing: Standing,
+    /// Each.
+    expectations: Vec<Finding>,
+}
+
+impl OtherForm for Findings {
+    const MEDIA_TYPE: &'static str = "application/xml";
 }
 
 pub(super) fn routes() -> Routes {
@@ -70,65 +88,78 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn verdict(State(lab): Seen) -> Answer {
-    answer(&lab.verdict().await)
+async fn verdict(State(lab): Seen) -> Json<LabVerdict> {
+    Json(lab.verdict().await)
 }
 
-async fn if_now(State(lab): Seen, Body(Commands(commands)): Body<Commands>) -> Answer {
-    let lost = lab.if_now(&commands).await?;
-    answer(&json!({ "would-be-lost": lost.len(), "clients": lost }))
+async fn if_now(State(lab): Seen, Body(Commands(commands)): Body<Commands>) -> Answer<Foreseen> {
+    let clients = lab.if_now(&commands).await?;
+    Ok(Json(Foreseen { would_be_lost: clients.len(), clients }))
 }
 
-async fn findings(State(lab): Seen, Asked(form): Asked<Form>) -> Result<Response, Problem> {
-    shown(&lab.findings().await, form.format)
+async fn findings(State(lab): Seen, Asked(form): Asked<Form>) -> Result<Written<Findings>, Problem> {
+    shown(lab.findings().await, form.format)
 }
 
 async fn find(
     State(lab): Seen,
     Asked(form): Asked<Form>,
     Body(expectations): Body<Vec<Expectation>>,
-) -> Result<Response, Problem> {
-    shown(&lab.find(expectations).await, form.format)
+) -> Result<Written<Findings>, Problem> {
+    if expectations.len() > MOST {
+        return Err(Problem::invalid(format!("at most {MOST} expectations at once")));
+    }
+    shown(lab.find(expectations).await, form.format)
 }
 
 async fn expect(
     State(lab): Seen,
     Named(ExpectationName { expectation: name }): Named<ExpectationName>,
     Body(expectation): Body<Expectation>,
-) -> Answer {
+) -> Answer<Finding> {
     if !lab.expect(&name, expectation).await {
         return Err(Problem::invalid("there are too many expectations: remove some"));
     }
-    answer(&lab.findings().await.into_iter().find(|one| one.name == name))
+    let found = lab.findings().await.into_iter().find(|one| one.name == name);
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} is gone again")))
 }
 
 async fn expect_no_longer(
     State(lab): Seen,
     Named(ExpectationName { expectation: name }): Named<ExpectationName>,
-) -> Answer {
+) -> Json<Vec<Finding>> {
     lab.expect_no_longer(&name);
-    answer(&lab.findings().await)
+    Json(lab.findings().await)
 }
 
-fn shown(findings: &[Finding], format: Format) -> Result<Response, Problem> {
-    if format == Format::Junit {
-        return Ok(([(header::CONTENT_TYPE, "application/xml")], junit(findings)).into_response());
+/// What came of it; or a refusal, where one of them cannot be judged.
+fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>, Problem> {
+    let unknown = expectations.iter().filter(|one| one.standing == Standing::Unknown);
+    let why: Vec<String> =
+        unknown.map(|one| format!("{}: {}", one.name, one.counter_examples.join(", "))).collect();
+    if !why.is_empty() {
+        return Err(Problem::dropped(format!("there is no verdict: {}", why.join("; "))));
     }
-    let passes = findings.iter().all(|one| one.standing == Standing::Pass);
-    let fails = findings.iter().any(|one| matches!(one.standing, Standing::Fail | Standing::Unknown));
-    let standing = if passes {
-        Standing::Pass
-    } else if fails {
-        Standing::Fail
-    } else {
-        Standing::Pending
-    };
-    Ok(answer(&json!({ "standing": standing, "expectations": findings }))?.into_response())
+    match format {
+        Format::Junit => Ok(Written::Other(junit(&expectations))),
+        Format::Json => {
+            let any = |standing: Standing| expectations.iter().any(|one| one.standing == standing);
+            let standing = if any(Standing::Fail) {
+                Standing::Fail
+            } else if any(Standing::Pending) {
+                Standing::Pending
+            } else {
+                Standing::Pass
+            };
+            Ok(Written::Json(Findings { standing, expectations }))
+        }
+        Format::Ndjson | Format::Har => Err(format.refused()),
+    }
 }
 
 /// The findings as a suite of tests, a case for each.
 fn junit(findings: &[Finding]) -> String {
-    let failed = |one: &&Finding| matches!(one.standing, Standing::Fail | Standing::Unknown);
+    let failed = |one: &&Finding| one.standing == Standing::Fail;
     let pending = findings.iter().filter(|one| one.standing == Standing::Pending).count();
     let mut suite = Element::new("testsuite")
         .with("name", "epm-lab expectations")
@@ -140,11 +171,12 @@ fn junit(findings: &[Finding]) -> String {
         let words = serde_json::to_string(&finding.expectation).unwrap_or_default();
         let name = format!("{}: {words}", finding.name);
         let mut case = Element::new("testcase").with("classname", "expectations").with("name", &name);
-        let message = format!("{} of {} clients", finding.against, finding.clients);
+        let message = format!("{} against, of {} clients", finding.against, finding.clients);
         match finding.standing {
-            Standing::Pass => {}
+            // What cannot be judged is refused before.
+            Standing::Pass | Standing::Unknown => {}
             Standing::Pending => case.push(Element::new("skipped").with("message", "there is time yet")),
-            Standing::Fail | Standing::Unknown => {
+            Standing::Fail => {
                 let mut failure =
                     Element::new("failure").with("type", "expectation").with("message", &message);
                 failure.set_text(&finding.counter_examples.join("\n"));

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::Trace;
-use super::{Lab, lock};
+use super::{ClientView, Lab, lock};
+use crate::journal::{Departure, Entry, Kind, Record};
 
 /// How many counter-examples are named.
 const NAMED: usize = 20;
@@ -40,6 +41,9 @@ pub enum Expectation {
     NobodyWasOrphaned,
     /// No policy was adopted that nobody vouched for.
     NoPolicyUnsignedWasAdopted,
+    /// No manager was left in a handshake, and none answered a client with an error, since this was asked; since the lab
+    /// began, if it is asked without a name. The journal is asked.
+    NobodyWasTurnedAway,
 }
 
 /// An expectation that was asked, and how far every client was then.
@@ -48,6 +52,8 @@ pub struct Asked {
     /// What.
     pub expectation: Expectation,
     heartbeats: BTreeMap<String, u64>,
+    /// The number of the journal's next entry then.
+    since: u64,
 }
 
 /// How an expectation stands.
@@ -88,7 +94,7 @@ enum Word {
     NotYet(String),
     Against(String),
     /// What would be needed was forgotten.
-    Forgotten,
+    Forgotten(String),
 }
 
 impl Lab {
@@ -103,9 +109,9 @@ impl Lab {
         if asked.len() >= MOST && !asked.contains_key(name) {
             return false;
         }
-        let heartbeats =
-            views.into_iter().map(|(_, view, _)| (view.computer_name, view.heartbeats)).collect();
-        asked.insert(name.to_owned(), Asked { expectation, heartbeats });
+        let heartbeats = views.into_iter().map(|one| (one.client, one.view.heartbeats)).collect();
+        let since = self.site.journal().next_number();
+        asked.insert(name.to_owned(), Asked { expectation, heartbeats, since });
         true
     }
 
@@ -129,7 +135,7 @@ impl Lab {
     /// How these stand, asked now.
     pub async fn find(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
         let asked = expectations.into_iter().enumerate().map(|(number, expectation)| {
-            ((number + 1).to_string(), Asked { expectation, heartbeats: BTreeMap::new() })
+            ((number + 1).to_string(), Asked { expectation, heartbeats: BTreeMap::new(), since: 0 })
         });
         self.judge(asked.collect()).await
     }
@@ -148,9 +154,13 @@ impl Lab {
                 against: 0,
                 counter_examples: Vec::new(),
             };
-            for (_, view, is_on) in &views {
-                let trace = self.history.of(&view.computer_name).unwrap_or_default();
-                finding.add(view, asked.word(view, *is_on, &trace, &in_force));
+            if asked.expectation == Expectation::NobodyWasTurnedAway {
+                self.hear_the_journal(&mut finding, asked.since);
+                return finding;
+            }
+            for ClientView { client, on, view, .. } in &views {
+                let trace = self.history.of(client).unwrap_or_default();
+                finding.add(client, asked.word(view, *on, &trace, &in_force));
             }
             finding
         };
@@ -158,17 +168,44 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Looks in the journal for who was turned away.
+    fn hear_the_journal(&self, finding: &mut Finding, since: u64) {
+        let journal = self.site.journal();
+        for (number, entry) in journal.since(since) {
+            let (who, why) = match entry {
+                Entry::Exchange(Record { agent, peer, action, status, .. }) if status >= 400 => {
+                    let client = agent.and_then(|agent| self.site.seat(agent));
+                    let who = client.map_or_else(|| peer.to_string(), |seat| seat.client.computer_name);
+                    (who, format!("{action} was answered with {status}"))
+                }
+                Entry::Departure { peer, why: Departure::Handshake(words), .. } => {
+                    (peer.to_string(), format!("left in the handshake: {words}"))
+                }
+                _ => continue,
+            };
+            finding.add(&who, Word::Against(format!("{why} (entry {number})")));
+        }
+        for kind in [Kind::Exchange, Kind::Departure] {
+            if let Some(dropped) = journal.lacks(kind, since) {
+                let forgotten = format!("{dropped} entries of the kind {kind} are no longer remembered");
+                finding.add("the journal", Word::Forgotten(forgotten));
+            }
+        }
+    }
+}
+
 impl Finding {
-    fn add(&mut self, view: &AgentView, word: Word) {
+    fn add(&mut self, client: &str, word: Word) {
         let (why, standing) = match word {
             Word::Meets => return,
             Word::NotYet(why) => (why, Standing::Pending),
             Word::Against(why) => (why, Standing::Fail),
-            Word::Forgotten => ("what it was before is forgotten".to_owned(), Standing::Unknown),
+            Word::Forgotten(what) => (what, Standing::Unknown),
         };
         self.against += 1;
         if self.counter_examples.len() < NAMED {
-            self.counter_examples.push(format!("{}: {why}", view.computer_name));
+            self.counter_examples.push(format!("{client}: {why}"));
         }
         // Whoever fails decides; then whoever cannot be judged.
         let weight = |one: Standing| match one {
@@ -225,12 +262,12 @@ impl Asked {
                     let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
                     Word::Against(format!("from {} to {until}: {}", one.since, one.because))
                 }
-                None if trace.forgotten > 0 => Word::Forgotten,
                 None => Word::Meets,
             },
+            // Of this the journal tells, and no client.
+            Expectation::NobodyWasTurnedAway => Word::Meets,
             Expectation::NoPolicyUnsignedWasAdopted => match trace.unsigned.front() {
                 Some(one) => Word::Against(format!("at {}: the policy {}", one.at, one.serial)),
-                None if trace.forgotten > 0 => Word::Forgotten,
                 None => Word::Meets,
             },
         }

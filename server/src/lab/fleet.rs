@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Lab, lock, unknown};
+use crate::foreign::Described;
 use crate::play::members;
 
 /// How many clients a lab may run in its process.
@@ -54,6 +55,22 @@ pub enum Deed {
         /// The group.
         group: String,
     },
+}
+
+/// A client of the fleet as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ClientView {
+    /// Its computer's name.
+    pub client: String,
+    /// The part of the fleet that it belongs to.
+    pub part: String,
+    /// Whether its machine is on.
+    pub on: bool,
+    /// Whether it is kept from waking.
+    pub frozen: bool,
+    /// What it looks like.
+    #[schemars(with = "Described<AgentView>")]
+    pub view: AgentView,
 }
 
 /// Why something cannot be done to the fleet.
@@ -147,12 +164,18 @@ impl Lab {
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Every client, with its part, what it looks like, and whether its machine is on.
-    pub async fn views(&self) -> Vec<(String, AgentView, bool)> {
+    /// Every client as it is now.
+    pub async fn views(&self) -> Vec<ClientView> {
         let fleet = self.fleet.read().await;
         let look = |one: &Member| {
             let agent = one.handle.agent();
-            (one.part.clone(), agent.view(), !agent.is_stopped())
+            ClientView {
+                client: one.name.clone(),
+                part: one.part.clone(),
+                on: !agent.is_stopped(),
+                frozen: one.handle.is_frozen(),
+                view: agent.view(),
+            }
         };
         fleet.members().iter().map(look).collect()
     }

@@ -7,48 +7,59 @@ use epm_client_agent::agent::{AgentView, Distrust, Health};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
+use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::foreign::Described;
 
 /// How many things of one sort are remembered of a client.
 const REMEMBERED: usize = 32;
 
 /// What was seen of one client.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trace {
     /// When it was orphaned, the first time first.
+    #[schemars(with = "Vec<Orphaning>")]
     pub orphaned: VecDeque<Orphaning>,
     /// The policies that it adopted without authentication.
+    #[schemars(with = "Vec<Unsigned>")]
     pub unsigned: VecDeque<Unsigned>,
     /// Since which of its heartbeats it has held each of its certificates.
+    #[schemars(with = "Vec<(String, u64)>")]
     pub certificates: Vec<(Fingerprint, u64)>,
-    /// How much is no longer remembered.
+    /// How much is no longer remembered; of each sort, the last are.
     pub forgotten: u64,
     #[serde(skip)]
     serial: Option<PolicySerial>,
 }
 
 /// A time in which a client did not believe its managers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Orphaning {
     /// Since when.
+    #[schemars(with = "String")]
     pub since: Timestamp,
     /// Until when it was seen to be over; none if it is not.
+    #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
     /// The layer of trust that broke.
     pub layer: String,
     /// What was expected, and what was found.
+    #[schemars(with = "Described<Distrust>")]
     pub because: Distrust,
 }
 
 /// A policy that was adopted without authentication.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unsigned {
     /// When that was seen.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The policy.
+    #[schemars(with = "String")]
     pub serial: PolicySerial,
 }
 

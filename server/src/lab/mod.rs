@@ -26,30 +26,35 @@ use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::{CommandError, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::RwLock;
 
 pub use expectation::{Asked, Expectation, Finding, Standing};
-pub use fleet::{Deed, FleetError};
+pub use fleet::{ClientView, Deed, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
-pub use snapshot::SnapshotError;
+pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time::TimeError;
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
+use crate::foreign::Described;
 use crate::mock::MockSite;
 use history::History;
 use snapshot::Snapshot;
 
 /// An update of a manager's certificate, by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Update {
     /// Its name.
     pub update: String,
     /// When.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Which stores it reached.
+    #[schemars(with = "Described<Stores>")]
     pub stores: Stores,
     /// The certificate.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
 }
 

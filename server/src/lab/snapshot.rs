@@ -5,6 +5,7 @@ use epm_client_agent::scenario::PartPlan;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::Site;
 use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Lab, Update, lock};
@@ -47,14 +48,15 @@ pub enum SnapshotError {
 }
 
 /// What is said of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct SnapshotInfo {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SnapshotInfo {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// The lab's time when it was taken.
-    pub(crate) at: Timestamp,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
     /// How many clients there were.
-    pub(crate) clients: usize,
+    pub clients: usize,
 }
 
 impl Lab {

@@ -8,15 +8,18 @@ use epm_client_agent::scenario::{PartHolding, Standing, holdings};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Lab, Orphaning};
+use super::{ClientView, Lab, Orphaning};
+use crate::foreign::Described;
 
 /// How the clients of a lab stand at this moment, and how they stood.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LabVerdict {
     /// The lab's time.
+    #[schemars(with = "String")]
     pub now: Timestamp,
     /// Whether every client is served, secure, and holds the certificates in force.
     pub well: bool,
@@ -25,8 +28,10 @@ pub struct LabVerdict {
     /// How many are registered and run elsewhere: of these no more is known than what they tell their manager.
     pub elsewhere: usize,
     /// The certificate that each manager shows its clients.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub certificates: BTreeMap<String, Fingerprint>,
     /// Who holds what, part by part.
+    #[schemars(with = "Vec<Described<PartHolding>>")]
     pub parts: Vec<PartOfFleet>,
     /// Who is lost.
     pub lost: Vec<LostClient>,
@@ -52,7 +57,7 @@ pub struct LabVerdict {
 pub type PartOfFleet = PartHolding;
 
 /// A client that is lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LostClient {
     /// Its computer's name.
@@ -60,12 +65,14 @@ pub struct LostClient {
     /// The part of the fleet that it belongs to.
     pub part: String,
     /// Since when.
+    #[schemars(with = "String")]
     pub since: Timestamp,
     /// The layer of trust that broke.
     pub layer: String,
     /// In words.
     pub why: String,
     /// What was expected, and what was found.
+    #[schemars(with = "Described<Distrust>")]
     pub because: Distrust,
 }
 
@@ -79,12 +86,12 @@ impl Lab {
         });
         let fingerprints: Vec<Fingerprint> = in_force.values().copied().collect();
         let mut parts: Vec<&str> = Vec::new();
-        for (part, _, _) in &clients {
-            if !parts.contains(&part.as_str()) {
-                parts.push(part);
+        for one in &clients {
+            if !parts.contains(&one.part.as_str()) {
+                parts.push(&one.part);
             }
         }
-        let views = clients.iter().map(|(part, view, _)| (part.as_str(), view.clone()));
+        let views = clients.iter().map(|one| (one.part.as_str(), one.view.clone()));
         let registered = self.site.look(|site| site.clients().count());
         let mut verdict = LabVerdict {
             now: self.clock().now(),
@@ -104,8 +111,8 @@ impl Lab {
             journal_forgotten: self.site.journal().forgotten(),
         };
         let mut here = 0;
-        for (part, view, is_on) in &clients {
-            let name = view.computer_name.clone();
+        for ClientView { client, part, on, view, .. } in &clients {
+            let name = client.clone();
             let ever =
                 self.history.ask(&name, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
             let (was_lost, was_unsigned) = ever.unwrap_or_default();
@@ -132,7 +139,7 @@ impl Lab {
                     }));
                     continue;
                 }
-                _ if !is_on => &mut verdict.away,
+                _ if !on => &mut verdict.away,
                 Standing::OutOfTouch => &mut verdict.out_of_touch,
                 Standing::NotSecure => &mut verdict.not_secure,
                 Standing::Behind => &mut verdict.behind,

@@ -29,7 +29,7 @@ use crate::shared::{Desk, Shared};
 const MAX_CONNECTIONS: usize = 16_384;
 /// A peer that sends nothing, or stalls a handshake, a header, a body or the reading of its answer, is left after this
 /// time. Real time: it guards the machine, not the lab.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often somebody looks for peers that stall a header or an answer; so much longer may they stay.
 const ROUND: Duration = Duration::from_secs(3);
 /// The first byte of a TLS record that carries a handshake.

@@ -1,6 +1,7 @@
-//! Serving a router over HTTPS: the console's port. Not the hot path.
+//! Serving a router: the console's port over HTTPS, and the lab's own door over plain HTTP. Not the hot path.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +11,10 @@ use axum::body::Body;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -20,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guests::Guest;
+use super::guests::{Guest, Guests};
 use super::listen::PATIENCE;
 use super::paced::Paced;
 use crate::console::Peer;
@@ -28,13 +30,14 @@ use crate::installation::Access;
 use crate::journal::Departure;
 use crate::shared::{Desk, Service, Shared};
 
-/// How many connections one console holds at a time; the next one waits in the system's queue.
+/// How many connections one door holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
+/// No head of a request is longer.
+const LONGEST_HEAD: usize = 64 * 1024;
 /// How often somebody looks for peers that stall.
 const ROUND: Duration = Duration::from_secs(3);
 
-/// Accepts connections until the token is cancelled; then the port is closed when this returns, and the connections are
-/// ended.
+/// Serves a console until the token is cancelled; then the port is closed when this returns, and the connections are ended.
 pub(crate) async fn serve_console(
     listener: TcpListener,
     router: Router,
@@ -42,6 +45,47 @@ pub(crate) async fn serve_console(
     shared: Arc<Shared>,
     stopping: CancellationToken,
     tasks: TaskTracker,
+) {
+    let guests = Arc::clone(&desk.console.guests);
+    let left = |peer| shared.journal.left(peer, Departure::Stalled);
+    let attend = |stream, guest: Guest| {
+        let (desk, shared, router) = (Arc::clone(&desk), Arc::clone(&shared), router.clone());
+        async move { attend(stream, &guest, router, &desk, &shared).await }
+    };
+    welcome(&listener, &guests, &stopping, &tasks, left, attend).await;
+}
+
+/// Serves the lab's own door until the token is cancelled; when this returns, nobody is there any more.
+pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping: CancellationToken) {
+    let (guests, tasks) = (Arc::<Guests>::default(), TaskTracker::new());
+    let left = |peer| tracing::debug!(%peer, "somebody stalled at the lab's own door");
+    let attend = |mut stream: TcpStream, guest: Guest| {
+        let router = router.clone();
+        async move {
+            let _ = stream.set_nodelay(true);
+            let web = TowerToHyperService::new(router);
+            let respond = |request| {
+                let response = web.call(request);
+                async { response.await.map_err(|never| match never {}) }
+            };
+            if let Err(error) = answer(&mut stream, &guest, respond).await {
+                tracing::debug!(peer = %guest.peer, %error, "a connection to the lab's own door broke off");
+            }
+        }
+    };
+    welcome(&listener, &guests, &stopping, &tasks, left, attend).await;
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Accepts connections until the token is cancelled, and looks for peers that stall.
+async fn welcome<A: Future<Output = ()> + Send + 'static>(
+    listener: &TcpListener,
+    guests: &Arc<Guests>,
+    stopping: &CancellationToken,
+    tasks: &TaskTracker,
+    left: impl Fn(SocketAddr),
+    attend: impl Fn(TcpStream, Guest) -> A,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut rounds = interval(ROUND);
@@ -54,9 +98,7 @@ pub(crate) async fn serve_console(
         let (place, accepted) = tokio::select! {
             next = next => next,
             now = rounds.tick() => {
-                for peer in desk.console.guests.end_stalled(now, PATIENCE) {
-                    shared.journal.left(peer, Departure::Stalled);
-                }
+                guests.end_stalled(now, PATIENCE).into_iter().for_each(&left);
                 continue;
             }
             () = stopping.cancelled() => break,
@@ -64,20 +106,20 @@ pub(crate) async fn serve_console(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, manager = desk.name, "cannot accept a connection of the console");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::task::yield_now().await;
                 continue;
             }
         };
-        desk.console.guests.receive(peer, |guest| {
-            let (desk, shared, router) = (Arc::clone(&desk), Arc::clone(&shared), router.clone());
+        guests.receive(peer, |guest| {
+            let attending = attend(stream, guest);
             tasks.spawn(async move {
                 let _place = place;
-                attend(stream, &guest, router, &desk, &shared).await;
+                attending.await;
             })
         });
     }
-    desk.console.guests.end_all();
+    guests.end_all();
 }
 
 /// Attends to one connection until it ends.
@@ -92,36 +134,57 @@ async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, s
         Ok(Err(error)) => return shared.journal.left(guest.peer, Departure::Handshake(error.to_string())),
         Err(_) => return shared.journal.left(guest.peer, Departure::Stalled),
     };
-    guest.turn();
     let web = TowerToHyperService::new(router);
     let drops = shared.site().assumptions().rest_drops_connection_after_post;
     let posted = AtomicBool::new(false);
-    let respond = |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(guest.peer));
+    let respond = |request: Request<Body>| {
         let installation = desk.installation.get().map(|one| (one, Access::of(guest.peer.ip(), &request)));
         let is_dropped = drops && posted.load(Ordering::Relaxed);
         posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
-        let response = (!is_dropped).then(|| web.call(request.map(Body::new)));
+        let response = (!is_dropped).then(|| web.call(request));
         async move {
-            guest.turn();
             let Some(response) = response else {
                 return Err(io::Error::other(
                     "the connection has carried a POST, and is dropped as is assumed",
                 ));
             };
-            let response = response.await.map_err(|never| match never {});
-            guest.turn();
-            if let (Some((installation, access)), Ok(response)) = (installation, &response) {
+            let Ok(response) = response.await;
+            if let Some((installation, access)) = installation {
                 let told =
                     (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
                 installation.accessed(Service::Semsrv, &access, shared.now(), told);
             }
+            Ok(response)
+        }
+    };
+    if let Err(error) = Box::pin(answer(&mut stream, guest, respond)).await {
+        shared.journal.left(guest.peer, Departure::Http(error.to_string()));
+    }
+}
+
+/// Answers requests on a connection until it ends. The peer has its turn until a whole head has come, and when it reads.
+async fn answer<S, R>(
+    stream: &mut S,
+    guest: &Guest,
+    respond: impl Fn(Request<Body>) -> R,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    R: Future<Output = io::Result<Response<Body>>>,
+{
+    guest.turn();
+    let respond = |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(guest.peer));
+        let response = respond(request.map(Body::new));
+        async move {
+            guest.turn();
+            let response = response.await;
+            guest.turn();
             response
         }
     };
-    let connection = http1::Builder::new()
-        .serve_connection(TokioIo::new(Paced::new(&mut stream, guest)), service_fn(respond));
-    if let Err(error) = Box::pin(connection).await {
-        shared.journal.left(guest.peer, Departure::Http(error.to_string()));
-    }
+    http1::Builder::new()
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(Paced::new(stream, guest)), service_fn(respond))
+        .await
 }

@@ -1,0 +1,130 @@
+//! A lab whose clock stands, with its own door open, and asked with curl.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should stop")]
+
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
+
+use epm_client_agent::scenario::{ManagerPlan, PartPlan};
+use epm_client_agent::wire::LabClock;
+use epm_protocol::version::ClientVersion;
+use epm_server::lab::Lab;
+use epm_server::{MockSite, MockSiteBuilder, control};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::START;
+
+/// A lab whose clock stands, with its door open.
+pub struct Opened {
+    /// The lab.
+    pub lab: Arc<Lab>,
+    /// Where its door is.
+    pub url: String,
+    /// The token that it is asked with.
+    pub token: Option<&'static str>,
+    stopping: CancellationToken,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+impl Opened {
+    /// A lab with nobody in it; the door wants this token.
+    pub async fn with(token: Option<&'static str>) -> Self {
+        Self::of(MockSite::builder(), token).await
+    }
+
+    /// A lab of such a site.
+    pub async fn of(site: MockSiteBuilder, token: Option<&'static str>) -> Self {
+        let clock = Arc::new(LabClock::starting_at(START, 0));
+        let site = site.clock(clock).start().await.unwrap();
+        let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stopping = CancellationToken::new();
+        tokio::spawn(control::serve(listener, Arc::clone(&lab), token.map(str::to_owned), stopping.clone()));
+        Self { lab, url, token, stopping }
+    }
+
+    /// A lab with so many clients, all served.
+    pub async fn with_clients(count: u32) -> Self {
+        Self::with(None).await.and_clients(count).await
+    }
+
+    /// The same lab, with so many clients.
+    pub async fn and_clients(self, count: u32) -> Self {
+        let opened = self;
+        let part = PartPlan::new("desk", count, ClientVersion::new(14, 3));
+        opened.lab.set_part(part).await.unwrap();
+        opened.lab.wait_for_part("desk").await.unwrap();
+        opened.lab.take_start().await;
+        opened
+    }
+
+    /// Asks with curl: the status, the content type, and the body.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String, String) {
+        let mut curl = Process::new("curl");
+        curl.args(["--silent", "--show-error", "--max-time", "60", "--request", method]);
+        curl.args(["--write-out", "\n%{http_code} %{content_type}"]);
+        if body.is_some() {
+            curl.args(["--header", "content-type: application/json", "--data-binary", "@-"]);
+        }
+        if let Some(token) = self.token {
+            curl.args(["--header", &format!("authorization: Bearer {token}")]);
+        }
+        curl.arg(format!("{}{path}", self.url));
+        curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let body = body.unwrap_or_default().to_owned();
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut curl = curl.spawn().unwrap();
+            // A body that is too large may be refused before it has been read.
+            let _ = curl.stdin.take().unwrap().write_all(body.as_bytes());
+            curl.wait_with_output().unwrap()
+        });
+        let output = asking.await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, last) = text.rsplit_once('\n').unwrap();
+        let (status, kind) = last.split_once(' ').unwrap();
+        (status.parse().unwrap(), kind.to_owned(), body.to_owned())
+    }
+
+    /// Asks for what must go well.
+    pub async fn well(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let body = body.map(|body| body.to_string());
+        let (status, _, text) = self.ask(method, path, body.as_deref()).await;
+        assert_eq!(status, 200, "{method} {path}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    }
+
+    /// Asks with GET for what must go well.
+    pub async fn get(&self, path: &str) -> Value {
+        self.well("GET", path, None).await
+    }
+
+    /// Asks with PUT for what must go well.
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        self.well("PUT", path, Some(body)).await
+    }
+
+    /// Asks with POST for what must go well.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.well("POST", path, Some(body)).await
+    }
+}
+
+/// A site with the managers sepm-1 and sepm-2, each over HTTP and HTTPS.
+pub fn two_managers(site: MockSiteBuilder) -> MockSiteBuilder {
+    let manager = |name: &str| ManagerPlan {
+        name: name.to_owned(),
+        address: "127.0.0.1".to_owned(),
+        http_port: 0,
+        https_port: Some(0),
+    };
+    site.manager(manager("sepm-1")).manager(manager("sepm-2"))
+}
