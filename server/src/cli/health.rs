@@ -1,4 +1,4 @@
-//! `epm-lab health`: is the manager there?
+//! `epm-lab health`: is the manager there, or the lab?
 
 use clap::Args;
 use epm_client_agent::agent::{Exchange, Server, TlsCheck, TlsVersions};
@@ -8,22 +8,39 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
+use super::lab::Door;
 use super::{Ending, Failure, say};
 
-/// Asks a manager whether it is there.
+/// Asks a manager, or a running lab's own door, whether it is there.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  epm-lab health http://127.0.0.1:8014")]
+#[command(
+    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json"
+)]
 pub(super) struct Health {
     /// Where: http://HOST:PORT or https://HOST:PORT; any certificate will do
-    #[arg(default_value = "http://127.0.0.1:8014")]
+    #[arg(default_value = "http://127.0.0.1:8014", conflicts_with = "lab")]
     url: String,
+    /// The lab's own door, to ask it instead; it answers once the lab is ready
+    #[arg(long, value_name = "URL")]
+    lab: Option<String>,
     /// How many seconds to wait for the answer
     #[arg(long, default_value_t = 5)]
     seconds: u32,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Health {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
+        if let Some(lab) = &self.lab {
+            let door = Door::new(lab, None)?;
+            let limit = std::time::Duration::from_secs(self.seconds.into());
+            let late = |_| Failure::Failed(format!("{lab} did not answer within {} seconds", self.seconds));
+            let found = tokio::time::timeout(limit, door.get("/v1/health")).await.map_err(late)??;
+            self.well(&found);
+            return Ok(Ending::Well);
+        }
         let server = server(&self.url).ok_or_else(|| {
             Failure::BadInput(format!(
                 "{:?} is no address of a manager; expected one like http://127.0.0.1:8014",
@@ -42,12 +59,18 @@ impl Health {
         };
         match ask_once(clock, &exchange).await {
             Ok(response) if response.status == 200 => {
-                say("healthy\n");
+                self.well(&serde_json::json!({ "ready": true, "manager": self.url }));
                 Ok(Ending::Well)
             }
             Ok(response) => Err(Failure::Failed(format!("{} answered {}", self.url, response.status))),
             Err(failure) => Err(Failure::Failed(format!("{} is not there: {failure}", self.url))),
         }
+    }
+}
+
+impl Health {
+    fn well(&self, found: &serde_json::Value) {
+        say(&if self.json { format!("{found:#}\n") } else { "healthy\n".to_owned() });
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program `epm-lab`: what it takes, and what its exit codes mean.
 //!
 //! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
+//! 4: there is no verdict.
 
 mod cert;
 mod failure;
@@ -75,7 +76,7 @@ enum Verb {
     Client(lab::At<lab::ClientVerb>),
     /// The management server lists of a running lab: list, copy, edit, assign
     List(lab::At<lab::ListVerb>),
-    /// The managers of a running lab: their certificates, an update, a restart
+    /// The managers of a running lab: their certificates, an update, a restart, their replication
     Manager(lab::At<lab::ManagerVerb>),
     /// A service of a running lab's manager: restart it, so that it reads its files again
     Service(lab::At<lab::ServiceVerb>),
@@ -88,7 +89,7 @@ enum Verb {
     Journal(lab::At<lab::JournalVerb>),
     /// Snapshots of a running lab, and back to the start
     Snapshot(lab::At<lab::SnapshotVerb>),
-    /// Show, check, make and convert server certificates, keys and keystores
+    /// Show, check, make and convert server certificates, keys and keystores; show and update those of a running lab
     #[command(subcommand)]
     Cert(Box<cert::Cert>),
     /// Show, check, compare and edit communications files; hand out a communication update package
@@ -110,6 +111,8 @@ enum Failure {
     BadInput(String),
     /// It could be, and went wrong.
     Failed(String),
+    /// There is no verdict: what would be needed is no longer known.
+    Undecided(String),
 }
 
 /// How a verb ended that came to something.
@@ -163,6 +166,10 @@ pub fn main() -> ExitCode {
         Err(Failure::BadInput(why)) => {
             complain(&format!("error: {why}\n"));
             ExitCode::from(2)
+        }
+        Err(Failure::Undecided(why)) => {
+            complain(&format!("undecided: {why}\n"));
+            ExitCode::from(4)
         }
     }
 }

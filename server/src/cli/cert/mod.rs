@@ -7,7 +7,8 @@ mod show;
 
 use clap::Subcommand;
 
-use super::{Ending, Failure};
+use super::lab::LiveCert;
+use super::{Ending, Failure, waiting};
 
 /// What can be done with certificates, keys and keystores.
 #[derive(Debug, Subcommand)]
@@ -18,6 +19,8 @@ Examples:
   epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
   epm-lab cert check server.crt --key server.key --sylink sylink.xml
   epm-lab cert diff old.crt new.crt
+  epm-lab cert live sepm-2                              what a manager of a running lab shows
+  epm-lab cert renew sepm-2 --name january              let it make a new one
 
 Passwords come from a file, from a variable of the environment, or from the terminal; never from the command line.
 Exit codes: 0 well; 1 the check found something, or the two differ; 2 bad input.")]
@@ -32,6 +35,9 @@ pub(super) enum Cert {
     Check(check::Check),
     /// What differs between two; exit code 1 if anything does
     Diff(show::Diff),
+    /// Those of a running lab
+    #[command(flatten)]
+    Live(LiveCert),
 }
 
 impl Cert {
@@ -42,6 +48,7 @@ impl Cert {
             Self::Convert(convert) => convert.go(),
             Self::Check(check) => check.go(),
             Self::Diff(diff) => diff.go(),
+            Self::Live(live) => waiting(live.go()),
         }
     }
 }

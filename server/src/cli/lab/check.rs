@@ -11,7 +11,8 @@ use crate::cli::{Ending, Failure};
 /// Asks a running lab for its verdict: who holds what, who is lost, since when and why.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well; 1 not all is well, or an expectation is not met; 3 clients are lost.
+Exit codes: 0 all is well; 1 not all is well, or an expectation is not met; 3 clients are lost;
+4 there is no verdict, because the journal no longer has what it would need.
 
 Examples:
   epm-lab check

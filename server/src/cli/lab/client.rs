@@ -142,7 +142,7 @@ fn listed(found: &Value) -> String {
             words(one, "/part"),
             words(one, "/view/version"),
             words(one, "/view/health/state"),
-            if one["on"] == true { "on".to_owned() } else { "off".to_owned() },
+            machine(one),
             words(one, "/view/secure-communications"),
             words(one, "/view/serial"),
             held.join("\n"),
@@ -153,6 +153,12 @@ fn listed(found: &Value) -> String {
     format!("{text}{} in all\n", found["total"])
 }
 
+/// Whether its machine is on.
+fn machine(one: &Value) -> String {
+    let on = if one["on"] == true { "on" } else { "off" };
+    if one["frozen"] == true { format!("{on}, frozen") } else { on.to_owned() }
+}
+
 fn shown(found: &Value) -> String {
     let server = |name: &str| words(found, &format!("/view/server/{name}"));
     let held: Vec<String> =
@@ -160,8 +166,7 @@ fn shown(found: &Value) -> String {
     let lines = [
         ("client", words(found, "/client")),
         ("part", words(found, "/part")),
-        ("machine", if found["on"] == true { "on" } else { "off" }.to_owned()),
-        ("frozen", words(found, "/frozen")),
+        ("machine", machine(found)),
         ("thinks", words(found, "/thinks")),
         ("group", words(found, "/view/group")),
         ("location", words(found, "/view/location")),

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::cli::Failure;
+use crate::control::DROPPED;
 
 /// The lab's own door, from outside.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(in crate::cli) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+    pub(in crate::cli) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         let bad = || {
             Failure::BadInput(format!(
                 "{url:?} is no address of a lab; expected one like http://127.0.0.1:8015"
@@ -155,6 +156,9 @@ impl Door {
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
         let detail =
             problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
+        if problem["code"] == DROPPED {
+            return Err(Failure::Undecided(detail));
+        }
         if status.is_client_error() { Err(Failure::BadInput(detail)) } else { Err(Failure::Failed(detail)) }
     }
 

@@ -52,6 +52,9 @@ pub(in crate::cli) struct Fits {
     /// How many to show, the last ones
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
+    /// Count, or look for near misses, even if entries that could fit are no longer remembered
+    #[arg(long)]
+    partial: bool,
 }
 
 impl Fits {
@@ -64,6 +67,7 @@ impl Fits {
             ("action", self.action.clone()),
             ("status", self.status.map(|status| status.to_string())),
             ("limit", self.limit.map(|limit| limit.to_string())),
+            ("partial", self.partial.then(|| "true".to_owned())),
         ];
         for (name, value) in named {
             if let Some(value) = value {

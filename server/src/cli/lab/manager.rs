@@ -1,4 +1,4 @@
-//! `epm-lab manager`: the server certificates of a running lab's managers, and the restart of their services.
+//! `epm-lab manager`: the server certificates of a running lab's managers, the restart of their services, and replication.
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,18 @@ pub(in crate::cli) enum ManagerVerb {
         #[arg(long, default_value = "both", value_name = "STORES")]
         stores: String,
     },
+    /// Show whether one replicates with the others, break its replication, or restore it
+    Replication {
+        /// The manager
+        #[arg(default_value = "sepm-1")]
+        manager: String,
+        /// Break it: what is done from now on is done at the others, the manager's own certificate aside
+        #[arg(long = "break", conflicts_with = "restore")]
+        breaks: bool,
+        /// Restore it
+        #[arg(long)]
+        restore: bool,
+    },
     /// Restart the services of one
     Restart {
         /// The manager
@@ -82,6 +94,15 @@ impl Act for ManagerVerb {
             Self::Restart { manager, service } => {
                 door.post(&format!("{}/restart", path(&manager)), &json!({ "service": service })).await?
             }
+            Self::Replication { manager, breaks, restore } => {
+                let path = format!("{}/replication", path(&manager));
+                let found = if breaks || restore {
+                    door.put(&path, &json!({ "replicates": restore })).await?
+                } else {
+                    door.get(&path).await?
+                };
+                return at.show(&found, replicating);
+            }
             Self::Update { manager, name, certificate, key, common_name, valid_days, stores } => {
                 let body = json!({
                     "certificate": certificate.as_deref().map(read).transpose()?,
@@ -98,12 +119,25 @@ impl Act for ManagerVerb {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file)
         .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
 }
 
-fn shown(found: &Value) -> String {
+fn replicating(found: &Value) -> String {
+    let partners: Vec<String> =
+        rows(found, "/partners").filter_map(Value::as_str).map(str::to_owned).collect();
+    let manager = words(found, "/manager");
+    match (words(found, "/apart-since"), partners.join(", ")) {
+        (since, _) if !since.is_empty() => {
+            format!("{manager} goes on with what it knew at {since}: its replication is broken\n")
+        }
+        (_, partners) if partners.is_empty() => format!("{manager} replicates with nobody\n"),
+        (_, partners) => format!("{manager} replicates with {partners}\n"),
+    }
+}
+
+pub(super) fn shown(found: &Value) -> String {
     let stores = ["client", "console"].map(|store| {
         let at = |name: &str| words(found, &format!("/stores/{store}/{name}"));
         vec![store.to_owned(), at("fingerprint"), at("not-before"), at("not-after")]
@@ -114,20 +148,17 @@ fn shown(found: &Value) -> String {
         _ => format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")),
     };
     let text = down + &table(&["store", "fingerprint (SHA-256)", "valid from", "until"], stores);
-    let history: Vec<Vec<String>> = rows(found, "/history")
-        .map(|one| {
-            ["at", "update", "stores", "fingerprint"]
-                .iter()
-                .map(|name| words(one, &format!("/{name}")))
-                .collect()
-        })
-        .collect();
-    if history.is_empty() {
-        return format!("{}\n{text}", words(found, "/manager"));
-    }
-    format!(
-        "{}\n{text}{}",
-        words(found, "/manager"),
-        table(&["at", "update", "stores", "fingerprint"], history)
-    )
+    let history = match rows(found, "/history").next() {
+        Some(_) => history(&found["history"]),
+        None => String::new(),
+    };
+    format!("{}\n{text}{history}", words(found, "/manager"))
+}
+
+/// The updates that were given a name.
+pub(super) fn history(updates: &Value) -> String {
+    let line = |one: &Value| {
+        ["at", "update", "stores", "fingerprint"].iter().map(|name| words(one, &format!("/{name}"))).collect()
+    };
+    table(&["at", "update", "stores", "fingerprint"], rows(updates, "").map(line))
 }

@@ -1,5 +1,6 @@
 //! The verbs that act on a running lab: each asks the lab's own door, and shows what it answers.
 
+mod cert;
 mod check;
 mod client;
 mod clock;
@@ -13,6 +14,7 @@ mod snapshot;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+pub(super) use cert::LiveCert;
 pub(super) use check::Check;
 pub(super) use client::ClientVerb;
 pub(super) use clock::ClockVerb;

@@ -1,0 +1,107 @@
+//! `epm-lab cert live`, `history`, `renew`, `import`: the server certificates of a running lab's managers.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::manager::{history, read, shown};
+use super::{Where, segment};
+use crate::cli::{Ending, Failure};
+
+/// What is done with the certificates of a running lab.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum LiveCert {
+    /// Of a running lab: what a manager shows, per store
+    Live(One),
+    /// Of a running lab: the updates of a manager that were given a name
+    History(One),
+    /// In a running lab: let a manager make a new certificate for itself
+    Renew {
+        #[command(flatten)]
+        update: Update,
+        /// Its common name; the manager's address when absent
+        #[arg(long, value_name = "NAME")]
+        common_name: Option<String>,
+        /// For how many days it is valid
+        #[arg(long, value_name = "DAYS")]
+        valid_days: Option<u32>,
+    },
+    /// In a running lab: give a manager this certificate
+    Import {
+        #[command(flatten)]
+        update: Update,
+        /// The certificate, in PEM
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// Its private key, in PEM
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The file with the password of the key, if it is encrypted
+        #[arg(long, value_name = "FILE")]
+        key_password_file: Option<PathBuf>,
+    },
+}
+
+/// A manager of a running lab.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct One {
+    /// The manager
+    #[arg(default_value = "sepm-1")]
+    manager: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// An update of its certificate.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Update {
+    #[command(flatten)]
+    one: One,
+    /// A name for this update: the same name again changes nothing
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Which stores get it: both, console or client
+    #[arg(long, default_value = "both", value_name = "STORES")]
+    stores: String,
+}
+
+impl LiveCert {
+    pub(in crate::cli) async fn go(self) -> Result<Ending, Failure> {
+        match self {
+            Self::Live(one) => one.at.show(&one.found().await?, shown),
+            Self::History(one) => one.at.show(&one.found().await?["history"], history),
+            Self::Renew { update, common_name, valid_days } => {
+                update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
+            }
+            Self::Import { update, certificate, key, key_password_file } => {
+                let password = key_password_file.as_deref().map(read).transpose()?;
+                let certificate = json!({
+                    "certificate": read(&certificate)?,
+                    "key": read(&key)?,
+                    "key-password": password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
+                });
+                update.give(certificate).await
+            }
+        }
+    }
+}
+
+impl One {
+    fn path(&self) -> String {
+        format!("/v1/managers/{}/certificate", segment(&self.manager))
+    }
+
+    async fn found(&self) -> Result<Value, Failure> {
+        self.at.door()?.get(&self.path()).await
+    }
+}
+
+impl Update {
+    async fn give(self, mut body: Value) -> Result<Ending, Failure> {
+        body["stores"] = Value::String(self.stores);
+        let path = format!("{}/{}", self.one.path(), segment(&self.name));
+        let found = self.one.at.door()?.put(&path, &body).await?;
+        self.one.at.show(&found, shown)
+    }
+}

@@ -1,0 +1,128 @@
+//! The verbs that act on a running lab, as somebody at a terminal uses them: each as a table and as JSON, on a lab of two
+//! managers; each a thin client of the lab's own door.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A lab that is up, until dropped.
+struct Lab {
+    child: Child,
+    url: String,
+    manager: String,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lab {
+    fn up() -> Self {
+        let mut command = program();
+        command.args(["up", "--http-port", "0", "--heartbeat", "60", "--managers", "2", "--agents", "3"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        let manager = ready.pointer("/managers/0/http").or(ready.get("http")).unwrap().as_str().unwrap();
+        let (url, manager) = (ready["door"].as_str().unwrap().to_owned(), manager.to_owned());
+        let lab = Self { child, url, manager };
+        lab.words(&["clock", "freeze"], 0);
+        lab
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        program().args(arguments).env("EPM_LAB_URL", &self.url).output().unwrap()
+    }
+
+    /// What is said to people; the exit code must be this.
+    #[track_caller]
+    fn words(&self, arguments: &[&str], code: i32) -> String {
+        let out = self.run(arguments);
+        let said = [&out.stdout[..], &out.stderr[..]].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {said}");
+        said
+    }
+
+    /// What is said to programs.
+    #[track_caller]
+    fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let said = self.words(&[arguments, &["--json"]].concat(), code);
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {said}"))
+    }
+}
+
+#[test]
+fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
+    let lab = Lab::up();
+    assert!(lab.words(&["health", &lab.manager], 0).contains("healthy"));
+    assert_eq!(lab.json(&["health", &lab.manager], 0)["ready"], true);
+    assert_eq!(lab.json(&["health", "--lab", &lab.url], 0)["ready"], true);
+
+    let table = lab.words(&["check"], 0);
+    assert!(table.contains("All is well.") && table.contains("sepm-2 shows"), "{table}");
+    assert_eq!(lab.json(&["check"], 0)["well"], true);
+    assert!(lab.words(&["client", "list"], 0).contains("3 in all"));
+    let first = lab.json(&["client", "list"], 0)["clients"][0]["client"].as_str().unwrap().to_owned();
+    lab.words(&["client", "freeze", &first], 0);
+    assert!(lab.words(&["client", "list"], 0).contains("frozen"));
+    assert!(lab.words(&["client", "show", &first], 0).contains("certificates"));
+    lab.words(&["client", "thaw", &first], 0);
+    assert!(lab.words(&["client", "show", "nobody"], 2).contains("there is no client"));
+
+    let lists = lab.words(&["list", "list"], 0);
+    assert!(lists.contains("sepm-1, sepm-2"), "{lists}");
+    lab.words(&["list", "copy", "Default Management Server List for My Site", "Mine"], 0);
+    assert_eq!(lab.json(&["list", "edit", "Mine", "--protocol", "http"], 0)["protocol"], "http");
+
+    let live = lab.words(&["cert", "live", "sepm-2"], 0);
+    assert!(live.contains("client") && live.contains("console"), "{live}");
+    assert_eq!(lab.json(&["cert", "history", "sepm-2"], 0), Value::Array(Vec::new()));
+    let replicates = lab.words(&["manager", "replication", "sepm-2"], 0);
+    assert!(replicates.contains("sepm-2 replicates with sepm-1"), "{replicates}");
+    let broken = lab.words(&["manager", "replication", "sepm-2", "--break"], 0);
+    assert!(broken.contains("its replication is broken"), "{broken}");
+    let renewed = lab.json(&["cert", "renew", "sepm-2", "--name", "january"], 0);
+    assert!(lab.words(&["cert", "history", "sepm-2"], 0).contains("january"));
+    assert_eq!(lab.json(&["cert", "renew", "sepm-2", "--name", "january"], 0), renewed);
+    lab.words(&["manager", "replication", "sepm-2", "--restore"], 0);
+
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = ["server.crt", "server.key"].map(|name| folder.path().join(name));
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    lab.words(&["cert", "issue", "--name", "127.0.0.1", "--out", certificate, "--key-out", key], 0);
+    let import = ["cert", "import", "sepm-1", "--name", "ours", "--certificate", certificate, "--key", key];
+    assert_eq!(lab.json(&import, 0)["history"][0]["update"], "ours");
+    assert!(lab.words(&["cert", "renew", "nobody", "--name", "x"], 2).contains("there is no manager"));
+
+    lab.words(&["clock", "heartbeats", "2"], 0);
+    assert_eq!(lab.json(&["clock", "show"], 0)["speed"], 0);
+    assert!(lab.words(&["fault", "list"], 0).contains("fault"));
+    lab.words(&["fault", "add", "busy", "status", "--set", "code=503"], 0);
+    assert_eq!(lab.json(&["fault", "list"], 0)[0]["fault"]["name"], "busy");
+    lab.words(&["fault", "clear"], 0);
+    assert!(lab.words(&["journal", "find", "--kind", "deed"], 0).contains("busy"));
+    assert!(lab.json(&["journal", "count"], 0)["total"].as_u64().unwrap() > 0);
+    assert!(lab.words(&["journal", "near-misses"], 0).contains("what was wrong"));
+    assert!(lab.words(&["journal", "find", "--kind", "nothing"], 2).contains("nothing"));
+    lab.words(&["snapshot", "take", "mine"], 0);
+    assert!(lab.words(&["snapshot", "list"], 0).contains("mine"));
+    assert_eq!(lab.json(&["snapshot", "restore", "mine"], 0)["restored"], "mine");
+
+    let turned = lab.words(&["check", "--expect", "nobody-was-turned-away"], 1);
+    assert!(turned.contains("nobody-was-turned-away"), "{turned}");
+    assert!(lab.words(&["check", "--expect", "nothing-at-all"], 2).contains("unknown variant"));
+}
