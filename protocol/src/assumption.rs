@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
@@ -263,6 +264,32 @@ assumptions! {
     /// Whether groups come in the order of their paths where the REST API says that they are sorted by name. A recorded 14.2 says
     /// so, and a recorded 14.3 begins with the top group.
     rest_groups_in_order_of_paths: bool = true, I;
+    /// How many critical events and host groups a page of the REST API has if nobody says otherwise.
+    rest_usual_page: u32 = 25, U;
+    /// The settings of every location that the lab has no notion of, until somebody changes them over the REST API. The vendor's
+    /// description names them, and nobody has recorded an answer.
+    rest_settings: Value = json!({
+        "configuration": {
+            "communication_settings": {
+                "app_upload": false,
+                "remember_current_group": false,
+                "remember_current_policy_mode": true,
+                "allow_client_upload_critical_event_immediately": true,
+            },
+            "general_settings": {
+                "restart": { "enabled": false, "force": false, "force_when_logged_out": false },
+                "security_settings": { "stopped_mode": "ALLOW" },
+                "tamper_protection": { "enabled": true, "action": "BLOCK", "log_action": 1 },
+            },
+            "password_protection": {
+                "password": null, "user_interface": false, "service": false, "installation": false, "policy": false,
+            },
+            "client_log": { "max_upload": 100, "system_upload": true, "security_upload": true, "traffic_upload": true },
+            "live_update_content_settings": {},
+            "external_communication_settings": {},
+        },
+        "lockedoptions": {},
+    }), U;
     /// How the REST API names the policies that are assigned to a location, where it lists them. The vendor's description says
     /// that they are texts, and no more.
     rest_assigned_policies: PolicyReference = PolicyReference::Address, U;
@@ -329,7 +356,7 @@ impl Assumptions {
 /// A value as a scenario file would write it, without quotes.
 fn shown<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
+        Ok(Value::String(text)) => text,
         Ok(other) => other.to_string(),
         Err(error) => error.to_string(),
     }

@@ -84,6 +84,7 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         "rest_license_serial": "L",
         "rest_trial_days": 1,
         "rest_event_subject": "S",
+        "rest_settings": { "configuration": { "general_settings": { "security_settings": { "stopped_mode": "BLOCK" } } } },
     }))
     .await;
     let top = lab.site().look(|site| site.groups().find(TOP_GROUP).unwrap().id.to_string());
@@ -129,6 +130,12 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     assert_eq!((&license["seats"], &license["serialNumber"]), (&5.into(), &"L".into()));
     let lasts = license["expireDate"].as_i64().unwrap() - license["startDate"].as_i64().unwrap();
     assert_eq!(lasts, 86_400_000);
+    let settings = rest.get(&format!("groups/{top}/locations/default/settings")).json;
+    let security = &settings["configuration"]["general_settings"]["security_settings"];
+    assert_eq!(
+        (&security["stopped_mode"], &security["secure_communications"]),
+        (&"BLOCK".into(), &true.into())
+    );
     assert_eq!(rest.get("events/critical").json["criticalEventsInfoList"][0]["subject"], "S");
 }
 

@@ -436,7 +436,8 @@ async fn critical(
     Asked(asked): Asked<EventsAsked>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Reply<CriticalEvents>, Refusal> {
-    let slice = paging.slice(25, &console.assumed())?;
+    let assumed = console.assumed();
+    let slice = paging.slice(assumed.rest_usual_page, &assumed)?;
     let (id, at, message) = console.event();
     let acknowledged = console.database.keepings.kept().acknowledged.contains(&id);
     let event = CriticalEvent {

@@ -232,7 +232,8 @@ async fn host_groups(
     State(console): State<Arc<Console>>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Reply<Page<HostGroupSummary>>, Refusal> {
-    Ok(Reply(paging.slice(25, &console.assumed())?.of(Vec::new(), None)))
+    let assumed = console.assumed();
+    Ok(Reply(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
 }
 
 /// What is assigned to a location, by its addresses unless something else is assumed.

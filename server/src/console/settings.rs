@@ -129,7 +129,7 @@ async fn settings(
 ) -> Result<Reply<Settings>, Refusal> {
     let site = console.shared.site();
     let (path, _, location) = find_location(&site, group_id, location_id)?;
-    let mut known = in_force(site.groups().effective(path)?, location);
+    let mut known = in_force(site.groups().effective(path)?, location, &site.assumptions().rest_settings);
     known["configuration"]["password_protection"]["password"] = Value::Null; // nobody reads it back
     serde_json::from_value(known).map(Reply).map_err(|error| Refusal::Invalid(error.to_string()))
 }
@@ -229,7 +229,7 @@ impl Wanted {
             Some(own) => (&own.communication, own.list.as_str()),
             None => (&own.communication, own.list.as_str()),
         };
-        let known = in_force(own, location);
+        let known = in_force(own, location, &site.assumptions().rest_settings);
         without_same(&mut self.of_group, &known);
         without_same(&mut self.of_location, &known["configuration"]["communication_settings"]);
         let group = path.to_owned();
@@ -279,13 +279,13 @@ const KNOWN: &[&str] = &[
 ];
 
 /// All settings in force for a location.
-fn in_force(own: &GroupSettings, location: &Location) -> Value {
+fn in_force(own: &GroupSettings, location: &Location, assumed: &Value) -> Value {
     let (communication, list) = match &location.own {
         Some(own) => (&own.communication, &own.list),
         None => (&own.communication, &own.list),
     };
     let others = others(own);
-    let mut known = all_of(communication, list, own.secure_communications);
+    let mut known = all_of(communication, list, own.secure_communications, assumed);
     merge(&mut known, &others["group"]);
     if let Some(of_location) = others["locations"].get(location.id.to_string()) {
         merge(&mut known["configuration"]["communication_settings"], of_location);
@@ -293,10 +293,15 @@ fn in_force(own: &GroupSettings, location: &Location) -> Value {
     known
 }
 
-/// All settings as they are if nobody has changed what the site has no notion of.
-fn all_of(communication: &CommunicationSettings, list: &str, secure_communications: bool) -> Value {
+/// All settings as they are if nobody has changed what the site has no notion of, which is assumed.
+fn all_of(
+    communication: &CommunicationSettings,
+    list: &str,
+    secure_communications: bool,
+    assumed: &Value,
+) -> Value {
     let beat = communication.heartbeat_seconds;
-    json!({
+    let known = json!({
         "configuration": {
             "communication_settings": {
                 "mode": communication.mode.as_str(),
@@ -307,28 +312,17 @@ fn all_of(communication: &CommunicationSettings, list: &str, secure_communicatio
                 "sem_server": { "name": list, "description": null },
                 "download_profile": communication.download_profile,
                 "connect_to_server": communication.connect,
-                "app_upload": false,
                 "randomization_enabled": communication.randomization_enabled,
                 "randomization_range": communication.randomization_range,
                 "randomization_frequency": communication.randomization_range,
-                "remember_current_group": false,
-                "remember_current_policy_mode": true,
-                "allow_client_upload_critical_event_immediately": true,
             },
-            "general_settings": {
-                "restart": { "enabled": false, "force": false, "force_when_logged_out": false },
-                "security_settings": { "secure_communications": secure_communications, "stopped_mode": "ALLOW" },
-                "tamper_protection": { "enabled": true, "action": "BLOCK", "log_action": 1 },
-            },
-            "password_protection": {
-                "password": null, "user_interface": false, "service": false, "installation": false, "policy": false,
-            },
-            "client_log": { "max_upload": 100, "system_upload": true, "security_upload": true, "traffic_upload": true },
-            "live_update_content_settings": {},
-            "external_communication_settings": {},
+            "general_settings": { "security_settings": { "secure_communications": secure_communications } },
+            "password_protection": {},
         },
-        "lockedoptions": {},
-    })
+    });
+    let mut all = assumed.clone();
+    merge(&mut all, &known);
+    all
 }
 
 /// What a group keeps that the site has no notion of.
