@@ -305,7 +305,7 @@ assumptions! {
     rest_initial_sub_state: i64 = 0, I;
     /// What a computer's `quarantineDesc` says while a command has it quarantined.
     rest_quarantine_words: String = "The computer is quarantined by a command of the administrator.".to_owned(), U;
-    /// The `licenseType` of a trial license in the REST API.
+    /// The `licenseType` of a trial license in the REST API. A recorded subscription has 2.
     rest_license_type: i32 = 2, U;
     /// The serial number of the lab's license.
     rest_license_serial: String = "B0000000000".to_owned(), U;

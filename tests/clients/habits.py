@@ -325,6 +325,19 @@ def a_library_deletes_by_an_identifier_in_lower_case_and_keys_what_it_finds():
 
 
 @habit
+def a_shell_reads_a_firewall_policy_and_knows_an_event_that_cannot_be_acknowledged_by_its_words():
+    firewall = ok(ask("GET", "/policies/summary/fw")).json()["content"][0]["id"]
+    found = ok(ask("GET", f"/policies/firewall/{firewall}")).json()
+    configuration = found["configuration"]
+    assert isinstance(configuration["enforced_rules"], list) and isinstance(configuration["baseline_rules"], list)
+    assert configuration["windows_firewall"] == "NO_ACTION" and configuration["autoblock_duration"] == 600
+    refused = ask("POST", "/events/acknowledge/" + "0" * 32)
+    assert refused.status == 400 and "Failed to update the event" in refused.text
+    acknowledged = ok(ask("GET", "/events/critical")).json()["criticalEventsInfoList"][0]["eventId"]
+    assert ok(ask("POST", f"/events/acknowledge/{acknowledged}")).json() == ""
+
+
+@habit
 def addresses_are_glued_together_with_slashes_too_many():
     for path in ("/sepm/api/v1//groups", "/sepm/api/v1/groups/", "//sepm/api/v1/computers/?pageSize=1"):
         assert ok(call("GET", path, None, JSON, TOKEN)).json()["content"]

@@ -138,13 +138,66 @@ struct FirewallPolicy {
     lockedoptions: LockedOptions,
 }
 
-/// What a firewall policy says.
+/// What a firewall policy says, by the product's names.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FirewallConfiguration {
     /// Rules above the blue line.
     enforced_rules: Vec<String>,
     /// Rules below it.
     baseline_rules: Vec<String>,
+    /// Rules of the parent that do not count.
+    ignore_parent_rules: Option<Vec<String>>,
+    smart_dhcp: bool,
+    smart_dns: bool,
+    smart_wins: bool,
+    token_ring_traffic: bool,
+    netbios_protection: bool,
+    reverse_dns: bool,
+    port_scan: bool,
+    dos: bool,
+    antimac_spoofing: bool,
+    autoblock: bool,
+    /// In seconds.
+    autoblock_duration: i64,
+    stealth_web: bool,
+    #[serde(rename = "antiIP_spoofing")]
+    anti_ip_spoofing: bool,
+    hide_os: bool,
+    windows_firewall: &'static str,
+    windows_firewall_notification: bool,
+    endpoint_notification: Option<LockedOptions>,
+    p2p_auth: Option<LockedOptions>,
+    mac: Option<LockedOptions>,
+}
+
+impl FirewallConfiguration {
+    /// Without any rules, and all else as in a recorded policy.
+    const fn recorded() -> Self {
+        Self {
+            enforced_rules: Vec::new(),
+            baseline_rules: Vec::new(),
+            ignore_parent_rules: None,
+            smart_dhcp: false,
+            smart_dns: false,
+            smart_wins: false,
+            token_ring_traffic: false,
+            netbios_protection: false,
+            reverse_dns: false,
+            port_scan: false,
+            dos: false,
+            antimac_spoofing: false,
+            autoblock: false,
+            autoblock_duration: 600,
+            stealth_web: false,
+            anti_ip_spoofing: false,
+            hide_os: false,
+            windows_firewall: "NO_ACTION",
+            windows_firewall_notification: false,
+            endpoint_notification: None,
+            p2p_auth: None,
+            mac: None,
+        }
+    }
 }
 
 /// None.
@@ -222,7 +275,7 @@ async fn firewall(
         enabled: true,
         lastmodifiedtime: console.database.keepings.founded().as_millis(),
         sources: Vec::new(),
-        configuration: FirewallConfiguration { enforced_rules: Vec::new(), baseline_rules: Vec::new() },
+        configuration: FirewallConfiguration::recorded(),
         lockedoptions: LockedOptions {},
     }))
 }

@@ -44,8 +44,8 @@ pub(crate) enum Refusal {
         /// Its identifier.
         id: String,
     },
-    /// There is no such event, which the product says with a code of its own [R].
-    #[error("The event {0} do not exist.")]
+    /// There is no such event, which the product says with a code of its own, and in words that a client looks for [R].
+    #[error("Failed to update the event {0}.")]
     NoEvent(String),
     /// There is something of that name.
     #[error("{words}")]
