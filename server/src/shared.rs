@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
@@ -37,21 +37,37 @@ pub(crate) struct Shared {
     published: watch::Sender<u64>,
     /// How many requests are held.
     held: AtomicUsize,
+    /// Of whom.
+    held_of: DashMap<AgentId, usize>,
 }
 
 /// Counts one, as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
+struct Counted<'a> {
+    shared: &'a Shared,
+    agent: Option<AgentId>,
+}
 
 impl<'a> Counted<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
+    fn one(shared: &'a Shared, agent: Option<AgentId>) -> Self {
+        shared.held.fetch_add(1, Ordering::SeqCst);
+        if let Some(agent) = agent {
+            *shared.held_of.entry(agent).or_default() += 1;
+        }
+        Self { shared, agent }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.shared.held.fetch_sub(1, Ordering::SeqCst);
+        if let Some(agent) = self.agent
+            && let Entry::Occupied(mut count) = self.shared.held_of.entry(agent)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -162,6 +178,7 @@ impl Shared {
             registry_version: AtomicU64::new(0),
             published: watch::Sender::new(0),
             held: AtomicUsize::new(0),
+            held_of: DashMap::new(),
         })
     }
 
@@ -326,6 +343,12 @@ impl Shared {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// How many requests they hold that are not this client's.
+    pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
+        let own = agent.and_then(|agent| self.held_of.get(&agent).map(|count| *count));
+        self.held().saturating_sub(own.unwrap_or_default())
+    }
+
     /// Gives a command to clients; who keeps a request open learns of it at once.
     pub(crate) fn command(&self, kind: CommandKind, particulars: &str, clients: &[Client]) -> CommandId {
         let id = self.commanding.give(kind, particulars, clients, self.now());
@@ -420,7 +443,7 @@ impl Shared {
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
-                    counted.get_or_insert_with(|| Counted::one(&self.held));
+                    counted.get_or_insert_with(|| Counted::one(self, asked.agent()));
                     if published.changed().await.is_err() {
                         return ManagerResponse::empty(503);
                     }

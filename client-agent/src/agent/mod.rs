@@ -18,6 +18,7 @@ mod holdings;
 mod identity;
 mod log;
 mod mind;
+mod push;
 mod schedule;
 mod view;
 
@@ -524,6 +525,7 @@ impl Agent {
         self.phase = Phase::Resting;
         match outcome {
             Ok(response) if response.status == 200 => self.begin(now, out),
+            Ok(response) if response.status >= 500 => self.held_in_vain(response.status, now, out),
             _ => self.time(Timing::Accelerate, now),
         }
     }

@@ -29,8 +29,8 @@ pub(super) struct Who {
     pub(super) name: String,
     /// The hardware id that it is installed with.
     pub(super) machine: HardwareKey,
-    /// Whether others may have the same.
-    pub(super) is_shared: bool,
+    /// Whether what others do may change something for it.
+    pub(super) meets: bool,
 }
 
 /// A client in virtual time.
@@ -298,7 +298,7 @@ impl Swift {
         scene: &Scene<'_>,
     ) -> bool {
         let seat = scene.memory.node(self.node).body.seat.as_ref();
-        guest.is_shared
+        guest.meets
             || guest.may_be_touched(scene.world, seat.filter(|_| happening != Happening::Forgotten), now)
     }
 
@@ -329,7 +329,7 @@ impl Swift {
 /// Who a client is to the faults, where there may be any, and to the site, where it may share a hardware id.
 fn guest(image: &Image, who: Who, scene: &Scene<'_>) -> Option<Box<Haunted>> {
     let version = image.body.agent.profile().version;
-    (scene.world.is_haunted || who.is_shared).then(|| Box::new(Haunted::new(who, version)))
+    (scene.world.is_haunted || who.meets).then(|| Box::new(Haunted::new(who, version)))
 }
 
 /// Lets something happen to a client, and notes what comes of it; returns what it has decided about its heartbeats.
@@ -357,14 +357,21 @@ fn play(
             Cause::Changed
         }
     };
-    let shared = guest.as_ref().filter(|guest| guest.is_shared).map(|guest| guest.machine);
-    if let Some(machine) = shared {
+    let (mut guest, was_held) = (guest, u64::from(body.held.is_some()));
+    let meeting = guest.as_mut().filter(|guest| guest.meets).map(|guest| {
+        guest.held_by_others = scene.memory.held.saturating_sub(was_held);
+        guest.machine
+    });
+    if let Some(machine) = meeting {
         body.agent.set_machine(machine);
         body.seat = scene.memory.shared.get(&agent_id(body.agent.machine())).cloned();
     }
     let Breath { timings, lines, visits, dealings, broken } = body.breathe(cause, scene.world, now, guest);
-    if let (Some(_), Some(seat)) = (shared, &body.seat) {
-        scene.memory.shared.insert(seat.agent, seat.clone());
+    if meeting.is_some() {
+        if let Some(seat) = &body.seat {
+            scene.memory.shared.insert(seat.agent, seat.clone());
+        }
+        scene.memory.held = scene.memory.held.saturating_sub(was_held) + u64::from(body.held.is_some());
     }
     scene.memory.broken.extend(broken);
     for manager in visits {

@@ -32,8 +32,10 @@ pub(super) struct Haunted {
     pub(super) name: String,
     /// The hardware id that it was installed with.
     pub(super) machine: HardwareKey,
-    /// Whether others may have the same.
-    pub(super) is_shared: bool,
+    /// Whether what others do may change something for it.
+    pub(super) meets: bool,
+    /// How many requests of others are held, as far as clients meet.
+    pub(super) held_by_others: u64,
     agent: AgentId,
     version: ClientVersion,
     /// Since when is counted.
@@ -54,11 +56,12 @@ type Failed = Result<(), ExchangeFailure>;
 
 impl Haunted {
     pub(super) fn new(who: Who, version: ClientVersion) -> Self {
-        let Who { name, machine, is_shared } = who;
+        let Who { name, machine, meets } = who;
         Self {
             name,
             machine,
-            is_shared,
+            meets,
+            held_by_others: 0,
             agent: agent_id(machine),
             version,
             since: None,
@@ -179,8 +182,8 @@ impl World {
         *count += 1;
         let ordinal = *count;
         let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
-        let party = guest.party(self, seat);
-        self.faults.judge_exchange(&ExchangeFacts { party, manager, protocol, route, ordinal, held: 0 }, now)
+        let (party, held) = (guest.party(self, seat), guest.held_by_others);
+        self.faults.judge_exchange(&ExchangeFacts { party, manager, protocol, route, ordinal, held }, now)
     }
 
     fn carry_under(

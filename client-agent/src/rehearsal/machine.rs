@@ -20,8 +20,8 @@ pub(super) struct Part {
     pub(super) import: u32,
     /// The number of the hardware id that was given to it last.
     pub(super) identity: u32,
-    /// Whether its machines may share a hardware id with others: then they are played together, in the order of time.
-    pub(super) is_shared: bool,
+    /// Whether what others do may change something for its clients: then they are played together, in the order of time.
+    pub(super) meets: bool,
     /// What its machines are installed with, at the beginning.
     pub(super) image: Image,
     /// What they would be installed with now, if they were.

@@ -103,7 +103,9 @@ pub(super) struct Memory {
     pub(super) imports: Vec<Arc<Sylink>>,
     /// The hardware ids that somebody gives to machines, by their numbers; each machine its own, if none.
     pub(super) identities: Vec<Option<HardwareKey>>,
-    /// How the site knows the clients that may share a hardware id with others.
+    /// How many requests are held of clients that meet.
+    pub(super) held: u64,
+    /// How the site knows the clients that meet.
     pub(super) shared: BTreeMap<AgentId, Client>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,

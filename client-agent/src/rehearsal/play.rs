@@ -165,7 +165,7 @@ impl<'a, C: Client> Play<'a, C> {
                 change: Change::default(),
                 import: 0,
                 identity: 0,
-                is_shared: self.scenario.shares_machines(&plan.name),
+                meets: self.scenario.meets_others(&plan.name),
                 day,
             });
         }
@@ -174,8 +174,8 @@ impl<'a, C: Client> Play<'a, C> {
 
     /// Deals the clients to the threads, evenly and in order.
     fn people(&mut self, casting: &Casting) {
-        // Clients who may share a hardware id meet, and so are played on one thread.
-        let meet = self.parts.iter().any(|part| part.is_shared);
+        // Clients who meet are played on one thread.
+        let meet = self.parts.iter().any(|part| part.meets);
         let share = self.clients.div_ceil(if meet { 1 } else { casting.threads.max(1) }).max(1);
         let managers = self.world.manager_names().count();
         let all = self
@@ -196,7 +196,7 @@ impl<'a, C: Client> Play<'a, C> {
                 let who = Who {
                     name: plan.client_name(n),
                     machine: plan.machine(self.scenario.seed, n),
-                    is_shared: common.is_shared,
+                    meets: common.meets,
                 };
                 let client = C::born(&common.image, who, seed, &mut scene);
                 let machine = Machine::new(client, common, (part, n), seed, self.start);

@@ -88,7 +88,7 @@ impl<C: Client> Share<C> {
             self.memory.shared.clear();
         }
         self.each(world, parts, watch, |machine, part, scene| {
-            if part.is_shared {
+            if part.meets {
                 machine.feel(scene);
                 return;
             }
@@ -107,7 +107,7 @@ impl<C: Client> Share<C> {
         waited
     }
 
-    /// Waits for heartbeats of the machines that may share a hardware id with others.
+    /// Waits for heartbeats of the machines whose clients meet.
     fn wait_together(
         &mut self,
         world: &World,
@@ -117,7 +117,7 @@ impl<C: Client> Share<C> {
         watch: &Watch,
         waited: &mut Waited,
     ) {
-        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].is_shared && machine.is_on();
+        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].meets && machine.is_on();
         let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
         for (place, machine) in self.machines.iter().enumerate().filter(|(_, one)| is_meant(one)) {
             targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
@@ -140,7 +140,7 @@ impl<C: Client> Share<C> {
         }
     }
 
-    /// Of the machines that may share a hardware id with others, lets the one live to whom something happens next, up to
+    /// Of the machines whose clients meet, lets the one live to whom something happens next, up to
     /// that moment. Returns it, if it is not after `end`.
     fn advance(&mut self, world: &World, parts: &[Part], end: Timestamp, watch: &Watch) -> Option<Timestamp> {
         if watch.stop.load(Ordering::Relaxed) {
@@ -148,7 +148,7 @@ impl<C: Client> Share<C> {
         }
         let shared = self.machines.iter().enumerate().filter_map(|(place, machine)| {
             let part = &parts[machine.part as usize];
-            if part.is_shared { Some((machine.next(part, end)?, place)) } else { None }
+            if part.meets { Some((machine.next(part, end)?, place)) } else { None }
         });
         let (moment, place) = shared.min()?;
         let Self { machines, memory, tally, logs } = self;

@@ -4,6 +4,7 @@
 use std::hash::Hasher;
 use std::net::Ipv4Addr;
 
+use epm_protocol::fault::{FaultKind, FaultRule};
 use epm_protocol::id::{Guid, HardwareKey};
 use siphasher::sip::SipHasher24;
 use toml::Spanned;
@@ -12,8 +13,14 @@ use super::{FleetAction, PartPlan, Scenario};
 use crate::agent::AgentProfile;
 
 impl Scenario {
-    /// Whether clients of this part may share a hardware id with others, from the beginning or later.
-    pub fn shares_machines(&self, part: &str) -> bool {
+    /// Whether what one client does may change something for a client of this part: they may share a hardware id, from the
+    /// beginning or later, or what is left of a limit.
+    pub fn meets_others(&self, part: &str) -> bool {
+        let is_limit = |rule: &FaultRule| matches!(rule.what, FaultKind::PushLimit { .. });
+        self.shares_machines(part) || self.fault.iter().map(Spanned::get_ref).any(is_limit)
+    }
+
+    fn shares_machines(&self, part: &str) -> bool {
         let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == part);
         let actions = self.step.iter().flat_map(|step| &step.fleet).map(Spanned::get_ref);
         plan.is_some_and(|plan| plan.hardware_id.is_some())

@@ -430,7 +430,7 @@ pub(super) const KINDS: &[KindInfo] = &[
     k(
         Layer::Site,
         "push-limit",
-        "503 when too many held requests are there",
+        "503 to a held request when so many of others are held",
         &[p("held", "0", "how many may be there"), p("retry-after-seconds", "none", "what Retry-After says")],
         &["busy"],
         "the answer is altered",

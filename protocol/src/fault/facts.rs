@@ -56,7 +56,7 @@ pub struct ExchangeFacts<'a> {
     pub route: Route,
     /// The how-manieth exchange of this party on this route at this manager, from 1.
     pub ordinal: u64,
-    /// How many requests of push mode the manager holds already; 0 in virtual time, where clients do not meet.
+    /// How many requests of push mode the site holds already for others.
     pub held: u64,
 }
 

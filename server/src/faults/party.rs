@@ -64,7 +64,7 @@ impl Asker<'_> {
         let ordinal = shared
             .haunting
             .with_counts(|counts| counts.exchange(known.key(peer), desk.number, route, set.counting_since()));
-        let held = u64::try_from(shared.held()).unwrap_or(u64::MAX);
+        let held = u64::try_from(shared.held_by_others(asked.agent())).unwrap_or(u64::MAX);
         let facts = ExchangeFacts { party, manager: &desk.name, protocol, route, ordinal, held };
         let verdict = set.judge_exchange(&facts, now);
         self.noted(verdict, known.agent, Some(route), ordinal)
