@@ -193,7 +193,7 @@ impl Site {
             policies: own.policies.iter().map(|(name, content)| (name.clone(), content.clone())).collect(),
         };
         let policy = Bytes::from(policy.to_xml());
-        Ok(Composed { id: *id, serial, policy_checksum: sha256_hex(&policy), policy, told })
+        Ok(Composed { id: *id, serial, policy_checksum: profile_checksum(&policy), policy, told })
     }
 
     /// What clients are told: the settings, the list with its addresses made definite, and the certificate of every
@@ -284,4 +284,12 @@ impl Site {
 /// Whether both are the same bytes; most often they stand in the same place.
 fn same(one: &Bytes, other: &Bytes) -> bool {
     (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
+}
+
+/// The checksum of a policy in the index: 32 hexadecimal digits [C S26]. By which algorithm is not documented; here it is the
+/// first half of SHA-256.
+fn profile_checksum(policy: &[u8]) -> String {
+    let mut digits = sha256_hex(policy).to_ascii_uppercase();
+    digits.truncate(32);
+    digits
 }
