@@ -242,6 +242,15 @@ impl MockSite {
         self.shared.restore(manager, file, database)
     }
 
+    /// A recovery file of a manager as it is now: the bytes of `recovery_TIMESTAMP.zip`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such manager.
+    pub fn recovery_file(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
+        self.shared.back_up(manager)
+    }
+
     pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
         self.shared.become_again(site, seats);
     }

@@ -91,9 +91,9 @@ fn a_lab_that_is_killed_while_it_updates_starts_again_with_both_stores_alike() {
         let [console, client] = ["console", "client"].map(|one| stores["stores"][one]["fingerprint"].clone());
         assert_eq!(console, client, "half of each");
         if client == before.as_str() {
-            old += 1
+            old += 1;
         } else {
-            new += 1
+            new += 1;
         }
         before = client.as_str().unwrap().to_owned();
         let left: Vec<_> = ["tomcat/etc", "apache/conf/ssl", "data"]

@@ -80,7 +80,7 @@ enum Verb {
     Manager(lab::At<lab::ManagerVerb>),
     /// A service of a running lab's manager: restart it, so that it reads its files again
     Service(lab::At<lab::ServiceVerb>),
-    /// Recovery files, recovery_TIMESTAMP.zip: show, restore
+    /// Recovery files, recovery_TIMESTAMP.zip: show, save, restore
     #[command(subcommand)]
     Recovery(recovery::Recovery),
     /// The clock of a running lab: show, freeze, set, advance
@@ -201,4 +201,12 @@ fn say(text: &str) {
 /// Writes to standard error, likewise.
 fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a file that is not there yet. It holds the site's secret, so nobody else may read it.
+fn write_new(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", path.display())))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::lab::{Where, segment};
-use super::{Ending, Failure, say};
+use super::{Ending, Failure, say, write_new};
 use crate::installation::read_recovery;
 
 /// What is done with recovery files.
@@ -13,6 +13,7 @@ use crate::installation::read_recovery;
 #[command(after_help = "\
 Examples:
   epm-lab recovery show 'sepm/Server Private Key Backup/recovery_2026-01-01-00-00-00.zip'
+  epm-lab recovery save --out recovery.zip
   epm-lab recovery restore recovery_2026-01-01-00-00-00.zip
   epm-lab up --recovery recovery_2026-01-01-00-00-00.zip       on an empty manager
 
@@ -24,8 +25,23 @@ pub(super) enum Recovery {
         /// The file
         file: PathBuf,
     },
+    /// Save a recovery file of a running lab's manager as it is now
+    Save(Save),
     /// Install the managers of a running lab anew from this file
     Restore(Restore),
+}
+
+/// Saves a recovery file.
+#[derive(Debug, Args)]
+pub(super) struct Save {
+    #[command(flatten)]
+    at: Where,
+    /// The manager
+    #[arg(long, default_value = "sepm-1", value_name = "NAME")]
+    manager: String,
+    /// The file, which must not be there yet
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
 }
 
 /// Installs the managers of a running lab anew.
@@ -47,8 +63,17 @@ impl Recovery {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
             Self::Show { file } => show(&file),
+            Self::Save(save) => save.go().await,
             Self::Restore(restore) => restore.go().await,
         }
+    }
+}
+
+impl Save {
+    async fn go(self) -> Result<Ending, Failure> {
+        let path = format!("/v1/managers/{}/recovery", segment(&self.manager));
+        write_new(&self.out, &self.at.door()?.bytes(&path).await?)?;
+        show(&self.out)
     }
 }
 

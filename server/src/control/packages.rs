@@ -13,7 +13,7 @@ use super::ask::{Asked, Body, Download, File, Named, Zip};
 use super::problem::Problem;
 use super::{Answer, Routes, Seen};
 use crate::foreign::Described;
-use crate::installation::{pack_update_package, read_recovery};
+use crate::installation::{InstallationError, pack_update_package, read_recovery};
 use crate::lab::Deed;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -89,6 +89,12 @@ pub(super) fn routes() -> Routes {
             }),
         )
         .api_route(
+            "/v1/managers/{manager}/recovery",
+            get_with(back_up, |op| {
+                op.id("backUpManager").summary("A recovery file of a manager as it is now: recovery_TIMESTAMP.zip")
+            }),
+        )
+        .api_route(
             "/v1/managers/{manager}/restore",
             post_with(restore, |op| {
                 op.id("restoreManager").summary(
@@ -135,6 +141,17 @@ async fn deploy(
     }
     lab.site.journal().did(format!("update package of {group:?}: {} clients", delivered.len()));
     Ok(Json(Deployed { group, delivered, off }))
+}
+
+async fn back_up(
+    State(lab): Seen,
+    Named(Manager { manager }): Named<Manager>,
+) -> Result<Download<Zip>, Problem> {
+    let zip = lab.site.recovery_file(&manager).map_err(|error| match error {
+        InstallationError::NoManager(_) => Problem::unknown(error.to_string()),
+        _ => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-recovery", error.to_string()),
+    })?;
+    Ok(Download(zip, Zip))
 }
 
 async fn restore(

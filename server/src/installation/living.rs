@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use epm_protocol::installation::RecoverySettings;
-use epm_protocol::site::{Command, CommandError, Effect, Material, NewCertificate, Site, Stores};
+use epm_protocol::site::{
+    Command, CommandError, ConsoleTrouble, Effect, Material, NewCertificate, Site, Stores,
+};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Salts, ServerIdentity};
 
@@ -91,6 +93,17 @@ impl Shared {
         Ok(())
     }
 
+    /// A recovery file of a manager as it is now; none if there is no such manager.
+    pub(crate) fn back_up(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
+        let (now, site) = (self.now(), self.site());
+        let mut zip = Err(InstallationError::NoManager(manager.to_owned()));
+        kept(&site, manager, |kept| {
+            zip = Ok(super::back_up(&kept, site.assumptions(), now)?);
+            Ok(())
+        })?;
+        zip
+    }
+
     /// Reads the stores of a manager's services again, before they start. One whose store cannot be used does not start,
     /// and says why in its log.
     pub(crate) fn read_again(&self, desk: &Desk, service: Option<Service>) -> Starting {
@@ -104,6 +117,11 @@ impl Shared {
                 Ok(identity) => {
                     if let Err(error) = self.take_over(desk, *one, identity) {
                         tracing::error!(%error, manager = desk.name, "the site refuses its own files");
+                    }
+                    if *one == Service::Semsrv
+                        && let Some(trouble) = self.console_trouble(&desk.name)
+                    {
+                        installation.warn(self.now(), &format!("F14: {trouble}"));
                     }
                     starting.push(*one);
                     None
@@ -125,6 +143,13 @@ impl Shared {
             [one] => Starting::Only(*one),
             _ => Starting::All,
         }
+    }
+
+    /// What keeps administrators out of a manager's console (F14).
+    fn console_trouble(&self, manager: &str) -> Option<ConsoleTrouble> {
+        let site = self.site();
+        let found = site.managers().find(|one| one.name == manager);
+        found.and_then(|one| one.console_trouble(site.assumptions()))
     }
 
     /// The site takes what a store holds, if it is something else than before.

@@ -2,10 +2,12 @@
 //!
 //! | file | of whom | rotated |
 //! |---|---|---|
-//! | `data/inbox/log/ersecreg.log` [C S9, S35] | registration | by size, `ersecreg.log.1` and on [A] |
-//! | `tomcat/logs/scm-server-0.log` [C S22, S42b] | the manager | by size, `scm-server-1.log` and on [I, from the 0] |
-//! | `tomcat/logs/semapisrv_access_log.DATE.log` [C S42b, the date A] | the REST API | by day and by size |
-//! | `apache/logs/access-DATE.log` [A], `error-DATE.log` [C S42b, the date A] | the web server | by day and by size |
+//! | `data/inbox/log/ersecreg.log` [C S9, S35] | registration | by size, `ersecreg.log.1` and on |
+//! | `tomcat/logs/scm-server-0.log` [C S22, S42b] | the manager | by size, `scm-server-1.log` and on |
+//! | `tomcat/logs/semapisrv_access_log.DATE.log` [C S42b] | the REST API | by day and by size |
+//! | `apache/logs/access-DATE.log`, `error-DATE.log` [C S42b] | the web server | by day and by size |
+//!
+//! Where a mark is missing, and how they are rotated, is assumed: `log_kibibytes` and `logs_kept` of the assumptions.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};

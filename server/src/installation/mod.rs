@@ -12,7 +12,7 @@
 //! | `tomcat/logs/`, `apache/logs/` | why a service does not start, and who was there; see `logs` | never |
 //!
 //! An update writes the files of the stores that it concerns. A file there that somebody has replaced since a service read
-//! it last is written over, as the product's wizard does [A], and the manager's log says so.
+//! it last is written over, as the product's wizard is assumed to do, and the manager's log says so.
 //!
 //! What must never be: a file that is there in part, a private key that others can read, a password or private key in a
 //! log.
@@ -163,12 +163,12 @@ impl Installation {
         let (xml, password) = match self.password() {
             Ok((xml, password)) => (xml, password),
             Err(_) => {
-                let password = Password::new(&hex(&random()?[..16]));
+                let password = new_password()?;
                 (server_xml(&password), password)
             }
         };
         let mut salts = Salts::from_seed(random()?);
-        let keystore = self.jks(kept.console, &password, &mut salts, now)?;
+        let keystore = jks(kept.console, &self.assumptions.keystore_alias, &password, &mut salts, now)?;
         let key = kept.client.key_pem(None, &mut salts)?;
         let console: [(&'static str, &[u8], bool); 2] =
             [(SERVER_XML, xml.as_bytes(), true), (KEYSTORE, &keystore, true)];
@@ -218,21 +218,9 @@ impl Installation {
             return Ok(());
         }
         let Ok((xml, password)) = self.password() else { return Ok(()) };
-        let keystore = self.jks(kept.console, &password, &mut Salts::from_seed(random()?), now)?;
-        self.write_zip(&keystore, &xml, kept.settings, now)
-    }
-
-    /// The console's store, as the manager writes it.
-    fn jks(
-        &self,
-        identity: &ServerIdentity,
-        password: &Password,
-        salts: &mut Salts,
-        created: Timestamp,
-    ) -> Result<Vec<u8>, InstallationError> {
         let alias = &self.assumptions.keystore_alias;
-        let options = StoreOptions { form: StoreForm::Jks, alias, password, key_password: None, created };
-        Ok(identity.to_keystore(&options, salts)?)
+        let keystore = jks(kept.console, alias, &password, &mut Salts::from_seed(random()?), now)?;
+        self.write_zip(&keystore, &xml, kept.settings, now)
     }
 
     fn write_zip(
@@ -399,6 +387,35 @@ impl Installation {
 
 fn moment(now: Timestamp) -> String {
     now.civil().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
+}
+
+/// A recovery zip of a manager as it is, with a password of its own: the console's backup.
+pub(crate) fn back_up(
+    kept: &Kept<'_>,
+    assumptions: &Assumptions,
+    now: Timestamp,
+) -> Result<Vec<u8>, InstallationError> {
+    let password = new_password()?;
+    let alias = &assumptions.keystore_alias;
+    let keystore = jks(kept.console, alias, &password, &mut Salts::from_seed(random()?), now)?;
+    let settings = (assumptions.recovery_settings_name.as_str(), kept.settings);
+    Ok(recovery::pack(&recovery::stamp(now), &keystore, &server_xml(&password), settings)?)
+}
+
+/// The console's store, as the manager writes it.
+fn jks(
+    identity: &ServerIdentity,
+    alias: &str,
+    password: &Password,
+    salts: &mut Salts,
+    created: Timestamp,
+) -> Result<Vec<u8>, InstallationError> {
+    let options = StoreOptions { form: StoreForm::Jks, alias, password, key_password: None, created };
+    Ok(identity.to_keystore(&options, salts)?)
+}
+
+fn new_password() -> Result<Password, InstallationError> {
+    Ok(Password::new(&hex(&random()?[..16])))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ use std::io::{Cursor, Read, Write};
 use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::installation::{RecoverySettings, ServerXmlError, keystore_password};
 use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -82,6 +83,11 @@ pub enum RecoveryError {
         /// What is wrong.
         source: Box<KeystoreError>,
     },
+}
+
+/// A moment, as the names of recovery zips bear it.
+pub(super) fn stamp(now: Timestamp) -> String {
+    now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string()
 }
 
 /// The zip with these files of an installation; `stamp` is in their names.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use epm_protocol::sylink::Sylink;
 
-use super::{Ending, Failure, say};
+use super::{Ending, Failure, say, write_new};
 use against::Against;
 use edit::Edit;
 use facts::{Facts, differences};
@@ -136,15 +136,6 @@ fn read(path: &Path) -> Result<Sylink, Failure> {
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", path.display())))?;
     Sylink::parse_bytes(&bytes).map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
-}
-
-/// Writes a file that is not there yet. It holds the site's secret, so nobody else may read it.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes))
-        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", path.display())))
 }
 
 fn switch(text: &str) -> Result<bool, String> {
