@@ -112,6 +112,24 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
+    let lab = Opened::with_clients(2).await;
+    let update =
+        json!([{ "update-certificate": { "manager": "sepm-1", "certificate": { "generate": {} } } }]);
+    lab.post("/v1/commands", update).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    lab.put("/v1/fleet/desk", json!({ "count": 0 })).await;
+    let verdict = lab.get("/v1/verdict").await;
+    assert_eq!((&verdict["clients"], &verdict["lost"]), (&json!(0), &json!([])));
+    assert_eq!(verdict["ever-lost"].as_array().unwrap().len(), 2, "{verdict}");
+    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
+    let why = found["expectations"][0]["counter-examples"][0].as_str().unwrap();
+    assert!(found["standing"] == "fail" && why.contains("which has left"), "{found}");
+    lab.post("/v1/reset", json!({})).await;
+    assert_eq!(lab.get("/v1/verdict").await["ever-lost"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     let lab = Opened::with_clients(1).await;
     lab.put("/v1/lists/http", json!({ "protocol": "http" })).await;

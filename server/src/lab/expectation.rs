@@ -145,6 +145,7 @@ impl Lab {
         let in_force: Vec<Fingerprint> = self
             .site
             .look(|site| site.managers().map(|one| one.client.certificate().fingerprint()).collect());
+        let departed = self.history.departed();
         let judge_one = |(name, asked): (String, Asked)| {
             let mut finding = Finding {
                 name,
@@ -161,6 +162,9 @@ impl Lab {
             for ClientView { client, on, view, .. } in &views {
                 let trace = self.history.of(client).unwrap_or_default();
                 finding.add(client, asked.word(view, *on, &trace, &in_force));
+            }
+            for (client, trace) in &departed {
+                finding.add(&format!("{client}, which has left"), asked.past(trace).unwrap_or(Word::Meets));
             }
             finding
         };
@@ -257,19 +261,26 @@ impl Asked {
                 None => Word::Meets,
                 Some((since, because)) => Word::Against(format!("since {since}: {because}")),
             },
-            Expectation::NobodyWasOrphaned => match trace.orphaned.front() {
-                Some(one) => {
-                    let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
-                    Word::Against(format!("from {} to {until}: {}", one.since, one.because))
-                }
-                None => Word::Meets,
-            },
+            Expectation::NobodyWasOrphaned | Expectation::NoPolicyUnsignedWasAdopted => {
+                self.past(trace).unwrap_or(Word::Meets)
+            }
             // Of this the journal tells, and no client.
             Expectation::NobodyWasTurnedAway => Word::Meets,
-            Expectation::NoPolicyUnsignedWasAdopted => match trace.unsigned.front() {
-                Some(one) => Word::Against(format!("at {}: the policy {}", one.at, one.serial)),
-                None => Word::Meets,
-            },
+        }
+    }
+
+    /// What speaks of what was, and stays so when a client has left.
+    fn past(&self, trace: &Trace) -> Option<Word> {
+        match &self.expectation {
+            Expectation::NobodyWasOrphaned => trace.orphaned.front().map(|one| {
+                let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
+                Word::Against(format!("from {} to {until}: {}", one.since, one.because))
+            }),
+            Expectation::NoPolicyUnsignedWasAdopted => {
+                let unsigned = trace.unsigned.front();
+                unsigned.map(|one| Word::Against(format!("at {}: the policy {}", one.at, one.serial)))
+            }
+            _ => None,
         }
     }
 }

@@ -129,7 +129,7 @@ impl Lab {
             fleet.members().iter().map(|one| one.name.clone()).collect();
         fleet.dismiss(|one| gone.contains(&one.name));
         for name in &gone {
-            self.history.forget(name);
+            self.history.leave(name);
         }
         let new: Vec<MemberSpec> =
             specs.into_iter().filter(|spec| !here.contains(&spec.profile.computer_name)).collect();

@@ -65,28 +65,47 @@ pub struct Unsigned {
 
 /// What was seen of all clients.
 #[derive(Debug, Default)]
-pub(super) struct History(DashMap<String, Trace>);
+pub(super) struct History {
+    here: DashMap<String, Trace>,
+    /// Of those who have left the fleet, whoever was lost or adopted something unsigned: what was is not undone by it.
+    departed: DashMap<String, Trace>,
+}
 
 impl History {
     /// Sees a client that has come to rest.
     pub(super) fn see(&self, view: &AgentView, now: Timestamp) {
-        match self.0.get_mut(&view.computer_name) {
+        match self.here.get_mut(&view.computer_name) {
             Some(mut trace) => trace.see(view, now),
-            None => self.0.entry(view.computer_name.clone()).or_default().see(view, now),
+            None => self.here.entry(view.computer_name.clone()).or_default().see(view, now),
         }
     }
 
     pub(super) fn of(&self, client: &str) -> Option<Trace> {
-        self.0.get(client).map(|trace| trace.clone())
+        self.here.get(client).map(|trace| trace.clone())
     }
 
     /// Asks something of what was seen of a client.
     pub(super) fn ask<R>(&self, client: &str, what: impl FnOnce(&Trace) -> R) -> Option<R> {
-        self.0.get(client).map(|trace| what(&trace))
+        self.here.get(client).map(|trace| what(&trace))
     }
 
-    pub(super) fn forget(&self, client: &str) {
-        self.0.remove(client);
+    /// A client leaves the fleet.
+    pub(super) fn leave(&self, client: &str) {
+        let Some((name, trace)) = self.here.remove(client) else { return };
+        if !trace.orphaned.is_empty() || !trace.unsigned.is_empty() {
+            self.departed.insert(name, trace);
+        }
+    }
+
+    /// Those who have left, and of whom there is something to say.
+    pub(super) fn departed(&self) -> Vec<(String, Trace)> {
+        self.departed.iter().map(|one| (one.key().clone(), one.value().clone())).collect()
+    }
+
+    /// Nobody has ever been here.
+    pub(super) fn begin_again(&self) {
+        self.here.clear();
+        self.departed.clear();
     }
 }
 

@@ -121,10 +121,8 @@ impl Lab {
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
         let Snapshot { at, site, seats, faults, agents, parts, updates } = snapshot;
         let mut fleet = self.fleet.write().await;
-        for member in fleet.members() {
-            self.history.forget(&member.name);
-        }
         fleet.dismiss(|_| true);
+        self.history.begin_again();
         self.site.faults().clear();
         if self.clock().speed() == 0 {
             self.clock().set(at);

@@ -43,7 +43,7 @@ pub struct LabVerdict {
     pub behind: Vec<String>,
     /// Whose machine is off, and who is not lost, but not well either.
     pub away: Vec<String>,
-    /// Who was lost at some moment, whether or not it is now.
+    /// Who was lost at some moment, whether or not it is now, and whether or not it is still in the fleet.
     pub ever_lost: Vec<String>,
     /// Who was lost, and brought back by a communications file that was imported.
     pub brought_back: Vec<String>,
@@ -145,6 +145,14 @@ impl Lab {
                 Standing::Behind => &mut verdict.behind,
             };
             names.push(name);
+        }
+        for (name, trace) in self.history.departed() {
+            if !trace.orphaned.is_empty() && !verdict.ever_lost.contains(&name) {
+                verdict.ever_lost.push(name.clone());
+            }
+            if !trace.unsigned.is_empty() && !verdict.ever_unsigned.contains(&name) {
+                verdict.ever_unsigned.push(name);
+            }
         }
         verdict.elsewhere = registered.saturating_sub(here);
         let failings = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
