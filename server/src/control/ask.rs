@@ -1,5 +1,7 @@
 //! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense; and the forms of answers.
 
+use std::convert::Infallible;
+
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as ApiResponse};
@@ -10,7 +12,9 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAliveStream, Sse};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::Stream;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -103,6 +107,42 @@ impl<T: JsonSchema + OtherForm> OperationOutput for Written<T> {
     }
 }
 
+/// Server-sent events.
+pub(crate) struct Events<S>(pub(crate) Sse<KeepAliveStream<S>>);
+
+impl<S> IntoResponse for Events<S>
+where
+    S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
+{
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl<S> OperationOutput for Events<S> {
+    type Inner = ();
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        Some(of_type("Events, the entry of each as JSON in its data.", "text/event-stream"))
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+/// An answer of this media type, of which no more is said.
+fn of_type(description: &str, media_type: &str) -> ApiResponse {
+    ApiResponse {
+        description: description.to_owned(),
+        content: [(media_type.to_owned(), MediaType::default())].into_iter().collect(),
+        ..ApiResponse::default()
+    }
+}
+
 impl<K: Kind> IntoResponse for Download<K> {
     fn into_response(self) -> Response {
         ([(header::CONTENT_TYPE, K::MEDIA_TYPE)], self.0).into_response()
@@ -113,11 +153,7 @@ impl<K: Kind> OperationOutput for Download<K> {
     type Inner = Self;
 
     fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-        Some(ApiResponse {
-            description: "The file.".to_owned(),
-            content: [(K::MEDIA_TYPE.to_owned(), MediaType::default())].into_iter().collect(),
-            ..ApiResponse::default()
-        })
+        Some(of_type("The file.", K::MEDIA_TYPE))
     }
 
     fn inferred_responses(
@@ -152,7 +188,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Err(error) => {
                 let code =
                     if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed" };
-                Err(Problem::new(error.status(), code, error.body_text()))
+                Err(Problem::new(error.status(), code, plain(&error.body_text())))
             }
         }
     }
@@ -166,6 +202,17 @@ impl<S: Send + Sync> FromRequest<S> for File {
         let refused = |error: BytesRejection| Problem::new(error.status(), "too-large", error.body_text());
         read.map(Self).map_err(refused)
     }
+}
+
+/// The library's words, without what it says of itself.
+fn plain(words: &str) -> String {
+    let own = [
+        ("Failed to deserialize the JSON body into the target type: ", "the body: "),
+        ("Failed to parse the request body as JSON: ", "the body is no JSON: "),
+        ("Failed to deserialize query string: ", "the query: "),
+    ];
+    let found = own.iter().find_map(|(said, meant)| Some(format!("{meant}{}", words.strip_prefix(said)?)));
+    found.unwrap_or_else(|| words.to_owned())
 }
 
 /// Whoever sends a body must go on with it.
@@ -185,8 +232,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let found: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
-        let refused =
-            |error: PathRejection| Problem::new(StatusCode::BAD_REQUEST, "malformed", error.body_text());
+        let refused = |error: PathRejection| {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+        };
         found.map(|Path(named)| Self(named)).map_err(refused)
     }
 }
@@ -196,8 +244,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let found: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        let refused =
-            |error: QueryRejection| Problem::new(StatusCode::BAD_REQUEST, "malformed", error.body_text());
+        let refused = |error: QueryRejection| {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+        };
         found.map(|Query(asked)| Self(asked)).map_err(refused)
     }
 }

@@ -9,7 +9,6 @@ use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
 use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
@@ -18,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ask::{Asked, Format, OtherForm, Written};
+use super::ask::{Asked, Events, Format, OtherForm, Written};
 use super::problem::Problem;
 use super::{Answer, Routes, Seen};
 use crate::foreign::Described;
@@ -210,7 +209,12 @@ pub(super) fn routes() -> Routes {
                 op.id("nearMisses").summary("Who nearly asked for something, and what was wrong with it")
             }),
         )
-        .route("/v1/journal/tail", get(tail))
+        .api_route(
+            "/v1/journal/tail",
+            get_with(tail, |op| {
+                op.id("tailJournal").summary("The entries to come, as server-sent events; it does not end")
+            }),
+        )
 }
 
 /// An entry, with the names that belong to its numbers.
@@ -444,7 +448,7 @@ async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Vec
 async fn tail(
     State(lab): Seen,
     Asked(query): Asked<Query>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
     let growth = lab.site.journal().growth();
     let next = if query.since == 0 { lab.site.journal().next_number() } else { query.since };
     let start = (lab, growth, query, next, VecDeque::<Row>::new());
@@ -463,5 +467,5 @@ async fn tail(
             }
         }
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Events(Sse::new(events).keep_alive(KeepAlive::default()))
 }
