@@ -1,4 +1,4 @@
-//! The documented procedure for several managers over real sockets, S9 and S16 to S19; and four ways to do it wrong.
+//! The documented procedure for several managers over real sockets, S9 and S16 to S19; and five ways to do it wrong.
 //!
 //! Each test is named after the statement that it proves, and plays the scenario file that shows it.
 

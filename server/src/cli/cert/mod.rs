@@ -19,7 +19,7 @@ Examples:
   epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
   epm-lab cert check server.crt --key server.key --sylink sylink.xml
   epm-lab cert diff old.crt new.crt
-  epm-lab cert live sepm-2                              what a manager of a running lab shows
+  epm-lab cert live                                    what each manager of a running lab shows
   epm-lab cert renew sepm-2 --name january              let it make a new one
 
 Passwords come from a file, from a variable of the environment, or from the terminal; never from the command line.

@@ -6,14 +6,19 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::manager::{history, read, shown};
-use super::{Where, segment};
+use super::{Where, rows, segment, words};
 use crate::cli::{Ending, Failure};
 
 /// What is done with the certificates of a running lab.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LiveCert {
-    /// Of a running lab: what a manager shows, per store
-    Live(One),
+    /// Of a running lab: what each manager shows, per store
+    Live {
+        /// This manager alone
+        manager: Option<String>,
+        #[command(flatten)]
+        at: Where,
+    },
     /// Of a running lab: the updates of a manager that were given a name
     History(One),
     /// In a running lab: let a manager make a new certificate for itself
@@ -69,7 +74,18 @@ pub(in crate::cli) struct Update {
 impl LiveCert {
     pub(in crate::cli) async fn go(self) -> Result<Ending, Failure> {
         match self {
-            Self::Live(one) => one.at.show(&one.found().await?, shown),
+            Self::Live { manager: Some(manager), at } => {
+                let one = One { manager, at };
+                one.at.show(&one.found().await?, shown)
+            }
+            Self::Live { manager: None, at } => {
+                let mut all = Vec::new();
+                for manager in rows(&at.door()?.get("/v1/site").await?, "/managers") {
+                    let one = One { manager: words(manager, "/name"), at: at.clone() };
+                    all.push(one.found().await?);
+                }
+                at.show(&Value::Array(all), |all| rows(all, "").map(shown).collect())
+            }
             Self::History(one) => one.at.show(&one.found().await?["history"], history),
             Self::Renew { update, common_name, valid_days } => {
                 update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await

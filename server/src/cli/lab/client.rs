@@ -161,6 +161,10 @@ fn machine(one: &Value) -> String {
 
 fn shown(found: &Value) -> String {
     let server = |name: &str| words(found, &format!("/view/server/{name}"));
+    let location = match words(found, "/view/location") {
+        none if none.is_empty() => "the default one".to_owned(),
+        location => location,
+    };
     let held: Vec<String> =
         rows(found, "/view/certificates").filter_map(Value::as_str).map(str::to_owned).collect();
     let lines = [
@@ -169,7 +173,7 @@ fn shown(found: &Value) -> String {
         ("machine", machine(found)),
         ("thinks", words(found, "/thinks")),
         ("group", words(found, "/view/group")),
-        ("location", words(found, "/view/location")),
+        ("location", location),
         ("policy", words(found, "/view/serial")),
         ("secure", words(found, "/view/secure-communications")),
         ("list", words(found, "/view/list")),

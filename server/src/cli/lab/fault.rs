@@ -127,11 +127,12 @@ impl Act for FaultVerb {
 fn listed(all: Option<&Vec<Value>>) -> String {
     let lines = all.into_iter().flatten().map(|one| {
         let what = match one.pointer("/fault/what") {
-            Some(Value::Object(table)) => table
-                .iter()
-                .map(|(name, value)| format!("{name}={}", value.to_string().trim_matches('"')))
-                .collect::<Vec<_>>()
-                .join(" "),
+            Some(Value::Object(table)) => {
+                let others = table.iter().filter(|(name, _)| *name != "kind");
+                let others =
+                    others.map(|(name, value)| format!(" {name}={}", value.to_string().trim_matches('"')));
+                words(one, "/fault/what/kind") + &others.collect::<String>()
+            }
             _ => words(one, "/fault/what"),
         };
         let plain = |name: &str| match one.pointer(&format!("/fault/{name}")).and_then(Value::as_object) {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::door::segment;
-use super::{Act, Where, rows, table, words};
+use super::{Act, Where, rows, short, table, words};
 use crate::cli::{Ending, Failure};
 
 /// What is done to the managers of a running lab.
@@ -138,27 +138,38 @@ fn replicating(found: &Value) -> String {
 }
 
 pub(super) fn shown(found: &Value) -> String {
-    let stores = ["client", "console"].map(|store| {
-        let at = |name: &str| words(found, &format!("/stores/{store}/{name}"));
-        vec![store.to_owned(), at("fingerprint"), at("not-before"), at("not-after")]
-    });
+    let mut text = format!("{}\n", words(found, "/manager"));
     let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
-    let down = match down[..] {
-        [] => String::new(),
-        _ => format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")),
-    };
-    let text = down + &table(&["store", "fingerprint (SHA-256)", "valid from", "until"], stores);
-    let history = match rows(found, "/history").next() {
-        Some(_) => history(&found["history"]),
-        None => String::new(),
-    };
-    format!("{}\n{text}{history}", words(found, "/manager"))
+    if !down.is_empty() {
+        text.push_str(&format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")));
+    }
+    let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
+    let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];
+    if at("client", "fingerprint") == at("console", "fingerprint") {
+        stores = vec![("client", "both stores")];
+    }
+    for (store, name) in stores {
+        text.push_str(&format!(
+            "  {name:14} {}\n  {:14} from {} until {}\n",
+            at(store, "fingerprint"),
+            "",
+            at(store, "not-before"),
+            at(store, "not-after")
+        ));
+    }
+    if rows(found, "/history").next().is_some() {
+        text.push_str(&history(&found["history"]));
+    }
+    text
 }
 
 /// The updates that were given a name.
 pub(super) fn history(updates: &Value) -> String {
     let line = |one: &Value| {
-        ["at", "update", "stores", "fingerprint"].iter().map(|name| words(one, &format!("/{name}"))).collect()
+        let mut line: Vec<String> =
+            ["at", "update", "stores"].iter().map(|name| words(one, &format!("/{name}"))).collect();
+        line.push(short(&words(one, "/fingerprint")));
+        line
     };
-    table(&["at", "update", "stores", "fingerprint"], rows(updates, "").map(line))
+    table(&["at", "update", "stores", "certificate"], rows(updates, "").map(line))
 }

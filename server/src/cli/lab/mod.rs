@@ -87,8 +87,12 @@ impl<V: Act> At<V> {
     }
 }
 
-/// A table for people.
+/// A table for people; a word where there is nothing to show.
 fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return "none\n".to_owned();
+    }
     let mut table = super::print::plain_table();
     table.set_header(heading.to_vec());
     for row in rows {
