@@ -321,6 +321,10 @@ def a_library_deletes_by_an_identifier_in_lower_case_and_keys_what_it_finds():
     for path, key in (("/computers", "agentId"), ("/groups", "id"), ("/policies/summary", "id")):
         assert len({one[key] for one in pages(path, 500)}) == len(pages(path, 500))
     assert ok(ask("GET", "/licenses")).json()[0]["serialNumber"]
+    domain = ok(ask("GET", "/domains")).json()[0]
+    assert (domain["description"], domain["companyName"], domain["contactInfo"]) == (None, "", None)
+    version = ok(ask("GET", "/version")).json()["version"]
+    assert version.startswith(COMPUTERS[0]["profileVersion"] + ".")
     assert ok(ask("GET", "/admin-users")).json()[0]["loginName"] == "admin"
 
 

@@ -12,6 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::domains::DomainSummary;
+use super::version::MANAGER_VERSION;
 use crate::shared::Seat;
 
 /// A computer: [`Known`], and the constants of [`MADE_UP`].
@@ -141,7 +142,10 @@ impl Surroundings {
             mac_addresses: vec![mac.clone(), mac],
             profile_serial_no: seat.serial.map(|serial| serial.to_string()),
             quarantine_desc: if quarantined { self.quarantined.clone() } else { NOT_QUARANTINED.to_owned() },
-            profile_version: "14.3".to_owned(),
+            profile_version: MANAGER_VERSION
+                .rsplit_once('.')
+                .map_or(MANAGER_VERSION, |(first, _)| first)
+                .to_owned(),
             public_key: public_key(machine),
         })
     }

@@ -21,11 +21,11 @@ use super::reply::Reply;
 struct Domain {
     id: String,
     name: &'static str,
-    description: &'static str,
+    description: Option<&'static str>,
     created_time: i64,
     enable: bool,
     company_name: &'static str,
-    contact_info: &'static str,
+    contact_info: Option<&'static str>,
     administrator_count: usize,
 }
 
@@ -100,11 +100,11 @@ impl Console {
         Domain {
             id: site.domain().to_string(),
             name: DOMAIN,
-            description: "",
+            description: None,
             created_time: site.groups().find(TOP_GROUP).map_or(0, |top| top.created.as_millis()),
             enable: true,
-            company_name: TOP_GROUP,
-            contact_info: "",
+            company_name: "",
+            contact_info: None,
             administrator_count: self.database.administrators.all().len(),
         }
     }
