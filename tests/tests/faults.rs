@@ -181,6 +181,43 @@ async fn bytes_end_where_the_fault_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn bytes_end_in_the_direction_that_the_fault_names() {
+    use epm_protocol::fault::Direction;
+    if !has(&["python3"]) {
+        return;
+    }
+    let lab = Lab::start().await;
+    let whole = says(&lab, "raw");
+    assert!(whole.ends_with("OK'"), "{whole}");
+    // The request is 77 bytes long, and the answer longer than 100.
+    for (direction, bytes, expected) in [
+        (None, 12, "b'HTTP/1.1 200'"),
+        (Some(Direction::ToClient), 12, "b'HTTP/1.1 200'"),
+        (Some(Direction::ToManager), 12, "b''"),
+        (Some(Direction::Both), 12, "b''"),
+        (Some(Direction::ToManager), 100, whole.as_str()),
+        (Some(Direction::Both), 100, ""),
+    ] {
+        let mut ending = rule("one", json!({"kind": "limit-data", "bytes": bytes}));
+        ending.place.direction = direction;
+        let _guard = lab.site().faults().add(ending).unwrap();
+        let said = says(&lab, "raw");
+        if expected == "b''" {
+            // What the manager has not read when it closes makes a reset of it.
+            assert!(said == expected || said.contains("ECONNRESET"), "{direction:?} {bytes}: {said}");
+        } else if (direction, bytes) == (Some(Direction::Both), 100) {
+            assert!(
+                said.starts_with("b'HTTP/1.1 200") && !said.ends_with("OK'"),
+                "the answer is cut: {said}"
+            );
+        } else {
+            // The date in the head may be another by now.
+            assert_eq!(said.len(), expected.len(), "{direction:?} {bytes}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_that_is_closed_late_has_answered_before() {
     if !has(&["python3"]) {
         return;

@@ -90,7 +90,7 @@ pub struct Place {
     /// connection from its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
-    /// Which way the bytes go; both if it is left out.
+    /// Which way the bytes go that are meant; those to the client if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
 }
@@ -140,6 +140,18 @@ pub enum Direction {
     /// From the manager to the client.
     #[serde(alias = "downstream")]
     ToClient,
+    /// Either way.
+    Both,
+}
+
+impl Direction {
+    /// Whether bytes that go this way are meant.
+    pub const fn means(self, way: Self) -> bool {
+        matches!(
+            (self, way),
+            (Self::Both, _) | (Self::ToClient, Self::ToClient) | (Self::ToManager, Self::ToManager)
+        )
+    }
 }
 
 /// When something is done. The counts are of one client: of its connections, or of its exchanges on one route, as the

@@ -55,8 +55,8 @@ impl Hit {
     }
 
     /// Which way; both if none.
-    pub fn direction(&self) -> Option<Direction> {
-        self.rule.place.direction
+    pub fn direction(&self) -> Direction {
+        self.rule.place.direction.unwrap_or(Direction::ToClient)
     }
 
     /// How late the bytes are, on this occasion, where the fault is latency.

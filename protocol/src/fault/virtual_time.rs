@@ -17,12 +17,15 @@
 //! | all of the certificate, `wrong-key` | [`Effect::Shows`]: what [`super::mint`] makes, judged by the client |
 //! | `status`, `wrong-type`, `redirect`, all of artifacts, lists and the site | [`Effect::Alters`]: what [`super::tamper`] makes |
 //!
-//! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake.
+//! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake; to the manager, 300 for
+//! a request and 700 for a handshake. A fault of both directions counts both. A session that is resumed has a shorter
+//! handshake over sockets, and is counted like any other here.
 
 use std::time::Duration;
 
 use super::kind::{AlertKind, FaultKind, HandshakeStage, Layer};
 use super::mint::Shown;
+use super::rule::Direction;
 use super::verdict::{Hit, Verdict};
 use crate::heartbeat::{ExchangeFailure, Stage};
 use crate::policy::Protocol;
@@ -61,6 +64,8 @@ pub enum Effect {
 
 const HEAD_BYTES: u64 = 200;
 const HANDSHAKE_BYTES: u64 = 2500;
+const REQUEST_BYTES: u64 = 300;
+const HANDSHAKE_BYTES_TO_MANAGER: u64 = 700;
 /// The largest head that the lab's client reads, in bytes: hyper's own limit.
 const LARGEST_HEAD: u64 = 417_792;
 
@@ -83,15 +88,39 @@ impl Hit {
         let is_of_connection = self.rule.place.route.is_none();
         let is_tls = meeting.protocol == Protocol::Https;
         let first = if is_tls && is_of_connection { Stage::Handshake } else { Stage::Answer };
-        let handshake = if first == Stage::Handshake { HANDSHAKE_BYTES } else { 0 };
+        // A fault on a route strikes the answer alone.
+        let means = |way: Direction| is_of_connection && self.direction().means(way);
+        let (to_manager, to_client) =
+            (means(Direction::ToManager), !is_of_connection || means(Direction::ToClient));
+        let of_tls = |bytes: u64| if first == Stage::Handshake { bytes } else { 0 };
         let answer = meeting
             .body_bytes
             .map(|bytes| HEAD_BYTES + u64::try_from(bytes).unwrap_or(u64::MAX - HEAD_BYTES));
-        let all = handshake + answer.unwrap_or(0);
+        // Of each direction that is meant: how many bytes are of the handshake, and how many there are in all.
+        let up = to_manager.then(|| {
+            let handshake = of_tls(HANDSHAKE_BYTES_TO_MANAGER);
+            (handshake, handshake + REQUEST_BYTES)
+        });
+        let down = to_client.then(|| {
+            let handshake = of_tls(HANDSHAKE_BYTES);
+            (handshake, handshake + answer.unwrap_or(0))
+        });
+        let ways = || up.into_iter().chain(down);
+        let all: u64 = ways().map(|(_, all)| all).sum();
+        let shaken: u64 = ways().map(|(handshake, _)| handshake).sum();
         let has_body = meeting.body_bytes.is_some_and(|bytes| bytes > 0);
         let ends_after = |bytes: u64| {
-            let stage = if bytes < handshake { Stage::Handshake } else { Stage::Answer };
-            (bytes < all).then(|| lost(stage, "the connection ended"))
+            let stages = ways().filter(|(_, all)| bytes < *all).map(|(handshake, _)| bytes < handshake);
+            let in_handshake = stages.reduce(|one, other| one || other)?;
+            let stage = if in_handshake { Stage::Handshake } else { Stage::Answer };
+            Some(lost(stage, "the connection ended"))
+        };
+        // What takes so long in all, and so long until the handshake is done.
+        let slow = |ms: u64, handshake_ms: u64| {
+            if handshake_ms >= millis(meeting.limit) {
+                return Some(timed_out(Stage::Handshake, meeting));
+            }
+            answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
         };
         match self.what() {
             FaultKind::Refuse => Some(Effect::Fails(ExchangeFailure::ConnectionRefused {
@@ -104,14 +133,17 @@ impl Hit {
                     _ => timed_out(first, meeting),
                 })
             }
-            FaultKind::Latency { .. } => Some(late(self.latency().unwrap_or_default(), first, meeting)),
+            FaultKind::Latency { .. } => {
+                let delay = self.latency().unwrap_or_default();
+                Some(late(if to_manager && to_client { delay * 2 } else { delay }, first, meeting))
+            }
             FaultKind::Bandwidth { bytes_per_second } => {
-                let ms = all.saturating_mul(1000) / (*bytes_per_second).max(1);
-                answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
+                let ms = |bytes: u64| bytes.saturating_mul(1000) / (*bytes_per_second).max(1);
+                slow(ms(all), ms(shaken))
             }
             FaultKind::Slicer { slice_bytes, gap_ms } => {
-                let ms = (all / (*slice_bytes).max(1)).saturating_mul(*gap_ms);
-                answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
+                let ms = |bytes: u64| (bytes / (*slice_bytes).max(1)).saturating_mul(*gap_ms);
+                slow(ms(all), ms(shaken))
             }
             FaultKind::Reset { after_ms: 1.., .. } | FaultKind::SlowClose { .. } => None,
             FaultKind::Reset { after_bytes: bytes, .. }
@@ -165,8 +197,11 @@ fn late(delay: Duration, stage: Stage, meeting: &Meeting<'_>) -> Effect {
 }
 
 fn timed_out(stage: Stage, meeting: &Meeting<'_>) -> Effect {
-    let after_ms = u64::try_from(meeting.limit.as_millis()).unwrap_or(u64::MAX);
-    Effect::Fails(ExchangeFailure::TimedOut { stage, after_ms })
+    Effect::Fails(ExchangeFailure::TimedOut { stage, after_ms: millis(meeting.limit) })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lost(stage: Stage, detail: &str) -> Effect {
@@ -247,6 +282,44 @@ mod tests {
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Https, None)), "connection-lost in handshake");
         assert_eq!(met(&json!("truncated"), None, &meeting(Protocol::Http, Some(0))), "nothing");
         assert_eq!(met(&json!({"kind": "reset", "after-ms": 10}), None, &https), "nothing");
+    }
+
+    #[test]
+    fn bytes_of_each_direction_end_and_are_late_for_themselves() {
+        let going = |what: Value, direction: Direction, meeting: &Meeting<'_>| {
+            let mut rule = FaultRule::new("one", serde_json::from_value(what).unwrap());
+            rule.place.direction = Some(direction);
+            let hit = Hit { rule: Arc::new(rule), drawn: 1, age: Duration::ZERO };
+            Verdict::Hit(hit).in_virtual_time(meeting)
+        };
+        let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
+        let cut = |bytes: u64| json!({"kind": "limit-data", "bytes": bytes});
+        let ends = |stage: Stage| Some(lost(stage, "the connection ended"));
+        for (bytes, direction, expected) in [
+            (650, Direction::ToManager, ends(Stage::Handshake)),
+            (900, Direction::ToManager, ends(Stage::Answer)),
+            (1100, Direction::ToManager, None),
+            (900, Direction::ToClient, ends(Stage::Handshake)),
+            (2700, Direction::ToClient, ends(Stage::Answer)),
+            (900, Direction::Both, ends(Stage::Handshake)),
+            (2700, Direction::Both, ends(Stage::Answer)),
+            (9000, Direction::Both, None),
+        ] {
+            assert_eq!(going(cut(bytes), direction, &https), expected, "{bytes} {direction:?}");
+        }
+        assert_eq!(going(cut(299), Direction::ToManager, &http), ends(Stage::Answer));
+        assert_eq!(going(cut(300), Direction::ToManager, &http), None);
+        let late = |seconds: u64| Some(Effect::Late(Duration::from_secs(seconds)));
+        let latency = || json!({"kind": "latency", "ms": 10_000});
+        assert_eq!(going(latency(), Direction::ToManager, &http), late(10));
+        assert_eq!(going(latency(), Direction::Both, &http), late(20));
+        let slow = || json!({"kind": "bandwidth", "bytes-per-second": 100});
+        assert_eq!(going(slow(), Direction::ToManager, &http), late(3));
+        assert_eq!(going(slow(), Direction::Both, &http), late(13));
+        assert_eq!(
+            going(json!({"kind": "bandwidth", "bytes-per-second": 50}), Direction::ToClient, &https),
+            Some(timed_out(Stage::Handshake, &https))
+        );
     }
 
     #[test]

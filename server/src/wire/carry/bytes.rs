@@ -4,6 +4,7 @@
 //! records are among them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,7 +16,9 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Line;
+use super::{CLIENTS_LIMIT, Line};
+use crate::faults::{Haunting, Stalled};
+use crate::wire::exchange::Door;
 
 /// How much is read at a time.
 const PIECE: usize = 4096;
@@ -23,7 +26,7 @@ const PIECE: usize = 4096;
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection under a fault of its bytes.
-pub(super) struct Hampered {
+pub(super) struct Hampered<'a> {
     stream: TcpStream,
     clock: Arc<LabClock>,
     to_manager: Lane,
@@ -35,6 +38,12 @@ pub(super) struct Hampered {
     lifetime: Option<Waiting>,
     /// Whether the direction to the client is closed.
     closed: bool,
+    /// Where the clock stands: how late everything would be by now; then nothing waits.
+    owed: Option<Duration>,
+    haunting: &'a Haunting,
+    peer: SocketAddr,
+    /// It would be so late that no client waits for it.
+    stalled: Option<Stalled<'a>>,
 }
 
 /// One direction.
@@ -62,8 +71,8 @@ enum Ending {
     HalfClose,
 }
 
-impl Hampered {
-    pub(super) fn new(stream: TcpStream, hit: &Hit, clock: Arc<LabClock>, at_once: bool) -> Self {
+impl<'a> Hampered<'a> {
+    pub(super) fn new(stream: TcpStream, hit: &Hit, clock: Arc<LabClock>, door: Door<'a>) -> Self {
         let (mut pace, mut left, mut ending, mut lives_ms) = (Pace::Free, None, Ending::Close, None);
         match hit.what() {
             FaultKind::Latency { .. } => pace = Pace::Late(hit.latency().unwrap_or_default()),
@@ -83,18 +92,33 @@ impl Hampered {
             FaultKind::LimitData { bytes } => left = Some(*bytes),
             _ => {}
         }
-        if at_once {
-            // Nobody moves the clock for what comes in time.
-            pace = Pace::Free;
-        }
-        let there = Lane { pace, left, waiting: None, fresh: true };
-        let (to_manager, to_client) = match hit.direction().unwrap_or(Direction::ToClient) {
-            Direction::ToManager => (there, Lane::free()),
-            Direction::ToClient => (Lane::free(), there),
+        let lane = |way: Direction| {
+            if hit.direction().means(way) {
+                Lane { pace, left, waiting: None, fresh: true }
+            } else {
+                Lane::free()
+            }
         };
+        let (to_manager, to_client) = (lane(Direction::ToManager), lane(Direction::ToClient));
+        let haunting = &door.shared.haunting;
+        // Nobody moves the clock for what comes in time.
+        let owed = haunting.at_once().then_some(Duration::ZERO);
         let not_before = lives_ms.map(|ms| clock.now() + Duration::from_millis(ms));
         let lifetime = not_before.map(|moment| sleep(&clock, moment));
-        Self { stream, clock, to_manager, to_client, ending, not_before, lifetime, closed: false }
+        Self {
+            stream,
+            clock,
+            to_manager,
+            to_client,
+            ending,
+            not_before,
+            lifetime,
+            closed: false,
+            owed,
+            haunting,
+            peer: door.guest.peer,
+            stalled: None,
+        }
     }
 
     /// Whether it lives no longer; whoever waits is woken when its time has come.
@@ -116,6 +140,44 @@ impl Hampered {
         let by_time_alone =
             self.not_before.is_some() && self.to_client.left.is_none() && self.to_manager.left.is_none();
         by_time_alone && self.is_over(context)
+    }
+
+    /// Whether so many bytes that want to pass would be too late for any client. If so, nothing passes any more; whoever
+    /// waits is woken when the peer has gone.
+    fn is_too_late(
+        &mut self,
+        context: &mut Context<'_>,
+        way: Direction,
+        wanted: usize,
+    ) -> Poll<io::Result<()>> {
+        if let (Some(owed), None) = (self.owed, &self.stalled) {
+            let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
+            let late = owed + lane.lateness(wanted);
+            if late < CLIENTS_LIMIT {
+                return Poll::Ready(Ok(()));
+            }
+            self.stalled = Some(self.haunting.stalls(self.peer));
+        }
+        if self.stalled.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let mut bytes = [0; PIECE];
+            let mut heard = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut heard))?;
+            if heard.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+    }
+
+    /// So many bytes have passed.
+    fn passed(&mut self, way: Direction, count: usize) {
+        let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
+        match &mut self.owed {
+            Some(owed) => *owed += lane.passed_at_once(count),
+            None => lane.passed(&self.clock, count),
+        }
     }
 
     fn reset(&self) -> io::Error {
@@ -148,13 +210,13 @@ impl Hampered {
     }
 }
 
-impl Line for Hampered {
+impl Line for Hampered<'_> {
     fn reset_when_dropped(&self) {
         self.stream.reset_when_dropped();
     }
 }
 
-impl AsyncRead for Hampered {
+impl AsyncRead for Hampered<'_> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -169,21 +231,24 @@ impl AsyncRead for Hampered {
         }
         // What is late is late from when it has come, not from when somebody waits for it.
         ready!(this.stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
-        let most = ready!(this.to_manager.room(context, &this.clock, buffer.remaining()));
+        ready!(this.is_too_late(context, Direction::ToManager, 0))?;
+        let waits = this.owed.is_none();
+        let most = ready!(this.to_manager.room(context, &this.clock, buffer.remaining(), waits));
         let mut bytes = [0; PIECE];
         let mut part = ReadBuf::new(&mut bytes[..most.min(PIECE)]);
         ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
         let read = part.filled();
         buffer.put_slice(read);
         if !read.is_empty() {
-            this.to_manager.passed(&this.clock, read.len());
+            let count = read.len();
+            this.passed(Direction::ToManager, count);
             this.to_client.fresh = true;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Hampered {
+impl AsyncWrite for Hampered<'_> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.expires(context) {
@@ -192,9 +257,11 @@ impl AsyncWrite for Hampered {
         if this.to_client.left == Some(0) {
             return this.end_of_writing(context, bytes.len());
         }
-        let most = ready!(this.to_client.room(context, &this.clock, bytes.len()));
+        ready!(this.is_too_late(context, Direction::ToClient, bytes.len()))?;
+        let waits = this.owed.is_none();
+        let most = ready!(this.to_client.room(context, &this.clock, bytes.len(), waits));
         let count = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..most]))?;
-        this.to_client.passed(&this.clock, count);
+        this.passed(Direction::ToClient, count);
         this.to_manager.fresh = true;
         Poll::Ready(Ok(count))
     }
@@ -214,8 +281,14 @@ impl Lane {
     }
 
     /// How many bytes may pass now, of so many that want to.
-    fn room(&mut self, context: &mut Context<'_>, clock: &Arc<LabClock>, wanted: usize) -> Poll<usize> {
-        if let (Pace::Late(delay), true) = (self.pace, self.fresh) {
+    fn room(
+        &mut self,
+        context: &mut Context<'_>,
+        clock: &Arc<LabClock>,
+        wanted: usize,
+        waits: bool,
+    ) -> Poll<usize> {
+        if let (Pace::Late(delay), true, true) = (self.pace, self.fresh, waits) {
             self.fresh = false;
             self.waiting = Some(sleep(clock, clock.now() + delay));
         }
@@ -224,10 +297,31 @@ impl Lane {
             self.waiting = None;
         }
         let piece = match self.pace {
-            Pace::Pieces { bytes, .. } => bytes,
-            Pace::Free | Pace::Late(_) => usize::MAX,
+            Pace::Pieces { bytes, .. } if waits => bytes,
+            Pace::Free | Pace::Late(_) | Pace::Pieces { .. } => usize::MAX,
         };
         Poll::Ready(wanted.min(piece).min(self.left.map_or(usize::MAX, size)))
+    }
+
+    /// How late so many bytes would be, where nothing waits. What is late as a whole is so once.
+    fn lateness(&self, count: usize) -> Duration {
+        match self.pace {
+            Pace::Free => Duration::ZERO,
+            Pace::Late(delay) => delay,
+            Pace::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// So many bytes have passed; returns how late they would be.
+    fn passed_at_once(&mut self, count: usize) -> Duration {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(count as u64);
+        }
+        let lateness = self.lateness(count);
+        if matches!(self.pace, Pace::Late(_)) {
+            self.pace = Pace::Free;
+        }
+        lateness
     }
 
     fn passed(&mut self, clock: &Arc<LabClock>, count: usize) {

@@ -20,7 +20,9 @@
 //!   was one alone; a fault for a client that shares its address with others hits its exchanges, not its connections.
 //! - What is no request of a client's is not judged: another path, or a message with the wrong secret.
 //! - A fault of bytes on a route strikes the answer alone, whatever the direction, and the connection ends with it.
-//! - Faults of bytes are of those to the client, unless the fault says the other direction.
+//! - Faults of bytes are of those to the client, unless the fault says the other direction, or both.
+//! - Where the clock stands and is moved, what comes late comes at once, if all in all it would be in time for a client; if
+//!   not, the connection is held up.
 //! - Delays are by the lab's clock.
 
 mod asked;
@@ -87,11 +89,7 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, door: Door<'_>) {
         }
         (Layer::Tcp, _) => {
             door.guest.spare();
-            Box::pin(greet(
-                Hampered::new(stream, &hit, Arc::clone(clock), door.shared.haunting.at_once()),
-                door,
-            ))
-            .await;
+            Box::pin(greet(Hampered::new(stream, &hit, Arc::clone(clock), door), door)).await;
         }
         (Layer::Tls | Layer::Certificate, _) => Box::pin(handshake::attend(stream, &hit, door)).await,
         // The rules do not say such a thing of a connection.
