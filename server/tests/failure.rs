@@ -108,6 +108,33 @@ fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_e
 }
 
 #[test]
+fn a_failure_that_does_not_show_its_symptom_ends_with_1_and_says_what_was_missed() {
+    for (arguments, expected) in [
+        (
+            &["reproduce", "F25", "--assume", "identity_conflicts=0"][..],
+            "expected \"index 470\", found \"no\"",
+        ),
+        (
+            &["reproduce", "F14", "--assume", "console_longest_key_bits=4096"],
+            "NOT AS DESCRIBED: expected 503",
+        ),
+        (&["reproduce", "F09", "--sockets", "--assume", "certificate_dates=ignored"], "NOT AS DESCRIBED"),
+    ] {
+        let output = failure(arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+    refused(
+        &["reproduce", "F25", "--assume", "identity_conflict=0"],
+        &["did you mean \"identity_conflicts\"?"],
+    );
+    refused(&["reproduce", "F25", "--assume", "identity_conflicts=many"], &["--assume", "many"]);
+    refused(&["reproduce", "F25", "--assume", "x"], &["expected NAME=VALUE"]);
+    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not played"]);
+}
+
+#[test]
 fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
     refused(&["show", "F77"], &["F77", "did you mean"]);
     refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 use epm_client_agent::catalogue::{
     self, Account, Entry, Errand, Means, Met, Play, Refused, Reproduction, Verdict, rehearsed,
 };
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::suggest::hint;
 use serde::Serialize;
 
 use super::{Ending, say};
@@ -73,6 +75,9 @@ pub(super) struct Reproduce {
     /// As one JSON document
     #[arg(long)]
     json: bool,
+    /// Assume something else of the real product than the entry does; see `epm-lab assumptions`. The symptom may not show then
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assumed)]
+    assume: Vec<(String, serde_json::Value)>,
     /// Leave the failure standing over real sockets, without its repair, until Ctrl-C
     #[arg(long, conflicts_with_all = ["sockets", "json"])]
     live: bool,
@@ -129,7 +134,17 @@ impl Catalogue {
 impl Reproduce {
     async fn go(self) -> Result<Ending, super::Failure> {
         let entry = find(&self.id)?;
-        let is_as_described = match &entry.means {
+        let mut means = entry.means.clone();
+        match &mut means {
+            Means::Play(play) => self.reassume(&mut play.assumptions)?,
+            Means::Errand(errand) => self.reassume(&mut errand.assumptions)?,
+            Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
+                let why = format!("{} is not played; nothing is assumed for it", entry.id);
+                return Err(super::Failure::BadInput(why));
+            }
+            Means::Refused(_) | Means::Cannot { .. } => {}
+        }
+        let is_as_described = match &means {
             Means::Play(play) if self.live => return live::stand(entry, play, &self.export).await,
             Means::Errand(plan) if self.live => {
                 return live::stand_for_tools(entry, plan, &self.export).await;
@@ -147,6 +162,23 @@ impl Reproduce {
             }
         };
         Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
+    }
+
+    /// Puts what was asked for in the place of what is assumed.
+    fn reassume(&self, assumptions: &mut Assumptions) -> Result<(), super::Failure> {
+        let bad = |why: String| super::Failure::BadInput(why);
+        let mut fields = serde_json::to_value(&*assumptions).map_err(|error| bad(error.to_string()))?;
+        for (name, value) in &self.assume {
+            let Some(field) = fields.get_mut(name) else {
+                let known = assumptions.list();
+                let hint = hint(name, known.iter().map(|one| one.name));
+                return Err(bad(format!("there is no assumption {name:?}{hint}")));
+            };
+            *field = value.clone();
+        }
+        let refused = |error: serde_json::Error| bad(format!("--assume: {error}"));
+        *assumptions = serde_json::from_value(fields).map_err(refused)?;
+        Ok(())
     }
 
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
@@ -220,6 +252,13 @@ impl Reproduce {
     fn carrier(&self) -> &'static str {
         if self.sockets { "sockets" } else { "virtual-time" }
     }
+}
+
+/// A name and a value; what is no JSON is a text.
+fn assumed(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, like identity_conflicts=0")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
 }
 
 /// How an entry stands in the lab, in a word or two.
