@@ -345,6 +345,20 @@ fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
     asked(&up, &["clock", "heartbeats", "1"], 0);
     assert_eq!(asked(&up, &["client", "list", "--state", "disconnected"], 0)["total"], 2, "the two desks");
     assert_eq!(asked(&up, &["journal", "find", "--kind", "strike"], 0)["entries"][0]["fault"], "busy");
+    // Whom, where and when may all be said; and whatever is closed to clients, the operator's own door is not.
+    let whole = ["fault", "add", "slow", "bandwidth", "--version-until", "14.3", "--direction", "both"];
+    let when = ["--from", "2026-01-05T08:00:00Z", "--until", "2090-01-05T08:00:00Z"];
+    let slow = asked(&up, &[&whole[..], &when].concat(), 0);
+    assert_eq!(slow["fault"]["where"]["direction"], "both", "{slow}");
+    assert_eq!(slow["fault"]["whom"]["version"]["until"], "14.3.0.0000", "{slow}");
+    asked(&up, &["fault", "clear"], 0);
+    asked(&up, &["fault", "add", "gone", "refuse"], 0);
+    let closed = || TcpStream::connect(up.http().replace("http://", "")).is_err();
+    assert!(
+        (0..200).any(|_| closed() || asked(&up, &["fault", "list"], 0).is_null()),
+        "the port is not closed"
+    );
+    assert_eq!(asked(&up, &["fault", "list"], 0).as_array().map(Vec::len), Some(1));
     asked(&up, &["fault", "clear"], 0);
     asked(&up, &["clock", "heartbeats", "2"], 0);
     asked(&up, &["client", "freeze", "old-1"], 0);

@@ -121,11 +121,8 @@ impl Explain {
     fn go(&self, json: bool) -> Result<(), Failure> {
         let mut faults = FaultSet::new(self.seed);
         for rule in read(&self.file)? {
-            let name = rule.name.clone();
             let added = faults.add(rule, self.at);
-            added.map_err(|error| {
-                Failure::BadInput(format!("{}: fault {name:?}: {error}", self.file.display()))
-            })?;
+            added.map_err(|error| Failure::BadInput(format!("{}: {error}", self.file.display())))?;
         }
         let party = Party {
             agent: self.agent,

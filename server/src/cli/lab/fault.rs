@@ -39,6 +39,12 @@ pub(in crate::cli) struct Add {
     /// To the clients of this group and of those below it
     #[arg(long, value_name = "PATH")]
     group: Option<String>,
+    /// To clients of this version and later ones
+    #[arg(long, value_name = "VERSION")]
+    version_from: Option<String>,
+    /// To clients of versions before this one
+    #[arg(long, value_name = "VERSION")]
+    version_until: Option<String>,
     /// To so many in a hundred of the fleet
     #[arg(long, value_name = "PERCENT")]
     percent: Option<f64>,
@@ -54,6 +60,15 @@ pub(in crate::cli) struct Add {
     /// When this is asked: hello, register, index, policy, list, package, upload or hold
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
+    /// Of bytes, those that go this way: to-client, to-manager or both; to-client if it is left out
+    #[arg(long, value_name = "DIRECTION")]
+    direction: Option<String>,
+    /// From this moment of the lab's time, as 2026-01-05T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Until this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// The first so many are spared
     #[arg(long, value_name = "COUNT")]
     after: Option<u64>,
@@ -81,11 +96,23 @@ impl Add {
             what[name] = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         }
         let what = if self.parameters.is_empty() { Value::String(self.what.clone()) } else { what };
+        let mut version = json!({ "from": self.version_from, "until": self.version_until });
+        if let Some(range) = version.as_object_mut() {
+            range.retain(|_, value| !value.is_null());
+        }
+        let version = if version == json!({}) { Value::Null } else { version };
         let mut rule = json!({
             "what": what,
-            "whom": { "agent": self.agent, "group": self.group, "percent": self.percent, "source": self.source },
-            "where": { "manager": self.manager, "listener": self.listener, "route": self.route },
+            "whom": {
+                "agent": self.agent, "group": self.group, "version": version, "percent": self.percent,
+                "source": self.source,
+            },
+            "where": {
+                "manager": self.manager, "listener": self.listener, "route": self.route,
+                "direction": self.direction,
+            },
             "when": {
+                "from": self.from, "until": self.until,
                 "after": self.after, "first": self.first, "every": self.every, "time-to-live-seconds": self.lives,
             },
             "probability": self.probability,
