@@ -563,7 +563,7 @@ fn the_index_begins_with_the_products_own_element() {
     let text = std::str::from_utf8(&published.index).unwrap();
     let profile = format!(
         "<Profile Checksum=\"{}\" SerialNumber=\"{}-01/05/2026 08:00:00 000\" LastModifiedTime=\"1767600000000\"/>",
-        sha256_hex(&published.policy.body),
+        &sha256_hex(&published.policy.body).to_ascii_uppercase()[..32],
         &group.to_string()[..4],
     );
     assert!(text.contains(&profile), "{text}");

@@ -97,6 +97,7 @@ impl AgentCommunication {
         shown.map(|(name, value)| (name, value.unwrap_or_default())).collect()
     }
 
+    /// By the alphabet, as in the published sample. [C S17]
     pub(super) fn values(&self) -> Values {
         let seconds = |seconds: u32| Some(seconds.to_string());
         vec![
@@ -104,16 +105,16 @@ impl AgentCommunication {
             ("CommunicationMode", Some(self.mode.as_str().to_owned())),
             ("DisableDownloadProfile", written_flag(self.disable_download_profile)),
             ("Kcs", Some(self.kcs_hex.clone())),
-            ("PushHeartbeatSeconds", seconds(self.push_heartbeat_seconds)),
             ("PullHeartbeatSeconds", seconds(self.pull_heartbeat_seconds)),
-            ("UploadCmdStateHeartbeatSeconds", seconds(self.upload_cmd_state_heartbeat_seconds)),
-            ("UploadLogHeartbeatSeconds", seconds(self.upload_log_heartbeat_seconds)),
-            ("UploadOpStateHeartbeatSeconds", seconds(self.upload_op_state_heartbeat_seconds)),
-            ("UploadLearnedApp", written_flag(self.upload_learned_app)),
+            ("PushHeartbeatSeconds", seconds(self.push_heartbeat_seconds)),
             ("RandomizationEnabled", written_flag(self.randomization_enabled)),
             ("RandomizationRange", seconds(self.randomization_range)),
             ("RememberCurrentGroup", written_flag(self.remember_current_group)),
             ("RememberCurrentPolicyMode", written_flag(self.remember_current_policy_mode)),
+            ("UploadCmdStateHeartbeatSeconds", seconds(self.upload_cmd_state_heartbeat_seconds)),
+            ("UploadLearnedApp", written_flag(self.upload_learned_app)),
+            ("UploadLogHeartbeatSeconds", seconds(self.upload_log_heartbeat_seconds)),
+            ("UploadOpStateHeartbeatSeconds", seconds(self.upload_op_state_heartbeat_seconds)),
         ]
     }
 }

@@ -250,14 +250,14 @@ fn a_file_that_cannot_be_understood_says_where_and_what_was_expected() {
         (
             "PullHeartbeatSeconds=\"900\"",
             "PullHeartbeatSeconds=\"abc\"",
-            (4, 168),
+            (4, 141),
             "a whole number of seconds, at least 1; found abc",
         ),
-        ("PullHeartbeatSeconds=\"900\"", "PullHeartbeatSeconds=\"0\"", (4, 168), "at least 1; found 0"),
+        ("PullHeartbeatSeconds=\"900\"", "PullHeartbeatSeconds=\"0\"", (4, 141), "at least 1; found 0"),
         (
             "UploadLearnedApp=\"0\"",
             "UploadLearnedApp=\"2\"",
-            (4, 300),
+            (4, 337),
             "expected UploadLearnedApp of <AgentCommunicationSetting>: 0 or 1; found 2",
         ),
         (
