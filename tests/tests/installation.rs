@@ -162,6 +162,8 @@ async fn a_manager_is_laid_out_as_the_product_does_and_others_read_it() {
             assert!(fs::metadata(group.as_ref().unwrap().path().join(name)).unwrap().len() > 0, "{name}");
         }
     }
+    assert!(lab.read("tomcat/logs/scm-server-0.log").ends_with("INFO: semsrv has started\n"));
+    assert!(lab.web_log("error-").ends_with("semwebsrv has started\n"));
     let [zip] = lab.zips().try_into().unwrap();
     let code =
         "import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(z.namelist())";

@@ -320,7 +320,7 @@ async fn a_zip_that_cannot_be_used_is_no_reason_to_lose_every_client() {
     std::fs::write(&zip, b"PK\x03\x04 torn").unwrap();
     let refused = site.install(MANAGER, folder.path(), false).unwrap_err().to_string();
     assert!(refused.contains("recovery_2026-01-05-07-00-00.zip"), "{refused}");
-    assert!(!folder.path().join("tomcat/etc").exists(), "nothing was laid out");
+    assert!(!folder.path().join("tomcat").exists(), "nothing was laid out");
     // Where a manager is laid out already, the next newest will do, and the log says so.
     std::fs::remove_file(&zip).unwrap();
     site.install(MANAGER, folder.path(), false).unwrap();

@@ -31,6 +31,10 @@ impl Shared {
         let now = self.now();
         if !anew {
             let (kept, mut broken) = installation.recoveries();
+            // Who brings a file to an empty manager wants it to be used, and not to lose every client.
+            if kept.is_none() && !was_here && !broken.is_empty() {
+                return Err(broken.swap_remove(0));
+            }
             for trouble in &broken {
                 installation.warn(now, &format!("a recovery file cannot be used: {trouble}"));
             }
@@ -47,8 +51,6 @@ impl Shared {
                 }
                 // An empty manager with a recovery file is installed from it.
                 Some(kept) => self.restore(manager, &kept, false)?,
-                // Who brings one wants it to be used, and not to lose every client.
-                None if !was_here && !broken.is_empty() => return Err(broken.swap_remove(0)),
                 None => {}
             }
         }
@@ -60,6 +62,10 @@ impl Shared {
         installation.note_secret(self.site().kcs(), now);
         if was_here {
             self.restart_manager(manager, None);
+        } else {
+            for service in [Service::Semsrv, Service::Semwebsrv] {
+                installation.note(service, now, None);
+            }
         }
         if let Some(publication) = self.site().publication(manager) {
             installation.write_outbox(publication)?;

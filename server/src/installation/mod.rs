@@ -231,8 +231,7 @@ impl Installation {
         now: Timestamp,
     ) -> Result<(), InstallationError> {
         let stamp = now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string();
-        let zip =
-            recovery::pack(&stamp, keystore, xml, (&self.assumptions.recovery_settings_name, settings))?;
+        let zip = recovery::pack(now, keystore, xml, (&self.assumptions.recovery_settings_name, settings))?;
         let name = (0..1000)
             .map(|number| match number {
                 0 => format!("{BACKUPS}/recovery_{stamp}.zip"),
@@ -399,7 +398,7 @@ pub(crate) fn back_up(
     let alias = &assumptions.keystore_alias;
     let keystore = jks(kept.console, alias, &password, &mut Salts::from_seed(random()?), now)?;
     let settings = (assumptions.recovery_settings_name.as_str(), kept.settings);
-    Ok(recovery::pack(&recovery::stamp(now), &keystore, &server_xml(&password), settings)?)
+    Ok(recovery::pack(now, &keystore, &server_xml(&password), settings)?)
 }
 
 /// The console's store, as the manager writes it.

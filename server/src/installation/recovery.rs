@@ -12,7 +12,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+use zip::{DateTime, ZipArchive, ZipWriter};
 
 /// The most bytes that a file in it may have.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -90,15 +90,22 @@ pub(super) fn stamp(now: Timestamp) -> String {
     now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string()
 }
 
-/// The zip with these files of an installation; `stamp` is in their names.
+/// The zip with these files of an installation; the moment is in their names.
 pub(super) fn pack(
-    stamp: &str,
+    now: Timestamp,
     keystore: &[u8],
     server_xml: &str,
     (name, settings): (&str, &RecoverySettings),
 ) -> Result<Vec<u8>, ZipError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let (at, stamp) = (now.civil(), stamp(now));
+    let field = |number: i8| u8::try_from(number).unwrap_or_default();
+    let date = (u16::try_from(at.year()).unwrap_or_default(), field(at.month()), field(at.day()));
+    let time = (field(at.hour()), field(at.minute()), field(at.second()));
+    let written = DateTime::from_date_and_time(date.0, date.1, date.2, time.0, time.1, time.2);
+    // An archive has no dates before 1980.
     let options = SimpleFileOptions::default().unix_permissions(0o600);
+    let options = options.last_modified_time(written.unwrap_or_default());
     let settings = settings.to_text();
     let files = [
         (format!("keystore_{stamp}.jks"), keystore),
