@@ -355,6 +355,22 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     }
     let _guard = set(&lab, json!("weak-key"));
     assert!(s_client(&lab).contains("1024 bit"), "{}", s_client(&lab));
+    // It has the key: whoever does not mind its length is served, in either version and by either padding.
+    let served = says(&lab, "https");
+    assert!(served.starts_with("200 b'OK'"), "{served}");
+    for flags in [&["-tls1_3"][..], &["-tls1_2"], &["-tls1_2", "-sigalgs", "RSA+SHA256"]] {
+        let address = lab.socket().to_string();
+        let cipher = ["s_client", "-cipher", "DEFAULT@SECLEVEL=0", "-connect", &address];
+        let mut command = std::process::Command::new("openssl");
+        let command = command.args(cipher).args(flags).stdin(std::process::Stdio::null());
+        let out = command.output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        assert!(
+            said.contains("Server public key is 1024 bit") && !said.contains("alert"),
+            "{flags:?}: {said}"
+        );
+        assert!(out.status.success(), "{flags:?}: {said}");
+    }
     assert!(lab.site().journal().spared().is_empty());
 }
 

@@ -41,17 +41,25 @@ pub(crate) fn server_config(
 /// When rustls cannot use the key.
 pub(super) fn showing(
     chain: Vec<CertificateDer<'static>>,
-    key: &SigningKey,
+    key: Arc<dyn rustls::sign::SigningKey>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = provider();
-    let key = provider.key_provider.load_private_key(private(key))?;
     let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(shown));
     with_tickets(config)
+}
+
+/// A key, as rustls signs with it.
+///
+/// # Errors
+///
+/// When rustls cannot use it.
+pub(super) fn signing(key: &SigningKey) -> Result<Arc<dyn rustls::sign::SigningKey>, rustls::Error> {
+    provider().key_provider.load_private_key(private(key))
 }
 
 fn private(key: &SigningKey) -> PrivateKeyDer<'static> {

@@ -31,8 +31,9 @@ pub const UNKNOWN_AUTHORITY: &str = "epm-lab unknown authority";
 /// The authority between that one and the manager.
 pub const INTERMEDIATE_AUTHORITY: &str = "epm-lab intermediate authority";
 
-/// A public key of 1024 bits. Nothing here can sign with its other half, so a manager can show it and not prove that it
-/// has it: whoever minds weak keys finds that first.
+/// A public key of 1024 bits. [`SigningKey`] does not sign with such keys, so what is minted comes with the good one; a
+/// carrier that has the other half signs its handshake with that. No client of the lab takes such a signature: its TLS
+/// library wants 2048 bits.
 const WEAK_KEY: &[u8] = include_bytes!("rsa-1024-public.der");
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);

@@ -18,12 +18,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::weak::weak_key;
 use super::{leave, stall, talk};
 use crate::journal::Departure;
 use crate::shared::{Desk, Shared};
 use crate::wire::exchange::Door;
 use crate::wire::listen::PATIENCE;
-use crate::wire::tls::showing;
+use crate::wire::tls::{showing, signing};
 
 /// How many certificates of faults one manager keeps.
 const MOST: usize = 64;
@@ -188,7 +189,12 @@ impl Wardrobe {
         let workshop = Workshop { good: &publication.identity, previous, spare: &shared.spare_keys, now };
         let shown = mint(what, &workshop).map_err(|error| error.to_string())?;
         let chain = shown.chain.iter().map(|one| one.der().to_vec().into()).collect();
-        let config = showing(chain, &shown.key, shared.clock.clone()).map_err(|error| error.to_string())?;
+        let key = match what {
+            FaultKind::WeakKey => Ok(weak_key()),
+            _ => signing(&shown.key),
+        };
+        let config = key.and_then(|key| showing(chain, key, shared.clock.clone()));
+        let config = config.map_err(|error| error.to_string())?;
         if made.len() >= MOST {
             made.clear();
         }

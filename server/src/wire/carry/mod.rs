@@ -6,6 +6,7 @@
 //! | here | a connection under a fault: stalls, and which of the others is to do it |
 //! | `bytes` | a connection whose bytes are late, slow, cut into pieces, or end |
 //! | `handshake` | TLS: certificates that faults mint, and handshakes that go wrong |
+//! | `weak` | a key of 1024 bits, which no library signs with |
 //! | `asked` | an exchange under a fault |
 //! | `script` | an answer that is written byte by byte, where it is not HTTP as it should be |
 //!
@@ -30,6 +31,7 @@ mod bytes;
 mod handshake;
 mod port;
 mod script;
+mod weak;
 
 use std::sync::Arc;
 use std::time::Duration;
