@@ -75,10 +75,12 @@ async fn compare_text(name: &str, text: &str) {
     // What a fault does to bytes, and how long somebody has waited, is told in the words of whoever notices it.
     let is_worded =
         |layer: Layer| matches!(layer, Layer::Certificate | Layer::Artifact | Layer::List | Layer::Site);
-    let in_words =
-        scenario.fault.iter().map(|rule| &rule.get_ref().what).all(|what| {
-            is_worded(what.layer()) || matches!(what, FaultKind::Refuse | FaultKind::Status { .. })
-        });
+    // A refusal of some alone is a reset.
+    let in_words = scenario.fault.iter().all(|rule| match rule.get_ref().what {
+        FaultKind::Refuse => rule.get_ref().is_for_all(),
+        FaultKind::Status { .. } => true,
+        _ => is_worded(rule.get_ref().what.layer()),
+    });
     let (verdict, logs, places) = over_sockets(&scenario).await;
     let rehearsal = in_virtual_time(&scenario, places);
     for (view, lines) in &rehearsal.clients {
