@@ -10,6 +10,7 @@ use epm_tests::own_door::Opened;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Barrier;
 use tokio::time::{interval, timeout};
 
 const HEALTH: &str = "GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n";
@@ -162,4 +163,54 @@ async fn of_many_changes_to_one_group_none_is_lost_and_its_serial_strictly_advan
     assert_eq!(generation(&lab) - before, 1 + (CLIENTS * EACH) as u64, "publications");
     let serial = found["serial"].as_str().unwrap();
     assert!(serial.ends_with(" 080"), "{serial}: founded at 0 ms, changed eighty times");
+}
+
+/// Puts something over a connection that is kept, and says the status.
+async fn put(stream: &mut TcpStream, path: &str, body: &str) -> String {
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let (mut heard, mut bytes) = (String::new(), vec![0; 16 * 1024]);
+    loop {
+        let count = stream.read(&mut bytes).await.unwrap();
+        assert!(count > 0, "{heard}");
+        heard.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        let Some((head, body)) = heard.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() >= length.parse().unwrap() {
+            return head[9..12].to_owned();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn of_many_who_found_one_group_at_the_same_moment_nobody_is_refused() {
+    const CLIENTS: usize = 8;
+    const ROUNDS: usize = 30;
+    let lab = Arc::new(Opened::with(None).await);
+    let together = Arc::new(Barrier::new(CLIENTS));
+    let tasks: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (lab, together) = (Arc::clone(&lab), Arc::clone(&together));
+            tokio::spawn(async move {
+                let mut stream = dial(&lab, "").await;
+                let mut refused = Vec::new();
+                for round in 0..ROUNDS {
+                    together.wait().await;
+                    let group = format!("/v1/groups/My%20Company%5CGroup%20{round}");
+                    let status = put(&mut stream, &group, r#"{"inherits":false}"#).await;
+                    if status != "200" {
+                        refused.push((group, status));
+                    }
+                }
+                refused
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), []);
+    }
+    assert_eq!(lab.get("/v1/groups").await.as_array().unwrap().len(), ROUNDS + 2);
 }
