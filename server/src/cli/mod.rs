@@ -33,7 +33,7 @@ Examples:
   epm-lab failure reproduce F07                           bring a known failure about, and repair it
   epm-lab scenario check my.toml                          is this scenario sound?
 
-Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost.
+Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost; 4 there is no verdict.
 This is a mock, for tests and labs. It protects nothing.";
 
 /// A mock Endpoint Protection Manager and its emulated clients: rehearse the replacement of the server certificate.
