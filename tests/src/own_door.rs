@@ -88,7 +88,8 @@ impl Opened {
             curl.wait_with_output().unwrap()
         });
         let output = asking.await.unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        // An archive is no text; who asks for one looks at its type alone.
+        let text = String::from_utf8_lossy(&output.stdout);
         let (body, last) = text.rsplit_once('\n').unwrap();
         let (status, kind) = last.split_once(' ').unwrap();
         (status.parse().unwrap(), kind.to_owned(), body.to_owned())
