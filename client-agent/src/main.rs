@@ -15,7 +15,7 @@ use epm_client_agent::wire::{
 };
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{Guid, HardwareKey};
-use epm_protocol::sylink::{ClientServer, Sylink};
+use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
 use epm_protocol::time::Clock;
 use epm_protocol::version::ClientVersion;
 
@@ -240,26 +240,7 @@ fn look_after(doctor: Doctor) -> Result<bool, Failure> {
 
 /// The server that a URL names.
 fn server(url: &str) -> Result<ClientServer, Failure> {
-    let wrong =
-        || Failure::BadInput(format!("expected http://HOST:PORT or https://HOST:PORT; found {url:?}"));
-    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
-    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
-    let (http_port, https_port) = match scheme {
-        "http" => (Some(port), None),
-        "https" => (None, Some(port)),
-        _ => return Err(wrong()),
-    };
-    if host.is_empty() {
-        return Err(wrong());
-    }
-    Ok(ClientServer {
-        address: host.to_owned(),
-        http_port,
-        https_port,
-        verify_ca: false,
-        verify_signatures: true,
-    })
+    url.parse().map_err(|error: ServerUrlError| Failure::BadInput(error.to_string()))
 }
 
 /// Runs the client until it is interrupted, or can no longer keep what it learns.

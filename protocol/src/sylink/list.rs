@@ -1,5 +1,7 @@
 //! The managers that a client knows: the element `ServerList`.
 
+use std::str::FromStr;
+
 use super::attributes::{self, Values, flag, port, required, written_flag};
 use super::error::SylinkError;
 use super::xml::Element;
@@ -109,5 +111,37 @@ impl ClientServer {
             ("HttpsVerifyCA", written_flag(self.verify_ca)),
             ("VerifySignatures", written_flag(self.verify_signatures)),
         ]
+    }
+}
+
+/// What does not name a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected http://HOST:PORT or https://HOST:PORT; found {0:?}")]
+pub struct ServerUrlError(String);
+
+/// From `http://HOST:PORT` or `https://HOST:PORT`, as people name a server; it verifies as a list does that says nothing of it.
+impl FromStr for ClientServer {
+    type Err = ServerUrlError;
+
+    fn from_str(url: &str) -> Result<Self, ServerUrlError> {
+        let wrong = || ServerUrlError(url.to_owned());
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+        if host.is_empty() || host.contains(['/', '@', ' ']) {
+            return Err(wrong());
+        }
+        let (http_port, https_port) = match scheme {
+            "http" => (Some(port), None),
+            "https" => (None, Some(port)),
+            _ => return Err(wrong()),
+        };
+        Ok(Self {
+            address: host.to_owned(),
+            http_port,
+            https_port,
+            verify_ca: false,
+            verify_signatures: true,
+        })
     }
 }

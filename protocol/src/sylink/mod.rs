@@ -22,7 +22,7 @@ use crate::id::DomainId;
 pub use conf::{CommConf, NamedCertificate};
 pub use encoding::Encoding;
 pub use error::SylinkError;
-pub use list::{ClientServer, ClientServerList};
+pub use list::{ClientServer, ClientServerList, ServerUrlError};
 pub use published::{DEFAULT_LOCATION, LocationConf, PublishedList};
 pub use settings::{AgentCommunication, CommunicationMode};
 

@@ -544,3 +544,30 @@ proptest! {
         let _ = Sylink::parse_bytes(&bytes);
     }
 }
+
+#[test]
+fn a_server_is_named_by_scheme_host_and_port_and_by_nothing_else() {
+    let http: ClientServer = "http://manager.example:8014/".parse().unwrap();
+    let https: ClientServer = "https://[::1]:443".parse().unwrap();
+    assert_eq!(
+        (http.address.as_str(), http.http_port, http.https_port),
+        ("manager.example", Some(8014), None)
+    );
+    assert_eq!((https.address.as_str(), https.http_port, https.https_port), ("[::1]", None, Some(443)));
+    for wrong in [
+        "",
+        "manager:8014",
+        "ftp://manager:21",
+        "http://manager",
+        "http://:80",
+        "http://a:0",
+        "http://a:99999",
+        "http://u@a:80",
+        "http://a/b:80",
+    ] {
+        assert!(
+            wrong.parse::<ClientServer>().unwrap_err().to_string().contains(&format!("{wrong:?}")),
+            "{wrong}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! Servers, as they are named on the command line.
 
-use epm_protocol::sylink::ClientServer;
+use epm_protocol::sylink::{ClientServer, ServerUrlError};
 
 use crate::cli::Failure;
 
@@ -16,7 +16,7 @@ const MOST: usize = 100;
 
 /// The server that a URL names.
 pub(super) fn server(url: &str) -> Result<ClientServer, Failure> {
-    read(url).map_err(Failure::BadInput)
+    url.parse().map_err(|error: ServerUrlError| Failure::BadInput(error.to_string()))
 }
 
 /// Reads a server with its priority.
@@ -28,7 +28,8 @@ pub(super) fn placed(text: &str) -> Result<Placed, String> {
         }
         _ => (1, text),
     };
-    Ok(Placed { priority, server: read(url)? })
+    let server = url.parse().map_err(|error: ServerUrlError| error.to_string())?;
+    Ok(Placed { priority, server })
 }
 
 /// The priorities of a list with these servers; one that is named for HTTP and for HTTPS is one with two ports. What is
@@ -54,26 +55,4 @@ pub(super) fn list(placed: &[Placed], before: &[Vec<ClientServer>]) -> Vec<Vec<C
     }
     blocks.retain(|block| !block.is_empty());
     blocks
-}
-
-fn read(url: &str) -> Result<ClientServer, String> {
-    let wrong = || format!("expected http://HOST:PORT or https://HOST:PORT; found {url:?}");
-    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
-    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
-    let (http_port, https_port) = match scheme {
-        "http" => (Some(port), None),
-        "https" => (None, Some(port)),
-        _ => return Err(wrong()),
-    };
-    if host.is_empty() || host.contains(['/', '@', ' ']) {
-        return Err(wrong());
-    }
-    Ok(ClientServer {
-        address: host.to_owned(),
-        http_port,
-        https_port,
-        verify_ca: false,
-        verify_signatures: true,
-    })
 }
