@@ -3,50 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+mod common;
 
+use common::Lab;
 use serde_json::Value;
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A lab that is up, until dropped.
-struct Lab {
-    child: Child,
-    url: String,
-    manager: String,
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Lab {
-    fn up() -> Self {
-        let mut command = program();
-        command.args(["up", "--http-port", "0", "--heartbeat", "60", "--managers", "2", "--agents", "3"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
-        let manager = ready.pointer("/managers/0/http").or(ready.get("http")).unwrap().as_str().unwrap();
-        let (url, manager) = (ready["door"].as_str().unwrap().to_owned(), manager.to_owned());
-        let lab = Self { child, url, manager };
-        lab.words(&["clock", "freeze"], 0);
-        lab
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        program().args(arguments).env("EPM_LAB_URL", &self.url).output().unwrap()
-    }
-
     /// What is said to people; the exit code must be this.
     #[track_caller]
     fn words(&self, arguments: &[&str], code: i32) -> String {
@@ -67,10 +29,11 @@ impl Lab {
 
 #[test]
 fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
-    let lab = Lab::up();
-    assert!(lab.words(&["health", &lab.manager], 0).contains("healthy"));
-    assert_eq!(lab.json(&["health", &lab.manager], 0)["ready"], true);
-    assert_eq!(lab.json(&["health", "--lab", &lab.url], 0)["ready"], true);
+    let lab = Lab::up(&["--managers", "2", "--agents", "3"]);
+    let manager = lab.ready.pointer("/managers/0/http").or(lab.ready.get("http")).unwrap().as_str().unwrap();
+    assert!(lab.words(&["health", manager], 0).contains("healthy"));
+    assert_eq!(lab.json(&["health", manager], 0)["ready"], true);
+    assert_eq!(lab.json(&["health", "--lab", lab.url()], 0)["ready"], true);
 
     let table = lab.words(&["check"], 0);
     assert!(table.contains("All is well.") && table.contains("sepm-2 shows"), "{table}");

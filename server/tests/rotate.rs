@@ -3,55 +3,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod common;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use common::{Lab, program};
 use serde_json::{Value, json};
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A lab that is up, until dropped.
-struct Lab {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Lab {
-    /// A lab whose clock stands: each heartbeat that is waited for happens at once.
-    fn up(arguments: &[&str]) -> Self {
-        let mut command = program();
-        command.args(["up", "--http-port", "0", "--heartbeat", "60"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
-        let lab = Self { child, url: ready["door"].as_str().unwrap().to_owned() };
-        assert!(lab.run(&["clock", "freeze"]).status.success());
-        lab
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        program().args(arguments).env("EPM_LAB_URL", &self.url).output().unwrap()
-    }
-
     /// Asks the lab's own door.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let out = Command::new("curl")
             .args(["--silent", "--show-error", "--fail-with-body", "--request", method])
             .args(["--header", "content-type: application/json", "--data-binary", &body.to_string()])
-            .arg(format!("{}{path}", self.url))
+            .arg(format!("{}{path}", self.url()))
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&out.stdout);
@@ -122,7 +89,7 @@ fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_
     let lab = Lab::up(&["--agents", "2"]);
     let mut terminal = Command::new("python3");
     terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
-    let out = terminal.env("EPM_LAB_URL", &lab.url).stdin(Stdio::null()).output().unwrap();
+    let out = terminal.env("EPM_LAB_URL", lab.url()).stdin(Stdio::null()).output().unwrap();
     let shown = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{shown}");
     assert!(shown.contains("2 of 2 clients (") && shown.contains("2 of 2 clients are ready"), "{shown}");
@@ -207,7 +174,7 @@ fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
     let arguments = ["rotate", "single", "--state", file.to_str().unwrap()];
     for lines in 1..12 {
         let mut command = program();
-        command.args(arguments).env("EPM_LAB_URL", &lab.url).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(arguments).env("EPM_LAB_URL", lab.url()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let _ = said.lines().take(lines).count(); // it is in the midst of what it has just announced
