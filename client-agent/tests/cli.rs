@@ -93,10 +93,15 @@ fn a_client_keeps_its_file_as_it_was_given_and_survives_a_restart_with_the_netwo
     assert_eq!(shown["health"]["state"], "disconnected");
 
     let log = fs::read_to_string(state.join("syslog.log")).unwrap();
-    for entry in log.split_inclusive("\r\n") {
-        let (length, rest) = entry.split_at(8);
-        assert_eq!(usize::from_str_radix(length, 16).unwrap(), rest.len(), "{entry:?}");
-        assert_eq!(rest.split('\t').count(), 5, "{entry:?}");
+    let mut lines = log.split_terminator("\r\n");
+    let header: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let entries: Vec<&str> = lines.collect();
+    assert_eq!(header.len(), 7, "{header:?}");
+    assert_eq!(usize::from_str_radix(header[3], 16).unwrap(), entries.len(), "{header:?}");
+    for entry in entries {
+        let fields: Vec<&str> = entry.split('\t').collect();
+        assert_eq!(usize::from_str_radix(fields[0], 16).unwrap(), entry.len(), "{entry:?}");
+        assert_eq!((fields.len(), fields[7]), (10, "Smc"), "{entry:?}");
     }
 }
 

@@ -12,6 +12,7 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use epm_client_agent::agent::{Event, LogLine};
+use epm_client_agent::wire::LogFile;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{conf_properties, server_xml};
 use epm_protocol::policy::PolicySerial;
@@ -99,7 +100,8 @@ fn the_texts_of_an_installation_are_what_they_were() {
 
 #[test]
 fn the_clients_system_log_is_what_it_was() {
-    let mut log = String::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = LogFile::open(folder.path()).unwrap();
     let serial = "4B78-10/17/2018 14:39:16 311";
     for (seconds, event, text) in [
         (0, Event::ServiceStarted, "Symantec Management Client has been started.".to_owned()),
@@ -130,9 +132,9 @@ fn the_clients_system_log_is_what_it_was() {
         (700, Event::ServiceStopped, "Symantec Management Client has been stopped.".to_owned()),
     ] {
         let at = Timestamp::from_seconds(1_539_787_156 + seconds);
-        log.push_str(&LogLine { at, event, text }.to_entry());
+        log.write(&LogLine { at, event, text }).unwrap();
     }
-    golden("syslog.log", log.as_bytes());
+    golden("syslog.log", &fs::read(folder.path().join("syslog.log")).unwrap());
 }
 
 #[tokio::test]

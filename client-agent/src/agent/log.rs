@@ -89,15 +89,18 @@ pub struct LogLine {
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
 
 impl LogLine {
-    /// The entry in the form of `syslog.log`: length, FILETIME, event, severity and text with tabs between; the
-    /// length counts all that follows it [C S31].
+    /// The entry in the form of `syslog.log`, with tabs between [C S31]: length, FILETIME, event, a number of unknown meaning,
+    /// severity, length of the data, summary, source, data and location. The length counts the entry from its first digit to
+    /// before the end of the line [I, from how a public reader finds the next one]; the source is the management client [I];
+    /// data there is none, and the location stays empty [A].
     pub fn to_entry(&self) -> String {
         let seconds = self.at.as_seconds() + FILETIME_EPOCH_SECONDS;
         let filetime = (seconds * 1000 + self.at.as_millis().rem_euclid(1000)) * 10_000;
         let text = self.text.replace(['\t', '\r', '\n'], " ");
+        let (event, severity) = (self.event.id(), self.event.severity());
         let rest =
-            format!("\t{filetime:016X}\t{:08X}\t{:08X}\t{text}\r\n", self.event.id(), self.event.severity());
-        format!("{:08X}{rest}", rest.len())
+            format!("\t{filetime:016X}\t{event:08X}\t00000000\t{severity:08X}\t00000000\t{text}\tSmc\t\t");
+        format!("{:08X}{rest}\r\n", 8 + rest.len())
     }
 }
 
@@ -118,7 +121,10 @@ mod tests {
             event: Event::HaveLatestPolicy,
             text: "one\ttwo".into(),
         };
-        // 131828256000000000 steps of 100 ns since 1601; 0x2D bytes follow the length.
-        assert_eq!(line.to_entry(), "0000002D\t01D45919B23D4000\t1207030A\t00000000\tone two\r\n");
+        // 131828256000000000 steps of 100 ns since 1601; 0x4B bytes before the end of the line.
+        let entry = line.to_entry();
+        let fields =
+            "0000004B\t01D45919B23D4000\t1207030A\t00000000\t00000000\t00000000\tone two\tSmc\t\t\r\n";
+        assert_eq!((entry.as_str(), entry.len()), (fields, 0x4B + 2));
     }
 }

@@ -173,7 +173,8 @@ fn printed_line(line: &str, number: usize) -> Result<Line, LogError> {
     Ok(Line { number, at: Some(at), event: Some(event), text })
 }
 
-/// Length, FILETIME, event, severity and summary with tabs between; what follows is kept as it is.
+/// Length, FILETIME, event, numbers and the summary with tabs between. The severity is one number of three [C S31], or the only
+/// one, as others pass such lines on; what follows the summary is kept as it is.
 fn system_line(line: &str, number: usize) -> Result<Line, LogError> {
     let wrong = |expected: &str, found: &str| LogError::Line {
         line: number,
@@ -181,7 +182,7 @@ fn system_line(line: &str, number: usize) -> Result<Line, LogError> {
         found: shorten(found),
     };
     let fields: Vec<&str> = line.trim_end_matches('\r').split('\t').collect();
-    let [length, filetime, id, severity, ref texts @ ..] = fields[..] else {
+    let [length, filetime, id, severity, ref rest @ ..] = fields[..] else {
         return Err(wrong("length, time, event, severity and text with tabs between", line));
     };
     let is_hex = |field: &str| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -192,6 +193,9 @@ fn system_line(line: &str, number: usize) -> Result<Line, LogError> {
         .map_err(|_| wrong("a FILETIME of 16 hexadecimal digits", filetime))?;
     let event = event(id).ok_or_else(|| wrong("the number of an event, 8 hexadecimal digits", id))?;
     let ms = i64::try_from(steps / 10_000).unwrap_or(i64::MAX).saturating_sub(FILETIME_EPOCH_MS);
+    let is_number = |field: &&str| field.len() == 8 && is_hex(field);
+    let texts =
+        if rest.iter().take(2).filter(|field| is_number(field)).count() == 2 { &rest[2..] } else { rest };
     Ok(Line {
         number,
         at: Some(Timestamp::from_millis(ms)),
