@@ -71,6 +71,18 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     lab.words(&["cert", "issue", "--name", "127.0.0.1", "--out", certificate, "--key-out", key], 0);
     let import = ["cert", "import", "sepm-1", "--name", "ours", "--certificate", certificate, "--key", key];
     assert_eq!(lab.json(&import, 0)["history"][0]["update"], "ours");
+    let [keystore, password] = ["keystore.jks", "password"].map(|name| folder.path().join(name));
+    std::fs::write(&password, "secret\n").unwrap();
+    let [keystore, password] = [&keystore, &password].map(|path| path.to_str().unwrap());
+    let convert = ["cert", "convert", certificate, "--key", key, "--to", "jks", "--out", keystore];
+    lab.words(&[&convert[..], &["--out-password-file", password]].concat(), 0);
+    let import = ["cert", "import", "sepm-2", "--name", "theirs", "--keystore", keystore, "--password-file"];
+    let refused = lab.words(&[&import[..], &[certificate]].concat(), 2);
+    assert!(refused.contains("Invalid keystore file") && !refused.contains("BEGIN"), "{refused}");
+    let given = lab.json(&[&import[..], &[password]].concat(), 0);
+    let ours = lab.json(&["cert", "live", "sepm-1"], 0);
+    assert_eq!(given["stores"], ours["stores"]);
+    assert_eq!(given["history"][1]["update"], "theirs", "what was refused has no name: {given}");
     assert!(lab.words(&["cert", "renew", "nobody", "--name", "x"], 2).contains("there is no manager"));
 
     lab.words(&["clock", "heartbeats", "2"], 0);

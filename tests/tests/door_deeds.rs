@@ -140,3 +140,14 @@ async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     lab.post("/v1/clients/desk-1/deeds", json!({ "do": "freeze" })).await;
     assert_eq!(lab.get("/v1/clients").await["clients"][0]["frozen"], true);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_updates_of_one_name_at_once_one_is_made() {
+    let lab = Opened::with_clients(0).await;
+    let before = lab.get("/v1/managers/sepm-1/certificate").await["stores"]["client"].clone();
+    let once = || lab.put("/v1/managers/sepm-1/certificate/new", json!({}));
+    let (one, two, three, four) = tokio::join!(once(), once(), once(), once());
+    assert_ne!(one["stores"]["client"], before);
+    assert_eq!(one["history"].as_array().unwrap().len(), 1, "{one}");
+    assert!([two, three, four].iter().all(|other| *other == one));
+}

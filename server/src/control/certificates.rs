@@ -4,6 +4,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::{Clock, Timestamp};
@@ -44,7 +45,13 @@ struct UpdateSetting {
     certificate: Option<String>,
     /// The private key of the certificate in PEM.
     key: Option<String>,
-    /// The password of the key, if it is encrypted.
+    /// A keystore instead, in base64: JKS, JCEKS or PKCS#12.
+    keystore: Option<String>,
+    /// The password of the keystore; an empty one when absent.
+    password: Option<String>,
+    /// Under which alias the keystore has it; the only key that there is when absent.
+    alias: Option<String>,
+    /// The password of the key, if it is encrypted; in a keystore that of the store when absent.
     key_password: Option<String>,
     /// The common name of a self-made one; the manager's address when absent.
     common_name: Option<String>,
@@ -188,37 +195,61 @@ fn unknown(lab: &Lab, manager: &str) -> Problem {
     Problem::unknown(format!("there is no manager {manager:?}; there are: {}", names.join(", ")))
 }
 
+impl UpdateSetting {
+    /// The certificate that it names.
+    fn certificate(self) -> Result<NewCertificate, Problem> {
+        let secret = |name: &str, password: Option<String>| password.map(|password| material(name, password));
+        let Self { key_password, common_name, valid_days, alias, password, .. } = self;
+        let is_of_keystore = alias.is_some() || password.is_some();
+        match (self.certificate, self.key, self.keystore) {
+            (None, None, None) if !is_of_keystore => Ok(NewCertificate::Generate { common_name, valid_days }),
+            (Some(certificate), Some(key), None) if !is_of_keystore => Ok(NewCertificate::Import {
+                certificate: material("certificate", certificate),
+                key: material("key", key),
+                key_password: secret("key-password", key_password),
+            }),
+            (None, None, Some(keystore)) => {
+                let content = BASE64_STANDARD.decode(keystore.trim());
+                let content = content
+                    .map_err(|error| Problem::invalid(format!("keystore: expected base64: {error}")))?;
+                Ok(NewCertificate::Keystore {
+                    file: Material { file: "keystore".to_owned(), content: Bytes::from(content) },
+                    store_type: None,
+                    alias,
+                    password: secret("password", password),
+                    key_password: secret("key-password", key_password),
+                })
+            }
+            _ => Err(Problem::invalid(
+                "a certificate and its key come together, or a keystore with its password and alias"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
 async fn update(
     State(lab): Seen,
     Named(Named2 { manager, update }): Named<Named2>,
     Body(setting): Body<UpdateSetting>,
 ) -> Answer<Certificates> {
-    if lab.updates(&manager).iter().any(|one| one.update == update) {
-        return effective(&lab, &manager);
-    }
-    let UpdateSetting { stores, certificate, key, key_password, common_name, valid_days } = setting;
-    let certificate = match (certificate, key) {
-        (None, None) => NewCertificate::Generate { common_name, valid_days },
-        (Some(certificate), Some(key)) => NewCertificate::Import {
-            certificate: material("certificate", certificate),
-            key: material("key", key),
-            key_password: key_password.map(|password| material("key-password", password)),
-        },
-        _ => return Err(Problem::invalid("a certificate and its key come together")),
-    };
     if lab.site.certificate(&manager).is_none() {
         return Err(unknown(&lab, &manager));
     }
-    lab.site.apply(&Command::UpdateCertificate { manager: manager.clone(), certificate, stores })?;
-    let fingerprint = lab.site.look(|site| {
-        let one = site.managers().find(|one| one.name == manager)?;
-        let identity = if stores == Stores::Console { &one.console } else { &one.client };
-        Some(identity.certificate().fingerprint())
-    });
-    if let Some(fingerprint) = fingerprint {
-        lab.updated(&manager, Update { update: update.clone(), at: lab.clock().now(), stores, fingerprint });
-    }
-    lab.site.journal().did(format!("certificate of {manager:?} updated: {update:?}"));
+    let stores = setting.stores;
+    let certificate = setting.certificate()?;
+    let updating = || {
+        lab.site.apply(&Command::UpdateCertificate { manager: manager.clone(), certificate, stores })?;
+        let fingerprint = lab.site.look(|site| {
+            let one = site.managers().find(|one| one.name == manager)?;
+            let identity = if stores == Stores::Console { &one.console } else { &one.client };
+            Some(identity.certificate().fingerprint())
+        });
+        let fingerprint = fingerprint.ok_or_else(|| unknown(&lab, &manager))?;
+        lab.site.journal().did(format!("certificate of {manager:?} updated: {update:?}"));
+        Ok::<_, Problem>(Update { update: update.clone(), at: lab.clock().now(), stores, fingerprint })
+    };
+    tokio::task::block_in_place(|| lab.update_once(&manager, &update, updating))?;
     effective(&lab, &manager)
 }
 

@@ -122,14 +122,29 @@ impl Lab {
         lock(&self.updates).get(manager).cloned().unwrap_or_default()
     }
 
-    /// A manager's certificate was updated.
-    pub fn updated(&self, manager: &str, update: Update) {
+    /// Updates a manager's certificate, unless that was done under this name already; of two at once the second finds it done.
+    ///
+    /// # Errors
+    ///
+    /// What `update` ends with; then the name is free.
+    pub(crate) fn update_once<E>(
+        &self,
+        manager: &str,
+        name: &str,
+        update: impl FnOnce() -> Result<Update, E>,
+    ) -> Result<(), E> {
         let mut updates = lock(&self.updates);
+        let known = updates.get(manager).map_or(&[][..], Vec::as_slice);
+        if known.iter().any(|one| one.update == name) {
+            return Ok(());
+        }
+        let update = update()?;
         let known = updates.entry(manager.to_owned()).or_default();
         if known.len() == UPDATES {
             known.remove(0);
         }
         known.push(update);
+        Ok(())
     }
 
     /// Stops every client, and the site.

@@ -1,7 +1,8 @@
 //! `epm-lab cert live`, `history`, `renew`, `import`: the server certificates of a running lab's managers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -37,12 +38,21 @@ pub(in crate::cli) enum LiveCert {
         #[command(flatten)]
         update: Update,
         /// The certificate, in PEM
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
+        #[arg(long, value_name = "FILE", requires = "key", required_unless_present = "keystore")]
+        certificate: Option<PathBuf>,
         /// Its private key, in PEM
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// The file with the password of the key, if it is encrypted
+        #[arg(long, value_name = "FILE", requires = "certificate")]
+        key: Option<PathBuf>,
+        /// A keystore instead: JKS, JCEKS or PKCS#12
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key"])]
+        keystore: Option<PathBuf>,
+        /// The file with the password of the keystore
+        #[arg(long, value_name = "FILE", requires = "keystore")]
+        password_file: Option<PathBuf>,
+        /// Under which alias the keystore has it; the only key that there is when absent
+        #[arg(long, value_name = "ALIAS", requires = "keystore")]
+        alias: Option<String>,
+        /// The file with the password of the key, if it is encrypted; in a keystore that of the store when absent
         #[arg(long, value_name = "FILE")]
         key_password_file: Option<PathBuf>,
     },
@@ -90,17 +100,31 @@ impl LiveCert {
             Self::Renew { update, common_name, valid_days } => {
                 update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
             }
-            Self::Import { update, certificate, key, key_password_file } => {
-                let password = key_password_file.as_deref().map(read).transpose()?;
+            Self::Import { update, certificate, key, keystore, password_file, alias, key_password_file } => {
+                let text = |file: Option<PathBuf>| file.as_deref().map(read).transpose();
+                let secret = |file: Option<PathBuf>| {
+                    Ok::<_, Failure>(text(file)?.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()))
+                };
+                let keystore = keystore.as_deref().map(encoded).transpose()?;
                 let certificate = json!({
-                    "certificate": read(&certificate)?,
-                    "key": read(&key)?,
-                    "key-password": password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
+                    "certificate": text(certificate)?,
+                    "key": text(key)?,
+                    "keystore": keystore,
+                    "password": secret(password_file)?,
+                    "alias": alias,
+                    "key-password": secret(key_password_file)?,
                 });
                 update.give(certificate).await
             }
         }
     }
+}
+
+/// A file in base64.
+fn encoded(file: &Path) -> Result<String, Failure> {
+    let content = std::fs::read(file)
+        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
+    Ok(BASE64_STANDARD.encode(content))
 }
 
 impl One {
