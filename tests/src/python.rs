@@ -11,6 +11,11 @@ use std::sync::OnceLock;
 const PACKAGES: &[&str] = &["sepm-api==0.0.9", "schemathesis==4.32.5", "hypothesis==6.170.17"];
 /// Where this is set, it is a failure if they cannot be had.
 const REQUIRED: &str = "EPM_LAB_REST_CLIENTS";
+/// For how many seconds `schemathesis` looks for faults: longer where it must be had.
+pub fn search_seconds() -> &'static str {
+    if std::env::var_os(REQUIRED).is_some() { "40" } else { "12" }
+}
+
 /// The programs of the virtual environment; none where it cannot be had.
 pub fn environment() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -8,12 +8,10 @@ use std::process::{Command as Process, Stdio};
 
 use epm_server::MockSite;
 use epm_tests::own_door::{Opened, two_managers};
-use epm_tests::python::environment;
+use epm_tests::python::{environment, search_seconds};
 use serde_json::{Value, json};
 
 const ANSWERS: &str = include_str!("../clients/answers.py");
-/// How long `schemathesis` may look for faults, in seconds.
-const SEARCH_SECONDS: &str = "25";
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
 /// A lab of two managers, in which something of everything is there.
@@ -141,7 +139,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     {
         st.args(["--exclude-path", path]);
     }
-    st.args(["--phases", "examples,coverage,fuzzing", "--max-time", SEARCH_SECONDS]);
+    st.args(["--phases", "examples,coverage,fuzzing", "--max-time", search_seconds()]);
     st.args(["--seed", "1", "--workers", "1", "--no-color"]);
     let out = tokio::task::spawn_blocking(move || st.output().unwrap()).await.unwrap();
     let words = String::from_utf8_lossy(&out.stdout);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command as Process, Output};
 
 use epm_server::MockSite;
-use epm_tests::python::environment;
+use epm_tests::python::{environment, search_seconds};
 use epm_tests::rest_curl::Rest;
 use epm_tests::{Lab, MANAGER};
 use serde_json::Value;
@@ -104,9 +104,6 @@ async fn sepm_api_is_not_logged_in_where_it_does_not_believe_the_certificate() {
     drop(lab);
 }
 
-/// How long `schemathesis` may look for faults, in seconds.
-const SEARCH_SECONDS: &str = "45";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     let Some(programs) = environment() else { return };
@@ -129,7 +126,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
             "--phases",
             "examples,coverage,fuzzing",
             "--max-time",
-            SEARCH_SECONDS,
+            search_seconds(),
             "--seed",
             "1",
             // Python before 3.11.10 counts the depth of a syntax tree once for all threads, and two that parse at once
