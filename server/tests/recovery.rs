@@ -163,5 +163,12 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
         let (code, said) = check(&other);
         assert!(code == Some(1) && said.contains("What is wrong: the domain"), "{said}");
         assert!(!said.contains("What is wrong: the shared secret"), "{said}");
+        drop(other);
+        // With that of another site, the secret is (F15).
+        assert!(altered(&right, &at.join("wrong.zip"), "encryption.password", &"AB".repeat(16)));
+        let other = Lab::up(at, &[&up[..], &["--recovery", "wrong.zip"]].concat());
+        let (code, said) = check(&other);
+        assert!(code == Some(1) && said.contains("What is wrong: the shared secret"), "{said}");
+        assert!(!said.contains("What is wrong: the domain"), "{said}");
     }
 }

@@ -101,6 +101,7 @@ fn row(outcome: &Outcome, part: &PartHolding) -> Markup {
             td.count {
                 (words::grouped(part.orphaned))
                 @for (layer, number) in &part.layers { small { (layer) ": " (words::grouped(number)) } }
+                @if part.brought_back > 0 { small { "brought back: " (words::grouped(part.brought_back)) } }
             }
             @for number in [part.secure, part.https] { td.count { (words::grouped(number)) } }
             td {
@@ -128,6 +129,7 @@ fn sum(parts: &[PartHolding]) -> PartHolding {
         sum.connected += part.connected;
         sum.disconnected += part.disconnected;
         sum.orphaned += part.orphaned;
+        sum.brought_back += part.brought_back;
         sum.secure += part.secure;
         sum.https += part.https;
         add(&mut sum.certificates, &part.certificates);

@@ -102,6 +102,18 @@ fn every_step_says_who_holds_what_and_who_would_be_lost_by_the_next() {
 }
 
 #[test]
+fn who_was_brought_back_is_counted_for_the_part_and_for_all() {
+    let mut outcome = sample::ninety_days();
+    assert!(!html(&outcome).contains("brought back"));
+    let holdings = &mut outcome.steps.last_mut().unwrap().report.holdings;
+    (holdings[0].brought_back, holdings[1].brought_back) = (1200, 34);
+    let text = all_text(&main_of(&html(&outcome)));
+    for count in ["1,200", "34", "1,234"] {
+        assert!(text.contains(&format!("brought back: {count}")), "{count}");
+    }
+}
+
+#[test]
 fn headings_of_tables_say_what_they_are_headings_of() {
     let page = html(&sample::ninety_days());
     let main = main_of(&page);
