@@ -315,6 +315,24 @@ assumptions! {
     rest_trial_days: u16 = 60, R;
     /// The subject of the critical event that a trial license is.
     rest_event_subject: String = "License Issue".to_owned(), U;
+    /// The instance of the database, by which it is called in the REST API too.
+    rest_database_instance: String = "SQLEXPRESSSYMC".to_owned(), R;
+    /// The port of the database.
+    rest_database_port: u16 = 2638, R;
+    /// The make of the database.
+    rest_database_type: String = "Microsoft SQL Server".to_owned(), R;
+    /// The version of the database.
+    rest_database_version: String = "14.00.1000".to_owned(), U;
+    /// The name of the database in its instance.
+    rest_database_name: String = "sem5".to_owned(), R;
+    /// Who logs in to the database.
+    rest_database_user: String = "DBA".to_owned(), R;
+    /// After how many days without a word a domain forgets a client; the lab forgets nobody.
+    rest_old_clients_days: u32 = 30, R;
+    /// The same, of clients on virtual desktops that are thrown away.
+    rest_old_vdi_clients_days: u32 = 7, U;
+    /// The rules of a location as XML: a client of the lab is told where it is, so there are none.
+    rest_location_rules: String = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><LocationRules/>".to_owned(), U;
     /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Below
     /// 2048 nothing changes, for the lab itself does not sign with shorter keys.
     wizard_shortest_key_bits: u32 = 2048, U;

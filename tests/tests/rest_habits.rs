@@ -84,6 +84,10 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         "rest_license_serial": "L",
         "rest_trial_days": 1,
         "rest_event_subject": "S",
+        "rest_database_instance": "I",
+        "rest_database_port": 1433,
+        "rest_old_clients_days": 3,
+        "rest_location_rules": "<R/>",
         "rest_settings": { "configuration": { "general_settings": { "security_settings": { "stopped_mode": "BLOCK" } } } },
     }))
     .await;
@@ -137,6 +141,13 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         (&"BLOCK".into(), &true.into())
     );
     assert_eq!(rest.get("events/critical").json["criticalEventsInfoList"][0]["subject"], "S");
+    let database = rest.get("admin/database").json;
+    assert_eq!((&database["instanceName"], &database["port"]), (&"I".into(), &1433.into()));
+    let domain = rest.get("domains").json[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(rest.get(&format!("domains/{domain}")).json["deleteOldClientsDays"], 3);
+    let location = lab.site().look(|site| site.groups().find(TOP_GROUP).unwrap().own.locations["Default"].id);
+    let rules = rest.get(&format!("groups/{top}/locations/{location}/xml"));
+    assert_eq!(rules.json["location_rules_xml"], "<R/>", "{rules:?}");
 }
 
 /// A connection that is kept: it posts, and asks again.

@@ -39,25 +39,25 @@ struct DirectoryServerIntegration {
 #[serde(rename_all = "camelCase")]
 struct SepmDatabase {
     /// Its name.
-    name: &'static str,
+    name: String,
     /// What it is for.
     description: &'static str,
     /// Where it is.
     address: String,
     /// The instance.
-    instance_name: &'static str,
+    instance_name: String,
     /// The port.
     port: u16,
     /// The make.
-    r#type: &'static str,
+    r#type: String,
     /// Its version.
-    version: &'static str,
+    version: String,
     /// Whether it came with the manager.
     installed_by_sepm: bool,
     /// The database of the instance.
-    database: &'static str,
+    database: String,
     /// Who logs in.
-    db_user: &'static str,
+    db_user: String,
     /// With what; never shown.
     db_passwords: Option<Vec<String>>,
     /// The certificate that it is believed by.
@@ -306,17 +306,18 @@ async fn servers(State(console): State<Arc<Console>>) -> Reply<Vec<Server>> {
 
 async fn database(State(console): State<Arc<Console>>) -> Reply<SepmDatabase> {
     let address = console.shared.site().managers().next().map(|one| one.ports.address.clone());
+    let assumed = console.assumed();
     Reply(SepmDatabase {
-        name: "SQLEXPRESSSYMC",
+        name: assumed.rest_database_instance.clone(),
         description: "",
         address: address.unwrap_or_default(),
-        instance_name: "SQLEXPRESSSYMC",
-        port: 2638,
-        r#type: "Microsoft SQL Server",
-        version: "14.00.1000",
+        instance_name: assumed.rest_database_instance.clone(),
+        port: assumed.rest_database_port,
+        r#type: assumed.rest_database_type.clone(),
+        version: assumed.rest_database_version.clone(),
         installed_by_sepm: true,
-        database: "sem5",
-        db_user: "DBA",
+        database: assumed.rest_database_name.clone(),
+        db_user: assumed.rest_database_user.clone(),
         db_passwords: None,
         db_tls_root_certificate: None,
     })

@@ -28,7 +28,7 @@ struct Naming {
 struct LocationDetails {
     location_id: String,
     location_name: String,
-    location_rules_xml: &'static str,
+    location_rules_xml: String,
 }
 
 pub(super) fn routes() -> ApiRouter<Arc<Console>> {
@@ -61,12 +61,9 @@ async fn xml(
     Ok(Reply(LocationDetails {
         location_id: location.id.to_string(),
         location_name: name.to_owned(),
-        location_rules_xml: RULES,
+        location_rules_xml: site.assumptions().rest_location_rules.clone(),
     }))
 }
-
-/// The lab's locations have no rules: a client is told where it is.
-const RULES: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><LocationRules/>";
 
 /// A location of a group, with the path of the group and its own name.
 pub(super) fn find_location(
