@@ -91,8 +91,8 @@ const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
 impl LogLine {
     /// The entry in the form of `syslog.log`, with tabs between [C S31]: length, FILETIME, event, a number of unknown meaning,
     /// severity, length of the data, summary, source, data and location. The length counts the entry from its first digit to
-    /// before the end of the line [I, from how a public reader finds the next one]; the source is the management client [I];
-    /// data there is none, and the location stays empty [A].
+    /// before the end of the line, which is inferred from how a public reader finds the next one. That the source is the
+    /// management client is inferred too. Data there is none, and the location stays empty, which is assumed.
     pub fn to_entry(&self) -> String {
         let seconds = self.at.as_seconds() + FILETIME_EPOCH_SECONDS;
         let filetime = (seconds * 1000 + self.at.as_millis().rem_euclid(1000)) * 10_000;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::LogLine;
 
-/// The log is put aside as `syslog.log.1` when it has grown to this many bytes [A].
+/// The log is put aside as `syslog.log.1` when it has grown to this many bytes; that is assumed.
 const FULL: u64 = 4 * 1024 * 1024;
-/// For how many days entries are kept, as the header says [A]; nothing is removed for its age.
+/// For how many days entries are kept, as the header says, which is assumed; nothing is removed for its age.
 const DAYS: u32 = 14;
 /// How long the header is, in bytes.
 const HEADER: u64 = 72;
