@@ -125,7 +125,8 @@ fn an_orphan_on_its_own_machine_and_those_of_the_lab_are_brought_back_and_counte
         site.until("/lost", 2);
 
         assert!(site.well(&["sylink", "package", "-o", package]).contains("epm-agent import"));
-        assert_eq!(site.lab(&["sylink", "package", "-o", package]).0, Some(2), "it is there already");
+        let (code, said) = site.lab(&["sylink", "package", "-o", package]);
+        assert!(code == Some(2) && said.contains("name another file"), "it is there already: {said}");
         let import = site.agent(&["import", package, "--cache", "state"]).output().unwrap();
         assert!(import.status.success() && String::from_utf8_lossy(&import.stdout).contains("1207021B"));
         assert_eq!(site.held()["rescue"], "imported");

@@ -207,6 +207,8 @@ fn complain(text: &str) {
 fn write_new(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes))
-        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", path.display())))
+    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| {
+        let hint = if error.kind() == std::io::ErrorKind::AlreadyExists { "; name another file" } else { "" };
+        Failure::BadInput(format!("cannot write {}: {error}{hint}", path.display()))
+    })
 }
