@@ -10,7 +10,7 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-use super::duties::Duties;
+use super::commands::Duties;
 use super::failover::LastServer;
 use super::health::Health;
 

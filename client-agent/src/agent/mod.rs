@@ -10,16 +10,16 @@
 mod adoption;
 mod beat;
 mod cache;
-mod duties;
+mod commands;
+mod equivalence;
 mod exchange;
 mod failover;
 mod health;
-mod holdings;
 mod identity;
 mod log;
-mod mind;
 mod push;
 mod schedule;
+mod trust_state;
 mod view;
 
 use std::collections::BTreeMap;
@@ -35,20 +35,20 @@ use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
 pub use cache::{AgentState, Cache, Rescue};
-pub use duties::{Duties, Duty};
+pub use commands::{Duties, Duty};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
 pub use health::{Distrust, Health, Trouble};
 pub use log::{Event, LogLine};
 pub use view::AgentView;
 
-pub(crate) use mind::{Choice, Counts, Dates, stays, stays_until};
+pub(crate) use equivalence::{Choice, Counts, Dates, stays, stays_until};
 pub(crate) use schedule::{Row, Schedule, Timing};
 
 use adoption::Refusal;
 use beat::{Beat, Phase, Step};
-use holdings::Holdings;
 use log::News;
+use trust_state::Holdings;
 
 /// A session with a server is given up after this time, until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);

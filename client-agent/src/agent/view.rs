@@ -9,7 +9,7 @@ use super::cache::{AgentState, Rescue};
 use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::Health;
-use super::holdings::Holdings;
+use super::trust_state::Holdings;
 
 /// What a client looks like from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
