@@ -7,9 +7,9 @@ use epm_protocol::fault::FaultRule;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::errand::Errand;
+use super::check::{Expected, ManagersDo};
 use super::refusal::Refused;
-use super::sight::{Expected, ManagersDo};
+use super::rest_case::Errand;
 use crate::scenario::{ClockPlan, PartPlan, Scenario, SitePlan, StepPlan};
 
 /// One failure.

@@ -5,24 +5,24 @@
 //! | `entry` | what the catalogue says of a failure |
 //! | `read` | an entry's file, and what makes it unsound |
 //! | `files` | the files themselves, compiled in |
-//! | `sight` | what must be seen, held against what was seen |
-//! | `account` | what was seen: both sides of every client, and how it stands |
-//! | `rehearsed` | an entry in virtual time |
+//! | `check` | what must be seen, held against what was seen |
+//! | `observed` | what was seen: both sides of every client, and how it stands |
+//! | `rehearse` | an entry in virtual time |
 //! | `diagnose` | from a client's log to the failures that fit it |
 //! | `refusal` | an entry that a manager refuses to let happen |
-//! | `errand` | an entry of an administrator's tool at the REST API |
+//! | `rest_case` | an entry of an administrator's tool at the REST API |
 //!
 //! Sockets are not known here: whoever carries an entry over them hands in an [`Account`] of the same form.
 
-mod account;
+mod check;
 mod diagnose;
 mod entry;
-mod errand;
 mod files;
+mod observed;
 mod read;
 mod refusal;
-mod rehearsed;
-mod sight;
+mod rehearse;
+mod rest_case;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +31,14 @@ use std::sync::LazyLock;
 
 use epm_protocol::suggest::hint;
 
-pub use account::{Account, Act, ManagerNote, Reproduction, Seen};
+pub use check::{Expected, Finding, ManagersDo, Sight, State};
 pub use diagnose::{Apart, Candidate, Clue, Contact, Diagnosis, Failed, Form, Line, Log, LogError, diagnose};
 pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
-pub use errand::{Call, Errand, Met, Visit, code, errand, given};
+pub use observed::{Account, Act, ManagerNote, Reproduction, Seen};
 pub use read::EntryError;
 pub use refusal::{Refused, RefusedCommand, Verdict, refused};
-pub use rehearsed::rehearsed;
-pub use sight::{Expected, Finding, ManagersDo, Sight, State};
+pub use rehearse::rehearsed;
+pub use rest_case::{Call, Errand, Met, Visit, code, errand, given};
 
 /// Every entry that is sound, in order; all of them are, or a test is red.
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| read().into_iter().filter_map(Result::ok).collect());

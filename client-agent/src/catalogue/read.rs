@@ -6,9 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
-use super::errand::Errand;
 use super::files;
 use super::refusal::Refused;
+use super::rest_case::Errand;
 use crate::scenario::ScenarioError;
 
 /// Why a file is no entry.

@@ -4,15 +4,15 @@
 //! |---|---|
 //! | `read` | a log, ours or the real client's, or a line of one |
 //! | `clue` | what it gives away |
-//! | `portrait` | what each failure looks like, as described and as played |
-//! | `apart` | what tells the candidates apart |
+//! | `signature` | what each failure looks like, as described and as played |
+//! | `differences` | what tells the candidates apart |
 //!
 //! No clue points to a failure by itself. Its weight is how few failures show it, and that is counted.
 
-mod apart;
 mod clue;
-mod portrait;
+mod differences;
 mod read;
+mod signature;
 
 #[cfg(test)]
 mod tests;
@@ -22,12 +22,12 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-pub use apart::Apart;
 pub use clue::{Clue, Contact, Failed};
+pub use differences::Apart;
 pub use read::{Form, Line, Log, LogError};
 
 use super::entry::Entry;
-use portrait::Portrait;
+use signature::Portrait;
 
 /// What a failure shows and the log does not counts so much: a log may begin late, and end early.
 const LACKING: f64 = 0.5;
@@ -108,7 +108,7 @@ impl Weights {
 
 /// Ranks the failures that a log may come from.
 pub fn diagnose(log: &Log) -> Diagnosis {
-    let known: BTreeSet<&str> = super::entries().iter().flat_map(portrait::words).collect();
+    let known: BTreeSet<&str> = super::entries().iter().flat_map(signature::words).collect();
     let mut clues = clue::clues(log, known.into_iter());
     let is_worded = clue::is_worded(&clues);
     if !is_worded {
@@ -124,7 +124,7 @@ pub fn diagnose(log: &Log) -> Diagnosis {
         .collect();
     candidates.sort_by(|one, other| other.fit.total_cmp(&one.fit).then_with(|| one.id.cmp(&other.id)));
     let servers = servers(log);
-    apart::tell(&mut candidates, servers.first().map(String::as_str));
+    differences::tell(&mut candidates, servers.first().map(String::as_str));
     Diagnosis {
         form: log.form,
         lines: log.lines.len(),

@@ -1,6 +1,6 @@
 //! Logs of clients that failures hit, told from each other; and what is no log.
 
-use super::portrait::{is_hit, log_of};
+use super::signature::{is_hit, log_of};
 use super::*;
 use crate::agent::{Distrust, Event, LogLine, Trouble};
 use crate::catalogue::{Means, Play, Seen, entries, rehearsed};

@@ -153,7 +153,7 @@ pub fn given(manager: &Manager) -> Beliefs {
 
 /// The code of the reason why a certificate is not believed.
 pub fn code(rejection: &Rejection) -> String {
-    super::sight::tag(rejection)
+    super::check::tag(rejection)
 }
 
 /// Does the errand in virtual time: where no byte is sent, the rules themselves are asked.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Act, Seen};
 use super::entry::{Play, Standing};
+use super::observed::{Act, Seen};
 use crate::agent::{Distrust, Health, Trouble};
 
 /// What must be seen of a part of the fleet: of each client the same.

@@ -7,8 +7,8 @@ use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::check::{self, Finding, State};
 use super::entry::Play;
-use super::sight::{self, Finding, State};
 use crate::agent::{AgentView, Health, LogLine, Server};
 
 /// What was seen of both acts.
@@ -88,8 +88,8 @@ pub struct Reproduction {
 impl Account {
     /// Holds it against what is described.
     pub fn held_against(self, play: &Play) -> Reproduction {
-        let symptom = sight::symptom(play, &self.failure);
-        let recovery = sight::recovery(play, &self.repair);
+        let symptom = check::symptom(play, &self.failure);
+        let recovery = check::recovery(play, &self.repair);
         Reproduction { failure: self.failure, symptom, repair: self.repair, recovery }
     }
 }

@@ -1,7 +1,7 @@
 //! A failure in virtual time: first the one act, then both, so that each can be looked at when it ends.
 
-use super::account::{Account, Act, ManagerNote, Seen};
 use super::entry::{Acts, Play};
+use super::observed::{Account, Act, ManagerNote, Seen};
 use crate::rehearsal::{Casting, Deed, Rehearsal, RehearsalError, Watch, rehearse};
 use crate::scenario::Scenario;
 

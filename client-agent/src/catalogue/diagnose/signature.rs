@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::clue::{self, Clue};
 use super::read::{Form, Line, Log};
 use crate::agent::LogLine;
+use crate::catalogue::check::State;
 use crate::catalogue::entry::{Entry, Means, Play};
 use crate::catalogue::rehearsed;
-use crate::catalogue::sight::State;
 
 /// What one failure looks like.
 #[derive(Clone, Debug)]
