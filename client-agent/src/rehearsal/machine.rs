@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use super::breath::Body;
-use super::client::{Client, Scene};
-use super::memory::Happening;
+use super::activation::Body;
+use super::memo::Happening;
+use super::virtual_client::{Client, Scene};
 use crate::scenario::{Attendance, Change, Deeds, Install, PartDay, Place};
 
 /// What all machines of a part have in common.

@@ -11,15 +11,15 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use super::breath::Body;
-use super::client::{Client, Scene, Single, Swift, Who};
-use super::diary::{Dealing, Diary};
+use super::activation::Body;
 use super::error::RehearsalError;
+use super::hourly::Tally;
 use super::machine::{Image, Machine, Part};
-use super::memory::Memory;
+use super::memo::Memory;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
-use super::share::{Share, Waited, Watch};
-use super::tally::Tally;
+use super::shard::{Share, Waited, Watch};
+use super::transcript::{Dealing, Diary};
+use super::virtual_client::{Client, Scene, Single, Swift, Who};
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use epm_protocol::time::Timestamp;
 
-use super::client::{Client, Scene, Swift};
-use super::memory::{Happening, NodeId};
+use super::hourly::Tally;
+use super::memo::{Happening, NodeId};
 use super::outcome::AtRisk;
-use super::share::Share;
-use super::tally::Tally;
+use super::shard::Share;
+use super::virtual_client::{Client, Scene, Swift};
 use super::world::World;
 
 /// How many heartbeats a client has to find its way in another world.

@@ -5,12 +5,12 @@ use epm_protocol::id::HardwareKey;
 use epm_protocol::site::agent_id;
 use epm_protocol::time::Timestamp;
 
-use super::breath::{Body, Breath, Cause};
-use super::diary::Diary;
-use super::haunt::Haunted;
+use super::activation::{Body, Breath, Cause};
+use super::faulted::Haunted;
+use super::hourly::{Standing, Tally, Trust};
 use super::machine::Image;
-use super::memory::{Happening, Mark, Memory, NodeId, Question, Reply};
-use super::tally::{Standing, Tally, Trust};
+use super::memo::{Happening, Mark, Memory, NodeId, Question, Reply};
+use super::transcript::Diary;
 use super::world::World;
 use crate::agent::{AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 

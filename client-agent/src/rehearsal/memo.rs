@@ -14,10 +14,10 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
 
-use super::breath::{Body, Cause};
-use super::diary::Deed;
+use super::activation::{Body, Cause};
+use super::hourly::{Standing, Trust};
 use super::machine::Image;
-use super::tally::{Standing, Trust};
+use super::transcript::Deed;
 use super::world::World;
 use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
 

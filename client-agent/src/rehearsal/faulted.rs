@@ -19,7 +19,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 
-use super::client::Who;
+use super::virtual_client::Who;
 use super::world::{Carried, Seen, World};
 use crate::agent::{Exchange, Server};
 

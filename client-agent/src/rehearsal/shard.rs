@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use super::client::{Client, Scene};
-use super::diary::Diary;
+use super::hourly::Tally;
 use super::machine::{Machine, Part};
-use super::memory::{Memory, NodeId};
-use super::tally::Tally;
+use super::memo::{Memory, NodeId};
+use super::transcript::Diary;
+use super::virtual_client::{Client, Scene};
 use super::world::World;
 use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};

@@ -6,8 +6,8 @@ use epm_protocol::site::Client;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
-use super::diary::Deed;
-use super::haunt::{Haunted, Open};
+use super::faulted::{Haunted, Open};
+use super::transcript::Deed;
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
 

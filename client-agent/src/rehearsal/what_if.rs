@@ -4,7 +4,7 @@ use epm_protocol::site::{Client, Site};
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::breath::{Body, Cause};
+use super::activation::{Body, Cause};
 use super::world::World;
 use crate::agent::{Agent, Distrust, Input};
 
