@@ -17,7 +17,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use epm_client_agent::rehearsal::{Casting, Watch, rehearse, rehearse_every_heartbeat, report};
+use epm_client_agent::rehearsal::{Casting, Watch, rehearse, rehearse_every_heartbeat};
+use epm_client_agent::report;
 use epm_client_agent::scenario::Scenario;
 
 /// What is rehearsed.

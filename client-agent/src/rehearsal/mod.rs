@@ -17,7 +17,6 @@
 //! | `preview` | who would be lost if the next step were taken now |
 //! | `what_if` | the same of clients that run elsewhere, on copies of them |
 //! | `hourly`, `outcome` | what is counted, and what is found |
-//! | [`report`] | an outcome for people, spreadsheets and test tools |
 
 mod activation;
 mod error;
@@ -27,10 +26,10 @@ mod machine;
 mod memo;
 mod outcome;
 mod preview;
-pub mod report;
 mod run;
 mod shard;
 mod sweep;
+mod sweep_outcome;
 mod transcript;
 mod virtual_client;
 mod what_if;
@@ -44,5 +43,7 @@ pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
 pub use run::{Casting, Rehearsal, rehearse, rehearse_every_heartbeat};
 pub use shard::Watch;
 pub use sweep::{SweepError, Waits, WaitsError, sweep};
+pub(crate) use sweep_outcome::Spread;
+pub use sweep_outcome::{Sweep, SweepPoint};
 pub use transcript::{Dealing, Deed};
 pub use what_if::{WouldBeLost, would_be_lost};

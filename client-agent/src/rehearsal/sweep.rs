@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::report::{Sweep, SweepPoint};
+use super::sweep_outcome::{Sweep, SweepPoint};
 use super::{Casting, RehearsalError, Watch, rehearse};
 use crate::scenario::{Scenario, Span, Wait};
 

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use epm_client_agent::rehearsal::report::{self, Sweep, SweepPoint};
 use epm_client_agent::rehearsal::{
-    Casting, Outcome, RehearsalError, StepOutcome, SweepError, Waits, Watch, rehearse, sweep,
+    Casting, Outcome, RehearsalError, StepOutcome, Sweep, SweepError, SweepPoint, Waits, Watch, rehearse,
+    sweep,
 };
+use epm_client_agent::report;
 use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};

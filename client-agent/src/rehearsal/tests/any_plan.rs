@@ -29,7 +29,7 @@ proptest! {
         same("drawn", &swift, &single);
         same("drawn, on three threads", &swift, &played(scenario, 3));
         let again = played(scenario, 1);
-        prop_assert_eq!(report::json(&swift.outcome), report::json(&again.outcome));
+        prop_assert_eq!(crate::report::json(&swift.outcome), crate::report::json(&again.outcome));
         adds_up(scenario, &swift);
     }
 }

@@ -132,7 +132,7 @@ const EXAMPLES: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::report::sample;
+    use crate::report::sample;
 
     fn suite(outcome: &Outcome) -> Element {
         let suites = Document::parse(&junit(outcome)).unwrap().into_root();

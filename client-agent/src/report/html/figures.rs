@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
-use crate::rehearsal::report::chart::{self, DASHES, Load, Size, TRUST};
-use crate::rehearsal::report::words;
+use crate::report::chart::{self, DASHES, Load, Size, TRUST};
+use crate::report::words;
 
 /// Every drawing.
 pub(super) fn all(outcome: &Outcome) -> Markup {

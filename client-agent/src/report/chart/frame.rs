@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::size::Size;
 use super::{axis, hours, place};
 use crate::rehearsal::Outcome;
-use crate::rehearsal::report::words;
+use crate::report::words;
 
 /// The upright axis: where it ends, and how far apart its ticks are.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use epm_protocol::trust::Fingerprint;
 use maud::{Markup, html};
 
-use crate::rehearsal::report::words;
 use crate::rehearsal::{AtRisk, Outcome, StepOutcome};
+use crate::report::words;
 use crate::scenario::PartHolding;
 
 /// Every step.

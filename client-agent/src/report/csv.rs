@@ -65,7 +65,7 @@ fn quoted(field: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::report::sample;
+    use crate::report::sample;
 
     fn read(text: &str) -> Vec<Vec<String>> {
         let rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).into_records();

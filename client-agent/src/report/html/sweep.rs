@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::rehearsal::report::chart::{self, Size};
-use crate::rehearsal::report::sweep::Sweep;
-use crate::rehearsal::report::words;
+use crate::rehearsal::Sweep;
+use crate::report::chart::{self, Size};
+use crate::report::words;
 
 /// All but the page's frame.
 pub(super) fn body(sweep: &Sweep) -> Markup {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
-use crate::rehearsal::report::words;
+use crate::report::words;
 
 /// Who was lost, and because of what.
 pub(super) fn lost(outcome: &Outcome) -> Markup {

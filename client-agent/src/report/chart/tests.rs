@@ -6,7 +6,7 @@ use epm_protocol::sylink::xml::{Document, Element};
 use proptest::prelude::*;
 
 use super::*;
-use crate::rehearsal::report::sample;
+use crate::report::sample;
 
 const DRAWINGS: [fn(&Outcome, Size) -> Markup; 4] = [trust, orphans, online, load];
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use crate::rehearsal::report::words;
+use crate::report::words;
 
 /// The distance between ticks so that about `count` of them reach `top`: 1, 2 or 5 times a power of ten.
 pub(super) fn step(top: f64, count: f64) -> f64 {

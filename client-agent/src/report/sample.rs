@@ -7,8 +7,8 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use crate::rehearsal::report::{Sweep, SweepPoint};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
+use crate::rehearsal::{Sweep, SweepPoint};
 use crate::scenario::{Lost, PartHolding, StepReport, Verdict};
 
 /// A name that breaks whatever does not escape it.

@@ -12,12 +12,12 @@ mod sample;
 mod sweep;
 mod words;
 
-use super::Outcome;
+use crate::rehearsal::Outcome;
 
 pub use csv::{course as csv, lost as lost_csv};
 pub use html::{html, sweep_html};
 pub use junit::junit;
-pub use sweep::{Sweep, SweepPoint, sweep_csv};
+pub use sweep::sweep_csv;
 
 /// The whole outcome as JSON, indented; the keys stand in the order of the types.
 pub fn json(outcome: &Outcome) -> String {

@@ -3,7 +3,7 @@
 use epm_protocol::sylink::xml::{Document, Element};
 
 use super::*;
-use crate::rehearsal::report::{chart, sample};
+use crate::report::{chart, sample};
 
 /// The part of the page that is well-formed XML as well.
 fn main_of(page: &str) -> Element {
@@ -167,7 +167,7 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
 
 #[test]
 fn a_sweep_that_is_hardly_there_is_a_page() {
-    use crate::rehearsal::report::{Sweep, SweepPoint};
+    use crate::rehearsal::{Sweep, SweepPoint};
     let point = |lost: &[usize]| SweepPoint {
         wait: "0s".parse().unwrap(),
         lost: lost.to_vec(),

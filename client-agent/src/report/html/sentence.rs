@@ -1,7 +1,7 @@
 //! The verdict in one sentence.
 
 use crate::rehearsal::Outcome;
-use crate::rehearsal::report::words;
+use crate::report::words;
 
 /// What became of the fleet, as a word, a colour, and a sentence.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::report::sample;
+    use crate::report::sample;
 
     #[test]
     fn the_verdict_is_said_in_one_sentence() {

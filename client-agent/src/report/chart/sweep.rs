@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::axis;
 use super::frame::{Axis, number};
 use super::size::Size;
-use crate::rehearsal::report::sweep::{Spread, Sweep};
-use crate::rehearsal::report::words;
+use crate::rehearsal::{Spread, Sweep};
+use crate::report::words;
 
 /// The curve. The waits stand at equal distances, whatever is between them.
 pub(in super::super) fn sweep(sweep: &Sweep, size: Size) -> Markup {

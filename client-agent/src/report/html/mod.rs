@@ -12,9 +12,9 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::sweep::Sweep;
 use super::words;
 use crate::rehearsal::Outcome;
+use crate::rehearsal::Sweep;
 
 use sentence::Sentence;
 
