@@ -60,9 +60,9 @@ impl Choice {
 
 impl Agent {
     /// All that decides what it does next, in one text.
-    pub(crate) fn mind(&self) -> String {
+    pub(crate) fn state_fingerprint(&self) -> String {
         #[derive(Serialize)]
-        struct Mind<'a> {
+        struct Fingerprint<'a> {
             version: String,
             use_last_server: bool,
             sylink: String,
@@ -74,7 +74,7 @@ impl Agent {
         }
         let mut undated = self.clone();
         undated.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
-        let mind = Mind {
+        let fingerprint = Fingerprint {
             version: self.profile.version.to_string(),
             use_last_server: self.profile.use_last_server,
             sylink: self.held.cache.sylink.to_xml(),
@@ -89,7 +89,7 @@ impl Agent {
             missed: self.missed,
             served_since_start: self.served_since_start,
         };
-        serde_json::to_string(&mind).unwrap_or_default()
+        serde_json::to_string(&fingerprint).unwrap_or_default()
     }
 
     pub(crate) fn dates(&self) -> Dates {

@@ -2,7 +2,7 @@
 
 use super::entry::{Acts, Play};
 use super::observed::{Account, Act, ManagerNote, Seen};
-use crate::rehearsal::{Casting, Deed, Rehearsal, RehearsalError, Watch, rehearse};
+use crate::rehearsal::{ManagerAction, Progress, Rehearsal, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::Scenario;
 
 /// The product's line for a message whose secret does not fit [C S9].
@@ -29,8 +29,8 @@ pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
     let skipped: Vec<(usize, usize)> = first
         .clients
         .iter()
-        .zip(&first.dealings)
-        .map(|((_, lines), dealings)| (lines.len(), dealings.len()))
+        .zip(&first.manager_events)
+        .map(|((_, lines), manager_events)| (lines.len(), manager_events.len()))
         .collect();
     // The first of all steps is the installation, which is of no act.
     let (repair, failure) = (play.failure.len() + 1, 1);
@@ -38,25 +38,25 @@ pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
 }
 
 fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
-    let casting = Casting { threads: 1, keep_logs: true, ..Casting::default() };
-    rehearse(scenario, &casting, &Watch::default(), |_| ())
+    let options = RehearsalOptions { threads: 1, keep_logs: true, ..RehearsalOptions::default() };
+    rehearse(scenario, &options, &Progress::default(), |_| ())
 }
 
 /// What there is beyond what belongs to the act before.
 fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first_step: usize) -> Act {
     let names: Vec<String> = rehearsal.site.managers().map(|manager| manager.name.clone()).collect();
     let (mut clients, mut managers) = (Vec::new(), Vec::new());
-    let all = rehearsal.clients.into_iter().zip(rehearsal.dealings).zip(parts).enumerate();
-    for (place, (((view, log), dealings), part)) in all {
+    let all = rehearsal.clients.into_iter().zip(rehearsal.manager_events).zip(parts).enumerate();
+    for (place, (((view, log), manager_events), part)) in all {
         let (lines, deeds) = skipped.get(place).copied().unwrap_or_default();
-        for dealing in dealings.into_iter().skip(deeds) {
-            let (action, status) = match dealing.deed {
-                Deed::Answered { action, status } => (action, Some(status)),
-                Deed::ShownInVain => ("broken off", None),
+        for event in manager_events.into_iter().skip(deeds) {
+            let (action, status) = match event.action {
+                ManagerAction::Answered { action, status } => (action, Some(status)),
+                ManagerAction::ShownInVain => ("broken off", None),
             };
             managers.push(ManagerNote {
-                at: dealing.at,
-                manager: names.get(dealing.manager).cloned().unwrap_or_default(),
+                at: event.at,
+                manager: names.get(event.manager).cloned().unwrap_or_default(),
                 client: Some(view.computer_name.clone()),
                 action: action.to_owned(),
                 status,

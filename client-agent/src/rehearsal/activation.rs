@@ -6,8 +6,8 @@ use epm_protocol::site::Client;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
-use super::faulted::{Haunted, Open};
-use super::transcript::Deed;
+use super::faulted::{FaultedClient, OpenConnection};
+use super::transcript::ManagerAction;
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
 
@@ -16,17 +16,17 @@ const MOST_EXCHANGES: usize = 1000;
 
 /// A client, with what its carrier holds for it.
 #[derive(Clone, Debug)]
-pub(super) struct Body {
+pub(super) struct ClientSnapshot {
     pub(super) agent: Agent,
     /// How the site knows it.
-    pub(super) seat: Option<Client>,
+    pub(super) record: Option<Client>,
     /// The request that a manager holds.
     pub(super) held: Option<Exchange>,
 }
 
 /// What happens to a client.
 #[derive(Clone, Debug)]
-pub(super) enum Cause {
+pub(super) enum Stimulus {
     /// Its carrier tells it something.
     Told(Input),
     /// The site has changed: a held request may have an answer now, or its connection has ended.
@@ -35,7 +35,7 @@ pub(super) enum Cause {
 
 /// What a client has done from an input to rest.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Breath {
+pub(super) struct Activation {
     /// What was decided about its next heartbeat, in order.
     pub(super) timings: Vec<Timing>,
     /// What it wrote into its log.
@@ -43,66 +43,66 @@ pub(super) struct Breath {
     /// The managers that it turned to, by their places.
     pub(super) visits: Vec<usize>,
     /// What the managers did, each by its place.
-    pub(super) dealings: Vec<(usize, Deed)>,
+    pub(super) manager_events: Vec<(usize, ManagerAction)>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,
 }
 
-impl Body {
+impl ClientSnapshot {
     /// Lets something happen to the client, and carries everything until it rests. Whoever can be touched by faults is
     /// told apart by his `guest`.
-    pub(super) fn breathe(
+    pub(super) fn activate(
         &mut self,
-        cause: Cause,
+        stimulus: Stimulus,
         world: &World,
         now: Timestamp,
-        mut guest: Option<&mut Haunted>,
-    ) -> Breath {
-        let mut breath = Breath::default();
-        let mut input = match cause {
-            Cause::Told(input) => Some(input),
-            Cause::Changed => self.changed(world, now, &mut breath.dealings),
+        mut faulted: Option<&mut FaultedClient>,
+    ) -> Activation {
+        let mut activation = Activation::default();
+        let mut input = match stimulus {
+            Stimulus::Told(input) => Some(input),
+            Stimulus::Changed => self.changed(world, now, &mut activation.manager_events),
         };
         let mut speaking = None;
-        let mut open: Option<Open> = None;
+        let mut open: Option<OpenConnection> = None;
         for _ in 0..MOST_EXCHANGES {
-            let Some(told) = input.take() else { return breath };
+            let Some(told) = input.take() else { return activation };
             let before = self.agent.clone();
             let answer = match &told {
                 Input::Answered { outcome: Ok(response), .. } => Some(response.clone()),
                 _ => None,
             };
             let outputs = self.agent.handle(told, now);
-            breath.timings.extend_from_slice(self.agent.timings());
-            check(&before, &self.agent, answer.as_ref(), world, &mut breath.broken);
+            activation.timings.extend_from_slice(self.agent.timings());
+            check(&before, &self.agent, answer.as_ref(), world, &mut activation.broken);
             for output in outputs {
                 match output {
-                    Output::Log(line) => breath.lines.push((line.event, line.text)),
+                    Output::Log(line) => activation.lines.push((line.event, line.text)),
                     Output::EndSession => {
                         (speaking, open) = (None, None);
                         self.held = None;
                     }
                     Output::Persist(_) => {}
-                    Output::Odd(what) => breath.broken.push(what.to_owned()),
+                    Output::Odd(what) => activation.broken.push(what.to_owned()),
                     Output::Send(exchange) => {
                         self.held = None;
                         if speaking.as_ref() != Some(&exchange.server)
                             && !matches!(exchange.request, AgentRequest::Hold { .. })
                             && let Some(manager) = world.manager_at(&exchange)
                         {
-                            breath.visits.push(manager);
+                            activation.visits.push(manager);
                         }
                         speaking = Some(exchange.server.clone());
-                        let carried = match &mut guest {
-                            None => world.carry(&exchange, &mut self.seat, now),
-                            Some(guest) => {
-                                world.carry_haunted(&exchange, &mut self.seat, now, guest, &mut open)
+                        let carried = match &mut faulted {
+                            None => world.carry(&exchange, &mut self.record, now),
+                            Some(faulted) => {
+                                world.carry_faulted(&exchange, &mut self.record, now, faulted, &mut open)
                             }
                         };
                         match carried {
                             Carried::Held => self.held = Some(*exchange),
                             Carried::Ended(outcome) => {
-                                breath.dealings.extend(dealing(world, &exchange, &outcome));
+                                activation.manager_events.extend(manager_event(world, &exchange, &outcome));
                                 input = Some(Input::Answered { exchange: exchange.id, outcome });
                             }
                         }
@@ -110,12 +110,17 @@ impl Body {
                 }
             }
         }
-        breath.broken.push(format!("a client made more than {MOST_EXCHANGES} exchanges in one moment"));
-        breath
+        activation.broken.push(format!("a client made more than {MOST_EXCHANGES} exchanges in one moment"));
+        activation
     }
 
     /// What a change of the site means for the request that is held.
-    fn changed(&mut self, world: &World, now: Timestamp, dealings: &mut Vec<(usize, Deed)>) -> Option<Input> {
+    fn changed(
+        &mut self,
+        world: &World,
+        now: Timestamp,
+        manager_events: &mut Vec<(usize, ManagerAction)>,
+    ) -> Option<Input> {
         let held = self.held.take()?;
         let exchange = held.id;
         if world.has_ended(&held) {
@@ -125,13 +130,13 @@ impl Body {
         }
         // The connection is open: what was believed when it was opened is not asked again.
         let open = Exchange { check: crate::agent::TlsCheck::Nothing, ..held.clone() };
-        match world.carry(&open, &mut self.seat, now) {
+        match world.carry(&open, &mut self.record, now) {
             Carried::Held => {
                 self.held = Some(held);
                 None
             }
             Carried::Ended(outcome) => {
-                dealings.extend(dealing(world, &open, &outcome));
+                manager_events.extend(manager_event(world, &open, &outcome));
                 Some(Input::Answered { exchange, outcome })
             }
         }
@@ -139,19 +144,23 @@ impl Body {
 }
 
 /// What the manager at the other end has to say of an exchange, if there is one.
-fn dealing(
+fn manager_event(
     world: &World,
     exchange: &Exchange,
     outcome: &Result<ManagerResponse, ExchangeFailure>,
-) -> Option<(usize, Deed)> {
-    let deed = match outcome {
+) -> Option<(usize, ManagerAction)> {
+    let action = match outcome {
         // A request that its secret does not open is not understood.
-        Ok(response) if response.status == 400 => Deed::Answered { action: "refused", status: 400 },
-        Ok(response) => Deed::Answered { action: exchange.request.action(), status: response.status },
-        Err(ExchangeFailure::TlsRejected { .. } | ExchangeFailure::TlsFailed { .. }) => Deed::ShownInVain,
+        Ok(response) if response.status == 400 => ManagerAction::Answered { action: "refused", status: 400 },
+        Ok(response) => {
+            ManagerAction::Answered { action: exchange.request.action(), status: response.status }
+        }
+        Err(ExchangeFailure::TlsRejected { .. } | ExchangeFailure::TlsFailed { .. }) => {
+            ManagerAction::ShownInVain
+        }
         Err(_) => return None,
     };
-    Some((world.manager_at(exchange)?, deed))
+    Some((world.manager_at(exchange)?, action))
 }
 
 /// What must hold of every answer that a client hears.

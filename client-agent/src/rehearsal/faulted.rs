@@ -19,8 +19,8 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 
-use super::virtual_client::Who;
-use super::world::{Carried, Seen, World};
+use super::virtual_client::ClientIdentity;
+use super::world::{Carried, ShownCertificate, World};
 use crate::agent::{Exchange, Server};
 
 /// Where the clients of a rehearsal come from.
@@ -28,12 +28,12 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Who a client is to the faults, and how many times it has come.
 #[derive(Clone, Debug)]
-pub(super) struct Haunted {
+pub(super) struct FaultedClient {
     pub(super) name: String,
     /// The hardware id that it was installed with.
     pub(super) machine: HardwareKey,
     /// Whether what others do may change something for it.
-    pub(super) meets: bool,
+    pub(super) interacts: bool,
     /// How many requests of others are held, as far as clients meet.
     pub(super) held_by_others: u64,
     agent: AgentId,
@@ -46,7 +46,7 @@ pub(super) struct Haunted {
 
 /// The connection of a session, and what the faults have said to it.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     server: Server,
     verdict: Verdict,
 }
@@ -54,13 +54,13 @@ pub(super) struct Open {
 /// An exchange that comes to nothing.
 type Failed = Result<(), ExchangeFailure>;
 
-impl Haunted {
-    pub(super) fn new(who: Who, version: ClientVersion) -> Self {
-        let Who { name, machine, meets } = who;
+impl FaultedClient {
+    pub(super) fn new(identity: ClientIdentity, version: ClientVersion) -> Self {
+        let ClientIdentity { name, machine, interacts } = identity;
         Self {
             name,
             machine,
-            meets,
+            interacts,
             held_by_others: 0,
             agent: agent_id(machine),
             version,
@@ -76,28 +76,28 @@ impl Haunted {
     }
 
     /// Whether any fault can touch it now, as the site knows it.
-    fn can_be_touched(&self, world: &World, seat: Option<&Client>, now: Timestamp) -> bool {
-        !world.faults.is_empty() && world.faults.can_touch(&self.party(world, seat), now)
+    fn can_be_touched(&self, world: &World, record: Option<&Client>, now: Timestamp) -> bool {
+        !world.faults.is_empty() && world.faults.can_touch(&self.party(world, record), now)
     }
 
     /// Whether any fault can touch it in a breath that begins now: a client who is registered in it, or anew, may land in
     /// any group.
-    pub(super) fn may_be_touched(&self, world: &World, seat: Option<&Client>, now: Timestamp) -> bool {
+    pub(super) fn may_be_touched(&self, world: &World, record: Option<&Client>, now: Timestamp) -> bool {
         if world.faults.is_empty() {
             return false;
         }
-        let party = self.party(world, seat);
+        let party = self.party(world, record);
         let mut groups = world.site.groups().iter().map(|(path, _)| path);
         world.faults.can_touch(&party, now)
-            || (seat.is_none()
+            || (record.is_none()
                 && groups.any(|path| world.faults.can_touch(&Party { group: Some(path), ..party }, now)))
     }
 
-    fn party<'a>(&'a self, world: &'a World, seat: Option<&Client>) -> Party<'a> {
+    fn party<'a>(&'a self, world: &'a World, record: Option<&Client>) -> Party<'a> {
         Party {
             agent: Some(self.agent),
             computer: Some(&self.name),
-            group: seat.and_then(|seat| world.path_of(seat.group)),
+            group: record.and_then(|record| world.path_of(record.group)),
             version: Some(self.version),
             source: SOURCE,
         }
@@ -116,26 +116,26 @@ impl Haunted {
 impl World {
     /// Carries an exchange to its manager and back, as [`World::carry`] does, under the faults that are set. `open` is
     /// the connection of the session.
-    pub(super) fn carry_haunted(
+    pub(super) fn carry_faulted(
         &self,
         exchange: &Exchange,
-        seat: &mut Option<Client>,
+        record: &mut Option<Client>,
         now: Timestamp,
-        guest: &mut Haunted,
-        open: &mut Option<Open>,
+        faulted: &mut FaultedClient,
+        open: &mut Option<OpenConnection>,
     ) -> Carried {
-        let Some(place) = self.manager_at(exchange) else { return self.carry(exchange, seat, now) };
-        if !guest.can_be_touched(self, seat.as_ref(), now) {
-            return self.carry(exchange, seat, now);
+        let Some(place) = self.manager_at(exchange) else { return self.carry(exchange, record, now) };
+        if !faulted.can_be_touched(self, record.as_ref(), now) {
+            return self.carry(exchange, record, now);
         }
         // A port that is closed to everybody counts nobody.
         if self.is_closed(exchange, place, now) {
             let address = format!("{}:{}", exchange.server.address, exchange.server.port);
             return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
         }
-        guest.count_since(&self.faults);
-        let connection = self.judge_connection(exchange, place, seat.as_ref(), now, guest, open);
-        let carried = self.carry_under(&connection, exchange, place, seat, now, guest);
+        faulted.count_since(&self.faults);
+        let connection = self.judge_connection(exchange, place, record.as_ref(), now, faulted, open);
+        let carried = self.carry_under(&connection, exchange, place, record, now, faulted);
         if matches!(carried, Carried::Ended(Err(_))) {
             *open = None;
         }
@@ -147,21 +147,21 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        seat: Option<&Client>,
+        record: Option<&Client>,
         now: Timestamp,
-        guest: &mut Haunted,
-        open: &mut Option<Open>,
+        faulted: &mut FaultedClient,
+        open: &mut Option<OpenConnection>,
     ) -> Verdict {
         if let Some(open) = open.as_ref().filter(|open| open.server == exchange.server) {
             return open.verdict.clone();
         }
-        let count = guest.connections.entry(place).or_default();
+        let count = faulted.connections.entry(place).or_default();
         *count += 1;
         let ordinal = *count;
         let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
-        let facts = ConnectionFacts { party: guest.party(self, seat), manager, protocol, ordinal };
+        let facts = ConnectionFacts { party: faulted.party(self, record), manager, protocol, ordinal };
         let verdict = self.faults.judge_connection(&facts, now);
-        *open = Some(Open { server: exchange.server.clone(), verdict: verdict.clone() });
+        *open = Some(OpenConnection { server: exchange.server.clone(), verdict: verdict.clone() });
         verdict
     }
 
@@ -170,19 +170,19 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        seat: Option<&Client>,
+        record: Option<&Client>,
         now: Timestamp,
-        guest: &mut Haunted,
+        faulted: &mut FaultedClient,
     ) -> Verdict {
         if !self.understands(exchange, place) {
             return Verdict::Pass;
         }
         let route = Route::of(&exchange.request);
-        let count = guest.exchanges.entry((place, route)).or_default();
+        let count = faulted.exchanges.entry((place, route)).or_default();
         *count += 1;
         let ordinal = *count;
         let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
-        let (party, held) = (guest.party(self, seat), guest.held_by_others);
+        let (party, held) = (faulted.party(self, record), faulted.held_by_others);
         self.faults.judge_exchange(&ExchangeFacts { party, manager, protocol, route, ordinal, held }, now)
     }
 
@@ -191,9 +191,9 @@ impl World {
         connection: &Verdict,
         exchange: &Exchange,
         place: usize,
-        seat: &mut Option<Client>,
+        record: &mut Option<Client>,
         now: Timestamp,
-        guest: &mut Haunted,
+        faulted: &mut FaultedClient,
     ) -> Carried {
         let address = format!("{}:{}", exchange.server.address, exchange.server.port);
         let limit = exchange.deadline.since(now);
@@ -215,7 +215,7 @@ impl World {
         if let Err(failure) = self.handshake(exchange, place, shown.as_ref(), now) {
             return Carried::Ended(Err(failure));
         }
-        let asked = self.judge_exchange(exchange, place, seat.as_ref(), now, guest);
+        let asked = self.judge_exchange(exchange, place, record.as_ref(), now, faulted);
         if let Some(tampered) = asked.hit().and_then(instead) {
             return Carried::Ended(Ok(tampered.response));
         }
@@ -225,8 +225,8 @@ impl World {
         {
             return Carried::Ended(Err(failure));
         }
-        let before = seat.clone();
-        let mut response = match self.ask(exchange, place, seat, now) {
+        let before = record.clone();
+        let mut response = match self.ask(exchange, place, record, now) {
             Carried::Ended(Ok(response)) => response,
             other => return other,
         };
@@ -278,14 +278,14 @@ impl World {
         hit: &Hit,
         exchange: &Exchange,
         place: usize,
-        seat: Option<&Client>,
+        record: Option<&Client>,
         response: ManagerResponse,
         now: Timestamp,
     ) -> ManagerResponse {
         let publication = self.publication(place);
         let earlier = self.earlier(place);
         let previous =
-            earlier.and_then(|earlier| match earlier.published.answer(&exchange.request, seat).0 {
+            earlier.and_then(|earlier| match earlier.published.answer(&exchange.request, record).0 {
                 Answer::Now(response) => Some(response),
                 Answer::WhenChanged => None,
             });
@@ -303,8 +303,11 @@ impl World {
     /// The handshake, with what a fault shows in the place of the good certificate.
     fn handshake(&self, exchange: &Exchange, place: usize, shown: Option<&Shown>, now: Timestamp) -> Failed {
         let seen = shown.and_then(|shown| {
-            Some(Seen { certificate: shown.chain.first()?.clone(), is_possessed: shown.is_possessed() })
+            Some(ShownCertificate {
+                certificate: shown.chain.first()?.clone(),
+                is_possessed: shown.is_possessed(),
+            })
         });
-        self.meet(exchange, place, seen.as_ref(), now)
+        self.connect(exchange, place, seen.as_ref(), now)
     }
 }

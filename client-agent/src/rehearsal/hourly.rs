@@ -19,14 +19,14 @@ pub(super) enum Trust {
 
 /// What is counted of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Counted {
     pub(super) trust: Trust,
     pub(super) is_orphaned: bool,
 }
 
 /// Counts by the hour.
 #[derive(Clone, Debug)]
-pub(super) struct Tally {
+pub(super) struct HourlyCounts {
     origin: Timestamp,
     /// Changes of each kind of trust.
     trust: [Vec<i32>; 4],
@@ -49,7 +49,7 @@ impl Trust {
     }
 }
 
-impl Tally {
+impl HourlyCounts {
     /// Nothing yet; the first hour is the one in which `start` is.
     pub(super) fn new(start: Timestamp, managers: usize) -> Self {
         Self {
@@ -67,14 +67,14 @@ impl Tally {
     }
 
     /// A client is there from now on.
-    pub(super) fn arrived(&mut self, at: Timestamp, standing: Standing) {
+    pub(super) fn arrived(&mut self, at: Timestamp, counted: Counted) {
         let hour = self.hour(at);
-        add(&mut self.trust[standing.trust as usize], hour, 1);
-        add(&mut self.orphaned, hour, i32::from(standing.is_orphaned));
+        add(&mut self.trust[counted.trust as usize], hour, 1);
+        add(&mut self.orphaned, hour, i32::from(counted.is_orphaned));
     }
 
     /// A client stands otherwise from now on.
-    pub(super) fn changed(&mut self, at: Timestamp, before: Standing, after: Standing) {
+    pub(super) fn changed(&mut self, at: Timestamp, before: Counted, after: Counted) {
         if before == after {
             return;
         }

@@ -14,10 +14,10 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
 
-use super::activation::{Body, Cause};
-use super::hourly::{Standing, Trust};
+use super::activation::{ClientSnapshot, Stimulus};
+use super::hourly::{Counted, Trust};
 use super::machine::Image;
-use super::transcript::Deed;
+use super::transcript::ManagerAction;
 use super::world::World;
 use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
 
@@ -27,16 +27,16 @@ pub(super) type NodeId = u32;
 /// A client's state with its name, dates and counts left open.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) body: Body,
+    pub(super) snapshot: ClientSnapshot,
     pub(super) choice: Choice,
-    pub(super) standing: Standing,
+    pub(super) counted: Counted,
 }
 
 /// All that decides what a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct Key {
     pub(super) node: NodeId,
-    pub(super) happening: Happening,
+    pub(super) kind: EventKind,
     pub(super) world: u32,
     /// How many certificates' validities have begun or ended.
     pub(super) epoch: u32,
@@ -48,7 +48,7 @@ pub(super) struct Question {
 
 /// What happens to a client, in small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Happening {
+pub(super) enum EventKind {
     Start,
     Stop,
     Wake,
@@ -66,7 +66,7 @@ pub(super) enum Happening {
 
 /// What becomes of a date in a client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum DateChange {
     Absent,
     Kept,
     Now,
@@ -74,14 +74,14 @@ pub(super) enum Mark {
 
 /// What a client does, whoever it is.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Value {
     pub(super) after: NodeId,
     pub(super) timings: Vec<Timing>,
     pub(super) lines: Vec<(Event, String)>,
     pub(super) visits: Vec<usize>,
-    pub(super) dealings: Vec<(usize, Deed)>,
-    pub(super) health: Mark,
-    pub(super) last_server: Mark,
+    pub(super) manager_events: Vec<(usize, ManagerAction)>,
+    pub(super) health: DateChange,
+    pub(super) last_server: DateChange,
     pub(super) heartbeats: u64,
     pub(super) served: u64,
     pub(super) exchanges: u64,
@@ -89,13 +89,13 @@ pub(super) struct Reply {
 
 /// What has been played.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct MemoTable {
     nodes: Vec<Node>,
-    by_mind: FxHashMap<String, NodeId>,
-    replies: Vec<Reply>,
-    by_question: FxHashMap<Question, u32>,
+    by_fingerprint: FxHashMap<String, NodeId>,
+    values: Vec<Value>,
+    by_key: FxHashMap<Key, u32>,
     /// The replies to questions of which nothing comes.
-    quiet: FxHashMap<Question, Option<u32>>,
+    quiet: FxHashMap<Key, Option<u32>>,
     images: FxHashMap<u32, NodeId>,
     /// The locations, by their numbers.
     pub(super) locations: Vec<Option<String>>,
@@ -116,7 +116,7 @@ const MOST_ORDERS: usize = 24;
 /// More servers than an order can name.
 const MOST_SERVERS: usize = 16;
 
-impl Memory {
+impl MemoTable {
     pub(super) fn new(locations: Vec<Option<String>>) -> Self {
         Self { locations, ..Self::default() }
     }
@@ -131,14 +131,14 @@ impl Memory {
     }
 
     /// That somebody imports the communications file with this number.
-    pub(super) fn import(&self, number: u32) -> Cause {
+    pub(super) fn import(&self, number: u32) -> Stimulus {
         let file = usize::try_from(number).ok().and_then(|place| self.imports.get(place));
-        file.map_or(Cause::Changed, |file| Cause::Told(Input::Import(Arc::clone(file))))
+        file.map_or(Stimulus::Changed, |file| Stimulus::Told(Input::Import(Arc::clone(file))))
     }
 
     /// The layer of trust that broke for the clients that stand at this node, if they are orphaned.
     pub(super) fn layer(&self, node: NodeId) -> Option<&'static str> {
-        let (_, because) = self.node(node).body.agent.cache().state.health.orphaned()?;
+        let (_, because) = self.node(node).snapshot.agent.cache().state.health.orphaned()?;
         Some(because.layer())
     }
 
@@ -147,33 +147,35 @@ impl Memory {
         if let Some(known) = self.images.get(&image.number) {
             return *known;
         }
-        let node = self.admit(image.body.clone(), world);
+        let node = self.admit(image.snapshot.clone(), world);
         self.images.insert(image.number, node);
         node
     }
 
     /// The node of this client, its dates and counts set aside.
-    pub(super) fn admit(&mut self, mut body: Body, world: &World) -> NodeId {
-        body.agent.take_counts();
-        body.agent.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
-        if let Some(held) = &mut body.held {
+    pub(super) fn admit(&mut self, mut snapshot: ClientSnapshot, world: &World) -> NodeId {
+        snapshot.agent.take_counts();
+        snapshot
+            .agent
+            .set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
+        if let Some(held) = &mut snapshot.held {
             held.id = 0;
         }
-        let group = body.seat.as_ref().map(|seat| seat.group.to_string()).unwrap_or_default();
-        let mind = format!("{group} {}", body.agent.mind());
-        if let Some(known) = self.by_mind.get(&mind) {
+        let group = snapshot.record.as_ref().map(|record| record.group.to_string()).unwrap_or_default();
+        let fingerprint = format!("{group} {}", snapshot.agent.state_fingerprint());
+        if let Some(known) = self.by_fingerprint.get(&fingerprint) {
             return *known;
         }
         let id = NodeId::try_from(self.nodes.len()).unwrap_or(NodeId::MAX);
         self.nodes.push(Node {
-            choice: body.agent.choice(),
-            standing: Standing {
-                trust: Trust::of(body.agent.pins(), &world.old, &world.new),
-                is_orphaned: body.agent.cache().state.health.orphaned().is_some(),
+            choice: snapshot.agent.choice(),
+            counted: Counted {
+                trust: Trust::of(snapshot.agent.pins(), &world.old, &world.new),
+                is_orphaned: snapshot.agent.cache().state.health.orphaned().is_some(),
             },
-            body,
+            snapshot,
         });
-        self.by_mind.insert(mind, id);
+        self.by_fingerprint.insert(fingerprint, id);
         id
     }
 
@@ -189,56 +191,56 @@ impl Memory {
     }
 
     /// What comes of it, whoever asks. `seed` and `now` are such that the servers have their turn in the question's order.
-    pub(super) fn ask(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> &Reply {
-        let place = self.place_of(question, world, seed, now);
-        &self.replies[place as usize]
+    pub(super) fn value(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> &Value {
+        let place = self.index_of(key, world, seed, now);
+        &self.values[place as usize]
     }
 
-    fn place_of(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> u32 {
-        if let Some(known) = self.by_question.get(&question) {
+    fn index_of(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> u32 {
+        if let Some(known) = self.by_key.get(&key) {
             return *known;
         }
-        let reply = self.play(question, world, seed, now);
-        let place = u32::try_from(self.replies.len()).unwrap_or(u32::MAX);
-        self.replies.push(reply);
-        self.by_question.insert(question, place);
+        let value = self.play(key, world, seed, now);
+        let place = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value);
+        self.by_key.insert(key, place);
         place
     }
 
     /// Plays a breath, with a client whose dates are such that each can be recognised afterwards.
-    fn play(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> Reply {
-        let mut body = self.node(question.node).body.clone();
+    fn play(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> Value {
+        let mut snapshot = self.node(key.node).snapshot.clone();
         let health = now - Duration::from_millis(3_600_001);
-        let last_server = now - Duration::from_secs(if question.stays { 3600 } else { 25 * 3600 });
-        body.agent.set_seed(seed);
-        body.agent.set_dates(Dates { health: Some(health), last_server: Some(last_server) });
-        let had = body.agent.dates();
-        debug_assert_eq!(question.stays, had.last_server.is_some_and(|since| stays(since, now)));
-        let cause = match question.happening {
-            Happening::Start => Cause::Told(Input::Start),
-            Happening::Stop => Cause::Told(Input::Stop),
-            Happening::Wake => Cause::Told(Input::Wake),
+        let last_server = now - Duration::from_secs(if key.stays { 3600 } else { 25 * 3600 });
+        snapshot.agent.set_seed(seed);
+        snapshot.agent.set_dates(Dates { health: Some(health), last_server: Some(last_server) });
+        let had = snapshot.agent.dates();
+        debug_assert_eq!(key.stays, had.last_server.is_some_and(|since| stays(since, now)));
+        let stimulus = match key.kind {
+            EventKind::Start => Stimulus::Told(Input::Start),
+            EventKind::Stop => Stimulus::Told(Input::Stop),
+            EventKind::Wake => Stimulus::Told(Input::Wake),
             // Who may share a hardware id is played by himself.
-            Happening::Changed | Happening::Identify(_) => Cause::Changed,
-            Happening::Move(place) => Cause::Told(Input::MoveTo(self.location(place))),
-            Happening::Import(file) => self.import(file),
-            Happening::Forgotten => {
-                body.seat = None;
-                Cause::Changed
+            EventKind::Changed | EventKind::Identify(_) => Stimulus::Changed,
+            EventKind::Move(place) => Stimulus::Told(Input::MoveTo(self.location(place))),
+            EventKind::Import(file) => self.import(file),
+            EventKind::Forgotten => {
+                snapshot.record = None;
+                Stimulus::Changed
             }
         };
-        let breath = body.breathe(cause, world, now, None);
-        self.broken.extend(breath.broken);
-        let has = body.agent.dates();
-        let counts = body.agent.take_counts();
-        Reply {
-            after: self.admit(body, world),
-            timings: breath.timings,
-            lines: breath.lines,
-            visits: breath.visits,
-            dealings: breath.dealings,
-            health: mark(has.health, now),
-            last_server: mark(has.last_server, now),
+        let activation = snapshot.activate(stimulus, world, now, None);
+        self.broken.extend(activation.broken);
+        let has = snapshot.agent.dates();
+        let counts = snapshot.agent.take_counts();
+        Value {
+            after: self.admit(snapshot, world),
+            timings: activation.timings,
+            lines: activation.lines,
+            visits: activation.visits,
+            manager_events: activation.manager_events,
+            health: date_change(has.health, now),
+            last_server: date_change(has.last_server, now),
             heartbeats: counts.heartbeats,
             served: counts.heartbeats_served,
             exchanges: counts.exchanges,
@@ -247,66 +249,66 @@ impl Memory {
 
     /// The reply to this question to wake up, if it is to go on as before, in whatever order the servers have their
     /// turn.
-    pub(super) fn ask_quiet(
+    pub(super) fn quiet_value(
         &mut self,
-        question: Question,
+        key: Key,
         world: &World,
         seed: u64,
         now: Timestamp,
-    ) -> Option<&Reply> {
-        let known = match self.quiet.get(&question) {
+    ) -> Option<&Value> {
+        let known = match self.quiet.get(&key) {
             Some(known) => *known,
             None => {
-                let is_quiet = self.finds_quiet(question, world, seed, now);
-                let place = is_quiet.then(|| self.place_of(question, world, seed, now));
-                self.quiet.insert(question, place);
+                let is_quiet = self.is_quiet(key, world, seed, now);
+                let place = is_quiet.then(|| self.index_of(key, world, seed, now));
+                self.quiet.insert(key, place);
                 place
             }
         };
-        known.map(|place| &self.replies[place as usize])
+        known.map(|place| &self.values[place as usize])
     }
 
-    fn finds_quiet(&mut self, question: Question, world: &World, seed: u64, now: Timestamp) -> bool {
-        let orders = self.node(question.node).choice.orders();
-        let reply = self.ask(question, world, seed, now);
-        if !reply.is_quiet(question.node) {
+    fn is_quiet(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> bool {
+        let orders = self.node(key.node).choice.orders();
+        let value = self.value(key, world, seed, now);
+        if !value.is_quiet(key.node) {
             return false;
         }
         if orders == 1 {
             return true;
         }
-        let (visits, served) = (reply.visits.clone(), reply.served);
+        let (visits, served) = (value.visits.clone(), value.served);
         let mut sorted = visits;
         sorted.sort_unstable();
         if orders > MOST_ORDERS {
             return false;
         }
-        let mut seen = std::collections::BTreeSet::from([question.order]);
+        let mut seen = std::collections::BTreeSet::from([key.order]);
         // Some seed draws each order; if not one of these many does, the order is taken to matter.
         for seed in 0..100 * orders as u64 {
             if seen.len() == orders {
                 break;
             }
-            let Some(order) = self.order(question.node, question.stays, seed, now) else { return false };
+            let Some(order) = self.order(key.node, key.stays, seed, now) else { return false };
             if !seen.insert(order) {
                 continue;
             }
-            let reply = self.ask(Question { order, ..question }, world, seed, now);
-            let mut visits = reply.visits.clone();
+            let value = self.value(Key { order, ..key }, world, seed, now);
+            let mut visits = value.visits.clone();
             visits.sort_unstable();
-            if !reply.is_quiet(question.node) || visits != sorted || reply.served != served {
+            if !value.is_quiet(key.node) || visits != sorted || value.served != served {
                 return false;
             }
         }
         // A server that comes first whatever is drawn makes some orders the same.
-        question.stays || seen.len() == orders
+        key.stays || seen.len() == orders
     }
 }
 
-impl Reply {
+impl Value {
     /// Whether nothing came of it, and the next regular heartbeat is the next to come.
     fn is_quiet(&self, node: NodeId) -> bool {
-        let keeps = |mark: Mark| mark != Mark::Now;
+        let keeps = |change: DateChange| change != DateChange::Now;
         self.after == node
             && matches!(self.timings[..], [Timing::Begun(_)])
             && keeps(self.health)
@@ -314,10 +316,10 @@ impl Reply {
     }
 }
 
-fn mark(date: Option<Timestamp>, now: Timestamp) -> Mark {
+fn date_change(date: Option<Timestamp>, now: Timestamp) -> DateChange {
     match date {
-        None => Mark::Absent,
-        Some(date) if date == now => Mark::Now,
-        Some(_) => Mark::Kept,
+        None => DateChange::Absent,
+        Some(date) if date == now => DateChange::Now,
+        Some(_) => DateChange::Kept,
     }
 }

@@ -40,10 +40,10 @@ mod tests;
 
 pub use error::RehearsalError;
 pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
-pub use run::{Casting, Rehearsal, rehearse, rehearse_every_heartbeat};
-pub use shard::Watch;
+pub use run::{Rehearsal, RehearsalOptions, rehearse, rehearse_every_heartbeat};
+pub use shard::Progress;
 pub use sweep::{SweepError, Waits, WaitsError, sweep};
 pub(crate) use sweep_outcome::Spread;
 pub use sweep_outcome::{Sweep, SweepPoint};
-pub use transcript::{Dealing, Deed};
+pub use transcript::{ManagerAction, ManagerEvent};
 pub use what_if::{WouldBeLost, would_be_lost};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use epm_protocol::time::Timestamp;
 
-use super::hourly::Tally;
-use super::memo::{Happening, NodeId};
+use super::hourly::HourlyCounts;
+use super::memo::{EventKind, NodeId};
 use super::outcome::AtRisk;
-use super::shard::Share;
-use super::virtual_client::{Client, Scene, Swift};
+use super::shard::Shard;
+use super::virtual_client::{Context, MemoizedClient, VirtualClient};
 use super::world::World;
 
 /// How many heartbeats a client has to find its way in another world.
@@ -16,7 +16,7 @@ const HEARTBEATS: usize = 4;
 /// How many clients are named.
 const NAMED: usize = 20;
 
-impl<C: Client> Share<C> {
+impl<C: VirtualClient> Shard<C> {
     /// Which clients would be lost if the site became `next` now and each of them had its next heartbeats at once;
     /// those who are lost already are not counted again.
     pub(super) fn at_risk(
@@ -29,15 +29,19 @@ impl<C: Client> Share<C> {
     ) -> AtRisk {
         let mut risk = AtRisk::default();
         let mut known: BTreeMap<NodeId, Option<&'static str>> = BTreeMap::new();
-        let mut tally = Tally::new(now, 0);
-        let Self { machines, memory, .. } = self;
+        let mut hourly = HourlyCounts::new(now, 0);
+        let Self { machines, memo, .. } = self;
         for machine in machines.iter().filter(|machine| machine.is_installed()) {
-            let mut scene = Scene { world, memory, tally: &mut tally, log: None };
-            let node = machine.client.node(&mut scene);
+            let mut context = Context { world, memo, hourly: &mut hourly, log: None };
+            let node = machine.client.node(&mut context);
             let lost = *known.entry(node).or_insert_with(|| {
-                let mut scene =
-                    Scene { world: next, memory: &mut *scene.memory, tally: &mut *scene.tally, log: None };
-                fate(node, now, machine.is_on(), &mut scene)
+                let mut context = Context {
+                    world: next,
+                    memo: &mut *context.memo,
+                    hourly: &mut *context.hourly,
+                    log: None,
+                };
+                outcome_if(node, now, machine.is_on(), &mut context)
             });
             let Some(layer) = lost else { continue };
             risk.clients += 1;
@@ -52,23 +56,23 @@ impl<C: Client> Share<C> {
 }
 
 /// The layer of trust that would break for a client at this node.
-fn fate(node: NodeId, now: Timestamp, is_on: bool, scene: &mut Scene<'_>) -> Option<&'static str> {
-    if scene.memory.layer(node).is_some() {
+fn outcome_if(node: NodeId, now: Timestamp, is_on: bool, context: &mut Context<'_>) -> Option<&'static str> {
+    if context.memo.layer(node).is_some() {
         return None;
     }
-    let mut client = Swift::at(node, scene);
-    if scene.world.forgot_clients {
-        client.meet(Happening::Forgotten, now, scene);
+    let mut client = MemoizedClient::at(node, context);
+    if context.world.forgot_clients {
+        client.handle(EventKind::Forgotten, now, context);
     } else {
-        client.meet(Happening::Changed, now, scene);
+        client.handle(EventKind::Changed, now, context);
     }
     if !is_on {
-        client.meet(Happening::Start, now, scene);
+        client.handle(EventKind::Start, now, context);
     }
     for _ in 0..HEARTBEATS {
-        client.meet(Happening::Wake, now, scene);
+        client.handle(EventKind::Wake, now, context);
     }
-    scene.memory.layer(client.node)
+    context.memo.layer(client.node)
 }
 
 impl AtRisk {
@@ -89,7 +93,7 @@ impl AtRisk {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Casting, Watch, rehearse};
+    use super::super::{Progress, RehearsalOptions, rehearse};
     use crate::scenario::{Scenario, Span, Wait};
 
     const PLAN: &str = include_str!("../../../fixtures/scenarios/single-manager-no-wait.toml");
@@ -111,14 +115,16 @@ mod tests {
             before.step.truncate(step);
             lost(&before)
         };
-        let outcome = rehearse(&scenario, &Casting::default(), &Watch::default(), |_| ()).unwrap().outcome;
+        let outcome =
+            rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
         let foreseen = outcome.steps[step].if_next_now.clone().unwrap();
         assert_eq!(foreseen.clients, foreseen.examples.len(), "few enough to be named");
         (foreseen.examples.into_iter().collect(), &lost(&found) - &before)
     }
 
     fn lost(scenario: &Scenario) -> BTreeSet<String> {
-        let outcome = rehearse(scenario, &Casting::default(), &Watch::default(), |_| ()).unwrap().outcome;
+        let outcome =
+            rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
         outcome.verdict.lost.into_iter().map(|one| one.client).collect()
     }
 

@@ -11,25 +11,25 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use super::activation::Body;
+use super::activation::ClientSnapshot;
 use super::error::RehearsalError;
-use super::hourly::Tally;
+use super::hourly::HourlyCounts;
 use super::machine::{Image, Machine, Part};
-use super::memo::Memory;
+use super::memo::MemoTable;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
-use super::shard::{Share, Waited, Watch};
-use super::transcript::{Dealing, Diary};
-use super::virtual_client::{Client, Scene, Single, Swift, Who};
+use super::shard::{Progress, Shard, Waited};
+use super::transcript::{ManagerEvent, Transcript};
+use super::virtual_client::{ClientIdentity, Context, FullClient, MemoizedClient, VirtualClient};
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{
-    Change, FleetAction, PartDay, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPlan,
+    Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPlan,
     StepReport, Verdict, Wait,
 };
 
 /// How a rehearsal is cast.
 #[derive(Clone, Debug, Default)]
-pub struct Casting {
+pub struct RehearsalOptions {
     /// Where the managers are; at their scenario's ports when empty.
     pub places: Vec<ManagerPorts>,
     /// On how many threads; 0 is one. The outcome is the same.
@@ -46,7 +46,7 @@ pub struct Rehearsal {
     /// Every client at the end, in the order of the fleet, with its log if logs were kept.
     pub clients: Vec<(AgentView, Vec<LogLine>)>,
     /// What the managers did for each client, in the same order.
-    pub dealings: Vec<Vec<Dealing>>,
+    pub manager_events: Vec<Vec<ManagerEvent>>,
     /// The site as it was at the end; it has not heard of any client.
     pub site: Site,
 }
@@ -58,11 +58,11 @@ pub struct Rehearsal {
 /// When the site refuses a command, a wait reaches its limit, or the lab finds that it contradicts itself.
 pub fn rehearse(
     scenario: &Scenario,
-    casting: &Casting,
-    watch: &Watch,
+    options: &RehearsalOptions,
+    progress: &Progress,
     tell: impl FnMut(&StepOutcome),
 ) -> Result<Rehearsal, RehearsalError> {
-    Play::<Swift>::new(scenario, casting)?.play(watch, tell)
+    Run::<MemoizedClient>::new(scenario, options)?.play(progress, tell)
 }
 
 /// The same, with every client playing every heartbeat: slower by far, and never different.
@@ -72,14 +72,14 @@ pub fn rehearse(
 /// As [`rehearse`].
 pub fn rehearse_every_heartbeat(
     scenario: &Scenario,
-    casting: &Casting,
-    watch: &Watch,
+    options: &RehearsalOptions,
+    progress: &Progress,
     tell: impl FnMut(&StepOutcome),
 ) -> Result<Rehearsal, RehearsalError> {
-    Play::<Single>::new(scenario, casting)?.play(watch, tell)
+    Run::<FullClient>::new(scenario, options)?.play(progress, tell)
 }
 
-struct Play<'a, C> {
+struct Run<'a, C> {
     scenario: &'a Scenario,
     now: Timestamp,
     start: Timestamp,
@@ -91,29 +91,29 @@ struct Play<'a, C> {
     imports: Vec<Arc<Sylink>>,
     /// The hardware ids that were given to parts, by their numbers; to each machine its own, if none.
     identities: Vec<Option<HardwareKey>>,
-    shares: Vec<Share<C>>,
+    shards: Vec<Shard<C>>,
     certificates: Vec<InForce>,
     steps: Vec<StepOutcome>,
     /// How many images there have been.
     images: u32,
     /// A site that is given the same commands: it must not differ.
-    twin: Site,
+    replayed: Site,
     /// What the site will be after the next step, if it is taken at once.
     ahead: Option<(World, Vec<InForce>)>,
     clients: usize,
 }
 
-impl<'a, C: Client> Play<'a, C> {
-    fn new(scenario: &'a Scenario, casting: &Casting) -> Result<Self, RehearsalError> {
+impl<'a, C: VirtualClient> Run<'a, C> {
+    fn new(scenario: &'a Scenario, options: &RehearsalOptions) -> Result<Self, RehearsalError> {
         let start = scenario.rehearsal_start();
         let places =
-            if casting.places.is_empty() { scenario.supposed_places() } else { casting.places.clone() };
+            if options.places.is_empty() { scenario.supposed_places() } else { options.places.clone() };
         let set_up = |source| refused(0, "setup", source);
         let mut site = Site::found(scenario.founding(places.clone()), start).map_err(set_up)?;
-        let mut twin = Site::found(scenario.founding(places), start).map_err(set_up)?;
+        let mut replayed = Site::found(scenario.founding(places), start).map_err(set_up)?;
         let setup = || scenario.site.setup.iter().map(|command| command.get_ref());
         site.apply_all(setup(), start).map_err(set_up)?;
-        twin.apply_all(setup(), start).map_err(set_up)?;
+        replayed.apply_all(setup(), start).map_err(set_up)?;
         let certificates = site
             .managers()
             .map(|manager| InForce {
@@ -124,7 +124,7 @@ impl<'a, C: Client> Play<'a, C> {
             .collect();
         let plans: Vec<PartPlan> = scenario.fleet.iter().map(|part| part.get_ref().clone()).collect();
         let mut world = World::first(site);
-        world.is_haunted = !scenario.fault.is_empty();
+        world.may_have_faults = !scenario.fault.is_empty();
         world.faults = FaultSet::new(scenario.seed);
         let mut play = Self {
             scenario,
@@ -135,48 +135,48 @@ impl<'a, C: Client> Play<'a, C> {
             locations: Vec::new(),
             imports: Vec::new(),
             identities: Vec::new(),
-            shares: Vec::new(),
+            shards: Vec::new(),
             certificates,
             steps: Vec::new(),
             images: 0,
-            twin,
+            replayed,
             ahead: None,
             clients: plans.iter().map(|plan| plan.count as usize).sum(),
             plans,
         };
-        play.cast()?;
-        play.people(casting);
+        play.build_parts()?;
+        play.spawn_clients(options);
         Ok(play)
     }
 
     /// What the machines of each part have in common.
-    fn cast(&mut self) -> Result<(), RehearsalError> {
+    fn build_parts(&mut self) -> Result<(), RehearsalError> {
         for plan in &self.plans {
             let unreachable = |source| PlanError::Presence { part: plan.name.clone(), source };
-            let day = PartDay::new(plan, self.start).map_err(unreachable)?;
-            let body = installed(&self.world, plan).map_err(|source| refused(0, "the fleet", source))?;
-            let image = Image { body, number: self.images };
+            let calendar = PartCalendar::new(plan, self.start).map_err(unreachable)?;
+            let snapshot = installed(&self.world, plan).map_err(|source| refused(0, "the fleet", source))?;
+            let image = Image { snapshot, number: self.images };
             self.images += 1;
             self.parts.push(Part {
                 name: plan.name.clone(),
                 package: image.clone(),
                 image,
-                places: places(&day, &mut self.locations),
+                places: places(&calendar, &mut self.locations),
                 change: Change::default(),
                 import: 0,
                 identity: 0,
-                meets: self.scenario.meets_others(&plan.name),
-                day,
+                interacts: self.scenario.meets_others(&plan.name),
+                calendar,
             });
         }
         Ok(())
     }
 
     /// Deals the clients to the threads, evenly and in order.
-    fn people(&mut self, casting: &Casting) {
+    fn spawn_clients(&mut self, options: &RehearsalOptions) {
         // Clients who meet are played on one thread.
-        let meet = self.parts.iter().any(|part| part.meets);
-        let share = self.clients.div_ceil(if meet { 1 } else { casting.threads.max(1) }).max(1);
+        let meet = self.parts.iter().any(|part| part.interacts);
+        let shard = self.clients.div_ceil(if meet { 1 } else { options.threads.max(1) }).max(1);
         let managers = self.world.manager_names().count();
         let all = self
             .plans
@@ -185,40 +185,40 @@ impl<'a, C: Client> Play<'a, C> {
             .flat_map(|(plan, part)| (1..=plan.count).map(move |n| (plan, part, n)));
         let mut left = all.peekable();
         while left.peek().is_some() {
-            let mut tally = Tally::new(self.start, managers);
-            let mut memory = Memory::new(self.locations.clone());
-            let mut machines = Vec::with_capacity(share.min(self.clients));
-            for (plan, part, n) in left.by_ref().take(share) {
+            let mut hourly = HourlyCounts::new(self.start, managers);
+            let mut memo = MemoTable::new(self.locations.clone());
+            let mut machines = Vec::with_capacity(shard.min(self.clients));
+            for (plan, part, n) in left.by_ref().take(shard) {
                 let seed = plan.client_seed(self.scenario.seed, n);
                 let common = &self.parts[part as usize];
-                let mut scene =
-                    Scene { world: &self.world, memory: &mut memory, tally: &mut tally, log: None };
-                let who = Who {
+                let mut context =
+                    Context { world: &self.world, memo: &mut memo, hourly: &mut hourly, log: None };
+                let identity = ClientIdentity {
                     name: plan.client_name(n),
                     machine: plan.machine(self.scenario.seed, n),
-                    meets: common.meets,
+                    interacts: common.interacts,
                 };
-                let client = C::born(&common.image, who, seed, &mut scene);
+                let client = C::new(&common.image, identity, seed, &mut context);
                 let machine = Machine::new(client, common, (part, n), seed, self.start);
-                machine.appear(&mut scene);
+                machine.count_arrival(&mut context);
                 machines.push(machine);
             }
-            let logs = casting.keep_logs.then(|| vec![Diary::default(); machines.len()]);
-            self.shares.push(Share { machines, memory, tally, logs });
+            let logs = options.keep_logs.then(|| vec![Transcript::default(); machines.len()]);
+            self.shards.push(Shard { machines, memo, hourly, logs });
         }
     }
 
     fn play(
         mut self,
-        watch: &Watch,
+        progress: &Progress,
         mut tell: impl FnMut(&StepOutcome),
     ) -> Result<Rehearsal, RehearsalError> {
         let installation = StepPlan::installation();
         let scenario = self.scenario;
         let all = std::iter::once(&installation).chain(&scenario.step);
         for (number, step) in all.enumerate() {
-            self.step(number, step, scenario.step.get(number), watch)?;
-            if watch.stop.load(Ordering::Relaxed) {
+            self.step(number, step, scenario.step.get(number), progress)?;
+            if progress.stop.load(Ordering::Relaxed) {
                 return Ok(self.ended(true));
             }
             if let Some(step) = self.steps.last() {
@@ -233,43 +233,44 @@ impl<'a, C: Client> Play<'a, C> {
         number: usize,
         step: &StepPlan,
         next: Option<&StepPlan>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<(), RehearsalError> {
         let began = self.now;
         if !step.fleet.is_empty() {
-            self.happen(number, step)?;
-            self.on_all_threads(|share, world, parts| share.obey(world, parts, began, watch));
+            self.apply_fleet_actions(number, step)?;
+            self.on_all_threads(|shard, world, parts| shard.apply_change(world, parts, began, progress));
         }
-        self.operate(number, step)?;
-        self.haunt(step);
+        self.apply_commands(number, step)?;
+        self.set_faults(step);
         let wait = step.wait.unwrap_or(Wait { heartbeats: 0, time: None, limit: Span(Duration::ZERO) });
         let limit = began + wait.limit.0;
-        let waited = self
-            .on_all_threads(|share, world, parts| share.begin(world, parts, wait.heartbeats, limit, watch));
+        let waited = self.on_all_threads(|shard, world, parts| {
+            shard.begin(world, parts, wait.heartbeats, limit, progress)
+        });
         let end = waited
             .iter()
             .map(|one| one.until)
             .fold(began + wait.time.map_or(Duration::ZERO, |time| time.0), Timestamp::max);
-        self.give_up(number, step, wait, &waited)?;
-        self.on_all_threads(|share, world, parts| share.live(world, parts, end, watch));
-        if watch.stop.load(Ordering::Relaxed) {
+        self.check_wait(number, step, wait, &waited)?;
+        self.on_all_threads(|shard, world, parts| shard.run_until(world, parts, end, progress));
+        if progress.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.now = end;
         let risk = match next {
             None => None,
-            Some(next) => Some(self.foresee(number + 1, next)?),
+            Some(next) => Some(self.preview(number + 1, next)?),
         };
         self.report(number, step, began, risk);
-        self.hold_to_it(number, step)
+        self.check_invariants(number, step)
     }
 
-    fn happen(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+    fn apply_fleet_actions(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         for (part, plan) in self.parts.iter_mut().zip(&self.plans) {
             part.change = Change::default();
             for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
             {
-                part.day.happen(action, &mut part.change);
+                part.calendar.apply(action, &mut part.change);
                 if let FleetAction::Identify { image_of, .. } = action {
                     let image = image_of.as_deref();
                     let machine = image.and_then(|image| self.scenario.machine_of(image));
@@ -279,18 +280,22 @@ impl<'a, C: Client> Play<'a, C> {
                 if let Some(from) = action.brings(plan) {
                     let export =
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
-                    let file = from.file(export, &part.image.body.agent.cache().sylink);
+                    let file = from.file(export, &part.image.snapshot.agent.cache().sylink);
                     self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
                     part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
                 }
             }
-            part.places = places(&part.day, &mut self.locations);
+            part.places = places(&part.calendar, &mut self.locations);
         }
         Ok(())
     }
 
     /// What the site would be after the commands of a step; none if it has none.
-    fn after(&self, number: usize, step: &StepPlan) -> Result<Option<(World, Vec<InForce>)>, RehearsalError> {
+    fn world_after(
+        &self,
+        number: usize,
+        step: &StepPlan,
+    ) -> Result<Option<(World, Vec<InForce>)>, RehearsalError> {
         if step.operator.is_empty() {
             return Ok(None);
         }
@@ -324,25 +329,25 @@ impl<'a, C: Client> Play<'a, C> {
     }
 
     /// The operator's commands, all at once.
-    fn operate(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+    fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let ahead = match self.ahead.take() {
             Some(ahead) => Some(ahead),
-            None => self.after(number, step)?,
+            None => self.world_after(number, step)?,
         };
         let Some((world, served)) = ahead else {
             self.world.is_new = false;
             return Ok(());
         };
         let commands = step.operator.iter().map(|command| command.get_ref());
-        let again = self.twin.apply_all(commands, self.now);
+        let again = self.replayed.apply_all(commands, self.now);
         again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);
         self.world = world;
         for (plan, part) in self.plans.iter().zip(&mut self.parts) {
-            if part.day.arrives() {
-                let body =
+            if part.calendar.arrives() {
+                let snapshot =
                     installed(&self.world, plan).map_err(|source| refused(number, &step.title, source))?;
-                part.package = Image { body, number: self.images };
+                part.package = Image { snapshot, number: self.images };
                 self.images += 1;
             }
         }
@@ -350,7 +355,7 @@ impl<'a, C: Client> Play<'a, C> {
     }
 
     /// Takes faults away, and sets others.
-    fn haunt(&mut self, step: &StepPlan) {
+    fn set_faults(&mut self, step: &StepPlan) {
         let faults = &mut self.world.faults;
         faults.sweep(self.now);
         for name in &step.heal {
@@ -371,23 +376,23 @@ impl<'a, C: Client> Play<'a, C> {
 
     fn on_all_threads<T: Send>(
         &mut self,
-        act: impl Fn(&mut Share<C>, &World, &[Part]) -> T + Sync,
+        act: impl Fn(&mut Shard<C>, &World, &[Part]) -> T + Sync,
     ) -> Vec<T> {
         let (world, parts) = (&self.world, self.parts.as_slice());
-        for share in &mut self.shares {
-            share.memory.locations.clone_from(&self.locations);
-            share.memory.imports.clone_from(&self.imports);
-            share.memory.identities.clone_from(&self.identities);
+        for shard in &mut self.shards {
+            shard.memo.locations.clone_from(&self.locations);
+            shard.memo.imports.clone_from(&self.imports);
+            shard.memo.identities.clone_from(&self.identities);
         }
         std::thread::scope(|scope| {
             let act = &act;
             let threads: Vec<_> =
-                self.shares.iter_mut().map(|share| scope.spawn(move || act(share, world, parts))).collect();
+                self.shards.iter_mut().map(|shard| scope.spawn(move || act(shard, world, parts))).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         })
     }
 
-    fn give_up(
+    fn check_wait(
         &self,
         number: usize,
         step: &StepPlan,
@@ -409,16 +414,16 @@ impl<'a, C: Client> Play<'a, C> {
     }
 
     /// Who would be lost if this step were taken now.
-    fn foresee(&mut self, number: usize, step: &StepPlan) -> Result<AtRisk, RehearsalError> {
+    fn preview(&mut self, number: usize, step: &StepPlan) -> Result<AtRisk, RehearsalError> {
         let mut risk = AtRisk { step: step.title.clone(), ..AtRisk::default() };
-        let Some((next, served)) = self.after(number, step)? else { return Ok(risk) };
+        let Some((next, served)) = self.world_after(number, step)? else { return Ok(risk) };
         let (now, plans) = (self.now, self.plans.clone());
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        let shares = self.on_all_threads(|share, world, _| {
-            share.at_risk(world, &next, now, &names, |part, n| plans[part as usize].client_name(n))
+        let shards = self.on_all_threads(|shard, world, _| {
+            shard.at_risk(world, &next, now, &names, |part, n| plans[part as usize].client_name(n))
         });
-        for share in shares {
-            risk.merge(share);
+        for shard in shards {
+            risk.merge(shard);
         }
         self.ahead = Some((next, served));
         Ok(risk)
@@ -427,9 +432,9 @@ impl<'a, C: Client> Play<'a, C> {
     fn report(&mut self, number: usize, step: &StepPlan, began: Timestamp, if_next_now: Option<AtRisk>) {
         let mut holdings: Vec<PartHolding> =
             self.parts.iter().map(|part| PartHolding::of(&part.name)).collect();
-        for share in &self.shares {
-            for (all, share) in holdings.iter_mut().zip(share.holdings(&self.parts)) {
-                all.merge(&share);
+        for shard in &self.shards {
+            for (all, shard) in holdings.iter_mut().zip(shard.holdings(&self.parts)) {
+                all.merge(&shard);
             }
         }
         self.steps.push(StepOutcome {
@@ -442,13 +447,13 @@ impl<'a, C: Client> Play<'a, C> {
             },
             ended: self.now,
             actions: actions(step),
-            online: self.shares.iter().map(Share::online).sum(),
+            online: self.shards.iter().map(Shard::online).sum(),
             if_next_now,
         });
     }
 
     /// What must hold after every step.
-    fn hold_to_it(&self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+    fn check_invariants(&self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let broken = |what: String| {
             Err(RehearsalError::Broken {
                 step: number,
@@ -457,29 +462,29 @@ impl<'a, C: Client> Play<'a, C> {
                 what,
             })
         };
-        if let Some(what) = self.shares.iter().find_map(|share| share.memory.broken.first()) {
+        if let Some(what) = self.shards.iter().find_map(|shard| shard.memo.broken.first()) {
             return broken(what.clone());
         }
         let Some(last) = self.steps.last() else { return Ok(()) };
         let installed =
-            self.shares.iter().flat_map(|share| &share.machines).filter(|one| one.is_installed()).count();
+            self.shards.iter().flat_map(|shard| &shard.machines).filter(|one| one.is_installed()).count();
         let counted: usize = last.report.holdings.iter().map(|part| part.clients).sum();
         if counted != installed {
             return broken(format!("{counted} of {installed} clients were counted"));
         }
-        if !self.twin.publishes_as(&self.world.site) {
+        if !self.replayed.publishes_as(&self.world.site) {
             return broken("the site that is made again from its commands is another".to_owned());
         }
         Ok(())
     }
 
     fn ended(self, is_partial: bool) -> Rehearsal {
-        let mut tally = Tally::new(self.start, self.world.manager_names().count());
-        for share in &self.shares {
-            tally.merge(&share.tally);
+        let mut hourly = HourlyCounts::new(self.start, self.world.manager_names().count());
+        for shard in &self.shards {
+            hourly.merge(&shard.hourly);
         }
         let counts =
-            self.shares.iter().flat_map(|share| &share.machines).map(|machine| machine.client.counts());
+            self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
         let mut verdict = Verdict {
@@ -493,8 +498,8 @@ impl<'a, C: Client> Play<'a, C> {
         let in_force: Vec<Fingerprint> =
             self.world.site.managers().map(|one| one.client.certificate().fingerprint()).collect();
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
-        for share in &self.shares {
-            share.judge(&self.parts, &in_force, name, &mut verdict);
+        for shard in &self.shards {
+            shard.judge(&self.parts, &in_force, name, &mut verdict);
         }
         let outcome = Outcome {
             about: self.scenario.about.clone(),
@@ -502,34 +507,34 @@ impl<'a, C: Client> Play<'a, C> {
             ended: self.now,
             is_partial,
             certificates: self.certificates,
-            course: tally.course(self.now, self.world.manager_names()),
+            course: hourly.course(self.now, self.world.manager_names()),
             heartbeats,
             heartbeats_served: served,
             assumptions: self.scenario.assumptions.list(),
             steps: self.steps,
             verdict,
         };
-        let (mut clients, mut dealings) = (Vec::new(), Vec::new());
-        for share in self.shares.into_iter().filter(|share| share.logs.is_some()) {
-            let views: Vec<AgentView> = share
+        let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
+        for shard in self.shards.into_iter().filter(|shard| shard.logs.is_some()) {
+            let views: Vec<AgentView> = shard
                 .machines
                 .iter()
                 .map(|machine| AgentView {
                     computer_name: self.plans[machine.part as usize].client_name(machine.number),
-                    ..share.view(machine)
+                    ..shard.view(machine)
                 })
                 .collect();
-            for (view, diary) in views.into_iter().zip(share.logs.unwrap_or_default()) {
-                clients.push((view, diary.lines));
-                dealings.push(diary.dealings);
+            for (view, transcript) in views.into_iter().zip(shard.logs.unwrap_or_default()) {
+                clients.push((view, transcript.lines));
+                manager_events.push(transcript.manager_events);
             }
         }
-        Rehearsal { outcome, clients, dealings, site: self.world.site }
+        Rehearsal { outcome, clients, manager_events, site: self.world.site }
     }
 }
 
 /// A client of this part as it is installed: with the communications file of its group and location.
-fn installed(world: &World, plan: &PartPlan) -> Result<Body, CommandError> {
+fn installed(world: &World, plan: &PartPlan) -> Result<ClientSnapshot, CommandError> {
     let sylink = world.site.export_sylink(&plan.group, plan.location.as_deref())?;
     let profile = AgentProfile {
         // One for all: what a client does does not depend on it.
@@ -541,12 +546,16 @@ fn installed(world: &World, plan: &PartPlan) -> Result<Body, CommandError> {
     };
     let state = AgentState { location: plan.location.clone(), ..AgentState::default() };
     let cache = Cache { sylink: sylink.into(), state };
-    Ok(Body { agent: Agent::new(profile, cache, world.site.assumptions().clone()), seat: None, held: None })
+    Ok(ClientSnapshot {
+        agent: Agent::new(profile, cache, world.site.assumptions().clone()),
+        record: None,
+        held: None,
+    })
 }
 
 /// The numbers of a part's locations, the usual one first.
-fn places(day: &PartDay, locations: &mut Vec<Option<String>>) -> [u16; 2] {
-    [Place::Usual, Place::Away].map(|place| number(locations, &day.location(place).map(str::to_owned)))
+fn places(calendar: &PartCalendar, locations: &mut Vec<Option<String>>) -> [u16; 2] {
+    [Place::Usual, Place::Away].map(|place| number(locations, &calendar.location(place).map(str::to_owned)))
 }
 
 fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16 {

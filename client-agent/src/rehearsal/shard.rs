@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use super::hourly::Tally;
+use super::hourly::HourlyCounts;
 use super::machine::{Machine, Part};
-use super::memo::{Memory, NodeId};
-use super::transcript::Diary;
-use super::virtual_client::{Client, Scene};
+use super::memo::{MemoTable, NodeId};
+use super::transcript::Transcript;
+use super::virtual_client::{Context, VirtualClient};
 use super::world::World;
 use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};
 
 /// Where a rehearsal stands, for whoever watches it from another thread.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct Progress {
     /// How many times a client has come to the end of a step.
     pub done: AtomicU64,
     /// Set it to break off: the outcome is that of the steps that have ended.
@@ -26,12 +26,12 @@ pub struct Watch {
 }
 
 /// A share of the fleet.
-pub(super) struct Share<C> {
+pub(super) struct Shard<C> {
     pub(super) machines: Vec<Machine<C>>,
-    pub(super) memory: Memory,
-    pub(super) tally: Tally,
+    pub(super) memo: MemoTable,
+    pub(super) hourly: HourlyCounts,
     /// The diaries of its clients, in the same order, if anybody wants them.
-    pub(super) logs: Option<Vec<Diary>>,
+    pub(super) logs: Option<Vec<Transcript>>,
 }
 
 /// What clients have been waited for.
@@ -45,32 +45,38 @@ pub(super) struct Waited {
     pub(super) example: Option<(u32, u32)>,
 }
 
-impl<C: Client> Share<C> {
+impl<C: VirtualClient> Shard<C> {
     /// Does something to each machine, in order; broken off when the watch says so.
     fn each(
         &mut self,
         world: &World,
         parts: &[Part],
-        watch: &Watch,
-        mut act: impl FnMut(&mut Machine<C>, &Part, &mut Scene<'_>),
+        progress: &Progress,
+        mut act: impl FnMut(&mut Machine<C>, &Part, &mut Context<'_>),
     ) {
-        let Self { machines, memory, tally, logs } = self;
+        let Self { machines, memo, hourly, logs } = self;
         for (place, machine) in machines.iter_mut().enumerate() {
-            if watch.stop.load(Ordering::Relaxed) {
+            if progress.stop.load(Ordering::Relaxed) {
                 return;
             }
             let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
-            let mut scene = Scene { world, memory, tally, log };
+            let mut context = Context { world, memo, hourly, log };
             let part = &parts[machine.part as usize];
-            act(machine, part, &mut scene);
+            act(machine, part, &mut context);
         }
     }
 
     /// Lets what has happened to the parts of the fleet happen to their machines.
-    pub(super) fn obey(&mut self, world: &World, parts: &[Part], now: Timestamp, watch: &Watch) {
-        self.each(world, parts, watch, |machine, part, scene| {
-            machine.obey(part, scene);
-            machine.live(now, None, part, scene);
+    pub(super) fn apply_change(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        now: Timestamp,
+        progress: &Progress,
+    ) {
+        self.each(world, parts, progress, |machine, part, context| {
+            machine.apply_change(part, context);
+            machine.run_until(now, None, part, context);
         });
     }
 
@@ -81,21 +87,21 @@ impl<C: Client> Share<C> {
         parts: &[Part],
         heartbeats: u32,
         limit: Timestamp,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Waited {
         let mut waited = Waited { until: Timestamp::EPOCH, missing: 0, example: None };
         if world.is_new && world.forgot_clients {
-            self.memory.shared.clear();
+            self.memo.shared.clear();
         }
-        self.each(world, parts, watch, |machine, part, scene| {
-            if part.meets {
-                machine.feel(scene);
+        self.each(world, parts, progress, |machine, part, context| {
+            if part.interacts {
+                machine.notice_site_change(context);
                 return;
             }
             let target = machine.client.counts().heartbeats + u64::from(heartbeats);
-            machine.feel(scene);
+            machine.notice_site_change(context);
             if heartbeats > 0 && machine.is_on() {
-                let until = machine.live(limit, Some(target), part, scene);
+                let until = machine.run_until(limit, Some(target), part, context);
                 waited.until = waited.until.max(until);
                 if machine.is_on() && machine.client.counts().heartbeats < target {
                     waited.missing += 1;
@@ -103,7 +109,7 @@ impl<C: Client> Share<C> {
                 }
             }
         });
-        self.wait_together(world, parts, heartbeats, limit, watch, &mut waited);
+        self.wait_together(world, parts, heartbeats, limit, progress, &mut waited);
         waited
     }
 
@@ -114,10 +120,10 @@ impl<C: Client> Share<C> {
         parts: &[Part],
         heartbeats: u32,
         limit: Timestamp,
-        watch: &Watch,
+        progress: &Progress,
         waited: &mut Waited,
     ) {
-        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].meets && machine.is_on();
+        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].interacts && machine.is_on();
         let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
         for (place, machine) in self.machines.iter().enumerate().filter(|(_, one)| is_meant(one)) {
             targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
@@ -130,7 +136,7 @@ impl<C: Client> Share<C> {
             if targets.is_empty() {
                 return;
             }
-            let Some(moment) = self.advance(world, parts, limit, watch) else { break };
+            let Some(moment) = self.advance(world, parts, limit, progress) else { break };
             waited.until = waited.until.max(moment);
         }
         for place in targets.into_keys() {
@@ -142,28 +148,39 @@ impl<C: Client> Share<C> {
 
     /// Of the machines whose clients meet, lets the one live to whom something happens next, up to
     /// that moment. Returns it, if it is not after `end`.
-    fn advance(&mut self, world: &World, parts: &[Part], end: Timestamp, watch: &Watch) -> Option<Timestamp> {
-        if watch.stop.load(Ordering::Relaxed) {
+    fn advance(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        end: Timestamp,
+        progress: &Progress,
+    ) -> Option<Timestamp> {
+        if progress.stop.load(Ordering::Relaxed) {
             return None;
         }
         let shared = self.machines.iter().enumerate().filter_map(|(place, machine)| {
             let part = &parts[machine.part as usize];
-            if part.meets { Some((machine.next(part, end)?, place)) } else { None }
+            if part.interacts { Some((machine.next(part, end)?, place)) } else { None }
         });
         let (moment, place) = shared.min()?;
-        let Self { machines, memory, tally, logs } = self;
+        let Self { machines, memo, hourly, logs } = self;
         let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
         let machine = &mut machines[place];
-        machine.live(moment, None, &parts[machine.part as usize], &mut Scene { world, memory, tally, log });
+        machine.run_until(
+            moment,
+            None,
+            &parts[machine.part as usize],
+            &mut Context { world, memo, hourly, log },
+        );
         Some(moment)
     }
 
     /// Lets time pass until `end`.
-    pub(super) fn live(&mut self, world: &World, parts: &[Part], end: Timestamp, watch: &Watch) {
-        while self.advance(world, parts, end, watch).is_some() {}
-        self.each(world, parts, watch, |machine, part, scene| {
-            machine.live(end, None, part, scene);
-            watch.done.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn run_until(&mut self, world: &World, parts: &[Part], end: Timestamp, progress: &Progress) {
+        while self.advance(world, parts, end, progress).is_some() {}
+        self.each(world, parts, progress, |machine, part, context| {
+            machine.run_until(end, None, part, context);
+            progress.done.fetch_add(1, Ordering::Relaxed);
         });
     }
 
@@ -176,8 +193,8 @@ impl<C: Client> Share<C> {
         let mut alike: BTreeMap<(u32, NodeId), (usize, AgentView)> = BTreeMap::new();
         let mut all: Vec<PartHolding> = parts.iter().map(|part| PartHolding::of(&part.name)).collect();
         for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
-            let view = || machine.client.view(&self.memory);
-            match machine.client.likeness() {
+            let view = || machine.client.view(&self.memo);
+            match machine.client.equivalence_key() {
                 None => all[machine.part as usize].add(&view(), 1),
                 Some(node) => alike.entry((machine.part, node)).or_insert_with(|| (0, view())).0 += 1,
             }
@@ -200,9 +217,9 @@ impl<C: Client> Share<C> {
         for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
             let look = || AgentView {
                 computer_name: name(machine.part, machine.number),
-                ..machine.client.view(&self.memory)
+                ..machine.client.view(&self.memo)
             };
-            let standing = match machine.client.likeness() {
+            let standing = match machine.client.equivalence_key() {
                 None => Standing::of(&look(), in_force),
                 Some(node) => *known.entry(node).or_insert_with(|| Standing::of(&look(), in_force)),
             };
@@ -213,6 +230,6 @@ impl<C: Client> Share<C> {
     }
 
     pub(super) fn view(&self, machine: &Machine<C>) -> AgentView {
-        machine.client.view(&self.memory)
+        machine.client.view(&self.memo)
     }
 }

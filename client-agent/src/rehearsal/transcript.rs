@@ -7,19 +7,19 @@ use crate::agent::{Event, LogLine};
 
 /// What a manager did for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Dealing {
+pub struct ManagerEvent {
     /// When.
     pub at: Timestamp,
     /// The manager, by its place among the managers' names.
     pub manager: usize,
     /// What.
-    pub deed: Deed,
+    pub action: ManagerAction,
 }
 
 /// What a manager does, as its own records show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum ManagerAction {
     /// It answered.
     Answered {
         /// What had been asked; `refused` where the manager could not tell.
@@ -33,23 +33,28 @@ pub enum Deed {
 
 /// Both sides of what a client went through.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Diary {
+pub(super) struct Transcript {
     pub(super) lines: Vec<LogLine>,
-    pub(super) dealings: Vec<Dealing>,
+    pub(super) manager_events: Vec<ManagerEvent>,
 }
 
-impl Diary {
+impl Transcript {
     /// Adds what happened at this moment.
-    pub(super) fn note(&mut self, lines: &[(Event, String)], dealings: &[(usize, Deed)], at: Timestamp) {
+    pub(super) fn note(
+        &mut self,
+        lines: &[(Event, String)],
+        manager_events: &[(usize, ManagerAction)],
+        at: Timestamp,
+    ) {
         self.lines.extend(lines.iter().map(|(event, text)| LogLine {
             at,
             event: *event,
             text: text.clone(),
         }));
-        self.dealings.extend(dealings.iter().map(|(manager, deed)| Dealing {
+        self.manager_events.extend(manager_events.iter().map(|(manager, action)| ManagerEvent {
             at,
             manager: *manager,
-            deed: *deed,
+            action: *action,
         }));
     }
 }

@@ -5,199 +5,201 @@ use epm_protocol::id::HardwareKey;
 use epm_protocol::site::agent_id;
 use epm_protocol::time::Timestamp;
 
-use super::activation::{Body, Breath, Cause};
-use super::faulted::Haunted;
-use super::hourly::{Standing, Tally, Trust};
+use super::activation::{Activation, ClientSnapshot, Stimulus};
+use super::faulted::FaultedClient;
+use super::hourly::{Counted, HourlyCounts, Trust};
 use super::machine::Image;
-use super::memo::{Happening, Mark, Memory, NodeId, Question, Reply};
-use super::transcript::Diary;
+use super::memo::{DateChange, EventKind, Key, MemoTable, NodeId, Value};
+use super::transcript::Transcript;
 use super::world::World;
 use crate::agent::{AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 
 /// What is around a client while it lives.
-pub(super) struct Scene<'a> {
+pub(super) struct Context<'a> {
     pub(super) world: &'a World,
-    pub(super) memory: &'a mut Memory,
-    pub(super) tally: &'a mut Tally,
+    pub(super) memo: &'a mut MemoTable,
+    pub(super) hourly: &'a mut HourlyCounts,
     /// Where it is written of, if anybody wants that.
-    pub(super) log: Option<&'a mut Diary>,
+    pub(super) log: Option<&'a mut Transcript>,
 }
 
 /// Who a client is, where that makes a difference.
 #[derive(Debug)]
-pub(super) struct Who {
+pub(super) struct ClientIdentity {
     pub(super) name: String,
     /// The hardware id that it is installed with.
     pub(super) machine: HardwareKey,
     /// Whether what others do may change something for it.
-    pub(super) meets: bool,
+    pub(super) interacts: bool,
 }
 
 /// A client in virtual time.
-pub(super) trait Client: Sized + Send {
+pub(super) trait VirtualClient: Sized + Send {
     /// A client with this state, that draws from this seed.
-    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self;
+    fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self;
     /// When it wants to be woken, if that is before `end`.
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
     /// Lets something happen to it.
-    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>);
+    fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>);
     /// Passes over quiet heartbeats from `first`, its next one, up to `end`, `most` at the most. Returns them, if there
     /// were any.
-    fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, scene: &mut Scene<'_>) -> Option<Row>;
+    fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, context: &mut Context<'_>)
+    -> Option<Row>;
     /// Another state takes the place of its own: it was installed, or re-imaged.
-    fn install(&mut self, image: &Image, scene: &mut Scene<'_>);
-    fn standing(&self, scene: &Scene<'_>) -> Standing;
+    fn install(&mut self, image: &Image, context: &mut Context<'_>);
+    fn counted(&self, context: &Context<'_>) -> Counted;
     fn counts(&self) -> Counts;
-    fn view(&self, memory: &Memory) -> AgentView;
+    fn view(&self, memo: &MemoTable) -> AgentView;
     /// Clients with the same key look alike, but for names, dates and counts.
-    fn likeness(&self) -> Option<NodeId>;
+    fn equivalence_key(&self) -> Option<NodeId>;
     /// The node at which it stands.
-    fn node(&self, scene: &mut Scene<'_>) -> NodeId;
+    fn node(&self, context: &mut Context<'_>) -> NodeId;
 }
 
 /// A client that plays every heartbeat.
 #[derive(Clone, Debug)]
-pub(super) struct Single {
-    pub(super) body: Body,
+pub(super) struct FullClient {
+    pub(super) snapshot: ClientSnapshot,
     name: String,
     seed: u64,
     /// Who it is to the faults, where there may be any.
-    guest: Option<Box<Haunted>>,
+    faulted: Option<Box<FaultedClient>>,
 }
 
 /// A client that asks what has been played before.
 #[derive(Clone, Debug)]
-pub(super) struct Swift {
+pub(super) struct MemoizedClient {
     pub(super) node: NodeId,
     schedule: Schedule,
     dates: Dates,
     counts: Counts,
     seed: u64,
     /// Who it is to the faults, where there may be any.
-    guest: Option<Box<Haunted>>,
+    faulted: Option<Box<FaultedClient>>,
 }
 
-impl Single {
-    fn own(&mut self) {
-        self.body.agent.set_seed(self.seed);
-        self.body.agent.set_name(&self.name);
+impl FullClient {
+    fn set_identity(&mut self) {
+        self.snapshot.agent.set_seed(self.seed);
+        self.snapshot.agent.set_name(&self.name);
     }
 }
 
-impl Client for Single {
-    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self {
-        let name = who.name.clone();
-        let guest = guest(image, who, scene);
-        let mut single = Self { body: image.body.clone(), name, seed, guest };
-        single.own();
-        single
+impl VirtualClient for FullClient {
+    fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self {
+        let name = identity.name.clone();
+        let faulted = faulted_client(image, identity, context);
+        let mut client = Self { snapshot: image.snapshot.clone(), name, seed, faulted };
+        client.set_identity();
+        client
     }
 
-    fn likeness(&self) -> Option<NodeId> {
+    fn equivalence_key(&self) -> Option<NodeId> {
         None
     }
 
-    fn node(&self, scene: &mut Scene<'_>) -> NodeId {
-        scene.memory.admit(self.body.clone(), scene.world)
+    fn node(&self, context: &mut Context<'_>) -> NodeId {
+        context.memo.admit(self.snapshot.clone(), context.world)
     }
 
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp> {
-        Some(self.body.agent.next_wake()).filter(|wake| *wake < end)
+        Some(self.snapshot.agent.next_wake()).filter(|wake| *wake < end)
     }
 
-    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
-        let Self { body, guest, .. } = self;
-        let _ = play(body, happening, now, guest.as_deref_mut(), scene);
+    fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>) {
+        let Self { snapshot, faulted, .. } = self;
+        let _ = play(snapshot, kind, now, faulted.as_deref_mut(), context);
     }
 
-    fn skip(&mut self, _: Timestamp, _: Timestamp, _: u64, _: &mut Scene<'_>) -> Option<Row> {
+    fn skip(&mut self, _: Timestamp, _: Timestamp, _: u64, _: &mut Context<'_>) -> Option<Row> {
         None
     }
 
-    fn install(&mut self, image: &Image, _: &mut Scene<'_>) {
+    fn install(&mut self, image: &Image, _: &mut Context<'_>) {
         let counts = self.counts();
-        self.body = image.body.clone();
-        self.body.agent.set_counts(counts);
-        self.own();
+        self.snapshot = image.snapshot.clone();
+        self.snapshot.agent.set_counts(counts);
+        self.set_identity();
     }
 
-    fn standing(&self, scene: &Scene<'_>) -> Standing {
-        Standing {
-            trust: Trust::of(self.body.agent.pins(), &scene.world.old, &scene.world.new),
-            is_orphaned: self.body.agent.cache().state.health.orphaned().is_some(),
+    fn counted(&self, context: &Context<'_>) -> Counted {
+        Counted {
+            trust: Trust::of(self.snapshot.agent.pins(), &context.world.old, &context.world.new),
+            is_orphaned: self.snapshot.agent.cache().state.health.orphaned().is_some(),
         }
     }
 
     fn counts(&self) -> Counts {
-        self.body.agent.counts()
+        self.snapshot.agent.counts()
     }
 
-    fn view(&self, _: &Memory) -> AgentView {
-        self.body.agent.view()
+    fn view(&self, _: &MemoTable) -> AgentView {
+        self.snapshot.agent.view()
     }
 }
 
-impl Swift {
-    fn question(&self, happening: Happening, now: Timestamp, scene: &Scene<'_>) -> Option<Question> {
+impl MemoizedClient {
+    fn key(&self, kind: EventKind, now: Timestamp, context: &Context<'_>) -> Option<Key> {
         let stays = self.dates.last_server.is_some_and(|since| stays(since, now));
-        let order = match happening {
-            Happening::Start
-            | Happening::Stop
-            | Happening::Move(_)
-            | Happening::Import(_)
-            | Happening::Identify(_) => 0,
-            Happening::Wake | Happening::Changed | Happening::Forgotten => {
-                scene.memory.order(self.node, stays, self.seed, now)?
+        let order = match kind {
+            EventKind::Start
+            | EventKind::Stop
+            | EventKind::Move(_)
+            | EventKind::Import(_)
+            | EventKind::Identify(_) => 0,
+            EventKind::Wake | EventKind::Changed | EventKind::Forgotten => {
+                context.memo.order(self.node, stays, self.seed, now)?
             }
         };
-        let (world, epoch) = (scene.world.number, u32::try_from(scene.world.epoch(now)).unwrap_or(u32::MAX));
-        Some(Question { node: self.node, happening, world, epoch, stays, order })
+        let (world, epoch) =
+            (context.world.number, u32::try_from(context.world.epoch(now)).unwrap_or(u32::MAX));
+        Some(Key { node: self.node, kind, world, epoch, stays, order })
     }
 
     /// It has done this now.
-    fn did(&mut self, reply: &Reply, now: Timestamp, tally: &mut Tally) {
-        self.node = reply.after;
-        for timing in &reply.timings {
+    fn apply(&mut self, value: &Value, now: Timestamp, hourly: &mut HourlyCounts) {
+        self.node = value.after;
+        for timing in &value.timings {
             self.schedule.take(*timing, now);
         }
-        let dated = |mark: Mark, date: Option<Timestamp>| match mark {
-            Mark::Absent => None,
-            Mark::Kept => date,
-            Mark::Now => Some(now),
+        let dated = |change: DateChange, date: Option<Timestamp>| match change {
+            DateChange::Absent => None,
+            DateChange::Kept => date,
+            DateChange::Now => Some(now),
         };
-        self.dates.health = dated(reply.health, self.dates.health);
-        self.dates.last_server = dated(reply.last_server, self.dates.last_server);
-        self.counts.heartbeats += reply.heartbeats;
-        self.counts.heartbeats_served += reply.served;
-        self.counts.exchanges += reply.exchanges;
-        for manager in &reply.visits {
-            tally.visited(now, *manager);
+        self.dates.health = dated(value.health, self.dates.health);
+        self.dates.last_server = dated(value.last_server, self.dates.last_server);
+        self.counts.heartbeats += value.heartbeats;
+        self.counts.heartbeats_served += value.served;
+        self.counts.exchanges += value.exchanges;
+        for manager in &value.visits {
+            hourly.visited(now, *manager);
         }
     }
 
     /// The state with this client's own dates and counts.
-    fn body(&self, memory: &Memory) -> Body {
-        let mut body = memory.node(self.node).body.clone();
-        body.agent.set_seed(self.seed);
-        body.agent.set_dates(self.dates);
-        body.agent.set_counts(self.counts);
-        body
+    fn snapshot(&self, memo: &MemoTable) -> ClientSnapshot {
+        let mut snapshot = memo.node(self.node).snapshot.clone();
+        snapshot.agent.set_seed(self.seed);
+        snapshot.agent.set_dates(self.dates);
+        snapshot.agent.set_counts(self.counts);
+        snapshot
     }
 }
 
-impl Client for Swift {
-    fn born(image: &Image, who: Who, seed: u64, scene: &mut Scene<'_>) -> Self {
-        let guest = guest(image, who, scene);
-        let node = scene.memory.installed(image, scene.world);
-        let jitter = scene.world.site.assumptions().heartbeat_jitter_percent;
-        Self { schedule: Schedule::new(seed, jitter), seed, guest, ..Self::at(node, scene) }
+impl VirtualClient for MemoizedClient {
+    fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self {
+        let faulted = faulted_client(image, identity, context);
+        let node = context.memo.installed(image, context.world);
+        let jitter = context.world.site.assumptions().heartbeat_jitter_percent;
+        Self { schedule: Schedule::new(seed, jitter), seed, faulted, ..Self::at(node, context) }
     }
 
-    fn likeness(&self) -> Option<NodeId> {
+    fn equivalence_key(&self) -> Option<NodeId> {
         Some(self.node)
     }
 
-    fn node(&self, _: &mut Scene<'_>) -> NodeId {
+    fn node(&self, _: &mut Context<'_>) -> NodeId {
         self.node
     }
 
@@ -205,180 +207,201 @@ impl Client for Swift {
         self.schedule.next_before(end)
     }
 
-    fn meet(&mut self, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
-        if happening == Happening::Changed && scene.memory.node(self.node).body.held.is_none() {
+    fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>) {
+        if kind == EventKind::Changed && context.memo.node(self.node).snapshot.held.is_none() {
             return;
         }
-        if let Some(guest) = self.guest.take() {
-            if self.may_be_touched(&guest, happening, now, scene) {
-                return self.play(guest, happening, now, scene);
+        if let Some(faulted) = self.faulted.take() {
+            if self.may_be_touched(&faulted, kind, now, context) {
+                return self.play(faulted, kind, now, context);
             }
-            self.guest = Some(guest);
+            self.faulted = Some(faulted);
         }
-        let Scene { world, memory, tally, log } = scene;
-        let question = self.question(happening, now, &Scene { world, memory, tally, log: None });
-        let Some(question) = question else {
-            memory.broken.push("a list has more servers than a rehearsal can put in order".to_owned());
+        let Context { world, memo, hourly, log } = context;
+        let key = self.key(kind, now, &Context { world, memo, hourly, log: None });
+        let Some(key) = key else {
+            memo.broken.push("a list has more servers than a rehearsal can put in order".to_owned());
             return;
         };
-        let reply = memory.ask(question, world, self.seed, now);
+        let value = memo.value(key, world, self.seed, now);
         if let Some(log) = log {
-            log.note(&reply.lines, &reply.dealings, now);
+            log.note(&value.lines, &value.manager_events, now);
         }
-        self.did(reply, now, tally);
+        self.apply(value, now, hourly);
     }
 
-    fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, scene: &mut Scene<'_>) -> Option<Row> {
-        if self.guest.as_ref().is_some_and(|guest| self.may_be_touched(guest, Happening::Wake, first, scene))
+    fn skip(
+        &mut self,
+        first: Timestamp,
+        end: Timestamp,
+        most: u64,
+        context: &mut Context<'_>,
+    ) -> Option<Row> {
+        if self
+            .faulted
+            .as_ref()
+            .is_some_and(|faulted| self.may_be_touched(faulted, EventKind::Wake, first, context))
         {
             return None;
         }
-        let question = self.question(Happening::Wake, first, scene)?;
-        let mut end = end.min(scene.world.next_turn(first)).min(scene.world.faults.next_turn(first));
-        if question.stays
+        let key = self.key(EventKind::Wake, first, context)?;
+        let mut end = end.min(context.world.next_turn(first)).min(context.world.faults.next_turn(first));
+        if key.stays
             && let Some(since) = self.dates.last_server
         {
             end = end.min(stays_until(since));
         }
-        let reply = scene.memory.ask_quiet(question, scene.world, self.seed, first)?;
-        if reply.timings != [Timing::Begun(self.schedule.interval())] {
+        let value = context.memo.quiet_value(key, context.world, self.seed, first)?;
+        if value.timings != [Timing::Begun(self.schedule.interval())] {
             return None;
         }
         let row = self.schedule.skip(end, most)?;
         let count = row.count();
-        self.counts.heartbeats += reply.heartbeats * count;
-        self.counts.heartbeats_served += reply.served * count;
-        self.counts.exchanges += reply.exchanges * count;
-        for manager in &reply.visits {
-            scene.tally.visited_often(&row, first, *manager);
+        self.counts.heartbeats += value.heartbeats * count;
+        self.counts.heartbeats_served += value.served * count;
+        self.counts.exchanges += value.exchanges * count;
+        for manager in &value.visits {
+            context.hourly.visited_often(&row, first, *manager);
         }
-        if scene.log.is_some() {
-            self.write_row(&row, scene);
+        if context.log.is_some() {
+            self.write_row(&row, context);
         }
         Some(row)
     }
 
-    fn install(&mut self, image: &Image, scene: &mut Scene<'_>) {
-        self.node = scene.memory.installed(image, scene.world);
+    fn install(&mut self, image: &Image, context: &mut Context<'_>) {
+        self.node = context.memo.installed(image, context.world);
         self.schedule.take(Timing::Stop, Timestamp::EPOCH);
         self.dates = Dates { health: None, last_server: None };
     }
 
-    fn standing(&self, scene: &Scene<'_>) -> Standing {
-        scene.memory.node(self.node).standing
+    fn counted(&self, context: &Context<'_>) -> Counted {
+        context.memo.node(self.node).counted
     }
 
     fn counts(&self) -> Counts {
         self.counts
     }
 
-    fn view(&self, memory: &Memory) -> AgentView {
-        self.body(memory).agent.view()
+    fn view(&self, memo: &MemoTable) -> AgentView {
+        self.snapshot(memo).agent.view()
     }
 }
 
-impl Swift {
+impl MemoizedClient {
     /// Any client that stands at this node.
-    pub(super) fn at(node: NodeId, scene: &Scene<'_>) -> Self {
+    pub(super) fn at(node: NodeId, context: &Context<'_>) -> Self {
         Self {
             node,
-            schedule: Schedule::new(0, scene.world.site.assumptions().heartbeat_jitter_percent),
+            schedule: Schedule::new(0, context.world.site.assumptions().heartbeat_jitter_percent),
             dates: Dates { health: None, last_server: None },
             counts: Counts::default(),
             seed: 0,
-            guest: None,
+            faulted: None,
         }
     }
 
     fn may_be_touched(
         &self,
-        guest: &Haunted,
-        happening: Happening,
+        faulted: &FaultedClient,
+        kind: EventKind,
         now: Timestamp,
-        scene: &Scene<'_>,
+        context: &Context<'_>,
     ) -> bool {
-        let seat = scene.memory.node(self.node).body.seat.as_ref();
-        guest.meets
-            || guest.may_be_touched(scene.world, seat.filter(|_| happening != Happening::Forgotten), now)
+        let record = context.memo.node(self.node).snapshot.record.as_ref();
+        faulted.interacts
+            || faulted.may_be_touched(context.world, record.filter(|_| kind != EventKind::Forgotten), now)
     }
 
     /// Plays what happens to it while a fault can touch it: with its own name, and without remembering anything.
-    fn play(&mut self, mut guest: Box<Haunted>, happening: Happening, now: Timestamp, scene: &mut Scene<'_>) {
-        let mut body = self.body(scene.memory);
-        body.agent.set_name(&guest.name);
-        for timing in play(&mut body, happening, now, Some(&mut guest), scene) {
+    fn play(
+        &mut self,
+        mut faulted: Box<FaultedClient>,
+        kind: EventKind,
+        now: Timestamp,
+        context: &mut Context<'_>,
+    ) {
+        let mut snapshot = self.snapshot(context.memo);
+        snapshot.agent.set_name(&faulted.name);
+        for timing in play(&mut snapshot, kind, now, Some(&mut faulted), context) {
             self.schedule.take(timing, now);
         }
-        self.guest = Some(guest);
-        (self.dates, self.counts) = (body.agent.dates(), body.agent.counts());
-        self.node = scene.memory.admit(body, scene.world);
+        self.faulted = Some(faulted);
+        (self.dates, self.counts) = (snapshot.agent.dates(), snapshot.agent.counts());
+        self.node = context.memo.admit(snapshot, context.world);
     }
 
     /// What it has written in heartbeats that were passed over.
-    fn write_row(&self, row: &Row, scene: &mut Scene<'_>) {
+    fn write_row(&self, row: &Row, context: &mut Context<'_>) {
         for at in row.moments() {
-            let Some(question) = self.question(Happening::Wake, at, scene) else { continue };
-            let reply = scene.memory.ask(question, scene.world, self.seed, at);
-            if let Some(log) = &mut scene.log {
-                log.note(&reply.lines, &reply.dealings, at);
+            let Some(key) = self.key(EventKind::Wake, at, context) else { continue };
+            let value = context.memo.value(key, context.world, self.seed, at);
+            if let Some(log) = &mut context.log {
+                log.note(&value.lines, &value.manager_events, at);
             }
         }
     }
 }
 
 /// Who a client is to the faults, where there may be any, and to the site, where it may share a hardware id.
-fn guest(image: &Image, who: Who, scene: &Scene<'_>) -> Option<Box<Haunted>> {
-    let version = image.body.agent.profile().version;
-    (scene.world.is_haunted || who.meets).then(|| Box::new(Haunted::new(who, version)))
+fn faulted_client(
+    image: &Image,
+    identity: ClientIdentity,
+    context: &Context<'_>,
+) -> Option<Box<FaultedClient>> {
+    let version = image.snapshot.agent.profile().version;
+    (context.world.may_have_faults || identity.interacts)
+        .then(|| Box::new(FaultedClient::new(identity, version)))
 }
 
 /// Lets something happen to a client, and notes what comes of it; returns what it has decided about its heartbeats.
 fn play(
-    body: &mut Body,
-    happening: Happening,
+    snapshot: &mut ClientSnapshot,
+    kind: EventKind,
     now: Timestamp,
-    guest: Option<&mut Haunted>,
-    scene: &mut Scene<'_>,
+    faulted: Option<&mut FaultedClient>,
+    context: &mut Context<'_>,
 ) -> Vec<Timing> {
-    let cause = match happening {
-        Happening::Start => Cause::Told(Input::Start),
-        Happening::Stop => Cause::Told(Input::Stop),
-        Happening::Wake => Cause::Told(Input::Wake),
-        Happening::Changed => Cause::Changed,
-        Happening::Move(place) => Cause::Told(Input::MoveTo(scene.memory.location(place))),
-        Happening::Import(file) => scene.memory.import(file),
-        Happening::Identify(number) => {
-            let own = guest.as_ref().map(|guest| guest.own_machine(scene.world.faults.seed()));
-            let given = scene.memory.identities.get(number as usize).copied().flatten();
-            given.or(own).map_or(Cause::Changed, |machine| Cause::Told(Input::Identify(machine)))
+    let stimulus = match kind {
+        EventKind::Start => Stimulus::Told(Input::Start),
+        EventKind::Stop => Stimulus::Told(Input::Stop),
+        EventKind::Wake => Stimulus::Told(Input::Wake),
+        EventKind::Changed => Stimulus::Changed,
+        EventKind::Move(place) => Stimulus::Told(Input::MoveTo(context.memo.location(place))),
+        EventKind::Import(file) => context.memo.import(file),
+        EventKind::Identify(number) => {
+            let own = faulted.as_ref().map(|faulted| faulted.own_machine(context.world.faults.seed()));
+            let given = context.memo.identities.get(number as usize).copied().flatten();
+            given.or(own).map_or(Stimulus::Changed, |machine| Stimulus::Told(Input::Identify(machine)))
         }
-        Happening::Forgotten => {
-            body.seat = None;
-            Cause::Changed
+        EventKind::Forgotten => {
+            snapshot.record = None;
+            Stimulus::Changed
         }
     };
-    let (mut guest, was_held) = (guest, u64::from(body.held.is_some()));
-    let meeting = guest.as_mut().filter(|guest| guest.meets).map(|guest| {
-        guest.held_by_others = scene.memory.held.saturating_sub(was_held);
-        guest.machine
+    let (mut faulted, was_held) = (faulted, u64::from(snapshot.held.is_some()));
+    let meeting = faulted.as_mut().filter(|faulted| faulted.interacts).map(|faulted| {
+        faulted.held_by_others = context.memo.held.saturating_sub(was_held);
+        faulted.machine
     });
     if let Some(machine) = meeting {
-        body.agent.set_machine(machine);
-        body.seat = scene.memory.shared.get(&agent_id(body.agent.machine())).cloned();
+        snapshot.agent.set_machine(machine);
+        snapshot.record = context.memo.shared.get(&agent_id(snapshot.agent.machine())).cloned();
     }
-    let Breath { timings, lines, visits, dealings, broken } = body.breathe(cause, scene.world, now, guest);
+    let Activation { timings, lines, visits, manager_events, broken } =
+        snapshot.activate(stimulus, context.world, now, faulted);
     if meeting.is_some() {
-        if let Some(seat) = &body.seat {
-            scene.memory.shared.insert(seat.agent, seat.clone());
+        if let Some(record) = &snapshot.record {
+            context.memo.shared.insert(record.agent, record.clone());
         }
-        scene.memory.held = scene.memory.held.saturating_sub(was_held) + u64::from(body.held.is_some());
+        context.memo.held = context.memo.held.saturating_sub(was_held) + u64::from(snapshot.held.is_some());
     }
-    scene.memory.broken.extend(broken);
+    context.memo.broken.extend(broken);
     for manager in visits {
-        scene.tally.visited(now, manager);
+        context.hourly.visited(now, manager);
     }
-    if let Some(log) = &mut scene.log {
-        log.note(&lines, &dealings, now);
+    if let Some(log) = &mut context.log {
+        log.note(&lines, &manager_events, now);
     }
     timings
 }

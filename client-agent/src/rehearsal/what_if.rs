@@ -4,7 +4,7 @@ use epm_protocol::site::{Client, Site};
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::activation::{Body, Cause};
+use super::activation::{ClientSnapshot, Stimulus};
 use super::world::World;
 use crate::agent::{Agent, Distrust, Input};
 
@@ -33,19 +33,21 @@ pub fn would_be_lost(
     now: Timestamp,
 ) -> Vec<WouldBeLost> {
     let world = World::first(next.clone());
-    clients.into_iter().filter_map(|(agent, seat)| fate(agent, seat, &world, now)).collect()
+    clients.into_iter().filter_map(|(agent, record)| outcome_if(agent, record, &world, now)).collect()
 }
 
-fn fate(agent: Agent, seat: Option<Client>, world: &World, now: Timestamp) -> Option<WouldBeLost> {
+fn outcome_if(agent: Agent, record: Option<Client>, world: &World, now: Timestamp) -> Option<WouldBeLost> {
     if agent.view().health.orphaned().is_some() {
         return None;
     }
     // Its connections are its carrier's: the copy begins with what it holds, as after a restart.
-    let mut body = Body { agent, seat, held: None };
-    for cause in [Input::Stop, Input::Start].into_iter().chain(std::iter::repeat_n(Input::Wake, HEARTBEATS)) {
-        body.breathe(Cause::Told(cause), world, now, None);
+    let mut snapshot = ClientSnapshot { agent, record, held: None };
+    for stimulus in
+        [Input::Stop, Input::Start].into_iter().chain(std::iter::repeat_n(Input::Wake, HEARTBEATS))
+    {
+        snapshot.activate(Stimulus::Told(stimulus), world, now, None);
     }
-    let view = body.agent.view();
+    let view = snapshot.agent.view();
     let (_, because) = view.health.orphaned()?;
     Some(WouldBeLost {
         client: view.computer_name.clone(),

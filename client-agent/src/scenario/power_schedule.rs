@@ -9,7 +9,7 @@ use super::{FleetAction, PartPlan};
 
 /// What all machines of a part have in common.
 #[derive(Clone, Debug)]
-pub struct PartDay {
+pub struct PartCalendar {
     calendar: Calendar,
     arrives: bool,
     usual: Option<String>,
@@ -19,7 +19,7 @@ pub struct PartDay {
 
 /// A machine: when it is on, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Attendance {
+pub struct PowerSchedule {
     seed: u64,
     /// The time in which it is, or will be next, on.
     window: Option<Window>,
@@ -37,7 +37,7 @@ pub struct Deeds {
     pub stop: bool,
     /// A client is installed, or takes the place of the one that is.
     pub install: Option<Install>,
-    /// The machine is in another location; see [`PartDay::location`].
+    /// The machine is in another location; see [`PartCalendar::location`].
     pub go: Option<Place>,
     /// The communications file that was brought to its part is imported.
     pub import: bool,
@@ -70,7 +70,7 @@ pub enum Install {
 /// A fleet is looked ahead for so long.
 const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
 
-impl PartDay {
+impl PartCalendar {
     /// Of this part, as written.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl PartDay {
     }
 
     /// Something happens to the part.
-    pub fn happen(&mut self, action: &FleetAction, change: &mut Change) {
+    pub fn apply(&mut self, action: &FleetAction, change: &mut Change) {
         match action {
             FleetAction::SwitchOff(_) => self.is_off = true,
             FleetAction::SwitchOn(_) => self.is_off = false,
@@ -115,9 +115,9 @@ impl PartDay {
     }
 }
 
-impl Attendance {
+impl PowerSchedule {
     /// A machine that is not on yet.
-    pub fn new(part: &PartDay, seed: u64, start: Timestamp) -> Self {
+    pub fn new(part: &PartCalendar, seed: u64, start: Timestamp) -> Self {
         Self {
             seed,
             window: part.calendar.window(seed, start),
@@ -139,7 +139,7 @@ impl Attendance {
     }
 
     /// When it is switched on or off next.
-    pub fn next_edge(&self, part: &PartDay, now: Timestamp) -> Timestamp {
+    pub fn next_transition(&self, part: &PartCalendar, now: Timestamp) -> Timestamp {
         match self.window {
             None => Timestamp::NEVER,
             Some(window) if self.is_on => window.off,
@@ -148,8 +148,8 @@ impl Attendance {
         }
     }
 
-    /// The moment of [`Self::next_edge`] has come.
-    pub fn pass_edge(&mut self, part: &PartDay, now: Timestamp) -> Deeds {
+    /// The moment of [`Self::next_transition`] has come.
+    pub fn take_transition(&mut self, part: &PartCalendar, now: Timestamp) -> Deeds {
         let mut deeds = Deeds::default();
         // While somebody kept it off, its hours may have passed.
         let window = part.calendar.window(self.seed, now);
@@ -178,7 +178,7 @@ impl Attendance {
     }
 
     /// Something has happened to its part.
-    pub fn obey(&mut self, part: &PartDay, change: Change) -> Deeds {
+    pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> Deeds {
         let mut deeds = Deeds::default();
         if part.is_off && self.is_on {
             self.is_on = false;
