@@ -7,6 +7,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
 use super::faulted::{FaultedClient, OpenConnection};
+use super::stimulus::Stimulus;
 use super::transcript::ManagerAction;
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
@@ -24,13 +25,12 @@ pub(super) struct ClientSnapshot {
     pub(super) held: Option<Exchange>,
 }
 
-/// What happens to a client.
+/// A client as it is installed.
 #[derive(Clone, Debug)]
-pub(super) enum Stimulus {
-    /// Its carrier tells it something.
-    Told(Input),
-    /// The site has changed: a held request may have an answer now, or its connection has ended.
-    Changed,
+pub(super) struct Image {
+    pub(super) snapshot: ClientSnapshot,
+    /// Its number among all.
+    pub(super) number: u32,
 }
 
 /// What a client has done from an input to rest.

@@ -19,7 +19,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 
-use super::virtual_client::ClientIdentity;
+use super::stimulus::ClientIdentity;
 use super::world::{Carried, ShownCertificate, World};
 use crate::agent::{Exchange, Server};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use super::activation::ClientSnapshot;
-use super::memo::EventKind;
+use super::activation::Image;
+use super::stimulus::EventKind;
 use super::virtual_client::{Context, VirtualClient};
 use crate::scenario::{Change, Deeds, Install, PartCalendar, Place, PowerSchedule};
 
@@ -28,14 +28,6 @@ pub(super) struct Part {
     pub(super) package: Image,
     /// Its usual and its other location, by their numbers.
     pub(super) places: [u16; 2],
-}
-
-/// A client as it is installed.
-#[derive(Clone, Debug)]
-pub(super) struct Image {
-    pub(super) snapshot: ClientSnapshot,
-    /// Its number among all.
-    pub(super) number: u32,
 }
 
 /// A machine and the client on it.

@@ -14,9 +14,9 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
 
-use super::activation::{ClientSnapshot, Stimulus};
+use super::activation::{ClientSnapshot, Image};
 use super::hourly::{Counted, Trust};
-use super::machine::Image;
+use super::stimulus::{EventKind, Stimulus};
 use super::transcript::ManagerAction;
 use super::world::World;
 use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
@@ -44,24 +44,6 @@ pub(super) struct Key {
     pub(super) stays: bool,
     /// The order of the servers, four bits for each.
     pub(super) order: u64,
-}
-
-/// What happens to a client, in small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum EventKind {
-    Start,
-    Stop,
-    Wake,
-    /// The site has changed.
-    Changed,
-    /// The site knows its clients no more.
-    Forgotten,
-    /// The machine is in the location with this number.
-    Move(u16),
-    /// Somebody imports the communications file with this number.
-    Import(u32),
-    /// The machine gets another hardware id: of those that were given, the one with this number.
-    Identify(u32),
 }
 
 /// What becomes of a date in a client's state.
@@ -134,12 +116,6 @@ impl MemoTable {
     pub(super) fn import(&self, number: u32) -> Stimulus {
         let file = usize::try_from(number).ok().and_then(|place| self.imports.get(place));
         file.map_or(Stimulus::Changed, |file| Stimulus::Told(Input::Import(Arc::clone(file))))
-    }
-
-    /// The layer of trust that broke for the clients that stand at this node, if they are orphaned.
-    pub(super) fn layer(&self, node: NodeId) -> Option<&'static str> {
-        let (_, because) = self.node(node).snapshot.agent.cache().state.health.orphaned()?;
-        Some(because.layer())
     }
 
     /// The node of a client as it is installed.

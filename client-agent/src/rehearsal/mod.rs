@@ -28,6 +28,7 @@ mod outcome;
 mod preview;
 mod run;
 mod shard;
+mod stimulus;
 mod sweep;
 mod sweep_outcome;
 mod transcript;

@@ -1,18 +1,17 @@
-//! What would be, if the next step were taken now: tried on the clients' minds, so that nothing is changed.
+//! Which clients would be orphaned if the next step were taken now: tried on memoized states, so nothing is changed.
 
 use std::collections::BTreeMap;
 
 use epm_protocol::time::Timestamp;
 
 use super::hourly::HourlyCounts;
-use super::memo::{EventKind, NodeId};
+use super::memo::NodeId;
 use super::outcome::AtRisk;
 use super::shard::Shard;
 use super::virtual_client::{Context, MemoizedClient, VirtualClient};
+use super::what_if::outcome_if;
 use super::world::World;
 
-/// How many heartbeats a client has to find its way in another world.
-const HEARTBEATS: usize = 4;
 /// How many clients are named.
 const NAMED: usize = 20;
 
@@ -41,7 +40,8 @@ impl<C: VirtualClient> Shard<C> {
                     hourly: &mut *context.hourly,
                     log: None,
                 };
-                outcome_if(node, now, machine.is_on(), &mut context)
+                let mut client = MemoizedClient::at(node, &context);
+                outcome_if(&mut client, machine.is_on(), now, &mut context).map(|because| because.layer())
             });
             let Some(layer) = lost else { continue };
             risk.clients += 1;
@@ -53,26 +53,6 @@ impl<C: VirtualClient> Shard<C> {
         }
         risk
     }
-}
-
-/// The layer of trust that would break for a client at this node.
-fn outcome_if(node: NodeId, now: Timestamp, is_on: bool, context: &mut Context<'_>) -> Option<&'static str> {
-    if context.memo.layer(node).is_some() {
-        return None;
-    }
-    let mut client = MemoizedClient::at(node, context);
-    if context.world.forgot_clients {
-        client.handle(EventKind::Forgotten, now, context);
-    } else {
-        client.handle(EventKind::Changed, now, context);
-    }
-    if !is_on {
-        client.handle(EventKind::Start, now, context);
-    }
-    for _ in 0..HEARTBEATS {
-        client.handle(EventKind::Wake, now, context);
-    }
-    context.memo.layer(client.node)
 }
 
 impl AtRisk {

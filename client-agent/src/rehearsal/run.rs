@@ -11,15 +11,16 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
-use super::activation::ClientSnapshot;
+use super::activation::{ClientSnapshot, Image};
 use super::error::RehearsalError;
 use super::hourly::HourlyCounts;
-use super::machine::{Image, Machine, Part};
+use super::machine::{Machine, Part};
 use super::memo::MemoTable;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
 use super::shard::{Progress, Shard, Waited};
+use super::stimulus::ClientIdentity;
 use super::transcript::{ManagerEvent, Transcript};
-use super::virtual_client::{ClientIdentity, Context, FullClient, MemoizedClient, VirtualClient};
+use super::virtual_client::{Context, FullClient, MemoizedClient, VirtualClient};
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{

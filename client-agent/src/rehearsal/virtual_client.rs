@@ -1,18 +1,17 @@
 //! A client in virtual time, in two forms that must not differ: one that plays every heartbeat, and one that asks what
 //! has been played before and passes over what is quiet.
 
-use epm_protocol::id::HardwareKey;
-use epm_protocol::site::agent_id;
+use epm_protocol::site::{Client, agent_id};
 use epm_protocol::time::Timestamp;
 
-use super::activation::{Activation, ClientSnapshot, Stimulus};
+use super::activation::{Activation, ClientSnapshot, Image};
 use super::faulted::FaultedClient;
 use super::hourly::{Counted, HourlyCounts, Trust};
-use super::machine::Image;
-use super::memo::{DateChange, EventKind, Key, MemoTable, NodeId, Value};
+use super::memo::{DateChange, Key, MemoTable, NodeId, Value};
+use super::stimulus::{ClientIdentity, EventKind, Stimulus};
 use super::transcript::Transcript;
 use super::world::World;
-use crate::agent::{AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
+use crate::agent::{Agent, AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 
 /// What is around a client while it lives.
 pub(super) struct Context<'a> {
@@ -21,16 +20,6 @@ pub(super) struct Context<'a> {
     pub(super) hourly: &'a mut HourlyCounts,
     /// Where it is written of, if anybody wants that.
     pub(super) log: Option<&'a mut Transcript>,
-}
-
-/// Who a client is, where that makes a difference.
-#[derive(Debug)]
-pub(super) struct ClientIdentity {
-    pub(super) name: String,
-    /// The hardware id that it is installed with.
-    pub(super) machine: HardwareKey,
-    /// Whether what others do may change something for it.
-    pub(super) interacts: bool,
 }
 
 /// A client in virtual time.
@@ -79,6 +68,12 @@ pub(super) struct MemoizedClient {
 }
 
 impl FullClient {
+    /// A copy of a client that runs elsewhere, without its connections; `record` is how the site knows it.
+    pub(super) fn copy_of(agent: Agent, record: Option<Client>) -> Self {
+        let (name, seed) = (agent.profile().computer_name.clone(), agent.profile().seed);
+        Self { snapshot: ClientSnapshot { agent, record, held: None }, name, seed, faulted: None }
+    }
+
     fn set_identity(&mut self) {
         self.snapshot.agent.set_seed(self.seed);
         self.snapshot.agent.set_name(&self.name);

@@ -1,14 +1,17 @@
-//! A trial on copies: who would be lost if a site became another one now. Nobody's carrier learns of it.
+//! What-if: which clients would be orphaned if the site became another one now. Only copies of the clients are played.
 
 use epm_protocol::site::{Client, Site};
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::activation::{ClientSnapshot, Stimulus};
+use super::hourly::HourlyCounts;
+use super::memo::MemoTable;
+use super::stimulus::EventKind;
+use super::virtual_client::{Context, FullClient, VirtualClient};
 use super::world::World;
-use crate::agent::{Agent, Distrust, Input};
+use crate::agent::{Agent, Distrust};
 
-/// How many heartbeats a client has to find its way in the other world: as many as foresight gives it.
+/// How many heartbeats a client has to find a manager that it trusts.
 const HEARTBEATS: usize = 4;
 
 /// A client that would be lost.
@@ -22,36 +25,56 @@ pub struct WouldBeLost {
     pub because: Distrust,
 }
 
-/// Which of these clients would be lost if the site became `next` now and each of them had its next heartbeats at once;
-/// those who are lost already are not counted again. Each comes with how the site knows it.
+/// Returns the clients that would be orphaned if the site became `next` now and each client had its next heartbeats at
+/// once; clients that are orphaned already are left out. Each client comes with its registration.
 ///
-/// What is asked is what each client holds: one whose machine is off is asked as if it came home. Faults that are set
-/// are left out of account.
+/// A client whose machine is off is played as if the machine were switched on now. Faults are left out of account.
 pub fn would_be_lost(
     clients: impl IntoIterator<Item = (Agent, Option<Client>)>,
     next: &Site,
     now: Timestamp,
 ) -> Vec<WouldBeLost> {
     let world = World::first(next.clone());
-    clients.into_iter().filter_map(|(agent, record)| outcome_if(agent, record, &world, now)).collect()
+    let (mut memo, mut hourly) = (MemoTable::default(), HourlyCounts::new(now, 0));
+    let mut context = Context { world: &world, memo: &mut memo, hourly: &mut hourly, log: None };
+    let lost = clients.into_iter().filter_map(|(agent, record)| {
+        let is_on = !agent.is_stopped();
+        let mut client = FullClient::copy_of(agent, record);
+        if is_on {
+            // Its connections are the driver's: the copy begins with what it holds, as after a restart.
+            client.handle(EventKind::Stop, now, &mut context);
+        }
+        let because = outcome_if(&mut client, false, now, &mut context)?;
+        Some(WouldBeLost {
+            client: client.view(context.memo).computer_name,
+            layer: because.layer().to_owned(),
+            because,
+        })
+    });
+    lost.collect()
 }
 
-fn outcome_if(agent: Agent, record: Option<Client>, world: &World, now: Timestamp) -> Option<WouldBeLost> {
-    if agent.view().health.orphaned().is_some() {
+/// Why this client is orphaned after its next heartbeats in the context's world, if it is, and was not before. A
+/// client whose machine is off is switched on first.
+pub(super) fn outcome_if(
+    client: &mut impl VirtualClient,
+    is_on: bool,
+    now: Timestamp,
+    context: &mut Context<'_>,
+) -> Option<Distrust> {
+    let orphaned = |client: &_, context: &Context<'_>| {
+        VirtualClient::view(client, context.memo).health.orphaned().map(|(_, because)| because.clone())
+    };
+    if orphaned(client, context).is_some() {
         return None;
     }
-    // Its connections are its carrier's: the copy begins with what it holds, as after a restart.
-    let mut snapshot = ClientSnapshot { agent, record, held: None };
-    for stimulus in
-        [Input::Stop, Input::Start].into_iter().chain(std::iter::repeat_n(Input::Wake, HEARTBEATS))
-    {
-        snapshot.activate(Stimulus::Told(stimulus), world, now, None);
+    let change = if context.world.forgot_clients { EventKind::Forgotten } else { EventKind::Changed };
+    client.handle(change, now, context);
+    if !is_on {
+        client.handle(EventKind::Start, now, context);
     }
-    let view = snapshot.agent.view();
-    let (_, because) = view.health.orphaned()?;
-    Some(WouldBeLost {
-        client: view.computer_name.clone(),
-        layer: because.layer().to_owned(),
-        because: because.clone(),
-    })
+    for _ in 0..HEARTBEATS {
+        client.handle(EventKind::Wake, now, context);
+    }
+    orphaned(client, context)
 }
