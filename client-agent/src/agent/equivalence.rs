@@ -9,9 +9,12 @@ use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
 use super::cache::AgentState;
-use super::health::Health;
+use super::exchange::AgentProfile;
+use super::failover::{self, Server};
+use super::health::{Distrust, Health};
+use super::heartbeat_state::Phase;
 use super::schedule::Timing;
-use super::{Agent, Phase, Server, failover};
+use super::state::Agent;
 
 /// The dates in a client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl Agent {
             sylink: String,
             state: AgentState,
             phase: &'static str,
-            distrusted: Vec<(&'a Server, &'a super::Distrust)>,
+            distrusted: Vec<(&'a Server, &'a Distrust)>,
             missed: usize,
             served_since_start: bool,
         }
@@ -77,12 +80,12 @@ impl Agent {
         let fingerprint = Fingerprint {
             version: self.profile.version.to_string(),
             use_last_server: self.profile.use_last_server,
-            sylink: self.held.cache.sylink.to_xml(),
-            state: undated.held.cache.state,
+            sylink: self.trust_state.cache.sylink.to_xml(),
+            state: undated.trust_state.cache.state,
             phase: match self.phase {
                 Phase::Stopped => "stopped",
                 Phase::Resting => "resting",
-                Phase::Beating(_) => "beating",
+                Phase::InHeartbeat(_) => "beating",
                 Phase::Holding { .. } => "holding",
             },
             distrusted: self.distrusted.iter().collect(),
@@ -93,7 +96,7 @@ impl Agent {
     }
 
     pub(crate) fn dates(&self) -> Dates {
-        let state = &self.held.cache.state;
+        let state = &self.trust_state.cache.state;
         let health = match &state.health {
             Health::New => None,
             Health::Connected { since }
@@ -105,7 +108,7 @@ impl Agent {
 
     /// Sets the dates that there are; others stay absent.
     pub(crate) fn set_dates(&mut self, dates: Dates) {
-        let state = &mut self.held.cache.state;
+        let state = &mut self.trust_state.cache.state;
         if let (
             Some(date),
             Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
@@ -147,14 +150,14 @@ impl Agent {
 
     /// Is called this from now on.
     pub(crate) fn set_name(&mut self, name: &str) {
-        let mut profile = super::AgentProfile::clone(&self.profile);
+        let mut profile = AgentProfile::clone(&self.profile);
         name.clone_into(&mut profile.computer_name);
         self.profile = profile.into();
     }
 
     /// Was installed on this machine.
     pub(crate) fn set_machine(&mut self, machine: HardwareKey) {
-        let mut profile = super::AgentProfile::clone(&self.profile);
+        let mut profile = AgentProfile::clone(&self.profile);
         profile.hardware_key = machine;
         self.profile = profile.into();
     }
@@ -166,7 +169,7 @@ impl Agent {
 
     /// Draws from this seed from now on.
     pub(crate) fn set_seed(&mut self, seed: u64) {
-        let mut profile = super::AgentProfile::clone(&self.profile);
+        let mut profile = AgentProfile::clone(&self.profile);
         profile.seed = seed;
         self.profile = profile.into();
         self.schedule.set_seed(seed);
@@ -174,8 +177,8 @@ impl Agent {
 
     /// Between which servers it chooses.
     pub(crate) fn choice(&self) -> Choice {
-        let priorities = &self.held.conf.list.priorities;
-        let last = self.held.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
+        let priorities = &self.trust_state.conf.list.priorities;
+        let last = self.trust_state.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
         let mut servers = priorities.iter().flatten().map(Server::of_list);
         Choice {
             blocks: priorities.iter().map(Vec::len).collect(),
@@ -186,12 +189,12 @@ impl Agent {
 
     /// Whether it authenticates its managers.
     pub(crate) fn is_secure(&self) -> bool {
-        self.held.secure()
+        self.trust_state.secure()
     }
 
     /// The certificates that it believes.
     pub(crate) fn pins(&self) -> &epm_protocol::trust::Pins {
-        &self.held.pins
+        &self.trust_state.pins
     }
 }
 

@@ -19,7 +19,7 @@ use super::log::{Event, News};
 
 /// What a client holds and believes.
 #[derive(Clone, Debug)]
-pub(super) struct Holdings {
+pub(super) struct TrustState {
     pub(super) cache: Cache,
     pub(super) conf: Arc<CommConf>,
     pub(super) kcs: Kcs,
@@ -28,7 +28,7 @@ pub(super) struct Holdings {
     assumptions: Arc<Assumptions>,
 }
 
-impl Holdings {
+impl TrustState {
     pub(super) fn new(mut cache: Cache, version: ClientVersion, assumptions: Arc<Assumptions>) -> Self {
         if cache.is_edited() {
             cache.state.forget_list();
@@ -82,9 +82,9 @@ impl Holdings {
             certificates: self.pins.fingerprints(),
             secure_communications: self.secure(),
             location: self.cache.state.location.clone(),
-            quarantined: self.cache.state.duties.quarantined,
-            content: self.cache.state.duties.content,
-            commands: self.cache.state.duties.reports(),
+            quarantined: self.cache.state.pending_commands.quarantined,
+            content: self.cache.state.pending_commands.content,
+            commands: self.cache.state.pending_commands.reports(),
         }
     }
 

@@ -10,19 +10,19 @@ use super::failover::Server;
 pub(super) enum Phase {
     Stopped,
     Resting,
-    Beating(Box<Beat>),
+    InHeartbeat(Box<HeartbeatState>),
     Holding { exchange: u64 },
 }
 
 /// A heartbeat under way.
 #[derive(Clone, Debug)]
-pub(super) struct Beat {
+pub(super) struct HeartbeatState {
     pub(super) deadline: Timestamp,
     /// The servers that have not had their turn, the next one last.
     pub(super) left: Vec<Server>,
     pub(super) server: Server,
     pub(super) exchange: u64,
-    pub(super) step: Step,
+    pub(super) step: HeartbeatStep,
     pub(super) index: Option<Index>,
     /// What is still to be fetched, the next one last.
     pub(super) to_fetch: Vec<Artifact>,
@@ -34,7 +34,7 @@ pub(super) struct Beat {
 
 /// How far it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum HeartbeatStep {
     Register,
     Index,
     Fetch(Artifact),
