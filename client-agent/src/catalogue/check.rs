@@ -1,83 +1,23 @@
-//! What must be seen of a failure, held against what was seen.
+//! Holds what was observed of a failure and its repair against what an entry of the catalogue expects.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::entry::{Play, Standing};
-use super::observed::{Act, Seen};
+use super::entry::Play;
+use super::expected::{Expected, ExpectedClient};
+use super::observed::{Act, Observed, ObservedClient, State, tag};
 use crate::agent::{Distrust, Health, Trouble};
 
-/// What must be seen of a part of the fleet: of each client the same.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Expected {
-    /// The part.
-    pub part: String,
-    /// At the end of the first act, and in it.
-    pub failure: Sight,
-    /// At the end of the second, and in it.
-    pub repaired: Sight,
-}
-
-/// What must be seen of a client; what is absent may be anything.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Sight {
-    /// How it stands.
-    pub state: State,
-    /// The layer of trust that broke.
-    #[serde(default)]
-    pub layer: Option<Standing>,
-    /// The stable code of the reason.
-    #[serde(default)]
-    pub code: Option<String>,
-    /// Events that its log must have, in hexadecimal digits.
-    #[serde(default)]
-    pub events: Vec<String>,
-    /// Events that its log must not have in that act; the first one begins with the installation.
-    #[serde(default)]
-    pub never: Vec<String>,
-    /// The manager that it turns to first.
-    #[serde(default)]
-    pub server: Option<String>,
-    /// The group that its policy is for.
-    #[serde(default)]
-    pub group: Option<String>,
-    /// The name of its management server list.
-    #[serde(default)]
-    pub list: Option<String>,
-    /// Whether it holds the newest policy of its group.
-    #[serde(default)]
-    pub current: Option<bool>,
-    /// Whether it authenticates its manager.
-    #[serde(default)]
-    pub secure: Option<bool>,
-    /// Whether it shows the green dot.
-    #[serde(default)]
-    pub green_dot: Option<bool>,
-}
-
-/// What the managers must do in the first act.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ManagersDo {
-    /// Answers that one of them gives: what was asked, and the status.
-    pub answers: Vec<String>,
-    /// Lines that one of them writes into its log.
-    pub log: Vec<String>,
-}
-
-/// How a client stands, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It has not tried yet.
-    New,
-    /// A manager serves it.
-    Connected,
-    /// None does, and trust is not the reason, or not the only one.
-    Disconnected,
-    /// It believes no manager, or none takes it for its own.
-    Orphaned,
+/// A failure that was brought about and repaired, and whether that was as described.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reproduction {
+    /// The failure.
+    pub failure: Act,
+    /// What was looked for in it.
+    pub symptom: Vec<Finding>,
+    /// The repair.
+    pub repair: Act,
+    /// What was looked for in it.
+    pub recovery: Vec<Finding>,
 }
 
 /// One thing that was looked for.
@@ -100,31 +40,29 @@ impl Finding {
     }
 }
 
-impl State {
-    /// Of a client that stands so.
-    pub fn of(health: &Health) -> Self {
-        match health {
-            Health::New => Self::New,
-            Health::Connected { .. } => Self::Connected,
-            Health::Disconnected { .. } => Self::Disconnected,
-            Health::Orphaned { .. } => Self::Orphaned,
-        }
+impl Observed {
+    /// Holds it against what is described.
+    pub fn check_against(self, play: &Play) -> Reproduction {
+        let symptom = symptom(play, &self.failure);
+        let recovery = recovery(play, &self.repair);
+        Reproduction { failure: self.failure, symptom, repair: self.repair, recovery }
     }
 }
 
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::New => "new",
-            Self::Connected => "connected",
-            Self::Disconnected => "disconnected",
-            Self::Orphaned => "orphaned",
-        })
+impl Reproduction {
+    /// Whether the symptom was as described.
+    pub fn shows_the_symptom(&self) -> bool {
+        self.symptom.iter().all(Finding::is_as_described)
+    }
+
+    /// Whether the repair healed as described.
+    pub fn heals(&self) -> bool {
+        self.recovery.iter().all(Finding::is_as_described)
     }
 }
 
 /// What is seen of the first act.
-pub(super) fn symptom(play: &Play, act: &Act) -> Vec<Finding> {
+fn symptom(play: &Play, act: &Act) -> Vec<Finding> {
     let mut findings = look(play, act, |expected| &expected.failure);
     for expected in &play.managers.answers {
         let is_there = act.managers.iter().any(|note| note.to_string() == *expected);
@@ -138,14 +76,15 @@ pub(super) fn symptom(play: &Play, act: &Act) -> Vec<Finding> {
 }
 
 /// What is seen of the second.
-pub(super) fn recovery(play: &Play, act: &Act) -> Vec<Finding> {
+fn recovery(play: &Play, act: &Act) -> Vec<Finding> {
     look(play, act, |expected| &expected.repaired)
 }
 
-fn look<'a>(play: &'a Play, act: &Act, of: impl Fn(&'a Expected) -> &'a Sight) -> Vec<Finding> {
+fn look<'a>(play: &'a Play, act: &Act, of: impl Fn(&'a Expected) -> &'a ExpectedClient) -> Vec<Finding> {
     let mut findings = Vec::new();
     for expected in &play.seen {
-        let clients: Vec<&Seen> = act.clients.iter().filter(|one| one.part == expected.part).collect();
+        let clients: Vec<&ObservedClient> =
+            act.clients.iter().filter(|one| one.part == expected.part).collect();
         if clients.is_empty() {
             findings.push(presence(None, "a client of", &expected.part, false));
         }
@@ -156,8 +95,8 @@ fn look<'a>(play: &'a Play, act: &Act, of: impl Fn(&'a Expected) -> &'a Sight) -
     findings
 }
 
-impl Sight {
-    fn look_at(&self, seen: &Seen, act: &Act, findings: &mut Vec<Finding>) {
+impl ExpectedClient {
+    fn look_at(&self, seen: &ObservedClient, act: &Act, findings: &mut Vec<Finding>) {
         let view = &seen.view;
         let mut hold = |what: &'static str, expected: Option<String>, found: Option<String>| {
             let Some(expected) = expected else { return };
@@ -223,9 +162,4 @@ fn distrust(because: &Distrust) -> String {
         Distrust::Signature { error, .. } => tag(error),
         Distrust::Secret { .. } => "kcs".to_owned(),
     }
-}
-
-pub(super) fn tag(finding: &impl Serialize) -> String {
-    let value = serde_json::to_value(finding).unwrap_or_default();
-    value["code"].as_str().unwrap_or_default().to_owned()
 }

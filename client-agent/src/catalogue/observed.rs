@@ -5,15 +5,13 @@ use std::fmt;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::check::{self, Finding, State};
-use super::entry::Play;
 use crate::agent::{AgentView, Health, LogLine, Server};
 
 /// What was seen of both acts.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct Observed {
     /// The failure.
     pub failure: Act,
     /// The repair.
@@ -28,7 +26,7 @@ pub struct Act {
     /// When it ended.
     pub ended: Timestamp,
     /// Every client, in the order of the fleet.
-    pub clients: Vec<Seen>,
+    pub clients: Vec<ObservedClient>,
     /// What the managers did, in order.
     pub managers: Vec<ManagerNote>,
     /// What the managers wrote into their log.
@@ -40,7 +38,7 @@ pub struct Act {
 
 /// A client at the end of an act, and what it logged in it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Seen {
+pub struct ObservedClient {
     /// The part of the fleet that it belongs to.
     pub part: String,
     /// Its name.
@@ -55,6 +53,20 @@ pub struct Seen {
     /// What it looks like.
     #[serde(skip)]
     pub view: AgentView,
+}
+
+/// How a client stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It has not tried yet.
+    New,
+    /// A manager serves it.
+    Connected,
+    /// None does, and trust is not the reason, or not the only one.
+    Disconnected,
+    /// It believes no manager, or none takes it for its own.
+    Orphaned,
 }
 
 /// What a manager did for a client.
@@ -72,41 +84,30 @@ pub struct ManagerNote {
     pub status: Option<u16>,
 }
 
-/// A failure that was brought about and repaired, and whether that was as described.
-#[derive(Clone, Debug, Serialize)]
-pub struct Reproduction {
-    /// The failure.
-    pub failure: Act,
-    /// What was looked for in it.
-    pub symptom: Vec<Finding>,
-    /// The repair.
-    pub repair: Act,
-    /// What was looked for in it.
-    pub recovery: Vec<Finding>,
-}
-
-impl Account {
-    /// Holds it against what is described.
-    pub fn held_against(self, play: &Play) -> Reproduction {
-        let symptom = check::symptom(play, &self.failure);
-        let recovery = check::recovery(play, &self.repair);
-        Reproduction { failure: self.failure, symptom, repair: self.repair, recovery }
+impl State {
+    /// Of a client that stands so.
+    pub fn of(health: &Health) -> Self {
+        match health {
+            Health::New => Self::New,
+            Health::Connected { .. } => Self::Connected,
+            Health::Disconnected { .. } => Self::Disconnected,
+            Health::Orphaned { .. } => Self::Orphaned,
+        }
     }
 }
 
-impl Reproduction {
-    /// Whether the symptom was as described.
-    pub fn shows_the_symptom(&self) -> bool {
-        self.symptom.iter().all(Finding::is_as_described)
-    }
-
-    /// Whether the repair healed as described.
-    pub fn heals(&self) -> bool {
-        self.recovery.iter().all(Finding::is_as_described)
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Orphaned => "orphaned",
+        })
     }
 }
 
-impl Seen {
+impl ObservedClient {
     /// Of a client that looks like this and has logged that.
     pub fn new(part: &str, view: AgentView, log: Vec<LogLine>) -> Self {
         let because = match &view.health {
@@ -157,15 +158,21 @@ impl fmt::Display for ManagerNote {
 fn with_ids<S: Serializer>(log: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
     /// A line.
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct LineWithId<'a> {
         at: Timestamp,
         event: String,
         text: &'a str,
     }
-    let lines = log.iter().map(|line| Line {
+    let lines = log.iter().map(|line| LineWithId {
         at: line.at,
         event: format!("{:08X}", line.event.id()),
         text: &line.text,
     });
     serializer.collect_seq(lines)
+}
+
+/// The stable code of something that was found.
+pub(super) fn tag(finding: &impl Serialize) -> String {
+    let value = serde_json::to_value(finding).unwrap_or_default();
+    value["code"].as_str().unwrap_or_default().to_owned()
 }

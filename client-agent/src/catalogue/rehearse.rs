@@ -1,7 +1,7 @@
 //! A failure in virtual time: first the one act, then both, so that each can be looked at when it ends.
 
 use super::entry::{Acts, Play};
-use super::observed::{Account, Act, ManagerNote, Seen};
+use super::observed::{Act, ManagerNote, Observed, ObservedClient};
 use crate::rehearsal::{ManagerAction, Progress, Rehearsal, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::Scenario;
 
@@ -13,7 +13,7 @@ const BAD_FORMAT: &str = "4 Bad format.";
 /// # Errors
 ///
 /// When the site refuses a command, a wait reaches its limit, or the lab contradicts itself.
-pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
+pub fn rehearse_play(play: &Play, title: &str) -> Result<Observed, RehearsalError> {
     let one = play.acts(title, Acts::First);
     let both = play.acts(title, Acts::Both);
     let first = keep(&one)?;
@@ -34,7 +34,7 @@ pub fn rehearsed(play: &Play, title: &str) -> Result<Account, RehearsalError> {
         .collect();
     // The first of all steps is the installation, which is of no act.
     let (repair, failure) = (play.failure.len() + 1, 1);
-    Ok(Account { repair: act(second, &parts, &skipped, repair), failure: act(first, &parts, &[], failure) })
+    Ok(Observed { repair: act(second, &parts, &skipped, repair), failure: act(first, &parts, &[], failure) })
 }
 
 fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
@@ -62,7 +62,7 @@ fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first
                 status,
             });
         }
-        clients.push(Seen::new(part, view, log.into_iter().skip(lines).collect()));
+        clients.push(ObservedClient::new(part, view, log.into_iter().skip(lines).collect()));
     }
     managers.sort_by_key(|note: &ManagerNote| note.at);
     let refused = managers.iter().filter(|note| note.action == "refused");

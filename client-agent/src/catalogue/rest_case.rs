@@ -1,4 +1,4 @@
-//! A failure of an administrator's tool at the REST API: it calls, in two acts, and is answered or not.
+//! A case of an administrator's tool at the REST API: it calls, in two acts, and is answered or not.
 //!
 //! No client has a part in it. What the tool meets follows from the certificate that the console shows and what the tool
 //! believes, from the limit of calls, and from the length of the console's key.
@@ -19,20 +19,20 @@ use super::refusal::NOW;
 /// What a tool does and meets, in two acts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Errand {
+pub struct RestCase {
     /// What to assume of the real product where nobody documents it.
     #[serde(default)]
     pub assumptions: Assumptions,
     /// The first act.
-    pub failure: Vec<Visit>,
+    pub failure: Vec<CallStep>,
     /// The second.
-    pub repair: Vec<Visit>,
+    pub repair: Vec<CallStep>,
 }
 
 /// Some calls, one like the other.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Visit {
+pub struct CallStep {
     /// What happens, in one line.
     pub title: String,
     /// What the operator does before.
@@ -73,7 +73,7 @@ pub enum Call {
 
 /// What a tool has met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Met {
+pub struct CallResult {
     /// What happened.
     pub title: String,
     /// Whether it belongs to the repair.
@@ -86,12 +86,12 @@ pub struct Met {
     pub is_as_described: bool,
 }
 
-impl Errand {
+impl RestCase {
     /// When it begins: as a rehearsal does.
     pub const START: Timestamp = NOW;
 
-    /// The visits of both acts, and whether each belongs to the repair.
-    pub fn visits(&self) -> impl Iterator<Item = (&Visit, bool)> {
+    /// The steps of both acts, and whether each belongs to the repair.
+    pub fn steps(&self) -> impl Iterator<Item = (&CallStep, bool)> {
         self.failure.iter().map(|one| (one, false)).chain(self.repair.iter().map(|one| (one, true)))
     }
 
@@ -100,9 +100,9 @@ impl Errand {
     pub fn without_cause(&self) -> Self {
         let mut idle = self.clone();
         idle.repair.clear();
-        for visit in &mut idle.failure {
-            (visit.limit, visit.given) = (None, true);
-            visit.operator.clear();
+        for step in &mut idle.failure {
+            (step.limit, step.given) = (None, true);
+            step.operator.clear();
         }
         idle
     }
@@ -119,74 +119,74 @@ impl Errand {
     }
 
     pub(super) fn commands_mut(&mut self) -> impl Iterator<Item = &mut Command> {
-        self.failure.iter_mut().chain(&mut self.repair).flat_map(|visit| &mut visit.operator)
+        self.failure.iter_mut().chain(&mut self.repair).flat_map(|step| &mut step.operator)
     }
 }
 
-impl Visit {
+impl CallStep {
     /// How long it is until the call with this number, from 0, since the one before.
     pub fn before(&self, call: u32) -> Duration {
         if call == 0 { Duration::from_secs(self.pause) } else { Duration::from_millis(self.every) }
     }
 }
 
-impl Met {
-    /// What was met on a visit, call by call.
-    pub fn on(visit: &Visit, is_repair: bool, mut found: Vec<String>) -> Self {
+impl CallResult {
+    /// The result of a step, from what was found call by call.
+    pub fn of(step: &CallStep, is_repair: bool, mut found: Vec<String>) -> Self {
         found.dedup();
         Self {
-            title: visit.title.clone(),
+            title: step.title.clone(),
             is_repair,
-            is_as_described: found == visit.sees,
-            expected: visit.sees.clone(),
+            is_as_described: found == step.sees,
+            expected: step.sees.clone(),
             found,
         }
     }
 }
 
 /// What a tool believes that was given the certificate of this manager's console.
-pub fn given(manager: &Manager) -> Beliefs {
+pub fn given_beliefs(manager: &Manager) -> Beliefs {
     let mut pins = Pins::new();
     pins.insert(manager.console.certificate().clone());
     Beliefs { pins, ..Beliefs::default() }
 }
 
 /// The code of the reason why a certificate is not believed.
-pub fn code(rejection: &Rejection) -> String {
-    super::check::tag(rejection)
+pub fn rejection_code(rejection: &Rejection) -> String {
+    super::observed::tag(rejection)
 }
 
-/// Does the errand in virtual time: where no byte is sent, the rules themselves are asked.
+/// Plays the case in virtual time: where no byte is sent, the rules themselves are asked.
 ///
 /// # Errors
 ///
 /// When the site refuses a command.
-pub fn errand(plan: &Errand) -> Result<Vec<Met>, CommandError> {
+pub fn rehearse_rest_case(plan: &RestCase) -> Result<Vec<CallResult>, CommandError> {
     let address = "127.0.0.1";
     let ports = ManagerPorts { address: address.to_owned(), http: Some(8014), https: Some(8014) };
     let mut site = Site::found(plan.founding(ports), NOW)?;
     let (mut now, mut counter, mut beliefs) = (NOW, CallCounter::default(), Beliefs::default());
-    let mut met = Vec::new();
-    for (visit, is_repair) in plan.visits() {
-        site.apply_all(&visit.operator, now)?;
-        if let Some(limit) = visit.limit {
+    let mut results = Vec::new();
+    for (step, is_repair) in plan.steps() {
+        site.apply_all(&step.operator, now)?;
+        if let Some(limit) = step.limit {
             counter = CallCounter::new(Some(limit));
         }
         let Some(manager) = site.managers().next() else { break };
-        if visit.given {
-            beliefs = given(manager);
+        if step.given {
+            beliefs = given_beliefs(manager);
         }
         let mut found = Vec::new();
-        for call in 0..visit.times {
-            now = now + visit.before(call);
+        for call in 0..step.times {
+            now = now + step.before(call);
             found.push(match judge(manager.console.certificate(), &beliefs, address, now) {
-                Err(rejection) => code(&rejection),
-                Ok(_) => answer(visit.call, manager, &plan.assumptions, &mut counter, now).to_string(),
+                Err(rejection) => rejection_code(&rejection),
+                Ok(_) => answer(step.call, manager, &plan.assumptions, &mut counter, now).to_string(),
             });
         }
-        met.push(Met::on(visit, is_repair, found));
+        results.push(CallResult::of(step, is_repair, found));
     }
-    Ok(met)
+    Ok(results)
 }
 
 fn answer(

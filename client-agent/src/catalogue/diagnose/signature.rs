@@ -1,17 +1,17 @@
-//! What a failure looks like in the log of a client that it hits: as it is described, and as the lab plays it.
+//! The signature of a failure: the clues in the log of a client that it hits, as described and as the lab plays it.
 
 use std::collections::BTreeSet;
 
 use super::clue::{self, Clue};
 use super::read::{Form, Line, Log};
 use crate::agent::LogLine;
-use crate::catalogue::check::State;
 use crate::catalogue::entry::{Entry, Means, Play};
-use crate::catalogue::rehearsed;
+use crate::catalogue::observed::State;
+use crate::catalogue::rehearse_play;
 
-/// What one failure looks like.
+/// The signature of one failure.
 #[derive(Clone, Debug)]
-pub(super) struct Portrait {
+pub(super) struct Signature {
     /// The entry.
     pub(super) entry: &'static Entry,
     /// What the real product writes, as the entry says.
@@ -20,7 +20,7 @@ pub(super) struct Portrait {
     pub(super) played: Vec<BTreeSet<Clue>>,
 }
 
-impl Portrait {
+impl Signature {
     pub(super) fn of(entry: &'static Entry) -> Self {
         Self {
             entry,
@@ -32,8 +32,8 @@ impl Portrait {
         }
     }
 
-    /// Every face that it has.
-    pub(super) fn faces(&self) -> impl Iterator<Item = &BTreeSet<Clue>> {
+    /// Every variant: the log of each client that it hits, or else the description.
+    pub(super) fn variants(&self) -> impl Iterator<Item = &BTreeSet<Clue>> {
         let described = self.played.is_empty().then_some(&self.described);
         self.played.iter().chain(described)
     }
@@ -61,15 +61,15 @@ const TIMES: u64 = 4;
 /// The log of each client of the parts that are hit.
 fn played(play: &Play, title: &str) -> Vec<BTreeSet<Clue>> {
     let times = if play.site.managers.len() > 1 { TIMES } else { 1 };
-    let mut faces: Vec<BTreeSet<Clue>> = Vec::new();
+    let mut variants: Vec<BTreeSet<Clue>> = Vec::new();
     for seed in (0..times).map(|more| play.seed.wrapping_add(more)) {
-        let Ok(account) = rehearsed(&Play { seed, ..Play::clone(play) }, title) else { continue };
-        let clients = account.failure.clients.iter().filter(|one| is_hit(play, &one.part));
-        faces.extend(clients.map(|one| clue::clues(&log_of(&one.log), std::iter::empty())));
+        let Ok(observed) = rehearse_play(&Play { seed, ..Play::clone(play) }, title) else { continue };
+        let clients = observed.failure.clients.iter().filter(|one| is_hit(play, &one.part));
+        variants.extend(clients.map(|one| clue::clues(&log_of(&one.log), std::iter::empty())));
     }
-    faces.sort();
-    faces.dedup();
-    faces
+    variants.sort();
+    variants.dedup();
+    variants
 }
 
 /// Whether a failure hits this part of its fleet: it does not end connected, or no part is worse off.

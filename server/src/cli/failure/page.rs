@@ -54,7 +54,7 @@ fn section(text: &mut String, entry: &Entry) {
     let _ = writeln!(text, "- Repair: {}", entry.repair);
     let _ = writeln!(text, "- In the lab: {}", entry.how);
     match &entry.means {
-        Means::Play(_) | Means::Refused(_) | Means::Errand(_) => {
+        Means::Play(_) | Means::Refused(_) | Means::RestCase(_) => {
             let _ = writeln!(text, "\n```sh\nepm-lab failure reproduce {}\n```", entry.id);
         }
         Means::Cannot { why } => {
