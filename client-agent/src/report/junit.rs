@@ -1,13 +1,9 @@
-//! A rehearsal as a suite of tests, in the XML that build servers read.
-//!
-//! There is no standard; this is what all known readers agree on. A step fails if clients were lost during it and
-//! are at the end. What the verdict promises of the clients has a case each. Times are the lab's.
+//! A rehearsal as a suite of tests: a step fails if clients were lost during it and are at the end. What the verdict promises of the clients has a case each. Times are the lab's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use epm_protocol::sylink::xml::{Document, Element};
-
+use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
 use crate::rehearsal::Outcome;
 use crate::scenario::Lost;
@@ -19,7 +15,7 @@ pub fn junit(outcome: &Outcome) -> String {
     cases.extend(outcome.steps.iter().map(|step| {
         let lost: Vec<&Lost> = verdict.lost.iter().filter(|one| one.step == step.report.number).collect();
         let name = format!("step {}: {}", step.report.number, step.report.title);
-        case("step", &name, step.ended.since(step.report.began), loss(&lost))
+        case("step", name, step.ended.since(step.report.began), loss(&lost))
     }));
     let promises = [
         ("no client was lost", loss(&verdict.lost.iter().collect::<Vec<_>>())),
@@ -27,65 +23,46 @@ pub fn junit(outcome: &Outcome) -> String {
         ("every client is secure", failing(&verdict.not_secure, "not secure")),
         ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
     ];
-    cases.extend(promises.map(|(name, failure)| case("clients", name, Duration::ZERO, failure)));
-
-    let count = |name| cases.iter().filter(|case| case.child(name).is_some()).count();
-    let counts = [("tests", cases.len()), ("failures", count("failure")), ("errors", count("error"))];
-    let counted = |mut element: Element| {
-        for (name, number) in counts {
-            element.set_attribute(name, &number.to_string());
-        }
-        element.with("time", &seconds(outcome.ended.since(outcome.began)))
+    cases.extend(promises.map(|(name, result)| case("clients", name.to_owned(), Duration::ZERO, result)));
+    let run = TestRun {
+        name: "epm-lab rehearsal",
+        began: outcome.began,
+        lasted: outcome.ended.since(outcome.began),
+        properties: properties(outcome),
     };
-    let mut suite = counted(Element::new("testsuite").with("name", &verdict.scenario))
-        .with("skipped", "0")
-        .with("timestamp", outcome.began.to_string().trim_end_matches('Z'));
-    suite.push(properties(outcome));
-    for case in cases {
-        suite.push(case);
-    }
-    let mut suites = counted(Element::new("testsuites").with("name", "epm-lab rehearsal"));
-    suites.push(suite);
-    Document::compose(suites).to_xml()
+    TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
 }
 
 /// That it was played to its end: if it was not, nothing else can be relied on.
-fn whole(outcome: &Outcome) -> Element {
-    let error = outcome.is_partial.then(|| {
+fn whole(outcome: &Outcome) -> TestCase {
+    let result = if outcome.is_partial {
         let message = format!("broken off at {}: the rest is what was known by then", outcome.ended);
-        Element::new("error").with("type", "partial").with("message", &message)
-    });
-    case("rehearsal", "the rehearsal was played to its end", outcome.ended.since(outcome.began), error)
+        TestResult::Error { kind: "partial", message }
+    } else {
+        TestResult::Passed
+    };
+    let name = "the rehearsal was played to its end".to_owned();
+    case("rehearsal", name, outcome.ended.since(outcome.began), result)
 }
 
-fn properties(outcome: &Outcome) -> Element {
-    let mut properties = Element::new("properties");
-    let known = [
+fn properties(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    vec![
         ("seed", outcome.verdict.seed.to_string()),
         ("clients", outcome.verdict.clients.to_string()),
         ("heartbeats", outcome.heartbeats.to_string()),
         ("heartbeats-served", outcome.heartbeats_served.to_string()),
         ("ended", outcome.ended.to_string()),
-    ];
-    for (name, value) in known {
-        properties.push(Element::new("property").with("name", name).with("value", &value));
-    }
-    properties
+    ]
 }
 
-fn case(class: &str, name: &str, lasted: Duration, problem: Option<Element>) -> Element {
-    let mut case =
-        Element::new("testcase").with("classname", class).with("name", name).with("time", &seconds(lasted));
-    if let Some(problem) = problem {
-        case.push(problem);
-    }
-    case
+fn case(class: &'static str, name: String, lasted: Duration, result: TestResult) -> TestCase {
+    TestCase { class, name, lasted: Some(lasted), result }
 }
 
 /// The failure that these lost clients are, if there are any: how many, by layer, and the first of them.
-fn loss(lost: &[&Lost]) -> Option<Element> {
+fn loss(lost: &[&Lost]) -> TestResult {
     if lost.is_empty() {
-        return None;
+        return TestResult::Passed;
     }
     let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
     for one in lost {
@@ -100,30 +77,25 @@ fn loss(lost: &[&Lost]) -> Option<Element> {
         let Lost { client, part, since, step, layer, because, .. } = one;
         format!("{client} ({part}) since {since}, step {step}, layer {layer}: {because}")
     });
-    Some(failure("lost", &message, lines, lost.len()))
+    failure("lost".to_owned(), message, lines, lost.len())
 }
 
 /// The failure that these clients are, if there are any.
-fn failing(clients: &[String], what: &str) -> Option<Element> {
+fn failing(clients: &[String], what: &str) -> TestResult {
+    if clients.is_empty() {
+        return TestResult::Passed;
+    }
     let verb = if clients.len() == 1 { "is" } else { "are" };
     let message = format!("{} {verb} {what}", words::clients(clients.len()));
-    let kind = what.replace(' ', "-");
-    (!clients.is_empty())
-        .then(|| failure(&kind, &message, clients.iter().take(EXAMPLES).cloned(), clients.len()))
+    failure(what.replace(' ', "-"), message, clients.iter().take(EXAMPLES).cloned(), clients.len())
 }
 
-fn failure(kind: &str, message: &str, lines: impl Iterator<Item = String>, total: usize) -> Element {
+fn failure(kind: String, message: String, lines: impl Iterator<Item = String>, total: usize) -> TestResult {
     let mut text: Vec<String> = lines.collect();
     if total > text.len() {
         text.push(format!("and {} more", words::grouped(total - text.len())));
     }
-    let mut failure = Element::new("failure").with("type", kind).with("message", message);
-    failure.set_text(&text.join("\n"));
-    failure
-}
-
-fn seconds(lasted: Duration) -> String {
-    format!("{}.{:03}", lasted.as_secs(), lasted.subsec_millis())
+    TestResult::Failed { kind, message, text: text.join("\n") }
 }
 
 /// How many clients a failure names.
@@ -131,6 +103,8 @@ const EXAMPLES: usize = 10;
 
 #[cfg(test)]
 mod tests {
+    use epm_protocol::sylink::xml::{Document, Element};
+
     use super::*;
     use crate::report::sample;
 

@@ -10,6 +10,7 @@ mod junit;
 #[cfg(test)]
 mod sample;
 mod sweep;
+mod test_suite;
 mod words;
 
 use crate::rehearsal::Outcome;
@@ -18,6 +19,7 @@ pub use csv::{course as csv, lost as lost_csv};
 pub use html::{html, sweep_html};
 pub use junit::junit;
 pub use sweep::sweep_csv;
+pub use test_suite::{TestCase, TestResult, TestRun, TestSuite};
 
 /// The whole outcome as JSON, indented; the keys stand in the order of the types.
 pub fn json(outcome: &Outcome) -> String {
