@@ -10,7 +10,7 @@ use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::time::Timestamp;
 use epm_server::lab::Lab;
-use epm_server::{MockSite, control};
+use epm_server::{MockSite, control_api as control};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -8,7 +8,7 @@ use epm_client_agent::catalogue::{
     Account, Act, Entry, Finding, Means, Play, Reproduction, entries, errand, refused, rehearsed,
 };
 use epm_protocol::time::Timestamp;
-use epm_server::play;
+use epm_server::lab::scenario_run as play;
 
 fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     entries().iter().filter_map(|entry| match &entry.means {

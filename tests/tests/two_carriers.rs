@@ -14,7 +14,7 @@ use epm_client_agent::wire::LogSink;
 use epm_protocol::fault::{FaultKind, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_server::play::{Scene, play_moved};
+use epm_server::lab::scenario_run::{Scene, play_moved};
 
 type Logs = BTreeMap<String, Vec<LogLine>>;
 

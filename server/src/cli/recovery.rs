@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::lab::{Where, segment};
 use super::{Ending, Failure, say, write_new};
-use crate::installation::read_recovery;
+use crate::runtime::install_dir::read_recovery;
 
 /// What is done with recovery files.
 #[derive(Debug, Subcommand)]

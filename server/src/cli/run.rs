@@ -11,7 +11,7 @@ use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ending, Failure, complain, print, say, scenario};
-use crate::play::{PlayError, Scene, play, play_moved, silent};
+use crate::lab::scenario_run::{PlayError, Scene, play, play_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);

@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
-use crate::control;
-use crate::installation::read_recovery;
+use crate::control_api;
+use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};
-use crate::mock::{Addresses, MockSite};
-use crate::play::silent;
+use crate::mock_site::{Addresses, MockSite};
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::install_dir::read_recovery;
 
 /// The port of the REST API in the product.
 const REST_PORT: u16 = 8446;
@@ -348,7 +348,7 @@ impl Up {
                 self.bind
             )));
         }
-        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control::DEFAULT_PORT });
+        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
             Failure::BadInput(format!(
                 "cannot open the lab's own door on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
@@ -359,7 +359,7 @@ impl Up {
         let port = listener.local_addr().map_err(refused)?.port();
         let host = std::net::SocketAddr::new(self.reachable(), port);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control::serve(listener, Arc::clone(lab), token, stopping.clone()));
+        tasks.spawn(control_api::serve(listener, Arc::clone(lab), token, stopping.clone()));
         Ok(OpenDoor { url: format!("http://{host}"), stopping, tasks })
     }
 

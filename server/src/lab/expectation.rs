@@ -7,9 +7,9 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history::Trace;
-use super::{ClientView, Lab, lock};
-use crate::journal::{Departure, Entry, Kind, Record};
+use crate::lab::history::Trace;
+use crate::lab::{ClientView, Lab, lock};
+use crate::runtime::journal::{Departure, Entry, Kind, Record};
 
 /// How many counter-examples are named.
 const NAMED: usize = 20;

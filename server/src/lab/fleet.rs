@@ -12,9 +12,9 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Lab, lock, unknown};
-use crate::foreign::Described;
-use crate::play::members;
+use crate::lab::scenario_run::members;
+use crate::lab::{Lab, lock, unknown};
+use crate::schema::Described;
 
 /// How many clients a lab may run in its process.
 const MOST: usize = 100_000;

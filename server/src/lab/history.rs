@@ -10,7 +10,7 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::foreign::Described;
+use crate::schema::Described;
 
 /// How many things of one sort are remembered of a client.
 const REMEMBERED: usize = 32;

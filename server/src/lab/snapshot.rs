@@ -8,8 +8,8 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Lab, Update, lock};
-use crate::shared::Seat;
+use crate::lab::{Lab, Update, lock};
+use crate::runtime::state::Seat;
 
 /// How many snapshots a lab keeps.
 const MOST: usize = 16;

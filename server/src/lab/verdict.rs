@@ -11,8 +11,8 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClientView, Lab, Orphaning};
-use crate::foreign::Described;
+use crate::lab::{ClientView, Lab, Orphaning};
+use crate::schema::Described;
 
 /// How the clients of a lab stand at this moment, and how they stood.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -19,13 +19,13 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::carry::{Script, Scripted, answered};
-use super::guests::Guest;
-use super::last_asked::LastAsked;
-use super::listen::PATIENCE;
-use crate::installation::Access;
-use crate::journal::Record;
-use crate::shared::{Desk, Service, Shared};
+use crate::runtime::connections::Guest;
+use crate::runtime::install_dir::Access;
+use crate::runtime::journal::Record;
+use crate::runtime::state::{Desk, Service, Shared};
+use crate::wire::clients_port::PATIENCE;
+use crate::wire::decode_cache::LastAsked;
+use crate::wire::faults::{Script, Scripted, answered};
 
 /// Where a request came in.
 #[derive(Clone, Copy)]

@@ -22,13 +22,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guests::{Guest, Guests};
-use super::listen::PATIENCE;
-use super::paced::Paced;
-use crate::console::Peer;
-use crate::installation::Access;
-use crate::journal::Departure;
-use crate::shared::{Desk, Service, Shared};
+use crate::rest_api::Peer;
+use crate::runtime::connections::{Guest, Guests};
+use crate::runtime::install_dir::Access;
+use crate::runtime::journal::Departure;
+use crate::runtime::state::{Desk, Service, Shared};
+use crate::wire::activity::Paced;
+use crate::wire::clients_port::PATIENCE;
 
 /// How many connections one door holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 512;

@@ -9,9 +9,9 @@ use epm_client_agent::catalogue::{Entry, Errand, Play};
 use epm_client_agent::wire::{LogSink, interrupted};
 
 use crate::cli::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
-use crate::mock::MockSite;
-use crate::play::{Scene, play_and_stay};
+use crate::lab::scenario_run::{Scene, play_and_stay};
+use crate::mock_site::MockSite;
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Brings the failure about, says how it can be looked at, and leaves it standing until it is stopped.
 pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {

@@ -14,7 +14,7 @@ use epm_protocol::suggest::hint;
 use serde::Serialize;
 
 use super::{Ending, say};
-use crate::play;
+use crate::lab::scenario_run;
 
 /// What can be done with the failure catalogue.
 #[derive(Debug, Subcommand)]
@@ -184,7 +184,7 @@ impl Reproduce {
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
         let failed = |error: String| super::Failure::Failed(error);
         let account: Account = match self.sockets {
-            true => Box::pin(play::reproduced(plan, &entry.title))
+            true => Box::pin(scenario_run::reproduced(plan, &entry.title))
                 .await
                 .map_err(|error| failed(error.to_string())),
             false => rehearsed(plan, &entry.title).map_err(|error| failed(error.to_string())),
@@ -207,7 +207,7 @@ impl Reproduce {
         }
         let failed = |error: String| super::Failure::Failed(error);
         let commands = match self.sockets {
-            true => play::refused(refused).await.map_err(|error| failed(error.to_string())),
+            true => scenario_run::refused(refused).await.map_err(|error| failed(error.to_string())),
             false => catalogue::refused(refused).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
@@ -227,7 +227,7 @@ impl Reproduce {
         }
         let failed = |error: String| super::Failure::Failed(error);
         let visits = match self.sockets {
-            true => play::errand(plan).await.map_err(|error| failed(error.to_string())),
+            true => scenario_run::errand(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::errand(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::cli::Failure;
-use crate::control::DROPPED;
+use crate::control_api::DROPPED;
 
 /// The lab's own door, from outside.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::lab::{Door, Where, segment};
 use super::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use rest::Rest;
 use state::{State, Way};
 
