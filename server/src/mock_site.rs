@@ -20,12 +20,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::rest_api::{Administrator, Console, DEFAULT_PASSWORD, DEFAULT_USER, Database};
+use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi};
 use crate::runtime::faults::Faults;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
-use crate::runtime::state::{Seat, Service, Shared};
-use crate::wire::{BindError, Speaks, bind, serve, serve_console};
+use crate::runtime::state::{ClientStatus, Service, SiteState};
+use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
 ///
@@ -43,11 +43,11 @@ use crate::wire::{BindError, Speaks, bind, serve, serve_console};
 #[derive(Debug)]
 #[must_use = "a site that is dropped closes its ports at once"]
 pub struct MockSite {
-    shared: Arc<Shared>,
+    shared: Arc<SiteState>,
     places: Vec<Addresses>,
     stopping: CancellationToken,
     tasks: TaskTracker,
-    consoles: Vec<Arc<Console>>,
+    rest_apis: Vec<Arc<RestApi>>,
 }
 
 /// What a site is made of.
@@ -61,7 +61,7 @@ pub struct MockSiteBuilder {
     assumptions: Arc<Assumptions>,
     keys: KeyPool,
     clock: Option<Arc<LabClock>>,
-    console: Option<u16>,
+    rest: Option<u16>,
     administrator: Administrator,
 }
 
@@ -117,7 +117,7 @@ impl MockSite {
             assumptions: Arc::default(),
             keys: KeyPool::public(),
             clock: None,
-            console: None,
+            rest: None,
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
         }
     }
@@ -193,18 +193,18 @@ impl MockSite {
     }
 
     /// A client, as the manager knows it.
-    pub fn seat(&self, agent: AgentId) -> Option<Seat> {
-        self.shared.seat(agent)
+    pub fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
+        self.shared.client_status(agent)
     }
 
     /// The name of the manager with this number in the journal.
-    pub(crate) fn manager_name(&self, desk: usize) -> Option<String> {
-        self.shared.desks.get(desk).map(|desk| desk.name.clone())
+    pub(crate) fn manager_name(&self, manager: usize) -> Option<String> {
+        self.shared.managers.get(manager).map(|manager| manager.name.clone())
     }
 
-    /// Every registered client, as the board knows it.
-    pub fn seats(&self) -> Vec<Seat> {
-        self.shared.seats()
+    /// Every registered client, as the site knows it.
+    pub fn client_statuses(&self) -> Vec<ClientStatus> {
+        self.shared.client_statuses()
     }
 
     /// Restarts a service of a manager, or both: open connections end, tickets of before are no good, and with the console
@@ -251,26 +251,26 @@ impl MockSite {
         self.shared.back_up(manager)
     }
 
-    pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
-        self.shared.become_again(site, seats);
+    pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
+        self.shared.restore_snapshot(site, client_statuses);
     }
 
     /// Commands clients, as the console does: each learns of it at its next heartbeat. A client that is not registered is
     /// not commanded.
     pub fn command(&self, kind: CommandKind, agents: &[AgentId]) -> CommandId {
-        let client = |agent: &AgentId| self.seat(*agent).map(|seat| seat.client);
+        let client = |agent: &AgentId| self.client_status(*agent).map(|client_status| client_status.client);
         self.shared.command(kind, "", &agents.iter().filter_map(client).collect::<Vec<_>>())
     }
 
     /// A command, and what has come of it with each client.
     pub fn commanded(&self, id: CommandId) -> Option<GivenCommand> {
-        self.shared.commanding.get(id)
+        self.shared.commands.get(id)
     }
 
     /// Cancels a command for those clients that it has not reached, and says how many they were; none if there is no
     /// such command.
     pub fn cancel(&self, id: CommandId) -> Option<usize> {
-        self.shared.commanding.cancel(id, self.shared.now())
+        self.shared.commands.cancel(id, self.shared.now())
     }
 
     /// What the managers remember of their visitors.
@@ -301,12 +301,12 @@ impl MockSite {
     /// Allows so many calls of the REST API in so much of the lab's time, on each manager; any number when none, as at
     /// first. The product allows 50 a minute.
     pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
-        self.consoles.iter().for_each(|console| console.throttle.set(limit));
+        self.rest_apis.iter().for_each(|rest| rest.throttle.set(limit));
     }
 
     /// Ends every token of the REST API.
     pub fn end_rest_tokens(&self) {
-        self.consoles.iter().for_each(|console| console.tokens.end_all());
+        self.rest_apis.iter().for_each(|rest| rest.tokens.end_all());
     }
 
     /// Stops, and returns when every port is closed and every connection ended.
@@ -369,8 +369,8 @@ impl MockSiteBuilder {
 
     /// Serves the product's REST API as well, each manager on a port of its own: this one and every tenth after it where
     /// they share an address; any that is free when 0.
-    pub fn console(mut self, port: u16) -> Self {
-        self.console = Some(port);
+    pub fn rest_api(mut self, port: u16) -> Self {
+        self.rest = Some(port);
         self
     }
 
@@ -406,51 +406,51 @@ impl MockSiteBuilder {
             });
         }
         let mut places = Vec::new();
-        let mut doors = Vec::new();
+        let mut opened = Vec::new();
         for plan in &self.managers {
             let (listeners, ports) = self.take_ports(plan).await?;
-            let console = self.take_console(plan, &places).await?;
-            places.push(addresses(&plan.name, &ports, &listeners, console.as_ref()));
-            doors.push((plan.name.clone(), ports, listeners, console));
+            let rest = self.take_rest_port(plan, &places).await?;
+            places.push(addresses(&plan.name, &ports, &listeners, rest.as_ref()));
+            opened.push((plan.name.clone(), ports, listeners, rest));
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(LabClock::wall()));
         let founding = Founding {
             name: self.name,
             seed: self.seed,
-            managers: doors.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
+            managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
             keys: self.keys,
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;
-        let shared = Arc::new(Shared::new(site, clock, self.seed)?);
+        let shared = Arc::new(SiteState::new(site, clock, self.seed)?);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let database = Database::new(self.administrator);
-        let mut consoles = Vec::new();
-        for ((name, _, listeners, console), place) in doors.into_iter().zip(&places) {
-            let Some(desk) = shared.desks.iter().find(|desk| desk.name == name) else { continue };
+        let mut rest_apis = Vec::new();
+        for ((name, _, listeners, rest), place) in opened.into_iter().zip(&places) {
+            let Some(manager) = shared.manager(&name) else { continue };
             for (listener, speaks) in listeners {
-                let (desk, shared) = (Arc::clone(desk), Arc::clone(&shared));
-                tasks.spawn(serve(listener, speaks, desk, shared, stopping.clone(), tasks.clone()));
+                let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
+                tasks.spawn(serve(listener, speaks, manager, shared, stopping.clone(), tasks.clone()));
             }
-            let (Some(listener), Some(base)) = (console, &place.rest) else { continue };
-            shared.open_console(desk)?;
-            let (desk, shared) = (Arc::clone(desk), Arc::clone(&shared));
-            let console =
-                Console::new(Arc::clone(&shared), Arc::clone(&desk), Arc::clone(&database), base.clone());
-            let router = console.router();
-            tasks.spawn(serve_console(listener, router, desk, shared, stopping.clone(), tasks.clone()));
-            consoles.push(console);
+            let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
+            shared.open_rest(manager)?;
+            let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
+            let rest =
+                RestApi::new(Arc::clone(&shared), Arc::clone(&manager), Arc::clone(&database), base.clone());
+            let router = rest.router();
+            tasks.spawn(serve_rest(listener, router, manager, shared, stopping.clone(), tasks.clone()));
+            rest_apis.push(rest);
         }
-        Ok(MockSite { shared, places, stopping, tasks, consoles })
+        Ok(MockSite { shared, places, stopping, tasks, rest_apis })
     }
 
-    /// The port of a manager's console, where it has one: ten further for each manager before it at the same address.
-    async fn take_console(
+    /// The port of a manager's REST API, where it has one: ten further for each manager before it at the same address.
+    async fn take_rest_port(
         &self,
         plan: &ManagerPlan,
         before: &[Addresses],
     ) -> Result<Option<TcpListener>, BindError> {
-        let Some(first) = self.console else { return Ok(None) };
+        let Some(first) = self.rest else { return Ok(None) };
         let place =
             |plan: &ManagerPlan| self.bind.map_or_else(|| plan.address.clone(), |one| one.to_string());
         let address = place(plan);
@@ -488,7 +488,7 @@ fn addresses(
     manager: &str,
     ports: &ManagerPorts,
     listeners: &[(TcpListener, Speaks)],
-    console: Option<&TcpListener>,
+    rest: Option<&TcpListener>,
 ) -> Addresses {
     let (http, https) = (ports.http.unwrap_or_default(), ports.https.unwrap_or_default());
     let address = &ports.address;
@@ -496,7 +496,7 @@ fn addresses(
         manager: manager.to_owned(),
         http: format!("http://{address}:{http}"),
         https: format!("https://{address}:{https}"),
-        rest: console.map(|listener| format!("https://{address}:{}", port_of(listener))),
+        rest: rest.map(|listener| format!("https://{address}:{}", port_of(listener))),
         hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
         listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
     }

@@ -1,4 +1,4 @@
-//! Types that the lower floors describe with the newer schemars, described for aide: for the door, and for the lab behind it.
+//! Types that the lower floors describe with the newer schemars, described for aide: for the control API, and for the lab behind it.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use schemars1::generate::SchemaSettings;
 
-/// Stands for `T` in what describes the door.
-pub(crate) struct Described<T>(PhantomData<T>);
+/// Stands for `T` in what describes the control API.
+pub(crate) struct BridgedSchema<T>(PhantomData<T>);
 
-impl<T: schemars1::JsonSchema> JsonSchema for Described<T> {
+impl<T: schemars1::JsonSchema> JsonSchema for BridgedSchema<T> {
     fn schema_name() -> Cow<'static, str> {
         T::schema_name()
     }

@@ -66,7 +66,7 @@ async fn a_tool_meets_at_the_rest_api_over_sockets_what_it_meets_in_virtual_time
     for entry in entries() {
         let Means::Errand(plan) = &entry.means else { continue };
         for plan in [plan.as_ref(), &plan.without_cause()] {
-            assert_eq!(play::errand(plan).await.unwrap(), errand(plan).unwrap(), "{}", entry.id);
+            assert_eq!(play::rest_case(plan).await.unwrap(), errand(plan).unwrap(), "{}", entry.id);
         }
     }
 }

@@ -14,7 +14,7 @@ use epm_client_agent::wire::LogSink;
 use epm_protocol::fault::{FaultKind, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_server::lab::scenario_run::{Scene, play_moved};
+use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
 
 type Logs = BTreeMap<String, Vec<LogLine>>;
 
@@ -37,8 +37,8 @@ async fn over_sockets(scenario: &Scenario) -> (Verdict, Logs, Vec<ManagerPorts>)
         })
     };
     let mut places = Vec::new();
-    let verdict = play_moved(scenario, &sink, |scene| {
-        if let Scene::Up(addresses) = scene {
+    let verdict = run_scenario_moved(scenario, &sink, |scene| {
+        if let Progress::Up(addresses) = scene {
             places = addresses.iter().map(ports).collect();
         }
     })

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Body, Named};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{JsonBody, Path};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{Lab, Update};
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Manager {
@@ -26,7 +26,7 @@ struct Manager {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Named2 {
+struct UpdatePath {
     /// The manager's name.
     manager: String,
     /// A name for this update: the same name again changes nothing.
@@ -39,7 +39,7 @@ struct Named2 {
 struct UpdateSetting {
     /// Both stores, as the wizard does, or one of them alone.
     #[serde(default)]
-    #[schemars(with = "Described<Stores>")]
+    #[schemars(with = "BridgedSchema<Stores>")]
     stores: Stores,
     /// A certificate in PEM, with its key; the manager makes a self-signed one when absent.
     certificate: Option<String>,
@@ -172,7 +172,7 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer<Certificates> {
+async fn show(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Certificates> {
     effective(&lab, &manager)
 }
 
@@ -229,9 +229,9 @@ impl UpdateSetting {
 }
 
 async fn update(
-    State(lab): Seen,
-    Named(Named2 { manager, update }): Named<Named2>,
-    Body(setting): Body<UpdateSetting>,
+    State(lab): LabState,
+    Path(UpdatePath { manager, update }): Path<UpdatePath>,
+    JsonBody(setting): JsonBody<UpdateSetting>,
 ) -> Answer<Certificates> {
     if lab.site.certificate(&manager).is_none() {
         return Err(unknown(&lab, &manager));
@@ -258,9 +258,9 @@ fn material(file: &str, content: String) -> Material {
 }
 
 async fn restart(
-    State(lab): Seen,
-    Named(Manager { manager }): Named<Manager>,
-    Body(Restart { service }): Body<Restart>,
+    State(lab): LabState,
+    Path(Manager { manager }): Path<Manager>,
+    JsonBody(Restart { service }): JsonBody<Restart>,
 ) -> Answer<Certificates> {
     if !lab.site.restart(&manager, service) {
         return Err(unknown(&lab, &manager));
@@ -269,7 +269,7 @@ async fn restart(
     effective(&lab, &manager)
 }
 
-async fn replication(State(lab): Seen, Named(Manager { manager }): Named<Manager>) -> Answer<Replication> {
+async fn replication(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Replication> {
     replicating(&lab, manager)
 }
 
@@ -284,9 +284,9 @@ fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
 }
 
 async fn set_replication(
-    State(lab): Seen,
-    Named(Manager { manager }): Named<Manager>,
-    Body(ReplicationSetting { replicates }): Body<ReplicationSetting>,
+    State(lab): LabState,
+    Path(Manager { manager }): Path<Manager>,
+    JsonBody(ReplicationSetting { replicates }): JsonBody<ReplicationSetting>,
 ) -> Answer<Replication> {
     let name = manager.clone();
     let (command, what) = if replicates {

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::Body;
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::JsonBody;
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
 
 /// How the clock is to be.
@@ -83,11 +83,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): Seen) -> Json<Shown> {
+async fn show(State(lab): LabState) -> Json<Shown> {
     effective(&lab)
 }
 
-async fn set(State(lab): Seen, Body(setting): Body<Setting>) -> Answer<Shown> {
+async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answer<Shown> {
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
         return Err(Problem::invalid("the speed is at most 1000000"));
     }
@@ -100,12 +100,12 @@ async fn set(State(lab): Seen, Body(setting): Body<Setting>) -> Answer<Shown> {
     Ok(effective(&lab))
 }
 
-async fn advance(State(lab): Seen, Body(Move { by }): Body<Move>) -> Answer<Shown> {
+async fn advance(State(lab): LabState, JsonBody(Move { by }): JsonBody<Move>) -> Answer<Shown> {
     lab.advance(by.0).await?;
     Ok(effective(&lab))
 }
 
-async fn heartbeats(State(lab): Seen, Body(asked): Body<Heartbeats>) -> Answer<Shown> {
+async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<Shown> {
     let limit = Duration::from_secs(asked.limit_seconds.unwrap_or(60).min(3600));
     lab.pass_heartbeats(asked.heartbeats, limit).await?;
     Ok(effective(&lab))

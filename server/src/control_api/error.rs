@@ -1,4 +1,4 @@
-//! What the door answers when it cannot do what was asked: RFC 9457, with a code that stays the same.
+//! What the control API answers when it cannot do what was asked: RFC 9457, with a code that stays the same.
 
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as ApiResponse};

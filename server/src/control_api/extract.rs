@@ -9,7 +9,7 @@ use aide::operation::OperationOutput;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAliveStream, Sse};
@@ -164,16 +164,16 @@ impl<K: Kind> OperationOutput for Download<K> {
     }
 }
 
-/// A body that is a file.
+/// The body of a request: a file of any kind.
 pub(crate) struct File(pub(crate) Bytes);
-/// A body of JSON.
-pub(crate) struct Body<T>(pub(crate) T);
-/// What stands in the path.
-pub(crate) struct Named<T>(pub(crate) T);
-/// What stands in the query.
-pub(crate) struct Asked<T>(pub(crate) T);
+/// The body of a request: JSON.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+/// The parts of the path that a route names.
+pub(crate) struct Path<T>(pub(crate) T);
+/// The fields of the query.
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -227,44 +227,46 @@ impl OperationInput for File {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let found: Result<axum::extract::Path<T>, PathRejection> =
+            axum::extract::Path::from_request_parts(parts, state).await;
         let refused = |error: PathRejection| {
             Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
         };
-        found.map(|Path(named)| Self(named)).map_err(refused)
+        found.map(|part| Self(part.0)).map_err(refused)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        let found: Result<axum::extract::Query<T>, QueryRejection> =
+            axum::extract::Query::from_request_parts(parts, state).await;
         let refused = |error: QueryRejection| {
             Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
         };
-        found.map(|Query(asked)| Self(asked)).map_err(refused)
+        found.map(|fields| Self(fields.0)).map_err(refused)
     }
 }
 
-impl<T: JsonSchema> OperationInput for Body<T> {
+impl<T: JsonSchema> OperationInput for JsonBody<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
         Json::<T>::operation_input(context, operation);
     }
 }
 
-impl<T: JsonSchema> OperationInput for Named<T> {
+impl<T: JsonSchema> OperationInput for Path<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
-        Path::<T>::operation_input(context, operation);
+        axum::extract::Path::<T>::operation_input(context, operation);
     }
 }
 
-impl<T: JsonSchema> OperationInput for Asked<T> {
+impl<T: JsonSchema> OperationInput for Query<T> {
     fn operation_input(context: &mut GenContext, operation: &mut Operation) {
-        Query::<T>::operation_input(context, operation);
+        axum::extract::Query::<T>::operation_input(context, operation);
     }
 }

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Body, Named};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{JsonBody, Path};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Fault {
@@ -28,7 +28,7 @@ struct Fault {
 /// What is done to whom, where, when and how often; its name may be left out.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Rule(#[schemars(with = "Described<FaultRule>")] Value);
+struct Rule(#[schemars(with = "BridgedSchema<FaultRule>")] Value);
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Failure {
@@ -40,7 +40,7 @@ struct Failure {
 #[derive(Debug, Serialize, JsonSchema)]
 struct SetFault {
     /// What is done to whom, where, when and how often.
-    #[schemars(with = "Described<FaultRule>")]
+    #[schemars(with = "BridgedSchema<FaultRule>")]
     fault: Arc<FaultRule>,
     /// Since when.
     #[schemars(with = "String")]
@@ -59,7 +59,7 @@ impl SetFault {
 /// What faults there are.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-struct Kinds(#[schemars(with = "Described<Vec<KindInfo>>")] &'static [KindInfo]);
+struct Kinds(#[schemars(with = "BridgedSchema<Vec<KindInfo>>")] &'static [KindInfo]);
 
 /// An entry of the catalogue, by its name.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -97,7 +97,7 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): Seen) -> Json<Vec<SetFault>> {
+async fn list(State(lab): LabState) -> Json<Vec<SetFault>> {
     Json(in_force(&lab))
 }
 
@@ -110,9 +110,9 @@ async fn kinds() -> Json<Kinds> {
 }
 
 async fn set(
-    State(lab): Seen,
-    Named(Fault { fault }): Named<Fault>,
-    Body(Rule(mut rule)): Body<Rule>,
+    State(lab): LabState,
+    Path(Fault { fault }): Path<Fault>,
+    JsonBody(Rule(mut rule)): JsonBody<Rule>,
 ) -> Answer<SetFault> {
     let refused = |error: serde_json::Error| Problem::invalid(error.to_string());
     if let Some(table) = rule.as_object_mut() {
@@ -131,14 +131,14 @@ async fn set(
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} is gone again")))
 }
 
-async fn remove(State(lab): Seen, Named(Fault { fault }): Named<Fault>) -> Json<Vec<SetFault>> {
+async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Json<Vec<SetFault>> {
     if lab.site.faults().remove(&fault).is_ok() {
         lab.site.journal().did(format!("fault {fault:?} taken away"));
     }
     Json(in_force(&lab))
 }
 
-async fn clear(State(lab): Seen) -> Json<Vec<SetFault>> {
+async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
     lab.site.faults().clear();
     lab.site.journal().did("all faults taken away".to_owned());
     Json(in_force(&lab))
@@ -150,7 +150,7 @@ async fn failures() -> Json<Vec<Title>> {
     Json(titles.collect())
 }
 
-async fn failure(Named(Failure { failure }): Named<Failure>) -> Answer<Whole> {
+async fn failure(Path(Failure { failure }): Path<Failure>) -> Answer<Whole> {
     let found = catalogue::find(&failure).map_err(|error| Problem::unknown(error.to_string()))?;
     Ok(Json(Whole(found.to_json().as_object().cloned().unwrap_or_default())))
 }

@@ -14,10 +14,10 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::extract::{Asked, Body, Named};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{JsonBody, Path, Query};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{ClientView, Deed, Lab, Trace};
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 /// The most clients of one page.
 const PAGE: usize = 1000;
@@ -112,10 +112,10 @@ struct WholeClient {
     /// What it thinks of its managers, in words.
     thinks: String,
     /// What it looks like.
-    #[schemars(with = "Described<AgentView>")]
+    #[schemars(with = "BridgedSchema<AgentView>")]
     view: AgentView,
     /// The server that it stays with.
-    #[schemars(with = "Option<Described<LastServer>>")]
+    #[schemars(with = "Option<BridgedSchema<LastServer>>")]
     last_server: Option<LastServer>,
     /// The packages that it has, each with its checksum.
     packages: BTreeMap<String, String>,
@@ -157,7 +157,7 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): Seen, Asked(page): Asked<Page>) -> Json<Clients> {
+async fn list(State(lab): LabState, Query(page): Query<Page>) -> Json<Clients> {
     let mut clients = lab.views().await;
     clients.retain(|one| {
         page.part.as_ref().is_none_or(|wanted| *wanted == one.part)
@@ -169,7 +169,7 @@ async fn list(State(lab): Seen, Asked(page): Asked<Page>) -> Json<Clients> {
     Json(Clients { total, offset: page.offset, clients })
 }
 
-async fn show(State(lab): Seen, Named(Client { client }): Named<Client>) -> Answer<WholeClient> {
+async fn show(State(lab): LabState, Path(Client { client }): Path<Client>) -> Answer<WholeClient> {
     effective(&lab, client).await
 }
 
@@ -198,9 +198,9 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
 }
 
 async fn deed(
-    State(lab): Seen,
-    Named(Client { client }): Named<Client>,
-    Body(deed): Body<Deed>,
+    State(lab): LabState,
+    Path(Client { client }): Path<Client>,
+    JsonBody(deed): JsonBody<Deed>,
 ) -> Answer<WholeClient> {
     lab.do_to(&client, &deed).await?;
     lab.site.journal().did(format!("client {client:?}: {deed:?}"));
@@ -208,9 +208,9 @@ async fn deed(
 }
 
 async fn set_part(
-    State(lab): Seen,
-    Named(Part { part }): Named<Part>,
-    Body(setting): Body<PartSetting>,
+    State(lab): LabState,
+    Path(Part { part }): Path<Part>,
+    JsonBody(setting): JsonBody<PartSetting>,
 ) -> Answer<PartNow> {
     let mut plan = PartPlan::new(&part, setting.count, setting.version.unwrap_or(ClientVersion::new(14, 3)));
     plan.group = setting.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned());

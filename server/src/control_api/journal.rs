@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Asked, Events, Format, OtherForm, Written};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
-use crate::runtime::journal::{Departure, Entry, Kind};
-use crate::schema::Described;
+use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
+use crate::schema::BridgedSchema;
 
 /// The most entries of one answer.
 const PAGE: usize = 10_000;
@@ -30,7 +30,7 @@ const PAGE: usize = 10_000;
 /// What is looked for; what is left out does not matter.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
-struct Query {
+struct JournalQuery {
     /// From this number on.
     since: u64,
     /// Of one sort.
@@ -152,11 +152,11 @@ struct More {
     ordinal: Option<u64>,
     /// Of a strike: what was asked; none of a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Described<Route>>")]
+    #[schemars(with = "Option<BridgedSchema<Route>>")]
     route: Option<Route>,
     /// Of a strike: whether the connection was hit, or an exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Described<Moment>>")]
+    #[schemars(with = "Option<BridgedSchema<Moment>>")]
     moment: Option<Moment>,
     /// Of a call: the method.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,32 +218,34 @@ pub(super) fn routes() -> Routes {
 }
 
 /// An entry, with the names that belong to its numbers.
-struct Named<'a> {
+struct Path<'a> {
     number: u64,
     entry: &'a Entry,
     manager: Option<String>,
     client: Option<String>,
 }
 
-impl Named<'_> {
-    fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> Named<'a> {
-        let (desk, agent) = match entry {
-            Entry::Exchange(record) => (Some(record.desk), record.agent),
-            Entry::Strike(strike) => (Some(strike.desk), strike.agent),
-            Entry::Call(call) => (Some(call.desk), None),
-            Entry::Departure { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None),
+impl Path<'_> {
+    fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> Path<'a> {
+        let (manager, agent) = match entry {
+            Entry::Exchange(record) => (Some(record.manager), record.agent),
+            Entry::FaultApplied(strike) => (Some(strike.manager), strike.agent),
+            Entry::Call(call) => (Some(call.manager), None),
+            Entry::ConnectionClosed { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None),
         };
-        let manager = desk.and_then(|desk| lab.site.manager_name(desk));
-        let client = agent.and_then(|agent| lab.site.seat(agent)).map(|seat| seat.client.computer_name);
-        Named { number, entry, manager, client }
+        let manager = manager.and_then(|manager| lab.site.manager_name(manager));
+        let client = agent
+            .and_then(|agent| lab.site.client_status(agent))
+            .map(|client_status| client_status.client.computer_name);
+        Path { number, entry, manager, client }
     }
 
-    fn fits(&self, query: &Query) -> bool {
+    fn fits(&self, query: &JournalQuery) -> bool {
         let (action, status, agent) = match self.entry {
             Entry::Exchange(record) => (Some(record.action), Some(record.status), record.agent),
-            Entry::Strike(strike) => (None, None, strike.agent),
+            Entry::FaultApplied(strike) => (None, None, strike.agent),
             Entry::Call(call) => (None, Some(call.status), None),
-            Entry::Departure { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None, None),
+            Entry::ConnectionClosed { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None, None),
         };
         query.kind.is_none_or(|kind| kind == self.entry.kind())
             && (query.manager.is_none() || query.manager == self.manager)
@@ -255,7 +257,7 @@ impl Named<'_> {
     }
 
     fn row(self) -> Row {
-        let Named { number, entry, manager, client } = self;
+        let Path { number, entry, manager, client } = self;
         let more = match entry {
             Entry::Exchange(record) => More {
                 peer: Some(record.peer),
@@ -265,16 +267,16 @@ impl Named<'_> {
                 status: Some(record.status),
                 ..More::default()
             },
-            Entry::Departure { peer, why, .. } => {
+            Entry::ConnectionClosed { peer, why, .. } => {
                 let (reason, words) = match why {
-                    Departure::Silent => ("silent", None),
-                    Departure::Stalled => ("stalled", None),
-                    Departure::Handshake(words) => ("handshake", Some(words.clone())),
-                    Departure::Http(words) => ("http", Some(words.clone())),
+                    ConnectionClosed::Silent => ("silent", None),
+                    ConnectionClosed::Stalled => ("stalled", None),
+                    ConnectionClosed::Handshake(words) => ("handshake", Some(words.clone())),
+                    ConnectionClosed::Http(words) => ("http", Some(words.clone())),
                 };
                 More { peer: Some(*peer), reason: Some(reason), words, ..More::default() }
             }
-            Entry::Strike(strike) => More {
+            Entry::FaultApplied(strike) => More {
                 peer: Some(strike.peer),
                 agent: strike.agent,
                 fault: Some(strike.rule.name.clone()),
@@ -301,14 +303,14 @@ impl Named<'_> {
     }
 }
 
-impl Query {
+impl JournalQuery {
     /// Whether an entry of this sort can fit.
     fn wants(&self, kind: Kind) -> bool {
         let (has_action, has_status, has_agent) = match kind {
             Kind::Exchange => (true, true, true),
             Kind::Call => (false, true, false),
-            Kind::Strike => (false, false, true),
-            Kind::Departure | Kind::Spared | Kind::Deed => (false, false, false),
+            Kind::FaultApplied => (false, false, true),
+            Kind::ConnectionClosed | Kind::Spared | Kind::Deed => (false, false, false),
         };
         self.kind.is_none_or(|wanted| wanted == kind)
             && (self.action.is_none() || has_action)
@@ -335,13 +337,13 @@ impl Query {
 }
 
 /// All that fit, the oldest first.
-fn found(lab: &Lab, query: &Query) -> Vec<Row> {
+fn found(lab: &Lab, query: &JournalQuery) -> Vec<Row> {
     let entries = lab.site.journal().since(query.since);
-    let named = entries.iter().map(|(number, entry)| Named::of(lab, *number, entry));
-    named.filter(|one| one.fits(query)).map(Named::row).collect()
+    let named = entries.iter().map(|(number, entry)| Path::of(lab, *number, entry));
+    named.filter(|one| one.fits(query)).map(Path::row).collect()
 }
 
-async fn find(State(lab): Seen, Asked(query): Asked<Query>) -> Result<Written<Found>, Problem> {
+async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result<Written<Found>, Problem> {
     let mut entries = found(&lab, &query);
     let total = entries.len();
     let limit = query.limit.unwrap_or(1000).min(PAGE);
@@ -399,7 +401,7 @@ fn har(rows: &[Row]) -> Archive {
     Archive { log }
 }
 
-async fn count(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Count> {
+async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Count> {
     query.refuse_gaps(&lab, &Kind::ALL)?;
     let rows = found(&lab, &query);
     let mut by = BTreeMap::<String, u64>::new();
@@ -415,8 +417,8 @@ async fn count(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Count> {
     Ok(Json(Count { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
 }
 
-async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Vec<NearMiss>> {
-    query.refuse_gaps(&lab, &[Kind::Exchange, Kind::Departure])?;
+async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Vec<NearMiss>> {
+    query.refuse_gaps(&lab, &[Kind::Exchange, Kind::ConnectionClosed])?;
     let misses = found(&lab, &query).into_iter().filter_map(|entry| {
         let why = match (entry.kind, entry.more.action, entry.more.reason) {
             (Kind::Exchange, Some("unknown-path"), _) => {
@@ -430,11 +432,11 @@ async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Vec
             (Kind::Exchange, Some(_), _) if entry.more.status.is_some_and(|status| status >= 400) => {
                 "asked rightly, and was not served: not registered, of another domain, or for what does not exist"
             }
-            (Kind::Departure, _, Some("handshake")) => {
+            (Kind::ConnectionClosed, _, Some("handshake")) => {
                 "left in the TLS handshake: most often, the certificate is not believed"
             }
-            (Kind::Departure, _, Some("http")) => "spoke something that is not HTTP, or broke off",
-            (Kind::Departure, _, Some("silent" | "stalled")) => {
+            (Kind::ConnectionClosed, _, Some("http")) => "spoke something that is not HTTP, or broke off",
+            (Kind::ConnectionClosed, _, Some("silent" | "stalled")) => {
                 "connected and said nothing, or stopped in the middle"
             }
             _ => return None,
@@ -446,8 +448,8 @@ async fn near_misses(State(lab): Seen, Asked(query): Asked<Query>) -> Answer<Vec
 
 /// Entries as server-sent events, from `since` on, for as long as somebody listens.
 async fn tail(
-    State(lab): Seen,
-    Asked(query): Asked<Query>,
+    State(lab): LabState,
+    Query(query): Query<JournalQuery>,
 ) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
     let growth = lab.site.journal().growth();
     let next = if query.since == 0 { lab.site.journal().next_number() } else { query.since };

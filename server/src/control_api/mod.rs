@@ -1,4 +1,4 @@
-//! The lab's own door: what the product has only in its console and its wizards, and what only a lab has.
+//! The control API: what the product has only in its console and its wizards, and what only a lab has.
 //!
 //! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. No fault and no certificate touches it, so nobody locks
 //! himself out. Every mutation names what it makes, says what is in force afterwards, and may be repeated. It decides
@@ -40,23 +40,23 @@ use crate::wire::serve_plain;
 pub(crate) use error::DROPPED;
 use error::Problem;
 
-/// The port of the lab's own door.
+/// The port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
 /// No body is larger than this, packages aside.
 const LARGEST: usize = 1024 * 1024;
 
-/// What the door answers from.
-type Seen = State<Arc<Lab>>;
+/// What the control API answers from.
+type LabState = State<Arc<Lab>>;
 /// An answer in JSON, of a type that describes itself.
 type Answer<T> = Result<Json<T>, Problem>;
 type Routes = ApiRouter<Arc<Lab>>;
 
-/// Serves the door until it is told to stop; then connections are ended. With a token, nobody without it is let in.
+/// Serves the control API until it is told to stop; then connections are ended. With a token, nobody without it is let in.
 pub async fn serve(listener: TcpListener, lab: Arc<Lab>, token: Option<String>, stopping: CancellationToken) {
     serve_plain(listener, router(lab, token.map(Arc::from)), stopping).await;
 }
 
-/// What describes the door.
+/// What describes the control API.
 pub fn openapi() -> OpenApi {
     let mut api = description();
     let _: Router<Arc<Lab>> = describe(&mut api);
@@ -71,7 +71,7 @@ fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
 fn description() -> OpenApi {
     OpenApi {
         info: Info {
-            title: "epm-lab, the lab's own door".to_owned(),
+            title: "epm-lab, the control API".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: Some(
                 "What the product has only in its console and its wizards, and what only a lab has. This is a mock.".to_owned(),
@@ -135,8 +135,8 @@ async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Respons
     response
 }
 
-/// Whether a browser sends it for a page that does not come from this door: it names where the page comes from. A name that was
-/// made to point here is the other way in; so the door is asked by an address, or as localhost.
+/// Whether a browser sends it for a page that does not come from the control API: it names where the page comes from. A name that was
+/// made to point here is the other way in; so the control API is asked by an address, or as localhost.
 fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(&header::HOST).unwrap_or_default();
@@ -165,7 +165,7 @@ struct Index {
     is: &'static str,
     /// The site's name.
     site: String,
-    /// Where the description of this door is.
+    /// Where the description of the control API is.
     openapi: &'static str,
     /// The doors of each manager.
     doors: Vec<Addresses>,
@@ -181,7 +181,7 @@ struct Health {
     now: Timestamp,
 }
 
-async fn index(State(lab): Seen) -> Json<Index> {
+async fn index(State(lab): LabState) -> Json<Index> {
     Json(Index {
         name: "epm-lab",
         version: env!("CARGO_PKG_VERSION"),
@@ -192,6 +192,6 @@ async fn index(State(lab): Seen) -> Json<Index> {
     })
 }
 
-async fn health(State(lab): Seen) -> Json<Health> {
+async fn health(State(lab): LabState) -> Json<Health> {
     Json(Health { ready: true, now: lab.clock().now() })
 }

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Asked, Body, Download, File, Named, Zip};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Deed;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct GroupName {
@@ -68,7 +68,7 @@ struct Restored {
     /// Its name.
     manager: String,
     /// The server certificate that it has now.
-    #[schemars(with = "Described<Fingerprint>")]
+    #[schemars(with = "BridgedSchema<Fingerprint>")]
     fingerprint: Fingerprint,
     /// The domain's identifier.
     domain: String,
@@ -105,9 +105,9 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn package(
-    State(lab): Seen,
-    Named(GroupName { group }): Named<GroupName>,
-    Asked(OfLocation { location }): Asked<OfLocation>,
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    Query(OfLocation { location }): Query<OfLocation>,
 ) -> Result<Download<Zip>, Problem> {
     let sylink = lab.site.export_sylink(&group, location.as_deref())?;
     let archive = pack_update_package(&sylink)
@@ -116,9 +116,9 @@ async fn package(
 }
 
 async fn deploy(
-    State(lab): Seen,
-    Named(GroupName { group }): Named<GroupName>,
-    Body(Deployment { location, clients }): Body<Deployment>,
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    JsonBody(Deployment { location, clients }): JsonBody<Deployment>,
 ) -> Answer<Deployed> {
     lab.site.export_sylink(&group, location.as_deref())?; // refused before anybody is touched
     let views = lab.views().await;
@@ -144,8 +144,8 @@ async fn deploy(
 }
 
 async fn back_up(
-    State(lab): Seen,
-    Named(Manager { manager }): Named<Manager>,
+    State(lab): LabState,
+    Path(Manager { manager }): Path<Manager>,
 ) -> Result<Download<Zip>, Problem> {
     let zip = lab.site.recovery_file(&manager).map_err(|error| match error {
         InstallationError::NoManager(_) => Problem::unknown(error.to_string()),
@@ -155,9 +155,9 @@ async fn back_up(
 }
 
 async fn restore(
-    State(lab): Seen,
-    Named(Manager { manager }): Named<Manager>,
-    Asked(Restoring { database }): Asked<Restoring>,
+    State(lab): LabState,
+    Path(Manager { manager }): Path<Manager>,
+    Query(Restoring { database }): Query<Restoring>,
     File(content): File,
 ) -> Answer<Restored> {
     let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);

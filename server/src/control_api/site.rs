@@ -11,11 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Asked, Body, Download, File, Named, Xml};
+use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
 use crate::control_api::view::{GroupView, ListView, SiteView};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 /// No more commands are taken at once: each group that one concerns is signed anew.
 const MOST_COMMANDS: usize = 1000;
@@ -59,7 +59,7 @@ struct PackageName {
 /// What is done.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Commands(#[schemars(with = "Described<Vec<Command>>")] Vec<Command>);
+struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 /// How a list is to be; what is absent stays.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,12 +68,12 @@ struct ListSetting {
     /// The list that it is a copy of, if there is none of its name yet.
     copy_of: Option<String>,
     /// What its clients speak.
-    #[schemars(with = "Option<Described<Protocol>>")]
+    #[schemars(with = "Option<BridgedSchema<Protocol>>")]
     protocol: Option<Protocol>,
     /// Whether clients hold a server's certificate against its name as well.
     verify_ca: Option<bool>,
     /// Its servers, a block for each priority.
-    #[schemars(with = "Option<Described<Vec<ServerPriority>>>")]
+    #[schemars(with = "Option<BridgedSchema<Vec<ServerPriority>>>")]
     priorities: Option<Vec<ServerPriority>>,
 }
 
@@ -98,7 +98,7 @@ struct GroupSetting {
     /// Whether its clients authenticate their manager.
     secure_communications: Option<bool>,
     /// How its clients keep in touch.
-    #[schemars(with = "Option<Described<CommunicationChange>>")]
+    #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
 }
 
@@ -109,7 +109,7 @@ struct LocationSetting {
     /// Its own list.
     list: Option<String>,
     /// Its own communication settings.
-    #[schemars(with = "Option<Described<CommunicationChange>>")]
+    #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
     /// True to take the group's settings and list instead of its own.
     use_group_communication: Option<bool>,
@@ -132,7 +132,7 @@ struct OfLocation {
 /// What is assumed.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-struct Assumed(#[schemars(with = "Described<Vec<Assumption>>")] Vec<Assumption>);
+struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumption>);
 
 /// What was done.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -210,15 +210,18 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn site(State(lab): Seen) -> Json<SiteView> {
+async fn site(State(lab): LabState) -> Json<SiteView> {
     Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses())))
 }
 
-async fn assumptions(State(lab): Seen) -> Json<Assumed> {
+async fn assumptions(State(lab): LabState) -> Json<Assumed> {
     Json(Assumed(lab.site.look(|site| site.assumptions().list())))
 }
 
-async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>) -> Answer<Done> {
+async fn commands(
+    State(lab): LabState,
+    JsonBody(Commands(mut commands)): JsonBody<Commands>,
+) -> Answer<Done> {
     if let Some(file) = commands.iter_mut().flat_map(Command::materials_mut).next() {
         let file = &file.file;
         return Err(Problem::invalid(format!(
@@ -236,11 +239,11 @@ async fn commands(State(lab): Seen, Body(Commands(mut commands)): Body<Commands>
     Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
 }
 
-async fn lists(State(lab): Seen) -> Json<Vec<ListView>> {
+async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {
     Json(lab.site.look(|site| ListView::all(site, site.lists())))
 }
 
-async fn list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer<ListView> {
+async fn list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<ListView> {
     show_list(&lab, &list)
 }
 
@@ -251,9 +254,9 @@ fn show_list(lab: &Lab, name: &str) -> Answer<ListView> {
 }
 
 async fn set_list(
-    State(lab): Seen,
-    Named(List { list }): Named<List>,
-    Body(setting): Body<ListSetting>,
+    State(lab): LabState,
+    Path(List { list }): Path<List>,
+    JsonBody(setting): JsonBody<ListSetting>,
 ) -> Answer<ListView> {
     let ListSetting { copy_of, protocol, verify_ca, priorities } = setting;
     decide(&lab, format!("list {list:?} set"), |site| {
@@ -277,7 +280,7 @@ async fn set_list(
     show_list(&lab, &list)
 }
 
-async fn remove_list(State(lab): Seen, Named(List { list }): Named<List>) -> Answer<Vec<ListView>> {
+async fn remove_list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<Vec<ListView>> {
     decide(&lab, format!("list {list:?} removed"), |site| {
         let is_there = site.lists().any(|one| one.name == list);
         Ok(is_there.then(|| Command::RemoveList { list: list.clone() }).into_iter().collect())
@@ -286,9 +289,9 @@ async fn remove_list(State(lab): Seen, Named(List { list }): Named<List>) -> Ans
 }
 
 async fn assign(
-    State(lab): Seen,
-    Named(List { list }): Named<List>,
-    Body(Assignment { group, location }): Body<Assignment>,
+    State(lab): LabState,
+    Path(List { list }): Path<List>,
+    JsonBody(Assignment { group, location }): JsonBody<Assignment>,
 ) -> Answer<ListView> {
     decide(&lab, format!("list {list:?} assigned to {group:?}"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
@@ -302,11 +305,11 @@ async fn assign(
     show_list(&lab, &list)
 }
 
-async fn groups(State(lab): Seen) -> Json<Vec<GroupView>> {
+async fn groups(State(lab): LabState) -> Json<Vec<GroupView>> {
     Json(lab.site.look(GroupView::all))
 }
 
-async fn group(State(lab): Seen, Named(GroupName { group }): Named<GroupName>) -> Answer<GroupView> {
+async fn group(State(lab): LabState, Path(GroupName { group }): Path<GroupName>) -> Answer<GroupView> {
     show_group(&lab, &group)
 }
 
@@ -316,9 +319,9 @@ fn show_group(lab: &Lab, path: &str) -> Answer<GroupView> {
 }
 
 async fn set_group(
-    State(lab): Seen,
-    Named(GroupName { group }): Named<GroupName>,
-    Body(setting): Body<GroupSetting>,
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    JsonBody(setting): JsonBody<GroupSetting>,
 ) -> Answer<GroupView> {
     let GroupSetting { inherits, list, secure_communications, communication } = setting;
     decide(&lab, format!("group {group:?} set"), |site| {
@@ -355,9 +358,9 @@ async fn set_group(
 }
 
 async fn set_location(
-    State(lab): Seen,
-    Named(LocationName { group, location }): Named<LocationName>,
-    Body(setting): Body<LocationSetting>,
+    State(lab): LabState,
+    Path(LocationName { group, location }): Path<LocationName>,
+    JsonBody(setting): JsonBody<LocationSetting>,
 ) -> Answer<GroupView> {
     let LocationSetting { list, communication, use_group_communication } = setting;
     let gives_up = use_group_communication == Some(true);
@@ -396,9 +399,9 @@ async fn set_location(
 }
 
 async fn set_policy(
-    State(lab): Seen,
-    Named(PolicyName { group, policy }): Named<PolicyName>,
-    Body(PolicySetting { content }): Body<PolicySetting>,
+    State(lab): LabState,
+    Path(PolicyName { group, policy }): Path<PolicyName>,
+    JsonBody(PolicySetting { content }): JsonBody<PolicySetting>,
 ) -> Answer<GroupView> {
     decide(&lab, format!("policy {policy:?} of {group:?} set"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
@@ -410,8 +413,8 @@ async fn set_policy(
 }
 
 async fn set_package(
-    State(lab): Seen,
-    Named(PackageName { package }): Named<PackageName>,
+    State(lab): LabState,
+    Path(PackageName { package }): Path<PackageName>,
     File(content): File,
 ) -> Answer<PackageView> {
     let bytes = content.len();
@@ -423,9 +426,9 @@ async fn set_package(
 }
 
 async fn assign_package(
-    State(lab): Seen,
-    Named(PackageName { package }): Named<PackageName>,
-    Body(GroupName { group }): Body<GroupName>,
+    State(lab): LabState,
+    Path(PackageName { package }): Path<PackageName>,
+    JsonBody(GroupName { group }): JsonBody<GroupName>,
 ) -> Answer<GroupView> {
     decide(&lab, format!("package {package:?} given to {group:?}"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
@@ -437,9 +440,9 @@ async fn assign_package(
 }
 
 async fn sylink(
-    State(lab): Seen,
-    Named(GroupName { group }): Named<GroupName>,
-    Asked(OfLocation { location }): Asked<OfLocation>,
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    Query(OfLocation { location }): Query<OfLocation>,
 ) -> Result<Download<Xml>, Problem> {
     let sylink = lab.site.export_sylink(&group, location.as_deref())?;
     Ok(Download(sylink.to_xml().into_bytes(), Xml))

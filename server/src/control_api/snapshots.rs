@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::Named;
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::Path;
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,28 +46,31 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): Seen) -> Json<Vec<SnapshotInfo>> {
+async fn list(State(lab): LabState) -> Json<Vec<SnapshotInfo>> {
     Json(lab.snapshots())
 }
 
-async fn take(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer<SnapshotInfo> {
+async fn take(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<SnapshotInfo> {
     lab.take_snapshot(&snapshot).await?;
     let taken = lab.snapshots().into_iter().find(|one| one.name == snapshot);
     taken.map(Json).ok_or_else(|| Problem::unknown("the snapshot is gone again"))
 }
 
-async fn remove(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Json<Vec<SnapshotInfo>> {
+async fn remove(
+    State(lab): LabState,
+    Path(Snapshot { snapshot }): Path<Snapshot>,
+) -> Json<Vec<SnapshotInfo>> {
     lab.remove_snapshot(&snapshot);
     Json(lab.snapshots())
 }
 
-async fn restore(State(lab): Seen, Named(Snapshot { snapshot }): Named<Snapshot>) -> Answer<Restored> {
+async fn restore(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<Restored> {
     lab.restore_snapshot(&snapshot).await?;
     lab.site.journal().did(format!("snapshot {snapshot:?} restored"));
     Ok(Json(Restored { restored: snapshot }))
 }
 
-async fn reset(State(lab): Seen) -> Answer<Restored> {
+async fn reset(State(lab): LabState) -> Answer<Restored> {
     lab.reset().await?;
     lab.site.journal().did("reset".to_owned());
     Ok(Json(Restored { restored: "start".to_owned() }))

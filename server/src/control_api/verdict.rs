@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
-use crate::control_api::extract::{Asked, Body, Format, Named, OtherForm, Written};
-use crate::control_api::{Answer, Routes, Seen};
+use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
+use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{Expectation, Finding, LabVerdict, Standing};
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 /// No more expectations are judged at once.
 const MOST: usize = 1000;
@@ -28,7 +28,7 @@ struct ExpectationName {
 /// What would be done.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Commands(#[schemars(with = "Described<Vec<Command>>")] Vec<Command>);
+struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Form {
@@ -44,7 +44,7 @@ struct Foreseen {
     /// How many.
     would_be_lost: usize,
     /// Who, and why.
-    #[schemars(with = "Described<Vec<WouldBeLost>>")]
+    #[schemars(with = "BridgedSchema<Vec<WouldBeLost>>")]
     clients: Vec<WouldBeLost>,
 }
 
@@ -88,23 +88,23 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn verdict(State(lab): Seen) -> Json<LabVerdict> {
+async fn verdict(State(lab): LabState) -> Json<LabVerdict> {
     Json(lab.verdict().await)
 }
 
-async fn if_now(State(lab): Seen, Body(Commands(commands)): Body<Commands>) -> Answer<Foreseen> {
+async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
     let clients = lab.if_now(&commands).await?;
     Ok(Json(Foreseen { would_be_lost: clients.len(), clients }))
 }
 
-async fn findings(State(lab): Seen, Asked(form): Asked<Form>) -> Result<Written<Findings>, Problem> {
+async fn findings(State(lab): LabState, Query(form): Query<Form>) -> Result<Written<Findings>, Problem> {
     shown(lab.findings().await, form.format)
 }
 
 async fn find(
-    State(lab): Seen,
-    Asked(form): Asked<Form>,
-    Body(expectations): Body<Vec<Expectation>>,
+    State(lab): LabState,
+    Query(form): Query<Form>,
+    JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
     if expectations.len() > MOST {
         return Err(Problem::invalid(format!("at most {MOST} expectations at once")));
@@ -113,9 +113,9 @@ async fn find(
 }
 
 async fn expect(
-    State(lab): Seen,
-    Named(ExpectationName { expectation: name }): Named<ExpectationName>,
-    Body(expectation): Body<Expectation>,
+    State(lab): LabState,
+    Path(ExpectationName { expectation: name }): Path<ExpectationName>,
+    JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
     if !lab.expect(&name, expectation).await {
         return Err(Problem::invalid("there are too many expectations: remove some"));
@@ -125,8 +125,8 @@ async fn expect(
 }
 
 async fn expect_no_longer(
-    State(lab): Seen,
-    Named(ExpectationName { expectation: name }): Named<ExpectationName>,
+    State(lab): LabState,
+    Path(ExpectationName { expectation: name }): Path<ExpectationName>,
 ) -> Json<Vec<Finding>> {
     lab.expect_no_longer(&name);
     Json(lab.findings().await)

@@ -1,4 +1,4 @@
-//! What the door says of the site, its lists and its groups.
+//! What the control API says of the site, its lists and its groups.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Addresses;
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 /// The site and its managers.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,12 +64,12 @@ pub(super) struct ListView {
     /// Its name.
     name: String,
     /// What its clients speak.
-    #[schemars(with = "Described<Protocol>")]
+    #[schemars(with = "BridgedSchema<Protocol>")]
     protocol: Protocol,
     /// Whether clients hold a server's certificate against its name as well.
     verify_ca: bool,
     /// Its servers, a block for each priority.
-    #[schemars(with = "Described<Vec<ServerPriority>>")]
+    #[schemars(with = "BridgedSchema<Vec<ServerPriority>>")]
     priorities: Vec<ServerPriority>,
     /// Who uses it.
     used_by: Vec<ListUser>,
@@ -108,7 +108,7 @@ pub(super) struct GroupView {
     /// Whether its clients authenticate their manager.
     secure_communications: bool,
     /// How its clients keep in touch.
-    #[schemars(with = "Described<CommunicationSettings>")]
+    #[schemars(with = "BridgedSchema<CommunicationSettings>")]
     communication: CommunicationSettings,
     /// The names of its policies.
     policies: Vec<String>,
@@ -129,7 +129,7 @@ struct LocationView {
     /// The name of its own list.
     list: Option<String>,
     /// How clients keep in touch there.
-    #[schemars(with = "Option<Described<CommunicationSettings>>")]
+    #[schemars(with = "Option<BridgedSchema<CommunicationSettings>>")]
     communication: Option<CommunicationSettings>,
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::scenario_run::members;
 use crate::lab::{Lab, lock, unknown};
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 
 /// How many clients a lab may run in its process.
 const MOST: usize = 100_000;
@@ -69,7 +69,7 @@ pub struct ClientView {
     /// Whether it is kept from waking.
     pub frozen: bool,
     /// What it looks like.
-    #[schemars(with = "Described<AgentView>")]
+    #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
 }
 

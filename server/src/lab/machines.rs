@@ -16,16 +16,16 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
-use crate::lab::scenario_run::PlayError;
+use crate::lab::scenario_run::RunError;
 use crate::mock_site::MockSite;
-use crate::runtime::faults::Guest;
+use crate::runtime::faults::ExpectedClient;
 
 /// A lab that is not quiet after this much real time will not be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the lab's time goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum ClockMode {
     /// By itself.
     Running,
     /// From one thing that is due to the next: the clock stands, and is moved when the lab is quiet.
@@ -33,10 +33,10 @@ pub(super) enum Pace {
 }
 
 /// The fleet of a play.
-pub(super) struct Troupe<'a> {
+pub(super) struct ScenarioFleet<'a> {
     site: &'a MockSite,
     clock: Arc<LabClock>,
-    pace: Pace,
+    pace: ClockMode,
     seed: u64,
     /// Whether there may be faults: then every client comes from an address of its own, by which it is known.
     is_haunted: bool,
@@ -70,19 +70,19 @@ struct Machine {
     attendance: Attendance,
 }
 
-impl<'a> Troupe<'a> {
+impl<'a> ScenarioFleet<'a> {
     pub(super) fn assemble(
         scenario: &Scenario,
         site: &'a MockSite,
         log: &LogSink,
-        pace: Pace,
-    ) -> Result<Self, PlayError> {
+        pace: ClockMode,
+    ) -> Result<Self, RunError> {
         let clock = Arc::clone(site.clock());
         let start = clock.now();
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
         let images_of = names.filter_map(|name| Some((name.clone(), scenario.machine_of(name)?)));
-        let mut troupe = Self {
+        let mut fleet = Self {
             fleet: Fleet::new(Arc::clone(&clock), assumptions, Arc::clone(log)),
             site,
             clock,
@@ -100,28 +100,29 @@ impl<'a> Troupe<'a> {
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
             let day = PartDay::new(&plan, start)
                 .map_err(|source| PlanError::Presence { part: plan.name.clone(), source })?;
-            troupe.images.push(
-                troupe
+            fleet.images.push(
+                fleet
                     .package(&plan)
                     .map_err(|source| crate::lab::scenario_run::at(0, "the fleet", source))?,
             );
             for number in 1..=plan.count {
                 let seed = plan.client_seed(scenario.seed, number);
                 let attendance = Attendance::new(&day, seed, start);
-                troupe.machines.push(Machine { part, number, attendance });
-                let place = troupe.machines.len() - 1;
-                let spec = troupe.member(place, &plan, number, Arc::clone(&troupe.images[part]));
+                fleet.machines.push(Machine { part, number, attendance });
+                let place = fleet.machines.len() - 1;
+                let spec = fleet.member(place, &plan, number, Arc::clone(&fleet.images[part]));
                 if let Some(source) = spec.source {
                     let AgentProfile { computer_name, version, hardware_key, .. } = &spec.profile;
                     let (computer, agent) = (computer_name.clone(), agent_id(*hardware_key));
-                    site.faults().expect(source.into(), Guest { agent, computer, version: *version });
+                    site.faults()
+                        .expect(source.into(), ExpectedClient { agent, computer, version: *version });
                 }
-                troupe.fleet.add(spec);
+                fleet.fleet.add(spec);
             }
-            troupe.parts.push((plan, day));
+            fleet.parts.push((plan, day));
         }
-        troupe.imports.clone_from(&troupe.images);
-        Ok(troupe)
+        fleet.imports.clone_from(&fleet.images);
+        Ok(fleet)
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -170,7 +171,7 @@ impl<'a> Troupe<'a> {
 
     /// What has happened to the parts of the fleet happens to their machines; returns when the clients have had their
     /// say.
-    pub(super) async fn happen(&mut self, changes: &[Change]) -> Result<(), PlayError> {
+    pub(super) async fn happen(&mut self, changes: &[Change]) -> Result<(), RunError> {
         for place in 0..self.machines.len() {
             let Machine { part, attendance, .. } = &mut self.machines[place];
             let deeds = attendance.obey(&self.parts[*part].1, changes[*part]);
@@ -178,8 +179,8 @@ impl<'a> Troupe<'a> {
         }
         self.pass_edges().await?;
         match self.pace {
-            Pace::Moved => self.settle().await,
-            Pace::Running => {
+            ClockMode::Moved => self.settle().await,
+            ClockMode::Running => {
                 let heard = |members: &[Member]| members.iter().all(|one| one.handle.has_heard());
                 self.fleet.wait_until(Timestamp::NEVER, heard).await;
                 Ok(())
@@ -193,10 +194,10 @@ impl<'a> Troupe<'a> {
         &mut self,
         limit: Timestamp,
         mut done: impl FnMut(&Self) -> bool,
-    ) -> Result<bool, PlayError> {
+    ) -> Result<bool, RunError> {
         loop {
             self.pass_edges().await?;
-            if self.pace == Pace::Moved {
+            if self.pace == ClockMode::Moved {
                 self.settle().await?;
             }
             if done(self) {
@@ -208,16 +209,16 @@ impl<'a> Troupe<'a> {
             }
             let edge = self.next_edge(now);
             match self.pace {
-                Pace::Running => {
+                ClockMode::Running => {
                     let this = &*self;
                     this.fleet.wait_until(edge.min(limit), |_| done(this)).await;
                 }
-                Pace::Moved => {
+                ClockMode::Moved => {
                     let wakes = self.fleet.members().iter().map(|member| member.handle.next_wake());
                     let next = wakes.fold(edge, Timestamp::min);
                     let turn = self.site.faults().set().next_turn(now);
                     self.clock.set(next.min(limit).min(turn));
-                    self.site.faults().carried_out().await;
+                    self.site.faults().ports_settled().await;
                 }
             }
         }
@@ -240,15 +241,15 @@ impl<'a> Troupe<'a> {
     }
 
     /// Where the clock stands, returns when all that is due has been done.
-    pub(super) async fn rest(&mut self) -> Result<(), PlayError> {
+    pub(super) async fn rest(&mut self) -> Result<(), RunError> {
         match self.pace {
-            Pace::Running => Ok(()),
-            Pace::Moved => self.settle().await,
+            ClockMode::Running => Ok(()),
+            ClockMode::Moved => self.settle().await,
         }
     }
 
     /// Waits until nothing is under way and nothing is due.
-    pub(super) async fn settle(&mut self) -> Result<(), PlayError> {
+    pub(super) async fn settle(&mut self) -> Result<(), RunError> {
         let now = self.clock.now();
         let this = &*self;
         let quiet = async {
@@ -274,7 +275,7 @@ impl<'a> Troupe<'a> {
         };
         let is_quiet = timeout(PATIENCE, quiet).await.is_ok();
         self.ended.clear();
-        if is_quiet { Ok(()) } else { Err(PlayError::Restless { at: now }) }
+        if is_quiet { Ok(()) } else { Err(RunError::Restless { at: now }) }
     }
 
     /// An exchange takes no time, not even one that a fault holds up without an end: once nobody does anything else, those
@@ -306,7 +307,7 @@ impl<'a> Troupe<'a> {
         edges.min().unwrap_or(Timestamp::NEVER)
     }
 
-    async fn pass_edges(&mut self) -> Result<(), PlayError> {
+    async fn pass_edges(&mut self) -> Result<(), RunError> {
         let now = self.clock.now();
         for place in 0..self.machines.len() {
             loop {
@@ -322,7 +323,7 @@ impl<'a> Troupe<'a> {
         Ok(())
     }
 
-    async fn act(&mut self, place: usize, deeds: Deeds) -> Result<(), PlayError> {
+    async fn act(&mut self, place: usize, deeds: Deeds) -> Result<(), RunError> {
         let Machine { part, number, .. } = self.machines[place];
         if deeds.stop {
             self.tell(place, Input::Stop).await;

@@ -42,7 +42,7 @@ pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
 use crate::mock_site::MockSite;
-use crate::schema::Described;
+use crate::schema::BridgedSchema;
 use history::History;
 use snapshot::Snapshot;
 
@@ -55,7 +55,7 @@ pub struct Update {
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// Which stores it reached.
-    #[schemars(with = "Described<Stores>")]
+    #[schemars(with = "BridgedSchema<Stores>")]
     pub stores: Stores,
     /// The certificate.
     #[schemars(with = "String")]

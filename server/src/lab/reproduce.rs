@@ -8,7 +8,7 @@ use epm_client_agent::catalogue::{Account, Act, ManagerNote, Play, Refused, Seen
 use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
 
-use crate::lab::scenario_run::{PlayError, Scene, play_moved};
+use crate::lab::scenario_run::{Progress, RunError, run_scenario_moved};
 use crate::mock_site::{MockSite, StartError};
 
 /// What clients have logged, by their names.
@@ -28,8 +28,8 @@ struct Snapshot {
 ///
 /// # Errors
 ///
-/// As [`play_moved`].
-pub async fn reproduced(play: &Play, title: &str) -> Result<Account, PlayError> {
+/// As [`run_scenario_moved`].
+pub async fn reproduced(play: &Play, title: &str) -> Result<Account, RunError> {
     let logs: Arc<Mutex<Logs>> = Arc::default();
     let sink: LogSink = {
         let logs = Arc::clone(&logs);
@@ -41,8 +41,8 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, PlayError> 
     let (mut failure, mut repair) = (None, None);
     let mut began = Vec::new();
     let last = play.failure.len() + play.repair.len();
-    play_moved(&play.scenario(title), &sink, |scene| {
-        let Scene::Ended { step, clients, site } = scene else { return };
+    run_scenario_moved(&play.scenario(title), &sink, |scene| {
+        let Progress::Ended { step, clients, site } = scene else { return };
         began.push(step.began);
         let snapshot = || {
             let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, PlayError> 
     })
     .await?;
     let (Some(failure), Some(repair)) = (failure, repair) else {
-        return Err(PlayError::Restless { at: Timestamp::EPOCH });
+        return Err(RunError::Restless { at: Timestamp::EPOCH });
     };
     // The first of all steps is the installation, which is of no act.
     let mut steps = began.into_iter().skip(1);
@@ -86,10 +86,10 @@ impl Snapshot {
     fn of(site: &MockSite, clients: &[(String, AgentView)], logs: &Logs) -> Self {
         let state = site.look(Clone::clone);
         let names: Vec<&str> = state.managers().map(|manager| manager.name.as_str()).collect();
-        let manager = |desk: usize| names.get(desk).copied().unwrap_or_default().to_owned();
+        let name = |manager: usize| names.get(manager).copied().unwrap_or_default().to_owned();
         let answered = site.journal().records().into_iter().map(|record| ManagerNote {
             at: record.at,
-            manager: manager(record.desk),
+            manager: name(record.manager),
             client: record
                 .agent
                 .and_then(|agent| state.client(agent))
@@ -97,9 +97,9 @@ impl Snapshot {
             action: record.action.to_owned(),
             status: Some(record.status),
         });
-        let broken_off = site.journal().failed_handshakes().into_iter().map(|(at, desk)| ManagerNote {
+        let broken_off = site.journal().failed_handshakes().into_iter().map(|(at, manager)| ManagerNote {
             at,
-            manager: manager(desk),
+            manager: name(manager),
             client: None,
             action: "broken off".to_owned(),
             status: None,

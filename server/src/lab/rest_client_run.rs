@@ -14,21 +14,21 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 
-use crate::lab::scenario_run::PlayError;
+use crate::lab::scenario_run::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// Does the errand over sockets, with the clock moved. What is met must be the same as in virtual time.
+/// Does the rest_case over sockets, with the clock moved. What is met must be the same as in virtual time.
 ///
 /// # Errors
 ///
 /// When the site cannot start or refuses a command.
-pub async fn errand(plan: &Errand) -> Result<Vec<Met>, PlayError> {
+pub async fn rest_case(plan: &Errand) -> Result<Vec<Met>, RunError> {
     let clock = Arc::new(LabClock::starting_at(Errand::START, 0));
     let site = MockSite::builder()
         .assumptions(plan.assumptions.clone())
         .clock(Arc::clone(&clock))
-        .console(0)
+        .rest_api(0)
         .start()
         .await?;
     let met = visits(plan, &site, &clock).await;
@@ -36,11 +36,11 @@ pub async fn errand(plan: &Errand) -> Result<Vec<Met>, PlayError> {
     met
 }
 
-async fn visits(plan: &Errand, site: &MockSite, clock: &Arc<LabClock>) -> Result<Vec<Met>, PlayError> {
+async fn visits(plan: &Errand, site: &MockSite, clock: &Arc<LabClock>) -> Result<Vec<Met>, RunError> {
     let door = site.addresses().first().and_then(|place| place.rest.as_deref());
     let door = door.and_then(|door| door.trim_start_matches("https://").rsplit_once(':'));
     let Some((address, port)) = door.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
-        return Err(PlayError::Restless { at: clock.now() });
+        return Err(RunError::Restless { at: clock.now() });
     };
     let server = Server { address: address.to_owned(), port, protocol: Protocol::Https, verify_ca: false };
     let mut beliefs = Beliefs::default();

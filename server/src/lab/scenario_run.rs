@@ -12,9 +12,9 @@ use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
 pub(crate) use super::machines::members;
-use super::machines::{Pace, Troupe};
+use super::machines::{ClockMode, ScenarioFleet};
 pub use super::reproduce::{refused, reproduced};
-pub use super::rest_client_run::errand;
+pub use super::rest_client_run::rest_case;
 
 use crate::mock_site::{Addresses, MockSite, StartError};
 
@@ -23,7 +23,7 @@ pub const STANDING: u32 = 30;
 
 /// What a play tells while it goes on.
 #[derive(Debug)]
-pub enum Scene<'a> {
+pub enum Progress<'a> {
     /// The managers are up, and the fleet is being installed.
     Up(&'a [Addresses]),
     /// A step begins; the number of all steps is the second.
@@ -41,7 +41,7 @@ pub enum Scene<'a> {
 
 /// Why a play could not go on.
 #[derive(Debug, thiserror::Error)]
-pub enum PlayError {
+pub enum RunError {
     /// The site could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -63,7 +63,7 @@ pub enum PlayError {
 struct Play<'a> {
     scenario: &'a Scenario,
     site: &'a MockSite,
-    troupe: Troupe<'a>,
+    fleet: ScenarioFleet<'a>,
     clock: Arc<LabClock>,
     certificates: Vec<Fingerprint>,
     steps: Vec<StepReport>,
@@ -80,13 +80,13 @@ pub async fn play(
     scenario: &Scenario,
     speed: u32,
     log: &LogSink,
-    tell: impl FnMut(Scene<'_>),
-) -> Result<Verdict, PlayError> {
+    tell: impl FnMut(Progress<'_>),
+) -> Result<Verdict, RunError> {
     let clock = match scenario.clock.start {
         Some(start) => LabClock::starting_at(start, speed),
         None => LabClock::wall_at_speed(speed),
     };
-    play_by(clock, Pace::Running, scenario, log, tell, None).await
+    run_by(clock, ClockMode::Running, scenario, log, tell, None).await
 }
 
 /// Plays a scenario with the clock moved instead of waited for: from one thing that is due to the next, each when the
@@ -95,61 +95,61 @@ pub async fn play(
 /// # Errors
 ///
 /// As [`play`].
-pub async fn play_moved(
+pub async fn run_scenario_moved(
     scenario: &Scenario,
     log: &LogSink,
-    tell: impl FnMut(Scene<'_>),
-) -> Result<Verdict, PlayError> {
+    tell: impl FnMut(Progress<'_>),
+) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    play_by(clock, Pace::Moved, scenario, log, tell, None).await
+    run_by(clock, ClockMode::Moved, scenario, log, tell, None).await
 }
 
-/// Plays a scenario as [`play_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
+/// Plays a scenario as [`run_scenario_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
 /// heartbeats, [`STANDING`] times as fast as real time.
 ///
 /// # Errors
 ///
 /// As [`play`].
-pub async fn play_and_stay(
+pub async fn run_scenario_and_stay(
     scenario: &Scenario,
     log: &LogSink,
-    tell: impl FnMut(Scene<'_>),
+    tell: impl FnMut(Progress<'_>),
     stay: impl Future<Output = ()> + Send,
-) -> Result<Verdict, PlayError> {
+) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    play_by(clock, Pace::Moved, scenario, log, tell, Some(Box::pin(stay))).await
+    run_by(clock, ClockMode::Moved, scenario, log, tell, Some(Box::pin(stay))).await
 }
 
 /// What a play is left standing for.
 type Stay<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-async fn play_by(
+async fn run_by(
     clock: LabClock,
-    pace: Pace,
+    pace: ClockMode,
     scenario: &Scenario,
     log: &LogSink,
-    mut tell: impl FnMut(Scene<'_>),
+    mut tell: impl FnMut(Progress<'_>),
     stay: Option<Stay<'_>>,
-) -> Result<Verdict, PlayError> {
+) -> Result<Verdict, RunError> {
     let clock = Arc::new(clock);
     let site = MockSite::builder().scenario(scenario).clock(Arc::clone(&clock)).start().await?;
     let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
     site.apply_all(&setup).map_err(|source| at(0, "setup", source))?;
-    tell(Scene::Up(site.addresses()));
-    let is_moved = pace == Pace::Moved;
+    tell(Progress::Up(site.addresses()));
+    let is_moved = pace == ClockMode::Moved;
     if is_moved {
-        site.faults().come_at_once(true);
+        site.faults().skip_delays(true);
     }
-    let troupe = Troupe::assemble(scenario, &site, log, pace)?;
+    let fleet = ScenarioFleet::assemble(scenario, &site, log, pace)?;
     let certificates =
         site.look(|site| site.managers().map(|manager| manager.client.certificate().fingerprint()).collect());
-    let mut play = Play { scenario, site: &site, troupe, clock, certificates, steps: Vec::new(), is_moved };
+    let mut play = Play { scenario, site: &site, fleet, clock, certificates, steps: Vec::new(), is_moved };
     let installation = StepPlan::installation();
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
         play.step(number, step, &mut tell).await?;
     }
     if let Some(stay) = stay {
-        site.faults().come_at_once(false);
+        site.faults().skip_delays(false);
         play.clock.set_speed(STANDING);
         stay.await;
     }
@@ -163,8 +163,8 @@ impl Play<'_> {
         &mut self,
         number: usize,
         step: &StepPlan,
-        tell: &mut impl FnMut(Scene<'_>),
-    ) -> Result<(), PlayError> {
+        tell: &mut impl FnMut(Progress<'_>),
+    ) -> Result<(), RunError> {
         let began = self.clock.now();
         let report = StepReport {
             number,
@@ -173,37 +173,37 @@ impl Play<'_> {
             began,
             holdings: Vec::new(),
         };
-        tell(Scene::Begins(&report, self.scenario.step.len()));
+        tell(Progress::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
         let actions = step.fleet.iter().map(|action| action.get_ref());
-        let changes = self.troupe.change(actions).map_err(|source| at(number, &step.title, source))?;
-        self.troupe.happen(&changes).await?;
+        let changes = self.fleet.change(actions).map_err(|source| at(number, &step.title, source))?;
+        self.fleet.happen(&changes).await?;
         let before: Vec<u64> = match number {
-            0 => vec![0; self.troupe.members().len()],
-            _ => self.troupe.members().iter().map(|member| member.handle.view().heartbeats).collect(),
+            0 => vec![0; self.fleet.members().len()],
+            _ => self.fleet.members().iter().map(|member| member.handle.view().heartbeats).collect(),
         };
         self.haunt(step)?;
         if self.is_moved {
-            self.site.faults().carried_out().await;
+            self.site.faults().ports_settled().await;
         }
         self.operate(number, step)?;
-        self.troupe.rest().await?;
+        self.fleet.rest().await?;
         if let Some(wait) = step.wait {
             self.wait(number, step, wait, &before, began).await?;
         }
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
         let clients: Vec<(String, AgentView)> =
-            self.troupe.views().map(|(part, view, _)| (part.to_owned(), view)).collect();
+            self.fleet.views().map(|(part, view, _)| (part.to_owned(), view)).collect();
         if let Some(report) = self.steps.last_mut() {
             let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
             report.holdings = holdings(parts, views);
-            tell(Scene::Ended { step: report, clients: &clients, site: self.site });
+            tell(Progress::Ended { step: report, clients: &clients, site: self.site });
         }
         Ok(())
     }
 
     /// Takes faults away, and sets others: before the operator's commands show, so that whom these wake meets them.
-    fn haunt(&self, step: &StepPlan) -> Result<(), PlayError> {
+    fn haunt(&self, step: &StepPlan) -> Result<(), RunError> {
         let faults = self.site.faults();
         for name in &step.heal {
             // It may have come to its end by itself.
@@ -219,12 +219,12 @@ impl Play<'_> {
     }
 
     /// The operator's commands, all at once.
-    fn operate(&mut self, number: usize, step: &StepPlan) -> Result<(), PlayError> {
+    fn operate(&mut self, number: usize, step: &StepPlan) -> Result<(), RunError> {
         let commands: Vec<_> = step.operator.iter().map(|command| command.get_ref().clone()).collect();
         if commands.is_empty() {
             return Ok(());
         }
-        let held = self.troupe.held_requests();
+        let held = self.fleet.held_requests();
         let effects = self.site.apply_all(&commands).map_err(|source| at(number, &step.title, source))?;
         let ends = self.site.look(|site| site.assumptions().update_ends_connections);
         for effect in effects {
@@ -233,11 +233,11 @@ impl Play<'_> {
                     self.certificates.push(fingerprint);
                     let place = self.site.addresses().iter().find(|one| one.manager == manager);
                     if let Some(place) = place.filter(|_| ends) {
-                        self.troupe
+                        self.fleet
                             .connections_end(&held, |server| server == place.http || server == place.https);
                     }
                 }
-                Effect::ServicesRestarted => self.troupe.connections_end(&held, |_| true),
+                Effect::ServicesRestarted => self.fleet.connections_end(&held, |_| true),
                 _ => {}
             }
         }
@@ -253,34 +253,34 @@ impl Play<'_> {
         wait: Wait,
         before: &[u64],
         began: Timestamp,
-    ) -> Result<(), PlayError> {
-        let mut awaited: Vec<bool> = (0..before.len()).map(|place| self.troupe.is_on(place)).collect();
+    ) -> Result<(), RunError> {
+        let mut awaited: Vec<bool> = (0..before.len()).map(|place| self.fleet.is_on(place)).collect();
         // Who goes off is not waited for any more, though he may come back before the others are done.
-        let mut behind = |troupe: &Troupe<'_>| -> Vec<String> {
-            let members = troupe.members().iter().zip(before).enumerate();
+        let mut behind = |fleet: &ScenarioFleet<'_>| -> Vec<String> {
+            let members = fleet.members().iter().zip(before).enumerate();
             let late = members.filter(|(place, (member, before))| {
-                awaited[*place] &= troupe.is_on(*place);
+                awaited[*place] &= fleet.is_on(*place);
                 let begun = member.handle.view().heartbeats.saturating_sub(**before);
                 let ended = if member.handle.is_resting() { begun } else { begun.saturating_sub(1) };
                 awaited[*place] && ended < u64::from(wait.heartbeats)
             });
             late.map(|(_, (member, _))| member.name.clone()).collect()
         };
-        if !self.troupe.pass(began + wait.limit.0, |troupe| behind(troupe).is_empty()).await? {
-            let behind = behind(&self.troupe);
+        if !self.fleet.pass(began + wait.limit.0, |fleet| behind(fleet).is_empty()).await? {
+            let behind = behind(&self.fleet);
             return Err(PlanError::Waited {
                 step: number,
                 title: step.title.clone(),
                 heartbeats: wait.heartbeats,
                 limit: wait.limit,
                 missing: behind.len(),
-                clients: self.troupe.members().len(),
+                clients: self.fleet.members().len(),
                 example: behind.first().cloned().unwrap_or_default(),
             }
             .into());
         }
         if let Some(time) = wait.time {
-            self.troupe.pass(began + time.0, |_| false).await?;
+            self.fleet.pass(began + time.0, |_| false).await?;
         }
         Ok(())
     }
@@ -294,18 +294,18 @@ impl Play<'_> {
             seed: self.scenario.seed,
             certificates: self.certificates,
             steps: self.steps,
-            clients: self.troupe.members().len(),
+            clients: self.fleet.members().len(),
             ..Verdict::default()
         };
-        for (part, view, is_on) in self.troupe.views() {
+        for (part, view, is_on) in self.fleet.views() {
             verdict.add(part, &view, &current, is_on);
         }
-        self.troupe.dismiss().await;
+        self.fleet.dismiss().await;
         verdict
     }
 }
 
-pub(super) fn at(step: usize, title: &str, source: CommandError) -> PlayError {
+pub(super) fn at(step: usize, title: &str, source: CommandError) -> RunError {
     PlanError::command(step, title, source).into()
 }
 

@@ -1,11 +1,11 @@
-//! The REST API of the product: `/sepm/api/v1` on port 8446, over HTTPS with the certificate of the console's store.
+//! The REST API of the product: `/sepm/api/v1` on port 8446, over HTTPS with the certificate of the api's store.
 //!
 //! Only what the vendor has is here; what the lab alone needs has a door of its own, and the two know nothing of each
 //! other. What a request comes to is decided in this order: `gate` asks `vendor` whether the path is one of the
 //! product's, counts the call, looks at the size and at the token; then a module answers.
 //!
-//! A module is a file with `pub(crate) fn routes() -> ApiRouter<Arc<Console>>`, named in `routes` below. Its handlers
-//! take [`extract`]'s types and return [`reply`]'s, or a [`refusal::Refusal`]; the OpenAPI document follows from both.
+//! A module is a file with `pub(crate) fn routes() -> ApiRouter<Arc<RestApi>>`, named in `routes` below. Its handlers
+//! take [`extract`]'s types and return [`reply`]'s, or a [`refusal::ApiError`]; the OpenAPI document follows from both.
 //! What all managers of a site share beyond the site itself is a field of [`Database`].
 
 mod auth;
@@ -28,18 +28,18 @@ pub(crate) use http::middleware::Peer;
 pub use http::operations::operations;
 pub(crate) use http::throttle::Throttle;
 
-use crate::runtime::state::{Desk, Shared};
+use crate::runtime::state::{ManagerRuntime, SiteState};
 use auth::admin_store::Administrators;
 use auth::tokens::{Lifetimes, Tokens};
-use clients::client_index::Roster;
-use system::store::Keepings;
+use clients::client_index::ClientIndex;
+use system::store::RestStore;
 
-/// The console of one manager.
+/// The api of one manager.
 #[derive(Debug)]
-pub(crate) struct Console {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct RestApi {
+    pub(crate) shared: Arc<SiteState>,
     /// The manager.
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) manager: Arc<ManagerRuntime>,
     /// What all managers of the site share.
     pub(crate) database: Arc<Database>,
     /// Where it is found: `https://127.0.0.1:8446`.
@@ -48,14 +48,14 @@ pub(crate) struct Console {
     pub(crate) throttle: Throttle,
 }
 
-/// What the consoles of all managers of a site share, beyond the site itself.
+/// What the rest_apis of all managers of a site share, beyond the site itself.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) administrators: Administrators,
     /// What no client is told of.
-    pub(crate) keepings: Keepings,
+    pub(crate) store: RestStore,
     /// The clients, sorted.
-    pub(crate) roster: Roster,
+    pub(crate) client_index: ClientIndex,
 }
 
 impl Database {
@@ -63,24 +63,24 @@ impl Database {
     pub(crate) fn new(first: Administrator) -> Arc<Self> {
         Arc::new(Self {
             administrators: Administrators::new(first),
-            roster: Roster::default(),
-            keepings: Keepings::default(),
+            client_index: ClientIndex::default(),
+            store: RestStore::default(),
         })
     }
 }
 
-impl Console {
-    /// The console of a manager, found at `base`.
+impl RestApi {
+    /// The api of a manager, found at `base`.
     pub(crate) fn new(
-        shared: Arc<Shared>,
-        desk: Arc<Desk>,
+        shared: Arc<SiteState>,
+        manager: Arc<ManagerRuntime>,
         database: Arc<Database>,
         base: String,
     ) -> Arc<Self> {
-        database.keepings.open(shared.now());
+        database.store.open(shared.now());
         Arc::new(Self {
             shared,
-            desk,
+            manager,
             database,
             base,
             tokens: Tokens::default(),
@@ -100,7 +100,7 @@ impl Console {
 
     /// The how-manieth start of the services this is.
     fn restarts(&self) -> u64 {
-        self.desk.console.restarts()
+        self.manager.rest.restarts()
     }
 
     /// What is assumed of the product. Not to be asked for while the site is locked.
@@ -118,7 +118,7 @@ impl Console {
 }
 
 /// Every module of the API.
-fn routes() -> ApiRouter<Arc<Console>> {
+fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .merge(auth::identity::routes())
         .merge(system::version::routes())
@@ -137,9 +137,9 @@ fn routes() -> ApiRouter<Arc<Console>> {
         .merge(groups::external_communication::routes())
 }
 
-/// The routes and what describes them: the same for every console, so made once.
+/// The routes and what describes them: the same for every api, so made once.
 struct Made {
-    router: Router<Arc<Console>>,
+    router: Router<Arc<RestApi>>,
     document: Bytes,
 }
 

@@ -16,13 +16,13 @@ const MOST_ROWS: usize = 500_000;
 
 /// The commands of a running site.
 #[derive(Debug)]
-pub(crate) struct Commanding {
+pub(crate) struct CommandQueue {
     /// Whether any client has something to be told, or to tell.
     any: AtomicBool,
     book: Mutex<CommandBook>,
 }
 
-impl Commanding {
+impl CommandQueue {
     pub(crate) fn new(seed: u64, cancels_running: bool) -> Self {
         Self {
             any: AtomicBool::new(false),

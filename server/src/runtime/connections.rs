@@ -17,7 +17,7 @@ const SPARED: u64 = 1 << 63;
 
 /// The connections that are open at one manager.
 #[derive(Debug, Default)]
-pub(crate) struct Guests {
+pub(crate) struct Connections {
     book: Mutex<Book>,
 }
 
@@ -37,27 +37,31 @@ struct Entry {
     task: Option<AbortHandle>,
 }
 
-/// A connection, in the hands of its task. It leaves the book when it is dropped.
+/// A connection, in the hands of its task. It leaves the register when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     number: u64,
     /// Even while it is the peer's turn, which must not last too long; odd while it is the manager's.
     count: Arc<AtomicU64>,
-    guests: Arc<Guests>,
+    connections: Arc<Connections>,
 }
 
-impl Guests {
+impl Connections {
     /// Starts the task of a new connection. It is the manager's turn at first.
-    pub(crate) fn receive(self: &Arc<Self>, peer: SocketAddr, start: impl FnOnce(Guest) -> JoinHandle<()>) {
+    pub(crate) fn receive(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        start: impl FnOnce(Connection) -> JoinHandle<()>,
+    ) {
         let count = Arc::new(AtomicU64::new(1));
         let mut book = self.book();
         book.came += 1;
         let number = book.came;
         book.here.insert(number, Entry { peer, count: Arc::clone(&count), seen: None, task: None });
-        // A runtime that shuts down drops the task at once, and the guest leaves the book.
+        // A runtime that shuts down drops the task at once, and the connection leaves the register.
         drop(book);
-        let task = start(Guest { peer, number, count, guests: Arc::clone(self) }).abort_handle();
+        let task = start(Connection { peer, number, count, connections: Arc::clone(self) }).abort_handle();
         match self.book().here.get_mut(&number) {
             Some(entry) => entry.task = Some(task),
             // All were ended meanwhile, or it has gone already.
@@ -96,7 +100,7 @@ impl Guests {
     }
 }
 
-impl Guest {
+impl Connection {
     /// From here on the manager takes its time, and nobody minds how long.
     pub(crate) fn spare(&self) {
         self.count.fetch_or(SPARED, Ordering::Relaxed);
@@ -113,8 +117,8 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.guests.book().here.remove(&self.number);
+        self.connections.book().here.remove(&self.number);
     }
 }

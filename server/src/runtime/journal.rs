@@ -28,7 +28,7 @@ pub struct Record {
     /// When it was answered.
     pub at: Timestamp,
     /// Which manager, in the order of their names.
-    pub desk: usize,
+    pub manager: usize,
     /// Who asked.
     pub peer: SocketAddr,
     /// Whether over TLS.
@@ -43,11 +43,11 @@ pub struct Record {
 
 /// A fault that has hit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Strike {
+pub struct FaultApplied {
     /// When.
     pub at: Timestamp,
     /// Which manager, in the order of their names.
-    pub desk: usize,
+    pub manager: usize,
     /// Who came.
     pub peer: SocketAddr,
     /// Whether the connection was hit, or an exchange.
@@ -68,7 +68,7 @@ pub struct Call {
     /// When it was answered.
     pub at: Timestamp,
     /// Which manager, in the order of their names.
-    pub desk: usize,
+    pub manager: usize,
     /// Who asked.
     pub peer: Option<SocketAddr>,
     /// The method.
@@ -83,7 +83,7 @@ pub struct Call {
 
 /// Why a connection ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Departure {
+pub enum ConnectionClosed {
     /// It sent nothing.
     Silent,
     /// It did not finish a request, asked for nothing more, or did not read its answer.
@@ -101,9 +101,9 @@ pub enum Kind {
     /// Exchanges with clients.
     Exchange,
     /// Connections that ended before their time.
-    Departure,
+    ConnectionClosed,
     /// Faults that have hit.
-    Strike,
+    FaultApplied,
     /// Faults that hit and could not be carried out.
     Spared,
     /// Calls of the product's REST API.
@@ -115,15 +115,15 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     pub const ALL: [Self; 6] =
-        [Self::Exchange, Self::Departure, Self::Strike, Self::Spared, Self::Call, Self::Deed];
+        [Self::Exchange, Self::ConnectionClosed, Self::FaultApplied, Self::Spared, Self::Call, Self::Deed];
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Exchange => "exchange",
-            Self::Departure => "departure",
-            Self::Strike => "strike",
+            Self::ConnectionClosed => "departure",
+            Self::FaultApplied => "strike",
             Self::Spared => "spared",
             Self::Call => "call",
             Self::Deed => "deed",
@@ -137,16 +137,16 @@ pub enum Entry {
     /// An exchange.
     Exchange(Record),
     /// A connection that ended before its time.
-    Departure {
+    ConnectionClosed {
         /// When.
         at: Timestamp,
         /// Who left.
         peer: SocketAddr,
         /// Why.
-        why: Departure,
+        why: ConnectionClosed,
     },
     /// A fault that has hit.
-    Strike(Strike),
+    FaultApplied(FaultApplied),
     /// A fault that hit and could not be carried out.
     Spared {
         /// When.
@@ -158,7 +158,7 @@ pub enum Entry {
     },
     /// A call of the product's REST API.
     Call(Call),
-    /// What an operator has done, by any door.
+    /// What an operator has done, by any way.
     Deed {
         /// When.
         at: Timestamp,
@@ -172,8 +172,8 @@ impl Entry {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Exchange(_) => Kind::Exchange,
-            Self::Departure { .. } => Kind::Departure,
-            Self::Strike(_) => Kind::Strike,
+            Self::ConnectionClosed { .. } => Kind::ConnectionClosed,
+            Self::FaultApplied(_) => Kind::FaultApplied,
             Self::Spared { .. } => Kind::Spared,
             Self::Call(_) => Kind::Call,
             Self::Deed { .. } => Kind::Deed,
@@ -184,8 +184,8 @@ impl Entry {
     pub const fn at(&self) -> Timestamp {
         match self {
             Self::Exchange(Record { at, .. })
-            | Self::Departure { at, .. }
-            | Self::Strike(Strike { at, .. })
+            | Self::ConnectionClosed { at, .. }
+            | Self::FaultApplied(FaultApplied { at, .. })
             | Self::Spared { at, .. }
             | Self::Call(Call { at, .. })
             | Self::Deed { at, .. } => *at,
@@ -202,9 +202,9 @@ pub struct Journal {
     /// Is told of every entry, as long as somebody listens.
     grown: watch::Sender<()>,
     records: Mutex<Ring<Record>>,
-    departures: Mutex<Ring<(Timestamp, SocketAddr, Departure)>>,
+    departures: Mutex<Ring<(Timestamp, SocketAddr, ConnectionClosed)>>,
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
-    strikes: Mutex<Ring<Strike>>,
+    strikes: Mutex<Ring<FaultApplied>>,
     spared: Mutex<Ring<(Timestamp, SocketAddr, String)>>,
     deeds: Mutex<Ring<(Timestamp, String)>>,
     log: Mutex<Ring<String>>,
@@ -279,11 +279,11 @@ impl Journal {
         });
         locked(&self.departures, |ring| {
             found.extend(ring.since(number).map(|(number, (at, peer, why))| {
-                (*number, Entry::Departure { at: *at, peer: *peer, why: why.clone() })
+                (*number, Entry::ConnectionClosed { at: *at, peer: *peer, why: why.clone() })
             }));
         });
         locked(&self.strikes, |ring| {
-            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Strike(one.clone()))));
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::FaultApplied(one.clone()))));
         });
         locked(&self.spared, |ring| {
             found.extend(ring.since(number).map(|(number, (at, peer, why))| {
@@ -329,8 +329,8 @@ impl Journal {
     pub fn lacks(&self, kind: Kind, since: u64) -> Option<u64> {
         match kind {
             Kind::Exchange => locked(&self.records, |ring| ring.lacks(since)),
-            Kind::Departure => locked(&self.departures, |ring| ring.lacks(since)),
-            Kind::Strike => locked(&self.strikes, |ring| ring.lacks(since)),
+            Kind::ConnectionClosed => locked(&self.departures, |ring| ring.lacks(since)),
+            Kind::FaultApplied => locked(&self.strikes, |ring| ring.lacks(since)),
             Kind::Spared => locked(&self.spared, |ring| ring.lacks(since)),
             Kind::Call => locked(&self.calls, |ring| ring.lacks(since)),
             Kind::Deed => locked(&self.deeds, |ring| ring.lacks(since)),
@@ -348,7 +348,7 @@ impl Journal {
     }
 
     /// The connections that ended before their time, the oldest first.
-    pub fn departures(&self) -> Vec<(SocketAddr, Departure)> {
+    pub fn departures(&self) -> Vec<(SocketAddr, ConnectionClosed)> {
         locked(&self.departures, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
     }
 
@@ -358,7 +358,7 @@ impl Journal {
     }
 
     /// The faults that have hit, the oldest first.
-    pub fn strikes(&self) -> Vec<Strike> {
+    pub fn strikes(&self) -> Vec<FaultApplied> {
         locked(&self.strikes, |ring| ring.all().cloned().collect())
     }
 
@@ -396,7 +396,7 @@ impl Journal {
         self.add(&self.records, record, RECORDS);
     }
 
-    pub(crate) fn struck(&self, strike: Strike) {
+    pub(crate) fn struck(&self, strike: FaultApplied) {
         tracing::debug!(peer = %strike.peer, fault = strike.rule.name, kind = %strike.rule.what, "a fault hits");
         self.add(&self.strikes, strike, RECORDS);
     }
@@ -412,20 +412,20 @@ impl Journal {
         self.add(&self.deeds, (self.clock.now(), cut(what)), LINES);
     }
 
-    pub(crate) fn left(&self, peer: SocketAddr, why: Departure) {
+    pub(crate) fn left(&self, peer: SocketAddr, why: ConnectionClosed) {
         tracing::debug!(%peer, ?why, "a connection ended before its time");
         let why = match why {
-            Departure::Handshake(words) => Departure::Handshake(cut(words)),
-            Departure::Http(words) => Departure::Http(cut(words)),
-            Departure::Silent | Departure::Stalled => why,
+            ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
+            ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
+            ConnectionClosed::Silent | ConnectionClosed::Stalled => why,
         };
         self.add(&self.departures, (self.clock.now(), peer, why), LINES);
     }
 
     /// A handshake with this manager came to nothing.
-    pub(crate) fn handshake_failed(&self, peer: SocketAddr, desk: usize, at: Timestamp, why: String) {
-        locked(&self.handshakes, |ring| ring.push(0, (at, desk), RECORDS));
-        self.left(peer, Departure::Handshake(why));
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, manager: usize, at: Timestamp, why: String) {
+        locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
+        self.left(peer, ConnectionClosed::Handshake(why));
     }
 
     /// A message whose secret does not fit: the product's two lines [C S9].

@@ -1,4 +1,4 @@
-//! What the tasks of one running site share: the site, what each manager answers from, and the board of clients.
+//! What the tasks of one running site share: the site, what each manager answers from, and the client table.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,26 +15,26 @@ use epm_protocol::trust::{KeyPool, ServerIdentity};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-use crate::runtime::client_commands::Commanding;
-use crate::runtime::connections::Guests;
-use crate::runtime::faults::Haunting;
+use crate::runtime::client_commands::CommandQueue;
+use crate::runtime::connections::Connections;
+use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::{Installation, Starting};
 use crate::runtime::journal::Journal;
 use crate::runtime::tls::server_config;
-use crate::wire::Wardrobe;
+use crate::wire::FaultCertCache;
 
 /// What the tasks of one running site share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SiteState {
     pub(crate) clock: Arc<LabClock>,
     pub(crate) journal: Journal,
-    pub(crate) desks: Vec<Arc<Desk>>,
-    pub(crate) haunting: Haunting,
-    pub(crate) commanding: Commanding,
+    pub(crate) managers: Vec<Arc<ManagerRuntime>>,
+    pub(crate) faults: FaultState,
+    pub(crate) commands: CommandQueue,
     /// Keys for what faults mint.
     pub(crate) spare_keys: KeyPool,
     site: Mutex<Site>,
-    board: DashMap<AgentId, Seat>,
+    board: DashMap<AgentId, ClientStatus>,
     registry_version: AtomicU64,
     published: watch::Sender<u64>,
     /// How many requests are held.
@@ -43,14 +43,14 @@ pub(crate) struct Shared {
     held_of: DashMap<AgentId, usize>,
 }
 
-/// Counts one, as long as it lives.
+/// OrdinalCounter one, as long as it lives.
 struct Counted<'a> {
-    shared: &'a Shared,
+    shared: &'a SiteState,
     agent: Option<AgentId>,
 }
 
 impl<'a> Counted<'a> {
-    fn one(shared: &'a Shared, agent: Option<AgentId>) -> Self {
+    fn one(shared: &'a SiteState, agent: Option<AgentId>) -> Self {
         shared.held.fetch_add(1, Ordering::SeqCst);
         if let Some(agent) = agent {
             *shared.held_of.entry(agent).or_default() += 1;
@@ -75,7 +75,7 @@ impl Drop for Counted<'_> {
 
 /// What one manager answers from, and the certificate that it shows: each replaced whole, and read without a lock.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct ManagerRuntime {
     pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) publication: ArcSwap<Publication>,
@@ -83,10 +83,10 @@ pub(crate) struct Desk {
     /// What it was before its last change; only faults ask for it.
     pub(crate) earlier: ArcSwapOption<Earlier>,
     /// The certificates that it shows under faults.
-    pub(crate) wardrobe: Wardrobe,
+    pub(crate) fault_certs: FaultCertCache,
     /// The connections that are open; when the services of the manager restart, they end.
-    pub(crate) guests: Arc<Guests>,
-    pub(crate) console: ConsoleDoor,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) rest: RestListener,
     /// Whether the web server has not started: then nobody gets through to the clients' port.
     pub(crate) stopped: AtomicBool,
     /// Its folder, if it has one.
@@ -95,16 +95,16 @@ pub(crate) struct Desk {
 
 /// Where a manager serves its console: what it shows there, who is there, and how many times it has begun.
 #[derive(Debug, Default)]
-pub(crate) struct ConsoleDoor {
+pub(crate) struct RestListener {
     /// None while there is no console.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
-    pub(crate) guests: Arc<Guests>,
+    pub(crate) connections: Arc<Connections>,
     /// Whether it has not started.
     pub(crate) stopped: AtomicBool,
     restarts: AtomicU64,
 }
 
-impl ConsoleDoor {
+impl RestListener {
     /// How many times it has been restarted.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::SeqCst)
@@ -129,9 +129,9 @@ pub enum Service {
     Semwebsrv,
 }
 
-/// A client, as the board knows it.
+/// A client, as the site knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
+pub struct ClientStatus {
     /// Its registration.
     pub client: Client,
     /// When it was registered.
@@ -146,24 +146,24 @@ pub struct Seat {
     pub state: Option<OperationalState>,
 }
 
-impl Shared {
+impl SiteState {
     /// # Errors
     ///
     /// When rustls cannot use a manager's key.
     pub(crate) fn new(site: Site, clock: Arc<LabClock>, seed: u64) -> Result<Self, rustls::Error> {
-        let mut desks = Vec::new();
+        let mut managers = Vec::new();
         for (number, manager) in site.managers().enumerate() {
             let Some(publication) = site.publication(&manager.name) else { continue };
             let tls = server_config(&publication.identity, clock.clone())?;
-            desks.push(Arc::new(Desk {
+            managers.push(Arc::new(ManagerRuntime {
                 number,
                 name: manager.name.clone(),
                 publication: ArcSwap::from(Arc::clone(publication)),
                 tls: ArcSwap::from(tls),
                 earlier: ArcSwapOption::empty(),
-                wardrobe: Wardrobe::default(),
-                guests: Arc::default(),
-                console: ConsoleDoor::default(),
+                fault_certs: FaultCertCache::default(),
+                connections: Arc::default(),
+                rest: RestListener::default(),
                 stopped: AtomicBool::new(false),
                 installation: OnceLock::new(),
             }));
@@ -171,9 +171,9 @@ impl Shared {
         Ok(Self {
             journal: Journal::new(Arc::clone(&clock)),
             clock,
-            desks,
-            haunting: Haunting::new(seed),
-            commanding: Commanding::new(seed, site.assumptions().cancel_reaches_running_commands),
+            managers,
+            faults: FaultState::new(seed),
+            commands: CommandQueue::new(seed, site.assumptions().cancel_reaches_running_commands),
             spare_keys: KeyPool::public(),
             site: Mutex::new(site),
             board: DashMap::new(),
@@ -182,6 +182,11 @@ impl Shared {
             held: AtomicUsize::new(0),
             held_of: DashMap::new(),
         })
+    }
+
+    /// The manager of this name.
+    pub(crate) fn manager(&self, name: &str) -> Option<&Arc<ManagerRuntime>> {
+        self.managers.iter().find(|one| one.name == name)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -193,9 +198,9 @@ impl Shared {
         self.site.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client, as the board knows it.
-    pub(crate) fn seat(&self, agent: AgentId) -> Option<Seat> {
-        self.board.get(&agent).map(|seat| seat.clone())
+    /// A client, as the site knows it.
+    pub(crate) fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
+        self.board.get(&agent).map(|client_status| client_status.clone())
     }
 
     /// Applies a command, and lets its effects show.
@@ -209,8 +214,10 @@ impl Shared {
 
     /// The services of a manager that did not start.
     pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
-        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return Vec::new() };
-        let services = [(Service::Semsrv, &desk.console.stopped), (Service::Semwebsrv, &desk.stopped)];
+        let Some(manager) = self.manager(manager) else {
+            return Vec::new();
+        };
+        let services = [(Service::Semsrv, &manager.rest.stopped), (Service::Semwebsrv, &manager.stopped)];
         services
             .into_iter()
             .filter(|(_, stopped)| stopped.load(Ordering::SeqCst))
@@ -253,9 +260,9 @@ impl Shared {
         self.registry_version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Looks at every client on the board.
-    pub(crate) fn each_seat(&self, mut look: impl FnMut(&Seat)) {
-        self.board.iter().for_each(|seat| look(&seat));
+    /// Looks at every client in the client table.
+    pub(crate) fn each_client(&self, mut look: impl FnMut(&ClientStatus)) {
+        self.board.iter().for_each(|client_status| look(&client_status));
     }
 
     /// Lets effects show.
@@ -270,7 +277,7 @@ impl Shared {
         for effect in effects {
             match effect {
                 Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
-                Effect::ConsoleCertificate { manager, .. } => self.show_console(site, manager),
+                Effect::ConsoleCertificate { manager, .. } => self.show_rest_certificate(site, manager),
                 Effect::ServicesRestarted => self.restart(site),
                 Effect::Published { .. }
                 | Effect::ClientsForgotten
@@ -283,12 +290,12 @@ impl Shared {
                 Effect::Published { .. } => self.show_publications(site),
                 Effect::ClientsForgotten => {
                     self.board.clear();
-                    self.commanding.leave(None);
+                    self.commands.leave(None);
                     self.registry_changed();
                 }
                 Effect::ClientRemoved { agent } => {
                     self.board.remove(agent);
-                    self.commanding.leave(Some(*agent));
+                    self.commands.leave(Some(*agent));
                     self.registry_changed();
                 }
                 Effect::ClientPlaced { agent, .. } => self.place(site, *agent, now),
@@ -304,35 +311,37 @@ impl Shared {
 
     /// A service of one manager begins again, with the certificate that its store holds; both when none is named.
     pub(crate) fn restart_manager(&self, manager: &str, service: Option<Service>) -> bool {
-        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return false };
-        let service = match self.read_again(desk, service) {
+        let Some(manager) = self.manager(manager) else {
+            return false;
+        };
+        let service = match self.read_again(manager, service) {
             Starting::All => service,
             Starting::Only(one) => Some(one),
             Starting::None => return true,
         };
         let site = self.site();
         if service != Some(Service::Semsrv) {
-            self.configure_tls(&site, desk);
-            desk.guests.end_all();
+            self.configure_tls(&site, manager);
+            manager.connections.end_all();
         }
         if service != Some(Service::Semwebsrv) {
-            self.restart_console(&site, desk, true);
+            self.restart_rest(&site, manager, true);
         }
         true
     }
 
-    /// Every client that is registered, as the board knows it.
-    pub(crate) fn seats(&self) -> Vec<Seat> {
-        self.board.iter().map(|seat| seat.clone()).collect()
+    /// Every client that is registered, as the site knows it.
+    pub(crate) fn client_statuses(&self) -> Vec<ClientStatus> {
+        self.board.iter().map(|client_status| client_status.clone()).collect()
     }
 
     /// The site becomes this one, with these clients; every connection ends.
-    pub(crate) fn become_again(&self, site: Site, seats: Vec<Seat>) {
+    pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
         let mut current = self.site();
         *current = site;
         self.board.clear();
-        for seat in seats {
-            self.board.insert(seat.client.agent, seat);
+        for client_status in client_statuses {
+            self.board.insert(client_status.client.agent, client_status);
         }
         self.lay_out_again(&current, self.now());
         self.restart(&current);
@@ -353,16 +362,16 @@ impl Shared {
 
     /// Gives a command to clients; who keeps a request open learns of it at once.
     pub(crate) fn command(&self, kind: CommandKind, particulars: &str, clients: &[Client]) -> CommandId {
-        let id = self.commanding.give(kind, particulars, clients, self.now());
+        let id = self.commands.give(kind, particulars, clients, self.now());
         self.published.send_modify(|count| *count += 1);
         id
     }
 
     pub(crate) fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
-        let client = self.board.get(&agent).map(|seat| seat.client.clone());
-        let publication = self.desks.first().map(|desk| desk.publication.load_full());
-        !self.commanding.has_news_for(agent)
+        let client = self.board.get(&agent).map(|client_status| client_status.client.clone());
+        let publication = self.managers.first().map(|manager| manager.publication.load_full());
+        !self.commands.has_news_for(agent)
             && publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
     }
 
@@ -387,8 +396,8 @@ impl Shared {
                 if let Err(error) = self.apply(&Command::Register(registration.clone())) {
                     tracing::error!(%error, "a registration was refused");
                 }
-                let seat = self.board.get(&agent_id(registration.hardware_key))?;
-                Some(seat.client.registered())
+                let client_status = self.board.get(&agent_id(registration.hardware_key))?;
+                Some(client_status.client.registered())
             }
             Visit::Conflicting(agent) => {
                 if let Err(error) = self.apply(&Command::NoteConflict { agent: *agent }) {
@@ -414,21 +423,23 @@ impl Shared {
             | AgentRequest::Upload { agent, .. }
             | AgentRequest::Hold { agent, .. } => agent,
         };
-        let Some(mut seat) = self.board.get_mut(agent) else { return publication.answer(asked, None) };
-        let (mut answer, visit) = publication.answer(asked, Some(&seat.client));
-        if let Some(commanding) = self.commanding.answer(publication, asked, &seat.client) {
-            answer = commanding;
+        let Some(mut client_status) = self.board.get_mut(agent) else {
+            return publication.answer(asked, None);
+        };
+        let (mut answer, visit) = publication.answer(asked, Some(&client_status.client));
+        if let Some(commands) = self.commands.answer(publication, asked, &client_status.client) {
+            answer = commands;
         }
-        seat.last_seen = now;
-        if seat.manager.as_ref() != Some(&publication.manager) {
-            seat.manager = Some(publication.manager.clone());
+        client_status.last_seen = now;
+        if client_status.manager.as_ref() != Some(&publication.manager) {
+            client_status.manager = Some(publication.manager.clone());
         }
         match &visit {
-            Visit::Client { serial: Some(serial), .. } => seat.serial = Some(*serial),
+            Visit::Client { serial: Some(serial), .. } => client_status.serial = Some(*serial),
             Visit::Reported { state: Some(state), agent } => {
-                self.commanding.hear(*agent, state, now);
-                seat.serial = state.serial;
-                seat.state = Some(state.clone());
+                self.commands.hear(*agent, state, now);
+                client_status.serial = state.serial;
+                client_status.state = Some(state.clone());
             }
             _ => {}
         }
@@ -436,12 +447,12 @@ impl Shared {
     }
 
     /// Keeps a request until there is an answer to it.
-    pub(crate) async fn hold(&self, desk: &Desk, asked: &AgentRequest) -> ManagerResponse {
+    pub(crate) async fn hold(&self, manager: &ManagerRuntime, asked: &AgentRequest) -> ManagerResponse {
         let mut published = self.published.subscribe();
         let mut counted = None;
         loop {
             published.mark_unchanged();
-            let (answer, _) = self.answer(&desk.publication.load_full(), asked, self.now());
+            let (answer, _) = self.answer(&manager.publication.load_full(), asked, self.now());
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
@@ -455,76 +466,76 @@ impl Shared {
     }
 
     fn show_publications(&self, site: &Site) {
-        for desk in &self.desks {
-            if let Some(publication) = site.publication(&desk.name) {
-                desk.remember(publication);
-                desk.publication.store(Arc::clone(publication));
+        for manager in &self.managers {
+            if let Some(publication) = site.publication(&manager.name) {
+                manager.remember(publication);
+                manager.publication.store(Arc::clone(publication));
             }
         }
     }
 
     /// From now on the manager shows this certificate, with tickets of its own.
     fn show_certificate(&self, site: &Site, manager: &str) {
-        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
-        self.configure_tls(site, desk);
+        let Some(manager) = self.manager(manager) else { return };
+        self.configure_tls(site, manager);
         if site.assumptions().update_ends_connections {
-            desk.guests.end_all();
+            manager.connections.end_all();
         }
     }
 
     /// The services of every manager begin again: no ticket of before is good, and no connection is left.
     fn restart(&self, site: &Site) {
-        for desk in &self.desks {
-            self.configure_tls(site, desk);
-            desk.guests.end_all();
-            self.restart_console(site, desk, true);
+        for manager in &self.managers {
+            self.configure_tls(site, manager);
+            manager.connections.end_all();
+            self.restart_rest(site, manager, true);
         }
     }
 
     /// Opens the console of a manager, with the certificate of that store.
-    pub(crate) fn open_console(&self, desk: &Desk) -> Result<(), rustls::Error> {
+    pub(crate) fn open_rest(&self, manager: &ManagerRuntime) -> Result<(), rustls::Error> {
         let identity =
-            self.site().managers().find(|one| one.name == desk.name).map(|one| one.console.clone());
+            self.site().managers().find(|one| one.name == manager.name).map(|one| one.console.clone());
         let Some(identity) = identity else { return Ok(()) };
-        desk.console.tls.store(Some(server_config(&identity, self.clock.clone())?));
+        manager.rest.tls.store(Some(server_config(&identity, self.clock.clone())?));
         Ok(())
     }
 
     /// From now on the console of the manager shows this certificate; it begins again.
-    fn show_console(&self, site: &Site, manager: &str) {
-        let Some(desk) = self.desks.iter().find(|desk| desk.name == manager) else { return };
-        self.restart_console(site, desk, site.assumptions().update_ends_connections);
+    fn show_rest_certificate(&self, site: &Site, manager: &str) {
+        let Some(manager) = self.manager(manager) else { return };
+        self.restart_rest(site, manager, site.assumptions().update_ends_connections);
     }
 
     /// The console shows the certificate of its store; if it begins again, then with no connection and no token of before.
-    fn restart_console(&self, site: &Site, desk: &Desk, begins_again: bool) {
-        if desk.console.tls.load().is_none() {
+    fn restart_rest(&self, site: &Site, manager: &ManagerRuntime, begins_again: bool) {
+        if manager.rest.tls.load().is_none() {
             return;
         }
-        let Some(manager) = site.managers().find(|one| one.name == desk.name) else { return };
-        match server_config(&manager.console, self.clock.clone()) {
-            Ok(config) => desk.console.tls.store(Some(config)),
+        let Some(known) = site.managers().find(|one| one.name == manager.name) else { return };
+        match server_config(&known.console, self.clock.clone()) {
+            Ok(config) => manager.rest.tls.store(Some(config)),
             Err(error) => {
-                tracing::error!(%error, manager = desk.name, "the console's certificate cannot be served");
+                tracing::error!(%error, manager = manager.name, "the console's certificate cannot be served");
             }
         }
         if begins_again {
-            desk.console.restarts.fetch_add(1, Ordering::SeqCst);
-            desk.console.guests.end_all();
+            manager.rest.restarts.fetch_add(1, Ordering::SeqCst);
+            manager.rest.connections.end_all();
         }
     }
 
-    fn configure_tls(&self, site: &Site, desk: &Desk) {
-        let Some(publication) = site.publication(&desk.name) else { return };
+    fn configure_tls(&self, site: &Site, manager: &ManagerRuntime) {
+        let Some(publication) = site.publication(&manager.name) else { return };
         match server_config(&publication.identity, self.clock.clone()) {
-            Ok(config) => desk.tls.store(config),
-            Err(error) => tracing::error!(%error, manager = desk.name, "the certificate cannot be served"),
+            Ok(config) => manager.tls.store(config),
+            Err(error) => tracing::error!(%error, manager = manager.name, "the certificate cannot be served"),
         }
     }
 
     fn place(&self, site: &Site, agent: AgentId, now: Timestamp) {
         let Some(client) = site.client(agent).cloned() else { return };
-        let mut seat = self.board.entry(agent).or_insert_with(|| Seat {
+        let mut client_status = self.board.entry(agent).or_insert_with(|| ClientStatus {
             client: client.clone(),
             since: now,
             last_seen: now,
@@ -532,8 +543,8 @@ impl Shared {
             serial: None,
             state: None,
         });
-        seat.client = client;
-        drop(seat);
+        client_status.client = client;
+        drop(client_status);
         self.registry_changed();
         self.published.send_modify(|count| *count += 1);
     }
@@ -547,7 +558,7 @@ fn give(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Eff
     }
 }
 
-impl Desk {
+impl ManagerRuntime {
     /// Remembers what it has been until now, if it becomes something else.
     fn remember(&self, next: &Publication) {
         let before = self.publication.load_full();

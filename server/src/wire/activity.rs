@@ -1,4 +1,4 @@
-//! A stream whose writes show in the book of guests, so that a peer that never reads is found.
+//! A stream whose writes show in the register of connections, so that a peer that never reads is found.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,16 +6,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::runtime::connections::Guest;
+use crate::runtime::connections::Connection;
 
 /// Up to here, head and body of an answer are put together before they are sent: copying them costs less than handing
 /// the system two pieces.
 const SMALL: usize = 2048;
 
-/// A stream on which the guest goes on with every write.
-pub(super) struct Paced<'a, S> {
+/// A stream on which the connection goes on with every write.
+pub(super) struct ActivityStream<'a, S> {
     stream: S,
-    guest: &'a Guest,
+    connection: &'a Connection,
     together: Vec<u8>,
     closing: Option<LateClose>,
 }
@@ -23,9 +23,9 @@ pub(super) struct Paced<'a, S> {
 /// Waits before the connection is closed.
 type LateClose = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<'a, S> Paced<'a, S> {
-    pub(super) const fn new(stream: S, guest: &'a Guest) -> Self {
-        Self { stream, guest, together: Vec::new(), closing: None }
+impl<'a, S> ActivityStream<'a, S> {
+    pub(super) const fn new(stream: S, connection: &'a Connection) -> Self {
+        Self { stream, connection, together: Vec::new(), closing: None }
     }
 
     /// The same, but it is closed only when this is over.
@@ -35,13 +35,13 @@ impl<'a, S> Paced<'a, S> {
 
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.guest.goes_on();
+            self.connection.goes_on();
         }
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<'_, S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ActivityStream<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<'_, S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<'_, S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ActivityStream<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

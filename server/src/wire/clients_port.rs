@@ -16,13 +16,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::runtime::connections::Guest;
-use crate::runtime::faults::{Asker, Port};
-use crate::runtime::journal::Departure;
-use crate::runtime::state::{Desk, Shared};
-use crate::wire::activity::Paced;
-use crate::wire::decode_cache::LastAsked;
-use crate::wire::exchange::{Door, respond};
+use crate::runtime::connections::Connection;
+use crate::runtime::faults::{FaultQuery, Port};
+use crate::runtime::journal::ConnectionClosed;
+use crate::runtime::state::{ManagerRuntime, SiteState};
+use crate::wire::activity::ActivityStream;
+use crate::wire::decode_cache::DecodeCache;
+use crate::wire::exchange::{RequestContext, respond};
 use crate::wire::faults::{self, Line};
 
 /// How many connections one port holds at a time; the next one waits in the system's queue.
@@ -87,8 +87,8 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
 pub(crate) async fn serve(
     mut listener: TcpListener,
     speaks: Speaks,
-    desk: Arc<Desk>,
-    shared: Arc<Shared>,
+    manager: Arc<ManagerRuntime>,
+    shared: Arc<SiteState>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -96,22 +96,22 @@ pub(crate) async fn serve(
     let place = listener.local_addr();
     let note = |is_open| {
         if let Ok(address) = place {
-            let port = Port { manager: desk.name.clone(), speaks: faults::spoken(speaks), is_open };
-            shared.haunting.port_is(address, port);
+            let port = Port { manager: manager.name.clone(), speaks: faults::spoken(speaks), is_open };
+            shared.faults.port_is(address, port);
         }
     };
     note(true);
     loop {
         let pause = stopping.child_token();
-        tasks.spawn(faults::watch(Arc::clone(&desk), speaks, Arc::clone(&shared), pause.clone()));
-        accept(&listener, speaks, &desk, &shared, &room, &pause, &tasks).await;
+        tasks.spawn(faults::watch(Arc::clone(&manager), speaks, Arc::clone(&shared), pause.clone()));
+        accept(&listener, speaks, &manager, &shared, &room, &pause, &tasks).await;
         let Ok(address) = listener.local_addr() else { break };
         if stopping.is_cancelled() {
             break;
         }
         drop(listener);
         note(false);
-        match faults::reopened(address, &desk, speaks, &shared, &stopping).await {
+        match faults::reopened(address, &manager, speaks, &shared, &stopping).await {
             Some(again) => {
                 listener = again;
                 note(true);
@@ -119,15 +119,15 @@ pub(crate) async fn serve(
             None => break,
         }
     }
-    desk.guests.end_all();
+    manager.connections.end_all();
 }
 
 /// Accepts connections until the token is cancelled.
 async fn accept(
     listener: &TcpListener,
     speaks: Speaks,
-    desk: &Arc<Desk>,
-    shared: &Arc<Shared>,
+    manager: &Arc<ManagerRuntime>,
+    shared: &Arc<SiteState>,
     room: &Arc<Semaphore>,
     pause: &CancellationToken,
     tasks: &TaskTracker,
@@ -142,8 +142,8 @@ async fn accept(
         let (place, accepted) = tokio::select! {
             next = next => next,
             now = rounds.tick() => {
-                for peer in desk.guests.end_stalled(now, PATIENCE) {
-                    shared.journal.left(peer, Departure::Stalled);
+                for peer in manager.connections.end_stalled(now, PATIENCE) {
+                    shared.journal.left(peer, ConnectionClosed::Stalled);
                 }
                 continue;
             }
@@ -153,25 +153,31 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: others must leave before another can come.
-                tracing::warn!(%error, manager = desk.name, "cannot accept a connection");
+                tracing::warn!(%error, manager = manager.name, "cannot accept a connection");
                 tokio::task::yield_now().await;
                 continue;
             }
         };
-        desk.guests.receive(peer, |guest| {
-            let (desk, shared) = (Arc::clone(desk), Arc::clone(shared));
+        manager.connections.receive(peer, |connection| {
+            let (manager, shared) = (Arc::clone(manager), Arc::clone(shared));
             tasks.spawn(async move {
                 let _place = place;
-                attend(stream, &guest, speaks, &desk, &shared).await;
+                attend(stream, &connection, speaks, &manager, &shared).await;
             })
         });
     }
 }
 
 /// Attends to one connection until it ends.
-async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, shared: &Shared) {
+async fn attend(
+    stream: TcpStream,
+    connection: &Connection,
+    speaks: Speaks,
+    manager: &ManagerRuntime,
+    shared: &SiteState,
+) {
     let _ = stream.set_nodelay(true);
-    if desk.stopped.load(Ordering::SeqCst) {
+    if manager.stopped.load(Ordering::SeqCst) {
         return;
     }
     let is_tls = match speaks {
@@ -179,35 +185,42 @@ async fn attend(stream: TcpStream, guest: &Guest, speaks: Speaks, desk: &Desk, s
         Speaks::Https => true,
         Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
-            Ok(None) | Err(_) => return shared.journal.left(guest.peer, Departure::Silent),
+            Ok(None) | Err(_) => return shared.journal.left(connection.peer, ConnectionClosed::Silent),
         },
     };
-    let (last_asked, script) = (LastAsked::default(), Mutex::new(None));
+    let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
     let late_close = Duration::ZERO;
-    let door =
-        Door { guest, tls: is_tls, desk, shared, last_asked: &last_asked, script: &script, late_close };
-    if shared.haunting.any() {
-        let asker = Asker { peer: guest.peer, protocol: door.protocol(), desk, shared };
+    let context = RequestContext {
+        connection,
+        tls: is_tls,
+        manager,
+        shared,
+        decode_cache: &decode_cache,
+        raw_response: &raw_response,
+        late_close,
+    };
+    if shared.faults.any() {
+        let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager, shared };
         if let Some(hit) = asker.judge_connection() {
-            return Box::pin(faults::attend(stream, hit, door)).await;
+            return Box::pin(faults::attend(stream, hit, context)).await;
         }
     }
-    greet(stream, door).await;
+    greet(stream, context).await;
 }
 
 /// Attends to a connection from its first byte on.
-pub(super) async fn greet<S: Line>(stream: S, door: Door<'_>) {
-    let Door { guest, desk, shared, .. } = door;
-    if !door.tls {
-        return converse(stream, door).await;
+pub(super) async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
+    let RequestContext { connection, manager, shared, .. } = context;
+    if !context.tls {
+        return converse(stream, context).await;
     }
-    let acceptor = TlsAcceptor::from(desk.tls.load_full());
+    let acceptor = TlsAcceptor::from(manager.tls.load_full());
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Box::pin(converse(stream, door)).await,
+        Ok(Ok(stream)) => return Box::pin(converse(stream, context)).await,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    shared.journal.handshake_failed(guest.peer, desk.number, shared.now(), why);
+    shared.journal.handshake_failed(connection.peer, manager.number, shared.now(), why);
 }
 
 async fn first_byte(stream: &TcpStream) -> Option<u8> {
@@ -219,22 +232,24 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 }
 
 /// Answers requests on a connection until it ends.
-pub(super) async fn converse<S: Line>(mut stream: S, door: Door<'_>) {
+pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>) {
     // From here on, whoever makes the rounds sees to it that the peer does not stall: hyper's own timer is made and
     // dropped with every request, which costs more than the answer.
-    door.guest.turn();
-    let mut paced = Paced::new(&mut stream, door.guest);
-    if !door.late_close.is_zero() {
-        let (clock, time) = (Arc::clone(&door.shared.clock), door.late_close);
+    context.connection.turn();
+    let mut paced = ActivityStream::new(&mut stream, context.connection);
+    if !context.late_close.is_zero() {
+        let (clock, time) = (Arc::clone(&context.shared.clock), context.late_close);
         paced = paced.closed_after(Box::pin(async move { clock.sleep_until(clock.now() + time).await }));
     }
     let connection = http1::Builder::new()
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(paced), service_fn(|request| respond(request, door)));
+        .serve_connection(TokioIo::new(paced), service_fn(|request| respond(request, context)));
     let Err(error) = connection.await else { return };
-    let script = door.script.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match script {
-        Some(script) => Box::pin(faults::play(script, stream, door)).await,
-        None => door.shared.journal.left(door.guest.peer, Departure::Http(error.to_string())),
+    let raw_response = context.raw_response.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match raw_response {
+        Some(raw_response) => Box::pin(faults::play(raw_response, stream, context)).await,
+        None => {
+            context.shared.journal.left(context.connection.peer, ConnectionClosed::Http(error.to_string()))
+        }
     }
 }

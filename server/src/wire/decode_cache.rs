@@ -12,7 +12,7 @@ use epm_protocol::trust::Kcs;
 
 /// The last heartbeat on a connection, and what it was understood as.
 #[derive(Debug, Default)]
-pub(super) struct LastAsked(Mutex<Option<Understood>>);
+pub(super) struct DecodeCache(Mutex<Option<Understood>>);
 
 #[derive(Debug)]
 struct Understood {
@@ -21,7 +21,7 @@ struct Understood {
     asked: AgentRequest,
 }
 
-impl LastAsked {
+impl DecodeCache {
     /// As [`http::decode`], sooner where the same was asked last.
     pub(super) fn decode(&self, query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_last_is_understood_again_and_nothing_else_in_its_stead() {
-        let (last, kcs) = (LastAsked::default(), Kcs::derive(1));
+        let (last, kcs) = (DecodeCache::default(), Kcs::derive(1));
         let index = |byte| AgentRequest::Index {
             agent: AgentId(Guid::from_bytes([byte; 16])),
             serial: None,

@@ -14,5 +14,5 @@ mod web;
 pub use clients_port::BindError;
 pub(crate) use clients_port::{PATIENCE, serve};
 pub(crate) use clients_port::{Speaks, bind};
-pub(crate) use faults::Wardrobe;
-pub(crate) use web::{serve_console, serve_plain};
+pub(crate) use faults::FaultCertCache;
+pub(crate) use web::{serve_plain, serve_rest};

@@ -137,7 +137,7 @@ impl Reproduce {
         let mut means = entry.means.clone();
         match &mut means {
             Means::Play(play) => self.reassume(&mut play.assumptions)?,
-            Means::Errand(errand) => self.reassume(&mut errand.assumptions)?,
+            Means::Errand(rest_case) => self.reassume(&mut rest_case.assumptions)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
                 let why = format!("{} is not played; nothing is assumed for it", entry.id);
                 return Err(super::Failure::BadInput(why));
@@ -227,14 +227,14 @@ impl Reproduce {
         }
         let failed = |error: String| super::Failure::Failed(error);
         let visits = match self.sockets {
-            true => scenario_run::errand(plan).await.map_err(|error| failed(error.to_string())),
+            true => scenario_run::rest_case(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::errand(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
         if self.json {
             self.report(entry, is_as_described, Said { visits })?;
         } else {
-            say(&print::errand(entry, &visits, self.carrier()));
+            say(&print::rest_case(entry, &visits, self.carrier()));
         }
         Ok(is_as_described)
     }

@@ -101,7 +101,7 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[Verdict], carrier: &str) -> St
     text
 }
 
-pub(super) fn errand(entry: &Entry, visits: &[Met], carrier: &str) -> String {
+pub(super) fn rest_case(entry: &Entry, visits: &[Met], carrier: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}", entry.cause);
     for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {

@@ -9,12 +9,12 @@ use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::admin_store::{Administrator, Password, Role};
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{At, IdPath, MayBeSent, Sent};
-use crate::rest_api::http::json_de as strict;
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{IdPath, JsonBody, OptionalJsonBody, Path};
+use crate::rest_api::http::json_de;
+use crate::rest_api::http::response::Json;
 use crate::rest_api::system::store::{Lock, MOST_ADMINISTRATORS};
 
 /// An administrator.
@@ -97,49 +97,49 @@ struct AddAdminEntry {
     entry: AdminEntry,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/admin-users", get(all).post(add))
         .api_route("/sepm/api/v1/admin-users/{id}", get(one).put(change))
 }
 
-async fn all(State(console): State<Arc<Console>>) -> Reply<Vec<AdminSummary>> {
-    Reply(console.database.administrators.all().iter().map(|one| console.summary(one)).collect())
+async fn all(State(api): State<Arc<RestApi>>) -> Json<Vec<AdminSummary>> {
+    Json(api.database.administrators.all().iter().map(|one| api.summary(one)).collect())
 }
 
 async fn one(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Reply<AdminSummary>, Refusal> {
-    let all = console.database.administrators.all();
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<AdminSummary>, ApiError> {
+    let all = api.database.administrators.all();
     let found = all.iter().find(|one| one.id == id.0);
-    found.map(|one| Reply(console.summary(one))).ok_or_else(|| Refusal::gone("administrators", id))
+    found.map(|one| Json(api.summary(one))).ok_or_else(|| ApiError::gone("administrators", id))
 }
 
 async fn add(
-    State(console): State<Arc<Console>>,
-    Sent(sent): Sent<AddAdminEntry>,
-) -> Result<Reply<AdminSummary>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    JsonBody(sent): JsonBody<AddAdminEntry>,
+) -> Result<Json<AdminSummary>, ApiError> {
     let AddAdminEntry { login_name, password, admin_type, entry } = sent;
     let is_bad = |c: char| c.is_whitespace() || "\"\\/[]:;|=,+*?<>".contains(c);
     if !(1..=64).contains(&login_name.chars().count()) || login_name.contains(is_bad) {
         let words = "The field loginName has 1 to 64 characters, no blanks, and none of \"\\/[]:;|=,+*?<>.";
-        return Err(Refusal::Invalid(words.to_owned()));
+        return Err(ApiError::Invalid(words.to_owned()));
     }
     if !(8..=1024).contains(&password.chars().count()) {
-        return Err(Refusal::Invalid("The field password has 8 to 1024 characters.".to_owned()));
+        return Err(ApiError::Invalid("The field password has 8 to 1024 characters.".to_owned()));
     }
-    let assumed = console.assumed();
+    let assumed = api.assumed();
     let types = types(&assumed);
     let wrong = || {
         let known = types.map(|(number, _)| number.to_string()).join(", ");
-        Refusal::Invalid(format!("The administrator type is invalid; expected one of {known}."))
+        ApiError::Invalid(format!("The administrator type is invalid; expected one of {known}."))
     };
     let admin_type = admin_type.unwrap_or(assumed.rest_system_administrator_type);
     let role = types.into_iter().find(|(number, _)| *number == admin_type);
     let role = role.and_then(|(_, mask)| Role::of(mask)).ok_or_else(wrong)?;
     let lock = entry.lock(Lock::default())?;
-    let id = console.database.keepings.kept().make("administrator");
+    let id = api.database.store.kept().make("administrator");
     let administrator = Administrator {
         id,
         full_name: entry.full_name.unwrap_or_default(),
@@ -149,35 +149,37 @@ async fn add(
         login_name,
     };
     let administrator = Arc::new(administrator);
-    console.database.administrators.change(|all| {
+    api.database.administrators.change(|all| {
         if all.len() >= MOST_ADMINISTRATORS {
-            return Err(Refusal::Invalid(format!("There are {MOST_ADMINISTRATORS} administrators already.")));
+            return Err(ApiError::Invalid(format!(
+                "There are {MOST_ADMINISTRATORS} administrators already."
+            )));
         }
         if all.iter().any(|one| one.login_name == administrator.login_name) {
             let words = format!("The administrator {:?} is there already.", administrator.login_name);
-            return Err(Refusal::assumed(assumed.rest_administrator_taken_status, words));
+            return Err(ApiError::assumed(assumed.rest_administrator_taken_status, words));
         }
         all.push(Arc::clone(&administrator));
         Ok(())
     })?;
-    console.database.keepings.kept().locks.insert(id, lock);
-    Ok(Reply(console.summary(&administrator)))
+    api.database.store.kept().locks.insert(id, lock);
+    Ok(Json(api.summary(&administrator)))
 }
 
 async fn change(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-    MayBeSent(body, _): MayBeSent<AdminEntry>,
-) -> Result<Reply<AdminEntry>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+    OptionalJsonBody(body, _): OptionalJsonBody<AdminEntry>,
+) -> Result<Json<AdminEntry>, ApiError> {
     // A client sends no body at all.
     let entry: Option<AdminEntry> = match body.trim_ascii() {
         b"" => None,
-        body => strict::read(body).map_err(|error| Refusal::Invalid(error.to_string()))?,
+        body => json_de::read(body).map_err(|error| ApiError::Invalid(error.to_string()))?,
     };
     let entry = entry.unwrap_or_default();
-    let before = console.database.keepings.kept().locks.get(&id.0).copied().unwrap_or_default();
+    let before = api.database.store.kept().locks.get(&id.0).copied().unwrap_or_default();
     let lock = entry.lock(before)?;
-    let changed = console.database.administrators.change(|all| {
+    let changed = api.database.administrators.change(|all| {
         let one = all.iter_mut().find(|one| one.id == id.0)?;
         let administrator = Arc::make_mut(one);
         if let Some(full_name) = entry.full_name {
@@ -188,9 +190,9 @@ async fn change(
         }
         Some(Arc::clone(one))
     });
-    let changed = changed.ok_or_else(|| Refusal::gone("administrators", id))?;
-    console.database.keepings.kept().locks.insert(id.0, lock);
-    Ok(Reply(AdminEntry {
+    let changed = changed.ok_or_else(|| ApiError::gone("administrators", id))?;
+    api.database.store.kept().locks.insert(id.0, lock);
+    Ok(Json(AdminEntry {
         email_address: Some(changed.email.clone()),
         full_name: Some(changed.full_name.clone()),
         lock_account: Some(lock.locks),
@@ -210,7 +212,7 @@ fn types(assumed: &Assumptions) -> [(i32, u32); 3] {
 }
 
 impl AdminEntry {
-    fn lock(&self, before: Lock) -> Result<Lock, Refusal> {
+    fn lock(&self, before: Lock) -> Result<Lock, ApiError> {
         let lock = Lock {
             attempts: self.login_attempt_threshold.unwrap_or(before.attempts),
             minutes: self.lock_time_threshold.unwrap_or(before.minutes),
@@ -219,7 +221,7 @@ impl AdminEntry {
         };
         let within = |name: &str, value: i32, most: i32| match value {
             value if (1..=most).contains(&value) => Ok(()),
-            value => Err(Refusal::Invalid(format!("The field {name} is {value}; expected 1 to {most}."))),
+            value => Err(ApiError::Invalid(format!("The field {name} is {value}; expected 1 to {most}."))),
         };
         within("loginAttemptThreshold", lock.attempts, 10)?;
         within("lockTimeThreshold", lock.minutes, 60)?;
@@ -227,15 +229,15 @@ impl AdminEntry {
         let name = self.full_name.as_deref().unwrap_or_default();
         if name.chars().count() > 50 || name.contains(is_bad) {
             let words = "The field fullName has at most 50 characters, and none of \"%<>&/.";
-            return Err(Refusal::Invalid(words.to_owned()));
+            return Err(ApiError::Invalid(words.to_owned()));
         }
         Ok(lock)
     }
 }
 
-impl Console {
+impl RestApi {
     fn summary(&self, one: &Administrator) -> AdminSummary {
-        let lock = self.database.keepings.kept().locks.get(&one.id).copied().unwrap_or_default();
+        let lock = self.database.store.kept().locks.get(&one.id).copied().unwrap_or_default();
         let types = types(&self.assumed());
         let admin_type = types.into_iter().find(|(_, mask)| *mask == one.role.bit_mask);
         let admin_type = admin_type.map_or(0, |(number, _)| number);

@@ -8,13 +8,13 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::admin_store::Role;
 use crate::rest_api::auth::tokens::Session;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, Caller, RawBody, Sent};
-use crate::rest_api::http::query_de as lenient;
-use crate::rest_api::http::response::{Done, Reply};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Caller, JsonBody, Query, RawBody};
+use crate::rest_api::http::query_de;
+use crate::rest_api::http::response::{Json, NoContent};
 
 /// What an administrator logs in with.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -95,7 +95,7 @@ const CLIENT_ID: &str = "epm-lab-rest";
 /// Its secret, which protects nothing.
 const CLIENT_SECRET: &str = "00000000-0000-4000-8000-000000000000";
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/identity/authenticate", post(authenticate))
         .api_route("/sepm/api/v1/identity/logout", post(logout))
@@ -104,37 +104,37 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn authenticate(
-    State(console): State<Arc<Console>>,
-    Sent(credential): Sent<UserCredential>,
-) -> Result<Reply<UserToken>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    JsonBody(credential): JsonBody<UserCredential>,
+) -> Result<Json<UserToken>, ApiError> {
     let UserCredential { username, password, domain } = credential;
-    console.lets_log_in()?;
-    let known = console.database.administrators.log_in(&username, &password);
-    let who = known.filter(|_| is_default_domain(&console, domain.as_deref()));
-    let who = who.ok_or(Refusal::Credentials)?;
-    let session = console.tokens.issue(who, console.lifetimes(), console.restarts(), console.now());
-    Ok(Reply(console.user_token(&session)))
+    api.lets_log_in()?;
+    let known = api.database.administrators.log_in(&username, &password);
+    let who = known.filter(|_| is_default_domain(&api, domain.as_deref()));
+    let who = who.ok_or(ApiError::Credentials)?;
+    let session = api.tokens.issue(who, api.lifetimes(), api.restarts(), api.now());
+    Ok(Json(api.user_token(&session)))
 }
 
 /// Ends the token of the header, whatever the body says.
-async fn logout(State(console): State<Arc<Console>>, Caller(session): Caller) -> Done {
-    console.tokens.end(&session.token, console.restarts());
-    Done
+async fn logout(State(api): State<Arc<RestApi>>, Caller(session): Caller) -> NoContent {
+    api.tokens.end(&session.token, api.restarts());
+    NoContent
 }
 
-async fn current_user(State(console): State<Arc<Console>>, Caller(session): Caller) -> Reply<UserToken> {
-    Reply(console.user_token(&session))
+async fn current_user(State(api): State<Arc<RestApi>>, Caller(session): Caller) -> Json<UserToken> {
+    Json(api.user_token(&session))
 }
 
 async fn token(
-    State(console): State<Arc<Console>>,
-    Asked(asked): Asked<TokenRequest>,
+    State(api): State<Arc<RestApi>>,
+    Query(asked): Query<TokenRequest>,
     RawBody(body): RawBody,
-) -> Result<Reply<OAuthToken>, Refusal> {
-    let form = lenient::read(form_urlencoded::parse(&body).into_owned());
-    let form: TokenRequest = form.map_err(|error| Refusal::Invalid(error.to_string()))?;
+) -> Result<Json<OAuthToken>, ApiError> {
+    let form = query_de::read(form_urlencoded::parse(&body).into_owned());
+    let form: TokenRequest = form.map_err(|error| ApiError::Invalid(error.to_string()))?;
     let refused =
-        |error: &str, words: &str| Refusal::Grant { error: error.to_owned(), description: words.to_owned() };
+        |error: &str, words: &str| ApiError::Grant { error: error.to_owned(), description: words.to_owned() };
     match asked.grant_type.or(form.grant_type).as_deref() {
         Some("refresh_token") => {}
         Some(_) => return Err(refused("unsupported_grant_type", "Unsupported grant type")),
@@ -148,12 +148,11 @@ async fn token(
     }
     let refresh_token = asked.refresh_token.or(form.refresh_token);
     let refresh_token = refresh_token.ok_or_else(|| refused("invalid_request", "Missing refresh token"))?;
-    let now = console.now();
-    let ends = console.assumed().rest_refresh_ends_token;
-    let session =
-        console.tokens.refresh(&refresh_token, console.lifetimes(), ends, console.restarts(), now)?;
+    let now = api.now();
+    let ends = api.assumed().rest_refresh_ends_token;
+    let session = api.tokens.refresh(&refresh_token, api.lifetimes(), ends, api.restarts(), now)?;
     let left = session.ends.since(now).as_secs();
-    Ok(Reply(OAuthToken {
+    Ok(Json(OAuthToken {
         access_token: session.token.clone(),
         token_type: "bearer",
         refresh_token,
@@ -166,22 +165,22 @@ async fn token(
 pub(crate) const DOMAIN: &str = "Default";
 
 /// Whether this is the domain of the site: nothing, its name, or its identifier.
-pub(crate) fn is_default_domain(console: &Console, domain: Option<&str>) -> bool {
+pub(crate) fn is_default_domain(api: &RestApi, domain: Option<&str>) -> bool {
     let domain = domain.unwrap_or_default();
     domain.is_empty()
         || domain.eq_ignore_ascii_case(DOMAIN)
-        || domain.eq_ignore_ascii_case(&console.shared.site().domain().to_string())
+        || domain.eq_ignore_ascii_case(&api.shared.site().domain().to_string())
 }
 
-impl Console {
+impl RestApi {
     /// # Errors
     ///
-    /// When the key in the console's store is too long, and the API is taken to suffer from it (F14).
-    fn lets_log_in(&self) -> Result<(), Refusal> {
+    /// When the key in the api's store is too long, and the API is taken to suffer from it (F14).
+    fn lets_log_in(&self) -> Result<(), ApiError> {
         let site = self.shared.site();
-        let manager = site.managers().find(|one| one.name == self.desk.name);
+        let manager = site.managers().find(|one| one.name == self.manager.name);
         let trouble = manager.and_then(|one| one.log_in_trouble(site.assumptions()));
-        trouble.map_or(Ok(()), |trouble| Err(Refusal::LogIn(trouble)))
+        trouble.map_or(Ok(()), |trouble| Err(ApiError::LogIn(trouble)))
     }
 
     fn user_token(&self, session: &Session) -> UserToken {

@@ -9,7 +9,7 @@ use epm_client_agent::wire::provider;
 use epm_protocol::time::Timestamp;
 
 use crate::rest_api::auth::admin_store::Administrator;
-use crate::rest_api::http::error::Refusal;
+use crate::rest_api::http::error::ApiError;
 
 /// How many tokens are in force at a time; the oldest makes room for the next.
 const MOST: usize = 4_096;
@@ -71,10 +71,10 @@ impl Tokens {
     /// # Errors
     ///
     /// When it is not in force.
-    pub(crate) fn find(&self, token: &str, restarts: u64, now: Timestamp) -> Result<Arc<Session>, Refusal> {
+    pub(crate) fn find(&self, token: &str, restarts: u64, now: Timestamp) -> Result<Arc<Session>, ApiError> {
         match self.book(restarts).sessions.get(token) {
             Some(session) if now < session.ends => Ok(Arc::clone(session)),
-            _ => Err(Refusal::Token {
+            _ => Err(ApiError::Token {
                 error: "invalid_token".to_owned(),
                 description: format!("Invalid access token: {}", shortened(token)),
             }),
@@ -89,12 +89,12 @@ impl Tokens {
         ends: bool,
         restarts: u64,
         now: Timestamp,
-    ) -> Result<Arc<Session>, Refusal> {
+    ) -> Result<Arc<Session>, ApiError> {
         let mut book = self.book(restarts);
         let known = book.sessions.values().filter(|one| one.refresh_token == refresh_token);
         let known = known.max_by_key(|one| one.number);
         let Some(known) = known.filter(|one| now < one.refresh_ends).cloned() else {
-            return Err(Refusal::Grant {
+            return Err(ApiError::Grant {
                 error: "invalid_grant".to_owned(),
                 description: format!("Invalid refresh token: {}", shortened(refresh_token)),
             });
@@ -154,8 +154,8 @@ impl Book {
 }
 
 /// The refusal where there is no token at all.
-pub(crate) fn none(error: &str) -> Refusal {
-    Refusal::Token {
+pub(crate) fn none(error: &str) -> ApiError {
+    ApiError::Token {
         error: error.to_owned(),
         description: "Full authentication is required to access this resource".to_owned(),
     }

@@ -10,7 +10,7 @@ use epm_protocol::site::Client;
 
 /// The clients, sorted. The present index is kept until the registry is another.
 #[derive(Debug, Default)]
-pub(crate) struct Roster(Mutex<Option<(u64, Arc<Index>)>>);
+pub(crate) struct ClientIndex(Mutex<Option<(u64, Arc<Index>)>>);
 
 /// The clients, sorted.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ impl Entry {
     }
 }
 
-impl Roster {
+impl ClientIndex {
     /// The clients, sorted; `clients`, in the order of their identifiers, are looked at only if `version` is another than last
     /// time.
     pub(crate) fn index<'a, C: Iterator<Item = &'a Client>>(
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_index_that_follows_the_registry_is_the_one_that_is_made_anew() {
-        let roster = Roster::default();
+        let client_index = ClientIndex::default();
         let mut present: Vec<usize> = (0..60).collect();
         for round in 0..40_usize {
             // Some leave, some come, some are renamed, some move: all of them at times, and nobody at times.
@@ -213,8 +213,8 @@ mod tests {
             };
             let clients = sorted(present.iter().map(changed));
             let version = u64::try_from(round).unwrap();
-            let followed = roster.index(version, || clients.iter());
-            let anew = Roster::default().index(version, || clients.iter());
+            let followed = client_index.index(version, || clients.iter());
+            let anew = ClientIndex::default().index(version, || clients.iter());
             assert_eq!(told(&followed, &clients), told(&anew, &clients), "round {round}");
         }
     }
@@ -224,9 +224,9 @@ mod tests {
         let looked = Cell::new(0);
         for count in [100, 100_000] {
             let clients = sorted((0..count).map(client));
-            let roster = Roster::default();
+            let client_index = ClientIndex::default();
             let index = |version| {
-                roster.index(version, || {
+                client_index.index(version, || {
                     looked.set(looked.get() + 1);
                     clients.iter()
                 })
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn clients_are_in_order_and_found_by_group_and_machine() {
         let clients = sorted((0..100).map(client));
-        let index = Roster::default().index(1, || clients.iter());
+        let index = ClientIndex::default().index(1, || clients.iter());
         let name = |id: &AgentId| &clients.iter().find(|one| one.agent == *id).unwrap().computer_name;
         assert!(index.by_name.is_sorted_by_key(name));
         assert!(index.by_id.is_sorted());

@@ -18,14 +18,14 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::DOMAIN;
 use crate::rest_api::clients::computer::{LOGON_USER, ip_address};
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, Id, MayBeSent, XmlBody};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, OptionalJsonBody, Path, Query, XmlBody};
 use crate::rest_api::http::page::{Order, Page, Paging, Sort};
-use crate::rest_api::http::query_de as lenient;
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::http::query_de;
+use crate::rest_api::http::response::Json;
 
 /// Whom a command is for. Clients repeat these, join them by commas or blanks, or leave them empty.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -141,11 +141,11 @@ const USUAL_PAGE: u32 = 20;
 macro_rules! commands {
     ($($handler:ident = $kind:ident;)*) => {$(
         async fn $handler(
-            State(console): State<Arc<Console>>,
-            Asked(targets): Asked<Targets>,
-            MayBeSent(body, _): MayBeSent<Targets>,
-        ) -> Result<Reply<CommandIds>, Refusal> {
-            console.command(CommandKind::$kind, "", targets.with_body(&body)?)
+            State(api): State<Arc<RestApi>>,
+            Query(targets): Query<Targets>,
+            OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+        ) -> Result<Json<CommandIds>, ApiError> {
+            api.command(CommandKind::$kind, "", targets.with_body(&body)?)
         }
     )*};
 }
@@ -158,7 +158,7 @@ commands! {
     restart = Restart;
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     let at = |path| format!("/sepm/api/v1/command-queue/{path}");
     ApiRouter::new()
         .api_route(&at("updatecontent"), post(update_content))
@@ -175,74 +175,74 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn quarantine(
-    State(console): State<Arc<Console>>,
-    Asked(targets): Asked<Targets>,
-    MayBeSent(body, _): MayBeSent<Targets>,
-) -> Result<Reply<CommandIds>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Query(targets): Query<Targets>,
+    OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+) -> Result<Json<CommandIds>, ApiError> {
     let targets = targets.with_body(&body)?;
     let ends = targets.undo == Some(true);
     let kind = if ends { CommandKind::EndQuarantine } else { CommandKind::Quarantine };
-    console.command(kind, "", targets)
+    api.command(kind, "", targets)
 }
 
 /// The body says what to look for, as XML, whatever its content type says.
 async fn evidence_scan(
-    State(console): State<Arc<Console>>,
-    Asked(targets): Asked<Targets>,
+    State(api): State<Arc<RestApi>>,
+    Query(targets): Query<Targets>,
     XmlBody(body): XmlBody,
-) -> Result<Reply<CommandIds>, Refusal> {
+) -> Result<Json<CommandIds>, ApiError> {
     let wanted = String::from_utf8_lossy(&body);
     // Some send the XML as a JSON text.
     let wanted = serde_json::from_slice::<String>(&body).unwrap_or_else(|_| wanted.into_owned());
     if Document::parse(wanted.trim()).is_err() {
-        return Err(Refusal::Invalid("The body is not the XML of an evidence of compromise scan.".into()));
+        return Err(ApiError::Invalid("The body is not the XML of an evidence of compromise scan.".into()));
     }
-    console.command(CommandKind::EvidenceScan, &wanted, targets)
+    api.command(CommandKind::EvidenceScan, &wanted, targets)
 }
 
 async fn files(
-    State(console): State<Arc<Console>>,
-    Asked(wanted): Asked<FileWanted>,
-    Asked(targets): Asked<Targets>,
-    MayBeSent(body, _): MayBeSent<Targets>,
-) -> Result<Reply<CommandIds>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Query(wanted): Query<FileWanted>,
+    Query(targets): Query<Targets>,
+    OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+) -> Result<Json<CommandIds>, ApiError> {
     let FileWanted { file_path, sha256, sha1, md5 } = wanted;
     if file_path.trim().is_empty() {
-        return Err(Refusal::Invalid(
+        return Err(ApiError::Invalid(
             "The parameter file_path is empty; expected the path of a file.".into(),
         ));
     }
     let checksum = sha256.or(sha1).or(md5).unwrap_or_else(|| sha256_hex(content_of(&file_path).as_bytes()));
     let targets = targets.with_body(&body)?;
     let particulars = format!("{checksum}\n{file_path}");
-    let Reply(ids) = console.command(CommandKind::Files, &particulars, targets)?;
-    Ok(Reply(CommandIds { only: ids.computer.or(ids.group), ..CommandIds::default() }))
+    let Json(ids) = api.command(CommandKind::Files, &particulars, targets)?;
+    Ok(Json(CommandIds { only: ids.computer.or(ids.group), ..CommandIds::default() }))
 }
 
 async fn file_details(
-    State(console): State<Arc<Console>>,
-    At(FilePath { file_id }): At<FilePath>,
-) -> Result<Reply<BinaryFile>, Refusal> {
-    let found = console.shared.commanding.find(|given| {
+    State(api): State<Arc<RestApi>>,
+    Path(FilePath { file_id }): Path<FilePath>,
+) -> Result<Json<BinaryFile>, ApiError> {
+    let found = api.shared.commands.find(|given| {
         given.rows.iter().any(|row| file_of(given, row) == Some(file_id.0)).then(|| given.particulars.clone())
     });
-    let status = console.assumed().rest_unknown_command_status;
-    let particulars = found.ok_or_else(|| Refusal::gone("files", file_id).with(status))?;
+    let status = api.assumed().rest_unknown_command_status;
+    let particulars = found.ok_or_else(|| ApiError::gone("files", file_id).with(status))?;
     let (checksum, path) = particulars.split_once('\n').unwrap_or_default();
     let (checksum, file_size) = (checksum.to_owned(), content_of(path).len());
-    Ok(Reply(BinaryFile { checksum, file_size, id: file_id.to_string() }))
+    Ok(Json(BinaryFile { checksum, file_size, id: file_id.to_string() }))
 }
 
 async fn status(
-    State(console): State<Arc<Console>>,
-    At(CommandPath { command_id }): At<CommandPath>,
-    Asked(paging): Asked<Paging>,
-    Asked(Sorting { order }): Asked<Sorting>,
-) -> Result<Reply<Page<CommandStatus>>, Refusal> {
-    let slice = paging.slice(USUAL_PAGE, &console.assumed())?;
-    let given = console.shared.commanding.get(CommandId(command_id.0));
-    let assumed = console.assumed();
-    let unknown = || Refusal::gone("commands", command_id).with(assumed.rest_unknown_command_status);
+    State(api): State<Arc<RestApi>>,
+    Path(CommandPath { command_id }): Path<CommandPath>,
+    Query(paging): Query<Paging>,
+    Query(Sorting { order }): Query<Sorting>,
+) -> Result<Json<Page<CommandStatus>>, ApiError> {
+    let slice = paging.slice(USUAL_PAGE, &api.assumed())?;
+    let given = api.shared.commands.get(CommandId(command_id.0));
+    let assumed = api.assumed();
+    let unknown = || ApiError::gone("commands", command_id).with(assumed.rest_unknown_command_status);
     let mut given = given.ok_or_else(unknown)?;
     let is_down = order.is_some_and(|order| order.trim().eq_ignore_ascii_case("desc"));
     let order = if is_down { Order::Desc } else { Order::Asc };
@@ -252,22 +252,22 @@ async fn status(
     }
     let rows = given.rows.iter().skip(slice.start()).take(slice.size());
     let content = rows.map(|row| status_of(&given, row, &assumed)).collect();
-    Ok(Reply(slice.page(content, given.rows.len(), Sort::by("Begintime", order))))
+    Ok(Json(slice.page(content, given.rows.len(), Sort::by("Begintime", order))))
 }
 
 async fn cancel(
-    State(console): State<Arc<Console>>,
-    At(CommandPath { command_id }): At<CommandPath>,
-) -> Result<Reply<CommandIds>, Refusal> {
-    let cancelled = console.shared.commanding.cancel(CommandId(command_id.0), console.now());
-    let status = console.assumed().rest_unknown_command_status;
-    cancelled.ok_or_else(|| Refusal::gone("commands", command_id).with(status))?;
-    Ok(Reply(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
+    State(api): State<Arc<RestApi>>,
+    Path(CommandPath { command_id }): Path<CommandPath>,
+) -> Result<Json<CommandIds>, ApiError> {
+    let cancelled = api.shared.commands.cancel(CommandId(command_id.0), api.now());
+    let status = api.assumed().rest_unknown_command_status;
+    cancelled.ok_or_else(|| ApiError::gone("commands", command_id).with(status))?;
+    Ok(Json(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
 }
 
 impl Targets {
     /// With what the body says of it as well: a form, or JSON.
-    fn with_body(mut self, body: &[u8]) -> Result<Self, Refusal> {
+    fn with_body(mut self, body: &[u8]) -> Result<Self, ApiError> {
         let pairs: Vec<(String, String)> = match serde_json::from_slice::<serde_json::Value>(body) {
             Ok(serde_json::Value::Object(fields)) => {
                 let listed = |value: serde_json::Value| match value {
@@ -287,7 +287,7 @@ impl Targets {
             Ok(_) => Vec::new(),
             Err(_) => form_urlencoded::parse(body).into_owned().collect(),
         };
-        let said: Self = lenient::read(pairs).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let said: Self = query_de::read(pairs).map_err(|error| ApiError::Invalid(error.to_string()))?;
         self.computer_ids.extend(said.computer_ids);
         self.group_ids.extend(said.group_ids);
         self.hardware_ids.extend(said.hardware_ids);
@@ -296,25 +296,29 @@ impl Targets {
     }
 }
 
-impl Console {
+impl RestApi {
     /// Gives a command, one for the computers and one for the groups.
     fn command(
         &self,
         kind: CommandKind,
         particulars: &str,
         targets: Targets,
-    ) -> Result<Reply<CommandIds>, Refusal> {
+    ) -> Result<Json<CommandIds>, ApiError> {
         let Targets { computer_ids, group_ids, hardware_ids, .. } = targets;
         if computer_ids.is_empty() && group_ids.is_empty() && hardware_ids.is_empty() {
             let words =
                 "The parameters computer_ids and group_ids are empty; expected at least one identifier.";
-            return Err(Refusal::Invalid(words.to_owned()));
+            return Err(ApiError::Invalid(words.to_owned()));
         }
         let computer = |id: &Id| {
-            let seat = self.shared.seat(AgentId(id.0));
-            seat.or_else(|| self.shared.seat(agent_id(HardwareKey(id.0)))).map(|seat| seat.client)
+            let client_status = self.shared.client_status(AgentId(id.0));
+            client_status
+                .or_else(|| self.shared.client_status(agent_id(HardwareKey(id.0))))
+                .map(|client_status| client_status.client)
         };
-        let machine = |id: &Id| self.shared.seat(agent_id(HardwareKey(id.0))).map(|seat| seat.client);
+        let machine = |id: &Id| {
+            self.shared.client_status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
+        };
         let computers: Vec<Client> =
             computer_ids.iter().filter_map(computer).chain(hardware_ids.iter().filter_map(machine)).collect();
         let members = self.members(&group_ids);
@@ -322,10 +326,10 @@ impl Console {
             && members.is_none()
             && self.shared.site().assumptions().unknown_command_targets_are_refused
         {
-            return Err(Refusal::Invalid("The parameters name nobody that the site knows.".to_owned()));
+            return Err(ApiError::Invalid("The parameters name nobody that the site knows.".to_owned()));
         }
         let give = |clients: &[Client]| self.shared.command(kind, particulars, clients).to_string();
-        Ok(Reply(CommandIds {
+        Ok(Json(CommandIds {
             computer: (!computers.is_empty()).then(|| give(&computers)),
             group: members.map(|members| give(&members)),
             only: None,

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::rest_api::system::domains::DomainSummary;
 use crate::rest_api::system::version::MANAGER_VERSION;
-use crate::runtime::state::Seat;
+use crate::runtime::state::ClientStatus;
 
 /// A computer: [`Known`], and the constants of [`MADE_UP`].
 #[derive(Debug)]
@@ -98,8 +98,8 @@ impl Surroundings {
     }
 
     /// A client as a computer.
-    pub(crate) fn computer(&self, seat: &Seat, online: bool) -> Computer {
-        let client = &seat.client;
+    pub(crate) fn computer(&self, client_status: &ClientStatus, online: bool) -> Computer {
+        let client = &client_status.client;
         let machine = client.hardware_key;
         let version = client.version.to_string();
         let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -112,7 +112,7 @@ impl Surroundings {
             source: None,
         };
         let address = ip_address(machine);
-        let quarantined = seat.state.as_ref().is_some_and(|state| state.quarantined);
+        let quarantined = client_status.state.as_ref().is_some_and(|state| state.quarantined);
         let mac = mac_address(machine);
         Computer(Known {
             computer_name: client.computer_name.clone(),
@@ -128,19 +128,19 @@ impl Surroundings {
             agent_version: version.clone(),
             deployment_running_version: version.clone(),
             deployment_target_version: version,
-            creation_time: seat.since.as_millis(),
-            computer_time_stamp: seat.since.as_millis(),
-            agent_time_stamp: seat.last_seen.as_millis(),
-            last_update_time: seat.last_seen.as_millis(),
+            creation_time: client_status.since.as_millis(),
+            computer_time_stamp: client_status.since.as_millis(),
+            agent_time_stamp: client_status.last_seen.as_millis(),
+            last_update_time: client_status.last_seen.as_millis(),
             online_status: u8::from(online),
-            last_server_id: seat.manager.as_ref().and_then(|name| self.managers.get(name)).cloned(),
-            last_server_name: seat.manager.clone(),
+            last_server_id: client_status.manager.as_ref().and_then(|name| self.managers.get(name)).cloned(),
+            last_server_name: client_status.manager.clone(),
             last_site_id: self.site.0.clone(),
             last_site_name: self.site.1.clone(),
             last_connected_ip_addr: address.clone(),
             ip_addresses: vec![address],
             mac_addresses: vec![mac.clone(), mac],
-            profile_serial_no: seat.serial.map(|serial| serial.to_string()),
+            profile_serial_no: client_status.serial.map(|serial| serial.to_string()),
             quarantine_desc: if quarantined { self.quarantined.clone() } else { NOT_QUARANTINED.to_owned() },
             profile_version: MANAGER_VERSION
                 .rsplit_once('.')

@@ -14,15 +14,15 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::computer::{self, Computer};
 use crate::rest_api::groups::groups::find;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, GroupPath, Id, IdPath, Sent};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{GroupPath, Id, IdPath, JsonBody, Path, Query};
 use crate::rest_api::http::page::{Order, Page, Paging, Slice, Sort};
-use crate::rest_api::http::response::{Done, Reply, Several};
-use crate::runtime::state::Seat;
+use crate::rest_api::http::response::{Json, NoContent, Several};
+use crate::runtime::state::ClientStatus;
 
 /// How many computers a page has if nobody says otherwise.
 const PAGE: u32 = 20;
@@ -128,7 +128,7 @@ struct Machine {
     hardware_key: Id,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/computers", get(computers).patch(move_all))
         .api_route("/sepm/api/v1/computers/delete", post(delete_all))
@@ -137,39 +137,39 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn computers(
-    State(console): State<Arc<Console>>,
-    Asked(paging): Asked<Paging>,
-    Asked(filter): Asked<Filter>,
-) -> Result<Reply<Page<Computer>>, Refusal> {
-    let slice = paging.slice(PAGE, &console.assumed())?;
-    let index = console.index();
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Computer>>, ApiError> {
+    let slice = paging.slice(PAGE, &api.assumed())?;
+    let index = api.index();
     let sorted = if filter.sort == Some(SortBy::ComputerId) { &index.by_id } else { &index.by_name };
-    Ok(Reply(console.page(sorted, &filter, slice)))
+    Ok(Json(api.page(sorted, &filter, slice)))
 }
 
 async fn of_group(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-    Asked(paging): Asked<Paging>,
-    Asked(filter): Asked<Filter>,
-) -> Result<Reply<Page<Computer>>, Refusal> {
-    let slice = paging.slice(PAGE, &console.assumed())?;
-    find(&console.shared.site(), group_id)?;
-    let index = console.index();
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+    Query(paging): Query<Paging>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Computer>>, ApiError> {
+    let slice = paging.slice(PAGE, &api.assumed())?;
+    find(&api.shared.site(), group_id)?;
+    let index = api.index();
     let mut sorted = index.of_group(GroupId(group_id.0)).to_vec();
     if filter.sort == Some(SortBy::ComputerId) {
         sorted.sort_unstable();
     }
-    Ok(Reply(console.page(&sorted, &filter, slice)))
+    Ok(Json(api.page(&sorted, &filter, slice)))
 }
 
 /// Moves computers, each for itself: what cannot be moved does not keep the others.
 async fn move_all(
-    State(console): State<Arc<Console>>,
-    Sent(items): Sent<Vec<MoveItem>>,
+    State(api): State<Arc<RestApi>>,
+    JsonBody(items): JsonBody<Vec<MoveItem>>,
 ) -> Several<BulkResponse> {
-    let status = console.assumed().rest_move_status;
-    let moved = items.iter().map(|item| match console.move_one(item) {
+    let status = api.assumed().rest_move_status;
+    let moved = items.iter().map(|item| match api.move_one(item) {
         Ok(()) => BulkResponse { response_code: "200".to_owned(), response_message: "OK".to_owned() },
         Err(refusal) => BulkResponse {
             response_code: refusal.status().as_u16().to_string(),
@@ -181,23 +181,23 @@ async fn move_all(
 
 /// Deletes computers. One that is gone already is no mistake.
 async fn delete_all(
-    State(console): State<Arc<Console>>,
-    Sent(machines): Sent<Vec<Machine>>,
-) -> Result<Done, Refusal> {
-    let index = console.index();
+    State(api): State<Arc<RestApi>>,
+    JsonBody(machines): JsonBody<Vec<Machine>>,
+) -> Result<NoContent, ApiError> {
+    let index = api.index();
     for machine in machines {
         if let Some(agent) = index.on(HardwareKey(machine.hardware_key.0)) {
-            console.forget(agent)?;
+            api.forget(agent)?;
         }
     }
-    Ok(Done)
+    Ok(NoContent)
 }
 
 async fn delete_one(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Done, Refusal> {
-    console.forget(AgentId(id.0)).map(|()| Done)
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<NoContent, ApiError> {
+    api.forget(AgentId(id.0)).map(|()| NoContent)
 }
 
 /// Says who is online at a moment.
@@ -208,25 +208,25 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// At this moment.
-    pub(crate) fn now(console: &Console) -> Self {
-        let site = console.shared.site();
+    /// Path this moment.
+    pub(crate) fn now(api: &RestApi) -> Self {
+        let site = api.shared.site();
         let missed = site.assumptions().offline_after_heartbeats;
         let limits = site.groups().iter().filter_map(|(path, group)| {
             let beat = site.groups().effective(path).ok()?.communication.heartbeat_seconds;
             Some((group.id, Duration::from_secs(u64::from(beat) * u64::from(missed))))
         });
-        Self { now: console.now(), limits: limits.collect() }
+        Self { now: api.now(), limits: limits.collect() }
     }
 
     /// Whether a client is online.
-    pub(crate) fn is_online(&self, seat: &Seat) -> bool {
-        let limit = self.limits.get(&seat.client.group);
-        limit.is_some_and(|limit| self.now.since(seat.last_seen) <= *limit)
+    pub(crate) fn is_online(&self, client_status: &ClientStatus) -> bool {
+        let limit = self.limits.get(&client_status.client.group);
+        limit.is_some_and(|limit| self.now.since(client_status.last_seen) <= *limit)
     }
 }
 
-impl Console {
+impl RestApi {
     fn page(&self, sorted: &[AgentId], filter: &Filter, slice: Slice) -> Page<Computer> {
         let order = filter.order.unwrap_or_default();
         let property = serde_json::to_value(filter.sort.unwrap_or_default());
@@ -249,7 +249,8 @@ impl Console {
         let found: Vec<AgentId> = {
             let site = self.shared.site();
             all.filter(|agent| {
-                site.client(*agent).is_some_and(|client| filter.takes(client, || self.shared.seat(*agent)))
+                site.client(*agent)
+                    .is_some_and(|client| filter.takes(client, || self.shared.client_status(*agent)))
             })
             .collect()
         };
@@ -261,22 +262,24 @@ impl Console {
         let presence = Presence::now(self);
         let domain = self.domain_summary();
         let surroundings = computer::Surroundings::of(&self.shared.site(), &domain);
-        let seats = agents.iter().filter_map(|agent| self.shared.seat(*agent));
-        seats.map(|seat| surroundings.computer(&seat, presence.is_online(&seat))).collect()
+        let client_statuses = agents.iter().filter_map(|agent| self.shared.client_status(*agent));
+        client_statuses
+            .map(|client_status| surroundings.computer(&client_status, presence.is_online(&client_status)))
+            .collect()
     }
 
-    fn move_one(&self, item: &MoveItem) -> Result<(), Refusal> {
-        let invalid = |_| Refusal::Invalid("The group id or the hardware key is invalid.".to_owned());
+    fn move_one(&self, item: &MoveItem) -> Result<(), ApiError> {
+        let invalid = |_| ApiError::Invalid("The group id or the hardware key is invalid.".to_owned());
         let group = GroupId::from_str(&item.group.id).map_err(invalid)?;
         let machine = HardwareKey::from_str(&item.hardware_key).map_err(invalid)?;
-        let agent = self.index().on(machine).ok_or_else(|| Refusal::gone("computers", machine))?;
+        let agent = self.index().on(machine).ok_or_else(|| ApiError::gone("computers", machine))?;
         self.shared.decide(|site| {
             let (path, _) = find(site, Id(group.0))?;
             Ok((vec![Command::MoveClient { agent, group: path.to_owned() }], ()))
         })
     }
 
-    fn forget(&self, agent: AgentId) -> Result<(), Refusal> {
+    fn forget(&self, agent: AgentId) -> Result<(), ApiError> {
         match self.shared.apply(&Command::RemoveClient { agent }) {
             Ok(_) | Err(CommandError::Unknown { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -301,7 +304,7 @@ impl Filter {
             && self.last_update.is_none()
     }
 
-    fn takes(&self, client: &Client, seat: impl FnOnce() -> Option<Seat>) -> bool {
+    fn takes(&self, client: &Client, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
         let like = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| is_like(it, text));
         // Whoever asks for one computer asks for nothing else [S of the REST notes].
         if let Some(id) = self.computer_id {
@@ -313,7 +316,8 @@ impl Filter {
         like(&self.computer_name, &client.computer_name)
             && (self.mac.is_none() || like(&self.mac, &computer::mac_address(client.hardware_key)))
             && self.last_update.is_none_or(|since| {
-                seat().is_some_and(|seat| seat.last_seen >= Timestamp::from_millis(since))
+                client_status()
+                    .is_some_and(|client_status| client_status.last_seen >= Timestamp::from_millis(since))
             })
     }
 }

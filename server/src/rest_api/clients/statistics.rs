@@ -10,9 +10,9 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::clients::computers::Presence;
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::http::response::Json;
 
 /// Online and offline.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -48,35 +48,35 @@ struct VersionCount {
     formatted_version: String,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/stats/client/onlinestatus", get(online))
         .api_route("/sepm/api/v1/stats/client/version", get(versions))
 }
 
-async fn online(State(console): State<Arc<Console>>) -> Reply<OnlineStatus> {
-    let presence = Presence::now(&console);
+async fn online(State(api): State<Arc<RestApi>>) -> Json<OnlineStatus> {
+    let presence = Presence::now(&api);
     let (mut all, mut online) = (0, 0);
-    console.shared.each_seat(|seat| {
+    api.shared.each_client(|client_status| {
         all += 1;
-        online += usize::from(presence.is_online(seat));
+        online += usize::from(presence.is_online(client_status));
     });
     let count = |status, clients_count| ClientCount { status, clients_count };
-    Reply(OnlineStatus {
-        last_updated: console.now().as_millis(),
+    Json(OnlineStatus {
+        last_updated: api.now().as_millis(),
         client_count_stats_list: [count("ONLINE", online), count("OFFLINE", all - online)],
     })
 }
 
-async fn versions(State(console): State<Arc<Console>>) -> Reply<ClientVersions> {
+async fn versions(State(api): State<Arc<RestApi>>) -> Json<ClientVersions> {
     let mut counts = BTreeMap::<ClientVersion, usize>::new();
-    console.shared.each_seat(|seat| *counts.entry(seat.client.version).or_default() += 1);
+    api.shared.each_client(|client_status| *counts.entry(client_status.client.version).or_default() += 1);
     let counts = counts.into_iter().map(|(version, clients_count)| VersionCount {
         version: version.to_string(),
         clients_count,
         formatted_version: formatted(version),
     });
-    Reply(ClientVersions { client_version_list: counts.collect(), last_updated: console.now().as_millis() })
+    Json(ClientVersions { client_version_list: counts.collect(), last_updated: api.now().as_millis() })
 }
 
 /// `14.3 (14.3) build 0000` for `14.3.558.0000` [R of the REST notes].

@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::rest_api::Console;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{At, GroupPath, Id, LocationPath, Sent};
-use crate::rest_api::http::response::{Blank, Reply};
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, LocationPath, Path};
+use crate::rest_api::http::response::{Blank, Json};
 
 /// External communication.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ enum Way {
     Amend,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     let location = "/sepm/api/v1/groups/{groupId}/locations/{locationId}/external-communication";
     ApiRouter::new()
         .api_route(
@@ -50,37 +50,37 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn of_group(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-) -> Result<Reply<ExternalCommunication>, Refusal> {
-    console.external(group_id, None)
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+) -> Result<Json<ExternalCommunication>, ApiError> {
+    api.external(group_id, None)
 }
 
 async fn of_location(
-    State(console): State<Arc<Console>>,
-    At(LocationPath { group_id, location_id }): At<LocationPath>,
-) -> Result<Reply<ExternalCommunication>, Refusal> {
-    let (_, location, _) = console.place(group_id, location_id)?;
-    console.external(group_id, Some(location))
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+) -> Result<Json<ExternalCommunication>, ApiError> {
+    let (_, location, _) = api.place(group_id, location_id)?;
+    api.external(group_id, Some(location))
 }
 
 macro_rules! changes {
     ($($group:ident $location:ident = $way:ident;)*) => {$(
         async fn $group(
-            State(console): State<Arc<Console>>,
-            At(GroupPath { group_id }): At<GroupPath>,
-            Sent(sent): Sent<ExternalCommunication>,
-        ) -> Result<Blank, Refusal> {
-            console.set_external(group_id, None, sent, Way::$way)
+            State(api): State<Arc<RestApi>>,
+            Path(GroupPath { group_id }): Path<GroupPath>,
+            JsonBody(sent): JsonBody<ExternalCommunication>,
+        ) -> Result<Blank, ApiError> {
+            api.set_external(group_id, None, sent, Way::$way)
         }
 
         async fn $location(
-            State(console): State<Arc<Console>>,
-            At(LocationPath { group_id, location_id }): At<LocationPath>,
-            Sent(sent): Sent<ExternalCommunication>,
-        ) -> Result<Blank, Refusal> {
-            let (_, location, _) = console.place(group_id, location_id)?;
-            console.set_external(group_id, Some(location), sent, Way::$way)
+            State(api): State<Arc<RestApi>>,
+            Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+            JsonBody(sent): JsonBody<ExternalCommunication>,
+        ) -> Result<Blank, ApiError> {
+            let (_, location, _) = api.place(group_id, location_id)?;
+            api.set_external(group_id, Some(location), sent, Way::$way)
         }
     )*};
 }
@@ -90,24 +90,24 @@ changes! {
     amend_of_group amend_of_location = Amend;
 }
 
-impl Console {
+impl RestApi {
     fn external(
         &self,
         group: Id,
         location: Option<LocationId>,
-    ) -> Result<Reply<ExternalCommunication>, Refusal> {
+    ) -> Result<Json<ExternalCommunication>, ApiError> {
         let owner = {
             let site = self.shared.site();
             let found = site.groups().iter().find(|(_, one)| one.id.0 == group.0);
-            let (path, _) = found.ok_or_else(|| Refusal::gone("groups", group))?;
+            let (path, _) = found.ok_or_else(|| ApiError::gone("groups", group))?;
             site.groups().find(site.groups().owner(path)?)?.id
         };
-        let kept = self.database.keepings.kept();
+        let kept = self.database.store.kept();
         let set = kept.external.get(&(owner, location)).or_else(|| kept.external.get(&(owner, None)));
         let mut configuration: Map<String, Value> =
             KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
         configuration.extend(set.cloned().unwrap_or_default());
-        Ok(Reply(ExternalCommunication {
+        Ok(Json(ExternalCommunication {
             configuration: Some(configuration),
             lockedoptions: Some(Map::new()),
         }))
@@ -119,14 +119,14 @@ impl Console {
         location: Option<LocationId>,
         sent: ExternalCommunication,
         way: Way,
-    ) -> Result<Blank, Refusal> {
+    ) -> Result<Blank, ApiError> {
         let wanted = sent.configuration.unwrap_or_default();
         check(&wanted)?;
         let group = GroupId(group.0);
-        let _changing = self.database.keepings.changing();
+        let _changing = self.database.store.changing();
         let path = self.own_settings(group)?;
         let (before, after) = {
-            let kept = self.database.keepings.kept();
+            let kept = self.database.store.kept();
             let before = kept.external.get(&(group, location)).cloned().unwrap_or_default();
             let mut after = if way == Way::Amend { before.clone() } else { Map::new() };
             merge(&mut after, wanted);
@@ -138,16 +138,16 @@ impl Console {
         let place = location.map_or_else(|| "the group".to_owned(), |one| one.to_string());
         let content = Value::Object(after.clone()).to_string();
         if content.len() > MOST_BYTES {
-            return Err(Refusal::Invalid(format!("There would be more than {MOST_BYTES} bytes of it.")));
+            return Err(ApiError::Invalid(format!("There would be more than {MOST_BYTES} bytes of it.")));
         }
         let policy = format!("external communication of {place}");
         self.shared.apply(&Command::SetPolicy { group: path, policy, content })?;
-        self.database.keepings.kept().external.insert((group, location), after);
+        self.database.store.kept().external.insert((group, location), after);
         Ok(Blank)
     }
 }
 
-fn check(wanted: &Map<String, Value>) -> Result<(), Refusal> {
+fn check(wanted: &Map<String, Value>) -> Result<(), ApiError> {
     for (key, value) in wanted {
         let is_right = match key.as_str() {
             "insight" => value.is_boolean() || value.is_null(),
@@ -155,11 +155,11 @@ fn check(wanted: &Map<String, Value>) -> Result<(), Refusal> {
             unknown => {
                 let shown: String = unknown.chars().take(80).collect();
                 let words = format!("The field {shown:?} is unknown; expected one of {}.", KEYS.join(", "));
-                return Err(Refusal::Invalid(words));
+                return Err(ApiError::Invalid(words));
             }
         };
         if !is_right {
-            return Err(Refusal::Invalid(format!("The field {key} is not what it should be.")));
+            return Err(ApiError::Invalid(format!("The field {key} is not what it should be.")));
         }
     }
     Ok(())

@@ -11,12 +11,12 @@ use epm_protocol::id::{GroupId, Guid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, Id, IdPath, Sent};
-use crate::rest_api::http::response::{Blank, Reply};
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, IdPath, JsonBody, Path, Query};
+use crate::rest_api::http::response::{Blank, Json};
 use crate::rest_api::system::store::{
-    Fingerprint, FingerprintList, HashType, Kept, MOST_FINGERPRINTS, MOST_LISTS,
+    Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,
 };
 
 /// Which list is meant.
@@ -117,7 +117,7 @@ impl Form for Hashes {
     }
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     let lists = |version| format!("/sepm/api/{version}/policy-objects/fingerprints");
     let list = |version| format!("/sepm/api/{version}/policy-objects/fingerprints/{{id}}");
     let lockdown = "/sepm/api/v1/groups/{groupId}/system-lockdown/fingerprints/{fingerprint_id}";
@@ -130,28 +130,28 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn by_name<D: Form>(
-    State(console): State<Arc<Console>>,
-    Asked(ByName { name }): Asked<ByName>,
-) -> Result<Reply<Shown<D>>, Refusal> {
-    let kept = console.database.keepings.kept();
+    State(api): State<Arc<RestApi>>,
+    Query(ByName { name }): Query<ByName>,
+) -> Result<Json<Shown<D>>, ApiError> {
+    let kept = api.database.store.kept();
     let found = kept.fingerprints.iter().find(|(_, list)| list.name == name);
-    found.map(|(id, list)| Reply(shown(*id, list))).ok_or_else(|| gone(&name))
+    found.map(|(id, list)| Json(shown(*id, list))).ok_or_else(|| gone(&name))
 }
 
 async fn show<D: Form>(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Reply<Shown<D>>, Refusal> {
-    let kept = console.database.keepings.kept();
-    kept.fingerprints.get(&id.0).map(|list| Reply(shown(id.0, list))).ok_or_else(|| gone(&id))
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<Shown<D>>, ApiError> {
+    let kept = api.database.store.kept();
+    kept.fingerprints.get(&id.0).map(|list| Json(shown(id.0, list))).ok_or_else(|| gone(&id))
 }
 
 async fn add<D: Form>(
-    State(console): State<Arc<Console>>,
-    Sent(payload): Sent<Payload<D>>,
-) -> Result<Reply<Made>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    JsonBody(payload): JsonBody<Payload<D>>,
+) -> Result<Json<Made>, ApiError> {
     let name = payload.name.clone().filter(|name| !name.trim().is_empty());
-    let name = name.ok_or_else(|| Refusal::Invalid("The name is empty.".to_owned()))?;
+    let name = name.ok_or_else(|| ApiError::Invalid("The name is empty.".to_owned()))?;
     let hash_type = payload.hash_type()?.unwrap_or(HashType::Md5);
     let list = FingerprintList {
         name,
@@ -160,28 +160,28 @@ async fn add<D: Form>(
         entries: payload.entries(hash_type)?.unwrap_or_default(),
         groups: Default::default(),
     };
-    let mut kept = console.database.keepings.kept();
+    let mut kept = api.database.store.kept();
     if kept.fingerprints.len() >= MOST_LISTS {
-        return Err(Refusal::Invalid(format!("There are {MOST_LISTS} fingerprint lists already.")));
+        return Err(ApiError::Invalid(format!("There are {MOST_LISTS} fingerprint lists already.")));
     }
     room(&kept, None, &list)?;
     let id = kept.make("fingerprint list");
     kept.fingerprints.insert(id, list);
-    Ok(Reply(Made { id: id.to_string() }))
+    Ok(Json(Made { id: id.to_string() }))
 }
 
 /// What is absent stays.
 async fn update<D: Form>(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-    Sent(payload): Sent<Payload<D>>,
-) -> Result<Blank, Refusal> {
-    let mut kept = console.database.keepings.kept();
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+    JsonBody(payload): JsonBody<Payload<D>>,
+) -> Result<Blank, ApiError> {
+    let mut kept = api.database.store.kept();
     let mut list = kept.fingerprints.get(&id.0).cloned().ok_or_else(|| gone(&id))?;
     list.hash_type = payload.hash_type()?.unwrap_or(list.hash_type);
     if let Some(name) = &payload.name {
         if name.trim().is_empty() {
-            return Err(Refusal::Invalid("The name is empty.".to_owned()));
+            return Err(ApiError::Invalid("The name is empty.".to_owned()));
         }
         list.name.clone_from(name);
     }
@@ -199,44 +199,44 @@ async fn update<D: Form>(
 
 /// 200: a connector takes nothing else for success.
 async fn remove(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Blank, Refusal> {
-    let mut kept = console.database.keepings.kept();
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Blank, ApiError> {
+    let mut kept = api.database.store.kept();
     kept.fingerprints.remove(&id.0).map(|_| Blank).ok_or_else(|| gone(&id))
 }
 
 async fn lock_down(
-    State(console): State<Arc<Console>>,
-    At(LockdownPath { group, fingerprint_id }): At<LockdownPath>,
-) -> Result<Blank, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(LockdownPath { group, fingerprint_id }): Path<LockdownPath>,
+) -> Result<Blank, ApiError> {
     let group = GroupId(group.0);
-    if !console.shared.site().groups().iter().any(|(_, one)| one.id == group) {
-        return Err(Refusal::gone("groups", group));
+    if !api.shared.site().groups().iter().any(|(_, one)| one.id == group) {
+        return Err(ApiError::gone("groups", group));
     }
-    let assumed = console.assumed();
-    let mut kept = console.database.keepings.kept();
+    let assumed = api.assumed();
+    let mut kept = api.database.store.kept();
     let list = kept.fingerprints.get_mut(&fingerprint_id.0).ok_or_else(|| gone(&fingerprint_id))?;
     let status = assumed.rest_lockdown_again_status;
     if !list.groups.insert(group) && status != 200 {
         let words = "The group is locked down to this fingerprint list already.";
-        return Err(Refusal::assumed(status, words));
+        return Err(ApiError::assumed(status, words));
     }
     Ok(Blank)
 }
 
 impl<D: Form> Payload<D> {
-    fn hash_type(&self) -> Result<Option<HashType>, Refusal> {
+    fn hash_type(&self) -> Result<Option<HashType>, ApiError> {
         match self.hash_type.as_deref().map(|text| text.to_ascii_uppercase().replace('-', "")).as_deref() {
             None => Ok(None),
             Some("MD5") => Ok(Some(HashType::Md5)),
             Some("SHA256") => Ok(Some(HashType::Sha256)),
-            Some(_) => Err(Refusal::Invalid("The hash type is invalid; expected MD5 or SHA256.".to_owned())),
+            Some(_) => Err(ApiError::Invalid("The hash type is invalid; expected MD5 or SHA256.".to_owned())),
         }
     }
 
     /// The hashes, each once, in upper case; none if there is no such field.
-    fn entries(self, kind: HashType) -> Result<Option<Vec<Fingerprint>>, Refusal> {
+    fn entries(self, kind: HashType) -> Result<Option<Vec<Fingerprint>>, ApiError> {
         let checked = |hash: Option<String>, kind: HashType| match hash {
             None => Ok(None),
             Some(hash) => {
@@ -248,13 +248,13 @@ impl<D: Form> Payload<D> {
                 let is_hash = hash.len() == kind.digits() && hash.bytes().all(|one| one.is_ascii_hexdigit());
                 let found: String = hash.chars().take(80).collect();
                 let words = format!("The hash {found:?} is no {}.", kind.name());
-                if is_hash { Ok(Some(hash)) } else { Err(Refusal::Invalid(words)) }
+                if is_hash { Ok(Some(hash)) } else { Err(ApiError::Invalid(words)) }
             }
         };
         let read = |one: D| {
             let Fingerprint { md5, sha256 } = one.read(kind);
             if md5.is_none() && sha256.is_none() {
-                return Err(Refusal::Invalid("An entry has neither MD5 nor SHA256.".to_owned()));
+                return Err(ApiError::Invalid("An entry has neither MD5 nor SHA256.".to_owned()));
             }
             let one =
                 Fingerprint { md5: checked(md5, HashType::Md5)?, sha256: checked(sha256, HashType::Sha256)? };
@@ -268,16 +268,16 @@ impl<D: Form> Payload<D> {
 }
 
 /// Whether a list can be kept in the place of this one.
-fn room(kept: &Kept, place: Option<Guid>, list: &FingerprintList) -> Result<(), Refusal> {
+fn room(kept: &Stored, place: Option<Guid>, list: &FingerprintList) -> Result<(), ApiError> {
     let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
     if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
         let words = format!("The fingerprint list {:?} is there already.", list.name);
         // A client goes on with the list that the refusal names.
-        return Err(Refusal::Taken { words, id: Some(id.to_string()) });
+        return Err(ApiError::Taken { words, id: Some(id.to_string()) });
     }
     let all: usize = kept.fingerprints.values().map(|list| list.entries.len()).sum();
     if all + list.entries.len() > MOST_FINGERPRINTS {
-        return Err(Refusal::Invalid(format!("There would be more than {MOST_FINGERPRINTS} fingerprints.")));
+        return Err(ApiError::Invalid(format!("There would be more than {MOST_FINGERPRINTS} fingerprints.")));
     }
     Ok(())
 }
@@ -294,6 +294,6 @@ fn shown<D: Form>(id: Guid, list: &FingerprintList) -> Shown<D> {
     }
 }
 
-fn gone(id: &impl ToString) -> Refusal {
-    Refusal::gone("fingerprint lists", id.to_string())
+fn gone(id: &impl ToString) -> ApiError {
+    ApiError::gone("fingerprint lists", id.to_string())
 }

@@ -11,13 +11,13 @@ use epm_protocol::site::{Command, DEFAULT_LOCATION, Group, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::client_index::Index;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, GroupPath, Id, Sent};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, Path, Query};
 use crate::rest_api::http::page::{Order, Page, Paging, Sort};
-use crate::rest_api::http::response::{Created, Done, Reply};
+use crate::rest_api::http::response::{Created, Json, NoContent};
 use crate::rest_api::system::domains::DomainSummary;
 
 /// How many groups a page has if nobody says otherwise.
@@ -91,37 +91,37 @@ struct GroupPayload {
     inherits: Option<bool>,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/groups", get(groups))
         .api_route("/sepm/api/v1/groups/{groupId}", get(group).post(found).patch(change).delete(remove))
 }
 
 async fn groups(
-    State(console): State<Arc<Console>>,
-    Asked(paging): Asked<Paging>,
-    Asked(filter): Asked<Filter>,
-) -> Result<Reply<Page<GroupView>>, Refusal> {
-    let slice = paging.slice(PAGE, &console.assumed())?;
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<GroupView>>, ApiError> {
+    let slice = paging.slice(PAGE, &api.assumed())?;
     let order = filter.order.unwrap_or_default();
     let asked = filter.sort.as_deref().map(str::to_ascii_uppercase).filter(|asked| !asked.is_empty());
     let by_path = asked.as_deref().is_some_and(|asked| asked != "NAME");
-    let by_name = !by_path && (asked.is_some() || !console.assumed().rest_groups_in_order_of_paths);
+    let by_name = !by_path && (asked.is_some() || !api.assumed().rest_groups_in_order_of_paths);
     // A recorded page says NAME where nobody asked for an order [R].
     let sort = Sort::by(if by_path { "FULL_PATH_NAME" } else { "NAME" }, order);
-    if !is_default_domain(&console, filter.domain.as_deref()) {
-        return Ok(Reply(slice.of(Vec::new(), sort)));
+    if !is_default_domain(&api, filter.domain.as_deref()) {
+        return Ok(Json(slice.of(Vec::new(), sort)));
     }
-    let mut views = console.all_groups();
+    let mut views = api.all_groups();
     let wanted = filter.full_path_name.as_deref();
     if filter.mode.is_some_and(|mode| mode.eq_ignore_ascii_case("tree")) {
         let top = wanted
             .map_or_else(|| views.first().map(|view| view.full_path_name.clone()), |it| Some(it.to_owned()));
         let top = top.unwrap_or_default();
-        // The lab's own door makes groups that are deeper than a tree of them can be written and read.
+        // The control API makes groups that are deeper than a tree of them can be written and read.
         if views.iter().any(|view| view.full_path_name.matches('\\').count() >= MAX_DEPTH) {
             let words = format!("There are groups more than {MAX_DEPTH} deep; ask for a list of them.");
-            return Err(Refusal::Invalid(words));
+            return Err(ApiError::Invalid(words));
         }
         views = tree(views, &top);
     } else if let Some(path) = wanted {
@@ -133,33 +133,33 @@ async fn groups(
     if order == Order::Desc {
         views.reverse();
     }
-    Ok(Reply(slice.of(views, sort)))
+    Ok(Json(slice.of(views, sort)))
 }
 
 async fn group(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-) -> Result<Reply<GroupView>, Refusal> {
-    console.group_view(group_id).map(Reply)
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+) -> Result<Json<GroupView>, ApiError> {
+    api.group_view(group_id).map(Json)
 }
 
 /// Founds a group below the one in the path.
 async fn found(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-    Sent(payload): Sent<NewGroup>,
-) -> Result<Created<GroupView>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+    JsonBody(payload): JsonBody<NewGroup>,
+) -> Result<Created<GroupView>, ApiError> {
     let NewGroup { name, description, inherits } = payload;
     check_name(&name)?;
-    let path = console.shared.decide(|site| {
+    let path = api.shared.decide(|site| {
         let (above, _) = find(site, group_id)?;
         if above.split('\\').count() >= MAX_DEPTH {
-            return Err(Refusal::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
+            return Err(ApiError::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
         }
         let path = format!("{above}\\{name}");
         if site.groups().get(&path).is_some() {
             let status = site.assumptions().rest_group_name_taken_status;
-            return Err(Refusal::assumed(status, format!("A group {path} exists already.")));
+            return Err(ApiError::assumed(status, format!("A group {path} exists already.")));
         }
         let mut commands =
             vec![Command::AddGroup { group: path.clone(), inherits: inherits.unwrap_or(true) }];
@@ -168,18 +168,18 @@ async fn found(
         }
         Ok((commands, path))
     })?;
-    let id = console.shared.site().groups().find(&path).map(|group| Id(group.id.0));
-    console.group_view(id?).map(Created)
+    let id = api.shared.site().groups().find(&path).map(|group| Id(group.id.0));
+    api.group_view(id?).map(Created)
 }
 
 async fn change(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-    Sent(payload): Sent<GroupPayload>,
-) -> Result<Reply<GroupView>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+    JsonBody(payload): JsonBody<GroupPayload>,
+) -> Result<Json<GroupView>, ApiError> {
     let GroupPayload { name, description, inherits } = payload;
     name.as_deref().map_or(Ok(()), check_name)?;
-    console.shared.decide(|site| {
+    api.shared.decide(|site| {
         let (path, group) = find(site, group_id)?;
         let mut commands = Vec::new();
         if let Some(inherits) = inherits.filter(|inherits| *inherits != group.inherits) {
@@ -192,40 +192,40 @@ async fn change(
             let above = path.rsplit_once('\\').map(|(above, _)| format!("{above}\\{name}"));
             if above.is_some_and(|path| site.groups().get(&path).is_some()) {
                 let status = site.assumptions().rest_group_name_taken_status;
-                return Err(Refusal::assumed(status, format!("A group {name} is there already.")));
+                return Err(ApiError::assumed(status, format!("A group {name} is there already.")));
             }
             commands.push(Command::RenameGroup { group: path.to_owned(), name });
         }
-        Ok::<_, Refusal>((commands, ()))
+        Ok::<_, ApiError>((commands, ()))
     })?;
-    console.group_view(group_id).map(Reply)
+    api.group_view(group_id).map(Json)
 }
 
 async fn remove(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-) -> Result<Done, Refusal> {
-    let removed = console.shared.decide(|site| {
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+) -> Result<NoContent, ApiError> {
+    let removed = api.shared.decide(|site| {
         let (path, _) = find(site, group_id)?;
-        Ok::<_, Refusal>((vec![Command::RemoveGroup { group: path.to_owned() }], ()))
+        Ok::<_, ApiError>((vec![Command::RemoveGroup { group: path.to_owned() }], ()))
     });
-    let status = console.assumed().rest_group_in_use_status;
-    removed.map(|()| Done).map_err(|refusal| match refusal {
-        in_use @ Refusal::Invalid(_) => in_use.with(status),
+    let status = api.assumed().rest_group_in_use_status;
+    removed.map(|()| NoContent).map_err(|refusal| match refusal {
+        in_use @ ApiError::Invalid(_) => in_use.with(status),
         other => other,
     })
 }
 
 /// The group with this identifier, and its path.
-pub(crate) fn find(site: &Site, id: Id) -> Result<(&str, &Group), Refusal> {
+pub(crate) fn find(site: &Site, id: Id) -> Result<(&str, &Group), ApiError> {
     let found = site.groups().iter().find(|(_, group)| group.id.0 == id.0);
-    found.ok_or_else(|| Refusal::gone("groups", id))
+    found.ok_or_else(|| ApiError::gone("groups", id))
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+fn check_name(name: &str) -> Result<(), ApiError> {
     if name.trim().is_empty() || name.contains('\\') || name.chars().count() > 256 {
         let words = "The name of a group has 1 to 256 characters and no backslash.";
-        return Err(Refusal::Invalid(words.to_owned()));
+        return Err(ApiError::Invalid(words.to_owned()));
     }
     Ok(())
 }
@@ -263,12 +263,12 @@ fn tree(views: Vec<GroupView>, top: &str) -> Vec<GroupView> {
     done
 }
 
-impl Console {
+impl RestApi {
     /// The clients, sorted. Not to be asked for while the site is locked.
     pub(crate) fn index(&self) -> Arc<Index> {
         let version = self.shared.registry_version();
         let site = self.shared.site();
-        self.database.roster.index(version, || site.clients())
+        self.database.client_index.index(version, || site.clients())
     }
 
     fn all_groups(&self) -> Vec<GroupView> {
@@ -280,7 +280,7 @@ impl Console {
             .collect()
     }
 
-    fn group_view(&self, id: Id) -> Result<GroupView, Refusal> {
+    fn group_view(&self, id: Id) -> Result<GroupView, ApiError> {
         let (index, domain, created_by) = self.surroundings();
         let site = self.shared.site();
         let (path, group) = find(&site, id)?;

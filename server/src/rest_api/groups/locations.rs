@@ -9,11 +9,11 @@ use epm_protocol::site::{DEFAULT_LOCATION, Location, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::groups::groups::find;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, GroupPath, Id, LocationKey, LocationPath};
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{GroupPath, Id, LocationKey, LocationPath, Path, Query};
+use crate::rest_api::http::response::Json;
 
 /// How locations are asked for.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,34 +31,34 @@ struct LocationDetails {
     location_rules_xml: String,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/groups/{groupId}/locations", get(locations))
         .api_route("/sepm/api/v1/groups/{groupId}/locations/{locationId}/xml", get(xml))
 }
 
 async fn locations(
-    State(console): State<Arc<Console>>,
-    At(GroupPath { group_id }): At<GroupPath>,
-    Asked(Naming { has_name }): Asked<Naming>,
-) -> Result<Reply<Vec<String>>, Refusal> {
-    let site = console.shared.site();
+    State(api): State<Arc<RestApi>>,
+    Path(GroupPath { group_id }): Path<GroupPath>,
+    Query(Naming { has_name }): Query<Naming>,
+) -> Result<Json<Vec<String>>, ApiError> {
+    let site = api.shared.site();
     let (path, _) = find(&site, group_id)?;
-    let base = format!("{}/sepm/api/v1/groups/{group_id}/locations", console.base);
+    let base = format!("{}/sepm/api/v1/groups/{group_id}/locations", api.base);
     let all = site.groups().effective(path)?.locations.iter().map(|(name, one)| {
         let address = format!("{base}/{}", one.id);
         if has_name == Some(true) { format!("{name}:{address}") } else { address }
     });
-    Ok(Reply(all.collect()))
+    Ok(Json(all.collect()))
 }
 
 async fn xml(
-    State(console): State<Arc<Console>>,
-    At(LocationPath { group_id, location_id }): At<LocationPath>,
-) -> Result<Reply<LocationDetails>, Refusal> {
-    let site = console.shared.site();
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+) -> Result<Json<LocationDetails>, ApiError> {
+    let site = api.shared.site();
     let (_, name, location) = find_location(&site, group_id, location_id)?;
-    Ok(Reply(LocationDetails {
+    Ok(Json(LocationDetails {
         location_id: location.id.to_string(),
         location_name: name.to_owned(),
         location_rules_xml: site.assumptions().rest_location_rules.clone(),
@@ -70,7 +70,7 @@ pub(crate) fn find_location(
     site: &Site,
     group: Id,
     location: LocationKey,
-) -> Result<(&str, &str, &Location), Refusal> {
+) -> Result<(&str, &str, &Location), ApiError> {
     let (path, _) = find(site, group)?;
     let is_meant = |name: &str, one: &Location| match location {
         LocationKey::Default => name == DEFAULT_LOCATION,
@@ -84,5 +84,5 @@ pub(crate) fn find_location(
     };
     let status = site.assumptions().rest_unknown_location_status;
     let found = found.map(|(name, one)| (path, name.as_str(), one));
-    found.ok_or_else(|| Refusal::gone("locations", shown).with(status))
+    found.ok_or_else(|| ApiError::gone("locations", shown).with(status))
 }

@@ -12,12 +12,12 @@ use epm_protocol::sylink::xml::Element;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, Id, IdPath, LocationKey, LocationPath, Sent};
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, IdPath, JsonBody, LocationKey, LocationPath, Path, Query};
 use crate::rest_api::http::page::{Page, Paging};
-use crate::rest_api::http::response::{Blank, Reply};
-use crate::rest_api::system::store::Kept;
+use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::system::store::Stored;
 
 /// A policy of a fresh installation: its type, its name, and whether it is the one of its type that is assigned.
 const POLICIES: &[(&str, &str, bool)] = &[
@@ -217,7 +217,7 @@ struct HostGroupSummary {
     lastmodifiedtime: i64,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     let assigned = "/sepm/api/v1/groups/{groupId}/locations/{locationId}/policies";
     ApiRouter::new()
         .api_route("/sepm/api/v1/policies/summary", get(summary))
@@ -230,28 +230,28 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn summary(
-    State(console): State<Arc<Console>>,
-    Asked(paging): Asked<Paging>,
-) -> Result<Reply<Page<PolicySummary>>, Refusal> {
-    console.summaries(|_| true, paging)
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PolicySummary>>, ApiError> {
+    api.summaries(|_| true, paging)
 }
 
 /// `msl` is refused, as recorded: management server lists cannot be had here.
 async fn summary_of_type(
-    State(console): State<Arc<Console>>,
-    At(TypePath { policy_type }): At<TypePath>,
-    Asked(paging): Asked<Paging>,
-) -> Result<Reply<Page<PolicySummary>>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(TypePath { policy_type }): Path<TypePath>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PolicySummary>>, ApiError> {
     let wanted = known_type(&policy_type)?;
-    console.summaries(|kind| kind == wanted, paging)
+    api.summaries(|kind| kind == wanted, paging)
 }
 
 async fn raw(
-    State(console): State<Arc<Console>>,
-    At(RawPath { policy_type, id }): At<RawPath>,
-) -> Result<Reply<RawPolicy>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(RawPath { policy_type, id }): Path<RawPath>,
+) -> Result<Json<RawPolicy>, ApiError> {
     let wanted = known_type(&policy_type)?;
-    let site = console.shared.site();
+    let site = api.shared.site();
     let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == wanted).ok_or_else(|| gone(id))?;
     let mut inner = Element::new("Policy");
     for (attribute, value) in [("Id", id.to_string().as_str()), ("Name", name), ("Type", wanted)] {
@@ -260,20 +260,20 @@ async fn raw(
     let mut outer = Element::new("SchemaContainer");
     outer.set_attribute("DomainId", &site.domain().to_string());
     outer.push(inner);
-    Ok(Reply(RawPolicy { policy_xml: format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{outer}") }))
+    Ok(Json(RawPolicy { policy_xml: format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{outer}") }))
 }
 
 async fn firewall(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Reply<FirewallPolicy>, Refusal> {
-    let site = console.shared.site();
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<FirewallPolicy>, ApiError> {
+    let site = api.shared.site();
     let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == "fw").ok_or_else(|| gone(id))?;
-    Ok(Reply(FirewallPolicy {
+    Ok(Json(FirewallPolicy {
         name,
         desc: DESCRIPTION,
         enabled: true,
-        lastmodifiedtime: console.database.keepings.founded().as_millis(),
+        lastmodifiedtime: api.database.store.founded().as_millis(),
         sources: Vec::new(),
         configuration: FirewallConfiguration::recorded(),
         lockedoptions: LockedOptions {},
@@ -282,76 +282,76 @@ async fn firewall(
 
 /// It pages as well, though the vendor's description of it has no such parameters.
 async fn host_groups(
-    State(console): State<Arc<Console>>,
-    Asked(paging): Asked<Paging>,
-) -> Result<Reply<Page<HostGroupSummary>>, Refusal> {
-    let assumed = console.assumed();
-    Ok(Reply(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<HostGroupSummary>>, ApiError> {
+    let assumed = api.assumed();
+    Ok(Json(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
 }
 
 /// What is assigned to a location, by its addresses unless something else is assumed.
 async fn assignments(
-    State(console): State<Arc<Console>>,
-    At(LocationPath { group_id, location_id }): At<LocationPath>,
-) -> Result<Reply<Vec<String>>, Refusal> {
-    let (group, location, _) = console.place(group_id, location_id)?;
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+) -> Result<Json<Vec<String>>, ApiError> {
+    let (group, location, _) = api.place(group_id, location_id)?;
     let mut kinds: Vec<&str> = POLICIES.iter().map(|(kind, ..)| *kind).collect();
     kinds.dedup();
-    let form = console.assumed().rest_assigned_policies;
-    let named = kinds.into_iter().filter_map(|kind| console.reference(form, group, location, kind));
-    Ok(Reply(named.collect()))
+    let form = api.assumed().rest_assigned_policies;
+    let named = kinds.into_iter().filter_map(|kind| api.reference(form, group, location, kind));
+    Ok(Json(named.collect()))
 }
 
 /// What is assigned, as a JSON text: its identifier unless something else is assumed.
 async fn assignment(
-    State(console): State<Arc<Console>>,
-    At(AssignmentPath { group_id, location_id, policy_type }): At<AssignmentPath>,
-) -> Result<Reply<String>, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
+) -> Result<Json<String>, ApiError> {
     let kind = known_type(&policy_type)?;
-    let (group, location, _) = console.place(group_id, location_id)?;
-    let form = console.assumed().rest_assigned_policy;
-    let named = console.reference(form, group, location, kind);
-    named.map(Reply).ok_or_else(|| Refusal::gone("policies", kind))
+    let (group, location, _) = api.place(group_id, location_id)?;
+    let form = api.assumed().rest_assigned_policy;
+    let named = api.reference(form, group, location, kind);
+    named.map(Json).ok_or_else(|| ApiError::gone("policies", kind))
 }
 
 async fn assign(
-    State(console): State<Arc<Console>>,
-    At(AssignmentPath { group_id, location_id, policy_type }): At<AssignmentPath>,
-    Sent(Assignment { id }): Sent<Assignment>,
-) -> Result<Blank, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
+    JsonBody(Assignment { id }): JsonBody<Assignment>,
+) -> Result<Blank, ApiError> {
     let kind = known_type(&policy_type)?;
-    let (group, location, name) = console.place(group_id, location_id)?;
-    let found = policy(&console.shared.site(), id.0);
+    let (group, location, name) = api.place(group_id, location_id)?;
+    let found = policy(&api.shared.site(), id.0);
     let (found_kind, policy_name) = found.ok_or_else(|| gone(id))?;
     if found_kind != kind {
         let words = format!("The policy {id} is of the type {found_kind}; expected {kind}.");
-        return Err(Refusal::Invalid(words));
+        return Err(ApiError::Invalid(words));
     }
-    let _changing = console.database.keepings.changing();
-    let path = console.own_settings(group)?;
+    let _changing = api.database.store.changing();
+    let path = api.own_settings(group)?;
     let command = Command::SetPolicy {
         group: path,
         policy: format!("{kind} at {name}"),
         content: format!("{policy_name} ({id})"),
     };
-    console.shared.apply(&command)?;
-    console.database.keepings.kept().assigned.insert((group, location, kind), id.0);
+    api.shared.apply(&command)?;
+    api.database.store.kept().assigned.insert((group, location, kind), id.0);
     Ok(Blank)
 }
 
-impl Console {
+impl RestApi {
     fn summaries(
         &self,
         wanted: impl Fn(&str) -> bool,
         paging: Paging,
-    ) -> Result<Reply<Page<PolicySummary>>, Refusal> {
+    ) -> Result<Json<Page<PolicySummary>>, ApiError> {
         let site = self.shared.site();
-        let kept = self.database.keepings.kept();
+        let kept = self.database.store.kept();
         let rows = POLICIES.iter().filter(|(kind, ..)| wanted(kind));
         let rows: Vec<PolicySummary> =
             rows.map(|(kind, name, _)| summary_row(&site, &kept, kind, name)).collect();
         let all = u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
-        Ok(Reply(paging.slice(all, site.assumptions())?.of(rows, None)))
+        Ok(Json(paging.slice(all, site.assumptions())?.of(rows, None)))
     }
 
     /// How the policy of this type is named that is assigned to a location.
@@ -363,7 +363,7 @@ impl Console {
         kind: &'static str,
     ) -> Option<String> {
         let site = self.shared.site();
-        let id = in_force(&site, &self.database.keepings.kept(), group, location, kind)?;
+        let id = in_force(&site, &self.database.store.kept(), group, location, kind)?;
         Some(match form {
             PolicyReference::Address => {
                 format!("{}/sepm/api/v1/groups/{group}/locations/{location}/policies/{kind}", self.base)
@@ -378,11 +378,11 @@ impl Console {
         &self,
         group: Id,
         location: LocationKey,
-    ) -> Result<(GroupId, LocationId, String), Refusal> {
+    ) -> Result<(GroupId, LocationId, String), ApiError> {
         let site = self.shared.site();
         let id = GroupId(group.0);
         let found = site.groups().iter().find(|(_, one)| one.id == id).map(|(path, _)| path);
-        let path = found.ok_or_else(|| Refusal::gone("groups", group))?;
+        let path = found.ok_or_else(|| ApiError::gone("groups", group))?;
         let settings = site.groups().effective(path)?;
         let is_meant = |name: &str, one: LocationId| match location {
             LocationKey::Default => name == DEFAULT_LOCATION,
@@ -394,18 +394,18 @@ impl Console {
             LocationKey::Id(wanted) => wanted.to_string(),
         };
         let status = site.assumptions().rest_unknown_location_status;
-        let (name, found) = found.ok_or_else(|| Refusal::gone("locations", unknown).with(status))?;
+        let (name, found) = found.ok_or_else(|| ApiError::gone("locations", unknown).with(status))?;
         Ok((id, found.id, name.clone()))
     }
 
     /// The path of a group that has settings of its own.
-    pub(crate) fn own_settings(&self, group: GroupId) -> Result<String, Refusal> {
+    pub(crate) fn own_settings(&self, group: GroupId) -> Result<String, ApiError> {
         let site = self.shared.site();
         let found = site.groups().iter().find(|(_, one)| one.id == group);
-        let (path, found) = found.ok_or_else(|| Refusal::gone("groups", group))?;
+        let (path, found) = found.ok_or_else(|| ApiError::gone("groups", group))?;
         if found.inherits {
             let words = format!("The group {path} inherits its policies from its parent; change them there.");
-            return Err(Refusal::assumed(site.assumptions().rest_inheriting_group_status, words));
+            return Err(ApiError::assumed(site.assumptions().rest_inheriting_group_status, words));
         }
         Ok(path.to_owned())
     }
@@ -414,9 +414,9 @@ impl Console {
 /// What the lab says of every policy.
 const DESCRIPTION: &str = "Created automatically during product installation.";
 
-fn known_type(found: &str) -> Result<&'static str, Refusal> {
+fn known_type(found: &str) -> Result<&'static str, ApiError> {
     let known = POLICIES.iter().find(|(kind, ..)| kind.eq_ignore_ascii_case(found));
-    known.map(|(kind, ..)| *kind).ok_or_else(|| Refusal::Invalid(INVALID_TYPE.to_owned()))
+    known.map(|(kind, ..)| *kind).ok_or_else(|| ApiError::Invalid(INVALID_TYPE.to_owned()))
 }
 
 /// The product's words [R].
@@ -436,7 +436,7 @@ fn policy(site: &Site, id: Guid) -> Option<(&'static str, &'static str)> {
 /// Which policy of this type is assigned to a location.
 fn in_force(
     site: &Site,
-    kept: &Kept,
+    kept: &Stored,
     group: GroupId,
     location: LocationId,
     kind: &'static str,
@@ -448,7 +448,7 @@ fn in_force(
     assigned.or_else(|| first.map(|(_, name, _)| policy_id(site, name)))
 }
 
-fn summary_row(site: &Site, kept: &Kept, kind: &'static str, name: &'static str) -> PolicySummary {
+fn summary_row(site: &Site, kept: &Stored, kind: &'static str, name: &'static str) -> PolicySummary {
     let id = policy_id(site, name);
     // Only groups that do not inherit show here [R].
     let own = site.groups().iter().filter(|(_, group)| !group.inherits);
@@ -480,6 +480,6 @@ fn summary_row(site: &Site, kept: &Kept, kind: &'static str, name: &'static str)
     }
 }
 
-fn gone(id: Id) -> Refusal {
-    Refusal::gone("policies", id)
+fn gone(id: Id) -> ApiError {
+    ApiError::gone("policies", id)
 }

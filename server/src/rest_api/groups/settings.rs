@@ -17,12 +17,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::groups::groups::find;
 use crate::rest_api::groups::locations::find_location;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{At, LocationPath, Sent};
-use crate::rest_api::http::response::{Blank, Reply};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{JsonBody, LocationPath, Path};
+use crate::rest_api::http::response::{Blank, Json};
 
 /// The policy that keeps what the site has no notion of.
 pub(crate) const OTHERS: &str = "Other settings";
@@ -116,7 +116,7 @@ enum TamperAction {
     Block,
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new().api_route(
         "/sepm/api/v1/groups/{groupId}/locations/{locationId}/settings",
         get(settings).patch(change),
@@ -124,23 +124,23 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
 }
 
 async fn settings(
-    State(console): State<Arc<Console>>,
-    At(LocationPath { group_id, location_id }): At<LocationPath>,
-) -> Result<Reply<Settings>, Refusal> {
-    let site = console.shared.site();
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+) -> Result<Json<Settings>, ApiError> {
+    let site = api.shared.site();
     let (path, _, location) = find_location(&site, group_id, location_id)?;
     let mut known = in_force(site.groups().effective(path)?, location, &site.assumptions().rest_settings);
     known["configuration"]["password_protection"]["password"] = Value::Null; // nobody reads it back
-    serde_json::from_value(known).map(Reply).map_err(|error| Refusal::Invalid(error.to_string()))
+    serde_json::from_value(known).map(Json).map_err(|error| ApiError::Invalid(error.to_string()))
 }
 
 async fn change(
-    State(console): State<Arc<Console>>,
-    At(LocationPath { group_id, location_id }): At<LocationPath>,
-    Sent(wanted): Sent<Settings>,
-) -> Result<Blank, Refusal> {
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+    JsonBody(wanted): JsonBody<Settings>,
+) -> Result<Blank, ApiError> {
     check(&wanted)?;
-    console.shared.decide(|site| {
+    api.shared.decide(|site| {
         let (path, name, location) = find_location(site, group_id, location_id)?;
         let wanted = Wanted::of(&wanted)?;
         if wanted.is_nothing() {
@@ -150,7 +150,7 @@ async fn change(
         if owner != path {
             let (group, from) = (path.to_owned(), owner.to_owned());
             let status = site.assumptions().rest_inheriting_group_status;
-            return Err(Refusal::from(CommandError::Inherits { group, from }).with(status));
+            return Err(ApiError::from(CommandError::Inherits { group, from }).with(status));
         }
         let (_, group) = find(site, group_id)?;
         let shared = site.assumptions().rest_location_settings == RestLocation::OfTheGroup;
@@ -174,13 +174,14 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(settings: &Settings) -> Result<Self, Refusal> {
+    fn of(settings: &Settings) -> Result<Self, ApiError> {
         let none = Configuration::default();
         let configuration = settings.configuration.as_ref().unwrap_or(&none);
         let none = Communication::default();
         let communication = configuration.communication_settings.as_ref().unwrap_or(&none);
         let security = configuration.general_settings.as_ref().and_then(|one| one.security_settings.as_ref());
-        let mut rest = serde_json::to_value(settings).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let mut rest =
+            serde_json::to_value(settings).map_err(|error| ApiError::Invalid(error.to_string()))?;
         without_null(&mut rest);
         let mut of_location = take(&mut rest, &["configuration", "communication_settings"]);
         for known in KNOWN {
@@ -224,7 +225,7 @@ impl Wanted {
         location: &Location,
         own: &GroupSettings,
         site: &Site,
-    ) -> Result<Vec<Command>, Refusal> {
+    ) -> Result<Vec<Command>, ApiError> {
         let (communication, list) = match &location.own {
             Some(own) => (&own.communication, own.list.as_str()),
             None => (&own.communication, own.list.as_str()),
@@ -241,7 +242,7 @@ impl Wanted {
         if let Some(wanted) = self.list {
             if !site.lists().any(|known| known.name == wanted) {
                 let words = format!("There is no management server list {wanted:?}.");
-                return Err(Refusal::assumed(site.assumptions().rest_unknown_list_status, words));
+                return Err(ApiError::assumed(site.assumptions().rest_unknown_list_status, words));
             }
             if wanted != list {
                 commands.push(Command::AssignList { list: wanted, group: group.clone(), location: place });
@@ -332,12 +333,12 @@ fn others(own: &GroupSettings) -> Value {
 }
 
 /// What the types do not say.
-fn check(settings: &Settings) -> Result<(), Refusal> {
+fn check(settings: &Settings) -> Result<(), ApiError> {
     let configuration = settings.configuration.as_ref();
     let log = configuration.and_then(|one| one.client_log.as_ref());
     match log.and_then(|log| log.get("max_upload")) {
         Some(most) if !most.is_null() && most.as_u64().is_none_or(|most| most > 500) => {
-            Err(Refusal::Invalid(format!("client_log.max_upload is {most}; expected at most 500.")))
+            Err(ApiError::Invalid(format!("client_log.max_upload is {most}; expected at most 500.")))
         }
         _ => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{Operation, Response as Described};
+use aide::openapi::{Operation, Response as BridgedSchema};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use epm_protocol::site::{CommandError, ConsoleTrouble};
@@ -13,7 +13,7 @@ use crate::rest_api::http::response::{described, json};
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiError {
     /// A part of the path, a field of the query or the body is not what it should be.
     #[error("{0}")]
     Invalid(String),
@@ -83,7 +83,7 @@ pub(crate) enum Refusal {
         /// In how many minutes.
         minutes: u64,
     },
-    /// Nobody can log in: the console's key is too long.
+    /// Nobody can log in: the api's key is too long.
     #[error("{0}.")]
     LogIn(ConsoleTrouble),
     /// The product has it, and the lab does not.
@@ -91,10 +91,11 @@ pub(crate) enum Refusal {
     NotServed,
 }
 
-/// The product's error of an application.
+/// The body of an application's error, in the product's form.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ApiError {
+#[schemars(rename = "ApiError")]
+pub(crate) struct ErrorBody {
     /// The status, as text.
     error_code: String,
     /// A code of the application; empty in most cases.
@@ -115,7 +116,7 @@ pub(crate) struct OAuthError {
     error_description: String,
 }
 
-impl Refusal {
+impl ApiError {
     /// The status that it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -151,7 +152,7 @@ impl Refusal {
     }
 }
 
-impl From<CommandError> for Refusal {
+impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         let words = error.to_string();
         match error {
@@ -161,7 +162,7 @@ impl From<CommandError> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         match self {
@@ -182,18 +183,18 @@ impl IntoResponse for Refusal {
                 let app_error_code = if matches!(other, Self::NoEvent(_)) { "4104" } else { "" };
                 let error_message = other.to_string();
                 let id = if let Self::Taken { id, .. } = other { id } else { None };
-                json(status, &ApiError { error_code, app_error_code, error_message, id })
+                json(status, &ErrorBody { error_code, app_error_code, error_message, id })
             }
         }
     }
 }
 
-impl OperationOutput for Refusal {
+impl OperationOutput for ApiError {
     type Inner = ();
 
-    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Described)> {
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
         let token = described::<OAuthError>(ctx, "No token, or none that is in force.");
-        let error = described::<ApiError>(ctx, "The error of an application.");
+        let error = described::<ErrorBody>(ctx, "The error of an application.");
         let errors = [400, 408, 409, 410, 413, 429].map(|status| (Some(status), error.clone()));
         errors.into_iter().chain([(Some(401), token)]).collect()
     }

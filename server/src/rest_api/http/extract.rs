@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::rest_api::auth::tokens::Session;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::{json_de as strict, query_de as lenient};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::{json_de, query_de};
 
 /// The largest body.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -31,15 +31,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The parts of the path.
 #[derive(Debug)]
-pub(crate) struct At<T>(pub(crate) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 /// The fields of the query. Those that the type does not have are ignored.
 #[derive(Debug)]
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 /// The body, which is JSON whatever its content type says.
 #[derive(Debug)]
-pub(crate) struct Sent<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
 /// The body, of whatever kind; empty where there is none.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) struct RawBody(pub(crate) Bytes);
 
 /// The body, which may be absent: JSON or a form, with what the type says.
 #[derive(Debug)]
-pub(crate) struct MayBeSent<T>(pub(crate) Bytes, pub(crate) PhantomData<T>);
+pub(crate) struct OptionalJsonBody<T>(pub(crate) Bytes, pub(crate) PhantomData<T>);
 
 /// The body, which is XML whatever its content type says.
 #[derive(Debug)]
@@ -142,79 +142,79 @@ impl JsonSchema for LocationKey {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for At<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let raw = RawPathParams::from_request_parts(parts, state).await;
-        let raw = raw.map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let raw = raw.map_err(|error| ApiError::Invalid(error.to_string()))?;
         let pairs = raw.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        lenient::read(pairs).map(Self).map_err(|error| Refusal::Invalid(error.to_string()))
+        query_de::read(pairs).map(Self).map_err(|error| ApiError::Invalid(error.to_string()))
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
-        lenient::read(pairs).map(Self).map_err(|error| Refusal::Invalid(error.to_string()))
+        query_de::read(pairs).map(Self).map_err(|error| ApiError::Invalid(error.to_string()))
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         read_body(request.into_body(), MAX_BODY).await.map(Self)
     }
 }
 
-impl<S: Send + Sync, T> FromRequest<S> for MayBeSent<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         read_body(request.into_body(), MAX_BODY).await.map(|body| Self(body, PhantomData))
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for XmlBody {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         read_body(request.into_body(), MAX_BODY).await.map(Self)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let body = read_body(request.into_body(), MAX_BODY).await?;
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
-        strict::read(body).map(Self).map_err(|error| Refusal::Invalid(error.to_string()))
+        json_de::read(body).map(Self).map_err(|error| ApiError::Invalid(error.to_string()))
     }
 }
 
 /// Reads a body of at most so many bytes.
-pub(crate) async fn read_body(body: Body, most: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
     match timeout(PATIENCE, to_bytes(body, most)).await {
-        Err(_) => Err(Refusal::Stalled),
+        Err(_) => Err(ApiError::Stalled),
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => {
             let error = error.into_inner();
             if error.is::<http_body_util::LengthLimitError>() {
-                return Err(Refusal::TooLarge { most });
+                return Err(ApiError::TooLarge { most });
             }
-            Err(Refusal::Invalid("The body breaks off.".to_owned()))
+            Err(ApiError::Invalid("The body breaks off.".to_owned()))
         }
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         parts
             .extensions
             .get()
@@ -224,25 +224,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-impl<T: JsonSchema> OperationInput for At<T> {
+impl<T: JsonSchema> OperationInput for Path<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         parameters::<T>(ctx, operation, ParamLocation::Path);
     }
 }
 
-impl<T: JsonSchema> OperationInput for Asked<T> {
+impl<T: JsonSchema> OperationInput for Query<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         parameters::<T>(ctx, operation, ParamLocation::Query);
     }
 }
 
-impl<T: JsonSchema> OperationInput for Sent<T> {
+impl<T: JsonSchema> OperationInput for JsonBody<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         describe_body::<T>(ctx, operation, &["application/json"], true);
     }
 }
 
-impl<T: JsonSchema> OperationInput for MayBeSent<T> {
+impl<T: JsonSchema> OperationInput for OptionalJsonBody<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         describe_body::<T>(ctx, operation, &["application/json", "application/x-www-form-urlencoded"], false);
     }

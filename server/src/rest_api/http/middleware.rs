@@ -14,12 +14,12 @@ use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::tokens::{self, Session};
-use crate::rest_api::http::error::Refusal;
+use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
 use crate::rest_api::http::operations::{Known, known};
-use crate::rest_api::http::{normalize_path as slashes, openapi};
+use crate::rest_api::http::{normalize_path, openapi};
 use crate::runtime::journal::Call;
 
 /// Who is connected.
@@ -35,28 +35,28 @@ const MAX_PUBLIC_BODY: usize = 64 * 1024;
 const DRAINED: usize = 4 * MAX_BODY;
 
 /// Puts the gate before the routes.
-pub(crate) fn before(routes: Router<Arc<Console>>, console: &Arc<Console>) -> Router {
+pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router {
     // Whoever gets past the gate asks for an operation that the vendor has.
-    let not_served = || async { Refusal::NotServed };
+    let not_served = || async { ApiError::NotServed };
     let served =
-        routes.fallback(not_served).method_not_allowed_fallback(not_served).with_state(Arc::clone(console));
+        routes.fallback(not_served).method_not_allowed_fallback(not_served).with_state(Arc::clone(api));
     // Routes are looked for behind the gate, which may have taken slashes out of the path.
-    Router::new().fallback_service(served).layer(from_fn_with_state(Arc::clone(console), pass))
+    Router::new().fallback_service(served).layer(from_fn_with_state(Arc::clone(api), pass))
 }
 
 /// Lets a request pass, or refuses it; and notes it in the journal.
-async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
-    let assumed = console.assumed();
+    let assumed = api.assumed();
     if assumed.rest_slashes_do_not_count
-        && let Some(plain) = slashes::without(request.uri())
+        && let Some(plain) = normalize_path::without(request.uri())
     {
         *request.uri_mut() = plain;
     }
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
-    let mut response = match admit(&console, &assumed, &method, &path, &request) {
+    let mut response = match admit(&api, &assumed, &method, &path, &request) {
         Ok(session) => {
             if let Some(session) = session {
                 who = Some(session.who.login_name.clone());
@@ -78,9 +78,9 @@ async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: N
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();
-    console.shared.journal.called(Call {
-        at: console.now(),
-        desk: console.desk.number,
+    api.shared.journal.called(Call {
+        at: api.now(),
+        manager: api.manager.number,
         peer,
         method: method.to_string(),
         path: asked,
@@ -92,29 +92,29 @@ async fn pass(State(console): State<Arc<Console>>, mut request: Request, next: N
 
 /// Who asks, where that matters.
 fn admit(
-    console: &Console,
+    api: &RestApi,
     assumed: &Assumptions,
     method: &Method,
     path: &str,
     request: &Request,
-) -> Result<Option<Arc<Session>>, Refusal> {
+) -> Result<Option<Arc<Session>>, ApiError> {
     let known = if path == openapi::PATH { Known::Operation } else { known(method, path) };
     if known == Known::Nothing {
-        return Err(Refusal::NoPath);
+        return Err(ApiError::NoPath);
     }
-    let now = console.now();
-    console.throttle.count(now)?;
+    let now = api.now();
+    api.throttle.count(now)?;
     if request.body().size_hint().lower() > MAX_BODY as u64 {
-        return Err(Refusal::TooLarge { most: MAX_BODY });
+        return Err(ApiError::TooLarge { most: MAX_BODY });
     }
     let session = match bearer(request) {
         _ if is_public(path) => None,
-        Some(token) => Some(console.tokens.find(token, console.restarts(), now)?),
+        Some(token) => Some(api.tokens.find(token, api.restarts(), now)?),
         None => return Err(tokens::none(&assumed.rest_no_token_error)),
     };
     if known == Known::Path {
         let words = format!("The method {method} is not allowed here.");
-        return Err(Refusal::assumed(assumed.rest_wrong_method_status, words));
+        return Err(ApiError::assumed(assumed.rest_wrong_method_status, words));
     }
     Ok(session)
 }

@@ -13,14 +13,14 @@ use axum::routing::get;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::rest_api::{Console, made};
+use crate::rest_api::{RestApi, made};
 
 /// Where it is. The vendor has nothing there.
 pub(crate) const PATH: &str = "/sepm/api/v1/openapi.json";
 /// How a token is called in it.
 const BEARER: &str = "bearer";
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new().route(PATH, get(document))
 }
 
@@ -29,7 +29,7 @@ async fn document() -> impl IntoResponse {
 }
 
 /// The routes, and the document that describes them.
-pub(crate) fn finish(routes: ApiRouter<Arc<Console>>) -> (Router<Arc<Console>>, Bytes) {
+pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, Bytes) {
     let mut api = OpenApi {
         info: Info {
             title: "epm-lab: a mock of the SEPM REST API".to_owned(),

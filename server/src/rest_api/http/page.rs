@@ -4,7 +4,7 @@ use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::http::error::Refusal;
+use crate::rest_api::http::error::ApiError;
 
 /// Which page is asked for.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -87,10 +87,10 @@ impl Paging {
     /// # Errors
     ///
     /// When the index or the size is 0, and that is not taken for what is usual.
-    pub(crate) fn slice(self, usual: u32, assumed: &Assumptions) -> Result<Slice, Refusal> {
+    pub(crate) fn slice(self, usual: u32, assumed: &Assumptions) -> Result<Slice, ApiError> {
         let given = |name, value: Option<u32>| match value {
             Some(0) if assumed.rest_page_zero_is_refused => {
-                Err(Refusal::Invalid(format!("The parameter {name} is 0; expected at least 1.")))
+                Err(ApiError::Invalid(format!("The parameter {name} is 0; expected at least 1.")))
             }
             given => Ok(given.filter(|given| *given > 0)),
         };

@@ -5,7 +5,7 @@
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, Response as Described, SchemaObject};
+use aide::openapi::{MediaType, Operation, Response as BridgedSchema, SchemaObject};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// 200, and a value.
 #[derive(Debug)]
-pub(crate) struct Reply<T>(pub(crate) T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 /// 201, and what was created.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Blank;
 
 /// 204, and no body.
 #[derive(Debug)]
-pub(crate) struct Done;
+pub(crate) struct NoContent;
 
 /// A value as JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
@@ -49,20 +49,20 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 }
 
 /// How a value is described in the OpenAPI document.
-pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> Described {
+pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> BridgedSchema {
     let json_schema = ctx.schema.subschema_for::<T>();
     let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
     let media = MediaType { schema, ..MediaType::default() };
-    Described {
+    BridgedSchema {
         description: words.to_owned(),
         content: [("application/json".to_owned(), media)].into_iter().collect(),
-        ..Described::default()
+        ..BridgedSchema::default()
     }
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
 
-impl<T: Serialize> IntoResponse for Reply<T> {
+impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self.0)
     }
@@ -87,7 +87,7 @@ impl IntoResponse for Blank {
     }
 }
 
-impl IntoResponse for Done {
+impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
     }
@@ -98,11 +98,11 @@ macro_rules! describes {
         impl<$($inner: JsonSchema)?> OperationOutput for $reply<$($inner)?> {
             type Inner = $holds;
 
-            fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<Described> {
+            fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<BridgedSchema> {
                 Some(described::<$holds>(ctx, "It is done."))
             }
 
-            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Described)> {
+            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
                 vec![(Some($status), described::<$holds>(ctx, "It is done."))]
             }
         }
@@ -110,7 +110,7 @@ macro_rules! describes {
 }
 
 describes! {
-    Reply<T>, T, 200;
+    Json<T>, T, 200;
     Created<T>, T, 201;
     Several<T>, Vec<T>, 207;
 }
@@ -118,15 +118,15 @@ describes! {
 impl OperationOutput for Blank {
     type Inner = String;
 
-    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Described)> {
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
         vec![(Some(200), described::<String>(ctx, "It is done: an empty text."))]
     }
 }
 
-impl OperationOutput for Done {
+impl OperationOutput for NoContent {
     type Inner = ();
 
-    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Described)> {
-        vec![(Some(204), Described { description: "It is done.".to_owned(), ..Described::default() })]
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+        vec![(Some(204), BridgedSchema { description: "It is done.".to_owned(), ..BridgedSchema::default() })]
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use epm_protocol::site::{CallCounter, CallLimit};
 use epm_protocol::time::Timestamp;
 
-use crate::rest_api::http::error::Refusal;
+use crate::rest_api::http::error::ApiError;
 
 /// How many calls are allowed at most; a larger limit is none.
 const MOST: usize = 100_000;
 
-/// Counts the calls of one console.
+/// OrdinalCounter the calls of one api.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<CallCounter>);
 
@@ -23,16 +23,16 @@ impl Throttle {
         *calls = CallCounter::new(limit.map(|(calls, time)| CallLimit { calls, seconds: time.as_secs() }));
     }
 
-    /// Counts a call.
+    /// OrdinalCounter a call.
     ///
     /// # Errors
     ///
     /// When there have been too many.
-    pub(crate) fn count(&self, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn count(&self, now: Timestamp) -> Result<(), ApiError> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls
             .count(now)
-            .map_err(|limit| Refusal::Throttled { calls: limit.calls, minutes: limit.seconds.div_ceil(60) })
+            .map_err(|limit| ApiError::Throttled { calls: limit.calls, minutes: limit.seconds.div_ceil(60) })
     }
 }
 

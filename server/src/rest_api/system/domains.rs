@@ -9,11 +9,11 @@ use epm_protocol::site::TOP_GROUP;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::Console;
+use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::DOMAIN;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{At, IdPath};
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{IdPath, Path};
+use crate::rest_api::http::response::Json;
 
 /// A domain.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -62,39 +62,39 @@ impl DomainSummary {
     }
 }
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .api_route("/sepm/api/v1/domains", get(domains))
         .api_route("/sepm/api/v1/domains/{id}", get(domain))
 }
 
-async fn domains(State(console): State<Arc<Console>>) -> Reply<Vec<Domain>> {
-    Reply(vec![console.domain()])
+async fn domains(State(api): State<Arc<RestApi>>) -> Json<Vec<Domain>> {
+    Json(vec![api.domain()])
 }
 
 async fn domain(
-    State(console): State<Arc<Console>>,
-    At(IdPath { id }): At<IdPath>,
-) -> Result<Reply<DomainSettings>, Refusal> {
-    let domain = console.domain();
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<DomainSettings>, ApiError> {
+    let domain = api.domain();
     if domain.id != id.to_string() {
-        return Err(Refusal::gone("domains", id));
+        return Err(ApiError::gone("domains", id));
     }
-    Ok(Reply(DomainSettings {
+    Ok(Json(DomainSettings {
         domain,
         allow_never_expires_passwords: false,
         allow_users_to_save_credentials: false,
         delete_old_clients: true,
-        delete_old_clients_days: console.assumed().rest_old_clients_days,
+        delete_old_clients_days: api.assumed().rest_old_clients_days,
         delete_old_vdi_clients: true,
-        delete_old_vdi_clients_days: console.assumed().rest_old_vdi_clients_days,
+        delete_old_vdi_clients_days: api.assumed().rest_old_vdi_clients_days,
         show_banner: false,
         banner_title: None,
         banner_text: None,
     }))
 }
 
-impl Console {
+impl RestApi {
     fn domain(&self) -> Domain {
         let site = self.shared.site();
         Domain {

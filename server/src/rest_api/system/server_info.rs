@@ -1,4 +1,4 @@
-//! What the console says of the installation: servers, database, replication, licenses, definitions, events. There is
+//! What the api says of the installation: servers, database, replication, licenses, definitions, events. There is
 //! little of it in a lab, and nothing of a certificate, as in life.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::Console;
-use crate::rest_api::http::error::Refusal;
-use crate::rest_api::http::extract::{Asked, At, Id};
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, Path, Query};
 use crate::rest_api::http::page::Paging;
-use crate::rest_api::http::response::{Blank, Reply};
+use crate::rest_api::http::response::{Blank, Json};
 
 /// A manager, of which the product says no more.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -132,7 +132,7 @@ struct License {
     /// 2 for a trial.
     license_type: i32,
     /// For how many clients.
-    seats: i32,
+    client_statuses: i32,
     /// From when, in milliseconds.
     start_date: i64,
     /// Until when.
@@ -277,7 +277,7 @@ struct EventPath {
 
 const DAY_MS: i64 = 86_400_000;
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     let at = |path| format!("/sepm/api/v1/{path}");
     ApiRouter::new()
         .api_route(&at("admin/servers"), get(servers))
@@ -295,19 +295,19 @@ pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
         .api_route(&at("events/acknowledge/{eventID}"), post(acknowledge))
 }
 
-async fn servers(State(console): State<Arc<Console>>) -> Reply<Vec<Server>> {
-    let site = console.shared.site();
+async fn servers(State(api): State<Arc<RestApi>>) -> Json<Vec<Server>> {
+    let site = api.shared.site();
     let server = |id: String| Server {
         id,
         directory_server_integration: DirectoryServerIntegration { enable: false },
     };
-    Reply(site.managers().map(|one| server(one.id.to_string())).collect())
+    Json(site.managers().map(|one| server(one.id.to_string())).collect())
 }
 
-async fn database(State(console): State<Arc<Console>>) -> Reply<SepmDatabase> {
-    let address = console.shared.site().managers().next().map(|one| one.ports.address.clone());
-    let assumed = console.assumed();
-    Reply(SepmDatabase {
+async fn database(State(api): State<Arc<RestApi>>) -> Json<SepmDatabase> {
+    let address = api.shared.site().managers().next().map(|one| one.ports.address.clone());
+    let assumed = api.assumed();
+    Json(SepmDatabase {
         name: assumed.rest_database_instance.clone(),
         description: "",
         address: address.unwrap_or_default(),
@@ -323,15 +323,15 @@ async fn database(State(console): State<Arc<Console>>) -> Reply<SepmDatabase> {
     })
 }
 
-async fn is_replicated(State(console): State<Arc<Console>>) -> Reply<bool> {
-    let site = console.shared.site();
-    Reply(site.partners(&console.desk.name).next().is_some())
+async fn is_replicated(State(api): State<Arc<RestApi>>) -> Json<bool> {
+    let site = api.shared.site();
+    Json(site.partners(&api.manager.name).next().is_some())
 }
 
-async fn replication(State(console): State<Arc<Console>>) -> Reply<ReplicationStatuses> {
-    let (site, now) = (console.shared.site(), console.shared.now().as_millis());
+async fn replication(State(api): State<Arc<RestApi>>) -> Json<ReplicationStatuses> {
+    let (site, now) = (api.shared.site(), api.shared.now().as_millis());
     // In the lab it is managers that replicate.
-    let partners = site.partners(&console.desk.name).map(|one| ReplicationPartner {
+    let partners = site.partners(&api.manager.name).map(|one| ReplicationPartner {
         id: one.id.to_string(),
         name: one.name.clone(),
         location: "N/A",
@@ -340,7 +340,7 @@ async fn replication(State(console): State<Arc<Console>>) -> Reply<ReplicationSt
         next_run_time: now,
         status_code: "SUCCEEDED",
     });
-    Reply(ReplicationStatuses {
+    Json(ReplicationStatuses {
         replication_status: vec![ReplicationStatus {
             site_name: site.name().to_owned(),
             site_location: "N/A",
@@ -352,24 +352,24 @@ async fn replication(State(console): State<Arc<Console>>) -> Reply<ReplicationSt
 
 /// Every change has reached the partners already; whoever is apart, or is none, is no partner.
 async fn replicate(
-    State(console): State<Arc<Console>>,
-    Asked(Partner { partner_site_name }): Asked<Partner>,
-) -> Result<Reply<ReplicationBegun>, Refusal> {
-    let site = console.shared.site();
-    if site.partners(&console.desk.name).any(|one| one.name == partner_site_name) {
-        return Ok(Reply(ReplicationBegun { code: 0 }));
+    State(api): State<Arc<RestApi>>,
+    Query(Partner { partner_site_name }): Query<Partner>,
+) -> Result<Json<ReplicationBegun>, ApiError> {
+    let site = api.shared.site();
+    if site.partners(&api.manager.name).any(|one| one.name == partner_site_name) {
+        return Ok(Json(ReplicationBegun { code: 0 }));
     }
     let shown: String = partner_site_name.chars().take(80).collect();
-    Err(Refusal::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
+    Err(ApiError::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
 }
 
-async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {
-    let (start_date, expire_date) = console.trial();
-    let assumed = console.assumed();
-    Reply(vec![License {
+async fn licenses(State(api): State<Arc<RestApi>>) -> Json<Vec<License>> {
+    let (start_date, expire_date) = api.trial();
+    let assumed = api.assumed();
+    Json(vec![License {
         serial_number: assumed.rest_license_serial.clone(),
         license_type: assumed.rest_license_type,
-        seats: assumed.rest_license_seats,
+        client_statuses: assumed.rest_license_seats,
         start_date,
         expire_date,
         end_date: expire_date,
@@ -379,10 +379,10 @@ async fn licenses(State(console): State<Arc<Console>>) -> Reply<Vec<License>> {
     }])
 }
 
-async fn license(State(console): State<Arc<Console>>) -> Reply<LicenseSummary> {
-    let (_, until) = console.trial();
-    let assumed = console.assumed();
-    Reply(LicenseSummary {
+async fn license(State(api): State<Arc<RestApi>>) -> Json<LicenseSummary> {
+    let (_, until) = api.trial();
+    let assumed = api.assumed();
+    Json(LicenseSummary {
         ended: false,
         license_type: "TRIAL",
         ordered_quantity: assumed.rest_license_seats,
@@ -393,85 +393,89 @@ async fn license(State(console): State<Arc<Console>>) -> Reply<LicenseSummary> {
     })
 }
 
-async fn group_update_providers() -> Reply<Vec<GroupUpdateProvider>> {
-    Reply(Vec::new())
+async fn group_update_providers() -> Json<Vec<GroupUpdateProvider>> {
+    Json(Vec::new())
 }
 
-async fn latest(State(console): State<Arc<Console>>) -> Reply<LatestRevision> {
-    let newest = console.now().civil().strftime("%-m/%-d/%Y rev. 2").to_string();
-    Reply(LatestRevision {
+async fn latest(State(api): State<Arc<RestApi>>) -> Json<LatestRevision> {
+    let newest = api.now().civil().strftime("%-m/%-d/%Y rev. 2").to_string();
+    Json(LatestRevision {
         content_name: "AV_DEFS",
         published_by_symantec: newest.clone(),
         published_by_sepm: newest,
     })
 }
 
-async fn client_content(State(console): State<Arc<Console>>) -> Reply<ClientDefStatuses> {
+async fn client_content(State(api): State<Arc<RestApi>>) -> Json<ClientDefStatuses> {
     let (agents, installed) = {
-        let site = console.shared.site();
+        let site = api.shared.site();
         let agents: Vec<_> = site.clients().map(|client| client.agent).collect();
         (agents, site.assumptions().installed_definitions.clone())
     };
     let mut counts = BTreeMap::<Option<String>, i64>::new();
     for agent in agents {
-        let fetched = console.shared.seat(agent).and_then(|seat| seat.state).and_then(|state| state.content);
+        let fetched = api
+            .shared
+            .client_status(agent)
+            .and_then(|client_status| client_status.state)
+            .and_then(|state| state.content);
         *counts.entry(fetched.map(definitions_of)).or_default() += 1;
     }
     let status = |(version, clients_count): (Option<String>, i64)| ClientDefStatus {
         version: version.unwrap_or_else(|| installed.clone()),
         clients_count,
     };
-    Reply(ClientDefStatuses {
+    Json(ClientDefStatuses {
         client_def_status_list: counts.into_iter().map(status).collect(),
-        last_updated: console.now().as_millis(),
+        last_updated: api.now().as_millis(),
     })
 }
 
-async fn threats(State(console): State<Arc<Console>>) -> Reply<Threats> {
-    let last_updated = console.now().as_millis();
-    Reply(Threats { stats: ThreatStats { last_updated, infected_clients: 0 } })
+async fn threats(State(api): State<Arc<RestApi>>) -> Json<Threats> {
+    let last_updated = api.now().as_millis();
+    Json(Threats { stats: ThreatStats { last_updated, infected_clients: 0 } })
 }
 
 async fn critical(
-    State(console): State<Arc<Console>>,
-    Asked(asked): Asked<EventsAsked>,
-    Asked(paging): Asked<Paging>,
-) -> Result<Reply<CriticalEvents>, Refusal> {
-    let assumed = console.assumed();
+    State(api): State<Arc<RestApi>>,
+    Query(asked): Query<EventsAsked>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<CriticalEvents>, ApiError> {
+    let assumed = api.assumed();
     let slice = paging.slice(assumed.rest_usual_page, &assumed)?;
-    let (id, at, message) = console.event();
-    let acknowledged = console.database.keepings.kept().acknowledged.contains(&id);
+    let (id, at, message) = api.event();
+    let acknowledged = api.database.store.kept().acknowledged.contains(&id);
     let event = CriticalEvent {
         event_id: id.to_string(),
         event_date_time: at.civil().strftime("%Y-%m-%d %H:%M:%S.0").to_string(),
-        subject: console.assumed().rest_event_subject.clone(),
+        subject: api.assumed().rest_event_subject.clone(),
         message,
         acknowledged: i32::from(acknowledged),
     };
     let shows = !acknowledged || asked.include_acknowledged == Some(true);
     let events = if shows { vec![event] } else { Vec::new() };
-    Ok(Reply(CriticalEvents {
-        last_updated: console.now().as_millis(),
+    Ok(Json(CriticalEvents {
+        last_updated: api.now().as_millis(),
         total_unacknowledged_messages: usize::from(!acknowledged),
         critical_events_info_list: slice.of(events, None).content,
     }))
 }
 
 async fn acknowledge(
-    State(console): State<Arc<Console>>,
-    At(EventPath { event }): At<EventPath>,
-) -> Result<Blank, Refusal> {
-    if console.event().0 != event.0 {
-        return Err(Refusal::NoEvent(event.to_string()));
+    State(api): State<Arc<RestApi>>,
+    Path(EventPath { event }): Path<EventPath>,
+) -> Result<Blank, ApiError> {
+    if api.event().0 != event.0 {
+        return Err(ApiError::NoEvent(event.to_string()));
     }
-    console.database.keepings.kept().acknowledged.insert(event.0);
+    api.database.store.kept().acknowledged.insert(event.0);
     Ok(Blank)
 }
 
-impl Console {
-    /// From when until when the trial is: from when its first console was opened.
+impl RestApi {
+    /// From when until when the trial is: from when its first api was opened.
     fn trial(&self) -> (i64, i64) {
-        let from = self.database.keepings.founded().as_millis();
+        let from = self.database.store.founded().as_millis();
         let days = i64::from(self.assumed().rest_trial_days);
         (from, from.saturating_add(days * DAY_MS))
     }

@@ -1,4 +1,4 @@
-//! What the console keeps that no client is told of: fingerprint lists, assigned policies, external communication,
+//! What the api keeps that no client is told of: fingerprint lists, assigned policies, external communication,
 //! acknowledged events. All managers of a site share it, under one lock; it is bounded by what it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,18 +15,18 @@ pub(crate) const MOST_FINGERPRINTS: usize = 1_000_000;
 /// How many administrators there may be.
 pub(crate) const MOST_ADMINISTRATORS: usize = 1_000;
 
-/// What the console keeps.
+/// What the api keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Keepings {
-    kept: Mutex<Kept>,
+pub(crate) struct RestStore {
+    kept: Mutex<Stored>,
     /// Who changes the site and this together holds it.
     changing: Mutex<()>,
 }
 
 /// The same, looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
-    /// When the first console of the site was opened.
+pub(crate) struct Stored {
+    /// When the first api of the site was opened.
     pub(crate) founded: Option<Timestamp>,
     /// How many things have been made here.
     pub(crate) made: u64,
@@ -104,13 +104,13 @@ impl HashType {
     }
 }
 
-impl Keepings {
+impl RestStore {
     /// Looks at it, and changes it.
-    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Stored> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A console of the site is opened.
+    /// A api of the site is opened.
     pub(crate) fn open(&self, now: Timestamp) {
         self.kept().founded.get_or_insert(now);
     }
@@ -126,7 +126,7 @@ impl Keepings {
     }
 }
 
-impl Kept {
+impl Stored {
     /// The identifier of something new. It looks like a random UUID without dashes, as recorded ones do.
     pub(crate) fn make(&mut self, kind: &str) -> Guid {
         self.made += 1;

@@ -7,8 +7,8 @@ use aide::axum::routing::get;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::Console;
-use crate::rest_api::http::response::Reply;
+use crate::rest_api::RestApi;
+use crate::rest_api::http::response::Json;
 
 /// What the manager is, as a recorded one said.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -26,10 +26,10 @@ pub(crate) struct VersionInfo {
 /// The manager's version [R of the REST notes].
 pub(crate) const MANAGER_VERSION: &str = "14.3.25029.9000";
 
-pub(crate) fn routes() -> ApiRouter<Arc<Console>> {
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new().api_route("/sepm/api/v1/version", get(version))
 }
 
-async fn version() -> Reply<VersionInfo> {
-    Reply(VersionInfo { sequence: "240604011", api: "14.3.9000", version: MANAGER_VERSION })
+async fn version() -> Json<VersionInfo> {
+    Json(VersionInfo { sequence: "240604011", api: "14.3.9000", version: MANAGER_VERSION })
 }

@@ -32,7 +32,7 @@ enum Neighbours {
 
 /// All counts of a site.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct OrdinalCounter {
     since: Option<Timestamp>,
     connections: Bounded<(Key, usize), u64>,
     exchanges: Bounded<(Key, usize, Route), u64>,
@@ -46,7 +46,7 @@ struct Bounded<K, V> {
     order: VecDeque<K>,
 }
 
-impl Counts {
+impl OrdinalCounter {
     /// There is a fault again: who was where is known from the journal.
     pub(crate) fn begin(&mut self, records: &[Record]) {
         self.seen = Bounded::default();
@@ -58,15 +58,21 @@ impl Counts {
     }
 
     /// The how-manieth connection this is, from 1.
-    pub(crate) fn connection(&mut self, key: Key, desk: usize, since: Option<Timestamp>) -> u64 {
+    pub(crate) fn connection(&mut self, key: Key, manager: usize, since: Option<Timestamp>) -> u64 {
         self.count_since(since);
-        count(self.connections.entry((key, desk), 0))
+        count(self.connections.entry((key, manager), 0))
     }
 
     /// The how-manieth exchange this is, from 1.
-    pub(crate) fn exchange(&mut self, key: Key, desk: usize, route: Route, since: Option<Timestamp>) -> u64 {
+    pub(crate) fn exchange(
+        &mut self,
+        key: Key,
+        manager: usize,
+        route: Route,
+        since: Option<Timestamp>,
+    ) -> u64 {
         self.count_since(since);
-        count(self.exchanges.entry((key, desk, route), 0))
+        count(self.exchanges.entry((key, manager, route), 0))
     }
 
     /// A client has asked from this address.
@@ -133,9 +139,9 @@ mod tests {
 
     #[test]
     fn each_key_has_its_count_and_all_begin_again_with_the_first_fault() {
-        let (mut counts, key) = (Counts::default(), Key::Agent(agent(1)));
+        let (mut counts, key) = (OrdinalCounter::default(), Key::Agent(agent(1)));
         let since = Some(Timestamp::from_seconds(1));
-        assert_eq!([0, 0, 1].map(|desk| counts.connection(key, desk, since)), [1, 2, 1]);
+        assert_eq!([0, 0, 1].map(|manager| counts.connection(key, manager, since)), [1, 2, 1]);
         assert_eq!(counts.exchange(key, 0, Route::Index, since), 1);
         assert_eq!(counts.exchange(key, 0, Route::List, since), 1);
         assert_eq!(counts.connection(key, 0, Some(Timestamp::from_seconds(2))), 1);
@@ -143,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_address_speaks_for_a_client_only_while_nobody_else_was_seen_there() {
-        let (mut counts, here) = (Counts::default(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (mut counts, here) = (OrdinalCounter::default(), IpAddr::V4(Ipv4Addr::LOCALHOST));
         assert_eq!(counts.only_one_at(here), None);
         counts.saw(here, agent(1));
         counts.saw(here, agent(1));

@@ -10,16 +10,16 @@ use epm_protocol::site::agent_id;
 use epm_protocol::version::ClientVersion;
 
 use crate::runtime::faults::counts::Key;
-use crate::runtime::journal::Strike;
-use crate::runtime::state::{Desk, Shared};
+use crate::runtime::journal::FaultApplied;
+use crate::runtime::state::{ManagerRuntime, SiteState};
 
 /// Somebody who comes to a manager.
 #[derive(Clone, Copy)]
-pub(crate) struct Asker<'a> {
+pub(crate) struct FaultQuery<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) protocol: Protocol,
-    pub(crate) desk: &'a Desk,
-    pub(crate) shared: &'a Shared,
+    pub(crate) manager: &'a ManagerRuntime,
+    pub(crate) shared: &'a SiteState,
 }
 
 /// What is known of a client.
@@ -33,39 +33,39 @@ struct Known {
     source: Option<IpAddr>,
 }
 
-impl Asker<'_> {
+impl FaultQuery<'_> {
     /// What the faults say to the connection; noted in the journal, if one hits.
     pub(crate) fn judge_connection(self) -> Option<Hit> {
-        let Self { peer, protocol, desk, shared } = self;
-        let (set, now) = (shared.haunting.set(), shared.now());
+        let Self { peer, protocol, manager, shared } = self;
+        let (set, now) = (shared.faults.set(), shared.now());
         let known = self.expected().unwrap_or_else(|| self.known(self.neighbour()));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
         }
         let ordinal = shared
-            .haunting
-            .with_counts(|counts| counts.connection(known.key(peer), desk.number, set.counting_since()));
-        let facts = ConnectionFacts { party, manager: &desk.name, protocol, ordinal };
+            .faults
+            .with_counter(|counts| counts.connection(known.key(peer), manager.number, set.counting_since()));
+        let facts = ConnectionFacts { party, manager: &manager.name, protocol, ordinal };
         let verdict = set.judge_connection(&facts, now);
         self.noted(verdict, known.agent, None, ordinal)
     }
 
     /// What the faults say to the exchange; noted in the journal, if one hits.
     pub(crate) fn judge_exchange(self, asked: &AgentRequest) -> Option<Hit> {
-        let Self { peer, protocol, desk, shared } = self;
-        let (set, now) = (shared.haunting.set(), shared.now());
+        let Self { peer, protocol, manager, shared } = self;
+        let (set, now) = (shared.faults.set(), shared.now());
         let known = self.expected().unwrap_or_else(|| self.asking(asked));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
         }
         let route = Route::of(asked);
-        let ordinal = shared
-            .haunting
-            .with_counts(|counts| counts.exchange(known.key(peer), desk.number, route, set.counting_since()));
+        let ordinal = shared.faults.with_counter(|counts| {
+            counts.exchange(known.key(peer), manager.number, route, set.counting_since())
+        });
         let held = u64::try_from(shared.held_by_others(asked.agent())).unwrap_or(u64::MAX);
-        let facts = ExchangeFacts { party, manager: &desk.name, protocol, route, ordinal, held };
+        let facts = ExchangeFacts { party, manager: &manager.name, protocol, route, ordinal, held };
         let verdict = set.judge_exchange(&facts, now);
         self.noted(verdict, known.agent, Some(route), ordinal)
     }
@@ -79,9 +79,9 @@ impl Asker<'_> {
     ) -> Option<Hit> {
         let Verdict::Hit(hit) = verdict else { return None };
         let moment = if route.is_some() { Moment::Exchange } else { Moment::Connection };
-        self.shared.journal.struck(Strike {
+        self.shared.journal.struck(FaultApplied {
             at: self.shared.now(),
-            desk: self.desk.number,
+            manager: self.manager.number,
             peer: self.peer,
             moment,
             route,
@@ -94,19 +94,19 @@ impl Asker<'_> {
 
     /// Who comes from here, where that is known beforehand: everything but its group, which the site knows.
     fn expected(self) -> Option<Known> {
-        let guest = self.shared.haunting.expected(self.peer.ip())?;
-        let group = self.known(Some(guest.agent)).group;
+        let client = self.shared.faults.expected(self.peer.ip())?;
+        let group = self.known(Some(client.agent)).group;
         Some(Known {
-            agent: Some(guest.agent),
-            computer: Some(guest.computer),
+            agent: Some(client.agent),
+            computer: Some(client.computer),
             group,
-            version: Some(guest.version),
+            version: Some(client.version),
             source: Some(Ipv4Addr::LOCALHOST.into()),
         })
     }
 
     fn neighbour(self) -> Option<AgentId> {
-        self.shared.haunting.with_counts(|counts| counts.only_one_at(self.peer.ip()))
+        self.shared.faults.with_counter(|counts| counts.only_one_at(self.peer.ip()))
     }
 
     /// Who asks this.
@@ -119,7 +119,7 @@ impl Asker<'_> {
             | AgentRequest::Upload { agent, .. }
             | AgentRequest::Hold { agent, .. } => *agent,
         };
-        self.shared.haunting.with_counts(|counts| counts.saw(self.peer.ip(), agent));
+        self.shared.faults.with_counter(|counts| counts.saw(self.peer.ip(), agent));
         let known = self.known(Some(agent));
         match asked {
             AgentRequest::Register(registration) => Known {
@@ -132,8 +132,10 @@ impl Asker<'_> {
     }
 
     fn known(self, agent: Option<AgentId>) -> Known {
-        let seat = agent.and_then(|agent| self.shared.seat(agent));
-        let Some(client) = seat.map(|seat| seat.client) else { return Known { agent, ..Known::default() } };
+        let client_status = agent.and_then(|agent| self.shared.client_status(agent));
+        let Some(client) = client_status.map(|client_status| client_status.client) else {
+            return Known { agent, ..Known::default() };
+        };
         let site = self.shared.site();
         let group = site.groups().iter().find(|(_, one)| one.id == client.group);
         Known {

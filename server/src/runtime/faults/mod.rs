@@ -21,15 +21,15 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
 use tokio::sync::watch;
 
-use crate::runtime::state::Shared;
-use counts::Counts;
+use crate::runtime::state::SiteState;
+use counts::OrdinalCounter;
 
-pub(crate) use judging::Asker;
+pub(crate) use judging::FaultQuery;
 
 /// The faults of a running site. A copy speaks of the same faults.
 #[derive(Clone)]
 pub struct Faults {
-    shared: Arc<Shared>,
+    shared: Arc<SiteState>,
 }
 
 /// A fault that is removed when this is dropped, unless it is told to [`keep`](FaultGuard::keep) it.
@@ -43,15 +43,15 @@ pub struct FaultGuard {
 
 /// The faults, as the tasks of a site share them.
 #[derive(Debug)]
-pub(crate) struct Haunting {
+pub(crate) struct FaultState {
     any: AtomicBool,
     set: ArcSwap<FaultSet>,
     /// Who changes the set holds this.
     changing: Mutex<()>,
     changed: watch::Sender<()>,
-    counts: Mutex<Counts>,
+    counts: Mutex<OrdinalCounter>,
     /// Who comes from which address, where that is known before anybody asks.
-    expected: Mutex<HashMap<IpAddr, Guest>>,
+    expected: Mutex<HashMap<IpAddr, ExpectedClient>>,
     /// Every port, and whether it is open.
     ports: watch::Sender<BTreeMap<SocketAddr, Port>>,
     /// Whose connection is held up without an end.
@@ -62,7 +62,7 @@ pub(crate) struct Haunting {
 
 /// A client that is known by its address.
 #[derive(Clone, Debug)]
-pub(crate) struct Guest {
+pub(crate) struct ExpectedClient {
     pub(crate) agent: AgentId,
     pub(crate) computer: String,
     pub(crate) version: ClientVersion,
@@ -78,20 +78,20 @@ pub(crate) struct Port {
 
 /// A connection is held up, as long as this lives.
 pub(crate) struct Stalled<'a> {
-    haunting: &'a Haunting,
+    faults: &'a FaultState,
     peer: SocketAddr,
 }
 
 impl Drop for Stalled<'_> {
     fn drop(&mut self) {
-        self.haunting.stalled.send_modify(|stalled| {
+        self.faults.stalled.send_modify(|stalled| {
             stalled.remove(&self.peer);
         });
     }
 }
 
 impl Faults {
-    pub(crate) const fn of(shared: Arc<Shared>) -> Self {
+    pub(crate) const fn of(shared: Arc<SiteState>) -> Self {
         Self { shared }
     }
 
@@ -124,43 +124,43 @@ impl Faults {
     /// All that are set and whose time is not over, in the order in which they are asked.
     pub fn list(&self) -> Vec<Installed> {
         let now = self.shared.now();
-        let set = self.shared.haunting.set.load();
+        let set = self.shared.faults.set.load();
         set.list().iter().filter(|one| now < one.ends()).cloned().collect()
     }
 
     /// The rules as they are now, with the seed: what explains what will be hit.
     pub fn set(&self) -> Arc<FaultSet> {
-        self.shared.haunting.set()
+        self.shared.faults.set()
     }
 
     /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
-    pub(crate) fn expect(&self, from: IpAddr, guest: Guest) {
-        self.shared.haunting.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, guest);
+    pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
+        self.shared.faults.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
     }
 
     /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
-    pub(crate) fn come_at_once(&self, at_once: bool) {
-        self.shared.haunting.at_once.store(at_once, Ordering::Relaxed);
+    pub(crate) fn skip_delays(&self, at_once: bool) {
+        self.shared.faults.at_once.store(at_once, Ordering::Relaxed);
     }
 
     /// Whose connections are held up without an end.
     pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
-        self.shared.haunting.stalled.subscribe()
+        self.shared.faults.stalled.subscribe()
     }
 
     /// Returns when every port is closed that a fault has closed, and every other one is open.
-    pub(crate) async fn carried_out(&self) {
-        let haunting = &self.shared.haunting;
-        let mut ports = haunting.ports.subscribe();
+    pub(crate) async fn ports_settled(&self) {
+        let faults = &self.shared.faults;
+        let mut ports = faults.ports.subscribe();
         let is_so = |ports: &BTreeMap<SocketAddr, Port>| {
-            let (set, now) = (haunting.set(), self.shared.now());
+            let (set, now) = (faults.set(), self.shared.now());
             ports.values().all(|port| port.is_open == set.closed(&port.manager, port.speaks, now).is_none())
         };
         let _ = ports.wait_for(is_so).await;
     }
 
     fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
-        self.shared.haunting.change(&self.shared, with)
+        self.shared.faults.change(&self.shared, with)
     }
 }
 
@@ -194,7 +194,7 @@ impl Drop for FaultGuard {
     }
 }
 
-impl Haunting {
+impl FaultState {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             any: AtomicBool::new(false),
@@ -230,7 +230,7 @@ impl Haunting {
         self.stalled.send_modify(|stalled| {
             stalled.insert(peer);
         });
-        Stalled { haunting: self, peer }
+        Stalled { faults: self, peer }
     }
 
     /// Whether what comes late, but in time, comes at once.
@@ -239,7 +239,7 @@ impl Haunting {
     }
 
     /// Who comes from this address, where that is known before anybody asks.
-    fn expected(&self, from: IpAddr) -> Option<Guest> {
+    fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned()
     }
 
@@ -249,14 +249,14 @@ impl Haunting {
     }
 
     /// Changes the faults, once those are away whose time is over.
-    fn change<R>(&self, shared: &Shared, with: impl FnOnce(&mut FaultSet) -> R) -> R {
+    fn change<R>(&self, shared: &SiteState, with: impl FnOnce(&mut FaultSet) -> R) -> R {
         let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut set = FaultSet::clone(&self.set.load());
         set.sweep(shared.now());
         let result = with(&mut set);
         let was_any = self.any();
         if !was_any && !set.is_empty() {
-            self.with_counts(|counts| counts.begin(&shared.journal.records()));
+            self.with_counter(|counts| counts.begin(&shared.journal.records()));
         }
         self.any.store(!set.is_empty(), Ordering::Relaxed);
         self.set.store(Arc::new(set));
@@ -266,13 +266,13 @@ impl Haunting {
     }
 
     /// Takes those away whose time is over.
-    pub(crate) fn sweep(&self, shared: &Shared, now: Timestamp) {
+    pub(crate) fn sweep(&self, shared: &SiteState, now: Timestamp) {
         if self.any() && self.set.load().list().iter().any(|one| one.ends() <= now) {
             self.change(shared, |_| ());
         }
     }
 
-    fn with_counts<R>(&self, with: impl FnOnce(&mut Counts) -> R) -> R {
+    fn with_counter<R>(&self, with: impl FnOnce(&mut OrdinalCounter) -> R) -> R {
         with(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

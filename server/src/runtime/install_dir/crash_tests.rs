@@ -34,7 +34,7 @@ fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new(
         domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
     };
     let (old, new) = (identity(0), identity(1));
-    let of = |one| Kept { console: one, client: one, settings: &settings };
+    let of = |one| Stored { console: one, client: one, settings: &settings };
     let (mut killed, mut seen_old, mut seen_new) = (0, 0, 0);
     loop {
         let folder = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ fn a_first_layout_that_is_killed_is_none_or_whole() {
         let folder = tempfile::tempdir().unwrap();
         let installation = Installation::open(folder.path(), &Arc::default()).unwrap();
         stop::after(Some(killed));
-        let kept = Kept { console: &one, client: &one, settings: &settings };
+        let kept = Stored { console: &one, client: &one, settings: &settings };
         let written = installation.write_stores(&kept, Stores::Both, NOON);
         stop::after(None);
         let again = Installation::open(folder.path(), &Arc::default()).unwrap();
@@ -93,7 +93,7 @@ fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_
     let installation = Installation::open(root, &Arc::default()).unwrap();
     let log = || fs::read_to_string(root.join("tomcat/logs/scm-server-0.log")).unwrap_or_default();
     let write = |one, stores| {
-        let kept = Kept { console: one, client: one, settings: &settings };
+        let kept = Stored { console: one, client: one, settings: &settings };
         installation.write_stores(&kept, stores, NOON).unwrap();
     };
     write(&old, Stores::Both);

@@ -74,7 +74,7 @@ pub(crate) struct Installation {
 }
 
 /// What the files of a manager say.
-pub(crate) struct Kept<'a> {
+pub(crate) struct Stored<'a> {
     /// The console's store.
     pub(crate) console: &'a ServerIdentity,
     /// The clients' port's.
@@ -155,7 +155,7 @@ impl Installation {
     /// Writes the stores that are meant, then a recovery zip; where no manager was laid out before, everything.
     pub(crate) fn write_stores(
         &self,
-        kept: &Kept<'_>,
+        kept: &Stored<'_>,
         stores: Stores,
         now: Timestamp,
     ) -> Result<(), InstallationError> {
@@ -209,7 +209,7 @@ impl Installation {
     }
 
     /// Writes a recovery zip, if the newest one says something else: a tool has replaced the files.
-    pub(crate) fn write_recovery(&self, kept: &Kept<'_>, now: Timestamp) -> Result<(), InstallationError> {
+    pub(crate) fn write_recovery(&self, kept: &Stored<'_>, now: Timestamp) -> Result<(), InstallationError> {
         if !self.assumptions.recovery_after_files {
             return Ok(());
         }
@@ -390,7 +390,7 @@ fn moment(now: Timestamp) -> String {
 
 /// A recovery zip of a manager as it is, with a password of its own: the console's backup.
 pub(crate) fn back_up(
-    kept: &Kept<'_>,
+    kept: &Stored<'_>,
     assumptions: &Assumptions,
     now: Timestamp,
 ) -> Result<Vec<u8>, InstallationError> {

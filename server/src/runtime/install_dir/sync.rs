@@ -11,8 +11,8 @@ use epm_protocol::site::{
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Salts, ServerIdentity};
 
-use crate::runtime::install_dir::{CERTIFICATE, Installation, InstallationError, KEY, Kept, RecoveryFile};
-use crate::runtime::state::{Desk, Service, Shared};
+use crate::runtime::install_dir::{CERTIFICATE, Installation, InstallationError, KEY, RecoveryFile, Stored};
+use crate::runtime::state::{ManagerRuntime, Service, SiteState};
 
 /// Which services of a manager start, of those that were asked to.
 pub(crate) enum Starting {
@@ -21,11 +21,11 @@ pub(crate) enum Starting {
     None,
 }
 
-impl Shared {
+impl SiteState {
     /// Gives a manager its folder.
     pub(crate) fn install(&self, manager: &str, root: &Path, anew: bool) -> Result<(), InstallationError> {
-        let desk = self.desks.iter().find(|desk| desk.name == manager);
-        let desk = desk.ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
+        let runtime =
+            self.manager(manager).ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
         let installation = Installation::open(root, self.site().assumptions())?;
         let was_here = installation.is_laid_out() && !anew;
         let now = self.now();
@@ -58,7 +58,7 @@ impl Shared {
             let site = self.site();
             write_stores(&installation, &site, manager, Stores::Both, now)?;
         }
-        let installation = desk.installation.get_or_init(|| installation);
+        let installation = runtime.installation.get_or_init(|| installation);
         installation.note_secret(self.site().kcs(), now);
         if was_here {
             self.restart_manager(manager, None);
@@ -80,8 +80,8 @@ impl Shared {
         file: &RecoveryFile,
         database: bool,
     ) -> Result<(), CommandError> {
-        if self.desks.iter().all(|desk| desk.name != manager) {
-            let known = self.desks.iter().map(|desk| desk.name.as_str());
+        if self.manager(manager).is_none() {
+            let known = self.managers.iter().map(|manager| manager.name.as_str());
             return Err(CommandError::unknown("manager", manager, known));
         }
         let name = format!("recovery file of {}", self.journal.next_number());
@@ -112,8 +112,8 @@ impl Shared {
 
     /// Reads the stores of a manager's services again, before they start. One whose store cannot be used does not start,
     /// and says why in its log.
-    pub(crate) fn read_again(&self, desk: &Desk, service: Option<Service>) -> Starting {
-        let Some(installation) = desk.installation.get() else { return Starting::All };
+    pub(crate) fn read_again(&self, manager: &ManagerRuntime, service: Option<Service>) -> Starting {
+        let Some(installation) = manager.installation.get() else { return Starting::All };
         let asked = [Service::Semsrv, Service::Semwebsrv].into_iter();
         let asked: Vec<Service> = asked.filter(|one| service.is_none_or(|only| only == *one)).collect();
         let mut starting = Vec::new();
@@ -121,11 +121,11 @@ impl Shared {
             let found = installation.read_store(*one);
             let trouble = match &found {
                 Ok(identity) => {
-                    if let Err(error) = self.take_over(desk, *one, identity) {
-                        tracing::error!(%error, manager = desk.name, "the site refuses its own files");
+                    if let Err(error) = self.take_over(manager, *one, identity) {
+                        tracing::error!(%error, manager = manager.name, "the site refuses its own files");
                     }
                     if *one == Service::Semsrv
-                        && let Some(trouble) = self.console_trouble(&desk.name)
+                        && let Some(trouble) = self.console_trouble(&manager.name)
                     {
                         installation.warn(self.now(), &format!("F14: {trouble}"));
                     }
@@ -136,8 +136,8 @@ impl Shared {
             };
             installation.note(*one, self.now(), trouble);
             let (stopped, guests) = match one {
-                Service::Semsrv => (&desk.console.stopped, &desk.console.guests),
-                Service::Semwebsrv => (&desk.stopped, &desk.guests),
+                Service::Semsrv => (&manager.rest.stopped, &manager.rest.connections),
+                Service::Semwebsrv => (&manager.stopped, &manager.connections),
             };
             stopped.store(trouble.is_some(), Ordering::SeqCst);
             if trouble.is_some() {
@@ -161,13 +161,13 @@ impl Shared {
     /// The site takes what a store holds, if it is something else than before.
     fn take_over(
         &self,
-        desk: &Desk,
+        manager: &ManagerRuntime,
         service: Service,
         identity: &ServerIdentity,
     ) -> Result<(), CommandError> {
         let is_known = self.site().managers().any(|one| {
             let before = if service == Service::Semsrv { &one.console } else { &one.client };
-            one.name == desk.name && before == identity
+            one.name == manager.name && before == identity
         });
         if is_known {
             return Ok(());
@@ -182,31 +182,32 @@ impl Shared {
             key_password: None,
         };
         let stores = if service == Service::Semsrv { Stores::Console } else { Stores::Client };
-        let command = Command::UpdateCertificate { manager: desk.name.clone(), certificate, stores };
+        let command = Command::UpdateCertificate { manager: manager.name.clone(), certificate, stores };
         let now = self.now();
         let mut site = self.site();
         let effects = site.apply(&command, now)?;
         // It is in the files already: they are not written again.
         self.show_without_files(&site, &effects, now);
-        let Some(installation) = desk.installation.get() else { return Ok(()) };
-        let mut written = site.publication(&desk.name).map_or(Ok(()), |one| installation.write_outbox(one));
+        let Some(installation) = manager.installation.get() else { return Ok(()) };
+        let mut written =
+            site.publication(&manager.name).map_or(Ok(()), |one| installation.write_outbox(one));
         if service == Service::Semsrv {
-            let zip = kept(&site, &desk.name, |kept| installation.write_recovery(&kept, now));
+            let zip = kept(&site, &manager.name, |kept| installation.write_recovery(&kept, now));
             written = written.and(zip);
         }
         if let Err(error) = written {
-            tracing::error!(%error, manager = desk.name, "the installation cannot be written");
+            tracing::error!(%error, manager = manager.name, "the installation cannot be written");
         }
         Ok(())
     }
 
     /// The site has become another one: the folders hold what it says, and every service has started.
     pub(crate) fn lay_out_again(&self, site: &Site, now: Timestamp) {
-        for desk in &self.desks {
-            let Some(installation) = desk.installation.get() else { continue };
-            desk.stopped.store(false, Ordering::SeqCst);
-            desk.console.stopped.store(false, Ordering::SeqCst);
-            let written = kept(site, &desk.name, |kept| {
+        for manager in &self.managers {
+            let Some(installation) = manager.installation.get() else { continue };
+            manager.stopped.store(false, Ordering::SeqCst);
+            manager.rest.stopped.store(false, Ordering::SeqCst);
+            let written = kept(site, &manager.name, |kept| {
                 let holds = |service, identity: &ServerIdentity| {
                     installation.read_store(service).is_ok_and(|found| found == *identity)
                 };
@@ -217,24 +218,24 @@ impl Shared {
                 }
             });
             installation.note_secret(site.kcs(), now);
-            let outbox = site.publication(&desk.name).map_or(Ok(()), |one| installation.write_outbox(one));
+            let outbox = site.publication(&manager.name).map_or(Ok(()), |one| installation.write_outbox(one));
             if let Err(error) = written.and(outbox) {
-                tracing::error!(%error, manager = desk.name, "the installation cannot be written");
+                tracing::error!(%error, manager = manager.name, "the installation cannot be written");
             }
         }
     }
 
     /// Writes what has changed into the folders, before it shows.
     pub(crate) fn keep_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        for desk in &self.desks {
-            let Some(installation) = desk.installation.get() else { continue };
+        for manager in &self.managers {
+            let Some(installation) = manager.installation.get() else { continue };
             let has = |wanted: &dyn Fn(&Effect) -> bool| effects.iter().any(wanted);
             let restarted = has(&|effect| matches!(effect, Effect::ServicesRestarted));
             let client = has(
-                &|effect| matches!(effect, Effect::CertificateServed { manager, .. } if *manager == desk.name),
+                &|effect| matches!(effect, Effect::CertificateServed { manager: one, .. } if *one == manager.name),
             );
             let console = has(
-                &|effect| matches!(effect, Effect::ConsoleCertificate { manager, .. } if *manager == desk.name),
+                &|effect| matches!(effect, Effect::ConsoleCertificate { manager: one, .. } if *one == manager.name),
             );
             let stores = match (restarted || console, restarted || client) {
                 (false, false) => None,
@@ -244,18 +245,18 @@ impl Shared {
             };
             let mut written = Ok(());
             if let Some(stores) = stores {
-                written = write_stores(installation, site, &desk.name, stores, now);
+                written = write_stores(installation, site, &manager.name, stores, now);
             }
             if restarted {
                 installation.note_secret(site.kcs(), now);
             }
             if effects.iter().any(|effect| matches!(effect, Effect::Published { .. }))
-                && let Some(publication) = site.publication(&desk.name)
+                && let Some(publication) = site.publication(&manager.name)
             {
                 written = written.and(installation.write_outbox(publication));
             }
             if let Err(error) = written {
-                tracing::error!(%error, manager = desk.name, "the installation cannot be written");
+                tracing::error!(%error, manager = manager.name, "the installation cannot be written");
             }
         }
     }
@@ -275,11 +276,11 @@ fn write_stores(
 fn kept(
     site: &Site,
     manager: &str,
-    act: impl FnOnce(Kept<'_>) -> Result<(), InstallationError>,
+    act: impl FnOnce(Stored<'_>) -> Result<(), InstallationError>,
 ) -> Result<(), InstallationError> {
     let settings = RecoverySettings { secret: site.kcs().clone(), domain: site.domain() };
     match site.managers().find(|one| one.name == manager) {
-        Some(one) => act(Kept { console: &one.console, client: &one.client, settings: &settings }),
+        Some(one) => act(Stored { console: &one.console, client: &one.client, settings: &settings }),
         None => Ok(()),
     }
 }

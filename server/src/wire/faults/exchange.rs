@@ -12,44 +12,47 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::runtime::faults::Asker;
-use crate::wire::exchange::{Door, written};
-use crate::wire::faults::raw_response::{Script, Scripted};
+use crate::runtime::faults::FaultQuery;
+use crate::wire::exchange::{RequestContext, written};
+use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
 /// Answers a request as the site would, and as the faults have it.
 pub(in super::super) async fn answered(
-    door: Door<'_>,
+    context: RequestContext<'_>,
     asked: AgentRequest,
-) -> Result<Response<Full<Bytes>>, Scripted> {
-    let Door { guest, desk, shared, .. } = door;
-    let asker = Asker { peer: guest.peer, protocol: door.protocol(), desk, shared };
+) -> Result<Response<Full<Bytes>>, WrittenRaw> {
+    let RequestContext { connection, manager, shared, .. } = context;
+    let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager, shared };
     let Some(hit) = asker.judge_exchange(&asked) else {
-        let answer = door.ask(&asked).await;
-        note(door, &asked, answer.status);
+        let answer = context.ask(&asked).await;
+        note(context, &asked, answer.status);
         return Ok(written(answer));
     };
     let tampered = match instead(&hit) {
         Some(tampered) => tampered,
-        None if is_lost_at_once(&hit, &asked, door) => plain(ManagerResponse::empty(200)),
+        None if is_lost_at_once(&hit, &asked, context) => plain(ManagerResponse::empty(200)),
         None => {
-            let client = who(&asked).and_then(|agent| shared.seat(agent)).map(|seat| seat.client);
-            let answer = door.ask(&asked).await;
-            altered(&hit, &asked, client.as_ref(), answer, door)
+            let client = who(&asked)
+                .and_then(|agent| shared.client_status(agent))
+                .map(|client_status| client_status.client);
+            let answer = context.ask(&asked).await;
+            altered(&hit, &asked, client.as_ref(), answer, context)
         }
     };
-    note(door, &asked, tampered.response.status);
-    match Script::of(&hit, &tampered) {
-        Some(script) => {
-            *door.script.lock().unwrap_or_else(PoisonError::into_inner) = Some(script);
-            Err(Scripted)
+    note(context, &asked, tampered.response.status);
+    match RawResponse::of(&hit, &tampered) {
+        Some(raw_response) => {
+            *context.raw_response.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw_response);
+            Err(WrittenRaw)
         }
         None => Ok(with_headers(tampered)),
     }
 }
 
 /// A held request is answered some time, and a fault that loses the answer is there at once.
-fn is_lost_at_once(hit: &Hit, asked: &AgentRequest, door: Door<'_>) -> bool {
-    let meeting = Meeting { address: "", protocol: door.protocol(), limit: Duration::MAX, body_bytes: None };
+fn is_lost_at_once(hit: &Hit, asked: &AgentRequest, context: RequestContext<'_>) -> bool {
+    let meeting =
+        Meeting { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
     let verdict = Verdict::Hit(hit.clone());
     matches!(asked, AgentRequest::Hold { .. })
         && matches!(verdict.in_virtual_time(&meeting), Some(Effect::Fails(_)))
@@ -61,11 +64,11 @@ fn altered(
     asked: &AgentRequest,
     client: Option<&Client>,
     answer: ManagerResponse,
-    door: Door<'_>,
+    context: RequestContext<'_>,
 ) -> Tampered {
-    let Door { desk, shared, guest, .. } = door;
-    let publication = desk.publication.load_full();
-    let earlier = desk.earlier.load_full();
+    let RequestContext { manager, shared, connection, .. } = context;
+    let publication = manager.publication.load_full();
+    let earlier = manager.earlier.load_full();
     let previous = earlier.as_ref().and_then(|earlier| match earlier.published.answer(asked, client).0 {
         Answer::Now(response) => Some(response),
         Answer::WhenChanged => None,
@@ -79,7 +82,7 @@ fn altered(
         now: shared.now(),
     };
     alter(hit, Route::of(asked), answer.clone(), &materials).unwrap_or_else(|error| {
-        shared.journal.spares(guest.peer, error.to_string());
+        shared.journal.spares(connection.peer, error.to_string());
         plain(answer)
     })
 }
@@ -94,9 +97,9 @@ fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
     response
 }
 
-fn note(door: Door<'_>, asked: &AgentRequest, status: u16) {
+fn note(context: RequestContext<'_>, asked: &AgentRequest, status: u16) {
     let (action, agent) = (asked.action(), asked.agent());
-    door.note(action, agent, status, door.shared.now());
+    context.note(action, agent, status, context.shared.now());
 }
 
 fn who(asked: &AgentRequest) -> Option<epm_protocol::id::AgentId> {

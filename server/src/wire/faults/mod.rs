@@ -44,13 +44,13 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::wire::clients_port::{PATIENCE, converse, greet};
-use crate::wire::exchange::Door;
+use crate::wire::exchange::RequestContext;
 
 pub(super) use exchange::answered;
 pub(super) use port::{reopened, spoken, watch};
-pub(super) use raw_response::{Script, Scripted};
-use shaped_stream::Hampered;
-pub(crate) use tls::Wardrobe;
+pub(super) use raw_response::{RawResponse, WrittenRaw};
+use shaped_stream::ShapedStream;
+pub(crate) use tls::FaultCertCache;
 
 /// How long the lab's clients wait for a session [C S13].
 const CLIENTS_LIMIT: Duration = Duration::from_secs(30);
@@ -74,40 +74,40 @@ impl<S: Line> Line for TlsStream<S> {
 }
 
 /// Attends to a connection that a fault has hit, until it ends.
-pub(super) async fn attend(mut stream: TcpStream, hit: Hit, door: Door<'_>) {
-    let clock = &door.shared.clock;
+pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
+    let clock = &context.shared.clock;
     match (hit.what().layer(), hit.what()) {
         (_, FaultKind::Refuse) => stream.reset_when_dropped(),
         (_, FaultKind::AcceptThenStall { close_after_ms: Some(after_ms) }) => {
-            pause(&mut stream, door, Duration::from_millis(*after_ms)).await;
+            pause(&mut stream, context, Duration::from_millis(*after_ms)).await;
             leave(&mut stream).await;
         }
-        (Layer::Listener, _) => stall(&mut stream, door).await,
+        (Layer::Listener, _) => stall(&mut stream, context).await,
         (_, FaultKind::Reset { after_bytes: 0, after_ms: 0 }) => stream.reset_when_dropped(),
         (_, FaultKind::SlowClose { delay_ms }) => {
-            door.guest.spare();
-            let door = Door { late_close: Duration::from_millis(*delay_ms), ..door };
-            greet(stream, door).await;
+            context.connection.spare();
+            let context = RequestContext { late_close: Duration::from_millis(*delay_ms), ..context };
+            greet(stream, context).await;
         }
         (Layer::Tcp, _) => {
-            door.guest.spare();
-            Box::pin(greet(Hampered::new(stream, &hit, Arc::clone(clock), door), door)).await;
+            context.connection.spare();
+            Box::pin(greet(ShapedStream::new(stream, &hit, Arc::clone(clock), context), context)).await;
         }
-        (Layer::Tls | Layer::Certificate, _) => Box::pin(tls::attend(stream, &hit, door)).await,
+        (Layer::Tls | Layer::Certificate, _) => Box::pin(tls::attend(stream, &hit, context)).await,
         // The rules do not say such a thing of a connection.
-        (Layer::Http | Layer::Artifact | Layer::List | Layer::Site, _) => greet(stream, door).await,
+        (Layer::Http | Layer::Artifact | Layer::List | Layer::Site, _) => greet(stream, context).await,
     }
 }
 
 /// Writes what is to be written byte by byte, once nobody else does.
-pub(super) async fn play<S: Line>(script: Script, mut stream: S, door: Door<'_>) {
-    door.guest.spare();
-    script.play(&mut stream, door).await;
+pub(super) async fn play<S: Line>(raw_response: RawResponse, mut stream: S, context: RequestContext<'_>) {
+    context.connection.spare();
+    raw_response.play(&mut stream, context).await;
 }
 
 /// Says nothing until the peer goes; whoever asks can know of it.
-async fn stall<S: AsyncRead + Unpin>(stream: &mut S, door: Door<'_>) {
-    let _stalled = door.shared.haunting.stalls(door.guest.peer);
+async fn stall<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>) {
+    let _stalled = context.shared.faults.stalls(context.connection.peer);
     hear_out(stream).await;
 }
 
@@ -118,13 +118,13 @@ async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
 }
 
 /// Waits, unless the peer goes before.
-async fn pause<S: AsyncRead + Unpin>(stream: &mut S, door: Door<'_>, time: Duration) -> Staying {
-    let clock = &door.shared.clock;
-    let _stalled = if door.shared.haunting.at_once() {
+async fn pause<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>, time: Duration) -> Staying {
+    let clock = &context.shared.clock;
+    let _stalled = if context.shared.faults.at_once() {
         if time < CLIENTS_LIMIT {
             return Staying::Yes;
         }
-        Some(door.shared.haunting.stalls(door.guest.peer))
+        Some(context.shared.faults.stalls(context.connection.peer))
     } else {
         None
     };
@@ -150,6 +150,6 @@ async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
 }
 
 /// Talks over a connection whose handshake is done.
-async fn talk<S: Line>(stream: S, door: Door<'_>) {
-    Box::pin(converse(stream, door)).await;
+async fn talk<S: Line>(stream: S, context: RequestContext<'_>) {
+    Box::pin(converse(stream, context)).await;
 }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::state::{Desk, Shared};
+use crate::runtime::state::{ManagerRuntime, SiteState};
 
 use crate::wire::clients_port::Speaks;
 
@@ -22,13 +22,13 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// Cancels the token when the port is to be closed; ends when it is cancelled by somebody else.
 pub(in super::super) async fn watch(
-    desk: Arc<Desk>,
+    manager: Arc<ManagerRuntime>,
     speaks: Speaks,
-    shared: Arc<Shared>,
+    shared: Arc<SiteState>,
     pause: CancellationToken,
 ) {
     tokio::select! {
-        () = until(&desk, speaks, &shared, Wanted::Closed) => pause.cancel(),
+        () = until(&manager, speaks, &shared, Wanted::Closed) => pause.cancel(),
         () = pause.cancelled() => {}
     }
 }
@@ -39,16 +39,16 @@ pub(in super::super) async fn watch(
 /// Connections that were open stay open.
 pub(in super::super) async fn reopened(
     address: SocketAddr,
-    desk: &Desk,
+    manager: &ManagerRuntime,
     speaks: Speaks,
-    shared: &Shared,
+    shared: &SiteState,
     stopping: &CancellationToken,
 ) -> Option<TcpListener> {
     let mut held = None;
     // The one that was closed may keep the number for a moment, while another thread still looks at it.
     let mut again = interval(AGAIN);
     {
-        let mut opening = pin!(until(desk, speaks, shared, Wanted::Open));
+        let mut opening = pin!(until(manager, speaks, shared, Wanted::Open));
         loop {
             tokio::select! {
                 () = &mut opening => break,
@@ -61,7 +61,9 @@ pub(in super::super) async fn reopened(
         let socket = held.take().map_or_else(|| hold(address), Ok);
         match socket.and_then(|socket| socket.listen(QUEUE)) {
             Ok(listener) => return Some(listener),
-            Err(error) => tracing::debug!(%error, %address, manager = desk.name, "the port is not free yet"),
+            Err(error) => {
+                tracing::debug!(%error, %address, manager = manager.name, "the port is not free yet")
+            }
         }
         tokio::select! {
             _ = again.tick() => {}
@@ -77,21 +79,21 @@ enum Wanted {
     Closed,
 }
 
-async fn until(desk: &Desk, speaks: Speaks, shared: &Shared, wanted: Wanted) {
+async fn until(manager: &ManagerRuntime, speaks: Speaks, shared: &SiteState, wanted: Wanted) {
     let spoken = spoken(speaks);
-    let mut changes = shared.haunting.changes();
+    let mut changes = shared.faults.changes();
     loop {
         changes.mark_unchanged();
         let now = shared.clock.now();
-        let set = shared.haunting.set();
-        let is_closed = set.closed(&desk.name, spoken, now).is_some();
+        let set = shared.faults.set();
+        let is_closed = set.closed(&manager.name, spoken, now).is_some();
         if is_closed == (wanted == Wanted::Closed) {
             return;
         }
         tokio::select! {
             _ = changes.changed() => {}
             () = shared.clock.sleep_until(set.next_turn(now)) => {
-                shared.haunting.sweep(shared, shared.clock.now());
+                shared.faults.sweep(shared, shared.clock.now());
             }
         }
     }

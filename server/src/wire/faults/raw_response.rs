@@ -12,19 +12,19 @@ use epm_protocol::heartbeat::ManagerResponse;
 use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 use tokio::io::AsyncWriteExt;
 
-use crate::wire::exchange::Door;
+use crate::wire::exchange::RequestContext;
 use crate::wire::faults::{Line, Staying, leave, pause, stall};
 
 /// What is written, and how the connection ends.
 #[derive(Debug)]
-pub(in super::super) struct Script {
+pub(in super::super) struct RawResponse {
     pieces: Vec<Piece>,
     end: End,
 }
 
-/// The answer is given by a [`Script`], not by HTTP.
+/// The answer is given by a [`RawResponse`], not by HTTP.
 #[derive(Debug)]
-pub(in super::super) struct Scripted;
+pub(in super::super) struct WrittenRaw;
 
 #[derive(Debug)]
 enum Piece {
@@ -40,15 +40,15 @@ enum End {
     Reset,
 }
 
-impl fmt::Display for Scripted {
+impl fmt::Display for WrittenRaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a fault answers")
     }
 }
 
-impl std::error::Error for Scripted {}
+impl std::error::Error for WrittenRaw {}
 
-impl Script {
+impl RawResponse {
     /// How this fault has an answer written; none if HTTP can do it.
     pub(super) fn of(hit: &Hit, answer: &Tampered) -> Option<Self> {
         let Tampered { response, .. } = answer;
@@ -121,7 +121,7 @@ impl Script {
         })
     }
 
-    pub(super) async fn play<S: Line>(self, stream: &mut S, door: Door<'_>) {
+    pub(super) async fn play<S: Line>(self, stream: &mut S, context: RequestContext<'_>) {
         for piece in self.pieces {
             let staying = match piece {
                 Piece::Send(bytes) => {
@@ -132,7 +132,7 @@ impl Script {
                     if sent.await.is_ok() { Staying::Yes } else { Staying::No }
                 }
                 Piece::Wait(time) if time.is_zero() => Staying::Yes,
-                Piece::Wait(time) => pause(stream, door, time).await,
+                Piece::Wait(time) => pause(stream, context, time).await,
             };
             if staying == Staying::No {
                 return;
@@ -142,7 +142,7 @@ impl Script {
             End::Close => leave(stream).await,
             End::HalfClose => {
                 if stream.shutdown().await.is_ok() {
-                    stall(stream, door).await;
+                    stall(stream, context).await;
                 }
             }
             End::Reset => stream.reset_when_dropped(),

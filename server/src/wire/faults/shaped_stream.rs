@@ -16,8 +16,8 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::runtime::faults::{Haunting, Stalled};
-use crate::wire::exchange::Door;
+use crate::runtime::faults::{FaultState, Stalled};
+use crate::wire::exchange::RequestContext;
 use crate::wire::faults::{CLIENTS_LIMIT, Line};
 
 /// How much is read at a time.
@@ -26,11 +26,11 @@ const PIECE: usize = 4096;
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection under a fault of its bytes.
-pub(super) struct Hampered<'a> {
+pub(super) struct ShapedStream<'a> {
     stream: TcpStream,
     clock: Arc<LabClock>,
-    to_manager: Lane,
-    to_client: Lane,
+    to_manager: DirectionState,
+    to_client: DirectionState,
     ending: Ending,
     /// Not before this moment does it end.
     not_before: Option<Timestamp>,
@@ -40,15 +40,15 @@ pub(super) struct Hampered<'a> {
     closed: bool,
     /// Where the clock stands: how late everything would be by now; then nothing waits.
     owed: Option<Duration>,
-    haunting: &'a Haunting,
+    faults: &'a FaultState,
     peer: SocketAddr,
     /// It would be so late that no client waits for it.
     stalled: Option<Stalled<'a>>,
 }
 
 /// One direction.
-struct Lane {
-    pace: Pace,
+struct DirectionState {
+    pace: ClockMode,
     /// How many bytes are let through; any number if none.
     left: Option<u64>,
     waiting: Option<Waiting>,
@@ -57,7 +57,7 @@ struct Lane {
 }
 
 #[derive(Clone, Copy)]
-enum Pace {
+enum ClockMode {
     Free,
     Late(Duration),
     Pieces { bytes: usize, gap: Duration },
@@ -71,14 +71,19 @@ enum Ending {
     HalfClose,
 }
 
-impl<'a> Hampered<'a> {
-    pub(super) fn new(stream: TcpStream, hit: &Hit, clock: Arc<LabClock>, door: Door<'a>) -> Self {
-        let (mut pace, mut left, mut ending, mut lives_ms) = (Pace::Free, None, Ending::Close, None);
+impl<'a> ShapedStream<'a> {
+    pub(super) fn new(
+        stream: TcpStream,
+        hit: &Hit,
+        clock: Arc<LabClock>,
+        context: RequestContext<'a>,
+    ) -> Self {
+        let (mut pace, mut left, mut ending, mut lives_ms) = (ClockMode::Free, None, Ending::Close, None);
         match hit.what() {
-            FaultKind::Latency { .. } => pace = Pace::Late(hit.latency().unwrap_or_default()),
+            FaultKind::Latency { .. } => pace = ClockMode::Late(hit.latency().unwrap_or_default()),
             FaultKind::Bandwidth { bytes_per_second } => pace = per_second(*bytes_per_second),
             FaultKind::Slicer { slice_bytes, gap_ms } => {
-                pace = Pace::Pieces { bytes: size(*slice_bytes), gap: Duration::from_millis(*gap_ms) };
+                pace = ClockMode::Pieces { bytes: size(*slice_bytes), gap: Duration::from_millis(*gap_ms) };
             }
             FaultKind::Reset { after_bytes, after_ms } => {
                 ending = Ending::Reset;
@@ -94,15 +99,15 @@ impl<'a> Hampered<'a> {
         }
         let lane = |way: Direction| {
             if hit.direction().means(way) {
-                Lane { pace, left, waiting: None, fresh: true }
+                DirectionState { pace, left, waiting: None, fresh: true }
             } else {
-                Lane::free()
+                DirectionState::free()
             }
         };
         let (to_manager, to_client) = (lane(Direction::ToManager), lane(Direction::ToClient));
-        let haunting = &door.shared.haunting;
+        let faults = &context.shared.faults;
         // Nobody moves the clock for what comes in time.
-        let owed = haunting.at_once().then_some(Duration::ZERO);
+        let owed = faults.at_once().then_some(Duration::ZERO);
         let not_before = lives_ms.map(|ms| clock.now() + Duration::from_millis(ms));
         let lifetime = not_before.map(|moment| sleep(&clock, moment));
         Self {
@@ -115,8 +120,8 @@ impl<'a> Hampered<'a> {
             lifetime,
             closed: false,
             owed,
-            haunting,
-            peer: door.guest.peer,
+            faults,
+            peer: context.connection.peer,
             stalled: None,
         }
     }
@@ -156,7 +161,7 @@ impl<'a> Hampered<'a> {
             if late < CLIENTS_LIMIT {
                 return Poll::Ready(Ok(()));
             }
-            self.stalled = Some(self.haunting.stalls(self.peer));
+            self.stalled = Some(self.faults.stalls(self.peer));
         }
         if self.stalled.is_none() {
             return Poll::Ready(Ok(()));
@@ -210,13 +215,13 @@ impl<'a> Hampered<'a> {
     }
 }
 
-impl Line for Hampered<'_> {
+impl Line for ShapedStream<'_> {
     fn reset_when_dropped(&self) {
         self.stream.reset_when_dropped();
     }
 }
 
-impl AsyncRead for Hampered<'_> {
+impl AsyncRead for ShapedStream<'_> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -248,7 +253,7 @@ impl AsyncRead for Hampered<'_> {
     }
 }
 
-impl AsyncWrite for Hampered<'_> {
+impl AsyncWrite for ShapedStream<'_> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.expires(context) {
@@ -275,9 +280,9 @@ impl AsyncWrite for Hampered<'_> {
     }
 }
 
-impl Lane {
+impl DirectionState {
     const fn free() -> Self {
-        Self { pace: Pace::Free, left: None, waiting: None, fresh: true }
+        Self { pace: ClockMode::Free, left: None, waiting: None, fresh: true }
     }
 
     /// How many bytes may pass now, of so many that want to.
@@ -288,7 +293,7 @@ impl Lane {
         wanted: usize,
         waits: bool,
     ) -> Poll<usize> {
-        if let (Pace::Late(delay), true, true) = (self.pace, self.fresh, waits) {
+        if let (ClockMode::Late(delay), true, true) = (self.pace, self.fresh, waits) {
             self.fresh = false;
             self.waiting = Some(sleep(clock, clock.now() + delay));
         }
@@ -297,8 +302,8 @@ impl Lane {
             self.waiting = None;
         }
         let piece = match self.pace {
-            Pace::Pieces { bytes, .. } if waits => bytes,
-            Pace::Free | Pace::Late(_) | Pace::Pieces { .. } => usize::MAX,
+            ClockMode::Pieces { bytes, .. } if waits => bytes,
+            ClockMode::Free | ClockMode::Late(_) | ClockMode::Pieces { .. } => usize::MAX,
         };
         Poll::Ready(wanted.min(piece).min(self.left.map_or(usize::MAX, size)))
     }
@@ -306,9 +311,9 @@ impl Lane {
     /// How late so many bytes would be, where nothing waits. What is late as a whole is so once.
     fn lateness(&self, count: usize) -> Duration {
         match self.pace {
-            Pace::Free => Duration::ZERO,
-            Pace::Late(delay) => delay,
-            Pace::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
+            ClockMode::Free => Duration::ZERO,
+            ClockMode::Late(delay) => delay,
+            ClockMode::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
         }
     }
 
@@ -318,8 +323,8 @@ impl Lane {
             *left = left.saturating_sub(count as u64);
         }
         let lateness = self.lateness(count);
-        if matches!(self.pace, Pace::Late(_)) {
-            self.pace = Pace::Free;
+        if matches!(self.pace, ClockMode::Late(_)) {
+            self.pace = ClockMode::Free;
         }
         lateness
     }
@@ -328,7 +333,7 @@ impl Lane {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(count as u64);
         }
-        if let Pace::Pieces { gap, .. } = self.pace {
+        if let ClockMode::Pieces { gap, .. } = self.pace {
             self.waiting = Some(sleep(clock, clock.now() + gap));
         }
     }
@@ -340,10 +345,10 @@ fn sleep(clock: &Arc<LabClock>, until: Timestamp) -> Waiting {
 }
 
 /// Pieces of a twentieth of a second, or of one byte.
-fn per_second(bytes: u64) -> Pace {
+fn per_second(bytes: u64) -> ClockMode {
     let piece = (bytes / 20).max(1);
     let gap = Duration::from_nanos(piece.saturating_mul(1_000_000_000) / bytes.max(1));
-    Pace::Pieces { bytes: size(piece), gap: gap.max(Duration::from_millis(1)) }
+    ClockMode::Pieces { bytes: size(piece), gap: gap.max(Duration::from_millis(1)) }
 }
 
 fn size(bytes: u64) -> usize {

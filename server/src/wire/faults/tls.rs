@@ -18,11 +18,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::runtime::journal::Departure;
-use crate::runtime::state::{Desk, Shared};
+use crate::runtime::journal::ConnectionClosed;
+use crate::runtime::state::{ManagerRuntime, SiteState};
 use crate::runtime::tls::{showing, signing};
 use crate::wire::clients_port::PATIENCE;
-use crate::wire::exchange::Door;
+use crate::wire::exchange::RequestContext;
 use crate::wire::faults::rsa_1024::weak_key;
 use crate::wire::faults::{leave, stall, talk};
 
@@ -33,11 +33,11 @@ const LONGEST_RECORD: usize = 5 + (1 << 14);
 
 /// What a manager shows under faults, each made once.
 #[derive(Debug, Default)]
-pub(crate) struct Wardrobe(Mutex<HashMap<Dress, Arc<ServerConfig>>>);
+pub(crate) struct FaultCertCache(Mutex<HashMap<FaultCertKey, Arc<ServerConfig>>>);
 
 /// What a configuration follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Dress {
+struct FaultCertKey {
     fault: &'static str,
     good: Fingerprint,
     previous: Option<Fingerprint>,
@@ -45,23 +45,23 @@ struct Dress {
 }
 
 /// Attends to a connection whose handshake a fault has hit.
-pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, door: Door<'_>) {
-    let Door { desk, shared, .. } = door;
+pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestContext<'_>) {
+    let RequestContext { manager, shared, .. } = context;
     let alert = match hit.what() {
-        FaultKind::HandshakeStall { stage } => return break_off(stream, *stage, Break::Stall, door).await,
-        FaultKind::HandshakeClose { stage } => return break_off(stream, *stage, Break::Close, door).await,
+        FaultKind::HandshakeStall { stage } => return break_off(stream, *stage, Break::Stall, context).await,
+        FaultKind::HandshakeClose { stage } => return break_off(stream, *stage, Break::Close, context).await,
         FaultKind::Alert { alert } => alert.number(),
         FaultKind::NoSharedCipher => AlertKind::HandshakeFailure.number(),
         FaultKind::ProtocolTooOld | FaultKind::ProtocolTooNew => AlertKind::ProtocolVersion.number(),
         FaultKind::PlaintextOnTls => return say(&mut stream, CLEAR).await,
         FaultKind::TlsOnPlain => UNEXPECTED_MESSAGE,
         what => {
-            let config = desk.wardrobe.dressed(what, desk, shared).unwrap_or_else(|why| {
-                shared.journal.spares(door.guest.peer, why);
-                desk.tls.load_full()
+            let config = manager.fault_certs.config_for(what, manager, shared).unwrap_or_else(|why| {
+                shared.journal.spares(context.connection.peer, why);
+                manager.tls.load_full()
             });
-            if let Some(stream) = shake(stream, config, door).await {
-                talk(stream, door).await;
+            if let Some(stream) = shake(stream, config, context).await {
+                talk(stream, context).await;
             }
             return;
         }
@@ -94,7 +94,7 @@ enum Break {
     Close,
 }
 
-async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, door: Door<'_>) {
+async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, context: RequestContext<'_>) {
     match stage {
         HandshakeStage::BeforeHello => {}
         HandshakeStage::AfterClientHello => {
@@ -102,21 +102,23 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, doo
         }
         HandshakeStage::InServerFlight => {
             let Ok(hello) = first_said(&mut stream).await else { return };
-            let Ok(flight) = flight(door.desk.tls.load_full(), &hello) else { return };
+            let Ok(flight) = flight(context.manager.tls.load_full(), &hello) else { return };
             if stream.write_all(&flight[..flight.len() / 2]).await.is_err() {
                 return;
             }
         }
         HandshakeStage::AfterFinished => {
-            let Some(mut stream) = shake(stream, door.desk.tls.load_full(), door).await else { return };
+            let Some(mut stream) = shake(stream, context.manager.tls.load_full(), context).await else {
+                return;
+            };
             return match how {
-                Break::Stall => stall(&mut stream, door).await,
+                Break::Stall => stall(&mut stream, context).await,
                 Break::Close => leave(&mut stream).await,
             };
         }
     }
     match how {
-        Break::Stall => stall(&mut stream, door).await,
+        Break::Stall => stall(&mut stream, context).await,
         Break::Close => leave(&mut stream).await,
     }
 }
@@ -124,14 +126,14 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, doo
 async fn shake(
     stream: TcpStream,
     config: Arc<ServerConfig>,
-    door: Door<'_>,
+    context: RequestContext<'_>,
 ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
     let why = match timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    door.shared.journal.left(door.guest.peer, Departure::Handshake(why));
+    context.shared.journal.left(context.connection.peer, ConnectionClosed::Handshake(why));
     None
 }
 
@@ -168,15 +170,20 @@ fn flight(config: Arc<ServerConfig>, hello: &[u8]) -> Result<Vec<u8>, rustls::Er
     Ok(flight)
 }
 
-impl Wardrobe {
+impl FaultCertCache {
     /// The configuration that shows what this fault mints.
-    fn dressed(&self, what: &FaultKind, desk: &Desk, shared: &Shared) -> Result<Arc<ServerConfig>, String> {
+    fn config_for(
+        &self,
+        what: &FaultKind,
+        manager: &ManagerRuntime,
+        shared: &SiteState,
+    ) -> Result<Arc<ServerConfig>, String> {
         const SECONDS_OF_A_DAY: i64 = 86_400;
-        let publication = desk.publication.load_full();
-        let earlier = desk.earlier.load_full();
+        let publication = manager.publication.load_full();
+        let earlier = manager.earlier.load_full();
         let previous = earlier.as_ref().map(|earlier| &earlier.identity);
         let now: Timestamp = shared.now();
-        let dress = Dress {
+        let dress = FaultCertKey {
             fault: what.name(),
             good: publication.identity.certificate().fingerprint(),
             previous: previous.map(|identity| identity.certificate().fingerprint()),

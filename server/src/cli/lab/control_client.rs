@@ -1,4 +1,4 @@
-//! The lab's own door, from outside.
+//! The control API, from outside.
 
 use std::path::Path;
 
@@ -15,15 +15,15 @@ use tokio::net::TcpStream;
 use crate::cli::Failure;
 use crate::control_api::DROPPED;
 
-/// The lab's own door, from outside.
+/// The control API, from outside.
 #[derive(Debug)]
-pub(in crate::cli) struct Door {
+pub(in crate::cli) struct ControlClient {
     host: String,
     port: u16,
     token: Option<String>,
 }
 
-impl Door {
+impl ControlClient {
     pub(in crate::cli) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         let bad = || {
             Failure::BadInput(format!(
