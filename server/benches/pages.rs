@@ -76,7 +76,7 @@ fn main() {
 
 /// A site with so many computers.
 async fn site_with(count: usize) -> MockSite {
-    let site = MockSite::builder().console(0).start().await.expect("a site");
+    let site = MockSite::builder().rest_api(0).start().await.expect("a site");
     let domain = site.look(epm_protocol::site::Site::domain);
     let registrations = (0..count).map(|number| {
         Command::Register(Registration {

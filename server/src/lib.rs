@@ -14,25 +14,20 @@
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
-mod commanding;
-mod console;
-pub mod control;
-mod faults;
-mod foreign;
-mod installation;
-mod journal;
+pub mod control_api;
 pub mod lab;
-mod mock;
-pub mod play;
-mod shared;
+mod mock_site;
+mod rest_api;
+mod runtime;
+mod schema;
 mod wire;
 
-pub use console::operations as rest_operations;
-pub use faults::{FaultGuard, Faults};
-pub use installation::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
-pub use journal::{Call, Departure, Entry, Journal, Kind, Record, Strike};
-pub use mock::{Addresses, MockSite, MockSiteBuilder, StartError};
-pub use shared::{Seat, Service};
+pub use mock_site::{Addresses, MockSite, MockSiteBuilder, StartError};
+pub use rest_api::operations as rest_operations;
+pub use runtime::faults::{FaultGuard, Faults};
+pub use runtime::install_dir::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
+pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal, Kind, Record};
+pub use runtime::state::{ClientStatus, Service};
 pub use wire::BindError;
 
 /// The examples of the README, compiled and run.

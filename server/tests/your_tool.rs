@@ -10,21 +10,21 @@ use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::time::Timestamp;
 use epm_server::lab::Lab;
-use epm_server::{MockSite, control};
+use epm_server::{MockSite, control_api};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tool_loses_nobody() {
     let clock = LabClock::starting_at(Timestamp::from_millis(1_800_000_000_000), 0);
-    let site = MockSite::builder().console(0).clock(Arc::new(clock)).start().await.unwrap();
+    let site = MockSite::builder().rest_api(0).clock(Arc::new(clock)).start().await.unwrap();
     let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
     lab.set_part(PartPlan::new("desk", 4, "14.3".parse().unwrap())).await.unwrap();
     lab.wait_for_part("desk").await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let door = format!("http://{}", listener.local_addr().unwrap());
     let stopping = CancellationToken::new();
-    tokio::spawn(control::serve(listener, Arc::clone(&lab), None, stopping.clone()));
+    tokio::spawn(control_api::serve(listener, Arc::clone(&lab), None, stopping.clone()));
 
     let mut tool = tool(&door); // your tool
     let ended = tokio::task::spawn_blocking(move || tool.status().unwrap()).await.unwrap();

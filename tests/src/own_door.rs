@@ -10,7 +10,7 @@ use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::version::ClientVersion;
 use epm_server::lab::Lab;
-use epm_server::{MockSite, MockSiteBuilder, control};
+use epm_server::{MockSite, MockSiteBuilder, control_api};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,12 @@ impl Opened {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stopping = CancellationToken::new();
-        tokio::spawn(control::serve(listener, Arc::clone(&lab), token.map(str::to_owned), stopping.clone()));
+        tokio::spawn(control_api::serve(
+            listener,
+            Arc::clone(&lab),
+            token.map(str::to_owned),
+            stopping.clone(),
+        ));
         Self { lab, url, token, stopping }
     }
 

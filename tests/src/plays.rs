@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
-use epm_server::play::play;
+use epm_server::lab::scenario_run::play;
 
 use crate::{Lines, collect_into, told};
 

@@ -9,7 +9,7 @@ use epm_client_agent::catalogue::{
     rehearse_rest_case,
 };
 use epm_protocol::time::Timestamp;
-use epm_server::play;
+use epm_server::lab::scenario_run as play;
 
 fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     entries().iter().filter_map(|entry| match &entry.means {
@@ -67,7 +67,12 @@ async fn a_tool_meets_at_the_rest_api_over_sockets_what_it_meets_in_virtual_time
     for entry in entries() {
         let Means::RestCase(plan) = &entry.means else { continue };
         for plan in [plan.as_ref(), &plan.without_cause()] {
-            assert_eq!(play::errand(plan).await.unwrap(), rehearse_rest_case(plan).unwrap(), "{}", entry.id);
+            assert_eq!(
+                play::rest_case(plan).await.unwrap(),
+                rehearse_rest_case(plan).unwrap(),
+                "{}",
+                entry.id
+            );
         }
     }
 }

@@ -38,7 +38,7 @@ async fn a_client_is_quarantined_at_its_next_heartbeat_and_says_so_and_nobody_el
     assert_eq!(states(&lab, id, &both[..1]), [3]);
     let row = lab.site().commanded(id).unwrap().rows[0].clone();
     assert_eq!((row.computer_name.as_str(), row.begun.is_some()), ("one", true));
-    let told = |n: usize| lab.site().seat(both[n]).unwrap().state.unwrap();
+    let told = |n: usize| lab.site().client_status(both[n]).unwrap().state.unwrap();
     assert!(told(0).quarantined && !told(1).quarantined);
     lab.site().command(CommandKind::EndQuarantine, &both);
     lab.heartbeat(&fleet).await;
@@ -58,7 +58,7 @@ async fn content_is_fetched_with_the_products_line_in_the_log_and_a_scan_takes_t
     assert_eq!((states(&lab, update, &one), states(&lab, scan, &one)), (vec![3], vec![2]));
     let lines: Vec<_> = lab.log_of("one").into_iter().filter(|line| line.event.id() == 0x1207_030C).collect();
     assert_eq!(lines.len(), 1);
-    assert_eq!(lab.site().seat(one[0]).unwrap().state.unwrap().content, Some(lines[0].at));
+    assert_eq!(lab.site().client_status(one[0]).unwrap().state.unwrap().content, Some(lines[0].at));
     lab.heartbeat(&fleet).await;
     assert_eq!(states(&lab, scan, &one), [3]);
     let visits = lab.site().journal().records().len();

@@ -19,7 +19,7 @@ fn held(verdict: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replication_is_restored() {
-    let site = two_managers(MockSite::builder()).console(0);
+    let site = two_managers(MockSite::builder()).rest_api(0);
     let lab = Opened::of(site, None).await;
     let list = json!({ "priorities": [[{ "manager": "sepm-1" }], [{ "manager": "sepm-2" }]] });
     lab.put("/v1/lists/one-then-two", list).await;

@@ -16,7 +16,7 @@ const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"tr
 
 /// A lab of two managers, in which something of everything is there.
 async fn furnished() -> Opened {
-    let lab = Opened::of(two_managers(MockSite::builder()).console(0), None).await.and_clients(3).await;
+    let lab = Opened::of(two_managers(MockSite::builder()).rest_api(0), None).await.and_clients(3).await;
     lab.put("/v1/lists/copy", json!({ "protocol": "http" })).await;
     lab.put(
         r"/v1/groups/My%20Company%5CSales",

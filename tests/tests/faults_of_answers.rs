@@ -14,7 +14,7 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, DEFAULT_GROUP, Stores};
 use epm_protocol::sylink::PublishedList;
 use epm_protocol::trust::{Pins, Rejection, Signed};
-use epm_server::{Departure, FaultGuard};
+use epm_server::{ConnectionClosed, FaultGuard};
 use epm_tests::foreign::HELLO;
 use epm_tests::{Lab, MANAGER, PATIENCE, START, eventually, push};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ async fn a_held_request_is_lost_at_once_when_its_answer_would_be() {
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     eventually("it is held", || lab.site().held() == 1).await;
     let agent = lab.site().look(|site| site.clients().next().unwrap().agent);
-    let serial = lab.site().seat(agent).unwrap().serial;
+    let serial = lab.site().client_status(agent).unwrap().serial;
     assert!(lab.site().would_hold(agent, serial));
     let _guard = set(&lab, json!("empty"));
     let lost = ask(&lab, AgentRequest::Hold { agent, serial }).await.unwrap_err();
@@ -174,7 +174,7 @@ async fn what_is_explained_in_advance_is_what_happens_under_load() {
     let mut tasks = Vec::new();
     for name in names {
         let agent = lab.register(&name);
-        let version = lab.site().seat(agent).unwrap().client.version;
+        let version = lab.site().client_status(agent).unwrap().client.version;
         let party = Party {
             agent: Some(agent),
             computer: Some(&name),
@@ -315,5 +315,5 @@ async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
         assert!(ended.is_err(), "{kind}: {ended:?}");
     }
     let left = lab.site().journal().departures();
-    assert!(left.iter().all(|(_, why)| *why != Departure::Stalled), "{left:?}");
+    assert!(left.iter().all(|(_, why)| *why != ConnectionClosed::Stalled), "{left:?}");
 }

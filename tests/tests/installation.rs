@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use epm_server::lab::Lab;
-use epm_server::{MockSite, control, read_recovery};
+use epm_server::{MockSite, control_api, read_recovery};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ impl Drop for Installed {
 
 impl Installed {
     async fn at(root: &Path) -> Self {
-        Self::of(MockSite::builder().console(0).start().await.unwrap(), root, false).await
+        Self::of(MockSite::builder().rest_api(0).start().await.unwrap(), root, false).await
     }
 
     async fn of(site: MockSite, root: &Path, anew: bool) -> Self {
@@ -46,7 +46,7 @@ impl Installed {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = format!("http://{}", listener.local_addr().unwrap());
         let stopping = CancellationToken::new();
-        tokio::spawn(control::serve(listener, lab, None, stopping.clone()));
+        tokio::spawn(control_api::serve(listener, lab, None, stopping.clone()));
         Self { site, root: root.to_owned(), door, stopping }
     }
 
@@ -251,7 +251,7 @@ async fn an_update_reaches_both_files_and_makes_a_recovery_zip_that_restores_ano
     assert_ne!(read(&first).identity, read(&second).identity);
 
     // On an empty manager: the same certificate, secret and domain, also after the next start from its folder.
-    let other = || MockSite::builder().seed(99).console(0);
+    let other = || MockSite::builder().seed(99).rest_api(0);
     let site = other().start().await.unwrap();
     assert_ne!(site.kcs(), lab.site.kcs());
     site.restore(MANAGER, &read(&second), true).unwrap();

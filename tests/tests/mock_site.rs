@@ -16,7 +16,7 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, Stores, TOP_GROUP};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, Rejection};
-use epm_server::{Departure, MockSite};
+use epm_server::{ConnectionClosed, MockSite};
 use epm_tests::{Lab, MANAGER, PATIENCE, START, eventually, history_of, push};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -162,14 +162,14 @@ async fn a_held_request_is_woken_by_a_change_and_not_by_the_clock() {
     let mut held = Vec::new();
     for number in 0..20 {
         let agent = lab.register(&format!("client-{number}"));
-        let group = lab.site().seat(agent).unwrap().client.group;
+        let group = lab.site().client_status(agent).unwrap().client.group;
         let serial = lab.site().look(|site| site.publication(MANAGER).unwrap().group(group).unwrap().serial);
         let asked = http::encode(&AgentRequest::Hold { agent, serial: Some(serial) }, &lab.site().kcs());
         let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", asked.target);
         lab.clock().advance(Duration::from_millis(1));
         let now = lab.clock().now();
         held.push(dial(lab.socket(), request.as_bytes()).await);
-        eventually("it is held", || lab.site().seat(agent).unwrap().last_seen == now).await;
+        eventually("it is held", || lab.site().client_status(agent).unwrap().last_seen == now).await;
     }
     assert_eq!(lab.site().journal().records(), [], "nobody has been answered");
     let now = lab.clock().now();
@@ -375,11 +375,15 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     });
     assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
     assert!(said <= 9, "{said} bytes in as many times five seconds");
-    let departures: Vec<Departure> = site.journal().departures().into_iter().map(|(_, why)| why).collect();
-    assert!(departures.contains(&Departure::Silent), "{departures:?}");
-    let stalled = departures.iter().filter(|why| **why == Departure::Stalled).count();
+    let departures: Vec<ConnectionClosed> =
+        site.journal().departures().into_iter().map(|(_, why)| why).collect();
+    assert!(departures.contains(&ConnectionClosed::Silent), "{departures:?}");
+    let stalled = departures.iter().filter(|why| **why == ConnectionClosed::Stalled).count();
     assert_eq!(stalled, 4, "in a header, before the next request, dripping, and not reading: {departures:?}");
-    assert!(departures.contains(&Departure::Handshake("the handshake stalled".into())), "{departures:?}");
+    assert!(
+        departures.contains(&ConnectionClosed::Handshake("the handshake stalled".into())),
+        "{departures:?}"
+    );
     assert!(say(socket, &closing(HELLO)).await.starts_with("HTTP/1.1 200"));
     site.stop().await;
 }

@@ -116,7 +116,7 @@ async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signe
         ));
         assert_eq!(registered.status, 200, "{round}: {registered:?}");
         let agent = between(&registered.text(), "AgentId=\"", "\"");
-        let known = lab.site().seat(agent.parse().unwrap()).expect("the site knows it now");
+        let known = lab.site().client_status(agent.parse().unwrap()).expect("the site knows it now");
         assert_eq!(known.client.computer_name, "by hand");
 
         let index = client.get(&format!("action=index&agent={agent}"));
@@ -162,7 +162,7 @@ async fn curl_uploads_its_state_and_the_site_knows_it() {
     let client = Foreign::new(&lab);
     let url = client.url(&format!("action=upload&agent={agent}&sha256={}", sha256(state.as_bytes())));
     assert_eq!(curl(&["--data-binary", &state, &url]).status, 200);
-    let told = lab.site().seat(agent).unwrap().state.expect("it told how it is");
+    let told = lab.site().client_status(agent).unwrap().state.expect("it told how it is");
     assert_eq!((told.certificates, told.secure_communications), (vec![certificate], true));
     // The seal covers the body as well.
     assert_eq!(curl(&["--data-binary", &state.replace("true", "false"), &url]).status, 400);

@@ -18,7 +18,7 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores, TOP_GROUP};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
-use epm_server::{Departure, MockSite};
+use epm_server::{ConnectionClosed, MockSite};
 use epm_tests::plays::{Played, Plays, assert_lost, holding};
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, START, edit_list, eventually, identity_of, import};
 
@@ -57,7 +57,10 @@ async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything()
     }
     eventually("the manager hears of both refusals", || lab.site().journal().departures().len() == 2).await;
     let departures = lab.site().journal().departures();
-    assert!(departures.iter().all(|(_, why)| matches!(why, Departure::Handshake(_))), "{departures:?}");
+    assert!(
+        departures.iter().all(|(_, why)| matches!(why, ConnectionClosed::Handshake(_))),
+        "{departures:?}"
+    );
     assert_eq!(lab.site().journal().records(), [], "nothing was asked, not even who they are");
 }
 

@@ -81,9 +81,9 @@ async fn f15_with_the_secret_of_another_site_the_dot_is_green_and_the_console_do
     let lab = insured().await;
     let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
     let agent = registered(&lab)[0];
-    assert!(lab.site().seat(agent).is_some());
+    assert!(lab.site().client_status(agent).is_some());
     lab.apply(&reinstall(Some(OURS), Some(THEIRS), Some(OURS), false));
-    assert_eq!(lab.site().seat(agent), None, "the board is cleared with the registry");
+    assert_eq!(lab.site().client_status(agent), None, "the board is cleared with the registry");
     for _ in 0..3 {
         lab.heartbeat(&fleet).await;
     }
@@ -93,7 +93,7 @@ async fn f15_with_the_secret_of_another_site_the_dot_is_green_and_the_console_do
         "{health:?}"
     );
     assert!(health.green_dot());
-    assert!(registered(&lab).is_empty() && lab.site().seat(agent).is_none());
+    assert!(registered(&lab).is_empty() && lab.site().client_status(agent).is_none());
     let log = lab.site().journal().server_log();
     assert_eq!(
         log.iter().filter(|line| *line == "4 Bad format.").count(),

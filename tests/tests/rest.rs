@@ -115,7 +115,7 @@ impl Rest {
 }
 
 async fn lab() -> Lab {
-    Lab::of(MockSite::builder().console(0)).await
+    Lab::of(MockSite::builder().rest_api(0)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,8 +199,12 @@ async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() 
     assert_ne!(rest.computer("pc-1")["profileSerialNo"], serial);
     lab.heartbeat(&fleet).await;
     assert_eq!(rest.computer("pc-1")["profileSerialNo"], serial);
-    let state =
-        lab.site().seat(lab.site().look(|site| site.clients().next().unwrap().agent)).unwrap().state.unwrap();
+    let state = lab
+        .site()
+        .client_status(lab.site().look(|site| site.clients().next().unwrap().agent))
+        .unwrap()
+        .state
+        .unwrap();
     assert!(!state.secure_communications);
     assert_eq!(
         fleet.members()[0].handle.view().list,
@@ -509,7 +513,7 @@ async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
         http_port: 0,
         https_port: None,
     };
-    let builder = MockSite::builder().manager(plan("sepm-1")).manager(plan("sepm-2")).console(0);
+    let builder = MockSite::builder().manager(plan("sepm-1")).manager(plan("sepm-2")).rest_api(0);
     let lab = Lab::of(builder.administrator("root", "s3cret")).await;
     let ask = |at: usize| Rest { base: lab.site().addresses()[at].rest.clone().unwrap(), token: None };
     let (mut one, mut two) = (ask(0), ask(1));

@@ -33,7 +33,7 @@ fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Output {
 }
 
 async fn lab() -> (Lab, epm_client_agent::wire::Fleet, Rest) {
-    let lab = Lab::of(MockSite::builder().console(0)).await;
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let rest = Rest::log_in(lab.site());
     (lab, fleet, rest)

@@ -24,7 +24,7 @@ async fn desk(names: &[&str]) -> Desk {
 
 async fn desk_of(names: &[&str], builder: epm_server::MockSiteBuilder) -> Desk {
     assert!(has(&["curl"]), "curl is what asks here");
-    let lab = Lab::of(builder.console(0)).await;
+    let lab = Lab::of(builder.rest_api(0)).await;
     let fleet = lab.fleet(names.iter().map(|name| lab.client(name, "14.3")).collect()).await;
     let rest = Rest::log_in(lab.site());
     Desk { lab, fleet, rest }
@@ -104,7 +104,7 @@ async fn every_form_in_which_real_clients_name_computers_is_understood() {
         assert_eq!(desk.rows(&said, "commandID_computer").len(), 2, "{query} {arguments:?}");
     }
     desk.lab.heartbeat(&desk.fleet).await;
-    assert!(desk.lab.site().seat(agent("one")).unwrap().state.unwrap().content.is_some());
+    assert!(desk.lab.site().client_status(agent("one")).unwrap().state.unwrap().content.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,7 @@ const HABITS: usize = 25;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_real_clients_send_is_answered_as_they_read_it() {
     assert!(has(&["python3"]), "Python is what asks here");
-    let lab = Lab::of(MockSite::builder().console(0)).await;
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
@@ -55,7 +55,7 @@ async fn what_real_clients_send_is_answered_as_they_read_it() {
 /// A lab of which something else is assumed.
 async fn lab_that_assumes(assumed: Value) -> (Lab, Rest) {
     let assumptions: Assumptions = serde_json::from_value(assumed).unwrap();
-    let lab = Lab::of(MockSite::builder().assumptions(assumptions).console(0)).await;
+    let lab = Lab::of(MockSite::builder().assumptions(assumptions).rest_api(0)).await;
     let rest = Rest::log_in(lab.site());
     (lab, rest)
 }
@@ -131,7 +131,7 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     assert!(rest.get(&format!("{at}/fw")).json.as_str().unwrap().ends_with("/policies/fw"));
     assert_eq!(rest.get("admin-users").json[0]["adminType"], 7);
     let license = rest.get("licenses").json[0].clone();
-    assert_eq!((&license["seats"], &license["serialNumber"]), (&5.into(), &"L".into()));
+    assert_eq!((&license["client_statuses"], &license["serialNumber"]), (&5.into(), &"L".into()));
     let lasts = license["expireDate"].as_i64().unwrap() - license["startDate"].as_i64().unwrap();
     assert_eq!(lasts, 86_400_000);
     let settings = rest.get(&format!("groups/{top}/locations/default/settings")).json;

@@ -40,7 +40,7 @@ fn run(lab: &Lab, rest: &Rest, script: &str, arguments: &[&str], input: &Value) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_to_any_operation_is_refused_in_the_right_shape_and_changes_nothing() {
-    let lab = Lab::of(MockSite::builder().console(0)).await;
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
     let _fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let rest = Rest::log_in(lab.site());
     let operations: Vec<Value> =
@@ -58,7 +58,7 @@ const MORE: usize = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_in_crowds_are_served_or_refused_and_no_change_is_lost_among_them() {
-    let lab = Lab::of(MockSite::builder().console(0)).await;
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
     let add = |group: String| Command::AddGroup { group, inherits: false };
     let crowd: Vec<Command> =
         (0..CROWD_OF).map(|number| add(format!(r"My Company\crowd {number:05}"))).collect();

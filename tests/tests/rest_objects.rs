@@ -9,7 +9,7 @@ use epm_tests::rest_curl::{Rest, Said};
 use serde_json::Value;
 
 async fn lab() -> (Lab, Rest) {
-    let lab = Lab::of(MockSite::builder().console(0)).await;
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
     let rest = Rest::log_in(lab.site());
     (lab, rest)
 }

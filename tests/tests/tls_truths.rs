@@ -10,7 +10,7 @@ use epm_client_agent::wire::{Fleet, Member, MemberSpec};
 use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores};
 use epm_protocol::sylink::{NamedCertificate, Sylink};
 use epm_protocol::trust::{Rejection, Validity};
-use epm_server::Departure;
+use epm_server::ConnectionClosed;
 use epm_tests::{INTERVAL, Lab, MANAGER, START, eventually, has_ended, identity_of, import, push};
 
 /// One client that speaks TLS 1.2 alone, and one that speaks 1.3 as well.
@@ -102,7 +102,7 @@ async fn the_end_of_a_certificate_is_felt_in_a_full_handshake_by_both_sides() {
     }
     eventually("the manager hears of it", || lab.site().journal().departures().len() == 2).await;
     for (_, why) in lab.site().journal().departures() {
-        assert!(matches!(&why, Departure::Handshake(alert) if alert.contains("alert")), "{why:?}");
+        assert!(matches!(&why, ConnectionClosed::Handshake(alert) if alert.contains("alert")), "{why:?}");
     }
     assert_eq!(lab.site().journal().records(), []);
 }

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use epm_client_agent::agent::{Event, LogLine};
-use epm_client_agent::rehearsal::{Progress, Rehearsal, RehearsalOptions, rehearse};
+use epm_client_agent::rehearsal::{self, Rehearsal, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::{Scenario, Verdict};
 use epm_client_agent::wire::LogSink;
 use epm_protocol::fault::{FaultKind, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_server::play::{Scene, play_moved};
+use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
 
 type Logs = BTreeMap<String, Vec<LogLine>>;
 
@@ -37,8 +37,8 @@ async fn over_sockets(scenario: &Scenario) -> (Verdict, Logs, Vec<ManagerPorts>)
         })
     };
     let mut places = Vec::new();
-    let verdict = play_moved(scenario, &sink, |scene| {
-        if let Scene::Up(addresses) = scene {
+    let verdict = run_scenario_moved(scenario, &sink, |scene| {
+        if let Progress::Up(addresses) = scene {
             places = addresses.iter().map(ports).collect();
         }
     })
@@ -56,7 +56,7 @@ fn ports(place: &Addresses) -> ManagerPorts {
 
 fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal {
     let options = RehearsalOptions { places, threads: 2, keep_logs: true };
-    rehearse(scenario, &options, &Progress::default(), |_| ()).unwrap()
+    rehearse(scenario, &options, &rehearsal::Progress::default(), |_| ()).unwrap()
 }
 
 fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {

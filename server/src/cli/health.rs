@@ -8,10 +8,10 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
-use super::lab::Door;
+use super::lab::ControlClient;
 use super::{Ending, Failure, say};
 
-/// Asks a manager, or a running lab's own door, whether it is there.
+/// Asks a manager, or a running lab, whether it is there.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json"
@@ -20,7 +20,7 @@ pub(super) struct Health {
     /// Where: http://HOST:PORT or https://HOST:PORT; any certificate will do
     #[arg(default_value = "http://127.0.0.1:8014", conflicts_with = "lab")]
     url: String,
-    /// The lab's own door, to ask it instead; it answers once the lab is ready
+    /// The control API, to ask it instead; it answers once the lab is ready
     #[arg(long, value_name = "URL")]
     lab: Option<String>,
     /// How many seconds to wait for the answer
@@ -34,10 +34,10 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         if let Some(lab) = &self.lab {
-            let door = Door::new(lab, None)?;
+            let control = ControlClient::new(lab, None)?;
             let limit = std::time::Duration::from_secs(self.seconds.into());
             let late = |_| Failure::Failed(format!("{lab} did not answer within {} seconds", self.seconds));
-            let found = tokio::time::timeout(limit, door.get("/v1/health")).await.map_err(late)??;
+            let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
             self.well(&found);
             return Ok(Ending::Well);
         }

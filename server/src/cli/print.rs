@@ -12,7 +12,7 @@ use epm_protocol::assumption::{Assumption, Mark};
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
 
-use crate::mock::Addresses;
+use crate::mock_site::Addresses;
 
 /// How wide a table is where no terminal says so.
 const WIDTH_ELSEWHERE: u16 = 120;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::lab::{Where, segment};
 use super::{Ending, Failure, say, write_new};
-use crate::installation::read_recovery;
+use crate::runtime::install_dir::read_recovery;
 
 /// What is done with recovery files.
 #[derive(Debug, Subcommand)]
@@ -72,7 +72,7 @@ impl Recovery {
 impl Save {
     async fn go(self) -> Result<Ending, Failure> {
         let path = format!("/v1/managers/{}/recovery", segment(&self.manager));
-        write_new(&self.out, &self.at.door()?.bytes(&path).await?)?;
+        write_new(&self.out, &self.at.control()?.bytes(&path).await?)?;
         show(&self.out)
     }
 }
@@ -84,7 +84,7 @@ impl Restore {
         let name = self.file.display().to_string();
         read_recovery(&name, &bytes).map_err(|error| Failure::BadInput(error.to_string()))?;
         let path = format!("/v1/managers/{}/restore?database={}", segment(&self.manager), self.database);
-        let found = self.at.door()?.post_file(&path, bytes.into()).await?;
+        let found = self.at.control()?.post_file(&path, bytes.into()).await?;
         if self.at.json {
             say(&format!("{found}\n"));
         } else {

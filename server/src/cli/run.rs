@@ -11,7 +11,7 @@ use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ending, Failure, complain, print, say, scenario};
-use crate::play::{PlayError, Scene, play, play_moved, silent};
+use crate::lab::scenario_run::{Progress, RunError, play, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -68,32 +68,32 @@ impl Run {
             silent()
         };
         let mut certificates = Vec::new();
-        let tell = |scene: Scene<'_>| {
+        let tell = |scene: Progress<'_>| {
             if self.json {
                 return;
             }
             match scene {
-                Scene::Up(places) => bar.suspend(|| say(&print::places(places))),
-                Scene::Begins(step, of) => {
+                Progress::Up(places) => bar.suspend(|| say(&print::places(places))),
+                Progress::Begins(step, of) => {
                     bar.set_message(step.title.clone());
                     bar.suspend(|| say(&print::step(step, of)));
                 }
-                Scene::Ended { step, .. } => {
+                Progress::Ended { step, .. } => {
                     bar.inc(1);
                     bar.suspend(|| say(&print::holdings(&step.holdings, &mut certificates)));
                 }
             }
         };
         let verdict = match self.moved {
-            true => play_moved(&scenario, &log, tell).await,
+            true => run_scenario_moved(&scenario, &log, tell).await,
             false => play(&scenario, speed, &log, tell).await,
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
-            PlayError::Start(_) | PlayError::Plan(PlanError::Presence { .. }) | PlayError::Fault(_) => {
+            RunError::Start(_) | RunError::Plan(PlanError::Presence { .. }) | RunError::Fault(_) => {
                 Failure::BadInput(error.to_string())
             }
-            PlayError::Plan(_) | PlayError::Restless { .. } => Failure::Failed(error.to_string()),
+            RunError::Plan(_) | RunError::Restless { .. } => Failure::Failed(error.to_string()),
         })?;
         if self.json {
             let text =

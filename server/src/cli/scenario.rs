@@ -6,7 +6,7 @@ use clap::Subcommand;
 use epm_client_agent::scenario;
 
 use super::{Ending, Failure, say};
-use crate::play::read_materials;
+use crate::lab::scenario_run::read_materials;
 
 /// What can be done with a scenario file without playing it.
 #[derive(Debug, Subcommand)]

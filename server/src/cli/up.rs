@@ -21,18 +21,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
-use crate::control;
-use crate::installation::read_recovery;
+use crate::control_api;
+use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};
-use crate::mock::{Addresses, MockSite};
-use crate::play::silent;
+use crate::mock_site::{Addresses, MockSite};
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::install_dir::read_recovery;
 
 /// The port of the REST API in the product.
 const REST_PORT: u16 = 8446;
 /// The name of the first manager.
 const MANAGER: &str = "sepm-1";
-/// How long whoever is still at the lab's own door is waited for when it closes.
+/// How long whoever is still at the control API is waited for when it closes.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Starts a lab that stays.
@@ -74,11 +74,11 @@ pub(super) struct Up {
     /// The name or address that clients are told; the one to listen on when absent
     #[arg(long, value_name = "HOST")]
     address: Option<String>,
-    /// The port of the lab's own door, for epm-lab check, clock, fault and the like; 0 for any that is free
+    /// The port of the control API, for epm-lab check, clock, fault and the like; 0 for any that is free
     /// [default: 8015, or any that is free with --http-port 0]
     #[arg(long, value_name = "PORT")]
     door_port: Option<u16>,
-    /// The file with the token that the lab's own door asks for; needed where others can reach it. One that is not there
+    /// The file with the token that the control API asks for; needed where others can reach it. One that is not there
     /// is made, with a token in it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -142,19 +142,19 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
-    door: &'a str,
+    control: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
 }
 
-/// The lab's own door, open.
-struct OpenDoor {
+/// The control API, open.
+struct ServedControlApi {
     url: String,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl OpenDoor {
+impl ServedControlApi {
     /// Closes it; who is still following something is let go after a moment.
     async fn close(self) {
         self.stopping.cancel();
@@ -193,14 +193,14 @@ impl Up {
             builder = builder.manager(self.plan(number));
         }
         if !self.no_rest {
-            builder = builder.console(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
+            builder = builder.rest_api(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
         }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), self.seed, self.log());
-        let door = self.open_door(&lab).await?;
+        let control = self.open_door(&lab).await?;
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
             complain("Stopping.\n");
@@ -210,22 +210,22 @@ impl Up {
             biased; // from the first moment on it can be stopped
             result = &mut interrupted => {
                 asked_to_stop(result)?;
-                door.close().await;
+                control.close().await;
                 lab.stop().await;
                 return Ok(Ending::Well);
             }
             here = self.people(&lab) => here?,
         }
         lab.take_start().await;
-        let ready = serde_json::to_string(&self.ready(&site, &door.url))
+        let ready = serde_json::to_string(&self.ready(&site, &control.url))
             .map_err(|error| Failure::Failed(error.to_string()))?;
-        complain(&self.greeting(&site, &door.url));
+        complain(&self.greeting(&site, &control.url));
         say(&format!("{ready}\n"));
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
         }
         asked_to_stop(interrupted.await)?;
-        door.close().await;
+        control.close().await;
         lab.stop().await;
         Ok(Ending::Well)
     }
@@ -338,20 +338,20 @@ impl Up {
         Ok(Some(NewCertificate::Import { certificate, key, key_password }))
     }
 
-    /// The lab's own door, open.
-    async fn open_door(&self, lab: &Arc<Lab>) -> Result<OpenDoor, Failure> {
+    /// The control API, open.
+    async fn open_door(&self, lab: &Arc<Lab>) -> Result<ServedControlApi, Failure> {
         let token = self.token_file.as_deref().map(token).transpose()?;
         if token.is_none() && !self.bind.is_loopback() {
             return Err(Failure::BadInput(format!(
-                "{} can be reached from other machines, and whoever reaches the lab's own door can do anything to it: \
+                "{} can be reached from other machines, and whoever reaches the control API can do anything to it: \
                  name a file for its token with --token-file; one that is not there is made",
                 self.bind
             )));
         }
-        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control::DEFAULT_PORT });
+        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
             Failure::BadInput(format!(
-                "cannot open the lab's own door on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
+                "cannot open the control API on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
                 self.bind
             ))
         };
@@ -359,8 +359,8 @@ impl Up {
         let port = listener.local_addr().map_err(refused)?.port();
         let host = std::net::SocketAddr::new(self.reachable(), port);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control::serve(listener, Arc::clone(lab), token, stopping.clone()));
-        Ok(OpenDoor { url: format!("http://{host}"), stopping, tasks })
+        tasks.spawn(control_api::serve(listener, Arc::clone(lab), token, stopping.clone()));
+        Ok(ServedControlApi { url: format!("http://{host}"), stopping, tasks })
     }
 
     /// The fleet, when all have been served.
@@ -374,7 +374,7 @@ impl Up {
         Ok(())
     }
 
-    fn ready<'a>(&self, site: &'a MockSite, door: &'a str) -> Ready<'a> {
+    fn ready<'a>(&self, site: &'a MockSite, control: &'a str) -> Ready<'a> {
         let fingerprint = |manager: &str| {
             site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
         };
@@ -389,7 +389,7 @@ impl Up {
             seed: self.seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
-            door,
+            control,
             managers: managers.collect(),
             clients: site.look(|site| {
                 site.clients()
@@ -402,7 +402,7 @@ impl Up {
         }
     }
 
-    fn greeting(&self, site: &MockSite, door: &str) -> String {
+    fn greeting(&self, site: &MockSite, control: &str) -> String {
         let mut text = String::from("epm-lab: a mock manager, for tests and labs; it protects nothing.\n\n");
         for place in site.addresses() {
             let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
@@ -418,7 +418,7 @@ impl Up {
                 "  its certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
             );
         }
-        let _ = writeln!(text, "  the lab's door:   curl {door}/v1/verdict   (epm-lab check)");
+        let _ = writeln!(text, "  the control API:     curl {control}/v1/verdict   (epm-lab check)");
         let client = site.look(|site| site.clients().next().map(|client| client.agent));
         if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
             let _ = writeln!(
@@ -463,7 +463,7 @@ fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
 }
 
-/// The token of the lab's own door, from its file; one that is not there is made.
+/// The token of the control API, from its file; one that is not there is made.
 fn token(file: &Path) -> Result<String, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
     let text = match std::fs::read_to_string(file) {

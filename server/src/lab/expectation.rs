@@ -7,9 +7,9 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history::Trace;
-use super::{ClientView, Lab, lock};
-use crate::journal::{Departure, Entry, Kind, Record};
+use crate::lab::history::Trace;
+use crate::lab::{ClientView, Lab, lock};
+use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
 
 /// How many counter-examples are named.
 const NAMED: usize = 20;
@@ -179,18 +179,19 @@ impl Lab {
         for (number, entry) in journal.since(since) {
             let (who, why) = match entry {
                 Entry::Exchange(Record { agent, peer, action, status, .. }) if status >= 400 => {
-                    let client = agent.and_then(|agent| self.site.seat(agent));
-                    let who = client.map_or_else(|| peer.to_string(), |seat| seat.client.computer_name);
+                    let client = agent.and_then(|agent| self.site.client_status(agent));
+                    let who = client
+                        .map_or_else(|| peer.to_string(), |client_status| client_status.client.computer_name);
                     (who, format!("{action} was answered with {status}"))
                 }
-                Entry::Departure { peer, why: Departure::Handshake(words), .. } => {
+                Entry::ConnectionClosed { peer, why: ConnectionClosed::Handshake(words), .. } => {
                     (peer.to_string(), format!("left in the handshake: {words}"))
                 }
                 _ => continue,
             };
             finding.add(&who, Word::Against(format!("{why} (entry {number})")));
         }
-        for kind in [Kind::Exchange, Kind::Departure] {
+        for kind in [Kind::Exchange, Kind::ConnectionClosed] {
             if let Some(dropped) = journal.lacks(kind, since) {
                 let forgotten = format!("{dropped} entries of the kind {kind} are no longer remembered");
                 finding.add("the journal", Word::Forgotten(forgotten));

@@ -12,9 +12,9 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Lab, lock, unknown};
-use crate::foreign::Described;
-use crate::play::members;
+use crate::lab::scenario_run::members;
+use crate::lab::{Lab, lock, unknown};
+use crate::schema::BridgedSchema;
 
 /// How many clients a lab may run in its process.
 const MOST: usize = 100_000;
@@ -69,7 +69,7 @@ pub struct ClientView {
     /// Whether it is kept from waking.
     pub frozen: bool,
     /// What it looks like.
-    #[schemars(with = "Described<AgentView>")]
+    #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
 }
 

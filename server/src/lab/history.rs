@@ -10,7 +10,7 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::foreign::Described;
+use crate::schema::BridgedSchema;
 
 /// How many things of one sort are remembered of a client.
 const REMEMBERED: usize = 32;
@@ -47,7 +47,7 @@ pub struct Orphaning {
     /// The layer of trust that broke.
     pub layer: String,
     /// What was expected, and what was found.
-    #[schemars(with = "Described<Distrust>")]
+    #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
 }
 

@@ -3,7 +3,7 @@
 //! | room | what |
 //! |---|---|
 //! | `history` | what became of each client, moment by moment |
-//! | `time` | the clock, moved while the lab is quiet |
+//! | `clock` | the clock, moved while the lab is quiet |
 //! | `fleet` | clients that come, go, freeze, and are re-imaged |
 //! | `verdict` | who holds what, who is lost and since when, and who would be |
 //! | `expectation` | what an author of a test expects, and the counter-examples |
@@ -11,11 +11,15 @@
 //!
 //! It knows no HTTP: the doors do.
 
+mod clock;
 mod expectation;
 mod fleet;
 mod history;
+mod machines;
+mod reproduce;
+mod rest_client_run;
+pub mod scenario_run;
 mod snapshot;
-mod time;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -30,15 +34,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::RwLock;
 
+pub use clock::TimeError;
 pub use expectation::{Asked, Expectation, Finding, Standing};
 pub use fleet::{ClientView, Deed, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use snapshot::{SnapshotError, SnapshotInfo};
-pub use time::TimeError;
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
-use crate::foreign::Described;
-use crate::mock::MockSite;
+use crate::mock_site::MockSite;
+use crate::schema::BridgedSchema;
 use history::History;
 use snapshot::Snapshot;
 
@@ -51,7 +55,7 @@ pub struct Update {
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// Which stores it reached.
-    #[schemars(with = "Described<Stores>")]
+    #[schemars(with = "BridgedSchema<Stores>")]
     pub stores: Stores,
     /// The certificate.
     #[schemars(with = "String")]

@@ -8,8 +8,8 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Lab, Update, lock};
-use crate::shared::Seat;
+use crate::lab::{Lab, Update, lock};
+use crate::runtime::state::ClientStatus;
 
 /// How many snapshots a lab keeps.
 const MOST: usize = 16;
@@ -21,7 +21,7 @@ pub(super) const START: &str = "start";
 pub(super) struct Snapshot {
     at: Timestamp,
     site: Site,
-    seats: Vec<Seat>,
+    client_statuses: Vec<ClientStatus>,
     faults: Vec<FaultRule>,
     agents: Vec<(String, Agent, bool)>,
     parts: Vec<PartPlan>,
@@ -70,7 +70,7 @@ impl Lab {
         let snapshot = Snapshot {
             at: self.clock().now(),
             site: self.site.look(Clone::clone),
-            seats: self.site.seats(),
+            client_statuses: self.site.client_statuses(),
             faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
             agents,
             parts: lock(&self.parts).values().cloned().collect(),
@@ -119,7 +119,7 @@ impl Lab {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
-        let Snapshot { at, site, seats, faults, agents, parts, updates } = snapshot;
+        let Snapshot { at, site, client_statuses, faults, agents, parts, updates } = snapshot;
         let mut fleet = self.fleet.write().await;
         fleet.dismiss(|_| true);
         self.history.begin_again();
@@ -127,7 +127,7 @@ impl Lab {
         if self.clock().speed() == 0 {
             self.clock().set(at);
         }
-        self.site.become_again(site, seats);
+        self.site.restore_snapshot(site, client_statuses);
         for rule in faults {
             if let Ok(guard) = self.site.faults().add(rule) {
                 guard.keep();

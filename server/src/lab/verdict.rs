@@ -11,8 +11,8 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClientView, Lab, Orphaning};
-use crate::foreign::Described;
+use crate::lab::{ClientView, Lab, Orphaning};
+use crate::schema::BridgedSchema;
 
 /// How the clients of a lab stand at this moment, and how they stood.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct LabVerdict {
     #[schemars(with = "BTreeMap<String, String>")]
     pub certificates: BTreeMap<String, Fingerprint>,
     /// Who holds what, part by part.
-    #[schemars(with = "Vec<Described<PartHolding>>")]
+    #[schemars(with = "Vec<BridgedSchema<PartHolding>>")]
     pub parts: Vec<PartOfFleet>,
     /// Who is lost.
     pub lost: Vec<LostClient>,
@@ -72,7 +72,7 @@ pub struct LostClient {
     /// In words.
     pub why: String,
     /// What was expected, and what was found.
-    #[schemars(with = "Described<Distrust>")]
+    #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
 }
 
@@ -177,8 +177,8 @@ impl Lab {
         let clients: Vec<_> = agents
             .into_iter()
             .map(|(_, agent, _)| {
-                let seat = known(&agent);
-                (agent, seat)
+                let client_status = known(&agent);
+                (agent, client_status)
             })
             .collect();
         Ok(tokio::task::block_in_place(|| would_be_lost(clients, &next, now)))

@@ -19,30 +19,30 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::carry::{Script, Scripted, answered};
-use super::guests::Guest;
-use super::last_asked::LastAsked;
-use super::listen::PATIENCE;
-use crate::installation::Access;
-use crate::journal::Record;
-use crate::shared::{Desk, Service, Shared};
+use crate::runtime::connections::Connection;
+use crate::runtime::install_dir::Access;
+use crate::runtime::journal::Record;
+use crate::runtime::state::{ManagerRuntime, Service, SiteState};
+use crate::wire::clients_port::PATIENCE;
+use crate::wire::decode_cache::DecodeCache;
+use crate::wire::faults::{RawResponse, WrittenRaw, answered};
 
 /// Where a request came in.
 #[derive(Clone, Copy)]
-pub(super) struct Door<'a> {
-    pub(super) guest: &'a Guest,
+pub(super) struct RequestContext<'a> {
+    pub(super) connection: &'a Connection,
     pub(super) tls: bool,
-    pub(super) desk: &'a Desk,
-    pub(super) shared: &'a Shared,
-    pub(super) last_asked: &'a LastAsked,
+    pub(super) manager: &'a ManagerRuntime,
+    pub(super) shared: &'a SiteState,
+    pub(super) decode_cache: &'a DecodeCache,
     /// What a fault has written in the place of an answer.
-    pub(super) script: &'a Mutex<Option<Script>>,
+    pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
     /// How late the connection is closed.
     pub(super) late_close: Duration,
 }
 
 /// What comes of a request.
-type Outcome = Result<Response<Full<Bytes>>, Scripted>;
+type Outcome = Result<Response<Full<Bytes>>, WrittenRaw>;
 
 /// An answer, ready in most cases: only an upload and a held request have to wait for something.
 pub(super) enum Responding<'a> {
@@ -51,14 +51,14 @@ pub(super) enum Responding<'a> {
 }
 
 /// Answers one request; a manager that has a folder keeps an access log in it.
-pub(super) fn respond(request: Request<Incoming>, door: Door<'_>) -> Responding<'_> {
-    let Some(installation) = door.desk.installation.get() else { return responding(request, door) };
-    let access = Access::of(door.guest.peer.ip(), &request);
+pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
+    let Some(installation) = context.manager.installation.get() else { return responding(request, context) };
+    let access = Access::of(context.connection.peer.ip(), &request);
     let answered = move |response: &Response<Full<Bytes>>| {
         let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
-        installation.accessed(Service::Semwebsrv, &access, door.shared.now(), told);
+        installation.accessed(Service::Semwebsrv, &access, context.shared.now(), told);
     };
-    match responding(request, door) {
+    match responding(request, context) {
         Responding::Ready(response) => {
             response.iter().for_each(answered);
             Responding::Ready(response)
@@ -71,23 +71,23 @@ pub(super) fn respond(request: Request<Incoming>, door: Door<'_>) -> Responding<
     }
 }
 
-fn responding(request: Request<Incoming>, door: Door<'_>) -> Responding<'_> {
+fn responding(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
     let uri = request.uri();
     if uri.path() != SECARS_PATH {
         let words = "this mock manager has /secars/secars.dll?hello,secars\n";
-        return door.refuse("unknown-path", 404, words).into();
+        return context.refuse("unknown-path", 404, words).into();
     }
     let query = uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY {
-        return door.refuse("too-long", 414, "the query is too long\n").into();
+        return context.refuse("too-long", 414, "the query is too long\n").into();
     }
     if request.method() == Method::POST {
-        return door.waiting(door.upload(request));
+        return context.waiting(context.upload(request));
     }
-    door.answer(query, &Bytes::new())
+    context.answer(query, &Bytes::new())
 }
 
-impl<'a> Door<'a> {
+impl<'a> RequestContext<'a> {
     /// Answers when the body is there.
     async fn upload(self, request: Request<Incoming>) -> Outcome {
         let (head, body) = request.into_parts();
@@ -105,27 +105,27 @@ impl<'a> Door<'a> {
     }
 
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
-        let Self { desk, shared, .. } = self;
-        let publication = desk.publication.load();
-        let asked = match self.last_asked.decode(query, body, &publication.kcs) {
+        let Self { manager, shared, .. } = self;
+        let publication = manager.publication.load();
+        let asked = match self.decode_cache.decode(query, body, &publication.kcs) {
             Ok(asked) => asked,
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
-                    shared.journal.bad_format(self.guest.peer.ip());
-                    if let Some(installation) = self.desk.installation.get() {
-                        installation.bad_format(self.guest.peer.ip(), shared.now());
+                    shared.journal.bad_format(self.connection.peer.ip());
+                    if let Some(installation) = self.manager.installation.get() {
+                        installation.bad_format(self.connection.peer.ip(), shared.now());
                     }
                 }
                 return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
         };
-        if shared.haunting.any() {
+        if shared.faults.any() {
             return self.waiting(answered(self, asked));
         }
         let (action, agent) = (asked.action(), asked.agent());
         if matches!(asked, AgentRequest::Hold { .. }) {
             return self.waiting(async move {
-                let answer = shared.hold(desk, &asked).await;
+                let answer = shared.hold(manager, &asked).await;
                 self.note(action, agent, answer.status, shared.now());
                 Ok(written(answer))
             });
@@ -138,11 +138,11 @@ impl<'a> Door<'a> {
 
     /// Asks the site, and waits for its answer.
     pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
-        let Self { desk, shared, .. } = self;
+        let Self { manager, shared, .. } = self;
         if matches!(asked, AgentRequest::Hold { .. }) {
-            return shared.hold(desk, asked).await;
+            return shared.hold(manager, asked).await;
         }
-        shared.served(&desk.publication.load_full(), asked, shared.now())
+        shared.served(&manager.publication.load_full(), asked, shared.now())
     }
 
     /// What is spoken.
@@ -156,16 +156,24 @@ impl<'a> Door<'a> {
     }
 
     pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
-        let Self { guest, tls, desk, shared, .. } = self;
-        shared.journal.note(Record { at, desk: desk.number, peer: guest.peer, tls, action, agent, status });
+        let Self { connection, tls, manager, shared, .. } = self;
+        shared.journal.note(Record {
+            at,
+            manager: manager.number,
+            peer: connection.peer,
+            tls,
+            action,
+            agent,
+            status,
+        });
     }
 
     /// It is the manager's turn until the answer is there.
     fn waiting(self, response: impl Future<Output = Outcome> + Send + 'a) -> Responding<'a> {
         Responding::Waiting(Box::pin(async move {
-            self.guest.turn();
+            self.connection.turn();
             let response = response.await;
-            self.guest.turn();
+            self.connection.turn();
             response
         }))
     }

@@ -4,19 +4,15 @@
 //! notes the visit, and sends bytes that are ready. Faults are `carry`'s; where there are none, a connection and an
 //! exchange ask one flag for them.
 
-mod carry;
+mod activity;
+mod clients_port;
+mod decode_cache;
 mod exchange;
-mod guests;
-mod last_asked;
-mod listen;
-mod paced;
-mod tls;
+mod faults;
 mod web;
 
-pub(crate) use carry::Wardrobe;
-pub(crate) use guests::Guests;
-pub use listen::BindError;
-pub(crate) use listen::{PATIENCE, serve};
-pub(crate) use listen::{Speaks, bind};
-pub(crate) use tls::server_config;
-pub(crate) use web::{serve_console, serve_plain};
+pub use clients_port::BindError;
+pub(crate) use clients_port::{PATIENCE, serve};
+pub(crate) use clients_port::{Speaks, bind};
+pub(crate) use faults::FaultCertCache;
+pub(crate) use web::{serve_plain, serve_rest};

@@ -1,4 +1,4 @@
-//! Serving a router: the console's port over HTTPS, and the lab's own door over plain HTTP. Not the hot path.
+//! Serving a router: the console's port over HTTPS, and the control API over plain HTTP. Not the hot path.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guests::{Guest, Guests};
-use super::listen::PATIENCE;
-use super::paced::Paced;
-use crate::console::Peer;
-use crate::installation::Access;
-use crate::journal::Departure;
-use crate::shared::{Desk, Service, Shared};
+use crate::rest_api::Peer;
+use crate::runtime::connections::{Connection, Connections};
+use crate::runtime::install_dir::Access;
+use crate::runtime::journal::ConnectionClosed;
+use crate::runtime::state::{ManagerRuntime, Service, SiteState};
+use crate::wire::activity::ActivityStream;
+use crate::wire::clients_port::PATIENCE;
 
-/// How many connections one door holds at a time; the next one waits in the system's queue.
+/// How many connections one listener holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
 /// No head of a request is longer.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -38,28 +38,28 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const ROUND: Duration = Duration::from_secs(3);
 
 /// Serves a console until the token is cancelled; then the port is closed when this returns, and the connections are ended.
-pub(crate) async fn serve_console(
+pub(crate) async fn serve_rest(
     listener: TcpListener,
     router: Router,
-    desk: Arc<Desk>,
-    shared: Arc<Shared>,
+    manager: Arc<ManagerRuntime>,
+    shared: Arc<SiteState>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let guests = Arc::clone(&desk.console.guests);
-    let left = |peer| shared.journal.left(peer, Departure::Stalled);
-    let attend = |stream, guest: Guest| {
-        let (desk, shared, router) = (Arc::clone(&desk), Arc::clone(&shared), router.clone());
-        async move { attend(stream, &guest, router, &desk, &shared).await }
+    let connections = Arc::clone(&manager.rest.connections);
+    let left = |peer| shared.journal.left(peer, ConnectionClosed::Stalled);
+    let attend = |stream, connection: Connection| {
+        let (manager, shared, router) = (Arc::clone(&manager), Arc::clone(&shared), router.clone());
+        async move { attend(stream, &connection, router, &manager, &shared).await }
     };
-    welcome(&listener, &guests, &stopping, &tasks, left, attend).await;
+    welcome(&listener, &connections, &stopping, &tasks, left, attend).await;
 }
 
-/// Serves the lab's own door until the token is cancelled; when this returns, nobody is there any more.
+/// Serves the control API until the token is cancelled; when this returns, nobody is there any more.
 pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let (guests, tasks) = (Arc::<Guests>::default(), TaskTracker::new());
-    let left = |peer| tracing::debug!(%peer, "somebody stalled at the lab's own door");
-    let attend = |mut stream: TcpStream, guest: Guest| {
+    let (connections, tasks) = (Arc::<Connections>::default(), TaskTracker::new());
+    let left = |peer| tracing::debug!(%peer, "somebody stalled at the control API");
+    let attend = |mut stream: TcpStream, connection: Connection| {
         let router = router.clone();
         async move {
             let _ = stream.set_nodelay(true);
@@ -68,12 +68,12 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
                 let response = web.call(request);
                 async { response.await.map_err(|never| match never {}) }
             };
-            if let Err(error) = answer(&mut stream, &guest, respond).await {
-                tracing::debug!(peer = %guest.peer, %error, "a connection to the lab's own door broke off");
+            if let Err(error) = answer(&mut stream, &connection, respond).await {
+                tracing::debug!(peer = %connection.peer, %error, "a connection to the control API broke off");
             }
         }
     };
-    welcome(&listener, &guests, &stopping, &tasks, left, attend).await;
+    welcome(&listener, &connections, &stopping, &tasks, left, attend).await;
     tasks.close();
     tasks.wait().await;
 }
@@ -81,11 +81,11 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
 /// Accepts connections until the token is cancelled, and looks for peers that stall.
 async fn welcome<A: Future<Output = ()> + Send + 'static>(
     listener: &TcpListener,
-    guests: &Arc<Guests>,
+    connections: &Arc<Connections>,
     stopping: &CancellationToken,
     tasks: &TaskTracker,
     left: impl Fn(SocketAddr),
-    attend: impl Fn(TcpStream, Guest) -> A,
+    attend: impl Fn(TcpStream, Connection) -> A,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut rounds = interval(ROUND);
@@ -98,7 +98,7 @@ async fn welcome<A: Future<Output = ()> + Send + 'static>(
         let (place, accepted) = tokio::select! {
             next = next => next,
             now = rounds.tick() => {
-                guests.end_stalled(now, PATIENCE).into_iter().for_each(&left);
+                connections.end_stalled(now, PATIENCE).into_iter().for_each(&left);
                 continue;
             }
             () = stopping.cancelled() => break,
@@ -111,34 +111,43 @@ async fn welcome<A: Future<Output = ()> + Send + 'static>(
                 continue;
             }
         };
-        guests.receive(peer, |guest| {
-            let attending = attend(stream, guest);
+        connections.receive(peer, |connection| {
+            let attending = attend(stream, connection);
             tasks.spawn(async move {
                 let _place = place;
                 attending.await;
             })
         });
     }
-    guests.end_all();
+    connections.end_all();
 }
 
 /// Attends to one connection until it ends.
-async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, shared: &Shared) {
+async fn attend(
+    stream: TcpStream,
+    connection: &Connection,
+    router: Router,
+    manager: &ManagerRuntime,
+    shared: &SiteState,
+) {
     let _ = stream.set_nodelay(true);
-    if desk.console.stopped.load(Ordering::SeqCst) {
+    if manager.rest.stopped.load(Ordering::SeqCst) {
         return;
     }
-    let Some(tls) = desk.console.tls.load_full() else { return };
+    let Some(tls) = manager.rest.tls.load_full() else { return };
     let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return shared.journal.left(guest.peer, Departure::Handshake(error.to_string())),
-        Err(_) => return shared.journal.left(guest.peer, Departure::Stalled),
+        Ok(Err(error)) => {
+            return shared.journal.left(connection.peer, ConnectionClosed::Handshake(error.to_string()));
+        }
+        Err(_) => return shared.journal.left(connection.peer, ConnectionClosed::Stalled),
     };
     let web = TowerToHyperService::new(router);
     let drops = shared.site().assumptions().rest_drops_connection_after_post;
     let posted = AtomicBool::new(false);
     let respond = |request: Request<Body>| {
-        let installation = desk.installation.get().map(|one| (one, Access::of(guest.peer.ip(), &request)));
+        let installation =
+            manager.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
         let is_dropped = drops && posted.load(Ordering::Relaxed);
         posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
         let response = (!is_dropped).then(|| web.call(request));
@@ -157,34 +166,34 @@ async fn attend(stream: TcpStream, guest: &Guest, router: Router, desk: &Desk, s
             Ok(response)
         }
     };
-    if let Err(error) = Box::pin(answer(&mut stream, guest, respond)).await {
-        shared.journal.left(guest.peer, Departure::Http(error.to_string()));
+    if let Err(error) = Box::pin(answer(&mut stream, connection, respond)).await {
+        shared.journal.left(connection.peer, ConnectionClosed::Http(error.to_string()));
     }
 }
 
 /// Answers requests on a connection until it ends. The peer has its turn until a whole head has come, and when it reads.
 async fn answer<S, R>(
     stream: &mut S,
-    guest: &Guest,
+    connection: &Connection,
     respond: impl Fn(Request<Body>) -> R,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     R: Future<Output = io::Result<Response<Body>>>,
 {
-    guest.turn();
+    connection.turn();
     let respond = |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(guest.peer));
+        request.extensions_mut().insert(Peer(connection.peer));
         let response = respond(request.map(Body::new));
         async move {
-            guest.turn();
+            connection.turn();
             let response = response.await;
-            guest.turn();
+            connection.turn();
             response
         }
     };
     http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
-        .serve_connection(TokioIo::new(Paced::new(stream, guest)), service_fn(respond))
+        .serve_connection(TokioIo::new(ActivityStream::new(stream, connection)), service_fn(respond))
         .await
 }

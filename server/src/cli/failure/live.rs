@@ -9,9 +9,9 @@ use epm_client_agent::catalogue::{Entry, Play, RestCase};
 use epm_client_agent::wire::{LogSink, interrupted};
 
 use crate::cli::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
-use crate::mock::MockSite;
-use crate::play::{Scene, play_and_stay};
+use crate::lab::scenario_run::{Progress, run_scenario_and_stay};
+use crate::mock_site::MockSite;
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Brings the failure about, says how it can be looked at, and leaves it standing until it is stopped.
 pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {
@@ -26,8 +26,8 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
     };
     let trouble: Mutex<Option<Failure>> = Mutex::default();
     say(&format!("{}: {}\n{}\n\n", entry.id, entry.title, entry.cause));
-    let tell = |scene: Scene<'_>| {
-        let Scene::Ended { step, site, .. } = scene else { return };
+    let tell = |scene: Progress<'_>| {
+        let Progress::Ended { step, site, .. } = scene else { return };
         say(&format!("-- {}\n", step.title));
         if step.number == plan.failure.len() {
             match invitation(entry, plan, site, folder) {
@@ -36,7 +36,7 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
             }
         }
     };
-    let played = Box::pin(play_and_stay(&scenario, &log, tell, stay)).await;
+    let played = Box::pin(run_scenario_and_stay(&scenario, &log, tell, stay)).await;
     played.map_err(|error| Failure::Failed(error.to_string()))?;
     let trouble = trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
     trouble.map_or(Ok(Ending::Well), Err)
@@ -50,7 +50,7 @@ pub(super) async fn stand_for_tools(
 ) -> Result<Ending, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
-    let site = MockSite::builder().assumptions(plan.assumptions.clone()).console(0);
+    let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0);
     let site = site.start().await.map_err(|error| failed(&error))?;
     for visit in &plan.failure {
         site.apply_all(&visit.operator).map_err(|error| failed(&error))?;
@@ -62,13 +62,13 @@ pub(super) async fn stand_for_tools(
     let file = folder.join("console.pem");
     let pem = site.look(|site| site.managers().next().map(|one| one.console.certificate().to_pem()));
     std::fs::write(&file, pem.unwrap_or_default()).map_err(|error| bad(&error))?;
-    let door = site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
+    let control = site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
     let who = format!(r#"{{"username":"{DEFAULT_USER}","password":"{DEFAULT_PASSWORD}"}}"#);
     say(&format!(
         "{0}: {1}\n{2}\n\n{0} stands. Its repair would be: {3}\n\n\
-         \x20 curl -sv {door}/sepm/api/v1/version\n\
-         \x20 curl -sv --cacert {4} {door}/sepm/api/v1/version\n\
-         \x20 curl -sv --cacert {4} -H 'Content-Type: application/json' -d '{who}' {door}/sepm/api/v1/identity/authenticate\n\n\
+         \x20 curl -sv {control}/sepm/api/v1/version\n\
+         \x20 curl -sv --cacert {4} {control}/sepm/api/v1/version\n\
+         \x20 curl -sv --cacert {4} -H 'Content-Type: application/json' -d '{who}' {control}/sepm/api/v1/identity/authenticate\n\n\
          Ctrl-C stops.\n",
         entry.id,
         entry.title,

@@ -15,7 +15,7 @@ use epm_protocol::suggest::hint;
 use serde::Serialize;
 
 use super::{Ending, say};
-use crate::play;
+use crate::lab::scenario_run;
 
 /// What can be done with the failure catalogue.
 #[derive(Debug, Subcommand)]
@@ -138,7 +138,7 @@ impl Reproduce {
         let mut means = entry.means.clone();
         match &mut means {
             Means::Play(play) => self.reassume(&mut play.assumptions)?,
-            Means::RestCase(errand) => self.reassume(&mut errand.assumptions)?,
+            Means::RestCase(rest_case) => self.reassume(&mut rest_case.assumptions)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
                 let why = format!("{} is not played; nothing is assumed for it", entry.id);
                 return Err(super::Failure::BadInput(why));
@@ -185,7 +185,7 @@ impl Reproduce {
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
         let failed = |error: String| super::Failure::Failed(error);
         let observed: Observed = match self.sockets {
-            true => Box::pin(play::reproduced(plan, &entry.title))
+            true => Box::pin(scenario_run::reproduced(plan, &entry.title))
                 .await
                 .map_err(|error| failed(error.to_string())),
             false => rehearse_play(plan, &entry.title).map_err(|error| failed(error.to_string())),
@@ -208,7 +208,7 @@ impl Reproduce {
         }
         let failed = |error: String| super::Failure::Failed(error);
         let commands = match self.sockets {
-            true => play::refused(refused).await.map_err(|error| failed(error.to_string())),
+            true => scenario_run::refused(refused).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_refused(refused).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
@@ -228,14 +228,14 @@ impl Reproduce {
         }
         let failed = |error: String| super::Failure::Failed(error);
         let visits = match self.sockets {
-            true => play::errand(plan).await.map_err(|error| failed(error.to_string())),
+            true => scenario_run::rest_case(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
         if self.json {
             self.report(entry, is_as_described, Said { visits })?;
         } else {
-            say(&print::errand(entry, &visits, self.carrier()));
+            say(&print::rest_case(entry, &visits, self.carrier()));
         }
         Ok(is_as_described)
     }

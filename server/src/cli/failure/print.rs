@@ -102,7 +102,7 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], carrier: &str) 
     text
 }
 
-pub(super) fn errand(entry: &Entry, visits: &[CallResult], carrier: &str) -> String {
+pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], carrier: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}", entry.cause);
     for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {

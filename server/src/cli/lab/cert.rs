@@ -90,7 +90,7 @@ impl LiveCert {
             }
             Self::Live { manager: None, at } => {
                 let mut all = Vec::new();
-                for manager in rows(&at.door()?.get("/v1/site").await?, "/managers") {
+                for manager in rows(&at.control()?.get("/v1/site").await?, "/managers") {
                     let one = One { manager: words(manager, "/name"), at: at.clone() };
                     all.push(one.found().await?);
                 }
@@ -133,7 +133,7 @@ impl One {
     }
 
     async fn found(&self) -> Result<Value, Failure> {
-        self.at.door()?.get(&self.path()).await
+        self.at.control()?.get(&self.path()).await
     }
 }
 
@@ -141,7 +141,7 @@ impl Update {
     async fn give(self, mut body: Value) -> Result<Ending, Failure> {
         body["stores"] = Value::String(self.stores);
         let path = format!("{}/{}", self.one.path(), segment(&self.name));
-        let found = self.one.at.door()?.put(&path, &body).await?;
+        let found = self.one.at.control()?.put(&path, &body).await?;
         self.one.at.show(&found, shown)
     }
 }

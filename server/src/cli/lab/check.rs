@@ -53,7 +53,7 @@ impl Check {
         if !expectations.is_empty() || self.expected || self.junit.is_some() {
             return self.expectations(expectations).await;
         }
-        let verdict = self.at.door()?.get("/v1/verdict").await?;
+        let verdict = self.at.control()?.get("/v1/verdict").await?;
         self.at.show(&verdict, shown)?;
         Ok(ending(&verdict))
     }
@@ -62,7 +62,7 @@ impl Check {
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
         let text = std::fs::read(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
-        let found = self.at.door()?.post("/v1/verdict/if-now", &commands).await?;
+        let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
         self.at.show(&found, |found| match found["would-be-lost"].as_u64() {
             Some(0) => "If these commands were given now, nobody would be lost.\n".to_owned(),
             _ => {
@@ -79,17 +79,17 @@ impl Check {
     }
 
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
-        let door = self.at.door()?;
+        let control = self.at.control()?;
         let found = if asked.is_empty() {
-            door.get("/v1/expectations").await?
+            control.get("/v1/expectations").await?
         } else {
-            door.post("/v1/expectations", &Value::Array(asked.clone())).await?
+            control.post("/v1/expectations", &Value::Array(asked.clone())).await?
         };
         if let Some(file) = &self.junit {
             let xml = if asked.is_empty() {
-                door.text("/v1/expectations?format=junit").await?
+                control.text("/v1/expectations?format=junit").await?
             } else {
-                door.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
+                control.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
             };
             std::fs::write(file, xml)
                 .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))?;

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, rows, short, table, words};
 use crate::cli::{Ending, Failure};
 
@@ -94,7 +94,7 @@ pub(in crate::cli) struct One {
 
 impl Act for ClientVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         let (client, deed) = match self {
             Self::List { part, state, offset, limit } => {
                 let mut path = format!("/v1/clients?offset={offset}&limit={limit}");
@@ -103,15 +103,15 @@ impl Act for ClientVerb {
                         path.push_str(&format!("&{name}={}", segment(&value)));
                     }
                 }
-                return at.show(&door.get(&path).await?, listed);
+                return at.show(&control.get(&path).await?, listed);
             }
             Self::Show { client } => {
-                let found = door.get(&format!("/v1/clients/{}", segment(&client))).await?;
+                let found = control.get(&format!("/v1/clients/{}", segment(&client))).await?;
                 return at.show(&found, shown);
             }
             Self::Add { part, count, group, location, client_version } => {
                 let body = json!({ "count": count, "group": group, "location": location, "version": client_version });
-                let found = door.put(&format!("/v1/fleet/{}", segment(&part)), &body).await?;
+                let found = control.put(&format!("/v1/fleet/{}", segment(&part)), &body).await?;
                 return at.show(&found, |found| format!("{part}: {} clients\n", found["count"]));
             }
             Self::Poke(One { client }) => (client, json!({ "do": "poke" })),
@@ -128,7 +128,7 @@ impl Act for ClientVerb {
                 (client, json!({ "do": "location", "location": location }))
             }
         };
-        let found = door.post(&format!("/v1/clients/{}/deeds", segment(&client)), &deed).await?;
+        let found = control.post(&format!("/v1/clients/{}/deeds", segment(&client)), &deed).await?;
         at.show(&found, shown)
     }
 }

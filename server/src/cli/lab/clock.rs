@@ -41,15 +41,16 @@ pub(in crate::cli) enum ClockVerb {
 
 impl Act for ClockVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         let found = match self {
-            Self::Show => door.get("/v1/clock").await,
-            Self::Freeze => door.put("/v1/clock", &json!({ "speed": 0 })).await,
-            Self::Run { speed } => door.put("/v1/clock", &json!({ "speed": speed })).await,
-            Self::Set { moment } => door.put("/v1/clock", &json!({ "now": moment })).await,
-            Self::Advance { by } => door.post("/v1/clock/advance", &json!({ "by": by })).await,
+            Self::Show => control.get("/v1/clock").await,
+            Self::Freeze => control.put("/v1/clock", &json!({ "speed": 0 })).await,
+            Self::Run { speed } => control.put("/v1/clock", &json!({ "speed": speed })).await,
+            Self::Set { moment } => control.put("/v1/clock", &json!({ "now": moment })).await,
+            Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by })).await,
             Self::Heartbeats { count, limit } => {
-                door.post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit-seconds": limit }))
+                control
+                    .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit-seconds": limit }))
                     .await
             }
         }?;

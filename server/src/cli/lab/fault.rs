@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, table, words};
 use crate::cli::{Ending, Failure};
 
@@ -128,23 +128,23 @@ impl Add {
 
 impl Act for FaultVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         match self {
             Self::Add(add) => {
-                let found = door.put(&format!("/v1/faults/{}", segment(&add.name)), &add.rule()?).await?;
+                let found = control.put(&format!("/v1/faults/{}", segment(&add.name)), &add.rule()?).await?;
                 at.show(&found, |one| listed(Some(&vec![one.clone()])))
             }
-            Self::List => at.show(&door.get("/v1/faults").await?, |all| listed(all.as_array())),
-            Self::Clear => at.show(&door.delete("/v1/faults").await?, |all| listed(all.as_array())),
+            Self::List => at.show(&control.get("/v1/faults").await?, |all| listed(all.as_array())),
+            Self::Clear => at.show(&control.delete("/v1/faults").await?, |all| listed(all.as_array())),
             Self::Remove { name } => {
-                let before = door.get("/v1/faults").await?;
+                let before = control.get("/v1/faults").await?;
                 let known: Vec<String> =
                     before.as_array().into_iter().flatten().map(|one| words(one, "/fault/name")).collect();
                 if !known.contains(&name) {
                     let known = if known.is_empty() { "none is set".to_owned() } else { known.join(", ") };
                     return Err(Failure::BadInput(format!("there is no fault {name:?}; set: {known}")));
                 }
-                let found = door.delete(&format!("/v1/faults/{}", segment(&name))).await?;
+                let found = control.delete(&format!("/v1/faults/{}", segment(&name))).await?;
                 at.show(&found, |all| listed(all.as_array()))
             }
         }

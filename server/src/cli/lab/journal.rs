@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, rows, table, words};
 use crate::cli::{Ending, Failure, say};
 
@@ -80,10 +80,10 @@ impl Fits {
 
 impl Act for JournalVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         match self {
             Self::Find(fits) => {
-                let found = door.get(&format!("/v1/journal?{}", fits.query())).await?;
+                let found = control.get(&format!("/v1/journal?{}", fits.query())).await?;
                 at.show(&found, |found| {
                     let lines = rows(found, "/entries").map(row);
                     let text = table(&["", "at", "what", "manager", "client", "peer", "outcome"], lines);
@@ -91,7 +91,7 @@ impl Act for JournalVerb {
                 })
             }
             Self::Count(fits) => {
-                let found = door.get(&format!("/v1/journal/count?{}", fits.query())).await?;
+                let found = control.get(&format!("/v1/journal/count?{}", fits.query())).await?;
                 at.show(&found, |found| {
                     let by = found["by"].as_object().into_iter().flatten();
                     table(
@@ -101,7 +101,7 @@ impl Act for JournalVerb {
                 })
             }
             Self::NearMisses(fits) => {
-                let found = door.get(&format!("/v1/journal/near-misses?{}", fits.query())).await?;
+                let found = control.get(&format!("/v1/journal/near-misses?{}", fits.query())).await?;
                 at.show(&found, |found| {
                     let lines = rows(found, "").map(|one| {
                         let mut line = row(&one["entry"]);
@@ -116,23 +116,26 @@ impl Act for JournalVerb {
             }
             Self::Export { fits, har } => {
                 let form = if har { "har" } else { "ndjson" };
-                say(&door.text(&format!("/v1/journal?{}&format={form}&limit=10000", fits.query())).await?);
+                say(&control
+                    .text(&format!("/v1/journal?{}&format={form}&limit=10000", fits.query()))
+                    .await?);
                 Ok(Ending::Well)
             }
             Self::Tail(fits) => {
                 let mut rest = String::new();
-                door.follow(&format!("/v1/journal/tail?{}", fits.query()), |piece| {
-                    rest.push_str(piece);
-                    while let Some((line, more)) = rest.split_once('\n') {
-                        if let Some(data) = line.strip_prefix("data: ") {
-                            let entry: Value = serde_json::from_str(data).unwrap_or_default();
-                            let text = if at.json { data.to_owned() } else { row(&entry).join("  ") };
-                            say(&format!("{text}\n"));
+                control
+                    .follow(&format!("/v1/journal/tail?{}", fits.query()), |piece| {
+                        rest.push_str(piece);
+                        while let Some((line, more)) = rest.split_once('\n') {
+                            if let Some(data) = line.strip_prefix("data: ") {
+                                let entry: Value = serde_json::from_str(data).unwrap_or_default();
+                                let text = if at.json { data.to_owned() } else { row(&entry).join("  ") };
+                                say(&format!("{text}\n"));
+                            }
+                            rest = more.to_owned();
                         }
-                        rest = more.to_owned();
-                    }
-                })
-                .await?;
+                    })
+                    .await?;
                 Ok(Ending::Well)
             }
         }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, rows, table, words};
 use crate::cli::{Ending, Failure};
 
@@ -57,28 +57,28 @@ pub(in crate::cli) enum ListVerb {
 
 impl Act for ListVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         let path = |list: &str| format!("/v1/lists/{}", segment(list));
         let found = match self {
-            Self::List => return at.show(&door.get("/v1/lists").await?, |all| listed(all.as_array())),
+            Self::List => return at.show(&control.get("/v1/lists").await?, |all| listed(all.as_array())),
             Self::Remove { list } => {
-                return at.show(&door.delete(&path(&list)).await?, |all| listed(all.as_array()));
+                return at.show(&control.delete(&path(&list)).await?, |all| listed(all.as_array()));
             }
-            Self::Show { list } => door.get(&path(&list)).await?,
-            Self::Copy { from, to } => door.put(&path(&to), &json!({ "copy-of": from })).await?,
+            Self::Show { list } => control.get(&path(&list)).await?,
+            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy-of": from })).await?,
             Self::Edit { list, protocol, verify_ca, priorities } => {
-                let _ = door.get(&path(&list)).await?; // an edit makes no list
+                let _ = control.get(&path(&list)).await?; // an edit makes no list
                 let blocks: Vec<Value> = priorities
                     .iter()
                     .map(|block| block.split(',').map(|name| json!({ "manager": name.trim() })).collect())
                     .collect();
                 let priorities = if blocks.is_empty() { Value::Null } else { Value::Array(blocks) };
                 let body = json!({ "protocol": protocol, "verify-ca": verify_ca, "priorities": priorities });
-                door.put(&path(&list), &body).await?
+                control.put(&path(&list), &body).await?
             }
             Self::Assign { list, group, location } => {
                 let body = json!({ "group": group, "location": location });
-                door.put(&format!("{}/assignments", path(&list)), &body).await?
+                control.put(&format!("{}/assignments", path(&list)), &body).await?
             }
         };
         at.show(&found, |one| listed(Some(&vec![one.clone()])))

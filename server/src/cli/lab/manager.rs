@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, rows, short, table, words};
 use crate::cli::{Ending, Failure};
 
@@ -87,19 +87,19 @@ impl Act for ServiceVerb {
 
 impl Act for ManagerVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         let path = |manager: &str| format!("/v1/managers/{}", segment(manager));
         let found = match self {
-            Self::Certificate { manager } => door.get(&format!("{}/certificate", path(&manager))).await?,
+            Self::Certificate { manager } => control.get(&format!("{}/certificate", path(&manager))).await?,
             Self::Restart { manager, service } => {
-                door.post(&format!("{}/restart", path(&manager)), &json!({ "service": service })).await?
+                control.post(&format!("{}/restart", path(&manager)), &json!({ "service": service })).await?
             }
             Self::Replication { manager, breaks, restore } => {
                 let path = format!("{}/replication", path(&manager));
                 let found = if breaks || restore {
-                    door.put(&path, &json!({ "replicates": restore })).await?
+                    control.put(&path, &json!({ "replicates": restore })).await?
                 } else {
-                    door.get(&path).await?
+                    control.get(&path).await?
                 };
                 return at.show(&found, replicating);
             }
@@ -111,7 +111,7 @@ impl Act for ManagerVerb {
                     "valid-days": valid_days,
                     "stores": stores,
                 });
-                door.put(&format!("{}/certificate/{}", path(&manager), segment(&name)), &body).await?
+                control.put(&format!("{}/certificate/{}", path(&manager), segment(&name)), &body).await?
             }
         };
         at.show(&found, shown)?;

@@ -1,10 +1,10 @@
-//! The verbs that act on a running lab: each asks the lab's own door, and shows what it answers.
+//! The verbs that act on a running lab: each asks the control API, and shows what it answers.
 
 mod cert;
 mod check;
 mod client;
 mod clock;
-mod door;
+mod control_client;
 mod fault;
 mod journal;
 mod list;
@@ -18,7 +18,7 @@ pub(super) use cert::LiveCert;
 pub(super) use check::Check;
 pub(super) use client::ClientVerb;
 pub(super) use clock::ClockVerb;
-pub(super) use door::{Door, segment};
+pub(super) use control_client::{ControlClient, segment};
 pub(super) use fault::FaultVerb;
 pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
@@ -30,7 +30,7 @@ use super::{Ending, Failure, say};
 /// Where the lab is, and how its answers are shown.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Where {
-    /// The lab's own door
+    /// The control API
     #[arg(
         long,
         global = true,
@@ -39,18 +39,18 @@ pub(super) struct Where {
         value_name = "URL"
     )]
     lab: String,
-    /// The file with the token of that door, if it asks for one
+    /// The file with the token of that API, if it asks for one
     #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
-    /// As JSON, as the door answers it
+    /// As JSON, as the control API answers it
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
 
 impl Where {
-    /// The door itself.
-    pub(super) fn door(&self) -> Result<Door, Failure> {
-        Door::new(&self.lab, self.token_file.as_deref())
+    /// The client of the control API.
+    pub(super) fn control(&self) -> Result<ControlClient, Failure> {
+        ControlClient::new(&self.lab, self.token_file.as_deref())
     }
 
     /// Shows an answer: as it is, or in the words that `people` has for it.

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::door::segment;
+use super::control_client::segment;
 use super::{Act, Where, table, words};
 use crate::cli::{Ending, Failure};
 
@@ -33,21 +33,23 @@ pub(in crate::cli) enum SnapshotVerb {
 
 impl Act for SnapshotVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
-        let door = at.door()?;
+        let control = at.control()?;
         let path = |name: &str| format!("/v1/snapshots/{}", segment(name));
         let restored =
             |found: &Value| format!("The lab is what it was at {:?}.\n", words(found, "/restored"));
         match self {
-            Self::List => at.show(&door.get("/v1/snapshots").await?, |all| listed(all.as_array())),
-            Self::Remove { name } => at.show(&door.delete(&path(&name)).await?, |all| listed(all.as_array())),
+            Self::List => at.show(&control.get("/v1/snapshots").await?, |all| listed(all.as_array())),
+            Self::Remove { name } => {
+                at.show(&control.delete(&path(&name)).await?, |all| listed(all.as_array()))
+            }
             Self::Take { name } => {
-                let found = door.put(&path(&name), &json!({})).await?;
+                let found = control.put(&path(&name), &json!({})).await?;
                 at.show(&found, |one| listed(Some(&vec![one.clone()])))
             }
             Self::Restore { name } => {
-                at.show(&door.post(&format!("{}/restore", path(&name)), &json!({})).await?, restored)
+                at.show(&control.post(&format!("{}/restore", path(&name)), &json!({})).await?, restored)
             }
-            Self::Reset => at.show(&door.post("/v1/reset", &json!({})).await?, restored),
+            Self::Reset => at.show(&control.post("/v1/reset", &json!({})).await?, restored),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Halt, Rotation, some, text};
 use crate::cli::Failure;
 
-/// How many clients the lab's door is asked for at once; it gives no more.
+/// How many clients the control API is asked for at once; it gives no more.
 const PAGE: usize = 1000;
 /// How long those who are on are waited for, in milliseconds of the lab's time, if nobody says otherwise.
 const USUAL_PATIENCE: i64 = 3_600_000;
@@ -38,11 +38,11 @@ pub(super) struct Seen {
 }
 
 impl Rotation {
-    /// Every client: those of the lab's process by its own door, the others by what the REST API knows of them.
+    /// Every client: those of the lab's process by its own control, the others by what the REST API knows of them.
     pub(super) async fn clients(&mut self) -> Result<Vec<Seen>, Failure> {
         let mut rows: Vec<Value> = Vec::new();
         loop {
-            let page = self.door.get(&format!("/v1/clients?limit={PAGE}&offset={}", rows.len())).await?;
+            let page = self.control.get(&format!("/v1/clients?limit={PAGE}&offset={}", rows.len())).await?;
             let more = page["clients"].as_array().cloned().unwrap_or_default();
             if more.is_empty() {
                 break;
@@ -153,7 +153,7 @@ impl Rotation {
 
     /// Refuses to go on while somebody is lost who was not given up.
     async fn nobody_is_lost(&mut self, step: &str) -> Result<(), Halt> {
-        let verdict = self.door.get("/v1/verdict").await?;
+        let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["lost"].as_array().into_iter().flatten();
         let lost = lost.map(|one| (text(&one["client"]), text(&one["why"])));
         let lost: Vec<_> = lost.filter(|(name, _)| !self.state.left.contains(name)).collect();
@@ -183,11 +183,11 @@ impl Rotation {
 
     async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
         let asked = json!({ "heartbeats": heartbeats, "limit-seconds": BEAT_SECONDS });
-        self.door.post("/v1/clock/heartbeats", &asked).await.map(drop)
+        self.control.post("/v1/clock/heartbeats", &asked).await.map(drop)
     }
 
     async fn now(&self) -> Result<i64, Failure> {
-        Ok(self.door.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default())
+        Ok(self.control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default())
     }
 }
 

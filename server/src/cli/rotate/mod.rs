@@ -1,7 +1,7 @@
 //! `epm-lab rotate`: an example of a rotation tool, which knows a lab by its two doors only.
 //!
 //! What the product has in its REST API, it does there: groups, locations, the switch, who holds which policy. What the
-//! product has only in its console, it does through the lab's own door: lists and certificates. From that door it also
+//! product has only in its console, it does through the control API: lists and certificates. From that API it also
 //! learns who would be lost, and does not go on while somebody would be.
 
 mod fleet;
@@ -18,9 +18,9 @@ use epm_protocol::site::Command;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::lab::{Door, Where, segment};
+use super::lab::{ControlClient, Where, segment};
 use super::{Ending, Failure, complain, say};
-use crate::console::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use rest::Rest;
 use state::{State, Way};
 
@@ -104,7 +104,7 @@ impl From<Failure> for Halt {
 /// A rotation under way.
 struct Rotation {
     options: Options,
-    door: Door,
+    control: ControlClient,
     rest: Rest,
     state: State,
     /// How many clients are covered, on standard error while people look.
@@ -133,8 +133,8 @@ impl Rotate {
 
 impl Rotation {
     async fn begin(way: Way, options: Options) -> Result<Self, Failure> {
-        let door = options.at.door()?;
-        let site = door.get("/v1/site").await?;
+        let control = options.at.control()?;
+        let site = control.get("/v1/site").await?;
         let id = site["id"].as_str().unwrap_or_default().to_owned();
         let known = match &options.state {
             Some(file) => State::read(file, way, &id)?,
@@ -146,7 +146,7 @@ impl Rotation {
                 state
             }
             None => {
-                let now = door.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
+                let now = control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
                 State {
                     way,
                     site: id,
@@ -178,11 +178,11 @@ impl Rotation {
             rest.trust(&read(file)?, &file.display().to_string())?;
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { fleet::bar() };
-        let mut rotation = Self { options, door, rest, state, bar };
+        let mut rotation = Self { options, control, rest, state, bar };
         for manager in rotation.managers().await? {
             // What the file knows may have been before the update.
             if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
-                let found = rotation.door.get(&certificate_of(&manager)).await?;
+                let found = rotation.control.get(&certificate_of(&manager)).await?;
                 rotation.trust_console(&manager, &found)?;
             }
         }
@@ -196,7 +196,7 @@ impl Rotation {
     }
 
     async fn managers(&self) -> Result<Vec<String>, Failure> {
-        let site = self.door.get("/v1/site").await?;
+        let site = self.control.get("/v1/site").await?;
         let names = site["managers"].as_array().into_iter().flatten();
         Ok(names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
@@ -233,7 +233,7 @@ impl Rotation {
     /// Gives a manager its new certificate; the same again changes nothing.
     async fn update(&mut self, manager: &str) -> Result<(), Failure> {
         let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
-        let found = self.door.put(&path, &json!({})).await?;
+        let found = self.control.put(&path, &json!({})).await?;
         let fingerprint = found["stores"]["client"]["fingerprint"].as_str().unwrap_or_default().to_owned();
         self.tell(&format!("  {manager} has {fingerprint}\n"));
         self.trust_console(manager, &found)?;
@@ -247,7 +247,7 @@ impl Rotation {
             return Ok(());
         }
         let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
-        let found = self.door.post("/v1/verdict/if-now", &commands).await?;
+        let found = self.control.post("/v1/verdict/if-now", &commands).await?;
         let would = found["clients"].as_array().into_iter().flatten();
         let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
         let would: Vec<_> = would.filter(|(client, _)| !self.state.left.contains(client)).collect();
@@ -269,7 +269,7 @@ impl Rotation {
 
     /// What came of it, as the lab sees it.
     async fn report(&self, stopped: Option<(String, Vec<(String, String)>)>) -> Result<Ending, Failure> {
-        let verdict = self.door.get("/v1/verdict").await?;
+        let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["lost"].as_array().map_or(0, Vec::len);
         let ending = if stopped.is_some() || lost > 0 {
             Ending::ClientsLost

@@ -53,7 +53,7 @@ impl Rotation {
 
     /// Clients whose list names one manager only.
     async fn with_one_manager(&mut self) -> Result<Vec<(String, String)>, Failure> {
-        let lists = self.door.get("/v1/lists").await?;
+        let lists = self.control.get("/v1/lists").await?;
         let alone = lists.as_array().into_iter().flatten().filter(|list| {
             let managers: BTreeSet<&str> = list["priorities"]
                 .as_array()

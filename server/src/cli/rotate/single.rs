@@ -98,13 +98,13 @@ impl Rotation {
 
     /// A copy that speaks HTTP of each list that is in use and does not.
     async fn copy_lists(&mut self) -> Result<(), Failure> {
-        let lists = self.door.get("/v1/lists").await?;
+        let lists = self.control.get("/v1/lists").await?;
         for list in lists.as_array().into_iter().flatten().filter(|list| list["protocol"] != "http") {
             let name = text(&list["name"]);
             if self.state.places.iter().any(|place| place.list == name) {
                 let copy = format!("{name}, over HTTP for {}", self.state.name);
                 let body = json!({ "copy-of": name, "protocol": "http" });
-                self.door.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
+                self.control.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
                 self.state.copies.insert(name, copy);
             }
         }
@@ -134,7 +134,7 @@ impl Rotation {
     /// The same as the site's commands, to ask who would be lost.
     async fn commands(&mut self, on: bool) -> Result<Vec<Command>, Failure> {
         let mut commands = Vec::new();
-        for group in self.door.get("/v1/groups").await?.as_array().into_iter().flatten() {
+        for group in self.control.get("/v1/groups").await?.as_array().into_iter().flatten() {
             let path = text(&group["group"]);
             let own: Vec<&str> = group["locations"]
                 .as_array()
@@ -164,7 +164,7 @@ impl Rotation {
     async fn remove_copies(&mut self) -> Result<(), Failure> {
         if self.state.left.is_empty() {
             for copy in self.state.copies.values() {
-                self.door.delete(&format!("/v1/lists/{}", segment(copy))).await?;
+                self.control.delete(&format!("/v1/lists/{}", segment(copy))).await?;
             }
         }
         Ok(())

@@ -53,7 +53,7 @@ impl Package {
         if let Some(location) = &self.whom.location {
             path.push_str(&format!("?location={}", segment(location)));
         }
-        let bytes = self.at.door()?.bytes(&path).await?;
+        let bytes = self.at.control()?.bytes(&path).await?;
         let file = if is_archive {
             self.out
         } else {
@@ -77,7 +77,7 @@ impl Deploy {
         let clients = if self.client.is_empty() { Value::Null } else { json!(self.client) };
         let body = json!({ "location": self.whom.location, "clients": clients });
         let path = format!("/v1/groups/{}/package", segment(&self.whom.group));
-        let found = self.at.door()?.post(&path, &body).await?;
+        let found = self.at.control()?.post(&path, &body).await?;
         if self.at.json {
             say(&format!("{found}\n"));
             return Ok(());

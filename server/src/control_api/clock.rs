@@ -1,0 +1,117 @@
+//! The lab's clock: shown, stopped, set, moved.
+
+use std::time::Duration;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::Json;
+use axum::extract::State;
+use epm_client_agent::scenario::Span;
+use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::control_api::error::Problem;
+use crate::control_api::extract::JsonBody;
+use crate::control_api::{Answer, LabState, Routes};
+use crate::lab::Lab;
+
+/// How the clock is to be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Setting {
+    /// The moment that it shows, as 2026-01-05T08:00:00Z; certificates and heartbeats go by it at once.
+    #[schemars(with = "Option<String>")]
+    now: Option<Timestamp>,
+    /// How many times as fast as real time it runs; 0 is standing still.
+    speed: Option<u32>,
+}
+
+/// How far time is to be moved.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Move {
+    /// A time, as 90m, 24h or 30d.
+    #[schemars(with = "String")]
+    by: Span,
+}
+
+/// How many heartbeats are to pass.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Heartbeats {
+    /// How many, of every client that is on.
+    heartbeats: u64,
+    /// How many seconds of real time to wait at most; 60 when absent.
+    limit_seconds: Option<u64>,
+}
+
+/// The clock.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Shown {
+    /// The moment that it shows.
+    #[schemars(with = "String")]
+    now: Timestamp,
+    /// The same, in milliseconds since 1970.
+    now_ms: i64,
+    /// How many times as fast as real time it runs; 0 is standing still.
+    speed: u32,
+}
+
+pub(super) fn routes() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/clock",
+            get_with(show, |op| op.id("clock").summary("The lab's clock"))
+                .put_with(set, |op| op.id("setClock").summary("Stop, set, or speed up the clock")),
+        )
+        .api_route(
+            "/v1/clock/advance",
+            post_with(advance, |op| {
+                op.id("advanceClock").summary(
+                    "Let time pass: what falls due on the way happens; answers when the lab is quiet",
+                )
+            }),
+        )
+        .api_route(
+            "/v1/clock/heartbeats",
+            post_with(heartbeats, |op| {
+                op.id("passHeartbeats")
+                    .summary("Wait until every client that is on has ended so many heartbeats more")
+            }),
+        )
+}
+
+async fn show(State(lab): LabState) -> Json<Shown> {
+    effective(&lab)
+}
+
+async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answer<Shown> {
+    if setting.speed.is_some_and(|speed| speed > 1_000_000) {
+        return Err(Problem::invalid("the speed is at most 1000000"));
+    }
+    if let Some(speed) = setting.speed {
+        lab.clock().set_speed(speed);
+    }
+    if let Some(now) = setting.now {
+        lab.clock().set(now);
+    }
+    Ok(effective(&lab))
+}
+
+async fn advance(State(lab): LabState, JsonBody(Move { by }): JsonBody<Move>) -> Answer<Shown> {
+    lab.advance(by.0).await?;
+    Ok(effective(&lab))
+}
+
+async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<Shown> {
+    let limit = Duration::from_secs(asked.limit_seconds.unwrap_or(60).min(3600));
+    lab.pass_heartbeats(asked.heartbeats, limit).await?;
+    Ok(effective(&lab))
+}
+
+fn effective(lab: &Lab) -> Json<Shown> {
+    let (now, speed) = (lab.clock().now(), lab.clock().speed());
+    Json(Shown { now, now_ms: now.as_millis(), speed })
+}

@@ -1,0 +1,150 @@
+//! What the control API answers when it cannot do what was asked: RFC 9457, with a code that stays the same.
+
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as ApiResponse};
+use aide::operation::OperationOutput;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use epm_protocol::fault::FaultError;
+use epm_protocol::site::CommandError;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::lab::{FleetError, SnapshotError, TimeError};
+
+/// Why something was not done; nothing has changed then.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Problem {
+    /// Where the kinds of problems are described.
+    r#type: String,
+    /// What it is, in general.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// Its code, which does not change from release to release.
+    code: &'static str,
+    /// What it is, this time.
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Problem");
+        let kind = format!("urn:epm-lab:problem:{code}");
+        Self { r#type: kind, title, status: status.as_u16(), code, detail: detail.into() }
+    }
+
+    pub(crate) fn unknown(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown", detail)
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+}
+
+impl Problem {
+    /// What would be needed for an answer was dropped.
+    pub(crate) fn dropped(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, DROPPED, detail)
+    }
+}
+
+/// The code of a question that cannot be answered, because what would be needed was dropped.
+pub(crate) const DROPPED: &str = "dropped";
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl OperationOutput for Problem {
+    type Inner = Self;
+
+    fn operation_response(context: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        let schema = context.schema.subschema_for::<Self>();
+        let media = MediaType {
+            schema: Some(aide::openapi::SchemaObject {
+                json_schema: schema,
+                external_docs: None,
+                example: None,
+            }),
+            ..MediaType::default()
+        };
+        Some(ApiResponse {
+            description: "It was not done, and nothing has changed.".to_owned(),
+            content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
+            ..ApiResponse::default()
+        })
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (None, one)).collect()
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        use StatusCode as Status;
+        let (status, code) = match &error {
+            CommandError::Unknown { .. } => (Status::NOT_FOUND, "unknown"),
+            CommandError::NameTaken { .. } => (Status::CONFLICT, "name-taken"),
+            CommandError::DefaultList { .. } => (Status::CONFLICT, "default-list"),
+            CommandError::Inherits { .. } => (Status::CONFLICT, "inherits"),
+            CommandError::TopGroup { .. } => (Status::CONFLICT, "top-group"),
+            CommandError::ListInUse { .. } => (Status::CONFLICT, "list-in-use"),
+            CommandError::NoPort { .. } => (Status::UNPROCESSABLE_ENTITY, "no-port"),
+            CommandError::Keystore(_) => (Status::UNPROCESSABLE_ENTITY, "keystore"),
+            CommandError::Issue(_) => (Status::UNPROCESSABLE_ENTITY, "issue"),
+            _ => (Status::UNPROCESSABLE_ENTITY, "invalid"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<FaultError> for Problem {
+    fn from(error: FaultError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "fault", error.to_string())
+    }
+}
+
+impl From<FleetError> for Problem {
+    fn from(error: FleetError) -> Self {
+        let (status, code) = match error {
+            FleetError::Command(error) => return error.into(),
+            FleetError::TooMany(_) => (StatusCode::UNPROCESSABLE_ENTITY, "too-many"),
+            FleetError::Differs { .. } => (StatusCode::CONFLICT, "differs"),
+            FleetError::NotHere => (StatusCode::GATEWAY_TIMEOUT, "not-here"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<SnapshotError> for Problem {
+    fn from(error: SnapshotError) -> Self {
+        let (status, code) = match error {
+            SnapshotError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
+            SnapshotError::TooMany => (StatusCode::CONFLICT, "too-many"),
+            SnapshotError::Taken { .. } => (StatusCode::CONFLICT, "name-taken"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<TimeError> for Problem {
+    fn from(error: TimeError) -> Self {
+        let code = match error {
+            TimeError::Restless { .. } => "restless",
+            TimeError::Waited { .. } => "waited",
+        };
+        Self::new(StatusCode::GATEWAY_TIMEOUT, code, error.to_string())
+    }
+}

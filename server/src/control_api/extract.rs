@@ -1,0 +1,272 @@
+//! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense; and the forms of answers.
+
+use std::convert::Infallible;
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as ApiResponse};
+use aide::operation::OperationOutput;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAliveStream, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::Stream;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::control_api::error::Problem;
+use crate::wire::PATIENCE;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Format {
+    /// As JSON.
+    #[default]
+    Json,
+    /// The journal alone: JSON, a line for each entry.
+    Ndjson,
+    /// The journal alone: an HTTP archive.
+    Har,
+    /// Expectations alone: a report of tests, in XML.
+    Junit,
+}
+
+impl Format {
+    /// There is nothing of the kind in this form.
+    pub(crate) fn refused(self) -> Problem {
+        Problem::invalid(format!("there is no answer to this as {self:?}"))
+    }
+}
+
+/// An answer of which there is another form than JSON.
+pub(crate) enum Written<T> {
+    /// In JSON.
+    Json(T),
+    /// In its other form.
+    Other(String),
+}
+
+/// What has another form than JSON.
+pub(crate) trait OtherForm {
+    /// Its media type.
+    const MEDIA_TYPE: &'static str;
+}
+
+/// A file as an answer, of the kind that `K` says.
+pub(crate) struct Download<K>(pub(crate) Vec<u8>, pub(crate) K);
+
+/// What a file is.
+pub(crate) trait Kind {
+    /// Its media type.
+    const MEDIA_TYPE: &'static str;
+}
+
+/// A text in XML.
+pub(crate) struct Xml;
+/// An archive.
+pub(crate) struct Zip;
+
+impl Kind for Xml {
+    const MEDIA_TYPE: &'static str = "application/xml";
+}
+
+impl Kind for Zip {
+    const MEDIA_TYPE: &'static str = "application/zip";
+}
+
+impl<T: Serialize + OtherForm> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(answer) => Json(answer).into_response(),
+            Self::Other(text) => ([(header::CONTENT_TYPE, T::MEDIA_TYPE)], text).into_response(),
+        }
+    }
+}
+
+impl<T: JsonSchema + OtherForm> OperationOutput for Written<T> {
+    type Inner = T;
+
+    fn operation_response(context: &mut GenContext, operation: &mut Operation) -> Option<ApiResponse> {
+        let mut response = Json::<T>::operation_response(context, operation)?;
+        response.content.insert(T::MEDIA_TYPE.to_owned(), MediaType::default());
+        Some(response)
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+/// Server-sent events.
+pub(crate) struct Events<S>(pub(crate) Sse<KeepAliveStream<S>>);
+
+impl<S> IntoResponse for Events<S>
+where
+    S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
+{
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl<S> OperationOutput for Events<S> {
+    type Inner = ();
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        Some(of_type("Events, the entry of each as JSON in its data.", "text/event-stream"))
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+/// An answer of this media type, of which no more is said.
+fn of_type(description: &str, media_type: &str) -> ApiResponse {
+    ApiResponse {
+        description: description.to_owned(),
+        content: [(media_type.to_owned(), MediaType::default())].into_iter().collect(),
+        ..ApiResponse::default()
+    }
+}
+
+impl<K: Kind> IntoResponse for Download<K> {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, K::MEDIA_TYPE)], self.0).into_response()
+    }
+}
+
+impl<K: Kind> OperationOutput for Download<K> {
+    type Inner = Self;
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        Some(of_type("The file.", K::MEDIA_TYPE))
+    }
+
+    fn inferred_responses(
+        context: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(context, operation).into_iter().map(|one| (Some(200), one)).collect()
+    }
+}
+
+/// The body of a request: a file of any kind.
+pub(crate) struct File(pub(crate) Bytes);
+/// The body of a request: JSON.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+/// The parts of the path that a route names.
+pub(crate) struct Path<T>(pub(crate) T);
+/// The fields of the query.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = timeout(PATIENCE, Json::<T>::from_request(request, state)).await;
+        match read.map_err(|_| slow())? {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "no-json",
+                "expected a body with content-type: application/json",
+            )),
+            Err(error) => {
+                let code =
+                    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed" };
+                Err(Problem::new(error.status(), code, plain(&error.body_text())))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for File {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| slow())?;
+        let refused = |error: BytesRejection| Problem::new(error.status(), "too-large", error.body_text());
+        read.map(Self).map_err(refused)
+    }
+}
+
+/// The library's words, without what it says of itself.
+fn plain(words: &str) -> String {
+    let own = [
+        ("Failed to deserialize the JSON body into the target type: ", "the body: "),
+        ("Failed to parse the request body as JSON: ", "the body is no JSON: "),
+        ("Failed to deserialize query string: ", "the query: "),
+    ];
+    let found = own.iter().find_map(|(said, meant)| Some(format!("{meant}{}", words.strip_prefix(said)?)));
+    found.unwrap_or_else(|| words.to_owned())
+}
+
+/// Whoever sends a body must go on with it.
+fn slow() -> Problem {
+    let detail = format!("the body has not come within {} seconds", PATIENCE.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", detail)
+}
+
+impl OperationInput for File {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Bytes::operation_input(context, operation);
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found: Result<axum::extract::Path<T>, PathRejection> =
+            axum::extract::Path::from_request_parts(parts, state).await;
+        let refused = |error: PathRejection| {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+        };
+        found.map(|part| Self(part.0)).map_err(refused)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found: Result<axum::extract::Query<T>, QueryRejection> =
+            axum::extract::Query::from_request_parts(parts, state).await;
+        let refused = |error: QueryRejection| {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+        };
+        found.map(|fields| Self(fields.0)).map_err(refused)
+    }
+}
+
+impl<T: JsonSchema> OperationInput for JsonBody<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        Json::<T>::operation_input(context, operation);
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Path<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        axum::extract::Path::<T>::operation_input(context, operation);
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        axum::extract::Query::<T>::operation_input(context, operation);
+    }
+}

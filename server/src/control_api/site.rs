@@ -1,0 +1,467 @@
+//! Management server lists, groups, locations, policies, packages: what the console shows and edits.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with, put_with};
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, State};
+use epm_protocol::assumption::Assumption;
+use epm_protocol::policy::{CommunicationChange, ManagementServerList, Protocol, ServerPriority};
+use epm_protocol::site::{Command, CommandError, Material, Site};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::control_api::error::Problem;
+use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
+use crate::control_api::view::{GroupView, ListView, SiteView};
+use crate::control_api::{Answer, LabState, Routes};
+use crate::lab::Lab;
+use crate::schema::BridgedSchema;
+
+/// No more commands are taken at once: each group that one concerns is signed anew.
+const MOST_COMMANDS: usize = 1000;
+/// A package is no larger than this.
+const LARGEST_PACKAGE: usize = 64 * 1024 * 1024;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct List {
+    /// Its name.
+    list: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct GroupName {
+    /// Its full path, as `My Company\Desktops`, percent-encoded.
+    group: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct LocationName {
+    /// The group's full path.
+    group: String,
+    /// The location's name.
+    location: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct PolicyName {
+    /// The group's full path.
+    group: String,
+    /// The policy's name.
+    policy: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct PackageName {
+    /// The package's name.
+    package: String,
+}
+
+/// What is done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
+
+/// How a list is to be; what is absent stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ListSetting {
+    /// The list that it is a copy of, if there is none of its name yet.
+    copy_of: Option<String>,
+    /// What its clients speak.
+    #[schemars(with = "Option<BridgedSchema<Protocol>>")]
+    protocol: Option<Protocol>,
+    /// Whether clients hold a server's certificate against its name as well.
+    verify_ca: Option<bool>,
+    /// Its servers, a block for each priority.
+    #[schemars(with = "Option<BridgedSchema<Vec<ServerPriority>>>")]
+    priorities: Option<Vec<ServerPriority>>,
+}
+
+/// Who is to use a list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Assignment {
+    /// The group's full path.
+    group: String,
+    /// The location; the group when absent.
+    location: Option<String>,
+}
+
+/// How a group is to be; what is absent stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct GroupSetting {
+    /// Whether it takes everything from its parent.
+    inherits: Option<bool>,
+    /// The name of its management server list.
+    list: Option<String>,
+    /// Whether its clients authenticate their manager.
+    secure_communications: Option<bool>,
+    /// How its clients keep in touch.
+    #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
+    communication: Option<CommunicationChange>,
+}
+
+/// How a location is to be; what is absent stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LocationSetting {
+    /// Its own list.
+    list: Option<String>,
+    /// Its own communication settings.
+    #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
+    communication: Option<CommunicationChange>,
+    /// True to take the group's settings and list instead of its own.
+    use_group_communication: Option<bool>,
+}
+
+/// The content of a policy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PolicySetting {
+    /// Its text.
+    content: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OfLocation {
+    /// The location; the group's own settings when absent.
+    location: Option<String>,
+}
+
+/// What is assumed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumption>);
+
+/// What was done.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Done {
+    /// How many commands.
+    commands: usize,
+    /// How many things came of them.
+    effects: usize,
+}
+
+/// A client package.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PackageView {
+    /// Its name.
+    package: String,
+    /// How large it is.
+    bytes: usize,
+}
+
+pub(super) fn routes() -> Routes {
+    ApiRouter::new()
+        .api_route("/v1/site", get_with(site, |op| op.id("site").summary("The site and its managers")))
+        .api_route(
+            "/v1/assumptions",
+            get_with(assumptions, |op| {
+                op.id("assumptions").summary("What the lab assumes where nobody documents the product")
+            }),
+        )
+        .api_route(
+            "/v1/commands",
+            post_with(commands, |op| {
+                op.id("giveCommands")
+                    .summary("Give the site commands, as in a scenario's setup: all of them, or none")
+            }),
+        )
+        .api_route("/v1/lists", get_with(lists, |op| op.id("lists").summary("The management server lists")))
+        .api_route(
+            "/v1/lists/{list}",
+            get_with(list, |op| op.id("list").summary("One list, and who uses it"))
+                .put_with(set_list, |op| op.id("setList").summary("Copy and edit a list"))
+                .delete_with(remove_list, |op| op.id("removeList").summary("Remove a list that nobody uses")),
+        )
+        .api_route(
+            "/v1/lists/{list}/assignments",
+            put_with(assign, |op| op.id("assignList").summary("Assign a list to a group or location")),
+        )
+        .api_route("/v1/groups", get_with(groups, |op| op.id("groups").summary("The groups")))
+        .api_route(
+            "/v1/groups/{group}",
+            get_with(group, |op| op.id("group").summary("One group with its locations"))
+                .put_with(set_group, |op| op.id("setGroup").summary("Add or change a group")),
+        )
+        .api_route(
+            "/v1/groups/{group}/sylink",
+            get_with(sylink, |op| {
+                op.id("sylink").summary("The communications file that the console exports")
+            }),
+        )
+        .api_route(
+            "/v1/groups/{group}/locations/{location}",
+            put_with(set_location, |op| op.id("setLocation").summary("Add or change a location")),
+        )
+        .api_route(
+            "/v1/groups/{group}/policies/{policy}",
+            put_with(set_policy, |op| op.id("setPolicy").summary("Add or change a policy")),
+        )
+        .api_route(
+            "/v1/packages/{package}",
+            put_with(set_package, |op| op.id("setPackage").summary("Add or replace a client package"))
+                .layer(DefaultBodyLimit::max(LARGEST_PACKAGE)),
+        )
+        .api_route(
+            "/v1/packages/{package}/assignments",
+            put_with(assign_package, |op| op.id("assignPackage").summary("Give a package to a group")),
+        )
+}
+
+async fn site(State(lab): LabState) -> Json<SiteView> {
+    Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses())))
+}
+
+async fn assumptions(State(lab): LabState) -> Json<Assumed> {
+    Json(Assumed(lab.site.look(|site| site.assumptions().list())))
+}
+
+async fn commands(
+    State(lab): LabState,
+    JsonBody(Commands(mut commands)): JsonBody<Commands>,
+) -> Answer<Done> {
+    if let Some(file) = commands.iter_mut().flat_map(Command::materials_mut).next() {
+        let file = &file.file;
+        return Err(Problem::invalid(format!(
+            "{file:?} is a file, which this door does not read: use its own path"
+        )));
+    }
+    if commands.len() > MOST_COMMANDS {
+        return Err(Problem::invalid(format!(
+            "at most {MOST_COMMANDS} commands at once, and these are {}",
+            commands.len()
+        )));
+    }
+    let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
+    lab.site.journal().did(format!("{} commands", commands.len()));
+    Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
+}
+
+async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {
+    Json(lab.site.look(|site| ListView::all(site, site.lists())))
+}
+
+async fn list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<ListView> {
+    show_list(&lab, &list)
+}
+
+fn show_list(lab: &Lab, name: &str) -> Answer<ListView> {
+    let found =
+        lab.site.look(|site| site.lists().find(|one| one.name == name).map(|one| ListView::of(site, one)));
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("there is no management server list {name:?}")))
+}
+
+async fn set_list(
+    State(lab): LabState,
+    Path(List { list }): Path<List>,
+    JsonBody(setting): JsonBody<ListSetting>,
+) -> Answer<ListView> {
+    let ListSetting { copy_of, protocol, verify_ca, priorities } = setting;
+    decide(&lab, format!("list {list:?} set"), |site| {
+        let before = site.lists().find(|one| one.name == list);
+        let mut commands = Vec::new();
+        if before.is_none() {
+            let from = copy_of.unwrap_or_else(|| site.default_list());
+            commands.push(Command::CopyList { from, to: list.clone() });
+        }
+        let changes = |one: &ManagementServerList| {
+            protocol.is_some_and(|protocol| protocol != one.protocol)
+                || verify_ca.is_some_and(|verify| verify != one.verify_ca)
+                || priorities.as_ref().is_some_and(|priorities| *priorities != one.priorities)
+        };
+        let is_edited = protocol.is_some() || verify_ca.is_some() || priorities.is_some();
+        if before.map_or(is_edited, changes) {
+            commands.push(Command::EditList { list: list.clone(), protocol, verify_ca, priorities });
+        }
+        Ok(commands)
+    })?;
+    show_list(&lab, &list)
+}
+
+async fn remove_list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<Vec<ListView>> {
+    decide(&lab, format!("list {list:?} removed"), |site| {
+        let is_there = site.lists().any(|one| one.name == list);
+        Ok(is_there.then(|| Command::RemoveList { list: list.clone() }).into_iter().collect())
+    })?;
+    Ok(lists(State(lab)).await)
+}
+
+async fn assign(
+    State(lab): LabState,
+    Path(List { list }): Path<List>,
+    JsonBody(Assignment { group, location }): JsonBody<Assignment>,
+) -> Answer<ListView> {
+    decide(&lab, format!("list {list:?} assigned to {group:?}"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let used = match &location {
+            None => own.map(|own| &own.list),
+            Some(name) => own.and_then(|own| Some(&own.locations.get(name)?.own.as_ref()?.list)),
+        };
+        let command = || Command::AssignList { list: list.clone(), group: group.clone(), location };
+        Ok(if used == Some(&list) { Vec::new() } else { vec![command()] })
+    })?;
+    show_list(&lab, &list)
+}
+
+async fn groups(State(lab): LabState) -> Json<Vec<GroupView>> {
+    Json(lab.site.look(GroupView::all))
+}
+
+async fn group(State(lab): LabState, Path(GroupName { group }): Path<GroupName>) -> Answer<GroupView> {
+    show_group(&lab, &group)
+}
+
+fn show_group(lab: &Lab, path: &str) -> Answer<GroupView> {
+    let found = lab.site.look(|site| site.groups().find(path).map(|group| GroupView::of(site, path, group)));
+    Ok(Json(found?))
+}
+
+async fn set_group(
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    JsonBody(setting): JsonBody<GroupSetting>,
+) -> Answer<GroupView> {
+    let GroupSetting { inherits, list, secure_communications, communication } = setting;
+    decide(&lab, format!("group {group:?} set"), |site| {
+        let before = site.groups().get(&group);
+        let own = if before.is_some() { site.groups().effective(&group).ok() } else { None };
+        let mut commands = Vec::new();
+        match (before, inherits) {
+            (None, inherits) => {
+                let inherits = inherits.unwrap_or(true);
+                commands.push(Command::AddGroup { group: group.clone(), inherits });
+            }
+            (Some(before), Some(inherits)) if before.inherits != inherits => {
+                commands.push(Command::SetInheritance { group: group.clone(), inherits });
+            }
+            _ => {}
+        }
+        if let Some(list) = list.filter(|list| own.is_none_or(|own| own.list != *list)) {
+            commands.push(Command::AssignList { list, group: group.clone(), location: None });
+        }
+        if let Some(on) =
+            secure_communications.filter(|on| own.is_none_or(|own| own.secure_communications != *on))
+        {
+            commands.push(Command::SetSecureCommunications { group: group.clone(), on });
+        }
+        let changes = |change: &CommunicationChange| {
+            own.is_none_or(|own| change.applied_to(&own.communication) != own.communication)
+        };
+        if let Some(change) = communication.filter(changes) {
+            commands.push(Command::SetCommunication { group: group.clone(), location: None, change });
+        }
+        Ok(commands)
+    })?;
+    show_group(&lab, &group)
+}
+
+async fn set_location(
+    State(lab): LabState,
+    Path(LocationName { group, location }): Path<LocationName>,
+    JsonBody(setting): JsonBody<LocationSetting>,
+) -> Answer<GroupView> {
+    let LocationSetting { list, communication, use_group_communication } = setting;
+    let gives_up = use_group_communication == Some(true);
+    if gives_up && (list.is_some() || communication.is_some()) {
+        return Err(Problem::invalid(
+            "use-group-communication gives up the location's own list and settings: name either it or them",
+        ));
+    }
+    decide(&lab, format!("location {location:?} of {group:?} set"), |site| {
+        let before = site.groups().find(&group)?.own.locations.get(&location);
+        let own = before.and_then(|known| known.own.as_ref());
+        let at = || (group.clone(), location.clone());
+        let mut commands = Vec::new();
+        if before.is_none() {
+            let (group, location) = at();
+            commands.push(Command::AddLocation { group, location });
+        }
+        if gives_up && own.is_some() {
+            let (group, location) = at();
+            commands.push(Command::UseGroupCommunication { group, location });
+        }
+        if let Some(list) = list.filter(|list| own.is_none_or(|own| own.list != *list)) {
+            let (group, location) = at();
+            commands.push(Command::AssignList { list, group, location: Some(location) });
+        }
+        let changes = |change: &CommunicationChange| {
+            own.is_none_or(|own| change.applied_to(&own.communication) != own.communication)
+        };
+        if let Some(change) = communication.filter(changes) {
+            let (group, location) = at();
+            commands.push(Command::SetCommunication { group, location: Some(location), change });
+        }
+        Ok(commands)
+    })?;
+    show_group(&lab, &group)
+}
+
+async fn set_policy(
+    State(lab): LabState,
+    Path(PolicyName { group, policy }): Path<PolicyName>,
+    JsonBody(PolicySetting { content }): JsonBody<PolicySetting>,
+) -> Answer<GroupView> {
+    decide(&lab, format!("policy {policy:?} of {group:?} set"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let is_so = own.is_some_and(|own| own.policies.get(&policy) == Some(&content));
+        let command = || Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
+        Ok(if is_so { Vec::new() } else { vec![command()] })
+    })?;
+    show_group(&lab, &group)
+}
+
+async fn set_package(
+    State(lab): LabState,
+    Path(PackageName { package }): Path<PackageName>,
+    File(content): File,
+) -> Answer<PackageView> {
+    let bytes = content.len();
+    decide(&lab, format!("package {package:?} set"), |_| {
+        let file = Material { file: package.clone(), content };
+        Ok(vec![Command::AddPackage { package: package.clone(), file }])
+    })?;
+    Ok(Json(PackageView { package, bytes }))
+}
+
+async fn assign_package(
+    State(lab): LabState,
+    Path(PackageName { package }): Path<PackageName>,
+    JsonBody(GroupName { group }): JsonBody<GroupName>,
+) -> Answer<GroupView> {
+    decide(&lab, format!("package {package:?} given to {group:?}"), |site| {
+        let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
+        let has = own.is_some_and(|own| own.packages.contains(&package));
+        let command = || Command::AssignPackage { package: package.clone(), group: group.clone() };
+        Ok(if has { Vec::new() } else { vec![command()] })
+    })?;
+    show_group(&lab, &group)
+}
+
+async fn sylink(
+    State(lab): LabState,
+    Path(GroupName { group }): Path<GroupName>,
+    Query(OfLocation { location }): Query<OfLocation>,
+) -> Result<Download<Xml>, Problem> {
+    let sylink = lab.site.export_sylink(&group, location.as_deref())?;
+    Ok(Download(sylink.to_xml().into_bytes(), Xml))
+}
+
+/// Looks at the site and gives it what has been decided on, all of it or none, before anybody else changes it; nothing, where
+/// it is so already.
+fn decide(
+    lab: &Lab,
+    what: String,
+    decide: impl FnOnce(&Site) -> Result<Vec<Command>, CommandError>,
+) -> Result<(), Problem> {
+    let deciding = |site: &Site| {
+        let commands = decide(site)?;
+        let is_done = !commands.is_empty();
+        Ok::<_, CommandError>((commands, is_done))
+    };
+    if tokio::task::block_in_place(|| lab.site.decide(deciding))? {
+        lab.site.journal().did(what);
+    }
+    Ok(())
+}

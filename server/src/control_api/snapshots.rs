@@ -1,0 +1,77 @@
+//! Snapshots of the lab, and back to the start.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with, put_with};
+use axum::Json;
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::control_api::error::Problem;
+use crate::control_api::extract::Path;
+use crate::control_api::{Answer, LabState, Routes};
+use crate::lab::SnapshotInfo;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Snapshot {
+    /// Its name.
+    snapshot: String,
+}
+
+/// What the lab has become again.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Restored {
+    /// The snapshot.
+    restored: String,
+}
+
+pub(super) fn routes() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/snapshots",
+            get_with(list, |op| op.id("snapshots").summary("What snapshots there are")),
+        )
+        .api_route(
+            "/v1/snapshots/{snapshot}",
+            put_with(take, |op| op.id("takeSnapshot").summary("Keep the lab as it is"))
+                .delete_with(remove, |op| op.id("removeSnapshot").summary("Forget a snapshot")),
+        )
+        .api_route(
+            "/v1/snapshots/{snapshot}/restore",
+            post_with(restore, |op| op.id("restoreSnapshot").summary("The lab becomes what it was")),
+        )
+        .api_route(
+            "/v1/reset",
+            post_with(reset, |op| op.id("reset").summary("The lab becomes what it was when it had started")),
+        )
+}
+
+async fn list(State(lab): LabState) -> Json<Vec<SnapshotInfo>> {
+    Json(lab.snapshots())
+}
+
+async fn take(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<SnapshotInfo> {
+    lab.take_snapshot(&snapshot).await?;
+    let taken = lab.snapshots().into_iter().find(|one| one.name == snapshot);
+    taken.map(Json).ok_or_else(|| Problem::unknown("the snapshot is gone again"))
+}
+
+async fn remove(
+    State(lab): LabState,
+    Path(Snapshot { snapshot }): Path<Snapshot>,
+) -> Json<Vec<SnapshotInfo>> {
+    lab.remove_snapshot(&snapshot);
+    Json(lab.snapshots())
+}
+
+async fn restore(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<Restored> {
+    lab.restore_snapshot(&snapshot).await?;
+    lab.site.journal().did(format!("snapshot {snapshot:?} restored"));
+    Ok(Json(Restored { restored: snapshot }))
+}
+
+async fn reset(State(lab): LabState) -> Answer<Restored> {
+    lab.reset().await?;
+    lab.site.journal().did("reset".to_owned());
+    Ok(Json(Restored { restored: "start".to_owned() }))
+}

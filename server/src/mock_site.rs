@@ -1,0 +1,510 @@
+//! A running site in this process: what tests hold, and what the programs are made of.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use epm_client_agent::scenario::{ManagerPlan, Scenario};
+use epm_client_agent::wire::LabClock;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::CommandKind;
+use epm_protocol::heartbeat::http::{HELLO_QUERY, SECARS_PATH};
+use epm_protocol::id::{AgentId, CommandId};
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Clock;
+use epm_protocol::trust::{Kcs, KeyPool, ServerCertificate};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi};
+use crate::runtime::faults::Faults;
+use crate::runtime::install_dir::{InstallationError, RecoveryFile};
+use crate::runtime::journal::Journal;
+use crate::runtime::state::{ClientStatus, Service, SiteState};
+use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
+
+/// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use epm_server::MockSite;
+///
+/// let site = MockSite::start().await?;
+/// println!("{}", site.addresses()[0].hello);
+/// site.stop().await;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "a site that is dropped closes its ports at once"]
+pub struct MockSite {
+    shared: Arc<SiteState>,
+    places: Vec<Addresses>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    rest_apis: Vec<Arc<RestApi>>,
+}
+
+/// What a site is made of.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MockSiteBuilder {
+    name: String,
+    seed: u64,
+    managers: Vec<ManagerPlan>,
+    bind: Option<IpAddr>,
+    assumptions: Arc<Assumptions>,
+    keys: KeyPool,
+    clock: Option<Arc<LabClock>>,
+    rest: Option<u16>,
+    administrator: Administrator,
+}
+
+/// Where one manager is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Addresses {
+    /// The manager.
+    pub manager: String,
+    /// Where it takes HTTP.
+    pub http: String,
+    /// Where it takes HTTPS.
+    pub https: String,
+    /// The browser test over HTTP.
+    pub hello: String,
+    /// Where its REST API is, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
+    #[serde(skip)]
+    listening: Vec<SocketAddr>,
+}
+
+/// Why a site cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The site cannot be founded, or set up.
+    #[error("the site cannot be set up: {0}")]
+    Setup(#[from] CommandError),
+    /// TLS cannot be configured.
+    #[error("TLS cannot be configured: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl MockSite {
+    /// A site with one manager, on any free port of loopback, which takes HTTP and HTTPS.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot start.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// A site to be described.
+    pub fn builder() -> MockSiteBuilder {
+        MockSiteBuilder {
+            name: "My Site".to_owned(),
+            seed: 1,
+            managers: Vec::new(),
+            bind: None,
+            assumptions: Arc::default(),
+            keys: KeyPool::public(),
+            clock: None,
+            rest: None,
+            administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
+        }
+    }
+
+    /// Where its managers are found, in the order in which they were given.
+    pub fn addresses(&self) -> &[Addresses] {
+        &self.places
+    }
+
+    /// The clock that everything of this site goes by.
+    pub fn clock(&self) -> &Arc<LabClock> {
+        &self.shared.clock
+    }
+
+    /// Gives the site a command; when this returns, it shows.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses; nothing has changed then.
+    pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
+        self.shared.apply(command)
+    }
+
+    /// Gives the site several commands, all at once: nobody sees the one without the other.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses one of them; nothing has changed then.
+    pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
+        self.shared.apply_all(commands)
+    }
+
+    /// Looks at the site and gives it the commands that are decided on, all or none, before anybody else changes it.
+    pub(crate) fn decide<R>(
+        &self,
+        decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), CommandError>,
+    ) -> Result<R, CommandError> {
+        self.shared.decide(decide)
+    }
+
+    /// Whether a request to hold would be held: the client's group has nothing newer than this policy.
+    pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
+        self.shared.would_hold(agent, serial)
+    }
+
+    /// How many requests its managers hold at this moment.
+    pub fn held(&self) -> usize {
+        self.shared.held()
+    }
+
+    /// Looks at the site.
+    pub fn look<R>(&self, at: impl FnOnce(&Site) -> R) -> R {
+        at(&self.shared.site())
+    }
+
+    /// The certificate that a manager shows on its clients' port.
+    pub fn certificate(&self, manager: &str) -> Option<ServerCertificate> {
+        self.look(|site| site.publication(manager).map(|one| one.identity.certificate().clone()))
+    }
+
+    /// The shared secret of the site.
+    pub fn kcs(&self) -> Kcs {
+        self.look(|site| site.kcs().clone())
+    }
+
+    /// The communications file that the console exports for a group, or for one of its locations.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such group or location.
+    pub fn export_sylink(&self, group: &str, location: Option<&str>) -> Result<Sylink, CommandError> {
+        self.look(|site| site.export_sylink(group, location))
+    }
+
+    /// A client, as the manager knows it.
+    pub fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
+        self.shared.client_status(agent)
+    }
+
+    /// The name of the manager with this number in the journal.
+    pub(crate) fn manager_name(&self, manager: usize) -> Option<String> {
+        self.shared.managers.get(manager).map(|manager| manager.name.clone())
+    }
+
+    /// Every registered client, as the site knows it.
+    pub fn client_statuses(&self) -> Vec<ClientStatus> {
+        self.shared.client_statuses()
+    }
+
+    /// Restarts a service of a manager, or both: open connections end, tickets of before are no good, and with the console
+    /// its tokens go. False if there is no such manager.
+    pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {
+        self.shared.restart_manager(manager, service)
+    }
+
+    /// The services of a manager that did not start, because their files are no good.
+    pub fn stopped_services(&self, manager: &str) -> Vec<Service> {
+        self.shared.stopped_services(manager)
+    }
+
+    /// Gives a manager a folder that is laid out as the product's, and from here on it lives from it: see the README. A
+    /// folder that a manager was laid out in before is started from, unless it is to be written anew.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such manager, or the folder cannot be read or written.
+    pub fn install(
+        &self,
+        manager: &str,
+        root: &std::path::Path,
+        anew: bool,
+    ) -> Result<(), InstallationError> {
+        self.shared.install(manager, root, anew)
+    }
+
+    /// Installs the managers anew, from this recovery file of one of them. Without the database, nobody is registered.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses; nothing has changed then.
+    pub fn restore(&self, manager: &str, file: &RecoveryFile, database: bool) -> Result<(), CommandError> {
+        self.shared.restore(manager, file, database)
+    }
+
+    /// A recovery file of a manager as it is now: the bytes of `recovery_TIMESTAMP.zip`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such manager.
+    pub fn recovery_file(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
+        self.shared.back_up(manager)
+    }
+
+    pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
+        self.shared.restore_snapshot(site, client_statuses);
+    }
+
+    /// Commands clients, as the console does: each learns of it at its next heartbeat. A client that is not registered is
+    /// not commanded.
+    pub fn command(&self, kind: CommandKind, agents: &[AgentId]) -> CommandId {
+        let client = |agent: &AgentId| self.client_status(*agent).map(|client_status| client_status.client);
+        self.shared.command(kind, "", &agents.iter().filter_map(client).collect::<Vec<_>>())
+    }
+
+    /// A command, and what has come of it with each client.
+    pub fn commanded(&self, id: CommandId) -> Option<GivenCommand> {
+        self.shared.commands.get(id)
+    }
+
+    /// Cancels a command for those clients that it has not reached, and says how many they were; none if there is no
+    /// such command.
+    pub fn cancel(&self, id: CommandId) -> Option<usize> {
+        self.shared.commands.cancel(id, self.shared.now())
+    }
+
+    /// What the managers remember of their visitors.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// The faults that are set.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use epm_protocol::fault::{FaultKind, FaultRule};
+    /// use epm_server::MockSite;
+    ///
+    /// let site = MockSite::start().await?;
+    /// let guard = site.faults().add(FaultRule::new("busy", FaultKind::named("status")?))?;
+    /// assert_eq!(site.faults().list().len(), 1); // from here on, clients get 503
+    /// drop(guard);
+    /// assert!(site.faults().list().is_empty());
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub fn faults(&self) -> Faults {
+        Faults::of(Arc::clone(&self.shared))
+    }
+
+    /// Allows so many calls of the REST API in so much of the lab's time, on each manager; any number when none, as at
+    /// first. The product allows 50 a minute.
+    pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
+        self.rest_apis.iter().for_each(|rest| rest.throttle.set(limit));
+    }
+
+    /// Ends every token of the REST API.
+    pub fn end_rest_tokens(&self) {
+        self.rest_apis.iter().for_each(|rest| rest.tokens.end_all());
+    }
+
+    /// Stops, and returns when every port is closed and every connection ended.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for MockSite {
+    /// Asks the tasks to end, and does not wait for them.
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+impl MockSiteBuilder {
+    /// The site's name.
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The seed of its identifiers and of its secret.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// One more manager; one on any free port of loopback when none is given.
+    pub fn manager(mut self, plan: ManagerPlan) -> Self {
+        self.managers.push(plan);
+        self
+    }
+
+    /// Listens on this address, whatever addresses the managers tell their clients.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// What it assumes.
+    pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
+        self.assumptions = Arc::new(assumptions);
+        self
+    }
+
+    /// Where the keys of its certificates come from; the public pool when none is given.
+    pub fn keys(mut self, keys: KeyPool) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The clock that it goes by; the machine's when none is given.
+    pub fn clock(mut self, clock: Arc<LabClock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Serves the product's REST API as well, each manager on a port of its own: this one and every tenth after it where
+    /// they share an address; any that is free when 0.
+    pub fn rest_api(mut self, port: u16) -> Self {
+        self.rest = Some(port);
+        self
+    }
+
+    /// With this the REST API is logged in to; `admin` and `epm-lab` when nothing is given.
+    pub fn administrator(mut self, user: &str, password: &str) -> Self {
+        self.administrator = Administrator::first(user, password);
+        self
+    }
+
+    /// Takes name, seed, managers and assumptions from a scenario, but not its setup.
+    pub fn scenario(mut self, scenario: &Scenario) -> Self {
+        self.name.clone_from(&scenario.site.name);
+        self.seed = scenario.seed;
+        self.managers.clone_from(&scenario.site.managers);
+        self.assumptions = Arc::new(scenario.assumptions.clone());
+        self
+    }
+
+    /// Takes the ports, founds the site, and serves.
+    ///
+    /// # Errors
+    ///
+    /// When a port cannot be had, or the site cannot be founded.
+    pub async fn start(mut self) -> Result<MockSite, StartError> {
+        // Nothing below waits, so a task that opens and drops one site after the other would never let their ports close.
+        tokio::task::yield_now().await;
+        if self.managers.is_empty() {
+            self.managers.push(ManagerPlan {
+                name: "sepm-1".to_owned(),
+                address: "127.0.0.1".to_owned(),
+                http_port: 0,
+                https_port: None,
+            });
+        }
+        let mut places = Vec::new();
+        let mut opened = Vec::new();
+        for plan in &self.managers {
+            let (listeners, ports) = self.take_ports(plan).await?;
+            let rest = self.take_rest_port(plan, &places).await?;
+            places.push(addresses(&plan.name, &ports, &listeners, rest.as_ref()));
+            opened.push((plan.name.clone(), ports, listeners, rest));
+        }
+        let clock = self.clock.unwrap_or_else(|| Arc::new(LabClock::wall()));
+        let founding = Founding {
+            name: self.name,
+            seed: self.seed,
+            managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
+            keys: self.keys,
+            assumptions: self.assumptions,
+        };
+        let site = Site::found(founding, clock.now())?;
+        let shared = Arc::new(SiteState::new(site, clock, self.seed)?);
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let database = Database::new(self.administrator);
+        let mut rest_apis = Vec::new();
+        for ((name, _, listeners, rest), place) in opened.into_iter().zip(&places) {
+            let Some(manager) = shared.manager(&name) else { continue };
+            for (listener, speaks) in listeners {
+                let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
+                tasks.spawn(serve(listener, speaks, manager, shared, stopping.clone(), tasks.clone()));
+            }
+            let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
+            shared.open_rest(manager)?;
+            let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
+            let rest =
+                RestApi::new(Arc::clone(&shared), Arc::clone(&manager), Arc::clone(&database), base.clone());
+            let router = rest.router();
+            tasks.spawn(serve_rest(listener, router, manager, shared, stopping.clone(), tasks.clone()));
+            rest_apis.push(rest);
+        }
+        Ok(MockSite { shared, places, stopping, tasks, rest_apis })
+    }
+
+    /// The port of a manager's REST API, where it has one: ten further for each manager before it at the same address.
+    async fn take_rest_port(
+        &self,
+        plan: &ManagerPlan,
+        before: &[Addresses],
+    ) -> Result<Option<TcpListener>, BindError> {
+        let Some(first) = self.rest else { return Ok(None) };
+        let place =
+            |plan: &ManagerPlan| self.bind.map_or_else(|| plan.address.clone(), |one| one.to_string());
+        let address = place(plan);
+        let neighbours = self.managers.iter().take(before.len()).filter(|one| place(one) == address).count();
+        let further = u16::try_from(neighbours * 10).unwrap_or(u16::MAX);
+        let port = if first == 0 { 0 } else { first.saturating_add(further) };
+        bind(&plan.name, &address, port).await.map(Some)
+    }
+
+    async fn take_ports(
+        &self,
+        plan: &ManagerPlan,
+    ) -> Result<(Vec<(TcpListener, Speaks)>, ManagerPorts), BindError> {
+        let address = self.bind.map_or_else(|| plan.address.clone(), |address| address.to_string());
+        let first = bind(&plan.name, &address, plan.http_port).await?;
+        let http = port_of(&first);
+        let (listeners, https) = match plan.https_port {
+            None => (vec![(first, Speaks::Both)], http),
+            Some(port) if port != 0 && port == plan.http_port => (vec![(first, Speaks::Both)], http),
+            Some(port) => {
+                let second = bind(&plan.name, &address, port).await?;
+                let https = port_of(&second);
+                (vec![(first, Speaks::Http), (second, Speaks::Https)], https)
+            }
+        };
+        Ok((listeners, ManagerPorts { address: plan.address.clone(), http: Some(http), https: Some(https) }))
+    }
+}
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().map_or(0, |address| address.port())
+}
+
+fn addresses(
+    manager: &str,
+    ports: &ManagerPorts,
+    listeners: &[(TcpListener, Speaks)],
+    rest: Option<&TcpListener>,
+) -> Addresses {
+    let (http, https) = (ports.http.unwrap_or_default(), ports.https.unwrap_or_default());
+    let address = &ports.address;
+    Addresses {
+        manager: manager.to_owned(),
+        http: format!("http://{address}:{http}"),
+        https: format!("https://{address}:{https}"),
+        rest: rest.map(|listener| format!("https://{address}:{}", port_of(listener))),
+        hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
+        listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
+    }
+}
+
+impl Addresses {
+    /// The sockets that it listens on.
+    pub fn sockets(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+}

@@ -1,0 +1,138 @@
+//! Who may ask: the administrators, and their passwords.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use epm_protocol::id::Guid;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The administrator that every site starts with.
+pub(crate) const DEFAULT_USER: &str = "admin";
+/// His password, if nobody says another: good for loopback only.
+pub(crate) const DEFAULT_PASSWORD: &str = "epm-lab";
+
+/// A password, which nothing prints.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Password(String);
+
+/// An administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Administrator {
+    /// His identifier.
+    pub(crate) id: Guid,
+    /// What he logs in with.
+    pub(crate) login_name: String,
+    /// What he is called.
+    pub(crate) full_name: String,
+    /// Where he gets mail.
+    pub(crate) email: String,
+    /// What he may do.
+    pub(crate) role: Role,
+    /// His password.
+    pub(crate) password: Password,
+}
+
+/// What an administrator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Role {
+    /// 8 for a system administrator, 4 for one of a domain, 2 for a limited one.
+    pub(crate) bit_mask: u32,
+    /// In words.
+    pub(crate) title: &'static str,
+}
+
+/// All administrators of a site.
+#[derive(Debug)]
+pub(crate) struct Administrators(RwLock<Vec<Arc<Administrator>>>);
+
+impl Role {
+    /// The role with this mask.
+    pub(crate) fn of(bit_mask: u32) -> Option<Self> {
+        let title = match bit_mask {
+            8 => "sysadmin",
+            4 => "domainadmin",
+            2 => "limitedadmin",
+            _ => return None,
+        };
+        Some(Self { bit_mask, title })
+    }
+}
+
+impl Password {
+    /// Keeps a password.
+    pub(crate) fn new(password: &str) -> Self {
+        Self(password.to_owned())
+    }
+
+    /// Whether it is this one. A client quotes what it sends as if it were part of an address.
+    pub(crate) fn is(&self, given: &str) -> bool {
+        self.0 == given || self.0 == unquoted(given)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl Administrator {
+    /// The system administrator that a site starts with.
+    pub(crate) fn first(login_name: &str, password: &str) -> Self {
+        Self {
+            id: Guid::derive(0, "administrator", login_name, Ipv4Addr::LOCALHOST),
+            login_name: login_name.to_owned(),
+            full_name: "Administrator".to_owned(),
+            email: String::new(),
+            role: Role { bit_mask: 8, title: "sysadmin" },
+            password: Password::new(password),
+        }
+    }
+}
+
+impl Administrators {
+    /// A site with this one alone.
+    pub(crate) fn new(first: Administrator) -> Self {
+        Self(RwLock::new(vec![Arc::new(first)]))
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Administrator>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes them.
+    pub(crate) fn change<R>(&self, with: impl FnOnce(&mut Vec<Arc<Administrator>>) -> R) -> R {
+        with(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who logs in with this.
+    pub(crate) fn log_in(&self, user: &str, password: &str) -> Option<Arc<Administrator>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_called = |one: &Administrator| one.login_name == user || one.login_name == unquoted(user);
+        all.iter().find(|one| is_called(one) && one.password.is(password)).cloned()
+    }
+}
+
+/// A text that was quoted for an address, as it was before.
+fn unquoted(text: &str) -> String {
+    // Here a plus sign is one; only the percent signs mean something.
+    let text = format!("={}", text.replace('+', "%2B"));
+    form_urlencoded::parse(text.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_taken_as_it_is_or_quoted_and_is_never_printed() {
+        let password = Password::new("a+b %&x");
+        assert!(password.is("a+b %&x") && password.is("a%2Bb%20%25%26x") && password.is("a+b%20%25%26x"));
+        assert!(!password.is("") && !password.is("a b %&x"));
+        assert!(!format!("{:?}", Administrator::first("admin", "secret")).contains("secret"));
+    }
+}

@@ -1,0 +1,213 @@
+//! Who asks: logging in and out, refreshing a token, and who one is.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get, post};
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rest_api::RestApi;
+use crate::rest_api::auth::admin_store::Role;
+use crate::rest_api::auth::tokens::Session;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Caller, JsonBody, Query, RawBody};
+use crate::rest_api::http::query_de;
+use crate::rest_api::http::response::{Json, NoContent};
+
+/// What an administrator logs in with.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct UserCredential {
+    /// The name.
+    username: String,
+    /// The password.
+    password: String,
+    /// The domain: none, empty, or its name.
+    #[serde(default)]
+    domain: Option<String>,
+}
+
+/// A token, and whose it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct UserToken {
+    username: String,
+    full_name: String,
+    domain: String,
+    #[serde(rename = "domainid")]
+    domain_id: String,
+    /// The token.
+    token: String,
+    /// For how many seconds it is in force.
+    token_expiration: u64,
+    /// What another token is had for.
+    refresh_token: String,
+    /// For how many seconds.
+    refresh_token_expiration: u64,
+    role: Role,
+    admin_id: String,
+    client_id: String,
+    client_secret: String,
+    permission_set: PermissionSet,
+    banner_title: Option<String>,
+    banner_text: Option<String>,
+    /// Milliseconds since 1970.
+    server_time: i64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PermissionSet {
+    reporting_rights: bool,
+    group_rights: bool,
+    site_rights: bool,
+    remote_command_rights: bool,
+    policy_rights: bool,
+}
+
+/// What a token is refreshed with.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct TokenRequest {
+    /// `refresh_token`.
+    grant_type: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    /// What came with the token.
+    refresh_token: Option<String>,
+}
+
+/// A token in the form of OAuth.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OAuthToken {
+    access_token: String,
+    token_type: &'static str,
+    refresh_token: String,
+    /// For how many seconds it is in force.
+    expires_in: u64,
+    /// The same; a client reads this one.
+    #[serde(rename = "tokenExpiration")]
+    token_expiration: u64,
+}
+
+/// What the API calls itself towards OAuth.
+const CLIENT_ID: &str = "epm-lab-rest";
+/// Its secret, which protects nothing.
+const CLIENT_SECRET: &str = "00000000-0000-4000-8000-000000000000";
+
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
+    ApiRouter::new()
+        .api_route("/sepm/api/v1/identity/authenticate", post(authenticate))
+        .api_route("/sepm/api/v1/identity/logout", post(logout))
+        .api_route("/sepm/api/v1/sessions/currentuser", get(current_user))
+        .api_route("/sepm/oauth/token", post(token).get(token))
+}
+
+async fn authenticate(
+    State(api): State<Arc<RestApi>>,
+    JsonBody(credential): JsonBody<UserCredential>,
+) -> Result<Json<UserToken>, ApiError> {
+    let UserCredential { username, password, domain } = credential;
+    api.lets_log_in()?;
+    let known = api.database.administrators.log_in(&username, &password);
+    let who = known.filter(|_| is_default_domain(&api, domain.as_deref()));
+    let who = who.ok_or(ApiError::Credentials)?;
+    let session = api.tokens.issue(who, api.lifetimes(), api.restarts(), api.now());
+    Ok(Json(api.user_token(&session)))
+}
+
+/// Ends the token of the header, whatever the body says.
+async fn logout(State(api): State<Arc<RestApi>>, Caller(session): Caller) -> NoContent {
+    api.tokens.end(&session.token, api.restarts());
+    NoContent
+}
+
+async fn current_user(State(api): State<Arc<RestApi>>, Caller(session): Caller) -> Json<UserToken> {
+    Json(api.user_token(&session))
+}
+
+async fn token(
+    State(api): State<Arc<RestApi>>,
+    Query(asked): Query<TokenRequest>,
+    RawBody(body): RawBody,
+) -> Result<Json<OAuthToken>, ApiError> {
+    let form = query_de::read(form_urlencoded::parse(&body).into_owned());
+    let form: TokenRequest = form.map_err(|error| ApiError::Invalid(error.to_string()))?;
+    let refused =
+        |error: &str, words: &str| ApiError::Grant { error: error.to_owned(), description: words.to_owned() };
+    match asked.grant_type.or(form.grant_type).as_deref() {
+        Some("refresh_token") => {}
+        Some(_) => return Err(refused("unsupported_grant_type", "Unsupported grant type")),
+        None => return Err(refused("invalid_request", "Missing grant type")),
+    }
+    let is_ours = |given: Option<String>, ours| given.is_none_or(|given| given == ours);
+    if !is_ours(asked.client_id.or(form.client_id), CLIENT_ID)
+        || !is_ours(asked.client_secret.or(form.client_secret), CLIENT_SECRET)
+    {
+        return Err(refused("invalid_client", "Bad client credentials"));
+    }
+    let refresh_token = asked.refresh_token.or(form.refresh_token);
+    let refresh_token = refresh_token.ok_or_else(|| refused("invalid_request", "Missing refresh token"))?;
+    let now = api.now();
+    let ends = api.assumed().rest_refresh_ends_token;
+    let session = api.tokens.refresh(&refresh_token, api.lifetimes(), ends, api.restarts(), now)?;
+    let left = session.ends.since(now).as_secs();
+    Ok(Json(OAuthToken {
+        access_token: session.token.clone(),
+        token_type: "bearer",
+        refresh_token,
+        expires_in: left,
+        token_expiration: left,
+    }))
+}
+
+/// The name of the one domain.
+pub(crate) const DOMAIN: &str = "Default";
+
+/// Whether this is the domain of the site: nothing, its name, or its identifier.
+pub(crate) fn is_default_domain(api: &RestApi, domain: Option<&str>) -> bool {
+    let domain = domain.unwrap_or_default();
+    domain.is_empty()
+        || domain.eq_ignore_ascii_case(DOMAIN)
+        || domain.eq_ignore_ascii_case(&api.shared.site().domain().to_string())
+}
+
+impl RestApi {
+    /// # Errors
+    ///
+    /// When the key in the api's store is too long, and the API is taken to suffer from it (F14).
+    fn lets_log_in(&self) -> Result<(), ApiError> {
+        let site = self.shared.site();
+        let manager = site.managers().find(|one| one.name == self.manager.name);
+        let trouble = manager.and_then(|one| one.log_in_trouble(site.assumptions()));
+        trouble.map_or(Ok(()), |trouble| Err(ApiError::LogIn(trouble)))
+    }
+
+    fn user_token(&self, session: &Session) -> UserToken {
+        let now = self.now();
+        UserToken {
+            username: session.who.login_name.clone(),
+            full_name: session.who.full_name.clone(),
+            domain: DOMAIN.to_owned(),
+            domain_id: self.shared.site().domain().to_string(),
+            token: session.token.clone(),
+            token_expiration: session.ends.since(now).as_secs(),
+            refresh_token: session.refresh_token.clone(),
+            refresh_token_expiration: session.refresh_ends.since(now).as_secs(),
+            role: session.who.role,
+            admin_id: session.who.id.to_string(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: CLIENT_SECRET.to_owned(),
+            permission_set: PermissionSet {
+                reporting_rights: true,
+                group_rights: true,
+                site_rights: true,
+                remote_command_rights: true,
+                policy_rights: true,
+            },
+            banner_title: None,
+            banner_text: None,
+            server_time: now.as_millis(),
+        }
+    }
+}

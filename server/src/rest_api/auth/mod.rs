@@ -1,0 +1,4 @@
+pub(super) mod admin_store;
+pub(super) mod admin_users;
+pub(super) mod identity;
+pub(super) mod tokens;

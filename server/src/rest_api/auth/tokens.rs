@@ -1,0 +1,248 @@
+//! Tokens: issued, refreshed, expired by the lab's clock, ended by a logout, and dead when the services restart.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use epm_client_agent::wire::provider;
+use epm_protocol::time::Timestamp;
+
+use crate::rest_api::auth::admin_store::Administrator;
+use crate::rest_api::http::error::ApiError;
+
+/// How many tokens are in force at a time; the oldest makes room for the next.
+const MOST: usize = 4_096;
+
+/// What a token stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Whose it is.
+    pub(crate) who: Arc<Administrator>,
+    /// The token.
+    pub(crate) token: String,
+    /// Until when it is in force.
+    pub(crate) ends: Timestamp,
+    /// What another token is had for.
+    pub(crate) refresh_token: String,
+    /// Until when.
+    pub(crate) refresh_ends: Timestamp,
+    /// The how-manieth it was.
+    number: u64,
+}
+
+/// How long tokens last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) token: Duration,
+    pub(crate) refresh: Duration,
+}
+
+/// The tokens of one manager.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Of which start of the services they are.
+    restarts: u64,
+    issued: u64,
+    sessions: HashMap<String, Arc<Session>>,
+}
+
+impl Tokens {
+    /// Issues a token.
+    pub(crate) fn issue(
+        &self,
+        who: Arc<Administrator>,
+        lasting: Lifetimes,
+        restarts: u64,
+        now: Timestamp,
+    ) -> Arc<Session> {
+        let mut book = self.book(restarts);
+        book.sessions.retain(|_, one| now < one.refresh_ends);
+        book.add(who, random_uuid(), now + lasting.refresh, now + lasting.token)
+    }
+
+    /// What a token stands for.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in force.
+    pub(crate) fn find(&self, token: &str, restarts: u64, now: Timestamp) -> Result<Arc<Session>, ApiError> {
+        match self.book(restarts).sessions.get(token) {
+            Some(session) if now < session.ends => Ok(Arc::clone(session)),
+            _ => Err(ApiError::Token {
+                error: "invalid_token".to_owned(),
+                description: format!("Invalid access token: {}", shortened(token)),
+            }),
+        }
+    }
+
+    /// Issues a token in the place of the one that this refresh token came with, which `ends` or stays in force as well.
+    pub(crate) fn refresh(
+        &self,
+        refresh_token: &str,
+        lasting: Lifetimes,
+        ends: bool,
+        restarts: u64,
+        now: Timestamp,
+    ) -> Result<Arc<Session>, ApiError> {
+        let mut book = self.book(restarts);
+        let known = book.sessions.values().filter(|one| one.refresh_token == refresh_token);
+        let known = known.max_by_key(|one| one.number);
+        let Some(known) = known.filter(|one| now < one.refresh_ends).cloned() else {
+            return Err(ApiError::Grant {
+                error: "invalid_grant".to_owned(),
+                description: format!("Invalid refresh token: {}", shortened(refresh_token)),
+            });
+        };
+        if ends {
+            book.sessions.remove(&known.token);
+        }
+        let (refresh_token, refresh_ends) = (known.refresh_token.clone(), known.refresh_ends);
+        Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_ends, now + lasting.token))
+    }
+
+    /// Ends a token, and what it could be refreshed with.
+    pub(crate) fn end(&self, token: &str, restarts: u64) {
+        self.book(restarts).sessions.remove(token);
+    }
+
+    /// Ends all tokens.
+    pub(crate) fn end_all(&self) {
+        self.locked().sessions.clear();
+    }
+
+    /// The book, without what was before the last start of the services.
+    fn book(&self, restarts: u64) -> MutexGuard<'_, Book> {
+        let mut book = self.locked();
+        if book.restarts < restarts {
+            book.restarts = restarts;
+            book.sessions.clear();
+        }
+        book
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn add(
+        &mut self,
+        who: Arc<Administrator>,
+        refresh_token: String,
+        refresh_ends: Timestamp,
+        ends: Timestamp,
+    ) -> Arc<Session> {
+        if self.sessions.len() >= MOST
+            && let Some(oldest) = self.sessions.values().min_by_key(|one| one.number).cloned()
+        {
+            self.sessions.remove(&oldest.token);
+        }
+        self.issued += 1;
+        let number = self.issued;
+        let session = Session { who, token: random_uuid(), ends, refresh_token, refresh_ends, number };
+        let session = Arc::new(session);
+        self.sessions.insert(session.token.clone(), Arc::clone(&session));
+        session
+    }
+}
+
+/// The refusal where there is no token at all.
+pub(crate) fn none(error: &str) -> ApiError {
+    ApiError::Token {
+        error: error.to_owned(),
+        description: "Full authentication is required to access this resource".to_owned(),
+    }
+}
+
+/// As much of it as belongs into an answer.
+fn shortened(token: &str) -> String {
+    token.chars().take(80).collect()
+}
+
+/// A random UUID in lower case.
+fn random_uuid() -> String {
+    let mut bytes = [0; 16];
+    if provider().secure_random.fill(&mut bytes).is_err() {
+        tracing::error!("the system has no random numbers, and the next token can be guessed");
+    }
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    bytes.iter().enumerate().fold(String::with_capacity(36), |mut text, (at, byte)| {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LASTING: Lifetimes =
+        Lifetimes { token: Duration::from_secs(10), refresh: Duration::from_secs(100) };
+
+    fn admin() -> Arc<Administrator> {
+        Arc::new(Administrator::first("admin", "epm-lab"))
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn a_token_is_in_force_until_its_time_and_a_refreshed_one_takes_its_place() {
+        let tokens = Tokens::default();
+        let first = tokens.issue(admin(), LASTING, 0, at(0));
+        assert!(tokens.find(&first.token, 0, at(9)).is_ok());
+        assert!(tokens.find(&first.token, 0, at(10)).is_err());
+        let second = tokens.refresh(&first.refresh_token, LASTING, true, 0, at(50)).unwrap();
+        assert!(tokens.find(&second.token, 0, at(59)).is_ok());
+        assert!(tokens.find(&first.token, 0, at(9)).is_err());
+        let third = tokens.refresh(&second.refresh_token, LASTING, false, 0, at(55)).unwrap();
+        assert!(
+            tokens.find(&second.token, 0, at(56)).is_ok() && tokens.find(&third.token, 0, at(56)).is_ok()
+        );
+        assert!(tokens.refresh(&second.refresh_token, LASTING, true, 0, at(100)).is_err());
+    }
+
+    #[test]
+    fn a_restart_and_a_logout_end_tokens_for_good() {
+        let tokens = Tokens::default();
+        let [one, other] = [0, 1].map(|_| tokens.issue(admin(), LASTING, 0, at(0)));
+        tokens.end(&one.token, 0);
+        assert!(tokens.find(&one.token, 0, at(1)).is_err());
+        assert!(tokens.refresh(&one.refresh_token, LASTING, true, 0, at(1)).is_err());
+        assert!(tokens.find(&other.token, 0, at(1)).is_ok());
+        assert!(tokens.find(&other.token, 1, at(1)).is_err());
+        assert!(tokens.find(&other.token, 0, at(1)).is_err());
+    }
+
+    #[test]
+    fn the_oldest_token_makes_room_for_the_next() {
+        let tokens = Tokens::default();
+        let first = tokens.issue(admin(), LASTING, 0, at(0));
+        let second = tokens.issue(admin(), LASTING, 0, at(0));
+        for _ in 1..MOST {
+            tokens.issue(admin(), LASTING, 0, at(0));
+        }
+        assert!(tokens.find(&first.token, 0, at(1)).is_err());
+        assert!(tokens.find(&second.token, 0, at(1)).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_a_lower_case_uuid() {
+        let uuid = random_uuid();
+        assert_eq!((uuid.len(), uuid.matches('-').count()), (36, 4));
+        assert_eq!(uuid, uuid.to_lowercase());
+        assert_ne!(uuid, random_uuid());
+    }
+}

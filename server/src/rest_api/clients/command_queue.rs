@@ -1,0 +1,436 @@
+//! `command-queue`: commands to clients, and what has come of them.
+//!
+//! What a command is for comes in the query or in the body, in any of the forms that real clients send. Whom it reaches
+//! when, and what is believed of it, is [`crate::runtime::client_commands`]'s.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get, post};
+use axum::extract::State;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::http::sha256_hex;
+use epm_protocol::heartbeat::{CommandKind, CommandState};
+use epm_protocol::id::{AgentId, CommandId, GroupId, Guid, HardwareKey};
+use epm_protocol::site::{Client, CommandRow, GivenCommand, agent_id};
+use epm_protocol::sylink::xml::{Document, Element};
+use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rest_api::RestApi;
+use crate::rest_api::auth::identity::DOMAIN;
+use crate::rest_api::clients::computer::{LOGON_USER, ip_address};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, OptionalJsonBody, Path, Query, XmlBody};
+use crate::rest_api::http::page::{Order, Page, Paging, Sort};
+use crate::rest_api::http::query_de;
+use crate::rest_api::http::response::Json;
+
+/// Whom a command is for. Clients repeat these, join them by commas or blanks, or leave them empty.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Targets {
+    /// Computers, by their `uniqueId`.
+    computer_ids: Vec<Id>,
+    /// Groups.
+    group_ids: Vec<Id>,
+    /// Computers, by their hardware keys.
+    hardware_ids: Vec<Id>,
+    /// For a quarantine: whether it is to end.
+    undo: Option<bool>,
+}
+
+/// The file that is to be fetched.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct FileWanted {
+    /// Where it is.
+    file_path: String,
+    /// Its checksum, of one kind or another.
+    sha256: Option<String>,
+    /// The same.
+    sha1: Option<String>,
+    /// The same.
+    md5: Option<String>,
+}
+
+/// The numbers of what was commanded.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct CommandIds {
+    /// The command to computers.
+    #[serde(rename = "commandID_computer", skip_serializing_if = "Option::is_none")]
+    computer: Option<String>,
+    /// The command to groups.
+    #[serde(rename = "commandID_group", skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// The command, where there can be but one.
+    #[serde(rename = "commandID", skip_serializing_if = "Option::is_none")]
+    only: Option<String>,
+}
+
+/// A command in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct CommandPath {
+    /// The command.
+    command_id: Id,
+}
+
+/// A file in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct FilePath {
+    /// The file.
+    file_id: Id,
+}
+
+/// How the rows are to come.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Sorting {
+    /// Up or down.
+    order: Option<String>,
+}
+
+/// What has come of a command with one client.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct CommandStatus {
+    /// When the client told of it first; null before.
+    begin_time: Option<String>,
+    /// When it told of it last; null before.
+    last_update_time: Option<String>,
+    /// The computer.
+    computer_name: String,
+    /// Its address.
+    computer_ip: Option<String>,
+    /// The domain of the site.
+    domain_name: &'static str,
+    /// Who is logged on.
+    current_login_user_name: Option<&'static str>,
+    /// 0 initial, 1 received, 2 in progress, 3 completed, 4 rejected, 5 cancelled, 6 error.
+    state_id: i64,
+    /// -1 unknown, 0 success, 1 not executed.
+    sub_state_id: i64,
+    /// The same in words: none before the client has told of it.
+    sub_state_desc: Option<&'static str>,
+    /// The file that it brought.
+    binary_file_id: Option<String>,
+    /// What it found.
+    #[serde(rename = "resultInXML")]
+    result_in_xml: Option<String>,
+    /// The computer's identifier.
+    computer_id: String,
+    /// Its hardware key.
+    hardware_key: String,
+}
+
+/// A file that a client brought.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BinaryFile {
+    /// Its checksum.
+    checksum: String,
+    /// Its size in bytes.
+    file_size: usize,
+    /// The file.
+    id: String,
+}
+
+/// How many rows a page has if nobody says otherwise [R].
+const USUAL_PAGE: u32 = 20;
+
+macro_rules! commands {
+    ($($handler:ident = $kind:ident;)*) => {$(
+        async fn $handler(
+            State(api): State<Arc<RestApi>>,
+            Query(targets): Query<Targets>,
+            OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+        ) -> Result<Json<CommandIds>, ApiError> {
+            api.command(CommandKind::$kind, "", targets.with_body(&body)?)
+        }
+    )*};
+}
+
+commands! {
+    update_content = UpdateContent;
+    active_scan = ActiveScan;
+    full_scan = FullScan;
+    baseline = Baseline;
+    restart = Restart;
+}
+
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
+    let at = |path| format!("/sepm/api/v1/command-queue/{path}");
+    ApiRouter::new()
+        .api_route(&at("updatecontent"), post(update_content))
+        .api_route(&at("quarantine"), post(quarantine))
+        .api_route(&at("activescan"), post(active_scan))
+        .api_route(&at("fullscan"), post(full_scan))
+        .api_route(&at("baseline"), post(baseline))
+        .api_route(&at("restart"), post(restart))
+        .api_route(&at("eoc"), post(evidence_scan))
+        .api_route(&at("files"), post(files))
+        .api_route(&at("file/{file_id}/details"), get(file_details))
+        .api_route(&at("{command_id}"), get(status))
+        .api_route(&at("{command_id}/cancel"), post(cancel))
+}
+
+async fn quarantine(
+    State(api): State<Arc<RestApi>>,
+    Query(targets): Query<Targets>,
+    OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+) -> Result<Json<CommandIds>, ApiError> {
+    let targets = targets.with_body(&body)?;
+    let ends = targets.undo == Some(true);
+    let kind = if ends { CommandKind::EndQuarantine } else { CommandKind::Quarantine };
+    api.command(kind, "", targets)
+}
+
+/// The body says what to look for, as XML, whatever its content type says.
+async fn evidence_scan(
+    State(api): State<Arc<RestApi>>,
+    Query(targets): Query<Targets>,
+    XmlBody(body): XmlBody,
+) -> Result<Json<CommandIds>, ApiError> {
+    let wanted = String::from_utf8_lossy(&body);
+    // Some send the XML as a JSON text.
+    let wanted = serde_json::from_slice::<String>(&body).unwrap_or_else(|_| wanted.into_owned());
+    if Document::parse(wanted.trim()).is_err() {
+        return Err(ApiError::Invalid("The body is not the XML of an evidence of compromise scan.".into()));
+    }
+    api.command(CommandKind::EvidenceScan, &wanted, targets)
+}
+
+async fn files(
+    State(api): State<Arc<RestApi>>,
+    Query(wanted): Query<FileWanted>,
+    Query(targets): Query<Targets>,
+    OptionalJsonBody(body, _): OptionalJsonBody<Targets>,
+) -> Result<Json<CommandIds>, ApiError> {
+    let FileWanted { file_path, sha256, sha1, md5 } = wanted;
+    if file_path.trim().is_empty() {
+        return Err(ApiError::Invalid(
+            "The parameter file_path is empty; expected the path of a file.".into(),
+        ));
+    }
+    let checksum = sha256.or(sha1).or(md5).unwrap_or_else(|| sha256_hex(content_of(&file_path).as_bytes()));
+    let targets = targets.with_body(&body)?;
+    let particulars = format!("{checksum}\n{file_path}");
+    let Json(ids) = api.command(CommandKind::Files, &particulars, targets)?;
+    Ok(Json(CommandIds { only: ids.computer.or(ids.group), ..CommandIds::default() }))
+}
+
+async fn file_details(
+    State(api): State<Arc<RestApi>>,
+    Path(FilePath { file_id }): Path<FilePath>,
+) -> Result<Json<BinaryFile>, ApiError> {
+    let found = api.shared.commands.find(|given| {
+        given.rows.iter().any(|row| file_of(given, row) == Some(file_id.0)).then(|| given.particulars.clone())
+    });
+    let status = api.assumed().rest_unknown_command_status;
+    let particulars = found.ok_or_else(|| ApiError::gone("files", file_id).with(status))?;
+    let (checksum, path) = particulars.split_once('\n').unwrap_or_default();
+    let (checksum, file_size) = (checksum.to_owned(), content_of(path).len());
+    Ok(Json(BinaryFile { checksum, file_size, id: file_id.to_string() }))
+}
+
+async fn status(
+    State(api): State<Arc<RestApi>>,
+    Path(CommandPath { command_id }): Path<CommandPath>,
+    Query(paging): Query<Paging>,
+    Query(Sorting { order }): Query<Sorting>,
+) -> Result<Json<Page<CommandStatus>>, ApiError> {
+    let slice = paging.slice(USUAL_PAGE, &api.assumed())?;
+    let given = api.shared.commands.get(CommandId(command_id.0));
+    let assumed = api.assumed();
+    let unknown = || ApiError::gone("commands", command_id).with(assumed.rest_unknown_command_status);
+    let mut given = given.ok_or_else(unknown)?;
+    let is_down = order.is_some_and(|order| order.trim().eq_ignore_ascii_case("desc"));
+    let order = if is_down { Order::Desc } else { Order::Asc };
+    given.rows.sort_by_key(|row| row.begun);
+    if is_down {
+        given.rows.reverse();
+    }
+    let rows = given.rows.iter().skip(slice.start()).take(slice.size());
+    let content = rows.map(|row| status_of(&given, row, &assumed)).collect();
+    Ok(Json(slice.page(content, given.rows.len(), Sort::by("Begintime", order))))
+}
+
+async fn cancel(
+    State(api): State<Arc<RestApi>>,
+    Path(CommandPath { command_id }): Path<CommandPath>,
+) -> Result<Json<CommandIds>, ApiError> {
+    let cancelled = api.shared.commands.cancel(CommandId(command_id.0), api.now());
+    let status = api.assumed().rest_unknown_command_status;
+    cancelled.ok_or_else(|| ApiError::gone("commands", command_id).with(status))?;
+    Ok(Json(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
+}
+
+impl Targets {
+    /// With what the body says of it as well: a form, or JSON.
+    fn with_body(mut self, body: &[u8]) -> Result<Self, ApiError> {
+        let pairs: Vec<(String, String)> = match serde_json::from_slice::<serde_json::Value>(body) {
+            Ok(serde_json::Value::Object(fields)) => {
+                let listed = |value: serde_json::Value| match value {
+                    serde_json::Value::Array(values) => values,
+                    one => vec![one],
+                };
+                let text = |value: &serde_json::Value| match value {
+                    serde_json::Value::Null => String::new(),
+                    serde_json::Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let named = |(name, value): (String, serde_json::Value)| {
+                    listed(value).iter().map(|value| (name.clone(), text(value))).collect::<Vec<_>>()
+                };
+                fields.into_iter().flat_map(named).collect()
+            }
+            Ok(_) => Vec::new(),
+            Err(_) => form_urlencoded::parse(body).into_owned().collect(),
+        };
+        let said: Self = query_de::read(pairs).map_err(|error| ApiError::Invalid(error.to_string()))?;
+        self.computer_ids.extend(said.computer_ids);
+        self.group_ids.extend(said.group_ids);
+        self.hardware_ids.extend(said.hardware_ids);
+        self.undo = self.undo.or(said.undo);
+        Ok(self)
+    }
+}
+
+impl RestApi {
+    /// Gives a command, one for the computers and one for the groups.
+    fn command(
+        &self,
+        kind: CommandKind,
+        particulars: &str,
+        targets: Targets,
+    ) -> Result<Json<CommandIds>, ApiError> {
+        let Targets { computer_ids, group_ids, hardware_ids, .. } = targets;
+        if computer_ids.is_empty() && group_ids.is_empty() && hardware_ids.is_empty() {
+            let words =
+                "The parameters computer_ids and group_ids are empty; expected at least one identifier.";
+            return Err(ApiError::Invalid(words.to_owned()));
+        }
+        let computer = |id: &Id| {
+            let client_status = self.shared.client_status(AgentId(id.0));
+            client_status
+                .or_else(|| self.shared.client_status(agent_id(HardwareKey(id.0))))
+                .map(|client_status| client_status.client)
+        };
+        let machine = |id: &Id| {
+            self.shared.client_status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
+        };
+        let computers: Vec<Client> =
+            computer_ids.iter().filter_map(computer).chain(hardware_ids.iter().filter_map(machine)).collect();
+        let members = self.members(&group_ids);
+        if computers.is_empty()
+            && members.is_none()
+            && self.shared.site().assumptions().unknown_command_targets_are_refused
+        {
+            return Err(ApiError::Invalid("The parameters name nobody that the site knows.".to_owned()));
+        }
+        let give = |clients: &[Client]| self.shared.command(kind, particulars, clients).to_string();
+        Ok(Json(CommandIds {
+            computer: (!computers.is_empty()).then(|| give(&computers)),
+            group: members.map(|members| give(&members)),
+            only: None,
+        }))
+    }
+
+    /// The clients of these groups; none if the site has none of these groups.
+    fn members(&self, groups: &[Id]) -> Option<Vec<Client>> {
+        let site = self.shared.site();
+        let below = site.assumptions().group_commands_reach_subgroups;
+        let is_named = |id: GroupId| groups.iter().any(|group| group.0 == id.0);
+        let named: Vec<&str> =
+            site.groups().iter().filter(|(_, group)| is_named(group.id)).map(|(path, _)| path).collect();
+        if named.is_empty() {
+            return None;
+        }
+        let is_below = |path: &str| {
+            named.iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.starts_with('\\')))
+        };
+        let reached = |(path, group): &(&str, &epm_protocol::site::Group)| {
+            is_named(group.id) || below && is_below(path)
+        };
+        let reached: std::collections::HashSet<GroupId> =
+            site.groups().iter().filter(reached).map(|(_, group)| group.id).collect();
+        Some(site.clients().filter(|client| reached.contains(&client.group)).cloned().collect())
+    }
+}
+
+fn status_of(given: &GivenCommand, row: &CommandRow, assumed: &Assumptions) -> CommandStatus {
+    let is_told = row.state != CommandState::Initial;
+    let has_found = given.command.kind == CommandKind::EvidenceScan && row.state == CommandState::Completed;
+    CommandStatus {
+        begin_time: row.begun.map(shown),
+        last_update_time: row.updated.map(shown),
+        computer_name: row.computer_name.clone(),
+        computer_ip: Some(ip_address(row.hardware_key)),
+        domain_name: DOMAIN,
+        current_login_user_name: Some(LOGON_USER),
+        state_id: row.state.number(),
+        sub_state_id: if is_told { row.state.sub_state() } else { assumed.rest_initial_sub_state },
+        sub_state_desc: is_told.then_some(""),
+        binary_file_id: file_of(given, row).map(|id| id.to_string()),
+        result_in_xml: has_found.then(|| found_nothing(&given.particulars)).flatten(),
+        computer_id: row.agent.to_string(),
+        hardware_key: row.hardware_key.to_string(),
+    }
+}
+
+/// What a scan for evidence found on an emulated machine: nothing, said of every file that was looked for. It is what was
+/// looked for, with the finding in each file, as a recorded answer has it; clients read it when a scan is completed.
+fn found_nothing(wanted: &str) -> Option<String> {
+    fn note(element: &mut Element) {
+        if element.name() == "File" {
+            element.push(Element::new("Matched").with("result", "NO_MATCH"));
+        }
+        element.elements_mut().for_each(note);
+    }
+    let mut found = Document::parse(wanted.trim()).ok()?.into_root();
+    note(&mut found);
+    Some(found.to_string())
+}
+
+/// The file that a client has brought.
+fn file_of(given: &GivenCommand, row: &CommandRow) -> Option<Guid> {
+    let has_come = given.command.kind == CommandKind::Files && row.state.number() == 3;
+    let name = format!("{} {}", given.command.id, row.agent);
+    has_come.then(|| Guid::derive(0, "file", &name, std::net::Ipv4Addr::LOCALHOST))
+}
+
+/// What is in a file of an emulated machine.
+fn content_of(path: &str) -> String {
+    format!("epm-lab: the file {path} of an emulated machine\n")
+}
+
+/// A moment as the rows of a command show it: `2019-06-06T10:50:35Z` [R].
+fn shown(at: Timestamp) -> String {
+    at.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_command_is_for_is_read_from_a_form_and_from_json() {
+        let (one, two) = ("0A041471".repeat(4), "ac1485d1".repeat(4));
+        for body in [
+            format!("computer_ids={one},{two}"),
+            format!("computer_ids={one}&computer_ids={two}&group_ids=&undo=True"),
+            format!("computer_ids=%22{one}%22+%22{two}%22"),
+            format!(r#"{{"computer_ids":["{one}","{two}"],"group_ids":null,"undo":true}}"#),
+            format!(r#"{{"computer_ids":"{one} {two}"}}"#),
+        ] {
+            let targets = Targets::default().with_body(body.as_bytes()).unwrap();
+            let read: Vec<String> = targets.computer_ids.iter().map(ToString::to_string).collect();
+            assert_eq!(read, [one.clone(), two.to_uppercase()], "{body}");
+            assert!(targets.group_ids.is_empty());
+        }
+        for nothing in ["", "{}", "[]", "null", "\u{1}"] {
+            assert!(Targets::default().with_body(nothing.as_bytes()).unwrap().computer_ids.is_empty());
+        }
+        assert!(Targets::default().with_body(b"computer_ids=7").is_err());
+    }
+}

@@ -1,0 +1,5 @@
+pub(super) mod client_index;
+pub(super) mod command_queue;
+pub(super) mod computer;
+pub(super) mod computers;
+pub(super) mod statistics;

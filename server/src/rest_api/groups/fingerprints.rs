@@ -1,0 +1,299 @@
+//! `policy-objects/fingerprints`: lists of files by their hashes, and the groups that are locked down to them.
+//!
+//! The two versions differ in the form of a hash alone: `v1` has texts, `v2` objects with `MD5` and `SHA256`.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get, put};
+use axum::extract::State;
+use epm_protocol::id::{GroupId, Guid};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, IdPath, JsonBody, Path, Query};
+use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::system::store::{
+    Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,
+};
+
+/// Which list is meant.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ByName {
+    /// Its name.
+    name: String,
+}
+
+/// A group and a list in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct LockdownPath {
+    /// The group.
+    #[serde(rename = "groupId")]
+    group: Id,
+    /// The list.
+    fingerprint_id: Id,
+}
+
+/// A list that somebody sends.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Payload<D> {
+    /// Its name.
+    name: Option<String>,
+    /// What it is for.
+    description: Option<String>,
+    /// `MD5` or `SHA256`.
+    hash_type: Option<String>,
+    /// The hashes.
+    data: Option<Vec<D>>,
+}
+
+/// A list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Shown<D> {
+    /// Which.
+    id: String,
+    /// Its name.
+    name: String,
+    /// What it is for.
+    description: Option<String>,
+    /// `MD5` or `SHA256`.
+    hash_type: &'static str,
+    /// Where it comes from.
+    source: &'static str,
+    /// The groups that are locked down to it.
+    group_ids: Vec<String>,
+    /// The hashes, in upper case.
+    data: Vec<D>,
+}
+
+/// What was made.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Made {
+    /// Which.
+    id: String,
+}
+
+/// The hashes of one file.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Hashes {
+    /// Its MD5.
+    #[serde(rename = "MD5", skip_serializing_if = "Option::is_none")]
+    md5: Option<String>,
+    /// Its SHA-256.
+    #[serde(rename = "SHA256", skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+/// How a hash looks in one version of the API.
+trait Form: Sized {
+    fn read(self, kind: HashType) -> Fingerprint;
+    fn show(of: &Fingerprint) -> Option<Self>;
+}
+
+impl Form for String {
+    fn read(self, kind: HashType) -> Fingerprint {
+        match kind {
+            HashType::Md5 => Fingerprint { md5: Some(self), sha256: None },
+            HashType::Sha256 => Fingerprint { md5: None, sha256: Some(self) },
+        }
+    }
+
+    fn show(of: &Fingerprint) -> Option<Self> {
+        of.md5.clone().or_else(|| of.sha256.clone())
+    }
+}
+
+impl Form for Hashes {
+    fn read(self, _: HashType) -> Fingerprint {
+        Fingerprint { md5: self.md5, sha256: self.sha256 }
+    }
+
+    fn show(of: &Fingerprint) -> Option<Self> {
+        Some(Self { md5: of.md5.clone(), sha256: of.sha256.clone() })
+    }
+}
+
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
+    let lists = |version| format!("/sepm/api/{version}/policy-objects/fingerprints");
+    let list = |version| format!("/sepm/api/{version}/policy-objects/fingerprints/{{id}}");
+    let lockdown = "/sepm/api/v1/groups/{groupId}/system-lockdown/fingerprints/{fingerprint_id}";
+    ApiRouter::new()
+        .api_route(&lists("v1"), get(by_name::<String>).post(add::<String>))
+        .api_route(&lists("v2"), get(by_name::<Hashes>).post(add::<Hashes>))
+        .api_route(&list("v1"), get(show::<String>).post(update::<String>).delete(remove))
+        .api_route(&list("v2"), get(show::<Hashes>).post(update::<Hashes>).delete(remove))
+        .api_route(lockdown, put(lock_down))
+}
+
+async fn by_name<D: Form>(
+    State(api): State<Arc<RestApi>>,
+    Query(ByName { name }): Query<ByName>,
+) -> Result<Json<Shown<D>>, ApiError> {
+    let kept = api.database.store.kept();
+    let found = kept.fingerprints.iter().find(|(_, list)| list.name == name);
+    found.map(|(id, list)| Json(shown(*id, list))).ok_or_else(|| gone(&name))
+}
+
+async fn show<D: Form>(
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<Shown<D>>, ApiError> {
+    let kept = api.database.store.kept();
+    kept.fingerprints.get(&id.0).map(|list| Json(shown(id.0, list))).ok_or_else(|| gone(&id))
+}
+
+async fn add<D: Form>(
+    State(api): State<Arc<RestApi>>,
+    JsonBody(payload): JsonBody<Payload<D>>,
+) -> Result<Json<Made>, ApiError> {
+    let name = payload.name.clone().filter(|name| !name.trim().is_empty());
+    let name = name.ok_or_else(|| ApiError::Invalid("The name is empty.".to_owned()))?;
+    let hash_type = payload.hash_type()?.unwrap_or(HashType::Md5);
+    let list = FingerprintList {
+        name,
+        description: payload.description.clone(),
+        hash_type,
+        entries: payload.entries(hash_type)?.unwrap_or_default(),
+        groups: Default::default(),
+    };
+    let mut kept = api.database.store.kept();
+    if kept.fingerprints.len() >= MOST_LISTS {
+        return Err(ApiError::Invalid(format!("There are {MOST_LISTS} fingerprint lists already.")));
+    }
+    room(&kept, None, &list)?;
+    let id = kept.make("fingerprint list");
+    kept.fingerprints.insert(id, list);
+    Ok(Json(Made { id: id.to_string() }))
+}
+
+/// What is absent stays.
+async fn update<D: Form>(
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+    JsonBody(payload): JsonBody<Payload<D>>,
+) -> Result<Blank, ApiError> {
+    let mut kept = api.database.store.kept();
+    let mut list = kept.fingerprints.get(&id.0).cloned().ok_or_else(|| gone(&id))?;
+    list.hash_type = payload.hash_type()?.unwrap_or(list.hash_type);
+    if let Some(name) = &payload.name {
+        if name.trim().is_empty() {
+            return Err(ApiError::Invalid("The name is empty.".to_owned()));
+        }
+        list.name.clone_from(name);
+    }
+    if payload.description.is_some() {
+        list.description.clone_from(&payload.description);
+    }
+    let hash_type = list.hash_type;
+    if let Some(entries) = payload.entries(hash_type)? {
+        list.entries = entries;
+    }
+    room(&kept, Some(id.0), &list)?;
+    kept.fingerprints.insert(id.0, list);
+    Ok(Blank)
+}
+
+/// 200: a connector takes nothing else for success.
+async fn remove(
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Blank, ApiError> {
+    let mut kept = api.database.store.kept();
+    kept.fingerprints.remove(&id.0).map(|_| Blank).ok_or_else(|| gone(&id))
+}
+
+async fn lock_down(
+    State(api): State<Arc<RestApi>>,
+    Path(LockdownPath { group, fingerprint_id }): Path<LockdownPath>,
+) -> Result<Blank, ApiError> {
+    let group = GroupId(group.0);
+    if !api.shared.site().groups().iter().any(|(_, one)| one.id == group) {
+        return Err(ApiError::gone("groups", group));
+    }
+    let assumed = api.assumed();
+    let mut kept = api.database.store.kept();
+    let list = kept.fingerprints.get_mut(&fingerprint_id.0).ok_or_else(|| gone(&fingerprint_id))?;
+    let status = assumed.rest_lockdown_again_status;
+    if !list.groups.insert(group) && status != 200 {
+        let words = "The group is locked down to this fingerprint list already.";
+        return Err(ApiError::assumed(status, words));
+    }
+    Ok(Blank)
+}
+
+impl<D: Form> Payload<D> {
+    fn hash_type(&self) -> Result<Option<HashType>, ApiError> {
+        match self.hash_type.as_deref().map(|text| text.to_ascii_uppercase().replace('-', "")).as_deref() {
+            None => Ok(None),
+            Some("MD5") => Ok(Some(HashType::Md5)),
+            Some("SHA256") => Ok(Some(HashType::Sha256)),
+            Some(_) => Err(ApiError::Invalid("The hash type is invalid; expected MD5 or SHA256.".to_owned())),
+        }
+    }
+
+    /// The hashes, each once, in upper case; none if there is no such field.
+    fn entries(self, kind: HashType) -> Result<Option<Vec<Fingerprint>>, ApiError> {
+        let checked = |hash: Option<String>, kind: HashType| match hash {
+            None => Ok(None),
+            Some(hash) => {
+                let hash = hash.trim().to_ascii_uppercase();
+                // A client that has no hash sends an empty one.
+                if hash.is_empty() {
+                    return Ok(None);
+                }
+                let is_hash = hash.len() == kind.digits() && hash.bytes().all(|one| one.is_ascii_hexdigit());
+                let found: String = hash.chars().take(80).collect();
+                let words = format!("The hash {found:?} is no {}.", kind.name());
+                if is_hash { Ok(Some(hash)) } else { Err(ApiError::Invalid(words)) }
+            }
+        };
+        let read = |one: D| {
+            let Fingerprint { md5, sha256 } = one.read(kind);
+            if md5.is_none() && sha256.is_none() {
+                return Err(ApiError::Invalid("An entry has neither MD5 nor SHA256.".to_owned()));
+            }
+            let one =
+                Fingerprint { md5: checked(md5, HashType::Md5)?, sha256: checked(sha256, HashType::Sha256)? };
+            Ok(Some(one).filter(|one| *one != Fingerprint::default()))
+        };
+        let Some(data) = self.data else { return Ok(None) };
+        let mut seen = std::collections::BTreeSet::new();
+        let entries = data.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(entries.into_iter().flatten().filter(|one| seen.insert(one.clone())).collect()))
+    }
+}
+
+/// Whether a list can be kept in the place of this one.
+fn room(kept: &Stored, place: Option<Guid>, list: &FingerprintList) -> Result<(), ApiError> {
+    let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
+    if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
+        let words = format!("The fingerprint list {:?} is there already.", list.name);
+        // A client goes on with the list that the refusal names.
+        return Err(ApiError::Taken { words, id: Some(id.to_string()) });
+    }
+    let all: usize = kept.fingerprints.values().map(|list| list.entries.len()).sum();
+    if all + list.entries.len() > MOST_FINGERPRINTS {
+        return Err(ApiError::Invalid(format!("There would be more than {MOST_FINGERPRINTS} fingerprints.")));
+    }
+    Ok(())
+}
+
+fn shown<D: Form>(id: Guid, list: &FingerprintList) -> Shown<D> {
+    Shown {
+        id: id.to_string(),
+        name: list.name.clone(),
+        description: list.description.clone(),
+        hash_type: list.hash_type.name(),
+        source: "WEBSERVICE",
+        group_ids: list.groups.iter().map(ToString::to_string).collect(),
+        data: list.entries.iter().filter_map(D::show).collect(),
+    }
+}
+
+fn gone(id: &impl ToString) -> ApiError {
+    ApiError::gone("fingerprint lists", id.to_string())
+}

@@ -1,0 +1,485 @@
+//! `policies`: the fifteen that a fresh 14.3 has [R], and which of them is assigned where.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::get;
+use axum::extract::State;
+use epm_protocol::assumption::PolicyReference;
+use epm_protocol::id::{GroupId, Guid, LocationId};
+use epm_protocol::site::{Command, DEFAULT_LOCATION, Site};
+use epm_protocol::sylink::xml::Element;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rest_api::RestApi;
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{Id, IdPath, JsonBody, LocationKey, LocationPath, Path, Query};
+use crate::rest_api::http::page::{Page, Paging};
+use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::system::store::Stored;
+
+/// A policy of a fresh installation: its type, its name, and whether it is the one of its type that is assigned.
+const POLICIES: &[(&str, &str, bool)] = &[
+    ("mem", "Memory Exploit Mitigation policy", true),
+    ("ntr", "Web and Cloud Access Protection policy", true),
+    ("av", "Virus and Spyware Protection policy - Balanced", true),
+    ("av", "Virus and Spyware Protection policy - High Security", false),
+    ("av", "Virus and Spyware Protection policy - High Performance", false),
+    ("fw", "Firewall policy", true),
+    ("fw", "Quarantine Firewall policy", false),
+    ("ips", "Intrusion Prevention policy", true),
+    ("lucontent", "LiveUpdate Content policy", true),
+    ("lu", "LiveUpdate Settings policy", true),
+    ("hi", "Host Integrity policy", true),
+    ("adc", "Application and Device Control policy", true),
+    ("upgrade", "Client Upgrade policy", true),
+    ("exceptions", "Exceptions policy", true),
+    ("hid", "HID policy", true),
+];
+
+/// A policy in a summary.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PolicySummary {
+    /// Which.
+    id: String,
+    /// Its name.
+    name: &'static str,
+    /// Its type.
+    policytype: &'static str,
+    /// Its subtype.
+    subtype: Option<String>,
+    /// What it is for.
+    desc: &'static str,
+    /// Whether it is in force.
+    enabled: bool,
+    /// Its domain.
+    domainid: String,
+    /// When it was changed last, in milliseconds.
+    lastmodifiedtime: i64,
+    /// Who else manages it.
+    sources: Vec<String>,
+    /// Groups of the cloud.
+    assignedtocloudgroups: Option<Vec<String>>,
+    /// Where it is assigned.
+    assignedtolocations: Option<Vec<Assigned>>,
+}
+
+/// The locations of a group that a policy is assigned to.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Assigned {
+    /// The group.
+    group_id: String,
+    /// Its default location.
+    default_location_id: Option<String>,
+    /// Its locations.
+    location_ids: Vec<String>,
+}
+
+/// A policy type in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct TypePath {
+    /// `av`, `fw`, ..
+    policy_type: String,
+}
+
+/// A policy with its type in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct RawPath {
+    /// `av`, `fw`, ..
+    policy_type: String,
+    /// The policy.
+    id: Id,
+}
+
+/// A policy type at a location, in the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct AssignmentPath {
+    /// The group.
+    group_id: Id,
+    /// The location, or `default`.
+    location_id: LocationKey,
+    /// `av`, `fw`, ..
+    policy_type: String,
+}
+
+/// Which policy is to be assigned.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Assignment {
+    /// The policy.
+    id: Id,
+}
+
+/// A policy as XML.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RawPolicy {
+    /// The XML.
+    policy_xml: String,
+}
+
+/// A firewall policy.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FirewallPolicy {
+    /// Its name.
+    name: &'static str,
+    /// What it is for.
+    desc: &'static str,
+    /// Whether it is in force.
+    enabled: bool,
+    /// When it was changed last, in milliseconds.
+    lastmodifiedtime: i64,
+    /// Who else manages it.
+    sources: Vec<String>,
+    /// What it says.
+    configuration: FirewallConfiguration,
+    /// What groups below may not change.
+    lockedoptions: LockedOptions,
+}
+
+/// What a firewall policy says, by the product's names.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FirewallConfiguration {
+    /// Rules above the blue line.
+    enforced_rules: Vec<String>,
+    /// Rules below it.
+    baseline_rules: Vec<String>,
+    /// Rules of the parent that do not count.
+    ignore_parent_rules: Option<Vec<String>>,
+    smart_dhcp: bool,
+    smart_dns: bool,
+    smart_wins: bool,
+    token_ring_traffic: bool,
+    netbios_protection: bool,
+    reverse_dns: bool,
+    port_scan: bool,
+    dos: bool,
+    antimac_spoofing: bool,
+    autoblock: bool,
+    /// In seconds.
+    autoblock_duration: i64,
+    stealth_web: bool,
+    #[serde(rename = "antiIP_spoofing")]
+    anti_ip_spoofing: bool,
+    hide_os: bool,
+    windows_firewall: &'static str,
+    windows_firewall_notification: bool,
+    endpoint_notification: Option<LockedOptions>,
+    p2p_auth: Option<LockedOptions>,
+    mac: Option<LockedOptions>,
+}
+
+impl FirewallConfiguration {
+    /// Without any rules, and all else as in a recorded policy.
+    const fn recorded() -> Self {
+        Self {
+            enforced_rules: Vec::new(),
+            baseline_rules: Vec::new(),
+            ignore_parent_rules: None,
+            smart_dhcp: false,
+            smart_dns: false,
+            smart_wins: false,
+            token_ring_traffic: false,
+            netbios_protection: false,
+            reverse_dns: false,
+            port_scan: false,
+            dos: false,
+            antimac_spoofing: false,
+            autoblock: false,
+            autoblock_duration: 600,
+            stealth_web: false,
+            anti_ip_spoofing: false,
+            hide_os: false,
+            windows_firewall: "NO_ACTION",
+            windows_firewall_notification: false,
+            endpoint_notification: None,
+            p2p_auth: None,
+            mac: None,
+        }
+    }
+}
+
+/// None.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LockedOptions {}
+
+/// A host group.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HostGroupSummary {
+    /// Which.
+    id: String,
+    /// Its name.
+    name: String,
+    /// Its domain.
+    domainid: String,
+    /// When it was changed last, in milliseconds.
+    lastmodifiedtime: i64,
+}
+
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
+    let assigned = "/sepm/api/v1/groups/{groupId}/locations/{locationId}/policies";
+    ApiRouter::new()
+        .api_route("/sepm/api/v1/policies/summary", get(summary))
+        .api_route("/sepm/api/v1/policies/summary/{policy_type}", get(summary_of_type))
+        .api_route("/sepm/api/v1/policies/raw/{policy_type}/{id}", get(raw))
+        .api_route("/sepm/api/v1/policies/firewall/{id}", get(firewall))
+        .api_route("/sepm/api/v1/policies/policy-objects/hostgroups/summary", get(host_groups))
+        .api_route(assigned, get(assignments))
+        .api_route(&format!("{assigned}/{{policyType}}"), get(assignment).put(assign))
+}
+
+async fn summary(
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PolicySummary>>, ApiError> {
+    api.summaries(|_| true, paging)
+}
+
+/// `msl` is refused, as recorded: management server lists cannot be had here.
+async fn summary_of_type(
+    State(api): State<Arc<RestApi>>,
+    Path(TypePath { policy_type }): Path<TypePath>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PolicySummary>>, ApiError> {
+    let wanted = known_type(&policy_type)?;
+    api.summaries(|kind| kind == wanted, paging)
+}
+
+async fn raw(
+    State(api): State<Arc<RestApi>>,
+    Path(RawPath { policy_type, id }): Path<RawPath>,
+) -> Result<Json<RawPolicy>, ApiError> {
+    let wanted = known_type(&policy_type)?;
+    let site = api.shared.site();
+    let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == wanted).ok_or_else(|| gone(id))?;
+    let mut inner = Element::new("Policy");
+    for (attribute, value) in [("Id", id.to_string().as_str()), ("Name", name), ("Type", wanted)] {
+        inner.set_attribute(attribute, value);
+    }
+    let mut outer = Element::new("SchemaContainer");
+    outer.set_attribute("DomainId", &site.domain().to_string());
+    outer.push(inner);
+    Ok(Json(RawPolicy { policy_xml: format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{outer}") }))
+}
+
+async fn firewall(
+    State(api): State<Arc<RestApi>>,
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<FirewallPolicy>, ApiError> {
+    let site = api.shared.site();
+    let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == "fw").ok_or_else(|| gone(id))?;
+    Ok(Json(FirewallPolicy {
+        name,
+        desc: DESCRIPTION,
+        enabled: true,
+        lastmodifiedtime: api.database.store.founded().as_millis(),
+        sources: Vec::new(),
+        configuration: FirewallConfiguration::recorded(),
+        lockedoptions: LockedOptions {},
+    }))
+}
+
+/// It pages as well, though the vendor's description of it has no such parameters.
+async fn host_groups(
+    State(api): State<Arc<RestApi>>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<HostGroupSummary>>, ApiError> {
+    let assumed = api.assumed();
+    Ok(Json(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
+}
+
+/// What is assigned to a location, by its addresses unless something else is assumed.
+async fn assignments(
+    State(api): State<Arc<RestApi>>,
+    Path(LocationPath { group_id, location_id }): Path<LocationPath>,
+) -> Result<Json<Vec<String>>, ApiError> {
+    let (group, location, _) = api.place(group_id, location_id)?;
+    let mut kinds: Vec<&str> = POLICIES.iter().map(|(kind, ..)| *kind).collect();
+    kinds.dedup();
+    let form = api.assumed().rest_assigned_policies;
+    let named = kinds.into_iter().filter_map(|kind| api.reference(form, group, location, kind));
+    Ok(Json(named.collect()))
+}
+
+/// What is assigned, as a JSON text: its identifier unless something else is assumed.
+async fn assignment(
+    State(api): State<Arc<RestApi>>,
+    Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
+) -> Result<Json<String>, ApiError> {
+    let kind = known_type(&policy_type)?;
+    let (group, location, _) = api.place(group_id, location_id)?;
+    let form = api.assumed().rest_assigned_policy;
+    let named = api.reference(form, group, location, kind);
+    named.map(Json).ok_or_else(|| ApiError::gone("policies", kind))
+}
+
+async fn assign(
+    State(api): State<Arc<RestApi>>,
+    Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
+    JsonBody(Assignment { id }): JsonBody<Assignment>,
+) -> Result<Blank, ApiError> {
+    let kind = known_type(&policy_type)?;
+    let (group, location, name) = api.place(group_id, location_id)?;
+    let found = policy(&api.shared.site(), id.0);
+    let (found_kind, policy_name) = found.ok_or_else(|| gone(id))?;
+    if found_kind != kind {
+        let words = format!("The policy {id} is of the type {found_kind}; expected {kind}.");
+        return Err(ApiError::Invalid(words));
+    }
+    let _changing = api.database.store.changing();
+    let path = api.own_settings(group)?;
+    let command = Command::SetPolicy {
+        group: path,
+        policy: format!("{kind} at {name}"),
+        content: format!("{policy_name} ({id})"),
+    };
+    api.shared.apply(&command)?;
+    api.database.store.kept().assigned.insert((group, location, kind), id.0);
+    Ok(Blank)
+}
+
+impl RestApi {
+    fn summaries(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        paging: Paging,
+    ) -> Result<Json<Page<PolicySummary>>, ApiError> {
+        let site = self.shared.site();
+        let kept = self.database.store.kept();
+        let rows = POLICIES.iter().filter(|(kind, ..)| wanted(kind));
+        let rows: Vec<PolicySummary> =
+            rows.map(|(kind, name, _)| summary_row(&site, &kept, kind, name)).collect();
+        let all = u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
+        Ok(Json(paging.slice(all, site.assumptions())?.of(rows, None)))
+    }
+
+    /// How the policy of this type is named that is assigned to a location.
+    fn reference(
+        &self,
+        form: PolicyReference,
+        group: GroupId,
+        location: LocationId,
+        kind: &'static str,
+    ) -> Option<String> {
+        let site = self.shared.site();
+        let id = in_force(&site, &self.database.store.kept(), group, location, kind)?;
+        Some(match form {
+            PolicyReference::Address => {
+                format!("{}/sepm/api/v1/groups/{group}/locations/{location}/policies/{kind}", self.base)
+            }
+            PolicyReference::Identifier => id.to_string(),
+            PolicyReference::Name => policy(&site, id)?.1.to_owned(),
+        })
+    }
+
+    /// A location of a group, and its name.
+    pub(crate) fn place(
+        &self,
+        group: Id,
+        location: LocationKey,
+    ) -> Result<(GroupId, LocationId, String), ApiError> {
+        let site = self.shared.site();
+        let id = GroupId(group.0);
+        let found = site.groups().iter().find(|(_, one)| one.id == id).map(|(path, _)| path);
+        let path = found.ok_or_else(|| ApiError::gone("groups", group))?;
+        let settings = site.groups().effective(path)?;
+        let is_meant = |name: &str, one: LocationId| match location {
+            LocationKey::Default => name == DEFAULT_LOCATION,
+            LocationKey::Id(wanted) => one.0 == wanted,
+        };
+        let found = settings.locations.iter().find(|(name, one)| is_meant(name, one.id));
+        let unknown = match location {
+            LocationKey::Default => DEFAULT_LOCATION.to_owned(),
+            LocationKey::Id(wanted) => wanted.to_string(),
+        };
+        let status = site.assumptions().rest_unknown_location_status;
+        let (name, found) = found.ok_or_else(|| ApiError::gone("locations", unknown).with(status))?;
+        Ok((id, found.id, name.clone()))
+    }
+
+    /// The path of a group that has settings of its own.
+    pub(crate) fn own_settings(&self, group: GroupId) -> Result<String, ApiError> {
+        let site = self.shared.site();
+        let found = site.groups().iter().find(|(_, one)| one.id == group);
+        let (path, found) = found.ok_or_else(|| ApiError::gone("groups", group))?;
+        if found.inherits {
+            let words = format!("The group {path} inherits its policies from its parent; change them there.");
+            return Err(ApiError::assumed(site.assumptions().rest_inheriting_group_status, words));
+        }
+        Ok(path.to_owned())
+    }
+}
+
+/// What the lab says of every policy.
+const DESCRIPTION: &str = "Created automatically during product installation.";
+
+fn known_type(found: &str) -> Result<&'static str, ApiError> {
+    let known = POLICIES.iter().find(|(kind, ..)| kind.eq_ignore_ascii_case(found));
+    known.map(|(kind, ..)| *kind).ok_or_else(|| ApiError::Invalid(INVALID_TYPE.to_owned()))
+}
+
+/// The product's words [R].
+const INVALID_TYPE: &str = "The policy type argument is invalid.";
+
+fn policy_id(site: &Site, name: &str) -> Guid {
+    let address = site.managers().next().and_then(|one| one.ports.address.parse().ok());
+    let name = format!("{} {name}", site.domain());
+    Guid::derive(0, "policy", &name, address.unwrap_or(std::net::Ipv4Addr::LOCALHOST))
+}
+
+fn policy(site: &Site, id: Guid) -> Option<(&'static str, &'static str)> {
+    let found = POLICIES.iter().find(|(_, name, _)| policy_id(site, name) == id);
+    found.map(|(kind, name, _)| (*kind, *name))
+}
+
+/// Which policy of this type is assigned to a location.
+fn in_force(
+    site: &Site,
+    kept: &Stored,
+    group: GroupId,
+    location: LocationId,
+    kind: &'static str,
+) -> Option<Guid> {
+    let path = site.groups().iter().find(|(_, one)| one.id == group).map(|(path, _)| path)?;
+    let owner = site.groups().owner(path).and_then(|path| site.groups().find(path)).ok()?.id;
+    let first = POLICIES.iter().find(|(one, _, is_assigned)| *one == kind && *is_assigned);
+    let assigned = kept.assigned.get(&(owner, location, kind)).copied();
+    assigned.or_else(|| first.map(|(_, name, _)| policy_id(site, name)))
+}
+
+fn summary_row(site: &Site, kept: &Stored, kind: &'static str, name: &'static str) -> PolicySummary {
+    let id = policy_id(site, name);
+    // Only groups that do not inherit show here [R].
+    let own = site.groups().iter().filter(|(_, group)| !group.inherits);
+    let assigned = own.filter_map(|(_, group)| {
+        let locations = group.own.locations.values().map(|one| one.id);
+        let here = locations.filter(|one| in_force(site, kept, group.id, *one, kind) == Some(id));
+        let location_ids: Vec<String> = here.map(|one| one.to_string()).collect();
+        let default = group.own.locations.get(DEFAULT_LOCATION);
+        let default_location_id = default.map(|one| one.id.to_string());
+        (!location_ids.is_empty()).then(|| Assigned {
+            group_id: group.id.to_string(),
+            default_location_id,
+            location_ids,
+        })
+    });
+    let assigned: Vec<Assigned> = assigned.collect();
+    PolicySummary {
+        id: id.to_string(),
+        name,
+        policytype: kind,
+        subtype: None,
+        desc: DESCRIPTION,
+        enabled: true,
+        domainid: site.domain().to_string(),
+        lastmodifiedtime: kept.founded.map_or(0, |at| at.as_millis()),
+        sources: Vec::new(),
+        assignedtocloudgroups: None,
+        assignedtolocations: (!assigned.is_empty()).then_some(assigned),
+    }
+}
+
+fn gone(id: Id) -> ApiError {
+    ApiError::gone("policies", id)
+}

@@ -1,0 +1,225 @@
+//! Reading a body: JSON, into what its type says, and into nothing else. The format would let a list stand for an object, with
+//! the fields in their order; the product does not. What is wrong is said with its place.
+
+use std::fmt::Display;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::Value;
+
+/// Reads a body.
+///
+/// # Errors
+///
+/// When it is no JSON, or is not what the type says.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
+    let value = serde_json::from_slice(body).map_err(|error| Misread::custom(error).at(""))?;
+    T::deserialize(Strict { value, place: String::new() })
+}
+
+/// What is wrong with a body, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct Misread {
+    words: String,
+    has_place: bool,
+}
+
+impl Misread {
+    /// The same, with the place that it is about.
+    fn at(self, place: &str) -> Self {
+        if self.has_place {
+            return self;
+        }
+        let words = self.words.trim_end_matches('.');
+        let words = match place {
+            "" => format!("The body cannot be read: {words}."),
+            place => format!("The field {place} cannot be read: {words}."),
+        };
+        Self { words, has_place: true }
+    }
+}
+
+impl Error for Misread {
+    fn custom<T: Display>(words: T) -> Self {
+        Self { words: words.to_string(), has_place: false }
+    }
+}
+
+/// A value, and where it stands: `configuration.proxy`.
+struct Strict {
+    value: Value,
+    place: String,
+}
+
+impl Strict {
+    /// A value inside of this one.
+    fn inner(place: &str, name: &str, value: Value) -> Self {
+        // Names are the sender's: only as much of them as belongs into an answer.
+        let name: String = name.chars().take(80).collect();
+        let place = if place.is_empty() { name } else { format!("{place}.{name}") };
+        Self { value, place }
+    }
+}
+
+impl IntoDeserializer<'_, Misread> for Strict {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Other("null"),
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(_) => Unexpected::Other("a number"),
+        Value::String(_) => Unexpected::Other("a text"),
+        Value::Array(_) => Unexpected::Other("a list"),
+        Value::Object(_) => Unexpected::Other("an object"),
+    }
+}
+
+impl<'de> Deserializer<'de> for Strict {
+    type Error = Misread;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misread> {
+        let Self { value, place } = self;
+        let read = match value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(number) => {
+                if let Some(number) = number.as_u64() {
+                    visitor.visit_u64(number)
+                } else if let Some(number) = number.as_i64() {
+                    visitor.visit_i64(number)
+                } else {
+                    visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
+                }
+            }
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(values) => {
+                let values = values.into_iter().enumerate();
+                let values = values.map(|(at, value)| Self::inner(&place, &at.to_string(), value));
+                visitor.visit_seq(SeqDeserializer::new(values))
+            }
+            Value::Object(fields) => {
+                let fields = fields.into_iter();
+                let fields = fields.map(|(name, value)| {
+                    let inner = Self::inner(&place, &name, value);
+                    (name, inner)
+                });
+                visitor.visit_map(MapDeserializer::new(fields))
+            }
+        };
+        read.map_err(|error: Misread| error.at(&place))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misread> {
+        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misread> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misread> {
+        match self.value {
+            Value::String(text) => visitor.visit_enum(text.into_deserializer()),
+            other => Err(Misread::invalid_type(unexpected(&other), &"a text")),
+        }
+        .map_err(|error: Misread| error.at(&self.place))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misread> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misread> {
+        if self.value.is_object() {
+            return self.deserialize_any(visitor);
+        }
+        Err(Misread::invalid_type(unexpected(&self.value), &"an object").at(&self.place))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "UPPERCASE")]
+    enum Mode {
+        Pull,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Inner {
+        mode: Option<Mode>,
+        seconds: Option<u32>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Outer {
+        inner: Option<Inner>,
+        names: Option<Vec<String>>,
+    }
+
+    #[test]
+    fn what_the_type_says_is_read() {
+        let read =
+            read::<Outer>(br#"{"inner":{"mode":"PULL","seconds":3},"names":["a"],"more":[{}]}"#).unwrap();
+        let inner = Inner { mode: Some(Mode::Pull), seconds: Some(3) };
+        assert_eq!(read, Outer { inner: Some(inner), names: Some(vec!["a".to_owned()]) });
+    }
+
+    #[test]
+    fn a_list_stands_for_no_object_and_what_is_wrong_is_said_with_its_place() {
+        for (body, words) in [
+            ("[null,null]", "The body cannot be read: invalid type: a list, expected an object."),
+            (
+                r#"{"inner":[null,7]}"#,
+                "The field inner cannot be read: invalid type: a list, expected an object.",
+            ),
+            (
+                r#"{"inner":{"mode":"PUSH"}}"#,
+                "The field inner.mode cannot be read: unknown variant `PUSH`, expected `PULL`.",
+            ),
+            (
+                r#"{"inner":{"seconds":-1}}"#,
+                "The field inner.seconds cannot be read: invalid value: integer `-1`, expected u32.",
+            ),
+            (
+                r#"{"names":["a",1]}"#,
+                "The field names.1 cannot be read: invalid type: integer `1`, expected a string.",
+            ),
+            (r#"{"names":{}}"#, "The field names cannot be read: invalid type: map, expected a sequence."),
+            ("", "The body cannot be read: EOF while parsing a value at line 1 column 0."),
+        ] {
+            assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err().to_string(), words);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What every request passes before a module sees it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::http::MOCK_HEADER;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::rest_api::RestApi;
+use crate::rest_api::auth::tokens::{self, Session};
+use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
+use crate::rest_api::http::operations::{Known, known};
+use crate::rest_api::http::{normalize_path, openapi};
+use crate::runtime::journal::Call;
+
+/// Who is connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Operations that want no token.
+const PUBLIC: &[&str] =
+    &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", openapi::PATH];
+/// The largest body of who has no token.
+const MAX_PUBLIC_BODY: usize = 64 * 1024;
+/// How much of a body that is too large is read, so that its sender hears the answer.
+const DRAINED: usize = 4 * MAX_BODY;
+
+/// Puts the gate before the routes.
+pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router {
+    // Whoever gets past the gate asks for an operation that the vendor has.
+    let not_served = || async { ApiError::NotServed };
+    let served =
+        routes.fallback(not_served).method_not_allowed_fallback(not_served).with_state(Arc::clone(api));
+    // Routes are looked for behind the gate, which may have taken slashes out of the path.
+    Router::new().fallback_service(served).layer(from_fn_with_state(Arc::clone(api), pass))
+}
+
+/// Lets a request pass, or refuses it; and notes it in the journal.
+async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
+    let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
+    let assumed = api.assumed();
+    if assumed.rest_slashes_do_not_count
+        && let Some(plain) = normalize_path::without(request.uri())
+    {
+        *request.uri_mut() = plain;
+    }
+    let path = request.uri().path().to_owned();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let mut who = None;
+    let mut response = match admit(&api, &assumed, &method, &path, &request) {
+        Ok(session) => {
+            if let Some(session) = session {
+                who = Some(session.who.login_name.clone());
+                request.extensions_mut().insert(session);
+            }
+            // A body that nobody reads would cost the connection.
+            let (head, body) = request.into_parts();
+            let most = if is_public(&path) { MAX_PUBLIC_BODY } else { MAX_BODY };
+            match read_body(body, most).await {
+                Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+                Err(refusal) => refusal.into_response(),
+            }
+        }
+        Err(refusal) => {
+            let _ = timeout(PATIENCE, drain(request.into_body())).await;
+            refusal.into_response()
+        }
+    };
+    let name = HeaderName::from_static(MOCK_HEADER.0);
+    response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
+    let status = response.status().as_u16();
+    api.shared.journal.called(Call {
+        at: api.now(),
+        manager: api.manager.number,
+        peer,
+        method: method.to_string(),
+        path: asked,
+        status,
+        who,
+    });
+    response
+}
+
+/// Who asks, where that matters.
+fn admit(
+    api: &RestApi,
+    assumed: &Assumptions,
+    method: &Method,
+    path: &str,
+    request: &Request,
+) -> Result<Option<Arc<Session>>, ApiError> {
+    let known = if path == openapi::PATH { Known::Operation } else { known(method, path) };
+    if known == Known::Nothing {
+        return Err(ApiError::NoPath);
+    }
+    let now = api.now();
+    api.throttle.count(now)?;
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return Err(ApiError::TooLarge { most: MAX_BODY });
+    }
+    let session = match bearer(request) {
+        _ if is_public(path) => None,
+        Some(token) => Some(api.tokens.find(token, api.restarts(), now)?),
+        None => return Err(tokens::none(&assumed.rest_no_token_error)),
+    };
+    if known == Known::Path {
+        let words = format!("The method {method} is not allowed here.");
+        return Err(ApiError::assumed(assumed.rest_wrong_method_status, words));
+    }
+    Ok(session)
+}
+
+/// The token in the header.
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Reads what is still being sent, up to a limit: who is still sending does not hear an answer.
+async fn drain(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, |data| data.len());
+        if read > DRAINED {
+            break;
+        }
+    }
+}
+
+/// Whether a path wants no token.
+pub(crate) fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path)
+}

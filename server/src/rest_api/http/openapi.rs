@@ -1,0 +1,102 @@
+//! What the lab serves, described by its own types: OpenAPI 3.1, to be had without a token.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::openapi::{
+    Components, Info, OpenApi, Operation, ReferenceOr, SecurityRequirement, SecurityScheme, Server,
+};
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::rest_api::{RestApi, made};
+
+/// Where it is. The vendor has nothing there.
+pub(crate) const PATH: &str = "/sepm/api/v1/openapi.json";
+/// How a token is called in it.
+const BEARER: &str = "bearer";
+
+pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
+    ApiRouter::new().route(PATH, get(document))
+}
+
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], made().document.clone())
+}
+
+/// The routes, and the document that describes them.
+pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, Bytes) {
+    let mut api = OpenApi {
+        info: Info {
+            title: "epm-lab: a mock of the SEPM REST API".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            description: Some("For tests and labs. It protects nothing.".to_owned()),
+            ..Info::default()
+        },
+        servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
+        ..OpenApi::default()
+    };
+    let router = routes.finish_api(&mut api);
+    let scheme = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: None,
+        description: Some("The token that identity/authenticate gives.".to_owned()),
+        extensions: Default::default(),
+    };
+    let components = api.components.get_or_insert_with(Components::default);
+    components.security_schemes.insert(BEARER.to_owned(), ReferenceOr::Item(scheme));
+    let requirement = SecurityRequirement::from_iter([(BEARER.to_owned(), Vec::new())]);
+    for (path, item) in api.paths.iter_mut().flat_map(|paths| &mut paths.paths) {
+        let ReferenceOr::Item(item) = item else { continue };
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            finish_operation(operation, path, &requirement);
+        }
+    }
+    let document = serde_json::to_value(&api).and_then(|mut document| {
+        with_errors(&mut document);
+        serde_json::to_vec(&document)
+    });
+    let document = document.unwrap_or_else(|error| {
+        tracing::error!(%error, "the OpenAPI document cannot be written");
+        Vec::new()
+    });
+    (router, Bytes::from(document))
+}
+
+/// Describes what the gate and the reading of a request answer, wherever a module has not said it itself.
+fn with_errors(document: &mut Value) {
+    let error = |schema: &str, words: &str| {
+        let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
+        json!({ "description": words, "content": { "application/json": { "schema": schema } } })
+    };
+    // Where tokens are refreshed, errors have the form of OAuth.
+    for method in ["get", "post"] {
+        let place = format!("/paths/~1sepm~1oauth~1token/{method}/responses/400");
+        let Some(at) = document.pointer_mut(&place) else { continue };
+        *at = json!({ "description": "Refused.", "content": { "application/json": { "schema": { "anyOf": [
+            { "$ref": "#/components/schemas/OAuthError" }, { "$ref": "#/components/schemas/ApiError" },
+        ] } } } });
+    }
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let items = paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut);
+    let operations = items.flat_map(|item| item.values_mut());
+    for responses in operations.filter_map(|one| one.get_mut("responses")).filter_map(Value::as_object_mut) {
+        for status in ["400", "408", "413", "429"] {
+            let described = error("ApiError", "The error of an application.");
+            responses.entry(status).or_insert(described);
+        }
+        let described = error("OAuthError", "No token, or none that is in force.");
+        responses.entry("401").or_insert(described);
+    }
+}
+
+fn finish_operation(operation: &mut Operation, path: &str, requirement: &SecurityRequirement) {
+    if !crate::rest_api::http::middleware::is_public(path) {
+        operation.security = vec![requirement.clone()];
+    }
+}

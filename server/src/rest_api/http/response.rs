@@ -1,0 +1,132 @@
+//! What an answer can be: a value, something created, an empty text, or nothing.
+//!
+//! JSON is compact, because clients cut values out of it with regular expressions; and an empty body never calls itself
+//! JSON.
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as BridgedSchema, SchemaObject};
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// 200, and a value.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// 201, and what was created.
+#[derive(Debug)]
+pub(crate) struct Created<T>(pub(crate) T);
+
+/// A value for each of the things asked for, and a status that is assumed: 207.
+#[derive(Debug)]
+pub(crate) struct Several<T> {
+    /// The status.
+    pub(crate) status: u16,
+    /// The values.
+    pub(crate) items: Vec<T>,
+}
+
+/// 200, and the JSON text `""`: what the product answers where there is nothing to say.
+#[derive(Debug)]
+pub(crate) struct Blank;
+
+/// 204, and no body.
+#[derive(Debug)]
+pub(crate) struct NoContent;
+
+/// A value as JSON.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// How a value is described in the OpenAPI document.
+pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> BridgedSchema {
+    let json_schema = ctx.schema.subschema_for::<T>();
+    let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
+    let media = MediaType { schema, ..MediaType::default() };
+    BridgedSchema {
+        description: words.to_owned(),
+        content: [("application/json".to_owned(), media)].into_iter().collect(),
+        ..BridgedSchema::default()
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::CREATED, &self.0)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Several<T> {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::MULTI_STATUS);
+        json(status, &self.items)
+    }
+}
+
+impl IntoResponse for Blank {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &"")
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+macro_rules! describes {
+    ($($reply:ident<$($inner:ident)?>, $holds:ty, $status:literal;)*) => {$(
+        impl<$($inner: JsonSchema)?> OperationOutput for $reply<$($inner)?> {
+            type Inner = $holds;
+
+            fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<BridgedSchema> {
+                Some(described::<$holds>(ctx, "It is done."))
+            }
+
+            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+                vec![(Some($status), described::<$holds>(ctx, "It is done."))]
+            }
+        }
+    )*};
+}
+
+describes! {
+    Json<T>, T, 200;
+    Created<T>, T, 201;
+    Several<T>, Vec<T>, 207;
+}
+
+impl OperationOutput for Blank {
+    type Inner = String;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+        vec![(Some(200), described::<String>(ctx, "It is done: an empty text."))]
+    }
+}
+
+impl OperationOutput for NoContent {
+    type Inner = ();
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+        vec![(Some(204), BridgedSchema { description: "It is done.".to_owned(), ..BridgedSchema::default() })]
+    }
+}

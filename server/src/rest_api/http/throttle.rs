@@ -1,0 +1,54 @@
+//! So many calls in so much time, and no more: off, unless somebody wants it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use epm_protocol::site::{CallCounter, CallLimit};
+use epm_protocol::time::Timestamp;
+
+use crate::rest_api::http::error::ApiError;
+
+/// How many calls are allowed at most; a larger limit is none.
+const MOST: usize = 100_000;
+
+/// OrdinalCounter the calls of one api.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<CallCounter>);
+
+impl Throttle {
+    /// Allows so many calls in so much time from now on; any number when none.
+    pub(crate) fn set(&self, limit: Option<(usize, Duration)>) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = limit.filter(|(most, _)| *most <= MOST);
+        *calls = CallCounter::new(limit.map(|(calls, time)| CallLimit { calls, seconds: time.as_secs() }));
+    }
+
+    /// OrdinalCounter a call.
+    ///
+    /// # Errors
+    ///
+    /// When there have been too many.
+    pub(crate) fn count(&self, now: Timestamp) -> Result<(), ApiError> {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls
+            .count(now)
+            .map_err(|limit| ApiError::Throttled { calls: limit.calls, minutes: limit.seconds.div_ceil(60) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_refused_until_the_first_of_them_is_out_of_the_window() {
+        let throttle = Throttle::default();
+        let at = Timestamp::from_seconds;
+        assert!((0..1000).all(|_| throttle.count(at(0)).is_ok()));
+        throttle.set(Some((2, Duration::from_secs(60))));
+        assert!(throttle.count(at(0)).is_ok() && throttle.count(at(30)).is_ok());
+        assert!(throttle.count(at(59)).is_err());
+        assert!(throttle.count(at(60)).is_ok());
+        assert!(throttle.count(at(61)).is_err());
+    }
+}

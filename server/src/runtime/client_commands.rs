@@ -1,0 +1,111 @@
+//! The commands of the console, as the tasks of one running site share them.
+//!
+//! What becomes of a command is [`CommandBook`]'s to say. While no client has anything to be told, a heartbeat costs one
+//! relaxed load here.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::id::{AgentId, CommandId};
+use epm_protocol::site::{Answer, Client, CommandBook, GivenCommand, Publication};
+use epm_protocol::time::Timestamp;
+
+/// How many rows of commands a site remembers, a row for each command and client.
+const MOST_ROWS: usize = 500_000;
+
+/// The commands of a running site.
+#[derive(Debug)]
+pub(crate) struct CommandQueue {
+    /// Whether any client has something to be told, or to tell.
+    any: AtomicBool,
+    book: Mutex<CommandBook>,
+}
+
+impl CommandQueue {
+    pub(crate) fn new(seed: u64, cancels_running: bool) -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            book: Mutex::new(CommandBook::new(seed, MOST_ROWS, cancels_running)),
+        }
+    }
+
+    /// Gives a command to these clients.
+    pub(crate) fn give<'a>(
+        &self,
+        kind: CommandKind,
+        particulars: &str,
+        clients: impl IntoIterator<Item = &'a Client>,
+        now: Timestamp,
+    ) -> CommandId {
+        self.change(|book| book.give(kind, particulars, clients, now))
+    }
+
+    /// Cancels a command for whom it has not reached; none if there is none.
+    pub(crate) fn cancel(&self, id: CommandId, now: Timestamp) -> Option<usize> {
+        self.change(|book| book.cancel(id, now))
+    }
+
+    /// A command, and what has come of it.
+    pub(crate) fn get(&self, id: CommandId) -> Option<GivenCommand> {
+        self.book().get(id).cloned()
+    }
+
+    /// What `wanted` finds first among the commands, the newest first.
+    pub(crate) fn find<R>(&self, wanted: impl FnMut(&GivenCommand) -> Option<R>) -> Option<R> {
+        self.book().commands().find_map(wanted)
+    }
+
+    /// What a client is answered if there are commands for it; none if they make no difference.
+    pub(crate) fn answer(
+        &self,
+        publication: &Publication,
+        asked: &AgentRequest,
+        client: &Client,
+    ) -> Option<Answer> {
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        match asked {
+            AgentRequest::Hold { .. } if self.book().has_news_for(client.agent) => {
+                Some(Answer::Now(ManagerResponse::text(200, "changed")))
+            }
+            AgentRequest::Index { .. } => {
+                let commands = self.book().tell(client.agent);
+                publication.commanding(asked, client, &commands).map(Answer::Now)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a held request of this client would be answered now.
+    pub(crate) fn has_news_for(&self, agent: AgentId) -> bool {
+        self.any.load(Ordering::Relaxed) && self.book().has_news_for(agent)
+    }
+
+    /// A client tells how it is, and what has come of its commands.
+    pub(crate) fn hear(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
+        if !state.commands.is_empty() {
+            self.change(|book| state.commands.iter().for_each(|report| book.hear(agent, report, now)));
+        }
+    }
+
+    /// The site does not know this client any more; no client at all when none is named.
+    pub(crate) fn leave(&self, agent: Option<AgentId>) {
+        self.change(|book| match agent {
+            Some(agent) => book.leave(agent),
+            None => book.leave_all(),
+        });
+    }
+
+    fn change<R>(&self, with: impl FnOnce(&mut CommandBook) -> R) -> R {
+        let mut book = self.book();
+        let result = with(&mut book);
+        self.any.store(book.any_waiting(), Ordering::Relaxed);
+        result
+    }
+
+    fn book(&self) -> MutexGuard<'_, CommandBook> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,167 @@
+//! Who is at the other end, as far as the site knows, and what the faults say to it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use epm_protocol::fault::{ConnectionFacts, ExchangeFacts, Hit, Moment, Party, Route, Verdict};
+use epm_protocol::heartbeat::AgentRequest;
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
+use epm_protocol::site::agent_id;
+use epm_protocol::version::ClientVersion;
+
+use crate::runtime::faults::counts::Key;
+use crate::runtime::journal::FaultApplied;
+use crate::runtime::state::{ManagerRuntime, SiteState};
+
+/// Somebody who comes to a manager.
+#[derive(Clone, Copy)]
+pub(crate) struct FaultQuery<'a> {
+    pub(crate) peer: SocketAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) manager: &'a ManagerRuntime,
+    pub(crate) shared: &'a SiteState,
+}
+
+/// What is known of a client.
+#[derive(Debug, Default)]
+struct Known {
+    agent: Option<AgentId>,
+    computer: Option<String>,
+    group: Option<String>,
+    version: Option<ClientVersion>,
+    /// Where it comes from as far as faults are concerned, if not from where it does.
+    source: Option<IpAddr>,
+}
+
+impl FaultQuery<'_> {
+    /// What the faults say to the connection; noted in the journal, if one hits.
+    pub(crate) fn judge_connection(self) -> Option<Hit> {
+        let Self { peer, protocol, manager, shared } = self;
+        let (set, now) = (shared.faults.set(), shared.now());
+        let known = self.expected().unwrap_or_else(|| self.known(self.neighbour()));
+        let party = known.party(peer);
+        if !set.can_touch(&party, now) {
+            return None;
+        }
+        let ordinal = shared
+            .faults
+            .with_counter(|counts| counts.connection(known.key(peer), manager.number, set.counting_since()));
+        let facts = ConnectionFacts { party, manager: &manager.name, protocol, ordinal };
+        let verdict = set.judge_connection(&facts, now);
+        self.noted(verdict, known.agent, None, ordinal)
+    }
+
+    /// What the faults say to the exchange; noted in the journal, if one hits.
+    pub(crate) fn judge_exchange(self, asked: &AgentRequest) -> Option<Hit> {
+        let Self { peer, protocol, manager, shared } = self;
+        let (set, now) = (shared.faults.set(), shared.now());
+        let known = self.expected().unwrap_or_else(|| self.asking(asked));
+        let party = known.party(peer);
+        if !set.can_touch(&party, now) {
+            return None;
+        }
+        let route = Route::of(asked);
+        let ordinal = shared.faults.with_counter(|counts| {
+            counts.exchange(known.key(peer), manager.number, route, set.counting_since())
+        });
+        let held = u64::try_from(shared.held_by_others(asked.agent())).unwrap_or(u64::MAX);
+        let facts = ExchangeFacts { party, manager: &manager.name, protocol, route, ordinal, held };
+        let verdict = set.judge_exchange(&facts, now);
+        self.noted(verdict, known.agent, Some(route), ordinal)
+    }
+
+    fn noted(
+        self,
+        verdict: Verdict,
+        agent: Option<AgentId>,
+        route: Option<Route>,
+        ordinal: u64,
+    ) -> Option<Hit> {
+        let Verdict::Hit(hit) = verdict else { return None };
+        let moment = if route.is_some() { Moment::Exchange } else { Moment::Connection };
+        self.shared.journal.struck(FaultApplied {
+            at: self.shared.now(),
+            manager: self.manager.number,
+            peer: self.peer,
+            moment,
+            route,
+            agent,
+            ordinal,
+            rule: hit.rule.clone(),
+        });
+        Some(hit)
+    }
+
+    /// Who comes from here, where that is known beforehand: everything but its group, which the site knows.
+    fn expected(self) -> Option<Known> {
+        let client = self.shared.faults.expected(self.peer.ip())?;
+        let group = self.known(Some(client.agent)).group;
+        Some(Known {
+            agent: Some(client.agent),
+            computer: Some(client.computer),
+            group,
+            version: Some(client.version),
+            source: Some(Ipv4Addr::LOCALHOST.into()),
+        })
+    }
+
+    fn neighbour(self) -> Option<AgentId> {
+        self.shared.faults.with_counter(|counts| counts.only_one_at(self.peer.ip()))
+    }
+
+    /// Who asks this.
+    fn asking(self, asked: &AgentRequest) -> Known {
+        let agent = match asked {
+            AgentRequest::Hello => return self.known(self.neighbour()),
+            AgentRequest::Register(registration) => agent_id(registration.hardware_key),
+            AgentRequest::Index { agent, .. }
+            | AgentRequest::Fetch { agent, .. }
+            | AgentRequest::Upload { agent, .. }
+            | AgentRequest::Hold { agent, .. } => *agent,
+        };
+        self.shared.faults.with_counter(|counts| counts.saw(self.peer.ip(), agent));
+        let known = self.known(Some(agent));
+        match asked {
+            AgentRequest::Register(registration) => Known {
+                computer: Some(registration.computer_name.clone()),
+                version: Some(registration.version),
+                ..known
+            },
+            _ => known,
+        }
+    }
+
+    fn known(self, agent: Option<AgentId>) -> Known {
+        let client_status = agent.and_then(|agent| self.shared.client_status(agent));
+        let Some(client) = client_status.map(|client_status| client_status.client) else {
+            return Known { agent, ..Known::default() };
+        };
+        let site = self.shared.site();
+        let group = site.groups().iter().find(|(_, one)| one.id == client.group);
+        Known {
+            agent,
+            group: group.map(|(path, _)| path.to_owned()),
+            computer: Some(client.computer_name),
+            version: Some(client.version),
+            source: None,
+        }
+    }
+}
+
+impl Known {
+    fn party(&self, peer: SocketAddr) -> Party<'_> {
+        Party {
+            agent: self.agent,
+            computer: self.computer.as_deref(),
+            group: self.group.as_deref(),
+            version: self.version,
+            source: self.source.unwrap_or_else(|| peer.ip()),
+        }
+    }
+
+    fn key(&self, peer: SocketAddr) -> Key {
+        // Who is expected has an address of his own, and may share his hardware id.
+        let agent = self.agent.filter(|_| self.source.is_none());
+        agent.map_or(Key::Source(peer.ip()), Key::Agent)
+    }
+}

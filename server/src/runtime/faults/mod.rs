@@ -1,0 +1,278 @@
+//! The faults of a running site: what tests and operators hold, and what the carrier asks.
+//!
+//! The rules are a value behind an `ArcSwap`, replaced whole. While there are none, a connection and an exchange cost one
+//! relaxed load each, and nothing is counted. Nothing here decides whom a fault hits: that is
+//! [`epm_protocol::fault::FaultSet`].
+
+mod counts;
+mod judging;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use epm_protocol::fault::{FaultError, FaultRule, FaultSet, Installed};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
+use tokio::sync::watch;
+
+use crate::runtime::state::SiteState;
+use counts::OrdinalCounter;
+
+pub(crate) use judging::FaultQuery;
+
+/// The faults of a running site. A copy speaks of the same faults.
+#[derive(Clone)]
+pub struct Faults {
+    shared: Arc<SiteState>,
+}
+
+/// A fault that is removed when this is dropped, unless it is told to [`keep`](FaultGuard::keep) it.
+#[derive(Debug)]
+#[must_use = "a guard that is dropped removes its fault at once"]
+pub struct FaultGuard {
+    /// None when the fault is to stay.
+    faults: Option<Faults>,
+    rule: Arc<FaultRule>,
+}
+
+/// The faults, as the tasks of a site share them.
+#[derive(Debug)]
+pub(crate) struct FaultState {
+    any: AtomicBool,
+    set: ArcSwap<FaultSet>,
+    /// Who changes the set holds this.
+    changing: Mutex<()>,
+    changed: watch::Sender<()>,
+    counts: Mutex<OrdinalCounter>,
+    /// Who comes from which address, where that is known before anybody asks.
+    expected: Mutex<HashMap<IpAddr, ExpectedClient>>,
+    /// Every port, and whether it is open.
+    ports: watch::Sender<BTreeMap<SocketAddr, Port>>,
+    /// Whose connection is held up without an end.
+    stalled: watch::Sender<HashSet<SocketAddr>>,
+    /// Whether what comes late but in time comes at once, since nobody moves the clock for it.
+    at_once: AtomicBool,
+}
+
+/// A client that is known by its address.
+#[derive(Clone, Debug)]
+pub(crate) struct ExpectedClient {
+    pub(crate) agent: AgentId,
+    pub(crate) computer: String,
+    pub(crate) version: ClientVersion,
+}
+
+/// A port of a manager.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) manager: String,
+    pub(crate) speaks: &'static [Protocol],
+    pub(crate) is_open: bool,
+}
+
+/// A connection is held up, as long as this lives.
+pub(crate) struct Stalled<'a> {
+    faults: &'a FaultState,
+    peer: SocketAddr,
+}
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.faults.stalled.send_modify(|stalled| {
+            stalled.remove(&self.peer);
+        });
+    }
+}
+
+impl Faults {
+    pub(crate) const fn of(shared: Arc<SiteState>) -> Self {
+        Self { shared }
+    }
+
+    /// Sets a fault, behind the others. One of the same name is replaced. The next connection and the next exchange see
+    /// it; a port that has to be closed for it is closed a moment later.
+    ///
+    /// # Errors
+    ///
+    /// When the rule makes no sense; nothing has changed then.
+    pub fn add(&self, rule: FaultRule) -> Result<FaultGuard, FaultError> {
+        let now = self.shared.now();
+        let installed = self.change(|set| set.add(rule, now))?;
+        Ok(FaultGuard { faults: Some(self.clone()), rule: installed.rule })
+    }
+
+    /// Takes a fault away.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name, or its time was over.
+    pub fn remove(&self, name: &str) -> Result<Installed, FaultError> {
+        self.change(|set| set.remove(name))
+    }
+
+    /// Takes all away, and says which they were.
+    pub fn clear(&self) -> Vec<Installed> {
+        self.change(FaultSet::clear)
+    }
+
+    /// All that are set and whose time is not over, in the order in which they are asked.
+    pub fn list(&self) -> Vec<Installed> {
+        let now = self.shared.now();
+        let set = self.shared.faults.set.load();
+        set.list().iter().filter(|one| now < one.ends()).cloned().collect()
+    }
+
+    /// The rules as they are now, with the seed: what explains what will be hit.
+    pub fn set(&self) -> Arc<FaultSet> {
+        self.shared.faults.set()
+    }
+
+    /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
+    pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
+        self.shared.faults.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
+    }
+
+    /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
+    pub(crate) fn skip_delays(&self, at_once: bool) {
+        self.shared.faults.at_once.store(at_once, Ordering::Relaxed);
+    }
+
+    /// Whose connections are held up without an end.
+    pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
+        self.shared.faults.stalled.subscribe()
+    }
+
+    /// Returns when every port is closed that a fault has closed, and every other one is open.
+    pub(crate) async fn ports_settled(&self) {
+        let faults = &self.shared.faults;
+        let mut ports = faults.ports.subscribe();
+        let is_so = |ports: &BTreeMap<SocketAddr, Port>| {
+            let (set, now) = (faults.set(), self.shared.now());
+            ports.values().all(|port| port.is_open == set.closed(&port.manager, port.speaks, now).is_none())
+        };
+        let _ = ports.wait_for(is_so).await;
+    }
+
+    fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
+        self.shared.faults.change(&self.shared, with)
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list().iter().map(|one| one.rule.name.clone())).finish()
+    }
+}
+
+impl FaultGuard {
+    /// The fault.
+    pub const fn rule(&self) -> &Arc<FaultRule> {
+        &self.rule
+    }
+
+    /// Lets the fault stay for as long as its rule says.
+    pub fn keep(mut self) {
+        self.faults = None;
+    }
+}
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        let Some(faults) = self.faults.take() else { return };
+        faults.change(|set| {
+            // Another of the same name that took its place stays.
+            if set.list().iter().any(|one| Arc::ptr_eq(&one.rule, &self.rule)) {
+                let _ = set.remove(&self.rule.name);
+            }
+        });
+    }
+}
+
+impl FaultState {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            set: ArcSwap::from_pointee(FaultSet::new(seed)),
+            changing: Mutex::new(()),
+            changed: watch::Sender::new(()),
+            counts: Mutex::default(),
+            expected: Mutex::default(),
+            ports: watch::Sender::default(),
+            stalled: watch::Sender::default(),
+            at_once: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether there is any fault: all that is asked where there is none.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self) -> Arc<FaultSet> {
+        self.set.load_full()
+    }
+
+    /// A port is open, or closed.
+    pub(crate) fn port_is(&self, address: SocketAddr, port: Port) {
+        self.ports.send_modify(|ports| {
+            ports.insert(address, port);
+        });
+    }
+
+    /// A connection is held up.
+    pub(crate) fn stalls(&self, peer: SocketAddr) -> Stalled<'_> {
+        self.stalled.send_modify(|stalled| {
+            stalled.insert(peer);
+        });
+        Stalled { faults: self, peer }
+    }
+
+    /// Whether what comes late, but in time, comes at once.
+    pub(crate) fn at_once(&self) -> bool {
+        self.at_once.load(Ordering::Relaxed)
+    }
+
+    /// Who comes from this address, where that is known before anybody asks.
+    fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned()
+    }
+
+    /// Is told whenever the faults are changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Changes the faults, once those are away whose time is over.
+    fn change<R>(&self, shared: &SiteState, with: impl FnOnce(&mut FaultSet) -> R) -> R {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = FaultSet::clone(&self.set.load());
+        set.sweep(shared.now());
+        let result = with(&mut set);
+        let was_any = self.any();
+        if !was_any && !set.is_empty() {
+            self.with_counter(|counts| counts.begin(&shared.journal.records()));
+        }
+        self.any.store(!set.is_empty(), Ordering::Relaxed);
+        self.set.store(Arc::new(set));
+        drop(changing);
+        let _ = self.changed.send(());
+        result
+    }
+
+    /// Takes those away whose time is over.
+    pub(crate) fn sweep(&self, shared: &SiteState, now: Timestamp) {
+        if self.any() && self.set.load().list().iter().any(|one| one.ends() <= now) {
+            self.change(shared, |_| ());
+        }
+    }
+
+    fn with_counter<R>(&self, with: impl FnOnce(&mut OrdinalCounter) -> R) -> R {
+        with(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,113 @@
+//! A lab that is killed before any one of its writes leaves an installation that starts.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use epm_protocol::trust::{CertificateRequest, KeyPool, Validity, issue};
+
+use super::*;
+use crate::runtime::install_dir::files::stop;
+
+const NOON: Timestamp = Timestamp::from_seconds(1_767_614_400);
+
+fn identity(key: usize) -> ServerIdentity {
+    let pool = KeyPool::public();
+    let validity = Validity { not_before: NOON, not_after: Timestamp::from_seconds(1_800_000_000) };
+    let names = vec!["sepm".to_owned()];
+    let request = CertificateRequest { common_name: "sepm".to_owned(), names, validity, serial: 1 };
+    ServerIdentity::new(pool.get(key).clone(), issue(pool.get(key), &request).unwrap()).unwrap()
+}
+
+fn found(root: &Path) -> [ServerIdentity; 2] {
+    let installation = Installation::open(root, &Arc::default()).unwrap();
+    let read = |service| installation.read_store(service).unwrap();
+    let (newest, broken) = installation.recoveries();
+    assert!(newest.is_some() && broken.is_empty(), "{broken:?}");
+    let left: Vec<_> = fs::read_dir(root.join(BACKUPS)).unwrap().map(|one| one.unwrap().path()).collect();
+    assert!(left.iter().all(|path| path.extension().is_some_and(|end| end == "zip")), "{left:?}");
+    [read(Service::Semsrv), read(Service::Semwebsrv)]
+}
+
+#[test]
+fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new() {
+    let settings = RecoverySettings {
+        secret: Kcs::derive(7),
+        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
+    };
+    let (old, new) = (identity(0), identity(1));
+    let of = |one| Stored { console: one, client: one, settings: &settings };
+    let (mut killed, mut seen_old, mut seen_new) = (0, 0, 0);
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let installation = Installation::open(folder.path(), &Arc::default()).unwrap();
+        installation.write_stores(&of(&old), Stores::Both, NOON).unwrap();
+        stop::after(Some(killed));
+        let written = installation.write_stores(&of(&new), Stores::Both, NOON);
+        stop::after(None);
+        match found(folder.path()) {
+            [console, client] if console == old && client == old => seen_old += 1,
+            [console, client] if console == new && client == new => seen_new += 1,
+            _ => panic!("killed before step {killed}, it is half of each"),
+        }
+        if written.is_ok() {
+            break;
+        }
+        killed += 1;
+    }
+    // Before the marker is in place nothing holds, and after it everything does.
+    assert!(seen_old > 10 && seen_new > 4, "{seen_old} old, {seen_new} new");
+}
+
+#[test]
+fn a_first_layout_that_is_killed_is_none_or_whole() {
+    let settings = RecoverySettings {
+        secret: Kcs::derive(7),
+        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
+    };
+    let one = identity(0);
+    for killed in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        let installation = Installation::open(folder.path(), &Arc::default()).unwrap();
+        stop::after(Some(killed));
+        let kept = Stored { console: &one, client: &one, settings: &settings };
+        let written = installation.write_stores(&kept, Stores::Both, NOON);
+        stop::after(None);
+        let again = Installation::open(folder.path(), &Arc::default()).unwrap();
+        if again.is_laid_out() {
+            assert_eq!(found(folder.path()), [one.clone(), one.clone()], "killed before step {killed}");
+        }
+        if written.is_ok() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_over() {
+    let settings = RecoverySettings {
+        secret: Kcs::derive(7),
+        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
+    };
+    let (old, new) = (identity(0), identity(1));
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let installation = Installation::open(root, &Arc::default()).unwrap();
+    let log = || fs::read_to_string(root.join("tomcat/logs/scm-server-0.log")).unwrap_or_default();
+    let write = |one, stores| {
+        let kept = Stored { console: one, client: one, settings: &settings };
+        installation.write_stores(&kept, stores, NOON).unwrap();
+    };
+    write(&old, Stores::Both);
+    fs::write(root.join(CERTIFICATE), "brought by a tool").unwrap();
+    write(&new, Stores::Console);
+    assert_eq!(fs::read(root.join(CERTIFICATE)).unwrap(), b"brought by a tool");
+    assert_eq!(log(), "");
+    write(&new, Stores::Both);
+    let wanted = "WARNING: apache/conf/ssl/server.crt was replaced, and no service had read it";
+    assert!(log().contains(wanted) && log().lines().count() == 1, "{}", log());
+    assert_eq!(found(root), [new.clone(), new.clone()]);
+    // What a service has read is no news.
+    fs::write(root.join(CERTIFICATE), old.certificates_pem()).unwrap();
+    installation.read_store(Service::Semwebsrv).unwrap_err();
+    write(&new, Stores::Both);
+    assert_eq!(log().lines().count(), 1, "{}", log());
+}

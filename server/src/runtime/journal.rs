@@ -1,0 +1,462 @@
+//! What the manager remembers of its visitors: bounded, and saying what it has dropped.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use epm_client_agent::wire::LabClock;
+use epm_protocol::fault::{FaultRule, Moment, Route};
+use epm_protocol::id::AgentId;
+use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// How many exchanges are remembered.
+const RECORDS: usize = 10_000;
+/// How many lines of the server's log are remembered.
+const LINES: usize = 1_000;
+/// How much of what somebody else has worded is remembered, in bytes.
+const WORDS: usize = 512;
+/// How much of a path is remembered.
+const PATH: usize = 256;
+
+/// One exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub manager: usize,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// Whether over TLS.
+    pub tls: bool,
+    /// What was asked.
+    pub action: &'static str,
+    /// Which client, if it said so.
+    pub agent: Option<AgentId>,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+/// A fault that has hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultApplied {
+    /// When.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub manager: usize,
+    /// Who came.
+    pub peer: SocketAddr,
+    /// Whether the connection was hit, or an exchange.
+    pub moment: Moment,
+    /// What was asked; none of a connection.
+    pub route: Option<Route>,
+    /// Which client, if it is known.
+    pub agent: Option<AgentId>,
+    /// The how-manieth time it came: what the verdict was drawn for.
+    pub ordinal: u64,
+    /// The fault, and what it does.
+    pub rule: Arc<FaultRule>,
+}
+
+/// One call of the REST API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Which manager, in the order of their names.
+    pub manager: usize,
+    /// Who asked.
+    pub peer: Option<SocketAddr>,
+    /// The method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The status of the answer: 501 where the product has something that the lab does not.
+    pub status: u16,
+    /// Whose token it was.
+    pub who: Option<String>,
+}
+
+/// Why a connection ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionClosed {
+    /// It sent nothing.
+    Silent,
+    /// It did not finish a request, asked for nothing more, or did not read its answer.
+    Stalled,
+    /// The TLS handshake failed: the library's words, which name the peer's alert.
+    Handshake(String),
+    /// It broke off, or spoke no HTTP.
+    Http(String),
+}
+
+/// The sorts of what the journal remembers; each is bounded for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Exchanges with clients.
+    Exchange,
+    /// Connections that ended before their time.
+    ConnectionClosed,
+    /// Faults that have hit.
+    FaultApplied,
+    /// Faults that hit and could not be carried out.
+    Spared,
+    /// Calls of the product's REST API.
+    Call,
+    /// What operators have done.
+    Deed,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Exchange, Self::ConnectionClosed, Self::FaultApplied, Self::Spared, Self::Call, Self::Deed];
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Exchange => "exchange",
+            Self::ConnectionClosed => "departure",
+            Self::FaultApplied => "strike",
+            Self::Spared => "spared",
+            Self::Call => "call",
+            Self::Deed => "deed",
+        })
+    }
+}
+
+/// Anything that the journal remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// An exchange.
+    Exchange(Record),
+    /// A connection that ended before its time.
+    ConnectionClosed {
+        /// When.
+        at: Timestamp,
+        /// Who left.
+        peer: SocketAddr,
+        /// Why.
+        why: ConnectionClosed,
+    },
+    /// A fault that has hit.
+    FaultApplied(FaultApplied),
+    /// A fault that hit and could not be carried out.
+    Spared {
+        /// When.
+        at: Timestamp,
+        /// Whom it spared.
+        peer: SocketAddr,
+        /// What was missing.
+        why: String,
+    },
+    /// A call of the product's REST API.
+    Call(Call),
+    /// What an operator has done, by any way.
+    Deed {
+        /// When.
+        at: Timestamp,
+        /// What.
+        what: String,
+    },
+}
+
+impl Entry {
+    /// Of which sort it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Exchange(_) => Kind::Exchange,
+            Self::ConnectionClosed { .. } => Kind::ConnectionClosed,
+            Self::FaultApplied(_) => Kind::FaultApplied,
+            Self::Spared { .. } => Kind::Spared,
+            Self::Call(_) => Kind::Call,
+            Self::Deed { .. } => Kind::Deed,
+        }
+    }
+
+    /// When it was.
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Exchange(Record { at, .. })
+            | Self::ConnectionClosed { at, .. }
+            | Self::FaultApplied(FaultApplied { at, .. })
+            | Self::Spared { at, .. }
+            | Self::Call(Call { at, .. })
+            | Self::Deed { at, .. } => *at,
+        }
+    }
+}
+
+/// The journal of a site.
+#[derive(Debug)]
+pub struct Journal {
+    clock: Arc<LabClock>,
+    /// The number of the next entry.
+    next: AtomicU64,
+    /// Is told of every entry, as long as somebody listens.
+    grown: watch::Sender<()>,
+    records: Mutex<Ring<Record>>,
+    departures: Mutex<Ring<(Timestamp, SocketAddr, ConnectionClosed)>>,
+    handshakes: Mutex<Ring<(Timestamp, usize)>>,
+    strikes: Mutex<Ring<FaultApplied>>,
+    spared: Mutex<Ring<(Timestamp, SocketAddr, String)>>,
+    deeds: Mutex<Ring<(Timestamp, String)>>,
+    log: Mutex<Ring<String>>,
+    calls: Mutex<Ring<Call>>,
+}
+
+/// What is remembered of one sort, each with its number in the journal.
+#[derive(Debug)]
+struct Ring<T> {
+    entries: VecDeque<(u64, T)>,
+    dropped: u64,
+    /// The number of the last that was dropped.
+    last_dropped: u64,
+}
+
+impl<T> Default for Ring<T> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), dropped: 0, last_dropped: 0 }
+    }
+}
+
+impl<T> Ring<T> {
+    fn push(&mut self, number: u64, entry: T, limit: usize) {
+        if self.entries.len() == limit {
+            self.last_dropped = self.entries.pop_front().map_or(0, |(number, _)| number);
+            self.dropped += 1;
+        }
+        self.entries.push_back((number, entry));
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// How many were dropped, if one of them had this number or a later one.
+    fn lacks(&self, since: u64) -> Option<u64> {
+        (self.dropped > 0 && self.last_dropped >= since).then_some(self.dropped)
+    }
+
+    /// Those from this number on.
+    fn since(&self, number: u64) -> impl Iterator<Item = &(u64, T)> {
+        let from = self.entries.partition_point(|(at, _)| *at < number);
+        self.entries.iter().skip(from)
+    }
+}
+
+impl Journal {
+    pub(crate) fn new(clock: Arc<LabClock>) -> Self {
+        Self {
+            clock,
+            next: AtomicU64::new(1),
+            grown: watch::Sender::new(()),
+            records: Mutex::default(),
+            departures: Mutex::default(),
+            handshakes: Mutex::default(),
+            strikes: Mutex::default(),
+            spared: Mutex::default(),
+            deeds: Mutex::default(),
+            log: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// All that is remembered from this number on, in order; numbers begin with 1.
+    pub fn since(&self, number: u64) -> Vec<(u64, Entry)> {
+        // Numbers are given under the lock of their sort, so what has a lower one than this is there, or will be when the
+        // lock is free: whoever goes on from the last number misses nothing.
+        let end = self.next_number();
+        let mut found: Vec<(u64, Entry)> = Vec::new();
+        locked(&self.records, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Exchange(*one))));
+        });
+        locked(&self.departures, |ring| {
+            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
+                (*number, Entry::ConnectionClosed { at: *at, peer: *peer, why: why.clone() })
+            }));
+        });
+        locked(&self.strikes, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::FaultApplied(one.clone()))));
+        });
+        locked(&self.spared, |ring| {
+            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
+                (*number, Entry::Spared { at: *at, peer: *peer, why: why.clone() })
+            }));
+        });
+        locked(&self.calls, |ring| {
+            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Call(one.clone()))));
+        });
+        locked(&self.deeds, |ring| {
+            found.extend(
+                ring.since(number)
+                    .map(|(number, (at, what))| (*number, Entry::Deed { at: *at, what: what.clone() })),
+            );
+        });
+        found.retain(|(number, _)| *number < end);
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found
+    }
+
+    /// The number that the next entry gets.
+    pub fn next_number(&self) -> u64 {
+        self.next.load(Ordering::SeqCst)
+    }
+
+    /// Is told whenever the journal grows.
+    pub fn growth(&self) -> watch::Receiver<()> {
+        self.grown.subscribe()
+    }
+
+    /// How many entries of any sort are no longer remembered.
+    pub fn forgotten(&self) -> u64 {
+        locked(&self.records, |ring| ring.dropped)
+            + locked(&self.departures, |ring| ring.dropped)
+            + locked(&self.strikes, |ring| ring.dropped)
+            + locked(&self.spared, |ring| ring.dropped)
+            + locked(&self.calls, |ring| ring.dropped)
+            + locked(&self.deeds, |ring| ring.dropped)
+    }
+
+    /// How many of a sort are no longer remembered, if one of them had this number or a later one: then nobody can say what
+    /// has happened since.
+    pub fn lacks(&self, kind: Kind, since: u64) -> Option<u64> {
+        match kind {
+            Kind::Exchange => locked(&self.records, |ring| ring.lacks(since)),
+            Kind::ConnectionClosed => locked(&self.departures, |ring| ring.lacks(since)),
+            Kind::FaultApplied => locked(&self.strikes, |ring| ring.lacks(since)),
+            Kind::Spared => locked(&self.spared, |ring| ring.lacks(since)),
+            Kind::Call => locked(&self.calls, |ring| ring.lacks(since)),
+            Kind::Deed => locked(&self.deeds, |ring| ring.lacks(since)),
+        }
+    }
+
+    /// The exchanges that are remembered, the oldest first.
+    pub fn records(&self) -> Vec<Record> {
+        locked(&self.records, |ring| ring.all().copied().collect())
+    }
+
+    /// How many exchanges are no longer remembered.
+    pub fn dropped(&self) -> u64 {
+        locked(&self.records, |ring| ring.dropped)
+    }
+
+    /// The connections that ended before their time, the oldest first.
+    pub fn departures(&self) -> Vec<(SocketAddr, ConnectionClosed)> {
+        locked(&self.departures, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
+    }
+
+    /// The handshakes that came to nothing, the oldest first: when, and with which manager, in the order of their names.
+    pub fn failed_handshakes(&self) -> Vec<(Timestamp, usize)> {
+        locked(&self.handshakes, |ring| ring.all().copied().collect())
+    }
+
+    /// The faults that have hit, the oldest first.
+    pub fn strikes(&self) -> Vec<FaultApplied> {
+        locked(&self.strikes, |ring| ring.all().cloned().collect())
+    }
+
+    /// The faults that hit and could not be carried out, the oldest first: whom they spared, and what was missing. It went
+    /// on there as if there were none.
+    pub fn spared(&self) -> Vec<(SocketAddr, String)> {
+        locked(&self.spared, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
+    }
+
+    /// The lines of `ersecreg.log`, the oldest first.
+    pub fn server_log(&self) -> Vec<String> {
+        locked(&self.log, |ring| ring.all().cloned().collect())
+    }
+
+    /// The calls of the REST API that are remembered, the oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        locked(&self.calls, |ring| ring.all().cloned().collect())
+    }
+
+    pub(crate) fn called(&self, mut call: Call) {
+        if call.status == 501 {
+            tracing::warn!(
+                method = call.method,
+                path = call.path,
+                "the product serves this, and the lab does not"
+            );
+        }
+        if call.path.len() > PATH {
+            call.path = call.path.chars().take(PATH).collect();
+        }
+        self.add(&self.calls, call, RECORDS);
+    }
+
+    pub(crate) fn note(&self, record: Record) {
+        self.add(&self.records, record, RECORDS);
+    }
+
+    pub(crate) fn struck(&self, strike: FaultApplied) {
+        tracing::debug!(peer = %strike.peer, fault = strike.rule.name, kind = %strike.rule.what, "a fault hits");
+        self.add(&self.strikes, strike, RECORDS);
+    }
+
+    pub(crate) fn spares(&self, peer: SocketAddr, why: String) {
+        tracing::warn!(%peer, why, "a fault cannot be carried out");
+        self.add(&self.spared, (self.clock.now(), peer, cut(why)), LINES);
+    }
+
+    /// An operator has done something.
+    pub(crate) fn did(&self, what: String) {
+        tracing::info!(what, "an operator's deed");
+        self.add(&self.deeds, (self.clock.now(), cut(what)), LINES);
+    }
+
+    pub(crate) fn left(&self, peer: SocketAddr, why: ConnectionClosed) {
+        tracing::debug!(%peer, ?why, "a connection ended before its time");
+        let why = match why {
+            ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
+            ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
+            ConnectionClosed::Silent | ConnectionClosed::Stalled => why,
+        };
+        self.add(&self.departures, (self.clock.now(), peer, why), LINES);
+    }
+
+    /// A handshake with this manager came to nothing.
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, manager: usize, at: Timestamp, why: String) {
+        locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
+        self.left(peer, ConnectionClosed::Handshake(why));
+    }
+
+    /// A message whose secret does not fit: the product's two lines [C S9].
+    pub(crate) fn bad_format(&self, peer: IpAddr) {
+        tracing::info!(%peer, "4 Bad format.");
+        for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
+            locked(&self.log, |ring| ring.push(0, line, LINES));
+        }
+    }
+
+    fn add<T>(&self, ring: &Mutex<Ring<T>>, entry: T, limit: usize) {
+        locked(ring, |ring| {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            ring.push(number, entry, limit);
+        });
+        if self.grown.receiver_count() > 0 {
+            self.grown.send_replace(());
+        }
+    }
+}
+
+/// No more of it than is remembered.
+fn cut(mut words: String) -> String {
+    let mut end = words.len().min(WORDS);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.truncate(end);
+    words
+}
+
+fn locked<T, R>(ring: &Mutex<Ring<T>>, with: impl FnOnce(&mut Ring<T>) -> R) -> R {
+    with(&mut ring.lock().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,74 @@
+//! The TLS configuration of the certificate of the moment.
+
+use std::sync::Arc;
+
+use epm_client_agent::wire::{ClockTime, provider};
+use epm_protocol::time::Clock;
+use epm_protocol::trust::{ServerIdentity, SigningKey};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+/// A configuration that shows this certificate, over TLS 1.2 and 1.3.
+///
+/// Each has tickets of its own: a resumed session skips the check of the certificate, so tickets must not outlive the
+/// certificate under which they were given. Sessions live in tickets alone, because rustls' own store of 256 is too
+/// small for a fleet.
+///
+/// # Errors
+///
+/// When rustls cannot use the key, or finds that it does not belong to the certificate.
+pub(crate) fn server_config(
+    identity: &ServerIdentity,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let certificates = std::iter::once(identity.certificate()).chain(identity.chain());
+    let shown = certificates.map(|one| CertificateDer::from(one.der().to_vec())).collect();
+    let config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(shown, private(identity.key()))?;
+    with_tickets(config)
+}
+
+/// A configuration that shows these certificates and signs with this key, whether it belongs to the first of them or not:
+/// what a fault mints.
+///
+/// # Errors
+///
+/// When rustls cannot use the key.
+pub(crate) fn showing(
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<dyn rustls::sign::SigningKey>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = provider();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    with_tickets(config)
+}
+
+/// A key, as rustls signs with it.
+///
+/// # Errors
+///
+/// When rustls cannot use it.
+pub(crate) fn signing(key: &SigningKey) -> Result<Arc<dyn rustls::sign::SigningKey>, rustls::Error> {
+    provider().key_provider.load_private_key(private(key))
+}
+
+fn private(key: &SigningKey) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.pkcs8_der().to_vec()))
+}
+
+fn with_tickets(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
+    config.ticketer = Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,116 @@
+//! A port that nobody listens on while a fault says so.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::Clock;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::state::{ManagerRuntime, SiteState};
+
+use crate::wire::clients_port::Speaks;
+
+/// How many connections wait in the system's queue, as when the port was opened first.
+const QUEUE: u32 = 1024;
+/// How soon the number of a port is asked for again.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// Cancels the token when the port is to be closed; ends when it is cancelled by somebody else.
+pub(in super::super) async fn watch(
+    manager: Arc<ManagerRuntime>,
+    speaks: Speaks,
+    shared: Arc<SiteState>,
+    pause: CancellationToken,
+) {
+    tokio::select! {
+        () = until(&manager, speaks, &shared, Wanted::Closed) => pause.cancel(),
+        () = pause.cancelled() => {}
+    }
+}
+
+/// The port again, when it is to be opened again; none if the site stops before.
+///
+/// While it is closed, a socket holds its number without listening, so that nobody is given it who asks for any free port.
+/// Connections that were open stay open.
+pub(in super::super) async fn reopened(
+    address: SocketAddr,
+    manager: &ManagerRuntime,
+    speaks: Speaks,
+    shared: &SiteState,
+    stopping: &CancellationToken,
+) -> Option<TcpListener> {
+    let mut held = None;
+    // The one that was closed may keep the number for a moment, while another thread still looks at it.
+    let mut again = interval(AGAIN);
+    {
+        let mut opening = pin!(until(manager, speaks, shared, Wanted::Open));
+        loop {
+            tokio::select! {
+                () = &mut opening => break,
+                _ = again.tick(), if held.is_none() => held = hold(address).ok(),
+                () = stopping.cancelled() => return None,
+            }
+        }
+    }
+    loop {
+        let socket = held.take().map_or_else(|| hold(address), Ok);
+        match socket.and_then(|socket| socket.listen(QUEUE)) {
+            Ok(listener) => return Some(listener),
+            Err(error) => {
+                tracing::debug!(%error, %address, manager = manager.name, "the port is not free yet")
+            }
+        }
+        tokio::select! {
+            _ = again.tick() => {}
+            () = stopping.cancelled() => return None,
+        }
+    }
+}
+
+/// What a port is to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Open,
+    Closed,
+}
+
+async fn until(manager: &ManagerRuntime, speaks: Speaks, shared: &SiteState, wanted: Wanted) {
+    let spoken = spoken(speaks);
+    let mut changes = shared.faults.changes();
+    loop {
+        changes.mark_unchanged();
+        let now = shared.clock.now();
+        let set = shared.faults.set();
+        let is_closed = set.closed(&manager.name, spoken, now).is_some();
+        if is_closed == (wanted == Wanted::Closed) {
+            return;
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = shared.clock.sleep_until(set.next_turn(now)) => {
+                shared.faults.sweep(shared, shared.clock.now());
+            }
+        }
+    }
+}
+
+/// What is spoken at a port.
+pub(in super::super) const fn spoken(speaks: Speaks) -> &'static [Protocol] {
+    match speaks {
+        Speaks::Both => &[Protocol::Http, Protocol::Https],
+        Speaks::Http => &[Protocol::Http],
+        Speaks::Https => &[Protocol::Https],
+    }
+}
+
+fn hold(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}

@@ -1,0 +1,356 @@
+//! A connection whose bytes are late, slow, cut into pieces, or end after so many.
+//!
+//! Each direction has a pace and, perhaps, an end. Bytes are counted on the wire: over TLS, its handshake and its
+//! records are among them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use epm_client_agent::wire::LabClock;
+use epm_protocol::fault::{Direction, FaultKind, Hit};
+use epm_protocol::time::{Clock, Timestamp};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::runtime::faults::{FaultState, Stalled};
+use crate::wire::exchange::RequestContext;
+use crate::wire::faults::{CLIENTS_LIMIT, Line};
+
+/// How much is read at a time.
+const PIECE: usize = 4096;
+
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A connection under a fault of its bytes.
+pub(super) struct ShapedStream<'a> {
+    stream: TcpStream,
+    clock: Arc<LabClock>,
+    to_manager: DirectionState,
+    to_client: DirectionState,
+    ending: Ending,
+    /// Not before this moment does it end.
+    not_before: Option<Timestamp>,
+    /// Waits for that moment.
+    lifetime: Option<Waiting>,
+    /// Whether the direction to the client is closed.
+    closed: bool,
+    /// Where the clock stands: how late everything would be by now; then nothing waits.
+    owed: Option<Duration>,
+    faults: &'a FaultState,
+    peer: SocketAddr,
+    /// It would be so late that no client waits for it.
+    stalled: Option<Stalled<'a>>,
+}
+
+/// One direction.
+struct DirectionState {
+    pace: ClockMode,
+    /// How many bytes are let through; any number if none.
+    left: Option<u64>,
+    waiting: Option<Waiting>,
+    /// Whether the other direction had its turn since something passed here.
+    fresh: bool,
+}
+
+#[derive(Clone, Copy)]
+enum ClockMode {
+    Free,
+    Late(Duration),
+    Pieces { bytes: usize, gap: Duration },
+}
+
+/// What happens where no more is let through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Reset,
+    Close,
+    HalfClose,
+}
+
+impl<'a> ShapedStream<'a> {
+    pub(super) fn new(
+        stream: TcpStream,
+        hit: &Hit,
+        clock: Arc<LabClock>,
+        context: RequestContext<'a>,
+    ) -> Self {
+        let (mut pace, mut left, mut ending, mut lives_ms) = (ClockMode::Free, None, Ending::Close, None);
+        match hit.what() {
+            FaultKind::Latency { .. } => pace = ClockMode::Late(hit.latency().unwrap_or_default()),
+            FaultKind::Bandwidth { bytes_per_second } => pace = per_second(*bytes_per_second),
+            FaultKind::Slicer { slice_bytes, gap_ms } => {
+                pace = ClockMode::Pieces { bytes: size(*slice_bytes), gap: Duration::from_millis(*gap_ms) };
+            }
+            FaultKind::Reset { after_bytes, after_ms } => {
+                ending = Ending::Reset;
+                lives_ms = (*after_ms > 0).then_some(*after_ms);
+                left = (*after_bytes > 0 || *after_ms == 0).then_some(*after_bytes);
+            }
+            FaultKind::HalfClose { after_bytes } => {
+                ending = Ending::HalfClose;
+                left = Some(*after_bytes);
+            }
+            FaultKind::LimitData { bytes } => left = Some(*bytes),
+            _ => {}
+        }
+        let lane = |way: Direction| {
+            if hit.direction().means(way) {
+                DirectionState { pace, left, waiting: None, fresh: true }
+            } else {
+                DirectionState::free()
+            }
+        };
+        let (to_manager, to_client) = (lane(Direction::ToManager), lane(Direction::ToClient));
+        let faults = &context.shared.faults;
+        // Nobody moves the clock for what comes in time.
+        let owed = faults.at_once().then_some(Duration::ZERO);
+        let not_before = lives_ms.map(|ms| clock.now() + Duration::from_millis(ms));
+        let lifetime = not_before.map(|moment| sleep(&clock, moment));
+        Self {
+            stream,
+            clock,
+            to_manager,
+            to_client,
+            ending,
+            not_before,
+            lifetime,
+            closed: false,
+            owed,
+            faults,
+            peer: context.connection.peer,
+            stalled: None,
+        }
+    }
+
+    /// Whether it lives no longer; whoever waits is woken when its time has come.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        match &mut self.lifetime {
+            None => true,
+            Some(lifetime) => {
+                let over = lifetime.as_mut().poll(context).is_ready();
+                if over {
+                    self.lifetime = None;
+                }
+                over
+            }
+        }
+    }
+
+    /// The time is over, where time alone ends it.
+    fn expires(&mut self, context: &mut Context<'_>) -> bool {
+        let by_time_alone =
+            self.not_before.is_some() && self.to_client.left.is_none() && self.to_manager.left.is_none();
+        by_time_alone && self.is_over(context)
+    }
+
+    /// Whether so many bytes that want to pass would be too late for any client. If so, nothing passes any more; whoever
+    /// waits is woken when the peer has gone.
+    fn is_too_late(
+        &mut self,
+        context: &mut Context<'_>,
+        way: Direction,
+        wanted: usize,
+    ) -> Poll<io::Result<()>> {
+        if let (Some(owed), None) = (self.owed, &self.stalled) {
+            let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
+            let late = owed + lane.lateness(wanted);
+            if late < CLIENTS_LIMIT {
+                return Poll::Ready(Ok(()));
+            }
+            self.stalled = Some(self.faults.stalls(self.peer));
+        }
+        if self.stalled.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let mut bytes = [0; PIECE];
+            let mut heard = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut heard))?;
+            if heard.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+    }
+
+    /// So many bytes have passed.
+    fn passed(&mut self, way: Direction, count: usize) {
+        let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
+        match &mut self.owed {
+            Some(owed) => *owed += lane.passed_at_once(count),
+            None => lane.passed(&self.clock, count),
+        }
+    }
+
+    fn reset(&self) -> io::Error {
+        self.stream.reset_when_dropped();
+        io::Error::new(io::ErrorKind::ConnectionReset, "a fault resets the connection")
+    }
+
+    /// No more is let through to the manager.
+    fn end_of_reading(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ending != Ending::Reset {
+            // The end of what the client says.
+            return Poll::Ready(Ok(()));
+        }
+        if self.is_over(context) { Poll::Ready(Err(self.reset())) } else { Poll::Pending }
+    }
+
+    /// No more is let through to the client.
+    fn end_of_writing(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        if self.ending == Ending::Reset {
+            return if self.is_over(context) { Poll::Ready(Err(self.reset())) } else { Poll::Pending };
+        }
+        if !self.closed {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.closed = true;
+        }
+        Poll::Ready(match self.ending {
+            Ending::HalfClose => Ok(length),
+            _ => Err(io::Error::new(io::ErrorKind::BrokenPipe, "a fault closes the connection")),
+        })
+    }
+}
+
+impl Line for ShapedStream<'_> {
+    fn reset_when_dropped(&self) {
+        self.stream.reset_when_dropped();
+    }
+}
+
+impl AsyncRead for ShapedStream<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.expires(context) {
+            return Poll::Ready(Err(this.reset()));
+        }
+        if this.to_manager.left == Some(0) {
+            return this.end_of_reading(context);
+        }
+        // What is late is late from when it has come, not from when somebody waits for it.
+        ready!(this.stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
+        ready!(this.is_too_late(context, Direction::ToManager, 0))?;
+        let waits = this.owed.is_none();
+        let most = ready!(this.to_manager.room(context, &this.clock, buffer.remaining(), waits));
+        let mut bytes = [0; PIECE];
+        let mut part = ReadBuf::new(&mut bytes[..most.min(PIECE)]);
+        ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+        let read = part.filled();
+        buffer.put_slice(read);
+        if !read.is_empty() {
+            let count = read.len();
+            this.passed(Direction::ToManager, count);
+            this.to_client.fresh = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ShapedStream<'_> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.expires(context) {
+            return Poll::Ready(Err(this.reset()));
+        }
+        if this.to_client.left == Some(0) {
+            return this.end_of_writing(context, bytes.len());
+        }
+        ready!(this.is_too_late(context, Direction::ToClient, bytes.len()))?;
+        let waits = this.owed.is_none();
+        let most = ready!(this.to_client.room(context, &this.clock, bytes.len(), waits));
+        let count = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..most]))?;
+        this.passed(Direction::ToClient, count);
+        this.to_manager.fresh = true;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl DirectionState {
+    const fn free() -> Self {
+        Self { pace: ClockMode::Free, left: None, waiting: None, fresh: true }
+    }
+
+    /// How many bytes may pass now, of so many that want to.
+    fn room(
+        &mut self,
+        context: &mut Context<'_>,
+        clock: &Arc<LabClock>,
+        wanted: usize,
+        waits: bool,
+    ) -> Poll<usize> {
+        if let (ClockMode::Late(delay), true, true) = (self.pace, self.fresh, waits) {
+            self.fresh = false;
+            self.waiting = Some(sleep(clock, clock.now() + delay));
+        }
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
+        }
+        let piece = match self.pace {
+            ClockMode::Pieces { bytes, .. } if waits => bytes,
+            ClockMode::Free | ClockMode::Late(_) | ClockMode::Pieces { .. } => usize::MAX,
+        };
+        Poll::Ready(wanted.min(piece).min(self.left.map_or(usize::MAX, size)))
+    }
+
+    /// How late so many bytes would be, where nothing waits. What is late as a whole is so once.
+    fn lateness(&self, count: usize) -> Duration {
+        match self.pace {
+            ClockMode::Free => Duration::ZERO,
+            ClockMode::Late(delay) => delay,
+            ClockMode::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// So many bytes have passed; returns how late they would be.
+    fn passed_at_once(&mut self, count: usize) -> Duration {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(count as u64);
+        }
+        let lateness = self.lateness(count);
+        if matches!(self.pace, ClockMode::Late(_)) {
+            self.pace = ClockMode::Free;
+        }
+        lateness
+    }
+
+    fn passed(&mut self, clock: &Arc<LabClock>, count: usize) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(count as u64);
+        }
+        if let ClockMode::Pieces { gap, .. } = self.pace {
+            self.waiting = Some(sleep(clock, clock.now() + gap));
+        }
+    }
+}
+
+fn sleep(clock: &Arc<LabClock>, until: Timestamp) -> Waiting {
+    let clock = Arc::clone(clock);
+    Box::pin(async move { clock.sleep_until(until).await })
+}
+
+/// Pieces of a twentieth of a second, or of one byte.
+fn per_second(bytes: u64) -> ClockMode {
+    let piece = (bytes / 20).max(1);
+    let gap = Duration::from_nanos(piece.saturating_mul(1_000_000_000) / bytes.max(1));
+    ClockMode::Pieces { bytes: size(piece), gap: gap.max(Duration::from_millis(1)) }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
