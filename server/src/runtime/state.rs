@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::{DashMap, Entry};
 use epm_client_agent::wire::LabClock;
-use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::heartbeat::{
+    AgentRequest, ClientCommand, CommandKind, ManagerResponse, OperationalState, Registration,
+};
 use epm_protocol::id::{AgentId, CommandId};
+use epm_protocol::manager::previous::Previous;
+use epm_protocol::manager::{self, ClientRegistry};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, Visit, agent_id};
 use epm_protocol::time::{Clock, Timestamp};
-use epm_protocol::trust::{KeyPool, ServerIdentity};
+use epm_protocol::trust::KeyPool;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
@@ -81,7 +85,7 @@ pub(crate) struct ManagerRuntime {
     pub(crate) publication: ArcSwap<Publication>,
     pub(crate) tls: ArcSwap<ServerConfig>,
     /// What it was before its last change; only faults ask for it.
-    pub(crate) earlier: ArcSwapOption<Earlier>,
+    pub(crate) previous: ArcSwapOption<Previous>,
     /// The certificates that it shows under faults.
     pub(crate) fault_certs: FaultCertCache,
     /// The connections that are open; when the services of the manager restart, they end.
@@ -109,14 +113,6 @@ impl RestListener {
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::SeqCst)
     }
-}
-
-/// What a manager was before its last change: of its publications, and of its certificates.
-#[derive(Debug)]
-pub(crate) struct Earlier {
-    pub(crate) published: Arc<Publication>,
-    pub(crate) identity: ServerIdentity,
-    pub(crate) signer: ServerIdentity,
 }
 
 /// A service of a manager, by the names that the product has for them.
@@ -160,7 +156,7 @@ impl SiteState {
                 name: manager.name.clone(),
                 publication: ArcSwap::from(Arc::clone(publication)),
                 tls: ArcSwap::from(tls),
-                earlier: ArcSwapOption::empty(),
+                previous: ArcSwapOption::empty(),
                 fault_certs: FaultCertCache::default(),
                 connections: Arc::default(),
                 rest: RestListener::default(),
@@ -375,75 +371,25 @@ impl SiteState {
             && publication.is_some_and(|one| one.answer(&asked, client.as_ref()).0 == Answer::WhenChanged)
     }
 
-    /// Answers a request that is not held, and does what comes of it.
+    /// Answers a request that is not held.
     pub(crate) fn served(
         &self,
         publication: &Publication,
         asked: &AgentRequest,
         now: Timestamp,
     ) -> ManagerResponse {
-        let (answer, visit) = self.answer(publication, asked, now);
-        self.follow(&visit).unwrap_or_else(|| match answer {
+        match self.answer(publication, asked, now) {
             Answer::Now(response) => response,
             Answer::WhenChanged => ManagerResponse::empty(500),
-        })
-    }
-
-    /// Does what a visit has led to, and returns the answer that comes of it, if it is another.
-    fn follow(&self, visit: &Visit) -> Option<ManagerResponse> {
-        match visit {
-            Visit::Registering(registration) => {
-                if let Err(error) = self.apply(&Command::Register(registration.clone())) {
-                    tracing::error!(%error, "a registration was refused");
-                }
-                let client_status = self.board.get(&agent_id(registration.hardware_key))?;
-                Some(client_status.client.registered())
-            }
-            Visit::Conflicting(agent) => {
-                if let Err(error) = self.apply(&Command::NoteConflict { agent: *agent }) {
-                    tracing::error!(%error, "a conflict was refused");
-                }
-                None
-            }
-            _ => None,
         }
     }
 
-    /// Answers from a publication, and notes the visit.
-    pub(crate) fn answer(
-        &self,
-        publication: &Publication,
-        asked: &AgentRequest,
-        now: Timestamp,
-    ) -> (Answer, Visit) {
-        let agent = match asked {
-            AgentRequest::Hello | AgentRequest::Register(_) => return publication.answer(asked, None),
-            AgentRequest::Index { agent, .. }
-            | AgentRequest::Fetch { agent, .. }
-            | AgentRequest::Upload { agent, .. }
-            | AgentRequest::Hold { agent, .. } => agent,
-        };
-        let Some(mut client_status) = self.board.get_mut(agent) else {
-            return publication.answer(asked, None);
-        };
-        let (mut answer, visit) = publication.answer(asked, Some(&client_status.client));
-        if let Some(commands) = self.commands.answer(publication, asked, &client_status.client) {
-            answer = commands;
-        }
-        client_status.last_seen = now;
-        if client_status.manager.as_ref() != Some(&publication.manager) {
-            client_status.manager = Some(publication.manager.clone());
-        }
-        match &visit {
-            Visit::Client { serial: Some(serial), .. } => client_status.serial = Some(*serial),
-            Visit::Reported { state: Some(state), agent } => {
-                self.commands.hear(*agent, state, now);
-                client_status.serial = state.serial;
-                client_status.state = Some(state.clone());
-            }
-            _ => {}
-        }
-        (answer, visit)
+    fn answer(&self, publication: &Publication, asked: &AgentRequest, now: Timestamp) -> Answer {
+        manager::answer(
+            publication,
+            asked,
+            &mut ClientTable { state: self, manager: &publication.manager, now },
+        )
     }
 
     /// Keeps a request until there is an answer to it.
@@ -452,8 +398,7 @@ impl SiteState {
         let mut counted = None;
         loop {
             published.mark_unchanged();
-            let (answer, _) = self.answer(&manager.publication.load_full(), asked, self.now());
-            match answer {
+            match self.answer(&manager.publication.load_full(), asked, self.now()) {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
                     counted.get_or_insert_with(|| Counted::one(self, asked.agent()));
@@ -562,19 +507,62 @@ impl ManagerRuntime {
     /// Remembers what it has been until now, if it becomes something else.
     fn remember(&self, next: &Publication) {
         let before = self.publication.load_full();
-        if before.answers_as(next) {
-            return;
+        if let Some(previous) = Previous::after(&before, next, self.previous.load().as_deref()) {
+            self.previous.store(Some(Arc::new(previous)));
         }
-        let known = self.earlier.load_full();
-        // Of a certificate that stays the same, the one before it is still the one before.
-        let changed = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
-            if was == is { known.unwrap_or(was).clone() } else { was.clone() }
-        };
-        let earlier = Earlier {
-            identity: changed(&before.identity, &next.identity, known.as_ref().map(|one| &one.identity)),
-            signer: changed(&before.signer, &next.signer, known.as_ref().map(|one| &one.signer)),
-            published: before,
-        };
-        self.earlier.store(Some(Arc::new(earlier)));
+    }
+}
+
+/// The client table, while a manager answers a request at this moment.
+struct ClientTable<'a> {
+    state: &'a SiteState,
+    manager: &'a str,
+    now: Timestamp,
+}
+
+impl ClientRegistry for ClientTable<'_> {
+    fn visit(
+        &self,
+        agent: AgentId,
+        answer: impl FnOnce(Option<&Client>) -> (Answer, Visit),
+    ) -> (Answer, Visit) {
+        let Some(mut client_status) = self.state.board.get_mut(&agent) else { return answer(None) };
+        let (answer, visit) = answer(Some(&client_status.client));
+        client_status.last_seen = self.now;
+        if client_status.manager.as_deref() != Some(self.manager) {
+            client_status.manager = Some(self.manager.to_owned());
+        }
+        match &visit {
+            Visit::Client { serial: Some(serial), .. } => client_status.serial = Some(*serial),
+            Visit::Reported { state: Some(state), agent } => {
+                self.state.commands.hear(*agent, state, self.now);
+                client_status.serial = state.serial;
+                client_status.state = Some(state.clone());
+            }
+            _ => {}
+        }
+        (answer, visit)
+    }
+
+    fn register(&mut self, registration: &Registration) -> Option<Client> {
+        if let Err(error) = self.state.apply(&Command::Register(registration.clone())) {
+            tracing::error!(%error, "a registration was refused");
+        }
+        let client_status = self.state.board.get(&agent_id(registration.hardware_key))?;
+        Some(client_status.client.clone())
+    }
+
+    fn note_conflict(&mut self, agent: AgentId) {
+        if let Err(error) = self.state.apply(&Command::NoteConflict { agent }) {
+            tracing::error!(%error, "a conflict was refused");
+        }
+    }
+
+    fn has_commands_for(&self, agent: AgentId) -> bool {
+        self.state.commands.has_news_for(agent)
+    }
+
+    fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
+        self.state.commands.tell(agent)
     }
 }

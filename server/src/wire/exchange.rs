@@ -11,6 +11,7 @@ use epm_protocol::heartbeat::http::{
 };
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
+use epm_protocol::manager::refusal;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -116,7 +117,8 @@ impl<'a> RequestContext<'a> {
                         installation.bad_format(self.connection.peer.ip(), shared.now());
                     }
                 }
-                return self.refuse("refused", 400, &format!("{error}\n")).into();
+                self.note("refused", None, 400, shared.now());
+                return written(refusal(&error)).into();
             }
         };
         if shared.faults.any() {

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::fault::tamper::{Materials, Tampered, alter, instead};
-use epm_protocol::fault::{Effect, Hit, Meeting, Route, Verdict};
+use epm_protocol::fault::Meeting;
+use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
-use epm_protocol::site::{Answer, Client};
+use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
 use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
@@ -28,15 +28,24 @@ pub(in super::super) async fn answered(
         note(context, &asked, answer.status);
         return Ok(written(answer));
     };
-    let tampered = match instead(&hit) {
-        Some(tampered) => tampered,
-        None if is_lost_at_once(&hit, &asked, context) => plain(ManagerResponse::empty(200)),
+    // The client finds out by itself what becomes of an answer that is lost, and when it gives up.
+    let meeting =
+        Meeting { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
+    let tampered = match intercept(&hit, &asked, &meeting) {
+        Some(Intercepted::Answered(tampered)) => tampered,
+        Some(Intercepted::Lost(_)) => plain(ManagerResponse::empty(200)),
         None => {
-            let client = who(&asked)
-                .and_then(|agent| shared.client_status(agent))
-                .map(|client_status| client_status.client);
+            let client_status = asked.agent().and_then(|agent| shared.client_status(agent));
             let answer = context.ask(&asked).await;
-            altered(&hit, &asked, client.as_ref(), answer, context)
+            let (publication, previous) = (manager.publication.load_full(), manager.previous.load_full());
+            let client = client_status.as_ref().map(|client_status| &client_status.client);
+            let previous = previous.as_deref();
+            alter(&hit, &asked, answer.clone(), client, &publication, previous, shared.now()).unwrap_or_else(
+                |error| {
+                    shared.journal.spares(connection.peer, error.to_string());
+                    plain(answer)
+                },
+            )
         }
     };
     note(context, &asked, tampered.response.status);
@@ -47,44 +56,6 @@ pub(in super::super) async fn answered(
         }
         None => Ok(with_headers(tampered)),
     }
-}
-
-/// A held request is answered some time, and a fault that loses the answer is there at once.
-fn is_lost_at_once(hit: &Hit, asked: &AgentRequest, context: RequestContext<'_>) -> bool {
-    let meeting =
-        Meeting { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
-    let verdict = Verdict::Hit(hit.clone());
-    matches!(asked, AgentRequest::Hold { .. })
-        && matches!(verdict.in_virtual_time(&meeting), Some(Effect::Fails(_)))
-}
-
-/// What the fault makes of the answer; the answer as it is, if the fault needs something that there is not.
-fn altered(
-    hit: &Hit,
-    asked: &AgentRequest,
-    client: Option<&Client>,
-    answer: ManagerResponse,
-    context: RequestContext<'_>,
-) -> Tampered {
-    let RequestContext { manager, shared, connection, .. } = context;
-    let publication = manager.publication.load_full();
-    let earlier = manager.earlier.load_full();
-    let previous = earlier.as_ref().and_then(|earlier| match earlier.published.answer(asked, client).0 {
-        Answer::Now(response) => Some(response),
-        Answer::WhenChanged => None,
-    });
-    let missing_status = shared.site().assumptions().missing_status;
-    let materials = Materials {
-        signer: &publication.signer,
-        retired: earlier.as_ref().map(|earlier| &earlier.signer),
-        previous: previous.as_ref(),
-        missing_status,
-        now: shared.now(),
-    };
-    alter(hit, Route::of(asked), answer.clone(), &materials).unwrap_or_else(|error| {
-        shared.journal.spares(connection.peer, error.to_string());
-        plain(answer)
-    })
 }
 
 fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
@@ -100,10 +71,6 @@ fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
 fn note(context: RequestContext<'_>, asked: &AgentRequest, status: u16) {
     let (action, agent) = (asked.action(), asked.agent());
     context.note(action, agent, status, context.shared.now());
-}
-
-fn who(asked: &AgentRequest) -> Option<epm_protocol::id::AgentId> {
-    asked.agent()
 }
 
 const fn plain(response: ManagerResponse) -> Tampered {

@@ -180,8 +180,8 @@ impl FaultCertCache {
     ) -> Result<Arc<ServerConfig>, String> {
         const SECONDS_OF_A_DAY: i64 = 86_400;
         let publication = manager.publication.load_full();
-        let earlier = manager.earlier.load_full();
-        let previous = earlier.as_ref().map(|earlier| &earlier.identity);
+        let previous = manager.previous.load_full();
+        let previous = previous.as_ref().map(|previous| &previous.identity);
         let now: Timestamp = shared.now();
         let dress = FaultCertKey {
             fault: what.name(),
