@@ -11,13 +11,13 @@ use epm_protocol::site::{Command, DEFAULT_LOCATION, Group, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::client_index::Index;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, Path, Query};
 use crate::rest_api::http::page::{Order, Page, Paging, Sort};
 use crate::rest_api::http::response::{Created, Json, NoContent};
+use crate::rest_api::state::RestApi;
 use crate::rest_api::system::domains::DomainSummary;
 
 /// How many groups a page has if nobody says otherwise.
@@ -151,7 +151,7 @@ async fn found(
 ) -> Result<Created<GroupView>, ApiError> {
     let NewGroup { name, description, inherits } = payload;
     check_name(&name)?;
-    let path = api.shared.decide(|site| {
+    let path = api.site.decide(|site| {
         let (above, _) = find(site, group_id)?;
         if above.split('\\').count() >= MAX_DEPTH {
             return Err(ApiError::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
@@ -168,7 +168,7 @@ async fn found(
         }
         Ok((commands, path))
     })?;
-    let id = api.shared.site().groups().find(&path).map(|group| Id(group.id.0));
+    let id = api.site.read().groups().find(&path).map(|group| Id(group.id.0));
     api.group_view(id?).map(Created)
 }
 
@@ -179,7 +179,7 @@ async fn change(
 ) -> Result<Json<GroupView>, ApiError> {
     let GroupPayload { name, description, inherits } = payload;
     name.as_deref().map_or(Ok(()), check_name)?;
-    api.shared.decide(|site| {
+    api.site.decide(|site| {
         let (path, group) = find(site, group_id)?;
         let mut commands = Vec::new();
         if let Some(inherits) = inherits.filter(|inherits| *inherits != group.inherits) {
@@ -205,7 +205,7 @@ async fn remove(
     State(api): State<Arc<RestApi>>,
     Path(GroupPath { group_id }): Path<GroupPath>,
 ) -> Result<NoContent, ApiError> {
-    let removed = api.shared.decide(|site| {
+    let removed = api.site.decide(|site| {
         let (path, _) = find(site, group_id)?;
         Ok::<_, ApiError>((vec![Command::RemoveGroup { group: path.to_owned() }], ()))
     });
@@ -266,14 +266,14 @@ fn tree(views: Vec<GroupView>, top: &str) -> Vec<GroupView> {
 impl RestApi {
     /// The clients, sorted. Not to be asked for while the site is locked.
     pub(crate) fn index(&self) -> Arc<Index> {
-        let version = self.shared.registry_version();
-        let site = self.shared.site();
+        let version = self.clients.version();
+        let site = self.site.read();
         self.database.client_index.index(version, || site.clients())
     }
 
     fn all_groups(&self) -> Vec<GroupView> {
         let (index, domain, created_by) = self.surroundings();
-        let site = self.shared.site();
+        let site = self.site.read();
         site.groups()
             .iter()
             .map(|(path, group)| view(&site, path, group, &index, &domain, &created_by))
@@ -282,7 +282,7 @@ impl RestApi {
 
     fn group_view(&self, id: Id) -> Result<GroupView, ApiError> {
         let (index, domain, created_by) = self.surroundings();
-        let site = self.shared.site();
+        let site = self.site.read();
         let (path, group) = find(&site, id)?;
         Ok(view(&site, path, group, &index, &domain, &created_by))
     }

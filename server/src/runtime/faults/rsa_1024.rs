@@ -37,7 +37,7 @@ static KEY: LazyLock<(BigUint, BigUint)> = LazyLock::new(|| {
 
 /// The key, for rustls.
 #[derive(Debug)]
-pub(in crate::wire) struct WeakKey;
+pub(super) struct WeakKey;
 
 #[derive(Debug)]
 struct WeakSigner(SignatureScheme);
@@ -115,6 +115,6 @@ fn pss(message: &[u8], salt: &[u8; DIGEST]) -> Vec<u8> {
 }
 
 /// What `showing` takes.
-pub(in crate::wire) fn weak_key() -> Arc<dyn SigningKey> {
+pub(super) fn weak_key() -> Arc<dyn SigningKey> {
     Arc::new(WeakKey)
 }
