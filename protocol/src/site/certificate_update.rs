@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::command::Stores;
-use super::{CommandError, Effect, ManagerPorts, NewCertificate, Site};
+use super::command::{CommandError, Effect, NewCertificate, Stores};
+use super::manager::ManagerPorts;
+use super::state::Site;
 use crate::time::Timestamp;
 use crate::trust::{self, CertificateRequest, ServerIdentity, Validity};
 
@@ -15,9 +16,7 @@ impl Site {
         stores: Stores,
         now: Timestamp,
     ) -> Result<Vec<Effect>, CommandError> {
-        let known = self.managers.keys().map(String::as_str);
-        let manager = self.managers.get(name).ok_or_else(|| CommandError::unknown("manager", name, known))?;
-        let ports = manager.ports.clone();
+        let ports = self.find_manager(name)?.ports.clone();
         let identity = match certificate {
             NewCertificate::Generate { common_name, valid_days } => {
                 let common_name = common_name.as_ref().unwrap_or(&ports.address);

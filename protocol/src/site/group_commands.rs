@@ -1,18 +1,87 @@
-//! What becomes of groups, locations and clients that are there already: renamed, described, removed.
+//! What becomes of groups and their locations: added, renamed, described, removed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::command::check_name;
-use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, parent};
-use super::{CommandError, Concerns, Effect, Site};
-use crate::id::{AgentId, GroupId, LocationId};
+use super::command::{CommandError, check_name};
+use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, Location, TOP_GROUP, parent};
+use super::state::{Concerns, Site};
+use crate::id::{GroupId, LocationId};
 use crate::time::Timestamp;
 
 /// How long a description may be, in characters [S of the REST notes].
 const MAX_DESCRIPTION: usize = 1024;
 
 impl Site {
+    pub(super) fn add_group(
+        &mut self,
+        path: &str,
+        inherits: bool,
+        now: Timestamp,
+    ) -> Result<Concerns, CommandError> {
+        if self.groups.get(path).is_some() {
+            return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
+        }
+        let Some(above) = parent(path) else {
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.to_owned(),
+                expected: format!("a full path below {TOP_GROUP:?}, like {DEFAULT_GROUP:?}"),
+            });
+        };
+        if path.ends_with('\\') || path.len() > 4096 {
+            let expected = "a name of at most 4096 characters in all".to_owned();
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.chars().take(80).collect(),
+                expected,
+            });
+        }
+        let own = self.groups.effective(above)?.clone();
+        check_name("group", path)?;
+        let id = self.new_group_id(path);
+        let group = Group { id, description: None, created: now, inherits, changed: Self::before(now), own };
+        self.groups.insert(path, group);
+        Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
+    }
+
+    pub(super) fn set_inheritance(&mut self, path: &str, inherits: bool) -> Result<Concerns, CommandError> {
+        if parent(path).is_none() && self.groups.get(path).is_some() {
+            return Err(CommandError::TopGroup { group: path.to_owned() });
+        }
+        let own = self.groups.effective(path)?.clone();
+        if self.groups.find(path)?.inherits == inherits {
+            return Ok(Concerns::Nobody);
+        }
+        let governed: BTreeSet<String> = self.groups.governed_by(path).map(str::to_owned).collect();
+        let group = self.groups.find_mut(path)?;
+        group.inherits = inherits;
+        group.own = own;
+        Ok(if inherits { Concerns::These(governed) } else { Concerns::GovernedBy(path.to_owned()) })
+    }
+
+    pub(super) fn add_location(&mut self, group: &str, name: &str) -> Result<Concerns, CommandError> {
+        let location = self.new_location(group, name);
+        let own = self.groups.own_mut(group)?;
+        if own.locations.contains_key(name) {
+            return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
+        }
+        check_name("location", name)?;
+        own.locations.insert(name.to_owned(), location);
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    pub(super) fn assign_package(&mut self, package: &str, group: &str) -> Result<Concerns, CommandError> {
+        if !self.packages.contains_key(package) {
+            return Err(CommandError::unknown("package", package, self.packages.keys().map(String::as_str)));
+        }
+        let own = self.groups.own_mut(group)?;
+        if !own.packages.iter().any(|one| one == package) {
+            own.packages.push(package.to_owned());
+        }
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
     /// Renames a group, which takes its children along. Its clients stay in it.
     pub(super) fn rename_group(&mut self, path: &str, name: &str) -> Result<Concerns, CommandError> {
         self.groups.find(path)?;
@@ -106,12 +175,8 @@ impl Site {
         Ok(Concerns::GovernedBy(group.to_owned()))
     }
 
-    /// Forgets a client. It registers again as soon as it comes.
-    pub(super) fn remove_client(&mut self, agent: AgentId) -> Result<Effect, CommandError> {
-        match self.clients.remove(&agent) {
-            Some(_) => Ok(Effect::ClientRemoved { agent }),
-            None => Err(CommandError::unknown("client", &agent.to_string(), [])),
-        }
+    pub(super) fn new_location(&self, group: &str, name: &str) -> Location {
+        Location { id: self.new_location_id(group, name), own: None }
     }
 
     /// The identifier of a new group at this path: another one than any group has, or had that was removed.
