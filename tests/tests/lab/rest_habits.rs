@@ -14,7 +14,7 @@ use epm_tests::rest_curl::Rest;
 use epm_tests::{Lab, MANAGER};
 use serde_json::{Value, json};
 
-const SCRIPT: &str = include_str!("../clients/habits.py");
+const SCRIPT: &str = include_str!("../../clients/habits.py");
 /// How many there are.
 const HABITS: usize = 25;
 

@@ -13,8 +13,8 @@ use epm_tests::rest_curl::Rest;
 use epm_tests::{Lab, MANAGER};
 use serde_json::{Value, json};
 
-const HOSTILE: &str = include_str!("../clients/hostile.py");
-const CROWD: &str = include_str!("../clients/crowd.py");
+const HOSTILE: &str = include_str!("../../clients/hostile.py");
+const CROWD: &str = include_str!("../../clients/crowd.py");
 /// How large a body may be.
 const LARGEST: &str = "4194304";
 

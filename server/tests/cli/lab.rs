@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-mod common;
-
-use common::Lab;
+use crate::common::Lab;
 use serde_json::Value;
 
 impl Lab {

@@ -11,7 +11,7 @@ use epm_tests::own_door::{Opened, two_managers};
 use epm_tests::python::{environment, search_seconds};
 use serde_json::{Value, json};
 
-const ANSWERS: &str = include_str!("../clients/answers.py");
+const ANSWERS: &str = include_str!("../../clients/answers.py");
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
 /// A lab of two managers, in which something of everything is there.

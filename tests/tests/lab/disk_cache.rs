@@ -64,7 +64,7 @@ fn a_client_that_is_killed_while_it_saves_finds_the_old_state_or_the_new_one() {
     for time in 0..TIMES {
         let mut child = KillOnDrop(
             Process::new(std::env::current_exe().unwrap())
-                .args(["--exact", "--nocapture", "saves_until_it_is_killed"])
+                .args(["--exact", "--nocapture", "disk_cache::saves_until_it_is_killed"])
                 .env(FOLDER, folder.path())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())

@@ -182,6 +182,6 @@ fn the_fixture_fails_with_names_where_the_tool_updates_once_too_often() {
 
 #[test]
 fn the_rust_example_is_the_test_beside_this_one() {
-    let test = fs::read_to_string(root().join("server/tests/your_tool.rs")).unwrap();
+    let test = fs::read_to_string(root().join("server/tests/cli/your_tool.rs")).unwrap();
     assert!(test.contains(&example("rust")));
 }

@@ -177,7 +177,7 @@ async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtua
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn machines_of_one_hardware_id_meet_each_other_and_faults_alike_on_either_carrier() {
-    let plan = include_str!("../../fixtures/scenarios/cloned-image.toml");
+    let plan = include_str!("../../../fixtures/scenarios/cloned-image.toml");
     for fault in [
         "what = 'status'\nwhere = { route = 'index' }\nwhen = { after = 2, every = 3 }",
         "what = 'status'\nwhere = { route = 'register' }\nprobability = 0.5",

@@ -167,7 +167,7 @@ async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
 
 #[test]
 fn every_golden_file_is_held() {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.rs")).unwrap();
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/golden.rs")).unwrap();
     for entry in fs::read_dir(place("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_held = source.contains(&format!("\"{name}\""));

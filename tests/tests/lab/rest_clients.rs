@@ -16,7 +16,7 @@ use epm_tests::rest_curl::Rest;
 use epm_tests::{Lab, MANAGER};
 use serde_json::Value;
 
-const CALLS: &str = include_str!("../clients/sepm_api.py");
+const CALLS: &str = include_str!("../../clients/sepm_api.py");
 
 /// What `schemathesis` is told besides. Methods that the vendor has and the lab does not are answered with 501 on purpose.
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";

@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Lab, program};
+use crate::common::{Lab, program};
 use serde_json::{Value, json};
 
 impl Lab {

@@ -1,0 +1,3 @@
+//! The program `epm-agent`, from the outside.
+
+mod cli;

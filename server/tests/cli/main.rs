@@ -1,0 +1,20 @@
+//! The program `epm-lab`, run as a user runs it, one module for each group of its verbs.
+//!
+//! The tests run in threads of one process: none changes its environment or its working directory, and each lab has ports and a
+//! folder of its own.
+
+mod cert;
+mod common;
+mod docs;
+mod failure;
+mod fault;
+mod killed;
+mod lab;
+mod package;
+mod program;
+mod readme;
+mod recovery;
+mod rehearse;
+mod rotate;
+mod sylink;
+mod your_tool;
