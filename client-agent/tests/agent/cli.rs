@@ -1,7 +1,5 @@
 //! The program `epm-agent`, run as a user runs it: what it refuses, what it keeps, and its exit codes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,11 +1,10 @@
 //! `epm-lab cert`, run as a user runs it: what it makes, says and refuses, and who else reads it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
+
+use crate::harness::{Lab, needs, output, program, root, said, stderr, stdout};
 
 const PASSWORD: &str = "open-sesame-4711";
 
@@ -19,26 +18,22 @@ fn made(more: &[&str]) -> TempDir {
 }
 
 fn cert(folder: &TempDir, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.arg("cert").args(arguments).current_dir(folder.path()).env("STORE", PASSWORD);
-    let out = command.stdin(Stdio::null()).output().unwrap();
-    let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
+    let out = output(program().arg("cert").args(arguments).current_dir(folder.path()).env("STORE", PASSWORD));
+    let said = said(&out).1;
     assert!(!said.contains(PASSWORD) && !said.contains("panicked"), "{said}");
     out
 }
 
 #[track_caller]
 fn well(folder: &TempDir, arguments: &[&str]) -> String {
-    let out = cert(folder, arguments);
-    assert_eq!(out.status.code(), Some(0), "{arguments:?}: {}{}", text(&out.stdout), text(&out.stderr));
-    text(&out.stdout)
+    crate::harness::well(&cert(folder, arguments))
 }
 
 #[track_caller]
 fn refused(folder: &TempDir, arguments: &[&str], words: &str) {
     let out = cert(folder, arguments);
     assert_eq!(out.status.code(), Some(2), "{arguments:?}");
-    assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    assert!(stderr(&out).contains(words), "{}", stderr(&out));
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -102,8 +97,7 @@ fn every_form_leads_to_every_other_and_back_to_the_same_key() {
 
 /// A client's file whose list has this certificate, and two that cannot be read.
 fn sylink(folder: &TempDir, file: &str, pem: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let sample = std::fs::read_to_string(root.join("fixtures/sylink/exported.xml")).unwrap();
+    let sample = std::fs::read_to_string(root().join("fixtures/sylink/exported.xml")).unwrap();
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     let own = format!("<Certificate Name=\"own\">{body}</Certificate><Certificate ");
     std::fs::write(folder.path().join(file), sample.replacen("<Certificate ", &own, 1)).unwrap();
@@ -116,14 +110,14 @@ fn a_check_says_what_the_wizard_and_the_clients_of_a_list_would_say() {
     std::fs::copy(other.path().join("server.key"), folder.path().join("other.key")).unwrap();
     let swapped = cert(&folder, &["check", "server.crt", "--key", "other.key"]);
     assert_eq!(swapped.status.code(), Some(1));
-    assert!(text(&swapped.stdout).contains("Invalid private key file"), "{}", text(&swapped.stdout));
+    assert!(stdout(&swapped).contains("Invalid private key file"), "{}", stdout(&swapped));
 
     sylink(&folder, "theirs.xml", &text(&bytes(&other, "server.crt")));
     sylink(&folder, "mine.xml", &text(&bytes(&folder, "server.crt")));
     let check = ["check", "server.crt", "--key", "server.key", "--at", "2027-01-01T00:00:00Z", "--sylink"];
     let strange = cert(&folder, &[&check[..], &["theirs.xml"]].concat());
-    assert_eq!(strange.status.code(), Some(1), "{}", text(&strange.stderr));
-    assert!(text(&strange.stdout).contains("expected"), "{}", text(&strange.stdout));
+    assert_eq!(strange.status.code(), Some(1), "{}", stderr(&strange));
+    assert!(stdout(&strange).contains("expected"), "{}", stdout(&strange));
 
     let known = well(&folder, &[&check[..], &["mine.xml"]].concat());
     assert!(known.contains("would be believed"), "{known}");
@@ -145,7 +139,7 @@ fn a_difference_is_named_and_is_no_failure() {
     assert!(well(&folder, &["diff", "server.crt", "server.crt"]).contains("The same"));
     let differ = cert(&folder, &["diff", "server.crt", "other.crt"]);
     assert_eq!(differ.status.code(), Some(1));
-    assert!(text(&differ.stdout).contains("public key"), "{}", text(&differ.stdout));
+    assert!(stdout(&differ).contains("public key"), "{}", stdout(&differ));
 }
 
 #[test]
@@ -164,53 +158,37 @@ fn slips_are_bad_input() {
     );
 }
 
+#[needs(openssl)]
 #[test]
 fn openssl_verifies_a_chain_that_was_issued() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("NOTHING WAS PROVED: openssl is not installed");
-        return;
-    }
     let folder = made(&["--authority", "Lab CA"]);
     let pem = text(&bytes(&folder, "server.crt"));
     let second = pem.rfind("-----BEGIN").unwrap();
     std::fs::write(folder.path().join("ca.crt"), &pem[second..]).unwrap();
-    let verify = Command::new("openssl")
-        .args(["verify", "-x509_strict", "-CAfile", "ca.crt", "server.crt"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(verify.status.success(), "{}{}", text(&verify.stdout), text(&verify.stderr));
+    let verify = ["verify", "-x509_strict", "-CAfile", "ca.crt", "server.crt"];
+    crate::harness::well(&output(Command::new("openssl").args(verify).current_dir(folder.path())));
 }
 
 /// The program takes a keystore for its server certificate, and refuses a wrong one in the product's words.
 #[test]
 fn a_manager_starts_with_the_certificate_in_a_keystore() {
-    use std::io::{BufRead as _, BufReader};
     let folder = made(&[]);
     let to = ["--to", "jks", "--out", "k.jks", "--out-password-file", "p.txt"];
     well(&folder, &[&["convert", "server.crt", "--key", "server.key"], &to[..]].concat());
     let up = |more: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+        let mut command = program();
         command.args(["up", "--http-port", "0", "--agents", "0", "--keystore", "k.jks"]).args(more);
-        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+        command.current_dir(folder.path());
+        command
     };
-    let mut child = up(&["--password-file", "p.txt", "--alias", "tomcat"]);
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let ready = Lab::of(&mut up(&["--password-file", "p.txt", "--alias", "tomcat"])).ready.take();
     let shown = well(&folder, &["show", "server.crt", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(ready["managers"][0]["fingerprint"], shown["certificates"][0]["sha256"]);
     for (more, words) in
         [(&[][..], "password is wrong"), (&["--password-file", "p.txt", "--alias", "x"], "no entry")]
     {
-        let out = up(more).wait_with_output().unwrap();
-        assert_eq!(out.status.code(), Some(2));
-        let error = text(&out.stderr);
-        assert!(error.contains("Invalid keystore file") && error.contains(words), "{error}");
+        crate::harness::refused(&output(&mut up(more)), &["Invalid keystore file", words]);
     }
 }
 
@@ -238,23 +216,17 @@ sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ";
 
+#[needs(python3)]
 #[test]
 fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("NOTHING WAS PROVED: python3 is not installed");
-        return;
-    }
     let folder = made(&[]);
     let to = ["--to", "jks", "--out", "k.jks", "--out-password-file", "p.txt"];
     well(&folder, &[&["convert", "server.crt", "--key", "server.key"], &to[..]].concat());
     for (password, code) in [(PASSWORD, Some(0)), ("another", Some(2))] {
-        let typed = Command::new("python3")
-            .args(["-c", TYPIST, password, env!("CARGO_BIN_EXE_epm-lab"), "cert", "show", "k.jks"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        let shown = text(&typed.stdout);
-        assert_eq!(typed.status.code(), code, "{shown}{}", text(&typed.stderr));
+        let show = ["-c", TYPIST, password, env!("CARGO_BIN_EXE_epm-lab"), "cert", "show", "k.jks"];
+        let typed = output(Command::new("python3").args(show).current_dir(folder.path()));
+        let shown = stdout(&typed);
+        assert_eq!(typed.status.code(), code, "{shown}{}", stderr(&typed));
         assert!(shown.contains("Password of k.jks: ") && !shown.contains(password), "{shown}");
         let words = if code == Some(0) { "alias \"tomcat\"" } else { "password is wrong" };
         assert!(shown.contains(words), "{shown}");

@@ -2,17 +2,14 @@
 //!
 //! They find `epm-lab` on the path. The Rust example stands in `your_tool.rs`, and must be the same word for word.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::{Command, Output};
 
-/// What is installed from PyPI, pinned.
-const PACKAGES: &[&str] = &["sepm-api==0.0.9", "requests==2.34.2", "pytest==9.2.0", "PyYAML==6.0.3"];
-/// Where this is set, it is a failure if they cannot be had.
-const REQUIRED: &str = "EPM_LAB_REST_CLIENTS";
+use epm_fixtures::python_packages;
+
+use crate::harness::{needs, output, program, root, said};
+
 /// A `cargo` for the examples: what it would install is on the path already.
 const NO_CARGO: &str = "#!/bin/sh\n[ \"$*\" = 'install --locked --path epm-lab/server' ] || { echo \"unknown: cargo $*\" >&2; exit 9; }\n";
 /// Runs the steps of a job, each in a shell of its own, as a runner does.
@@ -30,10 +27,6 @@ for step in (step for step in job["steps"] if "run" in step):
 sys.exit(failed)
 "#;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
 /// The one example in this language.
 fn example(language: &str) -> String {
     let page = fs::read_to_string(root().join("docs/test-your-rotation-tool.md")).unwrap();
@@ -44,92 +37,48 @@ fn example(language: &str) -> String {
     only
 }
 
-/// The programs of the virtual environment; none where it cannot be had.
-fn environment() -> Option<&'static Path> {
-    static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let top = root().join("target/docs-clients");
-        let (programs, stamp) = (top.join("bin"), top.join("installed"));
-        let wanted = PACKAGES.join("\n");
-        if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-            return Some(programs);
-        }
-        let ran = |program: &Path, arguments: &[&str]| {
-            let out = Command::new(program).args(arguments).output();
-            out.map_err(|error| error.to_string()).and_then(|out| {
-                let words = String::from_utf8_lossy(&out.stderr).into_owned();
-                if out.status.success() { Ok(()) } else { Err(words) }
-            })
-        };
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        let arguments: Vec<&str> = pip.iter().chain(PACKAGES).copied().collect();
-        let made = ran(Path::new("python3"), &["-m", "venv", "--clear", top.to_str()?])
-            .and_then(|()| ran(&programs.join("python3"), &arguments));
-        match made {
-            Ok(()) => {
-                fs::write(&stamp, wanted).ok()?;
-                Some(programs)
-            }
-            Err(error) => {
-                assert!(
-                    std::env::var_os(REQUIRED).is_none(),
-                    "{REQUIRED} is set, and this is missing: {error}"
-                );
-                eprintln!("NOTHING WAS PROVED: {PACKAGES:?} cannot be installed: {error}");
-                None
-            }
-        }
-    });
-    made.as_deref()
-}
-
-/// Runs bash in a folder, with `epm-lab` on the path, and the environment's programs where there are any.
-fn bash(folder: &Path, script: &str, programs: Option<&Path>) -> Output {
+/// Runs bash in a folder, with `epm-lab` and the programs of the Python packages on the path.
+fn bash(folder: &Path, script: &str) -> Output {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     fs::write(bin.join("cargo"), NO_CARGO).unwrap();
     let mut mode = fs::metadata(bin.join("cargo")).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
     fs::set_permissions(bin.join("cargo"), mode).unwrap();
-    let lab = Path::new(env!("CARGO_BIN_EXE_epm-lab")).parent().unwrap();
-    let before = [Some(bin.as_path()), Some(lab), programs];
+    let lab = Path::new(program().get_program()).parent().unwrap().to_owned();
     let path = std::env::var_os("PATH").unwrap();
-    let path = before.into_iter().flatten().map(Path::to_owned).chain(std::env::split_paths(&path));
-    Command::new("timeout")
-        .args(["120", "bash", "-c", script])
-        .current_dir(folder)
-        .env("PATH", std::env::join_paths(path).unwrap())
-        .env("NO_PROXY", "*")
-        .env_remove("EPM_LAB_URL")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    let path = [bin, lab, python_packages().to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let mut bash = Command::new("timeout");
+    bash.args(["110", "bash", "-c", script]).current_dir(folder);
+    bash.env("PATH", std::env::join_paths(path).unwrap()).env("NO_PROXY", "*").env_remove("EPM_LAB_URL");
+    output(&mut bash)
 }
 
 fn words(out: &Output) -> String {
-    format!("{}\n--- err\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    said(out).1
 }
 
+#[needs(bash, python3, timeout)]
 #[test]
 fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless() {
     let (folder, script) = (tempfile::tempdir().unwrap(), example("sh"));
-    let out = bash(folder.path(), &script, None);
+    let out = bash(folder.path(), &script);
     assert!(out.status.success(), "{}", words(&out));
     fs::remove_file(folder.path().join("ready.json")).unwrap();
     let careless = script.replace("rotate single", "rotate single --no-wait");
     assert_ne!(careless, script);
-    let out = bash(folder.path(), &careless, None);
+    let out = bash(folder.path(), &careless);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("LOST desk-1 since") && words(&out).contains("expected"), "{}", words(&out));
 }
 
+#[needs(bash, python_packages, timeout)]
 #[test]
 fn the_job_passes_and_fails_where_the_tool_is_careless() {
-    let Some(programs) = environment() else { return };
     let (folder, job) = (tempfile::tempdir().unwrap(), example("yaml"));
     fs::write(folder.path().join("runner.py"), RUNNER).unwrap();
     fs::write(folder.path().join("job.yml"), &job).unwrap();
-    let out = bash(folder.path(), "exec python3 runner.py", Some(programs));
+    let out = bash(folder.path(), "exec python3 runner.py");
     assert!(out.status.success(), "{}", words(&out));
     let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
     assert!(junit.contains("tests=\"2\" failures=\"0\""), "{junit}");
@@ -138,14 +87,13 @@ fn the_job_passes_and_fails_where_the_tool_is_careless() {
     }
     let careless = job.replace("rotate single", "rotate single --no-wait || true");
     fs::write(folder.path().join("job.yml"), careless).unwrap();
-    let out = bash(folder.path(), "exec python3 runner.py", Some(programs));
+    let out = bash(folder.path(), "exec python3 runner.py");
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("6 clients are lost") && words(&out).contains("desk-1"), "{}", words(&out));
 }
 
 /// Runs the pytest example with this tool; with none, the one that stands there.
-fn pytest(tool: Option<&str>) -> Option<Output> {
-    let programs = environment()?;
+fn pytest(tool: Option<&str>) -> Output {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("test_rotation.py"), example("python")).unwrap();
     let run = "exec python3 -m pytest -q -p no:cacheprovider test_rotation.py";
@@ -157,25 +105,28 @@ fn pytest(tool: Option<&str>) -> Option<Output> {
                 .replace("SCRIPT", &script.display().to_string())
         },
     );
-    Some(bash(folder.path(), &run, Some(programs)))
+    bash(folder.path(), &run)
 }
 
+#[needs(bash, python_packages, timeout)]
 #[test]
 fn the_fixture_passes() {
-    let Some(out) = pytest(None) else { return };
+    let out = pytest(None);
     assert!(out.status.success() && words(&out).contains("2 passed"), "{}", words(&out));
 }
 
+#[needs(bash, python_packages, timeout)]
 #[test]
 fn the_script_with_sepm_api_loses_nobody() {
-    let Some(out) = pytest(Some("python3 SCRIPT READY")) else { return };
+    let out = pytest(Some("python3 SCRIPT READY"));
     assert!(out.status.success() && words(&out).contains("1 passed"), "{}", words(&out));
     assert!(words(&out).contains("All is well."), "{}", words(&out));
 }
 
+#[needs(bash, python_packages, timeout)]
 #[test]
 fn the_fixture_fails_with_names_where_the_tool_updates_once_too_often() {
-    let Some(out) = pytest(Some("epm-lab manager update")) else { return };
+    let out = pytest(Some("epm-lab manager update"));
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("desk-1 since"), "{}", words(&out));
 }

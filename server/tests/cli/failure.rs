@@ -1,22 +1,17 @@
 //! `epm-lab failure`, run as a user runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+use std::process::{Command, Output};
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use crate::harness::{Running, needs, output, program, root, run, stdout};
 
 fn failure(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.arg("failure").args(arguments).stdin(Stdio::null()).output().unwrap()
+    run(&[&["failure"], arguments].concat())
 }
 
 /// What was printed by a run that went well.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
-    let output = failure(arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
+    crate::harness::well(&failure(arguments))
 }
 
 #[track_caller]
@@ -24,14 +19,9 @@ fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&printed(arguments)).unwrap()
 }
 
-/// The run was refused as bad input, with one clear line that holds all of these.
 #[track_caller]
 fn refused(arguments: &[&str], expected: &[&str]) {
-    let output = failure(arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert_eq!(error.matches("error:").count(), 1, "{error}");
-    assert!(expected.iter().all(|part| error.contains(part)), "expected {expected:?} in: {error}");
+    crate::harness::refused(&failure(arguments), expected);
 }
 
 #[test]
@@ -121,7 +111,7 @@ fn a_failure_that_does_not_show_its_symptom_ends_with_1_and_says_what_was_missed
         (&["reproduce", "F09", "--sockets", "--assume", "certificate_dates=ignored"], "NOT AS DESCRIBED"),
     ] {
         let output = failure(arguments);
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = stdout(&output);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
@@ -171,54 +161,45 @@ fn a_line_or_a_number_is_diagnosed_and_a_file_that_is_not_there_is_refused() {
 
 #[test]
 fn the_page_of_the_documentation_is_what_the_catalogue_says() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failures.md");
     let page = printed(&["page"]);
-    let kept = std::fs::read_to_string(file).unwrap();
+    let kept = std::fs::read_to_string(root().join("docs/failures.md")).unwrap();
     assert!(kept == page, "docs/failures.md is behind; run: epm-lab failure page > docs/failures.md");
 }
 
+#[needs(curl)]
 #[test]
 fn a_failure_that_is_left_standing_can_be_looked_at_from_outside() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_epm-lab"))
-        .args(["failure", "reproduce", "F01", "--live", "--export", folder.path().to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let hello = lines
-        .find_map(|line| Some(line.split_once("curl -sv '")?.1.trim_end_matches('\'').to_owned()))
-        .unwrap();
-    assert!(lines.any(|line| line.ends_with("Ctrl-C stops.")));
-    let said = Command::new("curl").args(["--silent", "--max-time", "10", &hello]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "OK", "{hello}");
+    let export = folder.path().to_str().unwrap();
+    let mut lab =
+        Running::start(program().args(["failure", "reproduce", "F01", "--live", "--export", export]));
+    let hello = lab.says("curl -sv '").split_once("curl -sv '").unwrap().1.trim_end_matches('\'').to_owned();
+    lab.says("Ctrl-C stops.");
+    let said = output(Command::new("curl").args(["--silent", "--max-time", "10", &hello]));
+    assert_eq!(stdout(&said).trim(), "OK", "{hello}");
     assert!(folder.path().join("sepm-1.pem").is_file() && folder.path().join("sylink.xml").is_file());
     // The clients go on, and still do not believe their manager.
-    assert!(lines.any(|line| line.contains(" 12070303 ") && line.contains("desktop-1")));
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    assert!(lines.count() > 0, "each client says that it stops");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    while !lab.says(" 12070303 ").contains("desktop-1") {}
+    lab.signal("TERM");
+    lab.says("has been stopped");
+    assert_eq!(lab.ends().0, Some(0));
 }
 
+#[needs(curl)]
 #[test]
 fn a_failure_of_a_tool_that_is_left_standing_can_be_met_with_curl() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_epm-lab"))
-        .args(["failure", "reproduce", "F41", "--live", "--export", folder.path().to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let url = lines.find_map(|line| Some(line.split_once("curl -sv ")?.1.to_owned())).unwrap();
-    assert!(lines.any(|line| line == "Ctrl-C stops."));
+    let export = folder.path().to_str().unwrap();
+    let mut lab =
+        Running::start(program().args(["failure", "reproduce", "F41", "--live", "--export", export]));
+    let url = lab.says("curl -sv ").split_once("curl -sv ").unwrap().1.to_owned();
+    lab.says("Ctrl-C stops.");
     let pem = folder.path().join("console.pem");
     let curl = |more: &[&str]| {
         let mut command = Command::new("curl");
         command.args(["-s", "-w", "%{http_code} ", "--max-time", "20"]).args(more);
-        let output = command.output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        let output = output(&mut command);
+        (output.status.code(), stdout(&output))
     };
     assert_eq!(curl(&["-o", "/dev/null", &url]).0, Some(60), "F42: nobody trusts that certificate");
     let urls: Vec<&str> = std::iter::repeat_n(["-o", "/dev/null", url.as_str()], 51).flatten().collect();
@@ -227,6 +208,6 @@ fn a_failure_of_a_tool_that_is_left_standing_can_be_met_with_curl() {
     let statuses: Vec<&str> = statuses.split_whitespace().collect();
     assert_eq!((code, statuses.len()), (Some(0), 51));
     assert_eq!((statuses[0], statuses[49], statuses[50]), ("200", "200", "429"));
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    lab.signal("TERM");
+    assert_eq!(lab.ends().0, Some(0));
 }

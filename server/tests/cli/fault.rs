@@ -1,22 +1,12 @@
 //! `epm-lab fault`, run as a user runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+
+use crate::harness::{refused, run, well};
 
 fn fault(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_epm-lab"))
-        .arg("fault")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    run(&[&["fault"], arguments].concat())
 }
 
 const FLAKY: &str = r#"
@@ -29,11 +19,11 @@ probability = 0.3
 
 #[test]
 fn every_kind_is_listed_with_its_layer_and_the_names_of_others() {
-    let table = stdout(&fault(&["kinds"]));
+    let table = well(&fault(&["kinds"]));
     for part in ["listener", "tcp", "tls", "certificate", "http", "artifact", "reset-peer", "bad-signature"] {
         assert!(table.contains(part), "{part}");
     }
-    let kinds: serde_json::Value = serde_json::from_str(&stdout(&fault(&["kinds", "--json"]))).unwrap();
+    let kinds: serde_json::Value = serde_json::from_str(&well(&fault(&["kinds", "--json"]))).unwrap();
     assert!(kinds.as_array().unwrap().len() > 40);
 }
 
@@ -46,7 +36,7 @@ fn what_a_fault_will_hit_can_be_said_in_advance_and_is_the_same_each_time() {
     let explain = |more: &[&str]| -> serde_json::Value {
         let arguments =
             [&["explain", file, "--client", "desktop-1", "--next", "1000", "--json"], more].concat();
-        serde_json::from_str(&stdout(&fault(&arguments))).unwrap()
+        serde_json::from_str(&well(&fault(&arguments))).unwrap()
     };
     let hits = explain(&[]);
     let count = hits["hits"].as_array().unwrap().len();
@@ -54,7 +44,7 @@ fn what_a_fault_will_hit_can_be_said_in_advance_and_is_the_same_each_time() {
     assert_eq!(hits, explain(&[]));
     assert_ne!(hits, explain(&["--seed", "2"]));
     assert_eq!(explain(&["--route", "policy"])["hits"].as_array().unwrap().len(), 0);
-    let told = stdout(&fault(&["explain", file, "--client", "desktop-1"]));
+    let told = well(&fault(&["explain", file, "--client", "desktop-1"]));
     assert!(told.contains("Of the exchanges 1 to 20 on the route index"), "{told}");
 }
 
@@ -66,10 +56,7 @@ fn a_file_that_is_not_sound_is_refused_with_what_was_meant() {
         [("probability", "probabilty", "probability"), ("status", "staus", "status"), ("0.3", "1.5", "flaky")]
     {
         fs::write(&file, FLAKY.replacen(from, to, 1)).unwrap();
-        let output = fault(&["explain", file.to_str().unwrap()]);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(expected) && error.contains("faults.toml"), "{error}");
+        refused(&fault(&["explain", file.to_str().unwrap()]), &[expected, "faults.toml"]);
     }
     assert_eq!(fault(&["explain", "missing.toml"]).status.code(), Some(2));
 }

@@ -1,33 +1,23 @@
 //! The verbs that act on a running lab, as somebody at a terminal uses them: each as a table and as JSON, on a lab of two
 //! managers; each a thin client of the lab's own door.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
-use crate::common::Lab;
 use serde_json::Value;
+
+use crate::harness::{Lab, said};
 
 impl Lab {
     /// What is said to people; the exit code must be this.
     #[track_caller]
     fn words(&self, arguments: &[&str], code: i32) -> String {
-        let out = self.run(arguments);
-        let said = [&out.stdout[..], &out.stderr[..]].concat();
-        let said = String::from_utf8(said).unwrap();
-        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {said}");
-        said
-    }
-
-    /// What is said to programs.
-    #[track_caller]
-    fn json(&self, arguments: &[&str], code: i32) -> Value {
-        let said = self.words(&[arguments, &["--json"]].concat(), code);
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {said}"))
+        let (ended, words) = said(&self.run(arguments));
+        assert_eq!(ended, Some(code), "{arguments:?}: {words}");
+        words
     }
 }
 
 #[test]
 fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
-    let lab = Lab::up(&["--managers", "2", "--agents", "3"]);
+    let lab = Lab::frozen(&["--managers", "2", "--agents", "3"]);
     let manager = lab.ready.pointer("/managers/0/http").or(lab.ready.get("http")).unwrap().as_str().unwrap();
     assert!(lab.words(&["health", manager], 0).contains("healthy"));
     assert_eq!(lab.json(&["health", manager], 0)["ready"], true);

@@ -3,11 +3,13 @@
 //! The tests run in threads of one process: none changes its environment or its working directory, and each lab has ports and a
 //! folder of its own.
 
+#![cfg(test)]
+
 mod cert;
-mod common;
 mod docs;
 mod failure;
 mod fault;
+mod harness;
 mod killed;
 mod lab;
 mod package;

@@ -1,107 +1,29 @@
 //! The program `epm-lab`, run as a user runs it: what it prints, what it refuses, and its exit codes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-fn lab() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.current_dir(root()).stdin(Stdio::null());
-    command
-}
+use crate::harness::{Lab, Running, needs, output, program, refused, root, run, stderr, stdout, well};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn run(arguments: &[&str]) -> Output {
-    lab().args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The run was refused as bad input, with one clear line that holds all of these.
+/// Runs openssl in a folder.
 #[track_caller]
-fn refused(output: &Output, expected: &[&str]) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert_eq!(error.matches("error:").count(), 1, "{error}");
-    assert!(!error.contains("panicked"), "{error}");
-    for part in expected {
-        assert!(error.contains(part), "expected {part:?} in: {error}");
-    }
-}
-
-/// Runs openssl in a folder; loudly does nothing where there is none.
-fn openssl(folder: &Path, arguments: &str) -> bool {
-    let ran = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
-    match ran {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            true
-        }
-        Err(error) => {
-            eprintln!("NOT TESTED: openssl cannot be run: {error}");
-            false
-        }
-    }
-}
-
-/// A lab that is up, until dropped.
-struct Up {
-    child: Child,
-    ready: serde_json::Value,
-}
-
-impl Up {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = lab();
-        command.args(["up", "--http-port", "0"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
-        Self { child, ready }
-    }
-
-    fn http(&self) -> String {
-        self.ready["managers"][0]["http"].as_str().unwrap().to_owned()
-    }
-
-    fn interrupt(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn openssl(folder: &Path, arguments: &str) -> String {
+    well(&output(Command::new("openssl").args(arguments.split(' ')).current_dir(folder)))
 }
 
 #[test]
 fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["INT", "TERM"] {
         // Its clients look for it where it does not listen.
         let arguments = ["up", "--http-port", "0", "--address", "127.0.0.2", "--agents", "1", "--verbose"];
-        let mut child = lab().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        errors.read_line(&mut line).unwrap();
-        assert!(line.contains("has been started"), "{line}");
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-        let rest = std::io::read_to_string(errors).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
-        assert!(rest.contains("Stopping.\n"), "{rest}");
+        let mut up = Running::start(program().args(arguments));
+        up.says("has been started");
+        up.signal(signal);
+        let (code, said) = up.ends();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.lines().any(|line| line == "Stopping."), "{said}");
     }
 }
 
@@ -109,15 +31,14 @@ fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
 fn up_says_when_it_is_ready_and_where_and_ctrl_c_stops_it_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ready.json");
-    let up = Up::start(&["--https-port", "0", "--agents", "3", "--ready-file", file.to_str().unwrap()]);
+    let up = Lab::up(&["--https-port", "0", "--agents", "3", "--ready-file", file.to_str().unwrap()]);
     let manager = &up.ready["managers"][0];
     assert_ne!(manager["http"], manager["https"]);
     assert_eq!(manager["fingerprint"].as_str().unwrap().len(), 95);
     assert_eq!(up.ready["clients"].as_array().unwrap().len(), 3);
     let address = up.http().replace("http://", "");
     assert!(TcpStream::connect(&address).is_ok());
-    let healthy = run(&["health", &up.http()]);
-    assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
+    well(&run(&["health", up.http()]));
     let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(written["pid"], up.ready["pid"]);
     assert_eq!(up.interrupt(), Some(0));
@@ -141,14 +62,14 @@ fn an_address_that_others_can_reach_is_refused_without_lab() {
     refused(&run(&known), &["default password"]);
 }
 
+#[needs(curl)]
 #[test]
 fn the_rest_api_takes_the_password_that_it_was_given_and_prints_it_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let (at, file) = (folder.path(), folder.path().join("password"));
     fs::write(&file, "correct horse\n").unwrap();
     let export = at.to_str().unwrap();
-    let up =
-        Up::start(&["--agents", "0", "--export", export, "--rest-password-file", file.to_str().unwrap()]);
+    let up = Lab::up(&["--agents", "0", "--export", export, "--rest-password-file", file.to_str().unwrap()]);
     assert!(!up.ready.to_string().contains("horse"));
     let rest = up.ready["managers"][0]["rest"].as_str().unwrap().to_owned();
     for (password, status) in [("correct horse", "200"), ("epm-lab", "400")] {
@@ -157,24 +78,20 @@ fn the_rest_api_takes_the_password_that_it_was_given_and_prints_it_nowhere() {
         // It believes the certificate that was exported, and looks at its name and its dates.
         let arguments =
             ["-sS", "--cacert", "sepm-1.pem", "-o", "/dev/null", "-w", "%{http_code}", "-d", &body, &address];
-        let Ok(asked) = Command::new("curl").args(arguments).current_dir(at).output() else {
-            return eprintln!("NOT TESTED: curl cannot be run");
-        };
-        assert_eq!(stdout(&asked), status, "{}", String::from_utf8_lossy(&asked.stderr));
+        let asked = output(Command::new("curl").args(arguments).current_dir(at));
+        assert_eq!(stdout(&asked), status, "{}", stderr(&asked));
     }
-    let alone = Up::start(&["--agents", "0", "--no-rest"]);
+    let alone = Lab::up(&["--agents", "0", "--no-rest"]);
     assert!(alone.ready["managers"][0].get("rest").is_none());
 }
 
+#[needs(openssl)]
 #[test]
 fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    if !openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=a -days 2")
-        || !openssl(at, "genrsa -out b.key 2048")
-    {
-        return;
-    }
+    openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=a -days 2");
+    openssl(at, "genrsa -out b.key 2048");
     let with = |certificate: &str, key: &str| {
         let (certificate, key) = (at.join(certificate), at.join(key));
         run(&[
@@ -188,21 +105,21 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
         ])
     };
     refused(&with("a.crt", "b.key"), &["Invalid private key file", "b.key", "a.crt"]);
-    assert!(openssl(at, "ecparam -name prime256v1 -genkey -noout -out ec.key"));
+    openssl(at, "ecparam -name prime256v1 -genkey -noout -out ec.key");
     refused(&with("a.crt", "ec.key"), &["Invalid private key file", "ec.key", "elliptic curve"]);
-    assert!(openssl(at, "rsa -in a.key -aes256 -passout pass:secret -out locked.key"));
+    openssl(at, "rsa -in a.key -aes256 -passout pass:secret -out locked.key");
     refused(&with("a.crt", "locked.key"), &["Invalid private key file", "locked.key", "encrypted"]);
     let pem = fs::read_to_string(at.join("a.crt")).unwrap();
     fs::write(at.join("cut.crt"), &pem[..pem.len() / 2]).unwrap();
     refused(&with("cut.crt", "a.key"), &["cut.crt", "END"]);
     refused(&with("nothing.crt", "a.key"), &["nothing.crt", "No such file"]);
-    assert!(openssl(
+    openssl(
         at,
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout e.key -out e.crt -subj /CN=e"
-    ));
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout e.key -out e.crt -subj /CN=e",
+    );
     // Without extensions, what openssl signs is of version 1, which no TLS library of today would serve.
-    assert!(openssl(at, "req -new -key a.key -subj /CN=a -out a.csr"));
-    assert!(openssl(at, "x509 -req -in a.csr -signkey a.key -days 2 -out v1.crt"));
+    openssl(at, "req -new -key a.key -subj /CN=a -out a.csr");
+    openssl(at, "x509 -req -in a.csr -signkey a.key -days 2 -out v1.crt");
     refused(&with("v1.crt", "a.key"), &["v1.crt", "expected X.509 version 3, found version 1"]);
     refused(
         &with("e.crt", "e.key"),
@@ -210,21 +127,17 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
     );
 }
 
+#[needs(openssl)]
 #[test]
 fn a_certificate_of_ones_own_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    if !openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=mine -days 2") {
-        return;
-    }
+    openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=mine -days 2");
     let (certificate, key) = (at.join("a.crt"), at.join("a.key"));
-    let up = Up::start(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]);
-    let shown = Command::new("openssl")
-        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in", certificate.to_str().unwrap()])
-        .output()
-        .unwrap();
+    let up = Lab::up(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    let shown = openssl(at, "x509 -noout -fingerprint -sha256 -in a.crt");
     let fingerprint = up.ready["managers"][0]["fingerprint"].as_str().unwrap();
-    assert!(stdout(&shown).contains(fingerprint), "{} is not {fingerprint}", stdout(&shown));
+    assert!(shown.contains(fingerprint), "{shown} is not {fingerprint}");
 }
 
 /// A copy of the good scenario with one thing changed.
@@ -263,7 +176,7 @@ fn an_unsound_scenario_is_refused_with_its_line_before_anything_is_played() {
     ] {
         let (_folder, file) = changed(from, to);
         for verb in [&["scenario", "check"][..], &["run"][..]] {
-            let output = lab().args(verb).arg(&file).output().unwrap();
+            let output = run(&[verb, &[file.as_str()]].concat());
             refused(&output, &expected);
             refused(&output, &["changed.toml:"]);
             assert!(stdout(&output).is_empty(), "something was played: {}", stdout(&output));
@@ -314,75 +227,57 @@ fn help_shows_examples_and_exit_codes() {
 
 // ------------------------------------------------------------------------------------------------- a lab that is up
 
-/// Runs a verb against a lab that is up, and parses what it prints.
-#[track_caller]
-fn asked(up: &Up, arguments: &[&str], code: i32) -> serde_json::Value {
-    let output = against(up).args(arguments).arg("--json").output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}{}", stdout(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn against(up: &Up) -> Command {
-    let mut command = lab();
-    command.env("EPM_LAB_URL", up.ready["door"].as_str().unwrap());
-    command
-}
-
 #[test]
 fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
-    let up = Up::start(&["--agents", "3", "--heartbeat", "300"]);
-    assert_eq!(asked(&up, &["check"], 0)["clients"], 3);
-    asked(&up, &["clock", "freeze"], 0);
-    asked(&up, &["list", "copy", "Default Management Server List for My Site", "mine"], 0);
+    let up = Lab::up(&["--agents", "3", "--heartbeat", "300"]);
+    assert_eq!(up.json(&["check"], 0)["clients"], 3);
+    up.json(&["clock", "freeze"], 0);
+    up.json(&["list", "copy", "Default Management Server List for My Site", "mine"], 0);
     assert_eq!(
-        asked(&up, &["list", "edit", "mine", "--protocol", "http", "--priority", "sepm-1"], 0)["protocol"],
+        up.json(&["list", "edit", "mine", "--protocol", "http", "--priority", "sepm-1"], 0)["protocol"],
         "http"
     );
-    asked(&up, &["list", "assign", "mine", r"My Company"], 0);
-    asked(&up, &["snapshot", "take", "before"], 0);
-    asked(&up, &["fault", "add", "busy", "status", "--set", "code=503", "--agent", "desk-*"], 0);
-    asked(&up, &["clock", "heartbeats", "1"], 0);
-    assert_eq!(asked(&up, &["client", "list", "--state", "disconnected"], 0)["total"], 2, "the two desks");
-    assert_eq!(asked(&up, &["journal", "find", "--kind", "strike"], 0)["entries"][0]["fault"], "busy");
+    up.json(&["list", "assign", "mine", r"My Company"], 0);
+    up.json(&["snapshot", "take", "before"], 0);
+    up.json(&["fault", "add", "busy", "status", "--set", "code=503", "--agent", "desk-*"], 0);
+    up.json(&["clock", "heartbeats", "1"], 0);
+    assert_eq!(up.json(&["client", "list", "--state", "disconnected"], 0)["total"], 2, "the two desks");
+    assert_eq!(up.json(&["journal", "find", "--kind", "strike"], 0)["entries"][0]["fault"], "busy");
     // Whom, where and when may all be said; and whatever is closed to clients, the operator's own door is not.
     let whole = ["fault", "add", "slow", "bandwidth", "--version-until", "14.3", "--direction", "both"];
     let when = ["--from", "2026-01-05T08:00:00Z", "--until", "2090-01-05T08:00:00Z"];
-    let slow = asked(&up, &[&whole[..], &when].concat(), 0);
+    let slow = up.json(&[&whole[..], &when].concat(), 0);
     assert_eq!(slow["fault"]["where"]["direction"], "both", "{slow}");
     assert_eq!(slow["fault"]["whom"]["version"]["until"], "14.3.0.0000", "{slow}");
-    asked(&up, &["fault", "clear"], 0);
-    asked(&up, &["fault", "add", "gone", "refuse"], 0);
+    up.json(&["fault", "clear"], 0);
+    up.json(&["fault", "add", "gone", "refuse"], 0);
     let closed = || TcpStream::connect(up.http().replace("http://", "")).is_err();
-    assert!(
-        (0..200).any(|_| closed() || asked(&up, &["fault", "list"], 0).is_null()),
-        "the port is not closed"
-    );
-    assert_eq!(asked(&up, &["fault", "list"], 0).as_array().map(Vec::len), Some(1));
-    asked(&up, &["fault", "clear"], 0);
-    asked(&up, &["clock", "heartbeats", "2"], 0);
-    asked(&up, &["client", "freeze", "old-1"], 0);
-    let update = asked(&up, &["manager", "update", "--name", "first"], 0);
+    assert!((0..200).any(|_| closed() || up.json(&["fault", "list"], 0).is_null()), "the port is not closed");
+    assert_eq!(up.json(&["fault", "list"], 0).as_array().map(Vec::len), Some(1));
+    up.json(&["fault", "clear"], 0);
+    up.json(&["clock", "heartbeats", "2"], 0);
+    up.json(&["client", "freeze", "old-1"], 0);
+    let update = up.json(&["manager", "update", "--name", "first"], 0);
     let new = update["stores"]["client"]["fingerprint"].as_str().unwrap();
-    asked(&up, &["check", "--holds", new], 1);
-    asked(&up, &["clock", "advance", "10m"], 0);
-    let lost = asked(&up, &["check"], 3);
+    up.json(&["check", "--holds", new], 1);
+    up.json(&["clock", "advance", "10m"], 0);
+    let lost = up.json(&["check"], 3);
     assert_eq!(lost["lost"].as_array().unwrap().len(), 2, "the frozen one does not know yet: {lost}");
-    let people = stdout(&against(&up).arg("check").output().unwrap());
+    let people = stdout(&up.run(&["check"]));
     assert!(people.contains("2 clients are lost") && people.contains("signature"), "{people}");
-    asked(&up, &["snapshot", "restore", "before"], 0);
-    asked(&up, &["clock", "heartbeats", "1"], 0);
-    asked(&up, &["check", "--expect", "nobody-is-orphaned", "--expect", "every-client-is-served"], 0);
-    refused(&against(&up).args(["fault", "add", "x", "stauts"]).output().unwrap(), &["stauts", "status"]);
-    refused(&against(&up).args(["fault", "remove", "x"]).output().unwrap(), &["x", "none is set"]);
-    refused(&against(&up).args(["client", "show", "desk-l"]).output().unwrap(), &["desk-l", "desk-1"]);
+    up.json(&["snapshot", "restore", "before"], 0);
+    up.json(&["clock", "heartbeats", "1"], 0);
+    up.json(&["check", "--expect", "nobody-is-orphaned", "--expect", "every-client-is-served"], 0);
+    refused(&up.run(&["fault", "add", "x", "stauts"]), &["stauts", "status"]);
+    refused(&up.run(&["fault", "remove", "x"]), &["x", "none is set"]);
+    refused(&up.run(&["client", "show", "desk-l"]), &["desk-l", "desk-1"]);
     assert_eq!(up.interrupt(), Some(0));
 }
 
 #[test]
 fn without_a_lab_the_verbs_say_how_to_start_one() {
-    let output = lab().args(["check", "--lab", "http://127.0.0.1:1"]).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
+    let output = run(&["check", "--lab", "http://127.0.0.1:1"]);
+    let error = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("127.0.0.1:1") && error.contains("epm-lab up"), "{error}");
     refused(&run(&["check", "--lab", "ftp://x"]), &["ftp://x", "http://127.0.0.1:8015"]);
@@ -397,12 +292,12 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
         &run(&[&["up", "--http-port", "0"], arguments.as_slice()].concat()),
         &["0.0.0.0", "--token-file"],
     );
-    let up = Up::start(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
+    let up = Lab::up(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let output = against(&up).arg("check").output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Bearer"));
-    let output = against(&up).args(["check", "--token-file", file.to_str().unwrap()]).output().unwrap();
+    let output = up.run(&["check"]);
+    assert!(stderr(&output).contains("Bearer"));
+    let output = up.run(&["check", "--token-file", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
 }
 
@@ -410,16 +305,16 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
 fn a_service_whose_files_are_no_good_is_said_to_be_down_and_each_manager_has_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_str().unwrap();
-    let up = Up::start(&["--managers", "2", "--agents", "0", "--install-root", root]);
+    let up = Lab::up(&["--managers", "2", "--agents", "0", "--install-root", root]);
     let certificate = |manager: &str| folder.path().join(manager).join("apache/conf/ssl/server.crt");
     assert_ne!(fs::read(certificate("sepm-1")).unwrap(), fs::read(certificate("sepm-2")).unwrap());
     let key = folder.path().join("sepm-2/apache/conf/ssl/server.key");
     let good = fs::read(&key).unwrap();
     fs::write(&key, "junk").unwrap();
     let restart = ["service", "restart", "semwebsrv", "--manager", "sepm-2"];
-    assert_eq!(asked(&up, &restart, 1)["stopped"], serde_json::json!(["semwebsrv"]));
-    let people = against(&up).args(restart).output().unwrap();
+    assert_eq!(up.json(&restart, 1)["stopped"], serde_json::json!(["semwebsrv"]));
+    let people = up.run(&restart);
     assert!(stdout(&people).contains("DOWN: semwebsrv"), "{}", stdout(&people));
     fs::write(&key, good).unwrap();
-    assert_eq!(asked(&up, &restart, 0)["stopped"], serde_json::json!([]));
+    assert_eq!(up.json(&restart, 0)["stopped"], serde_json::json!([]));
 }

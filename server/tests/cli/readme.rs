@@ -4,12 +4,11 @@
 //! program that this test was built with, `cargo test` is not begun within itself, and the product's port is
 //! replaced by one that is free, so that the test can run beside a lab.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use crate::harness::{agent, needs, output, program, root, said};
 
 /// What stands in front of the README's script: where programs are, and what ends the ones left in the background.
 const BEFORE: &str = r#"
@@ -27,27 +26,13 @@ cargo() {
 }
 "#;
 
+#[needs(bash, curl, openssl, timeout)]
 #[test]
 fn every_command_in_the_readme_works_as_it_stands_there() {
-    for tool in ["bash", "timeout", "curl", "openssl"] {
-        if Command::new(tool).arg("--version").output().is_err()
-            && Command::new(tool).arg("version").output().is_err()
-        {
-            eprintln!("NOT TESTED: {tool} cannot be run");
-            return;
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let lab = Path::new(env!("CARGO_BIN_EXE_epm-lab"));
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", "epm-client-agent", "--bin", "epm-agent"])
-        .current_dir(root)
-        .status();
-    assert!(built.unwrap().success(), "epm-agent cannot be built");
     let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(root.join("fixtures"), folder.path().join("fixtures")).unwrap();
+    std::os::unix::fs::symlink(root().join("fixtures"), folder.path().join("fixtures")).unwrap();
 
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
     let script: String = blocks.iter().filter_map(|block| block.strip_prefix("sh\n")).collect();
     assert!(script.contains(" up ") && script.contains("8014"), "{script}");
@@ -56,17 +41,12 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
     let up = format!(" up --http-port {clients} --door-port {door} --rest-port {rest} ");
     let script =
         script.replace("8014", &clients).replace("8015", &door).replace("8446", &rest).replace(" up ", &up);
-    let ran = Command::new("timeout")
-        .args(["120", "bash", "-c", &format!("{BEFORE}{script}")])
-        .current_dir(folder.path())
-        .env("EPM_LAB", lab)
-        .env("EPM_LAB_URL", format!("http://127.0.0.1:{door}"))
-        .env("EPM_AGENT", lab.with_file_name("epm-agent"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{script}\n--- out\n{out}\n--- err\n{err}");
+    let mut bash = Command::new("timeout");
+    bash.args(["110", "bash", "-c", &format!("{BEFORE}{script}")]).current_dir(folder.path());
+    bash.env("EPM_LAB", program().get_program()).env("EPM_AGENT", agent().get_program());
+    bash.env("EPM_LAB_URL", format!("http://127.0.0.1:{door}"));
+    let (code, out) = said(&output(&mut bash));
+    assert_eq!(code, Some(0), "{script}\n--- out\n{out}");
     for expected in [
         "Verdict: all 11 clients are secure",
         "healthy",

@@ -1,23 +1,13 @@
 //! `epm-lab rehearse`, run as a user runs it: what it prints, what it writes, what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-fn lab() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()).stdin(Stdio::null());
-    command
-}
+use crate::harness::{Running, json, program, refused, root, run, said, stdout, well};
 
 fn rehearse(arguments: &[&str]) -> Output {
-    lab().arg("rehearse").args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    run(&[&["rehearse"], arguments].concat())
 }
 
 fn scenario(name: &str) -> String {
@@ -26,32 +16,20 @@ fn scenario(name: &str) -> String {
 
 /// A scenario of the project with one thing changed, in a file of its own.
 fn changed(folder: &Path, name: &str, from: &str, to: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let before = fs::read_to_string(root.join(scenario(name))).unwrap();
+    let before = fs::read_to_string(root().join(scenario(name))).unwrap();
     assert!(before.contains(from), "{from:?} in {name}");
     let file = folder.join("changed.toml");
     fs::write(&file, before.replacen(from, to, 1)).unwrap();
     file
 }
 
-#[track_caller]
-fn refused(output: &Output, expected: &[&str]) {
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(!error.contains("panicked"), "{error}");
-    for part in expected {
-        assert!(error.contains(part), "expected {part:?} in: {error}");
-    }
-}
-
 #[test]
 fn a_plan_that_loses_nobody_ends_with_0_and_one_that_does_with_3_and_their_names() {
-    let well = rehearse(&[&scenario("single-manager")]);
-    assert_eq!(well.status.code(), Some(0), "{}", text(&well.stderr));
-    assert!(text(&well.stdout).contains("Verdict: all 11 clients are secure"));
+    let well = well(&rehearse(&[&scenario("single-manager")]));
+    assert!(well.contains("Verdict: all 11 clients are secure"));
     let lost = rehearse(&[&scenario("several-managers-142")]);
     assert_eq!(lost.status.code(), Some(3));
-    let printed = text(&lost.stdout);
+    let printed = stdout(&lost);
     assert!(printed.contains("Verdict: 4 of 11 clients are ORPHANED."), "{printed}");
     assert!(printed.contains("If the next step were taken now, 4 clients would be lost"), "{printed}");
     assert!(printed.contains("desktop-142-1, desktop-142-2, laptop-142-1, laptop-142-2"), "{printed}");
@@ -59,13 +37,13 @@ fn a_plan_that_loses_nobody_ends_with_0_and_one_that_does_with_3_and_their_names
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_others() {
-    let json = |more: &[&str]| {
+    let printed = |more: &[&str]| {
         let file = scenario("single-manager-no-wait");
         rehearse(&[&[file.as_str(), "--json"], more].concat()).stdout
     };
-    assert_eq!(json(&["--threads", "1"]), json(&["--threads", "3"]));
-    assert_ne!(json(&[]), json(&["--seed", "8"]));
-    let outcome: serde_json::Value = serde_json::from_slice(&json(&[])).unwrap();
+    assert_eq!(printed(&["--threads", "1"]), printed(&["--threads", "3"]));
+    assert_ne!(printed(&[]), printed(&["--seed", "8"]));
+    let outcome: serde_json::Value = serde_json::from_slice(&printed(&[])).unwrap();
     assert_eq!(outcome["verdict"]["lost"].as_array().unwrap().len(), 9);
 }
 
@@ -74,7 +52,7 @@ fn a_report_is_a_page_and_files_for_programs() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new/folder");
     let ended = rehearse(&[&scenario("several-managers-142"), "--report", out.to_str().unwrap()]);
-    assert_eq!(ended.status.code(), Some(3), "{}", text(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(3), "{}", said(&ended).1);
     let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     assert!(read("report.html").starts_with("<!DOCTYPE html>"));
     assert!(read("junit.xml").contains("<testsuite"));
@@ -91,13 +69,12 @@ fn a_folder_that_cannot_be_written_to_is_refused_before_anything_is_rehearsed() 
     fs::write(&file, "").unwrap();
     let output = rehearse(&[&scenario("single-manager"), "--report", file.join("below").to_str().unwrap()]);
     refused(&output, &["cannot write into the folder", "below"]);
-    assert!(text(&output.stdout).is_empty(), "nothing was rehearsed");
+    assert!(stdout(&output).is_empty(), "nothing was rehearsed");
 }
 
 #[test]
 fn a_fleet_grows_in_proportion() {
-    let outcome = rehearse(&[&scenario("single-manager"), "--agents", "1100", "--json"]).stdout;
-    let outcome: serde_json::Value = serde_json::from_slice(&outcome).unwrap();
+    let outcome = json(&rehearse(&[&scenario("single-manager"), "--agents", "1100", "--json"]));
     assert_eq!(outcome["verdict"]["clients"], 1100);
     let parts = outcome["steps"][0]["holdings"].as_array().unwrap();
     let counts: Vec<u64> = parts.iter().map(|part| part["clients"].as_u64().unwrap()).collect();
@@ -108,14 +85,13 @@ fn a_fleet_grows_in_proportion() {
 fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody() {
     let seeds = rehearse(&[&scenario("single-manager-no-wait"), "--seeds", "3"]);
     assert_eq!(seeds.status.code(), Some(3));
-    assert!(text(&seeds.stdout).contains("3 seeds: 9 lost at least, 9 in the middle, 9 at most."));
+    assert!(stdout(&seeds).contains("3 seeds: 9 lost at least, 9 in the middle, 9 at most."));
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
     let file = changed(folder.path(), "single-manager", "heartbeat-seconds = 5 ", "heartbeat-seconds = 600 ");
     let arguments = [file.to_str().unwrap(), "--sweep", "wait=1m..1d", "--points", "4", "--report", out];
     let swept = rehearse(&arguments);
-    let printed = text(&swept.stdout);
-    assert_eq!(swept.status.code(), Some(0), "{printed}{}", text(&swept.stderr));
+    let printed = well(&swept);
     assert!(printed.contains("The shortest wait tried that loses nobody"), "{printed}");
     assert!(fs::read_to_string(folder.path().join("sweep.csv")).unwrap().starts_with("wait,"));
     assert!(fs::read_to_string(folder.path().join("sweep.html")).unwrap().contains("<svg"));
@@ -148,21 +124,12 @@ fn an_interrupt_prints_what_is_known_so_far_and_says_that_it_is_partial() {
     let folder = tempfile::tempdir().unwrap();
     let wait = "wait = { heartbeats = 3 }";
     let file = changed(folder.path(), "single-manager", wait, "wait = { time = \"3000d\" }");
-    let mut child = lab()
-        .args(["rehearse", file.to_str().unwrap(), "--agents", "200000", "--threads", "1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let arguments = ["rehearse", file.to_str().unwrap(), "--agents", "200000", "--threads", "1"];
+    let mut rehearsal = Running::start(program().args(arguments));
     // The first step has ended when something is printed about it.
-    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut printed = String::new();
-    while !printed.contains("If the next step") {
-        assert!(std::io::BufRead::read_line(&mut out, &mut printed).unwrap() > 0, "{printed}");
-    }
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    std::io::Read::read_to_string(&mut out, &mut printed).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{printed}");
+    rehearsal.says("If the next step");
+    rehearsal.signal("INT");
+    let (code, printed) = rehearsal.ends();
+    assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("PARTIAL: broken off"), "{printed}");
 }

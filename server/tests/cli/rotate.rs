@@ -1,43 +1,35 @@
 //! `epm-lab rotate` against a running lab: both procedures lose nobody, whatever ends them in between; carelessness is found
 //! out by the verdict; and nothing is done while somebody would be lost.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::common::{Lab, program};
 use serde_json::{Value, json};
+
+use crate::harness::{Lab, Running, needs, output, said, stderr, well};
 
 impl Lab {
     /// Asks the lab's own door.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let out = Command::new("curl")
-            .args(["--silent", "--show-error", "--fail-with-body", "--request", method])
-            .args(["--header", "content-type: application/json", "--data-binary", &body.to_string()])
-            .arg(format!("{}{path}", self.url()))
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&out.stdout);
-        assert!(out.status.success(), "{method} {path}: {text}");
-        serde_json::from_str(&text).unwrap()
+        let asked = ["--silent", "--show-error", "--fail-with-body", "--request", method];
+        let body = ["--header", "content-type: application/json", "--data-binary", &body.to_string()];
+        let url = format!("{}{path}", self.url());
+        serde_json::from_str(&well(&output(Command::new("curl").args(asked).args(body).arg(url)))).unwrap()
     }
 
     /// Runs the tool, and takes what it reports; the exit code must be this.
     #[track_caller]
     fn rotate(&self, arguments: &[&str], code: i32) -> Value {
         let out = self.run(&[&["rotate"], arguments, &["--json"]].concat());
-        let (said, complained) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {complained}\n{said}");
-        serde_json::from_str(&said).unwrap_or_default()
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {}", said(&out).1);
+        serde_json::from_slice(&out.stdout).unwrap_or_default()
     }
 
     /// What the verdict says some heartbeats later, and the exit code of `epm-lab check`.
     fn check_later(&self) -> (Option<i32>, Value) {
         self.ask("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
         let out = self.run(&["check", "--json"]);
-        (out.status.code(), serde_json::from_slice(&out.stdout).unwrap())
+        (out.status.code(), crate::harness::json(&out))
     }
 
     /// Clients of a group that does not inherit, and in a location with settings of its own.
@@ -51,9 +43,10 @@ impl Lab {
     }
 
     fn certificate(&self, manager: &str) -> String {
-        let site = self.run(&["manager", "certificate", manager, "--json"]);
-        let found: Value = serde_json::from_slice(&site.stdout).unwrap();
-        found["stores"]["client"]["fingerprint"].as_str().unwrap().to_owned()
+        self.json(&["manager", "certificate", manager], 0)["stores"]["client"]["fingerprint"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -61,9 +54,10 @@ fn names(of: &Value) -> Vec<&str> {
     of.as_array().unwrap().iter().map(|one| one["client"].as_str().unwrap()).collect()
 }
 
+#[needs(curl)]
 #[test]
 fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back() {
-    let lab = Lab::up(&["--agents", "3"]);
+    let lab = Lab::frozen(&["--agents", "3"]);
     lab.people_the_corners();
     let (lists, groups) = (lab.run(&["list", "list", "--json"]).stdout, lab.certificate("sepm-1"));
     let found = lab.rotate(&["single"], 0);
@@ -82,23 +76,22 @@ fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back
 /// Runs a program on a terminal of its own, and ends as it does.
 const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
+#[needs(python3)]
 #[test]
 fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_in_lines() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     let mut terminal = Command::new("python3");
     terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
-    let out = terminal.env("EPM_LAB_URL", lab.url()).stdin(Stdio::null()).output().unwrap();
-    let shown = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success(), "{shown}");
+    let shown = well(&output(terminal.env("EPM_LAB_URL", lab.url())));
     assert!(shown.contains("2 of 2 clients (") && shown.contains("2 of 2 clients are ready"), "{shown}");
-    let out = lab.run(&["rotate", "single"]);
-    let said = String::from_utf8_lossy(&out.stderr);
+    let said = stderr(&lab.run(&["rotate", "single"]));
     assert!(!said.contains("clients (") && said.contains("2 of 2 clients are ready"), "{said}");
 }
 
+#[needs(curl)]
 #[test]
 fn the_multi_way_loses_nobody_and_changes_every_manager() {
-    let lab = Lab::up(&["--agents", "2", "--managers", "3"]);
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "3"]);
     let managers = ["sepm-1", "sepm-2", "sepm-3"];
     let before = managers.map(|one| lab.certificate(one));
     let found = lab.rotate(&["multi"], 0);
@@ -124,9 +117,10 @@ fn broken_off_everywhere(lab: &Lab, way: &str, state: &Path, steps: &[&str]) {
     assert_eq!(lab.check_later().0, Some(0));
 }
 
+#[needs(curl)]
 #[test]
 fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     lab.people_the_corners();
     let folder = tempfile::tempdir().unwrap();
     let steps = [
@@ -141,17 +135,17 @@ fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
         "remove-copies",
     ];
     broken_off_everywhere(&lab, "single", &folder.path().join("state.json"), &steps);
-    let history: Value =
-        serde_json::from_slice(&lab.run(&["manager", "certificate", "--json"]).stdout).unwrap();
+    let history = lab.json(&["manager", "certificate"], 0);
     assert_eq!(history["history"].as_array().unwrap().len(), 1, "{history}");
     let other = folder.path().join("state.json");
     let refused = lab.run(&["rotate", "multi", "--state", other.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
 }
 
+#[needs(curl)]
 #[test]
 fn the_multi_way_goes_on_where_it_was_broken_off() {
-    let lab = Lab::up(&["--agents", "2", "--managers", "2"]);
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let steps = [
         "check-lists",
@@ -166,40 +160,38 @@ fn the_multi_way_goes_on_where_it_was_broken_off() {
 
 #[test]
 fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let arguments = ["rotate", "single", "--state", file.to_str().unwrap()];
     for lines in 1..12 {
-        let mut command = program();
-        command.args(arguments).env("EPM_LAB_URL", lab.url()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
-        let _ = said.lines().take(lines).count(); // it is in the midst of what it has just announced
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let mut rotation = Running::start(lab.program().args(arguments));
+        rotation.hear(lines); // it is in the midst of what it has just announced
+        rotation.kill();
     }
     let found = lab.rotate(&["single", "--state", file.to_str().unwrap()], 0);
     assert_eq!((&found["verdict"]["well"], &found["verdict"]["ever-lost"]), (&json!(true), &json!([])));
 }
 
+#[needs(curl)]
 #[test]
 fn who_does_not_wait_loses_clients_and_the_verdict_names_them() {
-    let lab = Lab::up(&["--agents", "3"]);
+    let lab = Lab::frozen(&["--agents", "3"]);
     lab.rotate(&["single", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
     assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2", "old-1"]);
-    let lab = Lab::up(&["--agents", "2", "--managers", "2"]);
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
     lab.rotate(&["multi", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
     assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2"]);
 }
 
+#[needs(curl)]
 #[test]
 fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     lab.people_the_corners();
     let found = lab.rotate(&["single", "--skip-inheritance"], 3);
     assert_eq!(names(&found["verdict"]["lost"]), ["sales-1", "home-1"], "{found}");
@@ -209,12 +201,12 @@ fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
 
 #[test]
 fn it_refuses_while_somebody_would_be_lost_and_names_them() {
-    let lab = Lab::up(&["--agents", "3", "--managers", "2"]);
+    let lab = Lab::frozen(&["--agents", "3", "--managers", "2"]);
     let old = lab.certificate("sepm-1");
     let found = lab.rotate(&["multi"], 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["old-1"], "14.2 cannot go this way: {found}");
     assert_eq!(lab.certificate("sepm-1"), old, "nothing was done");
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     let found = lab.rotate(&["multi"], 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "nobody to fail over to: {found}");
     // Forced, it does what it was told, and says what came of it.
@@ -222,9 +214,10 @@ fn it_refuses_while_somebody_would_be_lost_and_names_them() {
     assert_eq!(names(&found["verdict"]["lost"]), ["desk-1", "desk-2"], "{found}");
 }
 
+#[needs(curl)]
 #[test]
 fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
-    let lab = Lab::up(&["--agents", "3"]);
+    let lab = Lab::frozen(&["--agents", "3"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];
@@ -248,9 +241,10 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     assert_eq!((code, names(&verdict["lost"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
 }
 
+#[needs(curl)]
 #[test]
 fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--max-wait", "10m"], 0);
     assert_eq!(found["left-behind"], json!(["desk-2"]), "{found}");
@@ -258,22 +252,21 @@ fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
 
 #[test]
 fn a_manager_that_is_not_the_one_it_was_told_to_believe_is_not_talked_to() {
-    let (lab, other) = (Lab::up(&["--agents", "0"]), Lab::up(&["--agents", "0", "--seed", "2"]));
-    assert!(other.run(&["manager", "update"]).status.success());
-    let found: Value =
-        serde_json::from_slice(&other.run(&["manager", "certificate", "--json"]).stdout).unwrap();
+    let (lab, other) = (Lab::frozen(&["--agents", "0"]), Lab::frozen(&["--agents", "0", "--seed", "2"]));
+    well(&other.run(&["manager", "update"]));
+    let found = other.json(&["manager", "certificate"], 0);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, found["stores"]["console"]["pem"].as_str().unwrap()).unwrap();
     let out = lab.run(&["rotate", "single", "--ca", file.to_str().unwrap()]);
-    let words = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{words}");
-    assert!(words.contains("certificate"), "{words}");
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out).1);
+    assert!(stderr(&out).contains("certificate"), "{}", stderr(&out));
 }
 
+#[needs(curl)]
 #[test]
 fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
-    let lab = Lab::up(&["--agents", "2"]);
+    let lab = Lab::frozen(&["--agents", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];

@@ -1,20 +1,15 @@
 //! `epm-lab sylink`, run as a user runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+
+use crate::harness::{json, needs, output, run, said, well};
 
 const EXPORTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/sylink/exported.xml");
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/sylink/hand-edited.xml");
 
 fn sylink(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    command.arg("sylink").args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    run(&[&["sylink"], arguments].concat())
 }
 
 #[test]
@@ -24,15 +19,15 @@ fn a_file_is_shown_without_its_secret_and_checked() {
     let secret = &rest[1..33];
     for arguments in [&["show", FILE][..], &["show", FILE, "--json"], &["check", FILE]] {
         let output = sylink(arguments);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(!said(&output).to_uppercase().contains(&secret.to_uppercase()), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output).1);
+        assert!(!said(&output).1.to_uppercase().contains(&secret.to_uppercase()), "{}", said(&output).1);
     }
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.xml");
     std::fs::write(&broken, text.replacen("CommConf>", "CommCnf>", 1)).unwrap();
     let output = sylink(&["check", broken.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("broken.xml: line "), "{}", said(&output));
+    assert!(said(&output).1.contains("broken.xml: line "), "{}", said(&output).1);
 }
 
 #[test]
@@ -41,11 +36,11 @@ fn an_edit_changes_what_was_asked_and_nothing_else_and_a_diff_says_so() {
     let out = folder.path().join("new.xml");
     let out = out.to_str().unwrap();
     let output = sylink(&["edit", FILE, "--group", "My Company\\Elsewhere", "--out", out]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output).1);
     let diff = sylink(&["diff", FILE, out]);
-    assert_eq!(diff.status.code(), Some(1), "{}", said(&diff));
-    assert_eq!(said(&diff).lines().count(), 1, "{}", said(&diff));
-    assert!(said(&diff).starts_with("preferred group: was "), "{}", said(&diff));
+    assert_eq!(diff.status.code(), Some(1), "{}", said(&diff).1);
+    assert_eq!(said(&diff).1.lines().count(), 1, "{}", said(&diff).1);
+    assert!(said(&diff).1.starts_with("preferred group: was "), "{}", said(&diff).1);
     let (before, after) = (std::fs::read_to_string(FILE).unwrap(), std::fs::read_to_string(out).unwrap());
     let changed = before.lines().zip(after.lines()).filter(|(one, other)| one != other).count();
     assert_eq!((before.lines().count(), changed), (after.lines().count(), 1));
@@ -58,10 +53,8 @@ fn the_secret_is_shown_to_who_asks_for_it_and_to_nobody_else() {
     let output = sylink(&["show", FILE, "--show-secret"]);
     let text = std::fs::read_to_string(FILE).unwrap();
     let secret = &text.split_once("Kcs=").unwrap().1[1..33];
-    assert!(said(&output).contains(secret), "{}", said(&output));
-    let json = sylink(&["show", FILE, "--show-secret", "--json"]);
-    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["kcs"], secret);
+    assert!(said(&output).1.contains(secret), "{}", said(&output).1);
+    assert_eq!(json(&sylink(&["show", FILE, "--show-secret", "--json"]))["kcs"], secret);
 }
 
 /// A copy of the exported sample, edited.
@@ -77,9 +70,8 @@ fn servers_certificates_secret_and_domain_are_edited_and_each_is_a_difference() 
     let folder = tempfile::tempdir().unwrap();
     let made = tempfile::tempdir().unwrap();
     let path = |name: &str| made.path().join(name).to_str().unwrap().to_owned();
-    let mut issue = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    issue.args(["cert", "issue", "--name", "new", "--out", &path("new.crt"), "--key-out", &path("new.key")]);
-    assert!(issue.output().unwrap().status.success());
+    let issue = ["cert", "issue", "--name", "new", "--out", &path("new.crt"), "--key-out", &path("new.key")];
+    well(&run(&issue));
     std::fs::write(path("kcs.txt"), format!("{}\n", "A1".repeat(16))).unwrap();
     let certificate = format!("sepm-9={}", path("new.crt"));
     for (arguments, words) in [
@@ -140,17 +132,14 @@ fn a_difference_of_what_is_not_understood_is_named_by_its_place() {
     assert_eq!((code, diff.as_str()), (Some(1), "/ServerSettings/CommConf/Weather@Rain: was absent; is 1\n"));
 }
 
+#[needs(python3)]
 #[test]
 fn a_file_in_utf16_is_shown_and_edited_in_utf16() {
     let folder = tempfile::tempdir().unwrap();
     let (wide, out) = (folder.path().join("wide.xml"), folder.path().join("out.xml"));
     let script = "import sys; t=open(sys.argv[1],encoding='utf-8').read(); \
                   open(sys.argv[2],'w',encoding='utf-16',newline='').write(t)";
-    let python = Command::new("python3").args(["-c", script, EXPORTED, wide.to_str().unwrap()]).status();
-    if !python.is_ok_and(|status| status.success()) {
-        eprintln!("NOTHING WAS PROVED: python3 is not installed");
-        return;
-    }
+    well(&output(Command::new("python3").args(["-c", script, EXPORTED, wide.to_str().unwrap()])));
     let (code, shown) = sylink_output(&["show", wide.to_str().unwrap()]);
     assert!(code == Some(0) && shown.contains("UTF-16"), "{shown}");
     let edit =
@@ -158,8 +147,7 @@ fn a_file_in_utf16_is_shown_and_edited_in_utf16() {
     assert_eq!(sylink_output(&edit).0, Some(0));
     let script = "import sys; b=open(sys.argv[1],'rb').read(); assert b[:2]==b'\\xff\\xfe'; \
                   assert 'Name=\"Büro\"' in b.decode('utf-16')";
-    let python = Command::new("python3").args(["-c", script, out.to_str().unwrap()]).status().unwrap();
-    assert!(python.success());
+    well(&output(Command::new("python3").args(["-c", script, out.to_str().unwrap()])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,6 +233,5 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
 }
 
 fn sylink_output(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = sylink(arguments);
-    (output.status.code(), said(&output))
+    said(&sylink(arguments))
 }

@@ -1,7 +1,5 @@
 //! The Rust example of `docs/test-your-rotation-tool.md`, word for word, with `epm-lab rotate single` as the tool.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::process::{Command, Stdio};
 
 use std::sync::Arc;
