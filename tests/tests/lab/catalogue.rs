@@ -1,8 +1,6 @@
 //! Every entry of the failure catalogue over real sockets: its symptom, its repair, and the same story as in virtual
 //! time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use epm_client_agent::agent::Event;
 use epm_client_agent::catalogue::{
     Account, Act, Entry, Finding, Means, Play, Reproduction, entries, errand, refused, rehearsed,

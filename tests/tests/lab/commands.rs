@@ -1,7 +1,5 @@
 //! Commands of the console, from a site to its clients and back, over sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use epm_client_agent::wire::{Fleet, Member};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{CommandKind, CommandState};

@@ -1,7 +1,5 @@
 //! The doctor against a manager over sockets: every step of a heartbeat breaks once, and is named.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::sync::Arc;
 
 use epm_client_agent::doctor::{Examination, Outcome, Step};

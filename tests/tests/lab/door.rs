@@ -1,11 +1,10 @@
 //! The lab's own door, asked with curl: what is set there holds for clients, what is asked is answered, and nothing that
 //! makes no sense leaves a trace.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::process::Stdio;
 use std::time::Duration;
 
+use epm_fixtures::needs;
 use epm_tests::START;
 use epm_tests::own_door::Opened;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 const TOKEN: &str = "a-token-for-tests";
 const GROUP: &str = "/v1/groups/My%20Company";
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     let lab = Opened::with_clients(4).await;
@@ -48,6 +48,7 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     assert!(junit.as_str().unwrap().contains("<testsuite "), "{junit}");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     let lab = Opened::with_clients(3).await;
@@ -83,6 +84,7 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     assert_eq!(lab.get("/v1/site").await["managers"], before["managers"]);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_passes_brings_every_heartbeat_that_is_due() {
     let lab = Opened::with_clients(3).await;
@@ -106,6 +108,7 @@ async fn time_that_passes_brings_every_heartbeat_that_is_due() {
     assert!(beats(lab.get("/v1/clients/desk-3").await) > off);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
     let lab = Opened::with_clients(2).await;
@@ -129,6 +132,7 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
     assert_eq!(lab.get("/v1/verdict").await["well"], true);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_twice_changes_nothing_the_second_time() {
     let lab = Opened::with_clients(1).await;
@@ -149,6 +153,7 @@ async fn what_is_asked_twice_changes_nothing_the_second_time() {
     assert_eq!(lab.well("DELETE", "/v1/faults/none", None).await, json!([]));
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
     let lab = Opened::with_clients(1).await;
@@ -210,6 +215,7 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
     assert_eq!(lab.get("/v1/groups").await, before);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_with_a_token_lets_nobody_in_without_it() {
     let mut lab = Opened::with(Some(TOKEN)).await;
@@ -222,6 +228,7 @@ async fn a_door_with_a_token_lets_nobody_in_without_it() {
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_names_every_path_and_says_what_it_takes() {
     let lab = Opened::with(None).await;
@@ -247,6 +254,7 @@ async fn the_description_names_every_path_and_says_what_it_takes() {
     assert_eq!(unique.len(), ids.len());
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journal_can_be_followed_from_the_next_entry_on() {
     let lab = Opened::with_clients(1).await;
@@ -281,6 +289,7 @@ async fn the_journal_can_be_followed_from_the_next_entry_on() {
     assert_eq!((&heard["kind"], &heard["client"]), (&json!("exchange"), &json!("desk-1")), "{heard}");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_another_origin_does_nothing_in_a_browser_of_the_machine() {
     let lab = Opened::with(None).await;

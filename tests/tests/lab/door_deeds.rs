@@ -1,8 +1,7 @@
 //! Deeds through the lab's own door: replication broken and restored, and what is answered when the journal has dropped what an
 //! answer needs.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
+use epm_fixtures::needs;
 use epm_server::MockSite;
 use epm_tests::own_door::{Opened, two_managers};
 use epm_tests::rest_curl::Rest;
@@ -17,6 +16,7 @@ fn held(verdict: &Value) -> Value {
     verdict["parts"][0]["certificates"].clone()
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replication_is_restored() {
     let site = two_managers(MockSite::builder()).console(0);
@@ -66,6 +66,7 @@ async fn flood(lab: &Opened) {
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let lab = Opened::with_clients(1).await;
@@ -111,6 +112,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     assert!(why.contains("left in the handshake"), "{why}");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     let lab = Opened::with_clients(2).await;
@@ -129,6 +131,7 @@ async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     assert_eq!(lab.get("/v1/verdict").await["ever-lost"], json!([]));
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     let lab = Opened::with_clients(1).await;
@@ -141,6 +144,7 @@ async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     assert_eq!(lab.get("/v1/clients").await["clients"][0]["frozen"], true);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_updates_of_one_name_at_once_one_is_made() {
     let lab = Opened::with_clients(0).await;

@@ -1,14 +1,12 @@
 //! What the lab's own door says of itself, held to what it does: every answer has a schema, real answers fit it, and
 //! `schemathesis` finds no answer outside it and no server error.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+use std::process::Command as Process;
 
-use std::io::Write;
-use std::process::{Command as Process, Stdio};
-
+use epm_fixtures::{needs, output, output_of, python_packages};
 use epm_server::MockSite;
 use epm_tests::own_door::{Opened, two_managers};
-use epm_tests::python::{environment, search_seconds};
+use epm_tests::search_seconds;
 use serde_json::{Value, json};
 
 const ANSWERS: &str = include_str!("../../clients/answers.py");
@@ -37,6 +35,7 @@ async fn furnished() -> Opened {
     lab
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_in_json_has_a_schema_that_says_something() {
     let lab = Opened::with(None).await;
@@ -60,9 +59,9 @@ async fn every_answer_in_json_has_a_schema_that_says_something() {
     assert!(seen > 40, "{seen}");
 }
 
+#[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread")]
 async fn real_answers_fit_their_schemas() {
-    let Some(programs) = environment() else { return };
     let lab = furnished().await;
     let api = lab.get("/v1/openapi.json").await;
     let mut answers = Vec::new();
@@ -113,23 +112,20 @@ async fn real_answers_fit_their_schemas() {
         answers.push(json!({ "method": method, "path": path, "status": status, "type": kind, "body": body }));
     }
     assert!(answers.len() > 25, "{}", answers.len());
-    let mut python = Process::new(programs.join("python3"));
-    python.args(["-c", ANSWERS]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut python = python.spawn().unwrap();
     let asked = json!({ "api": api, "answers": answers }).to_string();
-    python.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
-    let out = python.wait_with_output().unwrap();
+    let mut python = Process::new(python_packages().join("python3"));
+    let out = output_of(python.args(["-c", ANSWERS]), asked.as_bytes());
     assert!(out.status.success());
     assert_eq!(String::from_utf8_lossy(&out.stdout), "");
 }
 
+#[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
-    let Some(programs) = environment() else { return };
     let lab = furnished().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("schemathesis.toml"), SEARCH).unwrap();
-    let mut st = Process::new(programs.join("st"));
+    let mut st = Process::new(python_packages().join("st"));
     st.env("NO_PROXY", "*").current_dir(folder.path());
     st.args(["run", &format!("{}/v1/openapi.json", lab.url), "--checks"]);
     st.arg("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance");
@@ -141,7 +137,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     }
     st.args(["--phases", "examples,coverage,fuzzing", "--max-time", search_seconds()]);
     st.args(["--seed", "1", "--workers", "1", "--no-color"]);
-    let out = tokio::task::spawn_blocking(move || st.output().unwrap()).await.unwrap();
+    let out = tokio::task::spawn_blocking(move || output(&mut st)).await.unwrap();
     let words = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{words}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(words.contains("passed"), "{words}");

@@ -1,11 +1,10 @@
 //! What the lab's own door takes and what it does not: slow peers, too many of them, more groups than anybody has, and many who
 //! change one group at a time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use epm_fixtures::needs;
 use epm_tests::own_door::Opened;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,6 +69,7 @@ async fn whoever_comes_when_the_door_is_full_waits_until_somebody_goes() {
     assert!(heard(&mut late).await.starts_with("HTTP/1.1 200"));
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_long_is_refused() {
     let lab = Opened::with(None).await;
@@ -84,6 +84,7 @@ fn add_group(group: &str) -> Value {
     json!({ "add-group": { "group": group } })
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_groups_wide_are_taken_and_changed_together() {
     let lab = Opened::with(None).await;
@@ -101,6 +102,7 @@ async fn ten_thousand_groups_wide_are_taken_and_changed_together() {
     assert_eq!(status, 404, "{text}");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_groups_deep_are_refused_and_none_of_them_is_there() {
     let lab = Opened::with(None).await;
@@ -129,6 +131,7 @@ async fn ten_thousand_groups_deep_are_refused_and_none_of_them_is_there() {
     assert_eq!(before.as_array().unwrap().len() + 2000, kept.as_array().unwrap().len());
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_changes_to_one_group_none_is_lost_and_its_serial_strictly_advances() {
     const CLIENTS: usize = 8;
@@ -185,6 +188,7 @@ async fn put(stream: &mut TcpStream, path: &str, body: &str) -> String {
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn of_many_who_found_one_group_at_the_same_moment_nobody_is_refused() {
     const CLIENTS: usize = 8;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{Distrust, Health};
 use epm_client_agent::wire::{Fleet, Member};
+use epm_fixtures::needs;
 use epm_protocol::fault::{FaultKind, FaultRule, Moment, Place, Route};
 use epm_protocol::site::Stores;
 use epm_protocol::trust::{Rejection, ServerCertificate, SignatureError};
 use epm_server::FaultGuard;
-use epm_tests::foreign::{curl, has, python};
+use epm_tests::foreign::{curl, python};
 use epm_tests::{INTERVAL, Lab, START, eventually};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -38,11 +39,9 @@ fn is_well(lab: &Lab) -> bool {
 
 // ---------------------------------------------------------------------------------------------------------- the port
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_reset_is_econnreset_within_a_second() {
-    if !has(&["python3", "curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for what in [json!("reset"), json!({"kind": "reset", "after-bytes": 20})] {
         let _guard = set(&lab, what.clone());
@@ -57,11 +56,9 @@ async fn a_reset_is_econnreset_within_a_second() {
     assert!(is_well(&lab));
 }
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_refused_port_is_econnrefused_and_heals_when_the_guard_is_dropped() {
-    if !has(&["python3", "curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for _ in 0..3 {
         let guard = set(&lab, json!("refuse"));
@@ -77,11 +74,9 @@ async fn a_refused_port_is_econnrefused_and_heals_when_the_guard_is_dropped() {
     }
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_closed_port_opens_when_the_clock_has_passed_the_faults_time() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let mut refusing = rule("one", json!("refuse"));
     refusing.when.from = Some(START + Duration::from_secs(10));
@@ -95,11 +90,9 @@ async fn a_closed_port_opens_when_the_clock_has_passed_the_faults_time() {
     assert!(lab.site().faults().list().is_empty());
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn where_some_are_refused_they_are_reset_and_the_others_are_served() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let mut refusing = rule("one", json!("refuse"));
     refusing.whom.source = Some(THERE.parse().unwrap());
@@ -109,11 +102,9 @@ async fn where_some_are_refused_they_are_reset_and_the_others_are_served() {
     assert!(is_well(&lab));
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stalled_connection_says_nothing_until_it_is_closed() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for what in [json!("blackhole"), json!("accept-then-stall")] {
         let _guard = set(&lab, what.clone());
@@ -129,11 +120,9 @@ async fn a_stalled_connection_says_nothing_until_it_is_closed() {
 
 // --------------------------------------------------------------------------------------------------------- the bytes
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_come_late_slowly_and_in_pieces() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     lab.clock().set_speed(1);
     // The answer is about 130 bytes in the clear.
@@ -159,11 +148,9 @@ async fn bytes_come_late_slowly_and_in_pieces() {
     assert!(said.words.starts_with("200") && said.ms >= 300, "{said:?}");
 }
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_end_where_the_fault_says() {
-    if !has(&["python3", "curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for kind in ["limit-data", "half-close"] {
         for route in [None, Some(Route::Hello)] {
@@ -180,12 +167,10 @@ async fn bytes_end_where_the_fault_says() {
     assert!(said.contains("EOF"), "{said}");
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_end_in_the_direction_that_the_fault_names() {
     use epm_protocol::fault::Direction;
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let whole = says(&lab, "raw");
     assert!(whole.ends_with("OK'"), "{whole}");
@@ -217,11 +202,9 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
     }
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_that_is_closed_late_has_answered_before() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     lab.clock().set_speed(1);
     for route in [None, Some(Route::Hello)] {
@@ -242,11 +225,9 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
 
 // --------------------------------------------------------------------------------------------------------------- TLS
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_fault_of_the_handshake_is_what_a_foreign_client_says_of_it() {
-    if !has(&["python3", "curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let close = |stage: &str| json!({"kind": "handshake-close", "stage": stage});
     for (what, words, code) in [
@@ -276,11 +257,9 @@ async fn each_fault_of_the_handshake_is_what_a_foreign_client_says_of_it() {
     assert!(is_well(&lab), "HTTPS goes on");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_stalls_at_each_stage_for_as_long_as_the_client_waits() {
-    if !has(&["curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for stage in ["before-hello", "after-client-hello", "in-server-flight", "after-finished"] {
         let _guard = set(&lab, json!({"kind": "handshake-stall", "stage": stage}));
@@ -300,11 +279,9 @@ fn shown(lab: &Lab, source: &str) -> ServerCertificate {
         .expect("a certificate")
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn two_certificate_faults_hold_at_once_on_one_port_for_different_clients() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let guards = [("expired", HERE), ("wrong-host", THERE)].map(|(kind, source)| {
         let mut fault = rule(kind, json!(kind));
@@ -321,11 +298,9 @@ async fn two_certificate_faults_hold_at_once_on_one_port_for_different_clients()
     assert_eq!(shown(&lab, THERE).fingerprint(), lab.certificate());
 }
 
+#[needs(openssl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_certificate_fault_is_shown_to_a_foreign_client() {
-    if !has(&["python3", "openssl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let old = lab.certificate();
     lab.update(Stores::Both);
@@ -385,11 +360,9 @@ fn s_client(lab: &Lab) -> String {
 
 // -------------------------------------------------------------------------------------------------------------- HTTP
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
-    if !has(&["python3", "curl"]) {
-        return;
-    }
     let lab = Lab::start().await;
     for (what, words, code) in [
         (json!({"kind": "status", "retry-after-seconds": 7}), "503 b'' retry-after=7", 0),
@@ -425,11 +398,9 @@ fn has_words(said: &str, words: &str) -> bool {
     words.split(' ').all(|word| said.contains(word))
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn answers_are_dribbled_and_heads_are_slow_by_the_labs_clock() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     lab.clock().set_speed(1);
     for what in
@@ -521,11 +492,9 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
 
 // ---------------------------------------------------------------------------------------------- whom, when, how often
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn probability_0_never_fires_and_1_always_in_each_layer() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     // Artifacts and lists: in `faults_of_answers`, where there is somebody to download them.
     for kind in ["blackhole", "reset", "alert", "wrong-host", "status", "slow-start"] {
@@ -547,11 +516,9 @@ async fn probability_0_never_fires_and_1_always_in_each_layer() {
     }
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let mut every = rule("each second one", json!("status"));
     every.when.every = Some(2);
@@ -568,11 +535,9 @@ async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
     assert_eq!(answered, [200, 503, 200, 503]);
 }
 
+#[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_fault_with_a_time_to_live_is_gone_when_the_labs_clock_has_passed_it() {
-    if !has(&["python3"]) {
-        return;
-    }
     let lab = Lab::start().await;
     let mut fault = rule("one", json!("status"));
     fault.when.time_to_live_seconds = Some(60);

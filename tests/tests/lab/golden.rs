@@ -3,8 +3,6 @@
 //!
 //! With `EPM_TESTS_WRITE_GOLDEN=1` the files are written instead.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +11,7 @@ use std::sync::Arc;
 
 use epm_client_agent::agent::{Event, LogLine};
 use epm_client_agent::wire::LogFile;
+use epm_fixtures::{needs, output};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{conf_properties, server_xml};
 use epm_protocol::policy::PolicySerial;
@@ -137,6 +136,7 @@ fn the_clients_system_log_is_what_it_was() {
     golden("syslog.log", &fs::read(folder.path().join("syslog.log")).unwrap());
 }
 
+#[needs(curl, python3)]
 #[tokio::test]
 async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
     let folder = tempfile::tempdir().unwrap();
@@ -155,11 +155,7 @@ async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
     let zip = zips.map(|one| one.unwrap().path()).next().unwrap();
     // What another tool lists, and not what the lab believes that it wrote.
     let script = "import sys,zipfile; print('\\n'.join(zipfile.ZipFile(sys.argv[1]).namelist()))";
-    let listed = Process::new("python3").args(["-c", script]).arg(&zip).output();
-    let Ok(listed) = listed else {
-        eprintln!("NOTHING WAS PROVED of the listing: python3 is not installed");
-        return;
-    };
+    let listed = output(Process::new("python3").args(["-c", script]).arg(&zip));
     let name = zip.file_name().unwrap().to_str().unwrap();
     let listing = format!("{name}\n{}", String::from_utf8_lossy(&listed.stdout));
     golden("recovery.txt", listing.as_bytes());
@@ -167,7 +163,8 @@ async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
 
 #[test]
 fn every_golden_file_is_held() {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/golden.rs")).unwrap();
+    let source =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/golden.rs")).unwrap();
     for entry in fs::read_dir(place("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_held = source.contains(&format!("\"{name}\""));

@@ -1,14 +1,13 @@
 //! A manager that lives from its folder: openssl and keytool replace its files as a rotation tool does, a service is
 //! restarted through the lab's own door, and each port shows what it should.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Stdio};
+use std::process::Command as Process;
 use std::sync::Arc;
 
+use epm_fixtures::{needs, output};
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use epm_server::lab::Lab;
 use epm_server::{MockSite, control, read_recovery};
@@ -91,8 +90,8 @@ impl Installed {
 
 async fn run(program: &str, args: &[&str]) -> Result<String, String> {
     let mut process = Process::new(program);
-    process.args(args).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap();
+    process.args(args);
+    let output = tokio::task::spawn_blocking(move || output(&mut process)).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() { Ok(text) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
@@ -141,6 +140,7 @@ async fn replace_keystore(installed: &Installed, folder: &TempDir, crt: &Path, k
     fs::rename(&jks, installed.root.join(KEYSTORE)).unwrap();
 }
 
+#[needs(keytool, openssl, python3)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_is_laid_out_as_the_product_does_and_others_read_it() {
     let folder = TempDir::new().unwrap();
@@ -174,6 +174,7 @@ async fn a_manager_is_laid_out_as_the_product_does_and_others_read_it() {
     );
 }
 
+#[needs(curl, keytool, openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_by_files_holds_store_by_store_and_from_the_restart_on() {
     let folder = TempDir::new().unwrap();
@@ -203,6 +204,7 @@ async fn a_rotation_by_files_holds_store_by_store_and_from_the_restart_on() {
     assert_eq!(again.shown().await, [new.clone(), new], "it starts from what stands in the folder");
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_whose_files_are_no_good_does_not_start_and_says_why_while_the_other_goes_on() {
     let folder = TempDir::new().unwrap();
@@ -229,6 +231,7 @@ async fn a_service_whose_files_are_no_good_does_not_start_and_says_why_while_the
     assert_eq!(lab.shown().await, [new, old]);
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_reaches_both_files_and_makes_a_recovery_zip_that_restores_another_manager() {
     let folder = TempDir::new().unwrap();
@@ -277,6 +280,7 @@ async fn an_update_reaches_both_files_and_makes_a_recovery_zip_that_restores_ano
     assert!(read_recovery("torn.zip", &torn).unwrap_err().to_string().contains("torn.zip"));
 }
 
+#[needs(openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_that_was_killed_between_two_writes_starts_with_both_stores_old_or_both_new() {
     let folder = TempDir::new().unwrap();
@@ -304,6 +308,7 @@ async fn a_manager_that_was_killed_between_two_writes_starts_with_both_stores_ol
     assert_eq!(lab.shown().await, [new, old]);
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_brings_the_folder_back_as_well() {
     let folder = TempDir::new().unwrap();
@@ -325,6 +330,7 @@ async fn a_snapshot_brings_the_folder_back_as_well() {
     assert_eq!(kept.identity.certificate(), &lab.site.certificate(MANAGER).unwrap());
 }
 
+#[needs(openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_over_files_that_a_tool_has_put_there_and_no_service_has_read_says_so() {
     let folder = TempDir::new().unwrap();
@@ -345,6 +351,7 @@ async fn an_update_over_files_that_a_tool_has_put_there_and_no_service_has_read_
     assert_eq!(lab.shown().await[0], fingerprint(&lab.root.join(CRT)).await);
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_there_stands_in_the_access_logs_of_both_servers() {
     let folder = TempDir::new().unwrap();

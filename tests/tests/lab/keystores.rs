@@ -1,12 +1,8 @@
 //! Foreign judges of keystores: keytool and openssl read what we write, and we read what they write.
-//!
-//! Where a tool is missing, the test says so and proves nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+use std::process::{Command as Process, Output};
 
-use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Output, Stdio};
-
+use epm_fixtures::{needs, output, python_packages};
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
@@ -19,18 +15,6 @@ use tempfile::TempDir;
 
 const STORE: &str = "store-pass-1";
 const KEY: &str = "key-pass-22";
-
-/// Ends the test, loudly, when one of these tools is not there.
-macro_rules! needs {
-    ($($tool:literal),+) => {
-        for tool in [$($tool),+] {
-            if Process::new(tool).arg("--help").output().is_err() {
-                eprintln!("NOTHING WAS PROVED: {tool} is not installed");
-                return;
-            }
-        }
-    };
-}
 
 fn identity() -> ServerIdentity {
     identity_of(2, Validity { not_before: START, not_after: Timestamp::from_seconds(2_000_000_000) })
@@ -57,7 +41,7 @@ fn open(bytes: &[u8], alias: Option<&str>, store: &str, key: &str) -> Result<Ser
 }
 
 fn run(folder: &TempDir, tool: &str, arguments: &[&str]) -> Output {
-    let out = Process::new(tool).args(arguments).current_dir(folder.path()).output().unwrap();
+    let out = output(Process::new(tool).args(arguments).current_dir(folder.path()));
     assert!(out.status.success(), "{tool} {arguments:?}\n{}{}", text(&out.stdout), text(&out.stderr));
     out
 }
@@ -81,9 +65,9 @@ fn with_jks() -> TempDir {
     folder
 }
 
+#[needs(keytool)]
 #[test]
 fn keytool_reads_what_we_write() {
-    needs!("keytool");
     let folder = tempfile::tempdir().unwrap();
     let sha256 = identity().certificate().fingerprint().to_string();
     for form in [StoreForm::Jks, StoreForm::Pkcs12, StoreForm::Pkcs12Old] {
@@ -100,9 +84,9 @@ fn keytool_reads_what_we_write() {
     run(&folder, "keytool", &request);
 }
 
+#[needs(keytool)]
 #[test]
 fn we_read_every_type_and_every_algorithm_of_the_installed_jdk() {
-    needs!("keytool");
     let folder = with_jks();
     let import = |file: &str, kind: &str, settings: &[String]| {
         let mut arguments: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -157,9 +141,9 @@ fn we_read_every_type_and_every_algorithm_of_the_installed_jdk() {
     });
 }
 
+#[needs(keytool)]
 #[test]
 fn keys_with_passwords_of_their_own_and_several_entries_are_told_apart() {
-    needs!("keytool");
     let folder = with_jks();
     for (alias, file) in [("One", "two"), ("TWO", "two")] {
         let arguments = [
@@ -216,9 +200,9 @@ fn keys_with_passwords_of_their_own_and_several_entries_are_told_apart() {
     }
 }
 
+#[needs(openssl)]
 #[test]
 fn openssl_and_we_read_each_other_old_and_new() {
-    needs!("openssl");
     let folder = tempfile::tempdir().unwrap();
     let identity = identity();
     let pass = format!("pass:{STORE}");
@@ -249,9 +233,9 @@ fn openssl_and_we_read_each_other_old_and_new() {
     }
 }
 
+#[needs(openssl)]
 #[test]
 fn keys_under_a_password_are_read_in_every_way_that_openssl_writes_and_written_so_that_it_reads_them() {
-    needs!("openssl");
     let folder = tempfile::tempdir().unwrap();
     let identity = identity();
     let mut salts = Salts::from_seed([9; 32]);
@@ -301,9 +285,9 @@ fn keys_under_a_password_are_read_in_every_way_that_openssl_writes_and_written_s
     assert_eq!(again, identity);
 }
 
+#[needs(openssl)]
 #[test]
 fn what_no_manager_takes_is_refused_in_the_words_of_the_product() {
-    needs!("openssl");
     let folder = tempfile::tempdir().unwrap();
     let pass = format!("pass:{STORE}");
     let ways: [&[&str]; 2] = [
@@ -326,9 +310,9 @@ fn what_no_manager_takes_is_refused_in_the_words_of_the_product() {
     }
 }
 
+#[needs(openssl)]
 #[test]
 fn sha1_is_taken_or_not_as_assumed_and_a_short_key_never() {
-    needs!("openssl");
     let folder = tempfile::tempdir().unwrap();
     let make = |flags: &[&str]| {
         let fixed = ["req", "-x509", "-nodes", "-subj", "/CN=x", "-keyout", "x.key", "-out", "x.crt"];
@@ -374,9 +358,9 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
 }
 
 /// Who verifies with an authority's certificate alone needs what stands between, so a manager shows it.
+#[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
-    needs!("openssl");
     let lab = Lab::start().await;
     let (pool, own) = (KeyPool::public(), identity());
     let request = CertificateRequest {
@@ -407,9 +391,8 @@ async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
     let place = lab.socket().to_string();
     let arguments =
         ["s_client", "-connect", &place, "-showcerts", "-CAfile", "ca.crt", "-attime", "1767700000"];
-    let shown =
-        Process::new("openssl").args(arguments).current_dir(folder.path()).stdin(Stdio::null()).output();
-    let shown = text(&shown.unwrap().stdout);
+    let shown = output(Process::new("openssl").args(arguments).current_dir(folder.path()));
+    let shown = text(&shown.stdout);
     assert!(shown.contains(leaf.to_pem().trim()) && shown.contains(root.to_pem().trim()), "{shown}");
     assert!(shown.contains("Verify return code: 0 (ok)"), "{shown}");
 }
@@ -431,13 +414,10 @@ fn every_form_is_read_again_and_only_with_its_password() {
 }
 
 /// Python's cryptography brings an OpenSSL of its own, newer than the machine's: it judges PBMAC1, too.
+#[needs(python_packages)]
 #[test]
 fn python_reads_what_we_write_and_we_read_what_it_writes() {
-    needs!("python3");
-    let Some(python) = python_with_cryptography() else {
-        eprintln!("NOTHING WAS PROVED: python3 has no cryptography, and pip cannot install it");
-        return;
-    };
+    let python = python_packages().join("python3");
     let python = python.to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     for form in [StoreForm::Pkcs12, StoreForm::Pkcs12Pbmac1, StoreForm::Pkcs12Old] {
@@ -450,19 +430,4 @@ fn python_reads_what_we_write_and_we_read_what_it_writes() {
         let theirs = open(&read(&folder, "their.p12"), Some("py"), "py-pass", "py-pass").unwrap();
         assert_eq!(theirs, identity(), "{form}");
     }
-}
-
-/// The machine's python3 if it has the package, or a virtual environment of the build folder's.
-fn python_with_cryptography() -> Option<PathBuf> {
-    let has = |python: &Path| {
-        let asked = Process::new(python).args(["-c", "import cryptography"]).output();
-        asked.is_ok_and(|out| out.status.success())
-    };
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python-cryptography");
-    let python = place.join("bin/python");
-    if !has(&python) {
-        Process::new("python3").args(["-m", "venv"]).arg(&place).output().ok()?;
-        Process::new(&python).args(["-m", "pip", "install", "--quiet", "cryptography"]).output().ok()?;
-    }
-    has(&python).then_some(python)
 }

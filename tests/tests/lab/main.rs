@@ -3,6 +3,8 @@
 //! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and each site
 //! has ports of its own.
 
+#![cfg(test)]
+
 mod calendar;
 mod catalogue;
 mod commands;

@@ -1,12 +1,10 @@
 //! Foreign judges: curl, openssl and keytool, which share no line of code with the lab.
-//!
-//! Where a tool is missing, the test says so and proves nothing.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Output, Stdio};
+use std::process::{Command as Process, Output};
 
 use bytes::Bytes;
+use epm_fixtures::{needs, output_of};
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{Command, Material, NewCertificate, Stores, TOP_GROUP};
 use epm_server::MockSite;
@@ -14,21 +12,9 @@ use epm_tests::{Lab, MANAGER};
 
 const SECARS: &str = "/secars/secars.dll";
 
-/// Ends the test, loudly, when one of these tools is not there.
-macro_rules! needs {
-    ($($tool:literal),+) => {
-        for tool in [$($tool),+] {
-            if Process::new(tool).arg("--help").output().is_err() {
-                eprintln!("NOTHING WAS PROVED: {tool} is not installed");
-                return;
-            }
-        }
-    };
-}
-
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_says_hello_over_http_and_over_https_on_the_same_port() {
-    needs!("curl");
     let lab = Lab::start().await;
     let place = &lab.site().addresses()[0];
     let by_http = curl(&[&place.hello]);
@@ -43,9 +29,9 @@ async fn curl_says_hello_over_http_and_over_https_on_the_same_port() {
     );
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_verifies_the_manager_against_the_pem_file_of_its_certificate_and_no_other() {
-    needs!("curl", "openssl");
     let lab = Lab::start().await;
     let folder = tempfile::tempdir().unwrap();
     let hello = format!("{}{SECARS}?hello,secars", lab.site().addresses()[0].https);
@@ -63,9 +49,9 @@ async fn curl_verifies_the_manager_against_the_pem_file_of_its_certificate_and_n
     assert_eq!(curl(&["--cacert", new.to_str().unwrap(), &hello]).status, 200);
 }
 
+#[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn openssl_sees_the_certificate_in_force_before_and_after_the_update() {
-    needs!("openssl");
     let lab = Lab::start().await;
     let before = lab.certificate().to_string();
     for version in ["-tls1_2", "-tls1_3"] {
@@ -79,9 +65,9 @@ async fn openssl_sees_the_certificate_in_force_before_and_after_the_update() {
     }
 }
 
+#[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn openssl_resumes_a_session_but_not_beyond_an_update_of_the_certificate() {
-    needs!("openssl");
     let lab = Lab::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ticket = folder.path().join("ticket.pem");
@@ -98,9 +84,9 @@ async fn openssl_resumes_a_session_but_not_beyond_an_update_of_the_certificate()
 }
 
 /// A whole client of curl and openssl: it registers, and gets index, policy, list and package.
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signed() {
-    needs!("curl", "openssl");
     let lab = Lab::start().await;
     let package: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let file = Material { file: "client.pkg".into(), content: Bytes::from(package.clone()) };
@@ -150,9 +136,9 @@ async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signe
     }
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_uploads_its_state_and_the_site_knows_it() {
-    needs!("curl", "openssl");
     let lab = Lab::start().await;
     let agent = lab.register("by hand");
     let certificate = lab.certificate();
@@ -168,9 +154,9 @@ async fn curl_uploads_its_state_and_the_site_knows_it() {
     assert_eq!(curl(&["--data-binary", &state.replace("true", "false"), &url]).status, 400);
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wrong_secret_gets_400_and_the_two_lines_of_the_servers_log() {
-    needs!("curl", "openssl");
     let lab = Lab::start().await;
     let agent = lab.register("by hand");
     let right = Foreign::new(&lab);
@@ -188,9 +174,9 @@ async fn a_wrong_secret_gets_400_and_the_two_lines_of_the_servers_log() {
     assert_eq!(lab.site().journal().server_log().len(), 8);
 }
 
+#[needs(keytool, openssl)]
 #[tokio::test]
 async fn openssl_and_keytool_read_what_is_issued() {
-    needs!("openssl");
     let lab = Lab::start().await;
     let certificate =
         NewCertificate::Generate { common_name: Some("sepm.example".into()), valid_days: Some(365) };
@@ -217,16 +203,15 @@ async fn openssl_and_keytool_read_what_is_issued() {
     let verified = run("openssl", &["verify", "-CAfile", pem, "-attime", "1767700000", pem], b"");
     assert!(verified.status.success(), "{verified:?}");
 
-    needs!("keytool");
     let printed = stdout(&run("keytool", &["-J-Duser.language=en", "-printcert", "-file", pem], b""));
     for expected in ["Owner: CN=sepm.example", "2048-bit RSA key", &lab.certificate().to_string()] {
         assert!(printed.contains(expected), "{expected:?} is not in\n{printed}");
     }
 }
 
+#[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_certificate_that_openssl_has_made_is_served_and_signs() {
-    needs!("curl", "openssl");
     let lab = Lab::start().await;
     let folder = tempfile::tempdir().unwrap();
     let (key, certificate) = (folder.path().join("own.key"), folder.path().join("own.crt"));
@@ -377,16 +362,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 fn run(tool: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Process::new(tool)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the tool is installed");
-    // A tool that needs no input may be gone before it has taken any.
-    let _ = child.stdin.take().expect("it is piped").write_all(input);
-    child.wait_with_output().expect("the tool ends")
+    output_of(Process::new(tool).args(arguments), input)
 }
 
 fn stdout(output: &Output) -> String {

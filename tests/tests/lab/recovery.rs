@@ -1,7 +1,5 @@
 //! S7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 

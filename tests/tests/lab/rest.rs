@@ -1,11 +1,10 @@
 //! The product's REST API over real HTTPS, asked by curl, with real agents behind it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::process::Command as Process;
 use std::time::Duration;
 
 use epm_client_agent::scenario::ManagerPlan;
+use epm_fixtures::needs;
 use epm_protocol::site::{Command, Stores};
 use epm_server::MockSite;
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, eventually, foreign};
@@ -118,6 +117,7 @@ async fn lab() -> Lab {
     Lab::of(MockSite::builder().console(0)).await
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_registers_is_a_computer_and_goes_with_its_group() {
     let lab = lab().await;
@@ -166,6 +166,7 @@ async fn an_agent_that_registers_is_a_computer_and_goes_with_its_group() {
     assert_eq!(rest.get(&format!("/groups/{id}")).status, 410);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() {
     let lab = lab().await;
@@ -232,6 +233,7 @@ async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() 
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_changes_at_once_none_is_lost_and_each_moves_the_serial() {
     const THREADS: usize = 8;
@@ -265,6 +267,7 @@ async fn of_many_changes_at_once_none_is_lost_and_each_moves_the_serial() {
     assert!(date(&rest) - before >= changes, "{} of {changes}", date(&rest) - before);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_refreshed_and_end_by_the_clock_by_a_logout_and_by_a_restart() {
     let lab = lab().await;
@@ -320,6 +323,7 @@ async fn tokens_are_refreshed_and_end_by_the_clock_by_a_logout_and_by_a_restart(
     assert_eq!(rest.get("/groups").status, 401);
 }
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_shows_the_certificate_of_its_own_store() {
     let lab = lab().await;
@@ -346,6 +350,7 @@ async fn the_console_shows_the_certificate_of_its_own_store() {
     assert_eq!(said.trim(), "200 ended");
 }
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_nobody_wants_does_not_cost_the_connection() {
     let lab = lab().await;
@@ -397,6 +402,7 @@ except OSError:
 print(answer.status, "ended" if left == b"" else left)
 "#;
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_refused_in_the_right_shape_and_never_breaks_the_manager() {
     let lab = lab().await;
@@ -501,6 +507,7 @@ async fn what_is_wrong_is_refused_in_the_right_shape_and_never_breaks_the_manage
     assert_eq!(rest.get("/groups").json()["totalElements"], 2);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
     let plan = |name: &str| ManagerPlan {
@@ -528,6 +535,7 @@ async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
     assert_eq!((one.get("/groups").status, two.get("/groups").status), (401, 200));
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_throttled_if_somebody_wants_it_and_the_clock_lets_them_in_again() {
     let lab = lab().await;
@@ -541,6 +549,7 @@ async fn calls_are_throttled_if_somebody_wants_it_and_the_clock_lets_them_in_aga
     assert!((0..5).all(|_| rest.get("/version").status == 200));
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_walked_until_the_last_and_hold_everybody_once() {
     let lab = lab().await;
@@ -573,6 +582,7 @@ async fn pages_are_walked_until_the_last_and_hold_everybody_once() {
     assert_eq!(tree["content"][0]["childGroups"][0]["fullPathName"], r"My Company\Default Group");
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_served_is_described_to_anybody() {
     let lab = lab().await;

@@ -1,18 +1,16 @@
 //! Clients that others wrote, unmodified, against the REST API: `sepm-api` through all its calls, with TLS verified, and
 //! `schemathesis` with what the lab says of itself.
 //!
-//! Both come from PyPI into a virtual environment below `target`, once. Where that cannot be made, nothing is proved, and
-//! it is said loudly.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Both come from PyPI: see `fixtures/needs/python.txt`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command as Process, Output};
 
+use epm_fixtures::{needs, output, python_packages};
 use epm_server::MockSite;
-use epm_tests::python::{environment, search_seconds};
 use epm_tests::rest_curl::Rest;
+use epm_tests::search_seconds;
 use epm_tests::{Lab, MANAGER};
 use serde_json::Value;
 
@@ -29,7 +27,7 @@ fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Output {
     std::fs::write(folder.path().join("schemathesis.toml"), SEARCH).unwrap();
     let mut process = Process::new(program);
     process.env("REQUESTS_CA_BUNDLE", &authority).env("NO_PROXY", "*").current_dir(folder.path());
-    process.args(arguments).output().unwrap()
+    output(process.args(arguments))
 }
 
 async fn lab() -> (Lab, epm_client_agent::wire::Fleet, Rest) {
@@ -68,11 +66,11 @@ const OTHERWISE: &[(&str, &str)] = &[
 const CALLS_IN_ALL: usize = 147;
 const SERVED: usize = 58;
 
+#[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sepm_api_goes_through_all_its_calls() {
-    let Some(programs) = environment() else { return };
     let (lab, _fleet, rest) = lab().await;
-    let out = run(&lab, &programs.join("python3"), &["-c", CALLS, &rest.base]);
+    let out = run(&lab, &python_packages().join("python3"), &["-c", CALLS, &rest.base]);
     let said = String::from_utf8_lossy(&out.stdout);
     let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let outcomes: BTreeMap<String, String> = lines
@@ -92,27 +90,27 @@ async fn sepm_api_goes_through_all_its_calls() {
     assert_eq!((outcomes.len(), served), (CALLS_IN_ALL, SERVED), "{outcomes:#?}");
 }
 
+#[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sepm_api_is_not_logged_in_where_it_does_not_believe_the_certificate() {
-    let Some(programs) = environment() else { return };
     let (lab, _fleet, rest) = lab().await;
     let other = Lab::of(MockSite::builder().seed(2)).await;
     other.update(epm_protocol::site::Stores::Both);
-    let out = run(&other, &programs.join("python3"), &["-c", CALLS, &rest.base]);
+    let out = run(&other, &python_packages().join("python3"), &["-c", CALLS, &rest.base]);
     let words = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(!out.status.success() && words.contains("CERTIFICATE_VERIFY_FAILED"), "{words}");
     drop(lab);
 }
 
+#[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
-    let Some(programs) = environment() else { return };
     let (lab, _fleet, rest) = lab().await;
     let document = format!("{}/sepm/api/v1/openapi.json", rest.base);
     let bearer = format!("Authorization: Bearer {}", rest.token());
     let out = run(
         &lab,
-        &programs.join("st"),
+        &python_packages().join("st"),
         &[
             "run",
             &document,

@@ -1,13 +1,11 @@
 //! Commands through the REST API, as real clients send them, to clients that carry them out.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use epm_client_agent::wire::Fleet;
+use epm_fixtures::needs;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{Command, DEFAULT_GROUP, agent_id};
 use epm_server::MockSite;
-use epm_tests::foreign::has;
 use epm_tests::rest_curl::{Rest, Said};
 use epm_tests::{Lab, profile};
 
@@ -23,7 +21,6 @@ async fn desk(names: &[&str]) -> Desk {
 }
 
 async fn desk_of(names: &[&str], builder: epm_server::MockSiteBuilder) -> Desk {
-    assert!(has(&["curl"]), "curl is what asks here");
     let lab = Lab::of(builder.console(0)).await;
     let fleet = lab.fleet(names.iter().map(|name| lab.client(name, "14.3")).collect()).await;
     let rest = Rest::log_in(lab.site());
@@ -48,6 +45,7 @@ impl Desk {
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_computer_is_quarantined_at_its_next_heartbeat_and_its_row_goes_from_0_to_3() {
     let desk = desk(&["one", "two"]).await;
@@ -84,6 +82,7 @@ async fn a_computer_is_quarantined_at_its_next_heartbeat_and_its_row_goes_from_0
     assert_eq!(desk.rows(&undo, "commandID_computer")[0]["stateId"], 3);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_form_in_which_real_clients_name_computers_is_understood() {
     let desk = desk(&["one", "two"]).await;
@@ -107,6 +106,7 @@ async fn every_form_in_which_real_clients_name_computers_is_understood() {
     assert!(desk.lab.site().seat(agent("one")).unwrap().state.unwrap().content.is_some());
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_to_a_group_reaches_those_below_it_if_that_is_assumed() {
     for below in [true, false] {
@@ -122,6 +122,7 @@ async fn a_command_to_a_group_reaches_those_below_it_if_that_is_assumed() {
     }
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_command_does_not_arrive_and_a_scan_is_in_progress_for_a_heartbeat() {
     let desk = desk(&["one"]).await;
@@ -140,6 +141,7 @@ async fn a_cancelled_command_does_not_arrive_and_a_scan_is_in_progress_for_a_hea
     assert_eq!(desk.rows(&eoc, "commandID_computer")[0]["stateId"], 3);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_asked_for_has_an_identifier_and_details_when_it_has_come() {
     let desk = desk(&["one"]).await;
@@ -160,6 +162,7 @@ async fn a_file_that_was_asked_for_has_an_identifier_and_details_when_it_has_com
     assert!(details.json["fileSize"].as_u64().unwrap() > 0);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_commanded_is_refused_in_the_products_shape_and_nothing_happens() {
     let desk = desk(&["one"]).await;

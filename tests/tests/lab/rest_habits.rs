@@ -1,15 +1,13 @@
 //! What real clients send to the REST API, and what they read in its answers, habit by habit: a script that needs nothing but
 //! Python itself, with TLS verified.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command as Process, Stdio};
 
+use epm_fixtures::needs;
 use epm_protocol::assumption::{Assumptions, PolicyReference};
 use epm_protocol::site::TOP_GROUP;
 use epm_server::MockSite;
-use epm_tests::foreign::has;
 use epm_tests::rest_curl::Rest;
 use epm_tests::{Lab, MANAGER};
 use serde_json::{Value, json};
@@ -18,22 +16,18 @@ const SCRIPT: &str = include_str!("../../clients/habits.py");
 /// How many there are.
 const HABITS: usize = 25;
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_real_clients_send_is_answered_as_they_read_it() {
-    assert!(has(&["python3"]), "Python is what asks here");
     let lab = Lab::of(MockSite::builder().console(0)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
     std::fs::write(&authority, lab.site().certificate(MANAGER).unwrap().to_pem()).unwrap();
     let base = lab.site().addresses()[0].rest.clone().unwrap();
-    let mut python = Process::new("python3")
-        .args(["-c", SCRIPT, &base])
-        .arg(&authority)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut python = Process::new("python3");
+    python.args(["-c", SCRIPT, &base]).arg(&authority).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn().unwrap();
     let mut outcomes = Vec::new();
     for line in BufReader::new(python.stdout.take().unwrap()).lines() {
         let said: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -60,6 +54,7 @@ async fn lab_that_assumes(assumed: Value) -> (Lab, Rest) {
     (lab, rest)
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     let (lab, rest) = lab_that_assumes(json!({
@@ -166,6 +161,7 @@ except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, s
     print("dropped")
 "#;
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_has_carried_a_post_is_dropped_if_that_is_assumed() {
     for (drops, expected) in [(false, "200 True"), (true, "dropped")] {

@@ -1,12 +1,10 @@
 //! Bad input for every operation of the product's REST API, and crowds: each answer has one of the product's shapes, no answer
 //! is an error of the server, and nothing is half changed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command as Process, Stdio};
+use std::process::Command as Process;
 
+use epm_fixtures::{needs, output_of};
 use epm_protocol::site::Command;
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
@@ -23,21 +21,14 @@ fn run(lab: &Lab, rest: &Rest, script: &str, arguments: &[&str], input: &Value) 
     let folder = tempfile::tempdir().unwrap();
     let authority: PathBuf = folder.path().join("ca.pem");
     std::fs::write(&authority, lab.site().certificate(MANAGER).unwrap().to_pem()).unwrap();
-    let mut python = Process::new("python3")
-        .args(["-c", script, &rest.base])
-        .arg(&authority)
-        .arg(rest.token())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    python.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    let out = python.wait_with_output().unwrap();
+    let mut python = Process::new("python3");
+    python.args(["-c", script, &rest.base]).arg(&authority).arg(rest.token()).args(arguments);
+    let out = output_of(&mut python, input.to_string().as_bytes());
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_to_any_operation_is_refused_in_the_right_shape_and_changes_nothing() {
     let lab = Lab::of(MockSite::builder().console(0)).await;
@@ -56,6 +47,7 @@ const CROWD_OF: usize = 10_000;
 /// How many more are made over the REST API.
 const MORE: usize = 200;
 
+#[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_in_crowds_are_served_or_refused_and_no_change_is_lost_among_them() {
     let lab = Lab::of(MockSite::builder().console(0)).await;

@@ -1,7 +1,6 @@
 //! Policies, fingerprint lists, administrators and what the console says of the installation, asked for with curl.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
+use epm_fixtures::needs;
 use epm_protocol::site::{Command, DEFAULT_GROUP, TOP_GROUP};
 use epm_server::MockSite;
 use epm_tests::Lab;
@@ -28,6 +27,7 @@ fn group(lab: &Lab, path: &str) -> String {
     lab.site().look(|site| site.groups().find(path).unwrap().id.to_string())
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fresh_installation_has_fifteen_policies_and_management_server_lists_are_refused() {
     let (lab, rest) = lab().await;
@@ -66,6 +66,7 @@ async fn a_fresh_installation_has_fifteen_policies_and_management_server_lists_a
     assert!(content(&rest.get("policies/policy-objects/hostgroups/summary?pageSize=500")).is_empty());
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assigned_policy_shows_where_it_is_and_reaches_the_clients_as_a_new_serial() {
     let (lab, rest) = lab().await;
@@ -98,6 +99,7 @@ async fn an_assigned_policy_shows_where_it_is_and_reaches_the_clients_as_a_new_s
     refused(&rest.get(&format!("groups/{top}/locations/{}/policies/fw", "0".repeat(32))), 410);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fingerprint_list_is_made_read_changed_locked_down_to_and_removed() {
     let (lab, rest) = lab().await;
@@ -154,6 +156,7 @@ async fn a_fingerprint_list_is_made_read_changed_locked_down_to_and_removed() {
     refused(&rest.get(at), 400);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() {
     let (lab, rest) = lab().await;
@@ -191,6 +194,7 @@ async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() 
     drop(lab);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn external_communication_is_amended_and_replaced_and_belongs_to_who_does_not_inherit() {
     let (lab, rest) = lab().await;
@@ -224,6 +228,7 @@ async fn external_communication_is_amended_and_replaced_and_belongs_to_who_does_
     assert_eq!(rest.get(&at).json["configuration"]["insight"], false);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_installation_is_shown_as_recorded_servers_show_it() {
     let (lab, rest) = lab().await;
@@ -270,6 +275,7 @@ async fn the_installation_is_shown_as_recorded_servers_show_it() {
     assert_eq!(all.json["criticalEventsInfoList"][0]["acknowledged"], 1);
 }
 
+#[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_changes_at_once_none_is_lost() {
     let (lab, rest) = lab().await;

@@ -1,8 +1,6 @@
 //! The two carriers tell the same story: what a scenario does to each client over sockets, with the clock moved instead
 //! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
