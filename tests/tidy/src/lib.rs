@@ -5,6 +5,10 @@
 //!
 //! The scanner knows comments, literals, `#[cfg(test)]` and nested `use` groups. It does not know renamed imports,
 //! `use x::*` or code that macros make: it helps people who forget, not people who hide.
+//!
+//! The crate is nothing but tests, and depends on nothing, so that it is built in a second.
+
+#![cfg(test)]
 
 use std::fs;
 use std::path::Path;
@@ -94,7 +98,7 @@ const UNFINISHED: &[(&str, &str)] = &[
     ("todo!(", "write it, or return an error that says what is missing"),
     ("unimplemented!(", "write it, or return an error that says what is missing"),
     ("dbg!(", "remove it, or make it a tracing event"),
-    ("#[ignore", "make the test run everywhere, or say loudly in it which tool is missing"),
+    ("#[ignore", "make the test run everywhere, or name the tool that it needs with #[needs(..)]"),
     ("allow(dead_code", "remove what nobody uses"),
 ];
 
@@ -109,7 +113,7 @@ const WORKPLACE: &[(&str, &str)] =
     &[("/wo", "rk/"), ("/tmp", "/wt"), ("cla", "ude"), ("anth", "ropic"), ("sub", "agent")];
 
 /// Crates that only tests may depend on.
-const ONLY_FOR_TESTS: &[&str] = &["epm-fixtures", "epm-tests"];
+const ONLY_FOR_TESTS: &[&str] = &["epm-fixtures", "epm-needs", "epm-tests"];
 
 // ----------------------------------------------------------------------------------------------------- the rules
 
@@ -122,7 +126,7 @@ fn imports_go_down(file: &File) -> Vec<Violation> {
         return Vec::new();
     }
     let Some((_, below)) = FLOORS.iter().find(|(module, _)| *module == own) else {
-        return vec![(1, format!("{own} has no floor: add it to FLOORS in tests/tests/tidy.rs"))];
+        return vec![(1, format!("{own} has no floor: add it to FLOORS in tests/tidy/src/lib.rs"))];
     };
     // From how many modules deep `super::super::` reaches the top of the crate.
     let depth = place.trim_end_matches("/mod.rs").split('/').count();
@@ -213,7 +217,8 @@ fn crates_take_the_lints(file: &File) -> Vec<Violation> {
 }
 
 fn test_crates_are_for_tests(file: &File) -> Vec<Violation> {
-    if !is_manifest_of_a_crate(file) {
+    let is_one_itself = ["fixtures/", "tests/"].iter().any(|folder| file.path.starts_with(folder));
+    if !is_manifest_of_a_crate(file) || is_one_itself {
         return Vec::new();
     }
     let wrong = |(at, section, line): (usize, &str, &str)| {
@@ -408,7 +413,8 @@ fn section_lines(manifest: &str) -> impl Iterator<Item = (usize, &str, &str)> {
 
 /// All text files of the project, but what `.gitignore` names at the top.
 fn workspace() -> Vec<File> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
+    let top =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
     let ignored = fs::read_to_string(top.join(".gitignore")).expect("the workspace has a .gitignore");
     let skipped: Vec<_> = ignored
         .lines()
@@ -455,7 +461,8 @@ fn lines_refused(rule: fn(&File) -> Vec<Violation>, path: &str, text: &str) -> V
 fn the_whole_workspace_is_read_and_every_room_has_somebody_in_it() {
     let files = workspace();
     let lives = |room: &str| files.iter().any(|file| file.path.starts_with(room));
-    for room in ["Cargo.toml", "clippy.toml", CLOCK, "server/src/", "fixtures/sylink/", "tests/tests/tidy.rs"]
+    for room in
+        ["Cargo.toml", "clippy.toml", CLOCK, "server/src/", "fixtures/sylink/", "tests/tidy/src/lib.rs"]
     {
         assert!(lives(room), "{room} is not there; what did it become?");
     }
@@ -593,6 +600,7 @@ fn a_program_that_ships_test_data_is_refused() {
                epm-fixtures.workspace = true\n[build-dependencies.epm-tests]\nx = { package = \"epm-fixtures\" }";
     assert_eq!(lines_refused(test_crates_are_for_tests, "server/Cargo.toml", bad), [4, 7, 8]);
     assert_eq!(lines_refused(test_crates_are_for_tests, "Cargo.toml", bad), []);
+    assert_eq!(lines_refused(test_crates_are_for_tests, "fixtures/Cargo.toml", bad), []);
 }
 
 #[test]
