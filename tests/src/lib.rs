@@ -8,7 +8,8 @@ pub mod plays;
 pub mod rest_curl;
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -319,6 +320,15 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     })
     .await;
     assert!(came.is_ok(), "it did not come in {PATIENCE:?}: {what}");
+}
+
+/// Waits until nobody listens there.
+pub async fn refused(socket: SocketAddr) {
+    eventually("the port is closed", || {
+        let connected = TcpStream::connect(socket);
+        connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    })
+    .await;
 }
 
 /// Who the client of this name is.

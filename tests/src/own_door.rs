@@ -10,7 +10,8 @@ use epm_protocol::version::ClientVersion;
 use epm_server::lab::Lab;
 use epm_server::{MockSite, MockSiteBuilder, control};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::START;
@@ -65,6 +66,14 @@ impl Opened {
         opened
     }
 
+    /// Opens a connection, and says this.
+    pub async fn dial(&self, said: &str) -> TcpStream {
+        let dialled = TcpStream::connect(self.url.trim_start_matches("http://")).await;
+        let mut stream = dialled.expect("the door is open");
+        stream.write_all(said.as_bytes()).await.expect("it can be said");
+        stream
+    }
+
     /// Asks with curl: the status, the content type, and the body.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String, String) {
         let mut curl = Process::new("curl");
@@ -109,6 +118,13 @@ impl Opened {
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.well("POST", path, Some(body)).await
     }
+}
+
+/// All that is heard on a connection until it ends.
+pub async fn heard(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A site with the managers sepm-1 and sepm-2, each over HTTP and HTTPS.

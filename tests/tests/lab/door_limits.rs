@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_fixtures::needs;
-use epm_tests::own_door::Opened;
+use epm_tests::own_door::{Opened, heard};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,20 +13,6 @@ use tokio::sync::Barrier;
 use tokio::time::{interval, timeout};
 
 const HEALTH: &str = "GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n";
-/// How many connections the door holds at a time.
-const ROOM: usize = 512;
-
-async fn dial(lab: &Opened, said: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(lab.url.trim_start_matches("http://")).await.unwrap();
-    stream.write_all(said.as_bytes()).await.unwrap();
-    stream
-}
-
-async fn heard(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes).await;
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 #[tokio::test(start_paused = true)]
 async fn whoever_stalls_is_left_after_half_a_minute() {
@@ -40,12 +26,12 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
         ("asks nothing more", &answered, "HTTP/1.1 200"),
         ("stalls in a body", body, "HTTP/1.1 408"),
     ] {
-        let mut guest = dial(&lab, said).await;
+        let mut guest = lab.dial(said).await;
         let found = timeout(Duration::from_secs(80), heard(&mut guest)).await;
         let found = found.unwrap_or_else(|_| panic!("who {what} is still there"));
         assert!(found.starts_with(expected), "who {what} heard {found}");
     }
-    let mut guest = dial(&lab, HEALTH).await;
+    let mut guest = lab.dial(HEALTH).await;
     let mut drip = interval(Duration::from_secs(5));
     let dripped = timeout(Duration::from_secs(120), async {
         while guest.write_all(b"X").await.is_ok() {
@@ -55,25 +41,11 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     dripped.await.expect("who drips a header is left as well");
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_comes_when_the_door_is_full_waits_until_somebody_goes() {
-    let lab = Opened::with(None).await;
-    let mut guests = Vec::new();
-    for _ in 0..ROOM {
-        guests.push(dial(&lab, HEALTH).await);
-    }
-    let mut late = dial(&lab, &format!("{HEALTH}Connection: close\r\n\r\n")).await;
-    let waiting = timeout(Duration::from_secs(5), heard(&mut late)).await;
-    assert!(waiting.is_err(), "{waiting:?}");
-    guests.truncate(ROOM - 1);
-    assert!(heard(&mut late).await.starts_with("HTTP/1.1 200"));
-}
-
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_long_is_refused() {
     let lab = Opened::with(None).await;
-    let mut guest = dial(&lab, &format!("{HEALTH}X: {}", "x".repeat(80_000))).await;
+    let mut guest = lab.dial(&format!("{HEALTH}X: {}", "x".repeat(80_000))).await;
     let said = heard(&mut guest).await;
     // The refusal may be lost with the connection, since not all of the head was read.
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
@@ -199,7 +171,7 @@ async fn of_many_who_found_one_group_at_the_same_moment_nobody_is_refused() {
         .map(|_| {
             let (lab, together) = (Arc::clone(&lab), Arc::clone(&together));
             tokio::spawn(async move {
-                let mut stream = dial(&lab, "").await;
+                let mut stream = lab.dial("").await;
                 let mut refused = Vec::new();
                 for round in 0..ROUNDS {
                     together.wait().await;
