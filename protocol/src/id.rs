@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use aws_lc_rs::digest;
+use data_encoding::{Encoding, HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
 /// Sixteen bytes that name an object.
@@ -51,13 +52,13 @@ impl Guid {
 
     /// The first four digits, as a policy serial bears them.
     pub fn prefix(&self) -> String {
-        format!("{:02X}{:02X}", self.0[0], self.0[1])
+        HEXUPPER.encode(&self.0[..2])
     }
 }
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        f.write_str(HEXUPPER.encode_mut_str(&self.0, &mut [0; 32]))
     }
 }
 
@@ -71,7 +72,7 @@ impl FromStr for Guid {
     type Err = GuidError;
 
     fn from_str(text: &str) -> Result<Self, GuidError> {
-        parse_hex(text).map(Self).ok_or_else(|| GuidError { found: text.to_owned() })
+        parse_hex(text, &HEXUPPER_PERMISSIVE).map(Self).ok_or_else(|| GuidError { found: text.to_owned() })
     }
 }
 
@@ -89,34 +90,12 @@ impl From<Guid> for String {
     }
 }
 
-/// Exactly `N` bytes from twice as many hexadecimal digits of either case.
-pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
+/// Exactly `N` bytes from twice as many hexadecimal digits.
+pub(crate) fn parse_hex<const N: usize>(text: &str, digits: &Encoding) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        if high | low > 15 {
-            return None;
-        }
-        *byte = high << 4 | low;
-    }
-    Some(bytes)
+    let read = (text.len() == 2 * N).then(|| digits.decode_mut(text.as_bytes(), &mut bytes));
+    read?.ok().map(|_| bytes)
 }
-
-/// What each byte is worth as a hexadecimal digit; 255 for those that are none.
-const DIGITS: [u8; 256] = {
-    let mut worth = [255; 256];
-    let mut value = 0;
-    while value < 16 {
-        worth[b"0123456789ABCDEF"[value as usize] as usize] = value;
-        worth[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    worth
-};
 
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

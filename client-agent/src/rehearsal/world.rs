@@ -7,7 +7,7 @@ use epm_protocol::fault::FaultSet;
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Registration, Stage, http};
 use epm_protocol::id::{AgentId, GroupId};
 use epm_protocol::manager::previous::Previous;
-use epm_protocol::manager::{ClientRegistry, answer, refusal};
+use epm_protocol::manager::{ClientTable, Registrar, answer, follow, refusal};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Answer, Client, Manager, Publication, Site, Visit};
 use epm_protocol::time::Timestamp;
@@ -264,7 +264,9 @@ impl World {
         now: Timestamp,
     ) -> Carried {
         let answered = self.decode(exchange, place).map(|request| {
-            answer(self.publication(place), &request, &mut OneClient { site: &self.site, record, now })
+            let mut client = OneClient { site: &self.site, record, now };
+            let (answer, visit) = answer(self.publication(place), &request, &client);
+            follow(answer, &visit, &mut client)
         });
         match answered {
             Ok(Answer::Now(response)) | Err(response) => Carried::Ended(Ok(response)),
@@ -280,11 +282,13 @@ struct OneClient<'a> {
     now: Timestamp,
 }
 
-impl ClientRegistry for OneClient<'_> {
+impl ClientTable for OneClient<'_> {
     fn visit(&self, _: AgentId, answer: impl FnOnce(Option<&Client>) -> (Answer, Visit)) -> (Answer, Visit) {
         answer(self.record.as_ref())
     }
+}
 
+impl Registrar for OneClient<'_> {
     fn register(&mut self, registration: &Registration) -> Option<Client> {
         *self.record = Some(self.site.admit(registration, self.record.as_ref()));
         self.record.clone()

@@ -1,6 +1,7 @@
 //! Rules that contradict themselves, or can never hit.
 
-use super::kind::{FaultKind, Layer};
+use super::kind::FaultKind;
+use super::layer::Layer;
 use super::rule::{FaultRule, Listener, Route};
 
 /// Why a fault is refused.
@@ -61,23 +62,9 @@ impl FaultRule {
                 return refuse(what, "0".to_owned(), "at least 1");
             }
         }
-        match self.what {
-            FaultKind::Status { code, .. } if !(200..=599).contains(&code) => {
-                refuse("the status", code.to_string(), "200 to 599")
-            }
-            FaultKind::Redirect { code, .. } if !(300..=399).contains(&code) => {
-                refuse("the status", code.to_string(), "300 to 399")
-            }
-            FaultKind::Truncated { percent } | FaultKind::TruncatedBody { percent } if percent > 99 => {
-                refuse("what comes", percent.to_string(), "0 to 99 per cent")
-            }
-            FaultKind::Bandwidth { bytes_per_second: 0 } => {
-                refuse("the bandwidth", "0".to_owned(), "at least 1; blackhole lets nothing through")
-            }
-            FaultKind::Slicer { slice_bytes: 0, .. } => refuse("the slice", "0".to_owned(), "at least 1"),
-            FaultKind::Dribbled { chunks: 0, .. } => refuse("the pieces", "0".to_owned(), "at least 1"),
-            FaultKind::WrongLength { by: 0 } => refuse("the difference", "0".to_owned(), "not 0"),
-            _ => Ok(()),
+        match self.what.out_of_range() {
+            Some((what, found, expected)) => refuse(what, found, expected),
+            None => Ok(()),
         }
     }
 

@@ -1,353 +1,256 @@
-//! What can be done: the kinds of fault, each with its parameters.
+//! The kinds of fault: one entry in one table says all about a kind but how it is carried out.
 //!
-//! Where the words about each stand: [`FaultKind::kinds`], in `catalogue`. How a kind is written and read: `read`.
+//! To add a kind, add its entry; then carry it out: over sockets in the server's `wire`, in virtual time in
+//! `virtual_time`, certificates in `mint`, answers in `tamper`. An entry reads
+//!
+//! ```text
+//! Variant = "name" | "alias": "what the fault does" {
+//!     parameter: Type = default, "what it is for";
+//! } => "what a client in virtual time meets";
+//! ```
+//!
+//! The enum, its JSON form and schema, the layer, the names, the defaults and [`KindInfo`] are made from it by
+//! `declare_kinds`. Aliases are the names that Toxiproxy and WireMock have for a kind. After the default of a parameter
+//! may stand `shown "text"`, where its Rust is not its text; after what it is for, `also "name"`, another tool's name
+//! for it, with `* n` or `/ n` where that tool counts in another unit, and `not PATTERN => "subject", "expected"`, the
+//! values that are refused and the words of the error.
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
-use super::catalogue::{self, KindInfo};
+use super::declare::{declare_kinds, kebab, shown};
 use super::distribution::Distribution;
+use super::handshake::{AlertKind, HandshakeStage};
+use super::layer::Layer;
 
-/// Where in an exchange a fault strikes, outermost first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layer {
-    /// The port.
-    Listener,
-    /// The bytes of the connection.
-    Tcp,
-    /// The handshake.
-    Tls,
-    /// The certificate that is shown.
-    Certificate,
-    /// The answer.
-    Http,
-    /// What is downloaded, and its signature.
-    Artifact,
-    /// What the management server list says.
-    List,
-    /// The manager itself.
-    Site,
-}
+const JUDGED: &str = "the certificate is judged by the client";
+const ALTERED: &str = "the answer is altered";
 
-/// How far a handshake comes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HandshakeStage {
-    /// Nothing is said after the connection was accepted.
-    #[default]
-    BeforeHello,
-    /// The client's hello is read, and that is all.
-    AfterClientHello,
-    /// The manager's first flight breaks off in the middle.
-    InServerFlight,
-    /// All is agreed on; not a byte of the application follows.
-    AfterFinished,
-}
-
-/// A fatal alert of TLS, by its name in RFC 8446.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum AlertKind {
-    /// 40: nothing to agree on.
-    #[default]
-    HandshakeFailure,
-    /// 42: the certificate is broken.
-    BadCertificate,
-    /// 45: the certificate is over.
-    CertificateExpired,
-    /// 47: a field is out of range.
-    IllegalParameter,
-    /// 48: no way to a known authority.
-    UnknownCa,
-    /// 49: one may not.
-    AccessDenied,
-    /// 70: not this version.
-    ProtocolVersion,
-    /// 71: not safe enough.
-    InsufficientSecurity,
-    /// 80: something else.
-    InternalError,
-    /// 112: nobody of that name.
-    UnrecognizedName,
-}
-
-impl AlertKind {
-    /// Its number on the wire.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::HandshakeFailure => 40,
-            Self::BadCertificate => 42,
-            Self::CertificateExpired => 45,
-            Self::IllegalParameter => 47,
-            Self::UnknownCa => 48,
-            Self::AccessDenied => 49,
-            Self::ProtocolVersion => 70,
-            Self::InsufficientSecurity => 71,
-            Self::InternalError => 80,
-            Self::UnrecognizedName => 112,
-        }
+declare_kinds! {
+    Listener {
+        Refuse = "refuse" | "down": "nobody listens: the connection is refused" => "connection-refused";
+        Blackhole = "blackhole": "nothing comes back, not even a refusal"
+            => "timed-out in connect, after the client's limit";
+        AcceptThenStall = "accept-then-stall" | "timeout":
+            "the connection is accepted, and then nothing is said" {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            close_after_ms: Option<u64> = None, shown "never", "when it is closed at last", also "timeout";
+        } => "timed-out in answer (HTTPS: in handshake), or connection-lost where it is closed sooner";
+    }
+    Tcp {
+        Latency = "latency" | "delay" | "fixed-delay" | "lognormal" | "uniform": "the bytes come late" {
+            delay: Distribution = Distribution::default(), shown "{ distribution = \"constant\", ms = 1000 }",
+                "how late: constant, uniform, normal, pareto or lognormal";
+        } => "a delay; timed-out where it is longer than the client's limit";
+        Bandwidth = "bandwidth" | "throttle": "the bytes come slowly" {
+            bytes_per_second: u64 = 1024, "how many in a second", also "rate" * 1024,
+                not 0 => "the bandwidth", "at least 1; blackhole lets nothing through";
+        } => "a delay by the length of the answer; timed-out where it is longer than the limit";
+        Reset = "reset" | "reset-peer" | "connection-reset-by-peer": "the connection is reset" {
+            after_bytes: u64 = 0, "how many bytes are let through first";
+            after_ms: u64 = 0, "how long it lives first", also "timeout";
+        } => "connection-lost in answer (HTTPS without a route: in handshake)";
+        HalfClose = "half-close": "one direction is closed, the other stays open" {
+            after_bytes: u64 = 0, "how many bytes are let through first";
+        } => "connection-lost in answer";
+        SlowClose = "slow-close": "the connection is closed late" {
+            delay_ms: u64 = 1000, "how late", also "delay";
+        } => "nothing: the answer has come by then";
+        Slicer = "slicer": "the bytes come in small pieces" {
+            slice_bytes: u64 = 64, "the size of a piece", also "average-size",
+                not 0 => "the slice", "at least 1";
+            gap_ms: u64 = 10, "the pause after each", also "delay" / 1000;
+        } => "a delay by the length of the answer";
+        LimitData = "limit-data": "the connection is closed after so many bytes" {
+            bytes: u64 = 100, "how many";
+        } => "connection-lost in answer where the answer is longer, else nothing";
+    }
+    Tls {
+        HandshakeStall = "handshake-stall": "the handshake stands still" {
+            stage: HandshakeStage = HandshakeStage::BeforeHello, shown "before-hello", "how far it comes";
+        } => "timed-out in handshake (after-finished: in answer)";
+        HandshakeClose = "handshake-close": "the connection is closed during the handshake" {
+            stage: HandshakeStage = HandshakeStage::BeforeHello, shown "before-hello", "how far it comes";
+        } => "connection-lost in handshake (after-finished: in answer)";
+        Alert = "alert": "the manager ends the handshake with a fatal alert" {
+            alert: AlertKind = AlertKind::HandshakeFailure, shown "handshake-failure", "which";
+        } => "tls-failed";
+        PlaintextOnTls = "plaintext-on-tls": "the TLS port answers in the clear" => "tls-failed";
+        TlsOnPlain = "tls-on-plain": "the plain port answers in TLS" => "not-http";
+        NoSharedCipher = "no-shared-cipher": "no cipher suite in common" => "tls-failed";
+        ProtocolTooOld = "protocol-too-old": "the manager speaks only versions that are too old"
+            => "tls-failed";
+        ProtocolTooNew = "protocol-too-new": "the manager speaks only versions that are too new"
+            => "tls-failed";
+        WrongKey = "wrong-key" | "key-mismatch": "the manager has not the key of its certificate"
+            => "the certificate is judged by the client, who then finds that its key is another: tls-failed";
+    }
+    Certificate {
+        Expired = "expired": "the certificate is over" => JUDGED;
+        NotYetValid = "not-yet-valid": "the certificate has not begun" => JUDGED;
+        WrongHost = "wrong-host": "the certificate is for another host" => JUDGED;
+        OtherSelfSigned = "other-self-signed" | "self-signed":
+            "a certificate that says the same, of another key"
+            => JUDGED;
+        UnknownCa = "unknown-ca" | "untrusted-root":
+            "the certificate is signed by an authority that nobody knows"
+            => JUDGED;
+        IncompleteChain = "incomplete-chain": "the certificate in between is left out" => JUDGED;
+        ReversedChain = "reversed-chain": "the chain is sent with its root first"
+            => "the certificate is judged by the client: the first one counts";
+        WeakKey = "weak-key": "the certificate is of a key of 1024 bits" => JUDGED;
+        OldRestored = "old-restored" | "old-certificate-restored":
+            "the certificate of before is shown again, and its key signs"
+            => JUDGED;
+        HalfUpdated = "half-updated" | "half-rotated":
+            "the clients' port shows the certificate of before, the signatures are by the new one"
+            => JUDGED;
+    }
+    Http {
+        Status = "status": "another status, without a body" {
+            code: u16 = 503, "which",
+                not 0..200 | 600.. => "the status", "200 to 599";
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after_seconds: Option<u64> = None, shown "none", "what Retry-After says";
+        } => ALTERED;
+        Empty = "empty" | "empty-response": "the connection is closed where the answer should be"
+            => "connection-lost in answer";
+        Garbage = "garbage" | "random-data-then-close": "bytes that are no HTTP, then the end" {
+            bytes: u64 = 256, "how many";
+        } => "not-http";
+        MalformedChunk = "malformed-chunk" | "malformed-response-chunk":
+            "a good head, then a chunk that is none"
+            => "connection-lost in answer";
+        Truncated = "truncated" | "truncate": "the answer breaks off" {
+            percent: u8 = 50, "how much of the body comes",
+                not 100.. => "what comes", "0 to 99 per cent";
+        } => "connection-lost in answer";
+        Dribbled = "dribbled" | "dribble" | "chunked-dribble-delay": "the answer comes in pieces" {
+            chunks: u64 = 5, "how many", also "number-of-chunks",
+                not 0 => "the pieces", "at least 1";
+            total_ms: u64 = 1000, "how long it takes", also "total-duration";
+        } => "a delay; timed-out where it is longer than the limit";
+        HugeHeaders = "huge-headers": "the head is larger than a client takes" {
+            bytes: u64 = 1048576, "how large";
+        } => "not-http";
+        SlowHeaders = "slow-headers": "the head comes letter by letter" {
+            total_ms: u64 = 45000, "how long it takes";
+        } => "a delay; timed-out where it is longer than the limit";
+        WrongLength = "wrong-length": "Content-Length is not the length" {
+            by: i64 = 10, "how much too large; negative for too small",
+                not 0 => "the difference", "not 0";
+        } => "connection-lost in answer where it is too large; else the answer is cut short";
+        WrongType = "wrong-type" | "wrong-content-type": "Content-Type is another" {
+            content_type: String = "text/html".to_owned(), shown "text/html", "which";
+        } => ALTERED;
+        Redirect = "redirect": "the client is sent elsewhere" {
+            code: u16 = 302, "the status",
+                not 0..300 | 400.. => "the status", "300 to 399";
+            location: String = "http://proxy.invalid/login".to_owned(), shown "http://proxy.invalid/login",
+                "where to";
+        } => ALTERED;
+    }
+    Artifact {
+        BadSignature = "bad-signature": "one bit of the signature is wrong" => ALTERED;
+        RetiredKeySignature = "retired-key-signature" | "signature-by-retired-key":
+            "signed with the key of the certificate of before"
+            => ALTERED;
+        StaleSignature = "stale-signature": "the signature of what was published before" => ALTERED;
+        TruncatedBody = "truncated-body":
+            "the end of the document is missing, its signature is the whole one's" {
+            percent: u8 = 50, "how much of it comes",
+                not 100.. => "what comes", "0 to 99 per cent";
+        } => ALTERED;
+        SwappedBody = "swapped-body": "another document under the same signature" => ALTERED;
+        SerialGoesBack = "serial-goes-back" | "downgraded-serial":
+            "what was published before, with its good signature"
+            => ALTERED;
+        Missing = "missing": "what the index names is not there" => ALTERED;
+    }
+    List {
+        DeadServer = "dead-server" | "names-dead-server":
+            "the list names a server that is not there, before all others" {
+            address: String = "127.0.0.9".to_owned(), shown "127.0.0.9", "where it would be";
+            port: u16 = 9, "at which port";
+        } => ALTERED;
+        WrongPort = "wrong-port" | "names-wrong-port": "the list names a port where nobody listens" {
+            port: u16 = 8013, "which";
+        } => ALTERED;
+        OmitsNewCertificate = "omits-new-certificate" | "omits-new-cert":
+            "the list is without the certificate that signs it"
+            => ALTERED;
+        EmptyPriority = "empty-priority": "the list begins with a priority block without servers" => ALTERED;
+        HttpOnly = "http-only": "the list names no HTTPS port" => ALTERED;
+    }
+    Site {
+        PushLimit = "push-limit" | "busy": "503 to a held request when so many of others are held" {
+            held: u64 = 0, "how many may be there";
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after_seconds: Option<u64> = None, shown "none", "what Retry-After says";
+        } => ALTERED;
+        DatabaseDown = "database-down": "the manager answers, and has nothing to say: 500" => ALTERED;
+        ClockSkew = "clock-skew": "the manager's clock is wrong: what it dates is dated so" {
+            by_ms: i64 = 86400000, "how far; negative for slow";
+        } => "the answer is altered, where it has a date";
+        KcsChanged = "kcs-changed": "the manager has another shared secret: 400" => ALTERED;
+        SlowStart = "slow-start": "503 until the manager is ready" {
+            ready_after_ms: u64 = 60000, "how long after the fault began";
+        } => ALTERED;
     }
 }
 
-/// What is done. Written as `{ kind = "latency", delay = { .. } }`, or as the name alone, where the defaults will do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    remote = "Self",
-    tag = "kind",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case",
-    deny_unknown_fields
-)]
-#[expect(missing_docs, reason = "one line about each, and about each parameter, stands in `catalogue`")]
-pub enum FaultKind {
-    // The port.
-    Refuse,
-    Blackhole,
-    AcceptThenStall {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        close_after_ms: Option<u64>,
-    },
-    // The bytes.
-    Latency {
-        #[serde(default)]
-        delay: Distribution,
-    },
-    Bandwidth {
-        #[serde(default = "defaults::bytes_per_second")]
-        bytes_per_second: u64,
-    },
-    Reset {
-        #[serde(default)]
-        after_bytes: u64,
-        #[serde(default)]
-        after_ms: u64,
-    },
-    HalfClose {
-        #[serde(default)]
-        after_bytes: u64,
-    },
-    SlowClose {
-        #[serde(default = "defaults::second")]
-        delay_ms: u64,
-    },
-    Slicer {
-        #[serde(default = "defaults::slice_bytes")]
-        slice_bytes: u64,
-        #[serde(default = "defaults::gap_ms")]
-        gap_ms: u64,
-    },
-    LimitData {
-        #[serde(default = "defaults::limit_bytes")]
-        bytes: u64,
-    },
-    // The handshake.
-    HandshakeStall {
-        #[serde(default)]
-        stage: HandshakeStage,
-    },
-    HandshakeClose {
-        #[serde(default)]
-        stage: HandshakeStage,
-    },
-    Alert {
-        #[serde(default)]
-        alert: AlertKind,
-    },
-    PlaintextOnTls,
-    TlsOnPlain,
-    NoSharedCipher,
-    ProtocolTooOld,
-    ProtocolTooNew,
-    WrongKey,
-    // The certificate.
-    Expired,
-    NotYetValid,
-    WrongHost,
-    OtherSelfSigned,
-    UnknownCa,
-    IncompleteChain,
-    ReversedChain,
-    WeakKey,
-    OldRestored,
-    HalfUpdated,
-    // The answer.
-    Status {
-        #[serde(default = "defaults::status")]
-        code: u16,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        retry_after_seconds: Option<u64>,
-    },
-    Empty,
-    Garbage {
-        #[serde(default = "defaults::garbage_bytes")]
-        bytes: u64,
-    },
-    MalformedChunk,
-    Truncated {
-        #[serde(default = "defaults::half")]
-        percent: u8,
-    },
-    Dribbled {
-        #[serde(default = "defaults::chunks")]
-        chunks: u64,
-        #[serde(default = "defaults::second")]
-        total_ms: u64,
-    },
-    HugeHeaders {
-        #[serde(default = "defaults::huge_bytes")]
-        bytes: u64,
-    },
-    SlowHeaders {
-        #[serde(default = "defaults::slow_ms")]
-        total_ms: u64,
-    },
-    WrongLength {
-        #[serde(default = "defaults::too_long")]
-        by: i64,
-    },
-    WrongType {
-        #[serde(default = "defaults::html")]
-        content_type: String,
-    },
-    Redirect {
-        #[serde(default = "defaults::found")]
-        code: u16,
-        #[serde(default = "defaults::location")]
-        location: String,
-    },
-    // What is downloaded.
-    BadSignature,
-    RetiredKeySignature,
-    StaleSignature,
-    TruncatedBody {
-        #[serde(default = "defaults::half")]
-        percent: u8,
-    },
-    SwappedBody,
-    SerialGoesBack,
-    Missing,
-    // What the list says.
-    DeadServer {
-        #[serde(default = "defaults::dead_address")]
-        address: String,
-        #[serde(default = "defaults::dead_port")]
-        port: u16,
-    },
-    WrongPort {
-        #[serde(default = "defaults::wrong_port")]
-        port: u16,
-    },
-    OmitsNewCertificate,
-    EmptyPriority,
-    HttpOnly,
-    // The manager.
-    PushLimit {
-        #[serde(default)]
-        held: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        retry_after_seconds: Option<u64>,
-    },
-    DatabaseDown,
-    ClockSkew {
-        #[serde(default = "defaults::skew_ms")]
-        by_ms: i64,
-    },
-    KcsChanged,
-    SlowStart {
-        #[serde(default = "defaults::start_ms")]
-        ready_after_ms: u64,
-    },
+/// What there is to say about a kind of fault.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct KindInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it strikes.
+    pub layer: Layer,
+    /// What it does.
+    pub about: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [ParameterInfo],
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// What a client in virtual time meets.
+    pub virtual_time: &'static str,
+    /// Takes the parameters that are given out of a table; those that are not have their defaults.
+    #[serde(skip)]
+    pub(super) read: fn(&mut Map<String, Value>) -> serde_json::Result<FaultKind>,
+}
+
+/// What there is to say about a parameter.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ParameterInfo {
+    /// Its name; a unit stands last.
+    pub name: &'static str,
+    /// What it is when nobody says.
+    pub default: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Other tools' names for it.
+    #[serde(skip)]
+    pub(super) foreign: &'static [ForeignName],
+}
+
+/// The name and the unit that another tool has for a parameter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ForeignName {
+    pub(super) name: &'static str,
+    /// How much of our unit one of theirs is: multiplied by the first, divided by the second.
+    pub(super) scale: (u64, u64),
 }
 
 impl FaultKind {
     /// All kinds, outermost layer first, with a line about each.
     pub fn kinds() -> &'static [KindInfo] {
-        catalogue::KINDS
-    }
-
-    /// The kind of this name, or of the name that another tool gives it, with its parameters as they are by default.
-    ///
-    /// # Errors
-    /// If there is none; the message names the nearest.
-    pub fn named(name: &str) -> Result<Self, String> {
-        super::read::kind(serde_json::Value::String(name.to_owned()))
-    }
-
-    /// What there is to say about it.
-    pub fn info(&self) -> &'static KindInfo {
-        let name = self.name();
-        catalogue::KINDS.iter().find(|info| info.name == name).unwrap_or(&catalogue::KINDS[0])
-    }
-
-    /// Where it strikes.
-    pub fn layer(&self) -> Layer {
-        self.info().layer
-    }
-
-    /// Its name.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Blackhole => "blackhole",
-            Self::AcceptThenStall { .. } => "accept-then-stall",
-            Self::Latency { .. } => "latency",
-            Self::Bandwidth { .. } => "bandwidth",
-            Self::Reset { .. } => "reset",
-            Self::HalfClose { .. } => "half-close",
-            Self::SlowClose { .. } => "slow-close",
-            Self::Slicer { .. } => "slicer",
-            Self::LimitData { .. } => "limit-data",
-            Self::HandshakeStall { .. } => "handshake-stall",
-            Self::HandshakeClose { .. } => "handshake-close",
-            Self::Alert { .. } => "alert",
-            Self::PlaintextOnTls => "plaintext-on-tls",
-            Self::TlsOnPlain => "tls-on-plain",
-            Self::NoSharedCipher => "no-shared-cipher",
-            Self::ProtocolTooOld => "protocol-too-old",
-            Self::ProtocolTooNew => "protocol-too-new",
-            Self::WrongKey => "wrong-key",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not-yet-valid",
-            Self::WrongHost => "wrong-host",
-            Self::OtherSelfSigned => "other-self-signed",
-            Self::UnknownCa => "unknown-ca",
-            Self::IncompleteChain => "incomplete-chain",
-            Self::ReversedChain => "reversed-chain",
-            Self::WeakKey => "weak-key",
-            Self::OldRestored => "old-restored",
-            Self::HalfUpdated => "half-updated",
-            Self::Status { .. } => "status",
-            Self::Empty => "empty",
-            Self::Garbage { .. } => "garbage",
-            Self::MalformedChunk => "malformed-chunk",
-            Self::Truncated { .. } => "truncated",
-            Self::Dribbled { .. } => "dribbled",
-            Self::HugeHeaders { .. } => "huge-headers",
-            Self::SlowHeaders { .. } => "slow-headers",
-            Self::WrongLength { .. } => "wrong-length",
-            Self::WrongType { .. } => "wrong-type",
-            Self::Redirect { .. } => "redirect",
-            Self::BadSignature => "bad-signature",
-            Self::RetiredKeySignature => "retired-key-signature",
-            Self::StaleSignature => "stale-signature",
-            Self::TruncatedBody { .. } => "truncated-body",
-            Self::SwappedBody => "swapped-body",
-            Self::SerialGoesBack => "serial-goes-back",
-            Self::Missing => "missing",
-            Self::DeadServer { .. } => "dead-server",
-            Self::WrongPort { .. } => "wrong-port",
-            Self::OmitsNewCertificate => "omits-new-certificate",
-            Self::EmptyPriority => "empty-priority",
-            Self::HttpOnly => "http-only",
-            Self::PushLimit { .. } => "push-limit",
-            Self::DatabaseDown => "database-down",
-            Self::ClockSkew { .. } => "clock-skew",
-            Self::KcsChanged => "kcs-changed",
-            Self::SlowStart { .. } => "slow-start",
-        }
+        KINDS
     }
 }
 
@@ -357,66 +260,76 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// What a parameter is when nobody says.
-mod defaults {
-    pub(super) const fn bytes_per_second() -> u64 {
-        1024
+fn parameter<T: DeserializeOwned>(
+    table: &mut Map<String, Value>,
+    name: &str,
+    default: T,
+) -> serde_json::Result<T> {
+    table.remove(name).map_or(Ok(default), serde_json::from_value)
+}
+
+/// Says in the schema that every parameter may be left out, and what it is then.
+fn with_defaults(schema: &mut Schema) {
+    let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten();
+    for (variant, info) in variants.zip(KINDS) {
+        variant["required"] = json!(["kind"]);
+        let Ok(Value::Object(made)) = (info.read)(&mut Map::new()).and_then(serde_json::to_value) else {
+            continue;
+        };
+        for (name, value) in made.into_iter().filter(|(name, _)| name != "kind") {
+            variant["properties"][name]["default"] = value;
+        }
     }
-    pub(super) const fn second() -> u64 {
-        1000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_the_table_can_be_made_and_has_the_parameters_that_it_says() {
+        for info in KINDS {
+            let made = FaultKind::named(info.name).unwrap();
+            assert_eq!((made.name(), made.layer()), (info.name, info.layer));
+            let schema = schemars::schema_for!(FaultKind).to_value();
+            let variant = schema["oneOf"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|variant| variant["properties"]["kind"]["const"] == info.name);
+            let known = variant.unwrap()["properties"].as_object().unwrap().keys();
+            let known: BTreeSet<&str> = known.map(String::as_str).filter(|key| *key != "kind").collect();
+            let said: BTreeSet<&str> = info.parameters.iter().map(|one| one.name).collect();
+            assert_eq!(known, said, "{}", info.name);
+        }
     }
-    pub(super) const fn slice_bytes() -> u64 {
-        64
+
+    #[test]
+    fn the_table_has_every_kind_and_no_name_twice() {
+        let schema = schemars::schema_for!(FaultKind).to_value();
+        assert_eq!(schema["oneOf"].as_array().unwrap().len(), KINDS.len());
+        let names = KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]));
+        let mut seen = BTreeSet::new();
+        for name in names {
+            assert!(seen.insert(name), "{name} is there twice");
+        }
+        assert!(KINDS.is_sorted_by_key(|info| info.layer));
     }
-    pub(super) const fn gap_ms() -> u64 {
-        10
-    }
-    pub(super) const fn limit_bytes() -> u64 {
-        100
-    }
-    pub(super) const fn status() -> u16 {
-        503
-    }
-    pub(super) const fn garbage_bytes() -> u64 {
-        256
-    }
-    pub(super) const fn half() -> u8 {
-        50
-    }
-    pub(super) const fn chunks() -> u64 {
-        5
-    }
-    pub(super) const fn huge_bytes() -> u64 {
-        1 << 20
-    }
-    pub(super) const fn slow_ms() -> u64 {
-        45_000
-    }
-    pub(super) const fn too_long() -> i64 {
-        10
-    }
-    pub(super) fn html() -> String {
-        "text/html".to_owned()
-    }
-    pub(super) const fn found() -> u16 {
-        302
-    }
-    pub(super) fn location() -> String {
-        "http://proxy.invalid/login".to_owned()
-    }
-    pub(super) fn dead_address() -> String {
-        "127.0.0.9".to_owned()
-    }
-    pub(super) const fn dead_port() -> u16 {
-        9
-    }
-    pub(super) const fn wrong_port() -> u16 {
-        8013
-    }
-    pub(super) const fn skew_ms() -> i64 {
-        86_400_000
-    }
-    pub(super) const fn start_ms() -> u64 {
-        60_000
+
+    #[test]
+    fn what_a_parameter_is_by_default_is_what_the_table_says() {
+        for info in KINDS {
+            let made = serde_json::to_value(FaultKind::named(info.name).unwrap()).unwrap();
+            for parameter in info.parameters {
+                match &made[parameter.name] {
+                    serde_json::Value::Null => assert!(matches!(parameter.default, "none" | "never")),
+                    serde_json::Value::String(text) => assert_eq!(text, parameter.default),
+                    serde_json::Value::Number(number) => assert_eq!(number.to_string(), parameter.default),
+                    table => assert_eq!(table["ms"], 1000, "{}", parameter.default),
+                }
+            }
+        }
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `kind` | [`FaultKind`]: what can be done, by [`Layer`], each with its parameters |
-//! | `catalogue` | one line about each kind, and the names by which other tools know it |
+//! | `kind` | [`FaultKind`]: the table of all that can be done, by [`Layer`]; a new kind is one entry |
+//! | `declare` | the macro that makes the enum and [`KindInfo`] of the table |
+//! | `read` | rules and kinds from JSON and TOML, names in any tool's spelling |
 //! | `rule` | [`FaultRule`], [`Whom`], [`Place`], [`When`] |
 //! | `check` | rules that contradict themselves |
 //! | `facts` | what a carrier knows when it asks |
@@ -20,12 +21,14 @@
 //!
 //! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
 
-mod catalogue;
 mod check;
+mod declare;
 mod distribution;
 mod draw;
 mod facts;
+mod handshake;
 mod kind;
+mod layer;
 pub mod mint;
 mod read;
 mod rule;
@@ -36,11 +39,12 @@ mod tests;
 mod verdict;
 mod virtual_time;
 
-pub use catalogue::{KindInfo, ParameterInfo};
 pub use check::RuleError;
 pub use distribution::Distribution;
 pub use facts::{ConnectionFacts, ExchangeFacts, Party};
-pub use kind::{AlertKind, FaultKind, HandshakeStage, Layer};
+pub use handshake::{AlertKind, HandshakeStage};
+pub use kind::{FaultKind, KindInfo, ParameterInfo};
+pub use layer::Layer;
 pub use rule::{
     BY_HAND_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
 };

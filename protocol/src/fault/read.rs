@@ -4,13 +4,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::catalogue::KINDS;
-use super::kind::FaultKind;
+use super::kind::{FaultKind, ForeignName, KINDS, KindInfo};
 use super::rule::{FaultRule, Place, VersionRange, When, Whom};
 use crate::suggest::hint;
 
 /// Reads a kind: a name, or a table with `kind` and parameters.
-pub(super) fn kind(value: Value) -> Result<FaultKind, String> {
+fn kind(value: Value) -> Result<FaultKind, String> {
     let mut table = match value {
         Value::String(name) => Map::from_iter([("kind".to_owned(), Value::String(name))]),
         Value::Object(table) => table,
@@ -25,7 +24,7 @@ pub(super) fn kind(value: Value) -> Result<FaultKind, String> {
     let Some(info) = info else {
         return Err(format!("{written:?} is no kind of fault{}", hint(&name, known())));
     };
-    let mut table = borrowed_parameters(info.name, &name, table);
+    let mut table = own_parameters(info, &name, table);
     for key in table.keys() {
         let mut parameters = info.parameters.iter().map(|one| one.name);
         if !parameters.clone().any(|known| known == key) {
@@ -41,9 +40,7 @@ pub(super) fn kind(value: Value) -> Result<FaultKind, String> {
             ));
         }
     }
-    table.insert("kind".to_owned(), Value::String(info.name.to_owned()));
-    // The inherent function that `remote` makes, not the one below.
-    FaultKind::deserialize(Value::Object(table)).map_err(|error| error.to_string())
+    (info.read)(&mut table).map_err(|error| error.to_string())
 }
 
 /// `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
@@ -65,32 +62,19 @@ fn plain(written: &str) -> String {
     name
 }
 
-/// The parameters of Toxiproxy and WireMock, in our words and units.
-fn borrowed_parameters(kind: &str, written: &str, table: Map<String, Value>) -> Map<String, Value> {
+/// The parameters of Toxiproxy and WireMock, under the names and in the units of this lab.
+fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> Map<String, Value> {
     let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (plain(&key), value)).collect();
-    let mut rename = |from: &str, to: &str, factor: u64, divisor: u64| {
-        if let Some(value) = ours.remove(from) {
-            let number = value.as_u64().map(|number| json!(number.saturating_mul(factor) / divisor));
-            ours.insert(to.to_owned(), number.unwrap_or(value));
+    for parameter in info.parameters {
+        for ForeignName { name, scale: (factor, divisor) } in parameter.foreign {
+            if let Some(value) = ours.remove(*name) {
+                let number = value.as_u64().map(|number| json!(number.saturating_mul(*factor) / divisor));
+                ours.insert(parameter.name.to_owned(), number.unwrap_or(value));
+            }
         }
-    };
-    match kind {
-        "accept-then-stall" => rename("timeout", "close-after-ms", 1, 1),
-        // Toxiproxy counts in KB.
-        "bandwidth" => rename("rate", "bytes-per-second", 1024, 1),
-        "slow-close" => rename("delay", "delay-ms", 1, 1),
-        "reset" => rename("timeout", "after-ms", 1, 1),
-        "slicer" => {
-            rename("average-size", "slice-bytes", 1, 1);
-            // Toxiproxy counts this one in microseconds.
-            rename("delay", "gap-ms", 1, 1000);
-        }
-        "dribbled" => {
-            rename("number-of-chunks", "chunks", 1, 1);
-            rename("total-duration", "total-ms", 1, 1);
-        }
-        "latency" => delay(written, &mut ours),
-        _ => {}
+    }
+    if info.name == "latency" {
+        delay(written, &mut ours);
     }
     ours
 }
@@ -119,9 +103,13 @@ fn delay(written: &str, table: &mut Map<String, Value>) {
     table.entry("delay").or_insert(delay);
 }
 
-impl Serialize for FaultKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
+impl FaultKind {
+    /// The kind of this name, or of the name that another tool gives it, with its parameters as they are by default.
+    ///
+    /// # Errors
+    /// If there is none; the message names the nearest.
+    pub fn named(name: &str) -> Result<Self, String> {
+        kind(Value::String(name.to_owned()))
     }
 }
 

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::kind::{FaultKind, Layer};
+use super::kind::FaultKind;
+use super::layer::Layer;
 use crate::heartbeat::{AgentRequest, Artifact};
 use crate::policy::Protocol;
 use crate::time::Timestamp;

@@ -1,21 +1,5 @@
-//! What becomes of a verdict in virtual time, where no byte is sent and an exchange takes none.
-//!
-//! | fault | what the client meets |
-//! |---|---|
-//! | `refuse` | `connection-refused` |
-//! | `blackhole` | `timed-out` in `connect` |
-//! | `accept-then-stall` | `timed-out` in `answer`, over TLS in `handshake`; `connection-lost` there if it is closed first |
-//! | `latency`, `bandwidth`, `slicer`, `dribbled`, `slow-headers` | [`Effect::Late`]; `timed-out` from the client's limit on |
-//! | `reset`, `half-close`, `limit-data` | `connection-lost` where the bytes end: in `handshake`, in `answer`, or not at all |
-//! | `reset` after a time, `slow-close` | nothing: the answer has come by then |
-//! | `handshake-stall`, `handshake-close` | `timed-out`, `connection-lost` in `handshake`; after it is finished, in `answer` |
-//! | `alert`, `no-shared-cipher`, `protocol-too-old`, `protocol-too-new`, `plaintext-on-tls` | `tls-failed` |
-//! | `tls-on-plain`, `garbage` | `not-http` |
-//! | `huge-headers` | `not-http`, if they are larger than a client takes |
-//! | `empty`, `malformed-chunk`, `truncated`, `wrong-length` that is too large | `connection-lost` in `answer` |
-//! | `wrong-length` that is too small | [`Effect::Cut`] |
-//! | all of the certificate, `wrong-key` | [`Effect::Shows`]: what [`super::mint`] makes, judged by the client |
-//! | `status`, `wrong-type`, `redirect`, all of artifacts, lists and the site | [`Effect::Alters`]: what [`super::tamper`] makes |
+//! What becomes of a verdict in virtual time, where no byte is sent and an exchange takes none. The table in `kind` says
+//! it of each kind.
 //!
 //! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake; to the manager, 300 for
 //! a request and 700 for a handshake. A fault of both directions counts both. A session that is resumed has a shorter
@@ -23,7 +7,9 @@
 
 use std::time::Duration;
 
-use super::kind::{AlertKind, FaultKind, HandshakeStage, Layer};
+use super::handshake::{AlertKind, HandshakeStage};
+use super::kind::FaultKind;
+use super::layer::Layer;
 use super::mint::Shown;
 use super::rule::Direction;
 use super::verdict::{Hit, Verdict};

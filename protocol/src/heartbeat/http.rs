@@ -20,6 +20,7 @@ use std::borrow::Cow;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use form_urlencoded::byte_serialize;
 
 use super::{AgentRequest, Artifact, Registration};
@@ -216,14 +217,7 @@ fn parsed<T: std::str::FromStr>(
 
 /// The SHA-256 of these bytes, in lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
-        String::with_capacity(64),
-        |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        },
-    )
+    HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 #[cfg(test)]

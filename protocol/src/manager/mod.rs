@@ -1,7 +1,7 @@
 //! What one manager does with a request: the answer, and what the visit changes.
 //!
-//! Both drivers, sockets and virtual time, call [`answer`]; how they keep the site's clients is their own affair
-//! ([`ClientRegistry`]). No socket, clock or lock is known here.
+//! Both drivers, sockets and virtual time, call [`answer`] and then [`follow`]; how they keep the site's clients is their
+//! own affair ([`ClientTable`], [`Registrar`]). No socket, clock or lock is known here.
 //!
 //! | room | what |
 //! |---|---|
@@ -19,8 +19,8 @@ use crate::heartbeat::{AgentRequest, ClientCommand, ManagerResponse, Registratio
 use crate::id::AgentId;
 use crate::site::{Answer, Client, Publication, Visit};
 
-/// The clients of a site, as a driver keeps them while a manager answers a request.
-pub trait ClientRegistry {
+/// The clients of a site, as a driver keeps them.
+pub trait ClientTable {
     /// Passes a client's record to `answer`, or none if the site does not know the client; then notes in the record the
     /// visit that `answer` returns.
     fn visit(
@@ -28,12 +28,6 @@ pub trait ClientRegistry {
         agent: AgentId,
         answer: impl FnOnce(Option<&Client>) -> (Answer, Visit),
     ) -> (Answer, Visit);
-
-    /// Registers a client, and returns its record; none if the site did not take it.
-    fn register(&mut self, registration: &Registration) -> Option<Client>;
-
-    /// Notes that a machine came whose record belongs to another machine by now.
-    fn note_conflict(&mut self, agent: AgentId);
 
     /// Whether a command waits for this client of which it has not been told.
     fn has_commands_for(&self, _agent: AgentId) -> bool {
@@ -46,28 +40,40 @@ pub trait ClientRegistry {
     }
 }
 
-/// Answers a request from a publication, and does what follows from it: a client is registered, a conflict of identities
-/// is noted, and commands that wait for the client are told.
+/// A site that registers clients.
+pub trait Registrar {
+    /// Registers a client, and returns its record; none if the site did not take it.
+    fn register(&mut self, registration: &Registration) -> Option<Client>;
+
+    /// Notes that a machine came whose record belongs to another machine by now.
+    fn note_conflict(&mut self, agent: AgentId);
+}
+
+/// Answers a request from a publication, with the commands that wait for the client. What the visit asks of the site is
+/// done by [`follow`].
 pub fn answer(
     publication: &Publication,
     request: &AgentRequest,
-    clients: &mut impl ClientRegistry,
-) -> Answer {
-    let (answer, visit) = match request.agent() {
-        None => publication.answer(request, None),
-        Some(agent) => clients.visit(agent, |client| {
-            let (answer, visit) = publication.answer(request, client);
-            let told = client.and_then(|client| tell_commands(publication, request, client, &*clients));
-            (told.map_or(answer, Answer::Now), visit)
-        }),
-    };
+    clients: &impl ClientTable,
+) -> (Answer, Visit) {
+    let Some(agent) = request.agent() else { return publication.answer(request, None) };
+    clients.visit(agent, |client| {
+        let (answer, visit) = publication.answer(request, client);
+        let told = client.and_then(|client| tell_commands(publication, request, client, clients));
+        (told.map_or(answer, Answer::Now), visit)
+    })
+}
+
+/// Does what a visit asks of the site: a client is registered, or a conflict of identities is noted. Returns the answer
+/// that the client gets.
+pub fn follow(answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answer {
     match visit {
         // The turn of its record is known once the site has registered the client.
         Visit::Registering(registration) => {
-            clients.register(&registration).map_or(answer, |client| Answer::Now(client.registered()))
+            site.register(registration).map_or(answer, |client| Answer::Now(client.registered()))
         }
         Visit::Conflicting(agent) => {
-            clients.note_conflict(agent);
+            site.note_conflict(*agent);
             answer
         }
         Visit::Anonymous | Visit::Client { .. } | Visit::Reported { .. } => answer,
@@ -79,7 +85,7 @@ fn tell_commands(
     publication: &Publication,
     request: &AgentRequest,
     client: &Client,
-    clients: &impl ClientRegistry,
+    clients: &impl ClientTable,
 ) -> Option<ManagerResponse> {
     match request {
         AgentRequest::Hold { .. } if clients.has_commands_for(client.agent) => {

@@ -31,7 +31,7 @@ struct Driver {
     commands: RefCell<Vec<ClientCommand>>,
 }
 
-impl ClientRegistry for Driver {
+impl ClientTable for Driver {
     fn visit(
         &self,
         agent: AgentId,
@@ -42,6 +42,16 @@ impl ClientRegistry for Driver {
         answered
     }
 
+    fn has_commands_for(&self, _: AgentId) -> bool {
+        !self.commands.borrow().is_empty()
+    }
+
+    fn tell_commands(&self, _: AgentId) -> Vec<ClientCommand> {
+        self.commands.take()
+    }
+}
+
+impl Registrar for Driver {
     fn register(&mut self, registration: &Registration) -> Option<Client> {
         let agent = agent_id(registration.hardware_key);
         let client = self.site.admit(registration, self.clients.get(&agent));
@@ -51,14 +61,6 @@ impl ClientRegistry for Driver {
 
     fn note_conflict(&mut self, agent: AgentId) {
         self.clients.get_mut(&agent).unwrap().note_conflict(1, START);
-    }
-
-    fn has_commands_for(&self, _: AgentId) -> bool {
-        !self.commands.borrow().is_empty()
-    }
-
-    fn tell_commands(&self, _: AgentId) -> Vec<ClientCommand> {
-        self.commands.take()
     }
 }
 
@@ -81,7 +83,8 @@ impl Driver {
     }
 
     fn ask(&mut self, request: &AgentRequest) -> Answer {
-        answer(&self.publication(), request, self)
+        let (answer, visit) = answer(&self.publication(), request, self);
+        follow(answer, &visit, self)
     }
 
     fn status(&mut self, request: &AgentRequest) -> u16 {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
-use super::Client;
+use super::client::Client;
 use crate::heartbeat::{ClientCommand, CommandKind, CommandReport, CommandState};
 use crate::id::{AgentId, CommandId, Guid, HardwareKey};
 use crate::time::Timestamp;

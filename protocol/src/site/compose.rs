@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::command::CommandError;
 use super::group::{Group, GroupSettings};
-use super::publication::{PublishedArtifact, PublishedGroup};
-use super::{CommandError, Manager, Publication, Site};
+use super::manager::Manager;
+use super::publication::{Publication, PublishedArtifact, PublishedGroup};
+use super::state::Site;
 use crate::heartbeat::http::sha256_hex;
 use crate::heartbeat::{ContentType, Index, PackageEntry};
 use crate::id::GroupId;
@@ -254,9 +256,7 @@ impl Site {
         list: &ManagementServerList,
         server: &ManagementServer,
     ) -> Result<ClientServer, CommandError> {
-        let known = self.managers.keys().map(String::as_str);
-        let found = self.managers.get(&server.manager);
-        let manager = found.ok_or_else(|| CommandError::unknown("manager", &server.manager, known))?;
+        let manager = self.find_manager(&server.manager)?;
         let http_port = server.http_port.or(manager.ports.http);
         let https_port =
             server.https_port.or(manager.ports.https).filter(|_| list.protocol == Protocol::Https);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::Client;
+use super::client::Client;
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
     AgentRequest, Artifact, ClientCommand, ContentType, IDENTITY_CONFLICT, Index, ManagerResponse,

@@ -7,27 +7,12 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::command::check_name;
-use super::{CommandError, Concerns, Effect, ManagerPorts, Site};
+use super::command::{CommandError, Effect, check_name};
+use super::manager::ManagerPorts;
+use super::state::{Concerns, Keystore, Recovery, Site};
 use crate::id::{DomainId, Guid};
 use crate::time::Timestamp;
 use crate::trust::{Kcs, ServerIdentity};
-
-/// A recovery file.
-#[derive(Clone, Debug)]
-pub(super) struct Recovery {
-    /// Of each manager, by name.
-    keystores: BTreeMap<String, Keystore>,
-    secret: Kcs,
-    domain: DomainId,
-}
-
-/// Both stores of a manager.
-#[derive(Clone, Debug)]
-struct Keystore {
-    console: ServerIdentity,
-    client: ServerIdentity,
-}
 
 impl Site {
     /// Keeps a recovery file of this site.

@@ -9,18 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{CommandError, Concerns, Effect, Manager, Site};
+use super::command::{CommandError, Effect};
+use super::manager::Manager;
+use super::state::{Apart, Concerns, Site};
 use crate::time::Timestamp;
-
-/// A manager that does not replicate with the others.
-#[derive(Clone, Debug)]
-pub(super) struct Apart {
-    since: Timestamp,
-    /// The site as this manager knows it.
-    knows: Box<Site>,
-    /// What the others know of this manager.
-    pub(super) known_as: Manager,
-}
 
 impl Site {
     /// Whether a manager replicates with the others; since when it does not.
@@ -37,7 +29,7 @@ impl Site {
     }
 
     pub(super) fn break_replication(&mut self, name: &str, now: Timestamp) -> Result<Concerns, CommandError> {
-        let known_as = self.manager_called(name)?.clone();
+        let known_as = self.find_manager(name)?.clone();
         if self.managers.len() < 2 {
             return Err(CommandError::Invalid {
                 field: "manager",
@@ -58,7 +50,7 @@ impl Site {
     }
 
     pub(super) fn restore_replication(&mut self, name: &str) -> Result<Concerns, CommandError> {
-        self.manager_called(name)?;
+        self.find_manager(name)?;
         let Some(apart) = self.apart.remove(name) else { return Ok(Concerns::Nobody) };
         // Whatever is published now is newer than all that this manager has published by itself.
         for (path, group) in apart.knows.groups.iter() {
@@ -93,10 +85,5 @@ impl Site {
     /// A manager as the others know it.
     pub(super) fn as_known<'a>(&'a self, manager: &'a Manager) -> &'a Manager {
         self.apart.get(&manager.name).map_or(manager, |apart| &apart.known_as)
-    }
-
-    fn manager_called(&self, name: &str) -> Result<&Manager, CommandError> {
-        let known = self.managers.keys().map(String::as_str);
-        self.managers.get(name).ok_or_else(|| CommandError::unknown("manager", name, known))
     }
 }

@@ -1,24 +1,31 @@
 //! The site by hand: commands, refusals, serials, and what is published.
 
 mod clones;
+mod group_commands;
 mod keystore;
 mod recovery;
 mod replication;
 mod together;
 mod tree;
-mod upkeep;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
+use bytes::Bytes;
 
 use super::*;
+use crate::assumption::Assumptions;
 use crate::heartbeat::http::sha256_hex;
 use crate::heartbeat::{AgentRequest, Artifact, Index, ManagerResponse, Registration};
-use crate::id::HardwareKey;
-use crate::policy::{CommunicationChange, PolicyDocument, PolicySerial};
+use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
+use crate::policy::{
+    CommunicationChange, ManagementServer, PolicyDocument, PolicySerial, Protocol, ServerPriority,
+};
 use crate::sylink::{CommunicationMode, PublishedList};
-use crate::trust::{Pins, ServerCertificate, Signed};
+use crate::time::Timestamp;
+use crate::trust::{KeyPool, Pins, ServerCertificate, Signed};
 use crate::version::ClientVersion;
 
 const START: Timestamp = Timestamp::from_seconds(1_767_600_000);

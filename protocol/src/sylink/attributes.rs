@@ -41,7 +41,7 @@ pub(super) fn identifier(element: &Element, name: &'static str) -> Result<Guid, 
 /// Thirty-two hexadecimal digits that are nobody else's business: an error tells only how many there are.
 pub(super) fn secret(element: &Element, name: &'static str) -> Result<String, SylinkError> {
     let text = required(element, name, IDENTIFIER)?;
-    if crate::id::parse_hex::<16>(text).is_some() {
+    if text.parse::<crate::id::Guid>().is_ok() {
         return Ok(text.to_owned());
     }
     let found = match text.chars().count() {

@@ -16,6 +16,7 @@ use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -58,8 +59,7 @@ impl Fingerprint {
 
     /// The first four bytes, `AABBCCDD`: enough for a person to tell the certificates of one site apart.
     pub fn short(&self) -> String {
-        let [a, b, c, d, ..] = self.0;
-        format!("{a:02X}{b:02X}{c:02X}{d:02X}")
+        HEXUPPER.encode(&self.0[..4])
     }
 }
 
@@ -83,7 +83,9 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
         let in_pairs = text.split(':').all(|pair| pair.len() == 2);
         let digits = if in_pairs { text.replace(':', "") } else { text.to_owned() };
-        parse_hex(&digits).map(Self).ok_or_else(|| FingerprintError { found: text.to_owned() })
+        parse_hex(&digits, &HEXUPPER_PERMISSIVE)
+            .map(Self)
+            .ok_or_else(|| FingerprintError { found: text.to_owned() })
     }
 }
 

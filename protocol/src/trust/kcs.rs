@@ -23,6 +23,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lc_rs::{digest, hmac};
+use data_encoding::{HEXLOWER, HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
 use crate::id::parse_hex;
@@ -97,10 +98,7 @@ impl Kcs {
         write_rest(&mut tag, fields);
         let mut sealed = String::with_capacity("h=".len() + TAG_DIGITS + "&l=&".len() + 20 + fields.len());
         sealed.push_str("h=");
-        for byte in tag.0.sign().as_ref() {
-            sealed.push(digit(byte >> 4));
-            sealed.push(digit(byte & 15));
-        }
+        HEXLOWER.encode_append(tag.0.sign().as_ref(), &mut sealed);
         sealed.push('&');
         write_rest(&mut sealed, fields);
         sealed
@@ -114,7 +112,9 @@ impl Kcs {
     pub fn open<'a>(&self, query: &'a str) -> Result<&'a str, KcsError> {
         let after_h = query.strip_prefix("h=").ok_or(KcsError::Missing)?;
         let (digits, rest) = after_h.split_once('&').ok_or_else(|| bad("& after the seal", after_h))?;
-        let tag = parse_tag(digits).ok_or_else(|| bad("64 lower-case hexadecimal digits", digits))?;
+        // One spelling only: otherwise two different requests would bear the same seal.
+        let tag: [u8; TAG_DIGITS / 2] =
+            parse_hex(digits, &HEXLOWER).ok_or_else(|| bad("64 lower-case hexadecimal digits", digits))?;
         let after_l = rest.strip_prefix("l=").ok_or_else(|| bad("l=<length>", rest))?;
         let (length, fields) = after_l.split_once('&').ok_or_else(|| bad("& after the length", after_l))?;
         let expected = length.parse().map_err(|_| bad("a length in bytes", length))?;
@@ -142,7 +142,7 @@ impl fmt::Debug for Kcs {
 
 impl fmt::Display for Kcs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        f.write_str(HEXUPPER.encode_mut_str(&self.0.bytes, &mut [0; 32]))
     }
 }
 
@@ -150,7 +150,7 @@ impl FromStr for Kcs {
     type Err = MalformedKcs;
 
     fn from_str(text: &str) -> Result<Self, MalformedKcs> {
-        parse_hex(text).map(Self::from_bytes).ok_or(MalformedKcs { found: text.len() })
+        parse_hex(text, &HEXUPPER_PERMISSIVE).map(Self::from_bytes).ok_or(MalformedKcs { found: text.len() })
     }
 }
 
@@ -184,18 +184,6 @@ impl fmt::Write for Tagger {
         self.0.update(text.as_bytes());
         Ok(())
     }
-}
-
-fn digit(nibble: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(nibble & 15)])
-}
-
-fn parse_tag(digits: &str) -> Option<[u8; TAG_DIGITS / 2]> {
-    // One spelling only: otherwise two different requests would bear the same seal.
-    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    parse_hex(digits)
 }
 
 fn bad(expected: &str, found: &str) -> KcsError {

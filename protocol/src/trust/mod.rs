@@ -34,6 +34,7 @@ pub mod pool;
 #[cfg(test)]
 mod samples;
 pub mod signature;
+pub(crate) mod tlv;
 
 pub use certificate::{
     CertificateError, Fingerprint, FingerprintError, KeyAlgorithm, Pins, ServerCertificate, Validity,

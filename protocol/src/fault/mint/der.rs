@@ -1,6 +1,9 @@
 //! As much of DER as it takes to exchange one part of a certificate for another and leave every other byte alone.
 
+use ::der::{Decode as _, Header, Reader as _, SliceReader};
+
 use crate::time::Timestamp;
+pub(super) use crate::trust::tlv::value;
 
 pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
@@ -21,60 +24,24 @@ const IS_AUTHORITY: [u8; 17] =
 pub(super) const SHA256_WITH_RSA: [u8; 15] =
     [0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0B, 0x05, 0x00];
 
-/// A value with its tag and length.
-pub(super) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut der = vec![tag];
-    let length = content.len();
-    let bytes = length.to_be_bytes();
-    match u8::try_from(length) {
-        Ok(short) if short < 0x80 => der.push(short),
-        _ => {
-            let digits = bytes.iter().skip_while(|byte| **byte == 0).count();
-            der.push(0x80 | u8::try_from(digits).unwrap_or(0));
-            der.extend_from_slice(&bytes[bytes.len() - digits..]);
-        }
-    }
-    der.extend_from_slice(content);
-    der
-}
-
 /// Values one after the other, under one tag.
 pub(super) fn all(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     value(tag, &parts.concat())
 }
 
-/// The first value, and what follows it; none if it breaks off.
-fn first(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (header, length) = header(der)?;
-    let end = header.checked_add(length)?;
-    (end <= der.len()).then(|| der.split_at(end))
-}
-
-/// How long tag and length are, and how long the content is.
-fn header(der: &[u8]) -> Option<(usize, usize)> {
-    let short = *der.get(1)?;
-    if short < 0x80 {
-        return Some((2, usize::from(short)));
-    }
-    let digits = usize::from(short & 0x7F);
-    let bytes = der.get(2..2 + digits).filter(|_| (1..=4).contains(&digits))?;
-    Some((2 + digits, bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))))
-}
-
 /// What stands in a value.
 pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
-    let (start, length) = header(der)?;
-    der.get(start..start.checked_add(length)?)
+    let mut reader = SliceReader::new(der).ok()?;
+    let header = Header::decode(&mut reader).ok()?;
+    reader.read_slice(header.length()).ok()
 }
 
 /// The values in a value, each with its tag and length.
 pub(super) fn parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut rest = content(der)?;
+    let mut reader = SliceReader::new(content(der)?).ok()?;
     let mut parts = Vec::new();
-    while !rest.is_empty() {
-        let (part, after) = first(rest)?;
-        parts.push(part.to_vec());
-        rest = after;
+    while !reader.is_finished() {
+        parts.push(reader.tlv_bytes().ok()?.to_vec());
     }
     Some(parts)
 }

@@ -6,6 +6,7 @@
 use der::asn1::{Any, ObjectIdentifier, OctetString};
 use der::{Decode, Encode, Reader as _, Sequence, SliceReader, Tag, Tagged as _};
 
+use super::super::tlv;
 use super::refusal::StoreError;
 
 /// An algorithm and its parameters.
@@ -122,9 +123,9 @@ fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], Sto
     };
     // An OCTET STRING in pieces becomes one; its pieces are plain by now.
     if tag == OCTETS | CONSTRUCTED {
-        put(OCTETS, &joined(&content)?, out);
+        out.extend(tlv::value(OCTETS, &joined(&content)?));
     } else {
-        put(tag, &content, out);
+        out.extend(tlv::value(tag, &content));
     }
     Ok(rest)
 }
@@ -148,21 +149,6 @@ fn length(bytes: &[u8]) -> Result<(Option<usize>, &[u8]), StoreError> {
         }
         _ => Err(broken("a length is longer than any file")),
     }
-}
-
-fn put(tag: u8, content: &[u8], out: &mut Vec<u8>) {
-    out.push(tag);
-    match u8::try_from(content.len()) {
-        Ok(short) if short < 0x80 => out.push(short),
-        _ => {
-            let bytes = content.len().to_be_bytes();
-            let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
-            // A usize has eight bytes at most.
-            out.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
-            out.extend_from_slice(digits);
-        }
-    }
-    out.extend_from_slice(content);
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey, SaltAndRounds};
+use super::entry::{Entry, Holds, Protected};
+use super::kind::StoreType;
 use super::pbe;
 use super::refusal::StoreError;
 use super::rounds::Rounds;
 use super::secret::{Password, Salts};
-use super::store::{Entry, Holds, Protected, StoreType};
 use crate::time::Timestamp;
 
 const JKS: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];

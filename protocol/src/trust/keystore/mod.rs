@@ -11,9 +11,11 @@
 //! or time its reader takes; dice. Salts are handed in, as [`Salts`].
 
 mod asn1;
+mod entry;
 mod export;
 mod identity;
 mod jks;
+mod kind;
 mod pbe;
 mod pkcs12;
 mod refusal;
@@ -25,12 +27,13 @@ mod wizard;
 
 pub use export::{ALIAS, StoreForm, StoreOptions, UnknownStoreForm};
 pub use identity::ServerIdentity;
+pub use kind::{StoreType, UnknownStoreType};
 pub use refusal::{FileRole, KeystoreError, Place, Refusal, StoreError};
 pub use secret::{Password, PasswordError, Salts};
 pub use separate::{
     MAX_BYTES, read_certificates, read_identity, read_identity_with, read_private_key, read_private_key_with,
 };
-pub use store::{EntryInfo, KeyStore, StoreType, UnknownStoreType};
+pub use store::{EntryInfo, KeyStore};
 pub use wizard::WizardRules;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use aes::{Aes128Dec, Aes192Dec, Aes256Dec};
 use cbc::Decryptor;
 use cbc::cipher::KeyIvInit;
 use cbc::cipher::block_padding::Pkcs7;
+use data_encoding::HEXUPPER_PERMISSIVE;
 use der::asn1::{Any, ObjectIdentifier, OctetString};
 use des::{Des, TdesEde3};
 use md5::Md5;
@@ -194,7 +195,7 @@ pub(super) fn decrypt_old_pem(cipher: &str, data: &[u8], password: &Password) ->
     let other =
         || StoreError::Algorithm { found: format!("{:?}", cipher.chars().take(60).collect::<String>()) };
     let (name, iv) = cipher.split_once(',').ok_or_else(other)?;
-    let iv = hexadecimal(iv.trim()).ok_or_else(other)?;
+    let iv = HEXUPPER_PERMISSIVE.decode(iv.trim().as_bytes()).map_err(|_| other())?;
     // EVP_BytesToKey, one round of MD5, salted with the first eight bytes of the vector.
     let salt = iv.get(..8).ok_or_else(other)?;
     let key = |length: usize| {
@@ -220,13 +221,6 @@ pub(super) fn decrypt_old_pem(cipher: &str, data: &[u8], password: &Password) ->
         "DES-CBC" => cbc_decrypt::<Decryptor<Des>>(&key(8), &iv, data),
         _ => Err(other()),
     }
-}
-
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// 3DES as the JCEKS protection uses it, where key and vector are derived in a way of their own.

@@ -12,11 +12,11 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey};
+use super::entry::{Entry, Holds, Protected, issued_by};
 use super::pbe::{self, Purpose, Scheme};
 use super::refusal::StoreError;
 use super::rounds::Rounds;
 use super::secret::{Password, Salts};
-use super::store::{Entry, Holds, Protected, issued_by};
 
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)

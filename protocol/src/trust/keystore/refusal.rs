@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::super::certificate::{CertificateError, Fingerprint, KeyAlgorithm};
 use super::super::signature::KeyError;
+use super::kind::StoreType;
 use super::secret::PasswordError;
-use super::store::StoreType;
 
 /// What the product says when it refuses a file [C S6].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -1,100 +1,21 @@
 //! A keystore, whichever its format: entries by their aliases, and the identity that one of them holds.
 
 use std::fmt;
-use std::str::FromStr;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
 use super::super::certificate::{Fingerprint, ServerCertificate};
 use super::super::pem;
 use super::super::signature::{KeyError, SigningKey};
+use super::entry::{Entry, Holds, Protected};
 use super::identity::ServerIdentity;
+use super::kind::StoreType;
 use super::refusal::{FileRole, KeystoreError, Place, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
 use super::separate::MAX_BYTES;
 use super::wizard::WizardRules;
 use super::{jks, pkcs12};
-
-/// The format of a keystore.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreType {
-    /// Java's own: `keystore.jks` [C S4].
-    Jks,
-    /// Java's own with better encryption.
-    Jceks,
-    /// PKCS#12: `.p12` and `.pfx`.
-    Pkcs12,
-}
-
-impl StoreType {
-    /// Which one these bytes are meant as.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        jks::kind(bytes).or_else(|| pkcs12::looks_like(bytes).then_some(Self::Pkcs12))
-    }
-}
-
-impl fmt::Display for StoreType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Jks => "JKS",
-            Self::Jceks => "JCEKS",
-            Self::Pkcs12 => "PKCS#12",
-        })
-    }
-}
-
-/// A word that names no type of keystore.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no type of keystore; expected jks, jceks or pkcs12")]
-pub struct UnknownStoreType {
-    /// The word.
-    pub found: String,
-}
-
-impl FromStr for StoreType {
-    type Err = UnknownStoreType;
-
-    fn from_str(text: &str) -> Result<Self, UnknownStoreType> {
-        match text.to_ascii_lowercase().as_str() {
-            "jks" => Ok(Self::Jks),
-            "jceks" => Ok(Self::Jceks),
-            "pkcs12" | "p12" | "pfx" | "pkcs#12" => Ok(Self::Pkcs12),
-            _ => Err(UnknownStoreType { found: text.to_owned() }),
-        }
-    }
-}
-
-/// What stands under an alias.
-pub(super) struct Entry {
-    pub(super) alias: String,
-    pub(super) holds: Holds,
-}
-
-pub(super) enum Holds {
-    Key {
-        key: Protected,
-        /// The manager's certificate first; all of the store's if not `linked`.
-        chain: Vec<Vec<u8>>,
-        /// Whether the store says which certificate is the key's.
-        linked: bool,
-    },
-    Certificate(Vec<u8>),
-    Other(&'static str),
-}
-
-/// A private key before its password.
-pub(super) enum Protected {
-    /// PKCS#8 in the clear.
-    Plain(Zeroizing<Vec<u8>>),
-    /// PKCS#8 under a password, in one of many ways.
-    Encrypted(Zeroizing<Vec<u8>>),
-}
 
 /// A keystore that was opened; its keys are still closed.
 pub struct KeyStore {
@@ -112,6 +33,13 @@ pub struct EntryInfo {
     pub what: String,
     /// Its certificates, the own one first; those that cannot be read are left out.
     pub chain: Vec<ServerCertificate>,
+}
+
+impl StoreType {
+    /// Which one these bytes are meant as.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        jks::kind(bytes).or_else(|| pkcs12::looks_like(bytes).then_some(Self::Pkcs12))
+    }
 }
 
 impl KeyStore {
@@ -285,15 +213,6 @@ fn key_refused(alias: String, reason: KeyError, key: &Protected) -> StoreError {
         (KeyError::NotAKey, Protected::Encrypted(_)) => StoreError::KeyPassword { alias },
         (reason, _) => StoreError::Key { alias, reason },
     }
-}
-
-/// Whether the second is that of the first's issuer; nobody is his own.
-pub(super) fn issued_by(der: &[u8], by: &[u8]) -> bool {
-    let (Ok((_, one)), Ok((_, other))) = (X509Certificate::from_der(der), X509Certificate::from_der(by))
-    else {
-        return false;
-    };
-    one.issuer().as_raw() == other.subject().as_raw() && one.subject().as_raw() != other.subject().as_raw()
 }
 
 /// What it seems to be that was given in place of a keystore.

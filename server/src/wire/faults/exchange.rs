@@ -4,15 +4,16 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::fault::Meeting;
 use epm_protocol::fault::tamper::Tampered;
+use epm_protocol::fault::{Hit, Meeting};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
 use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
+use epm_protocol::site::Client;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::runtime::faults::FaultQuery;
+use crate::runtime::faults::judging::FaultQuery;
 use crate::wire::exchange::{RequestContext, written};
 use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
@@ -21,8 +22,8 @@ pub(in super::super) async fn answered(
     context: RequestContext<'_>,
     asked: AgentRequest,
 ) -> Result<Response<Full<Bytes>>, WrittenRaw> {
-    let RequestContext { connection, manager, shared, .. } = context;
-    let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager, shared };
+    let RequestContext { connection, manager, .. } = context;
+    let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
     let Some(hit) = asker.judge_exchange(&asked) else {
         let answer = context.ask(&asked).await;
         note(context, &asked, answer.status);
@@ -35,17 +36,10 @@ pub(in super::super) async fn answered(
         Some(Intercepted::Answered(tampered)) => tampered,
         Some(Intercepted::Lost(_)) => plain(ManagerResponse::empty(200)),
         None => {
-            let client_status = asked.agent().and_then(|agent| shared.client_status(agent));
+            let status = asked.agent().and_then(|agent| manager.clients.status(agent));
             let answer = context.ask(&asked).await;
-            let (publication, previous) = (manager.publication.load_full(), manager.previous.load_full());
-            let client = client_status.as_ref().map(|client_status| &client_status.client);
-            let previous = previous.as_deref();
-            alter(&hit, &asked, answer.clone(), client, &publication, previous, shared.now()).unwrap_or_else(
-                |error| {
-                    shared.journal.spares(connection.peer, error.to_string());
-                    plain(answer)
-                },
-            )
+            let client = status.as_ref().map(|status| &status.client);
+            altered(&hit, &asked, client, answer, context)
         }
     };
     note(context, &asked, tampered.response.status);
@@ -56,6 +50,24 @@ pub(in super::super) async fn answered(
         }
         None => Ok(with_headers(tampered)),
     }
+}
+
+/// What the fault makes of the answer; the answer as it is, if the fault needs something that there is not.
+fn altered(
+    hit: &Hit,
+    asked: &AgentRequest,
+    client: Option<&Client>,
+    answer: ManagerResponse,
+    context: RequestContext<'_>,
+) -> Tampered {
+    let RequestContext { manager, connection, .. } = context;
+    let publication = manager.runtime.publication.load_full();
+    let previous = manager.runtime.previous.load_full();
+    alter(hit, asked, answer.clone(), client, &publication, previous.as_deref(), manager.now())
+        .unwrap_or_else(|error| {
+            manager.journal.spares(connection.peer, error.to_string());
+            plain(answer)
+        })
 }
 
 fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
@@ -70,7 +82,7 @@ fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
 
 fn note(context: RequestContext<'_>, asked: &AgentRequest, status: u16) {
     let (action, agent) = (asked.action(), asked.agent());
-    context.note(action, agent, status, context.shared.now());
+    context.note(action, agent, status, context.manager.now());
 }
 
 const fn plain(response: ManagerResponse) -> Tampered {

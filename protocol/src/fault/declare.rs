@@ -1,0 +1,94 @@
+//! The macro behind the table of kinds: what each line of an entry becomes.
+
+/// Makes of the table of kinds the enum `FaultKind`, its names, layers, limits, and `KINDS`.
+macro_rules! declare_kinds {
+    ($($layer:ident { $(
+        $variant:ident = $name:literal $(| $alias:literal)*: $about:literal $({ $(
+            $(#[$attribute:meta])* $field:ident: $type:ty = $default:expr $(, shown $shown:literal)?, $help:literal
+            $(, also $foreign:literal $(* $factor:literal)? $(/ $divisor:literal)?)?
+            $(, not $refused:pat => $what:literal, $expected:literal)?;
+        )* })? => $virtual_time:expr;
+    )* })*) => {
+        /// What is done. Written as `{ kind = "latency", delay = { .. } }`, or as the name alone, where the defaults will do.
+        #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all_fields = "kebab-case", deny_unknown_fields)]
+        #[schemars(transform = with_defaults)]
+        #[expect(missing_docs, reason = "the table says what each kind does, and what each parameter is for")]
+        pub enum FaultKind {
+            $($(#[serde(rename = $name)] $variant $({ $($(#[$attribute])* $field: $type),* })?,)*)*
+        }
+
+        impl FaultKind {
+            /// Its name.
+            pub const fn name(&self) -> &'static str {
+                match self { $($(Self::$variant { .. } => $name,)*)* }
+            }
+
+            /// Where it strikes.
+            pub const fn layer(&self) -> Layer {
+                match self { $($(Self::$variant { .. } => Layer::$layer,)*)* }
+            }
+
+            /// The first parameter that is out of range: what it is, what was found, and what was expected.
+            pub(super) fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
+                match self { $($(
+                    $($($(Self::$variant { $field, .. } if matches!($field, $refused) => {
+                        Some(($what, $field.to_string(), $expected))
+                    })?)*)?
+                )*)* _ => None }
+            }
+        }
+
+        pub(super) const KINDS: &[KindInfo] = &[$($(KindInfo {
+            name: $name,
+            layer: Layer::$layer,
+            about: $about,
+            parameters: &[$($(ParameterInfo {
+                name: kebab!($field),
+                default: shown!($default $(, $shown)?),
+                about: $help,
+                foreign: &[$(ForeignName { name: $foreign, scale: (1 $(* $factor)?, 1 $(* $divisor)?) })?],
+            },)*)?],
+            aliases: &[$($alias),*],
+            virtual_time: $virtual_time,
+            read: |_table| Ok(FaultKind::$variant { $($($field: parameter(_table, kebab!($field), $default)?,)*)? }),
+        },)*)*];
+    };
+}
+
+/// The text of a default.
+macro_rules! shown {
+    ($default:expr) => {
+        stringify!($default)
+    };
+    ($default:expr, $shown:literal) => {
+        $shown
+    };
+}
+
+/// `close_after_ms` as it is written: `close-after-ms`.
+macro_rules! kebab {
+    ($field:ident) => {{
+        const NAME: &str = stringify!($field);
+        const BYTES: [u8; NAME.len()] = $crate::fault::declare::with_hyphens(NAME);
+        match str::from_utf8(&BYTES) {
+            Ok(name) => name,
+            Err(_) => NAME,
+        }
+    }};
+}
+
+pub(super) const fn with_hyphens<const N: usize>(name: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(name.as_bytes());
+    let mut at = 0;
+    while at < N {
+        if bytes[at] == b'_' {
+            bytes[at] = b'-';
+        }
+        at += 1;
+    }
+    bytes
+}
+
+pub(super) use {declare_kinds, kebab, shown};

@@ -1,0 +1,144 @@
+//! The verb of a site: a command is applied, and what it concerns is published anew.
+
+use std::collections::BTreeSet;
+
+use super::command::{Command, CommandError, Effect, check, check_name};
+use super::state::{Concerns, Site};
+use crate::time::Timestamp;
+
+impl Site {
+    /// Does what the command says, or refuses and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the command names what does not exist, or asks for what cannot be.
+    pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
+        let (mut effects, paths) = self.change(command, now)?;
+        self.let_show(&paths, &mut effects, now);
+        Ok(effects)
+    }
+
+    /// Does what all of these commands say, and publishes once what comes of them; or refuses one, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When one of them names what does not exist, or asks for what cannot be.
+    pub fn apply_all<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = &'a Command>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, CommandError> {
+        let mut next = self.clone();
+        let (mut effects, mut paths) = (Vec::new(), BTreeSet::new());
+        for command in commands {
+            let (more, concerned) = next.change(command, now)?;
+            effects.extend(more);
+            paths.extend(concerned);
+        }
+        next.let_show(&paths, &mut effects, now);
+        *self = next;
+        Ok(effects)
+    }
+
+    /// Publishes these groups anew, if there are any.
+    fn let_show(&mut self, paths: &BTreeSet<String>, effects: &mut Vec<Effect>, now: Timestamp) {
+        if !paths.is_empty() {
+            let groups = self.publish(paths, now);
+            effects.insert(0, Effect::Published { groups });
+        }
+    }
+
+    /// Does what the command says; the paths are those of the groups that are to be published anew.
+    fn change(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<(Vec<Effect>, BTreeSet<String>), CommandError> {
+        let mut effects = Vec::new();
+        let concerns = match command {
+            Command::AddGroup { group, inherits } => self.add_group(group, *inherits, now)?,
+            Command::SetInheritance { group, inherits } => self.set_inheritance(group, *inherits)?,
+            Command::RenameGroup { group, name } => self.rename_group(group, name)?,
+            Command::DescribeGroup { group, description } => {
+                self.describe_group(group, description.as_deref())?
+            }
+            Command::RemoveGroup { group } => self.remove_group(group)?,
+            Command::RenameLocation { group, location, name } => {
+                self.rename_location(group, location, name)?
+            }
+            Command::AddLocation { group, location } => self.add_location(group, location)?,
+            Command::SetCommunication { group, location, change } => {
+                check(change)?;
+                let own = self.groups.own_mut(group)?;
+                let settings = match location {
+                    Some(name) => &mut own.location_settings_mut(name)?.communication,
+                    None => &mut own.communication,
+                };
+                *settings = change.applied_to(settings);
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::UseGroupCommunication { group, location } => {
+                self.groups.own_mut(group)?.location_mut(location)?.own = None;
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::SetSecureCommunications { group, on } => {
+                self.groups.own_mut(group)?.secure_communications = *on;
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::CopyList { from, to } => self.copy_list(from, to)?,
+            Command::EditList { list, protocol, verify_ca, priorities } => {
+                self.edit_list(list, *protocol, *verify_ca, priorities.as_deref())?
+            }
+            Command::RemoveList { list } => self.remove_list(list)?,
+            Command::AssignList { list, group, location } => {
+                self.assign_list(list, group, location.as_deref())?
+            }
+            Command::SetPolicy { group, policy, content } => {
+                let own = self.groups.own_mut(group)?;
+                check_name("policy", policy)?;
+                own.policies.insert(policy.clone(), content.clone());
+                Concerns::GovernedBy(group.clone())
+            }
+            Command::AddPackage { package, file } => {
+                check_name("package", package)?;
+                self.packages.insert(package.clone(), file.content.clone());
+                Concerns::Everybody
+            }
+            Command::AssignPackage { package, group } => self.assign_package(package, group)?,
+            Command::UpdateCertificate { manager, certificate, stores } => {
+                effects.extend(self.update_certificate(manager, certificate, *stores, now)?);
+                self.certificate_updated(manager, &mut effects, now)
+            }
+            Command::BreakReplication { manager } => self.break_replication(manager, now)?,
+            Command::RestoreReplication { manager } => self.restore_replication(manager)?,
+            Command::BackUp { recovery } => self.back_up(recovery)?,
+            Command::KeepRecovery { recovery, manager, identity, secret, domain } => {
+                self.keep_recovery(recovery, manager, identity, secret, *domain)?
+            }
+            Command::BackUpAnotherSite { recovery } => self.back_up_another_site(recovery, now)?,
+            Command::Reinstall { keystore, secret, domain, database } => {
+                let sources = [keystore, secret, domain].map(Option::as_deref);
+                effects.extend(self.reinstall(sources, *database, now)?);
+                Concerns::Everybody
+            }
+            Command::Register(registration) => {
+                effects.push(self.register(registration));
+                Concerns::Nobody
+            }
+            Command::NoteConflict { agent } => {
+                effects.extend(self.note_conflict(*agent, now));
+                Concerns::Nobody
+            }
+            Command::RemoveClient { agent } => {
+                effects.push(self.remove_client(*agent)?);
+                Concerns::Nobody
+            }
+            Command::MoveClient { agent, group } => {
+                effects.push(self.move_client(*agent, group)?);
+                Concerns::Nobody
+            }
+        };
+        let paths = self.paths(&concerns);
+        Ok((effects, paths))
+    }
+}

@@ -1,0 +1,129 @@
+//! How a site begins: its managers with a certificate each, the default list, the top group and the default group.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::command::{CommandError, check_name};
+use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, TOP_GROUP};
+use super::manager::{Manager, ManagerPorts};
+use super::state::Site;
+use crate::assumption::Assumptions;
+use crate::id::{DomainId, GroupId, Guid, ManagerId};
+use crate::policy::{
+    CommunicationSettings, ManagementServer, ManagementServerList, Protocol, ServerPriority,
+};
+use crate::time::Timestamp;
+use crate::trust::{Kcs, KeyPool};
+
+/// What a site starts from.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// The site's name.
+    pub name: String,
+    /// The seed of its identifiers and of its secret.
+    pub seed: u64,
+    /// Its managers, at least one.
+    pub managers: Vec<(String, ManagerPorts)>,
+    /// Where the keys of self-made certificates come from.
+    pub keys: KeyPool,
+    /// What nobody documents.
+    pub assumptions: Arc<Assumptions>,
+}
+
+impl Site {
+    /// Founds a site: the top group and the default group, the default list, and a certificate for each manager.
+    ///
+    /// # Errors
+    ///
+    /// When there is no manager, or two have one name, or a certificate cannot be made.
+    pub fn found(founding: Founding, now: Timestamp) -> Result<Self, CommandError> {
+        let Founding { name, seed, managers, keys, assumptions } = founding;
+        let address = managers.first().map_or(Ipv4Addr::LOCALHOST, |(_, ports)| ports.ipv4());
+        let mut site = Self {
+            domain: DomainId(Guid::derive(seed, "domain", "Default", address)),
+            kcs: Kcs::derive(seed),
+            name,
+            seed,
+            keys,
+            keys_used: 0,
+            assumptions,
+            managers: BTreeMap::new(),
+            groups: Groups::default(),
+            lists: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            publications: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
+            apart: BTreeMap::new(),
+            reinstalled: 0,
+            removed_groups: 0,
+        };
+        for (name, ports) in managers {
+            site.add_manager(name, ports, now)?;
+        }
+        if site.managers.is_empty() {
+            return Err(CommandError::Invalid {
+                field: "managers",
+                found: "none".into(),
+                expected: "at least one manager".into(),
+            });
+        }
+        site.found_default_list()?;
+        site.found_groups(now);
+        site.publish(&site.groups.iter().map(|(path, _)| path.to_owned()).collect(), now);
+        Ok(site)
+    }
+
+    fn add_manager(&mut self, name: String, ports: ManagerPorts, now: Timestamp) -> Result<(), CommandError> {
+        check_name("manager", &name)?;
+        if self.managers.contains_key(&name) {
+            return Err(CommandError::NameTaken { kind: "manager", name });
+        }
+        let identity = self.self_signed(&ports.address.clone(), &ports, None, now)?;
+        let id = ManagerId(Guid::derive(self.seed, "manager", &name, ports.ipv4()));
+        let manager = Manager { id, name: name.clone(), ports, console: identity.clone(), client: identity };
+        self.managers.insert(name, manager);
+        Ok(())
+    }
+
+    fn found_default_list(&mut self) -> Result<(), CommandError> {
+        let name = self.default_list();
+        let servers = self.managers.keys().map(|manager| ManagementServer::at_its_own(manager)).collect();
+        let speaks_https = self.managers.values().all(|manager| manager.ports.https.is_some());
+        let protocol = if speaks_https { Protocol::Https } else { Protocol::Http };
+        let priorities = vec![ServerPriority(servers)];
+        let list = ManagementServerList { name: name.clone(), protocol, verify_ca: false, priorities };
+        self.check_list(&list)?;
+        self.lists.insert(name, list);
+        Ok(())
+    }
+
+    fn found_groups(&mut self, now: Timestamp) {
+        let own = GroupSettings {
+            communication: CommunicationSettings::default(),
+            list: self.default_list(),
+            secure_communications: self.assumptions.secure_communications_by_default,
+            policies: BTreeMap::new(),
+            packages: Vec::new(),
+            locations: BTreeMap::from([(
+                DEFAULT_LOCATION.to_owned(),
+                self.new_location(TOP_GROUP, DEFAULT_LOCATION),
+            )]),
+        };
+        for (path, inherits) in [(TOP_GROUP, false), (DEFAULT_GROUP, true)] {
+            let id = GroupId(self.guid("group", path));
+            self.groups.insert(
+                path,
+                Group {
+                    id,
+                    description: None,
+                    created: now,
+                    inherits,
+                    changed: Self::before(now),
+                    own: own.clone(),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What becomes of groups and their locations: added, renamed, described, removed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::command::{CommandError, check_name};
+use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, Location, TOP_GROUP, parent};
+use super::state::{Concerns, Site};
+use crate::id::{GroupId, LocationId};
+use crate::time::Timestamp;
+
+/// How long a description may be, in characters [S of the REST notes].
+const MAX_DESCRIPTION: usize = 1024;
+
+impl Site {
+    pub(super) fn add_group(
+        &mut self,
+        path: &str,
+        inherits: bool,
+        now: Timestamp,
+    ) -> Result<Concerns, CommandError> {
+        if self.groups.get(path).is_some() {
+            return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
+        }
+        let Some(above) = parent(path) else {
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.to_owned(),
+                expected: format!("a full path below {TOP_GROUP:?}, like {DEFAULT_GROUP:?}"),
+            });
+        };
+        if path.ends_with('\\') || path.len() > 4096 {
+            let expected = "a name of at most 4096 characters in all".to_owned();
+            return Err(CommandError::Invalid {
+                field: "group",
+                found: path.chars().take(80).collect(),
+                expected,
+            });
+        }
+        let own = self.groups.effective(above)?.clone();
+        check_name("group", path)?;
+        let id = self.new_group_id(path);
+        let group = Group { id, description: None, created: now, inherits, changed: Self::before(now), own };
+        self.groups.insert(path, group);
+        Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
+    }
+
+    pub(super) fn set_inheritance(&mut self, path: &str, inherits: bool) -> Result<Concerns, CommandError> {
+        if parent(path).is_none() && self.groups.get(path).is_some() {
+            return Err(CommandError::TopGroup { group: path.to_owned() });
+        }
+        let own = self.groups.effective(path)?.clone();
+        if self.groups.find(path)?.inherits == inherits {
+            return Ok(Concerns::Nobody);
+        }
+        let governed: BTreeSet<String> = self.groups.governed_by(path).map(str::to_owned).collect();
+        let group = self.groups.find_mut(path)?;
+        group.inherits = inherits;
+        group.own = own;
+        Ok(if inherits { Concerns::These(governed) } else { Concerns::GovernedBy(path.to_owned()) })
+    }
+
+    pub(super) fn add_location(&mut self, group: &str, name: &str) -> Result<Concerns, CommandError> {
+        let location = self.new_location(group, name);
+        let own = self.groups.own_mut(group)?;
+        if own.locations.contains_key(name) {
+            return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
+        }
+        check_name("location", name)?;
+        own.locations.insert(name.to_owned(), location);
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    pub(super) fn assign_package(&mut self, package: &str, group: &str) -> Result<Concerns, CommandError> {
+        if !self.packages.contains_key(package) {
+            return Err(CommandError::unknown("package", package, self.packages.keys().map(String::as_str)));
+        }
+        let own = self.groups.own_mut(group)?;
+        if !own.packages.iter().any(|one| one == package) {
+            own.packages.push(package.to_owned());
+        }
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    /// Renames a group, which takes its children along. Its clients stay in it.
+    pub(super) fn rename_group(&mut self, path: &str, name: &str) -> Result<Concerns, CommandError> {
+        self.groups.find(path)?;
+        let Some(above) = parent(path).filter(|_| path != DEFAULT_GROUP) else {
+            return Err(CommandError::Fixed { kind: "group", name: path.to_owned() });
+        };
+        check_name("name", name)?;
+        let next = format!("{above}\\{name}");
+        if name.contains('\\') || next.len() > 4096 {
+            return Err(CommandError::Invalid {
+                field: "name",
+                found: name.chars().take(80).collect(),
+                expected: "a name without a backslash, and a path of at most 4096 characters".to_owned(),
+            });
+        }
+        if next == path {
+            return Ok(Concerns::Nobody);
+        }
+        if self.groups.get(&next).is_some() {
+            return Err(CommandError::NameTaken { kind: "group", name: next });
+        }
+        let mut concerned = BTreeSet::new();
+        for old in self.groups.below(path) {
+            let Some(group) = self.groups.remove(&old) else { continue };
+            let new = format!("{next}{}", &old[path.len()..]);
+            self.groups.insert(&new, group);
+            concerned.insert(new);
+        }
+        Ok(Concerns::These(concerned))
+    }
+
+    /// Describes a group, which concerns none of its clients.
+    pub(super) fn describe_group(
+        &mut self,
+        path: &str,
+        description: Option<&str>,
+    ) -> Result<Concerns, CommandError> {
+        if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+            return Err(CommandError::Invalid {
+                field: "description",
+                found: "a longer one".to_owned(),
+                expected: format!("at most {MAX_DESCRIPTION} characters"),
+            });
+        }
+        self.groups.find_mut(path)?.description = description.map(str::to_owned);
+        Ok(Concerns::Nobody)
+    }
+
+    /// Removes a group that has neither clients nor groups below it.
+    pub(super) fn remove_group(&mut self, path: &str) -> Result<Concerns, CommandError> {
+        let id = self.groups.find(path)?.id;
+        if parent(path).is_none() || path == DEFAULT_GROUP {
+            return Err(CommandError::Fixed { kind: "group", name: path.to_owned() });
+        }
+        let holds = if self.groups.below(path).len() > 1 {
+            Some("groups")
+        } else {
+            self.clients.values().any(|client| client.group == id).then_some("clients")
+        };
+        if let Some(holds) = holds {
+            return Err(CommandError::NotEmpty { group: path.to_owned(), holds });
+        }
+        self.groups.remove(path);
+        // A group that is founded at this path again is another one.
+        self.removed_groups += 1;
+        Ok(Concerns::Nobody)
+    }
+
+    /// Renames a location of a group that does not inherit.
+    pub(super) fn rename_location(
+        &mut self,
+        group: &str,
+        location: &str,
+        name: &str,
+    ) -> Result<Concerns, CommandError> {
+        check_name("name", name)?;
+        let own = self.groups.own_mut(group)?;
+        own.location_mut(location)?;
+        if location == DEFAULT_LOCATION {
+            return Err(CommandError::Fixed { kind: "location", name: location.to_owned() });
+        }
+        if location == name {
+            return Ok(Concerns::Nobody);
+        }
+        if own.locations.contains_key(name) {
+            return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
+        }
+        if let Some(found) = own.locations.remove(location) {
+            own.locations.insert(name.to_owned(), found);
+        }
+        Ok(Concerns::GovernedBy(group.to_owned()))
+    }
+
+    pub(super) fn new_location(&self, group: &str, name: &str) -> Location {
+        Location { id: self.new_location_id(group, name), own: None }
+    }
+
+    /// The identifier of a new group at this path: another one than any group has, or had that was removed.
+    pub(super) fn new_group_id(&self, path: &str) -> GroupId {
+        let mut taken = 0;
+        loop {
+            let name = match taken + self.removed_groups {
+                0 => path.to_owned(),
+                number => format!("{path}|{number}"),
+            };
+            let id = GroupId(self.guid("group", &name));
+            if !self.groups.has_id(id) {
+                return id;
+            }
+            taken += 1;
+        }
+    }
+
+    /// The identifier of a new location of this group: another one than any of its locations has.
+    pub(super) fn new_location_id(&self, group: &str, name: &str) -> LocationId {
+        let known = self.groups.get(group).map(|group| &group.own.locations);
+        let mut id = LocationId(self.guid("location", &format!("{group}|{name}")));
+        let mut number = 1;
+        while known.is_some_and(|known| known.values().any(|one| one.id == id)) {
+            id = LocationId(self.guid("location", &format!("{group}|{name}|{number}")));
+            number += 1;
+        }
+        id
+    }
+
+    /// The moment that a new group was changed last: before anything that it will publish.
+    pub(super) fn before(now: Timestamp) -> Timestamp {
+        now - Duration::from_millis(1)
+    }
+}

@@ -1,0 +1,180 @@
+//! What a site consists of: all that its operator has set and all that it publishes of it, in one value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::client::Client;
+use super::command::CommandError;
+use super::group::{GroupSettings, Groups};
+use super::manager::Manager;
+use super::publication::Publication;
+use crate::assumption::Assumptions;
+use crate::id::{AgentId, DomainId, Guid, SiteId};
+use crate::policy::ManagementServerList;
+use crate::time::Timestamp;
+use crate::trust::{Kcs, KeyPool, ServerIdentity};
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub(super) name: String,
+    pub(super) seed: u64,
+    pub(super) domain: DomainId,
+    pub(super) kcs: Kcs,
+    pub(super) keys: KeyPool,
+    pub(super) keys_used: usize,
+    pub(super) assumptions: Arc<Assumptions>,
+    pub(super) managers: BTreeMap<String, Manager>,
+    pub(super) groups: Groups,
+    pub(super) lists: BTreeMap<String, ManagementServerList>,
+    pub(super) packages: BTreeMap<String, Bytes>,
+    pub(super) clients: BTreeMap<AgentId, Client>,
+    pub(super) publications: BTreeMap<String, Arc<Publication>>,
+    pub(super) recoveries: BTreeMap<String, Recovery>,
+    /// The managers that do not replicate with the others.
+    pub(super) apart: BTreeMap<String, Apart>,
+    pub(super) reinstalled: u64,
+    pub(super) removed_groups: u64,
+}
+
+/// A recovery file.
+#[derive(Clone, Debug)]
+pub(super) struct Recovery {
+    /// Of each manager, by name.
+    pub(super) keystores: BTreeMap<String, Keystore>,
+    pub(super) secret: Kcs,
+    pub(super) domain: DomainId,
+}
+
+/// Both stores of a manager.
+#[derive(Clone, Debug)]
+pub(super) struct Keystore {
+    pub(super) console: ServerIdentity,
+    pub(super) client: ServerIdentity,
+}
+
+/// A manager that does not replicate with the others.
+#[derive(Clone, Debug)]
+pub(super) struct Apart {
+    pub(super) since: Timestamp,
+    /// The site as this manager knows it.
+    pub(super) knows: Box<Site>,
+    /// What the others know of this manager.
+    pub(super) known_as: Manager,
+}
+
+/// Which groups a command concerns: their serials advance and they are published anew.
+pub(super) enum Concerns {
+    Nobody,
+    These(BTreeSet<String>),
+    /// The groups for which the settings of this one hold.
+    GovernedBy(String),
+    /// The groups that use this list, themselves or in a location.
+    UsersOf(String),
+    Everybody,
+}
+
+impl Site {
+    /// What a manager answers from; none if there is no such manager.
+    pub fn publication(&self, manager: &str) -> Option<&Arc<Publication>> {
+        self.publications.get(manager)
+    }
+
+    /// Whether its managers answer as those of another site do.
+    pub fn publishes_as(&self, other: &Self) -> bool {
+        let pairs = || self.publications.values().zip(other.publications.values());
+        self.publications.len() == other.publications.len()
+            && pairs().all(|(one, other)| one.answers_as(other))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> SiteId {
+        SiteId(self.guid("site", &self.name))
+    }
+
+    /// Its domain.
+    pub fn domain(&self) -> DomainId {
+        self.domain
+    }
+
+    /// Its shared secret.
+    pub fn kcs(&self) -> &Kcs {
+        &self.kcs
+    }
+
+    /// What it assumes.
+    pub fn assumptions(&self) -> &Arc<Assumptions> {
+        &self.assumptions
+    }
+
+    /// Its managers by name.
+    pub fn managers(&self) -> impl Iterator<Item = &Manager> {
+        self.managers.values()
+    }
+
+    /// Its groups.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Its management server lists by name.
+    pub fn lists(&self) -> impl Iterator<Item = &ManagementServerList> {
+        self.lists.values()
+    }
+
+    /// The name of the list that the site made by itself [C S17].
+    pub fn default_list(&self) -> String {
+        format!("Default Management Server List for {}", self.name)
+    }
+
+    pub(super) fn guid(&self, kind: &str, name: &str) -> Guid {
+        let address = self.managers.values().next().map_or(Ipv4Addr::LOCALHOST, |one| one.ports.ipv4());
+        Guid::derive(self.seed, kind, name, address)
+    }
+
+    pub(super) fn find_manager(&self, name: &str) -> Result<&Manager, CommandError> {
+        let known = self.managers.keys().map(String::as_str);
+        self.managers.get(name).ok_or_else(|| CommandError::unknown("manager", name, known))
+    }
+
+    pub(super) fn list(&self, name: &str) -> Result<&ManagementServerList, CommandError> {
+        self.lists.get(name).ok_or_else(|| {
+            CommandError::unknown("management server list", name, self.lists.keys().map(String::as_str))
+        })
+    }
+
+    /// The paths of the groups that are concerned.
+    pub(super) fn paths(&self, concerns: &Concerns) -> BTreeSet<String> {
+        let all = self.groups.iter().map(|(path, _)| path);
+        match concerns {
+            Concerns::Nobody => BTreeSet::new(),
+            Concerns::These(paths) => paths.clone(),
+            Concerns::Everybody => all.map(str::to_owned).collect(),
+            Concerns::GovernedBy(owner) => self.groups.governed_by(owner).map(str::to_owned).collect(),
+            Concerns::UsersOf(list) => {
+                let users: BTreeSet<&str> = self
+                    .groups
+                    .iter()
+                    .filter(|(_, group)| !group.inherits && uses(&group.own, list))
+                    .map(|(path, _)| path)
+                    .collect();
+                let owners = self.groups.owners();
+                let is_user = |path: &&str| owners.get(path).is_some_and(|owner| users.contains(owner));
+                all.filter(is_user).map(str::to_owned).collect()
+            }
+        }
+    }
+}
+
+/// Whether these settings name the list, themselves or in a location.
+fn uses(own: &GroupSettings, list: &str) -> bool {
+    own.list == list || own.locations.values().any(|one| one.own.as_ref().is_some_and(|own| own.list == list))
+}

@@ -1,0 +1,40 @@
+//! What every format of keystore holds: entries, their keys still closed.
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use zeroize::Zeroizing;
+
+/// What stands under an alias.
+pub(super) struct Entry {
+    pub(super) alias: String,
+    pub(super) holds: Holds,
+}
+
+pub(super) enum Holds {
+    Key {
+        key: Protected,
+        /// The manager's certificate first; all of the store's if not `linked`.
+        chain: Vec<Vec<u8>>,
+        /// Whether the store says which certificate is the key's.
+        linked: bool,
+    },
+    Certificate(Vec<u8>),
+    Other(&'static str),
+}
+
+/// A private key before its password.
+pub(super) enum Protected {
+    /// PKCS#8 in the clear.
+    Plain(Zeroizing<Vec<u8>>),
+    /// PKCS#8 under a password, in one of many ways.
+    Encrypted(Zeroizing<Vec<u8>>),
+}
+
+/// Whether the second certificate is that of the first's issuer; a certificate is never its own issuer.
+pub(super) fn issued_by(der: &[u8], by: &[u8]) -> bool {
+    let (Ok((_, one)), Ok((_, other))) = (X509Certificate::from_der(der), X509Certificate::from_der(by))
+    else {
+        return false;
+    };
+    one.issuer().as_raw() == other.subject().as_raw() && one.subject().as_raw() != other.subject().as_raw()
+}
