@@ -5,6 +5,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`manager`] | what one manager does with a request, under faults or not: the same for both drivers |
 //! | [`trust`] | the three layers by which a client believes its manager, and a manager its client |
 //! | [`fault`] | what is done to whom on purpose: a rule and its verdict, for a carrier to carry out |
 //! | [`site`] | what an operator sets, and what each manager publishes of it |
@@ -15,14 +16,15 @@
 //! | [`assumption`] | what nobody documents: each guess a field |
 //! | [`time`], [`id`], [`version`], [`suggest`] | the words that all use |
 //!
-//! Imports go one way: `site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
-//! `site`, which never learns of it. A test keeps it.
+//! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
+//! `site`, which never learns of it, and below `manager`. A test keeps it.
 
 pub mod assumption;
 pub mod fault;
 pub mod heartbeat;
 pub mod id;
 pub mod installation;
+pub mod manager;
 pub mod policy;
 pub mod site;
 pub mod suggest;

@@ -97,6 +97,11 @@ impl Publication {
         self.groups.iter().map(|(id, group)| (*id, group.as_ref()))
     }
 
+    /// The status for what is not there.
+    pub fn missing_status(&self) -> u16 {
+        self.assumptions.missing_status
+    }
+
     /// Whether another publication of this manager would answer the same.
     pub fn answers_as(&self, other: &Self) -> bool {
         let artifact = |one: &PublishedArtifact, two: &PublishedArtifact| {

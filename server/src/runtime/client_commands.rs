@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::heartbeat::{ClientCommand, CommandKind, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
-use epm_protocol::site::{Answer, Client, CommandBook, GivenCommand, Publication};
+use epm_protocol::site::{Client, CommandBook, GivenCommand};
 use epm_protocol::time::Timestamp;
 
 /// How many rows of commands a site remembers, a row for each command and client.
@@ -56,31 +56,14 @@ impl CommandQueue {
         self.book().commands().find_map(wanted)
     }
 
-    /// What a client is answered if there are commands for it; none if they make no difference.
-    pub(crate) fn answer(
-        &self,
-        publication: &Publication,
-        asked: &AgentRequest,
-        client: &Client,
-    ) -> Option<Answer> {
-        if !self.any.load(Ordering::Relaxed) {
-            return None;
-        }
-        match asked {
-            AgentRequest::Hold { .. } if self.book().has_news_for(client.agent) => {
-                Some(Answer::Now(ManagerResponse::text(200, "changed")))
-            }
-            AgentRequest::Index { .. } => {
-                let commands = self.book().tell(client.agent);
-                publication.commanding(asked, client, &commands).map(Answer::Now)
-            }
-            _ => None,
-        }
-    }
-
     /// Whether a held request of this client would be answered now.
     pub(crate) fn has_news_for(&self, agent: AgentId) -> bool {
         self.any.load(Ordering::Relaxed) && self.book().has_news_for(agent)
+    }
+
+    /// The commands that this client is told with its next index; they count as told from now on.
+    pub(crate) fn tell(&self, agent: AgentId) -> Vec<ClientCommand> {
+        if self.any.load(Ordering::Relaxed) { self.book().tell(agent) } else { Vec::new() }
     }
 
     /// A client tells how it is, and what has come of its commands.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, RequestError, SECARS_PATH};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
+use epm_protocol::manager::refusal;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response};
@@ -95,7 +96,8 @@ impl<'a> RequestContext<'a> {
                         installation.bad_format(self.connection.peer.ip(), manager.now());
                     }
                 }
-                return self.refuse("refused", 400, &format!("{error}\n")).into();
+                self.note("refused", None, 400, manager.now());
+                return written(refusal(&error)).into();
             }
         };
         if manager.faults.any() {
