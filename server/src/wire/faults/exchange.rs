@@ -14,7 +14,7 @@ use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::runtime::faults::judging::FaultQuery;
-use crate::wire::exchange::{RequestContext, written};
+use crate::wire::context::{RequestContext, written};
 use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
 /// Answers a request as the site would, and as the faults have it.
@@ -65,7 +65,7 @@ fn altered(
     let previous = manager.runtime.previous.load_full();
     alter(hit, asked, answer.clone(), client, &publication, previous.as_deref(), manager.now())
         .unwrap_or_else(|error| {
-            manager.journal.spares(connection.peer, error.to_string());
+            manager.journal.fault_skipped(connection.peer, error.to_string());
             plain(answer)
         })
 }
