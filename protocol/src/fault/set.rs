@@ -13,6 +13,7 @@ use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
 use super::verdict::{Hit, Verdict};
+use crate::glob;
 use crate::policy::Protocol;
 use crate::suggest::hint;
 use crate::time::Timestamp;
@@ -340,10 +341,7 @@ fn is_due(what: &FaultKind, age: Duration, occasion: &Occasion<'_>) -> bool {
 }
 
 fn is_called(wanted: &str, party: &Party<'_>) -> bool {
-    let fits = |name: &str| match wanted.strip_suffix('*') {
-        Some(start) => name.get(..start.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start)),
-        None => name.eq_ignore_ascii_case(wanted),
-    };
+    let fits = |name: &str| glob::is_match(wanted, name);
     party.computer.is_some_and(fits) || party.agent.is_some_and(|agent| fits(&agent.to_string()))
 }
 
