@@ -17,7 +17,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use epm_client_agent::rehearsal::{Casting, Watch, rehearse, rehearse_every_heartbeat, report};
+use epm_client_agent::rehearsal::{Progress, RehearsalOptions, rehearse, rehearse_every_heartbeat};
+use epm_client_agent::report;
 use epm_client_agent::scenario::Scenario;
 
 /// What is rehearsed.
@@ -162,12 +163,12 @@ fn in_a_process(task: &Task) -> Took {
 
 fn work(task: Task) {
     let scenario = Scenario::parse(&plan(task), "bench.toml").expect("the plan can be read");
-    let casting = Casting { threads: task.threads, ..Casting::default() };
+    let options = RehearsalOptions { threads: task.threads, ..RehearsalOptions::default() };
     let began = Instant::now();
     let found = if task.plays_every_heartbeat {
-        rehearse_every_heartbeat(&scenario, &casting, &Watch::default(), |_| ())
+        rehearse_every_heartbeat(&scenario, &options, &Progress::default(), |_| ())
     } else {
-        rehearse(&scenario, &casting, &Watch::default(), |_| ())
+        rehearse(&scenario, &options, &Progress::default(), |_| ())
     };
     let outcome = found.expect("the plan can be rehearsed").outcome;
     let seconds = began.elapsed().as_secs_f64();

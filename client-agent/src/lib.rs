@@ -5,6 +5,7 @@
 //! | [`agent`] | the client itself: a value, without sockets, files or clocks |
 //! | [`scenario`] | the file that describes a site, a fleet, and what an operator does to them |
 //! | [`rehearsal`] | a scenario in virtual time, without sockets |
+//! | [`report`] | the outcome of a rehearsal as HTML, SVG, CSV, JUnit XML and JSON |
 //! | [`catalogue`] | every known failure, brought about and repaired |
 //! | [`doctor`] | a heartbeat, looked at step by step |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
@@ -15,6 +16,7 @@ pub mod agent;
 pub mod catalogue;
 pub mod doctor;
 pub mod rehearsal;
+pub mod report;
 pub mod scenario;
 #[cfg(feature = "wire")]
 pub mod wire;

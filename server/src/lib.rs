@@ -24,10 +24,11 @@ mod wire;
 
 pub use mock_site::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
+pub use runtime::clients::ClientStatus;
 pub use runtime::faults::{FaultGuard, Faults};
 pub use runtime::install_dir::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
 pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal, Kind, Record};
-pub use runtime::state::{ClientStatus, Service};
+pub use runtime::service::Service;
 pub use wire::BindError;
 
 /// The examples of the README, compiled and run.

@@ -20,11 +20,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi};
+use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi, rest_api};
+use crate::runtime::clients::ClientStatus;
+use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::Faults;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
-use crate::runtime::state::{ClientStatus, Service, SiteState};
+use crate::runtime::service::Service;
+use crate::runtime::state::SiteState;
 use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
@@ -43,7 +46,7 @@ use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
 #[derive(Debug)]
 #[must_use = "a site that is dropped closes its ports at once"]
 pub struct MockSite {
-    shared: Arc<SiteState>,
+    state: Arc<SiteState>,
     places: Vec<Addresses>,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -129,7 +132,7 @@ impl MockSite {
 
     /// The clock that everything of this site goes by.
     pub fn clock(&self) -> &Arc<LabClock> {
-        &self.shared.clock
+        &self.state.clock
     }
 
     /// Gives the site a command; when this returns, it shows.
@@ -138,7 +141,7 @@ impl MockSite {
     ///
     /// When the site refuses; nothing has changed then.
     pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
-        self.shared.apply(command)
+        self.state.apply(command)
     }
 
     /// Gives the site several commands, all at once: nobody sees the one without the other.
@@ -147,7 +150,7 @@ impl MockSite {
     ///
     /// When the site refuses one of them; nothing has changed then.
     pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
-        self.shared.apply_all(commands)
+        self.state.apply_all(commands)
     }
 
     /// Looks at the site and gives it the commands that are decided on, all or none, before anybody else changes it.
@@ -155,22 +158,23 @@ impl MockSite {
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), CommandError>,
     ) -> Result<R, CommandError> {
-        self.shared.decide(decide)
+        self.state.decide(decide)
     }
 
     /// Whether a request to hold would be held: the client's group has nothing newer than this policy.
     pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
-        self.shared.would_hold(agent, serial)
+        let publication = self.state.managers.first().map(|one| one.publication.load_full());
+        publication.is_some_and(|one| self.state.clients.would_hold(&one, agent, serial))
     }
 
     /// How many requests its managers hold at this moment.
     pub fn held(&self) -> usize {
-        self.shared.held()
+        self.state.clients.held()
     }
 
     /// Looks at the site.
     pub fn look<R>(&self, at: impl FnOnce(&Site) -> R) -> R {
-        at(&self.shared.site())
+        at(&self.state.site())
     }
 
     /// The certificate that a manager shows on its clients' port.
@@ -194,28 +198,28 @@ impl MockSite {
 
     /// A client, as the manager knows it.
     pub fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
-        self.shared.client_status(agent)
+        self.state.clients.status(agent)
     }
 
     /// The name of the manager with this number in the journal.
     pub(crate) fn manager_name(&self, manager: usize) -> Option<String> {
-        self.shared.managers.get(manager).map(|manager| manager.name.clone())
+        self.state.managers.get(manager).map(|manager| manager.name.clone())
     }
 
     /// Every registered client, as the site knows it.
     pub fn client_statuses(&self) -> Vec<ClientStatus> {
-        self.shared.client_statuses()
+        self.state.clients.statuses()
     }
 
     /// Restarts a service of a manager, or both: open connections end, tickets of before are no good, and with the console
     /// its tokens go. False if there is no such manager.
     pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {
-        self.shared.restart_manager(manager, service)
+        self.state.restart_manager(manager, service)
     }
 
     /// The services of a manager that did not start, because their files are no good.
     pub fn stopped_services(&self, manager: &str) -> Vec<Service> {
-        self.shared.stopped_services(manager)
+        self.state.stopped_services(manager)
     }
 
     /// Gives a manager a folder that is laid out as the product's, and from here on it lives from it: see the README. A
@@ -230,7 +234,7 @@ impl MockSite {
         root: &std::path::Path,
         anew: bool,
     ) -> Result<(), InstallationError> {
-        self.shared.install(manager, root, anew)
+        self.state.install(manager, root, anew)
     }
 
     /// Installs the managers anew, from this recovery file of one of them. Without the database, nobody is registered.
@@ -239,7 +243,7 @@ impl MockSite {
     ///
     /// When the site refuses; nothing has changed then.
     pub fn restore(&self, manager: &str, file: &RecoveryFile, database: bool) -> Result<(), CommandError> {
-        self.shared.restore(manager, file, database)
+        self.state.restore(manager, file, database)
     }
 
     /// A recovery file of a manager as it is now: the bytes of `recovery_TIMESTAMP.zip`.
@@ -248,34 +252,35 @@ impl MockSite {
     ///
     /// When there is no such manager.
     pub fn recovery_file(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
-        self.shared.back_up(manager)
+        self.state.back_up(manager)
     }
 
     pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
-        self.shared.restore_snapshot(site, client_statuses);
+        self.state.restore_snapshot(site, client_statuses);
     }
 
     /// Commands clients, as the console does: each learns of it at its next heartbeat. A client that is not registered is
     /// not commanded.
     pub fn command(&self, kind: CommandKind, agents: &[AgentId]) -> CommandId {
         let client = |agent: &AgentId| self.client_status(*agent).map(|client_status| client_status.client);
-        self.shared.command(kind, "", &agents.iter().filter_map(client).collect::<Vec<_>>())
+        let clients: Vec<_> = agents.iter().filter_map(client).collect();
+        self.state.clients.command(kind, "", &clients, self.state.now())
     }
 
     /// A command, and what has come of it with each client.
     pub fn commanded(&self, id: CommandId) -> Option<GivenCommand> {
-        self.shared.commands.get(id)
+        self.state.clients.commands.get(id)
     }
 
     /// Cancels a command for those clients that it has not reached, and says how many they were; none if there is no
     /// such command.
     pub fn cancel(&self, id: CommandId) -> Option<usize> {
-        self.shared.commands.cancel(id, self.shared.now())
+        self.state.clients.commands.cancel(id, self.state.now())
     }
 
     /// What the managers remember of their visitors.
     pub fn journal(&self) -> &Journal {
-        &self.shared.journal
+        &self.state.journal
     }
 
     /// The faults that are set.
@@ -295,7 +300,7 @@ impl MockSite {
     /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
     /// ```
     pub fn faults(&self) -> Faults {
-        Faults::of(Arc::clone(&self.shared))
+        Faults::of(Arc::clone(&self.state.faults))
     }
 
     /// Allows so many calls of the REST API in so much of the lab's time, on each manager; any number when none, as at
@@ -422,26 +427,24 @@ impl MockSiteBuilder {
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;
-        let shared = Arc::new(SiteState::new(site, clock, self.seed)?);
+        let state = Arc::new(SiteState::new(site, clock, self.seed)?);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let database = Database::new(self.administrator);
         let mut rest_apis = Vec::new();
         for ((name, _, listeners, rest), place) in opened.into_iter().zip(&places) {
-            let Some(manager) = shared.manager(&name) else { continue };
+            let Some(manager) = state.manager(&name) else { continue };
+            let context = Arc::new(ManagerContext::new(manager, &state));
             for (listener, speaks) in listeners {
-                let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
-                tasks.spawn(serve(listener, speaks, manager, shared, stopping.clone(), tasks.clone()));
+                let context = Arc::clone(&context);
+                tasks.spawn(serve(listener, speaks, context, stopping.clone(), tasks.clone()));
             }
             let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
-            shared.open_rest(manager)?;
-            let (manager, shared) = (Arc::clone(manager), Arc::clone(&shared));
-            let rest =
-                RestApi::new(Arc::clone(&shared), Arc::clone(&manager), Arc::clone(&database), base.clone());
-            let router = rest.router();
-            tasks.spawn(serve_rest(listener, router, manager, shared, stopping.clone(), tasks.clone()));
-            rest_apis.push(rest);
+            state.open_rest(manager)?;
+            let (api, router) = rest_api(&context, &database, base);
+            tasks.spawn(serve_rest(listener, router, context, stopping.clone(), tasks.clone()));
+            rest_apis.push(api);
         }
-        Ok(MockSite { shared, places, stopping, tasks, rest_apis })
+        Ok(MockSite { state, places, stopping, tasks, rest_apis })
     }
 
     /// The port of a manager's REST API, where it has one: ten further for each manager before it at the same address.

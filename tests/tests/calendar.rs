@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use epm_client_agent::rehearsal::{Casting, Outcome, Watch, rehearse};
+use epm_client_agent::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::presence::{Calendar, Window};
 use epm_client_agent::scenario::{PartPlan, Scenario};
 use epm_protocol::time::Timestamp;
@@ -32,7 +32,7 @@ type Losses = BTreeSet<(String, usize, &'static str)>;
 
 fn rehearsed(text: &str) -> Rehearsed {
     let scenario = Scenario::parse(text, "calendar.toml").expect("the scenario can be read");
-    let outcome = rehearse(&scenario, &Casting::default(), &Watch::default(), |_| ())
+    let outcome = rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ())
         .expect("it can be rehearsed")
         .outcome;
     let parts = scenario.fleet.iter().map(|part| part.get_ref().clone());

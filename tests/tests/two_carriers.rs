@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use epm_client_agent::agent::{Event, LogLine};
-use epm_client_agent::rehearsal::{Casting, Rehearsal, Watch, rehearse};
+use epm_client_agent::rehearsal::{self, Rehearsal, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::{Scenario, Verdict};
 use epm_client_agent::wire::LogSink;
 use epm_protocol::fault::{FaultKind, Layer};
@@ -55,8 +55,8 @@ fn ports(place: &Addresses) -> ManagerPorts {
 }
 
 fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal {
-    let casting = Casting { places, threads: 2, keep_logs: true };
-    rehearse(scenario, &casting, &Watch::default(), |_| ()).unwrap()
+    let options = RehearsalOptions { places, threads: 2, keep_logs: true };
+    rehearse(scenario, &options, &rehearsal::Progress::default(), |_| ()).unwrap()
 }
 
 fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {

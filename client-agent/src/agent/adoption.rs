@@ -13,6 +13,7 @@ use epm_protocol::trust::{Accepted, Pins, ServerCertificate, Signed};
 use epm_protocol::version::ClientVersion;
 
 use super::health::{Distrust, Trouble};
+use super::version_gates::has_142_module;
 
 /// Why something that was downloaded is not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +68,9 @@ pub(super) fn learnt(
     version: ClientVersion,
     assumptions: &Assumptions,
 ) -> CommConf {
-    let has_142_module = version.is_between(assumptions.module_14_2_from, assumptions.module_14_2_until);
-    if !has_142_module || assumptions.module_14_2 != Module142::LearnsOnlyTheSpeakingManager {
+    if !has_142_module(version, assumptions)
+        || assumptions.module_14_2 != Module142::LearnsOnlyTheSpeakingManager
+    {
         return conf;
     }
     let certificates = conf

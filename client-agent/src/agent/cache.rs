@@ -10,9 +10,9 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-use super::duties::Duties;
 use super::failover::LastServer;
 use super::health::Health;
+use super::pending_commands::PendingCommands;
 
 /// What a client keeps over a restart.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,8 +73,8 @@ pub struct AgentState {
     /// Whether it has yet to tell its manager how it is.
     pub report_due: bool,
     /// What the console has told it to do.
-    #[serde(skip_serializing_if = "Duties::are_none")]
-    pub duties: Duties,
+    #[serde(rename = "duties", skip_serializing_if = "PendingCommands::is_empty")]
+    pub pending_commands: PendingCommands,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

@@ -6,21 +6,22 @@ use epm_protocol::heartbeat::{IDENTITY_CONFLICT, ManagerResponse, NEW_IDENTITY, 
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::time::Timestamp;
 
-use super::beat::{Beat, Step};
 use super::health::Trouble;
+use super::heartbeat_state::{HeartbeatState, HeartbeatStep};
 use super::log::Event;
-use super::{Agent, Outputs};
+use super::state::{Agent, Outputs};
+use super::version_gates::makes_new_identity;
 
 impl Agent {
     /// The hardware id that it registers with.
     pub fn machine(&self) -> HardwareKey {
-        self.held.cache.state.machine.unwrap_or(self.profile.hardware_key)
+        self.trust_state.cache.state.machine.unwrap_or(self.profile.hardware_key)
     }
 
     /// The registration has been answered.
     pub(super) fn registered(
         &mut self,
-        beat: Beat,
+        beat: HeartbeatState,
         response: &ManagerResponse,
         now: Timestamp,
         out: &mut Outputs,
@@ -30,24 +31,30 @@ impl Agent {
             let trouble = Trouble::Malformed { what: "registration".into(), detail };
             return self.next_server(beat, trouble, now, out);
         };
-        let state = &mut self.held.cache.state;
+        let state = &mut self.trust_state.cache.state;
         (state.agent, state.turn) = (Some(agent), turn);
         state.report_due = true;
         self.persist(out);
-        self.step(beat, Step::Index, out);
+        self.step(beat, HeartbeatStep::Index, out);
     }
 
     /// Registers anew in this heartbeat.
-    pub(super) fn register_anew(&mut self, beat: Beat, out: &mut Outputs) {
-        self.held.cache.state.agent = None;
-        let anew = Beat { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
-        self.step(anew, Step::Register, out);
+    pub(super) fn register_anew(&mut self, beat: HeartbeatState, out: &mut Outputs) {
+        self.trust_state.cache.state.agent = None;
+        let anew = HeartbeatState { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
+        self.step(anew, HeartbeatStep::Register, out);
     }
 
     /// Its record belongs to another machine by now: it takes it back, or, where it is told to and its version can, makes
     /// a new hardware id, and with it a record of its own.
-    pub(super) fn lost_its_record(&mut self, beat: Beat, status: u16, now: Timestamp, out: &mut Outputs) {
-        let makes_new = status == NEW_IDENTITY && self.can_make_an_identity();
+    pub(super) fn lost_its_record(
+        &mut self,
+        beat: HeartbeatState,
+        status: u16,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let makes_new = status == NEW_IDENTITY && makes_new_identity(self.profile.version, &self.assumptions);
         let does = if makes_new { "makes a new hardware id" } else { "registers again" };
         let text =
             format!("{} answered {status} to the request for the index; the client {does}.", beat.server);
@@ -55,7 +62,7 @@ impl Agent {
         if makes_new {
             let old = format!("{} {}", self.profile.computer_name, self.machine());
             let new = Guid::derive(self.profile.seed, "hardware", &old, Ipv4Addr::LOCALHOST);
-            self.held.cache.state.machine = Some(HardwareKey(new));
+            self.trust_state.cache.state.machine = Some(HardwareKey(new));
         }
         self.register_anew(beat, out);
     }
@@ -65,15 +72,9 @@ impl Agent {
         if self.machine() == machine {
             return;
         }
-        let state = &mut self.held.cache.state;
+        let state = &mut self.trust_state.cache.state;
         (state.machine, state.agent, state.turn) = (Some(machine), None, 0);
         self.begin_soon(now, out);
-    }
-
-    fn can_make_an_identity(&self) -> bool {
-        let assumed = &self.assumptions;
-        let (from, until) = (assumed.new_identity_broken_from, assumed.new_identity_broken_until);
-        self.profile.version >= assumed.new_identity_from && !self.profile.version.is_between(from, until)
     }
 }
 

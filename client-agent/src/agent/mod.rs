@@ -8,26 +8,28 @@
 //! server fails or is not believed, the next one of the list has its turn.
 
 mod adoption;
-mod beat;
 mod cache;
-mod duties;
+mod commands;
+mod equivalence;
 mod exchange;
 mod failover;
 mod health;
-mod holdings;
+mod heartbeat_state;
 mod identity;
 mod log;
-mod mind;
+mod pending_commands;
 mod push;
 mod schedule;
+mod state;
+mod trust_state;
+mod version_gates;
 mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::assumption::{Assumptions, Module142, ServersPerBeat};
+use epm_protocol::assumption::{Module142, ServersPerBeat};
 use epm_protocol::heartbeat::{
     AgentRequest, Artifact, ExchangeFailure, Index, ManagerResponse, Registration,
 };
@@ -35,110 +37,26 @@ use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
 pub use cache::{AgentState, Cache, Rescue};
-pub use duties::{Duties, Duty};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
 pub use health::{Distrust, Health, Trouble};
 pub use log::{Event, LogLine};
+pub use pending_commands::{PendingCommand, PendingCommands};
+pub use state::Agent;
 pub use view::AgentView;
 
-pub(crate) use mind::{Choice, Counts, Dates, stays, stays_until};
+pub(crate) use equivalence::{Choice, Counts, Dates, stays, stays_until};
 pub(crate) use schedule::{Row, Schedule, Timing};
 
 use adoption::Refusal;
-use beat::{Beat, Phase, Step};
-use holdings::Holdings;
-use log::News;
+use heartbeat_state::{HeartbeatState, HeartbeatStep, Phase};
+use state::Outputs;
+use version_gates::{has_142_module, tls_versions};
 
 /// A session with a server is given up after this time, until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);
 
-/// An emulated client.
-#[derive(Clone, Debug)]
-pub struct Agent {
-    profile: Arc<AgentProfile>,
-    assumptions: Arc<Assumptions>,
-    held: Holdings,
-    schedule: Schedule,
-    /// What the last input has decided about the schedule, in order.
-    timings: Vec<Timing>,
-    phase: Phase,
-    /// The servers that it does not believe, each since its last word, and why.
-    distrusted: BTreeMap<Server, Distrust>,
-    /// How many servers have had their turn in vain, one in each heartbeat, since a manager served it; begins again
-    /// with the list.
-    missed: usize,
-    exchanges: u64,
-    heartbeats: u64,
-    heartbeats_served: u64,
-    /// Whether it has been served since it was started.
-    served_since_start: bool,
-}
-
-/// What the client wants, collected while it thinks.
-type Outputs = Vec<Output>;
-
 impl Agent {
-    /// A client with what it has kept, not yet started.
-    pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
-        let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
-        Self {
-            held: Holdings::new(cache, profile.version, Arc::clone(&assumptions)),
-            profile: Arc::new(profile),
-            assumptions,
-            schedule,
-            timings: Vec::new(),
-            phase: Phase::Stopped,
-            distrusted: BTreeMap::new(),
-            missed: 0,
-            exchanges: 0,
-            heartbeats: 0,
-            heartbeats_served: 0,
-            served_since_start: false,
-        }
-    }
-
-    /// When it wants to be woken; never, while it waits for an answer.
-    pub fn next_wake(&self) -> Timestamp {
-        match self.phase {
-            Phase::Stopped | Phase::Beating(_) => Timestamp::NEVER,
-            Phase::Resting | Phase::Holding { .. } => self.schedule.next(),
-        }
-    }
-
-    /// Whether it is between two heartbeats: nothing under way but, in push mode, the held request.
-    pub fn is_resting(&self) -> bool {
-        !matches!(self.phase, Phase::Beating(_))
-    }
-
-    /// Whether its service is stopped, as on a machine that is off.
-    pub fn is_stopped(&self) -> bool {
-        matches!(self.phase, Phase::Stopped)
-    }
-
-    /// The request that its manager holds, in push mode.
-    pub fn held(&self) -> Option<u64> {
-        match self.phase {
-            Phase::Holding { exchange } => Some(exchange),
-            _ => None,
-        }
-    }
-
-    /// What it keeps.
-    pub fn cache(&self) -> &Cache {
-        &self.held.cache
-    }
-
-    /// Who it is.
-    pub fn profile(&self) -> &AgentProfile {
-        &self.profile
-    }
-
-    /// What it looks like from outside.
-    pub fn view(&self) -> AgentView {
-        AgentView::of(&self.profile, &self.held, self.heartbeats, self.heartbeats_served)
-    }
-
     /// Tells it what happened, and returns what it wants.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Outputs {
         let mut out = Vec::new();
@@ -147,7 +65,7 @@ impl Agent {
             (Input::Start, Phase::Stopped) => {
                 self.phase = Phase::Resting;
                 self.served_since_start = false;
-                self.time(Timing::Restart(self.held.interval()), now);
+                self.time(Timing::Restart(self.trust_state.interval()), now);
                 self.log(
                     &mut out,
                     now,
@@ -174,7 +92,9 @@ impl Agent {
             (Input::Import(sylink), _) => self.import(sylink, now, &mut out),
             (Input::Identify(machine), _) => self.identify(machine, now, &mut out),
             (Input::MoveTo(location), _) => self.move_to(location, now, &mut out),
-            (Input::Answered { exchange, outcome }, Phase::Beating(beat)) if beat.exchange == exchange => {
+            (Input::Answered { exchange, outcome }, Phase::InHeartbeat(beat))
+                if beat.exchange == exchange =>
+            {
                 self.answered(outcome, now, &mut out);
             }
             (Input::Answered { exchange, outcome }, Phase::Holding { exchange: held })
@@ -184,7 +104,7 @@ impl Agent {
             }
             (Input::Answered { .. }, _) => out.push(Output::Odd("an answer that nobody waits for")),
             (Input::Start, _) => out.push(Output::Odd("started while running")),
-            (Input::Wake | Input::UpdateNow, Phase::Stopped | Phase::Beating(_)) => {
+            (Input::Wake | Input::UpdateNow, Phase::Stopped | Phase::InHeartbeat(_)) => {
                 out.push(Output::Odd("woken while stopped or in a heartbeat"));
             }
         }
@@ -193,20 +113,20 @@ impl Agent {
 
     /// Begins a heartbeat.
     fn begin(&mut self, now: Timestamp, out: &mut Outputs) {
-        self.time(Timing::Begun(self.held.interval()), now);
+        self.time(Timing::Begun(self.trust_state.interval()), now);
         self.phase = Phase::Resting;
-        self.go_on_with_duties();
+        self.finish_running_commands();
         self.heartbeats += 1;
-        if !self.held.settings().always_connect {
-            let news = self.held.cache.state.health.disconnect(Trouble::Disabled, now);
+        if !self.trust_state.settings().always_connect {
+            let news = self.trust_state.cache.state.health.disconnect(Trouble::Disabled, now);
             self.tell(out, now, news);
             self.persist(out);
             out.push(Output::EndSession);
             return;
         }
-        let last = self.held.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
+        let last = self.trust_state.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
         let mut left = failover::candidates(
-            &self.held.conf.list,
+            &self.trust_state.conf.list,
             last,
             self.assumptions.load_balance,
             self.profile.seed,
@@ -217,12 +137,12 @@ impl Agent {
         }
         left.reverse();
         let Some(server) = left.pop() else { return };
-        let beat = Beat {
+        let beat = HeartbeatState {
             deadline: now + SESSION_LIMIT,
             left,
             server,
             exchange: 0,
-            step: Step::Index,
+            step: HeartbeatStep::Index,
             index: None,
             to_fetch: Vec::new(),
             registered_anew: false,
@@ -233,54 +153,56 @@ impl Agent {
     }
 
     /// Turns to the beat's server from the start.
-    fn approach(&mut self, beat: Beat, out: &mut Outputs) {
-        let step = if self.held.cache.state.agent.is_some() { Step::Index } else { Step::Register };
+    fn approach(&mut self, beat: HeartbeatState, out: &mut Outputs) {
+        let step = if self.trust_state.cache.state.agent.is_some() {
+            HeartbeatStep::Index
+        } else {
+            HeartbeatStep::Register
+        };
         self.step(beat, step, out);
     }
 
     /// Takes the next step of a heartbeat: sends its request.
-    fn step(&mut self, mut beat: Beat, step: Step, out: &mut Outputs) {
+    fn step(&mut self, mut beat: HeartbeatState, step: HeartbeatStep, out: &mut Outputs) {
         let request = self.request(&step);
         beat.step = step;
         beat.exchange = self.send(request, beat.server.clone(), beat.deadline, out);
-        self.phase = Phase::Beating(Box::new(beat));
+        self.phase = Phase::InHeartbeat(Box::new(beat));
     }
 
     fn send(&mut self, request: AgentRequest, server: Server, deadline: Timestamp, out: &mut Outputs) -> u64 {
         self.exchanges += 1;
         let exchange = Exchange {
             id: self.exchanges,
-            check: self.held.check(&server),
+            check: self.trust_state.check(&server),
             server,
             request,
-            kcs: self.held.kcs.clone(),
-            tls: if self.profile.version >= self.assumptions.tls_1_3_from {
-                TlsVersions::From12To13
-            } else {
-                TlsVersions::Only12
-            },
+            kcs: self.trust_state.kcs.clone(),
+            tls: tls_versions(self.profile.version, &self.assumptions),
             deadline,
         };
         out.push(Output::Send(Box::new(exchange)));
         self.exchanges
     }
 
-    fn request(&self, step: &Step) -> AgentRequest {
-        let state = &self.held.cache.state;
+    fn request(&self, step: &HeartbeatStep) -> AgentRequest {
+        let state = &self.trust_state.cache.state;
         match (step, state.agent) {
-            (Step::Register, _) | (_, None) => AgentRequest::Register(Registration {
-                domain: self.held.cache.sylink.domain_id(),
+            (HeartbeatStep::Register, _) | (_, None) => AgentRequest::Register(Registration {
+                domain: self.trust_state.cache.sylink.domain_id(),
                 hardware_key: self.machine(),
                 computer_name: self.profile.computer_name.clone(),
                 version: self.profile.version,
-                preferred_group: self.held.cache.sylink.preferred_group(),
+                preferred_group: self.trust_state.cache.sylink.preferred_group(),
             }),
-            (Step::Index, Some(agent)) => {
+            (HeartbeatStep::Index, Some(agent)) => {
                 AgentRequest::Index { agent, serial: state.complete, turn: state.turn }
             }
-            (Step::Fetch(artifact), Some(agent)) => AgentRequest::Fetch { agent, artifact: artifact.clone() },
-            (Step::Report, Some(agent)) => {
-                let report = self.held.report();
+            (HeartbeatStep::Fetch(artifact), Some(agent)) => {
+                AgentRequest::Fetch { agent, artifact: artifact.clone() }
+            }
+            (HeartbeatStep::Report, Some(agent)) => {
+                let report = self.trust_state.report();
                 let state = serde_json::to_vec(&report).map(Bytes::from).unwrap_or_default();
                 AgentRequest::Upload { agent, state }
             }
@@ -294,7 +216,7 @@ impl Agent {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let Phase::Beating(beat) = std::mem::replace(&mut self.phase, Phase::Resting) else { return };
+        let Phase::InHeartbeat(beat) = std::mem::replace(&mut self.phase, Phase::Resting) else { return };
         let beat = *beat;
         let response = match outcome {
             Ok(response) => response,
@@ -305,42 +227,48 @@ impl Agent {
         };
         match (response.status, beat.step.clone()) {
             (400, _) => self.distrust(beat, Distrust::Secret { status: 400 }, now, out),
-            (200, Step::Register) => self.registered(beat, &response, now, out),
-            (200, Step::Index) => self.index_came(beat, &response, now, out),
-            (status, Step::Index) if status == self.assumptions.unchanged_status => {
+            (200, HeartbeatStep::Register) => self.registered(beat, &response, now, out),
+            (200, HeartbeatStep::Index) => self.index_came(beat, &response, now, out),
+            (status, HeartbeatStep::Index) if status == self.assumptions.unchanged_status => {
                 self.log(out, now, Event::HaveLatestPolicy, "The client already has the newest policy.");
                 self.fetch_next(beat, now, out);
             }
             (status, step)
                 if status == self.assumptions.unregistered_status
-                    && step != Step::Register
+                    && step != HeartbeatStep::Register
                     && !beat.registered_anew =>
             {
                 self.register_anew(beat, out);
             }
-            (status, Step::Index) if identity::is_conflict(status) && !beat.registered_anew => {
+            (status, HeartbeatStep::Index) if identity::is_conflict(status) && !beat.registered_anew => {
                 self.lost_its_record(beat, status, now, out);
             }
-            (200, Step::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
-            (200, Step::Report) => self.reported(beat, now, out),
+            (200, HeartbeatStep::Fetch(artifact)) => self.artifact_came(beat, &artifact, &response, now, out),
+            (200, HeartbeatStep::Report) => self.reported(beat, now, out),
             (status, step) => {
-                if let Step::Fetch(artifact) = &step {
+                if let HeartbeatStep::Fetch(artifact) = &step {
                     let text =
                         format!("Cannot download the {}: the manager answered {status}.", name(artifact));
                     self.log(out, now, Event::CannotDownloadPolicy, text);
                 }
                 let request = match step {
-                    Step::Register => "the registration".to_owned(),
-                    Step::Index => "the request for the index".to_owned(),
-                    Step::Fetch(artifact) => format!("the request for the {}", name(&artifact)),
-                    Step::Report => "the upload of the client's state".to_owned(),
+                    HeartbeatStep::Register => "the registration".to_owned(),
+                    HeartbeatStep::Index => "the request for the index".to_owned(),
+                    HeartbeatStep::Fetch(artifact) => format!("the request for the {}", name(&artifact)),
+                    HeartbeatStep::Report => "the upload of the client's state".to_owned(),
                 };
                 self.next_server(beat, Trouble::Status { status, request }, now, out);
             }
         }
     }
 
-    fn index_came(&mut self, mut beat: Beat, response: &ManagerResponse, now: Timestamp, out: &mut Outputs) {
+    fn index_came(
+        &mut self,
+        mut beat: HeartbeatState,
+        response: &ManagerResponse,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
         let index = match Index::parse(&response.body) {
             Ok(index) => index,
             Err(error) => {
@@ -348,52 +276,52 @@ impl Agent {
                 return self.next_server(beat, trouble, now, out);
             }
         };
-        if self.held.settings().disable_download_profile {
+        if self.trust_state.settings().disable_download_profile {
             self.log(out, now, Event::HaveLatestPolicy, "The client already has the newest policy.");
         } else {
-            beat.to_fetch = self.held.missing(&index);
+            beat.to_fetch = self.trust_state.missing(&index);
         }
-        self.obey(&index, &mut beat, now, out);
+        self.take_commands(&index, &mut beat, now, out);
         beat.index = Some(index);
         self.fetch_next(beat, now, out);
     }
 
     /// Fetches what is left to fetch, then reports, then is done.
-    fn fetch_next(&mut self, mut beat: Beat, now: Timestamp, out: &mut Outputs) {
+    fn fetch_next(&mut self, mut beat: HeartbeatState, now: Timestamp, out: &mut Outputs) {
         if let Some(artifact) = beat.to_fetch.pop() {
-            return self.step(beat, Step::Fetch(artifact), out);
+            return self.step(beat, HeartbeatStep::Fetch(artifact), out);
         }
-        let held = beat.index.as_ref().filter(|index| self.held.missing(index).is_empty());
+        let held = beat.index.as_ref().filter(|index| self.trust_state.missing(index).is_empty());
         if let Some(index) = held
-            && self.held.cache.state.complete != Some(index.serial)
+            && self.trust_state.cache.state.complete != Some(index.serial)
         {
-            self.held.cache.state.complete = Some(index.serial);
+            self.trust_state.cache.state.complete = Some(index.serial);
             beat.unkept = true;
         }
-        if self.held.cache.state.report_due {
-            return self.step(beat, Step::Report, out);
+        if self.trust_state.cache.state.report_due {
+            return self.step(beat, HeartbeatStep::Report, out);
         }
         self.served(beat, now, out);
     }
 
     fn artifact_came(
         &mut self,
-        mut beat: Beat,
+        mut beat: HeartbeatState,
         artifact: &Artifact,
         response: &ManagerResponse,
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let before = (self.held.cache.clone(), self.held.pins.clone());
+        let before = (self.trust_state.cache.clone(), self.trust_state.pins.clone());
         let speaking = beat.index.as_ref().map_or("", |index| index.manager.as_str());
-        match self.held.adopt(artifact, response, speaking) {
+        match self.trust_state.adopt(artifact, response, speaking) {
             Ok(news) => {
                 self.tell(out, now, news);
-                if self.held.cache != before.0 {
+                if self.trust_state.cache != before.0 {
                     beat.adopted = true;
-                    self.held.cache.state.report_due = true;
+                    self.trust_state.cache.state.report_due = true;
                 }
-                if self.held.pins != before.1 {
+                if self.trust_state.pins != before.1 {
                     self.distrusted.clear();
                 }
                 self.persist(out);
@@ -413,18 +341,19 @@ impl Agent {
     }
 
     /// The beat's server is not believed, or does not take the client for its own: the next one has its turn.
-    fn distrust(&mut self, beat: Beat, distrust: Distrust, now: Timestamp, out: &mut Outputs) {
+    fn distrust(&mut self, beat: HeartbeatState, distrust: Distrust, now: Timestamp, out: &mut Outputs) {
         let text = format!("Failed to connect to {}: {distrust}.", beat.server);
         self.log(out, now, Event::ServerConnectionFailed, text);
         self.distrusted.insert(beat.server.clone(), distrust.clone());
         let module = self.assumptions.module_14_2;
-        let stops = module == Module142::StopsAtAnUntrustedServer && self.has_142_module();
+        let stops = module == Module142::StopsAtAnUntrustedServer
+            && has_142_module(self.profile.version, &self.assumptions);
         let left = if stops { Vec::new() } else { beat.left };
-        self.go_on(Beat { left, ..beat }, Trouble::Untrusted { distrust }, now, out);
+        self.go_on(HeartbeatState { left, ..beat }, Trouble::Untrusted { distrust }, now, out);
     }
 
     /// The beat's server does not serve: the next one has its turn.
-    fn next_server(&mut self, beat: Beat, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
+    fn next_server(&mut self, beat: HeartbeatState, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         let event = match &trouble {
             Trouble::Exchange {
                 failure: ExchangeFailure::TlsFailed { .. } | ExchangeFailure::NotHttp { .. },
@@ -435,7 +364,7 @@ impl Agent {
         self.go_on(beat, trouble, now, out);
     }
 
-    fn go_on(&mut self, mut beat: Beat, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
+    fn go_on(&mut self, mut beat: HeartbeatState, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         out.push(Output::EndSession);
         match beat.left.pop() {
             Some(server) if now < beat.deadline => {
@@ -449,12 +378,12 @@ impl Agent {
     }
 
     /// The heartbeat is over, and a manager has served the client.
-    fn served(&mut self, beat: Beat, now: Timestamp, out: &mut Outputs) {
+    fn served(&mut self, beat: HeartbeatState, now: Timestamp, out: &mut Outputs) {
         self.heartbeats_served += 1;
         self.missed = 0;
         let is_first = !std::mem::replace(&mut self.served_since_start, true);
         self.distrusted.remove(&beat.server);
-        let state = &mut self.held.cache.state;
+        let state = &mut self.trust_state.cache.state;
         let was = std::mem::take(&mut state.health);
         let last = state.last_server.as_ref().filter(|last| last.server == beat.server);
         let (is_same, stays) = (last.is_some(), last.is_some_and(|last| last.stays(now)));
@@ -476,16 +405,16 @@ impl Agent {
             self.persist(out);
         }
         if beat.adopted {
-            self.time(Timing::Begun(self.held.interval()), now);
+            self.time(Timing::Begun(self.trust_state.interval()), now);
             self.time(Timing::Accelerate, now);
         }
         self.phase = Phase::Resting;
         // Who lacks something would be told at once that something is new, over and over.
         let newest = beat.index.as_ref().map(|index| index.serial);
-        let holds_all = newest.is_none_or(|serial| self.held.cache.state.complete == Some(serial));
-        match (self.held.settings().mode, self.held.cache.state.agent) {
+        let holds_all = newest.is_none_or(|serial| self.trust_state.cache.state.complete == Some(serial));
+        match (self.trust_state.settings().mode, self.trust_state.cache.state.agent) {
             (CommunicationMode::Push, Some(agent)) if holds_all => {
-                let request = AgentRequest::Hold { agent, serial: self.held.cache.state.complete };
+                let request = AgentRequest::Hold { agent, serial: self.trust_state.cache.state.complete };
                 let exchange = self.send(request, beat.server, Timestamp::NEVER, out);
                 self.phase = Phase::Holding { exchange };
             }
@@ -497,13 +426,14 @@ impl Agent {
     fn unserved(&mut self, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         self.phase = Phase::Resting;
         if self.assumptions.servers_per_beat == ServersPerBeat::One {
-            self.missed = (self.missed + 1) % self.held.conf.list.priorities.iter().flatten().count().max(1);
+            self.missed =
+                (self.missed + 1) % self.trust_state.conf.list.priorities.iter().flatten().count().max(1);
         }
-        self.held.cache.state.last_server = None;
-        let all = self.held.conf.list.priorities.iter().flatten().map(Server::of_list);
+        self.trust_state.cache.state.last_server = None;
+        let all = self.trust_state.conf.list.priorities.iter().flatten().map(Server::of_list);
         let mut reasons: Vec<Option<&Distrust>> = all.map(|server| self.distrusted.get(&server)).collect();
         let lost = !reasons.is_empty() && reasons.iter().all(Option::is_some);
-        let state = &mut self.held.cache.state;
+        let state = &mut self.trust_state.cache.state;
         let news = match reasons.pop().flatten().filter(|_| lost).cloned() {
             Some(because) => {
                 state.rescue = None; // the file was no help, or none for long
@@ -531,17 +461,17 @@ impl Agent {
     }
 
     fn import(&mut self, sylink: Arc<Sylink>, now: Timestamp, out: &mut Outputs) {
-        let news = self.held.import(sylink);
+        let news = self.trust_state.import(sylink);
         self.tell(out, now, news);
         self.distrusted.clear();
         self.begin_soon(now, out);
     }
 
     fn move_to(&mut self, location: Option<String>, now: Timestamp, out: &mut Outputs) {
-        if self.held.cache.state.location == location {
+        if self.trust_state.cache.state.location == location {
             return;
         }
-        let news = self.held.move_to(location);
+        let news = self.trust_state.move_to(location);
         self.tell(out, now, news);
         self.begin_soon(now, out);
     }
@@ -554,28 +484,6 @@ impl Agent {
             out.push(Output::EndSession);
             self.time(Timing::Now, now);
         }
-    }
-
-    fn time(&mut self, timing: Timing, now: Timestamp) {
-        self.schedule.take(timing, now);
-        self.timings.push(timing);
-    }
-
-    fn has_142_module(&self) -> bool {
-        let Assumptions { module_14_2_from, module_14_2_until, .. } = *self.assumptions;
-        self.profile.version.is_between(module_14_2_from, module_14_2_until)
-    }
-
-    fn persist(&self, out: &mut Outputs) {
-        out.push(Output::Persist(Box::new(self.held.cache.clone())));
-    }
-
-    fn tell(&self, out: &mut Outputs, at: Timestamp, news: Vec<News>) {
-        out.extend(news.into_iter().map(|(event, text)| Output::Log(LogLine { at, event, text })));
-    }
-
-    fn log(&self, out: &mut Outputs, at: Timestamp, event: Event, text: impl Into<String>) {
-        out.push(Output::Log(LogLine { at, event, text: text.into() }));
     }
 }
 

@@ -5,17 +5,17 @@ use epm_protocol::time::Timestamp;
 use super::health::Trouble;
 use super::log::Event;
 use super::schedule::Timing;
-use super::{Agent, Outputs};
+use super::state::{Agent, Outputs};
 
 impl Agent {
     /// The manager has no room for one more held request, or is in trouble: the connection is gone, the dot with it, and
     /// the client comes back soon [C S22: dots that come and go, and waves of those who reconnect].
     pub(super) fn held_in_vain(&mut self, status: u16, now: Timestamp, out: &mut Outputs) {
         let trouble = Trouble::Status { status, request: "the held request of push mode".to_owned() };
-        let server = self.held.cache.state.last_server.as_ref().map(|last| last.server.to_string());
+        let server = self.trust_state.cache.state.last_server.as_ref().map(|last| last.server.to_string());
         let server = server.unwrap_or_else(|| "the manager".to_owned());
         self.log(out, now, Event::NoServerResponse, format!("No service from {server}: {trouble}."));
-        let news = self.held.cache.state.health.disconnect(trouble, now);
+        let news = self.trust_state.cache.state.health.disconnect(trouble, now);
         self.tell(out, now, news);
         self.persist(out);
         self.time(Timing::Accelerate, now);

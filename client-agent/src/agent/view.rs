@@ -9,7 +9,7 @@ use super::cache::{AgentState, Rescue};
 use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::Health;
-use super::holdings::Holdings;
+use super::trust_state::TrustState;
 
 /// What a client looks like from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
@@ -52,7 +52,7 @@ pub struct AgentView {
 impl AgentView {
     pub(super) fn of(
         profile: &AgentProfile,
-        held: &Holdings,
+        trust_state: &TrustState,
         heartbeats: u64,
         heartbeats_served: u64,
     ) -> Self {
@@ -64,26 +64,26 @@ impl AgentView {
             health,
             last_server,
             policy_vouched_by,
-            duties,
+            pending_commands,
             rescue,
             ..
-        } = &held.cache.state;
-        let listed = held.conf.list.priorities.iter().flatten().next().map(Server::of_list);
+        } = &trust_state.cache.state;
+        let listed = trust_state.conf.list.priorities.iter().flatten().next().map(Server::of_list);
         Self {
             computer_name: profile.computer_name.clone(),
             version: profile.version,
-            certificates: held.pins.fingerprints(),
+            certificates: trust_state.pins.fingerprints(),
             serial: *serial,
             policy_vouched_by: *policy_vouched_by,
             complete: *complete,
             group: group.clone(),
-            secure_communications: held.secure(),
-            list: held.conf.list.name.clone(),
+            secure_communications: trust_state.secure(),
+            list: trust_state.conf.list.name.clone(),
             server: last_server.as_ref().map(|last| last.server.clone()).or(listed),
             location: location.clone(),
             health: health.clone(),
             brought_back: *rescue == Some(Rescue::BroughtBack),
-            quarantined: duties.quarantined,
+            quarantined: pending_commands.quarantined,
             heartbeats,
             heartbeats_served,
         }

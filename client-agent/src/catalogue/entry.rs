@@ -7,9 +7,9 @@ use epm_protocol::fault::FaultRule;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::errand::Errand;
+use super::expected::{Area, Expected, ManagersDo};
 use super::refusal::Refused;
-use super::sight::{Expected, ManagersDo};
+use super::rest_case::RestCase;
 use crate::scenario::{ClockPlan, PartPlan, Scenario, SitePlan, StepPlan};
 
 /// One failure.
@@ -20,7 +20,7 @@ pub struct Entry {
     /// What happens, in one line.
     pub title: String,
     /// Where it lies: a layer of trust, or what else stands between manager and client.
-    pub layer: Standing,
+    pub layer: Area,
     /// How well it is founded that this cause has this effect.
     pub mark: Mark,
     /// How it comes about.
@@ -43,28 +43,6 @@ pub struct Entry {
     pub means: Means,
     /// The file as it was read.
     pub(super) document: serde_json::Value,
-}
-
-/// Where a failure lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Standing {
-    /// Layer a: the certificate of the connection.
-    Tls,
-    /// Layer b: the signature of what is downloaded.
-    Signature,
-    /// Layer c: the shared secret.
-    Secret,
-    /// Several of these at once.
-    Trust,
-    /// Names, ports, connections.
-    Network,
-    /// Who the client is, and where it belongs.
-    Registration,
-    /// Settings of a group, a location or a client.
-    Settings,
-    /// The manager's own console, stores and services.
-    Manager,
 }
 
 /// How well a statement about the real product is founded.
@@ -113,7 +91,7 @@ pub enum Means {
     /// A manager refuses the cause, with these words.
     Refused(Box<Refused>),
     /// A tool of an administrator meets it at the REST API.
-    Errand(Box<Errand>),
+    RestCase(Box<RestCase>),
     /// Never.
     Cannot {
         /// Why.
@@ -195,21 +173,6 @@ impl Play {
             fault: self.fault.clone(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
-    }
-}
-
-impl std::fmt::Display for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Tls => "a (TLS certificate)",
-            Self::Signature => "b (signature)",
-            Self::Secret => "c (shared secret)",
-            Self::Trust => "several layers of trust",
-            Self::Network => "network",
-            Self::Registration => "registration",
-            Self::Settings => "settings",
-            Self::Manager => "the manager itself",
-        })
     }
 }
 

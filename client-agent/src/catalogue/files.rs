@@ -7,7 +7,7 @@ use epm_protocol::suggest::hint;
 /// A table of files with their names.
 macro_rules! files {
     ($folder:literal: $($name:literal)+) => {
-        &[$(($name, include_str!(concat!("../../../fixtures/failures/", $folder, $name)))),+]
+        &[$(($name, include_str!(concat!("failures/", $folder, $name)))),+]
     };
 }
 

@@ -1,28 +1,32 @@
-//! The failure catalogue: every known way in which manager and client part, each brought about by name.
+//! The failure catalogue: every known way in which the trust or the contact between manager and client breaks. Each
+//! entry can be brought about by its name, `F01`.
 //!
 //! | room | what |
 //! |---|---|
-//! | `entry` | what the catalogue says of a failure |
+//! | `failures/` | the entries' files, and the certificates and keys that their commands name |
+//! | `files` | these files, compiled in |
+//! | `entry` | one entry: what is known of the real product, and how the lab brings the failure about |
+//! | `expected` | what an entry expects to be seen of the failure and of its repair |
 //! | `read` | an entry's file, and what makes it unsound |
-//! | `files` | the files themselves, compiled in |
-//! | `sight` | what must be seen, held against what was seen |
-//! | `account` | what was seen: both sides of every client, and how it stands |
-//! | `rehearsed` | an entry in virtual time |
+//! | `observed` | what was seen: both sides of every client, and its state |
+//! | `check` | what was seen, held against what is expected |
+//! | `rehearse` | plays an entry in virtual time |
 //! | `diagnose` | from a client's log to the failures that fit it |
-//! | `refusal` | an entry that a manager refuses to let happen |
-//! | `errand` | an entry of an administrator's tool at the REST API |
+//! | `refusal` | a failure that cannot come about because a manager refuses its cause |
+//! | `rest_case` | a failure of an administrator's tool at the REST API |
 //!
-//! Sockets are not known here: whoever carries an entry over them hands in an [`Account`] of the same form.
+//! Sockets are not known here: a driver that plays an entry over sockets hands in an [`Observed`] of the same form.
 
-mod account;
+mod check;
 mod diagnose;
 mod entry;
-mod errand;
+mod expected;
 mod files;
+mod observed;
 mod read;
 mod refusal;
-mod rehearsed;
-mod sight;
+mod rehearse;
+mod rest_case;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +35,19 @@ use std::sync::LazyLock;
 
 use epm_protocol::suggest::hint;
 
-pub use account::{Account, Act, ManagerNote, Reproduction, Seen};
-pub use diagnose::{Apart, Candidate, Clue, Contact, Diagnosis, Failed, Form, Line, Log, LogError, diagnose};
-pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
-pub use errand::{Call, Errand, Met, Visit, code, errand, given};
+pub use check::{Finding, Reproduction};
+pub use diagnose::{
+    Candidate, Clue, Contact, Diagnosis, Difference, Failed, Form, Line, Log, LogError, diagnose,
+};
+pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine};
+pub use expected::{Area, Expected, ExpectedClient, ManagersDo};
+pub use observed::{Act, ManagerNote, Observed, ObservedClient, State};
 pub use read::EntryError;
-pub use refusal::{Refused, RefusedCommand, Verdict, refused};
-pub use rehearsed::rehearsed;
-pub use sight::{Expected, Finding, ManagersDo, Sight, State};
+pub use refusal::{RefusalCheck, Refused, RefusedCommand, rehearse_refused};
+pub use rehearse::rehearse_play;
+pub use rest_case::{
+    Call, CallResult, CallStep, RestCase, given_beliefs, rehearse_rest_case, rejection_code,
+};
 
 /// Every entry that is sound, in order; all of them are, or a test is red.
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| read().into_iter().filter_map(Result::ok).collect());

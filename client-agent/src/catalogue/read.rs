@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine, Standing};
-use super::errand::Errand;
+use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine};
+use super::expected::Area;
 use super::files;
 use super::refusal::Refused;
+use super::rest_case::RestCase;
 use crate::scenario::ScenarioError;
 
 /// Why a file is no entry.
@@ -33,7 +34,7 @@ pub enum EntryError {
 struct Written {
     id: String,
     title: String,
-    layer: Standing,
+    layer: Area,
     mark: Mark,
     cause: String,
     symptom: String,
@@ -49,8 +50,8 @@ struct Written {
     play: Option<Spanned<Play>>,
     #[serde(default)]
     refused: Option<Refused>,
-    #[serde(default)]
-    errand: Option<Errand>,
+    #[serde(default, rename = "errand")]
+    rest_case: Option<RestCase>,
     #[serde(default)]
     cannot: Option<String>,
 }
@@ -67,7 +68,7 @@ impl Entry {
         let written: Written = toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))?;
         let document: toml::Table = toml::from_str(text).map_err(|error| unsound(error.to_string()))?;
         let document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
-        let means = match (written.play, written.refused, written.errand, written.cannot) {
+        let means = match (written.play, written.refused, written.rest_case, written.cannot) {
             (Some(play), None, None, None) => Means::Play(Box::new(sound(play, text, file)?)),
             (None, Some(mut refused), None, None) => {
                 for command in refused.commands_mut() {
@@ -75,11 +76,11 @@ impl Entry {
                 }
                 Means::Refused(Box::new(refused))
             }
-            (None, None, Some(mut errand), None) => {
-                for command in errand.commands_mut() {
+            (None, None, Some(mut case), None) => {
+                for command in case.commands_mut() {
                     files::fill(command).map_err(unsound)?;
                 }
-                Means::Errand(Box::new(errand))
+                Means::RestCase(Box::new(case))
             }
             (None, None, None, Some(why)) => Means::Cannot { why },
             _ => {

@@ -34,7 +34,7 @@ pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
 
 /// What a manager said to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct RefusalCheck {
     /// What was wrong with the command; none for the one that is mended.
     pub mistake: Option<String>,
     /// The words that were expected.
@@ -49,7 +49,7 @@ pub struct Verdict {
 
 impl Refused {
     /// Gives every command to a site. `apply` returns whether the clients are shown another certificate now.
-    pub fn give(&self, mut apply: impl FnMut(&Command) -> Result<bool, CommandError>) -> Vec<Verdict> {
+    pub fn give(&self, mut apply: impl FnMut(&Command) -> Result<bool, CommandError>) -> Vec<RefusalCheck> {
         let refused = self.commands.iter().map(|one| (Some(one), &one.command));
         let all = refused.chain([(None, &self.mended)]);
         let judged = all.map(|(refused, command)| {
@@ -61,7 +61,7 @@ impl Refused {
                 (None, None) => is_changed,
                 _ => false,
             };
-            Verdict {
+            RefusalCheck {
                 mistake: refused.map(|one| one.mistake.clone()),
                 expected: refused.map(|one| one.words.clone()),
                 refusal,
@@ -82,7 +82,7 @@ impl Refused {
 /// # Errors
 ///
 /// When there is no such site.
-pub fn refused(entry: &Refused) -> Result<Vec<Verdict>, CommandError> {
+pub fn rehearse_refused(entry: &Refused) -> Result<Vec<RefusalCheck>, CommandError> {
     let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(8014), https: Some(8014) };
     let founding = Founding {
         name: "My Site".to_owned(),

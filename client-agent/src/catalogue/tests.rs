@@ -50,8 +50,8 @@ fn few_failures_are_beyond_the_lab() {
 fn every_play_shows_its_symptom_and_its_repair_heals_in_virtual_time() {
     let mut red = Vec::new();
     for (entry, play) in plays() {
-        let seen = match rehearsed(play, &entry.title) {
-            Ok(account) => account.held_against(play),
+        let seen = match rehearse_play(play, &entry.title) {
+            Ok(observed) => observed.check_against(play),
             Err(error) => {
                 red.push(format!("{}: {error}", entry.id));
                 continue;
@@ -68,7 +68,7 @@ fn every_play_shows_its_symptom_and_its_repair_heals_in_virtual_time() {
 fn a_play_whose_cause_is_left_out_does_not_show_its_symptom() {
     for (entry, play) in plays() {
         let idle = play.without_cause();
-        let seen = rehearsed(&idle, &entry.title).unwrap().held_against(&idle);
+        let seen = rehearse_play(&idle, &entry.title).unwrap().check_against(&idle);
         assert!(!seen.shows_the_symptom(), "{} shows its symptom without its cause", entry.id);
     }
 }
@@ -80,7 +80,7 @@ fn what_a_manager_must_refuse_it_refuses_in_the_words_of_the_product_and_nothing
         _ => None,
     });
     for (id, entry) in refusals {
-        let verdicts = refused(entry).unwrap();
+        let verdicts = rehearse_refused(entry).unwrap();
         assert!(verdicts.len() > 1 && verdicts.iter().all(|one| one.is_as_described), "{id}: {verdicts:#?}");
         assert!(verdicts.iter().all(|one| one.is_changed == one.mistake.is_none()), "{id}: {verdicts:#?}");
     }
@@ -89,14 +89,14 @@ fn what_a_manager_must_refuse_it_refuses_in_the_words_of_the_product_and_nothing
 #[test]
 fn what_a_tool_must_meet_at_the_rest_api_it_meets_and_without_its_cause_it_does_not() {
     let errands = entries().iter().filter_map(|entry| match &entry.means {
-        Means::Errand(errand) => Some((&entry.id, errand)),
+        Means::RestCase(case) => Some((&entry.id, case)),
         _ => None,
     });
     for (id, plan) in errands {
-        let met = errand(plan).unwrap();
+        let met = rehearse_rest_case(plan).unwrap();
         assert!(met.iter().all(|one| one.is_as_described), "{id}: {met:#?}");
         assert!(met.iter().any(|one| one.is_repair), "{id}");
-        let idle = errand(&plan.without_cause()).unwrap();
+        let idle = rehearse_rest_case(&plan.without_cause()).unwrap();
         assert!(idle.iter().all(|one| one.found == ["200"]), "{id}: {idle:#?}");
     }
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use super::breath::Body;
-use super::client::{Client, Scene};
-use super::memory::Happening;
-use crate::scenario::{Attendance, Change, Deeds, Install, PartDay, Place};
+use super::activation::Image;
+use super::stimulus::EventKind;
+use super::virtual_client::{Context, VirtualClient};
+use crate::scenario::{Change, Deeds, Install, PartCalendar, Place, PowerSchedule};
 
 /// What all machines of a part have in common.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    pub(super) day: PartDay,
+    pub(super) calendar: PartCalendar,
     /// What has happened to it since the step began.
     pub(super) change: Change,
     /// The number of the communications file that was brought to it last.
@@ -21,21 +21,13 @@ pub(super) struct Part {
     /// The number of the hardware id that was given to it last.
     pub(super) identity: u32,
     /// Whether what others do may change something for its clients: then they are played together, in the order of time.
-    pub(super) meets: bool,
+    pub(super) interacts: bool,
     /// What its machines are installed with, at the beginning.
     pub(super) image: Image,
     /// What they would be installed with now, if they were.
     pub(super) package: Image,
     /// Its usual and its other location, by their numbers.
     pub(super) places: [u16; 2],
-}
-
-/// A client as it is installed.
-#[derive(Clone, Debug)]
-pub(super) struct Image {
-    pub(super) body: Body,
-    /// Its number among all.
-    pub(super) number: u32,
 }
 
 /// A machine and the client on it.
@@ -45,41 +37,41 @@ pub(super) struct Machine<C> {
     pub(super) part: u32,
     pub(super) number: u32,
     now: Timestamp,
-    attendance: Attendance,
+    power: PowerSchedule,
 }
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-impl<C: Client> Machine<C> {
+impl<C: VirtualClient> Machine<C> {
     pub(super) fn new(client: C, part: &Part, place: (u32, u32), seed: u64, start: Timestamp) -> Self {
-        let attendance = Attendance::new(&part.day, seed, start);
-        Self { client, part: place.0, number: place.1, now: start, attendance }
+        let power = PowerSchedule::new(&part.calendar, seed, start);
+        Self { client, part: place.0, number: place.1, now: start, power }
     }
 
     /// It is there from the beginning, or not yet.
-    pub(super) fn appear(&self, scene: &mut Scene<'_>) {
+    pub(super) fn count_arrival(&self, context: &mut Context<'_>) {
         if self.is_installed() {
-            let standing = self.client.standing(scene);
-            scene.tally.arrived(self.now, standing);
+            let counted = self.client.counted(context);
+            context.hourly.arrived(self.now, counted);
         }
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.attendance.is_on()
+        self.power.is_on()
     }
 
     pub(super) fn is_installed(&self) -> bool {
-        self.attendance.is_installed()
+        self.power.is_installed()
     }
 
     /// Lets time pass until `end`, and with it; or until it has begun so many heartbeats in all, if that comes first or
     /// the machine is switched off. Returns when.
-    pub(super) fn live(
+    pub(super) fn run_until(
         &mut self,
         end: Timestamp,
         heartbeats: Option<u64>,
         part: &Part,
-        scene: &mut Scene<'_>,
+        context: &mut Context<'_>,
     ) -> Timestamp {
         loop {
             let most = match heartbeats {
@@ -90,25 +82,25 @@ impl<C: Client> Machine<C> {
                     most => most,
                 },
             };
-            let edge = self.attendance.next_edge(&part.day, self.now);
-            let before = edge.min(end + MOMENT);
+            let transition = self.power.next_transition(&part.calendar, self.now);
+            let before = transition.min(end + MOMENT);
             if let Some(wake) = self.client.wakes_before(before) {
-                if let Some(row) = self.client.skip(wake, before, most, scene) {
+                if let Some(row) = self.client.skip(wake, before, most, context) {
                     if heartbeats.is_some() {
                         self.now = self.now.max(row.last());
                     }
                     continue;
                 }
                 self.now = self.now.max(wake);
-                self.meet(Happening::Wake, scene);
+                self.handle(EventKind::Wake, context);
                 continue;
             }
-            if edge > end {
+            if transition > end {
                 break;
             }
-            self.now = self.now.max(edge);
-            let deeds = self.attendance.pass_edge(&part.day, self.now);
-            self.act(deeds, part, scene);
+            self.now = self.now.max(transition);
+            let deeds = self.power.take_transition(&part.calendar, self.now);
+            self.act(deeds, part, context);
         }
         self.now = self.now.max(end);
         self.now
@@ -116,70 +108,70 @@ impl<C: Client> Machine<C> {
 
     /// When something happens to it next, if that is not after `end`.
     pub(super) fn next(&self, part: &Part, end: Timestamp) -> Option<Timestamp> {
-        let edge = self.attendance.next_edge(&part.day, self.now);
+        let transition = self.power.next_transition(&part.calendar, self.now);
         let wake = self.client.wakes_before(end + MOMENT);
-        let next = wake.map_or(edge, |wake| wake.min(edge)).max(self.now);
+        let next = wake.map_or(transition, |wake| wake.min(transition)).max(self.now);
         (next <= end).then_some(next)
     }
 
     /// Something has happened to its part, or not.
-    pub(super) fn obey(&mut self, part: &Part, scene: &mut Scene<'_>) {
-        let deeds = self.attendance.obey(&part.day, part.change);
-        self.act(deeds, part, scene);
+    pub(super) fn apply_change(&mut self, part: &Part, context: &mut Context<'_>) {
+        let deeds = self.power.apply_change(&part.calendar, part.change);
+        self.act(deeds, part, context);
     }
 
     /// The site has changed.
-    pub(super) fn feel(&mut self, scene: &mut Scene<'_>) {
-        if !scene.world.is_new {
+    pub(super) fn notice_site_change(&mut self, context: &mut Context<'_>) {
+        if !context.world.is_new {
             return;
         }
-        if scene.world.forgot_clients {
-            self.meet(Happening::Forgotten, scene);
+        if context.world.forgot_clients {
+            self.handle(EventKind::Forgotten, context);
         } else {
-            self.meet(Happening::Changed, scene);
+            self.handle(EventKind::Changed, context);
         }
     }
 
-    fn act(&mut self, deeds: Deeds, part: &Part, scene: &mut Scene<'_>) {
+    fn act(&mut self, deeds: Deeds, part: &Part, context: &mut Context<'_>) {
         if deeds.stop {
-            scene.tally.switched(self.now, false);
-            self.meet(Happening::Stop, scene);
+            context.hourly.switched(self.now, false);
+            self.handle(EventKind::Stop, context);
         }
         match deeds.install {
             None => {}
             Some(Install::Package) => {
-                self.client.install(&part.package, scene);
-                self.appear(scene);
+                self.client.install(&part.package, context);
+                self.count_arrival(context);
             }
             Some(Install::Image) => {
-                let before = self.client.standing(scene);
-                self.client.install(&part.image, scene);
-                let after = self.client.standing(scene);
-                scene.tally.changed(self.now, before, after);
+                let before = self.client.counted(context);
+                self.client.install(&part.image, context);
+                let after = self.client.counted(context);
+                context.hourly.changed(self.now, before, after);
             }
         }
         if let Some(place) = deeds.go {
             let [usual, away] = part.places;
-            self.meet(Happening::Move(if place == Place::Away { away } else { usual }), scene);
+            self.handle(EventKind::Move(if place == Place::Away { away } else { usual }), context);
         }
         if deeds.import {
-            self.meet(Happening::Import(part.import), scene);
+            self.handle(EventKind::Import(part.import), context);
         }
         if deeds.identify {
-            self.meet(Happening::Identify(part.identity), scene);
+            self.handle(EventKind::Identify(part.identity), context);
         }
         if deeds.start {
-            scene.tally.switched(self.now, true);
-            self.meet(Happening::Start, scene);
+            context.hourly.switched(self.now, true);
+            self.handle(EventKind::Start, context);
         }
     }
 
-    fn meet(&mut self, happening: Happening, scene: &mut Scene<'_>) {
-        let before = self.client.standing(scene);
-        self.client.meet(happening, self.now, scene);
-        let after = self.client.standing(scene);
+    fn handle(&mut self, kind: EventKind, context: &mut Context<'_>) {
+        let before = self.client.counted(context);
+        self.client.handle(kind, self.now, context);
+        let after = self.client.counted(context);
         if self.is_installed() {
-            scene.tally.changed(self.now, before, after);
+            context.hourly.changed(self.now, before, after);
         }
     }
 }

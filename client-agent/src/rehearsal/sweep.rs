@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::report::{Sweep, SweepPoint};
-use super::{Casting, RehearsalError, Watch, rehearse};
+use super::sweep_outcome::{Sweep, SweepPoint};
+use super::{Progress, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::{Scenario, Span, Wait};
 
 /// Which waits to try.
@@ -101,8 +101,8 @@ pub fn sweep(
     waits: &Waits,
     count: usize,
     seeds: &[u64],
-    casting: &Casting,
-    watch: &Watch,
+    options: &RehearsalOptions,
+    progress: &Progress,
     mut tell: impl FnMut(&SweepPoint),
 ) -> Result<Sweep, SweepError> {
     let steps = scenario.step.len();
@@ -122,13 +122,13 @@ pub fn sweep(
     let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
         let lost = seeds.iter().map(|seed| {
             let plan = waits.applied_to(scenario, wait, *seed);
-            Ok(rehearse(&plan, casting, watch, |_| ())?.outcome.verdict.lost.len())
+            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.lost.len())
         });
         lost.collect()
     };
     let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), RehearsalError> {
         let point = SweepPoint { wait, lost: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
-        if !watch.stop.load(Ordering::Relaxed) {
+        if !progress.stop.load(Ordering::Relaxed) {
             tell(&point);
             sweep.points.push(point);
         }
@@ -142,7 +142,7 @@ pub fn sweep(
         let shorter = sweep.points.iter().map(|point| point.wait).filter(|wait| *wait < enough).max();
         let Some(shorter) = shorter else { break };
         let between = rounded(f64::midpoint(shorter.0.as_secs_f64(), enough.0.as_secs_f64()));
-        if between <= shorter || between >= enough || watch.stop.load(Ordering::Relaxed) {
+        if between <= shorter || between >= enough || progress.stop.load(Ordering::Relaxed) {
             break;
         }
         try_out(between, &mut sweep)?;
@@ -215,10 +215,10 @@ wait = { time = "5d" }
     fn the_shortest_wait_that_loses_nobody_is_found_between_those_that_were_asked_for() {
         let scenario = Scenario::parse(AWAY, "x.toml").unwrap();
         let waits = "wait=1h..10d".parse().unwrap();
-        let casting = Casting::default();
+        let options = RehearsalOptions::default();
         let mut heard = 0;
         let sweep =
-            sweep(&scenario, &waits, 5, &[1, 2, 3], &casting, &Watch::default(), |_| heard += 1).unwrap();
+            sweep(&scenario, &waits, 5, &[1, 2, 3], &options, &Progress::default(), |_| heard += 1).unwrap();
         assert_eq!(heard, sweep.points.len());
         assert!(sweep.points.len() > 5, "it looked between them");
         assert!(sweep.points[0].lost.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
@@ -230,8 +230,8 @@ wait = { time = "5d" }
             &Waits { step: Some(7), ..waits },
             5,
             &[1],
-            &casting,
-            &Watch::default(),
+            &options,
+            &Progress::default(),
             |_| (),
         );
         assert!(error.unwrap_err().to_string().contains("no step 7"));

@@ -28,7 +28,7 @@ pub(super) struct World {
     /// The faults that are set.
     pub(super) faults: FaultSet,
     /// Whether faults may ever be set: then everybody is told apart.
-    pub(super) is_haunted: bool,
+    pub(super) may_have_faults: bool,
     /// Which managers ended their open connections when this world began.
     pub(super) restarted: BTreeSet<String>,
     /// Whether the site knew no client any more when this world began.
@@ -51,7 +51,7 @@ pub(super) struct Earlier {
 
 /// A certificate that is shown in the place of the good one.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct ShownCertificate {
     pub(super) certificate: ServerCertificate,
     /// Whether the manager has the key to it.
     pub(super) is_possessed: bool,
@@ -93,7 +93,7 @@ impl World {
             };
             earlier.insert(manager.name.clone(), one);
         }
-        Self { earlier, faults: self.faults.clone(), is_haunted: self.is_haunted, ..next }
+        Self { earlier, faults: self.faults.clone(), may_have_faults: self.may_have_faults, ..next }
     }
 
     fn of(
@@ -124,7 +124,7 @@ impl World {
             is_new: true,
             earlier: BTreeMap::new(),
             faults: FaultSet::default(),
-            is_haunted: false,
+            may_have_faults: false,
             restarted: BTreeSet::new(),
             forgot_clients: false,
             old,
@@ -194,14 +194,14 @@ impl World {
     }
 
     /// Carries an exchange to its manager and back, at once. `seat` is how the site knows the client.
-    pub(super) fn carry(&self, exchange: &Exchange, seat: &mut Option<Client>, now: Timestamp) -> Carried {
+    pub(super) fn carry(&self, exchange: &Exchange, record: &mut Option<Client>, now: Timestamp) -> Carried {
         let server = &exchange.server;
         let Some(place) = self.manager_at(exchange) else {
             let address = format!("{}:{}", server.address, server.port);
             return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
         };
-        match self.meet(exchange, place, None, now) {
-            Ok(()) => self.ask(exchange, place, seat, now),
+        match self.connect(exchange, place, None, now) {
+            Ok(()) => self.ask(exchange, place, record, now),
             Err(failure) => Carried::Ended(Err(failure)),
         }
     }
@@ -214,11 +214,11 @@ impl World {
 
     /// Both ends speak the same, and the client believes what it is shown; `seen` is that, if it is not the good
     /// certificate.
-    pub(super) fn meet(
+    pub(super) fn connect(
         &self,
         exchange: &Exchange,
         place: usize,
-        seen: Option<&Seen>,
+        seen: Option<&ShownCertificate>,
         now: Timestamp,
     ) -> Result<(), ExchangeFailure> {
         let server = &exchange.server;
@@ -243,7 +243,7 @@ impl World {
                 .map_err(|rejection| ExchangeFailure::TlsRejected { rejection })?;
         }
         match seen {
-            Some(Seen { is_possessed: false, .. }) => {
+            Some(ShownCertificate { is_possessed: false, .. }) => {
                 let detail = "invalid peer certificate: BadSignature".to_owned();
                 Err(ExchangeFailure::TlsFailed { detail })
             }
@@ -274,7 +274,7 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        seat: &mut Option<Client>,
+        record: &mut Option<Client>,
         now: Timestamp,
     ) -> Carried {
         let (_, publication) = &self.managers[place];
@@ -285,8 +285,8 @@ impl World {
             Err(error) => return Carried::Ended(Ok(refusal(&error))),
         };
         let (mut answer, visit) =
-            publication.answer(&asked, seat.as_ref().filter(|_| is_from_a_client(&asked)));
-        match (visit, &mut *seat) {
+            publication.answer(&asked, record.as_ref().filter(|_| is_from_a_client(&asked)));
+        match (visit, &mut *record) {
             (Visit::Registering(registration), known) => {
                 let client = self.site.admit(&registration, known.as_ref());
                 answer = Answer::Now(client.registered());

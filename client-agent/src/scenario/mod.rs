@@ -2,11 +2,11 @@
 //!
 //! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
 
-mod attendance;
 mod communications_file;
 mod dry_run;
 mod identity;
 mod plan_error;
+mod power_schedule;
 pub mod presence;
 mod read;
 mod span;
@@ -23,10 +23,10 @@ use toml::Spanned;
 
 use presence::{Arrives, Day, Fate, Holidays, Presence};
 
-pub use attendance::{Attendance, Change, Deeds, Install, PartDay};
 pub use communications_file::{SylinkEdit, SylinkSource};
 pub(crate) use identity::hardware_key;
 pub use plan_error::PlanError;
+pub use power_schedule::{Change, Deeds, Install, PartCalendar, PowerSchedule};
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use epm_client_agent::rehearsal::report::{Sweep, SweepPoint};
-use epm_client_agent::rehearsal::{Outcome, StepOutcome};
+
+use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::{Assumption, Mark};
 use epm_protocol::fault::KindInfo;

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use epm_client_agent::rehearsal::report::{self, Sweep, SweepPoint};
 use epm_client_agent::rehearsal::{
-    Casting, Outcome, RehearsalError, StepOutcome, SweepError, Waits, Watch, rehearse, sweep,
+    Outcome, Progress, RehearsalError, RehearsalOptions, StepOutcome, Sweep, SweepError, SweepPoint, Waits,
+    rehearse, sweep,
 };
+use epm_client_agent::report;
 use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -69,16 +70,16 @@ impl Rehearse {
             prepare(folder)?;
         }
         let threads = self.threads.map_or_else(cores, usize::from);
-        let casting = Casting { threads, ..Casting::default() };
+        let options = RehearsalOptions { threads, ..RehearsalOptions::default() };
         let seeds: Vec<u64> = (0..u64::from(self.seeds)).map(|n| scenario.seed.wrapping_add(n)).collect();
         match self.sweep {
-            Some(waits) => self.sweep(scenario, waits, seeds, casting).await,
-            None if seeds.len() > 1 => self.spread(scenario, &seeds, casting).await,
-            None => self.once(scenario, casting).await,
+            Some(waits) => self.sweep(scenario, waits, seeds, options).await,
+            None if seeds.len() > 1 => self.spread(scenario, &seeds, options).await,
+            None => self.once(scenario, options).await,
         }
     }
 
-    async fn once(&self, scenario: Scenario, casting: Casting) -> Result<Ending, Failure> {
+    async fn once(&self, scenario: Scenario, options: RehearsalOptions) -> Result<Ending, Failure> {
         let bar = self.bar(&scenario, 1);
         if !self.json {
             bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
@@ -93,7 +94,8 @@ impl Rehearse {
                 }
             }
         };
-        let (rehearsed, _) = watched(&bar, move |watch| rehearse(&scenario, &casting, watch, tell)).await?;
+        let (rehearsed, _) =
+            watched(&bar, move |progress| rehearse(&scenario, &options, progress, tell)).await?;
         let outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
         if let Some(folder) = &self.report {
             for (name, text) in [
@@ -116,14 +118,19 @@ impl Rehearse {
     }
 
     /// The same plan with several seeds.
-    async fn spread(&self, scenario: Scenario, seeds: &[u64], casting: Casting) -> Result<Ending, Failure> {
+    async fn spread(
+        &self,
+        scenario: Scenario,
+        seeds: &[u64],
+        options: RehearsalOptions,
+    ) -> Result<Ending, Failure> {
         let bar = self.bar(&scenario, seeds.len());
         let mut lost = Vec::new();
         for seed in seeds {
             let plan = Scenario { seed: *seed, ..scenario.clone() };
-            let casting = casting.clone();
+            let options = options.clone();
             let (rehearsed, is_stopped) =
-                watched(&bar, move |watch| rehearse(&plan, &casting, watch, |_| ())).await?;
+                watched(&bar, move |progress| rehearse(&plan, &options, progress, |_| ())).await?;
             let outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
             if is_stopped {
                 break;
@@ -166,7 +173,7 @@ impl Rehearse {
         scenario: Scenario,
         waits: Waits,
         seeds: Vec<u64>,
-        casting: Casting,
+        options: RehearsalOptions,
     ) -> Result<Ending, Failure> {
         let points = usize::from(self.points);
         let bar = self.bar(&scenario, 2 * points * seeds.len());
@@ -184,7 +191,7 @@ impl Rehearse {
             }
         };
         let (swept, is_stopped) =
-            watched(&bar, move |watch| sweep(&scenario, &waits, points, &seeds, &casting, watch, tell))
+            watched(&bar, move |progress| sweep(&scenario, &waits, points, &seeds, &options, progress, tell))
                 .await?;
         let swept = swept.map_err(|error| match error {
             SweepError::Rehearsal(error) => failure(&error, &self.scenario),
@@ -226,12 +233,12 @@ impl Rehearse {
 /// Does the work on a thread of its own, shows how far it is, and breaks it off at Ctrl-C. Returns also whether it did.
 async fn watched<T: Send + 'static>(
     bar: &ProgressBar,
-    work: impl FnOnce(&Watch) -> T + Send + 'static,
+    work: impl FnOnce(&Progress) -> T + Send + 'static,
 ) -> Result<(T, bool), Failure> {
-    let watch = Arc::new(Watch::default());
+    let progress = Arc::new(Progress::default());
     let worker = {
-        let watch = Arc::clone(&watch);
-        tokio::task::spawn_blocking(move || work(&watch))
+        let progress = Arc::clone(&progress);
+        tokio::task::spawn_blocking(move || work(&progress))
     };
     tokio::pin!(worker);
     let before = bar.position();
@@ -240,17 +247,17 @@ async fn watched<T: Send + 'static>(
         tokio::select! {
             done = &mut worker => {
                 let done = done.map_err(|error| Failure::Failed(format!("the rehearsal broke down: {error}")))?;
-                bar.set_position(before + watch.done.load(Ordering::Relaxed));
-                let is_stopped = watch.stop.load(Ordering::Relaxed);
+                bar.set_position(before + progress.done.load(Ordering::Relaxed));
+                let is_stopped = progress.stop.load(Ordering::Relaxed);
                 if bar.position() >= bar.length().unwrap_or(0) {
                     bar.finish_and_clear();
                 }
                 return Ok((done, is_stopped));
             }
-            _ = tick.tick() => bar.set_position(before + watch.done.load(Ordering::Relaxed)),
-            interrupt = interrupted(), if !watch.stop.load(Ordering::Relaxed) => {
+            _ = tick.tick() => bar.set_position(before + progress.done.load(Ordering::Relaxed)),
+            interrupt = interrupted(), if !progress.stop.load(Ordering::Relaxed) => {
                 interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
-                watch.stop.store(true, Ordering::Relaxed);
+                progress.stop.store(true, Ordering::Relaxed);
                 complain("Breaking off; what is known so far follows.\n");
             }
         }

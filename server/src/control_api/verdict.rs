@@ -5,8 +5,8 @@ use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::rehearsal::WouldBeLost;
+use epm_client_agent::report::{TestCase, TestResult, TestSuite};
 use epm_protocol::site::Command;
-use epm_protocol::sylink::xml::{Document, Element};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,33 +159,24 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
 
 /// The findings as a suite of tests, a case for each.
 fn junit(findings: &[Finding]) -> String {
-    let failed = |one: &&Finding| one.standing == Standing::Fail;
-    let pending = findings.iter().filter(|one| one.standing == Standing::Pending).count();
-    let mut suite = Element::new("testsuite")
-        .with("name", "epm-lab expectations")
-        .with("tests", &findings.len().to_string())
-        .with("failures", &findings.iter().filter(failed).count().to_string())
-        .with("errors", "0")
-        .with("skipped", &pending.to_string());
-    for finding in findings {
-        let words = serde_json::to_string(&finding.expectation).unwrap_or_default();
-        let name = format!("{}: {words}", finding.name);
-        let mut case = Element::new("testcase").with("classname", "expectations").with("name", &name);
-        let message = format!("{} against, of {} clients", finding.against, finding.clients);
-        match finding.standing {
+    let cases = findings.iter().map(|finding| TestCase {
+        class: "expectations",
+        name: format!(
+            "{}: {}",
+            finding.name,
+            serde_json::to_string(&finding.expectation).unwrap_or_default()
+        ),
+        lasted: None,
+        result: match finding.standing {
             // What cannot be judged is refused before.
-            Standing::Pass | Standing::Unknown => {}
-            Standing::Pending => case.push(Element::new("skipped").with("message", "there is time yet")),
-            Standing::Fail => {
-                let mut failure =
-                    Element::new("failure").with("type", "expectation").with("message", &message);
-                failure.set_text(&finding.counter_examples.join("\n"));
-                case.push(failure);
-            }
-        }
-        suite.push(case);
-    }
-    let mut suites = Element::new("testsuites");
-    suites.push(suite);
-    Document::compose(suites).to_xml()
+            Standing::Pass | Standing::Unknown => TestResult::Passed,
+            Standing::Pending => TestResult::Skipped { message: "there is time yet".to_owned() },
+            Standing::Fail => TestResult::Failed {
+                kind: "expectation".to_owned(),
+                message: format!("{} against, of {} clients", finding.against, finding.clients),
+                text: finding.counter_examples.join("\n"),
+            },
+        },
+    });
+    TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }.to_xml()
 }

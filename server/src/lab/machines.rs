@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{AgentProfile, AgentView, Input};
 use epm_client_agent::scenario::{
-    Attendance, Change, Deeds, FleetAction, Install, PartDay, PartPlan, PlanError, Scenario,
+    Change, Deeds, FleetAction, Install, PartCalendar, PartPlan, PlanError, PowerSchedule, Scenario,
 };
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, TURNS};
 use epm_protocol::id::HardwareKey;
@@ -41,7 +41,7 @@ pub(super) struct ScenarioFleet<'a> {
     /// Whether there may be faults: then every client comes from an address of its own, by which it is known.
     is_haunted: bool,
     fleet: Fleet,
-    parts: Vec<(PartPlan, PartDay)>,
+    parts: Vec<(PartPlan, PartCalendar)>,
     machines: Vec<Machine>,
     /// What each part was installed with at the beginning.
     images: Vec<Arc<Sylink>>,
@@ -67,7 +67,7 @@ pub(super) struct Held {
 struct Machine {
     part: usize,
     number: u32,
-    attendance: Attendance,
+    power: PowerSchedule,
 }
 
 impl<'a> ScenarioFleet<'a> {
@@ -98,7 +98,7 @@ impl<'a> ScenarioFleet<'a> {
             ended: BTreeMap::new(),
         };
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
-            let day = PartDay::new(&plan, start)
+            let calendar = PartCalendar::new(&plan, start)
                 .map_err(|source| PlanError::Presence { part: plan.name.clone(), source })?;
             fleet.images.push(
                 fleet
@@ -107,8 +107,8 @@ impl<'a> ScenarioFleet<'a> {
             );
             for number in 1..=plan.count {
                 let seed = plan.client_seed(scenario.seed, number);
-                let attendance = Attendance::new(&day, seed, start);
-                fleet.machines.push(Machine { part, number, attendance });
+                let power = PowerSchedule::new(&calendar, seed, start);
+                fleet.machines.push(Machine { part, number, power });
                 let place = fleet.machines.len() - 1;
                 let spec = fleet.member(place, &plan, number, Arc::clone(&fleet.images[part]));
                 if let Some(source) = spec.source {
@@ -119,7 +119,7 @@ impl<'a> ScenarioFleet<'a> {
                 }
                 fleet.fleet.add(spec);
             }
-            fleet.parts.push((plan, day));
+            fleet.parts.push((plan, calendar));
         }
         fleet.imports.clone_from(&fleet.images);
         Ok(fleet)
@@ -134,13 +134,13 @@ impl<'a> ScenarioFleet<'a> {
         self.machines
             .iter()
             .zip(self.fleet.members())
-            .filter(|(machine, _)| machine.attendance.is_installed())
-            .map(|(machine, member)| (member.part.as_str(), member.handle.view(), machine.attendance.is_on()))
+            .filter(|(machine, _)| machine.power.is_installed())
+            .map(|(machine, member)| (member.part.as_str(), member.handle.view(), machine.power.is_on()))
     }
 
     /// Whether each machine is on.
     pub(super) fn is_on(&self, place: usize) -> bool {
-        self.machines.get(place).is_some_and(|machine| machine.attendance.is_on())
+        self.machines.get(place).is_some_and(|machine| machine.power.is_on())
     }
 
     /// Something happens to the parts of the fleet; [`Self::happen`] lets it happen to their machines.
@@ -150,11 +150,11 @@ impl<'a> ScenarioFleet<'a> {
     ) -> Result<Vec<Change>, CommandError> {
         let mut changes = vec![Change::default(); self.parts.len()];
         for action in actions {
-            for (place, (plan, day)) in self.parts.iter_mut().enumerate() {
+            for (place, (plan, calendar)) in self.parts.iter_mut().enumerate() {
                 if plan.name != action.part() {
                     continue;
                 }
-                day.happen(action, &mut changes[place]);
+                calendar.apply(action, &mut changes[place]);
                 if let FleetAction::Identify { image_of, .. } = action {
                     let image = image_of.as_ref();
                     self.identities[place] = image.and_then(|image| self.images_of.get(image).copied());
@@ -173,11 +173,11 @@ impl<'a> ScenarioFleet<'a> {
     /// say.
     pub(super) async fn happen(&mut self, changes: &[Change]) -> Result<(), RunError> {
         for place in 0..self.machines.len() {
-            let Machine { part, attendance, .. } = &mut self.machines[place];
-            let deeds = attendance.obey(&self.parts[*part].1, changes[*part]);
+            let Machine { part, power, .. } = &mut self.machines[place];
+            let deeds = power.apply_change(&self.parts[*part].1, changes[*part]);
             self.act(place, deeds).await?;
         }
-        self.pass_edges().await?;
+        self.take_transitions().await?;
         match self.pace {
             ClockMode::Moved => self.settle().await,
             ClockMode::Running => {
@@ -196,7 +196,7 @@ impl<'a> ScenarioFleet<'a> {
         mut done: impl FnMut(&Self) -> bool,
     ) -> Result<bool, RunError> {
         loop {
-            self.pass_edges().await?;
+            self.take_transitions().await?;
             if self.pace == ClockMode::Moved {
                 self.settle().await?;
             }
@@ -207,15 +207,15 @@ impl<'a> ScenarioFleet<'a> {
             if now >= limit {
                 return Ok(false);
             }
-            let edge = self.next_edge(now);
+            let transition = self.next_transition(now);
             match self.pace {
                 ClockMode::Running => {
                     let this = &*self;
-                    this.fleet.wait_until(edge.min(limit), |_| done(this)).await;
+                    this.fleet.wait_until(transition.min(limit), |_| done(this)).await;
                 }
                 ClockMode::Moved => {
                     let wakes = self.fleet.members().iter().map(|member| member.handle.next_wake());
-                    let next = wakes.fold(edge, Timestamp::min);
+                    let next = wakes.fold(transition, Timestamp::min);
                     let turn = self.site.faults().set().next_turn(now);
                     self.clock.set(next.min(limit).min(turn));
                     self.site.faults().ports_settled().await;
@@ -302,21 +302,22 @@ impl<'a> ScenarioFleet<'a> {
         })
     }
 
-    fn next_edge(&self, now: Timestamp) -> Timestamp {
-        let edges = self.machines.iter().map(|one| one.attendance.next_edge(&self.parts[one.part].1, now));
-        edges.min().unwrap_or(Timestamp::NEVER)
+    fn next_transition(&self, now: Timestamp) -> Timestamp {
+        let transitions =
+            self.machines.iter().map(|one| one.power.next_transition(&self.parts[one.part].1, now));
+        transitions.min().unwrap_or(Timestamp::NEVER)
     }
 
-    async fn pass_edges(&mut self) -> Result<(), RunError> {
+    async fn take_transitions(&mut self) -> Result<(), RunError> {
         let now = self.clock.now();
         for place in 0..self.machines.len() {
             loop {
-                let Machine { part, attendance, .. } = &mut self.machines[place];
-                let day = &self.parts[*part].1;
-                if attendance.next_edge(day, now) > now {
+                let Machine { part, power, .. } = &mut self.machines[place];
+                let calendar = &self.parts[*part].1;
+                if power.next_transition(calendar, now) > now {
                     break;
                 }
-                let deeds = attendance.pass_edge(day, now);
+                let deeds = power.take_transition(calendar, now);
                 self.act(place, deeds).await?;
             }
         }

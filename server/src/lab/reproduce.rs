@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_client_agent::agent::{AgentView, LogLine};
-use epm_client_agent::catalogue::{Account, Act, ManagerNote, Play, Refused, Seen, Verdict};
+use epm_client_agent::catalogue::{Act, ManagerNote, Observed, ObservedClient, Play, RefusalCheck, Refused};
 use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
 
@@ -29,7 +29,7 @@ struct Snapshot {
 /// # Errors
 ///
 /// As [`run_scenario_moved`].
-pub async fn reproduced(play: &Play, title: &str) -> Result<Account, RunError> {
+pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> {
     let logs: Arc<Mutex<Logs>> = Arc::default();
     let sink: LogSink = {
         let logs = Arc::clone(&logs);
@@ -62,7 +62,10 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, RunError> {
     // The first of all steps is the installation, which is of no act.
     let mut steps = began.into_iter().skip(1);
     let first = steps.by_ref().take(play.failure.len()).collect();
-    Ok(Account { repair: repair.since(Some(&failure), steps.collect()), failure: failure.since(None, first) })
+    Ok(Observed {
+        repair: repair.since(Some(&failure), steps.collect()),
+        failure: failure.since(None, first),
+    })
 }
 
 /// Gives every command to a manager that listens. The words and the consequences must be the same as without sockets.
@@ -70,7 +73,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Account, RunError> {
 /// # Errors
 ///
 /// When the site cannot start.
-pub async fn refused(entry: &Refused) -> Result<Vec<Verdict>, StartError> {
+pub async fn refused(entry: &Refused) -> Result<Vec<RefusalCheck>, StartError> {
     let site = MockSite::start().await?;
     let verdicts = entry.give(|command| {
         let before = site.certificate("sepm-1");
@@ -123,7 +126,7 @@ impl Snapshot {
         };
         let clients = self.clients.iter().map(|(part, view, log)| {
             let new = log.iter().skip(skipped(&view.computer_name)).cloned().collect();
-            Seen::new(part, view.clone(), new)
+            ObservedClient::new(part, view.clone(), new)
         });
         let answered = self.answered.iter().skip(before.map_or(0, |before| before.answered.len()));
         // The end of a handshake is noted when the client has long gone on, so it counts by its time.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use epm_client_agent::agent::{Exchange, Server, TlsCheck, TlsVersions};
-use epm_client_agent::catalogue::{Call, Errand, Met, code, given};
+use epm_client_agent::catalogue::{Call, CallResult, RestCase, given_beliefs, rejection_code};
 use epm_client_agent::wire::{LabClock, call_once};
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure};
 use epm_protocol::policy::Protocol;
@@ -23,8 +23,8 @@ use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 /// # Errors
 ///
 /// When the site cannot start or refuses a command.
-pub async fn rest_case(plan: &Errand) -> Result<Vec<Met>, RunError> {
-    let clock = Arc::new(LabClock::starting_at(Errand::START, 0));
+pub async fn rest_case(plan: &RestCase) -> Result<Vec<CallResult>, RunError> {
+    let clock = Arc::new(LabClock::starting_at(RestCase::START, 0));
     let site = MockSite::builder()
         .assumptions(plan.assumptions.clone())
         .clock(Arc::clone(&clock))
@@ -36,7 +36,11 @@ pub async fn rest_case(plan: &Errand) -> Result<Vec<Met>, RunError> {
     met
 }
 
-async fn visits(plan: &Errand, site: &MockSite, clock: &Arc<LabClock>) -> Result<Vec<Met>, RunError> {
+async fn visits(
+    plan: &RestCase,
+    site: &MockSite,
+    clock: &Arc<LabClock>,
+) -> Result<Vec<CallResult>, RunError> {
     let door = site.addresses().first().and_then(|place| place.rest.as_deref());
     let door = door.and_then(|door| door.trim_start_matches("https://").rsplit_once(':'));
     let Some((address, port)) = door.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
@@ -45,14 +49,14 @@ async fn visits(plan: &Errand, site: &MockSite, clock: &Arc<LabClock>) -> Result
     let server = Server { address: address.to_owned(), port, protocol: Protocol::Https, verify_ca: false };
     let mut beliefs = Beliefs::default();
     let mut met = Vec::new();
-    for (number, (visit, is_repair)) in plan.visits().enumerate() {
+    for (number, (visit, is_repair)) in plan.steps().enumerate() {
         site.apply_all(&visit.operator)
             .map_err(|source| crate::lab::scenario_run::at(number + 1, &visit.title, source))?;
         if let Some(limit) = visit.limit {
             site.throttle_rest(Some((limit.calls, std::time::Duration::from_secs(limit.seconds))));
         }
         if visit.given {
-            beliefs = site.look(|site| site.managers().next().map(given)).unwrap_or_default();
+            beliefs = site.look(|site| site.managers().next().map(given_beliefs)).unwrap_or_default();
         }
         let mut found = Vec::new();
         for call in 0..visit.times {
@@ -68,11 +72,11 @@ async fn visits(plan: &Errand, site: &MockSite, clock: &Arc<LabClock>) -> Result
             };
             found.push(match call_once(Arc::clone(clock), &exchange, written(visit.call, &server)).await {
                 Ok(status) => status.to_string(),
-                Err(ExchangeFailure::TlsRejected { rejection }) => code(&rejection),
+                Err(ExchangeFailure::TlsRejected { rejection }) => rejection_code(&rejection),
                 Err(failure) => failure.code().to_owned(),
             });
         }
-        met.push(Met::on(visit, is_repair, found));
+        met.push(CallResult::of(visit, is_repair, found));
     }
     Ok(met)
 }

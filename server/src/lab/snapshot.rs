@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::{Lab, Update, lock};
-use crate::runtime::state::ClientStatus;
+use crate::runtime::clients::ClientStatus;
 
 /// How many snapshots a lab keeps.
 const MOST: usize = 16;

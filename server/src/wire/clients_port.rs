@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::Connection;
-use crate::runtime::faults::{FaultQuery, Port};
+use crate::runtime::context::ManagerContext;
+use crate::runtime::faults::Port;
+use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
-use crate::runtime::state::{ManagerRuntime, SiteState};
 use crate::wire::activity::ActivityStream;
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::{RequestContext, respond};
@@ -87,8 +88,7 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
 pub(crate) async fn serve(
     mut listener: TcpListener,
     speaks: Speaks,
-    manager: Arc<ManagerRuntime>,
-    shared: Arc<SiteState>,
+    manager: Arc<ManagerContext>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -96,22 +96,23 @@ pub(crate) async fn serve(
     let place = listener.local_addr();
     let note = |is_open| {
         if let Ok(address) = place {
-            let port = Port { manager: manager.name.clone(), speaks: faults::spoken(speaks), is_open };
-            shared.faults.port_is(address, port);
+            let port =
+                Port { manager: manager.runtime.name.clone(), speaks: faults::spoken(speaks), is_open };
+            manager.faults.port_is(address, port);
         }
     };
     note(true);
     loop {
         let pause = stopping.child_token();
-        tasks.spawn(faults::watch(Arc::clone(&manager), speaks, Arc::clone(&shared), pause.clone()));
-        accept(&listener, speaks, &manager, &shared, &room, &pause, &tasks).await;
+        tasks.spawn(faults::watch(Arc::clone(&manager), speaks, pause.clone()));
+        accept(&listener, speaks, &manager, &room, &pause, &tasks).await;
         let Ok(address) = listener.local_addr() else { break };
         if stopping.is_cancelled() {
             break;
         }
         drop(listener);
         note(false);
-        match faults::reopened(address, &manager, speaks, &shared, &stopping).await {
+        match faults::reopened(address, &manager, speaks, &stopping).await {
             Some(again) => {
                 listener = again;
                 note(true);
@@ -119,15 +120,14 @@ pub(crate) async fn serve(
             None => break,
         }
     }
-    manager.connections.end_all();
+    manager.runtime.connections.end_all();
 }
 
 /// Accepts connections until the token is cancelled.
 async fn accept(
     listener: &TcpListener,
     speaks: Speaks,
-    manager: &Arc<ManagerRuntime>,
-    shared: &Arc<SiteState>,
+    manager: &Arc<ManagerContext>,
     room: &Arc<Semaphore>,
     pause: &CancellationToken,
     tasks: &TaskTracker,
@@ -142,8 +142,8 @@ async fn accept(
         let (place, accepted) = tokio::select! {
             next = next => next,
             now = rounds.tick() => {
-                for peer in manager.connections.end_stalled(now, PATIENCE) {
-                    shared.journal.left(peer, ConnectionClosed::Stalled);
+                for peer in manager.runtime.connections.end_stalled(now, PATIENCE) {
+                    manager.journal.left(peer, ConnectionClosed::Stalled);
                 }
                 continue;
             }
@@ -153,31 +153,25 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: others must leave before another can come.
-                tracing::warn!(%error, manager = manager.name, "cannot accept a connection");
+                tracing::warn!(%error, manager = manager.runtime.name, "cannot accept a connection");
                 tokio::task::yield_now().await;
                 continue;
             }
         };
-        manager.connections.receive(peer, |connection| {
-            let (manager, shared) = (Arc::clone(manager), Arc::clone(shared));
+        manager.runtime.connections.receive(peer, |connection| {
+            let manager = Arc::clone(manager);
             tasks.spawn(async move {
                 let _place = place;
-                attend(stream, &connection, speaks, &manager, &shared).await;
+                attend(stream, &connection, speaks, &manager).await;
             })
         });
     }
 }
 
 /// Attends to one connection until it ends.
-async fn attend(
-    stream: TcpStream,
-    connection: &Connection,
-    speaks: Speaks,
-    manager: &ManagerRuntime,
-    shared: &SiteState,
-) {
+async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
-    if manager.stopped.load(Ordering::SeqCst) {
+    if manager.runtime.stopped.load(Ordering::SeqCst) {
         return;
     }
     let is_tls = match speaks {
@@ -185,7 +179,7 @@ async fn attend(
         Speaks::Https => true,
         Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
-            Ok(None) | Err(_) => return shared.journal.left(connection.peer, ConnectionClosed::Silent),
+            Ok(None) | Err(_) => return manager.journal.left(connection.peer, ConnectionClosed::Silent),
         },
     };
     let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
@@ -194,13 +188,12 @@ async fn attend(
         connection,
         tls: is_tls,
         manager,
-        shared,
         decode_cache: &decode_cache,
         raw_response: &raw_response,
         late_close,
     };
-    if shared.faults.any() {
-        let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager, shared };
+    if manager.faults.any() {
+        let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
         if let Some(hit) = asker.judge_connection() {
             return Box::pin(faults::attend(stream, hit, context)).await;
         }
@@ -210,17 +203,17 @@ async fn attend(
 
 /// Attends to a connection from its first byte on.
 pub(super) async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
-    let RequestContext { connection, manager, shared, .. } = context;
+    let RequestContext { connection, manager, .. } = context;
     if !context.tls {
         return converse(stream, context).await;
     }
-    let acceptor = TlsAcceptor::from(manager.tls.load_full());
+    let acceptor = TlsAcceptor::from(manager.runtime.tls.load_full());
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => return Box::pin(converse(stream, context)).await,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    shared.journal.handshake_failed(connection.peer, manager.number, shared.now(), why);
+    manager.journal.handshake_failed(connection.peer, manager.runtime.number, manager.now(), why);
 }
 
 async fn first_byte(stream: &TcpStream) -> Option<u8> {
@@ -238,7 +231,7 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
     context.connection.turn();
     let mut paced = ActivityStream::new(&mut stream, context.connection);
     if !context.late_close.is_zero() {
-        let (clock, time) = (Arc::clone(&context.shared.clock), context.late_close);
+        let (clock, time) = (Arc::clone(&context.manager.clock), context.late_close);
         paced = paced.closed_after(Box::pin(async move { clock.sleep_until(clock.now() + time).await }));
     }
     let connection = http1::Builder::new()
@@ -249,7 +242,7 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
     match raw_response {
         Some(raw_response) => Box::pin(faults::play(raw_response, stream, context)).await,
         None => {
-            context.shared.journal.left(context.connection.peer, ConnectionClosed::Http(error.to_string()))
+            context.manager.journal.left(context.connection.peer, ConnectionClosed::Http(error.to_string()));
         }
     }
 }

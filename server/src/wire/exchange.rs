@@ -20,9 +20,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::runtime::connections::Connection;
+use crate::runtime::context::ManagerContext;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::Record;
-use crate::runtime::state::{ManagerRuntime, Service, SiteState};
+use crate::runtime::service::Service;
 use crate::wire::clients_port::PATIENCE;
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults::{RawResponse, WrittenRaw, answered};
@@ -32,8 +33,7 @@ use crate::wire::faults::{RawResponse, WrittenRaw, answered};
 pub(super) struct RequestContext<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tls: bool,
-    pub(super) manager: &'a ManagerRuntime,
-    pub(super) shared: &'a SiteState,
+    pub(super) manager: &'a ManagerContext,
     pub(super) decode_cache: &'a DecodeCache,
     /// What a fault has written in the place of an answer.
     pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
@@ -52,11 +52,13 @@ pub(super) enum Responding<'a> {
 
 /// Answers one request; a manager that has a folder keeps an access log in it.
 pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
-    let Some(installation) = context.manager.installation.get() else { return responding(request, context) };
+    let Some(installation) = context.manager.runtime.installation.get() else {
+        return responding(request, context);
+    };
     let access = Access::of(context.connection.peer.ip(), &request);
     let answered = move |response: &Response<Full<Bytes>>| {
         let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
-        installation.accessed(Service::Semwebsrv, &access, context.shared.now(), told);
+        installation.accessed(Service::Semwebsrv, &access, context.manager.now(), told);
     };
     match responding(request, context) {
         Responding::Ready(response) => {
@@ -105,44 +107,45 @@ impl<'a> RequestContext<'a> {
     }
 
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
-        let Self { manager, shared, .. } = self;
-        let publication = manager.publication.load();
+        let Self { manager, .. } = self;
+        let publication = manager.runtime.publication.load();
         let asked = match self.decode_cache.decode(query, body, &publication.kcs) {
             Ok(asked) => asked,
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
-                    shared.journal.bad_format(self.connection.peer.ip());
-                    if let Some(installation) = self.manager.installation.get() {
-                        installation.bad_format(self.connection.peer.ip(), shared.now());
+                    manager.journal.bad_format(self.connection.peer.ip());
+                    if let Some(installation) = self.manager.runtime.installation.get() {
+                        installation.bad_format(self.connection.peer.ip(), manager.now());
                     }
                 }
                 return self.refuse("refused", 400, &format!("{error}\n")).into();
             }
         };
-        if shared.faults.any() {
+        if manager.faults.any() {
             return self.waiting(answered(self, asked));
         }
         let (action, agent) = (asked.action(), asked.agent());
         if matches!(asked, AgentRequest::Hold { .. }) {
             return self.waiting(async move {
-                let answer = shared.hold(manager, &asked).await;
-                self.note(action, agent, answer.status, shared.now());
+                let answer =
+                    manager.clients.hold(&manager.runtime.publication, &asked, || manager.now()).await;
+                self.note(action, agent, answer.status, manager.now());
                 Ok(written(answer))
             });
         }
-        let now = shared.now();
-        let answer = shared.served(&publication, &asked, now);
+        let now = manager.now();
+        let answer = manager.site.serve(&publication, &asked, now);
         self.note(action, agent, answer.status, now);
         written(answer).into()
     }
 
     /// Asks the site, and waits for its answer.
     pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
-        let Self { manager, shared, .. } = self;
+        let Self { manager, .. } = self;
         if matches!(asked, AgentRequest::Hold { .. }) {
-            return shared.hold(manager, asked).await;
+            return manager.clients.hold(&manager.runtime.publication, asked, || manager.now()).await;
         }
-        shared.served(&manager.publication.load_full(), asked, shared.now())
+        manager.site.serve(&manager.runtime.publication.load_full(), asked, manager.now())
     }
 
     /// What is spoken.
@@ -151,15 +154,15 @@ impl<'a> RequestContext<'a> {
     }
 
     fn refuse(self, action: &'static str, status: u16, words: &str) -> Response<Full<Bytes>> {
-        self.note(action, None, status, self.shared.now());
+        self.note(action, None, status, self.manager.now());
         written(ManagerResponse::text(status, words))
     }
 
     pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
-        let Self { connection, tls, manager, shared, .. } = self;
-        shared.journal.note(Record {
+        let Self { connection, tls, manager, .. } = self;
+        manager.journal.note(Record {
             at,
-            manager: manager.number,
+            manager: manager.runtime.number,
             peer: connection.peer,
             tls,
             action,

@@ -14,5 +14,4 @@ mod web;
 pub use clients_port::BindError;
 pub(crate) use clients_port::{PATIENCE, serve};
 pub(crate) use clients_port::{Speaks, bind};
-pub(crate) use faults::FaultCertCache;
 pub(crate) use web::{serve_plain, serve_rest};

@@ -24,9 +24,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::rest_api::Peer;
 use crate::runtime::connections::{Connection, Connections};
+use crate::runtime::context::ManagerContext;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::ConnectionClosed;
-use crate::runtime::state::{ManagerRuntime, Service, SiteState};
+use crate::runtime::service::Service;
 use crate::wire::activity::ActivityStream;
 use crate::wire::clients_port::PATIENCE;
 
@@ -41,16 +42,15 @@ const ROUND: Duration = Duration::from_secs(3);
 pub(crate) async fn serve_rest(
     listener: TcpListener,
     router: Router,
-    manager: Arc<ManagerRuntime>,
-    shared: Arc<SiteState>,
+    manager: Arc<ManagerContext>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let connections = Arc::clone(&manager.rest.connections);
-    let left = |peer| shared.journal.left(peer, ConnectionClosed::Stalled);
+    let connections = Arc::clone(&manager.runtime.rest.connections);
+    let left = |peer| manager.journal.left(peer, ConnectionClosed::Stalled);
     let attend = |stream, connection: Connection| {
-        let (manager, shared, router) = (Arc::clone(&manager), Arc::clone(&shared), router.clone());
-        async move { attend(stream, &connection, router, &manager, &shared).await }
+        let (manager, router) = (Arc::clone(&manager), router.clone());
+        async move { attend(stream, &connection, router, &manager).await }
     };
     welcome(&listener, &connections, &stopping, &tasks, left, attend).await;
 }
@@ -123,31 +123,25 @@ async fn welcome<A: Future<Output = ()> + Send + 'static>(
 }
 
 /// Attends to one connection until it ends.
-async fn attend(
-    stream: TcpStream,
-    connection: &Connection,
-    router: Router,
-    manager: &ManagerRuntime,
-    shared: &SiteState,
-) {
+async fn attend(stream: TcpStream, connection: &Connection, router: Router, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
-    if manager.rest.stopped.load(Ordering::SeqCst) {
+    if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
         return;
     }
-    let Some(tls) = manager.rest.tls.load_full() else { return };
+    let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
     let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            return shared.journal.left(connection.peer, ConnectionClosed::Handshake(error.to_string()));
+            return manager.journal.left(connection.peer, ConnectionClosed::Handshake(error.to_string()));
         }
-        Err(_) => return shared.journal.left(connection.peer, ConnectionClosed::Stalled),
+        Err(_) => return manager.journal.left(connection.peer, ConnectionClosed::Stalled),
     };
     let web = TowerToHyperService::new(router);
-    let drops = shared.site().assumptions().rest_drops_connection_after_post;
+    let drops = manager.site.read().assumptions().rest_drops_connection_after_post;
     let posted = AtomicBool::new(false);
     let respond = |request: Request<Body>| {
         let installation =
-            manager.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
+            manager.runtime.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
         let is_dropped = drops && posted.load(Ordering::Relaxed);
         posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
         let response = (!is_dropped).then(|| web.call(request));
@@ -161,13 +155,13 @@ async fn attend(
             if let Some((installation, access)) = installation {
                 let told =
                     (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
-                installation.accessed(Service::Semsrv, &access, shared.now(), told);
+                installation.accessed(Service::Semsrv, &access, manager.now(), told);
             }
             Ok(response)
         }
     };
     if let Err(error) = Box::pin(answer(&mut stream, connection, respond)).await {
-        shared.journal.left(connection.peer, ConnectionClosed::Http(error.to_string()));
+        manager.journal.left(connection.peer, ConnectionClosed::Http(error.to_string()));
     }
 }
 

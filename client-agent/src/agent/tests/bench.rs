@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::Stage;
 use epm_protocol::id::HardwareKey;
 use epm_protocol::policy::{PolicySerial, Protocol};

@@ -1,5 +1,6 @@
 //! Rows of the failure catalogue in which something is broken: secrets, signatures, halves of an update, dates.
 
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::site::{DEFAULT_GROUP, Stores};
 use epm_protocol::trust::{DateRule, KeyPool, Rejection, SignatureError};
 

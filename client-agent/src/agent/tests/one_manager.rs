@@ -1,6 +1,6 @@
 //! S1 to S8 and S10 to S15: how trust works, and the procedure for one manager.
 
-use epm_protocol::assumption::AdoptionOrder;
+use epm_protocol::assumption::{AdoptionOrder, Assumptions};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, DEFAULT_GROUP};
 use epm_protocol::trust::{Pins, Rejection};

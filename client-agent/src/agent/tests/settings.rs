@@ -117,10 +117,10 @@ fn f39_a_communications_file_edited_by_hand_is_overwritten_at_the_next_contact()
     edit(&mut bench);
     bench.down.insert("A");
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.seats[pc].agent.held.settings().pull_heartbeat_seconds, 7, "until then it holds");
+    assert_eq!(bench.seats[pc].agent.trust_state.settings().pull_heartbeat_seconds, 7, "until then it holds");
     bench.down.clear();
     bench.wait(Duration::from_secs(10));
-    assert_eq!(bench.seats[pc].agent.held.settings().pull_heartbeat_seconds, 300);
+    assert_eq!(bench.seats[pc].agent.trust_state.settings().pull_heartbeat_seconds, 300);
     assert_eq!(bench.seats[pc].kept.0, honest);
 
     let requests = bench.seats[pc].sent.len();

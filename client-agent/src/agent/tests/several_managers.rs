@@ -1,5 +1,6 @@
 //! S9 and S16 to S18: failover and load balancing.
 
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::policy::{ManagementServer, ServerPriority};
 use epm_protocol::site::{Command, DEFAULT_GROUP};
 

@@ -4,15 +4,17 @@
 //! |---|---|
 //! | `read` | a log, ours or the real client's, or a line of one |
 //! | `clue` | what it gives away |
-//! | `portrait` | what each failure looks like, as described and as played |
-//! | `apart` | what tells the candidates apart |
+//! | `signature` | the clues that each failure leaves, as described and as played |
+//! | `candidate` | a failure that fits |
+//! | `differences` | what distinguishes the candidates |
 //!
 //! No clue points to a failure by itself. Its weight is how few failures show it, and that is counted.
 
-mod apart;
+mod candidate;
 mod clue;
-mod portrait;
+mod differences;
 mod read;
+mod signature;
 
 #[cfg(test)]
 mod tests;
@@ -22,12 +24,11 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-pub use apart::Apart;
+pub use candidate::{Candidate, Difference};
 pub use clue::{Clue, Contact, Failed};
 pub use read::{Form, Line, Log, LogError};
 
-use super::entry::Entry;
-use portrait::Portrait;
+use signature::Signature;
 
 /// What a failure shows and the log does not counts so much: a log may begin late, and end early.
 const LACKING: f64 = 0.5;
@@ -37,8 +38,8 @@ const DESCRIBED: f64 = 0.2;
 const LEAST: f64 = 0.02;
 
 /// What every failure looks like. The plays take a second or so, once.
-static PORTRAITS: LazyLock<Vec<Portrait>> =
-    LazyLock::new(|| super::entries().iter().map(Portrait::of).collect());
+static SIGNATURES: LazyLock<Vec<Signature>> =
+    LazyLock::new(|| super::entries().iter().map(Signature::of).collect());
 
 /// What a log may come from.
 #[derive(Clone, Debug, Serialize)]
@@ -57,36 +58,14 @@ pub struct Diagnosis {
     pub candidates: Vec<Candidate>,
 }
 
-/// A failure that fits.
-#[derive(Clone, Debug, Serialize)]
-pub struct Candidate {
-    /// Its name.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// How well it fits, from 0 to 1.
-    pub fit: f64,
-    /// What speaks for it, the rarest first.
-    pub because: Vec<Clue>,
-    /// What it would show besides, and the log does not.
-    pub lacks: Vec<Clue>,
-    /// What tells it from the others.
-    pub apart: Vec<Apart>,
-    /// What to run to see it.
-    pub commands: Vec<String>,
-    /// The entry.
-    #[serde(skip)]
-    pub entry: &'static Entry,
-}
-
 /// How much each clue says: much, if few failures show it.
 struct Weights(BTreeMap<Clue, usize>);
 
 impl Weights {
-    fn of(portraits: &[Portrait]) -> Self {
+    fn of(signatures: &[Signature]) -> Self {
         let mut counts = BTreeMap::new();
-        for portrait in portraits {
-            let all: BTreeSet<&Clue> = portrait.faces().flatten().chain(&portrait.described).collect();
+        for signature in signatures {
+            let all: BTreeSet<&Clue> = signature.variants().flatten().chain(&signature.described).collect();
             for clue in all {
                 *counts.entry(clue.clone()).or_insert(0) += 1;
             }
@@ -97,7 +76,7 @@ impl Weights {
     /// Of a clue that no failure shows: nothing speaks for or against it.
     fn of_clue(&self, clue: &Clue) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "there are few entries")]
-        let (all, showing) = (PORTRAITS.len() as f64, self.0.get(clue).copied().unwrap_or(0) as f64);
+        let (all, showing) = (SIGNATURES.len() as f64, self.0.get(clue).copied().unwrap_or(0) as f64);
         if showing == 0.0 { 0.3 } else { ((all + 1.0) / (showing + 0.5)).ln() }
     }
 
@@ -108,23 +87,23 @@ impl Weights {
 
 /// Ranks the failures that a log may come from.
 pub fn diagnose(log: &Log) -> Diagnosis {
-    let known: BTreeSet<&str> = super::entries().iter().flat_map(portrait::words).collect();
+    let known: BTreeSet<&str> = super::entries().iter().flat_map(signature::words).collect();
     let mut clues = clue::clues(log, known.into_iter());
     let is_worded = clue::is_worded(&clues);
     if !is_worded {
         clues.retain(|clue| !clue.needs_words());
     }
-    let weights = Weights::of(&PORTRAITS);
+    let weights = Weights::of(&SIGNATURES);
     let is_visible =
         |clue: &Clue| (is_worded || !clue.needs_words()) && (log.form != Form::Line || !clue.needs_a_log());
-    let mut candidates: Vec<Candidate> = PORTRAITS
+    let mut candidates: Vec<Candidate> = SIGNATURES
         .iter()
-        .filter_map(|portrait| candidate(portrait, &clues, &weights, &is_visible))
+        .filter_map(|signature| candidate(signature, &clues, &weights, &is_visible))
         .filter(|one| one.fit >= LEAST && !one.because.is_empty())
         .collect();
     candidates.sort_by(|one, other| other.fit.total_cmp(&one.fit).then_with(|| one.id.cmp(&other.id)));
     let servers = servers(log);
-    apart::tell(&mut candidates, servers.first().map(String::as_str));
+    differences::add_differences(&mut candidates, servers.first().map(String::as_str));
     Diagnosis {
         form: log.form,
         lines: log.lines.len(),
@@ -135,19 +114,19 @@ pub fn diagnose(log: &Log) -> Diagnosis {
     }
 }
 
-/// The face of a failure that fits best.
+/// The variant of a failure that fits best.
 fn candidate(
-    portrait: &Portrait,
+    signature: &Signature,
     clues: &BTreeSet<Clue>,
     weights: &Weights,
     is_visible: &impl Fn(&Clue) -> bool,
 ) -> Option<Candidate> {
     let all = weights.sum(clues.iter());
-    let described = weights.sum(clues.intersection(&portrait.described)) / all.max(f64::MIN_POSITIVE);
+    let described = weights.sum(clues.intersection(&signature.described)) / all.max(f64::MIN_POSITIVE);
     let mut best: Option<(f64, Vec<&Clue>, Vec<&Clue>)> = None;
-    for face in portrait.faces() {
-        let both: Vec<&Clue> = face.intersection(clues).collect();
-        let lacks: Vec<&Clue> = face.difference(clues).filter(|clue| is_visible(clue)).collect();
+    for variant in signature.variants() {
+        let both: Vec<&Clue> = variant.intersection(clues).collect();
+        let lacks: Vec<&Clue> = variant.difference(clues).filter(|clue| is_visible(clue)).collect();
         let missing = weights.sum(lacks.iter().copied());
         let share = weights.sum(both.iter().copied()) / (all + LACKING * missing).max(f64::MIN_POSITIVE);
         if best.as_ref().is_none_or(|(before, ..)| share > *before) {
@@ -156,21 +135,21 @@ fn candidate(
     }
     let (share, mut because, mut lacks) = best?;
     because.extend(
-        clues.intersection(&portrait.described).filter(|clue| !because.contains(clue)).collect::<Vec<_>>(),
+        clues.intersection(&signature.described).filter(|clue| !because.contains(clue)).collect::<Vec<_>>(),
     );
     let fit = (share + DESCRIBED * described) / (1.0 + DESCRIBED);
     let rarest = |one: &&Clue, other: &&Clue| weights.of_clue(other).total_cmp(&weights.of_clue(one));
     because.sort_by(rarest);
     lacks.sort_by(rarest);
     let own = |clues: Vec<&Clue>| clues.into_iter().cloned().collect();
-    let entry = portrait.entry;
+    let entry = signature.entry;
     Some(Candidate {
         id: entry.id.clone(),
         title: entry.title.clone(),
         fit,
         because: own(because),
         lacks: own(lacks),
-        apart: Vec::new(),
+        differences: Vec::new(),
         commands: Vec::new(),
         entry,
     })

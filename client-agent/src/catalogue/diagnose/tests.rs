@@ -1,9 +1,9 @@
 //! Logs of clients that failures hit, told from each other; and what is no log.
 
-use super::portrait::{is_hit, log_of};
+use super::signature::{is_hit, log_of};
 use super::*;
 use crate::agent::{Distrust, Event, LogLine, Trouble};
-use crate::catalogue::{Means, Play, Seen, entries, rehearsed};
+use crate::catalogue::{Means, ObservedClient, Play, entries, rehearse_play};
 use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
@@ -12,8 +12,9 @@ use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
 fn logs_of(entry: &Entry, seed: u64) -> Vec<(String, Vec<LogLine>)> {
     let Means::Play(play) = &entry.means else { return Vec::new() };
     let play = Play { seed, ..Play::clone(play) };
-    let account = rehearsed(&play, &entry.title).unwrap();
-    let clients = account.failure.clients.into_iter().filter(|one: &Seen| is_hit(&play, &one.part));
+    let observed = rehearse_play(&play, &entry.title).unwrap();
+    let clients =
+        observed.failure.clients.into_iter().filter(|one: &ObservedClient| is_hit(&play, &one.part));
     clients.map(|one| (one.client, one.log)).collect()
 }
 
@@ -141,7 +142,7 @@ fn a_diagnosis_says_what_tells_its_candidates_apart_and_how_to_see_it() {
     assert_eq!(one.id, "F02");
     assert!(diagnosis.shows_trouble && !one.because.is_empty());
     assert!(one.commands.iter().any(|command| command.contains("127.0.0.1:8014")), "{:?}", one.commands);
-    assert!(diagnosis.candidates.iter().take(5).any(|one| !one.apart.is_empty()));
+    assert!(diagnosis.candidates.iter().take(5).any(|one| !one.differences.is_empty()));
 }
 
 #[test]

@@ -25,11 +25,11 @@ proptest! {
     fn whatever_is_planned_skipping_finds_what_playing_every_heartbeat_finds(plan in plan()) {
         let Plan { scenario, .. } = &plan;
         let swift = played(scenario, 1);
-        let single = rehearse_every_heartbeat(scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+        let single = rehearse_every_heartbeat(scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
         same("drawn", &swift, &single);
         same("drawn, on three threads", &swift, &played(scenario, 3));
         let again = played(scenario, 1);
-        prop_assert_eq!(report::json(&swift.outcome), report::json(&again.outcome));
+        prop_assert_eq!(crate::report::json(&swift.outcome), crate::report::json(&again.outcome));
         adds_up(scenario, &swift);
     }
 }

@@ -90,7 +90,7 @@ version = "14.2.1031"
 fn under_faults_too_passing_over_what_is_quiet_changes_nothing_on_any_number_of_threads() {
     let scenario = haunted();
     let swift = played(&scenario, 1);
-    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
     same("haunted", &swift, &single);
     same("haunted", &swift, &played(&scenario, 3));
     let [_, _, update, _, last] = &swift.outcome.steps[..] else { panic!("five steps") };
@@ -138,7 +138,7 @@ fn every_kind_of_fault_is_played_the_same_with_and_without_passing_over() {
     for info in epm_protocol::fault::FaultKind::kinds() {
         let scenario = under(&format!("{:?}", info.name));
         let swift = played(&scenario, 1);
-        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
         same(info.name, &swift, &single);
     }
 }

@@ -31,12 +31,12 @@ fn scenarios() -> Vec<(String, Scenario)> {
         .collect()
 }
 
-fn casting(threads: usize) -> Casting {
-    Casting { threads, keep_logs: true, ..Casting::default() }
+fn casting(threads: usize) -> RehearsalOptions {
+    RehearsalOptions { threads, keep_logs: true, ..RehearsalOptions::default() }
 }
 
 fn played(scenario: &Scenario, threads: usize) -> Rehearsal {
-    rehearse(scenario, &casting(threads), &Watch::default(), |_| ()).unwrap()
+    rehearse(scenario, &casting(threads), &Progress::default(), |_| ()).unwrap()
 }
 
 fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
@@ -48,7 +48,7 @@ fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
         assert_eq!(one, other, "{name}, {}", one.computer_name);
     }
     assert_eq!(one.clients.len(), other.clients.len());
-    assert_eq!(one.dealings, other.dealings, "{name}");
+    assert_eq!(one.manager_events, other.manager_events, "{name}");
     assert_eq!(one.outcome, other.outcome, "{name}");
 }
 
@@ -56,7 +56,7 @@ fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
 fn passing_over_what_is_quiet_changes_nothing() {
     for (name, scenario) in scenarios() {
         let swift = played(&scenario, 1);
-        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
         same(&name, &swift, &single);
     }
 }
@@ -115,7 +115,7 @@ wait = { time = "1d" }
 fn what_was_tried_in_the_last_second_of_a_certificate_says_nothing_of_the_time_after_it() {
     let scenario = Scenario::parse(LAST_SECOND, "last-second.toml").unwrap();
     let swift = played(&scenario, 1);
-    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Watch::default(), |_| ()).unwrap();
+    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
     same("the last second", &swift, &single);
     assert_eq!(swift.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
 }

@@ -103,7 +103,7 @@ fn candidate(text: &mut String, one: &Candidate) {
     for clue in one.lacks.iter().take(CLUES / 2) {
         let _ = writeln!(text, "   missing: {clue}");
     }
-    for apart in &one.apart {
+    for apart in &one.differences {
         let _ = writeln!(text, "   it is this and not {} if: {}", apart.from, apart.by);
     }
     for command in &one.commands {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::catalogue::{Entry, Errand, Play};
+use epm_client_agent::catalogue::{Entry, Play, RestCase};
 use epm_client_agent::wire::{LogSink, interrupted};
 
 use crate::cli::{Ending, Failure, complain, say};
@@ -43,7 +43,11 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
 }
 
 /// Brings the failure of a tool about, and leaves the manager standing with its REST API until it is stopped.
-pub(super) async fn stand_for_tools(entry: &Entry, plan: &Errand, folder: &Path) -> Result<Ending, Failure> {
+pub(super) async fn stand_for_tools(
+    entry: &Entry,
+    plan: &RestCase,
+    folder: &Path,
+) -> Result<Ending, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
     let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0);

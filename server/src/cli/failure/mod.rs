@@ -7,7 +7,8 @@ mod print;
 
 use clap::{Args, Subcommand};
 use epm_client_agent::catalogue::{
-    self, Account, Entry, Errand, Means, Met, Play, Refused, Reproduction, Verdict, rehearsed,
+    self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase,
+    rehearse_play,
 };
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::suggest::hint;
@@ -102,7 +103,7 @@ struct Report<'a, T> {
 struct Line<'a> {
     id: &'a str,
     title: &'a str,
-    layer: catalogue::Standing,
+    layer: catalogue::Area,
     mark: catalogue::Mark,
     lab: &'static str,
 }
@@ -137,7 +138,7 @@ impl Reproduce {
         let mut means = entry.means.clone();
         match &mut means {
             Means::Play(play) => self.reassume(&mut play.assumptions)?,
-            Means::Errand(rest_case) => self.reassume(&mut rest_case.assumptions)?,
+            Means::RestCase(rest_case) => self.reassume(&mut rest_case.assumptions)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
                 let why = format!("{} is not played; nothing is assumed for it", entry.id);
                 return Err(super::Failure::BadInput(why));
@@ -146,7 +147,7 @@ impl Reproduce {
         }
         let is_as_described = match &means {
             Means::Play(play) if self.live => return live::stand(entry, play, &self.export).await,
-            Means::Errand(plan) if self.live => {
+            Means::RestCase(plan) if self.live => {
                 return live::stand_for_tools(entry, plan, &self.export).await;
             }
             Means::Refused(_) if self.live => {
@@ -155,7 +156,7 @@ impl Reproduce {
             }
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::Errand(plan) => self.run_errand(entry, plan).await?,
+            Means::RestCase(plan) => self.run_errand(entry, plan).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
                 return Err(super::Failure::BadInput(why));
@@ -183,13 +184,13 @@ impl Reproduce {
 
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
         let failed = |error: String| super::Failure::Failed(error);
-        let account: Account = match self.sockets {
+        let observed: Observed = match self.sockets {
             true => Box::pin(scenario_run::reproduced(plan, &entry.title))
                 .await
                 .map_err(|error| failed(error.to_string())),
-            false => rehearsed(plan, &entry.title).map_err(|error| failed(error.to_string())),
+            false => rehearse_play(plan, &entry.title).map_err(|error| failed(error.to_string())),
         }?;
-        let seen = account.held_against(plan);
+        let seen = observed.check_against(plan);
         let is_as_described = seen.shows_the_symptom() && seen.heals();
         if self.json {
             self.report::<&Reproduction>(entry, is_as_described, &seen)?;
@@ -203,12 +204,12 @@ impl Reproduce {
         /// What a manager said to each command.
         #[derive(Serialize)]
         struct Said {
-            commands: Vec<Verdict>,
+            commands: Vec<RefusalCheck>,
         }
         let failed = |error: String| super::Failure::Failed(error);
         let commands = match self.sockets {
             true => scenario_run::refused(refused).await.map_err(|error| failed(error.to_string())),
-            false => catalogue::refused(refused).map_err(|error| failed(error.to_string())),
+            false => catalogue::rehearse_refused(refused).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
         if self.json {
@@ -219,16 +220,16 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_errand(&self, entry: &Entry, plan: &Errand) -> Result<bool, super::Failure> {
+    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, super::Failure> {
         /// What a tool has met.
         #[derive(Serialize)]
         struct Said {
-            visits: Vec<Met>,
+            visits: Vec<CallResult>,
         }
         let failed = |error: String| super::Failure::Failed(error);
         let visits = match self.sockets {
             true => scenario_run::rest_case(plan).await.map_err(|error| failed(error.to_string())),
-            false => catalogue::errand(plan).map_err(|error| failed(error.to_string())),
+            false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
         if self.json {
@@ -266,7 +267,7 @@ fn in_the_lab(means: &Means) -> &'static str {
     match means {
         Means::Play(_) => "played",
         Means::Refused(_) => "refused",
-        Means::Errand(_) => "errand",
+        Means::RestCase(_) => "errand",
         Means::Cannot { .. } => "cannot",
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn page(entries: &[Entry]) -> String {
     let mut text = String::from(
         "# The failure catalogue\n\n\
          Every known way in which manager and client part. Made by `epm-lab failure page` from the files in\n\
-         `fixtures/failures`; a test holds it equal to them.\n\n\
+         `client-agent/src/catalogue/failures`; a test holds it equal to them.\n\n\
          Marks: C read in a source, I inferred, R recalled, U unknown.\n\n\
          | failure | what happens | where | mark | in the lab |\n|---|---|---|---|---|\n",
     );
@@ -54,7 +54,7 @@ fn section(text: &mut String, entry: &Entry) {
     let _ = writeln!(text, "- Repair: {}", entry.repair);
     let _ = writeln!(text, "- In the lab: {}", entry.how);
     match &entry.means {
-        Means::Play(_) | Means::Refused(_) | Means::Errand(_) => {
+        Means::Play(_) | Means::Refused(_) | Means::RestCase(_) => {
             let _ = writeln!(text, "\n```sh\nepm-lab failure reproduce {}\n```", entry.id);
         }
         Means::Cannot { why } => {

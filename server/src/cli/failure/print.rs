@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{
-    Act, Entry, Finding, ManagerNote, Mark, Means, Met, Play, Reproduction, Seen, Verdict,
+    Act, CallResult, Entry, Finding, ManagerNote, Mark, Means, ObservedClient, Play, RefusalCheck,
+    Reproduction,
 };
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
@@ -64,7 +65,7 @@ pub(super) fn entry(entry: &Entry) -> String {
     }
     let _ = writeln!(text, "\nIn the lab: {}", entry.how);
     match &entry.means {
-        Means::Play(_) | Means::Refused(_) | Means::Errand(_) => {
+        Means::Play(_) | Means::Refused(_) | Means::RestCase(_) => {
             let _ = writeln!(text, "  epm-lab failure reproduce {}", entry.id);
         }
         Means::Cannot { why } => {
@@ -86,7 +87,7 @@ pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, carr
     text
 }
 
-pub(super) fn refusals(entry: &Entry, verdicts: &[Verdict], carrier: &str) -> String {
+pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], carrier: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}\n\nWhat the manager says ({carrier}):", entry.cause);
     for one in verdicts {
@@ -101,7 +102,7 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[Verdict], carrier: &str) -> St
     text
 }
 
-pub(super) fn rest_case(entry: &Entry, visits: &[Met], carrier: &str) -> String {
+pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], carrier: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}", entry.cause);
     for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {
@@ -148,12 +149,12 @@ fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
     }
 }
 
-fn standing(client: &Seen) -> String {
+fn standing(client: &ObservedClient) -> String {
     let because = client.because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     format!("{} is {}{because}", client.client, client.state)
 }
 
-fn side_by_side(steps: &[StepPlan], act: &Act, client: &Seen) -> String {
+fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> String {
     let mut moments: BTreeMap<Timestamp, Moment> = BTreeMap::new();
     for line in &client.log {
         moments.entry(line.at).or_default().1.push(format!("{:08X} {}", line.event.id(), line.text));

@@ -8,13 +8,13 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::admin_store::Role;
 use crate::rest_api::auth::tokens::Session;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{Caller, JsonBody, Query, RawBody};
 use crate::rest_api::http::query_de;
 use crate::rest_api::http::response::{Json, NoContent};
+use crate::rest_api::state::RestApi;
 
 /// What an administrator logs in with.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -169,15 +169,15 @@ pub(crate) fn is_default_domain(api: &RestApi, domain: Option<&str>) -> bool {
     let domain = domain.unwrap_or_default();
     domain.is_empty()
         || domain.eq_ignore_ascii_case(DOMAIN)
-        || domain.eq_ignore_ascii_case(&api.shared.site().domain().to_string())
+        || domain.eq_ignore_ascii_case(&api.site.read().domain().to_string())
 }
 
 impl RestApi {
     /// # Errors
     ///
-    /// When the key in the api's store is too long, and the API is taken to suffer from it (F14).
+    /// When the key in the console's store is too long, and the API is taken to suffer from it (F14).
     fn lets_log_in(&self) -> Result<(), ApiError> {
-        let site = self.shared.site();
+        let site = self.site.read();
         let manager = site.managers().find(|one| one.name == self.manager.name);
         let trouble = manager.and_then(|one| one.log_in_trouble(site.assumptions()));
         trouble.map_or(Ok(()), |trouble| Err(ApiError::LogIn(trouble)))
@@ -189,7 +189,7 @@ impl RestApi {
             username: session.who.login_name.clone(),
             full_name: session.who.full_name.clone(),
             domain: DOMAIN.to_owned(),
-            domain_id: self.shared.site().domain().to_string(),
+            domain_id: self.site.read().domain().to_string(),
             token: session.token.clone(),
             token_expiration: session.ends.since(now).as_secs(),
             refresh_token: session.refresh_token.clone(),

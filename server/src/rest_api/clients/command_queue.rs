@@ -18,7 +18,6 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::DOMAIN;
 use crate::rest_api::clients::computer::{LOGON_USER, ip_address};
 use crate::rest_api::http::error::ApiError;
@@ -26,6 +25,7 @@ use crate::rest_api::http::extract::{Id, OptionalJsonBody, Path, Query, XmlBody}
 use crate::rest_api::http::page::{Order, Page, Paging, Sort};
 use crate::rest_api::http::query_de;
 use crate::rest_api::http::response::Json;
+use crate::rest_api::state::RestApi;
 
 /// Whom a command is for. Clients repeat these, join them by commas or blanks, or leave them empty.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -223,7 +223,7 @@ async fn file_details(
     State(api): State<Arc<RestApi>>,
     Path(FilePath { file_id }): Path<FilePath>,
 ) -> Result<Json<BinaryFile>, ApiError> {
-    let found = api.shared.commands.find(|given| {
+    let found = api.clients.commands.find(|given| {
         given.rows.iter().any(|row| file_of(given, row) == Some(file_id.0)).then(|| given.particulars.clone())
     });
     let status = api.assumed().rest_unknown_command_status;
@@ -240,7 +240,7 @@ async fn status(
     Query(Sorting { order }): Query<Sorting>,
 ) -> Result<Json<Page<CommandStatus>>, ApiError> {
     let slice = paging.slice(USUAL_PAGE, &api.assumed())?;
-    let given = api.shared.commands.get(CommandId(command_id.0));
+    let given = api.clients.commands.get(CommandId(command_id.0));
     let assumed = api.assumed();
     let unknown = || ApiError::gone("commands", command_id).with(assumed.rest_unknown_command_status);
     let mut given = given.ok_or_else(unknown)?;
@@ -259,7 +259,7 @@ async fn cancel(
     State(api): State<Arc<RestApi>>,
     Path(CommandPath { command_id }): Path<CommandPath>,
 ) -> Result<Json<CommandIds>, ApiError> {
-    let cancelled = api.shared.commands.cancel(CommandId(command_id.0), api.now());
+    let cancelled = api.clients.commands.cancel(CommandId(command_id.0), api.now());
     let status = api.assumed().rest_unknown_command_status;
     cancelled.ok_or_else(|| ApiError::gone("commands", command_id).with(status))?;
     Ok(Json(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
@@ -311,24 +311,25 @@ impl RestApi {
             return Err(ApiError::Invalid(words.to_owned()));
         }
         let computer = |id: &Id| {
-            let client_status = self.shared.client_status(AgentId(id.0));
+            let client_status = self.clients.status(AgentId(id.0));
             client_status
-                .or_else(|| self.shared.client_status(agent_id(HardwareKey(id.0))))
+                .or_else(|| self.clients.status(agent_id(HardwareKey(id.0))))
                 .map(|client_status| client_status.client)
         };
         let machine = |id: &Id| {
-            self.shared.client_status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
+            self.clients.status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
         };
         let computers: Vec<Client> =
             computer_ids.iter().filter_map(computer).chain(hardware_ids.iter().filter_map(machine)).collect();
         let members = self.members(&group_ids);
         if computers.is_empty()
             && members.is_none()
-            && self.shared.site().assumptions().unknown_command_targets_are_refused
+            && self.site.read().assumptions().unknown_command_targets_are_refused
         {
             return Err(ApiError::Invalid("The parameters name nobody that the site knows.".to_owned()));
         }
-        let give = |clients: &[Client]| self.shared.command(kind, particulars, clients).to_string();
+        let give =
+            |clients: &[Client]| self.clients.command(kind, particulars, clients, self.now()).to_string();
         Ok(Json(CommandIds {
             computer: (!computers.is_empty()).then(|| give(&computers)),
             group: members.map(|members| give(&members)),
@@ -338,7 +339,7 @@ impl RestApi {
 
     /// The clients of these groups; none if the site has none of these groups.
     fn members(&self, groups: &[Id]) -> Option<Vec<Client>> {
-        let site = self.shared.site();
+        let site = self.site.read();
         let below = site.assumptions().group_commands_reach_subgroups;
         let is_named = |id: GroupId| groups.iter().any(|group| group.0 == id.0);
         let named: Vec<&str> =

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::rest_api::system::domains::DomainSummary;
 use crate::rest_api::system::version::MANAGER_VERSION;
-use crate::runtime::state::ClientStatus;
+use crate::runtime::clients::ClientStatus;
 
 /// A computer: [`Known`], and the constants of [`MADE_UP`].
 #[derive(Debug)]

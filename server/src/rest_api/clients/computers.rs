@@ -15,15 +15,15 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::computer::{self, Computer};
-use crate::rest_api::groups::groups::find;
+use crate::rest_api::groups::group::find;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{GroupPath, Id, IdPath, JsonBody, Path, Query};
 use crate::rest_api::http::page::{Order, Page, Paging, Slice, Sort};
 use crate::rest_api::http::response::{Json, NoContent, Several};
-use crate::runtime::state::ClientStatus;
+use crate::rest_api::state::RestApi;
+use crate::runtime::clients::ClientStatus;
 
 /// How many computers a page has if nobody says otherwise.
 const PAGE: u32 = 20;
@@ -155,7 +155,7 @@ async fn of_group(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Computer>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
-    find(&api.shared.site(), group_id)?;
+    find(&api.site.read(), group_id)?;
     let index = api.index();
     let mut sorted = index.of_group(GroupId(group_id.0)).to_vec();
     if filter.sort == Some(SortBy::ComputerId) {
@@ -211,7 +211,7 @@ pub(crate) struct Presence {
 impl Presence {
     /// Path this moment.
     pub(crate) fn now(api: &RestApi) -> Self {
-        let site = api.shared.site();
+        let site = api.site.read();
         let missed = site.assumptions().offline_after_heartbeats;
         let limits = site.groups().iter().filter_map(|(path, group)| {
             let beat = site.groups().effective(path).ok()?.communication.heartbeat_seconds;
@@ -248,10 +248,9 @@ impl RestApi {
         }
         let all = (0..sorted.len()).filter_map(directed).copied();
         let found: Vec<AgentId> = {
-            let site = self.shared.site();
+            let site = self.site.read();
             all.filter(|agent| {
-                site.client(*agent)
-                    .is_some_and(|client| filter.takes(client, || self.shared.client_status(*agent)))
+                site.client(*agent).is_some_and(|client| filter.takes(client, || self.clients.status(*agent)))
             })
             .collect()
         };
@@ -262,8 +261,8 @@ impl RestApi {
     fn rows(&self, agents: &[AgentId]) -> Vec<Computer> {
         let presence = Presence::now(self);
         let domain = self.domain_summary();
-        let surroundings = computer::Surroundings::of(&self.shared.site(), &domain);
-        let client_statuses = agents.iter().filter_map(|agent| self.shared.client_status(*agent));
+        let surroundings = computer::Surroundings::of(&self.site.read(), &domain);
+        let client_statuses = agents.iter().filter_map(|agent| self.clients.status(*agent));
         client_statuses
             .map(|client_status| surroundings.computer(&client_status, presence.is_online(&client_status)))
             .collect()
@@ -274,14 +273,14 @@ impl RestApi {
         let group = GroupId::from_str(&item.group.id).map_err(invalid)?;
         let machine = HardwareKey::from_str(&item.hardware_key).map_err(invalid)?;
         let agent = self.index().on(machine).ok_or_else(|| ApiError::gone("computers", machine))?;
-        self.shared.decide(|site| {
+        self.site.decide(|site| {
             let (path, _) = find(site, Id(group.0))?;
             Ok((vec![Command::MoveClient { agent, group: path.to_owned() }], ()))
         })
     }
 
     fn forget(&self, agent: AgentId) -> Result<(), ApiError> {
-        match self.shared.apply(&Command::RemoveClient { agent }) {
+        match self.site.apply(&Command::RemoveClient { agent }) {
             Ok(_) | Err(CommandError::Unknown { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -10,9 +10,9 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::RestApi;
 use crate::rest_api::clients::computers::Presence;
 use crate::rest_api::http::response::Json;
+use crate::rest_api::state::RestApi;
 
 /// Online and offline.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,7 +57,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 async fn online(State(api): State<Arc<RestApi>>) -> Json<OnlineStatus> {
     let presence = Presence::now(&api);
     let (mut all, mut online) = (0, 0);
-    api.shared.each_client(|client_status| {
+    api.clients.each(|client_status| {
         all += 1;
         online += usize::from(presence.is_online(client_status));
     });
@@ -70,7 +70,7 @@ async fn online(State(api): State<Arc<RestApi>>) -> Json<OnlineStatus> {
 
 async fn versions(State(api): State<Arc<RestApi>>) -> Json<ClientVersions> {
     let mut counts = BTreeMap::<ClientVersion, usize>::new();
-    api.shared.each_client(|client_status| *counts.entry(client_status.client.version).or_default() += 1);
+    api.clients.each(|client_status| *counts.entry(client_status.client.version).or_default() += 1);
     let counts = counts.into_iter().map(|(version, clients_count)| VersionCount {
         version: version.to_string(),
         clients_count,

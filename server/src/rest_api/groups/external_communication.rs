@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, LocationPath, Path};
 use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::state::RestApi;
 
 /// External communication.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +60,7 @@ async fn of_location(
     State(api): State<Arc<RestApi>>,
     Path(LocationPath { group_id, location_id }): Path<LocationPath>,
 ) -> Result<Json<ExternalCommunication>, ApiError> {
-    let (_, location, _) = api.place(group_id, location_id)?;
+    let (_, location, _) = api.location(group_id, location_id)?;
     api.external(group_id, Some(location))
 }
 
@@ -79,7 +79,7 @@ macro_rules! changes {
             Path(LocationPath { group_id, location_id }): Path<LocationPath>,
             JsonBody(sent): JsonBody<ExternalCommunication>,
         ) -> Result<Blank, ApiError> {
-            let (_, location, _) = api.place(group_id, location_id)?;
+            let (_, location, _) = api.location(group_id, location_id)?;
             api.set_external(group_id, Some(location), sent, Way::$way)
         }
     )*};
@@ -97,7 +97,7 @@ impl RestApi {
         location: Option<LocationId>,
     ) -> Result<Json<ExternalCommunication>, ApiError> {
         let owner = {
-            let site = self.shared.site();
+            let site = self.site.read();
             let found = site.groups().iter().find(|(_, one)| one.id.0 == group.0);
             let (path, _) = found.ok_or_else(|| ApiError::gone("groups", group))?;
             site.groups().find(site.groups().owner(path)?)?.id
@@ -141,7 +141,7 @@ impl RestApi {
             return Err(ApiError::Invalid(format!("There would be more than {MOST_BYTES} bytes of it.")));
         }
         let policy = format!("external communication of {place}");
-        self.shared.apply(&Command::SetPolicy { group: path, policy, content })?;
+        self.site.apply(&Command::SetPolicy { group: path, policy, content })?;
         self.database.store.kept().external.insert((group, location), after);
         Ok(Blank)
     }

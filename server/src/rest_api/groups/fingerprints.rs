@@ -11,10 +11,10 @@ use epm_protocol::id::{GroupId, Guid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{Id, IdPath, JsonBody, Path, Query};
 use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{
     Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,
 };
@@ -211,7 +211,7 @@ async fn lock_down(
     Path(LockdownPath { group, fingerprint_id }): Path<LockdownPath>,
 ) -> Result<Blank, ApiError> {
     let group = GroupId(group.0);
-    if !api.shared.site().groups().iter().any(|(_, one)| one.id == group) {
+    if !api.site.read().groups().iter().any(|(_, one)| one.id == group) {
         return Err(ApiError::gone("groups", group));
     }
     let assumed = api.assumed();

@@ -9,11 +9,11 @@ use epm_protocol::site::{DEFAULT_LOCATION, Location, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
-use crate::rest_api::groups::groups::find;
+use crate::rest_api::groups::group::find;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{GroupPath, Id, LocationKey, LocationPath, Path, Query};
 use crate::rest_api::http::response::Json;
+use crate::rest_api::state::RestApi;
 
 /// How locations are asked for.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,7 +42,7 @@ async fn locations(
     Path(GroupPath { group_id }): Path<GroupPath>,
     Query(Naming { has_name }): Query<Naming>,
 ) -> Result<Json<Vec<String>>, ApiError> {
-    let site = api.shared.site();
+    let site = api.site.read();
     let (path, _) = find(&site, group_id)?;
     let base = format!("{}/sepm/api/v1/groups/{group_id}/locations", api.base);
     let all = site.groups().effective(path)?.locations.iter().map(|(name, one)| {
@@ -56,7 +56,7 @@ async fn xml(
     State(api): State<Arc<RestApi>>,
     Path(LocationPath { group_id, location_id }): Path<LocationPath>,
 ) -> Result<Json<LocationDetails>, ApiError> {
-    let site = api.shared.site();
+    let site = api.site.read();
     let (_, name, location) = find_location(&site, group_id, location_id)?;
     Ok(Json(LocationDetails {
         location_id: location.id.to_string(),

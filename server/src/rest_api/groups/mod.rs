@@ -1,6 +1,6 @@
 pub(super) mod external_communication;
 pub(super) mod fingerprints;
-pub(super) mod groups;
+pub(super) mod group;
 pub(super) mod locations;
 pub(super) mod policies;
 pub(super) mod settings;

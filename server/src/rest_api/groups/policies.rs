@@ -12,11 +12,12 @@ use epm_protocol::sylink::xml::Element;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
+use crate::rest_api::groups::locations::find_location;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{Id, IdPath, JsonBody, LocationKey, LocationPath, Path, Query};
 use crate::rest_api::http::page::{Page, Paging};
 use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::Stored;
 
 /// A policy of a fresh installation: its type, its name, and whether it is the one of its type that is assigned.
@@ -251,7 +252,7 @@ async fn raw(
     Path(RawPath { policy_type, id }): Path<RawPath>,
 ) -> Result<Json<RawPolicy>, ApiError> {
     let wanted = known_type(&policy_type)?;
-    let site = api.shared.site();
+    let site = api.site.read();
     let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == wanted).ok_or_else(|| gone(id))?;
     let mut inner = Element::new("Policy");
     for (attribute, value) in [("Id", id.to_string().as_str()), ("Name", name), ("Type", wanted)] {
@@ -267,7 +268,7 @@ async fn firewall(
     State(api): State<Arc<RestApi>>,
     Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Json<FirewallPolicy>, ApiError> {
-    let site = api.shared.site();
+    let site = api.site.read();
     let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == "fw").ok_or_else(|| gone(id))?;
     Ok(Json(FirewallPolicy {
         name,
@@ -294,7 +295,7 @@ async fn assignments(
     State(api): State<Arc<RestApi>>,
     Path(LocationPath { group_id, location_id }): Path<LocationPath>,
 ) -> Result<Json<Vec<String>>, ApiError> {
-    let (group, location, _) = api.place(group_id, location_id)?;
+    let (group, location, _) = api.location(group_id, location_id)?;
     let mut kinds: Vec<&str> = POLICIES.iter().map(|(kind, ..)| *kind).collect();
     kinds.dedup();
     let form = api.assumed().rest_assigned_policies;
@@ -308,7 +309,7 @@ async fn assignment(
     Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
 ) -> Result<Json<String>, ApiError> {
     let kind = known_type(&policy_type)?;
-    let (group, location, _) = api.place(group_id, location_id)?;
+    let (group, location, _) = api.location(group_id, location_id)?;
     let form = api.assumed().rest_assigned_policy;
     let named = api.reference(form, group, location, kind);
     named.map(Json).ok_or_else(|| ApiError::gone("policies", kind))
@@ -320,8 +321,8 @@ async fn assign(
     JsonBody(Assignment { id }): JsonBody<Assignment>,
 ) -> Result<Blank, ApiError> {
     let kind = known_type(&policy_type)?;
-    let (group, location, name) = api.place(group_id, location_id)?;
-    let found = policy(&api.shared.site(), id.0);
+    let (group, location, name) = api.location(group_id, location_id)?;
+    let found = policy(&api.site.read(), id.0);
     let (found_kind, policy_name) = found.ok_or_else(|| gone(id))?;
     if found_kind != kind {
         let words = format!("The policy {id} is of the type {found_kind}; expected {kind}.");
@@ -334,7 +335,7 @@ async fn assign(
         policy: format!("{kind} at {name}"),
         content: format!("{policy_name} ({id})"),
     };
-    api.shared.apply(&command)?;
+    api.site.apply(&command)?;
     api.database.store.kept().assigned.insert((group, location, kind), id.0);
     Ok(Blank)
 }
@@ -345,7 +346,7 @@ impl RestApi {
         wanted: impl Fn(&str) -> bool,
         paging: Paging,
     ) -> Result<Json<Page<PolicySummary>>, ApiError> {
-        let site = self.shared.site();
+        let site = self.site.read();
         let kept = self.database.store.kept();
         let rows = POLICIES.iter().filter(|(kind, ..)| wanted(kind));
         let rows: Vec<PolicySummary> =
@@ -362,7 +363,7 @@ impl RestApi {
         location: LocationId,
         kind: &'static str,
     ) -> Option<String> {
-        let site = self.shared.site();
+        let site = self.site.read();
         let id = in_force(&site, &self.database.store.kept(), group, location, kind)?;
         Some(match form {
             PolicyReference::Address => {
@@ -373,34 +374,20 @@ impl RestApi {
         })
     }
 
-    /// A location of a group, and its name.
-    pub(crate) fn place(
+    /// The identifiers of a group and of one of its locations, and the location's name.
+    pub(crate) fn location(
         &self,
         group: Id,
         location: LocationKey,
     ) -> Result<(GroupId, LocationId, String), ApiError> {
-        let site = self.shared.site();
-        let id = GroupId(group.0);
-        let found = site.groups().iter().find(|(_, one)| one.id == id).map(|(path, _)| path);
-        let path = found.ok_or_else(|| ApiError::gone("groups", group))?;
-        let settings = site.groups().effective(path)?;
-        let is_meant = |name: &str, one: LocationId| match location {
-            LocationKey::Default => name == DEFAULT_LOCATION,
-            LocationKey::Id(wanted) => one.0 == wanted,
-        };
-        let found = settings.locations.iter().find(|(name, one)| is_meant(name, one.id));
-        let unknown = match location {
-            LocationKey::Default => DEFAULT_LOCATION.to_owned(),
-            LocationKey::Id(wanted) => wanted.to_string(),
-        };
-        let status = site.assumptions().rest_unknown_location_status;
-        let (name, found) = found.ok_or_else(|| ApiError::gone("locations", unknown).with(status))?;
-        Ok((id, found.id, name.clone()))
+        let site = self.site.read();
+        let (_, name, found) = find_location(&site, group, location)?;
+        Ok((GroupId(group.0), found.id, name.to_owned()))
     }
 
     /// The path of a group that has settings of its own.
     pub(crate) fn own_settings(&self, group: GroupId) -> Result<String, ApiError> {
-        let site = self.shared.site();
+        let site = self.site.read();
         let found = site.groups().iter().find(|(_, one)| one.id == group);
         let (path, found) = found.ok_or_else(|| ApiError::gone("groups", group))?;
         if found.inherits {

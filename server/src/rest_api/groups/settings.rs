@@ -17,12 +17,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::rest_api::RestApi;
-use crate::rest_api::groups::groups::find;
+use crate::rest_api::groups::group::find;
 use crate::rest_api::groups::locations::find_location;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{JsonBody, LocationPath, Path};
 use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::state::RestApi;
 
 /// The policy that keeps what the site has no notion of.
 pub(crate) const OTHERS: &str = "Other settings";
@@ -127,7 +127,7 @@ async fn settings(
     State(api): State<Arc<RestApi>>,
     Path(LocationPath { group_id, location_id }): Path<LocationPath>,
 ) -> Result<Json<Settings>, ApiError> {
-    let site = api.shared.site();
+    let site = api.site.read();
     let (path, _, location) = find_location(&site, group_id, location_id)?;
     let mut known = in_force(site.groups().effective(path)?, location, &site.assumptions().rest_settings);
     known["configuration"]["password_protection"]["password"] = Value::Null; // nobody reads it back
@@ -140,7 +140,7 @@ async fn change(
     JsonBody(wanted): JsonBody<Settings>,
 ) -> Result<Blank, ApiError> {
     check(&wanted)?;
-    api.shared.decide(|site| {
+    api.site.decide(|site| {
         let (path, name, location) = find_location(site, group_id, location_id)?;
         let wanted = Wanted::of(&wanted)?;
         if wanted.is_nothing() {

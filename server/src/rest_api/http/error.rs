@@ -83,7 +83,7 @@ pub(crate) enum ApiError {
         /// In how many minutes.
         minutes: u64,
     },
-    /// Nobody can log in: the api's key is too long.
+    /// Nobody can log in: the console's key is too long.
     #[error("{0}.")]
     LogIn(ConsoleTrouble),
     /// The product has it, and the lab does not.

@@ -14,12 +14,12 @@ use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::tokens::{self, Session};
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
 use crate::rest_api::http::operations::{Known, known};
 use crate::rest_api::http::{normalize_path, openapi};
+use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
 
 /// Who is connected.
@@ -78,7 +78,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();
-    api.shared.journal.called(Call {
+    api.journal.called(Call {
         at: api.now(),
         manager: api.manager.number,
         peer,

@@ -7,13 +7,15 @@ use aide::openapi::{
     Components, Info, OpenApi, Operation, ReferenceOr, SecurityRequirement, SecurityScheme, Server,
 };
 use axum::Router;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::rest_api::{RestApi, made};
+use crate::rest_api::http::middleware::is_public;
+use crate::rest_api::state::RestApi;
 
 /// Where it is. The vendor has nothing there.
 pub(crate) const PATH: &str = "/sepm/api/v1/openapi.json";
@@ -24,8 +26,8 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new().route(PATH, get(document))
 }
 
-async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], made().document.clone())
+async fn document(State(api): State<Arc<RestApi>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], api.document.clone())
 }
 
 /// The routes, and the document that describes them.
@@ -96,7 +98,7 @@ fn with_errors(document: &mut Value) {
 }
 
 fn finish_operation(operation: &mut Operation, path: &str, requirement: &SecurityRequirement) {
-    if !crate::rest_api::http::middleware::is_public(path) {
+    if !is_public(path) {
         operation.security = vec![requirement.clone()];
     }
 }

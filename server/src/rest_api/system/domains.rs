@@ -9,11 +9,11 @@ use epm_protocol::site::TOP_GROUP;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::RestApi;
 use crate::rest_api::auth::identity::DOMAIN;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{IdPath, Path};
 use crate::rest_api::http::response::Json;
+use crate::rest_api::state::RestApi;
 
 /// A domain.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -96,7 +96,7 @@ async fn domain(
 
 impl RestApi {
     fn domain(&self) -> Domain {
-        let site = self.shared.site();
+        let site = self.site.read();
         Domain {
             id: site.domain().to_string(),
             name: DOMAIN,
@@ -111,6 +111,6 @@ impl RestApi {
 
     /// The domain, in short.
     pub(crate) fn domain_summary(&self) -> DomainSummary {
-        DomainSummary { id: self.shared.site().domain().to_string(), name: DOMAIN }
+        DomainSummary { id: self.site.read().domain().to_string(), name: DOMAIN }
     }
 }

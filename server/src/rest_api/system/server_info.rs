@@ -1,4 +1,4 @@
-//! What the api says of the installation: servers, database, replication, licenses, definitions, events. There is
+//! What the REST API says of the installation: servers, database, replication, licenses, definitions, events. There is
 //! little of it in a lab, and nothing of a certificate, as in life.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::RestApi;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{Id, Path, Query};
 use crate::rest_api::http::page::Paging;
 use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::state::RestApi;
 
 /// A manager, of which the product says no more.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -296,7 +296,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 }
 
 async fn servers(State(api): State<Arc<RestApi>>) -> Json<Vec<Server>> {
-    let site = api.shared.site();
+    let site = api.site.read();
     let server = |id: String| Server {
         id,
         directory_server_integration: DirectoryServerIntegration { enable: false },
@@ -305,7 +305,7 @@ async fn servers(State(api): State<Arc<RestApi>>) -> Json<Vec<Server>> {
 }
 
 async fn database(State(api): State<Arc<RestApi>>) -> Json<SepmDatabase> {
-    let address = api.shared.site().managers().next().map(|one| one.ports.address.clone());
+    let address = api.site.read().managers().next().map(|one| one.ports.address.clone());
     let assumed = api.assumed();
     Json(SepmDatabase {
         name: assumed.rest_database_instance.clone(),
@@ -324,12 +324,12 @@ async fn database(State(api): State<Arc<RestApi>>) -> Json<SepmDatabase> {
 }
 
 async fn is_replicated(State(api): State<Arc<RestApi>>) -> Json<bool> {
-    let site = api.shared.site();
+    let site = api.site.read();
     Json(site.partners(&api.manager.name).next().is_some())
 }
 
 async fn replication(State(api): State<Arc<RestApi>>) -> Json<ReplicationStatuses> {
-    let (site, now) = (api.shared.site(), api.shared.now().as_millis());
+    let (site, now) = (api.site.read(), api.now().as_millis());
     // In the lab it is managers that replicate.
     let partners = site.partners(&api.manager.name).map(|one| ReplicationPartner {
         id: one.id.to_string(),
@@ -355,7 +355,7 @@ async fn replicate(
     State(api): State<Arc<RestApi>>,
     Query(Partner { partner_site_name }): Query<Partner>,
 ) -> Result<Json<ReplicationBegun>, ApiError> {
-    let site = api.shared.site();
+    let site = api.site.read();
     if site.partners(&api.manager.name).any(|one| one.name == partner_site_name) {
         return Ok(Json(ReplicationBegun { code: 0 }));
     }
@@ -408,15 +408,15 @@ async fn latest(State(api): State<Arc<RestApi>>) -> Json<LatestRevision> {
 
 async fn client_content(State(api): State<Arc<RestApi>>) -> Json<ClientDefStatuses> {
     let (agents, installed) = {
-        let site = api.shared.site();
+        let site = api.site.read();
         let agents: Vec<_> = site.clients().map(|client| client.agent).collect();
         (agents, site.assumptions().installed_definitions.clone())
     };
     let mut counts = BTreeMap::<Option<String>, i64>::new();
     for agent in agents {
         let fetched = api
-            .shared
-            .client_status(agent)
+            .clients
+            .status(agent)
             .and_then(|client_status| client_status.state)
             .and_then(|state| state.content);
         *counts.entry(fetched.map(definitions_of)).or_default() += 1;
@@ -484,7 +484,7 @@ impl RestApi {
     fn event(&self) -> (Guid, Timestamp, String) {
         let (from, until) = self.trial();
         let address = std::net::Ipv4Addr::LOCALHOST;
-        let id = Guid::derive(0, "event", &self.shared.site().id().to_string(), address);
+        let id = Guid::derive(0, "event", &self.site.read().id().to_string(), address);
         let until = Timestamp::from_millis(until).civil().date();
         let serial = self.assumed().rest_license_serial.clone();
         let message = format!("The trial license {serial} of this mock expires on {until}.");

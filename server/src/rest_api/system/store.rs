@@ -1,4 +1,4 @@
-//! What the api keeps that no client is told of: fingerprint lists, assigned policies, external communication,
+//! What the REST API keeps that no client is told of: fingerprint lists, assigned policies, external communication,
 //! acknowledged events. All managers of a site share it, under one lock; it is bounded by what it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ pub(crate) const MOST_FINGERPRINTS: usize = 1_000_000;
 /// How many administrators there may be.
 pub(crate) const MOST_ADMINISTRATORS: usize = 1_000;
 
-/// What the api keeps.
+/// What the REST API keeps.
 #[derive(Debug, Default)]
 pub(crate) struct RestStore {
     kept: Mutex<Stored>,

@@ -7,8 +7,8 @@ use aide::axum::routing::get;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::RestApi;
 use crate::rest_api::http::response::Json;
+use crate::rest_api::state::RestApi;
 
 /// What the manager is, as a recorded one said.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -9,17 +9,16 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::agent_id;
 use epm_protocol::version::ClientVersion;
 
+use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::counts::Key;
 use crate::runtime::journal::FaultApplied;
-use crate::runtime::state::{ManagerRuntime, SiteState};
 
 /// Somebody who comes to a manager.
 #[derive(Clone, Copy)]
 pub(crate) struct FaultQuery<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) protocol: Protocol,
-    pub(crate) manager: &'a ManagerRuntime,
-    pub(crate) shared: &'a SiteState,
+    pub(crate) manager: &'a ManagerContext,
 }
 
 /// What is known of a client.
@@ -36,36 +35,38 @@ struct Known {
 impl FaultQuery<'_> {
     /// What the faults say to the connection; noted in the journal, if one hits.
     pub(crate) fn judge_connection(self) -> Option<Hit> {
-        let Self { peer, protocol, manager, shared } = self;
-        let (set, now) = (shared.faults.set(), shared.now());
+        let Self { peer, protocol, manager } = self;
+        let faults = &manager.faults;
+        let (set, now) = (faults.set(), manager.now());
         let known = self.expected().unwrap_or_else(|| self.known(self.neighbour()));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
         }
-        let ordinal = shared
-            .faults
-            .with_counter(|counts| counts.connection(known.key(peer), manager.number, set.counting_since()));
-        let facts = ConnectionFacts { party, manager: &manager.name, protocol, ordinal };
+        let ordinal = faults.with_counter(|counts| {
+            counts.connection(known.key(peer), manager.runtime.number, set.counting_since())
+        });
+        let facts = ConnectionFacts { party, manager: &manager.runtime.name, protocol, ordinal };
         let verdict = set.judge_connection(&facts, now);
         self.noted(verdict, known.agent, None, ordinal)
     }
 
     /// What the faults say to the exchange; noted in the journal, if one hits.
     pub(crate) fn judge_exchange(self, asked: &AgentRequest) -> Option<Hit> {
-        let Self { peer, protocol, manager, shared } = self;
-        let (set, now) = (shared.faults.set(), shared.now());
+        let Self { peer, protocol, manager } = self;
+        let faults = &manager.faults;
+        let (set, now) = (faults.set(), manager.now());
         let known = self.expected().unwrap_or_else(|| self.asking(asked));
         let party = known.party(peer);
         if !set.can_touch(&party, now) {
             return None;
         }
         let route = Route::of(asked);
-        let ordinal = shared.faults.with_counter(|counts| {
-            counts.exchange(known.key(peer), manager.number, route, set.counting_since())
+        let ordinal = faults.with_counter(|counts| {
+            counts.exchange(known.key(peer), manager.runtime.number, route, set.counting_since())
         });
-        let held = u64::try_from(shared.held_by_others(asked.agent())).unwrap_or(u64::MAX);
-        let facts = ExchangeFacts { party, manager: &manager.name, protocol, route, ordinal, held };
+        let held = u64::try_from(manager.clients.held_by_others(asked.agent())).unwrap_or(u64::MAX);
+        let facts = ExchangeFacts { party, manager: &manager.runtime.name, protocol, route, ordinal, held };
         let verdict = set.judge_exchange(&facts, now);
         self.noted(verdict, known.agent, Some(route), ordinal)
     }
@@ -79,9 +80,9 @@ impl FaultQuery<'_> {
     ) -> Option<Hit> {
         let Verdict::Hit(hit) = verdict else { return None };
         let moment = if route.is_some() { Moment::Exchange } else { Moment::Connection };
-        self.shared.journal.struck(FaultApplied {
-            at: self.shared.now(),
-            manager: self.manager.number,
+        self.manager.journal.struck(FaultApplied {
+            at: self.manager.now(),
+            manager: self.manager.runtime.number,
             peer: self.peer,
             moment,
             route,
@@ -94,7 +95,7 @@ impl FaultQuery<'_> {
 
     /// Who comes from here, where that is known beforehand: everything but its group, which the site knows.
     fn expected(self) -> Option<Known> {
-        let client = self.shared.faults.expected(self.peer.ip())?;
+        let client = self.manager.faults.expected(self.peer.ip())?;
         let group = self.known(Some(client.agent)).group;
         Some(Known {
             agent: Some(client.agent),
@@ -106,7 +107,7 @@ impl FaultQuery<'_> {
     }
 
     fn neighbour(self) -> Option<AgentId> {
-        self.shared.faults.with_counter(|counts| counts.only_one_at(self.peer.ip()))
+        self.manager.faults.with_counter(|counts| counts.only_one_at(self.peer.ip()))
     }
 
     /// Who asks this.
@@ -119,7 +120,7 @@ impl FaultQuery<'_> {
             | AgentRequest::Upload { agent, .. }
             | AgentRequest::Hold { agent, .. } => *agent,
         };
-        self.shared.faults.with_counter(|counts| counts.saw(self.peer.ip(), agent));
+        self.manager.faults.with_counter(|counts| counts.saw(self.peer.ip(), agent));
         let known = self.known(Some(agent));
         match asked {
             AgentRequest::Register(registration) => Known {
@@ -132,11 +133,11 @@ impl FaultQuery<'_> {
     }
 
     fn known(self, agent: Option<AgentId>) -> Known {
-        let client_status = agent.and_then(|agent| self.shared.client_status(agent));
+        let client_status = agent.and_then(|agent| self.manager.clients.status(agent));
         let Some(client) = client_status.map(|client_status| client_status.client) else {
             return Known { agent, ..Known::default() };
         };
-        let site = self.shared.site();
+        let site = self.manager.site.read();
         let group = site.groups().iter().find(|(_, one)| one.id == client.group);
         Known {
             agent,

@@ -4,8 +4,10 @@
 //! relaxed load each, and nothing is counted. Nothing here decides whom a fault hits: that is
 //! [`epm_protocol::fault::FaultSet`].
 
+pub(crate) mod certs;
 mod counts;
-mod judging;
+pub(crate) mod judging;
+mod rsa_1024;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -14,23 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultError, FaultRule, FaultSet, Installed};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::Clock;
+use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 use tokio::sync::watch;
 
-use crate::runtime::state::SiteState;
+use crate::runtime::journal::Journal;
 use counts::OrdinalCounter;
-
-pub(crate) use judging::FaultQuery;
 
 /// The faults of a running site. A copy speaks of the same faults.
 #[derive(Clone)]
-pub struct Faults {
-    shared: Arc<SiteState>,
-}
+pub struct Faults(Arc<FaultState>);
 
 /// A fault that is removed when this is dropped, unless it is told to [`keep`](FaultGuard::keep) it.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ pub struct FaultGuard {
 /// The faults, as the tasks of a site share them.
 #[derive(Debug)]
 pub(crate) struct FaultState {
+    clock: Arc<LabClock>,
+    journal: Arc<Journal>,
+    /// Keys for what faults mint.
+    pub(crate) spare_keys: KeyPool,
     any: AtomicBool,
     set: ArcSwap<FaultSet>,
     /// Who changes the set holds this.
@@ -91,8 +95,8 @@ impl Drop for Stalled<'_> {
 }
 
 impl Faults {
-    pub(crate) const fn of(shared: Arc<SiteState>) -> Self {
-        Self { shared }
+    pub(crate) const fn of(state: Arc<FaultState>) -> Self {
+        Self(state)
     }
 
     /// Sets a fault, behind the others. One of the same name is replaced. The next connection and the next exchange see
@@ -102,8 +106,8 @@ impl Faults {
     ///
     /// When the rule makes no sense; nothing has changed then.
     pub fn add(&self, rule: FaultRule) -> Result<FaultGuard, FaultError> {
-        let now = self.shared.now();
-        let installed = self.change(|set| set.add(rule, now))?;
+        let now = self.0.clock.now();
+        let installed = self.0.change(|set| set.add(rule, now))?;
         Ok(FaultGuard { faults: Some(self.clone()), rule: installed.rule })
     }
 
@@ -113,54 +117,50 @@ impl Faults {
     ///
     /// When there is none of that name, or its time was over.
     pub fn remove(&self, name: &str) -> Result<Installed, FaultError> {
-        self.change(|set| set.remove(name))
+        self.0.change(|set| set.remove(name))
     }
 
     /// Takes all away, and says which they were.
     pub fn clear(&self) -> Vec<Installed> {
-        self.change(FaultSet::clear)
+        self.0.change(FaultSet::clear)
     }
 
     /// All that are set and whose time is not over, in the order in which they are asked.
     pub fn list(&self) -> Vec<Installed> {
-        let now = self.shared.now();
-        let set = self.shared.faults.set.load();
+        let now = self.0.clock.now();
+        let set = self.0.set.load();
         set.list().iter().filter(|one| now < one.ends()).cloned().collect()
     }
 
     /// The rules as they are now, with the seed: what explains what will be hit.
     pub fn set(&self) -> Arc<FaultSet> {
-        self.shared.faults.set()
+        self.0.set()
     }
 
     /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
     pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
-        self.shared.faults.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
+        self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
     }
 
     /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
     pub(crate) fn skip_delays(&self, at_once: bool) {
-        self.shared.faults.at_once.store(at_once, Ordering::Relaxed);
+        self.0.at_once.store(at_once, Ordering::Relaxed);
     }
 
     /// Whose connections are held up without an end.
     pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
-        self.shared.faults.stalled.subscribe()
+        self.0.stalled.subscribe()
     }
 
     /// Returns when every port is closed that a fault has closed, and every other one is open.
     pub(crate) async fn ports_settled(&self) {
-        let faults = &self.shared.faults;
+        let faults = &self.0;
         let mut ports = faults.ports.subscribe();
         let is_so = |ports: &BTreeMap<SocketAddr, Port>| {
-            let (set, now) = (faults.set(), self.shared.now());
+            let (set, now) = (faults.set(), faults.clock.now());
             ports.values().all(|port| port.is_open == set.closed(&port.manager, port.speaks, now).is_none())
         };
         let _ = ports.wait_for(is_so).await;
-    }
-
-    fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
-        self.shared.faults.change(&self.shared, with)
     }
 }
 
@@ -185,7 +185,7 @@ impl FaultGuard {
 impl Drop for FaultGuard {
     fn drop(&mut self) {
         let Some(faults) = self.faults.take() else { return };
-        faults.change(|set| {
+        faults.0.change(|set| {
             // Another of the same name that took its place stays.
             if set.list().iter().any(|one| Arc::ptr_eq(&one.rule, &self.rule)) {
                 let _ = set.remove(&self.rule.name);
@@ -195,8 +195,11 @@ impl Drop for FaultGuard {
 }
 
 impl FaultState {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, clock: Arc<LabClock>, journal: Arc<Journal>) -> Self {
         Self {
+            clock,
+            journal,
+            spare_keys: KeyPool::public(),
             any: AtomicBool::new(false),
             set: ArcSwap::from_pointee(FaultSet::new(seed)),
             changing: Mutex::new(()),
@@ -249,14 +252,14 @@ impl FaultState {
     }
 
     /// Changes the faults, once those are away whose time is over.
-    fn change<R>(&self, shared: &SiteState, with: impl FnOnce(&mut FaultSet) -> R) -> R {
+    fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
         let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut set = FaultSet::clone(&self.set.load());
-        set.sweep(shared.now());
+        set.sweep(self.clock.now());
         let result = with(&mut set);
         let was_any = self.any();
         if !was_any && !set.is_empty() {
-            self.with_counter(|counts| counts.begin(&shared.journal.records()));
+            self.with_counter(|counts| counts.begin(&self.journal.records()));
         }
         self.any.store(!set.is_empty(), Ordering::Relaxed);
         self.set.store(Arc::new(set));
@@ -266,9 +269,10 @@ impl FaultState {
     }
 
     /// Takes those away whose time is over.
-    pub(crate) fn sweep(&self, shared: &SiteState, now: Timestamp) {
+    pub(crate) fn sweep(&self) {
+        let now = self.clock.now();
         if self.any() && self.set.load().list().iter().any(|one| one.ends() <= now) {
-            self.change(shared, |_| ());
+            self.change(|_| ());
         }
     }
 

@@ -22,7 +22,7 @@ mod crash_tests;
 mod files;
 mod logs;
 mod recovery;
-mod sync;
+pub(crate) mod sync;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,9 +48,8 @@ use epm_protocol::trust::{
 pub(crate) use logs::Access;
 pub(crate) use recovery::pack_update_package;
 pub use recovery::{RecoveryError, RecoveryFile, read_recovery};
-pub(crate) use sync::Starting;
 
-use crate::runtime::state::Service;
+use crate::runtime::service::Service;
 use files::Written;
 use logs::{Log, Logs};
 

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::runtime::faults::FaultQuery;
+use crate::runtime::faults::judging::FaultQuery;
 use crate::wire::exchange::{RequestContext, written};
 use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
@@ -21,8 +21,8 @@ pub(in super::super) async fn answered(
     context: RequestContext<'_>,
     asked: AgentRequest,
 ) -> Result<Response<Full<Bytes>>, WrittenRaw> {
-    let RequestContext { connection, manager, shared, .. } = context;
-    let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager, shared };
+    let RequestContext { connection, manager, .. } = context;
+    let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
     let Some(hit) = asker.judge_exchange(&asked) else {
         let answer = context.ask(&asked).await;
         note(context, &asked, answer.status);
@@ -33,7 +33,7 @@ pub(in super::super) async fn answered(
         None if is_lost_at_once(&hit, &asked, context) => plain(ManagerResponse::empty(200)),
         None => {
             let client = who(&asked)
-                .and_then(|agent| shared.client_status(agent))
+                .and_then(|agent| manager.clients.status(agent))
                 .map(|client_status| client_status.client);
             let answer = context.ask(&asked).await;
             altered(&hit, &asked, client.as_ref(), answer, context)
@@ -66,23 +66,23 @@ fn altered(
     answer: ManagerResponse,
     context: RequestContext<'_>,
 ) -> Tampered {
-    let RequestContext { manager, shared, connection, .. } = context;
-    let publication = manager.publication.load_full();
-    let earlier = manager.earlier.load_full();
+    let RequestContext { manager, connection, .. } = context;
+    let publication = manager.runtime.publication.load_full();
+    let earlier = manager.runtime.earlier.load_full();
     let previous = earlier.as_ref().and_then(|earlier| match earlier.published.answer(asked, client).0 {
         Answer::Now(response) => Some(response),
         Answer::WhenChanged => None,
     });
-    let missing_status = shared.site().assumptions().missing_status;
+    let missing_status = manager.site.read().assumptions().missing_status;
     let materials = Materials {
         signer: &publication.signer,
         retired: earlier.as_ref().map(|earlier| &earlier.signer),
         previous: previous.as_ref(),
         missing_status,
-        now: shared.now(),
+        now: manager.now(),
     };
     alter(hit, Route::of(asked), answer.clone(), &materials).unwrap_or_else(|error| {
-        shared.journal.spares(connection.peer, error.to_string());
+        manager.journal.spares(connection.peer, error.to_string());
         plain(answer)
     })
 }
@@ -99,7 +99,7 @@ fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
 
 fn note(context: RequestContext<'_>, asked: &AgentRequest, status: u16) {
     let (action, agent) = (asked.action(), asked.agent());
-    context.note(action, agent, status, context.shared.now());
+    context.note(action, agent, status, context.manager.now());
 }
 
 fn who(asked: &AgentRequest) -> Option<epm_protocol::id::AgentId> {

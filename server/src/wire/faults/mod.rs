@@ -29,7 +29,6 @@
 mod exchange;
 mod port;
 mod raw_response;
-mod rsa_1024;
 mod shaped_stream;
 mod tls;
 
@@ -50,7 +49,6 @@ pub(super) use exchange::answered;
 pub(super) use port::{reopened, spoken, watch};
 pub(super) use raw_response::{RawResponse, WrittenRaw};
 use shaped_stream::ShapedStream;
-pub(crate) use tls::FaultCertCache;
 
 /// How long the lab's clients wait for a session [C S13].
 const CLIENTS_LIMIT: Duration = Duration::from_secs(30);
@@ -75,7 +73,7 @@ impl<S: Line> Line for TlsStream<S> {
 
 /// Attends to a connection that a fault has hit, until it ends.
 pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
-    let clock = &context.shared.clock;
+    let clock = &context.manager.clock;
     match (hit.what().layer(), hit.what()) {
         (_, FaultKind::Refuse) => stream.reset_when_dropped(),
         (_, FaultKind::AcceptThenStall { close_after_ms: Some(after_ms) }) => {
@@ -107,7 +105,7 @@ pub(super) async fn play<S: Line>(raw_response: RawResponse, mut stream: S, cont
 
 /// Says nothing until the peer goes; whoever asks can know of it.
 async fn stall<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>) {
-    let _stalled = context.shared.faults.stalls(context.connection.peer);
+    let _stalled = context.manager.faults.stalls(context.connection.peer);
     hear_out(stream).await;
 }
 
@@ -119,12 +117,12 @@ async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
 
 /// Waits, unless the peer goes before.
 async fn pause<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>, time: Duration) -> Staying {
-    let clock = &context.shared.clock;
-    let _stalled = if context.shared.faults.at_once() {
+    let clock = &context.manager.clock;
+    let _stalled = if context.manager.faults.at_once() {
         if time < CLIENTS_LIMIT {
             return Staying::Yes;
         }
-        Some(context.shared.faults.stalls(context.connection.peer))
+        Some(context.manager.faults.stalls(context.connection.peer))
     } else {
         None
     };

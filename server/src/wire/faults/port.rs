@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::state::{ManagerRuntime, SiteState};
+use crate::runtime::context::ManagerContext;
 
 use crate::wire::clients_port::Speaks;
 
@@ -21,14 +21,9 @@ const QUEUE: u32 = 1024;
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// Cancels the token when the port is to be closed; ends when it is cancelled by somebody else.
-pub(in super::super) async fn watch(
-    manager: Arc<ManagerRuntime>,
-    speaks: Speaks,
-    shared: Arc<SiteState>,
-    pause: CancellationToken,
-) {
+pub(in super::super) async fn watch(manager: Arc<ManagerContext>, speaks: Speaks, pause: CancellationToken) {
     tokio::select! {
-        () = until(&manager, speaks, &shared, Wanted::Closed) => pause.cancel(),
+        () = until(&manager, speaks, Wanted::Closed) => pause.cancel(),
         () = pause.cancelled() => {}
     }
 }
@@ -39,16 +34,15 @@ pub(in super::super) async fn watch(
 /// Connections that were open stay open.
 pub(in super::super) async fn reopened(
     address: SocketAddr,
-    manager: &ManagerRuntime,
+    manager: &ManagerContext,
     speaks: Speaks,
-    shared: &SiteState,
     stopping: &CancellationToken,
 ) -> Option<TcpListener> {
     let mut held = None;
     // The one that was closed may keep the number for a moment, while another thread still looks at it.
     let mut again = interval(AGAIN);
     {
-        let mut opening = pin!(until(manager, speaks, shared, Wanted::Open));
+        let mut opening = pin!(until(manager, speaks, Wanted::Open));
         loop {
             tokio::select! {
                 () = &mut opening => break,
@@ -62,7 +56,7 @@ pub(in super::super) async fn reopened(
         match socket.and_then(|socket| socket.listen(QUEUE)) {
             Ok(listener) => return Some(listener),
             Err(error) => {
-                tracing::debug!(%error, %address, manager = manager.name, "the port is not free yet")
+                tracing::debug!(%error, %address, manager = manager.runtime.name, "the port is not free yet");
             }
         }
         tokio::select! {
@@ -79,21 +73,21 @@ enum Wanted {
     Closed,
 }
 
-async fn until(manager: &ManagerRuntime, speaks: Speaks, shared: &SiteState, wanted: Wanted) {
+async fn until(manager: &ManagerContext, speaks: Speaks, wanted: Wanted) {
     let spoken = spoken(speaks);
-    let mut changes = shared.faults.changes();
+    let mut changes = manager.faults.changes();
     loop {
         changes.mark_unchanged();
-        let now = shared.clock.now();
-        let set = shared.faults.set();
-        let is_closed = set.closed(&manager.name, spoken, now).is_some();
+        let now = manager.clock.now();
+        let set = manager.faults.set();
+        let is_closed = set.closed(&manager.runtime.name, spoken, now).is_some();
         if is_closed == (wanted == Wanted::Closed) {
             return;
         }
         tokio::select! {
             _ = changes.changed() => {}
-            () = shared.clock.sleep_until(set.next_turn(now)) => {
-                shared.faults.sweep(shared, shared.clock.now());
+            () = manager.clock.sleep_until(set.next_turn(now)) => {
+                manager.faults.sweep();
             }
         }
     }

@@ -105,7 +105,7 @@ impl<'a> ShapedStream<'a> {
             }
         };
         let (to_manager, to_client) = (lane(Direction::ToManager), lane(Direction::ToClient));
-        let faults = &context.shared.faults;
+        let faults = &context.manager.faults;
         // Nobody moves the clock for what comes in time.
         let owed = faults.at_once().then_some(Duration::ZERO);
         let not_before = lives_ms.map(|ms| clock.now() + Duration::from_millis(ms));

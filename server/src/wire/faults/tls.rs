@@ -4,14 +4,10 @@
 //! shares. A manager that speaks only TLS 1.0 or 1.1, or only what comes after 1.3, answers as RFC 8446 has it, with the
 //! alert `protocol_version`; it does not offer those versions to anybody.
 
-use std::collections::HashMap;
 use std::io::{self, Cursor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use epm_protocol::fault::mint::{Workshop, mint};
 use epm_protocol::fault::{AlertKind, FaultKind, HandshakeStage, Hit};
-use epm_protocol::time::Timestamp;
-use epm_protocol::trust::Fingerprint;
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,34 +15,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::runtime::journal::ConnectionClosed;
-use crate::runtime::state::{ManagerRuntime, SiteState};
-use crate::runtime::tls::{showing, signing};
 use crate::wire::clients_port::PATIENCE;
 use crate::wire::exchange::RequestContext;
-use crate::wire::faults::rsa_1024::weak_key;
 use crate::wire::faults::{leave, stall, talk};
 
-/// How many certificates of faults one manager keeps.
-const MOST: usize = 64;
 /// The longest record of TLS, with its head.
 const LONGEST_RECORD: usize = 5 + (1 << 14);
 
-/// What a manager shows under faults, each made once.
-#[derive(Debug, Default)]
-pub(crate) struct FaultCertCache(Mutex<HashMap<FaultCertKey, Arc<ServerConfig>>>);
-
-/// What a configuration follows from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FaultCertKey {
-    fault: &'static str,
-    good: Fingerprint,
-    previous: Option<Fingerprint>,
-    day: i64,
-}
-
 /// Attends to a connection whose handshake a fault has hit.
 pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestContext<'_>) {
-    let RequestContext { manager, shared, .. } = context;
     let alert = match hit.what() {
         FaultKind::HandshakeStall { stage } => return break_off(stream, *stage, Break::Stall, context).await,
         FaultKind::HandshakeClose { stage } => return break_off(stream, *stage, Break::Close, context).await,
@@ -56,9 +33,9 @@ pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestCon
         FaultKind::PlaintextOnTls => return say(&mut stream, CLEAR).await,
         FaultKind::TlsOnPlain => UNEXPECTED_MESSAGE,
         what => {
-            let config = manager.fault_certs.config_for(what, manager, shared).unwrap_or_else(|why| {
-                shared.journal.spares(context.connection.peer, why);
-                manager.tls.load_full()
+            let config = context.manager.fault_certificate(what).unwrap_or_else(|why| {
+                context.manager.journal.spares(context.connection.peer, why);
+                context.manager.runtime.tls.load_full()
             });
             if let Some(stream) = shake(stream, config, context).await {
                 talk(stream, context).await;
@@ -102,13 +79,14 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
         }
         HandshakeStage::InServerFlight => {
             let Ok(hello) = first_said(&mut stream).await else { return };
-            let Ok(flight) = flight(context.manager.tls.load_full(), &hello) else { return };
+            let Ok(flight) = flight(context.manager.runtime.tls.load_full(), &hello) else { return };
             if stream.write_all(&flight[..flight.len() / 2]).await.is_err() {
                 return;
             }
         }
         HandshakeStage::AfterFinished => {
-            let Some(mut stream) = shake(stream, context.manager.tls.load_full(), context).await else {
+            let Some(mut stream) = shake(stream, context.manager.runtime.tls.load_full(), context).await
+            else {
                 return;
             };
             return match how {
@@ -133,7 +111,7 @@ async fn shake(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    context.shared.journal.left(context.connection.peer, ConnectionClosed::Handshake(why));
+    context.manager.journal.left(context.connection.peer, ConnectionClosed::Handshake(why));
     None
 }
 
@@ -168,44 +146,4 @@ fn flight(config: Arc<ServerConfig>, hello: &[u8]) -> Result<Vec<u8>, rustls::Er
         connection.write_tls(&mut flight).map_err(general)?;
     }
     Ok(flight)
-}
-
-impl FaultCertCache {
-    /// The configuration that shows what this fault mints.
-    fn config_for(
-        &self,
-        what: &FaultKind,
-        manager: &ManagerRuntime,
-        shared: &SiteState,
-    ) -> Result<Arc<ServerConfig>, String> {
-        const SECONDS_OF_A_DAY: i64 = 86_400;
-        let publication = manager.publication.load_full();
-        let earlier = manager.earlier.load_full();
-        let previous = earlier.as_ref().map(|earlier| &earlier.identity);
-        let now: Timestamp = shared.now();
-        let dress = FaultCertKey {
-            fault: what.name(),
-            good: publication.identity.certificate().fingerprint(),
-            previous: previous.map(|identity| identity.certificate().fingerprint()),
-            day: now.as_seconds().div_euclid(SECONDS_OF_A_DAY),
-        };
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = made.get(&dress) {
-            return Ok(Arc::clone(config));
-        }
-        let workshop = Workshop { good: &publication.identity, previous, spare: &shared.spare_keys, now };
-        let shown = mint(what, &workshop).map_err(|error| error.to_string())?;
-        let chain = shown.chain.iter().map(|one| one.der().to_vec().into()).collect();
-        let key = match what {
-            FaultKind::WeakKey => Ok(weak_key()),
-            _ => signing(&shown.key),
-        };
-        let config = key.and_then(|key| showing(chain, key, shared.clock.clone()));
-        let config = config.map_err(|error| error.to_string())?;
-        if made.len() >= MOST {
-            made.clear();
-        }
-        made.insert(dress, Arc::clone(&config));
-        Ok(config)
-    }
 }

@@ -1,0 +1,209 @@
+//! A client's state with its name, its dates and its counts left open, so that clients who think alike can be told.
+//!
+//! What a client does next depends on what it holds, and not on who it is or since when it has held it; what does
+//! depend on the moment comes from its schedule and from the order of its servers. A rehearsal lives on that.
+
+use epm_protocol::assumption::LoadBalance;
+use epm_protocol::id::HardwareKey;
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+use super::cache::AgentState;
+use super::exchange::AgentProfile;
+use super::failover::{self, Server};
+use super::health::{Distrust, Health};
+use super::heartbeat_state::Phase;
+use super::schedule::Timing;
+use super::state::Agent;
+
+/// The dates in a client's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dates {
+    /// Since when it has stood with its managers as it does; none before its first heartbeat.
+    pub(crate) health: Option<Timestamp>,
+    /// Since when it has stayed with the server that served it last.
+    pub(crate) last_server: Option<Timestamp>,
+}
+
+/// What a client has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) heartbeats: u64,
+    pub(crate) heartbeats_served: u64,
+    pub(crate) exchanges: u64,
+}
+
+/// Between which servers a client chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// How many servers each priority has.
+    blocks: Vec<usize>,
+    /// The place of the server that it would stay with.
+    last: Option<usize>,
+    balance: LoadBalance,
+}
+
+impl Choice {
+    /// In which order the servers have their turn; `stays` is whether it is too early to consult the list again.
+    pub(crate) fn order(&self, stays: bool, seed: u64, now: Timestamp) -> Vec<usize> {
+        failover::order(&self.blocks, self.last.filter(|_| stays), self.balance, seed, now)
+    }
+
+    /// How many orders there can be.
+    pub(crate) fn orders(&self) -> usize {
+        match self.balance {
+            LoadBalance::InOrder => 1,
+            LoadBalance::Drawn => {
+                let ways = |block: &usize| (1..=*block).fold(1_usize, usize::saturating_mul);
+                self.blocks.iter().map(ways).fold(1, usize::saturating_mul)
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// All that decides what it does next, in one text.
+    pub(crate) fn state_fingerprint(&self) -> String {
+        #[derive(Serialize)]
+        struct Fingerprint<'a> {
+            version: String,
+            use_last_server: bool,
+            sylink: String,
+            state: AgentState,
+            phase: &'static str,
+            distrusted: Vec<(&'a Server, &'a Distrust)>,
+            missed: usize,
+            served_since_start: bool,
+        }
+        let mut undated = self.clone();
+        undated.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
+        let fingerprint = Fingerprint {
+            version: self.profile.version.to_string(),
+            use_last_server: self.profile.use_last_server,
+            sylink: self.trust_state.cache.sylink.to_xml(),
+            state: undated.trust_state.cache.state,
+            phase: match self.phase {
+                Phase::Stopped => "stopped",
+                Phase::Resting => "resting",
+                Phase::InHeartbeat(_) => "beating",
+                Phase::Holding { .. } => "holding",
+            },
+            distrusted: self.distrusted.iter().collect(),
+            missed: self.missed,
+            served_since_start: self.served_since_start,
+        };
+        serde_json::to_string(&fingerprint).unwrap_or_default()
+    }
+
+    pub(crate) fn dates(&self) -> Dates {
+        let state = &self.trust_state.cache.state;
+        let health = match &state.health {
+            Health::New => None,
+            Health::Connected { since }
+            | Health::Disconnected { since, .. }
+            | Health::Orphaned { since, .. } => Some(*since),
+        };
+        Dates { health, last_server: state.last_server.as_ref().map(|last| last.since) }
+    }
+
+    /// Sets the dates that there are; others stay absent.
+    pub(crate) fn set_dates(&mut self, dates: Dates) {
+        let state = &mut self.trust_state.cache.state;
+        if let (
+            Some(date),
+            Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
+        ) = (dates.health, &mut state.health)
+        {
+            *since = date;
+        }
+        if let (Some(date), Some(last)) = (dates.last_server, &mut state.last_server) {
+            last.since = date;
+        }
+    }
+
+    /// What it has counted; it counts from nothing again, and its exchanges too.
+    pub(crate) fn take_counts(&mut self) -> Counts {
+        if let Phase::Holding { exchange } = &mut self.phase {
+            *exchange = 0;
+        }
+        Counts {
+            heartbeats: std::mem::take(&mut self.heartbeats),
+            heartbeats_served: std::mem::take(&mut self.heartbeats_served),
+            exchanges: std::mem::take(&mut self.exchanges),
+        }
+    }
+
+    /// What it has counted.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            heartbeats: self.heartbeats,
+            heartbeats_served: self.heartbeats_served,
+            exchanges: self.exchanges,
+        }
+    }
+
+    /// Goes on counting from here.
+    pub(crate) fn set_counts(&mut self, counts: Counts) {
+        (self.heartbeats, self.heartbeats_served) = (counts.heartbeats, counts.heartbeats_served);
+        self.exchanges = counts.exchanges;
+    }
+
+    /// Is called this from now on.
+    pub(crate) fn set_name(&mut self, name: &str) {
+        let mut profile = AgentProfile::clone(&self.profile);
+        name.clone_into(&mut profile.computer_name);
+        self.profile = profile.into();
+    }
+
+    /// Was installed on this machine.
+    pub(crate) fn set_machine(&mut self, machine: HardwareKey) {
+        let mut profile = AgentProfile::clone(&self.profile);
+        profile.hardware_key = machine;
+        self.profile = profile.into();
+    }
+
+    /// What the last input has decided about its next heartbeat.
+    pub(crate) fn timings(&self) -> &[Timing] {
+        &self.timings
+    }
+
+    /// Draws from this seed from now on.
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        let mut profile = AgentProfile::clone(&self.profile);
+        profile.seed = seed;
+        self.profile = profile.into();
+        self.schedule.set_seed(seed);
+    }
+
+    /// Between which servers it chooses.
+    pub(crate) fn choice(&self) -> Choice {
+        let priorities = &self.trust_state.conf.list.priorities;
+        let last = self.trust_state.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
+        let mut servers = priorities.iter().flatten().map(Server::of_list);
+        Choice {
+            blocks: priorities.iter().map(Vec::len).collect(),
+            last: last.and_then(|last| servers.position(|server| server == last.server)),
+            balance: self.assumptions.load_balance,
+        }
+    }
+
+    /// Whether it authenticates its managers.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.trust_state.secure()
+    }
+
+    /// The certificates that it believes.
+    pub(crate) fn pins(&self) -> &epm_protocol::trust::Pins {
+        &self.trust_state.pins
+    }
+}
+
+/// Whether a client that has stayed with its server since then consults its list again only later.
+pub(crate) fn stays(since: Timestamp, now: Timestamp) -> bool {
+    now < stays_until(since)
+}
+
+/// Until when a client stays with its server.
+pub(crate) fn stays_until(since: Timestamp) -> Timestamp {
+    since + failover::STICKY_FOR
+}

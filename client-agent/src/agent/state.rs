@@ -1,0 +1,121 @@
+//! The client as a value: what it is made of, how it looks from outside, and how it says what it wants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::time::Timestamp;
+
+use super::cache::Cache;
+use super::exchange::{AgentProfile, Output};
+use super::failover::Server;
+use super::health::Distrust;
+use super::heartbeat_state::Phase;
+use super::log::{Event, LogLine, News};
+use super::schedule::{Schedule, Timing};
+use super::trust_state::TrustState;
+use super::view::AgentView;
+
+/// An emulated client.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub(super) profile: Arc<AgentProfile>,
+    pub(super) assumptions: Arc<Assumptions>,
+    pub(super) trust_state: TrustState,
+    pub(super) schedule: Schedule,
+    /// What the last input has decided about the schedule, in order.
+    pub(super) timings: Vec<Timing>,
+    pub(super) phase: Phase,
+    /// The servers that it does not believe, each since its last word, and why.
+    pub(super) distrusted: BTreeMap<Server, Distrust>,
+    /// How many servers have had their turn in vain, one in each heartbeat, since a manager served it; begins again
+    /// with the list.
+    pub(super) missed: usize,
+    pub(super) exchanges: u64,
+    pub(super) heartbeats: u64,
+    pub(super) heartbeats_served: u64,
+    /// Whether it has been served since it was started.
+    pub(super) served_since_start: bool,
+}
+
+/// What the client wants, collected while it thinks.
+pub(super) type Outputs = Vec<Output>;
+
+impl Agent {
+    /// A client with what it has kept, not yet started.
+    pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
+        let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
+        Self {
+            trust_state: TrustState::new(cache, profile.version, Arc::clone(&assumptions)),
+            profile: Arc::new(profile),
+            assumptions,
+            schedule,
+            timings: Vec::new(),
+            phase: Phase::Stopped,
+            distrusted: BTreeMap::new(),
+            missed: 0,
+            exchanges: 0,
+            heartbeats: 0,
+            heartbeats_served: 0,
+            served_since_start: false,
+        }
+    }
+
+    /// When it wants to be woken; never, while it waits for an answer.
+    pub fn next_wake(&self) -> Timestamp {
+        match self.phase {
+            Phase::Stopped | Phase::InHeartbeat(_) => Timestamp::NEVER,
+            Phase::Resting | Phase::Holding { .. } => self.schedule.next(),
+        }
+    }
+
+    /// Whether it is between two heartbeats: nothing under way but, in push mode, the held request.
+    pub fn is_resting(&self) -> bool {
+        !matches!(self.phase, Phase::InHeartbeat(_))
+    }
+
+    /// Whether its service is stopped, as on a machine that is off.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
+    /// The request that its manager holds, in push mode.
+    pub fn held(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Holding { exchange } => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// What it keeps.
+    pub fn cache(&self) -> &Cache {
+        &self.trust_state.cache
+    }
+
+    /// Who it is.
+    pub fn profile(&self) -> &AgentProfile {
+        &self.profile
+    }
+
+    /// What it looks like from outside.
+    pub fn view(&self) -> AgentView {
+        AgentView::of(&self.profile, &self.trust_state, self.heartbeats, self.heartbeats_served)
+    }
+
+    pub(super) fn time(&mut self, timing: Timing, now: Timestamp) {
+        self.schedule.take(timing, now);
+        self.timings.push(timing);
+    }
+
+    pub(super) fn persist(&self, out: &mut Outputs) {
+        out.push(Output::Persist(Box::new(self.trust_state.cache.clone())));
+    }
+
+    pub(super) fn tell(&self, out: &mut Outputs, at: Timestamp, news: Vec<News>) {
+        out.extend(news.into_iter().map(|(event, text)| Output::Log(LogLine { at, event, text })));
+    }
+
+    pub(super) fn log(&self, out: &mut Outputs, at: Timestamp, event: Event, text: impl Into<String>) {
+        out.push(Output::Log(LogLine { at, event, text: text.into() }));
+    }
+}

@@ -1,0 +1,199 @@
+//! From an input to rest: what a client does when something happens to it, exchange by exchange, with no time passing.
+
+use bytes::Bytes;
+use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
+use epm_protocol::site::Client;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Signed;
+
+use super::faulted::{FaultedClient, OpenConnection};
+use super::stimulus::Stimulus;
+use super::transcript::ManagerAction;
+use super::world::{Carried, World};
+use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
+
+/// More exchanges than any breath takes.
+const MOST_EXCHANGES: usize = 1000;
+
+/// A client, with what its carrier holds for it.
+#[derive(Clone, Debug)]
+pub(super) struct ClientSnapshot {
+    pub(super) agent: Agent,
+    /// How the site knows it.
+    pub(super) record: Option<Client>,
+    /// The request that a manager holds.
+    pub(super) held: Option<Exchange>,
+}
+
+/// A client as it is installed.
+#[derive(Clone, Debug)]
+pub(super) struct Image {
+    pub(super) snapshot: ClientSnapshot,
+    /// Its number among all.
+    pub(super) number: u32,
+}
+
+/// What a client has done from an input to rest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activation {
+    /// What was decided about its next heartbeat, in order.
+    pub(super) timings: Vec<Timing>,
+    /// What it wrote into its log.
+    pub(super) lines: Vec<(Event, String)>,
+    /// The managers that it turned to, by their places.
+    pub(super) visits: Vec<usize>,
+    /// What the managers did, each by its place.
+    pub(super) manager_events: Vec<(usize, ManagerAction)>,
+    /// What must never be, and was.
+    pub(super) broken: Vec<String>,
+}
+
+impl ClientSnapshot {
+    /// Lets something happen to the client, and carries everything until it rests. Whoever can be touched by faults is
+    /// told apart by his `guest`.
+    pub(super) fn activate(
+        &mut self,
+        stimulus: Stimulus,
+        world: &World,
+        now: Timestamp,
+        mut faulted: Option<&mut FaultedClient>,
+    ) -> Activation {
+        let mut activation = Activation::default();
+        let mut input = match stimulus {
+            Stimulus::Told(input) => Some(input),
+            Stimulus::Changed => self.changed(world, now, &mut activation.manager_events),
+        };
+        let mut speaking = None;
+        let mut open: Option<OpenConnection> = None;
+        for _ in 0..MOST_EXCHANGES {
+            let Some(told) = input.take() else { return activation };
+            let before = self.agent.clone();
+            let answer = match &told {
+                Input::Answered { outcome: Ok(response), .. } => Some(response.clone()),
+                _ => None,
+            };
+            let outputs = self.agent.handle(told, now);
+            activation.timings.extend_from_slice(self.agent.timings());
+            check(&before, &self.agent, answer.as_ref(), world, &mut activation.broken);
+            for output in outputs {
+                match output {
+                    Output::Log(line) => activation.lines.push((line.event, line.text)),
+                    Output::EndSession => {
+                        (speaking, open) = (None, None);
+                        self.held = None;
+                    }
+                    Output::Persist(_) => {}
+                    Output::Odd(what) => activation.broken.push(what.to_owned()),
+                    Output::Send(exchange) => {
+                        self.held = None;
+                        if speaking.as_ref() != Some(&exchange.server)
+                            && !matches!(exchange.request, AgentRequest::Hold { .. })
+                            && let Some(manager) = world.manager_at(&exchange)
+                        {
+                            activation.visits.push(manager);
+                        }
+                        speaking = Some(exchange.server.clone());
+                        let carried = match &mut faulted {
+                            None => world.carry(&exchange, &mut self.record, now),
+                            Some(faulted) => {
+                                world.carry_faulted(&exchange, &mut self.record, now, faulted, &mut open)
+                            }
+                        };
+                        match carried {
+                            Carried::Held => self.held = Some(*exchange),
+                            Carried::Ended(outcome) => {
+                                activation.manager_events.extend(manager_event(world, &exchange, &outcome));
+                                input = Some(Input::Answered { exchange: exchange.id, outcome });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        activation.broken.push(format!("a client made more than {MOST_EXCHANGES} exchanges in one moment"));
+        activation
+    }
+
+    /// What a change of the site means for the request that is held.
+    fn changed(
+        &mut self,
+        world: &World,
+        now: Timestamp,
+        manager_events: &mut Vec<(usize, ManagerAction)>,
+    ) -> Option<Input> {
+        let held = self.held.take()?;
+        let exchange = held.id;
+        if world.has_ended(&held) {
+            let detail = "the manager has ended the connection".to_owned();
+            let outcome = Err(ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail });
+            return Some(Input::Answered { exchange, outcome });
+        }
+        // The connection is open: what was believed when it was opened is not asked again.
+        let open = Exchange { check: crate::agent::TlsCheck::Nothing, ..held.clone() };
+        match world.carry(&open, &mut self.record, now) {
+            Carried::Held => {
+                self.held = Some(held);
+                None
+            }
+            Carried::Ended(outcome) => {
+                manager_events.extend(manager_event(world, &open, &outcome));
+                Some(Input::Answered { exchange, outcome })
+            }
+        }
+    }
+}
+
+/// What the manager at the other end has to say of an exchange, if there is one.
+fn manager_event(
+    world: &World,
+    exchange: &Exchange,
+    outcome: &Result<ManagerResponse, ExchangeFailure>,
+) -> Option<(usize, ManagerAction)> {
+    let action = match outcome {
+        // A request that its secret does not open is not understood.
+        Ok(response) if response.status == 400 => ManagerAction::Answered { action: "refused", status: 400 },
+        Ok(response) => {
+            ManagerAction::Answered { action: exchange.request.action(), status: response.status }
+        }
+        Err(ExchangeFailure::TlsRejected { .. } | ExchangeFailure::TlsFailed { .. }) => {
+            ManagerAction::ShownInVain
+        }
+        Err(_) => return None,
+    };
+    Some((world.manager_at(exchange)?, action))
+}
+
+/// What must hold of every answer that a client hears.
+fn check(
+    before: &Agent,
+    after: &Agent,
+    answer: Option<&ManagerResponse>,
+    world: &World,
+    broken: &mut Vec<String>,
+) {
+    let (old, new) = (&before.cache().state, &after.cache().state);
+    let Some(response) = answer else { return };
+    let adopted =
+        old.serial != new.serial || old.list_checksum != new.list_checksum || old.packages != new.packages;
+    if adopted && before.is_secure() {
+        let signature = response.signature.as_ref().and_then(|header| header.signature());
+        if Signed::<Bytes>::new(response.body.clone(), signature).verify(before.pins()).is_err() {
+            broken.push("a client adopted what nobody vouches for while it was secure".to_owned());
+        }
+    }
+    if let (Some(old), Some(new)) = (old.serial, new.serial)
+        && old.changed() > new.changed()
+        && before.cache().state.group == after.cache().state.group
+    {
+        broken.push(format!("a client went back from the policy {old} to {new}"));
+    }
+    let is_healed = old.health.orphaned().is_some() && new.health.is_connected();
+    if is_healed && response.status >= 400 {
+        broken.push("an orphan was healed though no manager served it".to_owned());
+    }
+    // Without another list it takes a manager that it believes: an old certificate that came back, or a date.
+    let has_no_new_list = before.pins() == after.pins() && before.is_secure();
+    if is_healed && has_no_new_list && !world.is_known_by(before.pins()) {
+        broken.push("an orphan was healed though it knows no manager, without a new list".to_owned());
+    }
+}

@@ -1,0 +1,129 @@
+//! Which clients would be orphaned if the next step were taken now: tried on memoized states, so nothing is changed.
+
+use std::collections::BTreeMap;
+
+use epm_protocol::time::Timestamp;
+
+use super::hourly::HourlyCounts;
+use super::memo::NodeId;
+use super::outcome::AtRisk;
+use super::shard::Shard;
+use super::virtual_client::{Context, MemoizedClient, VirtualClient};
+use super::what_if::outcome_if;
+use super::world::World;
+
+/// How many clients are named.
+const NAMED: usize = 20;
+
+impl<C: VirtualClient> Shard<C> {
+    /// Which clients would be lost if the site became `next` now and each of them had its next heartbeats at once;
+    /// those who are lost already are not counted again.
+    pub(super) fn at_risk(
+        &mut self,
+        world: &World,
+        next: &World,
+        now: Timestamp,
+        part_names: &[&str],
+        name: impl Fn(u32, u32) -> String,
+    ) -> AtRisk {
+        let mut risk = AtRisk::default();
+        let mut known: BTreeMap<NodeId, Option<&'static str>> = BTreeMap::new();
+        let mut hourly = HourlyCounts::new(now, 0);
+        let Self { machines, memo, .. } = self;
+        for machine in machines.iter().filter(|machine| machine.is_installed()) {
+            let mut context = Context { world, memo, hourly: &mut hourly, log: None };
+            let node = machine.client.node(&mut context);
+            let lost = *known.entry(node).or_insert_with(|| {
+                let mut context = Context {
+                    world: next,
+                    memo: &mut *context.memo,
+                    hourly: &mut *context.hourly,
+                    log: None,
+                };
+                let mut client = MemoizedClient::at(node, &context);
+                outcome_if(&mut client, machine.is_on(), now, &mut context).map(|because| because.layer())
+            });
+            let Some(layer) = lost else { continue };
+            risk.clients += 1;
+            *risk.by_layer.entry(layer.to_owned()).or_default() += 1;
+            *risk.by_part.entry(part_names[machine.part as usize].to_owned()).or_default() += 1;
+            if risk.examples.len() < NAMED {
+                risk.examples.push(name(machine.part, machine.number));
+            }
+        }
+        risk
+    }
+}
+
+impl AtRisk {
+    /// Adds whom somebody else has counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.clients += other.clients;
+        for (mine, theirs) in [(&mut self.by_layer, other.by_layer), (&mut self.by_part, other.by_part)] {
+            for (name, count) in theirs {
+                *mine.entry(name).or_default() += count;
+            }
+        }
+        let room = NAMED.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Progress, RehearsalOptions, rehearse};
+    use crate::scenario::{Scenario, Span, Wait};
+
+    const PLAN: &str = include_str!("../../../fixtures/scenarios/single-manager-no-wait.toml");
+    const SEVERAL: &str = include_str!("../../../fixtures/scenarios/several-managers-142.toml");
+
+    /// What is foreseen after a step, and what happens if the next one is taken then and nothing else is done.
+    fn foreseen_and_found(text: &str, step: usize) -> (BTreeSet<String>, BTreeSet<String>) {
+        let mut scenario = Scenario::parse(text, "x.toml").unwrap();
+        scenario.step.truncate(step + 1);
+        let heartbeats =
+            Wait { heartbeats: 4, time: None, limit: Span(std::time::Duration::from_secs(3600)) };
+        let mut found = scenario.clone();
+        if let Some(next) = found.step.last_mut() {
+            next.fleet.clear();
+            next.wait = Some(heartbeats);
+        }
+        let before = {
+            let mut before = found.clone();
+            before.step.truncate(step);
+            lost(&before)
+        };
+        let outcome =
+            rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
+        let foreseen = outcome.steps[step].if_next_now.clone().unwrap();
+        assert_eq!(foreseen.clients, foreseen.examples.len(), "few enough to be named");
+        (foreseen.examples.into_iter().collect(), &lost(&found) - &before)
+    }
+
+    fn lost(scenario: &Scenario) -> BTreeSet<String> {
+        let outcome =
+            rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
+        outcome.verdict.lost.into_iter().map(|one| one.client).collect()
+    }
+
+    #[test]
+    fn who_is_foreseen_to_be_lost_is_lost_if_the_step_is_taken_and_nobody_else() {
+        for step in 0..3 {
+            let (foreseen, found) = foreseen_and_found(SEVERAL, step);
+            assert_eq!(foreseen, found, "after step {step}");
+            assert_eq!(foreseen.is_empty(), step < 2, "only the last believed manager matters");
+        }
+    }
+
+    #[test]
+    fn whose_machine_is_off_is_foreseen_too() {
+        // Step 3 updates the certificate while the desktops of 14.2 are off.
+        let (foreseen, found) = foreseen_and_found(PLAN, 2);
+        assert!(found.is_subset(&foreseen), "{found:?} of {foreseen:?}");
+        let off: BTreeSet<String> = &foreseen - &found;
+        assert_eq!(off.len(), 2, "{off:?}");
+        assert!(off.iter().all(|client| client.starts_with("desktop-142")), "{off:?}");
+    }
+}

@@ -1,0 +1,582 @@
+//! A rehearsal, step by step: what happens to the fleet, what the operator does, how long he waits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use epm_protocol::fault::FaultSet;
+use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+
+use super::activation::{ClientSnapshot, Image};
+use super::error::RehearsalError;
+use super::hourly::HourlyCounts;
+use super::machine::{Machine, Part};
+use super::memo::MemoTable;
+use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
+use super::shard::{Progress, Shard, Waited};
+use super::stimulus::ClientIdentity;
+use super::transcript::{ManagerEvent, Transcript};
+use super::virtual_client::{Context, FullClient, MemoizedClient, VirtualClient};
+use super::world::World;
+use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
+use crate::scenario::{
+    Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPlan,
+    StepReport, Verdict, Wait,
+};
+
+/// How a rehearsal is cast.
+#[derive(Clone, Debug, Default)]
+pub struct RehearsalOptions {
+    /// Where the managers are; at their scenario's ports when empty.
+    pub places: Vec<ManagerPorts>,
+    /// On how many threads; 0 is one. The outcome is the same.
+    pub threads: usize,
+    /// Whether every client's log is kept.
+    pub keep_logs: bool,
+}
+
+/// A rehearsal that has ended.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// What was found.
+    pub outcome: Outcome,
+    /// Every client at the end, in the order of the fleet, with its log if logs were kept.
+    pub clients: Vec<(AgentView, Vec<LogLine>)>,
+    /// What the managers did for each client, in the same order.
+    pub manager_events: Vec<Vec<ManagerEvent>>,
+    /// The site as it was at the end; it has not heard of any client.
+    pub site: Site,
+}
+
+/// Rehearses a scenario. `tell` hears of each step when it has ended.
+///
+/// # Errors
+///
+/// When the site refuses a command, a wait reaches its limit, or the lab finds that it contradicts itself.
+pub fn rehearse(
+    scenario: &Scenario,
+    options: &RehearsalOptions,
+    progress: &Progress,
+    tell: impl FnMut(&StepOutcome),
+) -> Result<Rehearsal, RehearsalError> {
+    Run::<MemoizedClient>::new(scenario, options)?.play(progress, tell)
+}
+
+/// The same, with every client playing every heartbeat: slower by far, and never different.
+///
+/// # Errors
+///
+/// As [`rehearse`].
+pub fn rehearse_every_heartbeat(
+    scenario: &Scenario,
+    options: &RehearsalOptions,
+    progress: &Progress,
+    tell: impl FnMut(&StepOutcome),
+) -> Result<Rehearsal, RehearsalError> {
+    Run::<FullClient>::new(scenario, options)?.play(progress, tell)
+}
+
+struct Run<'a, C> {
+    scenario: &'a Scenario,
+    now: Timestamp,
+    start: Timestamp,
+    world: World,
+    plans: Vec<PartPlan>,
+    parts: Vec<Part>,
+    locations: Vec<Option<String>>,
+    /// The communications files that somebody has imported, by their numbers.
+    imports: Vec<Arc<Sylink>>,
+    /// The hardware ids that were given to parts, by their numbers; to each machine its own, if none.
+    identities: Vec<Option<HardwareKey>>,
+    shards: Vec<Shard<C>>,
+    certificates: Vec<InForce>,
+    steps: Vec<StepOutcome>,
+    /// How many images there have been.
+    images: u32,
+    /// A site that is given the same commands: it must not differ.
+    replayed: Site,
+    /// What the site will be after the next step, if it is taken at once.
+    ahead: Option<(World, Vec<InForce>)>,
+    clients: usize,
+}
+
+impl<'a, C: VirtualClient> Run<'a, C> {
+    fn new(scenario: &'a Scenario, options: &RehearsalOptions) -> Result<Self, RehearsalError> {
+        let start = scenario.rehearsal_start();
+        let places =
+            if options.places.is_empty() { scenario.supposed_places() } else { options.places.clone() };
+        let set_up = |source| refused(0, "setup", source);
+        let mut site = Site::found(scenario.founding(places.clone()), start).map_err(set_up)?;
+        let mut replayed = Site::found(scenario.founding(places), start).map_err(set_up)?;
+        let setup = || scenario.site.setup.iter().map(|command| command.get_ref());
+        site.apply_all(setup(), start).map_err(set_up)?;
+        replayed.apply_all(setup(), start).map_err(set_up)?;
+        let certificates = site
+            .managers()
+            .map(|manager| InForce {
+                manager: manager.name.clone(),
+                fingerprint: manager.client.certificate().fingerprint(),
+                since: start,
+            })
+            .collect();
+        let plans: Vec<PartPlan> = scenario.fleet.iter().map(|part| part.get_ref().clone()).collect();
+        let mut world = World::first(site);
+        world.may_have_faults = !scenario.fault.is_empty();
+        world.faults = FaultSet::new(scenario.seed);
+        let mut play = Self {
+            scenario,
+            now: start,
+            start,
+            world,
+            parts: Vec::new(),
+            locations: Vec::new(),
+            imports: Vec::new(),
+            identities: Vec::new(),
+            shards: Vec::new(),
+            certificates,
+            steps: Vec::new(),
+            images: 0,
+            replayed,
+            ahead: None,
+            clients: plans.iter().map(|plan| plan.count as usize).sum(),
+            plans,
+        };
+        play.build_parts()?;
+        play.spawn_clients(options);
+        Ok(play)
+    }
+
+    /// What the machines of each part have in common.
+    fn build_parts(&mut self) -> Result<(), RehearsalError> {
+        for plan in &self.plans {
+            let unreachable = |source| PlanError::Presence { part: plan.name.clone(), source };
+            let calendar = PartCalendar::new(plan, self.start).map_err(unreachable)?;
+            let snapshot = installed(&self.world, plan).map_err(|source| refused(0, "the fleet", source))?;
+            let image = Image { snapshot, number: self.images };
+            self.images += 1;
+            self.parts.push(Part {
+                name: plan.name.clone(),
+                package: image.clone(),
+                image,
+                places: places(&calendar, &mut self.locations),
+                change: Change::default(),
+                import: 0,
+                identity: 0,
+                interacts: self.scenario.meets_others(&plan.name),
+                calendar,
+            });
+        }
+        Ok(())
+    }
+
+    /// Deals the clients to the threads, evenly and in order.
+    fn spawn_clients(&mut self, options: &RehearsalOptions) {
+        // Clients who meet are played on one thread.
+        let meet = self.parts.iter().any(|part| part.interacts);
+        let shard = self.clients.div_ceil(if meet { 1 } else { options.threads.max(1) }).max(1);
+        let managers = self.world.manager_names().count();
+        let all = self
+            .plans
+            .iter()
+            .zip(0_u32..)
+            .flat_map(|(plan, part)| (1..=plan.count).map(move |n| (plan, part, n)));
+        let mut left = all.peekable();
+        while left.peek().is_some() {
+            let mut hourly = HourlyCounts::new(self.start, managers);
+            let mut memo = MemoTable::new(self.locations.clone());
+            let mut machines = Vec::with_capacity(shard.min(self.clients));
+            for (plan, part, n) in left.by_ref().take(shard) {
+                let seed = plan.client_seed(self.scenario.seed, n);
+                let common = &self.parts[part as usize];
+                let mut context =
+                    Context { world: &self.world, memo: &mut memo, hourly: &mut hourly, log: None };
+                let identity = ClientIdentity {
+                    name: plan.client_name(n),
+                    machine: plan.machine(self.scenario.seed, n),
+                    interacts: common.interacts,
+                };
+                let client = C::new(&common.image, identity, seed, &mut context);
+                let machine = Machine::new(client, common, (part, n), seed, self.start);
+                machine.count_arrival(&mut context);
+                machines.push(machine);
+            }
+            let logs = options.keep_logs.then(|| vec![Transcript::default(); machines.len()]);
+            self.shards.push(Shard { machines, memo, hourly, logs });
+        }
+    }
+
+    fn play(
+        mut self,
+        progress: &Progress,
+        mut tell: impl FnMut(&StepOutcome),
+    ) -> Result<Rehearsal, RehearsalError> {
+        let installation = StepPlan::installation();
+        let scenario = self.scenario;
+        let all = std::iter::once(&installation).chain(&scenario.step);
+        for (number, step) in all.enumerate() {
+            self.step(number, step, scenario.step.get(number), progress)?;
+            if progress.stop.load(Ordering::Relaxed) {
+                return Ok(self.ended(true));
+            }
+            if let Some(step) = self.steps.last() {
+                tell(step);
+            }
+        }
+        Ok(self.ended(false))
+    }
+
+    fn step(
+        &mut self,
+        number: usize,
+        step: &StepPlan,
+        next: Option<&StepPlan>,
+        progress: &Progress,
+    ) -> Result<(), RehearsalError> {
+        let began = self.now;
+        if !step.fleet.is_empty() {
+            self.apply_fleet_actions(number, step)?;
+            self.on_all_threads(|shard, world, parts| shard.apply_change(world, parts, began, progress));
+        }
+        self.apply_commands(number, step)?;
+        self.set_faults(step);
+        let wait = step.wait.unwrap_or(Wait { heartbeats: 0, time: None, limit: Span(Duration::ZERO) });
+        let limit = began + wait.limit.0;
+        let waited = self.on_all_threads(|shard, world, parts| {
+            shard.begin(world, parts, wait.heartbeats, limit, progress)
+        });
+        let end = waited
+            .iter()
+            .map(|one| one.until)
+            .fold(began + wait.time.map_or(Duration::ZERO, |time| time.0), Timestamp::max);
+        self.check_wait(number, step, wait, &waited)?;
+        self.on_all_threads(|shard, world, parts| shard.run_until(world, parts, end, progress));
+        if progress.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.now = end;
+        let risk = match next {
+            None => None,
+            Some(next) => Some(self.preview(number + 1, next)?),
+        };
+        self.report(number, step, began, risk);
+        self.check_invariants(number, step)
+    }
+
+    fn apply_fleet_actions(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+        for (part, plan) in self.parts.iter_mut().zip(&self.plans) {
+            part.change = Change::default();
+            for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
+            {
+                part.calendar.apply(action, &mut part.change);
+                if let FleetAction::Identify { image_of, .. } = action {
+                    let image = image_of.as_deref();
+                    let machine = image.and_then(|image| self.scenario.machine_of(image));
+                    self.identities.push(machine);
+                    part.identity = u32::try_from(self.identities.len() - 1).unwrap_or(u32::MAX);
+                }
+                if let Some(from) = action.brings(plan) {
+                    let export =
+                        |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
+                    let file = from.file(export, &part.image.snapshot.agent.cache().sylink);
+                    self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
+                    part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
+                }
+            }
+            part.places = places(&part.calendar, &mut self.locations);
+        }
+        Ok(())
+    }
+
+    /// What the site would be after the commands of a step; none if it has none.
+    fn world_after(
+        &self,
+        number: usize,
+        step: &StepPlan,
+    ) -> Result<Option<(World, Vec<InForce>)>, RehearsalError> {
+        if step.operator.is_empty() {
+            return Ok(None);
+        }
+        let mut served = Vec::new();
+        let mut site = self.world.site.clone();
+        let mut restarted = std::collections::BTreeSet::new();
+        let mut forgot_clients = false;
+        let commands = step.operator.iter().map(|command| command.get_ref());
+        let effects = site.apply_all(commands, self.now);
+        for effect in effects.map_err(|source| refused(number, &step.title, source))? {
+            match effect {
+                Effect::CertificateServed { manager, fingerprint } => {
+                    if site.assumptions().update_ends_connections {
+                        restarted.insert(manager.clone());
+                    }
+                    served.push(InForce { manager, fingerprint, since: self.now });
+                }
+                Effect::ServicesRestarted => {
+                    restarted.extend(site.managers().map(|one| one.name.clone()));
+                }
+                Effect::ClientsForgotten => forgot_clients = true,
+                Effect::Published { .. }
+                | Effect::ConsoleCertificate { .. }
+                | Effect::ClientRemoved { .. }
+                | Effect::ClientPlaced { .. } => {}
+            }
+        }
+        let mut world = self.world.next(site);
+        (world.restarted, world.forgot_clients) = (restarted, forgot_clients);
+        Ok(Some((world, served)))
+    }
+
+    /// The operator's commands, all at once.
+    fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+        let ahead = match self.ahead.take() {
+            Some(ahead) => Some(ahead),
+            None => self.world_after(number, step)?,
+        };
+        let Some((world, served)) = ahead else {
+            self.world.is_new = false;
+            return Ok(());
+        };
+        let commands = step.operator.iter().map(|command| command.get_ref());
+        let again = self.replayed.apply_all(commands, self.now);
+        again.map_err(|source| refused(number, &step.title, source))?;
+        self.certificates.extend(served);
+        self.world = world;
+        for (plan, part) in self.plans.iter().zip(&mut self.parts) {
+            if part.calendar.arrives() {
+                let snapshot =
+                    installed(&self.world, plan).map_err(|source| refused(number, &step.title, source))?;
+                part.package = Image { snapshot, number: self.images };
+                self.images += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes faults away, and sets others.
+    fn set_faults(&mut self, step: &StepPlan) {
+        let faults = &mut self.world.faults;
+        faults.sweep(self.now);
+        for name in &step.heal {
+            // It may have come to its end by itself.
+            let _ = faults.remove(name.get_ref());
+        }
+        for name in &step.faults {
+            let rule = self
+                .scenario
+                .fault
+                .iter()
+                .map(toml::Spanned::get_ref)
+                .find(|one| one.name == *name.get_ref());
+            // That it is there, and makes sense, was found out before.
+            let _ = rule.map(|rule| faults.add(rule.clone(), self.now));
+        }
+    }
+
+    fn on_all_threads<T: Send>(
+        &mut self,
+        act: impl Fn(&mut Shard<C>, &World, &[Part]) -> T + Sync,
+    ) -> Vec<T> {
+        let (world, parts) = (&self.world, self.parts.as_slice());
+        for shard in &mut self.shards {
+            shard.memo.locations.clone_from(&self.locations);
+            shard.memo.imports.clone_from(&self.imports);
+            shard.memo.identities.clone_from(&self.identities);
+        }
+        std::thread::scope(|scope| {
+            let act = &act;
+            let threads: Vec<_> =
+                self.shards.iter_mut().map(|shard| scope.spawn(move || act(shard, world, parts))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        })
+    }
+
+    fn check_wait(
+        &self,
+        number: usize,
+        step: &StepPlan,
+        wait: Wait,
+        waited: &[Waited],
+    ) -> Result<(), RehearsalError> {
+        let missing: usize = waited.iter().map(|one| one.missing).sum();
+        let Some((part, n)) = waited.iter().find_map(|one| one.example) else { return Ok(()) };
+        Err(PlanError::Waited {
+            step: number,
+            title: step.title.clone(),
+            heartbeats: wait.heartbeats,
+            limit: wait.limit,
+            missing,
+            clients: self.clients,
+            example: self.plans[part as usize].client_name(n),
+        }
+        .into())
+    }
+
+    /// Who would be lost if this step were taken now.
+    fn preview(&mut self, number: usize, step: &StepPlan) -> Result<AtRisk, RehearsalError> {
+        let mut risk = AtRisk { step: step.title.clone(), ..AtRisk::default() };
+        let Some((next, served)) = self.world_after(number, step)? else { return Ok(risk) };
+        let (now, plans) = (self.now, self.plans.clone());
+        let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        let shards = self.on_all_threads(|shard, world, _| {
+            shard.at_risk(world, &next, now, &names, |part, n| plans[part as usize].client_name(n))
+        });
+        for shard in shards {
+            risk.merge(shard);
+        }
+        self.ahead = Some((next, served));
+        Ok(risk)
+    }
+
+    fn report(&mut self, number: usize, step: &StepPlan, began: Timestamp, if_next_now: Option<AtRisk>) {
+        let mut holdings: Vec<PartHolding> =
+            self.parts.iter().map(|part| PartHolding::of(&part.name)).collect();
+        for shard in &self.shards {
+            for (all, shard) in holdings.iter_mut().zip(shard.holdings(&self.parts)) {
+                all.merge(&shard);
+            }
+        }
+        self.steps.push(StepOutcome {
+            report: StepReport {
+                number,
+                title: step.title.clone(),
+                statements: step.statements.clone(),
+                began,
+                holdings,
+            },
+            ended: self.now,
+            actions: actions(step),
+            online: self.shards.iter().map(Shard::online).sum(),
+            if_next_now,
+        });
+    }
+
+    /// What must hold after every step.
+    fn check_invariants(&self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+        let broken = |what: String| {
+            Err(RehearsalError::Broken {
+                step: number,
+                title: step.title.clone(),
+                seed: self.scenario.seed,
+                what,
+            })
+        };
+        if let Some(what) = self.shards.iter().find_map(|shard| shard.memo.broken.first()) {
+            return broken(what.clone());
+        }
+        let Some(last) = self.steps.last() else { return Ok(()) };
+        let installed =
+            self.shards.iter().flat_map(|shard| &shard.machines).filter(|one| one.is_installed()).count();
+        let counted: usize = last.report.holdings.iter().map(|part| part.clients).sum();
+        if counted != installed {
+            return broken(format!("{counted} of {installed} clients were counted"));
+        }
+        if !self.replayed.publishes_as(&self.world.site) {
+            return broken("the site that is made again from its commands is another".to_owned());
+        }
+        Ok(())
+    }
+
+    fn ended(self, is_partial: bool) -> Rehearsal {
+        let mut hourly = HourlyCounts::new(self.start, self.world.manager_names().count());
+        for shard in &self.shards {
+            hourly.merge(&shard.hourly);
+        }
+        let counts =
+            self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
+        let (heartbeats, served) =
+            counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
+        let mut verdict = Verdict {
+            scenario: self.scenario.title.clone(),
+            seed: self.scenario.seed,
+            certificates: self.certificates.iter().map(|one| one.fingerprint).collect(),
+            steps: self.steps.iter().map(|step| step.report.clone()).collect(),
+            clients: self.clients,
+            ..Verdict::default()
+        };
+        let in_force: Vec<Fingerprint> =
+            self.world.site.managers().map(|one| one.client.certificate().fingerprint()).collect();
+        let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
+        for shard in &self.shards {
+            shard.judge(&self.parts, &in_force, name, &mut verdict);
+        }
+        let outcome = Outcome {
+            about: self.scenario.about.clone(),
+            began: self.start,
+            ended: self.now,
+            is_partial,
+            certificates: self.certificates,
+            course: hourly.course(self.now, self.world.manager_names()),
+            heartbeats,
+            heartbeats_served: served,
+            assumptions: self.scenario.assumptions.list(),
+            steps: self.steps,
+            verdict,
+        };
+        let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
+        for shard in self.shards.into_iter().filter(|shard| shard.logs.is_some()) {
+            let views: Vec<AgentView> = shard
+                .machines
+                .iter()
+                .map(|machine| AgentView {
+                    computer_name: self.plans[machine.part as usize].client_name(machine.number),
+                    ..shard.view(machine)
+                })
+                .collect();
+            for (view, transcript) in views.into_iter().zip(shard.logs.unwrap_or_default()) {
+                clients.push((view, transcript.lines));
+                manager_events.push(transcript.manager_events);
+            }
+        }
+        Rehearsal { outcome, clients, manager_events, site: self.world.site }
+    }
+}
+
+/// A client of this part as it is installed: with the communications file of its group and location.
+fn installed(world: &World, plan: &PartPlan) -> Result<ClientSnapshot, CommandError> {
+    let sylink = world.site.export_sylink(&plan.group, plan.location.as_deref())?;
+    let profile = AgentProfile {
+        // One for all: what a client does does not depend on it.
+        hardware_key: HardwareKey(Guid::from_bytes([0; 16])),
+        computer_name: plan.name.clone(),
+        version: plan.version,
+        seed: 0,
+        use_last_server: plan.use_last_server,
+    };
+    let state = AgentState { location: plan.location.clone(), ..AgentState::default() };
+    let cache = Cache { sylink: sylink.into(), state };
+    Ok(ClientSnapshot {
+        agent: Agent::new(profile, cache, world.site.assumptions().clone()),
+        record: None,
+        held: None,
+    })
+}
+
+/// The numbers of a part's locations, the usual one first.
+fn places(calendar: &PartCalendar, locations: &mut Vec<Option<String>>) -> [u16; 2] {
+    [Place::Usual, Place::Away].map(|place| number(locations, &calendar.location(place).map(str::to_owned)))
+}
+
+fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16 {
+    let place = locations.iter().position(|one| one == location).unwrap_or_else(|| {
+        locations.push(location.clone());
+        locations.len() - 1
+    });
+    u16::try_from(place).unwrap_or(u16::MAX)
+}
+
+/// What is done in a step, a line for each action.
+fn actions(step: &StepPlan) -> Vec<String> {
+    let line = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
+    let fleet = step.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));
+    let operator = step.operator.iter().map(|command| line(serde_json::to_value(command.get_ref())));
+    let healed = step.heal.iter().map(|name| format!("heal {:?}", name.get_ref()));
+    let faults = step.faults.iter().map(|name| format!("fault {:?}", name.get_ref()));
+    fleet.chain(operator).chain(healed).chain(faults).collect()
+}
+
+fn refused(step: usize, title: &str, source: CommandError) -> RehearsalError {
+    PlanError::command(step, title, source).into()
+}

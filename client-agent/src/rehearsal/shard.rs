@@ -1,0 +1,235 @@
+//! A share of the fleet, with all that its thread needs. Clients do not meet, so shares are played side by side and
+//! their integers are added; how many shares there are changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+
+use super::hourly::HourlyCounts;
+use super::machine::{Machine, Part};
+use super::memo::{MemoTable, NodeId};
+use super::transcript::Transcript;
+use super::virtual_client::{Context, VirtualClient};
+use super::world::World;
+use crate::agent::AgentView;
+use crate::scenario::{PartHolding, Standing, Verdict};
+
+/// Where a rehearsal stands, for whoever watches it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// How many times a client has come to the end of a step.
+    pub done: AtomicU64,
+    /// Set it to break off: the outcome is that of the steps that have ended.
+    pub stop: AtomicBool,
+}
+
+/// A share of the fleet.
+pub(super) struct Shard<C> {
+    pub(super) machines: Vec<Machine<C>>,
+    pub(super) memo: MemoTable,
+    pub(super) hourly: HourlyCounts,
+    /// The diaries of its clients, in the same order, if anybody wants them.
+    pub(super) logs: Option<Vec<Transcript>>,
+}
+
+/// What clients have been waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waited {
+    /// When the last one was done.
+    pub(super) until: Timestamp,
+    /// How many were not done at the limit.
+    pub(super) missing: usize,
+    /// One of those.
+    pub(super) example: Option<(u32, u32)>,
+}
+
+impl<C: VirtualClient> Shard<C> {
+    /// Does something to each machine, in order; broken off when the watch says so.
+    fn each(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        progress: &Progress,
+        mut act: impl FnMut(&mut Machine<C>, &Part, &mut Context<'_>),
+    ) {
+        let Self { machines, memo, hourly, logs } = self;
+        for (place, machine) in machines.iter_mut().enumerate() {
+            if progress.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
+            let mut context = Context { world, memo, hourly, log };
+            let part = &parts[machine.part as usize];
+            act(machine, part, &mut context);
+        }
+    }
+
+    /// Lets what has happened to the parts of the fleet happen to their machines.
+    pub(super) fn apply_change(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        now: Timestamp,
+        progress: &Progress,
+    ) {
+        self.each(world, parts, progress, |machine, part, context| {
+            machine.apply_change(part, context);
+            machine.run_until(now, None, part, context);
+        });
+    }
+
+    /// Lets the change of the site be felt; then waits for heartbeats of every machine that is on, until the limit.
+    pub(super) fn begin(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        heartbeats: u32,
+        limit: Timestamp,
+        progress: &Progress,
+    ) -> Waited {
+        let mut waited = Waited { until: Timestamp::EPOCH, missing: 0, example: None };
+        if world.is_new && world.forgot_clients {
+            self.memo.shared.clear();
+        }
+        self.each(world, parts, progress, |machine, part, context| {
+            if part.interacts {
+                machine.notice_site_change(context);
+                return;
+            }
+            let target = machine.client.counts().heartbeats + u64::from(heartbeats);
+            machine.notice_site_change(context);
+            if heartbeats > 0 && machine.is_on() {
+                let until = machine.run_until(limit, Some(target), part, context);
+                waited.until = waited.until.max(until);
+                if machine.is_on() && machine.client.counts().heartbeats < target {
+                    waited.missing += 1;
+                    waited.example.get_or_insert((machine.part, machine.number));
+                }
+            }
+        });
+        self.wait_together(world, parts, heartbeats, limit, progress, &mut waited);
+        waited
+    }
+
+    /// Waits for heartbeats of the machines whose clients meet.
+    fn wait_together(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        heartbeats: u32,
+        limit: Timestamp,
+        progress: &Progress,
+        waited: &mut Waited,
+    ) {
+        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].interacts && machine.is_on();
+        let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
+        for (place, machine) in self.machines.iter().enumerate().filter(|(_, one)| is_meant(one)) {
+            targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
+        }
+        loop {
+            targets.retain(|place, target| {
+                let machine = &self.machines[*place];
+                machine.is_on() && machine.client.counts().heartbeats < *target
+            });
+            if targets.is_empty() {
+                return;
+            }
+            let Some(moment) = self.advance(world, parts, limit, progress) else { break };
+            waited.until = waited.until.max(moment);
+        }
+        for place in targets.into_keys() {
+            let machine = &self.machines[place];
+            waited.missing += 1;
+            waited.example.get_or_insert((machine.part, machine.number));
+        }
+    }
+
+    /// Of the machines whose clients meet, lets the one live to whom something happens next, up to
+    /// that moment. Returns it, if it is not after `end`.
+    fn advance(
+        &mut self,
+        world: &World,
+        parts: &[Part],
+        end: Timestamp,
+        progress: &Progress,
+    ) -> Option<Timestamp> {
+        if progress.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let shared = self.machines.iter().enumerate().filter_map(|(place, machine)| {
+            let part = &parts[machine.part as usize];
+            if part.interacts { Some((machine.next(part, end)?, place)) } else { None }
+        });
+        let (moment, place) = shared.min()?;
+        let Self { machines, memo, hourly, logs } = self;
+        let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
+        let machine = &mut machines[place];
+        machine.run_until(
+            moment,
+            None,
+            &parts[machine.part as usize],
+            &mut Context { world, memo, hourly, log },
+        );
+        Some(moment)
+    }
+
+    /// Lets time pass until `end`.
+    pub(super) fn run_until(&mut self, world: &World, parts: &[Part], end: Timestamp, progress: &Progress) {
+        while self.advance(world, parts, end, progress).is_some() {}
+        self.each(world, parts, progress, |machine, part, context| {
+            machine.run_until(end, None, part, context);
+            progress.done.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    pub(super) fn online(&self) -> usize {
+        self.machines.iter().filter(|machine| machine.is_on()).count()
+    }
+
+    /// Who holds what, part by part.
+    pub(super) fn holdings(&self, parts: &[Part]) -> Vec<PartHolding> {
+        let mut alike: BTreeMap<(u32, NodeId), (usize, AgentView)> = BTreeMap::new();
+        let mut all: Vec<PartHolding> = parts.iter().map(|part| PartHolding::of(&part.name)).collect();
+        for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
+            let view = || machine.client.view(&self.memo);
+            match machine.client.equivalence_key() {
+                None => all[machine.part as usize].add(&view(), 1),
+                Some(node) => alike.entry((machine.part, node)).or_insert_with(|| (0, view())).0 += 1,
+            }
+        }
+        for ((part, _), (count, view)) in alike {
+            all[part as usize].add(&view, count);
+        }
+        all
+    }
+
+    /// Adds what became of each client; nothing became of those that never came.
+    pub(super) fn judge(
+        &self,
+        parts: &[Part],
+        in_force: &[Fingerprint],
+        name: impl Fn(u32, u32) -> String,
+        verdict: &mut Verdict,
+    ) {
+        let mut known: BTreeMap<NodeId, Standing> = BTreeMap::new();
+        for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
+            let look = || AgentView {
+                computer_name: name(machine.part, machine.number),
+                ..machine.client.view(&self.memo)
+            };
+            let standing = match machine.client.equivalence_key() {
+                None => Standing::of(&look(), in_force),
+                Some(node) => *known.entry(node).or_insert_with(|| Standing::of(&look(), in_force)),
+            };
+            if standing != Standing::Well {
+                verdict.add(&parts[machine.part as usize].name, &look(), in_force, machine.is_on());
+            }
+        }
+    }
+
+    pub(super) fn view(&self, machine: &Machine<C>) -> AgentView {
+        machine.client.view(&self.memo)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a sweep has found: how many clients are lost if a step waits for so long, with several seeds.
+
+use serde::Serialize;
+
+use crate::scenario::Span;
+
+/// Rehearsals of one scenario that differ in a wait and in the seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sweep {
+    /// The scenario's title.
+    pub scenario: String,
+    /// The title of the step whose wait differs.
+    pub step: String,
+    /// How many clients there are.
+    pub clients: usize,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// What came of each wait.
+    pub points: Vec<SweepPoint>,
+}
+
+/// What came of a wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SweepPoint {
+    /// The wait.
+    pub wait: Span,
+    /// How many clients were lost, for each seed in the order of the seeds.
+    pub lost: Vec<usize>,
+    /// The same, had the wait been a day longer.
+    pub a_day_more: Vec<usize>,
+}
+
+/// What the seeds agree on about a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// The wait.
+    pub(crate) wait: Span,
+    /// The fewest that were lost.
+    pub(crate) least: usize,
+    /// The middle one; of two the higher.
+    pub(crate) median: usize,
+    /// The most that were lost.
+    pub(crate) most: usize,
+    /// The middle one, had the wait been a day longer.
+    pub(crate) a_day_more: usize,
+}
+
+impl Sweep {
+    /// The shortest wait that loses nobody with any seed, and than which no longer one loses anybody.
+    pub fn shortest_without_loss(&self) -> Option<Span> {
+        let spreads = self.spreads();
+        spreads.iter().rev().take_while(|spread| spread.most == 0).last().map(|spread| spread.wait)
+    }
+
+    /// Every wait that was rehearsed, the shortest first.
+    pub(crate) fn spreads(&self) -> Vec<Spread> {
+        let spread = |point: &SweepPoint| {
+            let mut lost = point.lost.clone();
+            lost.sort_unstable();
+            let (least, most) = (*lost.first()?, *lost.last()?);
+            let mut later = point.a_day_more.clone();
+            later.sort_unstable();
+            let a_day_more = later.get(later.len() / 2).copied().unwrap_or(0);
+            Some(Spread { wait: point.wait, least, median: lost[lost.len() / 2], most, a_day_more })
+        };
+        let mut spreads: Vec<Spread> = self.points.iter().filter_map(spread).collect();
+        spreads.sort_by_key(|spread| spread.wait);
+        spreads
+    }
+}

@@ -1,0 +1,80 @@
+//! What-if: which clients would be orphaned if the site became another one now. Only copies of the clients are played.
+
+use epm_protocol::site::{Client, Site};
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+use super::hourly::HourlyCounts;
+use super::memo::MemoTable;
+use super::stimulus::EventKind;
+use super::virtual_client::{Context, FullClient, VirtualClient};
+use super::world::World;
+use crate::agent::{Agent, Distrust};
+
+/// How many heartbeats a client has to find a manager that it trusts.
+const HEARTBEATS: usize = 4;
+
+/// A client that would be lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct WouldBeLost {
+    /// Its computer's name.
+    pub client: String,
+    /// The layer of trust that would break.
+    pub layer: String,
+    /// What would be expected, and what found.
+    pub because: Distrust,
+}
+
+/// Returns the clients that would be orphaned if the site became `next` now and each client had its next heartbeats at
+/// once; clients that are orphaned already are left out. Each client comes with its registration.
+///
+/// A client whose machine is off is played as if the machine were switched on now. Faults are left out of account.
+pub fn would_be_lost(
+    clients: impl IntoIterator<Item = (Agent, Option<Client>)>,
+    next: &Site,
+    now: Timestamp,
+) -> Vec<WouldBeLost> {
+    let world = World::first(next.clone());
+    let (mut memo, mut hourly) = (MemoTable::default(), HourlyCounts::new(now, 0));
+    let mut context = Context { world: &world, memo: &mut memo, hourly: &mut hourly, log: None };
+    let lost = clients.into_iter().filter_map(|(agent, record)| {
+        let is_on = !agent.is_stopped();
+        let mut client = FullClient::copy_of(agent, record);
+        if is_on {
+            // Its connections are the driver's: the copy begins with what it holds, as after a restart.
+            client.handle(EventKind::Stop, now, &mut context);
+        }
+        let because = outcome_if(&mut client, false, now, &mut context)?;
+        Some(WouldBeLost {
+            client: client.view(context.memo).computer_name,
+            layer: because.layer().to_owned(),
+            because,
+        })
+    });
+    lost.collect()
+}
+
+/// Why this client is orphaned after its next heartbeats in the context's world, if it is, and was not before. A
+/// client whose machine is off is switched on first.
+pub(super) fn outcome_if(
+    client: &mut impl VirtualClient,
+    is_on: bool,
+    now: Timestamp,
+    context: &mut Context<'_>,
+) -> Option<Distrust> {
+    let orphaned = |client: &_, context: &Context<'_>| {
+        VirtualClient::view(client, context.memo).health.orphaned().map(|(_, because)| because.clone())
+    };
+    if orphaned(client, context).is_some() {
+        return None;
+    }
+    let change = if context.world.forgot_clients { EventKind::Forgotten } else { EventKind::Changed };
+    client.handle(change, now, context);
+    if !is_on {
+        client.handle(EventKind::Start, now, context);
+    }
+    for _ in 0..HEARTBEATS {
+        client.handle(EventKind::Wake, now, context);
+    }
+    orphaned(client, context)
+}

@@ -1,0 +1,108 @@
+//! The course and the lost clients as comma-separated values, in the form of RFC 4180.
+
+use std::time::Duration;
+
+use crate::rehearsal::Outcome;
+
+/// How it went, a line for each hour: when it began, who believed what when it ended, who was orphaned and online
+/// then, and how many clients had turned to each manager.
+pub fn course(outcome: &Outcome) -> String {
+    let course = &outcome.course;
+    let rows: Vec<(&str, &[u32])> = [
+        ("old_only", course.old_only.as_slice()),
+        ("both", &course.both),
+        ("new_only", &course.new_only),
+        ("none", &course.none),
+        ("orphaned", &course.orphaned),
+        ("online", &course.online),
+    ]
+    .into_iter()
+    .chain(course.load.iter().map(|(manager, row)| (manager.as_str(), row.as_slice())))
+    .collect();
+    let hours = rows.iter().map(|(_, row)| row.len()).max().unwrap_or(0);
+
+    let loads = course.load.keys().map(|manager| format!("load of {manager}"));
+    let named = ["hour", "old_only", "both", "new_only", "none", "orphaned", "online"].map(String::from);
+    let mut text = line(named.into_iter().chain(loads));
+    let mut begins = course.origin;
+    for hour in 0..hours {
+        let numbers = rows.iter().map(|(_, row)| row.get(hour).map_or_else(String::new, ToString::to_string));
+        text.push_str(&line(std::iter::once(begins.to_string()).chain(numbers)));
+        begins = begins + Duration::from_secs(3600);
+    }
+    text
+}
+
+/// Who was lost, a line for each client: since when, during which step, and because of what.
+pub fn lost(outcome: &Outcome) -> String {
+    let mut text =
+        line(["client", "part", "since", "step", "step_title", "layer", "because"].map(String::from));
+    for one in &outcome.verdict.lost {
+        text.push_str(&line([
+            one.client.clone(),
+            one.part.clone(),
+            one.since.to_string(),
+            one.step.to_string(),
+            one.step_title.clone(),
+            one.layer.clone(),
+            one.because.clone(),
+        ]));
+    }
+    text
+}
+
+/// One line with its end.
+fn line(fields: impl IntoIterator<Item = String>) -> String {
+    let fields: Vec<String> = fields.into_iter().map(quoted).collect();
+    format!("{}\r\n", fields.join(","))
+}
+
+/// A field, in quotes if it must be.
+fn quoted(field: String) -> String {
+    if field.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn read(text: &str) -> Vec<Vec<String>> {
+        let rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).into_records();
+        rows.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn the_course_has_a_line_for_each_hour_and_a_column_for_each_manager() {
+        let outcome = sample::ninety_days();
+        let rows = read(&course(&outcome));
+        assert_eq!(rows.len(), 1 + 90 * 24);
+        assert_eq!(rows[0][..3], ["hour", "old_only", "both"]);
+        assert_eq!(rows[0][7..], ["load of manager-a", "load of manager-b"]);
+        assert_eq!(rows[1][0], "2026-01-05T00:00:00.000Z");
+        assert_eq!(rows[26][0], "2026-01-06T01:00:00.000Z");
+        for (hour, row) in rows[1..].iter().enumerate() {
+            let number = |column: usize| row[column].parse::<u32>().unwrap();
+            assert_eq!((1..=4).map(number).sum::<u32>(), 100_000, "{hour}");
+            assert_eq!(number(5), outcome.course.orphaned[hour], "{hour}");
+            assert_eq!(number(8), outcome.course.load["manager-b"][hour], "{hour}");
+        }
+    }
+
+    #[test]
+    fn a_lost_client_of_any_name_is_one_line() {
+        let mut outcome = sample::ninety_days();
+        outcome.verdict.lost[0].client = "a,\"b\"\r\nc".to_owned();
+        outcome.verdict.lost[0].because = sample::NASTY.to_owned();
+        let rows = read(&lost(&outcome));
+        assert_eq!(rows.len(), 1 + outcome.verdict.lost.len());
+        assert_eq!((rows[1][0].as_str(), rows[1][6].as_str()), ("a,\"b\"\r\nc", sample::NASTY));
+        assert_eq!(rows[1][2], outcome.verdict.lost[0].since.to_string());
+    }
+
+    #[test]
+    fn an_outcome_without_a_course_is_a_heading() {
+        assert_eq!(read(&course(&Outcome::default())).len(), 1);
+        assert_eq!(read(&lost(&Outcome::default())).len(), 1);
+    }
+}

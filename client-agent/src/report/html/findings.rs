@@ -1,0 +1,139 @@
+//! The tables at the end: who was lost, who else is not well, which certificates were in force, what was assumed.
+
+use maud::{Markup, html};
+
+use crate::rehearsal::Outcome;
+use crate::report::words;
+
+/// Who was lost, and because of what.
+pub(super) fn lost(outcome: &Outcome) -> Markup {
+    let lost = &outcome.verdict.lost;
+    let columns = ["Client", "Part", "Since (UTC)", "Step", "Layer", "Because"];
+    html! {
+        section {
+            h2 { "Lost clients" }
+            @if lost.is_empty() { p { "None." } } @else {
+                details open[lost.len() <= 20] {
+                    summary {
+                        (words::clients(lost.len()))
+                        @if lost.len() > MOST { ", of which the first " (MOST) " are listed" }
+                    }
+                    div.scroll tabindex="0" role="region" aria-label="Lost clients" {
+                        table {
+                            thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                            tbody {
+                                @for one in lost.iter().take(MOST) {
+                                    tr {
+                                        th scope="row" { (one.client) }
+                                        td { (one.part) }
+                                        td.when { (words::moment(one.since)) }
+                                        td { span.number title=(one.step_title) { (one.step) } }
+                                        td { (one.layer) }
+                                        td { (one.because) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Who else is not as a client should be.
+pub(super) fn not_well(outcome: &Outcome) -> Markup {
+    let verdict = &outcome.verdict;
+    let lists = [
+        ("Out of touch, for other reasons than trust", &verdict.out_of_touch),
+        ("Served, but without authenticating the manager", &verdict.not_secure),
+        ("Served, but without a certificate that is in force", &verdict.behind),
+    ];
+    let any = lists.iter().any(|(_, clients)| !clients.is_empty());
+    html! {
+        @if any {
+            section {
+                h2 { "Not lost, and not well" }
+                dl {
+                    @for (what, clients) in lists {
+                        @if !clients.is_empty() {
+                            dt { (what) ": " (words::grouped(clients.len())) }
+                            dd { (words::first(clients, clients.len(), 20)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The certificates that managers showed.
+pub(super) fn certificates(outcome: &Outcome) -> Markup {
+    html! {
+        section {
+            h2 { "Certificates in force" }
+            @if outcome.certificates.is_empty() { p { "None." } } @else {
+                div.scroll tabindex="0" role="region" aria-label="Certificates in force" {
+                    table {
+                        thead {
+                            tr {
+                                th scope="col" { "Certificate" } th scope="col" { "Manager" } th scope="col" { "Since (UTC)" }
+                                th scope="col" { "SHA-256" }
+                            }
+                        }
+                        tbody {
+                            @for one in &outcome.certificates {
+                                tr {
+                                    th scope="row" { code { (one.fingerprint.short()) } }
+                                    td.name { (one.manager) }
+                                    td.when { (words::moment(one.since)) }
+                                    td { code.long { (one.fingerprint) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was assumed of the real product.
+pub(super) fn assumptions(outcome: &Outcome) -> Markup {
+    let changed = outcome.assumptions.iter().filter(|one| one.value != one.default).count();
+    html! {
+        section {
+            h2 { "Assumptions" }
+            p.note {
+                "Nobody documents these. I: inferred from a source; R: recalled; U: unknown. Set otherwise than by default: "
+                (changed) "."
+            }
+            @if !outcome.assumptions.is_empty() {
+                details open[changed > 0] {
+                    summary { (outcome.assumptions.len()) " assumptions" }
+                    div.scroll tabindex="0" role="region" aria-label="Assumptions" {
+                        table.assumptions {
+                            thead {
+                                tr { @for column in ["Name", "Value", "Default", "Mark", "About"] { th scope="col" { (column) } } }
+                            }
+                            tbody {
+                                @for one in &outcome.assumptions {
+                                    tr class=[(one.value != one.default).then_some("changed")] {
+                                        th scope="row" { code { (one.name) } }
+                                        td { (one.value) }
+                                        td { (one.default) }
+                                        td { (format!("{:?}", one.mark)) }
+                                        td.about { (one.about) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many of the lost clients are listed.
+const MOST: usize = 200;

@@ -1,0 +1,112 @@
+//! One page for people: the verdict in a sentence, the course in drawings, and everything behind it in tables.
+//!
+//! It carries all that it shows: no script, and nothing from anywhere else. Its style is `style.css`.
+
+mod figures;
+mod findings;
+mod sentence;
+mod steps;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::words;
+use crate::rehearsal::Outcome;
+use crate::rehearsal::Sweep;
+
+use sentence::Sentence;
+
+/// The outcome as a page.
+pub fn html(outcome: &Outcome) -> String {
+    let sentence = Sentence::of(outcome);
+    page(
+        &format!("{}: {}", sentence.badge, title(outcome)),
+        &html! {
+            (heading(outcome, &sentence))
+            (figures::all(outcome))
+            (steps::all(outcome))
+            (findings::lost(outcome))
+            (findings::not_well(outcome))
+            (findings::certificates(outcome))
+            (findings::assumptions(outcome))
+        },
+    )
+}
+
+/// A sweep as a page: the lost clients against the wait.
+pub fn sweep_html(sweep: &Sweep) -> String {
+    page(&format!("How long to wait: {}", sweep.scenario), &sweep::body(sweep))
+}
+
+fn page(title: &str, main: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main { (main) }
+                (footer())
+            }
+        }
+    };
+    let printable =
+        |c: char| if c.is_control() && !c.is_whitespace() { char::REPLACEMENT_CHARACTER } else { c };
+    page.into_string().chars().map(printable).collect()
+}
+
+fn heading(outcome: &Outcome, sentence: &Sentence) -> Markup {
+    let verdict = &outcome.verdict;
+    let began = words::moment(outcome.began);
+    let facts = [
+        ("Clients", words::grouped(verdict.clients)),
+        ("Played", format!("{began} to {} UTC", words::moment(outcome.ended))),
+        ("Lasted", words::stretch(outcome.ended.since(outcome.began))),
+        ("Heartbeats", words::grouped(outcome.heartbeats)),
+        ("of them served", words::grouped(outcome.heartbeats_served)),
+        ("Seed", verdict.seed.to_string()),
+    ];
+    html! {
+        header {
+            p.kind { "epm-lab: rehearsal in virtual time" }
+            h1 { (title(outcome)) }
+            @if !outcome.about.is_empty() { p { (outcome.about) } }
+            div class={ "verdict " (sentence.class) } {
+                p { strong.badge { (sentence.badge) } " " (sentence.text) }
+            }
+            dl.facts {
+                @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
+            }
+            p.note {
+                "To repeat it, rehearse the same scenario with " code { "--seed " (verdict.seed) }
+                ": the same build of epm-lab finds the same, to the byte."
+            }
+        }
+    }
+}
+
+fn title(outcome: &Outcome) -> &str {
+    let title = outcome.verdict.scenario.trim();
+    if title.is_empty() { "A rehearsal without a title" } else { title }
+}
+
+fn footer() -> Markup {
+    html! {
+        footer {
+            p {
+                strong { "This is a mock." }
+                " epm-lab is made by nobody of the vendor, and is neither endorsed nor supported by them. It protects nothing: \
+                 what it finds is what its rules and assumptions lead to, and no promise about a real site."
+            }
+        }
+    }
+}
+
+const STYLE: &str = include_str!("style.css");

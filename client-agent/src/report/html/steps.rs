@@ -1,0 +1,148 @@
+//! What came of each step: who held what, and who would be lost if the next were taken at once.
+
+use std::collections::BTreeMap;
+
+use epm_protocol::trust::Fingerprint;
+use maud::{Markup, html};
+
+use crate::rehearsal::{AtRisk, Outcome, StepOutcome};
+use crate::report::words;
+use crate::scenario::PartHolding;
+
+/// Every step.
+pub(super) fn all(outcome: &Outcome) -> Markup {
+    html! {
+        section {
+            h2 { "Step by step" }
+            @if outcome.steps.is_empty() { p { "No step was taken." } }
+            @for step in &outcome.steps { (one(outcome, step)) }
+        }
+    }
+}
+
+fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
+    let report = &step.report;
+    html! {
+        article id={ "step-" (report.number) } {
+            h3 { span.number { (report.number) } " " (report.title) }
+            p.note {
+                "Began " (words::moment(report.began)) " UTC, lasted " (words::stretch(step.ended.since(report.began)))
+                "; then " (words::grouped(step.online)) " machines were on."
+                @if !report.statements.is_empty() { " Statements: " (report.statements.join(", ")) "." }
+            }
+            @if !step.actions.is_empty() { ul.actions { @for action in &step.actions { li { (action) } } } }
+            (holdings(outcome, &report.holdings))
+            @if let Some(risk) = &step.if_next_now { (next(risk)) }
+        }
+    }
+}
+
+/// Who would be lost.
+fn next(risk: &AtRisk) -> Markup {
+    if risk.clients == 0 {
+        return html! {
+            p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "nobody would be lost." } }
+        };
+    }
+    let counted = |counts: &BTreeMap<String, usize>| {
+        counts
+            .iter()
+            .map(|(what, number)| format!("{what} {}", words::grouped(number)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    html! {
+        p.next.risk {
+            "If the next step (" i { (risk.step) } ") were taken at its end: "
+            strong { (words::clients(risk.clients)) " would be lost." }
+            " By layer: " (counted(&risk.by_layer)) ". By part: " (counted(&risk.by_part)) "."
+            @if !risk.examples.is_empty() { " Such as " (words::first(&risk.examples, risk.clients, 5)) "." }
+        }
+    }
+}
+
+fn holdings(outcome: &Outcome, parts: &[PartHolding]) -> Markup {
+    let columns = [
+        "Part",
+        "Clients",
+        "Served",
+        "Out of touch",
+        "Orphaned",
+        "Secure",
+        "HTTPS",
+        "Certificates held",
+        "Lists held",
+    ];
+    html! {
+        @if !parts.is_empty() {
+            div.scroll tabindex="0" role="region" aria-label="Who holds what after this step" {
+                table {
+                    thead {
+                        tr { @for (at, column) in columns.into_iter().enumerate() {
+                            th scope="col" class=[(1..=6).contains(&at).then_some("count")] { (column) }
+                        } }
+                    }
+                    tbody {
+                        @for part in parts { (row(outcome, part)) }
+                        @if parts.len() > 1 { (row(outcome, &sum(parts))) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(outcome: &Outcome, part: &PartHolding) -> Markup {
+    let numbers = [part.clients, part.connected, part.disconnected];
+    html! {
+        tr class=[(part.part == SUM).then_some("sum")] {
+            th scope="row" { (part.part) }
+            @for number in numbers { td.count { (words::grouped(number)) } }
+            td.count {
+                (words::grouped(part.orphaned))
+                @for (layer, number) in &part.layers { small { (layer) ": " (words::grouped(number)) } }
+                @if part.brought_back > 0 { small { "brought back: " (words::grouped(part.brought_back)) } }
+            }
+            @for number in [part.secure, part.https] { td.count { (words::grouped(number)) } }
+            td {
+                @for (certificate, number) in in_order(outcome, part) {
+                    div.held { code { (certificate.short()) } " " (words::grouped(number)) }
+                }
+            }
+            td.list { @for (list, number) in &part.lists { div { (list) ": " (words::grouped(number)) } } }
+        }
+    }
+}
+
+/// What is held, the certificates of managers first, in the order in which they came into force.
+fn in_order(outcome: &Outcome, part: &PartHolding) -> Vec<(Fingerprint, usize)> {
+    let place = |one: &Fingerprint| outcome.certificates.iter().position(|known| known.fingerprint == *one);
+    let mut held: Vec<_> = part.certificates.iter().map(|(one, number)| (*one, *number)).collect();
+    held.sort_by_key(|(one, _)| place(one).unwrap_or(usize::MAX));
+    held
+}
+
+fn sum(parts: &[PartHolding]) -> PartHolding {
+    let mut sum = PartHolding { part: SUM.to_owned(), ..PartHolding::default() };
+    for part in parts {
+        sum.clients += part.clients;
+        sum.connected += part.connected;
+        sum.disconnected += part.disconnected;
+        sum.orphaned += part.orphaned;
+        sum.brought_back += part.brought_back;
+        sum.secure += part.secure;
+        sum.https += part.https;
+        add(&mut sum.certificates, &part.certificates);
+        add(&mut sum.lists, &part.lists);
+        add(&mut sum.layers, &part.layers);
+    }
+    sum
+}
+
+fn add<K: Ord + Clone>(to: &mut BTreeMap<K, usize>, counts: &BTreeMap<K, usize>) {
+    for (key, number) in counts {
+        *to.entry(key.clone()).or_default() += number;
+    }
+}
+
+const SUM: &str = "All";

@@ -1,0 +1,181 @@
+//! The page holds what it must, and nothing in it breaks out of its place.
+
+use epm_protocol::sylink::xml::{Document, Element};
+
+use super::*;
+use crate::report::{chart, sample};
+
+/// The part of the page that is well-formed XML as well.
+fn main_of(page: &str) -> Element {
+    let (from, to) = (page.find("<main>").unwrap(), page.find("</main>").unwrap());
+    let main = page[from..to + "</main>".len()].replace("<details open>", "<details>");
+    Document::parse(&main).unwrap().into_root()
+}
+
+fn all_text(element: &Element) -> String {
+    let own = element.text();
+    element.elements().map(all_text).fold(own, |text, inner| format!("{text} {inner}"))
+}
+
+#[test]
+fn no_name_breaks_out_of_its_place() {
+    let mut outcome = sample::ninety_days();
+    let nasty = || sample::NASTY.to_owned();
+    outcome.about = nasty();
+    outcome.course.load.insert(nasty(), vec![1; 90 * 24]);
+    outcome.certificates[0].manager = nasty();
+    outcome.steps[1].actions.push(nasty());
+    outcome.steps[1].report.title = nasty();
+    outcome.steps[1].report.statements.push(nasty());
+    outcome.steps[1].report.holdings[0].part = nasty();
+    outcome.verdict.lost[0].because = "a\u{0}b\u{1b}".to_owned();
+    let page = html(&outcome);
+    assert!(!page.contains("<script"), "there is no script in the page, so none from a name either");
+    assert!(!page.contains(['\u{0}', '\u{1b}']));
+    let main = main_of(&page);
+    assert!(all_text(&main).matches(sample::NASTY).count() > 10);
+}
+
+#[test]
+fn the_page_needs_nothing_from_anywhere() {
+    let page = html(&sample::ninety_days());
+    for outside in ["http://", "https://", "src=", "@import", "<link", "javascript:", "onload"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    // What an address within the page points to is there, once.
+    let main = main_of(&page);
+    for link in main.descendants_named("a") {
+        let target = link.attribute("href").unwrap().strip_prefix('#').unwrap();
+        assert_eq!(page.matches(&format!(" id=\"{target}\"")).count(), 1, "{target}");
+    }
+    for pattern in chart::TRUST {
+        assert_eq!(page.matches(&format!(" id=\"{}\"", pattern.id)).count(), 1, "{}", pattern.id);
+    }
+}
+
+#[test]
+fn the_verdict_comes_first_and_the_seed_with_it() {
+    let page = html(&sample::ninety_days());
+    let text = all_text(&main_of(&page));
+    let places = [
+        "1,284 of 100,000 clients were lost",
+        "--seed 20260105",
+        "What the clients trust",
+        "Step by step",
+        "Lost clients",
+        "Assumptions",
+    ]
+    .map(|what| text.find(what).unwrap_or_else(|| panic!("{what:?} is not in the page")));
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(page.contains("It protects nothing"));
+}
+
+#[test]
+fn two_hundred_of_the_lost_are_listed_and_all_are_counted() {
+    let outcome = sample::ninety_days();
+    let page = html(&outcome);
+    let main = main_of(&page);
+    let tables = main.descendants_named("table");
+    let lost = tables.iter().find(|table| all_text(table).contains("Because")).unwrap();
+    assert_eq!(lost.child("tbody").unwrap().children_named("tr").count(), 200);
+    assert!(all_text(&main).contains("1,284 clients, of which the first 200 are listed"));
+}
+
+#[test]
+fn every_step_says_who_holds_what_and_who_would_be_lost_by_the_next() {
+    let outcome = sample::ninety_days();
+    let main = main_of(&html(&outcome));
+    let articles = main.descendants_named("article");
+    assert_eq!(articles.len(), outcome.steps.len());
+    for (article, step) in articles.iter().zip(&outcome.steps) {
+        let text = all_text(article);
+        assert!(text.contains(&step.report.title), "{text}");
+        let rows = article.descendants_named("tbody")[0].children_named("tr").count();
+        assert_eq!(rows, step.report.holdings.len() + 1, "each part, and all together");
+        for certificate in step.report.holdings[0].certificates.keys() {
+            assert!(text.contains(&certificate.short()), "{text}");
+        }
+        assert_eq!(text.contains("were taken at its end"), step.if_next_now.is_some());
+    }
+    let risk = all_text(articles[3]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(risk.contains("1,284 clients would be lost."), "{risk}");
+}
+
+#[test]
+fn who_was_brought_back_is_counted_for_the_part_and_for_all() {
+    let mut outcome = sample::ninety_days();
+    assert!(!html(&outcome).contains("brought back"));
+    let holdings = &mut outcome.steps.last_mut().unwrap().report.holdings;
+    (holdings[0].brought_back, holdings[1].brought_back) = (1200, 34);
+    let text = all_text(&main_of(&html(&outcome)));
+    for count in ["1,200", "34", "1,234"] {
+        assert!(text.contains(&format!("brought back: {count}")), "{count}");
+    }
+}
+
+#[test]
+fn headings_of_tables_say_what_they_are_headings_of() {
+    let page = html(&sample::ninety_days());
+    let main = main_of(&page);
+    assert!(page.contains("<html lang=\"en\">"));
+    let headings = main.descendants_named("th");
+    assert!(headings.iter().all(|th| matches!(th.attribute("scope"), Some("col" | "row"))));
+    for svg in main.descendants_named("svg") {
+        let is_hidden = svg.attribute("aria-hidden") == Some("true");
+        assert!(is_hidden || svg.attribute("aria-label").is_some_and(|label| !label.is_empty()));
+    }
+}
+
+#[test]
+fn an_outcome_that_is_hardly_there_is_a_page() {
+    let partial = Outcome { is_partial: true, ..Outcome::default() };
+    for outcome in
+        [Outcome::default(), partial, sample::one_client(0), sample::one_client(1), sample::one_client(7)]
+    {
+        let page = html(&outcome);
+        main_of(&page);
+        assert!(!page.contains("NaN") && !page.contains(">inf"));
+        assert_eq!(page.contains("<figure>"), chart::hours(&outcome) > 0);
+    }
+}
+
+#[test]
+fn a_page_of_ninety_days_and_a_hundred_thousand_clients_stays_small() {
+    let page = html(&sample::ninety_days());
+    assert!(page.len() < 700_000, "{} bytes", page.len());
+}
+
+#[test]
+fn a_sweep_says_the_wait_that_is_long_enough() {
+    let mut sweep = sample::sweep();
+    let page = sweep_html(&sweep);
+    let main = main_of(&page);
+    let text = all_text(&main);
+    assert!(
+        text.contains("Of the waits that were tried, 30 d and longer lost nobody with any seed."),
+        "{text}"
+    );
+    assert!(text.contains(sample::NASTY) && !page.contains("<script"));
+    assert_eq!(main.descendants_named("tbody")[0].children_named("tr").count(), sweep.points.len());
+    for svg in main.descendants_named("svg") {
+        assert_eq!(svg.descendants_named("circle").len(), sweep.points.len());
+    }
+    sweep.points.truncate(1);
+    let text = all_text(&main_of(&sweep_html(&sweep)));
+    assert!(text.contains("No wait was long enough: 7 d still loses up to 1,170 clients."), "{text}");
+}
+
+#[test]
+fn a_sweep_that_is_hardly_there_is_a_page() {
+    use crate::rehearsal::{Sweep, SweepPoint};
+    let point = |lost: &[usize]| SweepPoint {
+        wait: "0s".parse().unwrap(),
+        lost: lost.to_vec(),
+        a_day_more: lost.to_vec(),
+    };
+    for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {
+        let page = sweep_html(&Sweep { points, ..Sweep::default() });
+        main_of(&page);
+        assert!(!page.contains("NaN") && !page.contains(">inf"));
+    }
+}

@@ -1,0 +1,188 @@
+//! A rehearsal as a suite of tests: a step fails if clients were lost during it and are at the end. What the verdict promises of the clients has a case each. Times are the lab's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
+use super::words;
+use crate::rehearsal::Outcome;
+use crate::scenario::Lost;
+
+/// The outcome as JUnit XML.
+pub fn junit(outcome: &Outcome) -> String {
+    let verdict = &outcome.verdict;
+    let mut cases = vec![whole(outcome)];
+    cases.extend(outcome.steps.iter().map(|step| {
+        let lost: Vec<&Lost> = verdict.lost.iter().filter(|one| one.step == step.report.number).collect();
+        let name = format!("step {}: {}", step.report.number, step.report.title);
+        case("step", name, step.ended.since(step.report.began), loss(&lost))
+    }));
+    let promises = [
+        ("no client was lost", loss(&verdict.lost.iter().collect::<Vec<_>>())),
+        ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
+        ("every client is secure", failing(&verdict.not_secure, "not secure")),
+        ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
+    ];
+    cases.extend(promises.map(|(name, result)| case("clients", name.to_owned(), Duration::ZERO, result)));
+    let run = TestRun {
+        name: "epm-lab rehearsal",
+        began: outcome.began,
+        lasted: outcome.ended.since(outcome.began),
+        properties: properties(outcome),
+    };
+    TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
+}
+
+/// That it was played to its end: if it was not, nothing else can be relied on.
+fn whole(outcome: &Outcome) -> TestCase {
+    let result = if outcome.is_partial {
+        let message = format!("broken off at {}: the rest is what was known by then", outcome.ended);
+        TestResult::Error { kind: "partial", message }
+    } else {
+        TestResult::Passed
+    };
+    let name = "the rehearsal was played to its end".to_owned();
+    case("rehearsal", name, outcome.ended.since(outcome.began), result)
+}
+
+fn properties(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    vec![
+        ("seed", outcome.verdict.seed.to_string()),
+        ("clients", outcome.verdict.clients.to_string()),
+        ("heartbeats", outcome.heartbeats.to_string()),
+        ("heartbeats-served", outcome.heartbeats_served.to_string()),
+        ("ended", outcome.ended.to_string()),
+    ]
+}
+
+fn case(class: &'static str, name: String, lasted: Duration, result: TestResult) -> TestCase {
+    TestCase { class, name, lasted: Some(lasted), result }
+}
+
+/// The failure that these lost clients are, if there are any: how many, by layer, and the first of them.
+fn loss(lost: &[&Lost]) -> TestResult {
+    if lost.is_empty() {
+        return TestResult::Passed;
+    }
+    let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in lost {
+        *layers.entry(&one.layer).or_default() += 1;
+    }
+    let layers: Vec<String> = layers
+        .iter()
+        .map(|(layer, clients)| format!("{} in layer {layer}", words::grouped(clients)))
+        .collect();
+    let message = format!("{} lost: {}", words::clients(lost.len()), layers.join(", "));
+    let lines = lost.iter().take(EXAMPLES).map(|one| {
+        let Lost { client, part, since, step, layer, because, .. } = one;
+        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {because}")
+    });
+    failure("lost".to_owned(), message, lines, lost.len())
+}
+
+/// The failure that these clients are, if there are any.
+fn failing(clients: &[String], what: &str) -> TestResult {
+    if clients.is_empty() {
+        return TestResult::Passed;
+    }
+    let verb = if clients.len() == 1 { "is" } else { "are" };
+    let message = format!("{} {verb} {what}", words::clients(clients.len()));
+    failure(what.replace(' ', "-"), message, clients.iter().take(EXAMPLES).cloned(), clients.len())
+}
+
+fn failure(kind: String, message: String, lines: impl Iterator<Item = String>, total: usize) -> TestResult {
+    let mut text: Vec<String> = lines.collect();
+    if total > text.len() {
+        text.push(format!("and {} more", words::grouped(total - text.len())));
+    }
+    TestResult::Failed { kind, message, text: text.join("\n") }
+}
+
+/// How many clients a failure names.
+const EXAMPLES: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use epm_protocol::sylink::xml::{Document, Element};
+
+    use super::*;
+    use crate::report::sample;
+
+    fn suite(outcome: &Outcome) -> Element {
+        let suites = Document::parse(&junit(outcome)).unwrap().into_root();
+        suites.child("testsuite").unwrap().clone()
+    }
+
+    fn number(suite: &Element, name: &str) -> usize {
+        suite.attribute(name).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_step_fails_if_clients_were_lost_during_it() {
+        let outcome = sample::ninety_days();
+        let suite = suite(&outcome);
+        let cases: Vec<_> = suite.children_named("testcase").collect();
+        assert_eq!(cases.len(), 1 + outcome.steps.len() + 4);
+        assert_eq!(number(&suite, "tests"), cases.len());
+        let failed = |case: &&&Element| case.child("failure").is_some();
+        assert_eq!(number(&suite, "failures"), cases.iter().filter(failed).count());
+        assert_eq!(number(&suite, "errors"), 0);
+        for step in &outcome.steps {
+            let lost = outcome.verdict.lost.iter().filter(|one| one.step == step.report.number).count();
+            let name = format!("step {}: {}", step.report.number, step.report.title);
+            let case = cases.iter().find(|case| case.attribute("name") == Some(&name)).unwrap();
+            assert_eq!(case.child("failure").is_some(), lost > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_the_lost_by_layer_and_names_the_first() {
+        let outcome = sample::ninety_days();
+        let suite = suite(&outcome);
+        let case = suite
+            .children_named("testcase")
+            .find(|case| case.attribute("name") == Some("no client was lost"))
+            .unwrap();
+        let failure = case.child("failure").unwrap();
+        let lost = outcome.verdict.lost.len();
+        let message = failure.attribute("message").unwrap();
+        assert!(message.starts_with(&format!("{} clients lost: ", words::grouped(lost))), "{message}");
+        assert!(message.contains(" in layer a (TLS certificate)"), "{message}");
+        let text = failure.text();
+        assert_eq!(text.lines().count(), EXAMPLES + 1);
+        assert!(text.starts_with(sample::NASTY), "{text}");
+        assert!(text.ends_with(&format!("and {} more", words::grouped(lost - EXAMPLES))), "{text}");
+    }
+
+    #[test]
+    fn a_rehearsal_that_went_well_has_no_failures() {
+        let suite = suite(&sample::well());
+        assert_eq!((number(&suite, "failures"), number(&suite, "errors")), (0, 0));
+        assert!(suite.descendants_named("failure").is_empty());
+    }
+
+    #[test]
+    fn a_rehearsal_that_was_broken_off_is_an_error() {
+        let suite = suite(&Outcome { is_partial: true, ..sample::well() });
+        assert_eq!((number(&suite, "failures"), number(&suite, "errors")), (0, 1));
+        assert_eq!(suite.descendants_named("error").len(), 1);
+    }
+
+    #[test]
+    fn every_promise_of_the_verdict_can_fail_alone() {
+        let names = vec!["PC-7".to_owned()];
+        for at in 0..3 {
+            let mut outcome = sample::well();
+            let verdict = &mut outcome.verdict;
+            let lists = [&mut verdict.out_of_touch, &mut verdict.not_secure, &mut verdict.behind];
+            for (_, list) in lists.into_iter().enumerate().filter(|(index, _)| *index == at) {
+                list.clone_from(&names);
+            }
+            let suite = suite(&outcome);
+            assert_eq!(number(&suite, "failures"), 1);
+            let failures = suite.descendants_named("failure");
+            assert_eq!(failures[0].text(), "PC-7");
+            assert!(failures[0].attribute("message").unwrap().starts_with("1 client is "));
+        }
+    }
+}

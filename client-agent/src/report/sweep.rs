@@ -1,0 +1,47 @@
+//! A sweep as CSV: how many clients are lost if a step waits for so long.
+
+use crate::rehearsal::{Sweep, SweepPoint};
+
+/// A line for each wait and seed: the wait as written and in seconds, the seed, how many were lost, and how many would
+/// have been, had the wait been a day longer.
+pub fn sweep_csv(sweep: &Sweep) -> String {
+    let mut text = "wait,wait_seconds,seed,lost,lost_a_day_later\r\n".to_owned();
+    let mut points: Vec<&SweepPoint> = sweep.points.iter().collect();
+    points.sort_by_key(|point| point.wait);
+    for SweepPoint { wait, lost, a_day_more } in points {
+        for (at, lost) in lost.iter().enumerate() {
+            let later = a_day_more.get(at).map_or_else(String::new, ToString::to_string);
+            let seed = sweep.seeds.get(at).map_or_else(String::new, ToString::to_string);
+            text.push_str(&format!("{wait},{},{seed},{lost},{later}\r\n", wait.0.as_secs_f64()));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_wait_is_long_enough_if_no_longer_one_loses_anybody() {
+        let mut sweep = sample::sweep();
+        assert_eq!(sweep.shortest_without_loss(), Some("30d".parse().unwrap()));
+        // A lucky short one, and an unlucky seed of the longest.
+        sweep.points[2].lost = vec![0; 5];
+        assert_eq!(sweep.shortest_without_loss(), Some("30d".parse().unwrap()));
+        sweep.points.last_mut().unwrap().lost[3] = 1;
+        assert_eq!(sweep.shortest_without_loss(), None);
+        assert_eq!(Sweep::default().shortest_without_loss(), None);
+    }
+
+    #[test]
+    fn a_sweep_has_a_line_for_each_wait_and_seed() {
+        let sweep = sample::sweep();
+        let text = sweep_csv(&sweep);
+        let rows: Vec<_> =
+            ::csv::Reader::from_reader(text.as_bytes()).into_records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), sweep.points.len() * sweep.seeds.len());
+        assert_eq!(rows[0].iter().collect::<Vec<_>>(), ["1h", "3600", "11", "20300", "20300"]);
+    }
+}

@@ -1,0 +1,194 @@
+//! When a machine is on, where it is, and what that means for the client on it: the same for every carrier.
+
+use std::time::Duration;
+
+use epm_protocol::time::Timestamp;
+
+use super::presence::{Calendar, Place, PresenceError, Window};
+use super::{FleetAction, PartPlan};
+
+/// What all machines of a part have in common.
+#[derive(Clone, Debug)]
+pub struct PartCalendar {
+    calendar: Calendar,
+    arrives: bool,
+    usual: Option<String>,
+    away: Option<String>,
+    is_off: bool,
+}
+
+/// A machine: when it is on, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct PowerSchedule {
+    seed: u64,
+    /// The time in which it is, or will be next, on.
+    window: Option<Window>,
+    /// Where its client thinks it is.
+    place: Place,
+    is_on: bool,
+    is_installed: bool,
+    is_reimaged: bool,
+}
+
+/// What a change of a machine means for the client on it, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deeds {
+    /// The service stops.
+    pub stop: bool,
+    /// A client is installed, or takes the place of the one that is.
+    pub install: Option<Install>,
+    /// The machine is in another location; see [`PartCalendar::location`].
+    pub go: Option<Place>,
+    /// The communications file that was brought to its part is imported.
+    pub import: bool,
+    /// The machine gets the hardware id that was given to its part.
+    pub identify: bool,
+    /// The service starts.
+    pub start: bool,
+}
+
+/// What has happened to a part in a step, beside being switched on or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whether its usual place is another now.
+    pub is_moved: bool,
+    /// Whether somebody imports a communications file on its machines.
+    pub imports: bool,
+    /// Whether its machines get another hardware id.
+    pub identifies: bool,
+}
+
+/// With which communications file a client is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// The one that the console exports at that moment.
+    Package,
+    /// The one of the beginning: an old image.
+    Image,
+}
+
+/// A fleet is looked ahead for so long.
+const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
+
+impl PartCalendar {
+    /// Of this part, as written.
+    ///
+    /// # Errors
+    ///
+    /// When its presence cannot be.
+    pub fn new(plan: &PartPlan, start: Timestamp) -> Result<Self, PresenceError> {
+        let calendar = Calendar::new(plan, start, start + HORIZON)?;
+        Ok(Self {
+            arrives: plan.arrives.is_some(),
+            usual: plan.location.clone(),
+            away: calendar.away_location().map(str::to_owned).or_else(|| plan.location.clone()),
+            is_off: false,
+            calendar,
+        })
+    }
+
+    /// Whether its machines are installed when they first come, instead of at the beginning.
+    pub fn arrives(&self) -> bool {
+        self.arrives
+    }
+
+    /// The location at this place; the default one when none.
+    pub fn location(&self, place: Place) -> Option<&str> {
+        match place {
+            Place::Usual => self.usual.as_deref(),
+            Place::Away => self.away.as_deref(),
+        }
+    }
+
+    /// Something happens to the part.
+    pub fn apply(&mut self, action: &FleetAction, change: &mut Change) {
+        match action {
+            FleetAction::SwitchOff(_) => self.is_off = true,
+            FleetAction::SwitchOn(_) => self.is_off = false,
+            FleetAction::Move { location, .. } => {
+                self.usual.clone_from(location);
+                change.is_moved = true;
+            }
+            FleetAction::ImportSylink { .. } | FleetAction::UpdatePackage { .. } => change.imports = true,
+            FleetAction::Identify { .. } => change.identifies = true,
+        }
+    }
+}
+
+impl PowerSchedule {
+    /// A machine that is not on yet.
+    pub fn new(part: &PartCalendar, seed: u64, start: Timestamp) -> Self {
+        Self {
+            seed,
+            window: part.calendar.window(seed, start),
+            place: Place::Usual,
+            is_on: false,
+            is_installed: !part.arrives,
+            is_reimaged: false,
+        }
+    }
+
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Whether a client has been installed on it.
+    pub fn is_installed(&self) -> bool {
+        self.is_installed
+    }
+
+    /// When it is switched on or off next.
+    pub fn next_transition(&self, part: &PartCalendar, now: Timestamp) -> Timestamp {
+        match self.window {
+            None => Timestamp::NEVER,
+            Some(window) if self.is_on => window.off,
+            Some(_) if part.is_off => Timestamp::NEVER,
+            Some(window) => window.on.max(now),
+        }
+    }
+
+    /// The moment of [`Self::next_transition`] has come.
+    pub fn take_transition(&mut self, part: &PartCalendar, now: Timestamp) -> Deeds {
+        let mut deeds = Deeds::default();
+        // While somebody kept it off, its hours may have passed.
+        let window = part.calendar.window(self.seed, now);
+        self.window = window;
+        if self.is_on {
+            self.is_on = false;
+            deeds.stop = true;
+            return deeds;
+        }
+        let Some(window) = window.filter(|window| window.on <= now) else { return deeds };
+        if !self.is_installed {
+            self.is_installed = true;
+            deeds.install = Some(Install::Package);
+        } else if !self.is_reimaged && part.calendar.reimaged(self.seed).is_some_and(|at| at <= now) {
+            self.is_reimaged = true;
+            deeds.install = Some(Install::Image);
+            self.place = Place::Usual;
+        }
+        if window.place != self.place {
+            self.place = window.place;
+            deeds.go = Some(window.place);
+        }
+        self.is_on = true;
+        deeds.start = true;
+        deeds
+    }
+
+    /// Something has happened to its part.
+    pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> Deeds {
+        let mut deeds = Deeds::default();
+        if part.is_off && self.is_on {
+            self.is_on = false;
+            deeds.stop = true;
+        }
+        if change.is_moved && self.place == Place::Usual {
+            deeds.go = Some(Place::Usual);
+        }
+        deeds.import = change.imports && self.is_on;
+        deeds.identify = change.identifies && self.is_on;
+        deeds
+    }
+}

@@ -1,0 +1,106 @@
+//! The REST API of one manager: the parts of the site that its handlers use, and what it keeps beside them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use epm_client_agent::wire::LabClock;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::time::{Clock, Timestamp};
+
+use crate::rest_api::auth::admin_store::{Administrator, Administrators};
+use crate::rest_api::auth::tokens::{Lifetimes, Tokens};
+use crate::rest_api::clients::client_index::ClientIndex;
+use crate::rest_api::http::throttle::Throttle;
+use crate::rest_api::system::store::RestStore;
+use crate::runtime::clients::Clients;
+use crate::runtime::context::ManagerContext;
+use crate::runtime::journal::Journal;
+use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::state::SiteHandle;
+
+/// The REST API of one manager.
+#[derive(Debug)]
+pub(crate) struct RestApi {
+    pub(crate) manager: Arc<ManagerRuntime>,
+    pub(crate) site: SiteHandle,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) clock: Arc<LabClock>,
+    pub(crate) database: Arc<Database>,
+    /// The API's address: `https://127.0.0.1:8446`.
+    pub(crate) base: String,
+    /// The OpenAPI document.
+    pub(crate) document: Bytes,
+    pub(crate) tokens: Tokens,
+    pub(crate) throttle: Throttle,
+}
+
+/// What the REST APIs of all managers of a site share, beyond the site itself.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) administrators: Administrators,
+    /// Settings that no client is told of.
+    pub(crate) store: RestStore,
+    /// The clients, sorted.
+    pub(crate) client_index: ClientIndex,
+}
+
+impl Database {
+    /// A database with one administrator.
+    pub(crate) fn new(first: Administrator) -> Arc<Self> {
+        Arc::new(Self {
+            administrators: Administrators::new(first),
+            client_index: ClientIndex::default(),
+            store: RestStore::default(),
+        })
+    }
+}
+
+impl RestApi {
+    /// The REST API of a manager, found at `base`. `document` describes it.
+    pub(crate) fn new(
+        context: &ManagerContext,
+        database: Arc<Database>,
+        base: String,
+        document: Bytes,
+    ) -> Self {
+        database.store.open(context.now());
+        Self {
+            manager: Arc::clone(&context.runtime),
+            site: context.site.clone(),
+            clients: Arc::clone(&context.clients),
+            journal: Arc::clone(&context.journal),
+            clock: Arc::clone(&context.clock),
+            database,
+            document,
+            base,
+            tokens: Tokens::default(),
+            throttle: Throttle::default(),
+        }
+    }
+
+    /// The lab's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How many times the service has been restarted.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.manager.rest.restarts()
+    }
+
+    /// What is assumed of the product. Must not be called while the site is locked.
+    pub(crate) fn assumed(&self) -> Arc<Assumptions> {
+        Arc::clone(self.site.read().assumptions())
+    }
+
+    /// How long tokens and refresh tokens are in force.
+    pub(crate) fn lifetimes(&self) -> Lifetimes {
+        let assumed = self.assumed();
+        Lifetimes {
+            token: Duration::from_secs(u64::from(assumed.rest_token_seconds)),
+            refresh: Duration::from_secs(u64::from(assumed.rest_refresh_token_seconds)),
+        }
+    }
+}

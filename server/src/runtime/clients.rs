@@ -1,0 +1,251 @@
+//! The clients of a running site: the table of who is registered and was last seen, what the console commands them, and
+//! the requests that managers hold for them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use dashmap::{DashMap, Entry};
+use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::id::{AgentId, CommandId};
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::site::{Answer, Client, Publication, Visit};
+use epm_protocol::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::runtime::client_commands::CommandQueue;
+
+/// The clients of a running site.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    pub(crate) commands: CommandQueue,
+    table: DashMap<AgentId, ClientStatus>,
+    version: AtomicU64,
+    /// Counts the changes that a held request is answered for.
+    changes: watch::Sender<u64>,
+    /// How many requests are held.
+    held: AtomicUsize,
+    /// How many requests are held for each client.
+    held_of: DashMap<AgentId, usize>,
+}
+
+/// A client as its managers know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientStatus {
+    /// The client's registration.
+    pub client: Client,
+    /// When the client was registered.
+    pub since: Timestamp,
+    /// When the client was last seen.
+    pub last_seen: Timestamp,
+    /// The manager that the client asked last, if it has asked for anything since it was registered.
+    pub manager: Option<String>,
+    /// The policy that the client said it holds.
+    pub serial: Option<PolicySerial>,
+    /// The operational state that the client reported last.
+    pub state: Option<OperationalState>,
+}
+
+impl Clients {
+    /// No clients yet.
+    pub(crate) fn new(commands: CommandQueue) -> Self {
+        Self {
+            commands,
+            table: DashMap::new(),
+            version: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
+            held: AtomicUsize::new(0),
+            held_of: DashMap::new(),
+        }
+    }
+
+    /// One client.
+    pub(crate) fn status(&self, agent: AgentId) -> Option<ClientStatus> {
+        self.table.get(&agent).map(|status| status.clone())
+    }
+
+    /// Every registered client.
+    pub(crate) fn statuses(&self) -> Vec<ClientStatus> {
+        self.table.iter().map(|status| status.clone()).collect()
+    }
+
+    /// Looks at every registered client.
+    pub(crate) fn each(&self, mut look: impl FnMut(&ClientStatus)) {
+        self.table.iter().for_each(|status| look(&status));
+    }
+
+    /// Rises whenever a client is registered, moved or forgotten.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    /// Enters a client as the site has it now.
+    pub(crate) fn place(&self, client: &Client, now: Timestamp) {
+        let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
+            client: client.clone(),
+            since: now,
+            last_seen: now,
+            manager: None,
+            serial: None,
+            state: None,
+        });
+        status.client = client.clone();
+        drop(status);
+        self.table_changed();
+        self.wake_held();
+    }
+
+    /// Forgets a client that the site has removed; every client when none is named.
+    pub(crate) fn forget(&self, agent: Option<AgentId>) {
+        match agent {
+            Some(agent) => {
+                self.table.remove(&agent);
+            }
+            None => self.table.clear(),
+        }
+        self.commands.leave(agent);
+        self.table_changed();
+    }
+
+    /// Replaces the whole table.
+    pub(crate) fn restore(&self, statuses: Vec<ClientStatus>) {
+        self.table.clear();
+        for status in statuses {
+            self.table.insert(status.client.agent, status);
+        }
+    }
+
+    /// Lets every held request look again for an answer.
+    pub(crate) fn wake_held(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Gives a command to clients; a held request of theirs is answered at once.
+    pub(crate) fn command(
+        &self,
+        kind: CommandKind,
+        particulars: &str,
+        clients: &[Client],
+        now: Timestamp,
+    ) -> CommandId {
+        let id = self.commands.give(kind, particulars, clients, now);
+        self.wake_held();
+        id
+    }
+
+    /// Answers from a publication, and notes the visit.
+    pub(crate) fn answer(
+        &self,
+        publication: &Publication,
+        asked: &AgentRequest,
+        now: Timestamp,
+    ) -> (Answer, Visit) {
+        let agent = match asked {
+            AgentRequest::Hello | AgentRequest::Register(_) => return publication.answer(asked, None),
+            AgentRequest::Index { agent, .. }
+            | AgentRequest::Fetch { agent, .. }
+            | AgentRequest::Upload { agent, .. }
+            | AgentRequest::Hold { agent, .. } => agent,
+        };
+        let Some(mut status) = self.table.get_mut(agent) else { return publication.answer(asked, None) };
+        let (mut answer, visit) = publication.answer(asked, Some(&status.client));
+        if let Some(commanding) = self.commands.answer(publication, asked, &status.client) {
+            answer = commanding;
+        }
+        status.last_seen = now;
+        if status.manager.as_ref() != Some(&publication.manager) {
+            status.manager = Some(publication.manager.clone());
+        }
+        match &visit {
+            Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
+            Visit::Reported { state: Some(state), agent } => {
+                self.commands.hear(*agent, state, now);
+                status.serial = state.serial;
+                status.state = Some(state.clone());
+            }
+            _ => {}
+        }
+        (answer, visit)
+    }
+
+    /// Keeps a request until there is an answer to it.
+    pub(crate) async fn hold(
+        &self,
+        publication: &ArcSwap<Publication>,
+        asked: &AgentRequest,
+        now: impl Fn() -> Timestamp,
+    ) -> ManagerResponse {
+        let mut changes = self.changes.subscribe();
+        let mut counted = None;
+        loop {
+            changes.mark_unchanged();
+            let (answer, _) = self.answer(&publication.load_full(), asked, now());
+            match answer {
+                Answer::Now(response) => return response,
+                Answer::WhenChanged => {
+                    counted.get_or_insert_with(|| HeldRequest::new(self, asked.agent()));
+                    if changes.changed().await.is_err() {
+                        return ManagerResponse::empty(503);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a request of this client to hold would be held: neither its group nor its commands have news.
+    pub(crate) fn would_hold(
+        &self,
+        publication: &Publication,
+        agent: AgentId,
+        serial: Option<PolicySerial>,
+    ) -> bool {
+        let asked = AgentRequest::Hold { agent, serial };
+        let client = self.table.get(&agent).map(|status| status.client.clone());
+        !self.commands.has_news_for(agent)
+            && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
+    }
+
+    /// How many requests the managers hold at this moment.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// How many requests the managers hold that are not this client's.
+    pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
+        let own = agent.and_then(|agent| self.held_of.get(&agent).map(|count| *count));
+        self.held().saturating_sub(own.unwrap_or_default())
+    }
+
+    fn table_changed(&self) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts one held request, as long as it lives.
+struct HeldRequest<'a> {
+    clients: &'a Clients,
+    agent: Option<AgentId>,
+}
+
+impl<'a> HeldRequest<'a> {
+    fn new(clients: &'a Clients, agent: Option<AgentId>) -> Self {
+        clients.held.fetch_add(1, Ordering::SeqCst);
+        if let Some(agent) = agent {
+            *clients.held_of.entry(agent).or_default() += 1;
+        }
+        Self { clients, agent }
+    }
+}
+
+impl Drop for HeldRequest<'_> {
+    fn drop(&mut self) {
+        self.clients.held.fetch_sub(1, Ordering::SeqCst);
+        if let Some(agent) = self.agent
+            && let Entry::Occupied(mut count) = self.clients.held_of.entry(agent)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The certificates that a manager shows under faults, each made once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use epm_protocol::fault::FaultKind;
+use epm_protocol::fault::mint::{Workshop, mint};
+use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
+use rustls::ServerConfig;
+
+use crate::runtime::faults::rsa_1024::weak_key;
+use crate::runtime::tls::{showing, signing};
+
+/// How many certificates one manager keeps; at that number the cache starts anew.
+const MAX_CERTIFICATES: usize = 64;
+const SECONDS_OF_A_DAY: i64 = 86_400;
+
+/// The TLS configurations that one manager shows under faults.
+#[derive(Debug, Default)]
+pub(crate) struct FaultCertCache(Mutex<HashMap<FaultCertKey, Arc<ServerConfig>>>);
+
+/// All that a configuration depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FaultCertKey {
+    fault: &'static str,
+    good: Fingerprint,
+    previous: Option<Fingerprint>,
+    day: i64,
+}
+
+impl FaultCertCache {
+    /// The configuration that shows what this fault mints.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be minted, or rustls cannot use its key; the text says why.
+    pub(crate) fn config_for(
+        &self,
+        what: &FaultKind,
+        workshop: &Workshop<'_>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<ServerConfig>, String> {
+        let fingerprint =
+            |identity: &epm_protocol::trust::ServerIdentity| identity.certificate().fingerprint();
+        let now: Timestamp = workshop.now;
+        let key = FaultCertKey {
+            fault: what.name(),
+            good: fingerprint(workshop.good),
+            previous: workshop.previous.map(fingerprint),
+            day: now.as_seconds().div_euclid(SECONDS_OF_A_DAY),
+        };
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = made.get(&key) {
+            return Ok(Arc::clone(config));
+        }
+        let shown = mint(what, workshop).map_err(|error| error.to_string())?;
+        let chain = shown.chain.iter().map(|one| one.der().to_vec().into()).collect();
+        let signer = match what {
+            FaultKind::WeakKey => Ok(weak_key()),
+            _ => signing(&shown.key),
+        };
+        let config = signer.and_then(|signer| showing(chain, signer, clock));
+        let config = config.map_err(|error| error.to_string())?;
+        if made.len() >= MAX_CERTIFICATES {
+            made.clear();
+        }
+        made.insert(key, Arc::clone(&config));
+        Ok(config)
+    }
+}

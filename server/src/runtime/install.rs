@@ -1,0 +1,99 @@
+//! Installing a running site's managers: a folder for one of them, and recovery files to and from.
+
+use std::path::Path;
+
+use epm_protocol::site::{Command, CommandError, Stores};
+
+use crate::runtime::install_dir::{Installation, InstallationError, RecoveryFile, back_up, sync};
+use crate::runtime::service::Service;
+use crate::runtime::state::SiteState;
+
+impl SiteState {
+    /// Gives a manager its folder.
+    pub(crate) fn install(&self, manager: &str, root: &Path, anew: bool) -> Result<(), InstallationError> {
+        let runtime =
+            self.manager(manager).ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
+        let installation = Installation::open(root, self.site().assumptions())?;
+        let was_here = installation.is_laid_out() && !anew;
+        let now = self.now();
+        if !anew {
+            let (kept, mut broken) = installation.recoveries();
+            // Who brings a file to an empty manager wants it to be used, and not to lose every client.
+            if kept.is_none() && !was_here && !broken.is_empty() {
+                return Err(broken.swap_remove(0));
+            }
+            for trouble in &broken {
+                installation.warn(now, &format!("a recovery file cannot be used: {trouble}"));
+            }
+            match kept {
+                // What the product keeps in its database.
+                Some(kept) if was_here => {
+                    let is_other = {
+                        let site = self.site();
+                        *site.kcs() != kept.settings.secret || site.domain() != kept.settings.domain
+                    };
+                    if is_other {
+                        self.restore(manager, &kept, true)?;
+                    }
+                }
+                // An empty manager with a recovery file is installed from it.
+                Some(kept) => self.restore(manager, &kept, false)?,
+                None => {}
+            }
+        }
+        if !was_here {
+            let site = self.site();
+            sync::write_stores(&installation, &site, manager, Stores::Both, now)?;
+        }
+        let installation = runtime.installation.get_or_init(|| installation);
+        installation.note_secret(self.site().kcs(), now);
+        if was_here {
+            self.restart_manager(manager, None);
+        } else {
+            for service in [Service::Semsrv, Service::Semwebsrv] {
+                installation.note(service, now, None);
+            }
+        }
+        if let Some(publication) = self.site().publication(manager) {
+            installation.write_outbox(publication)?;
+        }
+        Ok(())
+    }
+
+    /// Installs the managers anew, from this recovery file.
+    pub(crate) fn restore(
+        &self,
+        manager: &str,
+        file: &RecoveryFile,
+        database: bool,
+    ) -> Result<(), CommandError> {
+        if self.manager(manager).is_none() {
+            let known = self.managers.iter().map(|manager| manager.name.as_str());
+            return Err(CommandError::unknown("manager", manager, known));
+        }
+        let name = format!("recovery file of {}", self.journal.next_number());
+        let from = || Some(name.clone());
+        let kept = Command::KeepRecovery {
+            recovery: name.clone(),
+            manager: manager.to_owned(),
+            identity: file.identity.clone(),
+            secret: file.settings.secret.clone(),
+            domain: file.settings.domain,
+        };
+        let again = Command::Reinstall { keystore: from(), secret: from(), domain: from(), database };
+        self.apply_all(&[kept, again])?;
+        self.journal.did(format!("{manager:?} restored from a recovery file"));
+        Ok(())
+    }
+
+    /// A recovery file of a manager as it is now; none if there is no such manager.
+    pub(crate) fn back_up(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
+        let (now, site) = (self.now(), self.site());
+        let mut zip = Err(InstallationError::NoManager(manager.to_owned()));
+        sync::with_stored(&site, manager, |stored| {
+            zip = Ok(back_up(&stored, site.assumptions(), now)?);
+            Ok(())
+        })?;
+        zip
+    }
+}
