@@ -128,7 +128,7 @@ async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Respons
         }
         Some(token)
             if !is_health
-                && !given.is_some_and(|given| is_same(given.as_bytes(), token.as_bytes()).is_ok()) =>
+                && given.is_none_or(|given| is_same(given.as_bytes(), token.as_bytes()).is_err()) =>
         {
             let detail = "this door wants the header Authorization: Bearer TOKEN";
             Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
