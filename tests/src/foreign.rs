@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Command as Process;
 
+use epm_fixtures::output;
+
 /// The browser test.
 pub const HELLO: &str = "/secars/secars.dll?hello,secars";
 
@@ -72,21 +74,11 @@ pub struct Said {
     pub words: String,
 }
 
-/// Whether these tools are there; if not, it is said loudly, and nothing is proved.
-pub fn has(tools: &[&str]) -> bool {
-    let missing = tools.iter().find(|tool| Process::new(tool).arg("--help").output().is_err());
-    if let Some(tool) = missing {
-        eprintln!("NOTHING WAS PROVED: {tool} is not installed");
-    }
-    missing.is_none()
-}
-
 /// Python asks for the browser test from this address: over `http`, `https`, or a socket of its own (`raw`, `silent`,
 /// `impatient`); or it prints the `certificate` that it is shown.
 pub fn python(way: &str, to: SocketAddr, source: &str) -> Said {
     let (host, port) = (to.ip().to_string(), to.port().to_string());
-    let out = Process::new("python3").args(["-c", PROBE, way, &host, &port, source]).output();
-    let out = out.expect("python3 starts");
+    let out = output(Process::new("python3").args(["-c", PROBE, way, &host, &port, source]));
     let line = String::from_utf8_lossy(&out.stdout).trim().to_owned();
     let (ms, words) = line.split_once(' ').unwrap_or_else(|| panic!("python3 said {out:?}"));
     Said { ms: ms.parse().expect("a number"), words: words.to_owned() }
@@ -96,6 +88,5 @@ pub fn python(way: &str, to: SocketAddr, source: &str) -> Said {
 pub fn curl(scheme: &str, to: SocketAddr) -> i32 {
     let address = format!("{scheme}://{to}{HELLO}");
     let flags = ["-sS", "--insecure", "--max-time", "10", "--output", "/dev/null", &address];
-    let out = Process::new("curl").args(flags).output().expect("curl starts");
-    out.status.code().expect("curl ends by itself")
+    output(Process::new("curl").args(flags)).status.code().expect("curl ends by itself")
 }

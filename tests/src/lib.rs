@@ -5,11 +5,11 @@
 pub mod foreign;
 pub mod own_door;
 pub mod plays;
-pub mod python;
 pub mod rest_curl;
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,11 @@ pub const DEFAULT_LIST: &str = "Default Management Server List for My Site";
 pub const PATIENCE: Duration = Duration::from_secs(40);
 /// After this time every client is due that beats every 300 seconds, ten per cent late at most.
 pub const INTERVAL: Duration = Duration::from_secs(330);
+
+/// For how many seconds `schemathesis` looks for faults: longer where all tools must be there, as CI wants it.
+pub fn search_seconds() -> &'static str {
+    if std::env::var_os("EPM_LAB_ALL_TOOLS").is_some() { "40" } else { "12" }
+}
 
 /// A client's log lines, each with the client's name.
 pub type Lines = Arc<Mutex<Vec<(String, LogLine)>>>;
@@ -315,6 +320,15 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     })
     .await;
     assert!(came.is_ok(), "it did not come in {PATIENCE:?}: {what}");
+}
+
+/// Waits until nobody listens there.
+pub async fn refused(socket: SocketAddr) {
+    eventually("the port is closed", || {
+        let connected = TcpStream::connect(socket);
+        connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    })
+    .await;
 }
 
 /// Who the client of this name is.

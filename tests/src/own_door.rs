@@ -1,18 +1,17 @@
 //! A lab whose clock stands, with its own door open, and asked with curl.
 
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should stop")]
-
-use std::io::Write;
-use std::process::{Command as Process, Stdio};
+use std::process::Command as Process;
 use std::sync::Arc;
 
 use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_client_agent::wire::LabClock;
+use epm_fixtures::output_of;
 use epm_protocol::version::ClientVersion;
 use epm_server::lab::Lab;
 use epm_server::{MockSite, MockSiteBuilder, control_api};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::START;
@@ -43,10 +42,10 @@ impl Opened {
     /// A lab of such a site.
     pub async fn of(site: MockSiteBuilder, token: Option<&'static str>) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
-        let site = site.clock(clock).start().await.unwrap();
+        let site = site.clock(clock).start().await.expect("the site starts");
         let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let stopping = CancellationToken::new();
         tokio::spawn(control_api::serve(
             listener,
@@ -66,10 +65,18 @@ impl Opened {
     pub async fn and_clients(self, count: u32) -> Self {
         let opened = self;
         let part = PartPlan::new("desk", count, ClientVersion::new(14, 3));
-        opened.lab.set_part(part).await.unwrap();
-        opened.lab.wait_for_part("desk").await.unwrap();
+        opened.lab.set_part(part).await.expect("the part is taken");
+        opened.lab.wait_for_part("desk").await.expect("its clients come");
         opened.lab.take_start().await;
         opened
+    }
+
+    /// Opens a connection, and says this.
+    pub async fn dial(&self, said: &str) -> TcpStream {
+        let dialled = TcpStream::connect(self.url.trim_start_matches("http://")).await;
+        let mut stream = dialled.expect("the door is open");
+        stream.write_all(said.as_bytes()).await.expect("it can be said");
+        stream
     }
 
     /// Asks with curl: the status, the content type, and the body.
@@ -84,20 +91,14 @@ impl Opened {
             curl.args(["--header", &format!("authorization: Bearer {token}")]);
         }
         curl.arg(format!("{}{path}", self.url));
-        curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let body = body.unwrap_or_default().to_owned();
-        let asking = tokio::task::spawn_blocking(move || {
-            let mut curl = curl.spawn().unwrap();
-            // A body that is too large may be refused before it has been read.
-            let _ = curl.stdin.take().unwrap().write_all(body.as_bytes());
-            curl.wait_with_output().unwrap()
-        });
-        let output = asking.await.unwrap();
+        let asking = tokio::task::spawn_blocking(move || output_of(&mut curl, body.as_bytes()));
+        let output = asking.await.expect("curl has asked");
         // An archive is no text; who asks for one looks at its type alone.
         let text = String::from_utf8_lossy(&output.stdout);
-        let (body, last) = text.rsplit_once('\n').unwrap();
-        let (status, kind) = last.split_once(' ').unwrap();
-        (status.parse().unwrap(), kind.to_owned(), body.to_owned())
+        let (body, last) = text.rsplit_once('\n').expect("curl says how it went");
+        let (status, kind) = last.split_once(' ').expect("status and type");
+        (status.parse().expect("a number"), kind.to_owned(), body.to_owned())
     }
 
     /// Asks for what must go well.
@@ -122,6 +123,13 @@ impl Opened {
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.well("POST", path, Some(body)).await
     }
+}
+
+/// All that is heard on a connection until it ends.
+pub async fn heard(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A site with the managers sepm-1 and sepm-2, each over HTTP and HTTPS.

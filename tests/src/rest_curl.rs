@@ -2,6 +2,7 @@
 
 use std::process::Command as Process;
 
+use epm_fixtures::output;
 use epm_server::MockSite;
 use serde_json::Value;
 
@@ -70,13 +71,13 @@ impl Rest {
     pub fn send(&self, method: &str, path: &str, arguments: &[&str]) -> Said {
         let bearer = format!("Authorization: Bearer {}", self.token);
         let address = format!("{}{path}", self.base);
-        let out = Process::new("curl")
-            .args(["-sS", "--insecure", "--max-time", "20", "--globoff", "-X", method, "-H", &bearer])
-            .args(["--write-out", "\n%{http_code} %{content_type}"])
-            .args(arguments)
-            .arg(&address)
-            .output()
-            .expect("curl starts");
+        let out = output(
+            Process::new("curl")
+                .args(["-sS", "--insecure", "--max-time", "20", "--globoff", "-X", method, "-H", &bearer])
+                .args(["--write-out", "\n%{http_code} %{content_type}"])
+                .args(arguments)
+                .arg(&address),
+        );
         let shown = String::from_utf8_lossy(&out.stdout);
         let (text, end) = shown.rsplit_once('\n').unwrap_or_else(|| panic!("{address}: {out:?}"));
         let (status, content_type) = end.split_once(' ').unwrap_or((end, ""));

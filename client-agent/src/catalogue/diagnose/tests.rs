@@ -3,7 +3,7 @@
 use super::signature::{is_hit, log_of};
 use super::*;
 use crate::agent::{Distrust, Event, LogLine, Trouble};
-use crate::catalogue::{Means, ObservedClient, Play, entries, rehearse_play};
+use crate::catalogue::{Entry, Means, ObservedClient, Play, entries, rehearse_play};
 use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};

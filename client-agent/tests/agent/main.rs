@@ -1,0 +1,5 @@
+//! The program `epm-agent`, from the outside.
+
+#![cfg(test)]
+
+mod cli;

@@ -1,0 +1,213 @@
+//! `epm-lab failure`, run as a user runs it.
+
+use std::process::{Command, Output};
+
+use crate::harness::{Running, needs, output, program, root, run, stdout};
+
+fn failure(arguments: &[&str]) -> Output {
+    run(&[&["failure"], arguments].concat())
+}
+
+/// What was printed by a run that went well.
+#[track_caller]
+fn printed(arguments: &[&str]) -> String {
+    crate::harness::well(&failure(arguments))
+}
+
+#[track_caller]
+fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&printed(arguments)).unwrap()
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], expected: &[&str]) {
+    crate::harness::refused(&failure(arguments), expected);
+}
+
+#[test]
+fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
+    let list = json(&["list", "--json"]);
+    let ids: Vec<&str> = list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
+    let text = printed(&["list"]);
+    assert!(ids.iter().all(|id| text.contains(id)), "{text}");
+    assert!(text.contains("rest_case") && text.contains("cannot"), "{text}");
+}
+
+#[test]
+fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
+    let text = printed(&["show", "f15"]);
+    for expected in ["4 Bad format. [C]", "F18: ", "Repair:", "C read in a source"] {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+    assert_eq!(json(&["show", "F15", "--json"])["play"]["managers"]["log"][0], "4 Bad format.");
+}
+
+#[test]
+fn a_failure_is_brought_about_and_repaired_on_either_carrier() {
+    for (carrier, arguments) in [
+        ("virtual-time", &["reproduce", "F07", "--json"][..]),
+        ("sockets", &["reproduce", "F07", "--json", "--sockets"][..]),
+    ] {
+        let seen = json(arguments);
+        assert_eq!((seen["carrier"].as_str(), &seen["is_as_described"]), (Some(carrier), &true.into()));
+        let states = |act: &str| {
+            let clients = seen[act]["clients"].as_array().unwrap();
+            clients.iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{carrier}");
+        assert_eq!(states("repair"), ["connected"; 4], "{carrier}");
+        let log = seen["failure"]["clients"][2]["log"].as_array().unwrap();
+        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{carrier}: {log:?}");
+    }
+}
+
+#[test]
+fn both_sides_of_a_failure_stand_beside_each_other() {
+    let text = printed(&["reproduce", "F18"]);
+    for expected in [
+        "answers 400",
+        "12070303",
+        "mixed-up-1 is orphaned",
+        "The symptom is as described",
+        "mixed-up-1 is connected",
+        "The recovery is as described",
+    ] {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+}
+
+#[test]
+fn what_a_manager_refuses_is_told_in_its_words() {
+    for arguments in [&["reproduce", "F13"][..], &["reproduce", "F13", "--sockets"]] {
+        let text = printed(arguments);
+        assert!(text.contains("invalid certificate signature algorithm") && text.contains("mended: taken"));
+    }
+}
+
+#[test]
+fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_carrier() {
+    for (id, expected) in [("F41", "200, then 429"), ("F42", "not-pinned"), ("F14", "503")] {
+        let text = printed(&["reproduce", id]);
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(
+            json(&["reproduce", id, "--json"])["visits"],
+            json(&["reproduce", id, "--json", "--sockets"])["visits"]
+        );
+    }
+}
+
+#[test]
+fn a_failure_that_does_not_show_its_symptom_ends_with_1_and_says_what_was_missed() {
+    for (arguments, expected) in [
+        (
+            &["reproduce", "F25", "--assume", "identity_conflicts=0"][..],
+            "expected \"index 470\", found \"no\"",
+        ),
+        (
+            &["reproduce", "F14", "--assume", "console_longest_key_bits=4096"],
+            "NOT AS DESCRIBED: expected 503",
+        ),
+        (&["reproduce", "F09", "--sockets", "--assume", "certificate_dates=ignored"], "NOT AS DESCRIBED"),
+    ] {
+        let output = failure(arguments);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+    refused(
+        &["reproduce", "F25", "--assume", "identity_conflict=0"],
+        &["did you mean \"identity_conflicts\"?"],
+    );
+    refused(&["reproduce", "F25", "--assume", "identity_conflicts=many"], &["--assume", "many"]);
+    refused(&["reproduce", "F25", "--assume", "x"], &["expected NAME=VALUE"]);
+    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not played"]);
+}
+
+#[test]
+fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
+    refused(&["show", "F77"], &["F77", "did you mean"]);
+    refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
+    refused(&["reproduce", "F13", "--live"], &["nothing of F13 is left to stand"]);
+    refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
+}
+
+#[test]
+fn the_log_of_a_failure_that_was_brought_about_leads_back_to_it() {
+    let seen = json(&["reproduce", "F02", "--json"]);
+    let mut log = String::new();
+    for line in seen["failure"]["clients"][0]["log"].as_array().unwrap() {
+        let word = |name: &str| line[name].as_str().unwrap();
+        log.push_str(&format!("{} {} {}\n", word("at"), word("event"), word("text")));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.log");
+    std::fs::write(&file, &log).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(json(&["diagnose", file, "--json"])["candidates"][0]["id"], "F02");
+    let text = printed(&["diagnose", file]);
+    assert!(text.contains("1. F02") && text.contains("$ epm-agent doctor"), "{text}");
+    std::fs::write(file, log + "what is this\n").unwrap();
+    refused(&["diagnose", file], &["client.log: line ", "expected a time", "what"]);
+}
+
+#[test]
+fn a_line_or_a_number_is_diagnosed_and_a_file_that_is_not_there_is_refused() {
+    assert!(printed(&["diagnose", "--line", "4 Bad format."]).contains("F15"));
+    assert!(printed(&["diagnose", "12070308"]).contains("F02"));
+    refused(&["diagnose", "/nowhere/at.log"], &["/nowhere/at.log", "cannot read"]);
+    refused(&["diagnose", "--line", " "], &["empty"]);
+}
+
+#[test]
+fn the_page_of_the_documentation_is_what_the_catalogue_says() {
+    let page = printed(&["page"]);
+    let kept = std::fs::read_to_string(root().join("docs/failures.md")).unwrap();
+    assert!(kept == page, "docs/failures.md is behind; run: epm-lab failure page > docs/failures.md");
+}
+
+#[needs(curl)]
+#[test]
+fn a_failure_that_is_left_standing_can_be_looked_at_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().to_str().unwrap();
+    let mut lab =
+        Running::start(program().args(["failure", "reproduce", "F01", "--live", "--export", export]));
+    let hello = lab.says("curl -sv '").split_once("curl -sv '").unwrap().1.trim_end_matches('\'').to_owned();
+    lab.says("Ctrl-C stops.");
+    let said = output(Command::new("curl").args(["--silent", "--max-time", "10", &hello]));
+    assert_eq!(stdout(&said).trim(), "OK", "{hello}");
+    assert!(folder.path().join("sepm-1.pem").is_file() && folder.path().join("sylink.xml").is_file());
+    // The clients go on, and still do not believe their manager.
+    while !lab.says(" 12070303 ").contains("desktop-1") {}
+    lab.signal("TERM");
+    lab.says("has been stopped");
+    assert_eq!(lab.ends().0, Some(0));
+}
+
+#[needs(curl)]
+#[test]
+fn a_failure_of_a_tool_that_is_left_standing_can_be_met_with_curl() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().to_str().unwrap();
+    let mut lab =
+        Running::start(program().args(["failure", "reproduce", "F41", "--live", "--export", export]));
+    let url = lab.says("curl -sv ").split_once("curl -sv ").unwrap().1.to_owned();
+    lab.says("Ctrl-C stops.");
+    let pem = folder.path().join("console.pem");
+    let curl = |more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-s", "-w", "%{http_code} ", "--max-time", "20"]).args(more);
+        let output = output(&mut command);
+        (output.status.code(), stdout(&output))
+    };
+    assert_eq!(curl(&["-o", "/dev/null", &url]).0, Some(60), "F42: nobody trusts that certificate");
+    let urls: Vec<&str> = std::iter::repeat_n(["-o", "/dev/null", url.as_str()], 51).flatten().collect();
+    let with_pem = [&["--cacert", pem.to_str().unwrap()][..], &urls].concat();
+    let (code, statuses) = curl(&with_pem);
+    let statuses: Vec<&str> = statuses.split_whitespace().collect();
+    assert_eq!((code, statuses.len()), (Some(0), 51));
+    assert_eq!((statuses[0], statuses[49], statuses[50]), ("200", "200", "429"));
+    lab.signal("TERM");
+    assert_eq!(lab.ends().0, Some(0));
+}

@@ -1,0 +1,62 @@
+//! `epm-lab fault`, run as a user runs it.
+
+use std::fs;
+use std::process::Output;
+
+use crate::harness::{refused, run, well};
+
+fn fault(arguments: &[&str]) -> Output {
+    run(&[&["fault"], arguments].concat())
+}
+
+const FLAKY: &str = r#"
+[[fault]]
+name = "flaky"
+what = { kind = "status", code = 503 }
+where = { route = "index" }
+probability = 0.3
+"#;
+
+#[test]
+fn every_kind_is_listed_with_its_layer_and_the_names_of_others() {
+    let table = well(&fault(&["kinds"]));
+    for part in ["listener", "tcp", "tls", "certificate", "http", "artifact", "reset-peer", "bad-signature"] {
+        assert!(table.contains(part), "{part}");
+    }
+    let kinds: serde_json::Value = serde_json::from_str(&well(&fault(&["kinds", "--json"]))).unwrap();
+    assert!(kinds.as_array().unwrap().len() > 40);
+}
+
+#[test]
+fn what_a_fault_will_hit_can_be_said_in_advance_and_is_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    fs::write(&file, FLAKY).unwrap();
+    let file = file.to_str().unwrap();
+    let explain = |more: &[&str]| -> serde_json::Value {
+        let arguments =
+            [&["explain", file, "--client", "desktop-1", "--next", "1000", "--json"], more].concat();
+        serde_json::from_str(&well(&fault(&arguments))).unwrap()
+    };
+    let hits = explain(&[]);
+    let count = hits["hits"].as_array().unwrap().len();
+    assert!((200..400).contains(&count), "{count} of 1000 at a probability of 0.3");
+    assert_eq!(hits, explain(&[]));
+    assert_ne!(hits, explain(&["--seed", "2"]));
+    assert_eq!(explain(&["--route", "policy"])["hits"].as_array().unwrap().len(), 0);
+    let told = well(&fault(&["explain", file, "--client", "desktop-1"]));
+    assert!(told.contains("Of the exchanges 1 to 20 on the route index"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_sound_is_refused_with_what_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    for (from, to, expected) in
+        [("probability", "probabilty", "probability"), ("status", "staus", "status"), ("0.3", "1.5", "flaky")]
+    {
+        fs::write(&file, FLAKY.replacen(from, to, 1)).unwrap();
+        refused(&fault(&["explain", file.to_str().unwrap()]), &[expected, "faults.toml"]);
+    }
+    assert_eq!(fault(&["explain", "missing.toml"]).status.code(), Some(2));
+}

@@ -1,0 +1,152 @@
+//! What every test of the command line uses: runs of `epm-lab` that end, and labs that are up until they are dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+pub(crate) use epm_fixtures::{Running, needs, output, root, until};
+use serde_json::Value;
+
+/// `epm-lab`, in the folder of the workspace.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
+    command.current_dir(root());
+    command
+}
+
+/// Runs `epm-lab` to its end.
+#[track_caller]
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    output(program().args(arguments))
+}
+
+/// `epm-agent`, the program of another crate. It is built first, with the features that it has in a test of the whole workspace,
+/// so that nothing is built twice.
+#[track_caller]
+pub(crate) fn agent() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let path = BUILT.get_or_init(|| {
+        let build = ["test", "--workspace", "--quiet", "--no-run", "--test", "agent"];
+        well(&output(Command::new(env!("CARGO")).args(build).current_dir(root())));
+        Path::new(env!("CARGO_BIN_EXE_epm-lab")).with_file_name("epm-agent")
+    });
+    Command::new(path)
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The exit code of a run, and all that it printed: first the results, then the messages.
+pub(crate) fn said(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), stdout(output) + &stderr(output))
+}
+
+/// What a run printed that went well.
+#[track_caller]
+pub(crate) fn well(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(output), stderr(output));
+    stdout(output)
+}
+
+/// The JSON that a run printed.
+#[track_caller]
+pub(crate) fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error} in {}{}", stdout(output), stderr(output)))
+}
+
+/// Asserts that a run was refused as bad input, with one clear message that holds all of these.
+#[track_caller]
+pub(crate) fn refused(output: &Output, expected: &[&str]) {
+    let error = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.matches("error:").count(), 1, "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    for part in expected {
+        assert!(error.contains(part), "expected {part:?} in: {error}");
+    }
+}
+
+/// A lab that is up, until it is dropped.
+pub(crate) struct Lab {
+    running: Running,
+    /// What it printed when it was ready.
+    pub(crate) ready: Value,
+}
+
+impl Lab {
+    /// A lab on ports of its own.
+    #[track_caller]
+    pub(crate) fn up(arguments: &[&str]) -> Self {
+        Self::of(program().args(["up", "--http-port", "0"]).args(arguments))
+    }
+
+    /// A lab whose clock stands: each heartbeat that is waited for happens at once.
+    #[track_caller]
+    pub(crate) fn frozen(arguments: &[&str]) -> Self {
+        let lab = Self::up(&[&["--heartbeat", "60"], arguments].concat());
+        well(&lab.run(&["clock", "freeze"]));
+        lab
+    }
+
+    /// A lab that is started so.
+    #[track_caller]
+    pub(crate) fn of(up: &mut Command) -> Self {
+        let mut running = Running::start(up);
+        let ready = serde_json::from_str(&running.says("\"ready\":true")).unwrap();
+        Self { running, ready }
+    }
+
+    /// Where its own door is.
+    pub(crate) fn url(&self) -> &str {
+        self.ready["door"].as_str().unwrap()
+    }
+
+    /// Where its first manager listens.
+    pub(crate) fn http(&self) -> &str {
+        self.ready["managers"][0]["http"].as_str().unwrap()
+    }
+
+    /// `epm-lab`, told where this lab is.
+    pub(crate) fn program(&self) -> Command {
+        let mut command = program();
+        command.env("EPM_LAB_URL", self.url());
+        command
+    }
+
+    /// Runs a verb of the command line against it.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        output(self.program().args(arguments))
+    }
+
+    /// What a verb says to programs; the exit code must be this.
+    #[track_caller]
+    pub(crate) fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}{}", stdout(&output), stderr(&output));
+        json(&output)
+    }
+
+    /// Asks for the verdict until it is so.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        until(what, || Some(json(&self.run(&["check", "--json"]))).filter(&is_so))
+    }
+
+    /// Interrupts it as Ctrl-C does: its exit code.
+    #[track_caller]
+    pub(crate) fn interrupt(self) -> Option<i32> {
+        self.running.interrupt()
+    }
+
+    /// Kills it, which gives it no time for anything.
+    pub(crate) fn kill(self) {
+        self.running.kill();
+    }
+}

@@ -1,0 +1,22 @@
+//! The program `epm-lab`, run as a user runs it, one module for each group of its verbs.
+//!
+//! The tests run in threads of one process: none changes its environment or its working directory, and each lab has ports and a
+//! folder of its own.
+
+#![cfg(test)]
+
+mod cert;
+mod docs;
+mod failure;
+mod fault;
+mod harness;
+mod killed;
+mod lab;
+mod package;
+mod program;
+mod readme;
+mod recovery;
+mod rehearse;
+mod rotate;
+mod sylink;
+mod your_tool;

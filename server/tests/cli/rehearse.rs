@@ -1,0 +1,135 @@
+//! `epm-lab rehearse`, run as a user runs it: what it prints, what it writes, what it refuses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use crate::harness::{Running, json, program, refused, root, run, said, stdout, well};
+
+fn rehearse(arguments: &[&str]) -> Output {
+    run(&[&["rehearse"], arguments].concat())
+}
+
+fn scenario(name: &str) -> String {
+    format!("fixtures/scenarios/{name}.toml")
+}
+
+/// A scenario of the project with one thing changed, in a file of its own.
+fn changed(folder: &Path, name: &str, from: &str, to: &str) -> PathBuf {
+    let before = fs::read_to_string(root().join(scenario(name))).unwrap();
+    assert!(before.contains(from), "{from:?} in {name}");
+    let file = folder.join("changed.toml");
+    fs::write(&file, before.replacen(from, to, 1)).unwrap();
+    file
+}
+
+#[test]
+fn a_plan_that_loses_nobody_ends_with_0_and_one_that_does_with_3_and_their_names() {
+    let well = well(&rehearse(&[&scenario("single-manager")]));
+    assert!(well.contains("Verdict: all 11 clients are secure"));
+    let lost = rehearse(&[&scenario("several-managers-142")]);
+    assert_eq!(lost.status.code(), Some(3));
+    let printed = stdout(&lost);
+    assert!(printed.contains("Verdict: 4 of 11 clients are ORPHANED."), "{printed}");
+    assert!(printed.contains("If the next step were taken now, 4 clients would be lost"), "{printed}");
+    assert!(printed.contains("desktop-142-1, desktop-142-2, laptop-142-1, laptop-142-2"), "{printed}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_others() {
+    let printed = |more: &[&str]| {
+        let file = scenario("single-manager-no-wait");
+        rehearse(&[&[file.as_str(), "--json"], more].concat()).stdout
+    };
+    assert_eq!(printed(&["--threads", "1"]), printed(&["--threads", "3"]));
+    assert_ne!(printed(&[]), printed(&["--seed", "8"]));
+    let outcome: serde_json::Value = serde_json::from_slice(&printed(&[])).unwrap();
+    assert_eq!(outcome["verdict"]["lost"].as_array().unwrap().len(), 9);
+}
+
+#[test]
+fn a_report_is_a_page_and_files_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/folder");
+    let ended = rehearse(&[&scenario("several-managers-142"), "--report", out.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(3), "{}", said(&ended).1);
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    assert!(read("report.html").starts_with("<!DOCTYPE html>"));
+    assert!(read("junit.xml").contains("<testsuite"));
+    assert!(read("course.csv").lines().count() >= 2);
+    assert_eq!(read("lost.csv").lines().count(), 1 + 4);
+    let outcome: serde_json::Value = serde_json::from_str(&read("outcome.json")).unwrap();
+    assert_eq!(outcome["verdict"]["clients"], 11);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_refused_before_anything_is_rehearsed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = rehearse(&[&scenario("single-manager"), "--report", file.join("below").to_str().unwrap()]);
+    refused(&output, &["cannot write into the folder", "below"]);
+    assert!(stdout(&output).is_empty(), "nothing was rehearsed");
+}
+
+#[test]
+fn a_fleet_grows_in_proportion() {
+    let outcome = json(&rehearse(&[&scenario("single-manager"), "--agents", "1100", "--json"]));
+    assert_eq!(outcome["verdict"]["clients"], 1100);
+    let parts = outcome["steps"][0]["holdings"].as_array().unwrap();
+    let counts: Vec<u64> = parts.iter().map(|part| part["clients"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [300, 200, 200, 200, 200]);
+}
+
+#[test]
+fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody() {
+    let seeds = rehearse(&[&scenario("single-manager-no-wait"), "--seeds", "3"]);
+    assert_eq!(seeds.status.code(), Some(3));
+    assert!(stdout(&seeds).contains("3 seeds: 9 lost at least, 9 in the middle, 9 at most."));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let file = changed(folder.path(), "single-manager", "heartbeat-seconds = 5 ", "heartbeat-seconds = 600 ");
+    let arguments = [file.to_str().unwrap(), "--sweep", "wait=1m..1d", "--points", "4", "--report", out];
+    let swept = rehearse(&arguments);
+    let printed = well(&swept);
+    assert!(printed.contains("The shortest wait tried that loses nobody"), "{printed}");
+    assert!(fs::read_to_string(folder.path().join("sweep.csv")).unwrap().starts_with("wait,"));
+    assert!(fs::read_to_string(folder.path().join("sweep.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "single-manager";
+    for (from, to, expected) in [
+        ("count = 3", "count = 0", vec!["changed.toml:", "count of 0", "expected at least 1"]),
+        ("wait = { heartbeats = 3 }", "wait = { time = \"-1h\" }", vec!["changed.toml:", "-1h"]),
+        ("wait = { heartbeats = 3 }", "wait = { }", vec!["changed.toml:", "waits for nothing"]),
+        ("count = 3", "count = 3\npresence = { ofice = {} }", vec!["changed.toml:", "ofice", "office"]),
+        (
+            r"group = 'My Company\Desktops'",
+            r"group = 'My Company\Desktop'",
+            vec!["changed.toml:", "Desktops"],
+        ),
+    ] {
+        let file = changed(folder.path(), name, from, to);
+        refused(&rehearse(&[file.to_str().unwrap()]), &expected);
+    }
+    refused(&rehearse(&[&scenario(name), "--sweep", "wait=2h..1h"]), &["wait=1h..90d"]);
+    refused(&rehearse(&[&scenario(name), "--sweep", "9=1h..2h"]), &["no step 9", "has 4"]);
+}
+
+#[test]
+fn an_interrupt_prints_what_is_known_so_far_and_says_that_it_is_partial() {
+    let folder = tempfile::tempdir().unwrap();
+    let wait = "wait = { heartbeats = 3 }";
+    let file = changed(folder.path(), "single-manager", wait, "wait = { time = \"3000d\" }");
+    let arguments = ["rehearse", file.to_str().unwrap(), "--agents", "200000", "--threads", "1"];
+    let mut rehearsal = Running::start(program().args(arguments));
+    // The first step has ended when something is printed about it.
+    rehearsal.says("If the next step");
+    rehearsal.signal("INT");
+    let (code, printed) = rehearsal.ends();
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("PARTIAL: broken off"), "{printed}");
+}

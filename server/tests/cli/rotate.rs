@@ -1,0 +1,282 @@
+//! `epm-lab rotate` against a running lab: both procedures lose nobody, whatever ends them in between; carelessness is found
+//! out by the verdict; and nothing is done while somebody would be lost.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lab, Running, needs, output, said, stderr, well};
+
+impl Lab {
+    /// Asks the lab's own door.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let asked = ["--silent", "--show-error", "--fail-with-body", "--request", method];
+        let body = ["--header", "content-type: application/json", "--data-binary", &body.to_string()];
+        let url = format!("{}{path}", self.url());
+        serde_json::from_str(&well(&output(Command::new("curl").args(asked).args(body).arg(url)))).unwrap()
+    }
+
+    /// Runs the tool, and takes what it reports; the exit code must be this.
+    #[track_caller]
+    fn rotate(&self, arguments: &[&str], code: i32) -> Value {
+        let out = self.run(&[&["rotate"], arguments, &["--json"]].concat());
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {}", said(&out).1);
+        serde_json::from_slice(&out.stdout).unwrap_or_default()
+    }
+
+    /// What the verdict says some heartbeats later, and the exit code of `epm-lab check`.
+    fn check_later(&self) -> (Option<i32>, Value) {
+        self.ask("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
+        let out = self.run(&["check", "--json"]);
+        (out.status.code(), crate::harness::json(&out))
+    }
+
+    /// Clients of a group that does not inherit, and in a location with settings of its own.
+    fn people_the_corners(&self) {
+        self.ask("PUT", r"/v1/groups/My%20Company%5CSales", &json!({ "inherits": false }));
+        let sales = json!({ "count": 1, "group": r"My Company\Sales" });
+        self.ask("PUT", "/v1/fleet/sales", &sales);
+        let list = "Default Management Server List for My Site";
+        self.ask("PUT", "/v1/groups/My%20Company/locations/Home", &json!({ "list": list }));
+        self.ask("PUT", "/v1/fleet/home", &json!({ "count": 1, "location": "Home" }));
+    }
+
+    fn certificate(&self, manager: &str) -> String {
+        self.json(&["manager", "certificate", manager], 0)["stores"]["client"]["fingerprint"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+fn names(of: &Value) -> Vec<&str> {
+    of.as_array().unwrap().iter().map(|one| one["client"].as_str().unwrap()).collect()
+}
+
+#[needs(curl)]
+#[test]
+fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back() {
+    let lab = Lab::frozen(&["--agents", "3"]);
+    lab.people_the_corners();
+    let (lists, groups) = (lab.run(&["list", "list", "--json"]).stdout, lab.certificate("sepm-1"));
+    let found = lab.rotate(&["single"], 0);
+    assert_eq!(found["verdict"]["well"], true, "{found}");
+    assert_eq!(found["verdict"]["clients"], 5);
+    assert_eq!((&found["verdict"]["ever-lost"], &found["left-behind"]), (&json!([]), &json!([])));
+    assert_ne!(lab.certificate("sepm-1"), groups);
+    assert_eq!(
+        lab.run(&["list", "list", "--json"]).stdout,
+        lists,
+        "the copies are gone, the old lists are back"
+    );
+    assert_eq!(lab.check_later().0, Some(0));
+}
+
+/// Runs a program on a terminal of its own, and ends as it does.
+const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+#[needs(python3)]
+#[test]
+fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_in_lines() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    let mut terminal = Command::new("python3");
+    terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
+    let shown = well(&output(terminal.env("EPM_LAB_URL", lab.url())));
+    assert!(shown.contains("2 of 2 clients (") && shown.contains("2 of 2 clients are ready"), "{shown}");
+    let said = stderr(&lab.run(&["rotate", "single"]));
+    assert!(!said.contains("clients (") && said.contains("2 of 2 clients are ready"), "{said}");
+}
+
+#[needs(curl)]
+#[test]
+fn the_multi_way_loses_nobody_and_changes_every_manager() {
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "3"]);
+    let managers = ["sepm-1", "sepm-2", "sepm-3"];
+    let before = managers.map(|one| lab.certificate(one));
+    let found = lab.rotate(&["multi"], 0);
+    assert_eq!(found["verdict"]["well"], true, "{found}");
+    assert_eq!(found["verdict"]["ever-lost"], json!([]));
+    for (manager, old) in managers.iter().zip(before) {
+        assert_ne!(lab.certificate(manager), old, "{manager}");
+    }
+    assert_eq!(lab.check_later().0, Some(0));
+}
+
+/// Breaks the rotation off at every step, once after it is written down and once before; the next run goes on.
+fn broken_off_everywhere(lab: &Lab, way: &str, state: &Path, steps: &[&str]) {
+    let file = state.to_str().unwrap();
+    for step in steps {
+        lab.rotate(&[way, "--state", file, "--stop-within", step], 1);
+        lab.rotate(&[way, "--state", file, "--stop-after", step], 1);
+    }
+    let found = lab.rotate(&[way, "--state", file], 0);
+    assert_eq!(found["verdict"]["well"], true, "{found}");
+    assert_eq!(found["verdict"]["ever-lost"], json!([]), "{found}");
+    assert_eq!(found["done"], json!(steps), "each once");
+    assert_eq!(lab.check_later().0, Some(0));
+}
+
+#[needs(curl)]
+#[test]
+fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    lab.people_the_corners();
+    let folder = tempfile::tempdir().unwrap();
+    let steps = [
+        "inventory",
+        "copy-lists",
+        "switch-off",
+        "wait-for-policy",
+        "update-certificate",
+        "wait-for-certificate",
+        "switch-on",
+        "wait-for-end",
+        "remove-copies",
+    ];
+    broken_off_everywhere(&lab, "single", &folder.path().join("state.json"), &steps);
+    let history = lab.json(&["manager", "certificate"], 0);
+    assert_eq!(history["history"].as_array().unwrap().len(), 1, "{history}");
+    let other = folder.path().join("state.json");
+    let refused = lab.run(&["rotate", "multi", "--state", other.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[needs(curl)]
+#[test]
+fn the_multi_way_goes_on_where_it_was_broken_off() {
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let steps = [
+        "check-lists",
+        "check-versions",
+        "update sepm-1",
+        "wait after sepm-1",
+        "update sepm-2",
+        "wait after sepm-2",
+    ];
+    broken_off_everywhere(&lab, "multi", &folder.path().join("state.json"), &steps);
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let arguments = ["rotate", "single", "--state", file.to_str().unwrap()];
+    for lines in 1..12 {
+        let mut rotation = Running::start(lab.program().args(arguments));
+        rotation.hear(lines); // it is in the midst of what it has just announced
+        rotation.kill();
+    }
+    let found = lab.rotate(&["single", "--state", file.to_str().unwrap()], 0);
+    assert_eq!((&found["verdict"]["well"], &found["verdict"]["ever-lost"]), (&json!(true), &json!([])));
+}
+
+#[needs(curl)]
+#[test]
+fn who_does_not_wait_loses_clients_and_the_verdict_names_them() {
+    let lab = Lab::frozen(&["--agents", "3"]);
+    lab.rotate(&["single", "--no-wait"], 1);
+    let (code, verdict) = lab.check_later();
+    assert_eq!(code, Some(3), "{verdict}");
+    assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2", "old-1"]);
+    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
+    lab.rotate(&["multi", "--no-wait"], 1);
+    let (code, verdict) = lab.check_later();
+    assert_eq!(code, Some(3), "{verdict}");
+    assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2"]);
+}
+
+#[needs(curl)]
+#[test]
+fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    lab.people_the_corners();
+    let found = lab.rotate(&["single", "--skip-inheritance"], 3);
+    assert_eq!(names(&found["verdict"]["lost"]), ["sales-1", "home-1"], "{found}");
+    assert!(found["verdict"]["lost"][0]["why"].as_str().unwrap().contains("expected"), "{found}");
+    assert_eq!(lab.check_later().0, Some(3));
+}
+
+#[test]
+fn it_refuses_while_somebody_would_be_lost_and_names_them() {
+    let lab = Lab::frozen(&["--agents", "3", "--managers", "2"]);
+    let old = lab.certificate("sepm-1");
+    let found = lab.rotate(&["multi"], 3);
+    assert_eq!(names(&found["stopped"]["clients"]), ["old-1"], "14.2 cannot go this way: {found}");
+    assert_eq!(lab.certificate("sepm-1"), old, "nothing was done");
+    let lab = Lab::frozen(&["--agents", "2"]);
+    let found = lab.rotate(&["multi"], 3);
+    assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "nobody to fail over to: {found}");
+    // Forced, it does what it was told, and says what came of it.
+    let found = lab.rotate(&["multi", "--force"], 3);
+    assert_eq!(names(&found["verdict"]["lost"]), ["desk-1", "desk-2"], "{found}");
+}
+
+#[needs(curl)]
+#[test]
+fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
+    let lab = Lab::frozen(&["--agents", "3"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let single = ["single", "--state", file.to_str().unwrap()];
+    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    let old = lab.certificate("sepm-1");
+    for _ in 0..2 {
+        let found = lab.rotate(&single, 3);
+        assert_eq!(names(&found["stopped"]["clients"]), ["desk-2"], "{found}");
+        assert_eq!(lab.certificate("sepm-1"), old);
+    }
+    let found = lab.rotate(&[&single[..], &["--leave-behind", "desk-1"]].concat(), 3);
+    assert_eq!(names(&found["stopped"]["clients"]), ["desk-2"], "{found}");
+    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "online" }));
+    assert_eq!(lab.rotate(&single, 0)["verdict"]["well"], true);
+
+    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "offline" }));
+    let found = lab.rotate(&["single", "--leave-behind", "all"], 0);
+    assert_eq!(found["left-behind"], json!(["desk-1"]));
+    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "online" }));
+    let (code, verdict) = lab.check_later();
+    assert_eq!((code, names(&verdict["lost"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
+}
+
+#[needs(curl)]
+#[test]
+fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    let found = lab.rotate(&["single", "--max-wait", "10m"], 0);
+    assert_eq!(found["left-behind"], json!(["desk-2"]), "{found}");
+}
+
+#[test]
+fn a_manager_that_is_not_the_one_it_was_told_to_believe_is_not_talked_to() {
+    let (lab, other) = (Lab::frozen(&["--agents", "0"]), Lab::frozen(&["--agents", "0", "--seed", "2"]));
+    well(&other.run(&["manager", "update"]));
+    let found = other.json(&["manager", "certificate"], 0);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, found["stores"]["console"]["pem"].as_str().unwrap()).unwrap();
+    let out = lab.run(&["rotate", "single", "--ca", file.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out).1);
+    assert!(stderr(&out).contains("certificate"), "{}", stderr(&out));
+}
+
+#[needs(curl)]
+#[test]
+fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
+    let lab = Lab::frozen(&["--agents", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let single = ["single", "--state", file.to_str().unwrap()];
+    lab.rotate(&[&single[..], &["--stop-after", "wait-for-policy"]].concat(), 1);
+    let back = json!({ "secure-communications": true, "list": "Default Management Server List for My Site" });
+    lab.ask("PUT", "/v1/groups/My%20Company", &back);
+    lab.ask("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
+    let old = lab.certificate("sepm-1");
+    let found = lab.rotate(&single, 3);
+    assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "{found}");
+    assert!(found["stopped"]["why"].as_str().unwrap().contains("update-certificate would lose 2"), "{found}");
+    assert_eq!((lab.certificate("sepm-1"), lab.check_later().0), (old, Some(0)), "nothing has happened");
+}

@@ -1,0 +1,90 @@
+//! The doctor against a manager over sockets: every step of a heartbeat breaks once, and is named.
+
+use std::sync::Arc;
+
+use epm_client_agent::doctor::{Examination, Outcome, Step};
+use epm_client_agent::wire::examine;
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::fault::{FaultKind, FaultRule, Route};
+use epm_protocol::site::DEFAULT_GROUP;
+use epm_protocol::sylink::{CommConf, Sylink};
+use epm_tests::{Lab, profile};
+
+fn file(lab: &Lab) -> Sylink {
+    lab.site().export_sylink(DEFAULT_GROUP, None).unwrap()
+}
+
+/// What the doctor says of the only server of this file.
+async fn look(lab: &Lab, sylink: &Sylink) -> Examination {
+    let profile = profile("epm-doctor", "14.3.8289");
+    let mut found = examine(sylink, &profile, &Arc::new(Assumptions::default()), lab.clock()).await;
+    assert_eq!(found.len(), 1);
+    found.remove(0)
+}
+
+#[track_caller]
+fn breaks(found: &Examination, step: Step, why: &str) {
+    assert_eq!(found.broken_at(), Some(step), "{found}");
+    let broken = found.checks.iter().find(|one| one.step == step).unwrap();
+    let Outcome::Broken { why: said, .. } = &broken.outcome else { panic!("{found}") };
+    assert!(said.contains(why), "expected {why:?} in: {said}");
+    let later = found.checks.iter().filter(|one| one.step > step);
+    assert!(later.clone().all(|one| one.outcome == Outcome::NotReached), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_manager_that_is_well_is_well_in_every_step() {
+    let lab = Lab::start().await;
+    let found = look(&lab, &file(&lab)).await;
+    assert!(found.checks.iter().all(|one| one.outcome == Outcome::Well), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn each_fault_is_found_at_the_step_that_it_breaks() {
+    let lab = Lab::start().await;
+    let sylink = file(&lab);
+    for (kind, route, step, why) in [
+        ("refuse", None, Step::Tcp, ""),
+        ("handshake-close", None, Step::Tls, ""),
+        ("other-self-signed", None, Step::Certificate, "the manager presented"),
+        ("expired", None, Step::Certificate, ""),
+        ("status", Some(Route::Hello), Step::Hello, "503"),
+        ("status", Some(Route::Register), Step::Registration, "503"),
+        ("status", Some(Route::Index), Step::Index, "503"),
+        ("bad-signature", Some(Route::Policy), Step::Signature, "signature"),
+    ] {
+        let Ok(what) = FaultKind::named(kind) else { panic!("{kind}") };
+        let mut rule = FaultRule::new("one", what);
+        rule.place.route = route;
+        let _guard = lab.site().faults().add(rule).unwrap();
+        let found = look(&lab, &sylink).await;
+        if kind == "refuse" {
+            assert!(found.broken_at().is_some_and(|at| at <= Step::Tls), "{found}");
+        } else {
+            breaks(&found, step, why);
+        }
+    }
+    assert_eq!(look(&lab, &sylink).await.broken_at(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wrong_file_is_found_at_the_step_that_it_breaks() {
+    let lab = Lab::start().await;
+    let edited = |edit: fn(&mut CommConf)| {
+        let mut sylink = file(&lab);
+        let mut conf = sylink.conf();
+        edit(&mut conf);
+        sylink.adopt(&conf);
+        sylink
+    };
+    let name = edited(|conf| conf.list.priorities[0][0].address = "no-such-host.invalid".to_owned());
+    breaks(&look(&lab, &name).await, Step::Name, "no-such-host.invalid");
+    let port = edited(|conf| conf.list.priorities[0][0].https_port = Some(1));
+    breaks(&look(&lab, &port).await, Step::Tcp, "refused");
+    let secret = edited(|conf| conf.settings.kcs_hex = "0".repeat(32));
+    breaks(&look(&lab, &secret).await, Step::Registration, "KCS");
+    let off = edited(|conf| conf.settings.disable_download_profile = true);
+    breaks(&look(&lab, &off).await, Step::Serial, "takes no policy");
+    let pins = edited(|conf| conf.certificates.clear());
+    breaks(&look(&lab, &pins).await, Step::Certificate, "no certificate is pinned");
+}

@@ -1,0 +1,310 @@
+//! The lab's own door, asked with curl: what is set there holds for clients, what is asked is answered, and nothing that
+//! makes no sense leaves a trace.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use epm_fixtures::needs;
+use epm_tests::START;
+use epm_tests::own_door::Opened;
+use serde_json::{Value, json};
+
+const TOKEN: &str = "a-token-for-tests";
+const GROUP: &str = "/v1/groups/My%20Company";
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_single_manager_procedure_through_the_door_loses_nobody() {
+    let lab = Opened::with_clients(4).await;
+    let list = lab.put("/v1/lists/http", json!({ "protocol": "http" })).await;
+    assert_eq!(list["protocol"], "http");
+    let used = lab.put("/v1/lists/http/assignments", json!({ "group": "My Company" })).await;
+    assert_eq!(used["used-by"], json!([{ "group": "My Company" }]));
+    lab.put(GROUP, json!({ "secure-communications": false })).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
+    let verdict = lab.get("/v1/verdict").await;
+    assert_eq!(verdict["parts"][0]["secure"], 0, "{verdict}");
+    assert_eq!(verdict["parts"][0]["https"], 0);
+
+    let update = lab.put("/v1/managers/sepm-1/certificate/the-new-one", json!({})).await;
+    let new = update["stores"]["client"]["fingerprint"].clone();
+    let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within-heartbeats": 3 });
+    assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["standing"], "pending");
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
+    assert_eq!(lab.put("/v1/expectations/new", expected).await["standing"], "pass");
+
+    lab.put(GROUP, json!({ "secure-communications": true })).await;
+    lab.put(
+        "/v1/lists/Default%20Management%20Server%20List%20for%20My%20Site/assignments",
+        json!({ "group": "My Company" }),
+    )
+    .await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
+    let verdict = lab.get("/v1/verdict").await;
+    assert_eq!(verdict["well"], true, "{verdict}");
+    assert_eq!(verdict["ever-lost"], json!([]));
+    assert_eq!(verdict["ever-unsigned"].as_array().unwrap().len(), 4, "with the switch off nobody vouched");
+    let junit = lab.get("/v1/expectations?format=junit").await;
+    assert!(junit.as_str().unwrap().contains("<testsuite "), "{junit}");
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
+    let lab = Opened::with_clients(3).await;
+    let command =
+        json!([{ "update-certificate": { "manager": "sepm-1", "certificate": { "generate": {} } } }]);
+    let before = lab.get("/v1/site").await;
+    let foreseen = lab.post("/v1/verdict/if-now", command.clone()).await;
+    assert_eq!(foreseen["would-be-lost"], 3, "{foreseen}");
+    assert_eq!(lab.get("/v1/site").await, before);
+    assert_eq!(lab.get("/v1/verdict").await["well"], true);
+
+    lab.post("/v1/commands", command).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    let verdict = lab.get("/v1/verdict").await;
+    assert_eq!(verdict["lost"].as_array().unwrap().len(), 3, "{verdict}");
+    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
+    assert_eq!(found["standing"], "fail");
+    assert!(
+        found["expectations"][0]["counter-examples"][0].as_str().unwrap().starts_with("desk-"),
+        "{found}"
+    );
+    let misses = lab.get("/v1/journal/near-misses").await;
+    assert!(misses[0]["why"].as_str().unwrap().contains("handshake"), "{misses}");
+
+    // The communications file of today brings one back; the lab of the beginning, all.
+    lab.post("/v1/clients/desk-1/deeds", json!({ "do": "import" })).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    assert_eq!(lab.get("/v1/verdict").await["lost"].as_array().unwrap().len(), 2);
+    lab.post("/v1/reset", json!({})).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    let verdict = lab.get("/v1/verdict").await;
+    assert_eq!((&verdict["well"], &verdict["clients"]), (&json!(true), &json!(3)), "{verdict}");
+    assert_eq!(lab.get("/v1/site").await["managers"], before["managers"]);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_passes_brings_every_heartbeat_that_is_due() {
+    let lab = Opened::with_clients(3).await;
+    let beats = |client: Value| client["view"]["heartbeats"].as_u64().unwrap();
+    let before = beats(lab.get("/v1/clients/desk-2").await);
+    let clock = lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
+    assert_eq!(clock["now-ms"], START.as_millis() + 3_600_000);
+    let after = beats(lab.get("/v1/clients/desk-2").await);
+    assert!((11..=13).contains(&(after - before)), "one in five minutes: {before} to {after}");
+
+    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "offline" })).await;
+    let off = beats(lab.get("/v1/clients/desk-3").await);
+    lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
+    assert_eq!(beats(lab.get("/v1/clients/desk-2").await), after, "a frozen one does nothing");
+    assert_eq!(beats(lab.get("/v1/clients/desk-3").await), off);
+    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "thaw" })).await;
+    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "online" })).await;
+    lab.post("/v1/clock/advance", json!({ "by": "6m" })).await;
+    assert!(beats(lab.get("/v1/clients/desk-2").await) > after);
+    assert!(beats(lab.get("/v1/clients/desk-3").await) > off);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
+    let lab = Opened::with_clients(2).await;
+    let set = lab
+        .put(
+            "/v1/faults/busy",
+            json!({ "what": { "kind": "status", "code": 503 }, "where": { "route": "index" } }),
+        )
+        .await;
+    assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
+    assert_eq!(lab.get("/v1/verdict").await["out-of-touch"].as_array().unwrap().len(), 2);
+    let strikes = lab.get("/v1/journal?kind=strike&client=desk-1").await;
+    assert_eq!(strikes["entries"][0]["fault"], "busy", "{strikes}");
+    let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=strike", None).await.2;
+    assert!(ndjson.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["kind"] == "strike"));
+    let har = lab.get("/v1/journal?format=har").await;
+    assert_eq!(har["log"]["version"], "1.2");
+    assert_eq!(lab.well("DELETE", "/v1/faults", None).await, json!([]));
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    assert_eq!(lab.get("/v1/verdict").await["well"], true);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_twice_changes_nothing_the_second_time() {
+    let lab = Opened::with_clients(1).await;
+    let asked = [
+        ("/v1/lists/copy", json!({ "protocol": "http" })),
+        (r"/v1/groups/My%20Company%5CSales", json!({ "inherits": false, "secure-communications": false })),
+        (r"/v1/groups/My%20Company%5CSales/locations/Home", json!({ "list": "copy" })),
+        (r"/v1/groups/My%20Company%5CSales/policies/av", json!({ "content": "strict" })),
+        ("/v1/managers/sepm-1/certificate/one", json!({ "common-name": "one" })),
+        ("/v1/fleet/desk", json!({ "count": 2, "at-once": true })),
+    ];
+    for (path, body) in asked {
+        let first = lab.put(path, body.clone()).await;
+        let groups = lab.get("/v1/groups").await;
+        assert_eq!(lab.put(path, body).await, first, "{path}");
+        assert_eq!(lab.get("/v1/groups").await, groups, "{path}: a serial went on");
+    }
+    assert_eq!(lab.well("DELETE", "/v1/faults/none", None).await, json!([]));
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
+    let lab = Opened::with_clients(1).await;
+    let before = lab.get("/v1/groups").await;
+    let long = format!("{{\"content\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    let cases = [
+        ("GET", "/v1/nothing", None, 404, "unknown"),
+        ("POST", "/v1/site", Some("{}"), 405, "method"),
+        ("GET", "/v1/lists/nobody", None, 404, "unknown"),
+        ("GET", "/v1/clients/desk-9", None, 404, "unknown"),
+        ("PUT", GROUP, Some("{"), 400, "malformed"),
+        ("PUT", GROUP, Some(r#"{"secure-communications":"yes"}"#), 422, "malformed"),
+        ("PUT", GROUP, Some(r#"{"secure":true}"#), 422, "malformed"),
+        ("PUT", GROUP, Some(r#"{"list":"nobody","secure-communications":false}"#), 404, "unknown"),
+        ("PUT", GROUP, Some(r#"{"communication":{"heartbeat-seconds":0}}"#), 422, "invalid"),
+        ("PUT", "/v1/groups/Elsewhere", Some("{}"), 422, "invalid"),
+        (
+            "PUT",
+            r"/v1/groups/My%20Company%5CDefault%20Group",
+            Some(r#"{"secure-communications":false}"#),
+            409,
+            "inherits",
+        ),
+        ("PUT", r"/v1/groups/My%20Company/policies/p", Some(&long), 413, "too-large"),
+        (
+            "PUT",
+            "/v1/lists/Default%20Management%20Server%20List%20for%20My%20Site",
+            Some(r#"{"protocol":"http"}"#),
+            409,
+            "default-list",
+        ),
+        ("PUT", "/v1/managers/nobody/certificate/x", Some("{}"), 404, "unknown"),
+        ("PUT", "/v1/managers/sepm-1/certificate/x", Some(r#"{"certificate":"x"}"#), 422, "invalid"),
+        (
+            "PUT",
+            "/v1/managers/sepm-1/certificate/x",
+            Some(r#"{"certificate":"x","key":"y"}"#),
+            422,
+            "keystore",
+        ),
+        ("PUT", "/v1/faults/f", Some(r#"{"what":"stauts"}"#), 422, "invalid"),
+        ("PUT", "/v1/faults/f", Some(r#"{"what":"expired","where":{"listener":"http"}}"#), 422, "fault"),
+        ("POST", "/v1/clock/advance", Some(r#"{"by":"soon"}"#), 422, "malformed"),
+        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"dance"}"#), 422, "malformed"),
+        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
+        ("POST", "/v1/snapshots/none/restore", Some("{}"), 404, "unknown"),
+        ("GET", "/v1/journal?status=many", None, 400, "malformed"),
+        ("PUT", "/v1/fleet/desk", Some(r#"{"count":200000}"#), 422, "too-many"),
+    ];
+    for (method, path, body, status, code) in cases {
+        let (found, kind, text) = lab.ask(method, path, body).await;
+        assert_eq!((found, kind.as_str()), (status, "application/problem+json"), "{method} {path}: {text}");
+        let problem: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(problem["code"], code, "{method} {path}: {text}");
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+    }
+    let (status, _, text) = lab.ask("POST", "/v1/clock/advance", None).await;
+    assert_eq!(status, 415, "{text}");
+    assert_eq!(lab.get("/v1/groups").await, before);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_with_a_token_lets_nobody_in_without_it() {
+    let mut lab = Opened::with(Some(TOKEN)).await;
+    lab.get("/v1/site").await;
+    for token in [None, Some("a-token-for-testz"), Some("a-token")] {
+        lab.token = token;
+        assert_eq!(lab.ask("GET", "/v1/site", None).await.0, 401);
+        assert_eq!(lab.ask("GET", "/v1/openapi.json", None).await.0, 401);
+        assert_eq!(lab.ask("GET", "/v1/health", None).await.0, 200, "whether it is there may be asked");
+    }
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_names_every_path_and_says_what_it_takes() {
+    let lab = Opened::with(None).await;
+    let api = lab.get("/v1/openapi.json").await;
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1"), "{}", api["openapi"]);
+    for path in [
+        "/v1/lists/{list}",
+        "/v1/verdict",
+        "/v1/clock/advance",
+        "/v1/faults/{fault}",
+        "/v1/snapshots/{snapshot}",
+    ] {
+        assert!(api["paths"][path].is_object(), "{path}");
+    }
+    let ids: Vec<&str> = api["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    let unique: std::collections::BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_can_be_followed_from_the_next_entry_on() {
+    let lab = Opened::with_clients(1).await;
+    let mut curl = tokio::process::Command::new("curl")
+        .args([
+            "--silent",
+            "--no-buffer",
+            "--max-time",
+            "30",
+            &format!("{}/v1/journal/tail?kind=exchange", lab.url),
+        ])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(curl.stdout.take().unwrap()));
+    // Until it listens, nothing tells that it does: heartbeats go on until it has heard of one.
+    let heard = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            tokio::select! {
+                line = lines.next_line() => {
+                    if let Some(data) = line.unwrap().unwrap().strip_prefix("data: ") {
+                        return serde_json::from_str::<Value>(data).unwrap();
+                    }
+                }
+                passed = lab.lab.pass_heartbeats(1, Duration::from_secs(20)) => passed.unwrap(),
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!((&heard["kind"], &heard["client"]), (&json!("exchange"), &json!("desk-1")), "{heard}");
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_origin_does_nothing_in_a_browser_of_the_machine() {
+    let lab = Opened::with(None).await;
+    let port = lab.url.rsplit_once(':').unwrap().1.to_owned();
+    for (headers, expected) in [
+        (vec!["Origin: http://evil.example".to_owned()], "403"),
+        (vec![format!("Host: evil.example:{port}")], "403"),
+        (vec![format!("Origin: {}", lab.url)], "404"),
+        (vec![format!("Host: localhost:{port}")], "404"),
+    ] {
+        let mut curl = tokio::process::Command::new("curl");
+        curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--request", "POST"]);
+        curl.args(headers.iter().flat_map(|header| ["--header", header.as_str()]));
+        let output = curl.arg(format!("{}/v1/nothing", lab.url)).output().await.unwrap();
+        let found = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(found, expected, "{headers:?}");
+    }
+}

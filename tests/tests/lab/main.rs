@@ -1,0 +1,34 @@
+//! The whole lab over real sockets, judged by foreign tools and by its own clients.
+//!
+//! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and each site
+//! has ports of its own.
+
+#![cfg(test)]
+
+mod calendar;
+mod catalogue;
+mod commands;
+mod disk_cache;
+mod doctor;
+mod door;
+mod door_deeds;
+mod door_described;
+mod door_limits;
+mod faults;
+mod faults_of_answers;
+mod golden;
+mod installation;
+mod keystores;
+mod mock_site;
+mod outside_eyes;
+mod procedure;
+mod recovery;
+mod rest;
+mod rest_clients;
+mod rest_commands;
+mod rest_habits;
+mod rest_hostile;
+mod rest_objects;
+mod several_managers;
+mod tls_truths;
+mod two_carriers;

@@ -1,0 +1,140 @@
+//! Clients that others wrote, unmodified, against the REST API: `sepm-api` through all its calls, with TLS verified, and
+//! `schemathesis` with what the lab says of itself.
+//!
+//! Both come from PyPI: see `fixtures/needs/python.txt`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command as Process, Output};
+
+use epm_fixtures::{needs, output, python_packages};
+use epm_server::MockSite;
+use epm_tests::rest_curl::Rest;
+use epm_tests::search_seconds;
+use epm_tests::{Lab, MANAGER};
+use serde_json::Value;
+
+const CALLS: &str = include_str!("../../clients/sepm_api.py");
+
+/// What `schemathesis` is told besides. Methods that the vendor has and the lab does not are answered with 501 on purpose.
+const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
+
+/// Runs a program of the environment, whose requests verify the manager's certificate.
+fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, lab.site().certificate(MANAGER).unwrap().to_pem()).unwrap();
+    std::fs::write(folder.path().join("schemathesis.toml"), SEARCH).unwrap();
+    let mut process = Process::new(program);
+    process.env("REQUESTS_CA_BUNDLE", &authority).env("NO_PROXY", "*").current_dir(folder.path());
+    output(process.args(arguments))
+}
+
+async fn lab() -> (Lab, epm_client_agent::wire::Fleet, Rest) {
+    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+    let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
+    let rest = Rest::log_in(lab.site());
+    (lab, fleet, rest)
+}
+
+/// Calls that end otherwise than well and otherwise than with 501, which says that the lab does not serve them.
+const OTHERWISE: &[(&str, &str)] = &[
+    // The client's own faults: no `PATCH` at all, names that are not there, paths that nobody has.
+    ("computers.moveClients", "\"AttributeError\""),
+    ("groups.patchGroup", "\"AttributeError\""),
+    ("groups.patchGroupExternalCommunicationSettings", "\"AttributeError\""),
+    ("groups.patchGroupLocationExternalCommunication", "\"AttributeError\""),
+    ("groups.patchGroupSettings", "\"AttributeError\""),
+    ("policies.updateExceptionsPolicy", "\"AttributeError\""),
+    ("policies.updateHIDPolicy", "\"AttributeError\""),
+    ("policies.updateMEMPolicy", "\"AttributeError\""),
+    ("policies.updateTDADPolicy", "\"AttributeError\""),
+    ("threat_defense_for_active_directory.patchPolicy", "\"AttributeError\""),
+    ("groups.deleteGroup", "\"NameError\""),
+    ("groups.getGroupDetailFromSAEPGroupID", "\"NameError\""),
+    ("groups.unsynchronizeGroups", "\"NameError\""),
+    ("policies.getPolicySummaryWithType", "\"NameError\""),
+    ("statistics.getClientContentDownloadSources", "404"),
+    // It can send objects alone, and no list and no XML.
+    ("computers.deleteClients", "400"),
+    ("commands.eocCommand", "400"),
+    // No file has come, and there is no partner.
+    ("commands.getBinaryFileDetails", "410"),
+    ("replication.replicateNow", "400"),
+];
+/// How many calls there are, and how many of them the lab serves.
+const CALLS_IN_ALL: usize = 147;
+const SERVED: usize = 58;
+
+#[needs(curl, python_packages)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sepm_api_goes_through_all_its_calls() {
+    let (lab, _fleet, rest) = lab().await;
+    let out = run(&lab, &python_packages().join("python3"), &["-c", CALLS, &rest.base]);
+    let said = String::from_utf8_lossy(&out.stdout);
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let outcomes: BTreeMap<String, String> = lines
+        .filter_map(|line| Some((line["call"].as_str()?.to_owned(), line["outcome"].to_string())))
+        .collect();
+    let failed = || String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{}", failed());
+    let otherwise: Vec<(&str, &str)> = outcomes
+        .iter()
+        .map(|(call, outcome)| (call.as_str(), outcome.as_str()))
+        .filter(|(_, outcome)| !matches!(*outcome, "\"ok\"" | "501"))
+        .collect();
+    let mut known = OTHERWISE.to_vec();
+    known.sort_unstable();
+    assert_eq!(otherwise, known);
+    let served = outcomes.values().filter(|outcome| *outcome == "\"ok\"").count();
+    assert_eq!((outcomes.len(), served), (CALLS_IN_ALL, SERVED), "{outcomes:#?}");
+}
+
+#[needs(curl, python_packages)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sepm_api_is_not_logged_in_where_it_does_not_believe_the_certificate() {
+    let (lab, _fleet, rest) = lab().await;
+    let other = Lab::of(MockSite::builder().seed(2)).await;
+    other.update(epm_protocol::site::Stores::Both);
+    let out = run(&other, &python_packages().join("python3"), &["-c", CALLS, &rest.base]);
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && words.contains("CERTIFICATE_VERIFY_FAILED"), "{words}");
+    drop(lab);
+}
+
+#[needs(curl, python_packages)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
+    let (lab, _fleet, rest) = lab().await;
+    let document = format!("{}/sepm/api/v1/openapi.json", rest.base);
+    let bearer = format!("Authorization: Bearer {}", rest.token());
+    let out = run(
+        &lab,
+        &python_packages().join("st"),
+        &[
+            "run",
+            &document,
+            "--header",
+            &bearer,
+            "--checks",
+            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+            // Who logs out ends the token that all the others need.
+            "--exclude-path",
+            "/sepm/api/v1/identity/logout",
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-time",
+            search_seconds(),
+            "--seed",
+            "1",
+            // Python before 3.11.10 counts the depth of a syntax tree once for all threads, and two that parse at once
+            // end with "AST constructor recursion depth mismatch" (CPython issue 106905).
+            "--workers",
+            "1",
+            "--no-color",
+        ],
+    );
+    let words = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{words}\n{}", String::from_utf8_lossy(&out.stderr));
+    assert!(words.contains("passed"), "{words}");
+}

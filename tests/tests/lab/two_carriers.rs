@@ -1,0 +1,188 @@
+//! The two carriers tell the same story: what a scenario does to each client over sockets, with the clock moved instead
+//! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use epm_client_agent::agent::{Event, LogLine};
+use epm_client_agent::rehearsal::{self, Rehearsal, RehearsalOptions, rehearse};
+use epm_client_agent::scenario::{Scenario, Verdict};
+use epm_client_agent::wire::LogSink;
+use epm_protocol::fault::{FaultKind, Layer};
+use epm_protocol::site::ManagerPorts;
+use epm_server::Addresses;
+use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
+
+type Logs = BTreeMap<String, Vec<LogLine>>;
+
+/// Every scenario of the project.
+fn scenarios() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    files
+}
+
+async fn over_sockets(scenario: &Scenario) -> (Verdict, Logs, Vec<ManagerPorts>) {
+    let logs: Arc<Mutex<Logs>> = Arc::default();
+    let sink: LogSink = {
+        let logs = Arc::clone(&logs);
+        Arc::new(move |name: &str, line: &LogLine| {
+            logs.lock().unwrap().entry(name.to_owned()).or_default().push(line.clone());
+        })
+    };
+    let mut places = Vec::new();
+    let verdict = run_scenario_moved(scenario, &sink, |scene| {
+        if let Progress::Up(addresses) = scene {
+            places = addresses.iter().map(ports).collect();
+        }
+    })
+    .await
+    .unwrap();
+    let logs = logs.lock().unwrap().clone();
+    (verdict, logs, places)
+}
+
+fn ports(place: &Addresses) -> ManagerPorts {
+    let port = |url: &str| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let address = place.http.trim_start_matches("http://").rsplit_once(':').unwrap().0;
+    ManagerPorts { address: address.to_owned(), http: port(&place.http), https: port(&place.https) }
+}
+
+fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal {
+    let options = RehearsalOptions { places, threads: 2, keep_logs: true };
+    rehearse(scenario, &options, &rehearsal::Progress::default(), |_| ()).unwrap()
+}
+
+fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {
+    (line.at, line.event)
+}
+
+/// Plays a scenario on both carriers, and compares.
+async fn compare(file: PathBuf) {
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(&file).unwrap();
+    compare_text(&name, &text).await;
+}
+
+async fn compare_text(name: &str, text: &str) {
+    let scenario = Scenario::parse(text, name).unwrap();
+    // What a fault does to bytes, and how long somebody has waited, is told in the words of whoever notices it.
+    let is_worded =
+        |layer: Layer| matches!(layer, Layer::Certificate | Layer::Artifact | Layer::List | Layer::Site);
+    // A refusal of some alone is a reset.
+    let in_words = scenario.fault.iter().all(|rule| match rule.get_ref().what {
+        FaultKind::Refuse => rule.get_ref().is_for_all(),
+        FaultKind::Status { .. } => true,
+        _ => is_worded(rule.get_ref().what.layer()),
+    });
+    let (verdict, logs, places) = over_sockets(&scenario).await;
+    let rehearsal = in_virtual_time(&scenario, places);
+    for (view, lines) in &rehearsal.clients {
+        let client = &view.computer_name;
+        let there = logs.get(client).map_or(&[][..], Vec::as_slice);
+        for (place, (here, there)) in lines.iter().zip(there).enumerate() {
+            let same = if in_words { here == there } else { told(here) == told(there) };
+            assert!(
+                same,
+                "{name}: line {place} of {client}: {here:?} in virtual time, {there:?} over sockets"
+            );
+        }
+        assert!(lines.len() <= there.len(), "{name}: {client} logs more in virtual time");
+        // The end of a play stops every client.
+        let more: Vec<Event> = there[lines.len()..].iter().map(|line| line.event).collect();
+        assert!(matches!(more[..], [] | [Event::ServiceStopped]), "{name}: {client} goes on with {more:?}");
+    }
+    for (here, there) in rehearsal.outcome.verdict.steps.iter().zip(&verdict.steps) {
+        assert_eq!(here, there, "{name}: step {}, virtual time first", here.number);
+    }
+    assert_eq!(rehearsal.outcome.verdict, verdict, "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
+    let mut plays: tokio::task::JoinSet<()> = scenarios().into_iter().map(compare).collect();
+    while let Some(played) = plays.join_next().await {
+        played.unwrap();
+    }
+}
+
+/// A scenario in which one part of the fleet, or all, meet a fault, and are healed; each waits long enough for counts to
+/// matter.
+fn haunted(fault: &str) -> String {
+    format!(
+        r#"
+title = "Haunted"
+site = {{ managers = [{{ name = "sepm-1" }}, {{ name = "sepm-2" }}] }}
+
+[[fleet]]
+name = "desk"
+count = 4
+version = "14.3.8289"
+
+[[fleet]]
+name = "old"
+count = 4
+version = "14.2.5323"
+
+[[fault]]
+name = "it"
+{fault}
+
+[[step]]
+title = "It begins, and a certificate is updated"
+faults = ["it"]
+operator = [{{ update-certificate = {{ manager = "sepm-1", certificate = {{ generate = {{}} }} }} }}]
+wait = {{ heartbeats = 6 }}
+
+[[step]]
+title = "It is healed"
+heal = ["it"]
+wait = {{ heartbeats = 3 }}
+"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtual_time() {
+    for fault in [
+        "what = 'refuse'\nwhere = { manager = 'sepm-1' }",
+        "what = 'refuse'\nwhere = { manager = 'sepm-1' }\nwhen = { from = '2026-01-05T08:20:00Z', until = '2026-01-05T09:00:00Z' }",
+        "what = 'blackhole'\nprobability = 0.4",
+        "what = 'accept-then-stall'\nwhom = { percent = 50 }",
+        "what = { kind = 'handshake-stall', stage = 'after-finished' }\nwhen = { first = 2 }",
+        "what = 'no-shared-cipher'\nwhom = { version = { until = '14.3' } }\nwhen = { every = 2 }",
+        "what = 'other-self-signed'\nwhom = { agent = 'desk-2' }",
+        "what = 'expired'\nwhom = { percent = 40 }\nprobability = 0.5",
+        "what = 'status'\nwhom = { group = 'My Company' }\nwhere = { route = 'index' }\nwhen = { after = 1, every = 3 }",
+        "what = { kind = 'latency', ms = 2000 }\nprobability = 0.7",
+        "what = { kind = 'latency', ms = 45000 }\nprobability = 0.5",
+        "what = { kind = 'latency', ms = 20000 }\nwhere = { direction = 'both' }\nprobability = 0.5",
+        "what = { kind = 'bandwidth', bytes-per-second = 2 }\nprobability = 0.5",
+        "what = { kind = 'slicer', slice-bytes = 10, gap-ms = 1 }",
+        "what = { kind = 'limit-data', bytes = 20 }\nwhere = { direction = 'to-manager' }\nprobability = 0.5",
+        "what = 'bad-signature'\nwhere = { route = 'policy' }\nwhen = { first = 2 }",
+        "what = 'dead-server'",
+        "what = 'database-down'\nprobability = 0.5",
+        "what = 'kcs-changed'\nwhom = { agent = 'old-*' }",
+    ] {
+        compare_text(fault, &haunted(fault)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_of_one_hardware_id_meet_each_other_and_faults_alike_on_either_carrier() {
+    let plan = include_str!("../../../fixtures/scenarios/cloned-image.toml");
+    for fault in [
+        "what = 'status'\nwhere = { route = 'index' }\nwhen = { after = 2, every = 3 }",
+        "what = 'status'\nwhere = { route = 'register' }\nprobability = 0.5",
+        "what = 'refuse'\nwhom = { agent = 'rolled-out-*' }\nprobability = 0.3",
+    ] {
+        let set = "operator = [{ set-policy";
+        let text = plan.replacen(set, &format!("faults = ['it']\n{set}"), 1);
+        compare_text(fault, &format!("{text}\n[[fault]]\nname = 'it'\n{fault}\n")).await;
+    }
+}

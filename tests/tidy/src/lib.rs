@@ -1,0 +1,630 @@
+//! What must never be in this project's sources, kept by reading them.
+//!
+//! Each rule is a function from a file to its violations. It has two tests: one asks it of the whole workspace, the
+//! other shows it a made-up file that it must refuse. What the compiler, clippy or `cargo tree` can keep is not here.
+//!
+//! The scanner knows comments, literals, `#[cfg(test)]` and nested `use` groups. It does not know renamed imports,
+//! `use x::*` or code that macros make: it helps people who forget, not people who hide.
+//!
+//! The crate is nothing but tests, and depends on nothing, so that it is built in a second.
+
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+/// A text file of the project: its path from the top, with `/`, and what it holds.
+struct File {
+    path: String,
+    text: String,
+}
+
+/// Which line, and what to do about it.
+type Violation = (usize, String);
+
+// ---------------------------------------------------------------------------------------------------- the tables
+
+/// What each module of `protocol` may import. A module that is not named here has no place yet.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("site", &["heartbeat", "policy", "sylink", "trust", "assumption", "id", "time", "version", "suggest"]),
+    ("installation", &["trust", "id"]),
+    ("fault", &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest"]),
+    ("heartbeat", &["policy", "sylink", "trust", "id", "time", "version"]),
+    ("policy", &["sylink", "id", "time", "suggest"]),
+    ("sylink", &["id", "time"]),
+    ("assumption", &["trust", "version"]),
+    ("trust", &["id", "time"]),
+    ("id", &[]),
+    ("time", &[]),
+    ("version", &[]),
+    ("suggest", &[]),
+];
+
+/// A folder, what its shipped code never names, and where that belongs instead.
+const ROOMS: &[(&str, &[&str], &str)] = &[
+    (
+        "protocol/src/",
+        &[
+            "tokio",
+            "std::fs",
+            "std::env",
+            "std::net::TcpStream",
+            "std::net::TcpListener",
+            "std::net::UdpSocket",
+        ],
+        "protocol decides and never waits: take it as an argument, and let a folder named wire fetch it",
+    ),
+    (
+        "server/src/console/",
+        &["crate::control", "crate::cli", "crate::mock"],
+        "the product's API knows nothing of the lab's own door: what both need is in shared",
+    ),
+    (
+        "client-agent/src/agent/",
+        PURE,
+        "the agent is a value: take it as an argument or an input, and let client-agent/src/wire fetch it",
+    ),
+    (
+        "client-agent/src/rehearsal/",
+        PURE,
+        "a rehearsal has no clock but its own: take it as an argument, and let the program fetch it",
+    ),
+    (
+        "client-agent/src/catalogue/",
+        PURE,
+        "the catalogue is compiled in and plays in virtual time: let the program bring sockets, and hand in what was seen",
+    ),
+    (
+        "client-agent/src/scenario/",
+        PURE,
+        "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",
+    ),
+];
+const PURE: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "SystemTime",
+    "Instant",
+    "crate::wire",
+];
+
+/// Real time, and the only file that may ask for it.
+const REAL_TIME: &[&str] = &["SystemTime::now", "Instant::now", "thread::sleep", "tokio::time::sleep"];
+const CLOCK: &str = "client-agent/src/wire/clock.rs";
+
+const UNFINISHED: &[(&str, &str)] = &[
+    ("todo!(", "write it, or return an error that says what is missing"),
+    ("unimplemented!(", "write it, or return an error that says what is missing"),
+    ("dbg!(", "remove it, or make it a tracing event"),
+    ("#[ignore", "make the test run everywhere, or name the tool that it needs with #[needs(..)]"),
+    ("allow(dead_code", "remove what nobody uses"),
+];
+
+const MOST_LINES: usize = 600;
+const MOST_LINES_OF_TESTS: usize = 900;
+/// Files that may be longer, each with its reason.
+const LONG_FOR_A_REASON: &[(&str, &str)] =
+    &[("protocol/src/trust/certificate.rs", "a third of it is its tests, which read the same certificates")];
+
+/// Words of the place where somebody worked on the project. They are split here so that this file passes too.
+const WORKPLACE: &[(&str, &str)] =
+    &[("/wo", "rk/"), ("/tmp", "/wt"), ("cla", "ude"), ("anth", "ropic"), ("sub", "agent")];
+
+/// Crates that only tests may depend on.
+const ONLY_FOR_TESTS: &[&str] = &["epm-fixtures", "epm-needs", "epm-tests"];
+
+// ----------------------------------------------------------------------------------------------------- the rules
+
+fn imports_go_down(file: &File) -> Vec<Violation> {
+    let Some(place) = file.path.strip_prefix("protocol/src/").filter(|it| it.ends_with(".rs")) else {
+        return Vec::new();
+    };
+    let own = place.split('/').next().unwrap_or(place).trim_end_matches(".rs");
+    if own == "lib" {
+        return Vec::new();
+    }
+    let Some((_, below)) = FLOORS.iter().find(|(module, _)| *module == own) else {
+        return vec![(1, format!("{own} has no floor: add it to FLOORS in tests/tidy/src/lib.rs"))];
+    };
+    // From how many modules deep `super::super::` reaches the top of the crate.
+    let depth = place.trim_end_matches("/mod.rs").split('/').count();
+    let mut found = Vec::new();
+    for (line, path) in paths(&code(&file.text)) {
+        let above = path.split("::").take_while(|it| *it == "super").count();
+        let target = match path.split("::").collect::<Vec<_>>()[..] {
+            ["crate", target, ..] => target,
+            _ if above >= depth => path.split("::").nth(above).unwrap_or_default(),
+            _ => continue,
+        };
+        let is_module = FLOORS.iter().any(|(module, _)| *module == target);
+        if is_module && target != own && !below.contains(&target) {
+            found.push((
+                line,
+                format!("{own} may not import {target}: move what both need below both, or this up"),
+            ));
+        }
+    }
+    found
+}
+
+fn rooms_stay_pure(file: &File) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (room, never, instead) in ROOMS {
+        if !is_rust(file) || is_test(file) || !file.path.starts_with(room) {
+            continue;
+        }
+        for (line, path) in paths(&shipped(&code(&file.text))) {
+            if let Some(word) = never.iter().find(|word| names(&path, word)) {
+                found.push((line, format!("`{word}` is not for {room}: {instead}")));
+            }
+        }
+    }
+    found
+}
+
+fn nobody_asks_real_time(file: &File) -> Vec<Violation> {
+    if !is_rust(file) || file.path == CLOCK || file.path.contains("/benches/") {
+        return Vec::new();
+    }
+    let asked = |path: &str| REAL_TIME.iter().find(|word| names(path, word));
+    let say =
+        |word| format!("`{word}` is only for {CLOCK}: wait for an event, or ask the clock that can be moved");
+    paths(&code(&file.text)).iter().filter_map(|(line, path)| Some((*line, say(asked(path)?)))).collect()
+}
+
+fn nothing_is_unfinished(file: &File) -> Vec<Violation> {
+    if !is_rust(file) {
+        return Vec::new();
+    }
+    let in_line = |(at, line): (usize, &str)| {
+        let (word, instead) = UNFINISHED.iter().find(|(word, _)| line.contains(word))?;
+        Some((at + 1, format!("`{word}`: {instead}")))
+    };
+    code(&file.text).lines().enumerate().filter_map(in_line).collect()
+}
+
+fn files_stay_short(file: &File) -> Vec<Violation> {
+    let most = if is_test(file) { MOST_LINES_OF_TESTS } else { MOST_LINES };
+    let lines = file.text.lines().count();
+    if !is_rust(file) || lines <= most || LONG_FOR_A_REASON.iter().any(|(path, _)| *path == file.path) {
+        return Vec::new();
+    }
+    vec![(
+        lines,
+        format!("{lines} lines, {most} are enough: one idea, one file; or move the tests to tests.rs"),
+    )]
+}
+
+fn nobody_names_the_workplace(file: &File) -> Vec<Violation> {
+    let in_line = |(at, line): (usize, &str)| {
+        let line = line.to_lowercase();
+        let word =
+            WORKPLACE.iter().map(|(head, tail)| format!("{head}{tail}")).find(|word| line.contains(word))?;
+        Some((at + 1, format!("`{word}` names a workplace: the project speaks of itself alone")))
+    };
+    file.text.lines().enumerate().filter_map(in_line).collect()
+}
+
+fn crates_take_the_lints(file: &File) -> Vec<Violation> {
+    if !is_manifest_of_a_crate(file) {
+        return Vec::new();
+    }
+    let takes = section_lines(&file.text)
+        .any(|(_, section, line)| section == "[lints]" && line == "workspace = true");
+    if takes { Vec::new() } else { vec![(1, "add `[lints]` with `workspace = true`".to_owned())] }
+}
+
+fn test_crates_are_for_tests(file: &File) -> Vec<Violation> {
+    let is_one_itself = ["fixtures/", "tests/"].iter().any(|folder| file.path.starts_with(folder));
+    if !is_manifest_of_a_crate(file) || is_one_itself {
+        return Vec::new();
+    }
+    let wrong = |(at, section, line): (usize, &str, &str)| {
+        if !section.contains("dependencies") || section.contains("dev-dependencies") {
+            return None;
+        }
+        let name = ONLY_FOR_TESTS.iter().find(|name| line.contains(**name))?;
+        Some((at, format!("{name} is only for tests: move it to [dev-dependencies]")))
+    };
+    section_lines(&file.text).filter_map(wrong).collect()
+}
+
+fn sources_say_what_they_are(file: &File) -> Vec<Violation> {
+    let homes = ["protocol/src/", "client-agent/src/", "server/src/"];
+    if !is_rust(file) || !homes.iter().any(|home| file.path.starts_with(home)) || file.text.starts_with("//!")
+    {
+        return Vec::new();
+    }
+    vec![(1, "begin with `//!`: what is here, what it must never know, where to go next".to_owned())]
+}
+
+fn is_rust(file: &File) -> bool {
+    file.path.ends_with(".rs")
+}
+
+fn is_test(file: &File) -> bool {
+    file.path.starts_with("tests/") || file.path.contains("/tests/") || file.path.ends_with("/tests.rs")
+}
+
+fn is_manifest_of_a_crate(file: &File) -> bool {
+    file.path.ends_with("/Cargo.toml")
+}
+
+// --------------------------------------------------------------------------------------------------- the scanner
+
+/// The source with comments and literals blanked; every line keeps its number.
+fn code(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let dead = length_of_comment_or_literal(rest);
+        let end = if dead == 0 { first.len_utf8() } else { dead };
+        if dead == 0 {
+            code.push(first);
+        } else {
+            code.push_str(&blank(&rest[..end]));
+        }
+        rest = &rest[end..];
+    }
+    code
+}
+
+/// How long the comment or literal is that `rest` begins with; 0 if it begins with code.
+fn length_of_comment_or_literal(rest: &str) -> usize {
+    let until =
+        |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    let hashes = rest[1.min(rest.len())..].bytes().take_while(|byte| *byte == b'#').count();
+    match rest.as_bytes() {
+        [b'/', b'/', ..] => rest.find('\n').unwrap_or(rest.len()),
+        [b'/', b'*', ..] => length_of_block_comment(rest),
+        [b'r', tail @ ..] if tail.get(hashes) == Some(&b'"') => {
+            until(&format!("\"{}", "#".repeat(hashes)), hashes + 2)
+        }
+        [b'"', tail @ ..] => {
+            let mut escaped = false;
+            let closes = |byte: &u8| {
+                let closes = *byte == b'"' && !escaped;
+                escaped = *byte == b'\\' && !escaped;
+                closes
+            };
+            tail.iter().position(closes).map_or(rest.len(), |at| at + 2)
+        }
+        [b'\'', b'\\', _, ..] => until("'", 3),
+        // A character, and not a lifetime: the quote closes right behind it.
+        [b'\'', ..] => match rest.char_indices().nth(2) {
+            Some((at, '\'')) => at + 1,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+fn length_of_block_comment(rest: &str) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    loop {
+        match rest.as_bytes()[at..] {
+            [b'/', b'*', ..] => (at, depth) = (at + 2, depth + 1),
+            [b'*', b'/', ..] => (at, depth) = (at + 2, depth - 1),
+            [_, ..] => at += 1,
+            [] => return at,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+}
+
+fn blank(text: &str) -> String {
+    text.chars().map(|char| if char == '\n' { '\n' } else { ' ' }).collect()
+}
+
+/// `code` without the items that are marked `#[cfg(test)]`.
+fn shipped(code: &str) -> String {
+    const MARK: &str = "#[cfg(test)]";
+    let Some(start) = code.find(MARK) else { return code.to_owned() };
+    let after = start + MARK.len();
+    let mut depth = 0;
+    let ends = |char: char| {
+        depth += i32::from("{([".contains(char)) - i32::from("})]".contains(char));
+        depth == 0 && "};".contains(char)
+    };
+    let end = code[after..].find(ends).map_or(code.len(), |at| after + at + 1);
+    format!("{}{}{}", &code[..start], blank(&code[start..end]), shipped(&code[end..]))
+}
+
+/// Each path in `code` with its line: `use a::{b, c::d}` is `a::b` and `a::c::d`, and a name alone is a path too.
+fn paths(code: &str) -> Vec<(usize, String)> {
+    let tokens = tokens(code);
+    let (mut at, mut found) = (0, Vec::new());
+    while at < tokens.len() {
+        at = path(&tokens, at, "", &mut found);
+    }
+    found
+}
+
+/// Reads one path behind `head` and says where to read on.
+fn path(tokens: &[(usize, &str)], mut at: usize, head: &str, found: &mut Vec<(usize, String)>) -> usize {
+    let mut path = head.to_owned();
+    while let Some((line, token)) = tokens.get(at).copied() {
+        if token == "{" && !path.is_empty() {
+            at += 1;
+            while at < tokens.len() && tokens[at].1 != "}" {
+                at = self::path(tokens, at, &path, found);
+            }
+            return at + 1;
+        }
+        at += 1;
+        if !token.starts_with(is_of_name) && token != "*" {
+            return at;
+        }
+        path.push_str(token);
+        if tokens.get(at).is_none_or(|(_, next)| *next != "::") {
+            found.push((line, path));
+            return at;
+        }
+        path.push_str("::");
+        at += 1;
+    }
+    at
+}
+
+/// The names, `::` and single other characters of `code`, each with its line.
+fn tokens(code: &str) -> Vec<(usize, &str)> {
+    let mut tokens = Vec::new();
+    for (at, line) in code.lines().enumerate() {
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let end = match rest.find(|char| !is_of_name(char)).unwrap_or(rest.len()) {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                name => name,
+            };
+            tokens.push((at + 1, &rest[..end]));
+            rest = rest[end..].trim_start();
+        }
+    }
+    tokens
+}
+
+fn is_of_name(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
+}
+
+/// Whether the segments of `word` follow each other in `path`.
+fn names(path: &str, word: &str) -> bool {
+    format!("::{path}::").contains(&format!("::{word}::"))
+}
+
+/// Each line of a manifest with its number and the section it stands in; the heading belongs to its section.
+fn section_lines(manifest: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    let mut section = "";
+    manifest.lines().enumerate().map(move |(at, line)| {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.starts_with('[') {
+            section = line;
+        }
+        (at + 1, section, line)
+    })
+}
+
+// ------------------------------------------------------------------------------------------------- the workspace
+
+/// All text files of the project, but what `.gitignore` names at the top.
+fn workspace() -> Vec<File> {
+    let top =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
+    let ignored = fs::read_to_string(top.join(".gitignore")).expect("the workspace has a .gitignore");
+    let skipped: Vec<_> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('/'))
+        .chain([".git"])
+        .map(|it| top.join(it))
+        .collect();
+    let (mut folders, mut files) = (vec![top.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be read") {
+            let path = entry.expect("the entry can be read").path();
+            if skipped.contains(&path) || path.is_symlink() {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                let path = path.strip_prefix(top).expect("it is below the top");
+                files.push(File { path: path.to_string_lossy().replace('\\', "/"), text });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+#[track_caller]
+fn holds_everywhere(rule: fn(&File) -> Vec<Violation>) {
+    let say = |file: &File| -> Vec<String> {
+        rule(file).into_iter().map(|(line, what)| format!("{}:{line}: {what}", file.path)).collect()
+    };
+    let found: Vec<_> = workspace().iter().flat_map(say).collect();
+    assert!(found.is_empty(), "{} to put in order:\n{}", found.len(), found.join("\n"));
+}
+
+/// The lines of a made-up file in which `rule` finds something.
+fn lines_refused(rule: fn(&File) -> Vec<Violation>, path: &str, text: &str) -> Vec<usize> {
+    rule(&File { path: path.to_owned(), text: text.to_owned() }).into_iter().map(|(line, _)| line).collect()
+}
+
+// ----------------------------------------------------------------------------------------------------- the tests
+
+#[test]
+fn the_whole_workspace_is_read_and_every_room_has_somebody_in_it() {
+    let files = workspace();
+    let lives = |room: &str| files.iter().any(|file| file.path.starts_with(room));
+    for room in
+        ["Cargo.toml", "clippy.toml", CLOCK, "server/src/", "fixtures/sylink/", "tests/tidy/src/lib.rs"]
+    {
+        assert!(lives(room), "{room} is not there; what did it become?");
+    }
+    for (module, _) in FLOORS {
+        let path = format!("protocol/src/{module}");
+        assert!(lives(&path), "{path} is in FLOORS and not there: what did it become?");
+    }
+    for (room, _, _) in ROOMS {
+        assert!(lives(room), "{room} is in ROOMS and not there: what did it become?");
+    }
+    assert!(!lives("target/") && !lives(".git/"));
+}
+
+#[test]
+fn imports_between_modules_of_protocol_go_down() {
+    holds_everywhere(imports_go_down);
+}
+
+#[test]
+fn an_import_that_goes_up_is_refused() {
+    let refused = |path, text| lines_refused(imports_go_down, path, text);
+    assert_eq!(refused("protocol/src/trust/judge.rs", "use crate::id::SiteId;\nuse crate::site::Site;"), [2]);
+    let nested = "use crate::{\n  time::{Timestamp, Span},\n  policy::{\n    Policy,\n    settings::Heartbeat,\n  },\n};";
+    assert_eq!(refused("protocol/src/sylink/mod.rs", nested), [4, 5]);
+    assert_eq!(
+        refused("protocol/src/id.rs", "fn f() -> crate::time::Timestamp { super::trust::now() }"),
+        [1, 1]
+    );
+    assert_eq!(refused("protocol/src/trust/pool/mod.rs", "use super::super::site::Site;"), [1]);
+    assert_eq!(
+        refused("protocol/src/trust/judge.rs", "//! [`crate::site`]\nuse super::certificate::Pins;"),
+        []
+    );
+    assert_eq!(
+        refused("protocol/src/site/mod.rs", "use crate::policy::Policy;\nuse crate::site::group;"),
+        []
+    );
+    assert_eq!(refused("protocol/src/cellar.rs", "//! New here."), [1]);
+}
+
+#[test]
+fn rooms_that_decide_do_not_wait() {
+    holds_everywhere(rooms_stay_pure);
+}
+
+#[test]
+fn a_room_that_waits_is_refused() {
+    let refused = |path, text| lines_refused(rooms_stay_pure, path, text);
+    let bad = "use std::net::IpAddr;\nuse std::{fmt, fs::File, net::{TcpStream, Ipv4Addr}};\nuse std::env;";
+    assert_eq!(refused("protocol/src/id.rs", bad), [2, 2, 3]);
+    let bad = "fn now() -> Instant {\n  tokio::spawn(f);\n  crate::wire::clock::now()\n}";
+    assert_eq!(refused("client-agent/src/agent/mod.rs", bad), [1, 2, 3]);
+    assert_eq!(refused("client-agent/src/scenario/read.rs", bad), [1, 2, 3]);
+    assert_eq!(refused("client-agent/src/wire/clock.rs", bad), []);
+    let tested = "#[cfg(test)]\nuse std::fs;\nuse std::fs;\n#[cfg(test)]\nmod tests {\n  use std::fs;\n}\nuse std::fs;";
+    assert_eq!(refused("protocol/src/id.rs", tested), [3, 8]);
+    assert_eq!(refused("protocol/src/sylink/tests.rs", tested), []);
+}
+
+#[test]
+fn only_the_clock_asks_the_time_and_nobody_sleeps() {
+    holds_everywhere(nobody_asks_real_time);
+}
+
+#[test]
+fn asking_the_time_is_refused() {
+    let bad = "let a = std::time::Instant::now();\nlet b = SystemTime::now();\nuse tokio::{net, time::{self, sleep}};\n\
+               std::thread::sleep(x);\nfn take(now: Instant) {}\n// Instant::now()\nlet text = \"Instant::now\";";
+    assert_eq!(lines_refused(nobody_asks_real_time, "server/src/main.rs", bad), [1, 2, 3, 4]);
+    assert_eq!(lines_refused(nobody_asks_real_time, "tests/tests/it.rs", bad), [1, 2, 3, 4]);
+    assert_eq!(lines_refused(nobody_asks_real_time, CLOCK, bad), []);
+    assert_eq!(lines_refused(nobody_asks_real_time, "server/benches/heartbeat.rs", bad), []);
+}
+
+#[test]
+fn everything_is_finished() {
+    holds_everywhere(nothing_is_unfinished);
+}
+
+#[test]
+fn what_is_unfinished_is_refused() {
+    let bad = "fn f() { todo!() }\n// todo!()\n#[ignore = \"slow\"]\ndbg!(x);\n#![allow(dead_code)]\nunimplemented!(\"x\")";
+    assert_eq!(lines_refused(nothing_is_unfinished, "server/src/main.rs", bad), [1, 3, 4, 5, 6]);
+}
+
+#[test]
+fn files_are_short() {
+    holds_everywhere(files_stay_short);
+}
+
+#[test]
+fn a_long_file_is_refused() {
+    let long = |lines| "\n".repeat(lines);
+    assert_eq!(lines_refused(files_stay_short, "server/src/main.rs", &long(600)), []);
+    assert_eq!(lines_refused(files_stay_short, "server/src/main.rs", &long(601)), [601]);
+    assert_eq!(lines_refused(files_stay_short, "protocol/src/sylink/tests.rs", &long(900)), []);
+    assert_eq!(lines_refused(files_stay_short, "tests/tests/it.rs", &long(901)), [901]);
+}
+
+#[test]
+fn the_project_speaks_of_itself_alone() {
+    holds_everywhere(nobody_names_the_workplace);
+}
+
+#[test]
+fn the_name_of_a_workplace_is_refused() {
+    for (head, tail) in WORKPLACE {
+        let bad =
+            format!("a network is fine\nsee {head}{tail}x\nand {}", format!("{head}{tail}").to_uppercase());
+        assert_eq!(lines_refused(nobody_names_the_workplace, "docker/notes.md", &bad), [2, 3]);
+    }
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    holds_everywhere(crates_take_the_lints);
+}
+
+#[test]
+fn a_crate_without_the_lints_is_refused() {
+    let refused = |text| lines_refused(crates_take_the_lints, "server/Cargo.toml", text);
+    assert_eq!(refused("[package]\nname = \"x\""), [1]);
+    assert_eq!(refused("[lints]\n# workspace = true\n[dependencies]"), [1]);
+    assert_eq!(refused("[lints]\nworkspace = true\n"), []);
+}
+
+#[test]
+fn test_crates_are_used_only_by_tests() {
+    holds_everywhere(test_crates_are_for_tests);
+}
+
+#[test]
+fn a_program_that_ships_test_data_is_refused() {
+    let bad = "[package]\nname = \"epm-tests\"\n[dependencies]\nepm-fixtures.workspace = true\n[dev-dependencies]\n\
+               epm-fixtures.workspace = true\n[build-dependencies.epm-tests]\nx = { package = \"epm-fixtures\" }";
+    assert_eq!(lines_refused(test_crates_are_for_tests, "server/Cargo.toml", bad), [4, 7, 8]);
+    assert_eq!(lines_refused(test_crates_are_for_tests, "Cargo.toml", bad), []);
+    assert_eq!(lines_refused(test_crates_are_for_tests, "fixtures/Cargo.toml", bad), []);
+}
+
+#[test]
+fn every_source_says_what_it_is() {
+    holds_everywhere(sources_say_what_they_are);
+}
+
+#[test]
+fn a_source_without_a_first_word_is_refused() {
+    assert_eq!(
+        lines_refused(sources_say_what_they_are, "server/src/main.rs", "fn main() {}\n//! Late."),
+        [1]
+    );
+    assert_eq!(lines_refused(sources_say_what_they_are, "server/src/main.rs", "//! Program.\n"), []);
+}
+
+#[test]
+fn comments_and_literals_are_not_code() {
+    for dead in
+        ["// x", "/* x /* y */ x */", "\"x \\\" \\\\\"", "r#\"x \" y\"#", "'x'", "'\\''", "'\\u{78}'", "'ü'"]
+    {
+        let text = format!("before {dead}\nafter");
+        assert_eq!(code(&text).split_whitespace().collect::<Vec<_>>(), ["before", "after"], "{dead}");
+        assert_eq!(code(&text).lines().count(), 2, "{dead}");
+    }
+    assert_eq!(code("fn f<'a>(x: &'a str, r#type: T)"), "fn f<'a>(x: &'a str, r#type: T)");
+}
