@@ -264,7 +264,7 @@ impl FaultSet {
             && group.as_ref().is_none_or(|wanted| party.group.is_some_and(|path| is_below(path, wanted)))
             && version.is_none_or(|range| party.version.is_some_and(|version| range.contains(version)))
             && source.is_none_or(|wanted| wanted == party.source)
-            && percent.is_none_or(|share| draw::standing(self.seed, &rule.name, party) * 100.0 < share)
+            && percent.is_none_or(|share| draw::fleet_share(self.seed, &rule.name, party) * 100.0 < share)
     }
 }
 
@@ -298,12 +298,12 @@ impl Installed {
 fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     place.manager.as_deref().is_none_or(|name| name == occasion.manager)
         && place.listener.speaks(occasion.protocol)
-        && strikes(what, occasion)
+        && acts_on(what, occasion)
         && place.route.is_none_or(|route| occasion.route == Some(route))
 }
 
 /// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
-fn strikes(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
+fn acts_on(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     match (what.layer(), occasion.route) {
         (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,
         (Layer::Tls | Layer::Certificate, None) => {

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_kinds_says_what_comes_of_each() {
+    fn the_table_of_kinds_says_what_each_comes_to_in_virtual_time() {
         for info in FaultKind::kinds() {
             let met = met(&json!(info.name), None, &meeting(Protocol::Https, Some(800)));
             let code = met.split(' ').next().unwrap();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn half_sent_bytes_are_lost_where_they_end() {
+    fn a_connection_is_lost_in_the_stage_in_which_its_bytes_end() {
         let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
         let reset = |after: u64| json!({"kind": "reset", "after-bytes": after});
         assert_eq!(met(&reset(0), None, &https), "connection-lost in handshake");
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_each_direction_end_and_are_late_for_themselves() {
+    fn each_direction_ends_and_is_late_on_its_own() {
         let going = |what: Value, direction: Direction, meeting: &Meeting<'_>| {
             let mut rule = FaultRule::new("one", serde_json::from_value(what).unwrap());
             rule.place.direction = Some(direction);
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_longer_than_the_client_waits_is_a_timeout() {
+    fn an_exchange_longer_than_the_clients_limit_times_out() {
         let https = meeting(Protocol::Https, Some(1800));
         for (what, expected) in [
             (json!({"kind": "latency", "ms": 29_999}), "late 29999"),

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_of_a_command_until_it_tells_of_it() {
+    fn a_command_is_sent_to_a_client_until_the_client_reports_it() {
         let mut book = CommandBook::new(1, 100, false);
         let (one, two) = (client(1), client(2));
         let id = book.give(CommandKind::Quarantine, "", [&two, &one, &two], NOW);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_told_of_a_command_is_not_reached_by_its_end_unless_that_is_assumed() {
+    fn cancelling_a_command_does_not_reach_clients_that_reported_it_unless_that_is_assumed() {
         for (cancels_running, expected) in [(false, vec![2, 5, 3]), (true, vec![5, 5, 3])] {
             let mut book = CommandBook::new(1, 100, cancels_running);
             let clients = [client(1), client(2), client(3)];
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_commands_are_forgotten_first_and_nobody_waits_for_them() {
+    fn the_oldest_commands_are_forgotten_first_and_are_no_longer_pending() {
         let mut book = CommandBook::new(1, 3, false);
         let clients = [client(1), client(2)];
         let ids: Vec<_> = (0..3).map(|_| book.give(CommandKind::Restart, "", &clients, NOW)).collect();

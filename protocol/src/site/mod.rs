@@ -11,7 +11,7 @@
 //! | `command` | [`Command`], [`Effect`], [`CommandError`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | what each command does |
-//! | `compose` | from what is set to a [`Publication`] |
+//! | `render` | from what is set to a [`Publication`] |
 //! | `publication` | what one manager answers |
 //! | `command_book` | commands for clients, and what has come of each |
 //! | `client`, `group`, `manager`, `calls` | what a site has |
@@ -22,7 +22,6 @@ mod certificate_update;
 mod client;
 mod command;
 mod command_book;
-mod compose;
 mod founding;
 mod group;
 mod group_commands;
@@ -31,6 +30,7 @@ mod manager;
 mod publication;
 mod recovery;
 mod registry;
+mod render;
 mod replication;
 mod state;
 #[cfg(test)]
