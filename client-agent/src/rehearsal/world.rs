@@ -8,7 +8,7 @@ use epm_protocol::heartbeat::http::{self, RequestError};
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
 use epm_protocol::id::GroupId;
 use epm_protocol::policy::Protocol;
-use epm_protocol::site::{Answer, Client, Manager, Publication, Site, Visit};
+use epm_protocol::site::{Answer, Manager, Publication, RegisteredClient, Site, Visit};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, ServerIdentity, judge};
 
@@ -194,7 +194,12 @@ impl World {
     }
 
     /// Carries an exchange to its manager and back, at once. `seat` is how the site knows the client.
-    pub(super) fn carry(&self, exchange: &Exchange, record: &mut Option<Client>, now: Timestamp) -> Carried {
+    pub(super) fn carry(
+        &self,
+        exchange: &Exchange,
+        record: &mut Option<RegisteredClient>,
+        now: Timestamp,
+    ) -> Carried {
         let server = &exchange.server;
         let Some(place) = self.manager_at(exchange) else {
             let address = format!("{}:{}", server.address, server.port);
@@ -274,7 +279,7 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        record: &mut Option<Client>,
+        record: &mut Option<RegisteredClient>,
         now: Timestamp,
     ) -> Carried {
         let (_, publication) = &self.managers[place];

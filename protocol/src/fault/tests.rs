@@ -216,7 +216,7 @@ fn a_fault_begins_and_ends_when_it_says() {
 
 #[test]
 fn a_fault_made_by_hand_expires_after_an_hour_unless_its_rule_says_otherwise() {
-    let made = |when: Value| rule(json!({"what": "empty", "when": when})).made_by_hand();
+    let made = |when: Value| rule(json!({"what": "empty", "when": when})).with_default_lifetime();
     assert_eq!(made(json!({})).when.time_to_live_seconds, Some(3600));
     assert_eq!(made(json!({"time-to-live-seconds": 5})).when.time_to_live_seconds, Some(5));
     assert_eq!(made(json!({"until": "2030-01-01T00:00:00Z"})).when.time_to_live_seconds, None);
@@ -403,11 +403,11 @@ proptest! {
     fn what_is_explained_is_what_is_judged(set in any_set(), route in any_route(), number: u16, first in 1..1000_u64) {
         let party = Party { agent: Some(agent(number)), ..PARTY };
         let next = ExchangeFacts { party, ordinal: first, ..asking(route) };
-        for Foretold { ordinal, verdict } in set.explain(&next, 20, NOW) {
+        for Prediction { ordinal, verdict } in set.explain(&next, 20, NOW) {
             prop_assert_eq!(verdict, set.judge_exchange(&ExchangeFacts { ordinal, ..next }, NOW));
         }
         let next = ConnectionFacts { party, ordinal: first, ..coming() };
-        for Foretold { ordinal, verdict } in set.explain_connections(&next, 20, NOW) {
+        for Prediction { ordinal, verdict } in set.explain_connections(&next, 20, NOW) {
             prop_assert_eq!(verdict, set.judge_connection(&ConnectionFacts { ordinal, ..next }, NOW));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::client::Client;
+use super::client::RegisteredClient;
 use super::command::CommandError;
 use super::group::{GroupSettings, Groups};
 use super::manager::Manager;
@@ -31,7 +31,7 @@ pub struct Site {
     pub(super) groups: Groups,
     pub(super) lists: BTreeMap<String, ManagementServerList>,
     pub(super) packages: BTreeMap<String, Bytes>,
-    pub(super) clients: BTreeMap<AgentId, Client>,
+    pub(super) clients: BTreeMap<AgentId, RegisteredClient>,
     pub(super) publications: BTreeMap<String, Arc<Publication>>,
     pub(super) recoveries: BTreeMap<String, Recovery>,
     /// The managers that do not replicate with the others, by name.

@@ -170,7 +170,7 @@ fn everything(site: &Site) -> String {
 }
 
 fn get(site: &Site, manager: &str, group: &str, artifact: Artifact) -> ManagerResponse {
-    let client = Client {
+    let client = RegisteredClient {
         agent: client(9),
         hardware_key: HardwareKey(Guid::from_bytes([9; 16])),
         computer_name: "PC".into(),
@@ -674,7 +674,11 @@ fn what_a_client_becomes_can_be_asked_before_it_registers_and_changes_nothing() 
     let known = site.client(client(1)).unwrap();
     let upgraded = Registration { version: "14.4".parse().unwrap(), ..registration(1, Some(OWN)) };
     let kept = site.admit(&upgraded, Some(known));
-    assert_eq!(kept, Client { version: ClientVersion::new(14, 4), ..known.clone() }, "it stays in its group");
+    assert_eq!(
+        kept,
+        RegisteredClient { version: ClientVersion::new(14, 4), ..known.clone() },
+        "it stays in its group"
+    );
     assert_eq!(everything(&site), before);
     site.apply(&Command::Register(asked), LATER).unwrap();
     assert_eq!(site.client(client(2)), Some(&new), "and that is what it becomes");

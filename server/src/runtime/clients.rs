@@ -8,7 +8,7 @@ use dashmap::{DashMap, Entry};
 use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Answer, Client, Publication, Visit};
+use epm_protocol::site::{Answer, Publication, RegisteredClient, Visit};
 use epm_protocol::time::Timestamp;
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ pub(crate) struct Clients {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientStatus {
     /// The client's registration.
-    pub client: Client,
+    pub client: RegisteredClient,
     /// When the client was registered.
     pub since: Timestamp,
     /// When the client was last seen.
@@ -79,7 +79,7 @@ impl Clients {
     }
 
     /// Enters a client as the site has it now.
-    pub(crate) fn place(&self, client: &Client, now: Timestamp) {
+    pub(crate) fn place(&self, client: &RegisteredClient, now: Timestamp) {
         let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
             client: client.clone(),
             since: now,
@@ -124,7 +124,7 @@ impl Clients {
         &self,
         kind: CommandKind,
         particulars: &str,
-        clients: &[Client],
+        clients: &[RegisteredClient],
         now: Timestamp,
     ) -> CommandId {
         let id = self.commands.give(kind, particulars, clients, now);
@@ -200,7 +200,7 @@ impl Clients {
     ) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
         let client = self.table.get(&agent).map(|status| status.client.clone());
-        !self.commands.has_news_for(agent)
+        !self.commands.has_undelivered(agent)
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
     }
 

@@ -10,7 +10,7 @@ use super::super::signature::{KeyError, SigningKey};
 use super::entry::{EntryContent, KeystoreEntry, ProtectedKey};
 use super::identity::ServerIdentity;
 use super::kind::StoreType;
-use super::refusal::{FileRole, KeystoreError, Place, StoreError};
+use super::refusal::{FilePosition, FileRole, KeystoreError, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
 use super::separate::MAX_BYTES;
@@ -53,7 +53,7 @@ impl KeyStore {
         kind: Option<StoreType>,
         password: &Password,
     ) -> Result<Self, KeystoreError> {
-        let (at, role) = (Place::of(name), FileRole::Keystore);
+        let (at, role) = (FilePosition::of(name), FileRole::Keystore);
         if bytes.len() > MAX_BYTES {
             return Err(KeystoreError::TooLarge { role, at, expected: MAX_BYTES, found: bytes.len() });
         }
@@ -109,7 +109,7 @@ impl KeyStore {
         key_password: &Password,
         rules: &WizardRules,
     ) -> Result<ServerIdentity, KeystoreError> {
-        let at = Place::of(&self.name);
+        let at = FilePosition::of(&self.name);
         let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
         if self.kind == StoreType::Jceks && !rules.jceks {
             return Err(refused(StoreError::Jceks));

@@ -10,7 +10,7 @@ use aide::axum::routing::{delete, get, post};
 use axum::extract::State;
 use epm_protocol::glob;
 use epm_protocol::id::{AgentId, GroupId, HardwareKey};
-use epm_protocol::site::{Client, Command, CommandError};
+use epm_protocol::site::{Command, CommandError, RegisteredClient};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -304,7 +304,7 @@ impl Filter {
             && self.last_update.is_none()
     }
 
-    fn takes(&self, client: &Client, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
+    fn takes(&self, client: &RegisteredClient, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
         let like =
             |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| glob::is_match(it, text));
         // Whoever asks for one computer asks for nothing else [S of the REST notes].

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::fault::tamper::{Materials, Tampered, alter, instead};
-use epm_protocol::fault::{Effect, Hit, Meeting, Route, Verdict};
+use epm_protocol::fault::tamper::{TamperInput, Tampered, alter, instead};
+use epm_protocol::fault::{Hit, Route, Verdict, VirtualEffect, VirtualExchange};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
-use epm_protocol::site::{Answer, Client};
+use epm_protocol::site::{Answer, RegisteredClient};
 use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
@@ -52,17 +52,17 @@ pub(in super::super) async fn answered(
 /// A held request is answered some time, and a fault that loses the answer is there at once.
 fn is_lost_at_once(hit: &Hit, asked: &AgentRequest, context: RequestContext<'_>) -> bool {
     let meeting =
-        Meeting { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
+        VirtualExchange { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
     let verdict = Verdict::Hit(hit.clone());
     matches!(asked, AgentRequest::Hold { .. })
-        && matches!(verdict.in_virtual_time(&meeting), Some(Effect::Fails(_)))
+        && matches!(verdict.in_virtual_time(&meeting), Some(VirtualEffect::Fails(_)))
 }
 
 /// What the fault makes of the answer; the answer as it is, if the fault needs something that there is not.
 fn altered(
     hit: &Hit,
     asked: &AgentRequest,
-    client: Option<&Client>,
+    client: Option<&RegisteredClient>,
     answer: ManagerResponse,
     context: RequestContext<'_>,
 ) -> Tampered {
@@ -74,7 +74,7 @@ fn altered(
         Answer::WhenChanged => None,
     });
     let missing_status = manager.site.read().assumptions().missing_status;
-    let materials = Materials {
+    let materials = TamperInput {
         signer: &publication.signer,
         retired: earlier.as_ref().map(|earlier| &earlier.signer),
         previous: previous.as_ref(),
