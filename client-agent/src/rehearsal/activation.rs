@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
@@ -20,7 +20,7 @@ const MOST_EXCHANGES: usize = 1000;
 pub(super) struct ClientSnapshot {
     pub(super) agent: Agent,
     /// How the site knows it.
-    pub(super) record: Option<Client>,
+    pub(super) record: Option<RegisteredClient>,
     /// The request that a manager holds.
     pub(super) held: Option<Exchange>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::id::{AgentId, HardwareKey};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
@@ -88,7 +88,7 @@ pub(super) struct MemoTable {
     /// How many requests are held of clients that meet.
     pub(super) held: u64,
     /// How the site knows the clients that meet.
-    pub(super) shared: BTreeMap<AgentId, Client>,
+    pub(super) shared: BTreeMap<AgentId, RegisteredClient>,
     /// What must never be, and was.
     pub(super) broken: Vec<String>,
 }

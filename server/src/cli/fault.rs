@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Foretold, Party, Route};
+use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Prediction, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
@@ -151,7 +151,7 @@ impl Explain {
         Ok(())
     }
 
-    fn told(&self, foretold: &[Foretold]) -> String {
+    fn told(&self, foretold: &[Prediction]) -> String {
         let last = self.first.saturating_add(self.next - 1);
         let mut text = format!(
             "Of the exchanges {} to {last} on the route {}, {} will be hit:\n",
@@ -168,7 +168,7 @@ impl Explain {
     }
 }
 
-fn as_json(one: &Foretold) -> serde_json::Value {
+fn as_json(one: &Prediction) -> serde_json::Value {
     serde_json::json!({
         "ordinal": one.ordinal,
         "fault": one.verdict.hit().map(|hit| hit.rule.name.clone()),
