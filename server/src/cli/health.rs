@@ -9,7 +9,8 @@ use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
 use super::lab::ControlClient;
-use super::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::say;
 
 /// Asks a manager, or a running lab, whether it is there.
 #[derive(Debug, Args)]
