@@ -14,13 +14,14 @@
 //! | [`sylink`] | the client's communications file |
 //! | [`installation`] | the texts of an installation's folder |
 //! | [`assumption`] | what nobody documents: each guess a field |
-//! | [`time`], [`id`], [`version`], [`suggest`] | the words that all use |
+//! | [`time`], [`id`], [`version`], [`glob`], [`suggest`] | the words that all use |
 //!
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
 //! `site`, which never learns of it, and below `manager`. A test keeps it.
 
 pub mod assumption;
 pub mod fault;
+pub mod glob;
 pub mod heartbeat;
 pub mod id;
 pub mod installation;

@@ -39,7 +39,7 @@ pub enum Rescue {
 pub struct AgentState {
     /// How its manager calls it.
     pub agent: Option<AgentId>,
-    /// How many times its record had changed hands when it registered; see [`epm_protocol::site::Client`].
+    /// How many times its record had changed hands when it registered; see [`epm_protocol::site::RegisteredClient`].
     #[serde(skip_serializing_if = "is_zero")]
     pub turn: u32,
     /// Its hardware id, if it is not the one that it was installed with.

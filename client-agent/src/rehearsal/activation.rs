@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Signed;
 
@@ -22,7 +22,7 @@ const MOST_EXCHANGES: usize = 1000;
 pub(super) struct ClientSnapshot {
     pub(super) agent: Agent,
     /// Its registration at the site, if it is registered.
-    pub(super) record: Option<Client>,
+    pub(super) record: Option<RegisteredClient>,
     /// The request that a manager holds open.
     pub(super) held: Option<Exchange>,
 }

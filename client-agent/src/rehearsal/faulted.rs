@@ -9,12 +9,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use epm_protocol::fault::mint::{Shown, Workshop, mint};
-use epm_protocol::fault::{ConnectionFacts, Effect, ExchangeFacts, FaultSet, Meeting, Party, Route, Verdict};
+use epm_protocol::fault::mint::{MintInput, PresentedIdentity, mint};
+use epm_protocol::fault::{
+    ConnectionFacts, ExchangeFacts, FaultSet, Party, Route, Verdict, VirtualEffect, VirtualExchange,
+};
 use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::id::{AgentId, HardwareKey};
 use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
-use epm_protocol::site::{Client, agent_id};
+use epm_protocol::site::{RegisteredClient, agent_id};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
@@ -76,13 +78,18 @@ impl FaultedClient {
     }
 
     /// Whether any fault can hit it now, given its registration.
-    fn can_be_touched(&self, world: &World, record: Option<&Client>, now: Timestamp) -> bool {
+    fn can_be_touched(&self, world: &World, record: Option<&RegisteredClient>, now: Timestamp) -> bool {
         !world.faults.is_empty() && world.faults.can_touch(&self.party(world, record), now)
     }
 
     /// Whether any fault can hit it in an activation that begins now: a client that registers in it may land in any
     /// group.
-    pub(super) fn may_be_touched(&self, world: &World, record: Option<&Client>, now: Timestamp) -> bool {
+    pub(super) fn may_be_touched(
+        &self,
+        world: &World,
+        record: Option<&RegisteredClient>,
+        now: Timestamp,
+    ) -> bool {
         if world.faults.is_empty() {
             return false;
         }
@@ -93,7 +100,7 @@ impl FaultedClient {
                 && groups.any(|path| world.faults.can_touch(&Party { group: Some(path), ..party }, now)))
     }
 
-    fn party<'a>(&'a self, world: &'a World, record: Option<&Client>) -> Party<'a> {
+    fn party<'a>(&'a self, world: &'a World, record: Option<&RegisteredClient>) -> Party<'a> {
         Party {
             agent: Some(self.agent),
             computer: Some(&self.name),
@@ -119,7 +126,7 @@ impl World {
     pub(super) fn carry_faulted(
         &self,
         exchange: &Exchange,
-        record: &mut Option<Client>,
+        record: &mut Option<RegisteredClient>,
         now: Timestamp,
         faulted: &mut FaultedClient,
         open: &mut Option<OpenConnection>,
@@ -147,7 +154,7 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        record: Option<&Client>,
+        record: Option<&RegisteredClient>,
         now: Timestamp,
         faulted: &mut FaultedClient,
         open: &mut Option<OpenConnection>,
@@ -170,7 +177,7 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        record: Option<&Client>,
+        record: Option<&RegisteredClient>,
         now: Timestamp,
         faulted: &mut FaultedClient,
     ) -> Verdict {
@@ -191,14 +198,18 @@ impl World {
         connection: &Verdict,
         exchange: &Exchange,
         place: usize,
-        record: &mut Option<Client>,
+        record: &mut Option<RegisteredClient>,
         now: Timestamp,
         faulted: &mut FaultedClient,
     ) -> Carried {
         let address = format!("{}:{}", exchange.server.address, exchange.server.port);
         let limit = exchange.deadline.since(now);
-        let meeting =
-            |body_bytes| Meeting { address: &address, protocol: exchange.server.protocol, limit, body_bytes };
+        let meeting = |body_bytes| VirtualExchange {
+            address: &address,
+            protocol: exchange.server.protocol,
+            limit,
+            body_bytes,
+        };
         let shown = match self.reach(connection, exchange, place, now, &meeting(None)) {
             Ok(shown) => shown,
             Err(failure) => {
@@ -235,8 +246,8 @@ impl World {
         }
         for verdict in [connection, &asked] {
             match verdict.in_virtual_time(&meeting(Some(response.body.len()))) {
-                Some(Effect::Fails(failure)) => return Carried::Ended(Err(failure)),
-                Some(Effect::Cut { bytes }) => {
+                Some(VirtualEffect::Fails(failure)) => return Carried::Ended(Err(failure)),
+                Some(VirtualEffect::Cut { bytes }) => {
                     response.body.truncate(response.body.len().saturating_sub(bytes));
                 }
                 _ => {}
@@ -252,28 +263,34 @@ impl World {
         exchange: &Exchange,
         place: usize,
         now: Timestamp,
-        meeting: &Meeting<'_>,
-    ) -> Result<Option<Shown>, ExchangeFailure> {
+        meeting: &VirtualExchange<'_>,
+    ) -> Result<Option<PresentedIdentity>, ExchangeFailure> {
         let Some(hit) = verdict.hit() else { return Ok(None) };
         if !self.speaks(exchange, place) {
             return Ok(None);
         }
         match verdict.in_virtual_time(meeting) {
-            Some(Effect::Fails(failure)) => Err(failure),
-            Some(Effect::Shows) => {
+            Some(VirtualEffect::Fails(failure)) => Err(failure),
+            Some(VirtualEffect::Shows) => {
                 let publication = self.publication(place);
                 let previous = self.previous(place).map(|previous| &previous.identity);
                 let spare = KeyPool::public();
-                let workshop = Workshop { good: &publication.identity, previous, spare: &spare, now };
+                let mint_input = MintInput { good: &publication.identity, previous, spare: &spare, now };
                 // If it cannot be minted, the good one is shown.
-                Ok(mint(hit.what(), &workshop).ok())
+                Ok(mint(hit.what(), &mint_input).ok())
             }
             _ => Ok(None),
         }
     }
 
     /// The handshake, with the certificate that a fault shows instead of the good one.
-    fn handshake(&self, exchange: &Exchange, place: usize, shown: Option<&Shown>, now: Timestamp) -> Failed {
+    fn handshake(
+        &self,
+        exchange: &Exchange,
+        place: usize,
+        shown: Option<&PresentedIdentity>,
+        now: Timestamp,
+    ) -> Failed {
         let seen = shown.and_then(|shown| {
             Some(ShownCertificate {
                 certificate: shown.chain.first()?.clone(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::id::{AgentId, HardwareKey};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use rustc_hash::FxHashMap;
@@ -88,7 +88,7 @@ pub(super) struct MemoTable {
     /// How many requests of interacting clients are held.
     pub(super) held: u64,
     /// The registrations of interacting clients.
-    pub(super) shared: BTreeMap<AgentId, Client>,
+    pub(super) shared: BTreeMap<AgentId, RegisteredClient>,
     /// Invariants that were broken.
     pub(super) broken: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! A client in virtual time, in two forms that must not differ: one plays every heartbeat; the other looks results up
 //! in the memo table and skips quiet heartbeats.
 
-use epm_protocol::site::{Client, agent_id};
+use epm_protocol::site::{RegisteredClient, agent_id};
 use epm_protocol::time::Timestamp;
 
 use super::activation::{Activation, ClientSnapshot, Image};
@@ -70,7 +70,7 @@ pub(super) struct MemoizedClient {
 
 impl FullClient {
     /// A copy of a client that runs elsewhere, without its connections; `record` is its registration.
-    pub(super) fn copy_of(agent: Agent, record: Option<Client>) -> Self {
+    pub(super) fn copy_of(agent: Agent, record: Option<RegisteredClient>) -> Self {
         let (name, seed) = (agent.profile().computer_name.clone(), agent.profile().seed);
         Self { snapshot: ClientSnapshot { agent, record, held: None }, name, seed, faulted: None }
     }

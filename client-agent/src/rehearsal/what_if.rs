@@ -1,6 +1,6 @@
 //! What-if: which clients would be orphaned if the site became another one now. Only copies of the clients are played.
 
-use epm_protocol::site::{Client, Site};
+use epm_protocol::site::{RegisteredClient, Site};
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub struct WouldBeLost {
 ///
 /// A client whose machine is off is played as if the machine were switched on now. Faults are left out of account.
 pub fn would_be_lost(
-    clients: impl IntoIterator<Item = (Agent, Option<Client>)>,
+    clients: impl IntoIterator<Item = (Agent, Option<RegisteredClient>)>,
     next: &Site,
     now: Timestamp,
 ) -> Vec<WouldBeLost> {

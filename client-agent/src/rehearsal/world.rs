@@ -9,7 +9,7 @@ use epm_protocol::id::{AgentId, GroupId};
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::manager::{ClientTable, Registrar, answer, follow, refusal};
 use epm_protocol::policy::Protocol;
-use epm_protocol::site::{Answer, Client, Manager, Publication, Site, Visit};
+use epm_protocol::site::{Answer, Manager, Publication, RegisteredClient, Site, Visit};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, judge};
 
@@ -180,7 +180,12 @@ impl World {
     }
 
     /// Carries an exchange to its manager and back, at once. `record` is the client's registration.
-    pub(super) fn carry(&self, exchange: &Exchange, record: &mut Option<Client>, now: Timestamp) -> Carried {
+    pub(super) fn carry(
+        &self,
+        exchange: &Exchange,
+        record: &mut Option<RegisteredClient>,
+        now: Timestamp,
+    ) -> Carried {
         let server = &exchange.server;
         let Some(place) = self.manager_at(exchange) else {
             let address = format!("{}:{}", server.address, server.port);
@@ -261,7 +266,7 @@ impl World {
         &self,
         exchange: &Exchange,
         place: usize,
-        record: &mut Option<Client>,
+        record: &mut Option<RegisteredClient>,
         now: Timestamp,
     ) -> Carried {
         let answered = self.decode(exchange, place).map(|request| {
@@ -279,18 +284,22 @@ impl World {
 /// The one client that asks, as the site knows it.
 struct OneClient<'a> {
     site: &'a Site,
-    record: &'a mut Option<Client>,
+    record: &'a mut Option<RegisteredClient>,
     now: Timestamp,
 }
 
 impl ClientTable for OneClient<'_> {
-    fn visit(&self, _: AgentId, answer: impl FnOnce(Option<&Client>) -> (Answer, Visit)) -> (Answer, Visit) {
+    fn visit(
+        &self,
+        _: AgentId,
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
+    ) -> (Answer, Visit) {
         answer(self.record.as_ref())
     }
 }
 
 impl Registrar for OneClient<'_> {
-    fn register(&mut self, registration: &Registration) -> Option<Client> {
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         *self.record = Some(self.site.admit(registration, self.record.as_ref()));
         self.record.clone()
     }

@@ -24,7 +24,7 @@ pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, route: Option<
 }
 
 /// Where in the fleet the party stands for this fault: from 0 up to 1, the same on every occasion.
-pub(super) fn standing(seed: u64, fault: &str, party: &Party<'_>) -> f64 {
+pub(super) fn fleet_share(seed: u64, fault: &str, party: &Party<'_>) -> f64 {
     let mut hasher = of_party(seed, fault, party);
     hasher.write(b"fleet");
     unit(hasher.finish())

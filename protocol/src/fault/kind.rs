@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_the_table_can_be_made_and_has_the_parameters_that_it_says() {
+    fn every_kind_has_the_parameters_that_its_schema_has() {
         for info in KINDS {
             let made = FaultKind::named(info.name).unwrap();
             assert_eq!((made.name(), made.layer()), (info.name, info.layer));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_every_kind_and_no_name_twice() {
+    fn no_name_is_in_the_table_twice() {
         let schema = schemars::schema_for!(FaultKind).to_value();
         assert_eq!(schema["oneOf"].as_array().unwrap().len(), KINDS.len());
         let names = KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_parameter_is_by_default_is_what_the_table_says() {
+    fn the_shown_defaults_are_the_defaults() {
         for info in KINDS {
             let made = serde_json::to_value(FaultKind::named(info.name).unwrap()).unwrap();
             for parameter in info.parameters {

@@ -46,8 +46,8 @@ pub use handshake::{AlertKind, HandshakeStage};
 pub use kind::{FaultKind, KindInfo, ParameterInfo};
 pub use layer::Layer;
 pub use rule::{
-    BY_HAND_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
+    DEFAULT_LIFETIME_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
 };
-pub use set::{FaultError, FaultSet, Foretold, Installed};
+pub use set::{FaultError, FaultSet, InstalledFault, Prediction};
 pub use verdict::{Hit, Verdict};
-pub use virtual_time::{Effect, Meeting};
+pub use virtual_time::{VirtualEffect, VirtualExchange};

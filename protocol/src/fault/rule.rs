@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
 /// How long a fault lives that somebody made by hand, unless they said otherwise.
-pub const BY_HAND_SECONDS: u64 = 3600;
+pub const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -207,9 +207,9 @@ impl FaultRule {
 
     /// The same, with an hour to live where nothing is said about its end.
     #[must_use]
-    pub fn made_by_hand(mut self) -> Self {
+    pub fn with_default_lifetime(mut self) -> Self {
         if self.when.until.is_none() && self.when.time_to_live_seconds.is_none() {
-            self.when.time_to_live_seconds = Some(BY_HAND_SECONDS);
+            self.when.time_to_live_seconds = Some(DEFAULT_LIFETIME_SECONDS);
         }
         self
     }

@@ -13,6 +13,7 @@ use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
 use super::verdict::{Hit, Verdict};
+use crate::glob;
 use crate::policy::Protocol;
 use crate::suggest::hint;
 use crate::time::Timestamp;
@@ -23,7 +24,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultSet {
     seed: u64,
-    faults: Vec<Installed>,
+    faults: Vec<InstalledFault>,
     /// Since when there has been at least one.
     since: Option<Timestamp>,
 }
@@ -31,7 +32,7 @@ pub struct FaultSet {
 /// A fault that is set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Installed {
+pub struct InstalledFault {
     /// The fault.
     pub rule: Arc<FaultRule>,
     /// Since when it is set.
@@ -40,7 +41,7 @@ pub struct Installed {
 
 /// What will be said to one of the occasions to come.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Foretold {
+pub struct Prediction {
     /// Which.
     pub ordinal: u64,
     /// What.
@@ -88,9 +89,9 @@ impl FaultSet {
     ///
     /// # Errors
     /// If the rule makes no sense; then nothing has changed.
-    pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<Installed, FaultError> {
+    pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<InstalledFault, FaultError> {
         rule.check()?;
-        let installed = Installed { rule: Arc::new(rule), since: now };
+        let installed = InstalledFault { rule: Arc::new(rule), since: now };
         match self.faults.iter_mut().find(|one| one.rule.name == installed.rule.name) {
             Some(same) => *same = installed.clone(),
             None => self.faults.push(installed.clone()),
@@ -103,7 +104,7 @@ impl FaultSet {
     ///
     /// # Errors
     /// If there is none of that name.
-    pub fn remove(&mut self, name: &str) -> Result<Installed, FaultError> {
+    pub fn remove(&mut self, name: &str) -> Result<InstalledFault, FaultError> {
         match self.faults.iter().position(|one| one.rule.name == name) {
             Some(place) => {
                 let removed = self.faults.remove(place);
@@ -118,20 +119,20 @@ impl FaultSet {
     }
 
     /// Takes all away, and says which they were.
-    pub fn clear(&mut self) -> Vec<Installed> {
+    pub fn clear(&mut self) -> Vec<InstalledFault> {
         self.since = None;
         std::mem::take(&mut self.faults)
     }
 
     /// Takes away those whose time is over, and says which they were.
-    pub fn sweep(&mut self, now: Timestamp) -> Vec<Installed> {
+    pub fn sweep(&mut self, now: Timestamp) -> Vec<InstalledFault> {
         let swept = self.faults.extract_if(.., |one| one.ends() <= now).collect();
         self.forget_if_empty();
         swept
     }
 
     /// All that are set, in the order in which they are asked.
-    pub fn list(&self) -> &[Installed] {
+    pub fn list(&self) -> &[InstalledFault] {
         &self.faults
     }
 
@@ -189,13 +190,13 @@ impl FaultSet {
         next: &ConnectionFacts<'_>,
         how_many: u64,
         now: Timestamp,
-    ) -> Vec<Foretold> {
+    ) -> Vec<Prediction> {
         let verdict = |ordinal| self.judge_connection(&ConnectionFacts { ordinal, ..*next }, now);
         foretold(from(next.ordinal, how_many), verdict)
     }
 
     /// What will be said to so many exchanges, beginning with this one, if nothing is changed until then.
-    pub fn explain(&self, next: &ExchangeFacts<'_>, how_many: u64, now: Timestamp) -> Vec<Foretold> {
+    pub fn explain(&self, next: &ExchangeFacts<'_>, how_many: u64, now: Timestamp) -> Vec<Prediction> {
         let verdict = |ordinal| self.judge_exchange(&ExchangeFacts { ordinal, ..*next }, now);
         foretold(from(next.ordinal, how_many), verdict)
     }
@@ -203,7 +204,7 @@ impl FaultSet {
     /// The fault by which nobody at all is received at a port, if there is one: then the port itself is to be closed, so
     /// that a client sees what it would see in life. The first fault there decides, so one that stands before it and
     /// picks out some keeps the port open.
-    pub fn closed(&self, manager: &str, speaks: &[Protocol], now: Timestamp) -> Option<&Installed> {
+    pub fn closed(&self, manager: &str, speaks: &[Protocol], now: Timestamp) -> Option<&InstalledFault> {
         let mut here = self.faults.iter().filter(|one| {
             one.is_alive(now)
                 && one.rule.moment() == Moment::Connection
@@ -263,11 +264,11 @@ impl FaultSet {
             && group.as_ref().is_none_or(|wanted| party.group.is_some_and(|path| is_below(path, wanted)))
             && version.is_none_or(|range| party.version.is_some_and(|version| range.contains(version)))
             && source.is_none_or(|wanted| wanted == party.source)
-            && percent.is_none_or(|share| draw::standing(self.seed, &rule.name, party) * 100.0 < share)
+            && percent.is_none_or(|share| draw::fleet_share(self.seed, &rule.name, party) * 100.0 < share)
     }
 }
 
-impl Installed {
+impl InstalledFault {
     /// When it begins.
     pub fn begins(&self) -> Timestamp {
         self.rule.when.from.map_or(self.since, |from| from.max(self.since))
@@ -297,12 +298,12 @@ impl Installed {
 fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     place.manager.as_deref().is_none_or(|name| name == occasion.manager)
         && place.listener.speaks(occasion.protocol)
-        && strikes(what, occasion)
+        && acts_on(what, occasion)
         && place.route.is_none_or(|route| occasion.route == Some(route))
 }
 
 /// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
-fn strikes(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
+fn acts_on(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     match (what.layer(), occasion.route) {
         (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,
         (Layer::Tls | Layer::Certificate, None) => {
@@ -340,10 +341,7 @@ fn is_due(what: &FaultKind, age: Duration, occasion: &Occasion<'_>) -> bool {
 }
 
 fn is_called(wanted: &str, party: &Party<'_>) -> bool {
-    let fits = |name: &str| match wanted.strip_suffix('*') {
-        Some(start) => name.get(..start.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(start)),
-        None => name.eq_ignore_ascii_case(wanted),
-    };
+    let fits = |name: &str| glob::is_match(wanted, name);
     party.computer.is_some_and(fits) || party.agent.is_some_and(|agent| fits(&agent.to_string()))
 }
 
@@ -355,6 +353,6 @@ fn from(first: u64, how_many: u64) -> Range<u64> {
     first..first.saturating_add(how_many)
 }
 
-fn foretold(ordinals: Range<u64>, verdict: impl Fn(u64) -> Verdict) -> Vec<Foretold> {
-    ordinals.map(|ordinal| Foretold { ordinal, verdict: verdict(ordinal) }).collect()
+fn foretold(ordinals: Range<u64>, verdict: impl Fn(u64) -> Verdict) -> Vec<Prediction> {
+    ordinals.map(|ordinal| Prediction { ordinal, verdict: verdict(ordinal) }).collect()
 }

@@ -96,7 +96,7 @@ fn what_decides_is_pinned() {
 }
 
 #[test]
-fn whom_a_fault_means_is_told_by_name_group_version_and_address() {
+fn a_fault_selects_clients_by_name_group_version_and_address() {
     let version = Some("14.2.1031".parse().unwrap());
     let party = Party { agent: Some(agent(3)), version, ..PARTY };
     let id = agent(3).to_string();
@@ -139,7 +139,7 @@ fn a_percentage_of_the_fleet_is_always_the_same_clients() {
 }
 
 #[test]
-fn where_a_fault_strikes_is_told_by_manager_listener_and_route() {
+fn a_fault_is_limited_to_a_manager_a_listener_and_a_route() {
     for (place, hits) in [
         (json!({"manager": "A"}), true),
         (json!({"manager": "B"}), false),
@@ -215,8 +215,8 @@ fn a_fault_begins_and_ends_when_it_says() {
 }
 
 #[test]
-fn a_fault_made_by_hand_lives_an_hour_unless_somebody_said_otherwise() {
-    let made = |when: Value| rule(json!({"what": "empty", "when": when})).made_by_hand();
+fn a_fault_made_by_hand_expires_after_an_hour_unless_its_rule_says_otherwise() {
+    let made = |when: Value| rule(json!({"what": "empty", "when": when})).with_default_lifetime();
     assert_eq!(made(json!({})).when.time_to_live_seconds, Some(3600));
     assert_eq!(made(json!({"time-to-live-seconds": 5})).when.time_to_live_seconds, Some(5));
     assert_eq!(made(json!({"until": "2030-01-01T00:00:00Z"})).when.time_to_live_seconds, None);
@@ -303,7 +303,7 @@ fn certificate_faults_for_different_clients_stand_beside_each_other_on_one_port(
 }
 
 #[test]
-fn a_port_is_closed_only_when_nobody_at_all_is_received_there() {
+fn a_port_is_closed_only_when_every_connection_there_is_refused() {
     let both = [Protocol::Http, Protocol::Https];
     let closed = |rules: &[Value], speaks: &[Protocol]| set(rules).closed("A", speaks, NOW).is_some();
     assert!(closed(&[json!({"what": "refuse"})], &both));
@@ -403,11 +403,11 @@ proptest! {
     fn what_is_explained_is_what_is_judged(set in any_set(), route in any_route(), number: u16, first in 1..1000_u64) {
         let party = Party { agent: Some(agent(number)), ..PARTY };
         let next = ExchangeFacts { party, ordinal: first, ..asking(route) };
-        for Foretold { ordinal, verdict } in set.explain(&next, 20, NOW) {
+        for Prediction { ordinal, verdict } in set.explain(&next, 20, NOW) {
             prop_assert_eq!(verdict, set.judge_exchange(&ExchangeFacts { ordinal, ..next }, NOW));
         }
         let next = ConnectionFacts { party, ordinal: first, ..coming() };
-        for Foretold { ordinal, verdict } in set.explain_connections(&next, 20, NOW) {
+        for Prediction { ordinal, verdict } in set.explain_connections(&next, 20, NOW) {
             prop_assert_eq!(verdict, set.judge_connection(&ConnectionFacts { ordinal, ..next }, NOW));
         }
     }
@@ -425,7 +425,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_is_hit_could_be_touched(set in any_set(), route in any_route(), number: u16, ordinal in 1..20_u64) {
+    fn a_client_that_is_hit_can_be_touched(set in any_set(), route in any_route(), number: u16, ordinal in 1..20_u64) {
         let party = Party { agent: Some(agent(number)), ..PARTY };
         let exchange = set.judge_exchange(&ExchangeFacts { party, ordinal, ..asking(route) }, NOW);
         let connection = set.judge_connection(&ConnectionFacts { party, ordinal, ..coming() }, NOW);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::handshake::{AlertKind, HandshakeStage};
 use super::kind::FaultKind;
 use super::layer::Layer;
-use super::mint::Shown;
+use super::mint::PresentedIdentity;
 use super::rule::Direction;
 use super::verdict::{Hit, Verdict};
 use crate::heartbeat::{ExchangeFailure, Stage};
@@ -18,7 +18,7 @@ use crate::policy::Protocol;
 
 /// What a carrier without bytes knows of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meeting<'a> {
+pub struct VirtualExchange<'a> {
     /// Host and port, as the client called them.
     pub address: &'a str,
     /// What is spoken.
@@ -32,7 +32,7 @@ pub struct Meeting<'a> {
 
 /// What a verdict comes to in virtual time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum VirtualEffect {
     /// The exchange comes to nothing, and this is what the client finds.
     Fails(ExchangeFailure),
     /// The answer comes so much later, in time for the client.
@@ -57,12 +57,12 @@ const LARGEST_HEAD: u64 = 417_792;
 
 impl Verdict {
     /// What the verdict comes to where no bytes are sent; none if to nothing.
-    pub fn in_virtual_time(&self, meeting: &Meeting<'_>) -> Option<Effect> {
+    pub fn in_virtual_time(&self, meeting: &VirtualExchange<'_>) -> Option<VirtualEffect> {
         self.hit().and_then(|hit| hit.in_virtual_time(meeting))
     }
 }
 
-impl Shown {
+impl PresentedIdentity {
     /// Whether the manager can prove that it has the key to what it shows.
     pub fn is_possessed(&self) -> bool {
         self.chain.first().is_some_and(|first| first.public_key_der() == self.key.public_key_der())
@@ -70,7 +70,7 @@ impl Shown {
 }
 
 impl Hit {
-    fn in_virtual_time(&self, meeting: &Meeting<'_>) -> Option<Effect> {
+    fn in_virtual_time(&self, meeting: &VirtualExchange<'_>) -> Option<VirtualEffect> {
         let is_of_connection = self.rule.place.route.is_none();
         let is_tls = meeting.protocol == Protocol::Https;
         let first = if is_tls && is_of_connection { Stage::Handshake } else { Stage::Answer };
@@ -109,7 +109,7 @@ impl Hit {
             answer.map(|_| late(Duration::from_millis(ms), Stage::Answer, meeting))
         };
         match self.what() {
-            FaultKind::Refuse => Some(Effect::Fails(ExchangeFailure::ConnectionRefused {
+            FaultKind::Refuse => Some(VirtualEffect::Fails(ExchangeFailure::ConnectionRefused {
                 address: meeting.address.to_owned(),
             })),
             FaultKind::Blackhole => Some(timed_out(Stage::Connect, meeting)),
@@ -156,15 +156,15 @@ impl Hit {
                 has_body.then(|| lost(Stage::Answer, "end of file before message length reached"))
             }
             FaultKind::WrongLength { by } => match usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX) {
-                bytes if *by < 0 => has_body.then_some(Effect::Cut { bytes }),
+                bytes if *by < 0 => has_body.then_some(VirtualEffect::Cut { bytes }),
                 _ => Some(lost(Stage::Answer, "end of file before message length reached")),
             },
             FaultKind::Dribbled { total_ms, .. } | FaultKind::SlowHeaders { total_ms } => {
                 Some(late(Duration::from_millis(*total_ms), Stage::Answer, meeting))
             }
-            FaultKind::WrongKey => Some(Effect::Shows),
-            what if what.layer() == Layer::Certificate && is_of_connection => Some(Effect::Shows),
-            _ => Some(Effect::Alters),
+            FaultKind::WrongKey => Some(VirtualEffect::Shows),
+            what if what.layer() == Layer::Certificate && is_of_connection => Some(VirtualEffect::Shows),
+            _ => Some(VirtualEffect::Alters),
         }
     }
 }
@@ -178,28 +178,28 @@ const fn stage_of(stage: HandshakeStage) -> Stage {
     }
 }
 
-fn late(delay: Duration, stage: Stage, meeting: &Meeting<'_>) -> Effect {
-    if delay >= meeting.limit { timed_out(stage, meeting) } else { Effect::Late(delay) }
+fn late(delay: Duration, stage: Stage, meeting: &VirtualExchange<'_>) -> VirtualEffect {
+    if delay >= meeting.limit { timed_out(stage, meeting) } else { VirtualEffect::Late(delay) }
 }
 
-fn timed_out(stage: Stage, meeting: &Meeting<'_>) -> Effect {
-    Effect::Fails(ExchangeFailure::TimedOut { stage, after_ms: millis(meeting.limit) })
+fn timed_out(stage: Stage, meeting: &VirtualExchange<'_>) -> VirtualEffect {
+    VirtualEffect::Fails(ExchangeFailure::TimedOut { stage, after_ms: millis(meeting.limit) })
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lost(stage: Stage, detail: &str) -> Effect {
-    Effect::Fails(ExchangeFailure::ConnectionLost { stage, detail: detail.to_owned() })
+fn lost(stage: Stage, detail: &str) -> VirtualEffect {
+    VirtualEffect::Fails(ExchangeFailure::ConnectionLost { stage, detail: detail.to_owned() })
 }
 
-fn tls_failed(detail: &str) -> Effect {
-    Effect::Fails(ExchangeFailure::TlsFailed { detail: detail.to_owned() })
+fn tls_failed(detail: &str) -> VirtualEffect {
+    VirtualEffect::Fails(ExchangeFailure::TlsFailed { detail: detail.to_owned() })
 }
 
-fn not_http(detail: &str) -> Effect {
-    Effect::Fails(ExchangeFailure::NotHttp { detail: detail.to_owned() })
+fn not_http(detail: &str) -> VirtualEffect {
+    VirtualEffect::Fails(ExchangeFailure::NotHttp { detail: detail.to_owned() })
 }
 
 /// In the words of the library that the lab's client uses.
@@ -222,19 +222,19 @@ mod tests {
         Verdict::Hit(Hit { rule: Arc::new(rule), drawn: 1, age: Duration::ZERO })
     }
 
-    fn meeting(protocol: Protocol, body_bytes: Option<usize>) -> Meeting<'static> {
-        Meeting { address: "127.0.0.1:8014", protocol, limit: Duration::from_secs(30), body_bytes }
+    fn meeting(protocol: Protocol, body_bytes: Option<usize>) -> VirtualExchange<'static> {
+        VirtualExchange { address: "127.0.0.1:8014", protocol, limit: Duration::from_secs(30), body_bytes }
     }
 
     /// In short: the code and the stage of a failure, or what else it is.
-    fn met(what: &Value, route: Option<Route>, meeting: &Meeting<'_>) -> String {
+    fn met(what: &Value, route: Option<Route>, meeting: &VirtualExchange<'_>) -> String {
         match verdict(what, route).in_virtual_time(meeting) {
             None => "nothing".to_owned(),
-            Some(Effect::Late(delay)) => format!("late {}", delay.as_millis()),
-            Some(Effect::Cut { bytes }) => format!("cut {bytes}"),
-            Some(Effect::Shows) => "judged".to_owned(),
-            Some(Effect::Alters) => "altered".to_owned(),
-            Some(Effect::Fails(failure)) => {
+            Some(VirtualEffect::Late(delay)) => format!("late {}", delay.as_millis()),
+            Some(VirtualEffect::Cut { bytes }) => format!("cut {bytes}"),
+            Some(VirtualEffect::Shows) => "judged".to_owned(),
+            Some(VirtualEffect::Alters) => "altered".to_owned(),
+            Some(VirtualEffect::Fails(failure)) => {
                 let told = serde_json::to_value(&failure).unwrap();
                 let stage = told.get("stage").and_then(Value::as_str).map(|stage| format!(" in {stage}"));
                 format!("{}{}", failure.code(), stage.unwrap_or_default())
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_kinds_says_what_comes_of_each() {
+    fn the_table_of_kinds_says_what_each_comes_to_in_virtual_time() {
         for info in FaultKind::kinds() {
             let met = met(&json!(info.name), None, &meeting(Protocol::Https, Some(800)));
             let code = met.split(' ').next().unwrap();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn half_sent_bytes_are_lost_where_they_end() {
+    fn a_connection_is_lost_in_the_stage_in_which_its_bytes_end() {
         let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
         let reset = |after: u64| json!({"kind": "reset", "after-bytes": after});
         assert_eq!(met(&reset(0), None, &https), "connection-lost in handshake");
@@ -271,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_each_direction_end_and_are_late_for_themselves() {
-        let going = |what: Value, direction: Direction, meeting: &Meeting<'_>| {
+    fn each_direction_ends_and_is_late_on_its_own() {
+        let going = |what: Value, direction: Direction, meeting: &VirtualExchange<'_>| {
             let mut rule = FaultRule::new("one", serde_json::from_value(what).unwrap());
             rule.place.direction = Some(direction);
             let hit = Hit { rule: Arc::new(rule), drawn: 1, age: Duration::ZERO };
@@ -295,7 +295,7 @@ mod tests {
         }
         assert_eq!(going(cut(299), Direction::ToManager, &http), ends(Stage::Answer));
         assert_eq!(going(cut(300), Direction::ToManager, &http), None);
-        let late = |seconds: u64| Some(Effect::Late(Duration::from_secs(seconds)));
+        let late = |seconds: u64| Some(VirtualEffect::Late(Duration::from_secs(seconds)));
         let latency = || json!({"kind": "latency", "ms": 10_000});
         assert_eq!(going(latency(), Direction::ToManager, &http), late(10));
         assert_eq!(going(latency(), Direction::Both, &http), late(20));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_longer_than_the_client_waits_is_a_timeout() {
+    fn an_exchange_longer_than_the_clients_limit_times_out() {
         let https = meeting(Protocol::Https, Some(1800));
         for (what, expected) in [
             (json!({"kind": "latency", "ms": 29_999}), "late 29999"),

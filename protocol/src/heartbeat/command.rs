@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_read_as_it_is_written_and_what_nobody_knows_is_said_to_be_unknown() {
+    fn a_kind_is_read_as_it_is_written_and_an_unknown_one_is_named() {
         for kind in CommandKind::ALL {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }

@@ -5,10 +5,10 @@
 //! Whether a rule hits is [`crate::fault::FaultSet`]'s to say. What concerns bytes on the wire is the driver's.
 
 use super::previous::Previous;
-use crate::fault::tamper::{self, Materials, TamperError, Tampered};
-use crate::fault::{Effect, Hit, Meeting, Route, Verdict};
+use crate::fault::tamper::{self, TamperError, TamperInput, Tampered};
+use crate::fault::{Hit, Route, Verdict, VirtualEffect, VirtualExchange};
 use crate::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse};
-use crate::site::{Client, Publication};
+use crate::site::{Publication, RegisteredClient};
 use crate::time::Timestamp;
 
 /// What a fault does before the manager is asked. The site does not learn of the request.
@@ -21,7 +21,7 @@ pub enum Intercepted {
 }
 
 /// What the fault does before the manager is asked, if anything.
-pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &Meeting<'_>) -> Option<Intercepted> {
+pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &VirtualExchange<'_>) -> Option<Intercepted> {
     if let Some(tampered) = tamper::instead(hit) {
         return Some(Intercepted::Answered(tampered));
     }
@@ -29,8 +29,8 @@ pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &Meeting<'_>) -> Op
     if !matches!(request, AgentRequest::Hold { .. }) {
         return None;
     }
-    match Verdict::Hit(hit.clone()).in_virtual_time(&Meeting { body_bytes: None, ..*meeting }) {
-        Some(Effect::Fails(failure)) => Some(Intercepted::Lost(failure)),
+    match Verdict::Hit(hit.clone()).in_virtual_time(&VirtualExchange { body_bytes: None, ..*meeting }) {
+        Some(VirtualEffect::Fails(failure)) => Some(Intercepted::Lost(failure)),
         _ => None,
     }
 }
@@ -44,13 +44,13 @@ pub fn alter(
     hit: &Hit,
     request: &AgentRequest,
     answer: ManagerResponse,
-    client: Option<&Client>,
+    client: Option<&RegisteredClient>,
     publication: &Publication,
     previous: Option<&Previous>,
     now: Timestamp,
 ) -> Result<Tampered, TamperError> {
     let answered_before = previous.and_then(|previous| previous.answer(request, client));
-    let materials = Materials {
+    let materials = TamperInput {
         signer: &publication.signer,
         retired: previous.map(|previous| &previous.signer),
         previous: answered_before.as_ref(),

@@ -17,7 +17,7 @@ mod tests;
 use crate::heartbeat::http::RequestError;
 use crate::heartbeat::{AgentRequest, ClientCommand, ManagerResponse, Registration};
 use crate::id::AgentId;
-use crate::site::{Answer, Client, Publication, Visit};
+use crate::site::{Answer, Publication, RegisteredClient, Visit};
 
 /// The clients of a site, as a driver keeps them.
 pub trait ClientTable {
@@ -26,7 +26,7 @@ pub trait ClientTable {
     fn visit(
         &self,
         agent: AgentId,
-        answer: impl FnOnce(Option<&Client>) -> (Answer, Visit),
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit);
 
     /// Whether a command waits for this client of which it has not been told.
@@ -43,7 +43,7 @@ pub trait ClientTable {
 /// A site that registers clients.
 pub trait Registrar {
     /// Registers a client, and returns its record; none if the site did not take it.
-    fn register(&mut self, registration: &Registration) -> Option<Client>;
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient>;
 
     /// Notes that a machine came whose record belongs to another machine by now.
     fn note_conflict(&mut self, agent: AgentId);
@@ -84,7 +84,7 @@ pub fn follow(answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answe
 fn tell_commands(
     publication: &Publication,
     request: &AgentRequest,
-    client: &Client,
+    client: &RegisteredClient,
     clients: &impl ClientTable,
 ) -> Option<ManagerResponse> {
     match request {
@@ -92,7 +92,7 @@ fn tell_commands(
             Some(ManagerResponse::text(200, "changed"))
         }
         AgentRequest::Index { .. } => {
-            publication.commanding(request, client, &clients.tell_commands(client.agent))
+            publication.answer_with_commands(request, client, &clients.tell_commands(client.agent))
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::heartbeat::{AgentRequest, ManagerResponse};
-use crate::site::{Answer, Client, Publication};
+use crate::site::{Answer, Publication, RegisteredClient};
 use crate::trust::ServerIdentity;
 
 /// What a manager was before its last change: of its publications, and of each of its certificates.
@@ -36,7 +36,11 @@ impl Previous {
     }
 
     /// What the manager would have answered to this request; none if it would have held the request.
-    pub fn answer(&self, request: &AgentRequest, client: Option<&Client>) -> Option<ManagerResponse> {
+    pub fn answer(
+        &self,
+        request: &AgentRequest,
+        client: Option<&RegisteredClient>,
+    ) -> Option<ManagerResponse> {
         match self.publication.answer(request, client).0 {
             Answer::Now(response) => Some(response),
             Answer::WhenChanged => None,

@@ -11,7 +11,7 @@ use super::faulted::{Intercepted, alter, intercept};
 use super::previous::Previous;
 use super::*;
 use crate::assumption::Assumptions;
-use crate::fault::{FaultRule, Hit, Meeting};
+use crate::fault::{FaultRule, Hit, VirtualExchange};
 use crate::heartbeat::{Artifact, CommandKind, IDENTITY_CONFLICT, Index, Registered};
 use crate::id::{CommandId, Guid, HardwareKey};
 use crate::policy::Protocol;
@@ -26,7 +26,7 @@ const LATER: Timestamp = Timestamp::from_seconds(1_767_600_060);
 /// A driver of the simplest kind: its clients in one map, and the visits that it was told of.
 struct Driver {
     site: Site,
-    clients: BTreeMap<AgentId, Client>,
+    clients: BTreeMap<AgentId, RegisteredClient>,
     visits: RefCell<Vec<Visit>>,
     commands: RefCell<Vec<ClientCommand>>,
 }
@@ -35,7 +35,7 @@ impl ClientTable for Driver {
     fn visit(
         &self,
         agent: AgentId,
-        answer: impl FnOnce(Option<&Client>) -> (Answer, Visit),
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit) {
         let answered = answer(self.clients.get(&agent));
         self.visits.borrow_mut().push(answered.1.clone());
@@ -52,7 +52,7 @@ impl ClientTable for Driver {
 }
 
 impl Registrar for Driver {
-    fn register(&mut self, registration: &Registration) -> Option<Client> {
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         let agent = agent_id(registration.hardware_key);
         let client = self.site.admit(registration, self.clients.get(&agent));
         self.clients.insert(agent, client.clone());
@@ -126,8 +126,8 @@ fn hit(what: Value) -> Hit {
     Hit { rule: Arc::new(FaultRule::new("one", what)), drawn: 5, age: Duration::ZERO }
 }
 
-fn meeting() -> Meeting<'static> {
-    Meeting {
+fn meeting() -> VirtualExchange<'static> {
+    VirtualExchange {
         address: "10.0.0.1:8014",
         protocol: Protocol::Http,
         limit: Duration::from_secs(30),

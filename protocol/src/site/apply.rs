@@ -1,9 +1,9 @@
-//! The verb of a site: a command is applied, and what it concerns is published anew.
+//! The verb of a site: a command is applied, and the groups that it affects are published anew.
 
 use std::collections::BTreeSet;
 
 use super::command::{Command, CommandError, Effect, check, check_name};
-use super::state::{Concerns, Site};
+use super::state::{AffectedGroups, Site};
 use crate::time::Timestamp;
 
 impl Site {
@@ -14,7 +14,7 @@ impl Site {
     /// When the command names what does not exist, or asks for what cannot be.
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
         let (mut effects, paths) = self.change(command, now)?;
-        self.let_show(&paths, &mut effects, now);
+        self.publish_affected(&paths, &mut effects, now);
         Ok(effects)
     }
 
@@ -31,17 +31,17 @@ impl Site {
         let mut next = self.clone();
         let (mut effects, mut paths) = (Vec::new(), BTreeSet::new());
         for command in commands {
-            let (more, concerned) = next.change(command, now)?;
+            let (more, affected) = next.change(command, now)?;
             effects.extend(more);
-            paths.extend(concerned);
+            paths.extend(affected);
         }
-        next.let_show(&paths, &mut effects, now);
+        next.publish_affected(&paths, &mut effects, now);
         *self = next;
         Ok(effects)
     }
 
     /// Publishes these groups anew, if there are any.
-    fn let_show(&mut self, paths: &BTreeSet<String>, effects: &mut Vec<Effect>, now: Timestamp) {
+    fn publish_affected(&mut self, paths: &BTreeSet<String>, effects: &mut Vec<Effect>, now: Timestamp) {
         if !paths.is_empty() {
             let groups = self.publish(paths, now);
             effects.insert(0, Effect::Published { groups });
@@ -55,7 +55,7 @@ impl Site {
         now: Timestamp,
     ) -> Result<(Vec<Effect>, BTreeSet<String>), CommandError> {
         let mut effects = Vec::new();
-        let concerns = match command {
+        let affected = match command {
             Command::AddGroup { group, inherits } => self.add_group(group, *inherits, now)?,
             Command::SetInheritance { group, inherits } => self.set_inheritance(group, *inherits)?,
             Command::RenameGroup { group, name } => self.rename_group(group, name)?,
@@ -75,15 +75,15 @@ impl Site {
                     None => &mut own.communication,
                 };
                 *settings = change.applied_to(settings);
-                Concerns::GovernedBy(group.clone())
+                AffectedGroups::GovernedBy(group.clone())
             }
             Command::UseGroupCommunication { group, location } => {
                 self.groups.own_mut(group)?.location_mut(location)?.own = None;
-                Concerns::GovernedBy(group.clone())
+                AffectedGroups::GovernedBy(group.clone())
             }
             Command::SetSecureCommunications { group, on } => {
                 self.groups.own_mut(group)?.secure_communications = *on;
-                Concerns::GovernedBy(group.clone())
+                AffectedGroups::GovernedBy(group.clone())
             }
             Command::CopyList { from, to } => self.copy_list(from, to)?,
             Command::EditList { list, protocol, verify_ca, priorities } => {
@@ -97,12 +97,12 @@ impl Site {
                 let own = self.groups.own_mut(group)?;
                 check_name("policy", policy)?;
                 own.policies.insert(policy.clone(), content.clone());
-                Concerns::GovernedBy(group.clone())
+                AffectedGroups::GovernedBy(group.clone())
             }
             Command::AddPackage { package, file } => {
                 check_name("package", package)?;
                 self.packages.insert(package.clone(), file.content.clone());
-                Concerns::Everybody
+                AffectedGroups::All
             }
             Command::AssignPackage { package, group } => self.assign_package(package, group)?,
             Command::UpdateCertificate { manager, certificate, stores } => {
@@ -119,26 +119,26 @@ impl Site {
             Command::Reinstall { keystore, secret, domain, database } => {
                 let sources = [keystore, secret, domain].map(Option::as_deref);
                 effects.extend(self.reinstall(sources, *database, now)?);
-                Concerns::Everybody
+                AffectedGroups::All
             }
             Command::Register(registration) => {
                 effects.push(self.register(registration));
-                Concerns::Nobody
+                AffectedGroups::None
             }
             Command::NoteConflict { agent } => {
                 effects.extend(self.note_conflict(*agent, now));
-                Concerns::Nobody
+                AffectedGroups::None
             }
             Command::RemoveClient { agent } => {
                 effects.push(self.remove_client(*agent)?);
-                Concerns::Nobody
+                AffectedGroups::None
             }
             Command::MoveClient { agent, group } => {
                 effects.push(self.move_client(*agent, group)?);
-                Concerns::Nobody
+                AffectedGroups::None
             }
         };
-        let paths = self.paths(&concerns);
+        let paths = self.paths(&affected);
         Ok((effects, paths))
     }
 }

@@ -11,7 +11,7 @@ use crate::version::ClientVersion;
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
+pub struct RegisteredClient {
     /// Its identifier.
     pub agent: AgentId,
     /// Its machine.
@@ -37,7 +37,7 @@ pub struct Client {
 /// Conflicts count together for so long: `scm.duplicatedhwkey.fix.client.csnreset.time.range` [C S21].
 const CONFLICTS_FOR: Duration = Duration::from_millis(86_400_000);
 
-impl Client {
+impl RegisteredClient {
     /// The answer to its registration.
     pub fn registered(&self) -> ManagerResponse {
         Registered { agent: self.agent, turn: self.turn }.response()

@@ -9,7 +9,7 @@ use crate::id::{AgentId, DomainId, GroupId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
 use crate::suggest::hint;
 use crate::trust::{
-    FileRole, Fingerprint, IssueError, Kcs, KeyStore, KeystoreError, Password, Place, ServerIdentity,
+    FilePosition, FileRole, Fingerprint, IssueError, Kcs, KeyStore, KeystoreError, Password, ServerIdentity,
     StoreType, WizardRules, read_identity_with,
 };
 
@@ -326,7 +326,7 @@ impl NewCertificate {
 /// The password in a file; `role` is what it opens.
 fn secret(file: Option<&Material>, role: FileRole) -> Result<Option<Password>, KeystoreError> {
     let Some(file) = file else { return Ok(None) };
-    let at = Place { file: file.file.clone(), line: None };
+    let at = FilePosition { file: file.file.clone(), line: None };
     Password::from_file(&file.content).map(Some).map_err(|reason| KeystoreError::Password {
         role,
         at,

@@ -55,7 +55,7 @@ impl Site {
             clients: BTreeMap::new(),
             publications: BTreeMap::new(),
             recoveries: BTreeMap::new(),
-            apart: BTreeMap::new(),
+            stopped: BTreeMap::new(),
             reinstalled: 0,
             removed_groups: 0,
         };

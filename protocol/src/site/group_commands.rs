@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{CommandError, check_name};
 use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, Location, TOP_GROUP, parent};
-use super::state::{Concerns, Site};
+use super::state::{AffectedGroups, Site};
 use crate::id::{GroupId, LocationId};
 use crate::time::Timestamp;
 
@@ -18,7 +18,7 @@ impl Site {
         path: &str,
         inherits: bool,
         now: Timestamp,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         if self.groups.get(path).is_some() {
             return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
         }
@@ -42,25 +42,33 @@ impl Site {
         let id = self.new_group_id(path);
         let group = Group { id, description: None, created: now, inherits, changed: Self::before(now), own };
         self.groups.insert(path, group);
-        Ok(Concerns::These(BTreeSet::from([path.to_owned()])))
+        Ok(AffectedGroups::These(BTreeSet::from([path.to_owned()])))
     }
 
-    pub(super) fn set_inheritance(&mut self, path: &str, inherits: bool) -> Result<Concerns, CommandError> {
+    pub(super) fn set_inheritance(
+        &mut self,
+        path: &str,
+        inherits: bool,
+    ) -> Result<AffectedGroups, CommandError> {
         if parent(path).is_none() && self.groups.get(path).is_some() {
             return Err(CommandError::TopGroup { group: path.to_owned() });
         }
         let own = self.groups.effective(path)?.clone();
         if self.groups.find(path)?.inherits == inherits {
-            return Ok(Concerns::Nobody);
+            return Ok(AffectedGroups::None);
         }
         let governed: BTreeSet<String> = self.groups.governed_by(path).map(str::to_owned).collect();
         let group = self.groups.find_mut(path)?;
         group.inherits = inherits;
         group.own = own;
-        Ok(if inherits { Concerns::These(governed) } else { Concerns::GovernedBy(path.to_owned()) })
+        Ok(if inherits {
+            AffectedGroups::These(governed)
+        } else {
+            AffectedGroups::GovernedBy(path.to_owned())
+        })
     }
 
-    pub(super) fn add_location(&mut self, group: &str, name: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn add_location(&mut self, group: &str, name: &str) -> Result<AffectedGroups, CommandError> {
         let location = self.new_location(group, name);
         let own = self.groups.own_mut(group)?;
         if own.locations.contains_key(name) {
@@ -68,10 +76,14 @@ impl Site {
         }
         check_name("location", name)?;
         own.locations.insert(name.to_owned(), location);
-        Ok(Concerns::GovernedBy(group.to_owned()))
+        Ok(AffectedGroups::GovernedBy(group.to_owned()))
     }
 
-    pub(super) fn assign_package(&mut self, package: &str, group: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn assign_package(
+        &mut self,
+        package: &str,
+        group: &str,
+    ) -> Result<AffectedGroups, CommandError> {
         if !self.packages.contains_key(package) {
             return Err(CommandError::unknown("package", package, self.packages.keys().map(String::as_str)));
         }
@@ -79,11 +91,11 @@ impl Site {
         if !own.packages.iter().any(|one| one == package) {
             own.packages.push(package.to_owned());
         }
-        Ok(Concerns::GovernedBy(group.to_owned()))
+        Ok(AffectedGroups::GovernedBy(group.to_owned()))
     }
 
     /// Renames a group, which takes its children along. Its clients stay in it.
-    pub(super) fn rename_group(&mut self, path: &str, name: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn rename_group(&mut self, path: &str, name: &str) -> Result<AffectedGroups, CommandError> {
         self.groups.find(path)?;
         let Some(above) = parent(path).filter(|_| path != DEFAULT_GROUP) else {
             return Err(CommandError::Fixed { kind: "group", name: path.to_owned() });
@@ -98,27 +110,27 @@ impl Site {
             });
         }
         if next == path {
-            return Ok(Concerns::Nobody);
+            return Ok(AffectedGroups::None);
         }
         if self.groups.get(&next).is_some() {
             return Err(CommandError::NameTaken { kind: "group", name: next });
         }
-        let mut concerned = BTreeSet::new();
+        let mut affected = BTreeSet::new();
         for old in self.groups.below(path) {
             let Some(group) = self.groups.remove(&old) else { continue };
             let new = format!("{next}{}", &old[path.len()..]);
             self.groups.insert(&new, group);
-            concerned.insert(new);
+            affected.insert(new);
         }
-        Ok(Concerns::These(concerned))
+        Ok(AffectedGroups::These(affected))
     }
 
-    /// Describes a group, which concerns none of its clients.
+    /// Describes a group, which affects none of its clients.
     pub(super) fn describe_group(
         &mut self,
         path: &str,
         description: Option<&str>,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
             return Err(CommandError::Invalid {
                 field: "description",
@@ -127,11 +139,11 @@ impl Site {
             });
         }
         self.groups.find_mut(path)?.description = description.map(str::to_owned);
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     /// Removes a group that has neither clients nor groups below it.
-    pub(super) fn remove_group(&mut self, path: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn remove_group(&mut self, path: &str) -> Result<AffectedGroups, CommandError> {
         let id = self.groups.find(path)?.id;
         if parent(path).is_none() || path == DEFAULT_GROUP {
             return Err(CommandError::Fixed { kind: "group", name: path.to_owned() });
@@ -147,7 +159,7 @@ impl Site {
         self.groups.remove(path);
         // A group that is founded at this path again is another one.
         self.removed_groups += 1;
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     /// Renames a location of a group that does not inherit.
@@ -156,7 +168,7 @@ impl Site {
         group: &str,
         location: &str,
         name: &str,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         check_name("name", name)?;
         let own = self.groups.own_mut(group)?;
         own.location_mut(location)?;
@@ -164,7 +176,7 @@ impl Site {
             return Err(CommandError::Fixed { kind: "location", name: location.to_owned() });
         }
         if location == name {
-            return Ok(Concerns::Nobody);
+            return Ok(AffectedGroups::None);
         }
         if own.locations.contains_key(name) {
             return Err(CommandError::NameTaken { kind: "location", name: name.to_owned() });
@@ -172,7 +184,7 @@ impl Site {
         if let Some(found) = own.locations.remove(location) {
             own.locations.insert(name.to_owned(), found);
         }
-        Ok(Concerns::GovernedBy(group.to_owned()))
+        Ok(AffectedGroups::GovernedBy(group.to_owned()))
     }
 
     pub(super) fn new_location(&self, group: &str, name: &str) -> Location {

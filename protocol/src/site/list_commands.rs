@@ -1,19 +1,19 @@
 //! What becomes of management server lists: copied, edited, removed, assigned.
 
 use super::command::{CommandError, check_name};
-use super::state::{Concerns, Site};
+use super::state::{AffectedGroups, Site};
 use crate::policy::{ManagementServerList, Protocol, ServerPriority};
 use crate::sylink::ClientServer;
 
 impl Site {
-    pub(super) fn copy_list(&mut self, from: &str, to: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn copy_list(&mut self, from: &str, to: &str) -> Result<AffectedGroups, CommandError> {
         let copy = ManagementServerList { name: to.to_owned(), ..self.list(from)?.clone() };
         if self.lists.contains_key(to) {
             return Err(CommandError::NameTaken { kind: "management server list", name: to.to_owned() });
         }
         check_name("list", to)?;
         self.lists.insert(to.to_owned(), copy);
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     pub(super) fn edit_list(
@@ -22,7 +22,7 @@ impl Site {
         protocol: Option<Protocol>,
         verify_ca: Option<bool>,
         priorities: Option<&[ServerPriority]>,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         let before = self.list(name)?;
         self.refuse_default(name)?;
         let list = ManagementServerList {
@@ -33,7 +33,7 @@ impl Site {
         };
         self.check_list(&list)?;
         self.lists.insert(name.to_owned(), list);
-        Ok(Concerns::UsersOf(name.to_owned()))
+        Ok(AffectedGroups::UsersOf(name.to_owned()))
     }
 
     /// Refuses a list that clients could not read, or that leads nowhere.
@@ -66,14 +66,14 @@ impl Site {
         Ok(())
     }
 
-    pub(super) fn remove_list(&mut self, name: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn remove_list(&mut self, name: &str) -> Result<AffectedGroups, CommandError> {
         self.list(name)?;
         self.refuse_default(name)?;
-        if let Some(path) = self.paths(&Concerns::UsersOf(name.to_owned())).into_iter().next() {
+        if let Some(path) = self.paths(&AffectedGroups::UsersOf(name.to_owned())).into_iter().next() {
             return Err(CommandError::ListInUse { list: name.to_owned(), by: path });
         }
         self.lists.remove(name);
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     pub(super) fn assign_list(
@@ -81,13 +81,13 @@ impl Site {
         list: &str,
         group: &str,
         location: Option<&str>,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         self.list(list)?;
         let own = self.groups.own_mut(group)?;
         match location {
             Some(name) => list.clone_into(&mut own.location_settings_mut(name)?.list),
             None => list.clone_into(&mut own.list),
         }
-        Ok(Concerns::GovernedBy(group.to_owned()))
+        Ok(AffectedGroups::GovernedBy(group.to_owned()))
     }
 }

@@ -11,9 +11,9 @@
 //! | `command` | [`Command`], [`Effect`], [`CommandError`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | what each command does |
-//! | `compose` | from what is set to a [`Publication`] |
+//! | `render` | from what is set to a [`Publication`] |
 //! | `publication` | what one manager answers |
-//! | `command_book` | commands for clients, and what has come of each |
+//! | `command_table` | commands for clients, and what has come of each |
 //! | `client`, `group`, `manager`, `calls` | what a site has |
 
 mod apply;
@@ -21,8 +21,7 @@ mod calls;
 mod certificate_update;
 mod client;
 mod command;
-mod command_book;
-mod compose;
+mod command_table;
 mod founding;
 mod group;
 mod group_commands;
@@ -31,15 +30,16 @@ mod manager;
 mod publication;
 mod recovery;
 mod registry;
+mod render;
 mod replication;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use calls::{CallCounter, CallLimit};
-pub use client::Client;
+pub use client::RegisteredClient;
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
-pub use command_book::{CommandBook, CommandRow, GivenCommand};
+pub use command_table::{CommandRow, CommandTable, GivenCommand};
 pub use founding::Founding;
 pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::client::Client;
+use super::client::RegisteredClient;
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
     AgentRequest, Artifact, ClientCommand, ContentType, IDENTITY_CONFLICT, Index, ManagerResponse,
@@ -71,7 +71,7 @@ pub enum Visit {
     /// Nothing.
     Anonymous,
     /// This one wants to be registered. The answer holds once the site has done it, with the turn of
-    /// [`Client::registered`].
+    /// [`RegisteredClient::registered`].
     Registering(Registration),
     /// This client's record belongs to another machine of the same hardware id by now: it was sent to register anew.
     Conflicting(AgentId),
@@ -133,7 +133,7 @@ impl Publication {
     }
 
     /// Answers a request. `client` is the registration of the client that asks, where there is one.
-    pub fn answer(&self, request: &AgentRequest, client: Option<&Client>) -> (Answer, Visit) {
+    pub fn answer(&self, request: &AgentRequest, client: Option<&RegisteredClient>) -> (Answer, Visit) {
         match request {
             AgentRequest::Hello => {
                 (Answer::Now(ManagerResponse::text(200, &self.assumptions.hello_answer)), Visit::Anonymous)
@@ -167,10 +167,10 @@ impl Publication {
 
     /// Answers a client for whom there are commands, where that makes a difference: the index names them, and it is sent
     /// even if the client's policy is the newest.
-    pub fn commanding(
+    pub fn answer_with_commands(
         &self,
         request: &AgentRequest,
-        client: &Client,
+        client: &RegisteredClient,
         commands: &[ClientCommand],
     ) -> Option<ManagerResponse> {
         let group = self.groups.get(&client.group)?;
@@ -192,7 +192,7 @@ impl Publication {
         (Answer::Now(answer), Visit::Registering(registration.clone()))
     }
 
-    fn index(&self, client: Option<&Client>, held: Option<PolicySerial>) -> ManagerResponse {
+    fn index(&self, client: Option<&RegisteredClient>, held: Option<PolicySerial>) -> ManagerResponse {
         match self.group_of(client) {
             None => self.unregistered(),
             Some(group) if held == Some(group.serial) => {
@@ -202,7 +202,7 @@ impl Publication {
         }
     }
 
-    fn hold(&self, client: Option<&Client>, held: Option<PolicySerial>) -> Answer {
+    fn hold(&self, client: Option<&RegisteredClient>, held: Option<PolicySerial>) -> Answer {
         match self.group_of(client) {
             None => Answer::Now(self.unregistered()),
             Some(group) if held == Some(group.serial) => Answer::WhenChanged,
@@ -210,7 +210,7 @@ impl Publication {
         }
     }
 
-    fn fetch(&self, client: Option<&Client>, artifact: &Artifact) -> ManagerResponse {
+    fn fetch(&self, client: Option<&RegisteredClient>, artifact: &Artifact) -> ManagerResponse {
         let Some(group) = self.group_of(client) else { return self.unregistered() };
         let found = match artifact {
             Artifact::Policy => Some(&group.policy),
@@ -223,7 +223,7 @@ impl Publication {
         )
     }
 
-    fn group_of(&self, client: Option<&Client>) -> Option<&Arc<PublishedGroup>> {
+    fn group_of(&self, client: Option<&RegisteredClient>) -> Option<&Arc<PublishedGroup>> {
         self.groups.get(&client?.group)
     }
 

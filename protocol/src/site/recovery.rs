@@ -9,14 +9,14 @@ use std::net::Ipv4Addr;
 
 use super::command::{CommandError, Effect, check_name};
 use super::manager::ManagerPorts;
-use super::state::{Concerns, Keystore, Recovery, Site};
+use super::state::{AffectedGroups, Keystore, Recovery, Site};
 use crate::id::{DomainId, Guid};
 use crate::time::Timestamp;
 use crate::trust::{Kcs, ServerIdentity};
 
 impl Site {
     /// Keeps a recovery file of this site.
-    pub(super) fn back_up(&mut self, name: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn back_up(&mut self, name: &str) -> Result<AffectedGroups, CommandError> {
         self.check_recovery(name)?;
         let keystores = self.managers.iter().map(|(name, manager)| {
             let keystore = Keystore { console: manager.console.clone(), client: manager.client.clone() };
@@ -25,7 +25,7 @@ impl Site {
         let recovery =
             Recovery { keystores: keystores.collect(), secret: self.kcs.clone(), domain: self.domain };
         self.recoveries.insert(name.to_owned(), recovery);
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     /// Keeps a recovery file that a manager wrote. It holds one keystore, which is good for both stores.
@@ -36,12 +36,12 @@ impl Site {
         identity: &ServerIdentity,
         secret: &Kcs,
         domain: DomainId,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         self.check_recovery(name)?;
         let keystore = Keystore { console: identity.clone(), client: identity.clone() };
         let keystores = BTreeMap::from([(manager.to_owned(), keystore)]);
         self.recoveries.insert(name.to_owned(), Recovery { keystores, secret: secret.clone(), domain });
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     /// Keeps the recovery file of a site that never was. It follows from the seed of this one and the file's name.
@@ -49,7 +49,7 @@ impl Site {
         &mut self,
         name: &str,
         now: Timestamp,
-    ) -> Result<Concerns, CommandError> {
+    ) -> Result<AffectedGroups, CommandError> {
         self.check_recovery(name)?;
         let recovery = Recovery {
             keystores: self.new_keystores(now)?,
@@ -57,7 +57,7 @@ impl Site {
             domain: self.domain_of("another site", name),
         };
         self.recoveries.insert(name.to_owned(), recovery);
-        Ok(Concerns::Nobody)
+        Ok(AffectedGroups::None)
     }
 
     /// Installs every manager anew: keystore, secret and domain come from these recovery files, or are new.
@@ -76,7 +76,7 @@ impl Site {
             None => self.new_keystores(now)?,
         };
         // Whoever is installed anew begins with what all know.
-        self.apart.clear();
+        self.stopped.clear();
         self.reinstalled += 1;
         let installation = self.reinstalled.to_string();
         self.kcs = secret.unwrap_or_else(|| Kcs::derive(self.seed_of("installation", &installation)));

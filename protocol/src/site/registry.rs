@@ -1,6 +1,6 @@
 //! Who is registered, and in which group: what a client becomes when it comes, and when it is moved.
 
-use super::client::Client;
+use super::client::RegisteredClient;
 use super::command::{CommandError, Effect};
 use super::group::DEFAULT_GROUP;
 use super::publication::agent_id;
@@ -11,12 +11,12 @@ use crate::time::Timestamp;
 
 impl Site {
     /// Its registered clients.
-    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+    pub fn clients(&self) -> impl Iterator<Item = &RegisteredClient> {
         self.clients.values()
     }
 
     /// A registered client.
-    pub fn client(&self, agent: AgentId) -> Option<&Client> {
+    pub fn client(&self, agent: AgentId) -> Option<&RegisteredClient> {
         self.clients.get(&agent)
     }
 
@@ -24,7 +24,7 @@ impl Site {
     ///
     /// Who is known stays in his group; if it is another machine of the same hardware id, the record changes hands. Who is
     /// new lands in the group that he prefers, or, where there is no such group, in the default one [I F35].
-    pub fn admit(&self, registration: &Registration, known: Option<&Client>) -> Client {
+    pub fn admit(&self, registration: &Registration, known: Option<&RegisteredClient>) -> RegisteredClient {
         let known = known.filter(|one| one.hardware_key == registration.hardware_key);
         let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.get(path));
         let fallback = self.groups.get(DEFAULT_GROUP);
@@ -33,7 +33,7 @@ impl Site {
             None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
         };
         let changes_hands = known.is_some_and(|one| one.computer_name != registration.computer_name);
-        Client {
+        RegisteredClient {
             agent: agent_id(registration.hardware_key),
             hardware_key: registration.hardware_key,
             computer_name: registration.computer_name.clone(),

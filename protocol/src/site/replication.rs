@@ -2,7 +2,7 @@
 //!
 //! In the product sites replicate, each with a database of its own, and the vendor has it broken before a server certificate is
 //! changed [C S3], so that what one side publishes does not reach the clients of the other. Here it is managers that replicate.
-//! One that is apart goes on with what it knew when replication broke; of all that is done since it learns what is done to
+//! One whose replication is stopped goes on with what it knew when replication broke; of all that is done since it learns what is done to
 //! its own certificate, and of that nobody else learns. Whatever else is done is done at the others. When replication is
 //! restored, all of it is published by everybody. Who is registered is known to all at any time.
 
@@ -11,24 +11,28 @@ use std::sync::Arc;
 
 use super::command::{CommandError, Effect};
 use super::manager::Manager;
-use super::state::{Apart, Concerns, Site};
+use super::state::{AffectedGroups, Site, StoppedReplication};
 use crate::time::Timestamp;
 
 impl Site {
     /// Whether a manager replicates with the others; since when it does not.
-    pub fn apart_since(&self, manager: &str) -> Option<Timestamp> {
-        self.apart.get(manager).map(|one| one.since)
+    pub fn replication_stopped_since(&self, manager: &str) -> Option<Timestamp> {
+        self.stopped.get(manager).map(|one| one.since)
     }
 
     /// The managers that replicate with this one.
     pub fn partners<'a>(&'a self, manager: &'a str) -> impl Iterator<Item = &'a Manager> {
-        let is_apart = self.apart.contains_key(manager);
+        let is_stopped = self.stopped.contains_key(manager);
         self.managers().filter(move |one| {
-            !is_apart && one.name != manager && !self.apart.contains_key(one.name.as_str())
+            !is_stopped && one.name != manager && !self.stopped.contains_key(one.name.as_str())
         })
     }
 
-    pub(super) fn break_replication(&mut self, name: &str, now: Timestamp) -> Result<Concerns, CommandError> {
+    pub(super) fn break_replication(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<AffectedGroups, CommandError> {
         let known_as = self.find_manager(name)?.clone();
         if self.managers.len() < 2 {
             return Err(CommandError::Invalid {
@@ -37,53 +41,54 @@ impl Site {
                 expected: "one of several: a manager alone replicates with nobody".to_owned(),
             });
         }
-        if self.apart.contains_key(name) {
-            return Ok(Concerns::Nobody);
+        if self.stopped.contains_key(name) {
+            return Ok(AffectedGroups::None);
         }
-        let mut knows = Self { clients: BTreeMap::new(), recoveries: BTreeMap::new(), ..self.clone() };
-        for (other, apart) in std::mem::take(&mut knows.apart) {
-            knows.managers.insert(other, apart.known_as);
+        let mut site = Self { clients: BTreeMap::new(), recoveries: BTreeMap::new(), ..self.clone() };
+        for (other, stopped) in std::mem::take(&mut site.stopped) {
+            site.managers.insert(other, stopped.known_as);
         }
-        knows.publications.retain(|one, _| one == name);
-        self.apart.insert(name.to_owned(), Apart { since: now, knows: Box::new(knows), known_as });
-        Ok(Concerns::Nobody)
+        site.publications.retain(|one, _| one == name);
+        self.stopped
+            .insert(name.to_owned(), StoppedReplication { since: now, site: Box::new(site), known_as });
+        Ok(AffectedGroups::None)
     }
 
-    pub(super) fn restore_replication(&mut self, name: &str) -> Result<Concerns, CommandError> {
+    pub(super) fn restore_replication(&mut self, name: &str) -> Result<AffectedGroups, CommandError> {
         self.find_manager(name)?;
-        let Some(apart) = self.apart.remove(name) else { return Ok(Concerns::Nobody) };
+        let Some(stopped) = self.stopped.remove(name) else { return Ok(AffectedGroups::None) };
         // Whatever is published now is newer than all that this manager has published by itself.
-        for (path, group) in apart.knows.groups.iter() {
+        for (path, group) in stopped.site.groups.iter() {
             if self.groups.get(path).is_some_and(|ours| ours.id == group.id && ours.changed < group.changed) {
                 self.groups.find_mut(path)?.changed = group.changed;
             }
         }
-        Ok(Concerns::Everybody)
+        Ok(AffectedGroups::All)
     }
 
-    /// The certificate of a manager was updated: whom that concerns. A manager that is apart publishes it alone.
+    /// The certificate of a manager was updated: whom that concerns. A manager whose replication is stopped publishes it alone.
     pub(super) fn certificate_updated(
         &mut self,
         name: &str,
         effects: &mut Vec<Effect>,
         now: Timestamp,
-    ) -> Concerns {
-        let (Some(apart), Some(manager)) = (self.apart.get_mut(name), self.managers.get(name)) else {
-            return Concerns::Everybody;
+    ) -> AffectedGroups {
+        let (Some(stopped), Some(manager)) = (self.stopped.get_mut(name), self.managers.get(name)) else {
+            return AffectedGroups::All;
         };
-        let knows = &mut apart.knows;
-        knows.managers.insert(name.to_owned(), manager.clone());
-        let all = knows.groups.iter().map(|(path, _)| path.to_owned()).collect();
-        let groups = knows.publish_by(&[name.to_owned()], &all, now);
-        if let Some(publication) = knows.publications.get(name) {
+        let site = &mut stopped.site;
+        site.managers.insert(name.to_owned(), manager.clone());
+        let all = site.groups.iter().map(|(path, _)| path.to_owned()).collect();
+        let groups = site.publish_by(&[name.to_owned()], &all, now);
+        if let Some(publication) = site.publications.get(name) {
             self.publications.insert(name.to_owned(), Arc::clone(publication));
         }
         effects.push(Effect::Published { groups });
-        Concerns::Nobody
+        AffectedGroups::None
     }
 
     /// A manager as the others know it.
     pub(super) fn as_known<'a>(&'a self, manager: &'a Manager) -> &'a Manager {
-        self.apart.get(&manager.name).map_or(manager, |apart| &apart.known_as)
+        self.stopped.get(&manager.name).map_or(manager, |stopped| &stopped.known_as)
     }
 }

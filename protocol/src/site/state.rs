@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::client::Client;
+use super::client::RegisteredClient;
 use super::command::CommandError;
 use super::group::{GroupSettings, Groups};
 use super::manager::Manager;
@@ -31,11 +31,11 @@ pub struct Site {
     pub(super) groups: Groups,
     pub(super) lists: BTreeMap<String, ManagementServerList>,
     pub(super) packages: BTreeMap<String, Bytes>,
-    pub(super) clients: BTreeMap<AgentId, Client>,
+    pub(super) clients: BTreeMap<AgentId, RegisteredClient>,
     pub(super) publications: BTreeMap<String, Arc<Publication>>,
     pub(super) recoveries: BTreeMap<String, Recovery>,
-    /// The managers that do not replicate with the others.
-    pub(super) apart: BTreeMap<String, Apart>,
+    /// The managers that do not replicate with the others, by name.
+    pub(super) stopped: BTreeMap<String, StoppedReplication>,
     pub(super) reinstalled: u64,
     pub(super) removed_groups: u64,
 }
@@ -58,23 +58,23 @@ pub(super) struct Keystore {
 
 /// A manager that does not replicate with the others.
 #[derive(Clone, Debug)]
-pub(super) struct Apart {
+pub(super) struct StoppedReplication {
     pub(super) since: Timestamp,
     /// The site as this manager knows it.
-    pub(super) knows: Box<Site>,
+    pub(super) site: Box<Site>,
     /// What the others know of this manager.
     pub(super) known_as: Manager,
 }
 
-/// Which groups a command concerns: their serials advance and they are published anew.
-pub(super) enum Concerns {
-    Nobody,
+/// The groups that a command affects: their serials advance, and they are published anew.
+pub(super) enum AffectedGroups {
+    None,
     These(BTreeSet<String>),
     /// The groups for which the settings of this one hold.
     GovernedBy(String),
     /// The groups that use this list, themselves or in a location.
     UsersOf(String),
-    Everybody,
+    All,
 }
 
 impl Site {
@@ -151,15 +151,15 @@ impl Site {
         })
     }
 
-    /// The paths of the groups that are concerned.
-    pub(super) fn paths(&self, concerns: &Concerns) -> BTreeSet<String> {
+    /// The paths of the groups that are affected.
+    pub(super) fn paths(&self, affected: &AffectedGroups) -> BTreeSet<String> {
         let all = self.groups.iter().map(|(path, _)| path);
-        match concerns {
-            Concerns::Nobody => BTreeSet::new(),
-            Concerns::These(paths) => paths.clone(),
-            Concerns::Everybody => all.map(str::to_owned).collect(),
-            Concerns::GovernedBy(owner) => self.groups.governed_by(owner).map(str::to_owned).collect(),
-            Concerns::UsersOf(list) => {
+        match affected {
+            AffectedGroups::None => BTreeSet::new(),
+            AffectedGroups::These(paths) => paths.clone(),
+            AffectedGroups::All => all.map(str::to_owned).collect(),
+            AffectedGroups::GovernedBy(owner) => self.groups.governed_by(owner).map(str::to_owned).collect(),
+            AffectedGroups::UsersOf(list) => {
                 let users: BTreeSet<&str> = self
                     .groups
                     .iter()

@@ -170,7 +170,7 @@ fn everything(site: &Site) -> String {
 }
 
 fn get(site: &Site, manager: &str, group: &str, artifact: Artifact) -> ManagerResponse {
-    let client = Client {
+    let client = RegisteredClient {
         agent: client(9),
         hardware_key: HardwareKey(Guid::from_bytes([9; 16])),
         computer_name: "PC".into(),
@@ -398,7 +398,7 @@ fn serials_advance_though_the_clock_stands_still_or_goes_back() {
 }
 
 #[test]
-fn who_inherits_follows_and_who_stops_starts_from_a_copy() {
+fn an_inheriting_group_follows_its_parent_and_starts_from_a_copy_when_it_stops() {
     let mut site = furnished();
     let secure_in = |site: &Site, group: &str| published_policy(site, group).secure_communications;
     site.apply(&secure(TOP_GROUP, false), LATER).unwrap();
@@ -615,7 +615,7 @@ fn a_held_request_is_answered_when_the_group_changes_and_only_then() {
 }
 
 #[test]
-fn a_manager_answers_as_assumed_to_who_is_unknown_or_asks_for_what_is_not_there() {
+fn a_manager_answers_unknown_clients_and_missing_artifacts_as_assumed() {
     let site = furnished();
     let ask = |request: &AgentRequest, known: bool| {
         let client = known.then(|| site.client(client(1)).unwrap());
@@ -674,7 +674,11 @@ fn what_a_client_becomes_can_be_asked_before_it_registers_and_changes_nothing() 
     let known = site.client(client(1)).unwrap();
     let upgraded = Registration { version: "14.4".parse().unwrap(), ..registration(1, Some(OWN)) };
     let kept = site.admit(&upgraded, Some(known));
-    assert_eq!(kept, Client { version: ClientVersion::new(14, 4), ..known.clone() }, "it stays in its group");
+    assert_eq!(
+        kept,
+        RegisteredClient { version: ClientVersion::new(14, 4), ..known.clone() },
+        "it stays in its group"
+    );
     assert_eq!(everything(&site), before);
     site.apply(&Command::Register(asked), LATER).unwrap();
     assert_eq!(site.client(client(2)), Some(&new), "and that is what it becomes");

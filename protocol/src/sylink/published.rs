@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_at_no_location_or_at_an_unknown_one_is_at_the_default_one() {
+    fn a_client_at_no_location_or_at_an_unknown_one_is_at_the_default_one() {
         let mut list = list();
         let own = list.locations.iter().position(|location| location.conf.is_some()).unwrap();
         DEFAULT_LOCATION.clone_into(&mut list.locations[own].name);

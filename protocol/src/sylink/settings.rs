@@ -92,7 +92,7 @@ impl AgentCommunication {
     }
 
     /// Every attribute with what it says, but for the secret.
-    pub fn told(&self) -> Vec<(&'static str, String)> {
+    pub fn attributes_without_secret(&self) -> Vec<(&'static str, String)> {
         let shown = self.values().into_iter().filter(|(name, _)| *name != "Kcs");
         shown.map(|(name, value)| (name, value.unwrap_or_default())).collect()
     }
@@ -122,7 +122,7 @@ impl AgentCommunication {
 impl fmt::Debug for AgentCommunication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", Self::ELEMENT)?;
-        f.debug_map().entries(self.told()).finish()
+        f.debug_map().entries(self.attributes_without_secret()).finish()
     }
 }
 

@@ -337,7 +337,7 @@ fn a_file_that_cannot_be_understood_says_where_and_what_was_expected() {
 }
 
 #[test]
-fn a_list_without_servers_is_refused_since_there_is_nobody_to_talk_to() {
+fn a_list_without_servers_is_refused() {
     let start = ONE_LINE.find("<ServerList").unwrap();
     let end = ONE_LINE.find("</ServerList>").unwrap() + "</ServerList>".len();
     for empty in ["<ServerList/>", "<ServerList><ServerPriorityBlock/></ServerList>"] {

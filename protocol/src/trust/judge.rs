@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_refused_with_what_was_expected_and_what_was_found() {
+    fn an_unknown_certificate_is_rejected_with_the_expected_and_the_found_one() {
         let (known, stranger) = (certificate(0).fingerprint(), certificate(1).fingerprint());
         let rejection = judge(&certificate(1), &believing(0), "manager", now()).unwrap_err();
         assert_eq!(rejection, Rejection::NotPinned { expected: vec![known], found: stranger });
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_certificate_for_the_same_key_is_a_stranger() {
+    fn a_new_certificate_for_the_same_key_is_unknown() {
         let renewed = issue(
             KeyPool::public().get(0),
             &super::super::CertificateRequest { serial: 2, ..request(&["127.0.0.1", "manager.example"]) },
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_pins_believes_nobody() {
+    fn without_pins_no_certificate_is_trusted() {
         let rejection = judge(&certificate(0), &Beliefs::default(), "manager", now()).unwrap_err();
         assert!(
             rejection.to_string().ends_with("expected none, for no certificate is pinned"),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_expired_stranger_it_is_said_that_it_is_a_stranger() {
+    fn an_expired_unknown_certificate_is_rejected_as_unknown() {
         let rejection = judge(&certificate(1), &believing(0), "manager", Timestamp::EPOCH).unwrap_err();
         assert!(matches!(rejection, Rejection::NotPinned { .. }), "{rejection}");
     }

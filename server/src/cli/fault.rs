@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Foretold, Party, Route};
+use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Prediction, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
@@ -13,7 +13,9 @@ use epm_protocol::version::ClientVersion;
 use serde::Deserialize;
 
 use super::lab::{self, Act, Where};
-use super::{Ending, Failure, print, say};
+use super::print;
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{read_text, say, say_json};
 
 /// What faults there are, what a fault will do, and the faults of a running lab.
 #[derive(Debug, Args)]
@@ -106,10 +108,7 @@ impl Fault {
         let Self { at, verb } = self;
         match verb {
             FaultVerb::Lab(verb) => return verb.act(&at).await,
-            FaultVerb::Kinds if at.json => {
-                let text = serde_json::to_string_pretty(FaultKind::kinds());
-                say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
-            }
+            FaultVerb::Kinds if at.json => say_json(FaultKind::kinds())?,
             FaultVerb::Kinds => say(&print::fault_kinds(FaultKind::kinds())),
             FaultVerb::Explain(explain) => explain.go(at.json)?,
         }
@@ -151,7 +150,7 @@ impl Explain {
         Ok(())
     }
 
-    fn told(&self, foretold: &[Foretold]) -> String {
+    fn told(&self, foretold: &[Prediction]) -> String {
         let last = self.first.saturating_add(self.next - 1);
         let mut text = format!(
             "Of the exchanges {} to {last} on the route {}, {} will be hit:\n",
@@ -168,7 +167,7 @@ impl Explain {
     }
 }
 
-fn as_json(one: &Foretold) -> serde_json::Value {
+fn as_json(one: &Prediction) -> serde_json::Value {
     serde_json::json!({
         "ordinal": one.ordinal,
         "fault": one.verdict.hit().map(|hit| hit.rule.name.clone()),
@@ -177,10 +176,8 @@ fn as_json(one: &Foretold) -> serde_json::Value {
 }
 
 fn read(file: &Path) -> Result<Vec<FaultRule>, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
-    let faults: Faults =
-        toml::from_str(&text).map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
+    let faults: Faults = toml::from_str(&read_text(file)?)
+        .map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
     Ok(faults.fault)
 }
 

@@ -4,12 +4,13 @@ use clap::Args;
 use epm_client_agent::agent::{Exchange, Server, TlsCheck, TlsVersions};
 use epm_client_agent::wire::{LabClock, ask_once};
 use epm_protocol::heartbeat::AgentRequest;
-use epm_protocol::policy::Protocol;
+use epm_protocol::sylink::ClientServer;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
 use super::lab::ControlClient;
-use super::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::say;
 
 /// Asks a manager, or a running lab, whether it is there.
 #[derive(Debug, Args)]
@@ -75,12 +76,7 @@ impl Health {
 }
 
 fn server(url: &str) -> Option<Server> {
-    let (protocol, rest) = match url.split_once("://")? {
-        ("http", rest) => (Protocol::Http, rest),
-        ("https", rest) => (Protocol::Https, rest),
-        _ => return None,
-    };
-    let (address, port) = rest.trim_end_matches('/').rsplit_once(':')?;
-    let address = address.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Some(Server { address, port: port.parse().ok()?, protocol, verify_ca: false })
+    let server = Server::of_list(&url.parse::<ClientServer>().ok()?);
+    let address = server.address.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some(Server { address, ..server })
 }

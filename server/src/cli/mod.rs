@@ -4,9 +4,12 @@
 //! 4: there is no verdict.
 
 mod cert;
+mod ending;
 mod failure;
 mod fault;
 mod health;
+mod http;
+mod io;
 mod lab;
 mod print;
 mod recovery;
@@ -17,9 +20,10 @@ mod scenario;
 mod sylink;
 mod up;
 
-use std::io::Write;
 use std::process::ExitCode;
 
+use crate::cli::ending::{Ending, Failure, waiting};
+use crate::cli::io::{complain, say, say_json};
 use clap::{CommandFactory, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
 use tracing_subscriber::EnvFilter;
@@ -104,25 +108,6 @@ enum Verb {
     },
 }
 
-/// Why a verb came to nothing.
-#[derive(Debug)]
-enum Failure {
-    /// What was asked cannot be.
-    BadInput(String),
-    /// It could be, and went wrong.
-    Failed(String),
-    /// There is no verdict: what would be needed is no longer known.
-    Undecided(String),
-}
-
-/// How a verb ended that came to something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Well,
-    NotWell,
-    ClientsLost,
-}
-
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -174,41 +159,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs what waits.
-fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
-        .block_on(verb)
-}
-
 fn assumptions(json: bool) -> Result<Ending, Failure> {
     let list = Assumptions::default().list();
     if json {
-        let text = serde_json::to_string_pretty(&list).map_err(|error| Failure::Failed(error.to_string()))?;
-        say(&format!("{text}\n"));
+        say_json(&list)?;
     } else {
         say(&print::assumptions(&list));
     }
     Ok(Ending::Well)
-}
-
-/// Writes to standard output. A reader that has gone away is no reason to fail.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// Writes to standard error, likewise.
-fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// Writes a file that is not there yet. It holds the site's secret, so nobody else may read it.
-fn write_new(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| {
-        let hint = if error.kind() == std::io::ErrorKind::AlreadyExists { "; name another file" } else { "" };
-        Failure::BadInput(format!("cannot write {}: {error}{hint}", path.display()))
-    })
 }

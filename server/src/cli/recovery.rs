@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::lab::{Where, segment};
-use super::{Ending, Failure, say, write_new};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{read, say, write_new};
 use crate::runtime::install_dir::read_recovery;
 
 /// What is done with recovery files.
@@ -99,10 +100,6 @@ impl Restore {
         }
         Ok(Ending::Well)
     }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
 }
 
 fn show(file: &Path) -> Result<Ending, Failure> {

@@ -16,7 +16,9 @@ use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Ending, Failure, complain, print, say, scenario};
+use super::{print, scenario};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, say};
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
 #[derive(Debug, Args)]

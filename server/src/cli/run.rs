@@ -10,7 +10,9 @@ use epm_client_agent::scenario::{PlanError, Scenario, Span};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Ending, Failure, complain, print, say, scenario};
+use super::{print, scenario};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, say, say_json};
 use crate::lab::scenario_run::{Progress, RunError, play, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
@@ -96,9 +98,7 @@ impl Run {
             RunError::Plan(_) | RunError::Restless { .. } => Failure::Failed(error.to_string()),
         })?;
         if self.json {
-            let text =
-                serde_json::to_string_pretty(&verdict).map_err(|error| Failure::Failed(error.to_string()))?;
-            say(&format!("{text}\n"));
+            say_json(&verdict)?;
         } else {
             say(&print::verdict(&verdict, &self.scenario));
         }

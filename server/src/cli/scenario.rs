@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use epm_client_agent::scenario;
 
-use super::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 use crate::lab::scenario_run::read_materials;
 
 /// What can be done with a scenario file without playing it.
@@ -29,10 +30,7 @@ impl Scenario {
                 let steps = scenario.step.len();
                 say(&format!("{}: sound: {clients} clients, {steps} steps\n", file.display()));
             }
-            Self::Schema => {
-                let schema = serde_json::to_string_pretty(&scenario::schema());
-                say(&format!("{}\n", schema.map_err(|error| Failure::Failed(error.to_string()))?));
-            }
+            Self::Schema => say_json(&scenario::schema())?,
         }
         Ok(Ending::Well)
     }

@@ -20,7 +20,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Ending, Failure, complain, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, read, read_password, say};
 use crate::control_api;
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};
@@ -253,11 +254,7 @@ impl Up {
     /// The password of the REST API; refused where others can reach it and everybody knows it.
     fn rest_password(&self) -> Result<String, Failure> {
         let password = match &self.rest_password_file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
+            Some(file) => read_password(file)?,
             None => self.rest_password.clone().unwrap_or_else(|| DEFAULT_PASSWORD.to_owned()),
         };
         if password.is_empty() {
@@ -453,9 +450,7 @@ fn certificates(site: &MockSite) -> Vec<(String, String)> {
 }
 
 fn material(file: &Path) -> Result<Material, Failure> {
-    let content = std::fs::read(file)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
-    Ok(Material { file: file.display().to_string(), content: content.into() })
+    Ok(Material { file: file.display().to_string(), content: read(file)?.into() })
 }
 
 fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {

@@ -277,7 +277,7 @@ fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
     let found = lab.site.look(|site| {
         site.managers().find(|one| one.name == manager)?;
         let partners = site.partners(&manager).map(|one| one.name.clone()).collect::<Vec<_>>();
-        Some((partners, site.apart_since(&manager)))
+        Some((partners, site.replication_stopped_since(&manager)))
     });
     let (partners, apart_since) = found.ok_or_else(|| unknown(lab, &manager))?;
     Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, apart_since }))
@@ -294,7 +294,7 @@ async fn set_replication(
     } else {
         (Command::BreakReplication { manager: name }, "broken")
     };
-    let is_so = lab.site.look(|site| site.apart_since(&manager).is_none() == replicates);
+    let is_so = lab.site.look(|site| site.replication_stopped_since(&manager).is_none() == replicates);
     tokio::task::block_in_place(|| lab.site.apply(&command))?;
     if !is_so {
         lab.site.journal().operator_action(format!("replication of {manager:?} {what}"));

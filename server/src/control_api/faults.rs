@@ -7,7 +7,7 @@ use aide::axum::routing::{get_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::catalogue;
-use epm_protocol::fault::{BY_HAND_SECONDS, FaultKind, FaultRule, Installed, KindInfo};
+use epm_protocol::fault::{DEFAULT_LIFETIME_SECONDS, FaultKind, FaultRule, InstalledFault, KindInfo};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ struct SetFault {
 }
 
 impl SetFault {
-    fn of(one: &Installed) -> Self {
+    fn of(one: &InstalledFault) -> Self {
         Self { fault: Arc::clone(&one.rule), set: one.since, ends: one.ends() }
     }
 }
@@ -123,7 +123,7 @@ async fn set(
     }
     let mut rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
     if rule.when.time_to_live_seconds.is_none() {
-        rule.when.time_to_live_seconds = Some(BY_HAND_SECONDS);
+        rule.when.time_to_live_seconds = Some(DEFAULT_LIFETIME_SECONDS);
     }
     lab.site.faults().add(rule)?.keep();
     lab.site.journal().operator_action(format!("fault {fault:?} set"));

@@ -218,15 +218,15 @@ pub(super) fn routes() -> Routes {
 }
 
 /// An entry, with the names that belong to its numbers.
-struct Path<'a> {
+struct NamedEntry<'a> {
     number: u64,
     entry: &'a Entry,
     manager: Option<String>,
     client: Option<String>,
 }
 
-impl Path<'_> {
-    fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> Path<'a> {
+impl NamedEntry<'_> {
+    fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> NamedEntry<'a> {
         let (manager, agent) = match entry {
             Entry::Exchange(record) => (Some(record.manager), record.agent),
             Entry::FaultApplied(applied) => (Some(applied.manager), applied.agent),
@@ -239,7 +239,7 @@ impl Path<'_> {
         let client = agent
             .and_then(|agent| lab.site.client_status(agent))
             .map(|client_status| client_status.client.computer_name);
-        Path { number, entry, manager, client }
+        NamedEntry { number, entry, manager, client }
     }
 
     fn fits(&self, query: &JournalQuery) -> bool {
@@ -261,7 +261,7 @@ impl Path<'_> {
     }
 
     fn row(self) -> Row {
-        let Path { number, entry, manager, client } = self;
+        let NamedEntry { number, entry, manager, client } = self;
         let more = match entry {
             Entry::Exchange(record) => More {
                 peer: Some(record.peer),
@@ -343,8 +343,8 @@ impl JournalQuery {
 /// All that fit, the oldest first.
 fn found(lab: &Lab, query: &JournalQuery) -> Vec<Row> {
     let entries = lab.site.journal().since(query.since);
-    let named = entries.iter().map(|(number, entry)| Path::of(lab, *number, entry));
-    named.filter(|one| one.fits(query)).map(Path::row).collect()
+    let named = entries.iter().map(|(number, entry)| NamedEntry::of(lab, *number, entry));
+    named.filter(|one| one.fits(query)).map(NamedEntry::row).collect()
 }
 
 async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result<Written<Found>, Problem> {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use aide::openapi::{Info, OpenApi};
+use aws_lc_rs::constant_time::verify_slices_are_equal as is_same;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -125,7 +126,10 @@ async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Respons
             let detail = "this door answers no page of another origin, and without a token only by an address or localhost";
             Problem::new(StatusCode::FORBIDDEN, "origin", detail).into_response()
         }
-        Some(token) if !is_health && !given.is_some_and(|given| same(given, &token)) => {
+        Some(token)
+            if !is_health
+                && given.is_none_or(|given| is_same(given.as_bytes(), token.as_bytes()).is_err()) =>
+        {
             let detail = "this door wants the header Authorization: Bearer TOKEN";
             Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
         }
@@ -145,13 +149,6 @@ fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_plain = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || name == "localhost";
     foreign || (!is_plain && !headers.contains_key(header::AUTHORIZATION))
-}
-
-/// Compares all of both, wherever they differ.
-fn same(given: &str, token: &str) -> bool {
-    let (given, token) = (given.as_bytes(), token.as_bytes());
-    let differs = given.iter().zip(token).fold(0, |differs, (one, other)| differs | (one ^ other));
-    given.len() == token.len() && differs == 0
 }
 
 /// What is here.

@@ -155,7 +155,7 @@ impl ManagerView {
             http_port: one.ports.http,
             https_port: one.ports.https,
             fingerprint: one.client.certificate().fingerprint(),
-            apart_since: site.apart_since(&one.name),
+            apart_since: site.replication_stopped_since(&one.name),
         }
     }
 }

@@ -9,7 +9,7 @@ use epm_protocol::heartbeat::{AgentRequest, ClientCommand, CommandKind, ManagerR
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::manager::{self, ClientTable};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Answer, Client, Publication, Visit};
+use epm_protocol::site::{Answer, Publication, RegisteredClient, Visit};
 use epm_protocol::time::Timestamp;
 use tokio::sync::watch;
 
@@ -33,7 +33,7 @@ pub(crate) struct Clients {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientStatus {
     /// The client's registration.
-    pub client: Client,
+    pub client: RegisteredClient,
     /// When the client was registered.
     pub since: Timestamp,
     /// When the client was last seen.
@@ -80,7 +80,7 @@ impl Clients {
     }
 
     /// Enters a client as the site has it now.
-    pub(crate) fn place(&self, client: &Client, now: Timestamp) {
+    pub(crate) fn place(&self, client: &RegisteredClient, now: Timestamp) {
         let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
             client: client.clone(),
             since: now,
@@ -125,7 +125,7 @@ impl Clients {
         &self,
         kind: CommandKind,
         particulars: &str,
-        clients: &[Client],
+        clients: &[RegisteredClient],
         now: Timestamp,
     ) -> CommandId {
         let id = self.commands.give(kind, particulars, clients, now);
@@ -176,7 +176,7 @@ impl Clients {
     ) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
         let client = self.table.get(&agent).map(|status| status.client.clone());
-        !self.commands.has_news_for(agent)
+        !self.commands.has_undelivered(agent)
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
     }
 
@@ -207,7 +207,7 @@ impl ClientTable for VisitTo<'_> {
     fn visit(
         &self,
         agent: AgentId,
-        answer: impl FnOnce(Option<&Client>) -> (Answer, Visit),
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit) {
         let Some(mut status) = self.clients.table.get_mut(&agent) else { return answer(None) };
         let (answer, visit) = answer(Some(&status.client));
@@ -228,11 +228,11 @@ impl ClientTable for VisitTo<'_> {
     }
 
     fn has_commands_for(&self, agent: AgentId) -> bool {
-        self.clients.commands.has_news_for(agent)
+        self.clients.commands.has_undelivered(agent)
     }
 
     fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
-        self.clients.commands.tell(agent)
+        self.clients.commands.deliver(agent)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::FaultKind;
-use epm_protocol::fault::mint::Workshop;
+use epm_protocol::fault::mint::MintInput;
 use epm_protocol::time::{Clock, Timestamp};
 
 use rustls::ServerConfig;
@@ -51,12 +51,12 @@ impl ManagerContext {
     pub(crate) fn fault_certificate(&self, what: &FaultKind) -> Result<Arc<ServerConfig>, String> {
         let publication = self.runtime.publication.load_full();
         let previous = self.runtime.previous.load_full();
-        let workshop = Workshop {
+        let mint_input = MintInput {
             good: &publication.identity,
             previous: previous.as_ref().map(|previous| &previous.identity),
             spare: &self.faults.spare_keys,
             now: self.now(),
         };
-        self.runtime.fault_certs.config_for(what, &workshop, self.clock.clone())
+        self.runtime.fault_certs.config_for(what, &mint_input, self.clock.clone())
     }
 }

@@ -11,7 +11,9 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, Registration};
 use epm_protocol::id::AgentId;
 use epm_protocol::manager::{self, Registrar};
-use epm_protocol::site::{Answer, Client, Command, CommandError, Effect, Publication, Site, agent_id};
+use epm_protocol::site::{
+    Answer, Command, CommandError, Effect, Publication, RegisteredClient, Site, agent_id,
+};
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::runtime::client_commands::CommandQueue;
@@ -78,7 +80,7 @@ impl SiteHandle {
 }
 
 impl Registrar for &SiteHandle {
-    fn register(&mut self, registration: &Registration) -> Option<Client> {
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
             tracing::error!(%error, "a registration was refused");
         }

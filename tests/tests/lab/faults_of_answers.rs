@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{Distrust, Health, TlsCheck};
 use epm_protocol::fault::{
-    ConnectionFacts, Effect, ExchangeFacts, FaultKind, FaultRule, FaultSet, Meeting, Party, Route, Whom,
+    ConnectionFacts, ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Route, VirtualEffect,
+    VirtualExchange, Whom,
 };
 use epm_protocol::heartbeat::{AgentRequest, Artifact, ExchangeFailure, ManagerResponse, Stage};
 use epm_protocol::id::AgentId;
@@ -253,12 +254,14 @@ async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says(
                     START,
                 ),
             ];
-            let meeting = Meeting { address: "127.0.0.1", protocol, limit, body_bytes: Some(2) };
+            let meeting = VirtualExchange { address: "127.0.0.1", protocol, limit, body_bytes: Some(2) };
             let effect = verdicts.iter().find_map(|verdict| verdict.in_virtual_time(&meeting));
             let expected = match &effect {
-                Some(Effect::Fails(failure)) => Some(told(failure)),
+                Some(VirtualEffect::Fails(failure)) => Some(told(failure)),
                 // The manager has not the key of what it shows first.
-                Some(Effect::Shows) if matches!(info.name, "wrong-key" | "weak-key" | "reversed-chain") => {
+                Some(VirtualEffect::Shows)
+                    if matches!(info.name, "wrong-key" | "weak-key" | "reversed-chain") =>
+                {
                     Some(("tls-failed".to_owned(), None))
                 }
                 _ => None,

@@ -40,7 +40,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// What a manager with a fault shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct PresentedIdentity {
     /// The certificates, in the order in which they are sent. Clients judge the first.
     pub chain: Vec<ServerCertificate>,
     /// The key that the manager uses in the handshake. It need not belong to the first certificate.
@@ -49,7 +49,7 @@ pub struct Shown {
 
 /// What it takes to mint.
 #[derive(Clone, Copy, Debug)]
-pub struct Workshop<'a> {
+pub struct MintInput<'a> {
     /// What the clients' port shows when all is well.
     pub good: &'a ServerIdentity,
     /// What it showed before the last change.
@@ -89,11 +89,11 @@ pub enum MintError {
 ///
 /// # Errors
 /// If the fault is of another kind, or something is missing for it.
-pub fn mint(what: &FaultKind, workshop: &Workshop<'_>) -> Result<Shown, MintError> {
-    let Workshop { good, previous, .. } = workshop;
+pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
+    let MintInput { good, previous, .. } = mint_input;
     let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
-    let spare = |n| workshop.spare_key(n).ok_or_else(|| lacks("a spare key"));
-    let today = today(workshop.now);
+    let spare = |n| mint_input.spare_key(n).ok_or_else(|| lacks("a spare key"));
+    let today = today(mint_input.now);
     let own = good.key();
     let mut made = Template::of(good.certificate())?;
     let key = match what {
@@ -126,29 +126,32 @@ pub fn mint(what: &FaultKind, workshop: &Workshop<'_>) -> Result<Shown, MintErro
             let authority = spare(0)?;
             made.issuer = der::name(UNKNOWN_AUTHORITY);
             let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, authority).signed(authority)?;
-            return Ok(Shown { chain: vec![made.signed(authority)?, root], key: own.clone() });
+            return Ok(PresentedIdentity { chain: vec![made.signed(authority)?, root], key: own.clone() });
         }
         FaultKind::IncompleteChain => {
-            let Shown { mut chain, key } = complete_chain(workshop)?;
+            let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
             chain.remove(1);
-            return Ok(Shown { chain, key });
+            return Ok(PresentedIdentity { chain, key });
         }
         FaultKind::ReversedChain => {
-            let Shown { mut chain, key } = complete_chain(workshop)?;
+            let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
             chain.reverse();
-            return Ok(Shown { chain, key });
+            return Ok(PresentedIdentity { chain, key });
         }
         FaultKind::OldRestored | FaultKind::HalfUpdated => {
             let before = previous.ok_or_else(|| lacks("a certificate of before"))?;
-            return Ok(Shown { chain: vec![before.certificate().clone()], key: before.key().clone() });
+            return Ok(PresentedIdentity {
+                chain: vec![before.certificate().clone()],
+                key: before.key().clone(),
+            });
         }
         FaultKind::WrongKey => {
-            return Ok(Shown { chain: vec![good.certificate().clone()], key: spare(0)?.clone() });
+            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare(0)?.clone() });
         }
         _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
     };
     // Whoever signed it goes into the handshake with the same key.
-    Ok(Shown { chain: vec![made.signed(key)?], key: key.clone() })
+    Ok(PresentedIdentity { chain: vec![made.signed(key)?], key: key.clone() })
 }
 
 /// The manager's certificate as an authority would have issued it, the one in between, and the root, in the order in
@@ -156,18 +159,21 @@ pub fn mint(what: &FaultKind, workshop: &Workshop<'_>) -> Result<Shown, MintErro
 ///
 /// # Errors
 /// If there are no two spare keys.
-pub fn complete_chain(workshop: &Workshop<'_>) -> Result<Shown, MintError> {
+pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
     let lacks = || MintError::Lacks { fault: "a chain", needed: "a spare key" };
-    let root_key = workshop.spare_key(0).ok_or_else(lacks)?;
-    let between_key = workshop.spare_key(1).ok_or_else(lacks)?;
-    let mut leaf = Template::of(workshop.good.certificate())?;
+    let root_key = mint_input.spare_key(0).ok_or_else(lacks)?;
+    let between_key = mint_input.spare_key(1).ok_or_else(lacks)?;
+    let mut leaf = Template::of(mint_input.good.certificate())?;
     let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, root_key).signed(root_key)?;
     let between = leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, between_key).signed(root_key)?;
     leaf.issuer = der::name(INTERMEDIATE_AUTHORITY);
-    Ok(Shown { chain: vec![leaf.signed(between_key)?, between, root], key: workshop.good.key().clone() })
+    Ok(PresentedIdentity {
+        chain: vec![leaf.signed(between_key)?, between, root],
+        key: mint_input.good.key().clone(),
+    })
 }
 
-impl<'a> Workshop<'a> {
+impl<'a> MintInput<'a> {
     /// The `n`th of the keys that are not the good one; none if the pool has too few.
     fn spare_key(&self, n: usize) -> Option<&'a SigningKey> {
         const SOME: usize = 16;

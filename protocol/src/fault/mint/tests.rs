@@ -64,12 +64,12 @@ impl Bench {
         Self { good, previous, spare: KeyPool::public() }
     }
 
-    fn workshop(&self) -> Workshop<'_> {
-        Workshop { good: &self.good, previous: Some(&self.previous), spare: &self.spare, now: NOW }
+    fn mint_input(&self) -> MintInput<'_> {
+        MintInput { good: &self.good, previous: Some(&self.previous), spare: &self.spare, now: NOW }
     }
 
-    fn mint(&self, name: &str) -> Shown {
-        mint(&FaultKind::named(name).unwrap(), &self.workshop()).unwrap()
+    fn mint(&self, name: &str) -> PresentedIdentity {
+        mint(&FaultKind::named(name).unwrap(), &self.mint_input()).unwrap()
     }
 }
 
@@ -132,15 +132,15 @@ fn a_client_that_pins_what_it_is_shown_finds_just_that_property() {
 fn every_signature_holds_where_there_is_a_key_for_it() {
     let bench = Bench::new();
     for name in ["expired", "not-yet-valid", "wrong-host", "other-self-signed"] {
-        let Shown { chain, key } = bench.mint(name);
+        let PresentedIdentity { chain, key } = bench.mint(name);
         assert!(is_signed_by(&chain[0], &key), "{name}");
         assert_eq!(chain[0].public_key_der(), key.public_key_der(), "{name}");
     }
-    let spare = |n| bench.workshop().spare_key(n).unwrap();
-    let Shown { chain, key } = bench.mint("unknown-ca");
+    let spare = |n| bench.mint_input().spare_key(n).unwrap();
+    let PresentedIdentity { chain, key } = bench.mint("unknown-ca");
     assert!(chain.iter().all(|one| is_signed_by(one, spare(0))));
     assert_eq!(&key, bench.good.key());
-    let Shown { chain, .. } = complete_chain(&bench.workshop()).unwrap();
+    let PresentedIdentity { chain, .. } = complete_chain(&bench.mint_input()).unwrap();
     assert!(is_signed_by(&chain[0], spare(1)) && is_signed_by(&chain[1], spare(0)));
     assert!(is_signed_by(&chain[2], spare(0)));
     assert_ne!(bench.mint("wrong-key").key.public_key_der(), bench.good.certificate().public_key_der());
@@ -149,7 +149,7 @@ fn every_signature_holds_where_there_is_a_key_for_it() {
 #[test]
 fn faults_of_chains_are_the_complete_chain_with_one_left_out_or_turned_around() {
     let bench = Bench::new();
-    let complete = complete_chain(&bench.workshop()).unwrap().chain;
+    let complete = complete_chain(&bench.mint_input()).unwrap().chain;
     let issuer = BTreeSet::from(["issuer".to_owned()]);
     assert_eq!(differences(&complete[0], bench.good.certificate()), issuer);
     let [leaf, _, root] = &complete[..] else { panic!("three certificates") };
@@ -162,10 +162,10 @@ fn faults_of_chains_are_the_complete_chain_with_one_left_out_or_turned_around() 
 fn the_certificate_of_before_is_shown_as_it_was() {
     let bench = Bench::new();
     for name in ["old-restored", "half-updated"] {
-        let Shown { chain, key } = bench.mint(name);
+        let PresentedIdentity { chain, key } = bench.mint(name);
         assert_eq!((&chain[..], &key), (&[bench.previous.certificate().clone()][..], bench.previous.key()));
-        let workshop = Workshop { previous: None, ..bench.workshop() };
-        let error = mint(&FaultKind::named(name).unwrap(), &workshop).unwrap_err();
+        let mint_input = MintInput { previous: None, ..bench.mint_input() };
+        let error = mint(&FaultKind::named(name).unwrap(), &mint_input).unwrap_err();
         assert_eq!(error.to_string(), format!("{name} needs a certificate of before, and there is none"));
     }
 }
@@ -199,15 +199,15 @@ fn a_certificate_of_a_foreign_tool_keeps_all_its_other_bytes() {
 #[test]
 fn what_is_minted_is_the_same_for_a_day_and_only_faults_of_certificates_are_minted() {
     let bench = Bench::new();
-    let later = Workshop { now: NOW + Duration::from_secs(3600), ..bench.workshop() };
+    let later = MintInput { now: NOW + Duration::from_secs(3600), ..bench.mint_input() };
     for info in FaultKind::kinds() {
         let kind = FaultKind::named(info.name).unwrap();
-        let made = mint(&kind, &bench.workshop());
+        let made = mint(&kind, &bench.mint_input());
         let of_certificates = info.layer == super::super::Layer::Certificate || info.name == "wrong-key";
         assert_eq!(made.is_ok(), of_certificates, "{}", info.name);
         assert_eq!(made, mint(&kind, &later), "{}", info.name);
     }
     let one = KeyPool::from_keys(vec![bench.good.key().clone()]);
-    let lacking = Workshop { spare: &one, ..bench.workshop() };
+    let lacking = MintInput { spare: &one, ..bench.mint_input() };
     assert!(matches!(mint(&FaultKind::UnknownCa, &lacking), Err(MintError::Lacks { .. })));
 }

@@ -10,7 +10,7 @@
 //!
 //! Exactly the thing that the fault names is wrong in what comes out: a list that names a dead server bears a good
 //! signature, a document whose serial goes back is signed by the manager of now. Nothing here knows the site; what is
-//! needed of it comes in as [`Materials`].
+//! needed of it comes in as [`TamperInput`].
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub struct Tampered {
 
 /// What a fault may need of the site.
 #[derive(Clone, Copy)]
-pub struct Materials<'a> {
+pub struct TamperInput<'a> {
     /// Who signs at present.
     pub signer: &'a ServerIdentity,
     /// Who signed before the last change of the certificate.
@@ -80,10 +80,10 @@ impl Tampered {
     }
 }
 
-impl fmt::Debug for Materials<'_> {
+impl fmt::Debug for TamperInput<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fingerprint = |identity: &ServerIdentity| identity.certificate().fingerprint().short();
-        f.debug_struct("Materials")
+        f.debug_struct("TamperInput")
             .field("signer", &fingerprint(self.signer))
             .field("retired", &self.retired.map(fingerprint))
             .field("previous", &self.previous.map(|response| response.status))
@@ -129,7 +129,7 @@ pub fn alter(
     hit: &Hit,
     route: Route,
     answer: ManagerResponse,
-    materials: &Materials<'_>,
+    materials: &TamperInput<'_>,
 ) -> Result<Tampered, TamperError> {
     let what = hit.what();
     match what {
@@ -176,7 +176,7 @@ pub fn alter(
 fn earlier(
     what: &FaultKind,
     answer: ManagerResponse,
-    materials: &Materials<'_>,
+    materials: &TamperInput<'_>,
 ) -> Result<ManagerResponse, TamperError> {
     let before = needed(what, "an earlier publication", materials.previous)?;
     if before.signature.is_none() {
@@ -192,7 +192,7 @@ fn earlier(
 fn list(
     what: &FaultKind,
     answer: ManagerResponse,
-    materials: &Materials<'_>,
+    materials: &TamperInput<'_>,
 ) -> Result<ManagerResponse, TamperError> {
     let change: &dyn Fn(&mut CommConf) = match what {
         FaultKind::DeadServer { address, port } => &|conf| {
@@ -260,7 +260,7 @@ fn another(hit: &Hit, answer: &ManagerResponse) -> Bytes {
 fn other_than<'a>(
     what: &FaultKind,
     answer: &ManagerResponse,
-    materials: &Materials<'a>,
+    materials: &TamperInput<'a>,
 ) -> Result<&'a ManagerResponse, TamperError> {
     let before = materials.previous.filter(|before| before.signature.is_some() && before.body != answer.body);
     needed(what, "an earlier publication that was another", before)

@@ -65,8 +65,8 @@ impl Bench {
         Self { signer, retired, answer, previous }
     }
 
-    fn materials(&self) -> Materials<'_> {
-        Materials {
+    fn materials(&self) -> TamperInput<'_> {
+        TamperInput {
             signer: &self.signer,
             retired: Some(&self.retired),
             previous: Some(&self.previous),
@@ -137,7 +137,7 @@ fn a_serial_goes_back_in_the_index_as_well() {
     let bench = Bench::new("", "");
     let index = |text: &'static str| ManagerResponse::xml(Bytes::from_static(text.as_bytes()));
     let before = index("<Index n='1'/>");
-    let materials = Materials { previous: Some(&before), ..bench.materials() };
+    let materials = TamperInput { previous: Some(&before), ..bench.materials() };
     let made = alter(&hit(json!("serial-goes-back")), Route::Index, index("<Index n='2'/>"), &materials);
     assert_eq!(made.unwrap().response, before);
 }
@@ -145,7 +145,7 @@ fn a_serial_goes_back_in_the_index_as_well() {
 #[test]
 fn what_a_fault_needs_and_there_is_not_is_named() {
     let bench = Bench::new("<a/>", "<a/>");
-    let materials = Materials { retired: None, previous: None, ..bench.materials() };
+    let materials = TamperInput { retired: None, previous: None, ..bench.materials() };
     for kind in ["retired-key-signature", "stale-signature", "serial-goes-back"] {
         let error = alter(&hit(json!(kind)), Route::Policy, bench.answer.clone(), &materials).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{kind} needs ")), "{error}");

@@ -143,7 +143,7 @@ fn all_that_is_published_carries_the_new_certificates_the_secret_and_the_domain(
 }
 
 #[test]
-fn without_the_database_nobody_is_registered_and_whoever_comes_registers_as_new() {
+fn without_the_database_no_client_is_registered_and_every_client_registers_anew() {
     let mut site = insured();
     site.apply(&Command::MoveClient { agent: client(1), group: OWN.into() }, START).unwrap();
     let (groups, lists) = (site.groups.clone(), site.lists.clone());

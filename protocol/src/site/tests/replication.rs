@@ -18,7 +18,7 @@ fn shown_by(site: &Site, manager: &str, group: &str) -> (PolicySerial, PolicyDoc
 }
 
 /// The certificates that a manager tells the clients of the top group.
-fn told_by(site: &Site, manager: &str) -> BTreeMap<String, Bytes> {
+fn published_by(site: &Site, manager: &str) -> BTreeMap<String, Bytes> {
     let body = get(site, manager, TOP_GROUP, Artifact::List).body;
     let list = PublishedList::parse(std::str::from_utf8(&body).unwrap()).unwrap();
     list.group.certificates.into_iter().map(|one| (one.name, one.der)).collect()
@@ -57,26 +57,26 @@ fn a_certificate_of_the_manager_apart_is_published_by_itself_alone() {
     let new = shown(&site, "B");
     assert_ne!(new, old[1]);
     assert_eq!(site.publication("B").unwrap().identity.certificate(), &new);
-    assert_eq!(told_by(&site, "B")["B"], new.der());
-    assert_eq!(told_by(&site, "A")["B"], old[1].der(), "A has not heard of it");
+    assert_eq!(published_by(&site, "B")["B"], new.der());
+    assert_eq!(published_by(&site, "A")["B"], old[1].der(), "A has not heard of it");
     assert!(signed_by(&get(&site, "B", OWN, Artifact::Policy), &new));
     assert!(shown_by(&site, "B", OWN).0 > shown_by(&site, "A", OWN).0);
 
     // Nor does B hear of what becomes of A, whatever is published for another reason.
     site.apply(&generate("A", Stores::Both), LATER).unwrap();
     site.apply(&generate("B", Stores::Both), LATER).unwrap();
-    assert_eq!(told_by(&site, "B")["A"], old[0].der());
+    assert_eq!(published_by(&site, "B")["A"], old[0].der());
     let apart = shown_by(&site, "B", OWN).0;
     site.apply(&restored("B"), LATER).unwrap();
     let all: BTreeMap<String, Bytes> = ["A", "B"]
         .map(|manager| (manager.to_owned(), Bytes::copy_from_slice(shown(&site, manager).der())))
         .into();
-    assert_eq!(["A", "B"].map(|manager| told_by(&site, manager)), [all.clone(), all]);
+    assert_eq!(["A", "B"].map(|manager| published_by(&site, manager)), [all.clone(), all]);
     assert!(shown_by(&site, "A", OWN).0 > apart, "newer than all that B had published by itself");
 }
 
 #[test]
-fn partners_are_those_who_replicate_and_what_is_so_already_changes_nothing() {
+fn partners_are_the_managers_that_replicate_and_repeating_a_command_changes_nothing() {
     let mut site = bare();
     let names = |site: &Site, of| site.partners(of).map(|one| one.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&site, "A"), ["B"]);
@@ -85,7 +85,7 @@ fn partners_are_those_who_replicate_and_what_is_so_already_changes_nothing() {
     site.apply(&broken("B"), START).unwrap();
     site.apply(&broken("B"), LATER).unwrap();
     assert_eq!(everything(&site), before);
-    assert_eq!(site.apart_since("B"), Some(START));
+    assert_eq!(site.replication_stopped_since("B"), Some(START));
     assert!(names(&site, "A").is_empty() && names(&site, "B").is_empty());
     assert!(matches!(site.apply(&broken("C"), LATER), Err(CommandError::Unknown { kind: "manager", .. })));
     let mut alone = Site::found(founding(&[("A", "10.0.0.1")]), START).unwrap();
@@ -101,6 +101,6 @@ fn managers_that_are_installed_anew_replicate() {
     let keystore = Some("kept".to_owned());
     let again = Command::Reinstall { keystore, secret: None, domain: None, database: true };
     site.apply(&again, LATER).unwrap();
-    assert_eq!(site.apart_since("B"), None);
+    assert_eq!(site.replication_stopped_since("B"), None);
     assert!(!shown_by(&site, "B", TOP_GROUP).1.secure_communications);
 }

@@ -5,14 +5,14 @@ use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
 /// What stands under an alias.
-pub(super) struct Entry {
+pub(super) struct KeystoreEntry {
     pub(super) alias: String,
-    pub(super) holds: Holds,
+    pub(super) content: EntryContent,
 }
 
-pub(super) enum Holds {
+pub(super) enum EntryContent {
     Key {
-        key: Protected,
+        key: ProtectedKey,
         /// The manager's certificate first; all of the store's if not `linked`.
         chain: Vec<Vec<u8>>,
         /// Whether the store says which certificate is the key's.
@@ -23,7 +23,7 @@ pub(super) enum Holds {
 }
 
 /// A private key before its password.
-pub(super) enum Protected {
+pub(super) enum ProtectedKey {
     /// PKCS#8 in the clear.
     Plain(Zeroizing<Vec<u8>>),
     /// PKCS#8 under a password, in one of many ways.

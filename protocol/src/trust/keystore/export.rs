@@ -12,7 +12,7 @@ use super::asn1::{self, EncryptedKey};
 use super::identity::ServerIdentity;
 use super::jks;
 use super::pbe::{self, Scheme};
-use super::pkcs12::{self, Seal};
+use super::pkcs12::{self, Encryption};
 use super::refusal::StoreError;
 use super::secret::{Password, Salts};
 use crate::time::Timestamp;
@@ -96,22 +96,22 @@ impl ServerIdentity {
     pub fn to_keystore(&self, options: &StoreOptions<'_>, salts: &mut Salts) -> Result<Vec<u8>, StoreError> {
         let chain: Vec<&[u8]> = self.certificates().map(|one| one.der()).collect();
         let pkcs8 = self.key().pkcs8_der();
-        let seal = match options.form {
+        let encryption = match options.form {
             StoreForm::Jks => {
                 let key_password = options.key_password.unwrap_or(options.password);
-                let entry = jks::Outgoing { alias: options.alias, pkcs8, key_password, chain: &chain };
+                let entry = jks::NewEntry { alias: options.alias, pkcs8, key_password, chain: &chain };
                 return jks::write(&entry, options.password, options.created, salts);
             }
-            StoreForm::Pkcs12 => Seal::Modern,
-            StoreForm::Pkcs12Pbmac1 => Seal::Pbmac1,
-            StoreForm::Pkcs12Old => Seal::Old,
+            StoreForm::Pkcs12 => Encryption::Modern,
+            StoreForm::Pkcs12Pbmac1 => Encryption::Pbmac1,
+            StoreForm::Pkcs12Old => Encryption::Old,
         };
         if options.key_password.is_some_and(|one| one != options.password) {
             let found =
                 "a password of the key's own in a PKCS#12 store, which its readers do not ask for".to_owned();
             return Err(StoreError::Algorithm { found });
         }
-        pkcs12::write(options.alias, pkcs8, &chain, options.password, seal, salts)
+        pkcs12::write(options.alias, pkcs8, &chain, options.password, encryption, salts)
     }
 
     /// The certificate and its chain, as PEM: `server.crt`.

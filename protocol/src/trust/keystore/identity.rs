@@ -2,7 +2,7 @@
 
 use super::super::certificate::{Fingerprint, ServerCertificate};
 use super::super::signature::SigningKey;
-use super::refusal::{KeystoreError, Place};
+use super::refusal::{FilePosition, KeystoreError};
 
 /// A key and a certificate that belong together: what a manager is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl ServerIdentity {
     /// # Errors
     /// If the certificate is for another key.
     pub fn new(key: SigningKey, certificate: ServerCertificate) -> Result<Self, KeystoreError> {
-        Self::join(key, certificate, Place::of("the private key"), "the certificate")
+        Self::join(key, certificate, FilePosition::of("the private key"), "the certificate")
     }
 
     /// The same, with these certificates behind its own.
@@ -31,7 +31,7 @@ impl ServerIdentity {
     pub(super) fn join(
         key: SigningKey,
         certificate: ServerCertificate,
-        key_place: Place,
+        key_place: FilePosition,
         certificate_name: &str,
     ) -> Result<Self, KeystoreError> {
         if key.public_key_der() != certificate.public_key_der() {

@@ -9,7 +9,7 @@ use sha1::{Digest as _, Sha1};
 use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey, SaltAndRounds};
-use super::entry::{Entry, Holds, Protected};
+use super::entry::{EntryContent, KeystoreEntry, ProtectedKey};
 use super::kind::StoreType;
 use super::pbe;
 use super::refusal::StoreError;
@@ -40,7 +40,7 @@ pub(super) fn kind(bytes: &[u8]) -> Option<StoreType> {
 }
 
 /// Reads all entries; the keys stay closed.
-pub(super) fn read(bytes: &[u8], password: &Password) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn read(bytes: &[u8], password: &Password) -> Result<Vec<KeystoreEntry>, StoreError> {
     let (body, check) =
         bytes.split_last_chunk::<CHECK>().ok_or_else(|| broken("it ends before its check sum"))?;
     let mut from = Reader(body);
@@ -63,11 +63,11 @@ pub(super) fn read(bytes: &[u8], password: &Password) -> Result<Vec<Entry>, Stor
     Ok(entries)
 }
 
-fn entry(from: &mut Reader<'_>, version: u32) -> Result<Entry, StoreError> {
+fn entry(from: &mut Reader<'_>, version: u32) -> Result<KeystoreEntry, StoreError> {
     let tag = from.number("the kind of an entry")?;
     let alias = from.text("an alias")?;
     from.take(8, "the date of an entry")?;
-    let holds = match tag {
+    let content = match tag {
         KEY => {
             let key = from.bytes("a key")?;
             let count = from.number("the length of a chain")?;
@@ -75,9 +75,13 @@ fn entry(from: &mut Reader<'_>, version: u32) -> Result<Entry, StoreError> {
             for _ in 0..count {
                 chain.push(certificate(from, version)?);
             }
-            Holds::Key { key: Protected::Encrypted(Zeroizing::new(key.to_vec())), chain, linked: true }
+            EntryContent::Key {
+                key: ProtectedKey::Encrypted(Zeroizing::new(key.to_vec())),
+                chain,
+                linked: true,
+            }
         }
-        CERTIFICATE => Holds::Certificate(certificate(from, version)?),
+        CERTIFICATE => EntryContent::Certificate(certificate(from, version)?),
         // Its length is known to Java's own deserializer alone: nothing behind it can be found.
         SECRET => {
             return Err(StoreError::Algorithm {
@@ -86,7 +90,7 @@ fn entry(from: &mut Reader<'_>, version: u32) -> Result<Entry, StoreError> {
         }
         other => return Err(broken(&format!("expected an entry of kind 1, 2 or 3, found {other}"))),
     };
-    Ok(Entry { alias, holds })
+    Ok(KeystoreEntry { alias, content })
 }
 
 fn certificate(from: &mut Reader<'_>, version: u32) -> Result<Vec<u8>, StoreError> {
@@ -166,7 +170,7 @@ fn open_jceks(
 
 /// An entry that is to be written.
 #[derive(Clone, Copy)]
-pub(super) struct Outgoing<'a> {
+pub(super) struct NewEntry<'a> {
     pub(super) alias: &'a str,
     pub(super) pkcs8: &'a [u8],
     pub(super) key_password: &'a Password,
@@ -175,7 +179,7 @@ pub(super) struct Outgoing<'a> {
 
 /// Writes a JKS with one key entry, as keytool does: the alias in small letters.
 pub(super) fn write(
-    entry: &Outgoing<'_>,
+    entry: &NewEntry<'_>,
     password: &Password,
     created: Timestamp,
     salts: &mut Salts,

@@ -28,7 +28,7 @@ mod wizard;
 pub use export::{ALIAS, StoreForm, StoreOptions, UnknownStoreForm};
 pub use identity::ServerIdentity;
 pub use kind::{StoreType, UnknownStoreType};
-pub use refusal::{FileRole, KeystoreError, Place, Refusal, StoreError};
+pub use refusal::{FilePosition, FileRole, KeystoreError, Refusal, StoreError};
 pub use secret::{Password, PasswordError, Salts};
 pub use separate::{
     MAX_BYTES, read_certificates, read_identity, read_identity_with, read_private_key, read_private_key_with,

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey};
-use super::entry::{Entry, Holds, Protected, issued_by};
+use super::entry::{EntryContent, KeystoreEntry, ProtectedKey, issued_by};
 use super::pbe::{self, Purpose, Scheme};
 use super::refusal::StoreError;
 use super::rounds::Rounds;
@@ -142,7 +142,11 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
 }
 
 /// Reads all entries; the keys stay closed, unless nothing protects them.
-pub(super) fn read(bytes: &[u8], password: &Password, rounds: &mut Rounds) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn read(
+    bytes: &[u8],
+    password: &Password,
+    rounds: &mut Rounds,
+) -> Result<Vec<KeystoreEntry>, StoreError> {
     let bytes = asn1::canonical(bytes)?;
     let pfx: Pfx = asn1::read(&bytes)?;
     if pfx.content.kind != DATA {
@@ -154,7 +158,7 @@ pub(super) fn read(bytes: &[u8], password: &Password, rounds: &mut Rounds) -> Re
     if let Some(mac) = &pfx.mac {
         check(mac, safe, password, rounds)?;
     }
-    let mut found = Found::default();
+    let mut found = Bags::default();
     let safe = asn1::canonical(safe)?;
     for content in asn1::read_all::<ContentInfo>(asn1::content(&asn1::read(&safe)?, Tag::Sequence)?)? {
         let plain = if content.kind == DATA {
@@ -188,27 +192,27 @@ pub(super) fn read(bytes: &[u8], password: &Password, rounds: &mut Rounds) -> Re
 
 /// What the bags hold, before it is known what belongs together.
 #[derive(Default)]
-struct Found {
-    keys: Vec<(Named, Protected)>,
-    certificates: Vec<(Named, Vec<u8>)>,
-    others: Vec<Named>,
+struct Bags {
+    keys: Vec<(BagAttributes, ProtectedKey)>,
+    certificates: Vec<(BagAttributes, Vec<u8>)>,
+    others: Vec<BagAttributes>,
 }
 
 #[derive(Default)]
-struct Named {
+struct BagAttributes {
     name: Option<String>,
     id: Option<Vec<u8>>,
     trusted: bool,
 }
 
-impl Found {
+impl Bags {
     fn add(&mut self, bag: &Bag) -> Result<(), StoreError> {
         let named = named(bag)?;
         let value = Zeroizing::new(asn1::write(&bag.value)?);
         if bag.kind == KEY_BAG {
-            self.keys.push((named, Protected::Plain(value)));
+            self.keys.push((named, ProtectedKey::Plain(value)));
         } else if bag.kind == SHROUDED_KEY_BAG {
-            self.keys.push((named, Protected::Encrypted(value)));
+            self.keys.push((named, ProtectedKey::Encrypted(value)));
         } else if bag.kind == CERTIFICATE_BAG {
             let inner: CertificateBag = asn1::read(&value)?;
             if inner.kind == X509 {
@@ -221,9 +225,9 @@ impl Found {
     }
 
     /// Keys with their chains, then what stands alone. Who has no name is numbered, as by the JDK.
-    fn entries(self) -> Vec<Entry> {
+    fn entries(self) -> Vec<KeystoreEntry> {
         let mut unnamed = 0;
-        let mut alias = |named: &Named| {
+        let mut alias = |named: &BagAttributes| {
             named.name.clone().unwrap_or_else(|| {
                 unnamed += 1;
                 unnamed.to_string()
@@ -232,24 +236,28 @@ impl Found {
         let all: Vec<&[u8]> = self.certificates.iter().map(|(_, der)| der.as_slice()).collect();
         let mut entries = Vec::new();
         for (named, key) in self.keys {
-            let by_id = |(other, _): &&(Named, _)| named.id.is_some() && other.id == named.id;
-            let by_name = |(other, _): &&(Named, _)| named.name.is_some() && other.name == named.name;
+            let by_id = |(other, _): &&(BagAttributes, _)| named.id.is_some() && other.id == named.id;
+            let by_name = |(other, _): &&(BagAttributes, _)| named.name.is_some() && other.name == named.name;
             let own = self.certificates.iter().find(by_id).or_else(|| self.certificates.iter().find(by_name));
             // Without a link the certificate is found by its public key, once the key is open.
             let (chain, linked) = match own {
                 Some((_, der)) => (chain_of(der, &all), true),
                 None => (all.iter().map(|der| der.to_vec()).collect(), false),
             };
-            entries.push(Entry { alias: alias(&named), holds: Holds::Key { key, chain, linked } });
+            entries.push(KeystoreEntry {
+                alias: alias(&named),
+                content: EntryContent::Key { key, chain, linked },
+            });
         }
         let no_key = entries.is_empty();
         for (named, der) in self.certificates {
             if named.trusted || no_key {
-                entries.push(Entry { alias: alias(&named), holds: Holds::Certificate(der) });
+                entries.push(KeystoreEntry { alias: alias(&named), content: EntryContent::Certificate(der) });
             }
         }
         for named in self.others {
-            entries.push(Entry { alias: alias(&named), holds: Holds::Other("a secret key") });
+            entries
+                .push(KeystoreEntry { alias: alias(&named), content: EntryContent::Other("a secret key") });
         }
         entries
     }
@@ -267,8 +275,8 @@ pub(super) fn chain_of(own: &[u8], all: &[&[u8]]) -> Vec<Vec<u8>> {
     chain
 }
 
-fn named(bag: &Bag) -> Result<Named, StoreError> {
-    let mut named = Named::default();
+fn named(bag: &Bag) -> Result<BagAttributes, StoreError> {
+    let mut named = BagAttributes::default();
     let Some(attributes) = &bag.attributes else { return Ok(named) };
     for attribute in asn1::read_all::<Attribute>(asn1::content(attributes, Tag::Set)?)? {
         let values = asn1::content(&attribute.values, Tag::Set)?;
@@ -285,7 +293,7 @@ fn named(bag: &Bag) -> Result<Named, StoreError> {
     Ok(named)
 }
 
-/// Holds the store's check sum against its content.
+/// EntryContent the store's check sum against its content.
 fn check(mac: &MacData, safe: &[u8], password: &Password, rounds: &mut Rounds) -> Result<(), StoreError> {
     let kind = mac.mac.algorithm.oid;
     if kind == PBMAC1 {
@@ -377,9 +385,9 @@ where
     mac.verify_slice(expected).is_ok()
 }
 
-/// How a store is sealed that is written here.
+/// How a store that is written here is encrypted and authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seal {
+pub(super) enum Encryption {
     /// PBES2 and HMAC-SHA-256: what keytool and openssl 3 write.
     Modern,
     /// The same under PBMAC1 (RFC 9579), which openssl reads from 3.4 on.
@@ -394,12 +402,12 @@ pub(super) fn write(
     pkcs8: &[u8],
     chain: &[&[u8]],
     password: &Password,
-    seal: Seal,
+    encryption: Encryption,
     salts: &mut Salts,
 ) -> Result<Vec<u8>, StoreError> {
-    let (for_key, for_certificates) = match seal {
-        Seal::Modern | Seal::Pbmac1 => (Scheme::Modern, Scheme::Modern),
-        Seal::Old => (Scheme::Old, Scheme::OldForCertificates),
+    let (for_key, for_certificates) = match encryption {
+        Encryption::Modern | Encryption::Pbmac1 => (Scheme::Modern, Scheme::Modern),
+        Encryption::Old => (Scheme::Old, Scheme::OldForCertificates),
     };
     let id = Sha1::digest(chain.first().copied().unwrap_or(pkcs8)).to_vec();
     let own = || attributes(Some(alias), Some(&id));
@@ -419,12 +427,17 @@ pub(super) fn write(
     let keys = vec![Bag { kind: SHROUDED_KEY_BAG, value: key, attributes: Some(own()?) }];
     let keys = ContentInfo { kind: DATA, content: any(&OctetString::new(asn1::write(&keys)?)?)? };
     let safe = asn1::write(&vec![keys, certificates])?;
-    let mac = Some(seal_of(&safe, password, seal, salts)?);
+    let mac = Some(mac_of(&safe, password, encryption, salts)?);
     let content = ContentInfo { kind: DATA, content: any(&OctetString::new(safe)?)? };
     asn1::write(&Pfx { version: 3, content, mac })
 }
 
-fn seal_of(safe: &[u8], password: &Password, seal: Seal, salts: &mut Salts) -> Result<MacData, StoreError> {
+fn mac_of(
+    safe: &[u8],
+    password: &Password,
+    encryption: Encryption,
+    salts: &mut Salts,
+) -> Result<MacData, StoreError> {
     let salt: [u8; 20] = salts.take();
     let end = password.utf16_with_end();
     let null = |oid| Algorithm { oid, parameters: Some(Any::null()) };
@@ -434,19 +447,19 @@ fn seal_of(safe: &[u8], password: &Password, seal: Seal, salts: &mut Salts) -> R
         mac.update(safe);
         Ok::<_, StoreError>(mac.finalize().into_bytes().to_vec())
     };
-    let (algorithm, digest, rounds) = match seal {
-        Seal::Modern => {
+    let (algorithm, digest, rounds) = match encryption {
+        Encryption::Modern => {
             let key = pbe::pkcs12_key::<Sha256>(&end, &salt, pbe::OWN_ROUNDS, Purpose::Mac, 32);
             (null(SHA256), mac_of(&key)?, pbe::OWN_ROUNDS)
         }
-        Seal::Old => {
+        Encryption::Old => {
             let key = pbe::pkcs12_key::<Sha1>(&end, &salt, pbe::OWN_OLD_ROUNDS, Purpose::Mac, 20);
             let mut mac = Hmac::<Sha1>::new_from_slice(&key)
                 .map_err(|_| broken("a key that the check sum cannot be made with"))?;
             mac.update(safe);
             (null(SHA1), mac.finalize().into_bytes().to_vec(), pbe::OWN_OLD_ROUNDS)
         }
-        Seal::Pbmac1 => {
+        Encryption::Pbmac1 => {
             let mut key = Zeroizing::new(vec![0; 32]);
             pbkdf2::pbkdf2_hmac::<Sha256>(password.utf8(), &salt, pbe::OWN_ROUNDS, &mut key);
             let derivation = Pbkdf2 {

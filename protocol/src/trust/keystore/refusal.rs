@@ -48,20 +48,20 @@ impl FileRole {
 
 /// A file, and the line in it if it is PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// Name of the file.
     pub file: String,
     /// The line, from 1.
     pub line: Option<usize>,
 }
 
-impl Place {
+impl FilePosition {
     pub(super) fn of(file: &str) -> Self {
         Self { file: file.to_owned(), line: None }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}, line {line}", self.file),
@@ -198,7 +198,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The file.
-        at: Place,
+        at: FilePosition,
     },
     /// The file is too large to be what it should be.
     #[error("{}: {at} has {found} bytes, expected at most {expected}", .role.refusal())]
@@ -206,7 +206,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// The limit in bytes.
         expected: usize,
         /// Its length in bytes.
@@ -218,7 +218,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The BEGIN.
-        at: Place,
+        at: FilePosition,
         /// What the block should hold.
         label: String,
     },
@@ -228,7 +228,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The END.
-        at: Place,
+        at: FilePosition,
         /// What the block should hold.
         label: String,
     },
@@ -238,7 +238,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The BEGIN.
-        at: Place,
+        at: FilePosition,
         /// What the block should hold.
         label: String,
         /// What is wrong with it.
@@ -250,7 +250,7 @@ pub enum KeystoreError {
         /// As what it was given.
         role: FileRole,
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// What was looked for.
         expected: String,
         /// The blocks that are there.
@@ -261,7 +261,7 @@ pub enum KeystoreError {
         Refusal::PrivateKeyFile, .at, .lines.len())]
     SeveralKeys {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// The BEGIN of each.
         lines: Vec<usize>,
     },
@@ -269,7 +269,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: {reason}", Refusal::PrivateKeyFile)]
     Key {
         /// The file, or the BEGIN.
-        at: Place,
+        at: FilePosition,
         /// What is wrong with it.
         reason: KeyError,
     },
@@ -277,7 +277,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: {reason}", Refusal::KeystoreFile)]
     Store {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// What is wrong with it. Boxed, to keep every error small.
         reason: Box<StoreError>,
     },
@@ -287,7 +287,7 @@ pub enum KeystoreError {
         /// As what the file that it should open was given.
         role: FileRole,
         /// The password's file.
-        at: Place,
+        at: FilePosition,
         /// What is wrong with it.
         reason: PasswordError,
     },
@@ -295,7 +295,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: {reason}", Refusal::Certificate)]
     Certificate {
         /// The file, or the BEGIN.
-        at: Place,
+        at: FilePosition,
         /// What is wrong with it.
         reason: CertificateError,
     },
@@ -303,7 +303,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: expected a certificate for an RSA key, found: {found}", Refusal::Certificate)]
     CertificateKey {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// For what kind of key it is.
         found: KeyAlgorithm,
     },
@@ -311,7 +311,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: expected a sha*WithRSAEncryption signature, found {found}", Refusal::Certificate)]
     CertificateSignature {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// The algorithm of its signature.
         found: String,
     },
@@ -319,7 +319,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: expected a signature with SHA-256 or better, found {found}", Refusal::Certificate)]
     WeakSignature {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// The algorithm of its signature.
         found: String,
     },
@@ -327,7 +327,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: expected a key of {expected} bits at least, found {found}", Refusal::Certificate)]
     ShortKey {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// The limit in bits.
         expected: u32,
         /// Its length in bits.
@@ -337,7 +337,7 @@ pub enum KeystoreError {
     #[error("{}: {at}: expected X.509 version 3, found version {found}", Refusal::Certificate)]
     CertificateVersion {
         /// The file.
-        at: Place,
+        at: FilePosition,
         /// Its version.
         found: u32,
     },
@@ -348,7 +348,7 @@ pub enum KeystoreError {
     )]
     Mismatch {
         /// The key.
-        at: Place,
+        at: FilePosition,
         /// Name of the certificate's file.
         certificate: String,
         /// SHA-256 of the public key in the certificate. Boxed, as is the other, to keep every error small.

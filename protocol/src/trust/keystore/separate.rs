@@ -11,7 +11,7 @@ use super::super::signature::{KeyError, SigningKey};
 use super::asn1::{self, EncryptedKey};
 use super::identity::ServerIdentity;
 use super::pbe;
-use super::refusal::{FileRole, KeystoreError, Place, StoreError};
+use super::refusal::{FilePosition, FileRole, KeystoreError, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
 use super::wizard::WizardRules;
@@ -127,7 +127,7 @@ fn read_chain(
 
 /// DER, and where it was found.
 struct Part {
-    at: Place,
+    at: FilePosition,
     der: Vec<u8>,
     /// What a header says that the contents are encrypted with.
     cipher: Option<String>,
@@ -171,14 +171,14 @@ fn read_blocks(
 
 fn part(block: Block, name: &str) -> Part {
     Part {
-        at: Place { file: name.to_owned(), line: Some(block.line) },
+        at: FilePosition { file: name.to_owned(), line: Some(block.line) },
         der: block.contents,
         cipher: block.cipher,
     }
 }
 
 fn broken_pem(error: PemError, role: FileRole, name: &str) -> KeystoreError {
-    let at = |line| Place { file: name.to_owned(), line: Some(line) };
+    let at = |line| FilePosition { file: name.to_owned(), line: Some(line) };
     match error {
         PemError::Truncated { label, line } => KeystoreError::Truncated { role, at: at(line), label },
         PemError::StrayEnd { label, line } => KeystoreError::StrayEnd { role, at: at(line), label },
@@ -188,6 +188,6 @@ fn broken_pem(error: PemError, role: FileRole, name: &str) -> KeystoreError {
     }
 }
 
-fn file(name: &str) -> Place {
-    Place { file: name.to_owned(), line: None }
+fn file(name: &str) -> FilePosition {
+    FilePosition { file: name.to_owned(), line: None }
 }

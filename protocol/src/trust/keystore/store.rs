@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::super::certificate::{Fingerprint, ServerCertificate};
 use super::super::pem;
 use super::super::signature::{KeyError, SigningKey};
-use super::entry::{Entry, Holds, Protected};
+use super::entry::{EntryContent, KeystoreEntry, ProtectedKey};
 use super::identity::ServerIdentity;
 use super::kind::StoreType;
-use super::refusal::{FileRole, KeystoreError, Place, StoreError};
+use super::refusal::{FilePosition, FileRole, KeystoreError, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
 use super::separate::MAX_BYTES;
@@ -21,7 +21,7 @@ use super::{jks, pkcs12};
 pub struct KeyStore {
     name: String,
     kind: StoreType,
-    entries: Vec<Entry>,
+    entries: Vec<KeystoreEntry>,
 }
 
 /// An entry, for people: nothing of its key.
@@ -53,7 +53,7 @@ impl KeyStore {
         kind: Option<StoreType>,
         password: &Password,
     ) -> Result<Self, KeystoreError> {
-        let (at, role) = (Place::of(name), FileRole::Keystore);
+        let (at, role) = (FilePosition::of(name), FileRole::Keystore);
         if bytes.len() > MAX_BYTES {
             return Err(KeystoreError::TooLarge { role, at, expected: MAX_BYTES, found: bytes.len() });
         }
@@ -86,11 +86,11 @@ impl KeyStore {
 
     /// What it has, in its order.
     pub fn entries(&self) -> Vec<EntryInfo> {
-        let info = |entry: &Entry| {
-            let (what, chain) = match &entry.holds {
-                Holds::Key { chain, .. } => ("a private key and its certificates", chain.as_slice()),
-                Holds::Certificate(der) => ("a certificate", std::slice::from_ref(der)),
-                Holds::Other(what) => (*what, &[][..]),
+        let info = |entry: &KeystoreEntry| {
+            let (what, chain) = match &entry.content {
+                EntryContent::Key { chain, .. } => ("a private key and its certificates", chain.as_slice()),
+                EntryContent::Certificate(der) => ("a certificate", std::slice::from_ref(der)),
+                EntryContent::Other(what) => (*what, &[][..]),
             };
             let chain = chain.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
             EntryInfo { alias: entry.alias.clone(), what: what.to_owned(), chain }
@@ -109,22 +109,22 @@ impl KeyStore {
         key_password: &Password,
         rules: &WizardRules,
     ) -> Result<ServerIdentity, KeystoreError> {
-        let at = Place::of(&self.name);
+        let at = FilePosition::of(&self.name);
         let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
         if self.kind == StoreType::Jceks && !rules.jceks {
             return Err(refused(StoreError::Jceks));
         }
         let entry = self.chosen(alias).map_err(refused)?;
         let alias = || entry.alias.clone();
-        let (key, chain, linked) = match &entry.holds {
-            Holds::Key { key, chain, linked } => (key, chain, *linked),
-            Holds::Certificate(_) => {
+        let (key, chain, linked) = match &entry.content {
+            EntryContent::Key { key, chain, linked } => (key, chain, *linked),
+            EntryContent::Certificate(_) => {
                 return Err(refused(StoreError::EntryWithoutKey {
                     alias: alias(),
                     found: "a certificate".into(),
                 }));
             }
-            Holds::Other(what) => {
+            EntryContent::Other(what) => {
                 return Err(refused(StoreError::EntryWithoutKey { alias: alias(), found: (*what).into() }));
             }
         };
@@ -165,7 +165,7 @@ impl KeyStore {
         Ok(ServerIdentity::join(key, own, at, &self.name)?.with_chain(certificates))
     }
 
-    fn chosen(&self, alias: Option<&str>) -> Result<&Entry, StoreError> {
+    fn chosen(&self, alias: Option<&str>) -> Result<&KeystoreEntry, StoreError> {
         let known = || self.entries.iter().map(|entry| entry.alias.clone()).collect::<Vec<_>>();
         if let Some(alias) = alias {
             return self.entries.iter().find(|entry| same(&entry.alias, alias)).ok_or_else(|| {
@@ -177,8 +177,8 @@ impl KeyStore {
                 StoreError::NoSuchAlias { alias: alias.to_owned(), hint, known: known() }
             });
         }
-        let keys: Vec<&Entry> =
-            self.entries.iter().filter(|entry| matches!(entry.holds, Holds::Key { .. })).collect();
+        let keys: Vec<&KeystoreEntry> =
+            self.entries.iter().filter(|entry| matches!(entry.content, EntryContent::Key { .. })).collect();
         match keys.as_slice() {
             [] => Err(StoreError::NoKey { known: known() }),
             [only] => Ok(only),
@@ -200,17 +200,17 @@ fn same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
 
-fn open(key: &Protected, password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+fn open(key: &ProtectedKey, password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     match key {
-        Protected::Plain(der) => Ok(der.clone()),
-        Protected::Encrypted(der) => jks::open(der, password, &mut Rounds::of_a_file()),
+        ProtectedKey::Plain(der) => Ok(der.clone()),
+        ProtectedKey::Encrypted(der) => jks::open(der, password, &mut Rounds::of_a_file()),
     }
 }
 
 /// What opens to something that is no key at all was opened with a wrong password.
-fn key_refused(alias: String, reason: KeyError, key: &Protected) -> StoreError {
+fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreError {
     match (reason, key) {
-        (KeyError::NotAKey, Protected::Encrypted(_)) => StoreError::KeyPassword { alias },
+        (KeyError::NotAKey, ProtectedKey::Encrypted(_)) => StoreError::KeyPassword { alias },
         (reason, _) => StoreError::Key { alias, reason },
     }
 }

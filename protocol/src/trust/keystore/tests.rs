@@ -11,12 +11,12 @@ use super::super::samples::{self, certificate};
 use super::super::signature::{KeyError, SigningKey};
 use super::*;
 
-fn file(name: &str) -> Place {
-    Place { file: name.to_owned(), line: None }
+fn file(name: &str) -> FilePosition {
+    FilePosition { file: name.to_owned(), line: None }
 }
 
-fn at(line: usize) -> Place {
-    Place { file: "server.key".to_owned(), line: Some(line) }
+fn at(line: usize) -> FilePosition {
+    FilePosition { file: "server.key".to_owned(), line: Some(line) }
 }
 
 fn key(bytes: &[u8]) -> Result<SigningKey, KeystoreError> {

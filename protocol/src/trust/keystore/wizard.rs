@@ -3,7 +3,7 @@
 //! RSA throughout, since 12.1 [C S6]; up to 8192 bits [C S5]. What the vendor does not say is a field.
 
 use super::super::certificate::{KeyAlgorithm, ServerCertificate};
-use super::refusal::{KeystoreError, Place};
+use super::refusal::{FilePosition, KeystoreError};
 
 /// What nobody says of the wizard; set from the lab's assumptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,11 @@ impl WizardRules {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub(super) fn check(&self, certificate: &ServerCertificate, at: &Place) -> Result<(), KeystoreError> {
+    pub(super) fn check(
+        &self,
+        certificate: &ServerCertificate,
+        at: &FilePosition,
+    ) -> Result<(), KeystoreError> {
         let at = || at.clone();
         let KeyAlgorithm::Rsa { bits } = *certificate.key_algorithm() else {
             let found = certificate.key_algorithm().clone();

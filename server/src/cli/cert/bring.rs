@@ -3,13 +3,13 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use crate::cli::ending::Failure;
+use crate::cli::io::read;
 use clap::Args;
 use epm_protocol::trust::{
     EntryInfo, KeyStore, KeystoreError, Password, ServerCertificate, ServerIdentity, StoreType, WizardRules,
     read_certificates, read_identity_with,
 };
-
-use super::super::Failure;
 
 /// The file, and what it takes to open it.
 #[derive(Debug, Args)]
@@ -141,8 +141,4 @@ pub(super) fn given(file: Option<&Path>, variable: Option<&str>) -> Result<Optio
 fn password_in(file: &Path) -> Result<Password, Failure> {
     Password::from_file(&read(file)?)
         .map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))
-}
-
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
 }

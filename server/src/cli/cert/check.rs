@@ -9,9 +9,10 @@ use epm_protocol::time::{Clock as _, Timestamp};
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, ServerCertificate, judge};
 use serde::Serialize;
 
-use super::super::{Ending, Failure, say};
-use super::bring::{Source, read};
-use super::show::{FileView, say_json};
+use super::bring::Source;
+use super::show::FileView;
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{read, say, say_json};
 
 /// Checks a certificate and its key.
 #[derive(Debug, Args)]

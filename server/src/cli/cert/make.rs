@@ -13,8 +13,9 @@ use epm_protocol::trust::{
     issue, issue_by_authority,
 };
 
-use super::super::{Ending, Failure, complain};
 use super::bring::{Source, given};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::complain;
 
 /// Makes a key and its certificate.
 #[derive(Debug, Args)]

@@ -9,8 +9,9 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, KeyAlgorithm, ServerCertificate};
 use serde::Serialize;
 
-use super::super::{Ending, Failure, say};
 use super::bring::{Brought, Source};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 
 /// Shows what is in a file.
 #[derive(Debug, Args)]
@@ -219,10 +220,4 @@ impl Diff {
         }
         Ok(if differences.is_empty() { Ending::Well } else { Ending::NotWell })
     }
-}
-
-pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.to_string()))?;
-    say(&format!("{text}\n"));
-    Ok(())
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
 
-use super::as_json;
-use crate::cli::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 
 /// So many candidates are told of in full.
 const IN_FULL: usize = 3;
@@ -45,7 +45,7 @@ impl Diagnose {
         let mut diagnosis = diagnose(&self.read()?);
         diagnosis.candidates.truncate(self.most);
         if self.json {
-            as_json(&diagnosis)?;
+            say_json(&diagnosis)?;
         } else {
             say(&told(&diagnosis));
         }

@@ -8,7 +8,8 @@ use epm_client_agent::agent::LogLine;
 use epm_client_agent::catalogue::{Entry, Play, RestCase};
 use epm_client_agent::wire::{LogSink, interrupted};
 
-use crate::cli::{Ending, Failure, complain, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, say};
 use crate::lab::scenario_run::{Progress, run_scenario_and_stay};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};

@@ -14,7 +14,8 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::suggest::hint;
 use serde::Serialize;
 
-use super::{Ending, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 use crate::lab::scenario_run;
 
 /// What can be done with the failure catalogue.
@@ -109,7 +110,7 @@ struct Line<'a> {
 }
 
 impl Catalogue {
-    pub(super) async fn go(self) -> Result<Ending, super::Failure> {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
             Self::List { json: false } => say(&print::list(catalogue::entries())),
             Self::List { json: true } => {
@@ -120,10 +121,10 @@ impl Catalogue {
                     mark: entry.mark,
                     lab: in_the_lab(&entry.means),
                 });
-                as_json(&lines.collect::<Vec<_>>())?;
+                say_json(&lines.collect::<Vec<_>>())?;
             }
             Self::Show { id, json: false } => say(&print::entry(find(&id)?)),
-            Self::Show { id, json: true } => as_json(find(&id)?.to_json())?,
+            Self::Show { id, json: true } => say_json(find(&id)?.to_json())?,
             Self::Diagnose(diagnose) => return diagnose.go(),
             Self::Page => say(&page::page(catalogue::entries())),
             Self::Reproduce(reproduce) => return reproduce.go().await,
@@ -133,7 +134,7 @@ impl Catalogue {
 }
 
 impl Reproduce {
-    async fn go(self) -> Result<Ending, super::Failure> {
+    async fn go(self) -> Result<Ending, Failure> {
         let entry = find(&self.id)?;
         let mut means = entry.means.clone();
         match &mut means {
@@ -141,7 +142,7 @@ impl Reproduce {
             Means::RestCase(rest_case) => self.reassume(&mut rest_case.assumptions)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
                 let why = format!("{} is not played; nothing is assumed for it", entry.id);
-                return Err(super::Failure::BadInput(why));
+                return Err(Failure::BadInput(why));
             }
             Means::Refused(_) | Means::Cannot { .. } => {}
         }
@@ -152,22 +153,22 @@ impl Reproduce {
             }
             Means::Refused(_) if self.live => {
                 let why = format!("nothing of {} is left to stand: the manager refuses its cause", entry.id);
-                return Err(super::Failure::BadInput(why));
+                return Err(Failure::BadInput(why));
             }
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
             Means::RestCase(plan) => self.run_errand(entry, plan).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
-                return Err(super::Failure::BadInput(why));
+                return Err(Failure::BadInput(why));
             }
         };
         Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
     }
 
     /// Puts what was asked for in the place of what is assumed.
-    fn reassume(&self, assumptions: &mut Assumptions) -> Result<(), super::Failure> {
-        let bad = |why: String| super::Failure::BadInput(why);
+    fn reassume(&self, assumptions: &mut Assumptions) -> Result<(), Failure> {
+        let bad = |why: String| Failure::BadInput(why);
         let mut fields = serde_json::to_value(&*assumptions).map_err(|error| bad(error.to_string()))?;
         for (name, value) in &self.assume {
             let Some(field) = fields.get_mut(name) else {
@@ -182,8 +183,8 @@ impl Reproduce {
         Ok(())
     }
 
-    async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, super::Failure> {
-        let failed = |error: String| super::Failure::Failed(error);
+    async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, Failure> {
+        let failed = |error: String| Failure::Failed(error);
         let observed: Observed = match self.sockets {
             true => Box::pin(scenario_run::reproduced(plan, &entry.title))
                 .await
@@ -200,13 +201,13 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn refuse(&self, entry: &Entry, refused: &Refused) -> Result<bool, super::Failure> {
+    async fn refuse(&self, entry: &Entry, refused: &Refused) -> Result<bool, Failure> {
         /// What a manager said to each command.
         #[derive(Serialize)]
         struct Said {
             commands: Vec<RefusalCheck>,
         }
-        let failed = |error: String| super::Failure::Failed(error);
+        let failed = |error: String| Failure::Failed(error);
         let commands = match self.sockets {
             true => scenario_run::refused(refused).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_refused(refused).map_err(|error| failed(error.to_string())),
@@ -220,13 +221,13 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, super::Failure> {
+    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
         /// What a tool has met.
         #[derive(Serialize)]
         struct Said {
             visits: Vec<CallResult>,
         }
-        let failed = |error: String| super::Failure::Failed(error);
+        let failed = |error: String| Failure::Failed(error);
         let visits = match self.sockets {
             true => scenario_run::rest_case(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
@@ -240,14 +241,9 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    fn report<T: Serialize>(
-        &self,
-        entry: &Entry,
-        is_as_described: bool,
-        seen: T,
-    ) -> Result<(), super::Failure> {
+    fn report<T: Serialize>(&self, entry: &Entry, is_as_described: bool, seen: T) -> Result<(), Failure> {
         let (id, title, carrier) = (entry.id.as_str(), entry.title.as_str(), self.carrier());
-        as_json(&Report { id, title, carrier, is_as_described, seen })
+        say_json(&Report { id, title, carrier, is_as_described, seen })
     }
 
     fn carrier(&self) -> &'static str {
@@ -272,12 +268,6 @@ fn in_the_lab(means: &Means) -> &'static str {
     }
 }
 
-fn find(id: &str) -> Result<&'static Entry, super::Failure> {
-    catalogue::find(id).map_err(|error| super::Failure::BadInput(error.to_string()))
-}
-
-fn as_json(value: &impl Serialize) -> Result<(), super::Failure> {
-    let text = serde_json::to_string_pretty(value);
-    say(&format!("{}\n", text.map_err(|error| super::Failure::Failed(error.to_string()))?));
-    Ok(())
+fn find(id: &str) -> Result<&'static Entry, Failure> {
+    catalogue::find(id).map_err(|error| Failure::BadInput(error.to_string()))
 }

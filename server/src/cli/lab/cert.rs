@@ -1,14 +1,15 @@
 //! `epm-lab cert live`, `history`, `renew`, `import`: the server certificates of a running lab's managers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::manager::{history, read, shown};
+use super::manager::{history, shown};
 use super::{Where, rows, segment, words};
-use crate::cli::{Ending, Failure};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{read, read_password, read_text};
 
 /// What is done with the certificates of a running lab.
 #[derive(Debug, Subcommand)]
@@ -101,15 +102,13 @@ impl LiveCert {
                 update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
             }
             Self::Import { update, certificate, key, keystore, password_file, alias, key_password_file } => {
-                let text = |file: Option<PathBuf>| file.as_deref().map(read).transpose();
-                let secret = |file: Option<PathBuf>| {
-                    Ok::<_, Failure>(text(file)?.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()))
-                };
-                let keystore = keystore.as_deref().map(encoded).transpose()?;
+                let text = |file: Option<PathBuf>| file.as_deref().map(read_text).transpose();
+                let secret = |file: Option<PathBuf>| file.as_deref().map(read_password).transpose();
+                let keystore = keystore.as_deref().map(read).transpose()?;
                 let certificate = json!({
                     "certificate": text(certificate)?,
                     "key": text(key)?,
-                    "keystore": keystore,
+                    "keystore": keystore.map(|content| BASE64_STANDARD.encode(content)),
                     "password": secret(password_file)?,
                     "alias": alias,
                     "key-password": secret(key_password_file)?,
@@ -118,13 +117,6 @@ impl LiveCert {
             }
         }
     }
-}
-
-/// A file in base64.
-fn encoded(file: &Path) -> Result<String, Failure> {
-    let content = std::fs::read(file)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?;
-    Ok(BASE64_STANDARD.encode(content))
 }
 
 impl One {

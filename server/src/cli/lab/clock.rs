@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Act, Where, words};
-use crate::cli::{Ending, Failure};
+use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the clock of a running lab.
 #[derive(Debug, Subcommand)]

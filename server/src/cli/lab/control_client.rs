@@ -1,50 +1,36 @@
-//! The control API, from outside.
+//! A client of the control API.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::cli::Failure;
+use crate::cli::ending::Failure;
+use crate::cli::http::{self, Server};
+use crate::cli::io::read_text;
 use crate::control_api::DROPPED;
 
-/// The control API, from outside.
+/// A client of a running lab's control API.
 #[derive(Debug)]
 pub(in crate::cli) struct ControlClient {
-    host: String,
-    port: u16,
+    server: Server,
     token: Option<String>,
 }
 
 impl ControlClient {
     pub(in crate::cli) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
-        let bad = || {
+        let server = Server::of(url, "http", 80).ok_or_else(|| {
             Failure::BadInput(format!(
                 "{url:?} is no address of a lab; expected one like http://127.0.0.1:8015"
             ))
-        };
-        let uri: Uri = url.parse().map_err(|_| bad())?;
-        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") {
-            return Err(bad());
-        }
-        let host = uri.host().ok_or_else(bad)?.to_owned();
-        let token = match token_file {
-            None => None,
-            Some(file) => Some(
-                std::fs::read_to_string(file)
-                    .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))?
-                    .trim()
-                    .to_owned(),
-            ),
-        };
-        Ok(Self { host, port: uri.port_u16().unwrap_or(80), token })
+        })?;
+        let token = token_file.map(read_text).transpose()?.map(|text| text.trim().to_owned());
+        Ok(Self { server, token })
     }
 
     pub(in crate::cli) async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -65,33 +51,28 @@ impl ControlClient {
 
     /// The answer as it comes.
     pub(in crate::cli) async fn text(&self, path: &str) -> Result<String, Failure> {
-        let response = self.send(Method::GET, path, None).await?;
-        let body = response.into_body().collect().await.map_err(|error| self.lost(&error))?;
-        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+        Ok(String::from_utf8_lossy(&self.bytes(path).await?).into_owned())
     }
 
     /// The bytes of the answer.
     pub(in crate::cli) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
-        let response = self.send(Method::GET, path, None).await?;
-        Ok(response.into_body().collect().await.map_err(|error| self.lost(&error))?.to_bytes())
+        self.read(self.send(Method::GET, path, Bytes::new()).await?).await
     }
 
     /// The answer to a file.
     pub(in crate::cli) async fn post_file(&self, path: &str, file: Bytes) -> Result<Value, Failure> {
-        let response = self.send_bytes(Method::POST, path, file).await?;
-        self.json(response).await
+        self.json(self.send(Method::POST, path, file).await?).await
     }
 
     /// The answer to a body as it comes.
     pub(in crate::cli) async fn post_text(&self, path: &str, body: &Value) -> Result<String, Failure> {
-        let response = self.send(Method::POST, path, Some(body)).await?;
-        let body = response.into_body().collect().await.map_err(|error| self.lost(&error))?;
-        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+        let answer = self.read(self.send(Method::POST, path, body.to_string().into()).await?).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// Tells of every piece of an answer that does not end.
     pub(in crate::cli) async fn follow(&self, path: &str, mut tell: impl FnMut(&str)) -> Result<(), Failure> {
-        let mut body = self.send(Method::GET, path, None).await?.into_body();
+        let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.lost(&error))?;
             if let Some(piece) = frame.data_ref() {
@@ -102,58 +83,33 @@ impl ControlClient {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let response = self.send(method, path, body).await?;
-        self.json(response).await
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        self.json(self.send(method, path, body).await?).await
     }
 
     async fn json(&self, response: Response<Incoming>) -> Result<Value, Failure> {
-        let body = response.into_body().collect().await.map_err(|error| self.lost(&error))?;
-        serde_json::from_slice(&body.to_bytes())
+        serde_json::from_slice(&self.read(response).await?)
             .map_err(|error| Failure::Failed(format!("the lab's answer is no JSON: {error}")))
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Response<Incoming>, Failure> {
-        self.send_bytes(method, path, body.map(|body| Bytes::from(body.to_string())).unwrap_or_default())
-            .await
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
+        http::body(response).await.map_err(|error| self.lost(&error))
     }
 
-    async fn send_bytes(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, self.port)).await.map_err(|error| {
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let Server { host, port } = &self.server;
+        let stream = TcpStream::connect((self.server.name(), *port)).await.map_err(|error| {
             Failure::Failed(format!(
-                "no lab answers at http://{}:{}: {error}; start one with epm-lab up, or name another with --lab",
-                self.host, self.port
+                "no lab answers at http://{host}:{port}: {error}; start one with epm-lab up, or name another with --lab"
             ))
         })?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.lost(&error))?;
-        tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, format!("{}:{}", self.host, self.port))
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request = request.body(Full::new(body)).map_err(|error| Failure::BadInput(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(|error| self.lost(&error))?;
-        if response.status().is_success() {
+        let sent = self.server.send(stream, method, path, self.token.as_deref(), body).await;
+        let response = sent.map_err(|error| self.lost(&error))?;
+        let status = response.status();
+        if status.is_success() {
             return Ok(response);
         }
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| self.lost(&error))?.to_bytes();
-        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let problem: Value = serde_json::from_slice(&self.read(response).await?).unwrap_or_default();
         let detail =
             problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
         if problem["code"] == DROPPED {
@@ -163,20 +119,15 @@ impl ControlClient {
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Failure {
-        Failure::Failed(format!("the lab at http://{}:{} broke off: {error}", self.host, self.port))
+        let Server { host, port } = &self.server;
+        Failure::Failed(format!("the lab at http://{host}:{port} broke off: {error}"))
     }
 }
 
 /// A name as a part of a path.
 pub(in crate::cli) fn segment(name: &str) -> String {
-    use std::fmt::Write;
-    name.bytes().fold(String::new(), |mut text, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte.into()),
-            _ => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
-        text
-    })
+    utf8_percent_encode(name, RESERVED).to_string()
 }
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

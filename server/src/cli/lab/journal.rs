@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::control_client::segment;
 use super::{Act, Where, rows, table, words};
-use crate::cli::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::say;
 
 /// What is asked of the journal of a running lab.
 #[derive(Debug, Subcommand)]

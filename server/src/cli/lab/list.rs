@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::control_client::segment;
 use super::{Act, Where, rows, table, words};
-use crate::cli::{Ending, Failure};
+use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the management server lists of a running lab.
 #[derive(Debug, Subcommand)]

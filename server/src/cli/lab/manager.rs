@@ -1,13 +1,14 @@
 //! `epm-lab manager`: the server certificates of a running lab's managers, the restart of their services, and replication.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::control_client::segment;
 use super::{Act, Where, rows, short, table, words};
-use crate::cli::{Ending, Failure};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::read_text;
 
 /// What is done to the managers of a running lab.
 #[derive(Debug, Subcommand)]
@@ -105,8 +106,8 @@ impl Act for ManagerVerb {
             }
             Self::Update { manager, name, certificate, key, common_name, valid_days, stores } => {
                 let body = json!({
-                    "certificate": certificate.as_deref().map(read).transpose()?,
-                    "key": key.as_deref().map(read).transpose()?,
+                    "certificate": certificate.as_deref().map(read_text).transpose()?,
+                    "key": key.as_deref().map(read_text).transpose()?,
                     "common-name": common_name,
                     "valid-days": valid_days,
                     "stores": stores,
@@ -117,11 +118,6 @@ impl Act for ManagerVerb {
         at.show(&found, shown)?;
         Ok(if rows(&found, "/stopped").next().is_some() { Ending::NotWell } else { Ending::Well })
     }
-}
-
-pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
 }
 
 fn replicating(found: &Value) -> String {

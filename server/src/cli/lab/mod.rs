@@ -11,6 +11,8 @@ mod list;
 mod manager;
 mod snapshot;
 
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -24,8 +26,6 @@ pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
 pub(super) use manager::{ManagerVerb, ServiceVerb};
 pub(super) use snapshot::SnapshotVerb;
-
-use super::{Ending, Failure, say};
 
 /// Where the lab is, and how its answers are shown.
 #[derive(Clone, Debug, Args)]
@@ -56,9 +56,7 @@ impl Where {
     /// Shows an answer: as it is, or in the words that `people` has for it.
     fn show(&self, answer: &Value, people: impl FnOnce(&Value) -> String) -> Result<Ending, Failure> {
         if self.json {
-            let text =
-                serde_json::to_string_pretty(answer).map_err(|error| Failure::Failed(error.to_string()))?;
-            say(&format!("{text}\n"));
+            say_json(answer)?;
         } else {
             say(&people(answer));
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::control_client::segment;
 use super::{Act, Where, table, words};
-use crate::cli::{Ending, Failure};
+use crate::cli::ending::{Ending, Failure};
 
 /// What is done with snapshots of a running lab.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{Halt, Rotation, some, text};
-use crate::cli::Failure;
+use crate::cli::ending::Failure;
 
 /// How many clients the control API is asked for at once; it gives no more.
 const PAGE: usize = 1000;

@@ -19,7 +19,8 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::lab::{ControlClient, Where, segment};
-use super::{Ending, Failure, complain, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, read_password, read_text, say, say_json};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use rest::Rest;
 use state::{State, Way};
@@ -165,17 +166,13 @@ impl Rotation {
                 "the lab names no REST API (was it started with --no-rest?): name one with --rest".into(),
             )
         })?;
-        let read = |file: &PathBuf| {
-            std::fs::read_to_string(file)
-                .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", file.display())))
-        };
         let password = match &options.rest_password_file {
-            Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+            Some(file) => read_password(file)?,
             None => DEFAULT_PASSWORD.to_owned(),
         };
         let mut rest = Rest::new(url, &options.rest_user, password)?;
         if let Some(file) = &options.ca {
-            rest.trust(&read(file)?, &file.display().to_string())?;
+            rest.trust(&read_text(file)?, &file.display().to_string())?;
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { fleet::bar() };
         let mut rotation = Self { options, control, rest, state, bar };
@@ -292,9 +289,7 @@ impl Rotation {
                 "stopped": stopped,
                 "verdict": verdict,
             });
-            let text =
-                serde_json::to_string_pretty(&found).map_err(|error| Failure::Failed(error.to_string()))?;
-            say(&format!("{text}\n"));
+            say_json(&found)?;
             return Ok(ending);
         }
         if let Some((why, clients)) = stopped {

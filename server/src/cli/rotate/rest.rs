@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, StatusCode};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -17,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::cli::Failure;
+use crate::cli::ending::Failure;
+use crate::cli::http::{self, Server};
 
 /// Where everything of the API begins.
 const BASE: &str = "/sepm/api/v1";
@@ -27,8 +24,7 @@ const PAGE: u32 = 500;
 /// A session with the REST API.
 #[derive(Debug)]
 pub(super) struct Rest {
-    host: String,
-    port: u16,
+    server: Server,
     user: String,
     password: String,
     pinned: Vec<CertificateDer<'static>>,
@@ -38,18 +34,12 @@ pub(super) struct Rest {
 impl Rest {
     /// Of the manager at this address; nobody has logged in yet.
     pub(super) fn new(url: &str, user: &str, password: String) -> Result<Self, Failure> {
-        let bad = || {
+        let server = Server::of(url, "https", 443).ok_or_else(|| {
             Failure::BadInput(format!(
                 "{url:?} is no address of a REST API; expected one like https://127.0.0.1:8446"
             ))
-        };
-        let uri: Uri = url.parse().map_err(|_| bad())?;
-        if uri.scheme_str() != Some("https") || !matches!(uri.path(), "" | "/") {
-            return Err(bad());
-        }
-        let host = uri.host().ok_or_else(bad)?.to_owned();
-        let port = uri.port_u16().unwrap_or(443);
-        Ok(Self { host, port, user: user.to_owned(), password, pinned: Vec::new(), token: None })
+        })?;
+        Ok(Self { server, user: user.to_owned(), password, pinned: Vec::new(), token: None })
     }
 
     /// Believes these certificates, in PEM, and whatever they have signed.
@@ -129,32 +119,22 @@ impl Rest {
         body: Option<&Value>,
         token: Option<&str>,
     ) -> Result<(StatusCode, Value), Failure> {
-        let at = format!("https://{}:{}", self.host, self.port);
-        let failed =
-            |error: &dyn std::fmt::Display| Failure::Failed(format!("the REST API at {at}: {error}"));
-        let host = self.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let stream = TcpStream::connect((host.as_str(), self.port)).await.map_err(|error| failed(&error))?;
-        let name = ServerName::try_from(host).map_err(|error| failed(&error))?;
+        let Server { host, port } = &self.server;
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Failed(format!("the REST API at https://{host}:{port}: {error}"))
+        };
+        let name = self.server.name().to_owned();
+        let stream = TcpStream::connect((name.as_str(), *port)).await.map_err(|error| failed(&error))?;
+        let name = ServerName::try_from(name).map_err(|error| failed(&error))?;
         let stream = TlsConnector::from(Arc::new(self.tls().map_err(|error| failed(&error))?))
             .connect(name, stream)
             .await
             .map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{BASE}{path}"))
-            .header(HOST, format!("{}:{}", self.host, self.port))
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let body = Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default());
-        let request = request.body(body).map_err(|error| failed(&error))?;
-        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let sent = self.server.send(stream, method, &format!("{BASE}{path}"), token, body).await;
+        let response = sent.map_err(|error| failed(&error))?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
+        let body = http::body(response).await.map_err(|error| failed(&error))?;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::state::Place;
 use super::{Halt, Rotation, segment, text};
-use crate::cli::Failure;
+use crate::cli::ending::Failure;
 
 impl Rotation {
     /// Steps 1 to 10 of the documented procedure.

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::cli::ending::Failure;
 use serde::{Deserialize, Serialize};
-
-use crate::cli::Failure;
 
 /// Which of the two documented procedures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

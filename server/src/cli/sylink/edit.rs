@@ -8,8 +8,8 @@ use epm_protocol::trust::read_certificates;
 
 use super::read::{read, switch};
 use super::server::{Placed, list, placed};
-use crate::cli::Failure;
-use crate::cli::write_new;
+use crate::cli::ending::Failure;
+use crate::cli::io::write_new;
 
 /// Changes a communications file.
 #[derive(Debug, Args)]

@@ -100,7 +100,7 @@ impl Facts {
             always_connect: conf.settings.always_connect,
             disable_download_profile: conf.settings.disable_download_profile,
             heartbeat_seconds: conf.settings.push_heartbeat_seconds,
-            settings: conf.settings.told().into_iter().collect(),
+            settings: conf.settings.attributes_without_secret().into_iter().collect(),
             certificates: certificates.collect(),
             encoding: match sylink.encoding() {
                 Encoding::Utf8 => "UTF-8",

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Ending, Failure, say};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{say, say_json};
 use against::Against;
 use edit::Edit;
 use facts::{Facts, differences};
@@ -79,8 +80,7 @@ impl Files {
                     say(&facts.to_string());
                     return Ok(Ending::Well);
                 }
-                let text = serde_json::to_string_pretty(&facts);
-                say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
+                say_json(&facts)?;
             }
             Self::Check { file, against } => {
                 let mut ending = Ending::Well;

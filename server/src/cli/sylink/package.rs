@@ -7,9 +7,9 @@ use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::site::DEFAULT_GROUP;
 use serde_json::{Value, json};
 
+use crate::cli::ending::Failure;
+use crate::cli::io::{say, write_new};
 use crate::cli::lab::{Where, segment};
-use crate::cli::write_new;
-use crate::cli::{Failure, say};
 
 /// For whom the file is.
 #[derive(Debug, Args)]

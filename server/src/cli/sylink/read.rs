@@ -4,13 +4,13 @@ use std::path::Path;
 
 use epm_protocol::sylink::Sylink;
 
-use crate::cli::Failure;
+use crate::cli::ending::Failure;
+use crate::cli::io;
 
 /// Reads a communications file; an error names the file and the place in it.
 pub(super) fn read(path: &Path) -> Result<Sylink, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", path.display())))?;
-    Sylink::parse_bytes(&bytes).map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
+    Sylink::parse_bytes(&io::read(path)?)
+        .map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
 }
 
 /// Reads the value of a switch: `on` or `off`.

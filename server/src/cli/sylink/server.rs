@@ -1,8 +1,7 @@
 //! Servers, as they are named on the command line.
 
+use crate::cli::ending::Failure;
 use epm_protocol::sylink::{ClientServer, ServerUrlError};
-
-use crate::cli::Failure;
 
 /// A server and its priority, from 1: `[PRIORITY=]http://HOST:PORT` or `[PRIORITY=]https://HOST:PORT`.
 #[derive(Clone, Debug)]

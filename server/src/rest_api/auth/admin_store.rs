@@ -1,10 +1,12 @@
 //! Who may ask: the administrators, and their passwords.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use epm_protocol::id::Guid;
+use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -118,10 +120,8 @@ impl Administrators {
 }
 
 /// A text that was quoted for an address, as it was before.
-fn unquoted(text: &str) -> String {
-    // Here a plus sign is one; only the percent signs mean something.
-    let text = format!("={}", text.replace('+', "%2B"));
-    form_urlencoded::parse(text.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+fn unquoted(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]

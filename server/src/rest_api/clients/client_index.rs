@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_protocol::id::{AgentId, GroupId, HardwareKey};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 
 /// The clients, sorted. The present index is kept until the registry is another.
 #[derive(Debug, Default)]
@@ -35,12 +35,12 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(client: &Client) -> Self {
+    fn of(client: &RegisteredClient) -> Self {
         let name = Arc::from(client.computer_name.as_str());
         Self { agent: client.agent, name, group: client.group, machine: client.hardware_key }
     }
 
-    fn is(&self, client: &Client) -> bool {
+    fn is(&self, client: &RegisteredClient) -> bool {
         self.group == client.group
             && self.machine == client.hardware_key
             && *self.name == *client.computer_name
@@ -54,7 +54,7 @@ impl Entry {
 impl ClientIndex {
     /// The clients, sorted; `clients`, in the order of their identifiers, are looked at only if `version` is another than last
     /// time.
-    pub(crate) fn index<'a, C: Iterator<Item = &'a Client>>(
+    pub(crate) fn index<'a, C: Iterator<Item = &'a RegisteredClient>>(
         &self,
         version: u64,
         clients: impl FnOnce() -> C,
@@ -72,7 +72,7 @@ impl ClientIndex {
 
 impl Index {
     /// Sorts in whoever has come, and takes out whoever has gone; who has changed has done both.
-    fn follow<'a>(&mut self, clients: impl Iterator<Item = &'a Client>) {
+    fn follow<'a>(&mut self, clients: impl Iterator<Item = &'a RegisteredClient>) {
         let before = std::mem::take(&mut self.entries);
         let mut before = before.into_iter().peekable();
         let (mut entries, mut come, mut gone) = (Vec::new(), Vec::new(), Vec::new());
@@ -155,9 +155,9 @@ mod tests {
 
     use super::*;
 
-    fn client(number: usize) -> Client {
+    fn client(number: usize) -> RegisteredClient {
         let id = |kind| Guid::derive(0, kind, &number.to_string(), Ipv4Addr::LOCALHOST);
-        Client {
+        RegisteredClient {
             agent: AgentId(id("agent")),
             hardware_key: HardwareKey(id("hardware")),
             computer_name: format!("pc-{:06}", (number * 7_919) % 100_003),
@@ -169,14 +169,14 @@ mod tests {
         }
     }
 
-    fn sorted(clients: impl Iterator<Item = Client>) -> Vec<Client> {
-        let mut clients: Vec<Client> = clients.collect();
+    fn sorted(clients: impl Iterator<Item = RegisteredClient>) -> Vec<RegisteredClient> {
+        let mut clients: Vec<RegisteredClient> = clients.collect();
         clients.sort_by_key(|one| one.agent);
         clients
     }
 
     /// What the index says, but for the order in which its maps are kept.
-    fn told(index: &Index, clients: &[Client]) -> impl PartialEq + std::fmt::Debug {
+    fn told(index: &Index, clients: &[RegisteredClient]) -> impl PartialEq + std::fmt::Debug {
         let groups: Vec<Vec<AgentId>> =
             (0..4).map(|n| index.of_group(GroupId(Guid::from_bytes([n; 16]))).to_vec()).collect();
         let machines: Vec<Option<AgentId>> = clients.iter().map(|one| index.on(one.hardware_key)).collect();

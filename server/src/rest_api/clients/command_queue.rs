@@ -12,7 +12,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::heartbeat::{CommandKind, CommandState};
 use epm_protocol::id::{AgentId, CommandId, GroupId, Guid, HardwareKey};
-use epm_protocol::site::{Client, CommandRow, GivenCommand, agent_id};
+use epm_protocol::site::{CommandRow, GivenCommand, RegisteredClient, agent_id};
 use epm_protocol::sylink::xml::{Document, Element};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
@@ -319,7 +319,7 @@ impl RestApi {
         let machine = |id: &Id| {
             self.clients.status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
         };
-        let computers: Vec<Client> =
+        let computers: Vec<RegisteredClient> =
             computer_ids.iter().filter_map(computer).chain(hardware_ids.iter().filter_map(machine)).collect();
         let members = self.members(&group_ids);
         if computers.is_empty()
@@ -328,8 +328,9 @@ impl RestApi {
         {
             return Err(ApiError::Invalid("The parameters name nobody that the site knows.".to_owned()));
         }
-        let give =
-            |clients: &[Client]| self.clients.command(kind, particulars, clients, self.now()).to_string();
+        let give = |clients: &[RegisteredClient]| {
+            self.clients.command(kind, particulars, clients, self.now()).to_string()
+        };
         Ok(Json(CommandIds {
             computer: (!computers.is_empty()).then(|| give(&computers)),
             group: members.map(|members| give(&members)),
@@ -338,7 +339,7 @@ impl RestApi {
     }
 
     /// The clients of these groups; none if the site has none of these groups.
-    fn members(&self, groups: &[Id]) -> Option<Vec<Client>> {
+    fn members(&self, groups: &[Id]) -> Option<Vec<RegisteredClient>> {
         let site = self.site.read();
         let below = site.assumptions().group_commands_reach_subgroups;
         let is_named = |id: GroupId| groups.iter().any(|group| group.0 == id.0);

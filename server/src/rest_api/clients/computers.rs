@@ -8,8 +8,9 @@ use std::time::Duration;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete, get, post};
 use axum::extract::State;
+use epm_protocol::glob;
 use epm_protocol::id::{AgentId, GroupId, HardwareKey};
-use epm_protocol::site::{Client, Command, CommandError};
+use epm_protocol::site::{Command, CommandError, RegisteredClient};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -303,8 +304,9 @@ impl Filter {
             && self.last_update.is_none()
     }
 
-    fn takes(&self, client: &Client, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
-        let like = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| is_like(it, text));
+    fn takes(&self, client: &RegisteredClient, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
+        let like =
+            |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| glob::is_match(it, text));
         // Whoever asks for one computer asks for nothing else [S of the REST notes].
         if let Some(id) = self.computer_id {
             return id.0 == client.agent.0;
@@ -318,35 +320,5 @@ impl Filter {
                 client_status()
                     .is_some_and(|client_status| client_status.last_seen >= Timestamp::from_millis(since))
             })
-    }
-}
-
-/// Whether a text is like a pattern, in any case, where `*` stands for anything.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_anything() {
-        for (pattern, text) in
-            [("pc-1", "PC-1"), ("pc*", "pc-1"), ("*1", "pc-1"), ("p*-*1", "pc-1"), ("*", ""), ("**", "x")]
-        {
-            assert!(is_like(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("pc", "pc-1"), ("pc*2", "pc-1"), ("c*", "pc-1"), ("a*a", "a"), ("", "x")] {
-            assert!(!is_like(pattern, text), "{pattern} {text}");
-        }
     }
 }

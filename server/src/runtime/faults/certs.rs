@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_protocol::fault::FaultKind;
-use epm_protocol::fault::mint::{Workshop, mint};
+use epm_protocol::fault::mint::{MintInput, mint};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 use rustls::ServerConfig;
@@ -38,23 +38,23 @@ impl FaultCertCache {
     pub(crate) fn config_for(
         &self,
         what: &FaultKind,
-        workshop: &Workshop<'_>,
+        mint_input: &MintInput<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<ServerConfig>, String> {
         let fingerprint =
             |identity: &epm_protocol::trust::ServerIdentity| identity.certificate().fingerprint();
-        let now: Timestamp = workshop.now;
+        let now: Timestamp = mint_input.now;
         let key = FaultCertKey {
             fault: what.name(),
-            good: fingerprint(workshop.good),
-            previous: workshop.previous.map(fingerprint),
+            good: fingerprint(mint_input.good),
+            previous: mint_input.previous.map(fingerprint),
             day: now.as_seconds().div_euclid(SECONDS_OF_A_DAY),
         };
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = made.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let shown = mint(what, workshop).map_err(|error| error.to_string())?;
+        let shown = mint(what, mint_input).map_err(|error| error.to_string())?;
         let chain = shown.chain.iter().map(|one| one.der().to_vec().into()).collect();
         let signer = match what {
             FaultKind::WeakKey => Ok(weak_key()),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use epm_client_agent::wire::LabClock;
-use epm_protocol::fault::{FaultError, FaultRule, FaultSet, Installed};
+use epm_protocol::fault::{FaultError, FaultRule, FaultSet, InstalledFault};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
@@ -116,17 +116,17 @@ impl Faults {
     /// # Errors
     ///
     /// When there is none of that name, or its time was over.
-    pub fn remove(&self, name: &str) -> Result<Installed, FaultError> {
+    pub fn remove(&self, name: &str) -> Result<InstalledFault, FaultError> {
         self.0.change(|set| set.remove(name))
     }
 
     /// Takes all away, and says which they were.
-    pub fn clear(&self) -> Vec<Installed> {
+    pub fn clear(&self) -> Vec<InstalledFault> {
         self.0.change(FaultSet::clear)
     }
 
     /// All that are set and whose time is not over, in the order in which they are asked.
-    pub fn list(&self) -> Vec<Installed> {
+    pub fn list(&self) -> Vec<InstalledFault> {
         let now = self.0.clock.now();
         let set = self.0.set.load();
         set.list().iter().filter(|one| now < one.ends()).cloned().collect()

@@ -33,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
+use data_encoding::HEXLOWER;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{
     RecoverySettings, ServerXmlError, conf_properties, keystore_password, server_xml,
@@ -413,7 +414,7 @@ fn jks(
 }
 
 fn new_password() -> Result<Password, InstallationError> {
-    Ok(Password::new(&hex(&random()?[..16])))
+    Ok(Password::new(&HEXLOWER.encode(&random()?[..16])))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
@@ -426,8 +427,4 @@ fn random() -> Result<[u8; 32], InstallationError> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| InstallationError::NoRandom)?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

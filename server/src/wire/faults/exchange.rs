@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use epm_protocol::fault::tamper::Tampered;
-use epm_protocol::fault::{Hit, Meeting};
+use epm_protocol::fault::{Hit, VirtualExchange};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
 use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
-use epm_protocol::site::Client;
+use epm_protocol::site::RegisteredClient;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ pub(in super::super) async fn answered(
     };
     // The client finds out by itself what becomes of an answer that is lost, and when it gives up.
     let meeting =
-        Meeting { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
+        VirtualExchange { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
     let tampered = match intercept(&hit, &asked, &meeting) {
         Some(Intercepted::Answered(tampered)) => tampered,
         Some(Intercepted::Lost(_)) => plain(ManagerResponse::empty(200)),
@@ -56,7 +56,7 @@ pub(in super::super) async fn answered(
 fn altered(
     hit: &Hit,
     asked: &AgentRequest,
-    client: Option<&Client>,
+    client: Option<&RegisteredClient>,
     answer: ManagerResponse,
     context: RequestContext<'_>,
 ) -> Tampered {

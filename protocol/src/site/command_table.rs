@@ -6,14 +6,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
-use super::client::Client;
+use super::client::RegisteredClient;
 use crate::heartbeat::{ClientCommand, CommandKind, CommandReport, CommandState};
 use crate::id::{AgentId, CommandId, Guid, HardwareKey};
 use crate::time::Timestamp;
 
 /// The commands of a site.
 #[derive(Clone, Debug)]
-pub struct CommandBook {
+pub struct CommandTable {
     seed: u64,
     /// How many have been given since the site was founded.
     given: u64,
@@ -22,7 +22,7 @@ pub struct CommandBook {
     order: VecDeque<CommandId>,
     commands: HashMap<CommandId, GivenCommand>,
     /// What each client has still to tell of, the oldest first.
-    waiting: HashMap<AgentId, Vec<CommandId>>,
+    pending: HashMap<AgentId, Vec<CommandId>>,
     cancels_running: bool,
 }
 
@@ -55,10 +55,10 @@ pub struct CommandRow {
     /// When it told of it last.
     pub updated: Option<Timestamp>,
     /// Whether it has been in an index for the client.
-    is_told: bool,
+    is_delivered: bool,
 }
 
-impl CommandBook {
+impl CommandTable {
     /// An empty one that keeps about so many rows.
     pub fn new(seed: u64, most_rows: usize, cancels_running: bool) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl CommandBook {
             rows: 0,
             order: VecDeque::new(),
             commands: HashMap::new(),
-            waiting: HashMap::new(),
+            pending: HashMap::new(),
             cancels_running,
         }
     }
@@ -78,17 +78,17 @@ impl CommandBook {
         &mut self,
         kind: CommandKind,
         particulars: &str,
-        clients: impl IntoIterator<Item = &'a Client>,
+        clients: impl IntoIterator<Item = &'a RegisteredClient>,
         now: Timestamp,
     ) -> CommandId {
-        let row = |client: &Client| CommandRow {
+        let row = |client: &RegisteredClient| CommandRow {
             agent: client.agent,
             computer_name: client.computer_name.clone(),
             hardware_key: client.hardware_key,
             state: CommandState::Initial,
             begun: None,
             updated: None,
-            is_told: false,
+            is_delivered: false,
         };
         let mut rows: Vec<CommandRow> = clients.into_iter().map(row).collect();
         rows.sort_by_key(|row| row.agent);
@@ -96,7 +96,7 @@ impl CommandBook {
         self.given += 1;
         let id = command_id(self.seed, self.given);
         for row in &rows {
-            self.waiting.entry(row.agent).or_default().push(id);
+            self.pending.entry(row.agent).or_default().push(id);
         }
         self.rows += rows.len();
         let command = ClientCommand { id, kind };
@@ -108,24 +108,24 @@ impl CommandBook {
     }
 
     /// Whether any client has yet to tell of a command.
-    pub fn any_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Whether a client has not even been told of a command.
-    pub fn has_news_for(&self, agent: AgentId) -> bool {
-        let waiting = self.waiting.get(&agent).into_iter().flatten();
-        waiting.filter_map(|id| self.row(*id, agent)).any(|row| !row.is_told)
+    pub fn has_undelivered(&self, agent: AgentId) -> bool {
+        let pending = self.pending.get(&agent).into_iter().flatten();
+        pending.filter_map(|id| self.row(*id, agent)).any(|row| !row.is_delivered)
     }
 
     /// What a client is to be told, again until it tells of it.
-    pub fn tell(&mut self, agent: AgentId) -> Vec<ClientCommand> {
+    pub fn deliver(&mut self, agent: AgentId) -> Vec<ClientCommand> {
         let mut told = Vec::new();
-        for id in self.waiting.get(&agent).into_iter().flatten() {
+        for id in self.pending.get(&agent).into_iter().flatten() {
             if let Some(given) = self.commands.get_mut(id)
                 && let Some(row) = given.row_mut(agent)
             {
-                row.is_told = true;
+                row.is_delivered = true;
                 told.push(given.command);
             }
         }
@@ -133,7 +133,7 @@ impl CommandBook {
     }
 
     /// A client tells of a command. What was cancelled stays so, and nothing goes back.
-    pub fn hear(&mut self, agent: AgentId, report: &CommandReport, now: Timestamp) {
+    pub fn record_report(&mut self, agent: AgentId, report: &CommandReport, now: Timestamp) {
         let Some(row) = self.commands.get_mut(&report.id).and_then(|given| given.row_mut(agent)) else {
             return;
         };
@@ -167,13 +167,13 @@ impl CommandBook {
     }
 
     /// The site does not know this client any more: nobody waits for what it has to tell.
-    pub fn leave(&mut self, agent: AgentId) {
-        self.waiting.remove(&agent);
+    pub fn forget_client(&mut self, agent: AgentId) {
+        self.pending.remove(&agent);
     }
 
     /// The site knows no client any more.
-    pub fn leave_all(&mut self) {
-        self.waiting.clear();
+    pub fn forget_all_clients(&mut self) {
+        self.pending.clear();
     }
 
     /// A command; none if there never was one of this name, or it has been forgotten.
@@ -193,10 +193,10 @@ impl CommandBook {
 
     /// The client has nothing more to be told of this command.
     fn settle(&mut self, agent: AgentId, id: CommandId) {
-        let Some(waiting) = self.waiting.get_mut(&agent) else { return };
-        waiting.retain(|one| *one != id);
-        if waiting.is_empty() {
-            self.waiting.remove(&agent);
+        let Some(pending) = self.pending.get_mut(&agent) else { return };
+        pending.retain(|one| *one != id);
+        if pending.is_empty() {
+            self.pending.remove(&agent);
         }
     }
 
@@ -237,9 +237,9 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
     const LATER: Timestamp = Timestamp::from_seconds(1_767_600_300);
 
-    fn client(byte: u8) -> Client {
+    fn client(byte: u8) -> RegisteredClient {
         let id = Guid::from_bytes([byte; 16]);
-        Client {
+        RegisteredClient {
             agent: AgentId(id),
             hardware_key: HardwareKey(id),
             computer_name: format!("PC-{byte}"),
@@ -251,67 +251,74 @@ mod tests {
         }
     }
 
-    fn states(book: &CommandBook, id: CommandId) -> Vec<i64> {
-        book.get(id).unwrap().rows.iter().map(|row| row.state.number()).collect()
+    fn states(table: &CommandTable, id: CommandId) -> Vec<i64> {
+        table.get(id).unwrap().rows.iter().map(|row| row.state.number()).collect()
     }
 
     #[test]
-    fn a_client_is_told_of_a_command_until_it_tells_of_it() {
-        let mut book = CommandBook::new(1, 100, false);
+    fn a_command_is_sent_to_a_client_until_the_client_reports_it() {
+        let mut table = CommandTable::new(1, 100, false);
         let (one, two) = (client(1), client(2));
-        let id = book.give(CommandKind::Quarantine, "", [&two, &one, &two], NOW);
-        assert!(book.any_waiting() && book.has_news_for(one.agent) && !book.has_news_for(client(3).agent));
+        let id = table.give(CommandKind::Quarantine, "", [&two, &one, &two], NOW);
+        assert!(
+            table.has_pending()
+                && table.has_undelivered(one.agent)
+                && !table.has_undelivered(client(3).agent)
+        );
         let told = vec![ClientCommand { id, kind: CommandKind::Quarantine }];
-        assert_eq!((book.tell(one.agent), book.tell(one.agent)), (told.clone(), told));
-        assert!(!book.has_news_for(one.agent) && book.has_news_for(two.agent));
-        assert_eq!(states(&book, id), [0, 0]);
+        assert_eq!((table.deliver(one.agent), table.deliver(one.agent)), (told.clone(), told));
+        assert!(!table.has_undelivered(one.agent) && table.has_undelivered(two.agent));
+        assert_eq!(states(&table, id), [0, 0]);
         let report = |state| CommandReport { id, state };
-        book.hear(one.agent, &report(CommandState::InProgress), LATER);
-        assert_eq!((states(&book, id), book.tell(one.agent)), (vec![2, 0], vec![]));
-        book.hear(one.agent, &report(CommandState::Completed), LATER);
-        book.hear(one.agent, &report(CommandState::Received), LATER);
-        book.hear(client(3).agent, &report(CommandState::Completed), LATER);
-        assert_eq!(states(&book, id), [3, 0]);
-        let row = &book.get(id).unwrap().rows[0];
+        table.record_report(one.agent, &report(CommandState::InProgress), LATER);
+        assert_eq!((states(&table, id), table.deliver(one.agent)), (vec![2, 0], vec![]));
+        table.record_report(one.agent, &report(CommandState::Completed), LATER);
+        table.record_report(one.agent, &report(CommandState::Received), LATER);
+        table.record_report(client(3).agent, &report(CommandState::Completed), LATER);
+        assert_eq!(states(&table, id), [3, 0]);
+        let row = &table.get(id).unwrap().rows[0];
         assert_eq!((row.begun, row.updated), (Some(LATER), Some(LATER)));
-        book.hear(two.agent, &report(CommandState::Rejected), LATER);
-        assert!(!book.any_waiting());
-        for leaves in [|book: &mut CommandBook| book.leave(client(1).agent), CommandBook::leave_all] {
-            book.give(CommandKind::Restart, "", [&one], NOW);
-            assert!(book.any_waiting());
-            leaves(&mut book);
-            assert!(!book.any_waiting());
+        table.record_report(two.agent, &report(CommandState::Rejected), LATER);
+        assert!(!table.has_pending());
+        for leaves in [
+            |table: &mut CommandTable| table.forget_client(client(1).agent),
+            CommandTable::forget_all_clients,
+        ] {
+            table.give(CommandKind::Restart, "", [&one], NOW);
+            assert!(table.has_pending());
+            leaves(&mut table);
+            assert!(!table.has_pending());
         }
     }
 
     #[test]
-    fn who_has_told_of_a_command_is_not_reached_by_its_end_unless_that_is_assumed() {
+    fn cancelling_a_command_does_not_reach_clients_that_reported_it_unless_that_is_assumed() {
         for (cancels_running, expected) in [(false, vec![2, 5, 3]), (true, vec![5, 5, 3])] {
-            let mut book = CommandBook::new(1, 100, cancels_running);
+            let mut table = CommandTable::new(1, 100, cancels_running);
             let clients = [client(1), client(2), client(3)];
-            let id = book.give(CommandKind::FullScan, "", &clients, NOW);
+            let id = table.give(CommandKind::FullScan, "", &clients, NOW);
             let report = |state| CommandReport { id, state };
-            book.hear(clients[0].agent, &report(CommandState::InProgress), NOW);
-            book.hear(clients[2].agent, &report(CommandState::Completed), NOW);
-            book.cancel(id, LATER).unwrap();
-            book.hear(clients[1].agent, &report(CommandState::Completed), LATER);
-            assert_eq!(states(&book, id), expected);
-            assert!(!book.any_waiting());
+            table.record_report(clients[0].agent, &report(CommandState::InProgress), NOW);
+            table.record_report(clients[2].agent, &report(CommandState::Completed), NOW);
+            table.cancel(id, LATER).unwrap();
+            table.record_report(clients[1].agent, &report(CommandState::Completed), LATER);
+            assert_eq!(states(&table, id), expected);
+            assert!(!table.has_pending());
         }
         let nothing = CommandId(Guid::from_bytes([9; 16]));
-        assert_eq!(CommandBook::new(1, 1, false).cancel(nothing, NOW), None);
+        assert_eq!(CommandTable::new(1, 1, false).cancel(nothing, NOW), None);
     }
 
     #[test]
-    fn the_oldest_commands_are_forgotten_first_and_nobody_waits_for_them() {
-        let mut book = CommandBook::new(1, 3, false);
+    fn the_oldest_commands_are_forgotten_first_and_are_no_longer_pending() {
+        let mut table = CommandTable::new(1, 3, false);
         let clients = [client(1), client(2)];
-        let ids: Vec<_> = (0..3).map(|_| book.give(CommandKind::Restart, "", &clients, NOW)).collect();
-        assert_eq!(book.commands().map(|one| one.command.id).collect::<Vec<_>>(), ids[2..]);
-        assert_eq!(book.tell(clients[0].agent).len(), 1);
-        let mut book = CommandBook::new(1, 3, false);
-        (0..9).for_each(|_| _ = book.give(CommandKind::Restart, "", [], NOW));
-        assert_eq!(book.commands().count(), 3);
+        let ids: Vec<_> = (0..3).map(|_| table.give(CommandKind::Restart, "", &clients, NOW)).collect();
+        assert_eq!(table.commands().map(|one| one.command.id).collect::<Vec<_>>(), ids[2..]);
+        assert_eq!(table.deliver(clients[0].agent).len(), 1);
+        let mut table = CommandTable::new(1, 3, false);
+        (0..9).for_each(|_| _ = table.give(CommandKind::Restart, "", [], NOW));
+        assert_eq!(table.commands().count(), 3);
     }
 
     #[test]

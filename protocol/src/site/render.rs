@@ -1,4 +1,4 @@
-//! From what is set to what is published: documents composed, serials advanced, each artifact to be signed once.
+//! From what is set to what is published: documents are rendered, serials advance, and each artifact is signed once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use crate::sylink::{
 use crate::time::Timestamp;
 
 /// What every manager publishes of a group alike, before each signs it.
-struct Composed {
+struct RenderedGroup {
     id: GroupId,
     serial: PolicySerial,
     policy: Bytes,
     policy_checksum: String,
-    /// What the group's clients are told beside the policy.
-    told: Arc<Told>,
+    /// What the group's clients get beside the policy.
+    part: Arc<PublishedPart>,
 }
 
 /// What all groups that are governed by the same settings publish alike.
-struct Told {
+struct PublishedPart {
     list: Bytes,
     list_checksum: String,
     packages: Vec<PackageEntry>,
@@ -43,8 +43,8 @@ struct Told {
 impl Site {
     /// Advances the serials of these groups and publishes them anew, on every manager that replicates with the others.
     pub(super) fn publish(&mut self, paths: &BTreeSet<String>, now: Timestamp) -> Vec<GroupId> {
-        let together = self.managers.keys().filter(|name| !self.apart.contains_key(*name));
-        let managers: Vec<String> = together.cloned().collect();
+        let replicating = self.managers.keys().filter(|name| !self.stopped.contains_key(*name));
+        let managers: Vec<String> = replicating.cloned().collect();
         self.publish_by(&managers, paths, now)
     }
 
@@ -60,12 +60,12 @@ impl Site {
                 group.changed = now.max(group.changed + Duration::from_millis(1));
             }
         }
-        let composed = self.compose_all(paths);
+        let rendered = self.render_all(paths);
         for name in managers {
-            let next = self.publication_of(&self.managers[name], &composed);
+            let next = self.publication_of(&self.managers[name], &rendered);
             self.publications.insert(name.clone(), Arc::new(next));
         }
-        composed.iter().map(|group| group.id).collect()
+        rendered.iter().map(|group| group.id).collect()
     }
 
     /// The communications file that the console exports for a group, or for one of its locations.
@@ -95,7 +95,7 @@ impl Site {
         Ok(Sylink::compose(&head, &conf))
     }
 
-    fn publication_of(&self, manager: &Manager, composed: &[Composed]) -> Publication {
+    fn publication_of(&self, manager: &Manager, rendered: &[RenderedGroup]) -> Publication {
         let signer = manager.identity(self.assumptions.signing_store).clone();
         let before = self.publications.get(&manager.name);
         let unchanged = before.filter(|one| one.signer.certificate() == signer.certificate());
@@ -109,19 +109,19 @@ impl Site {
             packages.insert(name.clone(), artifact);
         }
         let mut groups = before.map(|one| one.groups.clone()).unwrap_or_default();
-        let mut lists: HashMap<*const Told, Arc<PublishedArtifact>> = HashMap::new();
-        for group in composed {
-            let told = &group.told;
+        let mut lists: HashMap<*const PublishedPart, Arc<PublishedArtifact>> = HashMap::new();
+        for group in rendered {
+            let part = &group.part;
             let index = Index {
                 manager: manager.name.clone(),
                 serial: group.serial,
                 policy_checksum: group.policy_checksum.clone(),
-                list_checksum: told.list_checksum.clone(),
-                packages: told.packages.clone(),
+                list_checksum: part.list_checksum.clone(),
+                packages: part.packages.clone(),
                 commands: Vec::new(),
             };
-            let list = lists.entry(Arc::as_ptr(told)).or_insert_with(|| {
-                Arc::new(PublishedArtifact::new(told.list.clone(), ContentType::Xml, &signer))
+            let list = lists.entry(Arc::as_ptr(part)).or_insert_with(|| {
+                Arc::new(PublishedArtifact::new(part.list.clone(), ContentType::Xml, &signer))
             });
             let list = Arc::clone(list);
             let published = PublishedGroup {
@@ -150,27 +150,27 @@ impl Site {
         Some(PackageEntry { name: name.to_owned(), checksum: sha256_hex(content) })
     }
 
-    fn compose_all(&self, paths: &BTreeSet<String>) -> Vec<Composed> {
+    fn render_all(&self, paths: &BTreeSet<String>) -> Vec<RenderedGroup> {
         // For one group, its ancestors are asked; for many, each only once.
         let owners = if paths.len() > 1 { self.groups.owners() } else { HashMap::new() };
-        let mut told: HashMap<&str, Arc<Told>> = HashMap::new();
-        let mut compose = |path| {
+        let mut parts: HashMap<&str, Arc<PublishedPart>> = HashMap::new();
+        let mut render = |path| {
             let owner = owners.get(path).copied().map_or_else(|| self.groups.owner(path), Ok)?;
             let own = &self.groups.find(owner)?.own;
-            let told = match told.get(owner) {
-                Some(told) => Arc::clone(told),
+            let part = match parts.get(owner) {
+                Some(part) => Arc::clone(part),
                 None => {
-                    let new = Arc::new(self.told(own)?);
-                    told.insert(owner, Arc::clone(&new));
+                    let new = Arc::new(self.published_part(own)?);
+                    parts.insert(owner, Arc::clone(&new));
                     new
                 }
             };
-            self.compose(path, own, told)
+            self.render(path, own, part)
         };
-        paths.iter().filter_map(|path| compose(path).ok()).collect()
+        paths.iter().filter_map(|path| render(path).ok()).collect()
     }
 
-    fn told(&self, own: &GroupSettings) -> Result<Told, CommandError> {
+    fn published_part(&self, own: &GroupSettings) -> Result<PublishedPart, CommandError> {
         let locations = own.locations.iter().map(|(name, location)| {
             let conf = location.own.as_ref().map(|one| self.conf(own, &one.communication, &one.list));
             Ok(LocationConf { id: location.id, name: name.clone(), conf: conf.transpose()? })
@@ -182,10 +182,15 @@ impl Site {
         };
         let list = Bytes::from(list.to_xml());
         let packages = own.packages.iter().filter_map(|name| self.package_entry(name)).collect();
-        Ok(Told { list_checksum: sha256_hex(&list), list, packages })
+        Ok(PublishedPart { list_checksum: sha256_hex(&list), list, packages })
     }
 
-    fn compose(&self, path: &str, own: &GroupSettings, told: Arc<Told>) -> Result<Composed, CommandError> {
+    fn render(
+        &self,
+        path: &str,
+        own: &GroupSettings,
+        part: Arc<PublishedPart>,
+    ) -> Result<RenderedGroup, CommandError> {
         let Group { id, changed, .. } = self.groups.find(path)?;
         let serial = PolicySerial::new(*id, *changed);
         let policy = PolicyDocument {
@@ -195,7 +200,7 @@ impl Site {
             policies: own.policies.iter().map(|(name, content)| (name.clone(), content.clone())).collect(),
         };
         let policy = Bytes::from(policy.to_xml());
-        Ok(Composed { id: *id, serial, policy_checksum: profile_checksum(&policy), policy, told })
+        Ok(RenderedGroup { id: *id, serial, policy_checksum: profile_checksum(&policy), policy, part })
     }
 
     /// What clients are told: the settings, the list with its addresses made definite, and the certificate of every

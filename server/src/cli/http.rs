@@ -1,0 +1,62 @@
+//! One exchange of HTTP over a connection of its own: what the clients of the control API and of the REST API share.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The host and port of a server, out of a URL that names nothing else.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Server {
+    /// Reads `scheme://HOST[:PORT]`; none if the URL has another form.
+    pub(super) fn of(url: &str, scheme: &str, default_port: u16) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        if uri.scheme_str() != Some(scheme) || !matches!(uri.path(), "" | "/") {
+            return None;
+        }
+        Some(Self { host: uri.host()?.to_owned(), port: uri.port_u16().unwrap_or(default_port) })
+    }
+
+    /// The host, without the brackets of an IPv6 address.
+    pub(super) fn name(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Sends a request over a connection that stands, and returns the answer with its body still to come.
+    pub(super) async fn send(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, BoxError> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        Ok(sender.send_request(request.body(Full::new(body))?).await?)
+    }
+}
+
+/// The whole body of an answer.
+pub(super) async fn body(response: Response<Incoming>) -> hyper::Result<Bytes> {
+    Ok(response.into_body().collect().await?.to_bytes())
+}
