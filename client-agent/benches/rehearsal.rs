@@ -61,7 +61,7 @@ fn bench(words: &[&str]) {
     let (rounds, scale) = if is_quick { (1, 10) } else { (3, 1) };
     let wanted = words.iter().find(|word| !word.starts_with("--"));
     let is_wanted = |name: &str| wanted.is_none_or(|part| name.contains(part));
-    let swift = |agents: u32, days, threads| Task {
+    let memoized = |agents: u32, days, threads| Task {
         agents: agents / scale,
         days,
         threads,
@@ -86,19 +86,19 @@ fn bench(words: &[&str]) {
         compare(
             "threads: the same on one and on two",
             rounds,
-            &[swift(100_000, 90, 2), swift(100_000, 90, 1)],
+            &[memoized(100_000, 90, 2), memoized(100_000, 90, 1)],
         );
     }
     if is_wanted("agents") {
-        let tasks = [100_000, 50_000, 200_000].map(|agents| swift(agents, 90, 2));
+        let tasks = [100_000, 50_000, 200_000].map(|agents| memoized(agents, 90, 2));
         compare("agents: half and twice as many", rounds, &tasks);
     }
     if is_wanted("days") {
-        let tasks = [90, 30, 180].map(|days| swift(100_000, days, 2));
+        let tasks = [90, 30, 180].map(|days| memoized(100_000, days, 2));
         compare("days: a third and twice as many", rounds, &tasks);
     }
     if is_wanted("million") {
-        compare("million: a million agents, once", 1, &[swift(1_000_000, 90, 2)]);
+        compare("million: a million agents, once", 1, &[memoized(1_000_000, 90, 2)]);
     }
 }
 

@@ -88,11 +88,11 @@ fn what_a_manager_must_refuse_it_refuses_in_the_words_of_the_product_and_nothing
 
 #[test]
 fn what_a_tool_must_meet_at_the_rest_api_it_meets_and_without_its_cause_it_does_not() {
-    let errands = entries().iter().filter_map(|entry| match &entry.means {
+    let cases = entries().iter().filter_map(|entry| match &entry.means {
         Means::RestCase(case) => Some((&entry.id, case)),
         _ => None,
     });
-    for (id, plan) in errands {
+    for (id, plan) in cases {
         let met = rehearse_rest_case(plan).unwrap();
         assert!(met.iter().all(|one| one.is_as_described), "{id}: {met:#?}");
         assert!(met.iter().any(|one| one.is_repair), "{id}");

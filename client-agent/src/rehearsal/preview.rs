@@ -79,8 +79,8 @@ mod tests {
     const PLAN: &str = include_str!("../../../fixtures/scenarios/single-manager-no-wait.toml");
     const SEVERAL: &str = include_str!("../../../fixtures/scenarios/several-managers-142.toml");
 
-    /// What is foreseen after a step, and what happens if the next one is taken then and nothing else is done.
-    fn foreseen_and_found(text: &str, step: usize) -> (BTreeSet<String>, BTreeSet<String>) {
+    /// The preview after a step, and what happens if the next one is taken then and nothing else is done.
+    fn previewed_and_found(text: &str, step: usize) -> (BTreeSet<String>, BTreeSet<String>) {
         let mut scenario = Scenario::parse(text, "x.toml").unwrap();
         scenario.step.truncate(step + 1);
         let heartbeats =
@@ -97,9 +97,9 @@ mod tests {
         };
         let outcome =
             rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
-        let foreseen = outcome.steps[step].if_next_now.clone().unwrap();
-        assert_eq!(foreseen.clients, foreseen.examples.len(), "few enough to be named");
-        (foreseen.examples.into_iter().collect(), &lost(&found) - &before)
+        let previewed = outcome.steps[step].if_next_now.clone().unwrap();
+        assert_eq!(previewed.clients, previewed.examples.len(), "few enough to be named");
+        (previewed.examples.into_iter().collect(), &lost(&found) - &before)
     }
 
     fn lost(scenario: &Scenario) -> BTreeSet<String> {
@@ -109,20 +109,20 @@ mod tests {
     }
 
     #[test]
-    fn who_is_foreseen_to_be_lost_is_lost_if_the_step_is_taken_and_nobody_else() {
+    fn who_is_previewed_to_be_lost_is_lost_if_the_step_is_taken_and_nobody_else() {
         for step in 0..3 {
-            let (foreseen, found) = foreseen_and_found(SEVERAL, step);
-            assert_eq!(foreseen, found, "after step {step}");
-            assert_eq!(foreseen.is_empty(), step < 2, "only the last believed manager matters");
+            let (previewed, found) = previewed_and_found(SEVERAL, step);
+            assert_eq!(previewed, found, "after step {step}");
+            assert_eq!(previewed.is_empty(), step < 2, "only the last believed manager matters");
         }
     }
 
     #[test]
-    fn whose_machine_is_off_is_foreseen_too() {
+    fn whose_machine_is_off_is_previewed_too() {
         // Step 3 updates the certificate while the desktops of 14.2 are off.
-        let (foreseen, found) = foreseen_and_found(PLAN, 2);
-        assert!(found.is_subset(&foreseen), "{found:?} of {foreseen:?}");
-        let off: BTreeSet<String> = &foreseen - &found;
+        let (previewed, found) = previewed_and_found(PLAN, 2);
+        assert!(found.is_subset(&previewed), "{found:?} of {previewed:?}");
+        let off: BTreeSet<String> = &previewed - &found;
         assert_eq!(off.len(), 2, "{off:?}");
         assert!(off.iter().all(|client| client.starts_with("desktop-142")), "{off:?}");
     }

@@ -1,4 +1,4 @@
-//! When a machine is on, where it is, and what that means for the client on it: the same for every carrier.
+//! When a machine is on, where it is, and what that means for the client on it: the same for every driver.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
 
-/// The logs of the clients that a failure hits, of another site and other clients than those of the portraits.
+/// The logs of the clients that a failure hits, of another site and other clients than those of the signatures.
 fn logs_of(entry: &Entry, seed: u64) -> Vec<(String, Vec<LogLine>)> {
     let Means::Play(play) = &entry.means else { return Vec::new() };
     let play = Play { seed, ..Play::clone(play) };

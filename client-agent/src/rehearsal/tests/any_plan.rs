@@ -24,13 +24,13 @@ proptest! {
     #[test]
     fn whatever_is_planned_skipping_finds_what_playing_every_heartbeat_finds(plan in plan()) {
         let Plan { scenario, .. } = &plan;
-        let swift = played(scenario, 1);
-        let single = rehearse_every_heartbeat(scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
-        same("drawn", &swift, &single);
-        same("drawn, on three threads", &swift, &played(scenario, 3));
+        let memoized = played(scenario, 1);
+        let full = rehearse_every_heartbeat(scenario, &options(1), &Progress::default(), |_| ()).unwrap();
+        same("drawn", &memoized, &full);
+        same("drawn, on three threads", &memoized, &played(scenario, 3));
         let again = played(scenario, 1);
-        prop_assert_eq!(crate::report::json(&swift.outcome), crate::report::json(&again.outcome));
-        adds_up(scenario, &swift);
+        prop_assert_eq!(crate::report::json(&memoized.outcome), crate::report::json(&again.outcome));
+        adds_up(scenario, &memoized);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Under faults too, skipping and playing must not differ; and a fault is what a client writes that it is.
 
 use super::super::*;
-use super::{casting, played, same};
+use super::{options, played, same};
 use crate::scenario::Scenario;
 
-const HAUNTED: &str = r#"
+const FAULTED: &str = r#"
 title = "Faults of every sort"
 seed = 11
 site = { managers = [{ name = "a" }, { name = "b" }] }
@@ -67,7 +67,7 @@ heal = ["each third", "back", "group"]
 wait = { time = "2d" }
 "#;
 
-fn haunted() -> Scenario {
+fn faulted() -> Scenario {
     let fleet = r#"
 [[fleet]]
 name = "office"
@@ -79,26 +79,26 @@ name = "always"
 count = 4
 version = "14.2.1031"
 "#;
-    let (head, tail) = HAUNTED.split_once("FLEET").unwrap();
+    let (head, tail) = FAULTED.split_once("FLEET").unwrap();
     let text = format!("{head}{fleet}{tail}");
-    let scenario = Scenario::parse(&text, "haunted.toml").unwrap_or_else(|error| panic!("{error}"));
-    scenario.check("haunted.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let scenario = Scenario::parse(&text, "faulted.toml").unwrap_or_else(|error| panic!("{error}"));
+    scenario.check("faulted.toml", &text).unwrap_or_else(|error| panic!("{error}"));
     scenario
 }
 
 #[test]
 fn under_faults_too_passing_over_what_is_quiet_changes_nothing_on_any_number_of_threads() {
-    let scenario = haunted();
-    let swift = played(&scenario, 1);
-    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
-    same("haunted", &swift, &single);
-    same("haunted", &swift, &played(&scenario, 3));
-    let [_, _, update, _, last] = &swift.outcome.steps[..] else { panic!("five steps") };
+    let scenario = faulted();
+    let memoized = played(&scenario, 1);
+    let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
+    same("faulted", &memoized, &full);
+    same("faulted", &memoized, &played(&scenario, 3));
+    let [_, _, update, _, last] = &memoized.outcome.steps[..] else { panic!("five steps") };
     let orphaned = |step: &StepOutcome| step.report.holdings.iter().map(|part| part.orphaned).sum::<usize>();
     assert!(orphaned(update) > 0, "who is refused the list does not learn the new certificate");
     assert_eq!(orphaned(last), 0, "and does when nobody tampers with it any more");
-    assert!(swift.outcome.heartbeats_served < swift.outcome.heartbeats);
-    for (view, log) in &swift.clients {
+    assert!(memoized.outcome.heartbeats_served < memoized.outcome.heartbeats);
+    for (view, log) in &memoized.clients {
         let is_hit = log.iter().any(|line| line.text.contains("answered 503"));
         assert_eq!(is_hit, view.computer_name.starts_with("office-"), "{}", view.computer_name);
     }
@@ -137,9 +137,9 @@ wait = {{ time = "1h" }}
 fn every_kind_of_fault_is_played_the_same_with_and_without_passing_over() {
     for info in epm_protocol::fault::FaultKind::kinds() {
         let scenario = under(&format!("{:?}", info.name));
-        let swift = played(&scenario, 1);
-        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
-        same(info.name, &swift, &single);
+        let memoized = played(&scenario, 1);
+        let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
+        same(info.name, &memoized, &full);
     }
 }
 

@@ -31,12 +31,12 @@ fn scenarios() -> Vec<(String, Scenario)> {
         .collect()
 }
 
-fn casting(threads: usize) -> RehearsalOptions {
+fn options(threads: usize) -> RehearsalOptions {
     RehearsalOptions { threads, keep_logs: true, ..RehearsalOptions::default() }
 }
 
 fn played(scenario: &Scenario, threads: usize) -> Rehearsal {
-    rehearse(scenario, &casting(threads), &Progress::default(), |_| ()).unwrap()
+    rehearse(scenario, &options(threads), &Progress::default(), |_| ()).unwrap()
 }
 
 fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
@@ -55,9 +55,9 @@ fn same(name: &str, one: &Rehearsal, other: &Rehearsal) {
 #[test]
 fn passing_over_what_is_quiet_changes_nothing() {
     for (name, scenario) in scenarios() {
-        let swift = played(&scenario, 1);
-        let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
-        same(&name, &swift, &single);
+        let memoized = played(&scenario, 1);
+        let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
+        same(&name, &memoized, &full);
     }
 }
 
@@ -114,8 +114,8 @@ wait = { time = "1d" }
 #[test]
 fn what_was_tried_in_the_last_second_of_a_certificate_says_nothing_of_the_time_after_it() {
     let scenario = Scenario::parse(LAST_SECOND, "last-second.toml").unwrap();
-    let swift = played(&scenario, 1);
-    let single = rehearse_every_heartbeat(&scenario, &casting(1), &Progress::default(), |_| ()).unwrap();
-    same("the last second", &swift, &single);
-    assert_eq!(swift.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
+    let memoized = played(&scenario, 1);
+    let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
+    same("the last second", &memoized, &full);
+    assert_eq!(memoized.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
 }
