@@ -3,7 +3,7 @@
 //! | room | what |
 //! |---|---|
 //! | `history` | what became of each client, moment by moment |
-//! | `clock` | the clock, moved while the lab is quiet |
+//! | `pace` | the clock, moved while the lab is quiet |
 //! | `fleet` | clients that come, go, freeze, and are re-imaged |
 //! | `verdict` | who holds what, who is lost and since when, and who would be |
 //! | `expectation` | what an author of a test expects, and the counter-examples |
@@ -11,7 +11,7 @@
 //!
 //! It knows no HTTP: the doors do.
 
-mod clock;
+mod pace;
 mod expectation;
 mod fleet;
 mod history;
@@ -34,7 +34,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::RwLock;
 
-pub use clock::TimeError;
+pub use pace::TimeError;
 pub use expectation::{Asked, Expectation, Finding, Standing};
 pub use fleet::{ClientView, Deed, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
