@@ -21,8 +21,9 @@ const MOST: usize = 100_000;
 
 /// What can be done to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Deed")]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
-pub enum Deed {
+pub enum ClientAction {
     /// Ask it for an update now.
     Poke,
     /// Keep it from waking: its machine is on, and it does nothing.
@@ -202,7 +203,7 @@ impl Lab {
     /// # Errors
     ///
     /// When there is no such client, group or location.
-    pub async fn do_to(&self, name: &str, deed: &Deed) -> Result<(), CommandError> {
+    pub async fn do_to(&self, name: &str, action: &ClientAction) -> Result<(), CommandError> {
         let member = self.member(name).await?;
         let tell = |input: Input| {
             let member = member.clone();
@@ -210,21 +211,21 @@ impl Lab {
                 member.handle.tell(input).await;
             }
         };
-        match deed {
-            Deed::Poke => tell(Input::UpdateNow).await,
-            Deed::Freeze => member.handle.freeze(true),
-            Deed::Thaw => member.handle.freeze(false),
-            Deed::Offline if member.handle.agent().is_stopped() => {}
-            Deed::Offline => tell(Input::Stop).await,
-            Deed::Online if !member.handle.agent().is_stopped() => {}
-            Deed::Online => tell(Input::Start).await,
-            Deed::Location { location } => tell(Input::MoveTo(location.clone())).await,
-            Deed::Import { group, location } => {
+        match action {
+            ClientAction::Poke => tell(Input::UpdateNow).await,
+            ClientAction::Freeze => member.handle.freeze(true),
+            ClientAction::Thaw => member.handle.freeze(false),
+            ClientAction::Offline if member.handle.agent().is_stopped() => {}
+            ClientAction::Offline => tell(Input::Stop).await,
+            ClientAction::Online if !member.handle.agent().is_stopped() => {}
+            ClientAction::Online => tell(Input::Start).await,
+            ClientAction::Location { location } => tell(Input::MoveTo(location.clone())).await,
+            ClientAction::Import { group, location } => {
                 let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
                 tell(Input::Import(sylink)).await;
             }
-            Deed::Reimage => self.reimage(&member).await?,
-            Deed::Move { group } => {
+            ClientAction::Reimage => self.reimage(&member).await?,
+            ClientAction::Move { group } => {
                 let agent = member.handle.agent().cache().state.agent;
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
                 self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;

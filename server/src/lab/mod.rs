@@ -11,11 +11,11 @@
 //!
 //! It knows no HTTP: the doors do.
 
-mod pace;
 mod expectation;
 mod fleet;
 mod history;
 mod machines;
+mod pace;
 mod reproduce;
 mod rest_client_run;
 pub mod scenario_run;
@@ -34,10 +34,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::RwLock;
 
-pub use pace::TimeError;
 pub use expectation::{Asked, Expectation, Finding, Standing};
-pub use fleet::{ClientView, Deed, FleetError};
+pub use fleet::{ClientAction, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
+pub use pace::TimeError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
