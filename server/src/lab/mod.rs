@@ -151,6 +151,14 @@ impl Lab {
         Ok(())
     }
 
+    /// The certificate that each manager shows its clients.
+    fn certificates(&self) -> BTreeMap<String, Fingerprint> {
+        self.site.look(|site| {
+            let managers = site.managers();
+            managers.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect()
+        })
+    }
+
     /// Stops every client, and the site.
     pub async fn stop(&self) {
         self.fleet.write().await.dismiss(|_| true);
