@@ -288,7 +288,11 @@ struct OneClient<'a> {
 }
 
 impl ClientTable for OneClient<'_> {
-    fn visit(&self, _: AgentId, answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit)) -> (Answer, Visit) {
+    fn visit(
+        &self,
+        _: AgentId,
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
+    ) -> (Answer, Visit) {
         answer(self.record.as_ref())
     }
 }

@@ -139,9 +139,6 @@ async fn run_by(
     site.apply_all(&setup).map_err(|source| at(0, "setup", source))?;
     tell(Progress::Up(site.addresses()));
     let is_moved = pace == ClockMode::Moved;
-    if is_moved {
-        site.faults().skip_delays(true);
-    }
     let fleet = ScenarioFleet::assemble(scenario, &site, log, pace)?;
     let certificates =
         site.look(|site| site.managers().map(|manager| manager.client.certificate().fingerprint()).collect());
@@ -151,7 +148,6 @@ async fn run_by(
         play.step(number, step, &mut tell).await?;
     }
     if let Some(stay) = stay {
-        site.faults().skip_delays(false);
         play.clock.set_speed(STANDING);
         stay.await;
     }
