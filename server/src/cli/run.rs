@@ -11,7 +11,8 @@ use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ending, Failure, complain, print, say, scenario};
-use crate::lab::scenario_run::{Progress, RunError, play, run_scenario_moved, silent};
+use crate::lab::RunError;
+use crate::lab::scenario_run::{Progress, play, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -93,7 +94,9 @@ impl Run {
             RunError::Start(_) | RunError::Plan(PlanError::Presence { .. }) | RunError::Fault(_) => {
                 Failure::BadInput(error.to_string())
             }
-            RunError::Plan(_) | RunError::Restless { .. } => Failure::Failed(error.to_string()),
+            RunError::Plan(_) | RunError::Time(_) | RunError::Incomplete(_) => {
+                Failure::Failed(error.to_string())
+            }
         })?;
         if self.json {
             let text =
