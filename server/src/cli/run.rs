@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ending, Failure, complain, print, say, scenario};
 use crate::lab::RunError;
-use crate::lab::scenario_run::{Progress, play, run_scenario_moved, silent};
+use crate::lab::scenario_run::{Progress, run_scenario, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -87,7 +87,7 @@ impl Run {
         };
         let verdict = match self.moved {
             true => run_scenario_moved(&scenario, &log, tell).await,
-            false => play(&scenario, speed, &log, tell).await,
+            false => run_scenario(&scenario, speed, &log, tell).await,
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {

@@ -18,10 +18,10 @@ use crate::lab::pace::ended_heartbeats;
 use crate::lab::run_error::RunError;
 use crate::mock_site::{Addresses, MockSite};
 
-/// How many times as fast as real time a play goes on that is left standing.
+/// How many times as fast as real time the clock runs of a scenario that is left standing.
 pub const STANDING: u32 = 30;
 
-/// What a play tells while it goes on.
+/// What a scenario that is run tells of its course.
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// The managers are up, and the fleet is being installed.
@@ -48,12 +48,12 @@ struct ScenarioRun<'a> {
     steps: Vec<StepReport>,
 }
 
-/// Plays a scenario, at `speed` times the pace of real time.
+/// Runs a scenario over sockets, its clock `speed` times as fast as real time.
 ///
 /// # Errors
 ///
 /// When the site cannot start, refuses a command, or a wait reaches its limit.
-pub async fn play(
+pub async fn run_scenario(
     scenario: &Scenario,
     speed: u32,
     log: &LogSink,
@@ -66,12 +66,12 @@ pub async fn play(
     run_by(clock, scenario, log, tell, None).await
 }
 
-/// Plays a scenario with the clock moved instead of waited for: from one thing that is due to the next, each when the
-/// lab is quiet. It begins when a rehearsal does.
+/// Runs a scenario over sockets, with the clock moved instead of waited for: from one thing that is due to the next, each
+/// once all clients are idle. It begins at the moment at which a rehearsal does.
 ///
 /// # Errors
 ///
-/// As [`play`].
+/// As [`run_scenario`], and when the clients do not become idle.
 pub async fn run_scenario_moved(
     scenario: &Scenario,
     log: &LogSink,
@@ -81,12 +81,12 @@ pub async fn run_scenario_moved(
     run_by(clock, scenario, log, tell, None).await
 }
 
-/// Plays a scenario as [`run_scenario_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
+/// Runs a scenario as [`run_scenario_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
 /// heartbeats, [`STANDING`] times as fast as real time.
 ///
 /// # Errors
 ///
-/// As [`play`].
+/// As [`run_scenario_moved`].
 pub async fn run_scenario_and_stay(
     scenario: &Scenario,
     log: &LogSink,
@@ -97,7 +97,7 @@ pub async fn run_scenario_and_stay(
     run_by(clock, scenario, log, tell, Some(Box::pin(stay))).await
 }
 
-/// What a play is left standing for.
+/// How long a scenario is left standing.
 type Stay<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 async fn run_by(
