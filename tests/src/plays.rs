@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
-use epm_server::lab::scenario_run::play;
+use epm_server::lab::scenario_run::run_scenario;
 
 use crate::{Lines, collect_into, told};
 
@@ -100,7 +100,7 @@ async fn play_all(beginning: &str) -> Plays {
             let text = std::fs::read_to_string(&path).expect("a scenario can be read");
             let lines = Lines::default();
             let outcome = match Scenario::parse(&text, &name) {
-                Ok(scenario) => play(&scenario, scenario.clock.speed, &collect_into(&lines), |_| {})
+                Ok(scenario) => run_scenario(&scenario, scenario.clock.speed, &collect_into(&lines), |_| {})
                     .await
                     .map_err(|e| e.to_string()),
                 Err(error) => Err(error.to_string()),

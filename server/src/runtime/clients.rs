@@ -185,10 +185,14 @@ impl Clients {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// How many requests of this client the managers hold.
+    pub(crate) fn held_of(&self, agent: AgentId) -> usize {
+        self.held_of.get(&agent).map_or(0, |count| *count)
+    }
+
     /// How many requests the managers hold that are not this client's.
     pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
-        let own = agent.and_then(|agent| self.held_of.get(&agent).map(|count| *count));
-        self.held().saturating_sub(own.unwrap_or_default())
+        self.held().saturating_sub(agent.map_or(0, |agent| self.held_of(agent)))
     }
 
     fn table_changed(&self) {

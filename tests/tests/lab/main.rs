@@ -17,6 +17,7 @@ mod door_limits;
 mod faults;
 mod faults_of_answers;
 mod golden;
+mod held_by_faults;
 mod installation;
 mod keystores;
 mod mock_site;
