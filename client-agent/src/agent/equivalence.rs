@@ -1,7 +1,8 @@
-//! A client's state with its name, its dates and its counts left open, so that clients who think alike can be told.
+//! The state fingerprint of a client: its state without its name, its dates and its counts. Clients with equal
+//! fingerprints behave alike, which is what makes a rehearsal fast.
 //!
-//! What a client does next depends on what it holds, and not on who it is or since when it has held it; what does
-//! depend on the moment comes from its schedule and from the order of its servers. A rehearsal lives on that.
+//! What a client does next depends on what it holds, and not on its identity or on how long it has held it; what does
+//! depend on the moment comes from its schedule and from the order of its servers.
 
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::id::HardwareKey;
@@ -62,7 +63,7 @@ impl Choice {
 }
 
 impl Agent {
-    /// All that decides what it does next, in one text.
+    /// The state fingerprint: all that decides what the client does next, in one text.
     pub(crate) fn state_fingerprint(&self) -> String {
         #[derive(Serialize)]
         struct Fingerprint<'a> {

@@ -1,4 +1,4 @@
-//! What an agent wishes for, and what it is told: the border to whoever carries it.
+//! The inputs and outputs of an agent: the boundary to the driver that carries them out.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::cache::Cache;
 use super::failover::Server;
 use super::log::LogLine;
 
-/// Who a client is; this never changes.
+/// The identity of a client; it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProfile {
     /// Its machine.
@@ -74,7 +74,7 @@ pub enum Output {
 pub struct Exchange {
     /// Its number, with which its answer comes back.
     pub id: u64,
-    /// With whom.
+    /// The server that is asked.
     pub server: Server,
     /// What is asked.
     pub request: AgentRequest,

@@ -1,7 +1,7 @@
 //! The client: a value that is told what happened and says what it wants.
 //!
 //! No socket, no file, no clock, no dice: [`Agent::handle`] takes an [`Input`] and the time, and gives back wishes. It
-//! is total: it never blocks, fails or panics, and takes any input in any phase. Two carriers feed it, sockets and a
+//! is total: it never blocks, fails or panics, and takes any input in any phase. Two drivers feed it, sockets and a
 //! queue in virtual time, and it cannot tell them apart.
 //!
 //! A heartbeat asks for the index, fetches what is new, adopts what it believes, and tells how it is [C S13]. Where a

@@ -38,7 +38,7 @@ pub struct Agent {
     pub(super) served_since_start: bool,
 }
 
-/// What the client wants, collected while it thinks.
+/// What the client wants its driver to do, in order.
 pub(super) type Outputs = Vec<Output>;
 
 impl Agent {
@@ -92,7 +92,7 @@ impl Agent {
         &self.trust_state.cache
     }
 
-    /// Who it is.
+    /// The client's identity.
     pub fn profile(&self) -> &AgentProfile {
         &self.profile
     }

@@ -1,4 +1,6 @@
-//! From an input to rest: what a client does when something happens to it, exchange by exchange, with no time passing.
+//! One activation of a client: from a stimulus, exchange by exchange, until the client rests. No time passes.
+//!
+//! The real [`Agent`] decides; this is its driver in virtual time.
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
@@ -12,45 +14,45 @@ use super::transcript::ManagerAction;
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
 
-/// More exchanges than any breath takes.
+/// More exchanges than any activation takes.
 const MOST_EXCHANGES: usize = 1000;
 
-/// A client, with what its carrier holds for it.
+/// A client with all that its driver keeps for it.
 #[derive(Clone, Debug)]
 pub(super) struct ClientSnapshot {
     pub(super) agent: Agent,
-    /// How the site knows it.
+    /// Its registration at the site, if it is registered.
     pub(super) record: Option<RegisteredClient>,
-    /// The request that a manager holds.
+    /// The request that a manager holds open.
     pub(super) held: Option<Exchange>,
 }
 
-/// A client as it is installed.
+/// A client as it is installed on a machine.
 #[derive(Clone, Debug)]
 pub(super) struct Image {
     pub(super) snapshot: ClientSnapshot,
-    /// Its number among all.
+    /// Its number among all images.
     pub(super) number: u32,
 }
 
-/// What a client has done from an input to rest.
+/// What a client did from a stimulus until it rested.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activation {
-    /// What was decided about its next heartbeat, in order.
+    /// What the client decided about its next heartbeat, in order.
     pub(super) timings: Vec<Timing>,
-    /// What it wrote into its log.
+    /// What the client wrote into its log.
     pub(super) lines: Vec<(Event, String)>,
-    /// The managers that it turned to, by their places.
+    /// The managers that the client connected to, by their places.
     pub(super) visits: Vec<usize>,
     /// What the managers did, each by its place.
     pub(super) manager_events: Vec<(usize, ManagerAction)>,
-    /// What must never be, and was.
+    /// Invariants that were broken.
     pub(super) broken: Vec<String>,
 }
 
 impl ClientSnapshot {
-    /// Lets something happen to the client, and carries everything until it rests. Whoever can be touched by faults is
-    /// told apart by his `guest`.
+    /// Gives the client a stimulus, and carries its exchanges to the managers until it rests. `faulted` says who the
+    /// client is to the faults, where there may be any.
     pub(super) fn activate(
         &mut self,
         stimulus: Stimulus,
@@ -114,7 +116,7 @@ impl ClientSnapshot {
         activation
     }
 
-    /// What a change of the site means for the request that is held.
+    /// Looks whether a change of the site answers the held request, or has ended its connection.
     fn changed(
         &mut self,
         world: &World,
@@ -128,7 +130,7 @@ impl ClientSnapshot {
             let outcome = Err(ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail });
             return Some(Input::Answered { exchange, outcome });
         }
-        // The connection is open: what was believed when it was opened is not asked again.
+        // The connection is open: its certificate was judged when it was opened.
         let open = Exchange { check: crate::agent::TlsCheck::Nothing, ..held.clone() };
         match world.carry(&open, &mut self.record, now) {
             Carried::Held => {
@@ -143,14 +145,14 @@ impl ClientSnapshot {
     }
 }
 
-/// What the manager at the other end has to say of an exchange, if there is one.
+/// What the manager at the other end did in an exchange, if it noticed the exchange at all.
 fn manager_event(
     world: &World,
     exchange: &Exchange,
     outcome: &Result<ManagerResponse, ExchangeFailure>,
 ) -> Option<(usize, ManagerAction)> {
     let action = match outcome {
-        // A request that its secret does not open is not understood.
+        // A request sealed with another secret is not understood.
         Ok(response) if response.status == 400 => ManagerAction::Answered { action: "refused", status: 400 },
         Ok(response) => {
             ManagerAction::Answered { action: exchange.request.action(), status: response.status }
@@ -163,7 +165,7 @@ fn manager_event(
     Some((world.manager_at(exchange)?, action))
 }
 
-/// What must hold of every answer that a client hears.
+/// Checks what must hold whenever a client has handled an answer.
 fn check(
     before: &Agent,
     after: &Agent,
@@ -191,7 +193,7 @@ fn check(
     if is_healed && response.status >= 400 {
         broken.push("an orphan was healed though no manager served it".to_owned());
     }
-    // Without another list it takes a manager that it believes: an old certificate that came back, or a date.
+    // Without a new list only a manager that it trusts can heal it: an old certificate came back, or a date has passed.
     let has_no_new_list = before.pins() == after.pins() && before.is_secure();
     if is_healed && has_no_new_list && !world.is_known_by(before.pins()) {
         broken.push("an orphan was healed though it knows no manager, without a new list".to_owned());

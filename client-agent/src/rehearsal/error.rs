@@ -8,7 +8,7 @@ pub enum RehearsalError {
     /// The scenario cannot be played to its end.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// What must never be was.
+    /// An invariant of the lab was broken.
     #[error("step {step} ({title}), seed {seed}: {what}; this is an error of the lab, please report it")]
     Broken {
         /// The step.
@@ -17,7 +17,7 @@ pub enum RehearsalError {
         title: String,
         /// The seed that repeats it.
         seed: u64,
-        /// What it was.
+        /// The invariant.
         what: String,
     },
 }

@@ -1,8 +1,10 @@
-//! A client under faults, in virtual time: what the rules say to each of its connections and exchanges, and what comes
-//! of it where no byte is sent.
+//! A client under faults, in virtual time: the verdicts on each of its connections and exchanges, and what they come to
+//! where no byte is sent.
 //!
-//! Who is hit depends on who it is and on how many times it has come. So while a fault can touch a client, every one of
-//! its breaths is played, and nothing is remembered of them; what a verdict comes to is in `epm_protocol::fault`.
+//! Whether a fault hits depends on the client's identity and on how many times it has connected. So while a fault can
+//! hit a client, each of its activations is played in full, and no result is memoized. What a verdict comes to is
+//! decided in
+//! `epm_protocol::fault` and `epm_protocol::manager::faulted`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,35 +25,35 @@ use super::stimulus::ClientIdentity;
 use super::world::{Carried, ShownCertificate, World};
 use crate::agent::{Exchange, Server};
 
-/// Where the clients of a rehearsal come from.
+/// The source address of every client of a rehearsal.
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Who a client is to the faults, and how many times it has come.
+/// The identity by which faults recognise a client, and how many times it has connected.
 #[derive(Clone, Debug)]
 pub(super) struct FaultedClient {
     pub(super) name: String,
     /// The hardware id that it was installed with.
     pub(super) machine: HardwareKey,
-    /// Whether what others do may change something for it.
+    /// Whether other clients can change what happens to it.
     pub(super) interacts: bool,
-    /// How many requests of others are held, as far as clients meet.
+    /// How many requests of other interacting clients are held.
     pub(super) held_by_others: u64,
     agent: AgentId,
     version: ClientVersion,
-    /// Since when is counted.
+    /// Since when connections and exchanges are counted.
     since: Option<Timestamp>,
     connections: BTreeMap<usize, u64>,
     exchanges: BTreeMap<(usize, Route), u64>,
 }
 
-/// The connection of a session, and what the faults have said to it.
+/// The open connection of a session, and the faults' verdict on it.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     server: Server,
     verdict: Verdict,
 }
 
-/// An exchange that comes to nothing.
+/// Whether an exchange comes about, and if not, why.
 type Failed = Result<(), ExchangeFailure>;
 
 impl FaultedClient {
@@ -70,18 +72,18 @@ impl FaultedClient {
         }
     }
 
-    /// The hardware id of its own.
+    /// The hardware id of its own machine, whatever image it was installed from.
     pub(super) fn own_machine(&self, run_seed: u64) -> HardwareKey {
         crate::scenario::hardware_key(run_seed, &self.name)
     }
 
-    /// Whether any fault can touch it now, as the site knows it.
+    /// Whether any fault can hit it now, given its registration.
     fn can_be_touched(&self, world: &World, record: Option<&RegisteredClient>, now: Timestamp) -> bool {
         !world.faults.is_empty() && world.faults.can_touch(&self.party(world, record), now)
     }
 
-    /// Whether any fault can touch it in a breath that begins now: a client who is registered in it, or anew, may land in
-    /// any group.
+    /// Whether any fault can hit it in an activation that begins now: a client that registers in it may land in any
+    /// group.
     pub(super) fn may_be_touched(
         &self,
         world: &World,
@@ -108,7 +110,7 @@ impl FaultedClient {
         }
     }
 
-    /// Begins to count anew where there was no fault in between.
+    /// Counts from zero again if there was no fault in between.
     fn count_since(&mut self, faults: &FaultSet) {
         if self.since != faults.counting_since() {
             self.since = faults.counting_since();
@@ -133,7 +135,7 @@ impl World {
         if !faulted.can_be_touched(self, record.as_ref(), now) {
             return self.carry(exchange, record, now);
         }
-        // A port that is closed to everybody counts nobody.
+        // A closed port counts no connections.
         if self.is_closed(exchange, place, now) {
             let address = format!("{}:{}", exchange.server.address, exchange.server.port);
             return Carried::Ended(Err(ExchangeFailure::ConnectionRefused { address }));
@@ -147,7 +149,7 @@ impl World {
         carried
     }
 
-    /// What the faults say to the connection; what they have said, if it is open.
+    /// The faults' verdict on the connection; the verdict of before, if the connection is open.
     fn judge_connection(
         &self,
         exchange: &Exchange,
@@ -170,7 +172,7 @@ impl World {
         verdict
     }
 
-    /// What the faults say to an exchange whose request has come, and is understood.
+    /// The faults' verdict on an exchange whose request has arrived and is understood.
     fn judge_exchange(
         &self,
         exchange: &Exchange,
@@ -212,7 +214,7 @@ impl World {
             Ok(shown) => shown,
             Err(failure) => {
                 use ExchangeFailure::{ConnectionLost, TimedOut};
-                // What goes wrong after the handshake is seen by those whom it satisfies.
+                // A client that rejects the certificate never sees what goes wrong after the handshake.
                 let after = matches!(
                     failure,
                     TimedOut { stage: Stage::Answer, .. } | ConnectionLost { stage: Stage::Answer, .. }
@@ -254,7 +256,7 @@ impl World {
         Carried::Ended(Ok(response))
     }
 
-    /// What the fault of the connection makes of it before anything is asked; the certificates, if others are shown.
+    /// Applies the connection's fault before anything is asked. Returns the certificates that are shown, if others are.
     fn reach(
         &self,
         verdict: &Verdict,
@@ -274,14 +276,14 @@ impl World {
                 let previous = self.previous(place).map(|previous| &previous.identity);
                 let spare = KeyPool::public();
                 let mint_input = MintInput { good: &publication.identity, previous, spare: &spare, now };
-                // What cannot be minted is not shown.
+                // If it cannot be minted, the good one is shown.
                 Ok(mint(hit.what(), &mint_input).ok())
             }
             _ => Ok(None),
         }
     }
 
-    /// The handshake, with what a fault shows in the place of the good certificate.
+    /// The handshake, with the certificate that a fault shows instead of the good one.
     fn handshake(
         &self,
         exchange: &Exchange,

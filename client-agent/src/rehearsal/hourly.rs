@@ -1,4 +1,4 @@
-//! Counting by the hour, in integers that can be added in any order.
+//! Counts by the hour: integers, which can be added in any order, so that the number of threads does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use epm_protocol::trust::{Fingerprint, Pins};
 use super::outcome::Course;
 use crate::agent::Row;
 
-/// How a client's certificates stand to those that are, or were, in force.
+/// Which of the certificates that are or were in force a client trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
     OldOnly,
@@ -17,7 +17,7 @@ pub(super) enum Trust {
     None,
 }
 
-/// What is counted of a client.
+/// The part of a client's state that is counted by the hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) trust: Trust,
@@ -28,7 +28,7 @@ pub(super) struct Counted {
 #[derive(Clone, Debug)]
 pub(super) struct HourlyCounts {
     origin: Timestamp,
-    /// Changes of each kind of trust.
+    /// The changes in each hour, for each kind of trust.
     trust: [Vec<i32>; 4],
     orphaned: Vec<i32>,
     online: Vec<i32>,
@@ -50,7 +50,7 @@ impl Trust {
 }
 
 impl HourlyCounts {
-    /// Nothing yet; the first hour is the one in which `start` is.
+    /// Empty counts; the first hour is the one that contains `start`.
     pub(super) fn new(start: Timestamp, managers: usize) -> Self {
         Self {
             origin: Timestamp::from_millis(start.as_millis().div_euclid(HOUR_MS) * HOUR_MS),
@@ -66,14 +66,14 @@ impl HourlyCounts {
         usize::try_from(passed / HOUR_MS).unwrap_or(0)
     }
 
-    /// A client is there from now on.
+    /// Counts a client from now on.
     pub(super) fn arrived(&mut self, at: Timestamp, counted: Counted) {
         let hour = self.hour(at);
         add(&mut self.trust[counted.trust as usize], hour, 1);
         add(&mut self.orphaned, hour, i32::from(counted.is_orphaned));
     }
 
-    /// A client stands otherwise from now on.
+    /// Counts a client's new state from now on.
     pub(super) fn changed(&mut self, at: Timestamp, before: Counted, after: Counted) {
         if before == after {
             return;
@@ -84,13 +84,13 @@ impl HourlyCounts {
         add(&mut self.orphaned, hour, i32::from(after.is_orphaned) - i32::from(before.is_orphaned));
     }
 
-    /// A machine was switched on, or off.
+    /// Counts a machine that was switched on or off.
     pub(super) fn switched(&mut self, at: Timestamp, on: bool) {
         let hour = self.hour(at);
         add(&mut self.online, hour, if on { 1 } else { -1 });
     }
 
-    /// A client turned to a manager.
+    /// Counts a connection of a client to a manager.
     pub(super) fn visited(&mut self, at: Timestamp, manager: usize) {
         let hour = self.hour(at);
         if let Some(row) = self.load.get_mut(manager) {
@@ -98,7 +98,7 @@ impl HourlyCounts {
         }
     }
 
-    /// A client turned to a manager in each of these heartbeats.
+    /// Counts a connection to a manager in each heartbeat of the row.
     pub(super) fn visited_often(&mut self, row: &Row, first: Timestamp, manager: usize) {
         let mut hour = self.hour(first);
         let mut end =
@@ -116,7 +116,7 @@ impl HourlyCounts {
         }
     }
 
-    /// Adds what somebody else has counted.
+    /// Adds the counts of another thread.
     pub(super) fn merge(&mut self, other: &Self) {
         let rows = self.trust.iter_mut().zip(&other.trust);
         for (mine, theirs) in
@@ -133,7 +133,7 @@ impl HourlyCounts {
         }
     }
 
-    /// The course up to the hour in which `end` is.
+    /// The course up to the hour that contains `end`.
     pub(super) fn course<'a>(&self, end: Timestamp, managers: impl Iterator<Item = &'a str>) -> Course {
         let hours = self.hour(end).saturating_add(1);
         let [old_only, both, new_only, none] =
@@ -164,7 +164,7 @@ fn add<N: Copy + Default + std::ops::AddAssign>(row: &mut Vec<N>, hour: usize, b
     row[hour] += by;
 }
 
-/// From changes to counts.
+/// The counts that follow from the changes.
 fn summed(changes: &[i32], hours: usize) -> Vec<u32> {
     let mut count = 0_i32;
     (0..hours)

@@ -14,19 +14,20 @@ use crate::scenario::{Change, ClientAction, ClientActions, Install, PartCalendar
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) calendar: PartCalendar,
-    /// What has happened to it since the step began.
+    /// What the step has done to it.
     pub(super) change: Change,
-    /// The number of the communications file that was brought to it last.
+    /// The number of the communications file that it imports.
     pub(super) import: u32,
-    /// The number of the hardware id that was given to it last.
+    /// The number of the hardware id that it was given.
     pub(super) identity: u32,
-    /// Whether what others do may change something for its clients: then they are played together, in the order of time.
+    /// Whether other clients can change what happens to its clients: then they are played together, in the order of
+    /// time.
     pub(super) interacts: bool,
-    /// What its machines are installed with, at the beginning.
+    /// What its machines are installed with at the beginning.
     pub(super) image: Image,
-    /// What they would be installed with now, if they were.
+    /// What its machines would be installed with now.
     pub(super) package: Image,
-    /// Its usual and its other location, by their numbers.
+    /// The numbers of its usual and of its other location.
     pub(super) places: [u16; 2],
 }
 
@@ -48,7 +49,7 @@ impl<C: VirtualClient> Machine<C> {
         Self { client, part: place.0, number: place.1, now: start, power }
     }
 
-    /// It is there from the beginning, or not yet.
+    /// Counts the client, if it is installed.
     pub(super) fn count_arrival(&self, context: &mut Context<'_>) {
         if self.is_installed() {
             let counted = self.client.counted(context);
@@ -64,8 +65,8 @@ impl<C: VirtualClient> Machine<C> {
         self.power.is_installed()
     }
 
-    /// Lets time pass until `end`, and with it; or until it has begun so many heartbeats in all, if that comes first or
-    /// the machine is switched off. Returns when.
+    /// Lets time pass up to and including `end`; with `heartbeats`, only until the client has begun so many in all or
+    /// the machine is off. Returns the time that it has reached.
     pub(super) fn run_until(
         &mut self,
         end: Timestamp,
@@ -106,7 +107,7 @@ impl<C: VirtualClient> Machine<C> {
         self.now
     }
 
-    /// When something happens to it next, if that is not after `end`.
+    /// When the machine or its client acts next, if that is not after `end`.
     pub(super) fn next(&self, part: &Part, end: Timestamp) -> Option<Timestamp> {
         let transition = self.power.next_transition(&part.calendar, self.now);
         let wake = self.client.wakes_before(end + MOMENT);
@@ -114,13 +115,13 @@ impl<C: VirtualClient> Machine<C> {
         (next <= end).then_some(next)
     }
 
-    /// Something has happened to its part, or not.
+    /// Applies to the machine what the step has done to its part.
     pub(super) fn apply_change(&mut self, part: &Part, context: &mut Context<'_>) {
         let actions = self.power.apply_change(&part.calendar, part.change);
         self.act(actions, part, context);
     }
 
-    /// The site has changed.
+    /// Lets the client notice a change of the site.
     pub(super) fn notice_site_change(&mut self, context: &mut Context<'_>) {
         if !context.world.is_new {
             return;

@@ -1,8 +1,8 @@
-//! What has been played once is remembered: clients who think alike, to whom the same happens, do the same.
+//! The memo table: clients in equal states share memoised results.
 //!
-//! A [`Node`] is a client's state with its name, dates and counts left open. The real [`crate::agent::Agent`] plays
-//! each breath once for each node; every other client that stands where it stood is told the result. Whatever may decide is in
-//! the [`Question`]; that nothing is missing there is tested by playing every heartbeat.
+//! A [`Node`] is a client's state without its name, dates and counts. The real [`crate::agent::Agent`] plays each
+//! activation once for each node; every other client at that node gets the same [`Value`]. All that can make a
+//! difference is in the [`Key`]; tests that play every heartbeat show that nothing is missing there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
 /// The number of a node.
 pub(super) type NodeId = u32;
 
-/// A client's state with its name, dates and counts left open.
+/// A client's state without its name, dates and counts.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) snapshot: ClientSnapshot,
@@ -32,21 +32,21 @@ pub(super) struct Node {
     pub(super) counted: Counted,
 }
 
-/// All that decides what a client does.
+/// All that decides what a client does in an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) node: NodeId,
     pub(super) kind: EventKind,
     pub(super) world: u32,
-    /// How many certificates' validities have begun or ended.
+    /// How many validities of certificates have begun or ended.
     pub(super) epoch: u32,
-    /// Whether it is too early to consult the list again.
+    /// Whether the client stays with its last server, and does not consult its list.
     pub(super) stays: bool,
     /// The order of the servers, four bits for each.
     pub(super) order: u64,
 }
 
-/// What becomes of a date in a client's state.
+/// What an activation does to a date in a client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DateChange {
     Absent,
@@ -54,7 +54,7 @@ pub(super) enum DateChange {
     Now,
 }
 
-/// What a client does, whoever it is.
+/// What every client with the same key does.
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) after: NodeId,
@@ -69,33 +69,33 @@ pub(super) struct Value {
     pub(super) exchanges: u64,
 }
 
-/// What has been played.
+/// The activations that have been played, by their keys.
 #[derive(Debug, Default)]
 pub(super) struct MemoTable {
     nodes: Vec<Node>,
     by_fingerprint: FxHashMap<String, NodeId>,
     values: Vec<Value>,
     by_key: FxHashMap<Key, u32>,
-    /// The replies to questions of which nothing comes.
+    /// For each key of a heartbeat, the place of its value if the heartbeat is quiet.
     quiet: FxHashMap<Key, Option<u32>>,
     images: FxHashMap<u32, NodeId>,
     /// The locations, by their numbers.
     pub(super) locations: Vec<Option<String>>,
-    /// The communications files that somebody imports, by their numbers.
+    /// The communications files that are imported, by their numbers.
     pub(super) imports: Vec<Arc<Sylink>>,
-    /// The hardware ids that somebody gives to machines, by their numbers; each machine its own, if none.
+    /// The hardware ids that are given to machines, by their numbers; none stands for each machine's own.
     pub(super) identities: Vec<Option<HardwareKey>>,
-    /// How many requests are held of clients that meet.
+    /// How many requests of interacting clients are held.
     pub(super) held: u64,
-    /// How the site knows the clients that meet.
+    /// The registrations of interacting clients.
     pub(super) shared: BTreeMap<AgentId, RegisteredClient>,
-    /// What must never be, and was.
+    /// Invariants that were broken.
     pub(super) broken: Vec<String>,
 }
 
-/// More orders than are tried to find out that the order does not matter.
+/// With more orders of servers than this, the order is taken to matter.
 const MOST_ORDERS: usize = 24;
-/// More servers than an order can name.
+/// The most servers that a packed order can name.
 const MOST_SERVERS: usize = 16;
 
 impl MemoTable {
@@ -112,7 +112,7 @@ impl MemoTable {
         self.locations.get(usize::from(place)).cloned().flatten()
     }
 
-    /// That somebody imports the communications file with this number.
+    /// The import of the communications file with this number.
     pub(super) fn import(&self, number: u32) -> Stimulus {
         let file = usize::try_from(number).ok().and_then(|place| self.imports.get(place));
         file.map_or(Stimulus::Changed, |file| Stimulus::Told(Input::Import(Arc::clone(file))))
@@ -128,7 +128,7 @@ impl MemoTable {
         node
     }
 
-    /// The node of this client, its dates and counts set aside.
+    /// The node of this client, without its dates and counts; a new one if there is none yet.
     pub(super) fn admit(&mut self, mut snapshot: ClientSnapshot, world: &World) -> NodeId {
         snapshot.agent.take_counts();
         snapshot
@@ -155,7 +155,7 @@ impl MemoTable {
         id
     }
 
-    /// The order of a node's servers at this moment, as a question has it; none if there are too many of them.
+    /// The order of a node's servers at this moment, packed for a key; none if there are too many servers.
     pub(super) fn order(&self, node: NodeId, stays: bool, seed: u64, now: Timestamp) -> Option<u64> {
         let choice = &self.node(node).choice;
         if choice.orders() == 1 {
@@ -166,7 +166,7 @@ impl MemoTable {
             .then(|| order.iter().fold(0, |packed, place| packed << 4 | *place as u64))
     }
 
-    /// What comes of it, whoever asks. `seed` and `now` are such that the servers have their turn in the question's order.
+    /// The value of this key, played if need be. `seed` and `now` must give the servers the key's order.
     pub(super) fn value(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> &Value {
         let place = self.index_of(key, world, seed, now);
         &self.values[place as usize]
@@ -183,7 +183,7 @@ impl MemoTable {
         place
     }
 
-    /// Plays a breath, with a client whose dates are such that each can be recognised afterwards.
+    /// Plays an activation, with a client whose dates can be recognised afterwards.
     fn play(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> Value {
         let mut snapshot = self.node(key.node).snapshot.clone();
         let health = now - Duration::from_millis(3_600_001);
@@ -196,7 +196,7 @@ impl MemoTable {
             EventKind::Start => Stimulus::Told(Input::Start),
             EventKind::Stop => Stimulus::Told(Input::Stop),
             EventKind::Wake => Stimulus::Told(Input::Wake),
-            // Who may share a hardware id is played by himself.
+            // A client that may share a hardware id is never memoised.
             EventKind::Changed | EventKind::Identify(_) => Stimulus::Changed,
             EventKind::Move(place) => Stimulus::Told(Input::MoveTo(self.location(place))),
             EventKind::Import(file) => self.import(file),
@@ -223,8 +223,8 @@ impl MemoTable {
         }
     }
 
-    /// The reply to this question to wake up, if it is to go on as before, in whatever order the servers have their
-    /// turn.
+    /// The value of this key of a heartbeat, if the heartbeat is quiet: the client goes on as before, whatever the
+    /// order of its servers.
     pub(super) fn quiet_value(
         &mut self,
         key: Key,
@@ -260,7 +260,7 @@ impl MemoTable {
             return false;
         }
         let mut seen = std::collections::BTreeSet::from([key.order]);
-        // Some seed draws each order; if not one of these many does, the order is taken to matter.
+        // Each order is drawn by some seed; if none of these draws it, the order is taken to matter.
         for seed in 0..100 * orders as u64 {
             if seen.len() == orders {
                 break;
@@ -276,13 +276,13 @@ impl MemoTable {
                 return false;
             }
         }
-        // A server that comes first whatever is drawn makes some orders the same.
+        // A server that always comes first makes some orders equal.
         key.stays || seen.len() == orders
     }
 }
 
 impl Value {
-    /// Whether nothing came of it, and the next regular heartbeat is the next to come.
+    /// Whether it changed nothing, and the next regular heartbeat is next.
     fn is_quiet(&self, node: NodeId) -> bool {
         let keeps = |change: DateChange| change != DateChange::Now;
         self.after == node

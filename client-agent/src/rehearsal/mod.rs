@@ -1,22 +1,25 @@
 //! A scenario in virtual time: the same site and the same clients as over sockets, without sockets.
 //!
-//! Clients do not meet, so each is played through a step on its own, from one thing that happens to it to the next.
-//! An exchange takes no time. What one client has done, another that thinks alike need not do again (`memo`), and
-//! heartbeats of which nothing comes are passed over in one step; both are tested against playing every heartbeat.
+//! Clients do not interact, so each is played through a step on its own, from one event to the next. An exchange takes
+//! no time. Clients in equal states share memoised results (`memo`), and quiet heartbeats are skipped in one step; both
+//! are tested against playing every heartbeat.
 //!
 //! | room | what |
 //! |---|---|
-//! | `world` | what clients meet between two changes of the site |
-//! | `activation` | from an input to rest, exchange by exchange |
-//! | `memo` | what has been played, and need not be played again |
+//! | `run` | a scenario, step by step |
+//! | `world` | the managers as clients meet them between two changes of the site |
+//! | `stimulus` | what happens to a client |
+//! | `activation` | from a stimulus to rest, exchange by exchange |
+//! | `memo` | the memo table |
 //! | `virtual_client` | a client that plays every heartbeat, and one that does not; they must not differ |
 //! | `faulted` | a client under faults |
 //! | `transcript` | a client's log, and what its managers did for it |
-//! | `machine` | when it is on, and where |
-//! | `shard` | a share of the fleet, for one thread |
-//! | `preview` | who would be lost if the next step were taken now |
-//! | `what_if` | the same of clients that run elsewhere, on copies of them |
+//! | `machine` | a machine, its power schedule, and the client on it |
+//! | `shard` | a part of the fleet, for one thread |
+//! | `what_if` | which clients would be orphaned if the site became another one |
+//! | `preview` | the same for the next step of the plan |
 //! | `hourly`, `outcome` | what is counted, and what is found |
+//! | `sweep`, `sweep_outcome` | the same plan with many waits, and what is found |
 
 mod activation;
 mod error;

@@ -1,6 +1,6 @@
-//! What a rehearsal has found: who held what after each step, and how trust, orphans and load went over time.
+//! The outcome of a rehearsal: what clients held after each step, and how trust, orphans and load went over time.
 //!
-//! Integers and names only, so that it is the same on every machine, whatever number of threads counted it.
+//! Integers and names only, so that it is the same on every machine and for any number of threads.
 
 use std::collections::BTreeMap;
 
@@ -11,30 +11,30 @@ use serde::Serialize;
 
 use crate::scenario::{StepReport, Verdict};
 
-/// What a rehearsal has found.
+/// The outcome of a rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// More about the scenario; its title is in the verdict.
+    /// The scenario's description; its title is in the verdict.
     pub about: String,
-    /// When it began, in the lab's time.
+    /// When the rehearsal began, in lab time.
     pub began: Timestamp,
-    /// When it ended, in the lab's time.
+    /// When the rehearsal ended, in lab time.
     pub ended: Timestamp,
-    /// Whether it was broken off: then this is what was known by then.
+    /// Whether the rehearsal was broken off: then this is the outcome up to that moment.
     pub is_partial: bool,
-    /// The certificates that managers showed, in the order in which they came into force.
+    /// The certificates that managers showed to clients, in the order in which they came into force.
     pub certificates: Vec<InForce>,
-    /// What came of each step, the installation of the fleet first.
+    /// The outcome of each step; the first one is the installation of the fleet.
     pub steps: Vec<StepOutcome>,
-    /// How it went, hour by hour.
+    /// Trust, orphans and load, hour by hour.
     pub course: Course,
     /// How many heartbeats the clients began.
     pub heartbeats: u64,
-    /// In how many of them a manager served the client.
+    /// In how many heartbeats a manager served the client.
     pub heartbeats_served: u64,
-    /// What was assumed.
+    /// The assumptions in force.
     pub assumptions: Vec<Assumption>,
-    /// What became of the fleet.
+    /// The state of the fleet at the end.
     pub verdict: Verdict,
 }
 
@@ -45,58 +45,58 @@ pub struct InForce {
     pub manager: String,
     /// The certificate.
     pub fingerprint: Fingerprint,
-    /// Since when.
+    /// When the certificate came into force.
     pub since: Timestamp,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepOutcome {
-    /// Who held what after it.
+    /// What the clients of each part held after the step.
     #[serde(flatten)]
     pub report: StepReport,
-    /// When it ended: the wait was over.
+    /// When the step ended: its wait was over.
     pub ended: Timestamp,
-    /// What was done, a line for each action.
+    /// The actions of the step, a line each.
     pub actions: Vec<String>,
-    /// How many clients' machines were on when it ended.
+    /// How many machines were on when the step ended.
     pub online: usize,
-    /// Who would be lost if the next step were taken at this moment, and nothing waited for; none after the last.
+    /// Which clients would be orphaned if the next step were taken at this moment; none after the last step.
     pub if_next_now: Option<AtRisk>,
 }
 
-/// Who would be lost by a step.
+/// The clients that would be orphaned by a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AtRisk {
     /// The step's title.
     pub step: String,
-    /// How many clients would be lost.
+    /// How many clients would be orphaned.
     pub clients: usize,
-    /// Of these, how many by each layer of trust.
+    /// How many clients each layer of trust would fail.
     pub by_layer: BTreeMap<String, usize>,
-    /// Of these, how many in each part of the fleet.
+    /// How many clients of each part would be orphaned.
     pub by_part: BTreeMap<String, usize>,
-    /// The first of them, by name.
+    /// The names of the first of these clients.
     pub examples: Vec<String>,
 }
 
-/// How it went over time. Every row has a number for each hour, and shows the state when that hour ends.
+/// Trust, orphans and load over time. Every row has a number for each hour: the state at the end of that hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Course {
     /// When the first hour begins.
     pub origin: Timestamp,
-    /// How many clients believe only certificates that were in force at the beginning.
+    /// How many clients trust only certificates that were in force at the beginning.
     pub old_only: Vec<u32>,
-    /// How many believe such ones, and newer ones too.
+    /// How many clients trust certificates of the beginning and newer ones.
     pub both: Vec<u32>,
-    /// How many believe newer ones only.
+    /// How many clients trust only newer certificates.
     pub new_only: Vec<u32>,
-    /// How many believe none that was ever in force.
+    /// How many clients trust no certificate that was ever in force.
     pub none: Vec<u32>,
-    /// How many are orphaned.
+    /// How many clients are orphaned.
     pub orphaned: Vec<u32>,
-    /// How many are switched on.
+    /// How many machines are on.
     pub online: Vec<u32>,
-    /// How many clients turned to each manager during the hour, heartbeat by heartbeat; served or not.
+    /// How many heartbeats connected to each manager during the hour, served or not.
     pub load: BTreeMap<String, Vec<u32>>,
 }

@@ -12,12 +12,12 @@ use super::virtual_client::{Context, MemoizedClient, VirtualClient};
 use super::what_if::outcome_if;
 use super::world::World;
 
-/// How many clients are named.
+/// The most clients that are named.
 const NAMED: usize = 20;
 
 impl<C: VirtualClient> Shard<C> {
-    /// Which clients would be lost if the site became `next` now and each of them had its next heartbeats at once;
-    /// those who are lost already are not counted again.
+    /// The clients of this shard that would be orphaned if the site became `next` now and each client had its next
+    /// heartbeats at once; clients that are orphaned already are left out.
     pub(super) fn at_risk(
         &mut self,
         world: &World,
@@ -56,7 +56,7 @@ impl<C: VirtualClient> Shard<C> {
 }
 
 impl AtRisk {
-    /// Adds whom somebody else has counted.
+    /// Adds the clients of another shard.
     pub(super) fn merge(&mut self, other: Self) {
         self.clients += other.clients;
         for (mine, theirs) in [(&mut self.by_layer, other.by_layer), (&mut self.by_part, other.by_part)] {

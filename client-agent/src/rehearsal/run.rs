@@ -1,4 +1,4 @@
-//! A rehearsal, step by step: what happens to the fleet, what the operator does, how long he waits.
+//! A rehearsal, step by step: what happens to the fleet, which faults are set, what the operator does, and the wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,35 +28,35 @@ use crate::scenario::{
     StepPlan, StepReport, Verdict, Wait,
 };
 
-/// How a rehearsal is cast.
+/// Options of a rehearsal.
 #[derive(Clone, Debug, Default)]
 pub struct RehearsalOptions {
-    /// Where the managers are; at their scenario's ports when empty.
+    /// The ports of the managers, in their order; the scenario's when empty.
     pub places: Vec<ManagerPorts>,
-    /// On how many threads; 0 is one. The outcome is the same.
+    /// How many threads play the clients; 0 means one. The outcome does not depend on it.
     pub threads: usize,
-    /// Whether every client's log is kept.
+    /// Whether to keep every client's log.
     pub keep_logs: bool,
 }
 
-/// A rehearsal that has ended.
+/// A rehearsal that has ended: its outcome, clients and site.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    /// What was found.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Every client at the end, in the order of the fleet, with its log if logs were kept.
+    /// Every client at the end with its log, in the order of the fleet; empty unless logs were kept.
     pub clients: Vec<(AgentView, Vec<LogLine>)>,
     /// What the managers did for each client, in the same order.
     pub manager_events: Vec<Vec<ManagerEvent>>,
-    /// The site as it was at the end; it has not heard of any client.
+    /// The site at the end; no client is registered in it.
     pub site: Site,
 }
 
-/// Rehearses a scenario. `tell` hears of each step when it has ended.
+/// Rehearses a scenario. Calls `tell` after each step.
 ///
 /// # Errors
 ///
-/// When the site refuses a command, a wait reaches its limit, or the lab finds that it contradicts itself.
+/// When the site refuses a command, a wait reaches its limit, or an invariant of the lab is broken.
 pub fn rehearse(
     scenario: &Scenario,
     options: &RehearsalOptions,
@@ -66,7 +66,7 @@ pub fn rehearse(
     Run::<MemoizedClient>::new(scenario, options)?.play(progress, tell)
 }
 
-/// The same, with every client playing every heartbeat: slower by far, and never different.
+/// Rehearses a scenario without the memo table: every client plays every heartbeat. Far slower, with the same outcome.
 ///
 /// # Errors
 ///
@@ -88,18 +88,18 @@ struct Run<'a, C> {
     plans: Vec<PartPlan>,
     parts: Vec<Part>,
     locations: Vec<Option<String>>,
-    /// The communications files that somebody has imported, by their numbers.
+    /// The communications files that were imported, by their numbers.
     imports: Vec<Arc<Sylink>>,
-    /// The hardware ids that were given to parts, by their numbers; to each machine its own, if none.
+    /// The hardware ids that were given to parts, by their numbers; none stands for each machine's own.
     identities: Vec<Option<HardwareKey>>,
     shards: Vec<Shard<C>>,
     certificates: Vec<InForce>,
     steps: Vec<StepOutcome>,
     /// How many images there have been.
     images: u32,
-    /// A site that is given the same commands: it must not differ.
+    /// A second site that is given the same commands: it must publish the same.
     replayed: Site,
-    /// What the site will be after the next step, if it is taken at once.
+    /// The world after the next step's commands, if they are given at once.
     ahead: Option<(World, Vec<InForce>)>,
     clients: usize,
 }
@@ -173,9 +173,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    /// Deals the clients to the threads, evenly and in order.
+    /// Creates the clients, and divides them evenly and in order among the threads.
     fn spawn_clients(&mut self, options: &RehearsalOptions) {
-        // Clients who meet are played on one thread.
+        // Clients that interact are played on one thread.
         let meet = self.parts.iter().any(|part| part.interacts);
         let shard = self.clients.div_ceil(if meet { 1 } else { options.threads.max(1) }).max(1);
         let managers = self.world.manager_names().count();
@@ -307,7 +307,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    /// What the site would be after the commands of a step; none if it has none.
+    /// The world after the commands of a step; none if the step has none.
     fn world_after(
         &self,
         number: usize,
@@ -345,7 +345,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(Some((world, served)))
     }
 
-    /// The operator's commands, all at once.
+    /// Applies the operator's commands, all at once.
     fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let ahead = match self.ahead.take() {
             Some(ahead) => Some(ahead),
@@ -377,11 +377,11 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let faults = &mut self.world.faults;
         faults.sweep(self.now);
         for name in &step.heal {
-            // It may have come to its end by itself.
+            // The fault may have ended by itself.
             let _ = faults.remove(name.get_ref());
         }
         for rule in self.scenario.faults_set_by(step) {
-            // That it makes sense was found out before.
+            // The rule was checked when the scenario was read.
             let _ = faults.add(rule.clone(), self.now);
         }
     }
@@ -425,7 +425,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         .into())
     }
 
-    /// Who would be lost if this step were taken now.
+    /// The clients that would be orphaned if this step were taken now.
     fn preview(&mut self, number: usize, step: &StepPlan) -> Result<AtRisk, RehearsalError> {
         let mut risk = AtRisk { step: step.title.clone(), ..AtRisk::default() };
         let Some((next, served)) = self.world_after(number, step)? else { return Ok(risk) };
@@ -464,7 +464,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         });
     }
 
-    /// What must hold after every step.
+    /// Checks what must hold after every step.
     fn check_invariants(&self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let broken = |what: String| {
             Err(RehearsalError::Broken {
@@ -545,11 +545,11 @@ impl<'a, C: VirtualClient> Run<'a, C> {
     }
 }
 
-/// A client of this part as it is installed: with the communications file of its group and location.
+/// A client of this part as it is installed now: with the communications file of its group and location.
 fn installed(world: &World, plan: &PartPlan) -> Result<ClientSnapshot, CommandError> {
     let sylink = world.site.export_sylink(&plan.group, plan.location.as_deref())?;
     let profile = AgentProfile {
-        // One for all: what a client does does not depend on it.
+        // The same for all: no client's behaviour depends on it.
         hardware_key: HardwareKey(Guid::from_bytes([0; 16])),
         computer_name: plan.name.clone(),
         version: plan.version,
@@ -578,7 +578,7 @@ fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
-/// What is done in a step, a line for each action.
+/// The actions of a step, a line each.
 fn actions(step: &StepPlan) -> Vec<String> {
     let line = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let fleet = step.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));

@@ -1,5 +1,5 @@
-//! A share of the fleet, with all that its thread needs. Clients do not meet, so shares are played side by side and
-//! their integers are added; how many shares there are changes nothing.
+//! A shard: a part of the fleet, with all that its thread needs. Clients do not interact, so shards are played side by
+//! side and their integers are added; the number of shards changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,37 +16,37 @@ use super::world::World;
 use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};
 
-/// Where a rehearsal stands, for whoever watches it from another thread.
+/// The progress of a rehearsal, shared with the thread that watches it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// How many times a client has come to the end of a step.
+    /// How many times a client has reached the end of a step.
     pub done: AtomicU64,
-    /// Set it to break off: the outcome is that of the steps that have ended.
+    /// Set it to break the rehearsal off; the outcome is then that of the steps that have ended.
     pub stop: AtomicBool,
 }
 
-/// A share of the fleet.
+/// A part of the fleet that one thread plays.
 pub(super) struct Shard<C> {
     pub(super) machines: Vec<Machine<C>>,
     pub(super) memo: MemoTable,
     pub(super) hourly: HourlyCounts,
-    /// The diaries of its clients, in the same order, if anybody wants them.
+    /// The transcripts of its clients, in the same order, if logs are kept.
     pub(super) logs: Option<Vec<Transcript>>,
 }
 
-/// What clients have been waited for.
+/// What came of a wait for heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waited {
-    /// When the last one was done.
+    /// When the last client was done.
     pub(super) until: Timestamp,
-    /// How many were not done at the limit.
+    /// How many clients were not done at the limit.
     pub(super) missing: usize,
-    /// One of those.
+    /// The part and number of one client that was not done.
     pub(super) example: Option<(u32, u32)>,
 }
 
 impl<C: VirtualClient> Shard<C> {
-    /// Does something to each machine, in order; broken off when the watch says so.
+    /// Does something to each machine, in order, until the rehearsal is broken off.
     fn each(
         &mut self,
         world: &World,
@@ -66,7 +66,7 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Lets what has happened to the parts of the fleet happen to their machines.
+    /// Applies to the machines what the step has done to their parts.
     pub(super) fn apply_change(
         &mut self,
         world: &World,
@@ -80,7 +80,8 @@ impl<C: VirtualClient> Shard<C> {
         });
     }
 
-    /// Lets the change of the site be felt; then waits for heartbeats of every machine that is on, until the limit.
+    /// Lets the clients notice a change of the site; then waits for heartbeats of every machine that is on, until the
+    /// limit.
     pub(super) fn begin(
         &mut self,
         world: &World,
@@ -113,7 +114,7 @@ impl<C: VirtualClient> Shard<C> {
         waited
     }
 
-    /// Waits for heartbeats of the machines whose clients meet.
+    /// Waits for heartbeats of the machines whose clients interact.
     fn wait_together(
         &mut self,
         world: &World,
@@ -146,8 +147,8 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Of the machines whose clients meet, lets the one live to whom something happens next, up to
-    /// that moment. Returns it, if it is not after `end`.
+    /// Runs the machine that acts next, of those whose clients interact, up to that moment. Returns the moment, if it
+    /// is not after `end`.
     fn advance(
         &mut self,
         world: &World,
@@ -188,7 +189,7 @@ impl<C: VirtualClient> Shard<C> {
         self.machines.iter().filter(|machine| machine.is_on()).count()
     }
 
-    /// Who holds what, part by part.
+    /// What the clients of each part hold.
     pub(super) fn holdings(&self, parts: &[Part]) -> Vec<PartHolding> {
         let mut alike: BTreeMap<(u32, NodeId), (usize, AgentView)> = BTreeMap::new();
         let mut all: Vec<PartHolding> = parts.iter().map(|part| PartHolding::of(&part.name)).collect();
@@ -205,7 +206,7 @@ impl<C: VirtualClient> Shard<C> {
         all
     }
 
-    /// Adds what became of each client; nothing became of those that never came.
+    /// Adds the state of each installed client to the verdict.
     pub(super) fn judge(
         &self,
         parts: &[Part],

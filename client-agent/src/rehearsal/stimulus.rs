@@ -4,16 +4,16 @@ use epm_protocol::id::HardwareKey;
 
 use crate::agent::Input;
 
-/// What happens to a client.
+/// What starts an activation of a client.
 #[derive(Clone, Debug)]
 pub(super) enum Stimulus {
-    /// Its carrier tells it something.
+    /// An input of the agent.
     Told(Input),
     /// The site has changed: a held request may have an answer now, or its connection has ended.
     Changed,
 }
 
-/// What happens to a client, in small.
+/// The kind of an event that happens to a client: small enough for the key of the memo table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EventKind {
     Start,
@@ -21,22 +21,22 @@ pub(super) enum EventKind {
     Wake,
     /// The site has changed.
     Changed,
-    /// The site knows its clients no more.
+    /// The site has forgotten its clients.
     Forgotten,
     /// The machine is in the location with this number.
     Move(u16),
-    /// Somebody imports the communications file with this number.
+    /// The communications file with this number is imported.
     Import(u32),
-    /// The machine gets another hardware id: of those that were given, the one with this number.
+    /// The machine gets another hardware id: the one with this number.
     Identify(u32),
 }
 
-/// Who a client is, where that makes a difference.
+/// The identity of a client, for the cases in which it makes a difference.
 #[derive(Debug)]
 pub(super) struct ClientIdentity {
     pub(super) name: String,
     /// The hardware id that it is installed with.
     pub(super) machine: HardwareKey,
-    /// Whether what others do may change something for it.
+    /// Whether other clients can change what happens to it.
     pub(super) interacts: bool,
 }

@@ -1,4 +1,4 @@
-//! The same plan with many waits: how many clients each loses, and which is the shortest that loses nobody.
+//! A sweep: the same plan with many waits. How many clients each wait loses, and which is the shortest that loses none.
 
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
@@ -45,7 +45,7 @@ pub enum SweepError {
 
 const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(24 * HOUR);
-/// How many times the stretch between the last wait that loses somebody and the first that does not is halved.
+/// How many times the interval between the last wait that loses clients and the first that does not is halved.
 const HALVINGS: usize = 6;
 
 impl FromStr for Waits {
@@ -66,7 +66,7 @@ impl FromStr for Waits {
 }
 
 impl Waits {
-    /// So many waits, each as much longer than the one before as the next is than it; whole minutes, or hours.
+    /// So many waits in a geometric row, in whole minutes or hours.
     fn points(&self, count: usize) -> Vec<Span> {
         let (from, to) = (self.from.0.as_secs_f64(), self.to.0.as_secs_f64());
         let steps = count.saturating_sub(1).max(1);
@@ -91,7 +91,7 @@ impl Waits {
     }
 }
 
-/// Rehearses a plan with `count` waits or more, with each of the seeds. `tell` hears of each wait.
+/// Rehearses a plan with at least `count` waits, with each of the seeds. Calls `tell` after each wait.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a sweep has found: how many clients are lost if a step waits for so long, with several seeds.
+//! The outcome of a sweep: how many clients are lost for each wait, with several seeds.
 
 use serde::Serialize;
 
@@ -15,38 +15,38 @@ pub struct Sweep {
     pub clients: usize,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// What came of each wait.
+    /// The outcome of each wait.
     pub points: Vec<SweepPoint>,
 }
 
-/// What came of a wait.
+/// The outcome of a wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SweepPoint {
     /// The wait.
     pub wait: Span,
     /// How many clients were lost, for each seed in the order of the seeds.
     pub lost: Vec<usize>,
-    /// The same, had the wait been a day longer.
+    /// How many clients were lost for each seed if the wait was a day longer.
     pub a_day_more: Vec<usize>,
 }
 
-/// What the seeds agree on about a wait.
+/// The spread of a wait's outcomes over the seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spread {
     /// The wait.
     pub(crate) wait: Span,
-    /// The fewest that were lost.
+    /// The fewest clients that were lost.
     pub(crate) least: usize,
-    /// The middle one; of two the higher.
+    /// The median; the higher one of two.
     pub(crate) median: usize,
-    /// The most that were lost.
+    /// The most clients that were lost.
     pub(crate) most: usize,
-    /// The middle one, had the wait been a day longer.
+    /// The median if the wait was a day longer.
     pub(crate) a_day_more: usize,
 }
 
 impl Sweep {
-    /// The shortest wait that loses nobody with any seed, and than which no longer one loses anybody.
+    /// The shortest wait that loses no client with any seed, provided that no longer wait loses any either.
     pub fn shortest_without_loss(&self) -> Option<Span> {
         let spreads = self.spreads();
         spreads.iter().rev().take_while(|spread| spread.most == 0).last().map(|spread| spread.wait)

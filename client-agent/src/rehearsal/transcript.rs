@@ -1,4 +1,4 @@
-//! What is written of a client if anybody wants it: its own log, and what its managers did for it.
+//! The transcript of a client, kept on demand: its own log, and what its managers did for it.
 
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
@@ -8,30 +8,30 @@ use crate::agent::{Event, LogLine};
 /// What a manager did for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ManagerEvent {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
     /// The manager, by its place among the managers' names.
     pub manager: usize,
-    /// What.
+    /// What the manager did.
     pub action: ManagerAction,
 }
 
-/// What a manager does, as its own records show it.
+/// What a manager did, as its own records show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ManagerAction {
-    /// It answered.
+    /// The manager answered.
     Answered {
-        /// What had been asked; `refused` where the manager could not tell.
+        /// The action that was asked for; `refused` if the manager did not understand the request.
         action: &'static str,
-        /// The status.
+        /// The status of the answer.
         status: u16,
     },
-    /// It showed its certificate, or tried to, and the client broke off.
+    /// The manager showed its certificate, and the client broke the connection off.
     ShownInVain,
 }
 
-/// Both sides of what a client went through.
+/// Both sides of a client's history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transcript {
     pub(super) lines: Vec<LogLine>,
@@ -39,7 +39,7 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    /// Adds what happened at this moment.
+    /// Adds what happened at one moment.
     pub(super) fn note(
         &mut self,
         lines: &[(Event, String)],

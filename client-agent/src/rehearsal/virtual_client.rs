@@ -1,5 +1,5 @@
-//! A client in virtual time, in two forms that must not differ: one that plays every heartbeat, and one that asks what
-//! has been played before and passes over what is quiet.
+//! A client in virtual time, in two forms that must not differ: one plays every heartbeat; the other looks results up
+//! in the memo table and skips quiet heartbeats.
 
 use epm_protocol::site::{RegisteredClient, agent_id};
 use epm_protocol::time::Timestamp;
@@ -13,35 +13,36 @@ use super::transcript::Transcript;
 use super::world::World;
 use crate::agent::{Agent, AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 
-/// What is around a client while it lives.
+/// What a client acts in: the world, the memo table, and what is counted and logged.
 pub(super) struct Context<'a> {
     pub(super) world: &'a World,
     pub(super) memo: &'a mut MemoTable,
     pub(super) hourly: &'a mut HourlyCounts,
-    /// Where it is written of, if anybody wants that.
+    /// The client's transcript, if logs are kept.
     pub(super) log: Option<&'a mut Transcript>,
 }
 
 /// A client in virtual time.
 pub(super) trait VirtualClient: Sized + Send {
-    /// A client with this state, that draws from this seed.
+    /// A client that is installed from this image, and draws from this seed.
     fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self;
     /// When it wants to be woken, if that is before `end`.
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
-    /// Lets something happen to it.
+    /// Handles an event.
     fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>);
-    /// Passes over quiet heartbeats from `first`, its next one, up to `end`, `most` at the most. Returns them, if there
-    /// were any.
+    /// Skips quiet heartbeats from `first`, its next one, up to `end`, at most `most`. Returns those that were skipped,
+    /// if any.
     fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, context: &mut Context<'_>)
     -> Option<Row>;
-    /// Another state takes the place of its own: it was installed, or re-imaged.
+    /// Replaces the client's state by that of an image.
     fn install(&mut self, image: &Image, context: &mut Context<'_>);
     fn counted(&self, context: &Context<'_>) -> Counted;
     fn counts(&self) -> Counts;
     fn view(&self, memo: &MemoTable) -> AgentView;
-    /// Clients with the same key look alike, but for names, dates and counts.
+    /// The equivalence key: clients with the same key differ in names, dates and counts only. None where it is not
+    /// known.
     fn equivalence_key(&self) -> Option<NodeId>;
-    /// The node at which it stands.
+    /// The node of the client's state.
     fn node(&self, context: &mut Context<'_>) -> NodeId;
 }
 
@@ -51,11 +52,11 @@ pub(super) struct FullClient {
     pub(super) snapshot: ClientSnapshot,
     name: String,
     seed: u64,
-    /// Who it is to the faults, where there may be any.
+    /// Its identity to the faults, where there may be any.
     faulted: Option<Box<FaultedClient>>,
 }
 
-/// A client that asks what has been played before.
+/// A client that looks its results up in the memo table.
 #[derive(Clone, Debug)]
 pub(super) struct MemoizedClient {
     pub(super) node: NodeId,
@@ -63,12 +64,12 @@ pub(super) struct MemoizedClient {
     dates: Dates,
     counts: Counts,
     seed: u64,
-    /// Who it is to the faults, where there may be any.
+    /// Its identity to the faults, where there may be any.
     faulted: Option<Box<FaultedClient>>,
 }
 
 impl FullClient {
-    /// A copy of a client that runs elsewhere, without its connections; `record` is how the site knows it.
+    /// A copy of a client that runs elsewhere, without its connections; `record` is its registration.
     pub(super) fn copy_of(agent: Agent, record: Option<RegisteredClient>) -> Self {
         let (name, seed) = (agent.profile().computer_name.clone(), agent.profile().seed);
         Self { snapshot: ClientSnapshot { agent, record, held: None }, name, seed, faulted: None }
@@ -151,7 +152,7 @@ impl MemoizedClient {
         Some(Key { node: self.node, kind, world, epoch, stays, order })
     }
 
-    /// It has done this now.
+    /// Applies a value of the memo table to this client.
     fn apply(&mut self, value: &Value, now: Timestamp, hourly: &mut HourlyCounts) {
         self.node = value.after;
         for timing in &value.timings {
@@ -172,7 +173,7 @@ impl MemoizedClient {
         }
     }
 
-    /// The state with this client's own dates and counts.
+    /// The node's state with this client's own dates and counts.
     fn snapshot(&self, memo: &MemoTable) -> ClientSnapshot {
         let mut snapshot = memo.node(self.node).snapshot.clone();
         snapshot.agent.set_seed(self.seed);
@@ -284,7 +285,7 @@ impl VirtualClient for MemoizedClient {
 }
 
 impl MemoizedClient {
-    /// Any client that stands at this node.
+    /// A client at this node.
     pub(super) fn at(node: NodeId, context: &Context<'_>) -> Self {
         Self {
             node,
@@ -308,7 +309,7 @@ impl MemoizedClient {
             || faulted.may_be_touched(context.world, record.filter(|_| kind != EventKind::Forgotten), now)
     }
 
-    /// Plays what happens to it while a fault can touch it: with its own name, and without remembering anything.
+    /// Plays an event while a fault can hit the client: with its own name, and without the memo table.
     fn play(
         &mut self,
         mut faulted: Box<FaultedClient>,
@@ -326,7 +327,7 @@ impl MemoizedClient {
         self.node = context.memo.admit(snapshot, context.world);
     }
 
-    /// What it has written in heartbeats that were passed over.
+    /// Logs the heartbeats that were skipped.
     fn write_row(&self, row: &Row, context: &mut Context<'_>) {
         for at in row.moments() {
             let Some(key) = self.key(EventKind::Wake, at, context) else { continue };
@@ -338,7 +339,7 @@ impl MemoizedClient {
     }
 }
 
-/// Who a client is to the faults, where there may be any, and to the site, where it may share a hardware id.
+/// The client's identity, where faults or a shared hardware id make it matter.
 fn faulted_client(
     image: &Image,
     identity: ClientIdentity,
@@ -349,7 +350,7 @@ fn faulted_client(
         .then(|| Box::new(FaultedClient::new(identity, version)))
 }
 
-/// Lets something happen to a client, and notes what comes of it; returns what it has decided about its heartbeats.
+/// Plays an event in full, and counts and logs what comes of it. Returns the client's decisions about its heartbeats.
 fn play(
     snapshot: &mut ClientSnapshot,
     kind: EventKind,

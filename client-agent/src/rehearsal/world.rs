@@ -1,4 +1,4 @@
-//! What clients meet between two changes of the site: its managers, and what each answers from.
+//! The world: the managers as clients meet them between two changes of the site, and what each of them answers from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, judge};
 
 use crate::agent::{Exchange, TlsCheck};
 
-/// What clients meet from one change of the site to the next.
+/// What does not change for clients between two changes of the site.
 #[derive(Debug)]
 pub(super) struct World {
-    /// How many there were before it.
+    /// How many worlds there were before this one.
     pub(super) number: u32,
     pub(super) site: Site,
-    /// Whether it has begun with the step under way: then clients feel the change, once.
+    /// Whether it began with the present step: then clients notice the change, once.
     pub(super) is_new: bool,
     managers: Vec<(Manager, Arc<Publication>)>,
     /// What each manager was before its last change.
     previous: BTreeMap<String, Previous>,
     /// The faults that are set.
     pub(super) faults: FaultSet,
-    /// Whether faults may ever be set: then everybody is told apart.
+    /// Whether faults may ever be set: then every client needs its own identity.
     pub(super) may_have_faults: bool,
     /// Which managers ended their open connections when this world began.
     pub(super) restarted: BTreeSet<String>,
-    /// Whether the site knew no client any more when this world began.
+    /// Whether the site forgot its clients when this world began.
     pub(super) forgot_clients: bool,
     /// The certificates that were in force when the rehearsal began.
     pub(super) old: Arc<BTreeSet<Fingerprint>>,
-    /// Those that any manager has had since.
+    /// The certificates that any manager has had since.
     pub(super) new: BTreeSet<Fingerprint>,
     /// When a certificate begins or ceases to be valid, in order.
     turns: Vec<Timestamp>,
 }
 
-/// A certificate that is shown in the place of the good one.
+/// A certificate that is shown instead of the good one.
 #[derive(Debug)]
 pub(super) struct ShownCertificate {
     pub(super) certificate: ServerCertificate,
@@ -50,23 +50,23 @@ pub(super) struct ShownCertificate {
     pub(super) is_possessed: bool,
 }
 
-/// What comes of a request.
+/// The result of carrying a request.
 #[derive(Debug)]
 pub(super) enum Carried {
-    /// An answer, or none.
+    /// An answer, or the reason why there is none.
     Ended(Result<ManagerResponse, ExchangeFailure>),
     /// The manager holds the request.
     Held,
 }
 
 impl World {
-    /// What a site shows its first clients.
+    /// The first world of a rehearsal.
     pub(super) fn first(site: Site) -> Self {
         let old = certificates(&site).map(|(fingerprint, _)| fingerprint).collect();
         Self::of(site, 0, Arc::new(old), BTreeSet::new(), Vec::new())
     }
 
-    /// What it shows after a change.
+    /// The world after a change of the site.
     pub(super) fn next(&self, site: Site) -> Self {
         let next =
             Self::of(site, self.number + 1, Arc::clone(&self.old), self.new.clone(), self.turns.clone());
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// How many validities have begun or ended by now: until that changes, time decides nothing about certificates.
+    /// How many validities of certificates have begun or ended by now. Until that changes, time changes no judgement.
     pub(super) fn epoch(&self, now: Timestamp) -> usize {
         self.turns.partition_point(|turn| *turn <= now)
     }
@@ -143,7 +143,7 @@ impl World {
         &self.managers[place].1
     }
 
-    /// What it was before its last change.
+    /// What the manager at this place was before its last change.
     pub(super) fn previous(&self, place: usize) -> Option<&Previous> {
         self.previous.get(&self.managers[place].0.name)
     }
@@ -153,7 +153,7 @@ impl World {
         self.site.groups().iter().find(|(_, one)| one.id == group).map(|(path, _)| path)
     }
 
-    /// The place among the managers of the one that is found at the exchange's server.
+    /// The place of the manager that listens where the exchange goes.
     pub(super) fn manager_at(&self, exchange: &Exchange) -> Option<usize> {
         let server = &exchange.server;
         self.managers.iter().position(|(manager, _)| {
@@ -163,13 +163,14 @@ impl World {
         })
     }
 
-    /// Whether the manager at the other end has ended its connections.
+    /// Whether the manager at the other end ended its connections when this world began.
     pub(super) fn has_ended(&self, exchange: &Exchange) -> bool {
         let manager = self.manager_at(exchange).map(|place| &self.managers[place].0);
         manager.is_none_or(|manager| self.restarted.contains(&manager.name))
     }
 
-    /// Whether a client with these certificates knows a manager: by what it shows, or by what it signs with.
+    /// Whether a client with these pins trusts a manager: by the certificate that it shows, or by the one that it signs
+    /// with.
     pub(super) fn is_known_by(&self, pins: &Pins) -> bool {
         self.managers.iter().any(|(_, publication)| {
             [&publication.identity, &publication.signer]
@@ -178,7 +179,7 @@ impl World {
         })
     }
 
-    /// Carries an exchange to its manager and back, at once. `seat` is how the site knows the client.
+    /// Carries an exchange to its manager and back, at once. `record` is the client's registration.
     pub(super) fn carry(
         &self,
         exchange: &Exchange,
@@ -202,8 +203,8 @@ impl World {
         self.managers[place].0.ports.port(server.protocol) == Some(server.port)
     }
 
-    /// Both ends speak the same, and the client believes what it is shown; `seen` is that, if it is not the good
-    /// certificate.
+    /// Connects: both ends must speak the same protocol, and the client must trust the certificate that it is shown;
+    /// `seen` is that certificate, if it is not the good one.
     pub(super) fn connect(
         &self,
         exchange: &Exchange,
@@ -241,7 +242,7 @@ impl World {
         }
     }
 
-    /// Whether a fault has closed the exchange's port to everybody.
+    /// Whether a fault has closed the exchange's port.
     pub(super) fn is_closed(&self, exchange: &Exchange, place: usize, now: Timestamp) -> bool {
         let manager = &self.managers[place].0;
         let port = Some(exchange.server.port);

@@ -1,4 +1,4 @@
-//! What a rehearsal has found, as text: for programs, for whoever builds, for spreadsheets, and for people.
+//! The outcome of a rehearsal as text: for programs, build servers, spreadsheets, and people.
 //!
 //! Functions from an [`Outcome`] to a string. They count nothing anew and judge nothing: that is the rehearsal's
 //! and the verdict's. They open no file and ask no clock, so the same outcome gives the same bytes.

@@ -12,8 +12,9 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use toml::Spanned;
 
-use super::presence::Calendar;
-use super::{FleetAction, ManagerPlan, Scenario, ScenarioError};
+use super::plan::{FleetAction, ManagerPlan, Scenario};
+use super::presence::calendar::Calendar;
+use super::read::ScenarioError;
 
 /// What the calendars of the fleet are made for: whether they can be made is the same for any stretch of time.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);

@@ -9,7 +9,7 @@ use epm_protocol::id::{Guid, HardwareKey};
 use siphasher::sip::SipHasher24;
 use toml::Spanned;
 
-use super::{FleetAction, PartPlan, Scenario};
+use super::plan::{FleetAction, PartPlan, Scenario};
 use crate::agent::AgentProfile;
 
 impl Scenario {

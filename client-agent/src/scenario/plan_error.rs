@@ -2,7 +2,7 @@
 
 use epm_protocol::site::CommandError;
 
-use super::presence::PresenceError;
+use super::presence::error::PresenceError;
 use super::span::Span;
 
 /// Why a scenario cannot be played to its end: the same over sockets and in virtual time.

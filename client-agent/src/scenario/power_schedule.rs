@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use super::presence::{Calendar, Place, PresenceError, Window};
-use super::{FleetAction, PartPlan};
+use super::plan::{FleetAction, PartPlan};
+use super::presence::calendar::Calendar;
+use super::presence::error::PresenceError;
+use super::presence::window::{Place, Window};
 
 /// What all machines of a part have in common.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use epm_protocol::suggest::hint;
 
-use super::Scenario;
+use super::plan::Scenario;
 
 /// What stands at the place of a complaint is shown up to this length.
 const SHOWN: usize = 60;

@@ -41,12 +41,12 @@ pub(super) struct Session {
     memory: Option<TlsMemory>,
     open: Option<Open>,
     handshakes: Arc<Handshakes>,
-    line: Arc<Line>,
+    endpoint: Arc<Endpoint>,
 }
 
 /// A client's end of its connections, as others see it.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Endpoint {
     /// Where its connections to loopback come from, if not from where the system says.
     source: Option<Ipv4Addr>,
     /// Where the connection comes from that is open, or was last.
@@ -55,7 +55,7 @@ pub(super) struct Line {
     given_up: watch::Sender<Option<SocketAddr>>,
 }
 
-impl Line {
+impl Endpoint {
     /// The end of a client whose connections come from this address.
     pub(super) fn from(source: Option<Ipv4Addr>) -> Self {
         Self { source, ..Self::default() }
@@ -66,7 +66,7 @@ impl Line {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever waits on this connection waits no longer, as if his time were over.
+    /// Gives the open connection up, as if the time limit of its exchange were over.
     pub(super) fn give_up(&self) {
         self.given_up.send_replace(self.at());
     }
@@ -172,8 +172,8 @@ pub async fn call_once(
 }
 
 impl Session {
-    pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>, line: Arc<Line>) -> Self {
-        Self { clock, memory: None, open: None, handshakes, line }
+    pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>, endpoint: Arc<Endpoint>) -> Self {
+        Self { clock, memory: None, open: None, handshakes, endpoint }
     }
 
     pub(super) fn close(&mut self) {
@@ -191,7 +191,7 @@ impl Session {
         }
         let clock = Arc::clone(&self.clock);
         let outcome =
-            match within(&clock, &Arc::clone(&self.line), exchange.deadline, self.ask(exchange)).await {
+            match within(&clock, &Arc::clone(&self.endpoint), exchange.deadline, self.ask(exchange)).await {
                 Some(outcome) => outcome,
                 None => Err(timed_out(&clock, Stage::Answer, started, exchange.deadline)),
             };
@@ -204,9 +204,9 @@ impl Session {
     async fn connect(&mut self, exchange: &Exchange, started: Timestamp) -> Failed {
         let Server { address, port, protocol, .. } = &exchange.server;
         let clock = Arc::clone(&self.clock);
-        let line = Arc::clone(&self.line);
-        let dial = line.dial(address, *port);
-        let stream = match within(&clock, &line, exchange.deadline, dial).await {
+        let endpoint = Arc::clone(&self.endpoint);
+        let dial = endpoint.dial(address, *port);
+        let stream = match within(&clock, &endpoint, exchange.deadline, dial).await {
             None => return Err(timed_out(&clock, Stage::Connect, started, exchange.deadline)),
             Some(Err(error)) => return Err(connect_failure(&error, address, *port)),
             Some(Ok(stream)) => stream,
@@ -220,7 +220,7 @@ impl Session {
         let name = ServerName::try_from(address.clone())
             .map_err(|_| ExchangeFailure::NameNotResolved { host: address.clone() })?;
         let handshake = TlsConnector::from(config).connect(name, stream);
-        let stream = match within(&clock, &line, exchange.deadline, handshake).await {
+        let stream = match within(&clock, &endpoint, exchange.deadline, handshake).await {
             None => return Err(timed_out(&clock, Stage::Handshake, started, exchange.deadline)),
             Some(Err(error)) => return Err(handshake_failure(&error)),
             Some(Ok(stream)) => stream,
@@ -322,7 +322,7 @@ impl TlsMemory {
 /// The future's result, or none if the lab's clock passes the deadline first, or the client is told to give up.
 async fn within<F: Future>(
     clock: &LabClock,
-    line: &Line,
+    endpoint: &Endpoint,
     deadline: Timestamp,
     future: F,
 ) -> Option<F::Output> {
@@ -330,7 +330,7 @@ async fn within<F: Future>(
         biased;
         result = future => Some(result),
         () = clock.sleep_until(deadline) => None,
-        () = line.ends() => None,
+        () = endpoint.ends() => None,
     }
 }
 

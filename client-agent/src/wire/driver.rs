@@ -10,7 +10,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::clock::LabClock;
-use super::connection::{Handshakes, Line, Session};
+use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
 
@@ -28,7 +28,7 @@ const INPUTS: usize = 16;
 pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
-    line: Arc<Line>,
+    endpoint: Arc<Endpoint>,
     inputs: mpsc::Sender<Input>,
     /// How many inputs it was told from outside and has not yet acted on.
     unheard: Arc<AtomicU64>,
@@ -105,12 +105,12 @@ impl AgentHandle {
 
     /// Where the connection comes from that it has open, or had last.
     pub fn connection(&self) -> Option<SocketAddr> {
-        self.line.at()
+        self.endpoint.at()
     }
 
     /// If it waits for a manager, it waits no longer, as if its time were over.
     pub fn give_up(&self) {
-        self.line.give_up();
+        self.endpoint.give_up();
     }
 
     /// Tells the agent something. Returns false when its task has ended.
@@ -160,19 +160,19 @@ pub(super) fn prepare(
 ) -> (AgentHandle, Driver) {
     let agent = Arc::new(Mutex::new(agent));
     let handshakes = Arc::new(Handshakes::default());
-    let line = Arc::new(Line::from(source));
+    let endpoint = Arc::new(Endpoint::from(source));
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
     let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
         handshakes: Arc::clone(&handshakes),
-        line: Arc::clone(&line),
+        endpoint: Arc::clone(&endpoint),
         inputs: sender,
         unheard: Arc::clone(&unheard),
         frozen,
     };
-    let session = Session::new(Arc::clone(&clock), handshakes, line);
+    let session = Session::new(Arc::clone(&clock), handshakes, endpoint);
     let driver = Driver {
         agent,
         inputs,

@@ -1,7 +1,7 @@
 //! What one manager does with a request: the answer, and what the visit changes.
 //!
-//! Both drivers, sockets and virtual time, call [`answer`] and then [`follow`]; how they keep the site's clients is their
-//! own affair ([`ClientTable`], [`Registrar`]). No socket, clock or lock is known here.
+//! Both drivers, sockets and virtual time, call [`answer`] and then [`follow`]; how they keep the site's clients is
+//! their own affair ([`ClientTable`], [`Registrar`]). No socket, clock or lock is known here.
 //!
 //! | room | what |
 //! |---|---|

@@ -178,7 +178,7 @@ fn commands_end_a_held_request_and_come_with_the_next_index() {
     let hold = AgentRequest::Hold { agent, serial };
     assert_eq!(driver.ask(&hold), Answer::WhenChanged);
     let command = ClientCommand { id: CommandId(Guid::from_bytes([1; 16])), kind: CommandKind::FullScan };
-    driver.commands.borrow_mut().push(command.clone());
+    driver.commands.borrow_mut().push(command);
     assert_eq!(driver.status(&hold), 200);
     let Answer::Now(response) = driver.ask(&AgentRequest::Index { agent, serial, turn }) else {
         panic!("held")

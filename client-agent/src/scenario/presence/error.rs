@@ -2,8 +2,9 @@
 
 use epm_protocol::time::Timestamp;
 
-use super::TimeOfDay;
-use crate::scenario::Span;
+use super::limits::{LONGEST_HOLIDAY, LONGEST_RUN_DAYS};
+use super::time_of_day::TimeOfDay;
+use crate::scenario::span::Span;
 
 /// Why the presence of a part of the fleet is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +56,7 @@ pub enum PresenceError {
         last: String,
     },
     /// A holiday that is too short or too long.
-    #[error("a holiday cannot take {found} days; expected 1 to {} days", super::range::LONGEST_HOLIDAY)]
+    #[error("a holiday cannot take {found} days; expected 1 to {} days", LONGEST_HOLIDAY)]
     HolidayDays {
         /// Its length.
         found: u32,
@@ -121,7 +122,7 @@ pub enum PresenceError {
         found: &'static str,
     },
     /// A run that ends before it begins, or is longer than a calendar is made for.
-    #[error("the run would be from {start} to {end}; expected at most {} days", super::LONGEST_RUN_DAYS)]
+    #[error("the run would be from {start} to {end}; expected at most {} days", LONGEST_RUN_DAYS)]
     Run {
         /// Its beginning.
         start: Timestamp,

@@ -3,8 +3,8 @@
 use epm_protocol::time::Timestamp;
 
 use super::draw::{ARRIVES, Draw, LEAVES, REIMAGED, Stream};
-use super::{Arrives, Fate};
-use crate::scenario::PartPlan;
+use super::plan::{Arrives, Fate};
+use crate::scenario::plan::PartPlan;
 
 /// What happens once to each machine of a part, in milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Between, HolidayDays, PresenceError, Share, TimeOfDay, Weekdays, Zone};
-use crate::scenario::Span;
+use super::error::PresenceError;
+use super::range::{Between, HolidayDays, Share};
+use super::time_of_day::TimeOfDay;
+use super::words::{Weekdays, Zone};
+use crate::scenario::span::Span;
 
 /// When the machines of a part are online, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -6,12 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::PresenceError;
 use super::draw::Draw;
-use crate::scenario::Span;
-
-/// The longest holiday, in days: no longer than the year of which it is the only one.
-pub const LONGEST_HOLIDAY: u32 = 365;
+use super::error::PresenceError;
+use super::limits::LONGEST_HOLIDAY;
+use crate::scenario::span::Span;
 
 /// A share of machines, or of days: per cent, from 0 to 100, with up to four decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

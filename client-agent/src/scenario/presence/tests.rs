@@ -7,7 +7,7 @@ use epm_protocol::time::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::scenario::{Scenario, schema};
+use crate::scenario::{PartPlan, Scenario, schema};
 
 /// A Monday.
 const START: &str = "2026-01-05T00:00:00Z";

@@ -2,9 +2,7 @@
 //!
 //! Each is checked when it is read, so that a refusal has the line and column of the word itself.
 
-use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use epm_protocol::suggest::hint;
 use jiff::civil::Date;
@@ -12,19 +10,14 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::PresenceError;
+use super::error::PresenceError;
+use super::time_of_day::TimeOfDay;
 
 /// A time zone, by its name in the IANA database. The database is bundled: it is the same on every machine.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("examples" = ["Europe/Berlin", "America/New_York", "UTC"]))]
 pub struct Zone(#[schemars(with = "String")] TimeZone);
-
-/// A time of day, to the minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(extend("pattern" = r"^([01]?\d|2[0-3]):[0-5]\d$", "examples" = ["08:00"]))]
-pub struct TimeOfDay(#[schemars(with = "String")] u16); // minutes since midnight
 
 /// Some of the weekdays: names and ranges, with commas between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -54,15 +47,6 @@ impl Zone {
         let (hour, minute) = ((time.0 / 60) as i8, (time.0 % 60) as i8);
         let moment = self.0.to_ambiguous_timestamp(date.at(hour, minute, 0, 0)).compatible().ok()?;
         Some(moment.as_millisecond())
-    }
-}
-
-impl TimeOfDay {
-    pub(super) const WHOLE_DAY: Duration = Duration::from_secs(86_400);
-
-    /// Since midnight, on a day on which no clock is changed.
-    pub(super) fn duration(self) -> Duration {
-        Duration::from_secs(60 * u64::from(self.0))
     }
 }
 
@@ -136,12 +120,6 @@ impl FromStr for Day {
 
     fn from_str(text: &str) -> Result<Self, PresenceError> {
         text.parse().map(Self).map_err(|_| PresenceError::Date { found: text.to_owned() })
-    }
-}
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
     }
 }
 

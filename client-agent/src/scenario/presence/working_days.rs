@@ -4,8 +4,10 @@
 use jiff::civil::Date;
 
 use super::draw::{Draw, HOLIDAY, HOURS, OPENED};
+use super::plan::{Holidays, Laptop, Office};
+use super::range::Share;
 use super::window::{Place, Raw};
-use super::{Day, Holidays, Laptop, Office, Share};
+use super::words::Day;
 
 /// The working days of a run, and what its machines make of them.
 #[derive(Clone, Debug)]

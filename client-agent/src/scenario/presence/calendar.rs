@@ -1,0 +1,114 @@
+//! The calendar of a part: each window in which one of its machines is online.
+
+use epm_protocol::time::Timestamp;
+
+use super::draw::{Draw, PHASE};
+use super::error::PresenceError;
+use super::life::Life;
+use super::limits::LONGEST_RUN_DAYS;
+use super::plan::{Office, Presence};
+use super::range::millis;
+use super::window::{Place, Raw, Window};
+use super::working_days::WorkingDays;
+use crate::scenario::plan::PartPlan;
+
+/// When the machines of one part are online. Its machines share it; each is told apart by its seed.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    pattern: Pattern,
+    life: Life,
+    start: i64,
+    end: i64,
+    away_location: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    Always,
+    Days(WorkingDays),
+    Drawer { on: i64, every: i64 },
+}
+
+impl Calendar {
+    /// The calendar of this part for a run from `start` to `end`, at most ten years later.
+    ///
+    /// # Errors
+    ///
+    /// When what the part says of its presence does not fit together, or the run is too long.
+    pub fn new(part: &PartPlan, start: Timestamp, end: Timestamp) -> Result<Self, PresenceError> {
+        let run = [start.as_millis(), end.as_millis()];
+        if end < start || run[1].saturating_sub(run[0]) > LONGEST_RUN_DAYS * 86_400_000 {
+            return Err(PresenceError::Run { start, end });
+        }
+        let days = |hours: &Office| {
+            hours.check().map(|()| WorkingDays::new(hours, &part.closed, part.holidays, run))
+        };
+        let pattern = match &part.presence {
+            Presence::Office(office) => Pattern::Days(days(office)?),
+            Presence::Laptop(laptop) => {
+                laptop.check()?;
+                Pattern::Days(days(&laptop.hours())?.opened(laptop))
+            }
+            without @ (Presence::Always | Presence::Drawer(_)) => {
+                refuse_days_off(part)?;
+                match without {
+                    Presence::Drawer(drawer) => {
+                        drawer.check()?;
+                        Pattern::Drawer { on: millis(drawer.on), every: millis(drawer.every) }
+                    }
+                    _ => Pattern::Always,
+                }
+            }
+        };
+        let away_location = part.presence.away_location().map(str::to_owned);
+        Ok(Self { pattern, life: Life::new(part, start), start: run[0], end: run[1], away_location })
+    }
+
+    /// The first window of the machine with this seed that ends after `after`.
+    ///
+    /// Its windows are disjoint and in order, and begin from the start of the run up to, but without, its end.
+    pub fn window(&self, seed: u64, after: Timestamp) -> Option<Window> {
+        let (from, until) = (self.life.from(seed), self.life.until(seed));
+        let after = after.as_millis().max(from);
+        let raw = match &self.pattern {
+            Pattern::Always => Raw { on: from, off: i64::MAX, place: Place::Usual },
+            Pattern::Days(days) => days.window(seed, after)?,
+            Pattern::Drawer { on, every } => self.taken_out(seed, *on, *every, after),
+        };
+        let (on, off) = (raw.on.max(from), raw.off.min(until));
+        (off > after && on < until.min(self.end)).then(|| Window {
+            on: Timestamp::from_millis(on),
+            off: Timestamp::from_millis(off),
+            place: raw.place,
+        })
+    }
+
+    /// The location of machines that are [`Place::Away`].
+    pub fn away_location(&self) -> Option<&str> {
+        self.away_location.as_deref()
+    }
+
+    /// When the machine with this seed is re-imaged, if it is, and is there at that moment.
+    pub fn reimaged(&self, seed: u64) -> Option<Timestamp> {
+        self.life.reimaged(seed).filter(|at| *at < self.end).map(Timestamp::from_millis)
+    }
+
+    /// The first time that a machine is out of its drawer until after `after`, which is not before the start.
+    fn taken_out(&self, seed: u64, on: i64, every: i64, after: i64) -> Raw {
+        // One time out before the first whole one: it may reach over the start.
+        let first = self.start.saturating_sub(Draw::new(seed, PHASE, 0).up_to(every - 1));
+        let passed = after.saturating_sub(first) / every;
+        let began = first.saturating_add(passed.saturating_mul(every));
+        let on_at = if began.saturating_add(on) > after { began } else { began.saturating_add(every) };
+        Raw { on: on_at, off: on_at.saturating_add(on), place: Place::Usual }
+    }
+}
+
+fn refuse_days_off(part: &PartPlan) -> Result<(), PresenceError> {
+    let found = part.presence.name();
+    match (&part.holidays, part.closed.is_empty()) {
+        (Some(_), _) => Err(PresenceError::NoWorkingDays { key: "holidays", found }),
+        (None, false) => Err(PresenceError::NoWorkingDays { key: "closed", found }),
+        (None, true) => Ok(()),
+    }
+}
