@@ -5,6 +5,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`manager`] | what one manager does with a request, under faults or not: the same for both drivers |
 //! | [`trust`] | the three layers by which a client believes its manager, and a manager its client |
 //! | [`fault`] | faults on demand: a rule and its verdict, for a driver to carry out |
 //! | [`site`] | what an operator sets, and what each manager publishes of it |
@@ -15,8 +16,8 @@
 //! | [`assumption`] | undocumented behaviour of the product: each guess a field |
 //! | [`time`], [`id`], [`version`], [`glob`], [`suggest`] | the words that all use |
 //!
-//! Imports go one way: `site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
-//! `site`, which never learns of it. A test keeps it.
+//! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
+//! `site`, which never learns of it, and below `manager`. A test keeps it.
 
 pub mod assumption;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod glob;
 pub mod heartbeat;
 pub mod id;
 pub mod installation;
+pub mod manager;
 pub mod policy;
 pub mod site;
 pub mod suggest;

@@ -283,7 +283,7 @@ pub fn history_of(site: &MockSite) -> String {
             one.at, one.peer, one.action, one.agent, one.status
         );
     }
-    for (peer, why) in site.journal().departures() {
+    for (peer, why) in site.journal().connections_closed() {
         let _ = writeln!(text, "{peer} left: {why:?}");
     }
     for line in site.journal().server_log() {

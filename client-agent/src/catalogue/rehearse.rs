@@ -48,8 +48,8 @@ fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first
     let (mut clients, mut managers) = (Vec::new(), Vec::new());
     let all = rehearsal.clients.into_iter().zip(rehearsal.manager_events).zip(parts).enumerate();
     for (place, (((view, log), manager_events), part)) in all {
-        let (lines, deeds) = skipped.get(place).copied().unwrap_or_default();
-        for event in manager_events.into_iter().skip(deeds) {
+        let (lines, events) = skipped.get(place).copied().unwrap_or_default();
+        for event in manager_events.into_iter().skip(events) {
             let (action, status) = match event.action {
                 ManagerAction::Answered { action, status } => (action, Some(status)),
                 ManagerAction::ShownInVain => ("broken off", None),

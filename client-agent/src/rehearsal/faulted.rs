@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use epm_protocol::fault::mint::{MintInput, PresentedIdentity, mint};
-use epm_protocol::fault::tamper::{TamperInput, alter, instead};
 use epm_protocol::fault::{
-    ConnectionFacts, ExchangeFacts, FaultSet, Hit, Party, Route, Verdict, VirtualEffect, VirtualExchange,
+    ConnectionFacts, ExchangeFacts, FaultSet, Party, Route, Verdict, VirtualEffect, VirtualExchange,
 };
-use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
+use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::id::{AgentId, HardwareKey};
-use epm_protocol::site::{Answer, RegisteredClient, agent_id};
+use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
+use epm_protocol::site::{RegisteredClient, agent_id};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
@@ -179,7 +179,7 @@ impl World {
         now: Timestamp,
         faulted: &mut FaultedClient,
     ) -> Verdict {
-        if !self.understands(exchange, place) {
+        if self.decode(exchange, place).is_err() {
             return Verdict::Pass;
         }
         let route = Route::of(&exchange.request);
@@ -225,14 +225,10 @@ impl World {
             return Carried::Ended(Err(failure));
         }
         let asked = self.judge_exchange(exchange, place, record.as_ref(), now, faulted);
-        if let Some(tampered) = asked.hit().and_then(instead) {
-            return Carried::Ended(Ok(tampered.response));
-        }
-        // A held request is answered some time, and the fault is there at once.
-        if matches!(exchange.request, AgentRequest::Hold { .. })
-            && let Some(VirtualEffect::Fails(failure)) = asked.in_virtual_time(&meeting(None))
-        {
-            return Carried::Ended(Err(failure));
+        match asked.hit().and_then(|hit| intercept(hit, &exchange.request, &meeting(None))) {
+            None => {}
+            Some(Intercepted::Answered(tampered)) => return Carried::Ended(Ok(tampered.response)),
+            Some(Intercepted::Lost(failure)) => return Carried::Ended(Err(failure)),
         }
         let before = record.clone();
         let mut response = match self.ask(exchange, place, record, now) {
@@ -240,7 +236,11 @@ impl World {
             other => return other,
         };
         if let Some(hit) = asked.hit() {
-            response = self.tampered(hit, exchange, place, before.as_ref(), response, now);
+            let (publication, previous) = (self.publication(place), self.previous(place));
+            let asked = &exchange.request;
+            let altered = alter(hit, asked, response.clone(), before.as_ref(), publication, previous, now);
+            // Where the fault needs something that there is not, the answer stays as it is.
+            response = altered.map_or(response, |tampered| tampered.response);
         }
         for verdict in [connection, &asked] {
             match verdict.in_virtual_time(&meeting(Some(response.body.len()))) {
@@ -271,7 +271,7 @@ impl World {
             Some(VirtualEffect::Fails(failure)) => Err(failure),
             Some(VirtualEffect::Shows) => {
                 let publication = self.publication(place);
-                let previous = self.earlier(place).map(|earlier| &earlier.identity);
+                let previous = self.previous(place).map(|previous| &previous.identity);
                 let spare = KeyPool::public();
                 let mint_input = MintInput { good: &publication.identity, previous, spare: &spare, now };
                 // What cannot be minted is not shown.
@@ -279,34 +279,6 @@ impl World {
             }
             _ => Ok(None),
         }
-    }
-
-    /// What the fault makes of an answer; the answer as it is, if the fault needs something that there is not.
-    fn tampered(
-        &self,
-        hit: &Hit,
-        exchange: &Exchange,
-        place: usize,
-        record: Option<&RegisteredClient>,
-        response: ManagerResponse,
-        now: Timestamp,
-    ) -> ManagerResponse {
-        let publication = self.publication(place);
-        let earlier = self.earlier(place);
-        let previous =
-            earlier.and_then(|earlier| match earlier.published.answer(&exchange.request, record).0 {
-                Answer::Now(response) => Some(response),
-                Answer::WhenChanged => None,
-            });
-        let materials = TamperInput {
-            signer: &publication.signer,
-            retired: earlier.map(|earlier| &earlier.signer),
-            previous: previous.as_ref(),
-            missing_status: self.site.assumptions().missing_status,
-            now,
-        };
-        let route = Route::of(&exchange.request);
-        alter(hit, route, response.clone(), &materials).map_or(response, |tampered| tampered.response)
     }
 
     /// The handshake, with what a fault shows in the place of the good certificate.

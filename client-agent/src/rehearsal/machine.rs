@@ -7,7 +7,7 @@ use epm_protocol::time::Timestamp;
 use super::activation::Image;
 use super::stimulus::EventKind;
 use super::virtual_client::{Context, VirtualClient};
-use crate::scenario::{Change, Deeds, Install, PartCalendar, Place, PowerSchedule};
+use crate::scenario::{Change, ClientAction, ClientActions, Install, PartCalendar, Place, PowerSchedule};
 
 /// What all machines of a part have in common.
 #[derive(Debug)]
@@ -99,8 +99,8 @@ impl<C: VirtualClient> Machine<C> {
                 break;
             }
             self.now = self.now.max(transition);
-            let deeds = self.power.take_transition(&part.calendar, self.now);
-            self.act(deeds, part, context);
+            let actions = self.power.take_transition(&part.calendar, self.now);
+            self.act(actions, part, context);
         }
         self.now = self.now.max(end);
         self.now
@@ -116,8 +116,8 @@ impl<C: VirtualClient> Machine<C> {
 
     /// Something has happened to its part, or not.
     pub(super) fn apply_change(&mut self, part: &Part, context: &mut Context<'_>) {
-        let deeds = self.power.apply_change(&part.calendar, part.change);
-        self.act(deeds, part, context);
+        let actions = self.power.apply_change(&part.calendar, part.change);
+        self.act(actions, part, context);
     }
 
     /// The site has changed.
@@ -132,37 +132,34 @@ impl<C: VirtualClient> Machine<C> {
         }
     }
 
-    fn act(&mut self, deeds: Deeds, part: &Part, context: &mut Context<'_>) {
-        if deeds.stop {
-            context.hourly.switched(self.now, false);
-            self.handle(EventKind::Stop, context);
-        }
-        match deeds.install {
-            None => {}
-            Some(Install::Package) => {
-                self.client.install(&part.package, context);
-                self.count_arrival(context);
+    fn act(&mut self, actions: ClientActions, part: &Part, context: &mut Context<'_>) {
+        for action in actions {
+            match action {
+                ClientAction::Stop => {
+                    context.hourly.switched(self.now, false);
+                    self.handle(EventKind::Stop, context);
+                }
+                ClientAction::Install(Install::Package) => {
+                    self.client.install(&part.package, context);
+                    self.count_arrival(context);
+                }
+                ClientAction::Install(Install::Image) => {
+                    let before = self.client.counted(context);
+                    self.client.install(&part.image, context);
+                    let after = self.client.counted(context);
+                    context.hourly.changed(self.now, before, after);
+                }
+                ClientAction::MoveTo(place) => {
+                    let [usual, away] = part.places;
+                    self.handle(EventKind::Move(if place == Place::Away { away } else { usual }), context);
+                }
+                ClientAction::Import => self.handle(EventKind::Import(part.import), context),
+                ClientAction::Identify => self.handle(EventKind::Identify(part.identity), context),
+                ClientAction::Start => {
+                    context.hourly.switched(self.now, true);
+                    self.handle(EventKind::Start, context);
+                }
             }
-            Some(Install::Image) => {
-                let before = self.client.counted(context);
-                self.client.install(&part.image, context);
-                let after = self.client.counted(context);
-                context.hourly.changed(self.now, before, after);
-            }
-        }
-        if let Some(place) = deeds.go {
-            let [usual, away] = part.places;
-            self.handle(EventKind::Move(if place == Place::Away { away } else { usual }), context);
-        }
-        if deeds.import {
-            self.handle(EventKind::Import(part.import), context);
-        }
-        if deeds.identify {
-            self.handle(EventKind::Identify(part.identity), context);
-        }
-        if deeds.start {
-            context.hourly.switched(self.now, true);
-            self.handle(EventKind::Start, context);
         }
     }
 

@@ -24,8 +24,8 @@ use super::virtual_client::{Context, FullClient, MemoizedClient, VirtualClient};
 use super::world::World;
 use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
 use crate::scenario::{
-    Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPlan,
-    StepReport, Verdict, Wait,
+    Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPhase,
+    StepPlan, StepReport, Verdict, Wait,
 };
 
 /// How a rehearsal is cast.
@@ -237,12 +237,34 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         progress: &Progress,
     ) -> Result<(), RehearsalError> {
         let began = self.now;
-        if !step.fleet.is_empty() {
-            self.apply_fleet_actions(number, step)?;
-            self.on_all_threads(|shard, world, parts| shard.apply_change(world, parts, began, progress));
+        for phase in StepPhase::IN_ORDER {
+            match phase {
+                StepPhase::Fleet if step.fleet.is_empty() => {}
+                StepPhase::Fleet => {
+                    self.apply_fleet_actions(number, step)?;
+                    self.on_all_threads(|shard, world, parts| {
+                        shard.apply_change(world, parts, began, progress);
+                    });
+                }
+                StepPhase::Faults => self.set_faults(step),
+                StepPhase::Commands => self.apply_commands(number, step)?,
+                StepPhase::Wait => self.wait(number, step, progress)?,
+            }
         }
-        self.apply_commands(number, step)?;
-        self.set_faults(step);
+        if progress.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let risk = match next {
+            None => None,
+            Some(next) => Some(self.preview(number + 1, next)?),
+        };
+        self.report(number, step, began, risk);
+        self.check_invariants(number, step)
+    }
+
+    /// The clients notice what has changed; then time passes until the wait is over.
+    fn wait(&mut self, number: usize, step: &StepPlan, progress: &Progress) -> Result<(), RehearsalError> {
+        let began = self.now;
         let wait = step.wait.unwrap_or(Wait { heartbeats: 0, time: None, limit: Span(Duration::ZERO) });
         let limit = began + wait.limit.0;
         let waited = self.on_all_threads(|shard, world, parts| {
@@ -254,16 +276,10 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             .fold(began + wait.time.map_or(Duration::ZERO, |time| time.0), Timestamp::max);
         self.check_wait(number, step, wait, &waited)?;
         self.on_all_threads(|shard, world, parts| shard.run_until(world, parts, end, progress));
-        if progress.stop.load(Ordering::Relaxed) {
-            return Ok(());
+        if !progress.stop.load(Ordering::Relaxed) {
+            self.now = end;
         }
-        self.now = end;
-        let risk = match next {
-            None => None,
-            Some(next) => Some(self.preview(number + 1, next)?),
-        };
-        self.report(number, step, began, risk);
-        self.check_invariants(number, step)
+        Ok(())
     }
 
     fn apply_fleet_actions(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
@@ -335,7 +351,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             Some(ahead) => Some(ahead),
             None => self.world_after(number, step)?,
         };
-        let Some((world, served)) = ahead else {
+        let Some((mut world, served)) = ahead else {
             self.world.is_new = false;
             return Ok(());
         };
@@ -343,6 +359,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let again = self.replayed.apply_all(commands, self.now);
         again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);
+        world.faults = std::mem::take(&mut self.world.faults);
         self.world = world;
         for (plan, part) in self.plans.iter().zip(&mut self.parts) {
             if part.calendar.arrives() {
@@ -363,15 +380,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             // It may have come to its end by itself.
             let _ = faults.remove(name.get_ref());
         }
-        for name in &step.faults {
-            let rule = self
-                .scenario
-                .fault
-                .iter()
-                .map(toml::Spanned::get_ref)
-                .find(|one| one.name == *name.get_ref());
-            // That it is there, and makes sense, was found out before.
-            let _ = rule.map(|rule| faults.add(rule.clone(), self.now));
+        for rule in self.scenario.faults_set_by(step) {
+            // That it makes sense was found out before.
+            let _ = faults.add(rule.clone(), self.now);
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use epm_protocol::fault::FaultSet;
-use epm_protocol::heartbeat::http::{self, RequestError};
-use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Stage};
-use epm_protocol::id::GroupId;
+use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Registration, Stage, http};
+use epm_protocol::id::{AgentId, GroupId};
+use epm_protocol::manager::previous::Previous;
+use epm_protocol::manager::{ClientTable, Registrar, answer, follow, refusal};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Answer, Manager, Publication, RegisteredClient, Site, Visit};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, ServerIdentity, judge};
+use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, judge};
 
 use crate::agent::{Exchange, TlsCheck};
 
@@ -23,8 +24,8 @@ pub(super) struct World {
     /// Whether it has begun with the step under way: then clients feel the change, once.
     pub(super) is_new: bool,
     managers: Vec<(Manager, Arc<Publication>)>,
-    /// What each manager answered from before its last change.
-    earlier: BTreeMap<String, Earlier>,
+    /// What each manager was before its last change.
+    previous: BTreeMap<String, Previous>,
     /// The faults that are set.
     pub(super) faults: FaultSet,
     /// Whether faults may ever be set: then everybody is told apart.
@@ -39,14 +40,6 @@ pub(super) struct World {
     pub(super) new: BTreeSet<Fingerprint>,
     /// When a certificate begins or ceases to be valid, in order.
     turns: Vec<Timestamp>,
-}
-
-/// What a manager was before its last change: of its publications, and of its certificates.
-#[derive(Clone, Debug)]
-pub(super) struct Earlier {
-    pub(super) published: Arc<Publication>,
-    pub(super) identity: ServerIdentity,
-    pub(super) signer: ServerIdentity,
 }
 
 /// A certificate that is shown in the place of the good one.
@@ -77,23 +70,15 @@ impl World {
     pub(super) fn next(&self, site: Site) -> Self {
         let next =
             Self::of(site, self.number + 1, Arc::clone(&self.old), self.new.clone(), self.turns.clone());
-        let mut earlier = self.earlier.clone();
+        let mut previous = self.previous.clone();
         for (manager, after) in &next.managers {
             let before = self.managers.iter().find(|(one, _)| one.name == manager.name);
-            let Some((_, before)) = before.filter(|(_, before)| !before.answers_as(after)) else { continue };
-            // Of a certificate that stays the same, the one before it is still the one before.
-            let known = earlier.get(&manager.name);
-            let changed = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
-                if was == is { known.unwrap_or(was).clone() } else { was.clone() }
-            };
-            let one = Earlier {
-                published: Arc::clone(before),
-                identity: changed(&before.identity, &after.identity, known.map(|known| &known.identity)),
-                signer: changed(&before.signer, &after.signer, known.map(|known| &known.signer)),
-            };
-            earlier.insert(manager.name.clone(), one);
+            let Some((_, before)) = before else { continue };
+            if let Some(one) = Previous::after(before, after, previous.get(&manager.name)) {
+                previous.insert(manager.name.clone(), one);
+            }
         }
-        Self { earlier, faults: self.faults.clone(), may_have_faults: self.may_have_faults, ..next }
+        Self { previous, may_have_faults: self.may_have_faults, ..next }
     }
 
     fn of(
@@ -122,7 +107,7 @@ impl World {
             site,
             managers,
             is_new: true,
-            earlier: BTreeMap::new(),
+            previous: BTreeMap::new(),
             faults: FaultSet::default(),
             may_have_faults: false,
             restarted: BTreeSet::new(),
@@ -159,8 +144,8 @@ impl World {
     }
 
     /// What it was before its last change.
-    pub(super) fn earlier(&self, place: usize) -> Option<&Earlier> {
-        self.earlier.get(&self.managers[place].0.name)
+    pub(super) fn previous(&self, place: usize) -> Option<&Previous> {
+        self.previous.get(&self.managers[place].0.name)
     }
 
     /// The path of a group.
@@ -267,11 +252,12 @@ impl World {
         self.faults.closed(&manager.name, &spoken, now).is_some()
     }
 
-    /// Whether the manager can make out what is asked: the secrets fit.
-    pub(super) fn understands(&self, exchange: &Exchange, place: usize) -> bool {
+    /// Reads a request as the manager does; the refusal, if the manager does not understand it.
+    pub(super) fn decode(&self, exchange: &Exchange, place: usize) -> Result<AgentRequest, ManagerResponse> {
         let asked = http::encode(&exchange.request, &exchange.kcs);
         let query = asked.target.split_once('?').map_or("", |(_, query)| query);
-        http::decode(query, &asked.body.unwrap_or_default(), &self.managers[place].1.kcs).is_ok()
+        http::decode(query, &asked.body.unwrap_or_default(), &self.publication(place).kcs)
+            .map_err(|error| refusal(&error))
     }
 
     /// Asks the manager, on a connection that stands.
@@ -282,29 +268,44 @@ impl World {
         record: &mut Option<RegisteredClient>,
         now: Timestamp,
     ) -> Carried {
-        let (_, publication) = &self.managers[place];
-        let asked = http::encode(&exchange.request, &exchange.kcs);
-        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
-        let asked = match http::decode(query, &asked.body.unwrap_or_default(), &publication.kcs) {
-            Ok(asked) => asked,
-            Err(error) => return Carried::Ended(Ok(refusal(&error))),
-        };
-        let (mut answer, visit) =
-            publication.answer(&asked, record.as_ref().filter(|_| is_from_a_client(&asked)));
-        match (visit, &mut *record) {
-            (Visit::Registering(registration), known) => {
-                let client = self.site.admit(&registration, known.as_ref());
-                answer = Answer::Now(client.registered());
-                *known = Some(client);
-            }
-            (Visit::Conflicting(_), Some(client)) => {
-                client.note_conflict(self.site.assumptions().identity_conflicts, now);
-            }
-            _ => {}
+        let answered = self.decode(exchange, place).map(|request| {
+            let mut client = OneClient { site: &self.site, record, now };
+            let (answer, visit) = answer(self.publication(place), &request, &client);
+            follow(answer, &visit, &mut client)
+        });
+        match answered {
+            Ok(Answer::Now(response)) | Err(response) => Carried::Ended(Ok(response)),
+            Ok(Answer::WhenChanged) => Carried::Held,
         }
-        match answer {
-            Answer::Now(response) => Carried::Ended(Ok(response)),
-            Answer::WhenChanged => Carried::Held,
+    }
+}
+
+/// The one client that asks, as the site knows it.
+struct OneClient<'a> {
+    site: &'a Site,
+    record: &'a mut Option<RegisteredClient>,
+    now: Timestamp,
+}
+
+impl ClientTable for OneClient<'_> {
+    fn visit(
+        &self,
+        _: AgentId,
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
+    ) -> (Answer, Visit) {
+        answer(self.record.as_ref())
+    }
+}
+
+impl Registrar for OneClient<'_> {
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
+        *self.record = Some(self.site.admit(registration, self.record.as_ref()));
+        self.record.clone()
+    }
+
+    fn note_conflict(&mut self, _: AgentId) {
+        if let Some(client) = self.record {
+            client.note_conflict(self.site.assumptions().identity_conflicts, self.now);
         }
     }
 }
@@ -314,12 +315,4 @@ fn certificates(site: &Site) -> impl Iterator<Item = (Fingerprint, epm_protocol:
         let certificate = identity.certificate();
         (certificate.fingerprint(), certificate.validity())
     })
-}
-
-fn refusal(error: &RequestError) -> ManagerResponse {
-    ManagerResponse::text(400, &format!("{error}\n"))
-}
-
-fn is_from_a_client(asked: &AgentRequest) -> bool {
-    !matches!(asked, AgentRequest::Hello | AgentRequest::Register(_))
 }

@@ -26,7 +26,7 @@ use presence::{Arrives, Day, Fate, Holidays, Presence};
 pub use communications_file::{SylinkEdit, SylinkSource};
 pub(crate) use identity::hardware_key;
 pub use plan_error::PlanError;
-pub use power_schedule::{Change, Deeds, Install, PartCalendar, PowerSchedule};
+pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
@@ -181,6 +181,25 @@ pub struct StepPlan {
     pub wait: Option<Wait>,
 }
 
+/// A phase of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepPhase {
+    /// What happens to the fleet: [`StepPlan::fleet`].
+    Fleet,
+    /// Faults are taken away, and others are set: [`StepPlan::heal`] and [`StepPlan::faults`].
+    Faults,
+    /// The operator's commands show, all at once: [`StepPlan::operator`].
+    Commands,
+    /// The wait: [`StepPlan::wait`].
+    Wait,
+}
+
+impl StepPhase {
+    /// The order in which every driver goes through a step. Faults are set before the commands show, so that a client
+    /// which these wake meets the faults.
+    pub const IN_ORDER: [Self; 4] = [Self::Fleet, Self::Faults, Self::Commands, Self::Wait];
+}
+
 /// What happens to a part of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
@@ -245,6 +264,14 @@ pub struct Wait {
 impl Default for ClockPlan {
     fn default() -> Self {
         Self { start: None, speed: 1 }
+    }
+}
+
+impl Scenario {
+    /// The faults that a step sets.
+    pub fn faults_set_by<'a>(&'a self, step: &'a StepPlan) -> impl Iterator<Item = &'a FaultRule> {
+        let rule = |name: &String| self.fault.iter().map(Spanned::get_ref).find(|rule| rule.name == *name);
+        step.faults.iter().filter_map(move |name| rule(name.get_ref()))
     }
 }
 

@@ -30,21 +30,51 @@ pub struct PowerSchedule {
     is_reimaged: bool,
 }
 
-/// What a change of a machine means for the client on it, in this order.
+/// What a change of a machine means for the client on it. Iterated over, it yields the actions in the order in which
+/// every driver carries them out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deeds {
-    /// The service stops.
-    pub stop: bool,
-    /// A client is installed, or takes the place of the one that is.
-    pub install: Option<Install>,
-    /// The machine is in another location; see [`PartCalendar::location`].
-    pub go: Option<Place>,
-    /// The communications file that was brought to its part is imported.
-    pub import: bool,
-    /// The machine gets the hardware id that was given to its part.
-    pub identify: bool,
-    /// The service starts.
-    pub start: bool,
+pub struct ClientActions {
+    stop: bool,
+    install: Option<Install>,
+    move_to: Option<Place>,
+    import: bool,
+    identify: bool,
+    start: bool,
+}
+
+/// Something that is done to the client on a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAction {
+    /// Stops the service.
+    Stop,
+    /// Installs a client; it takes the place of the one that is there.
+    Install(Install),
+    /// Tells it the location of this place; see [`PartCalendar::location`].
+    MoveTo(Place),
+    /// Imports the communications file that was brought to its part.
+    Import,
+    /// Gives the machine the hardware id that was given to its part.
+    Identify,
+    /// Starts the service.
+    Start,
+}
+
+impl IntoIterator for ClientActions {
+    type Item = ClientAction;
+    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<ClientAction>, 6>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        [
+            self.stop.then_some(ClientAction::Stop),
+            self.install.map(ClientAction::Install),
+            self.move_to.map(ClientAction::MoveTo),
+            self.import.then_some(ClientAction::Import),
+            self.identify.then_some(ClientAction::Identify),
+            self.start.then_some(ClientAction::Start),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// What has happened to a part in a step, beside being switched on or off.
@@ -149,46 +179,46 @@ impl PowerSchedule {
     }
 
     /// The moment of [`Self::next_transition`] has come.
-    pub fn take_transition(&mut self, part: &PartCalendar, now: Timestamp) -> Deeds {
-        let mut deeds = Deeds::default();
+    pub fn take_transition(&mut self, part: &PartCalendar, now: Timestamp) -> ClientActions {
+        let mut actions = ClientActions::default();
         // While somebody kept it off, its hours may have passed.
         let window = part.calendar.window(self.seed, now);
         self.window = window;
         if self.is_on {
             self.is_on = false;
-            deeds.stop = true;
-            return deeds;
+            actions.stop = true;
+            return actions;
         }
-        let Some(window) = window.filter(|window| window.on <= now) else { return deeds };
+        let Some(window) = window.filter(|window| window.on <= now) else { return actions };
         if !self.is_installed {
             self.is_installed = true;
-            deeds.install = Some(Install::Package);
+            actions.install = Some(Install::Package);
         } else if !self.is_reimaged && part.calendar.reimaged(self.seed).is_some_and(|at| at <= now) {
             self.is_reimaged = true;
-            deeds.install = Some(Install::Image);
+            actions.install = Some(Install::Image);
             self.place = Place::Usual;
         }
         if window.place != self.place {
             self.place = window.place;
-            deeds.go = Some(window.place);
+            actions.move_to = Some(window.place);
         }
         self.is_on = true;
-        deeds.start = true;
-        deeds
+        actions.start = true;
+        actions
     }
 
     /// Something has happened to its part.
-    pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> Deeds {
-        let mut deeds = Deeds::default();
+    pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> ClientActions {
+        let mut actions = ClientActions::default();
         if part.is_off && self.is_on {
             self.is_on = false;
-            deeds.stop = true;
+            actions.stop = true;
         }
         if change.is_moved && self.place == Place::Usual {
-            deeds.go = Some(Place::Usual);
+            actions.move_to = Some(Place::Usual);
         }
-        deeds.import = change.imports && self.is_on;
-        deeds.identify = change.identifies && self.is_on;
-        deeds
+        actions.import = change.imports && self.is_on;
+        actions.identify = change.identifies && self.is_on;
+        actions
     }
 }

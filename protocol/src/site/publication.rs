@@ -97,6 +97,11 @@ impl Publication {
         self.groups.iter().map(|(id, group)| (*id, group.as_ref()))
     }
 
+    /// The status with which the manager answers a request for an artifact that does not exist.
+    pub fn missing_status(&self) -> u16 {
+        self.assumptions.missing_status
+    }
+
     /// Whether another publication of this manager would give the same answers.
     pub fn answers_as(&self, other: &Self) -> bool {
         let artifact = |one: &PublishedArtifact, two: &PublishedArtifact| {

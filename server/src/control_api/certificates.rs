@@ -246,7 +246,7 @@ async fn update(
             Some(identity.certificate().fingerprint())
         });
         let fingerprint = fingerprint.ok_or_else(|| unknown(&lab, &manager))?;
-        lab.site.journal().did(format!("certificate of {manager:?} updated: {update:?}"));
+        lab.site.journal().operator_action(format!("certificate of {manager:?} updated: {update:?}"));
         Ok::<_, Problem>(Update { update: update.clone(), at: lab.clock().now(), stores, fingerprint })
     };
     tokio::task::block_in_place(|| lab.update_once(&manager, &update, updating))?;
@@ -265,7 +265,7 @@ async fn restart(
     if !lab.site.restart(&manager, service) {
         return Err(unknown(&lab, &manager));
     }
-    lab.site.journal().did(format!("{service:?} of {manager:?} restarted"));
+    lab.site.journal().operator_action(format!("{service:?} of {manager:?} restarted"));
     effective(&lab, &manager)
 }
 
@@ -297,7 +297,7 @@ async fn set_replication(
     let is_so = lab.site.look(|site| site.replication_stopped_since(&manager).is_none() == replicates);
     tokio::task::block_in_place(|| lab.site.apply(&command))?;
     if !is_so {
-        lab.site.journal().did(format!("replication of {manager:?} {what}"));
+        lab.site.journal().operator_action(format!("replication of {manager:?} {what}"));
     }
     replicating(&lab, manager)
 }

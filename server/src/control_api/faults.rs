@@ -126,21 +126,21 @@ async fn set(
         rule.when.time_to_live_seconds = Some(DEFAULT_LIFETIME_SECONDS);
     }
     lab.site.faults().add(rule)?.keep();
-    lab.site.journal().did(format!("fault {fault:?} set"));
+    lab.site.journal().operator_action(format!("fault {fault:?} set"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} is gone again")))
 }
 
 async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Json<Vec<SetFault>> {
     if lab.site.faults().remove(&fault).is_ok() {
-        lab.site.journal().did(format!("fault {fault:?} taken away"));
+        lab.site.journal().operator_action(format!("fault {fault:?} taken away"));
     }
     Json(in_force(&lab))
 }
 
 async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
     lab.site.faults().clear();
-    lab.site.journal().did("all faults taken away".to_owned());
+    lab.site.journal().operator_action("all faults taken away".to_owned());
     Json(in_force(&lab))
 }
 

@@ -203,7 +203,7 @@ async fn deed(
     JsonBody(deed): JsonBody<Deed>,
 ) -> Answer<WholeClient> {
     lab.do_to(&client, &deed).await?;
-    lab.site.journal().did(format!("client {client:?}: {deed:?}"));
+    lab.site.journal().operator_action(format!("client {client:?}: {deed:?}"));
     effective(&lab, client).await
 }
 
@@ -219,7 +219,7 @@ async fn set_part(
     if !setting.at_once {
         lab.wait_for_part(&part).await?;
     }
-    lab.site.journal().did(format!("part {part:?} of the fleet: {} clients", setting.count));
+    lab.site.journal().operator_action(format!("part {part:?} of the fleet: {} clients", setting.count));
     let names = lab.names().await.into_iter();
     let clients: Vec<String> = names.filter(|(of, _)| *of == part).map(|(_, name)| name).collect();
     Ok(Json(PartNow { part, count: clients.len(), clients }))

@@ -135,26 +135,26 @@ struct More {
     /// Of an exchange or a call: the status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    /// Of a departure: silent, stalled, handshake or http.
+    /// Of a connection that closed early: silent, stalled, handshake or http.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// In words.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<String>,
-    /// Of a strike: the fault.
+    /// Of an applied fault: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
-    /// Of a strike: what it does.
+    /// Of an applied fault: what it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<String>,
-    /// Of a strike: the how-manieth time the client came.
+    /// Of an applied fault: how many times the client had come, this time included.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordinal: Option<u64>,
-    /// Of a strike: what was asked; none of a connection.
+    /// Of an applied fault: the route that was asked; none of a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BridgedSchema<Route>>")]
     route: Option<Route>,
-    /// Of a strike: whether the connection was hit, or an exchange.
+    /// Of an applied fault: whether the connection was hit, or an exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BridgedSchema<Moment>>")]
     moment: Option<Moment>,
@@ -229,9 +229,11 @@ impl Path<'_> {
     fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> Path<'a> {
         let (manager, agent) = match entry {
             Entry::Exchange(record) => (Some(record.manager), record.agent),
-            Entry::FaultApplied(strike) => (Some(strike.manager), strike.agent),
+            Entry::FaultApplied(applied) => (Some(applied.manager), applied.agent),
             Entry::Call(call) => (Some(call.manager), None),
-            Entry::ConnectionClosed { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None),
+            Entry::ConnectionClosed { .. } | Entry::FaultSkipped { .. } | Entry::OperatorAction { .. } => {
+                (None, None)
+            }
         };
         let manager = manager.and_then(|manager| lab.site.manager_name(manager));
         let client = agent
@@ -243,9 +245,11 @@ impl Path<'_> {
     fn fits(&self, query: &JournalQuery) -> bool {
         let (action, status, agent) = match self.entry {
             Entry::Exchange(record) => (Some(record.action), Some(record.status), record.agent),
-            Entry::FaultApplied(strike) => (None, None, strike.agent),
+            Entry::FaultApplied(applied) => (None, None, applied.agent),
             Entry::Call(call) => (None, Some(call.status), None),
-            Entry::ConnectionClosed { .. } | Entry::Spared { .. } | Entry::Deed { .. } => (None, None, None),
+            Entry::ConnectionClosed { .. } | Entry::FaultSkipped { .. } | Entry::OperatorAction { .. } => {
+                (None, None, None)
+            }
         };
         query.kind.is_none_or(|kind| kind == self.entry.kind())
             && (query.manager.is_none() || query.manager == self.manager)
@@ -276,17 +280,17 @@ impl Path<'_> {
                 };
                 More { peer: Some(*peer), reason: Some(reason), words, ..More::default() }
             }
-            Entry::FaultApplied(strike) => More {
-                peer: Some(strike.peer),
-                agent: strike.agent,
-                fault: Some(strike.rule.name.clone()),
-                what: Some(strike.rule.what.to_string()),
-                ordinal: Some(strike.ordinal),
-                route: strike.route,
-                moment: Some(strike.moment),
+            Entry::FaultApplied(applied) => More {
+                peer: Some(applied.peer),
+                agent: applied.agent,
+                fault: Some(applied.rule.name.clone()),
+                what: Some(applied.rule.what.to_string()),
+                ordinal: Some(applied.ordinal),
+                route: applied.route,
+                moment: Some(applied.moment),
                 ..More::default()
             },
-            Entry::Spared { peer, why, .. } => {
+            Entry::FaultSkipped { peer, why, .. } => {
                 More { peer: Some(*peer), words: Some(why.clone()), ..More::default() }
             }
             Entry::Call(call) => More {
@@ -297,7 +301,7 @@ impl Path<'_> {
                 who: call.who.clone(),
                 ..More::default()
             },
-            Entry::Deed { what, .. } => More { words: Some(what.clone()), ..More::default() },
+            Entry::OperatorAction { what, .. } => More { words: Some(what.clone()), ..More::default() },
         };
         Row { number, at: entry.at(), kind: entry.kind(), manager, client, more }
     }
@@ -310,7 +314,7 @@ impl JournalQuery {
             Kind::Exchange => (true, true, true),
             Kind::Call => (false, true, false),
             Kind::FaultApplied => (false, false, true),
-            Kind::ConnectionClosed | Kind::Spared | Kind::Deed => (false, false, false),
+            Kind::ConnectionClosed | Kind::FaultSkipped | Kind::OperatorAction => (false, false, false),
         };
         self.kind.is_none_or(|wanted| wanted == kind)
             && (self.action.is_none() || has_action)

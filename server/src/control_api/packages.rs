@@ -139,7 +139,7 @@ async fn deploy(
     for name in &delivered {
         lab.do_to(name, &deed).await?;
     }
-    lab.site.journal().did(format!("update package of {group:?}: {} clients", delivered.len()));
+    lab.site.journal().operator_action(format!("update package of {group:?}: {} clients", delivered.len()));
     Ok(Json(Deployed { group, delivered, off }))
 }
 

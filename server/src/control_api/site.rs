@@ -235,7 +235,7 @@ async fn commands(
         )));
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
-    lab.site.journal().did(format!("{} commands", commands.len()));
+    lab.site.journal().operator_action(format!("{} commands", commands.len()));
     Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
 }
 
@@ -461,7 +461,7 @@ fn decide(
         Ok::<_, CommandError>((commands, is_done))
     };
     if tokio::task::block_in_place(|| lab.site.decide(deciding))? {
-        lab.site.journal().did(what);
+        lab.site.journal().operator_action(what);
     }
     Ok(())
 }

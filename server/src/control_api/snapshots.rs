@@ -66,12 +66,12 @@ async fn remove(
 
 async fn restore(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<Restored> {
     lab.restore_snapshot(&snapshot).await?;
-    lab.site.journal().did(format!("snapshot {snapshot:?} restored"));
+    lab.site.journal().operator_action(format!("snapshot {snapshot:?} restored"));
     Ok(Json(Restored { restored: snapshot }))
 }
 
 async fn reset(State(lab): LabState) -> Answer<Restored> {
     lab.reset().await?;
-    lab.site.journal().did("reset".to_owned());
+    lab.site.journal().operator_action("reset".to_owned());
     Ok(Json(Restored { restored: "start".to_owned() }))
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{AgentProfile, AgentView, Input};
 use epm_client_agent::scenario::{
-    Change, Deeds, FleetAction, Install, PartCalendar, PartPlan, PlanError, PowerSchedule, Scenario,
+    Change, ClientAction, ClientActions, FleetAction, Install, PartCalendar, PartPlan, PlanError,
+    PowerSchedule, Scenario,
 };
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, TURNS};
 use epm_protocol::id::HardwareKey;
@@ -174,8 +175,8 @@ impl<'a> ScenarioFleet<'a> {
     pub(super) async fn happen(&mut self, changes: &[Change]) -> Result<(), RunError> {
         for place in 0..self.machines.len() {
             let Machine { part, power, .. } = &mut self.machines[place];
-            let deeds = power.apply_change(&self.parts[*part].1, changes[*part]);
-            self.act(place, deeds).await?;
+            let actions = power.apply_change(&self.parts[*part].1, changes[*part]);
+            self.act(place, actions).await?;
         }
         self.take_transitions().await?;
         match self.pace {
@@ -317,42 +318,39 @@ impl<'a> ScenarioFleet<'a> {
                 if power.next_transition(calendar, now) > now {
                     break;
                 }
-                let deeds = power.take_transition(calendar, now);
-                self.act(place, deeds).await?;
+                let actions = power.take_transition(calendar, now);
+                self.act(place, actions).await?;
             }
         }
         Ok(())
     }
 
-    async fn act(&mut self, place: usize, deeds: Deeds) -> Result<(), RunError> {
+    async fn act(&mut self, place: usize, actions: ClientActions) -> Result<(), RunError> {
         let Machine { part, number, .. } = self.machines[place];
-        if deeds.stop {
-            self.tell(place, Input::Stop).await;
-        }
-        if let Some(install) = deeds.install {
-            let plan = &self.parts[part].0;
-            let sylink = match install {
-                Install::Image => Arc::clone(&self.images[part]),
-                Install::Package => self
-                    .package(plan)
-                    .map_err(|source| crate::lab::scenario_run::at(0, "an installation", source))?,
+        for action in actions {
+            let input = match action {
+                ClientAction::Stop => Input::Stop,
+                ClientAction::Install(install) => {
+                    let plan = &self.parts[part].0;
+                    let sylink = match install {
+                        Install::Image => Arc::clone(&self.images[part]),
+                        Install::Package => self
+                            .package(plan)
+                            .map_err(|source| crate::lab::scenario_run::at(0, "an installation", source))?,
+                    };
+                    let spec = self.member(place, plan, number, sylink);
+                    self.fleet.replace(place, spec);
+                    continue;
+                }
+                ClientAction::MoveTo(to) => Input::MoveTo(self.parts[part].1.location(to).map(str::to_owned)),
+                ClientAction::Import => Input::Import(Arc::clone(&self.imports[part])),
+                ClientAction::Identify => {
+                    let own = self.parts[part].0.own_machine(self.seed, number);
+                    Input::Identify(self.identities[part].unwrap_or(own))
+                }
+                ClientAction::Start => Input::Start,
             };
-            let spec = self.member(place, plan, number, sylink);
-            self.fleet.replace(place, spec);
-        }
-        if let Some(go) = deeds.go {
-            let location = self.parts[part].1.location(go).map(str::to_owned);
-            self.tell(place, Input::MoveTo(location)).await;
-        }
-        if deeds.import {
-            self.tell(place, Input::Import(Arc::clone(&self.imports[part]))).await;
-        }
-        if deeds.identify {
-            let own = self.parts[part].0.own_machine(self.seed, number);
-            self.tell(place, Input::Identify(self.identities[part].unwrap_or(own))).await;
-        }
-        if deeds.start {
-            self.tell(place, Input::Start).await;
+            self.tell(place, input).await;
         }
         Ok(())
     }

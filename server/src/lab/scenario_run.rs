@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
-use epm_client_agent::scenario::{PlanError, Scenario, StepPlan, StepReport, Verdict, Wait, holdings};
+use epm_client_agent::scenario::{
+    PlanError, Scenario, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
+};
 use epm_client_agent::wire::{LabClock, LogSink};
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::{CommandError, Effect};
@@ -175,21 +177,35 @@ impl Play<'_> {
         };
         tell(Progress::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
-        let actions = step.fleet.iter().map(|action| action.get_ref());
-        let changes = self.fleet.change(actions).map_err(|source| at(number, &step.title, source))?;
-        self.fleet.happen(&changes).await?;
-        let before: Vec<u64> = match number {
-            0 => vec![0; self.fleet.members().len()],
-            _ => self.fleet.members().iter().map(|member| member.handle.view().heartbeats).collect(),
-        };
-        self.haunt(step)?;
-        if self.is_moved {
-            self.site.faults().ports_settled().await;
-        }
-        self.operate(number, step)?;
-        self.fleet.rest().await?;
-        if let Some(wait) = step.wait {
-            self.wait(number, step, wait, &before, began).await?;
+        let mut heartbeats = Vec::new();
+        for phase in StepPhase::IN_ORDER {
+            match phase {
+                StepPhase::Fleet => {
+                    let actions = step.fleet.iter().map(|action| action.get_ref());
+                    let changes =
+                        self.fleet.change(actions).map_err(|source| at(number, &step.title, source))?;
+                    self.fleet.happen(&changes).await?;
+                    heartbeats = match number {
+                        0 => vec![0; self.fleet.members().len()],
+                        _ => self.fleet.members().iter().map(|one| one.handle.view().heartbeats).collect(),
+                    };
+                }
+                StepPhase::Faults => {
+                    self.set_faults(step)?;
+                    if self.is_moved {
+                        self.site.faults().ports_settled().await;
+                    }
+                }
+                StepPhase::Commands => {
+                    self.operate(number, step)?;
+                    self.fleet.rest().await?;
+                }
+                StepPhase::Wait => {
+                    if let Some(wait) = step.wait {
+                        self.wait(number, step, wait, &heartbeats, began).await?;
+                    }
+                }
+            }
         }
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
         let clients: Vec<(String, AgentView)> =
@@ -202,18 +218,15 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Takes faults away, and sets others: before the operator's commands show, so that whom these wake meets them.
-    fn haunt(&self, step: &StepPlan) -> Result<(), RunError> {
+    /// Takes faults away, and sets others.
+    fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
         let faults = self.site.faults();
         for name in &step.heal {
             // It may have come to its end by itself.
             let _ = faults.remove(name.get_ref());
         }
-        for name in &step.faults {
-            let all = self.scenario.fault.iter().map(toml::Spanned::get_ref);
-            for rule in all.filter(|rule| rule.name == *name.get_ref()) {
-                faults.add(rule.clone())?.keep();
-            }
+        for rule in self.scenario.faults_set_by(step) {
+            faults.add(rule.clone())?.keep();
         }
         Ok(())
     }

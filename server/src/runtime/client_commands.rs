@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::heartbeat::{ClientCommand, CommandKind, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
-use epm_protocol::site::{Answer, CommandTable, GivenCommand, Publication, RegisteredClient};
+use epm_protocol::site::{CommandTable, GivenCommand, RegisteredClient};
 use epm_protocol::time::Timestamp;
 
 /// How many rows of commands a site remembers, a row for each command and client.
@@ -56,35 +56,18 @@ impl CommandQueue {
         self.table().commands().find_map(wanted)
     }
 
-    /// What a client is answered if there are commands for it; none if they make no difference.
-    pub(crate) fn answer(
-        &self,
-        publication: &Publication,
-        asked: &AgentRequest,
-        client: &RegisteredClient,
-    ) -> Option<Answer> {
-        if !self.any.load(Ordering::Relaxed) {
-            return None;
-        }
-        match asked {
-            AgentRequest::Hold { .. } if self.table().has_undelivered(client.agent) => {
-                Some(Answer::Now(ManagerResponse::text(200, "changed")))
-            }
-            AgentRequest::Index { .. } => {
-                let commands = self.table().deliver(client.agent);
-                publication.answer_with_commands(asked, client, &commands).map(Answer::Now)
-            }
-            _ => None,
-        }
-    }
-
     /// Whether a held request of this client would be answered now.
     pub(crate) fn has_undelivered(&self, agent: AgentId) -> bool {
         self.any.load(Ordering::Relaxed) && self.table().has_undelivered(agent)
     }
 
+    /// The commands that this client is told with its next index; they count as told from now on.
+    pub(crate) fn deliver(&self, agent: AgentId) -> Vec<ClientCommand> {
+        if self.any.load(Ordering::Relaxed) { self.table().deliver(agent) } else { Vec::new() }
+    }
+
     /// A client tells how it is, and what has come of its commands.
-    pub(crate) fn hear(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
+    pub(crate) fn record_reports(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
         if !state.commands.is_empty() {
             self.change(|table| {
                 state.commands.iter().for_each(|report| table.record_report(agent, report, now));
@@ -93,7 +76,7 @@ impl CommandQueue {
     }
 
     /// The site does not know this client any more; no client at all when none is named.
-    pub(crate) fn leave(&self, agent: Option<AgentId>) {
+    pub(crate) fn forget(&self, agent: Option<AgentId>) {
         self.change(|table| match agent {
             Some(agent) => table.forget_client(agent),
             None => table.forget_all_clients(),

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::{DashMap, Entry};
-use epm_protocol::heartbeat::{AgentRequest, CommandKind, ManagerResponse, OperationalState};
+use epm_protocol::heartbeat::{AgentRequest, ClientCommand, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
+use epm_protocol::manager::{self, ClientTable};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Publication, RegisteredClient, Visit};
 use epm_protocol::time::Timestamp;
@@ -102,7 +103,7 @@ impl Clients {
             }
             None => self.table.clear(),
         }
-        self.commands.leave(agent);
+        self.commands.forget(agent);
         self.table_changed();
     }
 
@@ -139,32 +140,7 @@ impl Clients {
         asked: &AgentRequest,
         now: Timestamp,
     ) -> (Answer, Visit) {
-        let agent = match asked {
-            AgentRequest::Hello | AgentRequest::Register(_) => return publication.answer(asked, None),
-            AgentRequest::Index { agent, .. }
-            | AgentRequest::Fetch { agent, .. }
-            | AgentRequest::Upload { agent, .. }
-            | AgentRequest::Hold { agent, .. } => agent,
-        };
-        let Some(mut status) = self.table.get_mut(agent) else { return publication.answer(asked, None) };
-        let (mut answer, visit) = publication.answer(asked, Some(&status.client));
-        if let Some(commanding) = self.commands.answer(publication, asked, &status.client) {
-            answer = commanding;
-        }
-        status.last_seen = now;
-        if status.manager.as_ref() != Some(&publication.manager) {
-            status.manager = Some(publication.manager.clone());
-        }
-        match &visit {
-            Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
-            Visit::Reported { state: Some(state), agent } => {
-                self.commands.hear(*agent, state, now);
-                status.serial = state.serial;
-                status.state = Some(state.clone());
-            }
-            _ => {}
-        }
-        (answer, visit)
+        manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
     /// Keeps a request until there is an answer to it.
@@ -217,6 +193,46 @@ impl Clients {
 
     fn table_changed(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The table of clients, for one visit.
+struct VisitTo<'a> {
+    clients: &'a Clients,
+    manager: &'a str,
+    now: Timestamp,
+}
+
+impl ClientTable for VisitTo<'_> {
+    fn visit(
+        &self,
+        agent: AgentId,
+        answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
+    ) -> (Answer, Visit) {
+        let Some(mut status) = self.clients.table.get_mut(&agent) else { return answer(None) };
+        let (answer, visit) = answer(Some(&status.client));
+        status.last_seen = self.now;
+        if status.manager.as_deref() != Some(self.manager) {
+            status.manager = Some(self.manager.to_owned());
+        }
+        match &visit {
+            Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
+            Visit::Reported { state: Some(state), agent } => {
+                self.clients.commands.record_reports(*agent, state, self.now);
+                status.serial = state.serial;
+                status.state = Some(state.clone());
+            }
+            _ => {}
+        }
+        (answer, visit)
+    }
+
+    fn has_commands_for(&self, agent: AgentId) -> bool {
+        self.clients.commands.has_undelivered(agent)
+    }
+
+    fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
+        self.clients.commands.deliver(agent)
     }
 }
 

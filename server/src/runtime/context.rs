@@ -50,10 +50,10 @@ impl ManagerContext {
     /// When there is no such certificate; the text says why.
     pub(crate) fn fault_certificate(&self, what: &FaultKind) -> Result<Arc<ServerConfig>, String> {
         let publication = self.runtime.publication.load_full();
-        let earlier = self.runtime.earlier.load_full();
+        let previous = self.runtime.previous.load_full();
         let mint_input = MintInput {
             good: &publication.identity,
-            previous: earlier.as_ref().map(|earlier| &earlier.identity),
+            previous: previous.as_ref().map(|previous| &previous.identity),
             spare: &self.faults.spare_keys,
             now: self.now(),
         };

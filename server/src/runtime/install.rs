@@ -82,7 +82,7 @@ impl SiteState {
         };
         let again = Command::Reinstall { keystore: from(), secret: from(), domain: from(), database };
         self.apply_all(&[kept, again])?;
-        self.journal.did(format!("{manager:?} restored from a recovery file"));
+        self.journal.operator_action(format!("{manager:?} restored from a recovery file"));
         Ok(())
     }
 

@@ -105,28 +105,44 @@ pub enum Kind {
     /// Faults that have hit.
     FaultApplied,
     /// Faults that hit and could not be carried out.
-    Spared,
+    FaultSkipped,
     /// Calls of the product's REST API.
     Call,
     /// What operators have done.
-    Deed,
+    OperatorAction,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Exchange, Self::ConnectionClosed, Self::FaultApplied, Self::Spared, Self::Call, Self::Deed];
+    pub const ALL: [Self; 6] = [
+        Self::Exchange,
+        Self::ConnectionClosed,
+        Self::FaultApplied,
+        Self::FaultSkipped,
+        Self::Call,
+        Self::OperatorAction,
+    ];
+}
+
+impl Kind {
+    /// How many entries of the kind are remembered.
+    const fn limit(self) -> usize {
+        match self {
+            Self::Exchange | Self::FaultApplied | Self::Call => RECORDS,
+            Self::ConnectionClosed | Self::FaultSkipped | Self::OperatorAction => LINES,
+        }
+    }
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Exchange => "exchange",
-            Self::ConnectionClosed => "departure",
-            Self::FaultApplied => "strike",
-            Self::Spared => "spared",
+            Self::ConnectionClosed => "connection-closed",
+            Self::FaultApplied => "fault-applied",
+            Self::FaultSkipped => "fault-skipped",
             Self::Call => "call",
-            Self::Deed => "deed",
+            Self::OperatorAction => "operator-action",
         })
     }
 }
@@ -148,10 +164,10 @@ pub enum Entry {
     /// A fault that has hit.
     FaultApplied(FaultApplied),
     /// A fault that hit and could not be carried out.
-    Spared {
+    FaultSkipped {
         /// When.
         at: Timestamp,
-        /// Whom it spared.
+        /// The peer that the fault skipped.
         peer: SocketAddr,
         /// What was missing.
         why: String,
@@ -159,7 +175,7 @@ pub enum Entry {
     /// A call of the product's REST API.
     Call(Call),
     /// What an operator has done, by any way.
-    Deed {
+    OperatorAction {
         /// When.
         at: Timestamp,
         /// What.
@@ -174,9 +190,9 @@ impl Entry {
             Self::Exchange(_) => Kind::Exchange,
             Self::ConnectionClosed { .. } => Kind::ConnectionClosed,
             Self::FaultApplied(_) => Kind::FaultApplied,
-            Self::Spared { .. } => Kind::Spared,
+            Self::FaultSkipped { .. } => Kind::FaultSkipped,
             Self::Call(_) => Kind::Call,
-            Self::Deed { .. } => Kind::Deed,
+            Self::OperatorAction { .. } => Kind::OperatorAction,
         }
     }
 
@@ -186,29 +202,24 @@ impl Entry {
             Self::Exchange(Record { at, .. })
             | Self::ConnectionClosed { at, .. }
             | Self::FaultApplied(FaultApplied { at, .. })
-            | Self::Spared { at, .. }
+            | Self::FaultSkipped { at, .. }
             | Self::Call(Call { at, .. })
-            | Self::Deed { at, .. } => *at,
+            | Self::OperatorAction { at, .. } => *at,
         }
     }
 }
 
-/// The journal of a site.
+/// The journal of a site: a bounded ring for each kind of entry.
 #[derive(Debug)]
 pub struct Journal {
     clock: Arc<LabClock>,
     /// The number of the next entry.
     next: AtomicU64,
-    /// Is told of every entry, as long as somebody listens.
+    /// Is told of every entry while something listens.
     grown: watch::Sender<()>,
-    records: Mutex<Ring<Record>>,
-    departures: Mutex<Ring<(Timestamp, SocketAddr, ConnectionClosed)>>,
+    entries: [Mutex<Ring<Entry>>; Kind::ALL.len()],
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
-    strikes: Mutex<Ring<FaultApplied>>,
-    spared: Mutex<Ring<(Timestamp, SocketAddr, String)>>,
-    deeds: Mutex<Ring<(Timestamp, String)>>,
     log: Mutex<Ring<String>>,
-    calls: Mutex<Ring<Call>>,
 }
 
 /// What is remembered of one sort, each with its number in the journal.
@@ -257,14 +268,9 @@ impl Journal {
             clock,
             next: AtomicU64::new(1),
             grown: watch::Sender::new(()),
-            records: Mutex::default(),
-            departures: Mutex::default(),
+            entries: Default::default(),
             handshakes: Mutex::default(),
-            strikes: Mutex::default(),
-            spared: Mutex::default(),
-            deeds: Mutex::default(),
             log: Mutex::default(),
-            calls: Mutex::default(),
         }
     }
 
@@ -274,31 +280,9 @@ impl Journal {
         // lock is free: whoever goes on from the last number misses nothing.
         let end = self.next_number();
         let mut found: Vec<(u64, Entry)> = Vec::new();
-        locked(&self.records, |ring| {
-            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Exchange(*one))));
-        });
-        locked(&self.departures, |ring| {
-            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
-                (*number, Entry::ConnectionClosed { at: *at, peer: *peer, why: why.clone() })
-            }));
-        });
-        locked(&self.strikes, |ring| {
-            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::FaultApplied(one.clone()))));
-        });
-        locked(&self.spared, |ring| {
-            found.extend(ring.since(number).map(|(number, (at, peer, why))| {
-                (*number, Entry::Spared { at: *at, peer: *peer, why: why.clone() })
-            }));
-        });
-        locked(&self.calls, |ring| {
-            found.extend(ring.since(number).map(|(at, one)| (*at, Entry::Call(one.clone()))));
-        });
-        locked(&self.deeds, |ring| {
-            found.extend(
-                ring.since(number)
-                    .map(|(number, (at, what))| (*number, Entry::Deed { at: *at, what: what.clone() })),
-            );
-        });
+        for ring in &self.entries {
+            locked(ring, |ring| found.extend(ring.since(number).cloned()));
+        }
         found.retain(|(number, _)| *number < end);
         found.sort_unstable_by_key(|(number, _)| *number);
         found
@@ -316,40 +300,31 @@ impl Journal {
 
     /// How many entries of any sort are no longer remembered.
     pub fn forgotten(&self) -> u64 {
-        locked(&self.records, |ring| ring.dropped)
-            + locked(&self.departures, |ring| ring.dropped)
-            + locked(&self.strikes, |ring| ring.dropped)
-            + locked(&self.spared, |ring| ring.dropped)
-            + locked(&self.calls, |ring| ring.dropped)
-            + locked(&self.deeds, |ring| ring.dropped)
+        self.entries.iter().map(|ring| locked(ring, |ring| ring.dropped)).sum()
     }
 
     /// How many of a sort are no longer remembered, if one of them had this number or a later one: then nobody can say what
     /// has happened since.
     pub fn lacks(&self, kind: Kind, since: u64) -> Option<u64> {
-        match kind {
-            Kind::Exchange => locked(&self.records, |ring| ring.lacks(since)),
-            Kind::ConnectionClosed => locked(&self.departures, |ring| ring.lacks(since)),
-            Kind::FaultApplied => locked(&self.strikes, |ring| ring.lacks(since)),
-            Kind::Spared => locked(&self.spared, |ring| ring.lacks(since)),
-            Kind::Call => locked(&self.calls, |ring| ring.lacks(since)),
-            Kind::Deed => locked(&self.deeds, |ring| ring.lacks(since)),
-        }
+        locked(self.ring(kind), |ring| ring.lacks(since))
     }
 
     /// The exchanges that are remembered, the oldest first.
     pub fn records(&self) -> Vec<Record> {
-        locked(&self.records, |ring| ring.all().copied().collect())
+        self.each(Kind::Exchange, |one| if let Entry::Exchange(record) = one { Some(*record) } else { None })
     }
 
     /// How many exchanges are no longer remembered.
     pub fn dropped(&self) -> u64 {
-        locked(&self.records, |ring| ring.dropped)
+        locked(self.ring(Kind::Exchange), |ring| ring.dropped)
     }
 
     /// The connections that ended before their time, the oldest first.
-    pub fn departures(&self) -> Vec<(SocketAddr, ConnectionClosed)> {
-        locked(&self.departures, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
+    pub fn connections_closed(&self) -> Vec<(SocketAddr, ConnectionClosed)> {
+        self.each(Kind::ConnectionClosed, |one| match one {
+            Entry::ConnectionClosed { peer, why, .. } => Some((*peer, why.clone())),
+            _ => None,
+        })
     }
 
     /// The handshakes that came to nothing, the oldest first: when, and with which manager, in the order of their names.
@@ -358,14 +333,19 @@ impl Journal {
     }
 
     /// The faults that have hit, the oldest first.
-    pub fn strikes(&self) -> Vec<FaultApplied> {
-        locked(&self.strikes, |ring| ring.all().cloned().collect())
+    pub fn faults_applied(&self) -> Vec<FaultApplied> {
+        self.each(Kind::FaultApplied, |one| {
+            if let Entry::FaultApplied(applied) = one { Some(applied.clone()) } else { None }
+        })
     }
 
-    /// The faults that hit and could not be carried out, the oldest first: whom they spared, and what was missing. It went
+    /// The faults that hit and could not be carried out, the oldest first: the peer, and what was missing. The exchange went
     /// on there as if there were none.
-    pub fn spared(&self) -> Vec<(SocketAddr, String)> {
-        locked(&self.spared, |ring| ring.all().map(|(_, peer, why)| (*peer, why.clone())).collect())
+    pub fn faults_skipped(&self) -> Vec<(SocketAddr, String)> {
+        self.each(Kind::FaultSkipped, |one| match one {
+            Entry::FaultSkipped { peer, why, .. } => Some((*peer, why.clone())),
+            _ => None,
+        })
     }
 
     /// The lines of `ersecreg.log`, the oldest first.
@@ -375,10 +355,10 @@ impl Journal {
 
     /// The calls of the REST API that are remembered, the oldest first.
     pub fn calls(&self) -> Vec<Call> {
-        locked(&self.calls, |ring| ring.all().cloned().collect())
+        self.each(Kind::Call, |one| if let Entry::Call(call) = one { Some(call.clone()) } else { None })
     }
 
-    pub(crate) fn called(&self, mut call: Call) {
+    pub(crate) fn call(&self, mut call: Call) {
         if call.status == 501 {
             tracing::warn!(
                 method = call.method,
@@ -389,43 +369,43 @@ impl Journal {
         if call.path.len() > PATH {
             call.path = call.path.chars().take(PATH).collect();
         }
-        self.add(&self.calls, call, RECORDS);
+        self.add(Entry::Call(call));
     }
 
     pub(crate) fn note(&self, record: Record) {
-        self.add(&self.records, record, RECORDS);
+        self.add(Entry::Exchange(record));
     }
 
-    pub(crate) fn struck(&self, strike: FaultApplied) {
-        tracing::debug!(peer = %strike.peer, fault = strike.rule.name, kind = %strike.rule.what, "a fault hits");
-        self.add(&self.strikes, strike, RECORDS);
+    pub(crate) fn fault_applied(&self, applied: FaultApplied) {
+        tracing::debug!(peer = %applied.peer, fault = applied.rule.name, kind = %applied.rule.what, "a fault hits");
+        self.add(Entry::FaultApplied(applied));
     }
 
-    pub(crate) fn spares(&self, peer: SocketAddr, why: String) {
+    pub(crate) fn fault_skipped(&self, peer: SocketAddr, why: String) {
         tracing::warn!(%peer, why, "a fault cannot be carried out");
-        self.add(&self.spared, (self.clock.now(), peer, cut(why)), LINES);
+        self.add(Entry::FaultSkipped { at: self.clock.now(), peer, why: cut(why) });
     }
 
     /// An operator has done something.
-    pub(crate) fn did(&self, what: String) {
-        tracing::info!(what, "an operator's deed");
-        self.add(&self.deeds, (self.clock.now(), cut(what)), LINES);
+    pub(crate) fn operator_action(&self, what: String) {
+        tracing::info!(what, "operator action");
+        self.add(Entry::OperatorAction { at: self.clock.now(), what: cut(what) });
     }
 
-    pub(crate) fn left(&self, peer: SocketAddr, why: ConnectionClosed) {
+    pub(crate) fn connection_closed(&self, peer: SocketAddr, why: ConnectionClosed) {
         tracing::debug!(%peer, ?why, "a connection ended before its time");
         let why = match why {
             ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
             ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
             ConnectionClosed::Silent | ConnectionClosed::Stalled => why,
         };
-        self.add(&self.departures, (self.clock.now(), peer, why), LINES);
+        self.add(Entry::ConnectionClosed { at: self.clock.now(), peer, why });
     }
 
     /// A handshake with this manager came to nothing.
     pub(crate) fn handshake_failed(&self, peer: SocketAddr, manager: usize, at: Timestamp, why: String) {
         locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
-        self.left(peer, ConnectionClosed::Handshake(why));
+        self.connection_closed(peer, ConnectionClosed::Handshake(why));
     }
 
     /// A message whose secret does not fit: the product's two lines [C S9].
@@ -436,14 +416,23 @@ impl Journal {
         }
     }
 
-    fn add<T>(&self, ring: &Mutex<Ring<T>>, entry: T, limit: usize) {
-        locked(ring, |ring| {
+    fn add(&self, entry: Entry) {
+        let kind = entry.kind();
+        locked(self.ring(kind), |ring| {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            ring.push(number, entry, limit);
+            ring.push(number, entry, kind.limit());
         });
         if self.grown.receiver_count() > 0 {
             self.grown.send_replace(());
         }
+    }
+
+    const fn ring(&self, kind: Kind) -> &Mutex<Ring<Entry>> {
+        &self.entries[kind as usize]
+    }
+
+    fn each<R>(&self, kind: Kind, of: impl Fn(&Entry) -> Option<R>) -> Vec<R> {
+        locked(self.ring(kind), |ring| ring.entries.iter().filter_map(|(_, one)| of(one)).collect())
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
-use epm_protocol::trust::ServerIdentity;
 use rustls::ServerConfig;
 
 use crate::runtime::connections::Connections;
@@ -23,7 +23,7 @@ pub(crate) struct ManagerRuntime {
     /// The certificate of the clients' port.
     pub(crate) tls: ArcSwap<ServerConfig>,
     /// What the manager was before its last change; only faults ask for it.
-    pub(crate) earlier: ArcSwapOption<Earlier>,
+    pub(crate) previous: ArcSwapOption<Previous>,
     /// The certificates that the manager shows under faults.
     pub(crate) fault_certs: FaultCertCache,
     /// The open connections of the clients' port; a restart of the services ends them.
@@ -46,14 +46,6 @@ pub(crate) struct RestListener {
     restarts: AtomicU64,
 }
 
-/// What a manager was before its last change: of its publications, and of its certificates.
-#[derive(Debug)]
-pub(crate) struct Earlier {
-    pub(crate) published: Arc<Publication>,
-    pub(crate) identity: ServerIdentity,
-    pub(crate) signer: ServerIdentity,
-}
-
 impl ManagerRuntime {
     /// A manager that has just started.
     pub(crate) fn new(number: usize, publication: &Arc<Publication>, tls: Arc<ServerConfig>) -> Self {
@@ -62,7 +54,7 @@ impl ManagerRuntime {
             name: publication.manager.clone(),
             publication: ArcSwap::from(Arc::clone(publication)),
             tls: ArcSwap::from(tls),
-            earlier: ArcSwapOption::empty(),
+            previous: ArcSwapOption::empty(),
             fault_certs: FaultCertCache::default(),
             connections: Arc::default(),
             rest: RestListener::default(),
@@ -90,20 +82,9 @@ impl ManagerRuntime {
     /// Remembers what the manager has been until now, if it becomes something else.
     fn remember(&self, next: &Publication) {
         let before = self.publication.load_full();
-        if before.answers_as(next) {
-            return;
+        if let Some(previous) = Previous::after(&before, next, self.previous.load().as_deref()) {
+            self.previous.store(Some(Arc::new(previous)));
         }
-        let known = self.earlier.load_full();
-        // Of a certificate that stays the same, the one before it is still the one before.
-        let changed = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
-            if was == is { known.unwrap_or(was).clone() } else { was.clone() }
-        };
-        let earlier = Earlier {
-            identity: changed(&before.identity, &next.identity, known.as_ref().map(|one| &one.identity)),
-            signer: changed(&before.signer, &next.signer, known.as_ref().map(|one| &one.signer)),
-            published: before,
-        };
-        self.earlier.store(Some(Arc::new(earlier)));
     }
 }
 

@@ -8,8 +8,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epm_client_agent::wire::LabClock;
-use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
-use epm_protocol::site::{Answer, Command, CommandError, Effect, Publication, Site, Visit, agent_id};
+use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, Registration};
+use epm_protocol::id::AgentId;
+use epm_protocol::manager::{self, Registrar};
+use epm_protocol::site::{
+    Answer, Command, CommandError, Effect, Publication, RegisteredClient, Site, agent_id,
+};
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::runtime::client_commands::CommandQueue;
@@ -68,29 +72,24 @@ impl SiteHandle {
         now: Timestamp,
     ) -> ManagerResponse {
         let (answer, visit) = self.0.clients.answer(publication, asked, now);
-        self.follow(&visit).unwrap_or_else(|| match answer {
+        match manager::follow(answer, &visit, &mut &*self) {
             Answer::Now(response) => response,
             Answer::WhenChanged => ManagerResponse::empty(500),
-        })
+        }
+    }
+}
+
+impl Registrar for &SiteHandle {
+    fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
+        if let Err(error) = self.apply(&Command::Register(registration.clone())) {
+            tracing::error!(%error, "a registration was refused");
+        }
+        self.0.clients.status(agent_id(registration.hardware_key)).map(|status| status.client)
     }
 
-    /// Does what a visit has led to, and returns the answer that comes of it, if it is another.
-    fn follow(&self, visit: &Visit) -> Option<ManagerResponse> {
-        match visit {
-            Visit::Registering(registration) => {
-                if let Err(error) = self.apply(&Command::Register(registration.clone())) {
-                    tracing::error!(%error, "a registration was refused");
-                }
-                let status = self.0.clients.status(agent_id(registration.hardware_key))?;
-                Some(status.client.registered())
-            }
-            Visit::Conflicting(agent) => {
-                if let Err(error) = self.apply(&Command::NoteConflict { agent: *agent }) {
-                    tracing::error!(%error, "a conflict was refused");
-                }
-                None
-            }
-            _ => None,
+    fn note_conflict(&mut self, agent: AgentId) {
+        if let Err(error) = self.apply(&Command::NoteConflict { agent }) {
+            tracing::error!(%error, "a conflict was refused");
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Binding a port, and accepting connections on it: HTTP, HTTPS, or both, where the first byte decides.
+//! The clients' port of a manager: HTTP, HTTPS, or both, where the first byte decides.
 
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,66 +21,16 @@ use crate::runtime::faults::Port;
 use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::activity::ActivityStream;
+use crate::wire::context::{Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
-use crate::wire::exchange::{RequestContext, respond};
-use crate::wire::faults::{self, Line};
+use crate::wire::exchange::respond;
+use crate::wire::faults;
+use crate::wire::listener::{PATIENCE, Room, accept};
 
 /// How many connections one port holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// A peer that sends nothing, or stalls a handshake, a header, a body or the reading of its answer, is left after this
-/// time. Real time: it guards the machine, not the lab.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How often somebody looks for peers that stall a header or an answer; so much longer may they stay.
-const ROUND: Duration = Duration::from_secs(3);
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// What a port speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    /// HTTP and HTTPS; the first byte decides.
-    Both,
-    /// HTTP alone.
-    Http,
-    /// HTTPS alone.
-    Https,
-}
-
-/// Why a port cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for manager {manager:?}: {source}{}", advice(source))]
-pub struct BindError {
-    /// The manager.
-    pub manager: String,
-    /// Host and port.
-    pub address: String,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; stop what listens there, or choose another port (0 takes any that is free)"
-        }
-        io::ErrorKind::PermissionDenied => "; ports below 1024 want privileges, choose a higher one",
-        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-        _ => "",
-    }
-}
-
-/// Takes a port for a manager.
-///
-/// # Errors
-///
-/// When it cannot be had.
-pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpListener, BindError> {
-    TcpListener::bind((address, port)).await.map_err(|source| BindError {
-        manager: manager.to_owned(),
-        address: format!("{address}:{port}"),
-        source,
-    })
-}
 
 /// Accepts connections until the token is cancelled; then the port is closed when this returns, and the connections are
 /// ended. While a fault has the port closed, nobody listens.
@@ -92,7 +41,12 @@ pub(crate) async fn serve(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
+    let attend = |stream, connection: Connection| {
+        let manager = Arc::clone(&manager);
+        async move { attend(stream, &connection, speaks, &manager).await }
+    };
     let place = listener.local_addr();
     let note = |is_open| {
         if let Ok(address) = place {
@@ -105,7 +59,9 @@ pub(crate) async fn serve(
     loop {
         let pause = stopping.child_token();
         tasks.spawn(faults::watch(Arc::clone(&manager), speaks, pause.clone()));
-        accept(&listener, speaks, &manager, &room, &pause, &tasks).await;
+        let connections = &manager.runtime.connections;
+        let room = Room { connections, places: &places, tasks: &tasks };
+        accept(&listener, room, &pause, stalled, attend).await;
         let Ok(address) = listener.local_addr() else { break };
         if stopping.is_cancelled() {
             break;
@@ -123,51 +79,6 @@ pub(crate) async fn serve(
     manager.runtime.connections.end_all();
 }
 
-/// Accepts connections until the token is cancelled.
-async fn accept(
-    listener: &TcpListener,
-    speaks: Speaks,
-    manager: &Arc<ManagerContext>,
-    room: &Arc<Semaphore>,
-    pause: &CancellationToken,
-    tasks: &TaskTracker,
-) {
-    let mut rounds = interval(ROUND);
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let next = async {
-            let place = Arc::clone(room).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
-            now = rounds.tick() => {
-                for peer in manager.runtime.connections.end_stalled(now, PATIENCE) {
-                    manager.journal.left(peer, ConnectionClosed::Stalled);
-                }
-                continue;
-            }
-            () = pause.cancelled() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: others must leave before another can come.
-                tracing::warn!(%error, manager = manager.runtime.name, "cannot accept a connection");
-                tokio::task::yield_now().await;
-                continue;
-            }
-        };
-        manager.runtime.connections.receive(peer, |connection| {
-            let manager = Arc::clone(manager);
-            tasks.spawn(async move {
-                let _place = place;
-                attend(stream, &connection, speaks, &manager).await;
-            })
-        });
-    }
-}
-
 /// Attends to one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
@@ -179,7 +90,9 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
         Speaks::Https => true,
         Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
-            Ok(None) | Err(_) => return manager.journal.left(connection.peer, ConnectionClosed::Silent),
+            Ok(None) | Err(_) => {
+                return manager.journal.connection_closed(connection.peer, ConnectionClosed::Silent);
+            }
         },
     };
     let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
@@ -240,9 +153,12 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
     let Err(error) = connection.await else { return };
     let raw_response = context.raw_response.lock().unwrap_or_else(PoisonError::into_inner).take();
     match raw_response {
-        Some(raw_response) => Box::pin(faults::play(raw_response, stream, context)).await,
+        Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,
         None => {
-            context.manager.journal.left(context.connection.peer, ConnectionClosed::Http(error.to_string()));
+            context
+                .manager
+                .journal
+                .connection_closed(context.connection.peer, ConnectionClosed::Http(error.to_string()));
         }
     }
 }

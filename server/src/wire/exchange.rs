@@ -1,45 +1,23 @@
 //! One request, one answer.
 
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use epm_protocol::heartbeat::http::{
-    HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, MOCK_HEADER, RequestError, SECARS_PATH, SIGNATURE_HEADER,
-};
-use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
-use epm_protocol::id::AgentId;
-use epm_protocol::policy::Protocol;
-use epm_protocol::time::Timestamp;
+use epm_protocol::heartbeat::http::{HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, RequestError, SECARS_PATH};
+use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
+use epm_protocol::manager::refusal;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use tokio::time::timeout;
 
-use crate::runtime::connections::Connection;
-use crate::runtime::context::ManagerContext;
 use crate::runtime::install_dir::Access;
-use crate::runtime::journal::Record;
 use crate::runtime::service::Service;
-use crate::wire::clients_port::PATIENCE;
-use crate::wire::decode_cache::DecodeCache;
-use crate::wire::faults::{RawResponse, WrittenRaw, answered};
-
-/// Where a request came in.
-#[derive(Clone, Copy)]
-pub(super) struct RequestContext<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) tls: bool,
-    pub(super) manager: &'a ManagerContext,
-    pub(super) decode_cache: &'a DecodeCache,
-    /// What a fault has written in the place of an answer.
-    pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
-    /// How late the connection is closed.
-    pub(super) late_close: Duration,
-}
+use crate::wire::context::{RequestContext, written};
+use crate::wire::faults::exchange::answered;
+use crate::wire::faults::raw_response::WrittenRaw;
+use crate::wire::listener::PATIENCE;
 
 /// What comes of a request.
 type Outcome = Result<Response<Full<Bytes>>, WrittenRaw>;
@@ -118,7 +96,8 @@ impl<'a> RequestContext<'a> {
                         installation.bad_format(self.connection.peer.ip(), manager.now());
                     }
                 }
-                return self.refuse("refused", 400, &format!("{error}\n")).into();
+                self.note("refused", None, 400, manager.now());
+                return written(refusal(&error)).into();
             }
         };
         if manager.faults.any() {
@@ -139,36 +118,9 @@ impl<'a> RequestContext<'a> {
         written(answer).into()
     }
 
-    /// Asks the site, and waits for its answer.
-    pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
-        let Self { manager, .. } = self;
-        if matches!(asked, AgentRequest::Hold { .. }) {
-            return manager.clients.hold(&manager.runtime.publication, asked, || manager.now()).await;
-        }
-        manager.site.serve(&manager.runtime.publication.load_full(), asked, manager.now())
-    }
-
-    /// What is spoken.
-    pub(super) const fn protocol(self) -> Protocol {
-        if self.tls { Protocol::Https } else { Protocol::Http }
-    }
-
     fn refuse(self, action: &'static str, status: u16, words: &str) -> Response<Full<Bytes>> {
         self.note(action, None, status, self.manager.now());
         written(ManagerResponse::text(status, words))
-    }
-
-    pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
-        let Self { connection, tls, manager, .. } = self;
-        manager.journal.note(Record {
-            at,
-            manager: manager.runtime.number,
-            peer: connection.peer,
-            tls,
-            action,
-            agent,
-            status,
-        });
     }
 
     /// It is the manager's turn until the answer is there.
@@ -200,30 +152,3 @@ impl Future for Responding<'_> {
         }
     }
 }
-
-/// The answer as HTTP.
-pub(super) fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    let content_type = match answer.content_type {
-        ContentType::Text => &TEXT,
-        ContentType::Xml => &XML,
-        ContentType::Binary => &BINARY,
-    };
-    headers.insert(CONTENT_TYPE, content_type.clone());
-    headers.insert(&MOCK_NAME, MOCK_VALUE.clone());
-    if let Some(signature) = answer.signature
-        && let Ok(value) = HeaderValue::from_maybe_shared(signature.as_bytes().clone())
-    {
-        headers.insert(&SIGNATURE_NAME, value);
-    }
-    response
-}
-
-static TEXT: HeaderValue = HeaderValue::from_static(ContentType::Text.header());
-static XML: HeaderValue = HeaderValue::from_static(ContentType::Xml.header());
-static BINARY: HeaderValue = HeaderValue::from_static(ContentType::Binary.header());
-static MOCK_NAME: HeaderName = HeaderName::from_static(MOCK_HEADER.0);
-static MOCK_VALUE: HeaderValue = HeaderValue::from_static(MOCK_HEADER.1);
-static SIGNATURE_NAME: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);

@@ -1,10 +1,8 @@
 //! Serving a router: the console's port over HTTPS, and the control API over plain HTTP. Not the hot path.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,14 +27,12 @@ use crate::runtime::install_dir::Access;
 use crate::runtime::journal::ConnectionClosed;
 use crate::runtime::service::Service;
 use crate::wire::activity::ActivityStream;
-use crate::wire::clients_port::PATIENCE;
+use crate::wire::listener::{PATIENCE, Room, accept};
 
 /// How many connections one listener holds at a time; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
 /// No head of a request is longer.
 const LONGEST_HEAD: usize = 64 * 1024;
-/// How often somebody looks for peers that stall.
-const ROUND: Duration = Duration::from_secs(3);
 
 /// Serves a console until the token is cancelled; then the port is closed when this returns, and the connections are ended.
 pub(crate) async fn serve_rest(
@@ -47,18 +43,21 @@ pub(crate) async fn serve_rest(
     tasks: TaskTracker,
 ) {
     let connections = Arc::clone(&manager.runtime.rest.connections);
-    let left = |peer| manager.journal.left(peer, ConnectionClosed::Stalled);
+    let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
     let attend = |stream, connection: Connection| {
         let (manager, router) = (Arc::clone(&manager), router.clone());
         async move { attend(stream, &connection, router, &manager).await }
     };
-    welcome(&listener, &connections, &stopping, &tasks, left, attend).await;
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room { connections: &connections, places: &places, tasks: &tasks };
+    accept(&listener, room, &stopping, stalled, attend).await;
+    connections.end_all();
 }
 
 /// Serves the control API until the token is cancelled; when this returns, nobody is there any more.
 pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping: CancellationToken) {
     let (connections, tasks) = (Arc::<Connections>::default(), TaskTracker::new());
-    let left = |peer| tracing::debug!(%peer, "somebody stalled at the control API");
+    let stalled = |peer| tracing::debug!(%peer, "somebody stalled at the control API");
     let attend = |mut stream: TcpStream, connection: Connection| {
         let router = router.clone();
         async move {
@@ -73,53 +72,12 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
             }
         }
     };
-    welcome(&listener, &connections, &stopping, &tasks, left, attend).await;
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room { connections: &connections, places: &places, tasks: &tasks };
+    accept(&listener, room, &stopping, stalled, attend).await;
+    connections.end_all();
     tasks.close();
     tasks.wait().await;
-}
-
-/// Accepts connections until the token is cancelled, and looks for peers that stall.
-async fn welcome<A: Future<Output = ()> + Send + 'static>(
-    listener: &TcpListener,
-    connections: &Arc<Connections>,
-    stopping: &CancellationToken,
-    tasks: &TaskTracker,
-    left: impl Fn(SocketAddr),
-    attend: impl Fn(TcpStream, Connection) -> A,
-) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut rounds = interval(ROUND);
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
-            now = rounds.tick() => {
-                connections.end_stalled(now, PATIENCE).into_iter().for_each(&left);
-                continue;
-            }
-            () = stopping.cancelled() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::task::yield_now().await;
-                continue;
-            }
-        };
-        connections.receive(peer, |connection| {
-            let attending = attend(stream, connection);
-            tasks.spawn(async move {
-                let _place = place;
-                attending.await;
-            })
-        });
-    }
-    connections.end_all();
 }
 
 /// Attends to one connection until it ends.
@@ -132,9 +90,11 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
     let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            return manager.journal.left(connection.peer, ConnectionClosed::Handshake(error.to_string()));
+            return manager
+                .journal
+                .connection_closed(connection.peer, ConnectionClosed::Handshake(error.to_string()));
         }
-        Err(_) => return manager.journal.left(connection.peer, ConnectionClosed::Stalled),
+        Err(_) => return manager.journal.connection_closed(connection.peer, ConnectionClosed::Stalled),
     };
     let web = TowerToHyperService::new(router);
     let drops = manager.site.read().assumptions().rest_drops_connection_after_post;
@@ -161,7 +121,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         }
     };
     if let Err(error) = Box::pin(answer(&mut stream, connection, respond)).await {
-        manager.journal.left(connection.peer, ConnectionClosed::Http(error.to_string()));
+        manager.journal.connection_closed(connection.peer, ConnectionClosed::Http(error.to_string()));
     }
 }
 

@@ -81,7 +81,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     );
     assert_eq!(lab.json(&["fault", "list"], 0)[0]["fault"]["name"], "busy");
     lab.words(&["fault", "clear"], 0);
-    assert!(lab.words(&["journal", "find", "--kind", "deed"], 0).contains("busy"));
+    assert!(lab.words(&["journal", "find", "--kind", "operator-action"], 0).contains("busy"));
     assert!(lab.json(&["journal", "count"], 0)["total"].as_u64().unwrap() > 0);
     lab.words(&["journal", "near-misses"], 0);
     assert!(lab.words(&["journal", "find", "--kind", "nothing"], 2).contains("nothing"));

@@ -121,10 +121,12 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
     assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
     assert_eq!(lab.get("/v1/verdict").await["out-of-touch"].as_array().unwrap().len(), 2);
-    let strikes = lab.get("/v1/journal?kind=strike&client=desk-1").await;
+    let strikes = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
     assert_eq!(strikes["entries"][0]["fault"], "busy", "{strikes}");
-    let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=strike", None).await.2;
-    assert!(ndjson.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["kind"] == "strike"));
+    let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=fault-applied", None).await.2;
+    assert!(
+        ndjson.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["kind"] == "fault-applied")
+    );
     let har = lab.get("/v1/journal?format=har").await;
     assert_eq!(har["log"]["version"], "1.2");
     assert_eq!(lab.well("DELETE", "/v1/faults", None).await, json!([]));

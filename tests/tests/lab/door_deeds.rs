@@ -91,7 +91,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
         assert!(problem["detail"].as_str().unwrap().contains("entries of the kind exchange"), "{text}");
     }
     // What was not dropped can be asked for: another kind, what came later, or what is left.
-    lab.get("/v1/journal/count?kind=departure").await;
+    lab.get("/v1/journal/count?kind=connection-closed").await;
     let next = lab.get("/v1/journal").await["next"].to_string();
     lab.get(&format!("/v1/journal/count?since={next}")).await;
     assert_eq!(lab.get("/v1/journal/count?partial=true&action=hello").await["total"], 10_000);

@@ -346,7 +346,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
         );
         assert!(out.status.success(), "{flags:?}: {said}");
     }
-    assert!(lab.site().journal().spared().is_empty());
+    assert!(lab.site().journal().faults_skipped().is_empty());
 }
 
 /// What openssl says of the handshake; it sends the certificates in the order in which they came.
@@ -461,7 +461,7 @@ async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_gu
         lab.heartbeat(&fleet).await;
         assert!(fleet.members()[0].handle.view().health.is_connected(), "{kind} heals");
     }
-    assert!(lab.site().journal().spared().is_empty());
+    assert!(lab.site().journal().faults_skipped().is_empty());
 }
 
 #[tokio::test]
@@ -486,7 +486,11 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
         drop(guard);
         lab.heartbeat(&fleet).await;
         assert!(fleet.members()[0].handle.view().health.is_connected(), "{kind} heals");
-        assert!(lab.site().journal().spared().is_empty(), "{kind}: {:?}", lab.site().journal().spared());
+        assert!(
+            lab.site().journal().faults_skipped().is_empty(),
+            "{kind}: {:?}",
+            lab.site().journal().faults_skipped()
+        );
     }
 }
 
@@ -502,7 +506,7 @@ async fn probability_0_never_fires_and_1_always_in_each_layer() {
             let mut fault = rule(kind, json!(kind));
             fault.probability = probability;
             let _guard = lab.site().faults().add(fault).unwrap();
-            let before = lab.site().journal().strikes().len();
+            let before = lab.site().journal().faults_applied().len();
             for _ in 0..5 {
                 match kind {
                     "blackhole" => drop(says(&lab, "impatient")),
@@ -510,7 +514,7 @@ async fn probability_0_never_fires_and_1_always_in_each_layer() {
                     _ => drop(says(&lab, "https")),
                 }
             }
-            let struck = lab.site().journal().strikes().len() - before;
+            let struck = lab.site().journal().faults_applied().len() - before;
             assert_eq!(struck, if probability == 0.0 { 0 } else { 5 }, "{kind} {probability}");
         }
     }
@@ -526,7 +530,7 @@ async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
     let _guard = lab.site().faults().add(every).unwrap();
     let statuses: Vec<String> = (0..4).map(|_| says(&lab, "http")[..3].to_owned()).collect();
     assert_eq!(statuses, ["200", "503", "200", "503"]);
-    let strikes = lab.site().journal().strikes();
+    let strikes = lab.site().journal().faults_applied();
     let told: Vec<_> =
         strikes.iter().map(|one| (one.rule.name.as_str(), one.moment, one.route, one.ordinal)).collect();
     let hit = |ordinal| ("each second one", Moment::Exchange, Some(Route::Hello), ordinal);

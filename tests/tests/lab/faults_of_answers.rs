@@ -94,7 +94,7 @@ async fn a_fault_that_lacks_something_spares_and_says_so() {
     let agent = lab.register("one");
     let _guard = set(&lab, json!("stale-signature"));
     assert!(is_signed(&lab, &fetch(&lab, agent, Artifact::Policy).await));
-    let spared = lab.site().journal().spared();
+    let spared = lab.site().journal().faults_skipped();
     assert!(spared[0].1.contains("stale-signature needs an earlier publication"), "{spared:?}");
 }
 
@@ -203,7 +203,7 @@ async fn what_is_explained_in_advance_is_what_happens_under_load() {
         hits += task.await.unwrap();
     }
     assert!((100..190).contains(&hits), "{hits} of 480");
-    assert_eq!(lab.site().journal().strikes().len(), hits);
+    assert_eq!(lab.site().journal().faults_applied().len(), hits);
 }
 
 #[tokio::test]
@@ -310,13 +310,13 @@ async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
     let lab = Lab::start().await; // its clock stands still, so what is late never comes
     for kind in ["blackhole", "accept-then-stall", "latency", "bandwidth", "slow-headers", "dribbled"] {
         let _guard = set(&lab, json!(kind));
-        let before = lab.site().journal().strikes().len();
+        let before = lab.site().journal().faults_applied().len();
         let mut guest = TcpStream::connect(lab.socket()).await.unwrap();
         guest.write_all(format!("GET {HELLO} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-        eventually("it is hit", || lab.site().journal().strikes().len() > before).await;
+        eventually("it is hit", || lab.site().journal().faults_applied().len() > before).await;
         let ended = timeout(Duration::from_secs(120), guest.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_err(), "{kind}: {ended:?}");
     }
-    let left = lab.site().journal().departures();
+    let left = lab.site().journal().connections_closed();
     assert!(left.iter().all(|(_, why)| *why != ConnectionClosed::Stalled), "{left:?}");
 }

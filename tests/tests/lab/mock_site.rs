@@ -315,7 +315,7 @@ async fn garbage_on_the_port_is_noted_and_harms_nobody() {
             assert!(!answer.starts_with("HTTP/1.1 200"), "{text:?}: {answer}");
         }
     }
-    assert!(!lab.site().journal().departures().is_empty());
+    assert!(!lab.site().journal().connections_closed().is_empty());
     still_answers(&lab).await;
 }
 
@@ -360,7 +360,7 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
     assert!(said <= 9, "{said} bytes in as many times five seconds");
     let departures: Vec<ConnectionClosed> =
-        site.journal().departures().into_iter().map(|(_, why)| why).collect();
+        site.journal().connections_closed().into_iter().map(|(_, why)| why).collect();
     assert!(departures.contains(&ConnectionClosed::Silent), "{departures:?}");
     let stalled = departures.iter().filter(|why| **why == ConnectionClosed::Stalled).count();
     assert_eq!(stalled, 4, "in a header, before the next request, dripping, and not reading: {departures:?}");

@@ -55,8 +55,9 @@ async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything()
         let rejection = Rejection::NotPinned { expected: vec![old], found: lab.certificate() };
         assert_eq!(distrust(member.handle.view().health), Distrust::Tls { rejection });
     }
-    eventually("the manager hears of both refusals", || lab.site().journal().departures().len() == 2).await;
-    let departures = lab.site().journal().departures();
+    eventually("the manager hears of both refusals", || lab.site().journal().connections_closed().len() == 2)
+        .await;
+    let departures = lab.site().journal().connections_closed();
     assert!(
         departures.iter().all(|(_, why)| matches!(why, ConnectionClosed::Handshake(_))),
         "{departures:?}"

@@ -100,8 +100,8 @@ async fn the_end_of_a_certificate_is_felt_in_a_full_handshake_by_both_sides() {
     for member in fleet.members() {
         assert!(matches!(rejection(member), Rejection::Expired { .. }), "{:?}", member.handle.view());
     }
-    eventually("the manager hears of it", || lab.site().journal().departures().len() == 2).await;
-    for (_, why) in lab.site().journal().departures() {
+    eventually("the manager hears of it", || lab.site().journal().connections_closed().len() == 2).await;
+    for (_, why) in lab.site().journal().connections_closed() {
         assert!(matches!(&why, ConnectionClosed::Handshake(alert) if alert.contains("alert")), "{why:?}");
     }
     assert_eq!(lab.site().journal().records(), []);

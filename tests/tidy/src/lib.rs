@@ -26,6 +26,7 @@ type Violation = (usize, String);
 
 /// What each module of `protocol` may import. A module that is not named here has no place yet.
 const FLOORS: &[(&str, &[&str])] = &[
+    ("manager", &["site", "fault", "heartbeat", "policy", "trust", "assumption", "id", "time", "version"]),
     ("site", &["heartbeat", "policy", "sylink", "trust", "assumption", "id", "time", "version", "suggest"]),
     ("installation", &["trust", "id"]),
     ("fault", &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest"]),

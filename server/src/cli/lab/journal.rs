@@ -31,7 +31,7 @@ pub(in crate::cli) enum JournalVerb {
 /// What fits; what is left out does not matter.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Fits {
-    /// exchange, departure, strike, spared, call or deed
+    /// exchange, connection-closed, fault-applied, fault-skipped, call or operator-action
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// A manager

@@ -6,9 +6,10 @@ use clap::Args;
 use epm_protocol::sylink::{CommunicationMode, NamedCertificate, Sylink};
 use epm_protocol::trust::read_certificates;
 
+use super::read::{read, switch};
 use super::server::{Placed, list, placed};
-use super::{read, switch, write_new};
 use crate::cli::Failure;
+use crate::cli::write_new;
 
 /// Changes a communications file.
 #[derive(Debug, Args)]

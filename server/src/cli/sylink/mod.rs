@@ -4,18 +4,19 @@ mod against;
 mod edit;
 mod facts;
 mod package;
+mod read;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use epm_protocol::sylink::Sylink;
 
-use super::{Ending, Failure, say, write_new};
+use super::{Ending, Failure, say};
 use against::Against;
 use edit::Edit;
 use facts::{Facts, differences};
 use package::{Deploy, Package};
+use read::read;
 
 /// What can be done with a communications file.
 #[derive(Debug, Subcommand)]
@@ -130,18 +131,4 @@ fn told(seen: &Against) -> bool {
         say(&format!("Nothing can be told before that is right of {}.\n", names.join(", ")));
     }
     !seen.wrong.is_empty() || seen.manager.is_some()
-}
-
-fn read(path: &Path) -> Result<Sylink, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::BadInput(format!("cannot read {}: {error}", path.display())))?;
-    Sylink::parse_bytes(&bytes).map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("expected on or off".to_owned()),
-    }
 }

@@ -7,8 +7,8 @@ use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::site::DEFAULT_GROUP;
 use serde_json::{Value, json};
 
-use super::write_new;
 use crate::cli::lab::{Where, segment};
+use crate::cli::write_new;
 use crate::cli::{Failure, say};
 
 /// For whom the file is.

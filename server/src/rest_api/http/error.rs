@@ -2,7 +2,7 @@
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{Operation, Response as BridgedSchema};
+use aide::openapi::{Operation, Response as ApiResponse};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use epm_protocol::site::{CommandError, ConsoleTrouble};
@@ -192,7 +192,7 @@ impl IntoResponse for ApiError {
 impl OperationOutput for ApiError {
     type Inner = ();
 
-    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         let token = described::<OAuthError>(ctx, "No token, or none that is in force.");
         let error = described::<ErrorBody>(ctx, "The error of an application.");
         let errors = [400, 408, 409, 410, 413, 429].map(|status| (Some(status), error.clone()));

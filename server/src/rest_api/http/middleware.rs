@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use crate::rest_api::auth::tokens::{self, Session};
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
+use crate::rest_api::http::normalize_path;
 use crate::rest_api::http::operations::{Known, known};
-use crate::rest_api::http::{normalize_path, openapi};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
 
@@ -27,8 +27,11 @@ use crate::runtime::journal::Call;
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Operations that want no token.
+/// The path of the OpenAPI document. The vendor has nothing there.
+pub(crate) const OPENAPI_PATH: &str = "/sepm/api/v1/openapi.json";
+/// Paths that need no token.
 const PUBLIC: &[&str] =
-    &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", openapi::PATH];
+    &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", OPENAPI_PATH];
 /// The largest body of who has no token.
 const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// How much of a body that is too large is read, so that its sender hears the answer.
@@ -78,7 +81,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();
-    api.journal.called(Call {
+    api.journal.call(Call {
         at: api.now(),
         manager: api.manager.number,
         peer,
@@ -98,7 +101,7 @@ fn admit(
     path: &str,
     request: &Request,
 ) -> Result<Option<Arc<Session>>, ApiError> {
-    let known = if path == openapi::PATH { Known::Operation } else { known(method, path) };
+    let known = if path == OPENAPI_PATH { Known::Operation } else { known(method, path) };
     if known == Known::Nothing {
         return Err(ApiError::NoPath);
     }

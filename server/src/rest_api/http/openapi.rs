@@ -14,16 +14,14 @@ use axum::routing::get;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::rest_api::http::middleware::is_public;
+use crate::rest_api::http::middleware::{OPENAPI_PATH, is_public};
 use crate::rest_api::state::RestApi;
 
-/// Where it is. The vendor has nothing there.
-pub(crate) const PATH: &str = "/sepm/api/v1/openapi.json";
 /// How a token is called in it.
 const BEARER: &str = "bearer";
 
 pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
-    ApiRouter::new().route(PATH, get(document))
+    ApiRouter::new().route(OPENAPI_PATH, get(document))
 }
 
 async fn document(State(api): State<Arc<RestApi>>) -> impl IntoResponse {

@@ -5,7 +5,7 @@
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{MediaType, Operation, Response as BridgedSchema, SchemaObject};
+use aide::openapi::{MediaType, Operation, Response as ApiResponse, SchemaObject};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -49,14 +49,14 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 }
 
 /// How a value is described in the OpenAPI document.
-pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> BridgedSchema {
+pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> ApiResponse {
     let json_schema = ctx.schema.subschema_for::<T>();
     let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
     let media = MediaType { schema, ..MediaType::default() };
-    BridgedSchema {
+    ApiResponse {
         description: words.to_owned(),
         content: [("application/json".to_owned(), media)].into_iter().collect(),
-        ..BridgedSchema::default()
+        ..ApiResponse::default()
     }
 }
 
@@ -98,11 +98,11 @@ macro_rules! describes {
         impl<$($inner: JsonSchema)?> OperationOutput for $reply<$($inner)?> {
             type Inner = $holds;
 
-            fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<BridgedSchema> {
+            fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
                 Some(described::<$holds>(ctx, "It is done."))
             }
 
-            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
                 vec![(Some($status), described::<$holds>(ctx, "It is done."))]
             }
         }
@@ -118,7 +118,7 @@ describes! {
 impl OperationOutput for Blank {
     type Inner = String;
 
-    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         vec![(Some(200), described::<String>(ctx, "It is done: an empty text."))]
     }
 }
@@ -126,7 +126,7 @@ impl OperationOutput for Blank {
 impl OperationOutput for NoContent {
     type Inner = ();
 
-    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, BridgedSchema)> {
-        vec![(Some(204), BridgedSchema { description: "It is done.".to_owned(), ..BridgedSchema::default() })]
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        vec![(Some(204), ApiResponse { description: "It is done.".to_owned(), ..ApiResponse::default() })]
     }
 }

@@ -80,7 +80,7 @@ impl FaultQuery<'_> {
     ) -> Option<Hit> {
         let Verdict::Hit(hit) = verdict else { return None };
         let moment = if route.is_some() { Moment::Exchange } else { Moment::Connection };
-        self.manager.journal.struck(FaultApplied {
+        self.manager.journal.fault_applied(FaultApplied {
             at: self.manager.now(),
             manager: self.manager.runtime.number,
             peer: self.peer,

@@ -9,6 +9,7 @@
 //! | `rsa_1024` | a key of 1024 bits, which no library signs with |
 //! | `exchange` | an exchange under a fault |
 //! | `raw_response` | an answer that is written byte by byte, where it is not HTTP as it should be |
+//! | `waits` | waiting until the peer goes, or for so long |
 //!
 //! What is done where a verdict cannot be had to the letter:
 //!
@@ -26,50 +27,28 @@
 //!   not, the connection is held up.
 //! - Delays are by the lab's clock.
 
-mod exchange;
+pub(super) mod exchange;
 mod port;
-mod raw_response;
+pub(super) mod raw_response;
 mod shaped_stream;
 mod tls;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::fault::{FaultKind, Hit, Layer};
-use epm_protocol::time::Clock;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
-use crate::wire::clients_port::{PATIENCE, converse, greet};
-use crate::wire::exchange::RequestContext;
+use crate::wire::clients_port::greet;
+use crate::wire::context::{Line, RequestContext};
+use crate::wire::faults::raw_response::RawResponse;
 
-pub(super) use exchange::answered;
 pub(super) use port::{reopened, spoken, watch};
-pub(super) use raw_response::{RawResponse, WrittenRaw};
+use raw_response::{End, Piece};
 use shaped_stream::ShapedStream;
-
-/// How long the lab's clients wait for a session [C S13].
-const CLIENTS_LIMIT: Duration = Duration::from_secs(30);
-
-/// A connection, whatever it is wrapped in.
-pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {
-    /// When it is dropped, the peer sees a reset.
-    fn reset_when_dropped(&self);
-}
-
-impl Line for TcpStream {
-    fn reset_when_dropped(&self) {
-        let _ = self.set_zero_linger();
-    }
-}
-
-impl<S: Line> Line for TlsStream<S> {
-    fn reset_when_dropped(&self) {
-        self.get_ref().0.reset_when_dropped();
-    }
-}
+use waits::{Staying, leave, pause, stall};
 
 /// Attends to a connection that a fault has hit, until it ends.
 pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
@@ -97,57 +76,32 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestCont
     }
 }
 
-/// Writes what is to be written byte by byte, once nobody else does.
-pub(super) async fn play<S: Line>(raw_response: RawResponse, mut stream: S, context: RequestContext<'_>) {
+/// Writes an answer byte by byte, once nothing else writes to the connection.
+pub(super) async fn write_raw<S: Line>(response: RawResponse, mut stream: S, context: RequestContext<'_>) {
     context.connection.spare();
-    raw_response.play(&mut stream, context).await;
-}
-
-/// Says nothing until the peer goes; whoever asks can know of it.
-async fn stall<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>) {
-    let _stalled = context.manager.faults.stalls(context.connection.peer);
-    hear_out(stream).await;
-}
-
-/// Listens until the peer goes.
-async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
-    let mut bytes = [0; 1024];
-    while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
-}
-
-/// Waits, unless the peer goes before.
-async fn pause<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>, time: Duration) -> Staying {
-    let clock = &context.manager.clock;
-    let _stalled = if context.manager.faults.at_once() {
-        if time < CLIENTS_LIMIT {
-            return Staying::Yes;
+    for piece in response.pieces {
+        let staying = match piece {
+            Piece::Send(bytes) => {
+                let sent = async {
+                    stream.write_all(&bytes).await?;
+                    stream.flush().await
+                };
+                if sent.await.is_ok() { Staying::Yes } else { Staying::No }
+            }
+            Piece::Wait(time) if time.is_zero() => Staying::Yes,
+            Piece::Wait(time) => pause(&mut stream, context, time).await,
+        };
+        if staying == Staying::No {
+            return;
         }
-        Some(context.manager.faults.stalls(context.connection.peer))
-    } else {
-        None
-    };
-    let until = clock.now() + time;
-    tokio::select! {
-        () = clock.sleep_until(until) => Staying::Yes,
-        () = hear_out(stream) => Staying::No,
     }
-}
-
-/// Whether a peer is still there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Staying {
-    Yes,
-    No,
-}
-
-/// Closes the connection, and hears the peer out: if bytes were left unread, it would see a reset.
-async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    if stream.shutdown().await.is_ok() {
-        let _ = timeout(PATIENCE, hear_out(stream)).await;
+    match response.end {
+        End::Close => leave(&mut stream).await,
+        End::HalfClose => {
+            if stream.shutdown().await.is_ok() {
+                stall(&mut stream, context).await;
+            }
+        }
+        End::Reset => stream.reset_when_dropped(),
     }
-}
-
-/// Talks over a connection whose handshake is done.
-async fn talk<S: Line>(stream: S, context: RequestContext<'_>) {
-    Box::pin(converse(stream, context)).await;
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::runtime::context::ManagerContext;
 
-use crate::wire::clients_port::Speaks;
+use crate::wire::context::Speaks;
 
 /// How many connections wait in the system's queue, as when the port was opened first.
 const QUEUE: u32 = 1024;

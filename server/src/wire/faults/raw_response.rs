@@ -10,30 +10,28 @@ use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{FaultKind, Hit};
 use epm_protocol::heartbeat::ManagerResponse;
 use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
-use tokio::io::AsyncWriteExt;
-
-use crate::wire::exchange::RequestContext;
-use crate::wire::faults::{Line, Staying, leave, pause, stall};
 
 /// What is written, and how the connection ends.
 #[derive(Debug)]
 pub(in super::super) struct RawResponse {
-    pieces: Vec<Piece>,
-    end: End,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) end: End,
 }
 
 /// The answer is given by a [`RawResponse`], not by HTTP.
 #[derive(Debug)]
 pub(in super::super) struct WrittenRaw;
 
+/// A part of an answer that is written byte by byte.
 #[derive(Debug)]
-enum Piece {
+pub(super) enum Piece {
     Send(Bytes),
     Wait(Duration),
 }
 
+/// How the connection ends after the last piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Close,
     /// Closed for what the manager says, until the client goes.
     HalfClose,
@@ -119,34 +117,6 @@ impl RawResponse {
             }
             _ => return None,
         })
-    }
-
-    pub(super) async fn play<S: Line>(self, stream: &mut S, context: RequestContext<'_>) {
-        for piece in self.pieces {
-            let staying = match piece {
-                Piece::Send(bytes) => {
-                    let sent = async {
-                        stream.write_all(&bytes).await?;
-                        stream.flush().await
-                    };
-                    if sent.await.is_ok() { Staying::Yes } else { Staying::No }
-                }
-                Piece::Wait(time) if time.is_zero() => Staying::Yes,
-                Piece::Wait(time) => pause(stream, context, time).await,
-            };
-            if staying == Staying::No {
-                return;
-            }
-        }
-        match self.end {
-            End::Close => leave(stream).await,
-            End::HalfClose => {
-                if stream.shutdown().await.is_ok() {
-                    stall(stream, context).await;
-                }
-            }
-            End::Reset => stream.reset_when_dropped(),
-        }
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::runtime::faults::{FaultState, Stalled};
-use crate::wire::exchange::RequestContext;
-use crate::wire::faults::{CLIENTS_LIMIT, Line};
+use crate::wire::context::{Line, RequestContext};
+use crate::wire::faults::waits::CLIENTS_LIMIT;
 
 /// How much is read at a time.
 const PIECE: usize = 4096;
@@ -48,7 +48,7 @@ pub(super) struct ShapedStream<'a> {
 
 /// One direction.
 struct DirectionState {
-    pace: ClockMode,
+    pace: Pace,
     /// How many bytes are let through; any number if none.
     left: Option<u64>,
     waiting: Option<Waiting>,
@@ -57,7 +57,7 @@ struct DirectionState {
 }
 
 #[derive(Clone, Copy)]
-enum ClockMode {
+enum Pace {
     Free,
     Late(Duration),
     Pieces { bytes: usize, gap: Duration },
@@ -78,12 +78,12 @@ impl<'a> ShapedStream<'a> {
         clock: Arc<LabClock>,
         context: RequestContext<'a>,
     ) -> Self {
-        let (mut pace, mut left, mut ending, mut lives_ms) = (ClockMode::Free, None, Ending::Close, None);
+        let (mut pace, mut left, mut ending, mut lives_ms) = (Pace::Free, None, Ending::Close, None);
         match hit.what() {
-            FaultKind::Latency { .. } => pace = ClockMode::Late(hit.latency().unwrap_or_default()),
+            FaultKind::Latency { .. } => pace = Pace::Late(hit.latency().unwrap_or_default()),
             FaultKind::Bandwidth { bytes_per_second } => pace = per_second(*bytes_per_second),
             FaultKind::Slicer { slice_bytes, gap_ms } => {
-                pace = ClockMode::Pieces { bytes: size(*slice_bytes), gap: Duration::from_millis(*gap_ms) };
+                pace = Pace::Pieces { bytes: size(*slice_bytes), gap: Duration::from_millis(*gap_ms) };
             }
             FaultKind::Reset { after_bytes, after_ms } => {
                 ending = Ending::Reset;
@@ -282,7 +282,7 @@ impl AsyncWrite for ShapedStream<'_> {
 
 impl DirectionState {
     const fn free() -> Self {
-        Self { pace: ClockMode::Free, left: None, waiting: None, fresh: true }
+        Self { pace: Pace::Free, left: None, waiting: None, fresh: true }
     }
 
     /// How many bytes may pass now, of so many that want to.
@@ -293,7 +293,7 @@ impl DirectionState {
         wanted: usize,
         waits: bool,
     ) -> Poll<usize> {
-        if let (ClockMode::Late(delay), true, true) = (self.pace, self.fresh, waits) {
+        if let (Pace::Late(delay), true, true) = (self.pace, self.fresh, waits) {
             self.fresh = false;
             self.waiting = Some(sleep(clock, clock.now() + delay));
         }
@@ -302,8 +302,8 @@ impl DirectionState {
             self.waiting = None;
         }
         let piece = match self.pace {
-            ClockMode::Pieces { bytes, .. } if waits => bytes,
-            ClockMode::Free | ClockMode::Late(_) | ClockMode::Pieces { .. } => usize::MAX,
+            Pace::Pieces { bytes, .. } if waits => bytes,
+            Pace::Free | Pace::Late(_) | Pace::Pieces { .. } => usize::MAX,
         };
         Poll::Ready(wanted.min(piece).min(self.left.map_or(usize::MAX, size)))
     }
@@ -311,9 +311,9 @@ impl DirectionState {
     /// How late so many bytes would be, where nothing waits. What is late as a whole is so once.
     fn lateness(&self, count: usize) -> Duration {
         match self.pace {
-            ClockMode::Free => Duration::ZERO,
-            ClockMode::Late(delay) => delay,
-            ClockMode::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
+            Pace::Free => Duration::ZERO,
+            Pace::Late(delay) => delay,
+            Pace::Pieces { bytes, gap } => gap * u32::try_from(count / bytes.max(1)).unwrap_or(u32::MAX),
         }
     }
 
@@ -323,8 +323,8 @@ impl DirectionState {
             *left = left.saturating_sub(count as u64);
         }
         let lateness = self.lateness(count);
-        if matches!(self.pace, ClockMode::Late(_)) {
-            self.pace = ClockMode::Free;
+        if matches!(self.pace, Pace::Late(_)) {
+            self.pace = Pace::Free;
         }
         lateness
     }
@@ -333,7 +333,7 @@ impl DirectionState {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(count as u64);
         }
-        if let ClockMode::Pieces { gap, .. } = self.pace {
+        if let Pace::Pieces { gap, .. } = self.pace {
             self.waiting = Some(sleep(clock, clock.now() + gap));
         }
     }
@@ -345,10 +345,10 @@ fn sleep(clock: &Arc<LabClock>, until: Timestamp) -> Waiting {
 }
 
 /// Pieces of a twentieth of a second, or of one byte.
-fn per_second(bytes: u64) -> ClockMode {
+fn per_second(bytes: u64) -> Pace {
     let piece = (bytes / 20).max(1);
     let gap = Duration::from_nanos(piece.saturating_mul(1_000_000_000) / bytes.max(1));
-    ClockMode::Pieces { bytes: size(piece), gap: gap.max(Duration::from_millis(1)) }
+    Pace::Pieces { bytes: size(piece), gap: gap.max(Duration::from_millis(1)) }
 }
 
 fn size(bytes: u64) -> usize {

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::runtime::journal::ConnectionClosed;
-use crate::wire::clients_port::PATIENCE;
-use crate::wire::exchange::RequestContext;
-use crate::wire::faults::{leave, stall, talk};
+use crate::wire::clients_port::converse;
+use crate::wire::context::RequestContext;
+use crate::wire::faults::waits::{leave, stall};
+use crate::wire::listener::PATIENCE;
 
 /// The longest record of TLS, with its head.
 const LONGEST_RECORD: usize = 5 + (1 << 14);
@@ -34,11 +35,11 @@ pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestCon
         FaultKind::TlsOnPlain => UNEXPECTED_MESSAGE,
         what => {
             let config = context.manager.fault_certificate(what).unwrap_or_else(|why| {
-                context.manager.journal.spares(context.connection.peer, why);
+                context.manager.journal.fault_skipped(context.connection.peer, why);
                 context.manager.runtime.tls.load_full()
             });
             if let Some(stream) = shake(stream, config, context).await {
-                talk(stream, context).await;
+                Box::pin(converse(stream, context)).await;
             }
             return;
         }
@@ -111,7 +112,7 @@ async fn shake(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    context.manager.journal.left(context.connection.peer, ConnectionClosed::Handshake(why));
+    context.manager.journal.connection_closed(context.connection.peer, ConnectionClosed::Handshake(why));
     None
 }
 

@@ -1,0 +1,49 @@
+//! What a manager was before its last change. Only faults ask for it.
+
+use std::sync::Arc;
+
+use crate::heartbeat::{AgentRequest, ManagerResponse};
+use crate::site::{Answer, Publication, RegisteredClient};
+use crate::trust::ServerIdentity;
+
+/// What a manager was before its last change: of its publications, and of each of its certificates.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    /// The publication before the present one.
+    pub publication: Arc<Publication>,
+    /// The certificate that the clients' port showed before the present one; the present one if there was no other.
+    pub identity: ServerIdentity,
+    /// The certificate whose key signed before the present one; the present one if there was no other.
+    pub signer: ServerIdentity,
+}
+
+impl Previous {
+    /// What a manager was before it publishes `next` instead of `before`; none if both answer the same, and nothing has
+    /// changed. `known` is what it was before `before`.
+    pub fn after(before: &Arc<Publication>, next: &Publication, known: Option<&Self>) -> Option<Self> {
+        if before.answers_as(next) {
+            return None;
+        }
+        // Of a certificate that stays the same, the one before it is still the one before.
+        let replaced = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
+            if was == is { known.unwrap_or(was).clone() } else { was.clone() }
+        };
+        Some(Self {
+            publication: Arc::clone(before),
+            identity: replaced(&before.identity, &next.identity, known.map(|one| &one.identity)),
+            signer: replaced(&before.signer, &next.signer, known.map(|one| &one.signer)),
+        })
+    }
+
+    /// What the manager would have answered to this request; none if it would have held the request.
+    pub fn answer(
+        &self,
+        request: &AgentRequest,
+        client: Option<&RegisteredClient>,
+    ) -> Option<ManagerResponse> {
+        match self.publication.answer(request, client).0 {
+            Answer::Now(response) => Some(response),
+            Answer::WhenChanged => None,
+        }
+    }
+}

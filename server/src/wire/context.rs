@@ -1,0 +1,122 @@
+//! What the answer to a request is made from: the connection that the request came over, and the manager that answers.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
+use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::Protocol;
+use epm_protocol::time::Timestamp;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::runtime::connections::Connection;
+use crate::runtime::context::ManagerContext;
+use crate::runtime::journal::Record;
+use crate::wire::decode_cache::DecodeCache;
+use crate::wire::faults::raw_response::RawResponse;
+
+/// What a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP and HTTPS; the first byte decides.
+    Both,
+    /// HTTP alone.
+    Http,
+    /// HTTPS alone.
+    Https,
+}
+
+/// A connection, whatever it is wrapped in.
+pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {
+    /// When it is dropped, the peer sees a reset.
+    fn reset_when_dropped(&self);
+}
+
+impl Line for TcpStream {
+    fn reset_when_dropped(&self) {
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl<S: Line> Line for TlsStream<S> {
+    fn reset_when_dropped(&self) {
+        self.get_ref().0.reset_when_dropped();
+    }
+}
+
+/// The connection that requests come over, and the manager that answers them.
+#[derive(Clone, Copy)]
+pub(super) struct RequestContext<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) tls: bool,
+    pub(super) manager: &'a ManagerContext,
+    pub(super) decode_cache: &'a DecodeCache,
+    /// What a fault has written in the place of an answer.
+    pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
+    /// How late the connection is closed.
+    pub(super) late_close: Duration,
+}
+
+impl RequestContext<'_> {
+    /// Asks the site, and waits for its answer.
+    pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
+        let Self { manager, .. } = self;
+        if matches!(asked, AgentRequest::Hold { .. }) {
+            return manager.clients.hold(&manager.runtime.publication, asked, || manager.now()).await;
+        }
+        manager.site.serve(&manager.runtime.publication.load_full(), asked, manager.now())
+    }
+
+    /// The protocol that the client speaks on this connection.
+    pub(super) const fn protocol(self) -> Protocol {
+        if self.tls { Protocol::Https } else { Protocol::Http }
+    }
+
+    /// Notes an exchange in the journal.
+    pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
+        let Self { connection, tls, manager, .. } = self;
+        manager.journal.note(Record {
+            at,
+            manager: manager.runtime.number,
+            peer: connection.peer,
+            tls,
+            action,
+            agent,
+            status,
+        });
+    }
+}
+
+/// The answer as HTTP.
+pub(super) fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    let content_type = match answer.content_type {
+        ContentType::Text => &TEXT,
+        ContentType::Xml => &XML,
+        ContentType::Binary => &BINARY,
+    };
+    headers.insert(CONTENT_TYPE, content_type.clone());
+    headers.insert(&MOCK_NAME, MOCK_VALUE.clone());
+    if let Some(signature) = answer.signature
+        && let Ok(value) = HeaderValue::from_maybe_shared(signature.as_bytes().clone())
+    {
+        headers.insert(&SIGNATURE_NAME, value);
+    }
+    response
+}
+
+static TEXT: HeaderValue = HeaderValue::from_static(ContentType::Text.header());
+static XML: HeaderValue = HeaderValue::from_static(ContentType::Xml.header());
+static BINARY: HeaderValue = HeaderValue::from_static(ContentType::Binary.header());
+static MOCK_NAME: HeaderName = HeaderName::from_static(MOCK_HEADER.0);
+static MOCK_VALUE: HeaderValue = HeaderValue::from_static(MOCK_HEADER.1);
+static SIGNATURE_NAME: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
