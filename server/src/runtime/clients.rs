@@ -103,7 +103,7 @@ impl Clients {
             }
             None => self.table.clear(),
         }
-        self.commands.leave(agent);
+        self.commands.forget(agent);
         self.table_changed();
     }
 
@@ -222,7 +222,7 @@ impl ClientTable for VisitTo<'_> {
         match &visit {
             Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
             Visit::Reported { state: Some(state), agent } => {
-                self.clients.commands.hear(*agent, state, self.now);
+                self.clients.commands.record_reports(*agent, state, self.now);
                 status.serial = state.serial;
                 status.state = Some(state.clone());
             }
