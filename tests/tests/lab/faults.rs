@@ -264,7 +264,7 @@ async fn a_handshake_stalls_at_each_stage_for_as_long_as_the_client_waits() {
     for stage in ["before-hello", "after-client-hello", "in-server-flight", "after-finished"] {
         let _guard = set(&lab, json!({"kind": "handshake-stall", "stage": stage}));
         let address = format!("https://{}/", lab.socket());
-        let flags = ["-sS", "--insecure", "--max-time", "1", &address];
+        let flags = ["-sS", "--insecure", "--max-time", "0.5", &address];
         let out = std::process::Command::new("curl").args(flags).output().unwrap();
         assert_eq!(out.status.code(), Some(28), "{stage}: {out:?}");
     }
