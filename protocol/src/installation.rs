@@ -1,6 +1,6 @@
 //! The texts of an installation's folder that are not certificates: what the product writes, and what is read of it.
 //!
-//! Where they stand and who writes them is the carrier's business; nothing here touches a file.
+//! The driver decides where they stand and writes them; nothing here touches a file.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;

@@ -7,13 +7,13 @@
 //! |---|---|
 //! | [`manager`] | what one manager does with a request, under faults or not: the same for both drivers |
 //! | [`trust`] | the three layers by which a client believes its manager, and a manager its client |
-//! | [`fault`] | what is done to whom on purpose: a rule and its verdict, for a carrier to carry out |
+//! | [`fault`] | faults on demand: a rule and its verdict, for a driver to carry out |
 //! | [`site`] | what an operator sets, and what each manager publishes of it |
 //! | [`heartbeat`] | what client and manager say to each other |
 //! | [`policy`] | serials, server lists, settings, the policy document |
 //! | [`sylink`] | the client's communications file |
 //! | [`installation`] | the texts of an installation's folder |
-//! | [`assumption`] | what nobody documents: each guess a field |
+//! | [`assumption`] | undocumented behaviour of the product: each guess a field |
 //! | [`time`], [`id`], [`version`], [`glob`], [`suggest`] | the words that all use |
 //!
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside

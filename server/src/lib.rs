@@ -3,10 +3,9 @@
 //! | room | what |
 //! |---|---|
 //! | [`MockSite`] | a running site in this process: what tests hold |
-//! | [`play`] | a scenario, played over real sockets |
 //! | [`Faults`] | faults on demand: added, listed, removed when their guard is dropped |
 //! | [`Journal`] | what the managers remember of their visitors |
-//! | [`lab`] | a lab that stays: site, fleet, clock, verdict, expectations, snapshots |
+//! | [`lab`] | site, fleet and clock, driven by the control API or by a scenario: verdict, expectations, snapshots |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
 //! | `console` | the product's REST API |
 //! | `installation` | the folder of a manager, laid out as the product's |

@@ -1,5 +1,6 @@
 //! A running site in this process: what tests hold, and what the programs are made of.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,16 @@ impl MockSite {
     /// How many requests its managers hold at this moment.
     pub fn held(&self) -> usize {
         self.state.clients.held()
+    }
+
+    /// How many requests of these clients its managers hold at this moment.
+    pub(crate) fn held_of(&self, agents: impl IntoIterator<Item = AgentId>) -> usize {
+        agents.into_iter().map(|agent| self.state.clients.held_of(agent)).sum()
+    }
+
+    /// The peers whose connections to the managers are open.
+    pub(crate) fn connected_peers(&self) -> HashSet<SocketAddr> {
+        self.state.managers.iter().flat_map(|manager| manager.connections.peers()).collect()
     }
 
     /// Looks at the site.

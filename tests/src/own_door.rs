@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::START;
+use crate::{Lines, START, collect_into};
 
 /// A lab whose clock stands, with its door open.
 pub struct Opened {
@@ -24,6 +24,8 @@ pub struct Opened {
     pub url: String,
     /// The token that it is asked with.
     pub token: Option<&'static str>,
+    /// What its clients have logged.
+    pub lines: Lines,
     stopping: CancellationToken,
 }
 
@@ -43,7 +45,8 @@ impl Opened {
     pub async fn of(site: MockSiteBuilder, token: Option<&'static str>) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
         let site = site.clock(clock).start().await.expect("the site starts");
-        let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
+        let lines = Lines::default();
+        let lab = Lab::new(Arc::new(site), 1, collect_into(&lines));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let stopping = CancellationToken::new();
@@ -53,7 +56,7 @@ impl Opened {
             token.map(str::to_owned),
             stopping.clone(),
         ));
-        Self { lab, url, token, stopping }
+        Self { lab, url, token, lines, stopping }
     }
 
     /// A lab with so many clients, all served.

@@ -78,6 +78,14 @@ impl LabClock {
         }
     }
 
+    /// Waits until the clock stands still.
+    pub async fn stands(&self) {
+        let mut moved = self.moved.subscribe();
+        while self.speed() != 0 {
+            let _ = moved.changed().await;
+        }
+    }
+
     fn read(&self) -> Rate {
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -78,6 +78,11 @@ impl AgentHandle {
         lock(&self.agent).clone()
     }
 
+    /// Its agent id, once a manager has registered it.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        lock(&self.agent).cache().state.agent
+    }
+
     /// Keeps it from waking by itself, or lets it again: a machine that is on, whose client does nothing.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);

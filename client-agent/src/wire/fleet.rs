@@ -181,6 +181,15 @@ impl Fleet {
     ///
     /// When an agent's cache could not be written.
     pub async fn stop(mut self) -> Result<(), StoreError> {
+        self.stop_all().await
+    }
+
+    /// As [`Self::stop`], and leaves a fleet without agents.
+    ///
+    /// # Errors
+    ///
+    /// When an agent's cache could not be written.
+    pub async fn stop_all(&mut self) -> Result<(), StoreError> {
         self.members.clear();
         while let Some(ended) = self.tasks.join_next().await {
             if let Ok(result) = ended {

@@ -7,7 +7,7 @@ use super::rule::{FaultRule, Listener, Route};
 /// Why a fault is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// It has no name.
+    /// The rule has no name.
     #[error("the fault has no name")]
     NoName,
     /// Something is out of range.
@@ -15,11 +15,11 @@ pub enum RuleError {
     Range {
         /// The fault.
         fault: String,
-        /// What.
+        /// The part that is out of range.
         what: &'static str,
-        /// What stands there.
+        /// The value that was found.
         found: String,
-        /// What should.
+        /// The range that was expected.
         expected: &'static str,
     },
     /// Two parts of it exclude each other.
@@ -27,7 +27,7 @@ pub enum RuleError {
     Contradiction {
         /// The fault.
         fault: String,
-        /// What cannot be.
+        /// The part that cannot be.
         what: String,
         /// Why not.
         because: &'static str,
@@ -35,7 +35,7 @@ pub enum RuleError {
 }
 
 impl FaultRule {
-    /// Whether the rule makes sense.
+    /// Checks that the rule makes sense.
     ///
     /// # Errors
     /// The first thing in it that cannot be.

@@ -1,6 +1,6 @@
 //! The macro behind the table of kinds: what each line of an entry becomes.
 
-/// Makes of the table of kinds the enum `FaultKind`, its names, layers, limits, and `KINDS`.
+/// Makes the enum `FaultKind`, its names, layers and limits, and `KINDS` of the table of kinds.
 macro_rules! declare_kinds {
     ($($layer:ident { $(
         $variant:ident = $name:literal $(| $alias:literal)*: $about:literal $({ $(
@@ -9,7 +9,8 @@ macro_rules! declare_kinds {
             $(, not $refused:pat => $what:literal, $expected:literal)?;
         )* })? => $virtual_time:expr;
     )* })*) => {
-        /// What is done. Written as `{ kind = "latency", delay = { .. } }`, or as the name alone, where the defaults will do.
+        /// A kind of fault with its parameters, written as `{ kind = "latency", delay = { .. } }`, or as the name alone,
+        /// where the defaults will do.
         #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
         #[serde(tag = "kind", rename_all_fields = "kebab-case", deny_unknown_fields)]
         #[schemars(transform = with_defaults)]
@@ -19,12 +20,12 @@ macro_rules! declare_kinds {
         }
 
         impl FaultKind {
-            /// Its name.
+            /// The name of the kind.
             pub const fn name(&self) -> &'static str {
                 match self { $($(Self::$variant { .. } => $name,)*)* }
             }
 
-            /// Where it strikes.
+            /// The layer at which the kind acts.
             pub const fn layer(&self) -> Layer {
                 match self { $($(Self::$variant { .. } => Layer::$layer,)*)* }
             }

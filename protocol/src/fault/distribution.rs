@@ -1,4 +1,4 @@
-//! How long a delay is: named distributions, so that everybody knows what "jitter" means.
+//! Lengths of delays, as named distributions, so that "jitter" has one meaning.
 //!
 //! A value is made from one number that was drawn for the occasion, so the same occasion always has the same delay.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long a delay is, in milliseconds.
+/// The length of a delay, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "distribution",
@@ -39,7 +39,7 @@ pub enum Distribution {
     Pareto {
         /// The least.
         least_ms: u64,
-        /// How quickly long ones become rare; 1.5 is wild, 3 is tame.
+        /// The tail index: long delays become rare more quickly the larger it is; 1.5 is wild, 3 is tame.
         alpha: f64,
         /// None is longer.
         most_ms: u64,

@@ -1,4 +1,4 @@
-//! How is decided: by a keyed hash of (seed, fault, client or source, route, ordinal), and by nothing else.
+//! Draws: a keyed hash of (seed, fault, client or source, route, ordinal) decides, and nothing else.
 //!
 //! No generator is shared, so the order in which threads come changes nothing. The hash is SipHash-2-4, whose output is
 //! pinned: the same on every machine and in every release. A test holds one value of it.
@@ -23,14 +23,14 @@ pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, route: Option<
     hasher.finish()
 }
 
-/// Where in the fleet the party stands for this fault: from 0 up to 1, the same on every occasion.
+/// The share of the fleet at which this party stands for this fault: from 0 up to 1, the same on every occasion.
 pub(super) fn fleet_share(seed: u64, fault: &str, party: &Party<'_>) -> f64 {
     let mut hasher = of_party(seed, fault, party);
     hasher.write(b"fleet");
     unit(hasher.finish())
 }
 
-/// Whether it happens, of something that happens with this probability: 0 never, 1 always.
+/// Whether an event of this probability happens with this draw: 0 never, 1 always.
 pub(super) fn happens(drawn: u64, probability: f64) -> bool {
     unit(drawn) < probability
 }

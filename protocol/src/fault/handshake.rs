@@ -1,9 +1,9 @@
-//! What a fault of the TLS handshake chooses: how far the handshake comes, and the alert that ends it.
+//! The choices of handshake faults: how far the handshake comes, and the alert that ends it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far a handshake comes.
+/// The point at which a handshake stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandshakeStage {
@@ -41,12 +41,12 @@ pub enum AlertKind {
     InsufficientSecurity,
     /// 80: something else.
     InternalError,
-    /// 112: nobody of that name.
+    /// 112: the server name is unknown.
     UnrecognizedName,
 }
 
 impl AlertKind {
-    /// Its number on the wire.
+    /// The number of the alert on the wire.
     pub const fn number(self) -> u8 {
         match self {
             Self::HandshakeFailure => 40,

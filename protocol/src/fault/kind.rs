@@ -203,36 +203,36 @@ declare_kinds! {
     }
 }
 
-/// What there is to say about a kind of fault.
+/// A kind of fault, described.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct KindInfo {
-    /// Its name.
+    /// The name of the kind.
     pub name: &'static str,
-    /// Where it strikes.
+    /// The layer at which the kind acts.
     pub layer: Layer,
-    /// What it does.
+    /// The effect of the fault.
     pub about: &'static str,
-    /// Its parameters.
+    /// The parameters of the kind.
     pub parameters: &'static [ParameterInfo],
-    /// Other names for it.
+    /// Other names of the kind.
     pub aliases: &'static [&'static str],
-    /// What a client in virtual time meets.
+    /// The effect on a client in virtual time.
     pub virtual_time: &'static str,
     /// Takes the parameters that are given out of a table; those that are not have their defaults.
     #[serde(skip)]
     pub(super) read: fn(&mut Map<String, Value>) -> serde_json::Result<FaultKind>,
 }
 
-/// What there is to say about a parameter.
+/// A parameter of a kind of fault, described.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ParameterInfo {
-    /// Its name; a unit stands last.
+    /// The name of the parameter; a unit stands last.
     pub name: &'static str,
-    /// What it is when nobody says.
+    /// The default, as text.
     pub default: &'static str,
-    /// What it is for.
+    /// The purpose of the parameter.
     pub about: &'static str,
     /// Other tools' names for it.
     #[serde(skip)]
@@ -243,7 +243,7 @@ pub struct ParameterInfo {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ForeignName {
     pub(super) name: &'static str,
-    /// How much of our unit one of theirs is: multiplied by the first, divided by the second.
+    /// The factor and the divisor that make our unit of theirs.
     pub(super) scale: (u64, u64),
 }
 

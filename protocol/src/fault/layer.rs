@@ -1,9 +1,9 @@
-//! Where a fault acts.
+//! The layers of an exchange at which a fault acts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where in an exchange a fault strikes, outermost first.
+/// The layer of an exchange at which a fault acts, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
@@ -17,9 +17,9 @@ pub enum Layer {
     Certificate,
     /// The answer.
     Http,
-    /// What is downloaded, and its signature.
+    /// The body of a download, and its signature.
     Artifact,
-    /// What the management server list says.
+    /// The content of the management server list.
     List,
     /// The manager itself.
     Site,

@@ -1,25 +1,26 @@
-//! Faults on demand: one fault is what, to whom, where, when, how often.
+//! Faults on demand: one fault is a kind, the clients it applies to, the place, the time, and the probability.
 //!
-//! A fault is a rule that returns a verdict; the carrier carries it out. Nothing here sends, waits, or keeps count: the
-//! carrier hands in who is there and the how-manieth time it is, and is told what to do. So the same rules hold over
-//! sockets and in virtual time, and what a rule will do can be said in advance ([`FaultSet::explain`]).
+//! A fault is a rule that returns a verdict; the driver carries it out. Nothing here sends, waits, or keeps count: the
+//! driver hands in the facts and the ordinal of an occasion, and gets the verdict. So the same rules hold over sockets
+//! and in virtual time, and the effect of a rule can be predicted ([`FaultSet::explain`]).
 //!
 //! | file | what |
 //! |---|---|
-//! | `kind` | [`FaultKind`]: the table of all that can be done, by [`Layer`]; a new kind is one entry |
+//! | `kind` | [`FaultKind`]: the table of all kinds, by [`Layer`]; a new kind is one entry |
 //! | `declare` | the macro that makes the enum and [`KindInfo`] of the table |
-//! | `read` | rules and kinds from JSON and TOML, names in any tool's spelling |
+//! | `handshake`, `distribution` | types of parameters: [`HandshakeStage`], [`AlertKind`], [`Distribution`] |
 //! | `rule` | [`FaultRule`], [`Whom`], [`Place`], [`When`] |
+//! | `read` | rules and kinds from JSON and TOML, names in any tool's spelling |
 //! | `check` | rules that contradict themselves |
-//! | `facts` | what a carrier knows when it asks |
+//! | `facts` | the facts of a connection or an exchange |
 //! | `set` | [`FaultSet`]: the rules in force, and their judgement |
-//! | `draw` | the keyed hash by which is decided, and the distributions |
-//! | `verdict` | [`Verdict`], and what it comes to |
+//! | `draw` | the keyed hash that decides by chance |
+//! | `verdict` | [`Verdict`], [`Hit`] |
 //! | [`mint`] | certificates that differ from the good one in exactly one property |
-//! | [`tamper`] | answers that are given in the site's stead, and what is made of the site's own |
-//! | `virtual_time` | what becomes of a verdict where no bytes are sent |
+//! | [`tamper`] | answers that are given in the manager's stead, or altered |
+//! | `virtual_time` | [`VirtualEffect`]: the effect of a verdict where no bytes are sent |
 //!
-//! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of it.
+//! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of its faults.
 
 mod check;
 mod declare;

@@ -1,4 +1,4 @@
-//! How a fault is read: names in any tool's spelling, and a wrong one answered with the nearest right one.
+//! Reading of rules and kinds: names in any tool's spelling; an unknown name is answered with the nearest known one.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -79,7 +79,7 @@ fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> 
     ours
 }
 
-/// What others write beside `latency`, as a distribution.
+/// Makes a distribution of the delay parameters that other tools write beside `latency`.
 fn delay(written: &str, table: &mut Map<String, Value>) {
     let mut taken = |name: &str| table.remove(name).and_then(|value| value.as_f64());
     let whole = |number: f64| number.max(0.0) as u64;

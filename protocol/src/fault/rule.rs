@@ -15,29 +15,29 @@ use crate::policy::Protocol;
 use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
-/// How long a fault lives that somebody made by hand, unless they said otherwise.
+/// The lifetime in seconds of a fault that was made by hand without an end.
 pub const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct FaultRule {
-    /// Its name, unique among the faults of a lab. It is part of what decides: two faults that say the same under
-    /// different names hit differently.
+    /// The name of the fault, unique among the faults of a lab. The draws depend on it: two faults with the same rule
+    /// and different names hit different occasions.
     pub name: String,
-    /// What is done: the name of a kind, where its defaults will do, or a table with `kind` and parameters.
+    /// The kind of fault: its name, if the defaults of its parameters will do, or a table with `kind` and parameters.
     #[schemars(schema_with = "name_or_table")]
     pub what: FaultKind,
-    /// To whom.
+    /// The clients that the fault applies to; all if left out.
     #[serde(default)]
     pub whom: Whom,
-    /// Where.
+    /// The managers, listeners and routes that the fault applies to; all if left out.
     #[serde(default, rename = "where", alias = "place")]
     pub place: Place,
-    /// When.
+    /// The time and the occasions that the fault applies to; all if left out.
     #[serde(default)]
     pub when: When,
-    /// How often, of the occasions that fit otherwise: 0 never, 1 always.
+    /// The probability with which an occasion that fits otherwise is hit: 0 never, 1 always.
     #[serde(default = "always")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub probability: f64,
@@ -56,11 +56,11 @@ pub struct Whom {
     /// Clients of these versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionRange>,
-    /// So many in a hundred of the fleet, always the same ones for a fault of this name.
+    /// The share of the fleet in per cent; always the same clients for a fault of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub percent: Option<f64>,
-    /// Whoever comes from this address.
+    /// The source address of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
 }
@@ -77,26 +77,26 @@ pub struct VersionRange {
     pub until: Option<ClientVersion>,
 }
 
-/// Where something is done.
+/// The place at which a fault applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct Place {
     /// A manager, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
-    /// What is spoken.
+    /// The protocol of the listener.
     #[serde(default)]
     pub listener: Listener,
-    /// What is asked. A fault of the connection's bytes with a route strikes the answer on that route; without one, the
-    /// connection from its beginning.
+    /// The route of the request. A fault of the connection's bytes with a route affects the answer on that route;
+    /// without one, the connection from its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
-    /// Which way the bytes go that are meant; those to the client if it is left out.
+    /// The direction of the bytes that are affected; those to the client if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
 }
 
-/// What is spoken at a port.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listener {
@@ -104,12 +104,12 @@ pub enum Listener {
     Http,
     /// TLS.
     Https,
-    /// Either.
+    /// HTTP or HTTPS.
     #[default]
     Both,
 }
 
-/// What a client asks for.
+/// The kind of request that a client makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Route {
@@ -117,7 +117,7 @@ pub enum Route {
     Hello,
     /// Registration.
     Register,
-    /// What is new?
+    /// The question for a new policy.
     Index,
     /// The policy.
     Policy,
@@ -131,7 +131,7 @@ pub enum Route {
     Hold,
 }
 
-/// Which way bytes go.
+/// The direction in which bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -141,12 +141,12 @@ pub enum Direction {
     /// From the manager to the client.
     #[serde(alias = "downstream")]
     ToClient,
-    /// Either way.
+    /// Both directions.
     Both,
 }
 
 impl Direction {
-    /// Whether bytes that go this way are meant.
+    /// Whether bytes that go this way are affected.
     pub const fn means(self, way: Self) -> bool {
         matches!(
             (self, way),
@@ -155,40 +155,40 @@ impl Direction {
     }
 }
 
-/// When something is done. The counts are of one client: of its connections, or of its exchanges on one route, as the
-/// carrier counts them from 1.
+/// The time and the occasions at which a fault applies. The driver counts from 1, for each client: its connections, or
+/// its exchanges on one route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct When {
-    /// From this moment.
+    /// The moment from which the fault applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub from: Option<Timestamp>,
-    /// Until this moment, which does not belong to it.
+    /// The moment until which the fault applies, exclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// The first so many are spared.
+    /// Skips the first N occasions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// Of the others, each so-manieth: 3 is the third, the sixth, and so on.
+    /// Applies only to every Nth of the remaining occasions: 3 is the third, the sixth, and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    /// Of what is left, only the first so many.
+    /// Applies only to the first N of the occasions that are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
-    /// How long the fault lives after it was added.
+    /// The lifetime of the fault in seconds after it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live_seconds: Option<u64>,
 }
 
-/// When a rule is asked.
+/// The moment at which a rule is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
-    /// When a connection comes.
+    /// A connection is opened.
     Connection,
-    /// When a request has been understood, before it is answered.
+    /// A request has been decoded and is not answered yet.
     Exchange,
 }
 
@@ -205,7 +205,7 @@ impl FaultRule {
         }
     }
 
-    /// The same, with an hour to live where nothing is said about its end.
+    /// Limits the lifetime to an hour if the rule names no end.
     #[must_use]
     pub fn with_default_lifetime(mut self) -> Self {
         if self.when.until.is_none() && self.when.time_to_live_seconds.is_none() {
@@ -214,7 +214,7 @@ impl FaultRule {
         self
     }
 
-    /// When it is asked first.
+    /// The moment at which the rule is judged first.
     pub fn moment(&self) -> Moment {
         match self.what.layer() {
             Layer::Tcp if self.place.route.is_some() => Moment::Exchange,
@@ -223,13 +223,13 @@ impl FaultRule {
         }
     }
 
-    /// Whether it is asked at this moment. A restored certificate shows twice: when a connection comes, and in the
-    /// signatures of what is downloaded.
+    /// Whether the rule is judged at this moment. A restored certificate shows twice: when a connection is opened, and
+    /// in the signatures of downloads.
     pub fn is_asked_at(&self, moment: Moment) -> bool {
         self.moment() == moment || (moment == Moment::Exchange && self.what == FaultKind::OldRestored)
     }
 
-    /// Whether it hits everybody who comes to the place, every time, while it lasts.
+    /// Whether the fault hits every client at its place, on every occasion, while it lasts.
     pub fn is_for_all(&self) -> bool {
         let When { after, first, every, .. } = &self.when;
         let counts = after.unwrap_or(0) > 0 || first.is_some() || every.is_some_and(|n| n > 1);
@@ -238,14 +238,14 @@ impl FaultRule {
 }
 
 impl VersionRange {
-    /// Whether this version belongs to it.
+    /// Whether the range contains this version.
     pub fn contains(&self, version: ClientVersion) -> bool {
         self.from.is_none_or(|from| from <= version) && self.until.is_none_or(|until| version < until)
     }
 }
 
 impl Listener {
-    /// Whether this is spoken there.
+    /// Whether the listener speaks this protocol.
     pub const fn speaks(self, protocol: Protocol) -> bool {
         match self {
             Self::Http => matches!(protocol, Protocol::Http),
@@ -282,7 +282,7 @@ impl Route {
         }
     }
 
-    /// Its name.
+    /// The name of the route.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -296,7 +296,7 @@ impl Route {
         }
     }
 
-    /// Whether something is downloaded here that has a signature.
+    /// Whether a signed artifact is downloaded on this route.
     pub const fn is_download(self) -> bool {
         matches!(self, Self::Policy | Self::List | Self::Package)
     }

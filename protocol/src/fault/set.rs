@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 
 /// The faults of a lab, in the order in which they are asked.
 ///
-/// It is a value: a carrier that serves many threads keeps it behind an `ArcSwap`, and replaces it whole.
+/// A plain value: a driver that serves many threads keeps it behind an `ArcSwap`, and replaces it whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultSet {
     seed: u64,
@@ -39,12 +39,12 @@ pub struct InstalledFault {
     pub since: Timestamp,
 }
 
-/// What will be said to one of the occasions to come.
+/// The verdict on an occasion to come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Which.
+    /// The ordinal of the occasion.
     pub ordinal: u64,
-    /// What.
+    /// The verdict, if the faults stay as they are.
     pub verdict: Verdict,
 }
 
@@ -64,7 +64,7 @@ pub enum FaultError {
     },
 }
 
-/// Where and when an occasion is; what both kinds of facts have in common.
+/// The place and ordinal of an occasion: the facts that connections and exchanges have in common.
 struct Occasion<'a> {
     party: &'a Party<'a>,
     manager: &'a str,
@@ -136,7 +136,7 @@ impl FaultSet {
         &self.faults
     }
 
-    /// Whether there are none: then nobody need be asked, and nothing counted.
+    /// Whether no fault is set: then no verdict need be asked for, and no occasion counted.
     pub const fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
@@ -153,7 +153,7 @@ impl FaultSet {
         std::iter::once(kind.to_string()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
     }
 
-    /// What is to be done with a connection: the first fault of connections that does not let it pass decides.
+    /// Judges a connection: the first connection fault that does not let it pass decides.
     pub fn judge_connection(&self, facts: &ConnectionFacts<'_>, now: Timestamp) -> Verdict {
         if self.faults.is_empty() {
             return Verdict::Pass;
@@ -165,7 +165,7 @@ impl FaultSet {
         )
     }
 
-    /// What is to be done with an exchange: the first fault of exchanges that does not let it pass decides.
+    /// Judges an exchange: the first exchange fault that does not let it pass decides.
     pub fn judge_exchange(&self, facts: &ExchangeFacts<'_>, now: Timestamp) -> Verdict {
         if self.faults.is_empty() {
             return Verdict::Pass;
@@ -184,7 +184,7 @@ impl FaultSet {
         )
     }
 
-    /// What will be said to so many connections, beginning with this one, if nothing is changed until then.
+    /// Predicts the verdicts on `how_many` connections, beginning with this one, if no fault changes until then.
     pub fn explain_connections(
         &self,
         next: &ConnectionFacts<'_>,
@@ -195,15 +195,15 @@ impl FaultSet {
         foretold(from(next.ordinal, how_many), verdict)
     }
 
-    /// What will be said to so many exchanges, beginning with this one, if nothing is changed until then.
+    /// Predicts the verdicts on `how_many` exchanges, beginning with this one, if no fault changes until then.
     pub fn explain(&self, next: &ExchangeFacts<'_>, how_many: u64, now: Timestamp) -> Vec<Prediction> {
         let verdict = |ordinal| self.judge_exchange(&ExchangeFacts { ordinal, ..*next }, now);
         foretold(from(next.ordinal, how_many), verdict)
     }
 
-    /// The fault by which nobody at all is received at a port, if there is one: then the port itself is to be closed, so
+    /// The fault that refuses every connection at a port, if there is one: then the port itself is to be closed, so
     /// that a client sees what it would see in life. The first fault there decides, so one that stands before it and
-    /// picks out some keeps the port open.
+    /// picks out some clients keeps the port open.
     pub fn closed(&self, manager: &str, speaks: &[Protocol], now: Timestamp) -> Option<&InstalledFault> {
         let mut here = self.faults.iter().filter(|one| {
             one.is_alive(now)
@@ -215,13 +215,14 @@ impl FaultSet {
         (everything && first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
     }
 
-    /// When the next fault begins or ends after `now`; never, if none will.
+    /// The next moment after `now` at which a fault begins or ends; [`Timestamp::NEVER`] if none will.
     pub fn next_turn(&self, now: Timestamp) -> Timestamp {
         let turns = self.faults.iter().flat_map(|one| [one.begins(), one.ends(), one.changes()]);
         turns.filter(|turn| *turn > now).min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Whether any fault could hit this party now, wherever and whenever it comes: while none can, nobody need be asked.
+    /// Whether any fault could hit this party now, at any place and occasion; while none can, no verdict need be asked
+    /// for.
     pub fn can_touch(&self, party: &Party<'_>, now: Timestamp) -> bool {
         self.faults
             .iter()
@@ -269,24 +270,24 @@ impl FaultSet {
 }
 
 impl InstalledFault {
-    /// When it begins.
+    /// The moment at which the fault begins.
     pub fn begins(&self) -> Timestamp {
         self.rule.when.from.map_or(self.since, |from| from.max(self.since))
     }
 
-    /// When it ends; never, if nothing says so.
+    /// The moment at which the fault ends; [`Timestamp::NEVER`] if the rule names none.
     pub fn ends(&self) -> Timestamp {
         let when = &self.rule.when;
         let lived = when.time_to_live_seconds.map(|seconds| self.since + Duration::from_secs(seconds));
         lived.into_iter().chain(when.until).min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Whether it is in force.
+    /// Whether the fault is in force.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         self.begins() <= now && now < self.ends()
     }
 
-    /// When it becomes another in the course of its life.
+    /// The moment at which the fault changes its effect while it lasts; its beginning if it never does.
     fn changes(&self) -> Timestamp {
         match self.rule.what {
             FaultKind::SlowStart { ready_after_ms } => self.begins() + Duration::from_millis(ready_after_ms),
@@ -302,7 +303,7 @@ fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
         && place.route.is_none_or(|route| occasion.route == Some(route))
 }
 
-/// Whether a fault of this kind means anything here: an expired certificate says nothing to HTTP.
+/// Whether a fault of this kind has any effect here: an expired certificate has none over HTTP.
 fn acts_on(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     match (what.layer(), occasion.route) {
         (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,
@@ -331,7 +332,7 @@ fn is_its_turn(when: &When, ordinal: u64) -> bool {
     counted.is_multiple_of(every) && when.first.is_none_or(|first| counted / every <= first)
 }
 
-/// Whether the state in which such a fault shows has come.
+/// Whether the condition of the kind is met: enough held requests, or a manager that is still starting.
 fn is_due(what: &FaultKind, age: Duration, occasion: &Occasion<'_>) -> bool {
     match what {
         FaultKind::PushLimit { held, .. } => occasion.held >= *held,

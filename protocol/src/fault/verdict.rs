@@ -1,4 +1,4 @@
-//! What the faults say to an occasion.
+//! The verdict of the faults on an occasion.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::draw;
 use super::kind::FaultKind;
 use super::rule::{Direction, FaultRule};
 
-/// What the faults say to a connection or an exchange.
+/// The verdict of the faults on a connection or an exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Verdict {
     /// Go on as if there were no faults.
@@ -24,12 +24,12 @@ pub struct Hit {
     pub rule: Arc<FaultRule>,
     /// The number that was drawn for this occasion: what has to be chosen is chosen by it.
     pub drawn: u64,
-    /// How long the fault had been there.
+    /// The time since the fault began.
     pub age: Duration,
 }
 
 impl Verdict {
-    /// Whether nothing is to be done.
+    /// Whether no fault hits.
     pub const fn is_pass(&self) -> bool {
         matches!(self, Self::Pass)
     }
@@ -42,24 +42,24 @@ impl Verdict {
         }
     }
 
-    /// What is to be done, if anything.
+    /// The kind of the fault that hits, if one does.
     pub fn what(&self) -> Option<&FaultKind> {
         self.hit().map(|hit| &hit.rule.what)
     }
 }
 
 impl Hit {
-    /// What is to be done.
+    /// The kind of the fault.
     pub fn what(&self) -> &FaultKind {
         &self.rule.what
     }
 
-    /// Which way; both if none.
+    /// The direction that the rule names; to the client if it names none.
     pub fn direction(&self) -> Direction {
         self.rule.place.direction.unwrap_or(Direction::ToClient)
     }
 
-    /// How late the bytes are, on this occasion, where the fault is latency.
+    /// The delay of the bytes on this occasion; none unless the fault is latency.
     pub fn latency(&self) -> Option<Duration> {
         match self.what() {
             FaultKind::Latency { delay } => Some(delay.delay(draw::detail(self.drawn))),

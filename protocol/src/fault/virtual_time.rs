@@ -1,5 +1,5 @@
-//! What becomes of a verdict in virtual time, where no byte is sent and an exchange takes none. The table in `kind` says
-//! it of each kind.
+//! The effect of a verdict in virtual time, where no byte is sent and an exchange takes no time. The table in `kind`
+//! describes it for each kind.
 //!
 //! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake; to the manager, 300 for
 //! a request and 700 for a handshake. A fault of both directions counts both. A session that is resumed has a shorter
@@ -16,21 +16,21 @@ use super::verdict::{Hit, Verdict};
 use crate::heartbeat::{ExchangeFailure, Stage};
 use crate::policy::Protocol;
 
-/// What a carrier without bytes knows of an exchange.
+/// The facts that a driver without bytes knows of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VirtualExchange<'a> {
     /// Host and port, as the client called them.
     pub address: &'a str,
-    /// What is spoken.
+    /// The protocol of the connection.
     pub protocol: Protocol,
-    /// How long the client waits.
+    /// The time that the client waits for an answer.
     pub limit: Duration,
-    /// How long the body of the answer is; none before there is one. A verdict may come to nothing before, and to a
-    /// failure then: half an answer is lost only if there is a whole one.
+    /// The length of the answer's body in bytes; none before there is an answer. A verdict may have no effect before,
+    /// and be a failure then: half an answer is lost only if there is a whole one.
     pub body_bytes: Option<usize>,
 }
 
-/// What a verdict comes to in virtual time.
+/// The effect of a verdict in virtual time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VirtualEffect {
     /// The exchange comes to nothing, and this is what the client finds.
@@ -41,9 +41,9 @@ pub enum VirtualEffect {
     Shows,
     /// The answer is another: tamper with it.
     Alters,
-    /// So many bytes are missing at the end of the answer, and nobody notices.
+    /// Bytes are missing at the end of the answer, and the client does not notice.
     Cut {
-        /// How many.
+        /// The number of missing bytes.
         bytes: usize,
     },
 }
@@ -56,14 +56,14 @@ const HANDSHAKE_BYTES_TO_MANAGER: u64 = 700;
 const LARGEST_HEAD: u64 = 417_792;
 
 impl Verdict {
-    /// What the verdict comes to where no bytes are sent; none if to nothing.
+    /// The effect of the verdict where no bytes are sent; none if it has none.
     pub fn in_virtual_time(&self, meeting: &VirtualExchange<'_>) -> Option<VirtualEffect> {
         self.hit().and_then(|hit| hit.in_virtual_time(meeting))
     }
 }
 
 impl PresentedIdentity {
-    /// Whether the manager can prove that it has the key to what it shows.
+    /// Whether the manager can prove that it has the key to the certificate that it shows.
     pub fn is_possessed(&self) -> bool {
         self.chain.first().is_some_and(|first| first.public_key_der() == self.key.public_key_der())
     }

@@ -3,7 +3,7 @@
 //! One heartbeat is: index, and where the index is new, policy, list and packages with their signatures; then the
 //! client's state. In push mode a held request follows. [C S13]
 //!
-//! [`AgentRequest`] and [`ManagerResponse`] are what is said; [`http`] writes and reads them; a carrier moves the
+//! [`AgentRequest`] and [`ManagerResponse`] are what is said; [`http`] writes and reads them; a driver moves the
 //! bytes, or in virtual time hands the values over as they are.
 
 mod command;

@@ -11,7 +11,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When the command names what does not exist, or asks for what cannot be.
+    /// When the command names an object that does not exist, or asks for a state that cannot be.
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
         let (mut effects, paths) = self.change(command, now)?;
         self.publish_affected(&paths, &mut effects, now);
@@ -22,7 +22,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When one of them names what does not exist, or asks for what cannot be.
+    /// When one of them names an object that does not exist, or asks for a state that cannot be.
     pub fn apply_all<'a>(
         &mut self,
         commands: impl IntoIterator<Item = &'a Command>,

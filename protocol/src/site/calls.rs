@@ -1,4 +1,4 @@
-//! How many calls of the REST API a manager answers in a time.
+//! The limit on calls of the REST API that a manager answers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-/// So many calls in so much time, and no more; the product allows 50 a minute [C S37].
+/// At most `calls` calls in `seconds` seconds; the product allows 50 a minute [C S37].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CallLimit {
-    /// How many.
+    /// The number of calls.
     pub calls: usize,
     /// In how many seconds.
     pub seconds: u64,
@@ -34,7 +34,7 @@ impl CallCounter {
     ///
     /// # Errors
     ///
-    /// When there have been too many; this one does not count then.
+    /// When the limit is reached; the call does not count then.
     pub fn count(&mut self, now: Timestamp) -> Result<(), CallLimit> {
         let Some(limit) = self.limit else { return Ok(()) };
         let window = Duration::from_secs(limit.seconds);

@@ -12,24 +12,25 @@ use crate::version::ClientVersion;
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredClient {
-    /// Its identifier.
+    /// The identifier of the client.
     pub agent: AgentId,
-    /// Its machine.
+    /// The hardware key of the client's machine.
     pub hardware_key: HardwareKey,
-    /// Its computer's name.
+    /// The name of the computer.
     pub computer_name: String,
-    /// Its version.
+    /// The version of the client's software.
     pub version: ClientVersion,
-    /// Its group.
+    /// The group of the client.
     pub group: GroupId,
-    /// How many times this record has changed hands: another machine has registered with the same hardware id.
+    /// The number of times that this record has changed hands: another machine has registered with the same hardware
+    /// id.
     #[serde(default)]
     pub turn: u32,
-    /// When a machine came to which it no longer belonged, in the last 24 hours.
+    /// The moments in the last 24 hours at which a machine came to which the record no longer belonged.
     #[serde(default)]
     pub conflicts: Vec<Timestamp>,
-    /// Whether its hardware id is taken to be that of several machines: whoever the record does not belong to is told to
-    /// make a new one.
+    /// Whether the hardware id is taken to be that of several machines: a machine to which the record does not belong
+    /// is told to make a new one.
     #[serde(default)]
     pub is_duplicate: bool,
 }

@@ -1,4 +1,4 @@
-//! What an operator can do to a site, and why a site refuses.
+//! The commands of an operator to a site, and the reasons for which a site refuses one.
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -21,29 +21,29 @@ use crate::trust::{
 pub enum Command {
     /// Add a group below one that exists. An inheriting one takes everything from its parent.
     AddGroup {
-        /// Its full path.
+        /// The full path of the group.
         group: String,
-        /// Whether it takes settings, policies and locations from its parent.
+        /// Whether the group takes settings, policies and locations from its parent.
         #[serde(default = "yes")]
         inherits: bool,
     },
     /// Let a group inherit, or stop it: then it starts from a copy of what it inherited.
     SetInheritance {
-        /// Its full path.
+        /// The full path of the group.
         group: String,
-        /// Whether it takes settings, policies and locations from its parent.
+        /// Whether the group takes settings, policies and locations from its parent.
         inherits: bool,
     },
     /// Rename a group, and with it the paths of all groups below it.
     RenameGroup {
-        /// Its full path.
+        /// The full path of the group.
         group: String,
-        /// Its new name, without the path.
+        /// The new name of the group, without the path.
         name: String,
     },
     /// Describe a group.
     DescribeGroup {
-        /// Its full path.
+        /// The full path of the group.
         group: String,
         /// The description; none when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub enum Command {
     },
     /// Remove a group that has neither clients nor groups below it.
     RemoveGroup {
-        /// Its full path.
+        /// The full path of the group.
         group: String,
     },
     /// Add a location to a group that does not inherit.
@@ -67,7 +67,7 @@ pub enum Command {
         group: String,
         /// The location.
         location: String,
-        /// Its new name.
+        /// The new name of the location.
         name: String,
     },
     /// Change communication settings of a group, or of a location, which from then on has settings of its own.
@@ -77,7 +77,7 @@ pub enum Command {
         /// The location; the group's own settings when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         location: Option<String>,
-        /// What to change.
+        /// The settings to change; those that are absent stay.
         change: CommunicationChange,
     },
     /// Tick "use group communication settings" for a location: its own settings and its own list are gone.
@@ -105,17 +105,17 @@ pub enum Command {
     EditList {
         /// The list.
         list: String,
-        /// What its clients speak.
+        /// The protocol that clients of the list use.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol: Option<Protocol>,
         /// Whether clients hold a server's certificate against its name as well.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         verify_ca: Option<bool>,
-        /// Its servers, a block for each priority.
+        /// The servers of the list, a block for each priority.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         priorities: Option<Vec<ServerPriority>>,
     },
-    /// Remove a list that nobody uses.
+    /// Remove a list that no group or location uses.
     RemoveList {
         /// The list.
         list: String,
@@ -136,12 +136,12 @@ pub enum Command {
         group: String,
         /// The policy's name.
         policy: String,
-        /// Its content.
+        /// The content of the policy.
         content: String,
     },
     /// Add or replace a client package.
     AddPackage {
-        /// Its name.
+        /// The name of the package.
         package: String,
         /// The file with its content.
         file: Material,
@@ -157,9 +157,9 @@ pub enum Command {
     UpdateCertificate {
         /// The manager.
         manager: String,
-        /// Where the new one comes from.
+        /// The source of the new certificate.
         certificate: NewCertificate,
-        /// Which of the manager's stores get it.
+        /// The stores of the manager that get the certificate.
         #[serde(default)]
         stores: Stores,
     },
@@ -199,7 +199,7 @@ pub enum Command {
         /// The recovery file that the identifier of the default domain comes from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         domain: Option<String>,
-        /// Whether the database is restored, too: otherwise nobody is registered any more.
+        /// Whether the database is restored, too: otherwise no client is registered any more.
         #[serde(default = "yes")]
         database: bool,
     },
@@ -208,7 +208,7 @@ pub enum Command {
     KeepRecovery {
         /// The name of the recovery file.
         recovery: String,
-        /// Whose it is.
+        /// The manager that wrote the recovery file.
         manager: String,
         /// The server certificate.
         identity: ServerIdentity,
@@ -242,7 +242,7 @@ pub enum Command {
     },
 }
 
-/// Where a server certificate comes from.
+/// The source of a server certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum NewCertificate {
@@ -269,7 +269,7 @@ pub enum NewCertificate {
     Keystore {
         /// The keystore.
         file: Material,
-        /// Its type; found out when absent.
+        /// The type of the keystore; found out when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         store_type: Option<StoreType>,
         /// Under which alias; the only key that there is when absent.
@@ -334,7 +334,7 @@ fn secret(file: Option<&Material>, role: FileRole) -> Result<Option<Password>, K
     })
 }
 
-/// Which of a manager's two certificate stores an update reaches. Half an update is a case of its own (F10).
+/// The certificate stores of a manager that an update reaches. Half an update is a case of its own (F10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stores {
@@ -347,14 +347,14 @@ pub enum Stores {
     Client,
 }
 
-/// A file that a command needs: named in the command, read by whoever gives it, before it is given.
+/// A file that a command needs: named in the command, and read before the command is given.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Material {
-    /// Its name, for messages.
+    /// The name of the file, for messages.
     pub file: String,
-    /// Its content, once it has been read.
+    /// The content of the file, once it has been read.
     pub content: Bytes,
 }
 
@@ -387,7 +387,7 @@ impl Command {
     }
 }
 
-/// What a command has brought about, for whoever carries the site.
+/// An effect of a command, for the driver of the site to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// These groups have a new policy, list or index, on every manager.
@@ -412,13 +412,13 @@ pub enum Effect {
     /// The services of all managers were restarted: they go by another domain, secret or certificate now, and no
     /// connection outlives it.
     ServicesRestarted,
-    /// Nobody is registered any more.
+    /// All clients were forgotten: none is registered any more.
     ClientsForgotten,
     /// A client is in this group now.
     ClientPlaced {
         /// The client.
         agent: AgentId,
-        /// Its group.
+        /// The group of the client.
         group: GroupId,
     },
     /// A client is no longer registered.
@@ -434,7 +434,7 @@ pub enum CommandError {
     /// There is nothing of that name.
     #[error("there is no {kind} {name:?}{hint}")]
     Unknown {
-        /// What it would be.
+        /// The kind of object that was looked for.
         kind: &'static str,
         /// The name.
         name: String,
@@ -444,7 +444,7 @@ pub enum CommandError {
     /// There is something of that name.
     #[error("there is a {kind} {name:?} already")]
     NameTaken {
-        /// What it is.
+        /// The kind of object that has the name.
         kind: &'static str,
         /// The name.
         name: String,
@@ -454,7 +454,7 @@ pub enum CommandError {
         "{list:?} is the default list of the site and cannot be edited or removed; copy it, and edit the copy"
     )]
     DefaultList {
-        /// Its name.
+        /// The name of the list.
         list: String,
     },
     /// The group has nothing of its own to change.
@@ -468,15 +468,15 @@ pub enum CommandError {
     /// The top group has no parent.
     #[error("{group:?} is the top group and has nobody to inherit from")]
     TopGroup {
-        /// Its name.
+        /// The name of the top group.
         group: String,
     },
-    /// It was there from the start, and stays as it is.
+    /// The object belongs to every site and stays as it is.
     #[error("the {kind} {name:?} belongs to every site and can be neither renamed nor removed")]
     Fixed {
-        /// What it is.
+        /// The kind of object.
         kind: &'static str,
-        /// Its name.
+        /// The name of the object.
         name: String,
     },
     /// A group holds something.
@@ -484,7 +484,7 @@ pub enum CommandError {
     NotEmpty {
         /// The group.
         group: String,
-        /// What it has.
+        /// The content of the group.
         holds: &'static str,
     },
     /// A list is still assigned.
@@ -498,11 +498,11 @@ pub enum CommandError {
     /// A value cannot be.
     #[error("{field} is {found:?}; expected {expected}")]
     Invalid {
-        /// Which.
+        /// The field with the value.
         field: &'static str,
         /// The value.
         found: String,
-        /// What it should be.
+        /// The values that the field takes.
         expected: String,
     },
     /// A list would send its clients to a port that is not there.
@@ -512,7 +512,7 @@ pub enum CommandError {
         list: String,
         /// The manager.
         manager: String,
-        /// What it speaks.
+        /// The protocol of the list.
         protocol: Protocol,
     },
     /// The certificate or the key cannot be used.

@@ -1,7 +1,7 @@
 //! The commands that managers have for clients, and what has come of each: bounded, the oldest forgotten first.
 //!
-//! Who is told when is the carrier's business; here is which command a client still has to be told of, and which of the
-//! things that it says of one are believed.
+//! The driver decides when a client is told; this table knows which commands a client still has to be told of, and
+//! which of a client's reports are believed.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -15,13 +15,13 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct CommandTable {
     seed: u64,
-    /// How many have been given since the site was founded.
+    /// The number of commands since the site was founded.
     given: u64,
     most_rows: usize,
     rows: usize,
     order: VecDeque<CommandId>,
     commands: HashMap<CommandId, GivenCommand>,
-    /// What each client has still to tell of, the oldest first.
+    /// The commands that each client has not reported yet, the oldest first.
     pending: HashMap<AgentId, Vec<CommandId>>,
     cancels_running: bool,
 }
@@ -29,32 +29,32 @@ pub struct CommandTable {
 /// A command, and what has come of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenCommand {
-    /// Which, and what is to be done.
+    /// The identifier and kind of the command.
     pub command: ClientCommand,
     /// The particulars that came with it: a path, a scan's description.
     pub particulars: String,
-    /// When it was given.
+    /// The moment at which the command was given.
     pub given: Timestamp,
     /// Each client that it is for, in the order of their identifiers.
     pub rows: Vec<CommandRow>,
 }
 
-/// What has come of a command with one client.
+/// The progress of a command at one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRow {
     /// The client.
     pub agent: AgentId,
-    /// Its computer's name when the command was given.
+    /// The computer's name when the command was given.
     pub computer_name: String,
-    /// Its machine.
+    /// The hardware key of the client's machine.
     pub hardware_key: HardwareKey,
-    /// How far it has come.
+    /// The state that the client reported last.
     pub state: CommandState,
-    /// When the client told of it first.
+    /// The moment of the client's first report.
     pub begun: Option<Timestamp>,
-    /// When it told of it last.
+    /// The moment of the client's last report.
     pub updated: Option<Timestamp>,
-    /// Whether it has been in an index for the client.
+    /// Whether the command has been in an index for the client.
     is_delivered: bool,
 }
 
@@ -107,18 +107,18 @@ impl CommandTable {
         id
     }
 
-    /// Whether any client has yet to tell of a command.
+    /// Whether any client has yet to report a command.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Whether a client has not even been told of a command.
+    /// Whether a command waits that has not been in an index for this client yet.
     pub fn has_undelivered(&self, agent: AgentId) -> bool {
         let pending = self.pending.get(&agent).into_iter().flatten();
         pending.filter_map(|id| self.row(*id, agent)).any(|row| !row.is_delivered)
     }
 
-    /// What a client is to be told, again until it tells of it.
+    /// The commands for a client's next index, until the client reports them; marks them as delivered.
     pub fn deliver(&mut self, agent: AgentId) -> Vec<ClientCommand> {
         let mut told = Vec::new();
         for id in self.pending.get(&agent).into_iter().flatten() {

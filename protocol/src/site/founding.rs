@@ -1,4 +1,4 @@
-//! How a site begins: its managers with a certificate each, the default list, the top group and the default group.
+//! The founding of a site: its managers with a certificate each, the default list, the top group and the default group.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -16,18 +16,18 @@ use crate::policy::{
 use crate::time::Timestamp;
 use crate::trust::{Kcs, KeyPool};
 
-/// What a site starts from.
+/// The values from which a site is founded.
 #[derive(Clone, Debug)]
 pub struct Founding {
     /// The site's name.
     pub name: String,
     /// The seed of its identifiers and of its secret.
     pub seed: u64,
-    /// Its managers, at least one.
+    /// The managers of the site, at least one.
     pub managers: Vec<(String, ManagerPorts)>,
-    /// Where the keys of self-made certificates come from.
+    /// The keys of self-signed certificates.
     pub keys: KeyPool,
-    /// What nobody documents.
+    /// The assumptions about undocumented behaviour.
     pub assumptions: Arc<Assumptions>,
 }
 

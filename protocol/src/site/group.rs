@@ -12,56 +12,56 @@ use crate::time::Timestamp;
 
 /// The name of the top group [R of the REST notes].
 pub const TOP_GROUP: &str = "My Company";
-/// Where clients land whose preferred group does not exist [R of the REST notes].
+/// The group in which clients land whose preferred group does not exist [R of the REST notes].
 pub const DEFAULT_GROUP: &str = r"My Company\Default Group";
 
 /// A group of clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// Its identifier.
+    /// The identifier of the group.
     pub id: GroupId,
-    /// What somebody said about it.
+    /// The description of the group.
     pub description: Option<String>,
-    /// When it was founded.
+    /// The moment at which the group was made.
     pub created: Timestamp,
-    /// Whether it takes everything from its parent.
+    /// Whether the group takes everything from its parent.
     pub inherits: bool,
-    /// When something that concerns it last changed: the moment in its policy serial.
+    /// The moment of the last change that affects the group: the moment in its policy serial.
     pub changed: Timestamp,
-    /// What is its own; for a group that inherits, what it would fall back to is its parent's.
+    /// The settings of the group itself. A group that inherits uses its parent's instead.
     pub own: GroupSettings,
 }
 
-/// What a group that does not inherit has of its own.
+/// The settings of a group that does not inherit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSettings {
-    /// How its clients keep in touch.
+    /// The communication settings of the group's clients.
     pub communication: CommunicationSettings,
-    /// The name of its management server list.
+    /// The name of the group's management server list.
     pub list: String,
-    /// Whether its clients authenticate their manager.
+    /// Whether clients authenticate their manager.
     pub secure_communications: bool,
-    /// Its policies by name.
+    /// The policies of the group, by name.
     pub policies: BTreeMap<String, String>,
     /// The packages that its clients should have.
     pub packages: Vec<String>,
-    /// Its locations by name.
+    /// The locations of the group, by name.
     pub locations: BTreeMap<String, Location>,
 }
 
 /// A location of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Location {
-    /// Its identifier.
+    /// The identifier of the location.
     pub id: LocationId,
-    /// Its own communication settings and list; the group's hold when there are none [C S16].
+    /// The location's own communication settings and list; the group's hold when there are none [C S16].
     pub own: Option<LocationSettings>,
 }
 
-/// What a location has of its own.
+/// The settings of a location that does not use those of its group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LocationSettings {
-    /// How clients keep in touch while they are there.
+    /// The communication settings of clients at the location.
     pub communication: CommunicationSettings,
     /// The name of the list that holds there.
     pub list: String,
@@ -89,7 +89,7 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no group at `path`.
     pub fn find(&self, path: &str) -> Result<&Group, CommandError> {
         self.get(path).ok_or_else(|| self.unknown(path))
     }

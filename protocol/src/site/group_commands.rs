@@ -1,4 +1,4 @@
-//! What becomes of groups and their locations: added, renamed, described, removed.
+//! The commands of groups and their locations: add, rename, describe, remove, inherit.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::state::{AffectedGroups, Site};
 use crate::id::{GroupId, LocationId};
 use crate::time::Timestamp;
 
-/// How long a description may be, in characters [S of the REST notes].
+/// The longest description, in characters [S of the REST notes].
 const MAX_DESCRIPTION: usize = 1024;
 
 impl Site {

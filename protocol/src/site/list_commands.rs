@@ -1,4 +1,4 @@
-//! What becomes of management server lists: copied, edited, removed, assigned.
+//! The commands of management server lists: copy, edit, remove, assign.
 
 use super::command::{CommandError, check_name};
 use super::state::{AffectedGroups, Site};

@@ -10,11 +10,11 @@ use crate::trust::ServerIdentity;
 /// A manager of the site.
 #[derive(Clone, Debug)]
 pub struct Manager {
-    /// Its identifier.
+    /// The identifier of the manager.
     pub id: ManagerId,
-    /// Its name, unique in the site.
+    /// The name of the manager, unique in the site.
     pub name: String,
-    /// Where clients reach it.
+    /// The address and ports at which clients reach the manager.
     pub ports: ManagerPorts,
     /// The certificate of the console's store.
     pub console: ServerIdentity,
@@ -35,7 +35,7 @@ pub struct ConsoleTrouble {
     pub longest: u32,
 }
 
-/// Where clients reach a manager.
+/// The address and ports at which clients reach a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerPorts {
     /// Host name or address, as clients are told.
@@ -47,7 +47,7 @@ pub struct ManagerPorts {
 }
 
 impl Manager {
-    /// What this store holds.
+    /// The certificate and key in this store.
     pub fn identity(&self, store: Store) -> &ServerIdentity {
         match store {
             Store::Console => &self.console,
@@ -64,7 +64,7 @@ impl Manager {
 }
 
 impl Manager {
-    /// Why nobody can log in to the REST API either, if so; see [`Self::console_trouble`].
+    /// The reason why no client can log in to the REST API either, if so; see [`Self::console_trouble`].
     pub fn log_in_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
         self.console_trouble(assumptions).filter(|_| assumptions.rest_shares_console_trouble)
     }

@@ -10,7 +10,7 @@
 //! | `founding` | [`Site::found`] |
 //! | `command` | [`Command`], [`Effect`], [`CommandError`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
-//! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | what each command does |
+//! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | each command |
 //! | `render` | from what is set to a [`Publication`] |
 //! | `publication` | what one manager answers |
 //! | `command_table` | commands for clients, and what has come of each |

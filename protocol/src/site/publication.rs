@@ -15,7 +15,7 @@ use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
 use crate::policy::PolicySerial;
 use crate::trust::{Kcs, ServerIdentity};
 
-/// What one manager publishes, from one change of the site to the next.
+/// All that one manager publishes, from one change of the site to the next.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// The manager's name.
@@ -24,18 +24,18 @@ pub struct Publication {
     pub domain: DomainId,
     /// The shared secret of the site.
     pub kcs: Kcs,
-    /// What the clients' port shows.
+    /// The identity that the clients' port shows.
     pub identity: ServerIdentity,
-    /// Which certificate's key made the signatures.
+    /// The identity whose key made the signatures.
     pub signer: ServerIdentity,
-    /// How many times this manager has published.
+    /// The number of publications of this manager so far.
     pub generation: u64,
     pub(super) assumptions: Arc<Assumptions>,
     pub(super) groups: HashMap<GroupId, Arc<PublishedGroup>>,
     pub(super) packages: HashMap<String, PublishedArtifact>,
 }
 
-/// What the clients of one group get.
+/// All that the clients of one group get.
 #[derive(Clone, Debug)]
 pub struct PublishedGroup {
     /// The serial.
@@ -46,8 +46,8 @@ pub struct PublishedGroup {
     pub(super) list: Arc<PublishedArtifact>,
 }
 
-/// Bytes, and the signature that belongs to them: it follows from both the bytes and the key, so it is made when somebody asks
-/// for it first, and then kept.
+/// Bytes, and the signature that belongs to them: it follows from the bytes and the key, so it is made when it is first
+/// asked for, and then kept.
 #[derive(Clone)]
 pub struct PublishedArtifact {
     pub(super) body: Bytes,
@@ -56,16 +56,16 @@ pub struct PublishedArtifact {
     pub(super) content_type: ContentType,
 }
 
-/// What a manager does with a request.
+/// The reaction of a manager to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It answers.
+    /// The manager answers.
     Now(ManagerResponse),
-    /// It keeps the request until the group of the client has something new.
+    /// The manager keeps the request until the group of the client has something new.
     WhenChanged,
 }
 
-/// What a manager notes of a request.
+/// The note that a manager takes of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Visit {
     /// Nothing.
@@ -86,23 +86,23 @@ pub enum Visit {
     Reported {
         /// The client.
         agent: AgentId,
-        /// How it is; none if its report is not understood.
+        /// The state of the client; none if its report is not understood.
         state: Option<OperationalState>,
     },
 }
 
 impl Publication {
-    /// What the clients of each group get.
+    /// The published groups, by identifier.
     pub fn groups(&self) -> impl Iterator<Item = (GroupId, &PublishedGroup)> {
         self.groups.iter().map(|(id, group)| (*id, group.as_ref()))
     }
 
-    /// The status for what is not there.
+    /// The status with which the manager answers a request for an artifact that does not exist.
     pub fn missing_status(&self) -> u16 {
         self.assumptions.missing_status
     }
 
-    /// Whether another publication of this manager would answer the same.
+    /// Whether another publication of this manager would give the same answers.
     pub fn answers_as(&self, other: &Self) -> bool {
         let artifact = |one: &PublishedArtifact, two: &PublishedArtifact| {
             one.body == two.body && one.signer.certificate() == two.signer.certificate()
@@ -127,7 +127,7 @@ impl Publication {
                 .all(|(name, one)| other.packages.get(name).is_some_and(|two| artifact(one, two)))
     }
 
-    /// What a group's clients get; none if there is no such group.
+    /// All that a group's clients get; none if there is no such group.
     pub fn group(&self, group: GroupId) -> Option<&Arc<PublishedGroup>> {
         self.groups.get(&group)
     }

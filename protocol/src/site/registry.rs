@@ -1,4 +1,4 @@
-//! Who is registered, and in which group: what a client becomes when it comes, and when it is moved.
+//! Registration: the record of a client when it registers, and when it is moved or removed.
 
 use super::client::RegisteredClient;
 use super::command::{CommandError, Effect};
@@ -10,7 +10,7 @@ use crate::id::{AgentId, GroupId, Guid};
 use crate::time::Timestamp;
 
 impl Site {
-    /// Its registered clients.
+    /// The registered clients of the site.
     pub fn clients(&self) -> impl Iterator<Item = &RegisteredClient> {
         self.clients.values()
     }
@@ -20,10 +20,11 @@ impl Site {
         self.clients.get(&agent)
     }
 
-    /// What a client becomes when it registers; `known` is its registration until now, where there is one.
+    /// The record of a client after it registers; `known` is its record until now, where there is one.
     ///
-    /// Who is known stays in his group; if it is another machine of the same hardware id, the record changes hands. Who is
-    /// new lands in the group that he prefers, or, where there is no such group, in the default one [I F35].
+    /// A known client stays in its group; if another machine of the same hardware id registers, the record changes
+    /// hands. A new client lands in the group that it prefers, or, where there is no such group, in the default one [I
+    /// F35].
     pub fn admit(&self, registration: &Registration, known: Option<&RegisteredClient>) -> RegisteredClient {
         let known = known.filter(|one| one.hardware_key == registration.hardware_key);
         let preferred = registration.preferred_group.as_deref().and_then(|path| self.groups.get(path));

@@ -23,17 +23,17 @@ use crate::sylink::{
 };
 use crate::time::Timestamp;
 
-/// What every manager publishes of a group alike, before each signs it.
+/// The documents of a group, before each manager signs them.
 struct RenderedGroup {
     id: GroupId,
     serial: PolicySerial,
     policy: Bytes,
     policy_checksum: String,
-    /// What the group's clients get beside the policy.
+    /// The documents beside the policy.
     part: Arc<PublishedPart>,
 }
 
-/// What all groups that are governed by the same settings publish alike.
+/// The documents that all groups governed by the same settings share.
 struct PublishedPart {
     list: Bytes,
     list_checksum: String,
@@ -48,7 +48,7 @@ impl Site {
         self.publish_by(&managers, paths, now)
     }
 
-    /// The same, on these managers.
+    /// Advances the serials of these groups and publishes them anew, on these managers.
     pub(super) fn publish_by(
         &mut self,
         managers: &[String],
@@ -203,8 +203,8 @@ impl Site {
         Ok(RenderedGroup { id: *id, serial, policy_checksum: profile_checksum(&policy), policy, part })
     }
 
-    /// What clients are told: the settings, the list with its addresses made definite, and the certificate of every
-    /// manager of the site [C S20].
+    /// The communication settings of a group or location for its clients: settings, the list with definite addresses,
+    /// and the certificate of every manager of the site [C S20].
     fn conf(
         &self,
         own: &GroupSettings,
@@ -286,12 +286,12 @@ impl Site {
     }
 }
 
-/// Whether both are the same bytes; most often they stand in the same place.
+/// Whether both hold the same bytes; most often they are the same allocation.
 fn same(one: &Bytes, other: &Bytes) -> bool {
     (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
 }
 
-/// The checksum of a policy in the index: 32 hexadecimal digits [C S26]. By which algorithm is not documented; here it is the
+/// The checksum of a policy in the index: 32 hexadecimal digits [C S26]. The algorithm is not documented; here it is the
 /// first half of SHA-256.
 fn profile_checksum(policy: &[u8]) -> String {
     let mut digits = sha256_hex(policy).to_ascii_uppercase();

@@ -1,10 +1,12 @@
-//! Replication between managers, broken and restored.
+//! Replication between managers, stopped and restored.
 //!
-//! In the product sites replicate, each with a database of its own, and the vendor has it broken before a server certificate is
-//! changed [C S3], so that what one side publishes does not reach the clients of the other. Here it is managers that replicate.
-//! One whose replication is stopped goes on with what it knew when replication broke; of all that is done since it learns what is done to
-//! its own certificate, and of that nobody else learns. Whatever else is done is done at the others. When replication is
-//! restored, all of it is published by everybody. Who is registered is known to all at any time.
+//! In the product sites replicate, each with a database of its own, and the vendor has replication stopped before a
+//! server certificate is changed [C S3], so that what one side publishes does not reach the clients of the other. Here
+//! it is managers that replicate.
+//!
+//! A manager whose replication is stopped goes on with the site as it was then. Of all later changes it learns those to
+//! its own certificate, which the other managers do not learn; all others are made at the other managers. When
+//! replication is restored, every manager publishes everything. All managers know the registered clients at any time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use super::state::{AffectedGroups, Site, StoppedReplication};
 use crate::time::Timestamp;
 
 impl Site {
-    /// Whether a manager replicates with the others; since when it does not.
+    /// The moment since which a manager does not replicate with the others; none if it does.
     pub fn replication_stopped_since(&self, manager: &str) -> Option<Timestamp> {
         self.stopped.get(manager).map(|one| one.since)
     }
@@ -66,7 +68,8 @@ impl Site {
         Ok(AffectedGroups::All)
     }
 
-    /// The certificate of a manager was updated: whom that concerns. A manager whose replication is stopped publishes it alone.
+    /// The groups that an update of a manager's certificate affects. A manager whose replication is stopped publishes it
+    /// alone.
     pub(super) fn certificate_updated(
         &mut self,
         name: &str,

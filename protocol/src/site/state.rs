@@ -1,4 +1,4 @@
-//! What a site consists of: all that its operator has set and all that it publishes of it, in one value.
+//! The state of a site: all that its operator has set and all that it publishes of it, in one value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -43,7 +43,7 @@ pub struct Site {
 /// A recovery file.
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
-    /// Of each manager, by name.
+    /// The keystores of each manager, by its name.
     pub(super) keystores: BTreeMap<String, Keystore>,
     pub(super) secret: Kcs,
     pub(super) domain: DomainId,
@@ -62,7 +62,7 @@ pub(super) struct StoppedReplication {
     pub(super) since: Timestamp,
     /// The site as this manager knows it.
     pub(super) site: Box<Site>,
-    /// What the others know of this manager.
+    /// This manager as the others know it.
     pub(super) known_as: Manager,
 }
 
@@ -78,54 +78,54 @@ pub(super) enum AffectedGroups {
 }
 
 impl Site {
-    /// What a manager answers from; none if there is no such manager.
+    /// The publication from which a manager answers; none if there is no such manager.
     pub fn publication(&self, manager: &str) -> Option<&Arc<Publication>> {
         self.publications.get(manager)
     }
 
-    /// Whether its managers answer as those of another site do.
+    /// Whether the managers of this site answer as those of another site do.
     pub fn publishes_as(&self, other: &Self) -> bool {
         let pairs = || self.publications.values().zip(other.publications.values());
         self.publications.len() == other.publications.len()
             && pairs().all(|(one, other)| one.answers_as(other))
     }
 
-    /// Its name.
+    /// The name of the site.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its identifier.
+    /// The identifier of the site.
     pub fn id(&self) -> SiteId {
         SiteId(self.guid("site", &self.name))
     }
 
-    /// Its domain.
+    /// The default domain of the site.
     pub fn domain(&self) -> DomainId {
         self.domain
     }
 
-    /// Its shared secret.
+    /// The shared secret of the site.
     pub fn kcs(&self) -> &Kcs {
         &self.kcs
     }
 
-    /// What it assumes.
+    /// The assumptions about undocumented behaviour that hold in this site.
     pub fn assumptions(&self) -> &Arc<Assumptions> {
         &self.assumptions
     }
 
-    /// Its managers by name.
+    /// The managers of the site, by name.
     pub fn managers(&self) -> impl Iterator<Item = &Manager> {
         self.managers.values()
     }
 
-    /// Its groups.
+    /// The groups of the site.
     pub fn groups(&self) -> &Groups {
         &self.groups
     }
 
-    /// Its management server lists by name.
+    /// The management server lists of the site, by name.
     pub fn lists(&self) -> impl Iterator<Item = &ManagementServerList> {
         self.lists.values()
     }

@@ -1,7 +1,7 @@
 //! Layer a: is the manager at the other end of this TLS connection one that the client knows?
 //!
 //! The handshake brings a certificate, the client brings its [`Beliefs`]. Only [`judge`](fn@judge) makes a
-//! [`Trusted`]. That the peer also holds the key is for the handshake to prove; if it does not, the carrier
+//! [`Trusted`]. That the peer also holds the key is for the handshake to prove; if it does not, the driver
 //! reports [`Rejection::NotPossessed`].
 
 use std::net::IpAddr;

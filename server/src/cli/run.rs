@@ -13,7 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{print, scenario};
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{complain, say, say_json};
-use crate::lab::scenario_run::{Progress, RunError, play, run_scenario_moved, silent};
+use crate::lab::RunError;
+use crate::lab::scenario_run::{Progress, run_scenario, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -88,14 +89,16 @@ impl Run {
         };
         let verdict = match self.moved {
             true => run_scenario_moved(&scenario, &log, tell).await,
-            false => play(&scenario, speed, &log, tell).await,
+            false => run_scenario(&scenario, speed, &log, tell).await,
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
             RunError::Start(_) | RunError::Plan(PlanError::Presence { .. }) | RunError::Fault(_) => {
                 Failure::BadInput(error.to_string())
             }
-            RunError::Plan(_) | RunError::Restless { .. } => Failure::Failed(error.to_string()),
+            RunError::Plan(_) | RunError::Time(_) | RunError::Incomplete(_) => {
+                Failure::Failed(error.to_string())
+            }
         })?;
         if self.json {
             say_json(&verdict)?;

@@ -144,6 +144,7 @@ impl From<TimeError> for Problem {
         let code = match error {
             TimeError::Restless { .. } => "restless",
             TimeError::Waited { .. } => "waited",
+            TimeError::Installation(error) => return error.into(),
         };
         Self::new(StatusCode::GATEWAY_TIMEOUT, code, error.to_string())
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{JsonBody, Path, Query};
 use crate::control_api::{Answer, LabState, Routes};
-use crate::lab::{ClientView, Deed, Lab, Trace};
+use crate::lab::{ClientAction, ClientView, Lab, Trace};
 use crate::schema::BridgedSchema;
 
 /// The most clients of one page.
@@ -146,7 +146,7 @@ pub(super) fn routes() -> Routes {
         )
         .api_route(
             "/v1/clients/{client}/deeds",
-            post_with(deed, |op| {
+            post_with(act, |op| {
                 op.id("doToClient")
                     .summary("Poke, freeze, take offline, bring home, move or re-image a client")
             }),
@@ -197,13 +197,13 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
     }))
 }
 
-async fn deed(
+async fn act(
     State(lab): LabState,
     Path(Client { client }): Path<Client>,
-    JsonBody(deed): JsonBody<Deed>,
+    JsonBody(action): JsonBody<ClientAction>,
 ) -> Answer<WholeClient> {
-    lab.do_to(&client, &deed).await?;
-    lab.site.journal().operator_action(format!("client {client:?}: {deed:?}"));
+    lab.do_to(&client, &action).await?;
+    lab.site.journal().operator_action(format!("client {client:?}: {action:?}"));
     effective(&lab, client).await
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::control_api::error::Problem;
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
 use crate::control_api::{Answer, LabState, Routes};
-use crate::lab::Deed;
+use crate::lab::ClientAction;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
 use crate::schema::BridgedSchema;
 
@@ -135,9 +135,9 @@ async fn deploy(
             if one.on { &mut delivered } else { &mut off }.push(one.client);
         }
     }
-    let deed = Deed::Import { group: Some(group.clone()), location };
+    let action = ClientAction::Import { group: Some(group.clone()), location };
     for name in &delivered {
-        lab.do_to(name, &deed).await?;
+        lab.do_to(name, &action).await?;
     }
     lab.site.journal().operator_action(format!("update package of {group:?}: {} clients", delivered.len()));
     Ok(Json(Deployed { group, delivered, off }))

@@ -142,9 +142,7 @@ impl Lab {
 
     async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
         let views = self.views().await;
-        let in_force: Vec<Fingerprint> = self
-            .site
-            .look(|site| site.managers().map(|one| one.client.certificate().fingerprint()).collect());
+        let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
         let departed = self.history.departed();
         let judge_one = |(name, asked): (String, Asked)| {
             let mut finding = Finding {

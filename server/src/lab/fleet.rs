@@ -12,7 +12,6 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::scenario_run::members;
 use crate::lab::{Lab, lock, unknown};
 use crate::schema::BridgedSchema;
 
@@ -21,8 +20,9 @@ const MOST: usize = 100_000;
 
 /// What can be done to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Deed")]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
-pub enum Deed {
+pub enum ClientAction {
     /// Ask it for an update now.
     Poke,
     /// Keep it from waking: its machine is on, and it does nothing.
@@ -83,7 +83,9 @@ pub enum FleetError {
     #[error("a lab runs at most {MOST} clients in its process, and these would make it {0}")]
     TooMany(usize),
     /// The clients did not check in.
-    #[error("not all clients had checked in after two minutes")]
+    #[error(
+        "not all clients were served, within two minutes or, where the clock stands, at this moment of the lab's time"
+    )]
     NotHere,
     /// A part with this name is not like that.
     #[error("the part {part:?} has clients of {what}; take another name")]
@@ -114,8 +116,11 @@ impl Lab {
         if total > MOST {
             return Err(FleetError::TooMany(total));
         }
-        // Whoever does not come back must be known before anybody is touched.
-        let specs = members(self.seed, std::slice::from_ref(&plan), &self.site)?;
+        // The clients that leave are known before any is touched.
+        let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
+        let specs: Vec<MemberSpec> = (1..=plan.count)
+            .map(|number| member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
+            .collect();
         let wanted: std::collections::HashSet<&str> =
             specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
         let gone: Vec<String> = fleet
@@ -144,18 +149,22 @@ impl Lab {
         Ok(())
     }
 
-    /// Waits until every client of a part has been served once.
+    /// Waits until every client of a part has been served once; where the clock stands, until all clients are idle.
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes.
+    /// When that takes more than two minutes, or the clients are idle and were not served.
     pub async fn wait_for_part(&self, part: &str) -> Result<(), FleetError> {
-        let fleet = self.fleet.read().await;
         let is_here = |members: &[Member]| {
             members.iter().filter(|one| one.part == part).all(|one| one.handle.view().health.is_connected())
         };
-        let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed().max(1);
-        if fleet.wait_until(limit, is_here).await { Ok(()) } else { Err(FleetError::NotHere) }
+        let are_here = if self.stands() {
+            self.settle().await.is_ok() && is_here(self.fleet.read().await.members())
+        } else {
+            let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
+            self.fleet.read().await.wait_until(limit, is_here).await
+        };
+        if are_here { Ok(()) } else { Err(FleetError::NotHere) }
     }
 
     /// The names of its clients in order of the fleet, with the part that each belongs to.
@@ -197,12 +206,20 @@ impl Lab {
         fleet.members().iter().map(frozen).collect()
     }
 
+    /// Tells the client at this place of the fleet something.
+    pub(super) async fn tell(&self, place: usize, input: Input) {
+        let fleet = self.fleet.read().await;
+        if let Some(member) = fleet.members().get(place) {
+            member.handle.tell(input).await;
+        }
+    }
+
     /// Does something to a client, and returns when it has acted on it.
     ///
     /// # Errors
     ///
     /// When there is no such client, group or location.
-    pub async fn do_to(&self, name: &str, deed: &Deed) -> Result<(), CommandError> {
+    pub async fn do_to(&self, name: &str, action: &ClientAction) -> Result<(), CommandError> {
         let member = self.member(name).await?;
         let tell = |input: Input| {
             let member = member.clone();
@@ -210,21 +227,21 @@ impl Lab {
                 member.handle.tell(input).await;
             }
         };
-        match deed {
-            Deed::Poke => tell(Input::UpdateNow).await,
-            Deed::Freeze => member.handle.freeze(true),
-            Deed::Thaw => member.handle.freeze(false),
-            Deed::Offline if member.handle.agent().is_stopped() => {}
-            Deed::Offline => tell(Input::Stop).await,
-            Deed::Online if !member.handle.agent().is_stopped() => {}
-            Deed::Online => tell(Input::Start).await,
-            Deed::Location { location } => tell(Input::MoveTo(location.clone())).await,
-            Deed::Import { group, location } => {
+        match action {
+            ClientAction::Poke => tell(Input::UpdateNow).await,
+            ClientAction::Freeze => member.handle.freeze(true),
+            ClientAction::Thaw => member.handle.freeze(false),
+            ClientAction::Offline if member.handle.agent().is_stopped() => {}
+            ClientAction::Offline => tell(Input::Stop).await,
+            ClientAction::Online if !member.handle.agent().is_stopped() => {}
+            ClientAction::Online => tell(Input::Start).await,
+            ClientAction::Location { location } => tell(Input::MoveTo(location.clone())).await,
+            ClientAction::Import { group, location } => {
                 let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
                 tell(Input::Import(sylink)).await;
             }
-            Deed::Reimage => self.reimage(&member).await?,
-            Deed::Move { group } => {
+            ClientAction::Reimage => self.reimage(&member).await?,
+            ClientAction::Move { group } => {
                 let agent = member.handle.agent().cache().state.agent;
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
                 self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;
@@ -269,6 +286,18 @@ impl Lab {
             member.handle.tell(Input::Start).await;
         }
         Ok(())
+    }
+}
+
+/// The client with this number in its part, not started yet.
+pub(super) fn member_spec(seed: u64, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
+    MemberSpec {
+        part: plan.name.clone(),
+        profile: plan.client(seed, number),
+        sylink,
+        location: plan.location.clone(),
+        disk: None,
+        source: None,
     }
 }
 

@@ -1,23 +1,30 @@
-//! A lab that stays: a site, a fleet in the same process, one clock, and what was seen of the fleet from the beginning.
+//! A lab: a site, a fleet in the same process, one clock, and what was seen of the fleet from the beginning.
 //!
-//! | room | what |
+//! [`Lab`] alone owns these; the control API and scenarios drive it.
+//!
+//! | file | what |
 //! |---|---|
-//! | `history` | what became of each client, moment by moment |
-//! | `clock` | the clock, moved while the lab is quiet |
+//! | `pace` | the clock, moved from one thing that is due to the next |
 //! | `fleet` | clients that come, go, freeze, and are re-imaged |
-//! | `verdict` | who holds what, who is lost and since when, and who would be |
+//! | `history` | what became of each client, moment by moment |
+//! | `verdict` | what each client holds, which are lost and since when, and which would be |
 //! | `expectation` | what an author of a test expects, and the counter-examples |
 //! | `snapshot` | the lab as it was |
+//! | `scenario_run` | a scenario, step by step |
+//! | `machines` | the machines of a scenario: when each is on, where, and what is installed on it |
+//! | `reproduce` | an entry of the failure catalogue |
+//! | `rest_client_run` | the same, for an administrator's tool at the REST API |
 //!
-//! It knows no HTTP: the doors do.
+//! It knows no HTTP server: the APIs do.
 
-mod clock;
 mod expectation;
 mod fleet;
 mod history;
 mod machines;
+mod pace;
 mod reproduce;
 mod rest_client_run;
+mod run_error;
 pub mod scenario_run;
 mod snapshot;
 mod verdict;
@@ -34,10 +41,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::RwLock;
 
-pub use clock::TimeError;
 pub use expectation::{Asked, Expectation, Finding, Standing};
-pub use fleet::{ClientView, Deed, FleetError};
+pub use fleet::{ClientAction, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
+pub use pace::TimeError;
+pub use reproduce::{refused, reproduced};
+pub use rest_client_run::rest_case;
+pub use run_error::RunError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
@@ -151,9 +161,17 @@ impl Lab {
         Ok(())
     }
 
+    /// The certificate that each manager shows its clients.
+    fn certificates(&self) -> BTreeMap<String, Fingerprint> {
+        self.site.look(|site| {
+            let managers = site.managers();
+            managers.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect()
+        })
+    }
+
     /// Stops every client, and the site.
     pub async fn stop(&self) {
-        self.fleet.write().await.dismiss(|_| true);
+        let _ = self.fleet.write().await.stop_all().await;
         self.site.stop().await;
     }
 }

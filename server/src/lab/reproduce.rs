@@ -8,7 +8,8 @@ use epm_client_agent::catalogue::{Act, ManagerNote, Observed, ObservedClient, Pl
 use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
 
-use crate::lab::scenario_run::{Progress, RunError, run_scenario_moved};
+use crate::lab::run_error::RunError;
+use crate::lab::scenario_run::{Progress, run_scenario_moved};
 use crate::mock_site::{MockSite, StartError};
 
 /// What clients have logged, by their names.
@@ -57,7 +58,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     })
     .await?;
     let (Some(failure), Some(repair)) = (failure, repair) else {
-        return Err(RunError::Restless { at: Timestamp::EPOCH });
+        return Err(RunError::Incomplete("an act of the failure has no last step"));
     };
     // The first of all steps is the installation, which is of no act.
     let mut steps = began.into_iter().skip(1);

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 
-use crate::lab::scenario_run::RunError;
+use crate::lab::run_error::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
@@ -44,14 +44,14 @@ async fn visits(
     let door = site.addresses().first().and_then(|place| place.rest.as_deref());
     let door = door.and_then(|door| door.trim_start_matches("https://").rsplit_once(':'));
     let Some((address, port)) = door.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
-        return Err(RunError::Restless { at: clock.now() });
+        return Err(RunError::Incomplete("the manager has no REST API"));
     };
     let server = Server { address: address.to_owned(), port, protocol: Protocol::Https, verify_ca: false };
     let mut beliefs = Beliefs::default();
     let mut met = Vec::new();
     for (number, (visit, is_repair)) in plan.steps().enumerate() {
         site.apply_all(&visit.operator)
-            .map_err(|source| crate::lab::scenario_run::at(number + 1, &visit.title, source))?;
+            .map_err(|source| RunError::command(number + 1, &visit.title, source))?;
         if let Some(limit) = visit.limit {
             site.throttle_rest(Some((limit.calls, std::time::Duration::from_secs(limit.seconds))));
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use epm_client_agent::agent::Distrust;
+use epm_client_agent::agent::{Agent, Distrust};
 use epm_client_agent::rehearsal::{WouldBeLost, would_be_lost};
-use epm_client_agent::scenario::{PartHolding, Standing, holdings};
+use epm_client_agent::scenario::{PartHolding, Verdict, holdings};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
@@ -76,88 +76,70 @@ pub struct LostClient {
     pub because: Distrust,
 }
 
+impl LostClient {
+    /// The client as it is now, if it is lost.
+    fn of(ClientView { client, part, view, .. }: &ClientView) -> Option<Self> {
+        let (since, because) = view.health.orphaned()?;
+        Some(Self {
+            client: client.clone(),
+            part: part.clone(),
+            since,
+            layer: because.layer().to_owned(),
+            why: because.to_string(),
+            because: because.clone(),
+        })
+    }
+}
+
 impl Lab {
     /// How every client stands.
     pub async fn verdict(&self) -> LabVerdict {
         let clients = self.views().await;
-        let in_force: BTreeMap<String, Fingerprint> = self.site.look(|site| {
-            let managers = site.managers();
-            managers.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect()
-        });
-        let fingerprints: Vec<Fingerprint> = in_force.values().copied().collect();
+        let certificates = self.certificates();
+        let in_force: Vec<Fingerprint> = certificates.values().copied().collect();
         let mut parts: Vec<&str> = Vec::new();
-        for one in &clients {
-            if !parts.contains(&one.part.as_str()) {
-                parts.push(&one.part);
-            }
-        }
-        let views = clients.iter().map(|one| (one.part.as_str(), one.view.clone()));
-        let registered = self.site.look(|site| site.clients().count());
-        let mut verdict = LabVerdict {
-            now: self.clock().now(),
-            well: false,
-            clients: clients.len(),
-            elsewhere: 0,
-            parts: holdings(parts, views),
-            certificates: in_force,
-            lost: Vec::new(),
-            out_of_touch: Vec::new(),
-            not_secure: Vec::new(),
-            behind: Vec::new(),
-            away: Vec::new(),
-            ever_lost: Vec::new(),
-            brought_back: Vec::new(),
-            ever_unsigned: Vec::new(),
-            journal_forgotten: self.site.journal().forgotten(),
-        };
-        let mut here = 0;
+        let mut standings = Verdict::default();
+        let (mut ever_lost, mut ever_unsigned) = (Vec::new(), Vec::new());
         for ClientView { client, part, on, view, .. } in &clients {
-            let name = client.clone();
+            if !parts.contains(&part.as_str()) {
+                parts.push(part);
+            }
+            standings.add(part, view, &in_force, *on);
             let ever =
-                self.history.ask(&name, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
+                self.history.ask(client, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
             let (was_lost, was_unsigned) = ever.unwrap_or_default();
-            if was_lost {
-                verdict.ever_lost.push(name.clone());
-            }
-            if view.brought_back {
-                verdict.brought_back.push(name.clone());
-            }
-            if was_unsigned {
-                verdict.ever_unsigned.push(name.clone());
-            }
-            here += usize::from(view.serial.is_some());
-            let names = match Standing::of(view, &fingerprints) {
-                Standing::Well => continue,
-                Standing::Lost => {
-                    verdict.lost.extend(view.health.orphaned().map(|(since, because)| LostClient {
-                        client: name,
-                        part: part.clone(),
-                        since,
-                        layer: because.layer().to_owned(),
-                        why: because.to_string(),
-                        because: because.clone(),
-                    }));
-                    continue;
-                }
-                _ if !on => &mut verdict.away,
-                Standing::OutOfTouch => &mut verdict.out_of_touch,
-                Standing::NotSecure => &mut verdict.not_secure,
-                Standing::Behind => &mut verdict.behind,
-            };
-            names.push(name);
+            ever_lost.extend(was_lost.then(|| client.clone()));
+            ever_unsigned.extend(was_unsigned.then(|| client.clone()));
         }
         for (name, trace) in self.history.departed() {
-            if !trace.orphaned.is_empty() && !verdict.ever_lost.contains(&name) {
-                verdict.ever_lost.push(name.clone());
+            if !trace.orphaned.is_empty() && !ever_lost.contains(&name) {
+                ever_lost.push(name.clone());
             }
-            if !trace.unsigned.is_empty() && !verdict.ever_unsigned.contains(&name) {
-                verdict.ever_unsigned.push(name);
+            if !trace.unsigned.is_empty() && !ever_unsigned.contains(&name) {
+                ever_unsigned.push(name);
             }
         }
-        verdict.elsewhere = registered.saturating_sub(here);
-        let failings = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
-        verdict.well = verdict.lost.is_empty() && failings.iter().all(|names| names.is_empty());
-        verdict
+        let lost: Vec<LostClient> = clients.iter().filter_map(LostClient::of).collect();
+        let registered = self.site.look(|site| site.clients().count());
+        let here = clients.iter().filter(|one| one.view.serial.is_some()).count();
+        let brought_back = clients.iter().filter(|one| one.view.brought_back);
+        LabVerdict {
+            now: self.clock().now(),
+            well: lost.is_empty() && standings.is_well(),
+            clients: clients.len(),
+            elsewhere: registered.saturating_sub(here),
+            certificates,
+            parts: holdings(parts, clients.iter().map(|one| (one.part.as_str(), one.view.clone()))),
+            lost,
+            out_of_touch: standings.out_of_touch,
+            not_secure: standings.not_secure,
+            behind: standings.behind,
+            away: standings.away,
+            ever_lost,
+            brought_back: brought_back.map(|one| one.client.clone()).collect(),
+            ever_unsigned,
+            journal_forgotten: self.site.journal().forgotten(),
+        }
     }
 
     /// Which clients would be lost if these commands were given now and each client had its next heartbeats at once.
@@ -170,17 +152,11 @@ impl Lab {
         let now = self.clock().now();
         let mut next = self.site.look(Clone::clone);
         next.apply_all(commands, now)?;
-        let agents = self.agents().await;
-        let known = |agent: &epm_client_agent::agent::Agent| {
-            agent.cache().state.agent.and_then(|id| next.client(id)).cloned()
+        let known = |(_, agent, _): (String, Agent, bool)| {
+            let client = agent.cache().state.agent.and_then(|id| next.client(id)).cloned();
+            (agent, client)
         };
-        let clients: Vec<_> = agents
-            .into_iter()
-            .map(|(_, agent, _)| {
-                let client_status = known(&agent);
-                (agent, client_status)
-            })
-            .collect();
+        let clients: Vec<_> = self.agents().await.into_iter().map(known).collect();
         Ok(tokio::task::block_in_place(|| would_be_lost(clients, &next, now)))
     }
 

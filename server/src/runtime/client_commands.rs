@@ -67,7 +67,7 @@ impl CommandQueue {
     }
 
     /// A client tells how it is, and what has come of its commands.
-    pub(crate) fn hear(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
+    pub(crate) fn record_reports(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
         if !state.commands.is_empty() {
             self.change(|table| {
                 state.commands.iter().for_each(|report| table.record_report(agent, report, now));
@@ -76,7 +76,7 @@ impl CommandQueue {
     }
 
     /// The site does not know this client any more; no client at all when none is named.
-    pub(crate) fn leave(&self, agent: Option<AgentId>) {
+    pub(crate) fn forget(&self, agent: Option<AgentId>) {
         self.change(|table| match agent {
             Some(agent) => table.forget_client(agent),
             None => table.forget_all_clients(),

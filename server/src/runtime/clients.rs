@@ -103,7 +103,7 @@ impl Clients {
             }
             None => self.table.clear(),
         }
-        self.commands.leave(agent);
+        self.commands.forget(agent);
         self.table_changed();
     }
 
@@ -185,10 +185,14 @@ impl Clients {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// How many requests of this client the managers hold.
+    pub(crate) fn held_of(&self, agent: AgentId) -> usize {
+        self.held_of.get(&agent).map_or(0, |count| *count)
+    }
+
     /// How many requests the managers hold that are not this client's.
     pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
-        let own = agent.and_then(|agent| self.held_of.get(&agent).map(|count| *count));
-        self.held().saturating_sub(own.unwrap_or_default())
+        self.held().saturating_sub(agent.map_or(0, |agent| self.held_of(agent)))
     }
 
     fn table_changed(&self) {
@@ -218,7 +222,7 @@ impl ClientTable for VisitTo<'_> {
         match &visit {
             Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
             Visit::Reported { state: Some(state), agent } => {
-                self.clients.commands.hear(*agent, state, self.now);
+                self.clients.commands.record_reports(*agent, state, self.now);
                 status.serial = state.serial;
                 status.state = Some(state.clone());
             }

@@ -75,6 +75,11 @@ impl Connections {
         all.into_values().filter_map(|entry| entry.task).for_each(|task| task.abort());
     }
 
+    /// The peers whose connections are open. A connection that was ended is not, even if its task has yet to notice.
+    pub(crate) fn peers(&self) -> Vec<SocketAddr> {
+        self.book().here.values().map(|entry| entry.peer).collect()
+    }
+
     /// Ends the connections where the peer has had its turn this long, and says whose they were.
     pub(crate) fn end_stalled(&self, now: Instant, patience: Duration) -> Vec<SocketAddr> {
         let stalls = |entry: &mut Entry| {

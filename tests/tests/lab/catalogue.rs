@@ -7,7 +7,7 @@ use epm_client_agent::catalogue::{
     rehearse_rest_case,
 };
 use epm_protocol::time::Timestamp;
-use epm_server::lab::scenario_run as play;
+use epm_server::lab as play;
 
 fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     entries().iter().filter_map(|entry| match &entry.means {

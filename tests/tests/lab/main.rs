@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod both_carriers;
 mod calendar;
 mod catalogue;
 mod commands;
@@ -17,6 +18,7 @@ mod door_limits;
 mod faults;
 mod faults_of_answers;
 mod golden;
+mod held_by_faults;
 mod installation;
 mod keystores;
 mod mock_site;
@@ -31,4 +33,3 @@ mod rest_hostile;
 mod rest_objects;
 mod several_managers;
 mod tls_truths;
-mod two_carriers;

@@ -29,7 +29,7 @@ pub(super) fn all(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     value(tag, &parts.concat())
 }
 
-/// What stands in a value.
+/// The content of a value.
 pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     let mut reader = SliceReader::new(der).ok()?;
     let header = Header::decode(&mut reader).ok()?;
@@ -52,7 +52,7 @@ pub(super) fn name(common_name: &str) -> Vec<u8> {
     value(SEQUENCE, &value(SET, &all(SEQUENCE, &[COMMON_NAME.to_vec(), text])))
 }
 
-/// From when until when.
+/// The validity between two moments.
 pub(super) fn validity(not_before: Timestamp, not_after: Timestamp) -> Vec<u8> {
     all(SEQUENCE, &[moment(not_before), moment(not_after)])
 }

@@ -14,7 +14,7 @@
 //! the good one is from an authority whose key nobody here has, its signature does not hold. A client of this product
 //! looks at the pin, not at that.
 //!
-//! A certificate is the same for a whole day (UTC), so that a carrier can keep it.
+//! A certificate is the same for a whole day (UTC), so that a driver can keep it.
 
 mod der;
 
@@ -24,21 +24,21 @@ use super::kind::FaultKind;
 use crate::time::Timestamp;
 use crate::trust::{CertificateError, KeyPool, ServerCertificate, ServerIdentity, SigningKey};
 
-/// Where a certificate for another host is for.
+/// The host of the certificate under `wrong-host`.
 pub const ELSEWHERE: &str = "elsewhere.invalid";
-/// The authority that nobody knows.
+/// The authority of the certificate under `unknown-ca`, which no client knows.
 pub const UNKNOWN_AUTHORITY: &str = "epm-lab unknown authority";
 /// The authority between that one and the manager.
 pub const INTERMEDIATE_AUTHORITY: &str = "epm-lab intermediate authority";
 
 /// A public key of 1024 bits. [`SigningKey`] does not sign with such keys, so what is minted comes with the good one; a
-/// carrier that has the other half signs its handshake with that. No client of the lab takes such a signature: its TLS
+/// driver that has the other half signs its handshake with that. No client of the lab takes such a signature: its TLS
 /// library wants 2048 bits.
 const WEAK_KEY: &[u8] = include_bytes!("rsa-1024-public.der");
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// What a manager with a fault shows.
+/// The certificates and the key that a manager under a fault presents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentedIdentity {
     /// The certificates, in the order in which they are sent. Clients judge the first.
@@ -47,12 +47,12 @@ pub struct PresentedIdentity {
     pub key: SigningKey,
 }
 
-/// What it takes to mint.
+/// The parts of the site that minting needs.
 #[derive(Clone, Copy, Debug)]
 pub struct MintInput<'a> {
-    /// What the clients' port shows when all is well.
+    /// The identity of the clients' port without a fault.
     pub good: &'a ServerIdentity,
-    /// What it showed before the last change.
+    /// The identity of the clients' port before the last change.
     pub previous: Option<&'a ServerIdentity>,
     /// Keys for authorities and strangers: two that are not the good one.
     pub spare: &'a KeyPool,
@@ -74,18 +74,18 @@ pub enum MintError {
     Lacks {
         /// The kind of fault.
         fault: &'static str,
-        /// What it needs.
+        /// The missing part.
         needed: &'static str,
     },
     /// The good certificate has another form than certificates have.
     #[error("the good certificate cannot be taken apart")]
     Form,
-    /// What was minted cannot be read.
+    /// The minted certificate cannot be read.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// What a manager shows under a fault of its certificate.
+/// Makes the certificates that a manager shows under a fault of its certificate.
 ///
 /// # Errors
 /// If the fault is of another kind, or something is missing for it.

@@ -1,8 +1,8 @@
-//! What faults make of answers: those given in the manager's stead, and its own, altered.
+//! Answers under a fault: those given in the manager's stead, and the manager's own, altered.
 //!
 //! | layer | here | otherwise |
 //! |---|---|---|
-//! | http | `status`, `redirect` ([`instead`]); `wrong-type` ([`alter`]) | what concerns the bytes on the wire: the carrier |
+//! | http | `status`, `redirect` ([`instead`]); `wrong-type` ([`alter`]) | what concerns the bytes on the wire: the driver |
 //! | artifact | all ([`alter`]) | |
 //! | certificate | `old-restored` ([`alter`]): it signs with the old key again | `mint` |
 //! | list | all ([`alter`]): read, changed, written and signed again | |
@@ -33,14 +33,14 @@ pub struct Tampered {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// What a fault may need of the site.
+/// The parts of the site that a fault may need.
 #[derive(Clone, Copy)]
 pub struct TamperInput<'a> {
-    /// Who signs at present.
+    /// The identity that signs at present.
     pub signer: &'a ServerIdentity,
-    /// Who signed before the last change of the certificate.
+    /// The identity that signed before the last change of the certificate.
     pub retired: Option<&'a ServerIdentity>,
-    /// What the publication before this one would have answered to the same request.
+    /// The answer of the previous publication to the same request.
     pub previous: Option<&'a ManagerResponse>,
     /// The status for what is not there (`missing_status` of the assumptions).
     pub missing_status: u16,
@@ -48,7 +48,7 @@ pub struct TamperInput<'a> {
     pub now: Timestamp,
 }
 
-/// Why a fault could not be carried out. The carrier says so, and gives the answer as it is.
+/// The reason why a fault could not be carried out. The driver reports it and gives the answer unaltered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TamperError {
     /// Something is needed that there is not.
@@ -56,7 +56,7 @@ pub enum TamperError {
     Lacks {
         /// The kind of fault.
         fault: &'static str,
-        /// What it needs.
+        /// The missing part.
         needed: &'static str,
     },
     /// The answer is not what the fault expects.
@@ -64,7 +64,7 @@ pub enum TamperError {
     NotAList {
         /// The kind of fault.
         fault: &'static str,
-        /// What is wrong with it.
+        /// The defect of the answer.
         found: String,
     },
 }
@@ -120,8 +120,8 @@ pub fn instead(hit: &Hit) -> Option<Tampered> {
     })
 }
 
-/// What becomes of an answer of the site. Faults that concern others, the bytes on the wire among them, leave it as it
-/// is; so do those of artifacts and lists where the site had none to give.
+/// Alters an answer of the site. Faults that concern other things, the bytes on the wire among them, leave it as it is;
+/// so do faults of artifacts and lists where the site had none to give.
 ///
 /// # Errors
 /// If the fault needs something that there is not.
@@ -256,7 +256,7 @@ fn another(hit: &Hit, answer: &ManagerResponse) -> Bytes {
     }
 }
 
-/// What was published before, if it was something else.
+/// The body that was published before, if it was a different one.
 fn other_than<'a>(
     what: &FaultKind,
     answer: &ManagerResponse,

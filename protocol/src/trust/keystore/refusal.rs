@@ -143,7 +143,7 @@ pub enum StoreError {
         /// All that there are.
         known: Vec<String>,
     },
-    /// More keys than one, and nobody said which.
+    /// The store has more keys than one, and no alias was named.
     #[error("it has several keys; say which alias is meant: {aliases:?}")]
     SeveralKeys {
         /// Their aliases.
@@ -256,7 +256,7 @@ pub enum KeystoreError {
         /// The blocks that are there.
         found: Vec<String>,
     },
-    /// More keys than one: nobody can say which is meant.
+    /// The file has more keys than one.
     #[error("{}: {}: expected one private key, found {}, at lines {lines:?}",
         Refusal::PrivateKeyFile, .at, .lines.len())]
     SeveralKeys {

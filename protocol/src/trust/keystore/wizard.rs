@@ -5,7 +5,7 @@
 use super::super::certificate::{KeyAlgorithm, ServerCertificate};
 use super::refusal::{FilePosition, KeystoreError};
 
-/// What nobody says of the wizard; set from the lab's assumptions.
+/// Undocumented rules of the wizard; set from the lab's assumptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WizardRules {
     /// The shortest key that it takes, in bits. Below 2048 the lab itself cannot sign.

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{say, say_json};
-use crate::lab::scenario_run;
+use crate::lab;
 
 /// What can be done with the failure catalogue.
 #[derive(Debug, Subcommand)]
@@ -186,9 +186,9 @@ impl Reproduce {
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, Failure> {
         let failed = |error: String| Failure::Failed(error);
         let observed: Observed = match self.sockets {
-            true => Box::pin(scenario_run::reproduced(plan, &entry.title))
-                .await
-                .map_err(|error| failed(error.to_string())),
+            true => {
+                Box::pin(lab::reproduced(plan, &entry.title)).await.map_err(|error| failed(error.to_string()))
+            }
             false => rehearse_play(plan, &entry.title).map_err(|error| failed(error.to_string())),
         }?;
         let seen = observed.check_against(plan);
@@ -209,7 +209,7 @@ impl Reproduce {
         }
         let failed = |error: String| Failure::Failed(error);
         let commands = match self.sockets {
-            true => scenario_run::refused(refused).await.map_err(|error| failed(error.to_string())),
+            true => lab::refused(refused).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_refused(refused).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
@@ -229,7 +229,7 @@ impl Reproduce {
         }
         let failed = |error: String| Failure::Failed(error);
         let visits = match self.sockets {
-            true => scenario_run::rest_case(plan).await.map_err(|error| failed(error.to_string())),
+            true => lab::rest_case(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);

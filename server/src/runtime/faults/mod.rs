@@ -60,8 +60,6 @@ pub(crate) struct FaultState {
     ports: watch::Sender<BTreeMap<SocketAddr, Port>>,
     /// Whose connection is held up without an end.
     stalled: watch::Sender<HashSet<SocketAddr>>,
-    /// Whether what comes late but in time comes at once, since nobody moves the clock for it.
-    at_once: AtomicBool,
 }
 
 /// A client that is known by its address.
@@ -142,11 +140,6 @@ impl Faults {
         self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
     }
 
-    /// What comes late, but in time for a client, comes at once: the clock stands, and nobody moves it for that.
-    pub(crate) fn skip_delays(&self, at_once: bool) {
-        self.0.at_once.store(at_once, Ordering::Relaxed);
-    }
-
     /// Whose connections are held up without an end.
     pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
         self.0.stalled.subscribe()
@@ -208,7 +201,6 @@ impl FaultState {
             expected: Mutex::default(),
             ports: watch::Sender::default(),
             stalled: watch::Sender::default(),
-            at_once: AtomicBool::new(false),
         }
     }
 
@@ -234,11 +226,6 @@ impl FaultState {
             stalled.insert(peer);
         });
         Stalled { faults: self, peer }
-    }
-
-    /// Whether what comes late, but in time, comes at once.
-    pub(crate) fn at_once(&self) -> bool {
-        self.at_once.load(Ordering::Relaxed)
     }
 
     /// Who comes from this address, where that is known before anybody asks.

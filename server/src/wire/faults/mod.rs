@@ -23,8 +23,8 @@
 //! - What is no request of a client's is not judged: another path, or a message with the wrong secret.
 //! - A fault of bytes on a route strikes the answer alone, whatever the direction, and the connection ends with it.
 //! - Faults of bytes are of those to the client, unless the fault says the other direction, or both.
-//! - Where the clock stands and is moved, what comes late comes at once, if all in all it would be in time for a client; if
-//!   not, the connection is held up.
+//! - While the clock stands, what comes late comes at once if all in all it would be in time for a client; if not, the
+//!   connection is held up.
 //! - Delays are by the lab's clock.
 
 pub(super) mod exchange;
@@ -48,7 +48,7 @@ use crate::wire::faults::raw_response::RawResponse;
 pub(super) use port::{reopened, spoken, watch};
 use raw_response::{End, Piece};
 use shaped_stream::ShapedStream;
-use waits::{Staying, leave, pause, stall};
+use waits::{Staying, leave, linger, pause, stall};
 
 /// Attends to a connection that a fault has hit, until it ends.
 pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
@@ -56,7 +56,8 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestCont
     match (hit.what().layer(), hit.what()) {
         (_, FaultKind::Refuse) => stream.reset_when_dropped(),
         (_, FaultKind::AcceptThenStall { close_after_ms: Some(after_ms) }) => {
-            pause(&mut stream, context, Duration::from_millis(*after_ms)).await;
+            let time = Duration::from_millis(*after_ms);
+            pause(&mut stream, context, time, time).await;
             leave(&mut stream).await;
         }
         (Layer::Listener, _) => stall(&mut stream, context).await,
@@ -79,6 +80,7 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestCont
 /// Writes an answer byte by byte, once nothing else writes to the connection.
 pub(super) async fn write_raw<S: Line>(response: RawResponse, mut stream: S, context: RequestContext<'_>) {
     context.connection.spare();
+    let mut late = Duration::ZERO;
     for piece in response.pieces {
         let staying = match piece {
             Piece::Send(bytes) => {
@@ -88,8 +90,12 @@ pub(super) async fn write_raw<S: Line>(response: RawResponse, mut stream: S, con
                 };
                 if sent.await.is_ok() { Staying::Yes } else { Staying::No }
             }
-            Piece::Wait(time) if time.is_zero() => Staying::Yes,
-            Piece::Wait(time) => pause(&mut stream, context, time).await,
+            Piece::Wait(time) | Piece::Linger(time) if time.is_zero() => Staying::Yes,
+            Piece::Wait(time) => {
+                late += time;
+                pause(&mut stream, context, time, late).await
+            }
+            Piece::Linger(time) => linger(&mut stream, context, time).await,
         };
         if staying == Staying::No {
             return;

@@ -26,7 +26,10 @@ pub(in super::super) struct WrittenRaw;
 #[derive(Debug)]
 pub(super) enum Piece {
     Send(Bytes),
+    /// The client waits for what comes after.
     Wait(Duration),
+    /// The client has all that it waits for.
+    Linger(Duration),
 }
 
 /// How the connection ends after the last piece.
@@ -99,13 +102,13 @@ impl RawResponse {
                 closing(paced(&written(), size(*slice_bytes).max(1), Duration::from_millis(*gap_ms)))
             }
             FaultKind::Reset { after_bytes: 0, after_ms: ms @ 1.. } => Self {
-                pieces: vec![Piece::Send(written()), Piece::Wait(Duration::from_millis(*ms))],
+                pieces: vec![Piece::Send(written()), Piece::Linger(Duration::from_millis(*ms))],
                 end: End::Reset,
             },
             FaultKind::Reset { after_bytes, after_ms } => {
                 let all = written();
                 let end = if all.len() > size(*after_bytes) { End::Reset } else { End::Close };
-                let wait = Piece::Wait(Duration::from_millis(*after_ms));
+                let wait = Piece::Linger(Duration::from_millis(*after_ms));
                 Self { pieces: vec![Piece::Send(first(&all, size(*after_bytes))), wait], end }
             }
             FaultKind::HalfClose { after_bytes } => {
@@ -113,7 +116,7 @@ impl RawResponse {
             }
             FaultKind::LimitData { bytes } => closing(vec![Piece::Send(first(&written(), size(*bytes)))]),
             FaultKind::SlowClose { delay_ms } => {
-                closing(vec![Piece::Send(written()), Piece::Wait(Duration::from_millis(*delay_ms))])
+                closing(vec![Piece::Send(written()), Piece::Linger(Duration::from_millis(*delay_ms))])
             }
             _ => return None,
         })

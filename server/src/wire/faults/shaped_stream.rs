@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::runtime::faults::{FaultState, Stalled};
 use crate::wire::context::{Line, RequestContext};
-use crate::wire::faults::waits::CLIENTS_LIMIT;
+use crate::wire::faults::waits::{CLIENTS_LIMIT, pass};
 
 /// How much is read at a time.
 const PIECE: usize = 4096;
@@ -38,8 +38,8 @@ pub(super) struct ShapedStream<'a> {
     lifetime: Option<Waiting>,
     /// Whether the direction to the client is closed.
     closed: bool,
-    /// Where the clock stands: how late everything would be by now; then nothing waits.
-    owed: Option<Duration>,
+    /// How late everything would be by now that has passed while the clock stood, when nothing waits.
+    owed: Duration,
     faults: &'a FaultState,
     peer: SocketAddr,
     /// It would be so late that no client waits for it.
@@ -106,10 +106,15 @@ impl<'a> ShapedStream<'a> {
         };
         let (to_manager, to_client) = (lane(Direction::ToManager), lane(Direction::ToClient));
         let faults = &context.manager.faults;
-        // Nobody moves the clock for what comes in time.
-        let owed = faults.at_once().then_some(Duration::ZERO);
         let not_before = lives_ms.map(|ms| clock.now() + Duration::from_millis(ms));
-        let lifetime = not_before.map(|moment| sleep(&clock, moment));
+        let lifetime = not_before.map(|moment| match left {
+            // The client has its answers by then.
+            None => {
+                let clock = Arc::clone(&clock);
+                Box::pin(async move { clock.sleep_until(moment).await })
+            }
+            Some(_) => sleep(&clock, moment),
+        });
         Self {
             stream,
             clock,
@@ -119,7 +124,7 @@ impl<'a> ShapedStream<'a> {
             not_before,
             lifetime,
             closed: false,
-            owed,
+            owed: Duration::ZERO,
             faults,
             peer: context.connection.peer,
             stalled: None,
@@ -155,16 +160,12 @@ impl<'a> ShapedStream<'a> {
         way: Direction,
         wanted: usize,
     ) -> Poll<io::Result<()>> {
-        if let (Some(owed), None) = (self.owed, &self.stalled) {
-            let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
-            let late = owed + lane.lateness(wanted);
-            if late < CLIENTS_LIMIT {
+        if self.stalled.is_none() {
+            let lane = if way == Direction::ToManager { &self.to_manager } else { &self.to_client };
+            if self.waits() || self.owed + lane.lateness(wanted) < CLIENTS_LIMIT {
                 return Poll::Ready(Ok(()));
             }
             self.stalled = Some(self.faults.stalls(self.peer));
-        }
-        if self.stalled.is_none() {
-            return Poll::Ready(Ok(()));
         }
         loop {
             let mut bytes = [0; PIECE];
@@ -178,11 +179,18 @@ impl<'a> ShapedStream<'a> {
 
     /// So many bytes have passed.
     fn passed(&mut self, way: Direction, count: usize) {
+        let waits = self.waits();
         let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
-        match &mut self.owed {
-            Some(owed) => *owed += lane.passed_at_once(count),
-            None => lane.passed(&self.clock, count),
+        if waits {
+            lane.passed(&self.clock, count);
+        } else {
+            self.owed += lane.passed_at_once(count);
         }
+    }
+
+    /// Whether what is late waits for the lab's clock.
+    fn waits(&self) -> bool {
+        self.clock.speed() != 0
     }
 
     fn reset(&self) -> io::Error {
@@ -237,7 +245,7 @@ impl AsyncRead for ShapedStream<'_> {
         // What is late is late from when it has come, not from when somebody waits for it.
         ready!(this.stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
         ready!(this.is_too_late(context, Direction::ToManager, 0))?;
-        let waits = this.owed.is_none();
+        let waits = this.waits();
         let most = ready!(this.to_manager.room(context, &this.clock, buffer.remaining(), waits));
         let mut bytes = [0; PIECE];
         let mut part = ReadBuf::new(&mut bytes[..most.min(PIECE)]);
@@ -263,7 +271,7 @@ impl AsyncWrite for ShapedStream<'_> {
             return this.end_of_writing(context, bytes.len());
         }
         ready!(this.is_too_late(context, Direction::ToClient, bytes.len()))?;
-        let waits = this.owed.is_none();
+        let waits = this.waits();
         let most = ready!(this.to_client.room(context, &this.clock, bytes.len(), waits));
         let count = ready!(Pin::new(&mut this.stream).poll_write(context, &bytes[..most]))?;
         this.passed(Direction::ToClient, count);
@@ -339,9 +347,10 @@ impl DirectionState {
     }
 }
 
+/// Returns when the lab's clock shows this moment, or stands.
 fn sleep(clock: &Arc<LabClock>, until: Timestamp) -> Waiting {
     let clock = Arc::clone(clock);
-    Box::pin(async move { clock.sleep_until(until).await })
+    Box::pin(async move { pass(&clock, until).await })
 }
 
 /// Pieces of a twentieth of a second, or of one byte.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use epm_protocol::time::Clock;
+use epm_client_agent::wire::LabClock;
+use epm_protocol::time::{Clock, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -24,25 +25,42 @@ async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
     while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
 }
 
-/// Waits, unless the peer goes before.
+/// Waits so long by the lab's clock, unless the peer goes before. While the clock stands, it does not wait, or, if what
+/// the peer waits for would be too late for any client in all, it waits until the peer goes.
 pub(super) async fn pause<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    context: RequestContext<'_>,
+    time: Duration,
+    in_all: Duration,
+) -> Staying {
+    let staying = linger(stream, context, time).await;
+    if staying == Staying::Yes && in_all >= CLIENTS_LIMIT && context.manager.clock.speed() == 0 {
+        stall(stream, context).await;
+        return Staying::No;
+    }
+    staying
+}
+
+/// Waits so long by the lab's clock, unless the peer goes before, or the clock stands.
+pub(super) async fn linger<S: AsyncRead + Unpin>(
     stream: &mut S,
     context: RequestContext<'_>,
     time: Duration,
 ) -> Staying {
     let clock = &context.manager.clock;
-    let _stalled = if context.manager.faults.at_once() {
-        if time < CLIENTS_LIMIT {
-            return Staying::Yes;
-        }
-        Some(context.manager.faults.stalls(context.connection.peer))
-    } else {
-        None
-    };
     let until = clock.now() + time;
     tokio::select! {
-        () = clock.sleep_until(until) => Staying::Yes,
+        biased;
+        () = pass(clock, until) => Staying::Yes,
         () = hear_out(stream) => Staying::No,
+    }
+}
+
+/// Returns when the lab's clock shows this moment, or stands.
+pub(super) async fn pass(clock: &LabClock, until: Timestamp) {
+    tokio::select! {
+        () = clock.sleep_until(until) => {}
+        () = clock.stands() => {}
     }
 }
 

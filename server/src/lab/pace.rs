@@ -1,0 +1,271 @@
+//! Moving the lab's clock: from one thing that is due to the next, each once all clients are idle. The control API and
+//! scenarios move it by the same functions.
+//!
+//! While the clock stands, an exchange takes no time: what a fault delays comes at once if it would be in time for a
+//! client, and an exchange that a fault holds up for longer is given up as soon as no other client is busy.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use epm_client_agent::wire::{LabClock, Member, TURNS};
+use epm_protocol::site::CommandError;
+use epm_protocol::time::{Clock, Timestamp};
+use tokio::time::timeout;
+
+use crate::lab::Lab;
+use crate::lab::machines::Machines;
+
+/// How long all clients may take to become idle, in real time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why the lab's clock could not be moved, or what was waited for did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum TimeError {
+    /// The clients do not become idle.
+    #[error("timed out after {PATIENCE:?} waiting for all clients to become idle (lab time {at})")]
+    Restless {
+        /// The lab's time.
+        at: Timestamp,
+    },
+    /// The heartbeats that were waited for did not come.
+    #[error(
+        "after {limit:?} of real time, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
+    )]
+    Waited {
+        /// How many heartbeats were waited for.
+        heartbeats: u64,
+        /// The limit.
+        limit: Duration,
+        /// How many clients are behind.
+        missing: usize,
+        /// How many there are.
+        clients: usize,
+        /// One of them.
+        example: String,
+    },
+    /// A client that was due could not be installed.
+    #[error("a client cannot be installed: {0}")]
+    Installation(#[from] CommandError),
+}
+
+/// Stops the clock; when this is dropped, the clock has its speed again.
+struct Halted<'a>(&'a LabClock, u32);
+
+impl<'a> Halted<'a> {
+    fn halt(clock: &'a LabClock) -> Self {
+        let speed = clock.speed();
+        clock.set_speed(0);
+        Self(clock, speed)
+    }
+}
+
+impl Drop for Halted<'_> {
+    fn drop(&mut self) {
+        self.0.set_speed(self.1);
+    }
+}
+
+impl Lab {
+    /// Lets so much of the lab's time pass: every heartbeat that falls due on the way happens. Returns when all clients
+    /// are idle; then the clock goes on as before.
+    ///
+    /// # Errors
+    ///
+    /// When the clients do not become idle; the clock stands where that was.
+    pub async fn advance(&self, by: Duration) -> Result<Timestamp, TimeError> {
+        let _moving = self.moving.lock().await;
+        let _halted = Halted::halt(self.clock());
+        let until = self.clock().now() + by;
+        self.pass(&mut Machines::default(), until, |_, _| false).await?;
+        Ok(self.clock().now())
+    }
+
+    /// Waits until every client that is on has begun and ended so many heartbeats more. Where the clock stands, it is
+    /// moved.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come within `limit` of real time.
+    pub async fn pass_heartbeats(&self, heartbeats: u64, limit: Duration) -> Result<(), TimeError> {
+        let start: Vec<(String, u64)> = {
+            let fleet = self.fleet.read().await;
+            let on = fleet.members().iter().filter(|member| is_on(member));
+            on.map(|member| (member.name.clone(), member.handle.view().heartbeats)).collect()
+        };
+        let behind = |members: &[Member]| -> Vec<String> {
+            let here: std::collections::HashMap<_, _> =
+                members.iter().map(|member| (member.name.as_str(), member)).collect();
+            let late = start.iter().filter(|(name, before)| {
+                here.get(name.as_str())
+                    .is_some_and(|member| is_on(member) && ended_heartbeats(member) < before + heartbeats)
+            });
+            late.map(|(name, _)| name.clone()).collect()
+        };
+        let passing = async {
+            loop {
+                if self.stands() {
+                    let _moving = self.moving.lock().await;
+                    if self.stands() {
+                        let done = |_: &Machines, members: &[Member]| behind(members).is_empty();
+                        return self.pass(&mut Machines::default(), Timestamp::NEVER, done).await;
+                    }
+                } else if self.wait(Timestamp::NEVER, |members| behind(members).is_empty()).await {
+                    return Ok(true);
+                }
+            }
+        };
+        if timeout(limit, passing).await.unwrap_or(Ok(false))? {
+            return Ok(());
+        }
+        let late = behind(self.fleet.read().await.members());
+        Err(TimeError::Waited {
+            heartbeats,
+            limit,
+            missing: late.len(),
+            clients: start.len(),
+            example: late.into_iter().next().unwrap_or_default(),
+        })
+    }
+
+    /// Lets the lab's time pass until `done` holds, which is asked whenever all clients are idle, or until `limit`.
+    /// Returns whether it holds; false also when nothing is due any more.
+    ///
+    /// Where the clock stands, it is moved from one thing that is due to the next; the caller sees to it that nothing else
+    /// moves it meanwhile. Where it runs, the lab's time is waited for.
+    pub(super) async fn pass(
+        &self,
+        machines: &mut Machines,
+        limit: Timestamp,
+        mut done: impl FnMut(&Machines, &[Member]) -> bool,
+    ) -> Result<bool, TimeError> {
+        loop {
+            if self.stands() {
+                self.site.faults().ports_settled().await;
+            }
+            machines.take_transitions(self).await?;
+            if self.stands() {
+                self.settle().await?;
+            }
+            if done(machines, self.fleet.read().await.members()) {
+                return Ok(true);
+            }
+            let now = self.clock().now();
+            let due = machines.next_transition(now).min(limit);
+            if now >= limit {
+                return Ok(false);
+            }
+            if !self.stands() {
+                self.wait(due, |members| done(machines, members)).await;
+                continue;
+            }
+            let fleet = self.fleet.read().await;
+            let due =
+                fleet.members().iter().map(|member| member.handle.next_wake()).fold(due, Timestamp::min);
+            drop(fleet);
+            let due = due.min(self.site.faults().set().next_turn(now));
+            if due == Timestamp::NEVER {
+                return Ok(false);
+            }
+            self.clock().set(due.max(now));
+        }
+    }
+
+    /// Waits until `done` holds, or until the clock shows `until`; for a second of real time at most, so that the fleet
+    /// can be changed meanwhile. Returns whether it holds.
+    async fn wait(&self, until: Timestamp, done: impl FnMut(&[Member]) -> bool) -> bool {
+        let second = self.clock().now() + Duration::from_secs(1) * self.clock().speed();
+        self.fleet.read().await.wait_until(until.min(second), done).await
+    }
+
+    /// Whether the clock stands still.
+    pub(super) fn stands(&self) -> bool {
+        self.clock().speed() == 0
+    }
+
+    /// Waits until every client has acted on what it was told, and, where the clock stands, until all clients are idle:
+    /// no exchange is under way, and no client has anything to do at this moment.
+    pub(super) async fn settle(&self) -> Result<(), TimeError> {
+        let fleet = self.fleet.read().await;
+        if !self.stands() {
+            let heard = |members: &[Member]| members.iter().all(|one| one.handle.has_heard());
+            fleet.wait_until(Timestamp::NEVER, heard).await;
+            return Ok(());
+        }
+        let at = self.clock().now();
+        let idle = async {
+            let (mut progress, mut stalled) = (fleet.progress(), self.site.faults().stalled());
+            loop {
+                progress.mark_unchanged();
+                stalled.mark_unchanged();
+                let members = fleet.members();
+                if members.iter().all(|one| self.is_idle(one, at)) {
+                    if self.has_received_held_requests(members) {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                self.give_up_stalled(members, at);
+                tokio::select! {
+                    _ = progress.changed() => {}
+                    _ = stalled.changed() => {}
+                }
+            }
+        };
+        timeout(PATIENCE, idle).await.map_err(|_| TimeError::Restless { at })
+    }
+
+    /// Whether a client rests, and neither its own schedule nor an answer to the request that its manager holds wakes it
+    /// at this moment.
+    fn is_idle(&self, member: &Member, now: Timestamp) -> bool {
+        let held = member.handle.held();
+        member.handle.is_settled(now) && held.is_none_or(|held| self.site.would_hold(held.agent, held.serial))
+    }
+
+    /// Whether the managers hold exactly the requests that the clients of this lab want held, each over a connection that
+    /// is open. What a client has sent may have yet to arrive, and the end of a connection may have yet to be noticed, on
+    /// either side.
+    fn has_received_held_requests(&self, members: &[Member]) -> bool {
+        let (open, stalled) = (self.site.connected_peers(), self.site.faults().stalled());
+        let stalled = stalled.borrow();
+        let mut wanted = 0;
+        for member in members.iter().filter(|one| one.handle.held().is_some()) {
+            match member.handle.connection() {
+                // It never arrives; the client waits in vain until its time is over.
+                Some(from) if stalled.contains(&from) => {}
+                Some(from) if open.contains(&from) => wanted += 1,
+                _ => return false,
+            }
+        }
+        let agents: HashSet<_> = members.iter().filter_map(|one| one.handle.agent_id()).collect();
+        self.site.held_of(agents) == wanted
+    }
+
+    /// Once no client does anything but wait on a connection that a fault holds up, these clients give up, as if their
+    /// time were over.
+    fn give_up_stalled(&self, members: &[Member], now: Timestamp) {
+        let stalled = self.site.faults().stalled();
+        let stalled = stalled.borrow();
+        if stalled.is_empty() {
+            return;
+        }
+        let busy: Vec<_> = members.iter().filter(|one| !one.handle.is_settled(now)).collect();
+        let is_stalled = |one: &Member| one.handle.connection().is_some_and(|from| stalled.contains(&from));
+        let waiting: Vec<_> = busy.iter().filter(|one| is_stalled(one)).collect();
+        // With as many as may be in a heartbeat at the same time, the others wait for these.
+        if waiting.len() == busy.len() || waiting.len() == TURNS {
+            waiting.iter().for_each(|one| one.handle.give_up());
+        }
+    }
+}
+
+/// Whether a client has heartbeats to come.
+fn is_on(member: &Member) -> bool {
+    !member.handle.is_frozen() && !member.handle.agent().is_stopped()
+}
+
+/// How many heartbeats a client has ended.
+pub(super) fn ended_heartbeats(member: &Member) -> u64 {
+    let begun = member.handle.view().heartbeats;
+    if member.handle.is_resting() { begun } else { begun.saturating_sub(1) }
+}

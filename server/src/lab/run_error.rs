@@ -1,0 +1,35 @@
+//! Why a scenario, or an entry of the failure catalogue, could not be run to its end over sockets.
+
+use epm_client_agent::scenario::PlanError;
+use epm_protocol::fault::FaultError;
+use epm_protocol::site::CommandError;
+
+use crate::lab::TimeError;
+use crate::mock_site::StartError;
+
+/// Why a scenario could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The site could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The site refused a command, or a wait reached its limit.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A fault of the scenario is invalid.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// The lab's clock could not be moved.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// Something that the run depends on is missing.
+    #[error("the run is incomplete: {0}")]
+    Incomplete(&'static str),
+}
+
+impl RunError {
+    /// The site refused a command in this step; step 0 is the setup.
+    pub(super) fn command(step: usize, title: &str, source: CommandError) -> Self {
+        PlanError::command(step, title, source).into()
+    }
+}
