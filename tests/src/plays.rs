@@ -1,44 +1,84 @@
-//! Scenarios, played over sockets once for all tests of a file.
+//! Scenarios, played over sockets with the clock moved: each once for all tests of the process, when the first asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
-use epm_server::lab::scenario_run::run_scenario;
+use epm_fixtures::fixture;
+use epm_server::Addresses;
+use epm_server::lab::RunError;
+use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
 
 use crate::{Lines, collect_into, told};
 
-/// What came of a play, or why it could not go on.
-type Outcome = Result<(Verdict, Vec<(String, LogLine)>), String>;
-
-/// Scenarios that have been played.
-#[derive(Debug)]
-pub struct Plays(BTreeMap<String, Outcome>);
+/// The scenarios of the project by name, with what came of the play, or why it could not go on.
+static PLAYS: LazyLock<BTreeMap<String, OnceLock<Result<Played, String>>>> = LazyLock::new(|| {
+    let files = std::fs::read_dir(fixture("scenarios")).expect("the scenarios are there");
+    let files = files.map(|file| file.expect("the scenarios can be listed").path());
+    let toml = files.filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    toml.map(|path| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), OnceLock::new()))
+        .collect()
+});
 
 /// The end of a play, and what its clients logged. When the test that holds it fails, it prints them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Played {
     /// What became of the fleet.
     pub verdict: Verdict,
     /// What the clients logged, in order, each line with the client's name.
     pub lines: Vec<(String, LogLine)>,
+    /// Where its managers were.
+    pub places: Vec<Addresses>,
 }
 
-impl Plays {
-    /// Plays all scenarios whose names begin so, at the same time, each at the speed that it names.
-    pub fn of(beginning: &'static str) -> Self {
-        std::thread::spawn(move || play_all(beginning)).join().expect("the plays do not panic")
-    }
+/// The names of all scenarios.
+pub fn scenarios() -> impl Iterator<Item = &'static str> {
+    PLAYS.keys().map(String::as_str)
+}
 
-    /// What came of this one.
-    pub fn of_scenario(&self, scenario: &str) -> Played {
-        match self.0.get(scenario).expect("there is such a scenario") {
-            Ok((verdict, lines)) => Played { verdict: verdict.clone(), lines: lines.clone() },
-            Err(error) => panic!("{scenario}: {error}"),
+/// A scenario of the project.
+pub fn scenario(name: &str) -> Scenario {
+    let text = std::fs::read_to_string(fixture("scenarios").join(name).with_extension("toml"));
+    Scenario::parse(&text.expect("a scenario can be read"), name).expect("a scenario is sound")
+}
+
+/// What came of this scenario of the project.
+///
+/// # Panics
+///
+/// When it could not be played to its end.
+pub fn played(name: &str) -> Played {
+    let play = PLAYS.get(name).expect("there is such a scenario");
+    // A thread of its own: a test that asks may have a runtime already.
+    let play = play.get_or_init(|| {
+        std::thread::scope(|scope| scope.spawn(|| play_through(name)).join().expect("a play does not panic"))
+    });
+    play.clone().unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn play_through(name: &str) -> Result<Played, String> {
+    over_sockets(&scenario(name)).await.map_err(|error| error.to_string())
+}
+
+/// Plays a scenario over sockets with the clock moved.
+///
+/// # Errors
+///
+/// When it cannot go on.
+pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
+    let lines = Lines::default();
+    let mut places = Vec::new();
+    let log = collect_into(&lines);
+    let tell = |scene: Progress<'_>| {
+        if let Progress::Up(addresses) = scene {
+            places = addresses.to_vec();
         }
-    }
+    };
+    let verdict = run_scenario_moved(scenario, &log, tell).await?;
+    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Played { verdict, lines, places })
 }
 
 impl Played {
@@ -84,35 +124,4 @@ pub fn assert_all_lost(verdict: &Verdict, step: usize, parts: &[(&str, &str)]) {
 /// What the clients of this part held after this step.
 pub fn holding<'a>(verdict: &'a Verdict, step: usize, part: &str) -> &'a PartHolding {
     verdict.steps[step].holdings.iter().find(|one| one.part == part).expect("there is such a part")
-}
-
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn play_all(beginning: &str) -> Plays {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenarios");
-    let mut under_way = Vec::new();
-    for file in std::fs::read_dir(folder).expect("the scenarios are there") {
-        let path = file.expect("the scenarios can be listed").path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with(beginning) {
-            continue;
-        }
-        under_way.push(tokio::spawn(async move {
-            let text = std::fs::read_to_string(&path).expect("a scenario can be read");
-            let lines = Lines::default();
-            let outcome = match Scenario::parse(&text, &name) {
-                Ok(scenario) => run_scenario(&scenario, scenario.clock.speed, &collect_into(&lines), |_| {})
-                    .await
-                    .map_err(|e| e.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-            (name, outcome.map(|verdict| (verdict, lines)))
-        }));
-    }
-    let mut plays = BTreeMap::new();
-    for play in under_way {
-        let (name, outcome) = play.await.expect("a play does not panic");
-        plays.insert(name, outcome);
-    }
-    Plays(plays)
 }

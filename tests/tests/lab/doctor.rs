@@ -1,5 +1,6 @@
 //! The doctor against a manager over sockets: every step of a heartbeat breaks once, and is named.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use epm_client_agent::doctor::{Examination, Outcome, Step};
@@ -8,7 +9,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::{FaultKind, FaultRule, Route};
 use epm_protocol::site::DEFAULT_GROUP;
 use epm_protocol::sylink::{CommConf, Sylink};
-use epm_tests::{Lab, profile};
+use epm_tests::{Lab, eventually, profile};
 
 fn file(lab: &Lab) -> Sylink {
     lab.site().export_sylink(DEFAULT_GROUP, None).unwrap()
@@ -56,13 +57,15 @@ async fn each_fault_is_found_at_the_step_that_it_breaks() {
         let Ok(what) = FaultKind::named(kind) else { panic!("{kind}") };
         let mut rule = FaultRule::new("one", what);
         rule.place.route = route;
-        let _guard = lab.site().faults().add(rule).unwrap();
+        let guard = lab.site().faults().add(rule).unwrap();
         let found = look(&lab, &sylink).await;
         if kind == "refuse" {
             assert!(found.broken_at().is_some_and(|at| at <= Step::Tls), "{found}");
         } else {
             breaks(&found, step, why);
         }
+        drop(guard);
+        eventually("the port is open again", || TcpStream::connect(lab.socket()).is_ok()).await;
     }
     assert_eq!(look(&lab, &sylink).await.broken_at(), None);
 }

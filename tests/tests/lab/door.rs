@@ -121,8 +121,8 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
     assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
     assert_eq!(lab.get("/v1/verdict").await["out-of-touch"].as_array().unwrap().len(), 2);
-    let strikes = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
-    assert_eq!(strikes["entries"][0]["fault"], "busy", "{strikes}");
+    let faults_applied = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
+    assert_eq!(faults_applied["entries"][0]["fault"], "busy", "{faults_applied}");
     let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=fault-applied", None).await.2;
     assert!(
         ndjson.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["kind"] == "fault-applied")

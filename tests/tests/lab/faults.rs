@@ -264,7 +264,7 @@ async fn a_handshake_stalls_at_each_stage_for_as_long_as_the_client_waits() {
     for stage in ["before-hello", "after-client-hello", "in-server-flight", "after-finished"] {
         let _guard = set(&lab, json!({"kind": "handshake-stall", "stage": stage}));
         let address = format!("https://{}/", lab.socket());
-        let flags = ["-sS", "--insecure", "--max-time", "1", &address];
+        let flags = ["-sS", "--insecure", "--max-time", "0.5", &address];
         let out = std::process::Command::new("curl").args(flags).output().unwrap();
         assert_eq!(out.status.code(), Some(28), "{stage}: {out:?}");
     }
@@ -530,9 +530,11 @@ async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
     let _guard = lab.site().faults().add(every).unwrap();
     let statuses: Vec<String> = (0..4).map(|_| says(&lab, "http")[..3].to_owned()).collect();
     assert_eq!(statuses, ["200", "503", "200", "503"]);
-    let strikes = lab.site().journal().faults_applied();
-    let told: Vec<_> =
-        strikes.iter().map(|one| (one.rule.name.as_str(), one.moment, one.route, one.ordinal)).collect();
+    let faults_applied = lab.site().journal().faults_applied();
+    let told: Vec<_> = faults_applied
+        .iter()
+        .map(|one| (one.rule.name.as_str(), one.moment, one.route, one.ordinal))
+        .collect();
     let hit = |ordinal| ("each second one", Moment::Exchange, Some(Route::Hello), ordinal);
     assert_eq!(told, [hit(2), hit(4)]);
     let answered: Vec<u16> = lab.site().journal().records().iter().map(|one| one.status).collect();

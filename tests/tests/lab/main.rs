@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod both_carriers;
 mod calendar;
 mod catalogue;
 mod commands;
@@ -32,4 +33,3 @@ mod rest_hostile;
 mod rest_objects;
 mod several_managers;
 mod tls_truths;
-mod two_carriers;

@@ -359,14 +359,17 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     });
     assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
     assert!(said <= 9, "{said} bytes in as many times five seconds");
-    let departures: Vec<ConnectionClosed> =
+    let connections_closed: Vec<ConnectionClosed> =
         site.journal().connections_closed().into_iter().map(|(_, why)| why).collect();
-    assert!(departures.contains(&ConnectionClosed::Silent), "{departures:?}");
-    let stalled = departures.iter().filter(|why| **why == ConnectionClosed::Stalled).count();
-    assert_eq!(stalled, 4, "in a header, before the next request, dripping, and not reading: {departures:?}");
+    assert!(connections_closed.contains(&ConnectionClosed::Silent), "{connections_closed:?}");
+    let stalled = connections_closed.iter().filter(|why| **why == ConnectionClosed::Stalled).count();
+    assert_eq!(
+        stalled, 4,
+        "in a header, before the next request, dripping, and not reading: {connections_closed:?}"
+    );
     assert!(
-        departures.contains(&ConnectionClosed::Handshake("the handshake stalled".into())),
-        "{departures:?}"
+        connections_closed.contains(&ConnectionClosed::Handshake("the handshake stalled".into())),
+        "{connections_closed:?}"
     );
     assert!(say(socket, &closing(HELLO)).await.starts_with("HTTP/1.1 200"));
     site.stop().await;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::plays::{Played, Plays, assert_lost, holding};
+use epm_tests::plays::{assert_lost, holding, played};
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, START, edit_list, eventually, identity_of, import};
 
 const TLS: &str = "a (TLS certificate)";
@@ -57,10 +57,10 @@ async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything()
     }
     eventually("the manager hears of both refusals", || lab.site().journal().connections_closed().len() == 2)
         .await;
-    let departures = lab.site().journal().connections_closed();
+    let connections_closed = lab.site().journal().connections_closed();
     assert!(
-        departures.iter().all(|(_, why)| matches!(why, ConnectionClosed::Handshake(_))),
-        "{departures:?}"
+        connections_closed.iter().all(|(_, why)| matches!(why, ConnectionClosed::Handshake(_))),
+        "{connections_closed:?}"
     );
     assert_eq!(lab.site().journal().records(), [], "nothing was asked, not even who they are");
 }
@@ -502,15 +502,6 @@ fn every_statement_is_named_by_a_step_of_the_procedure_done_right() {
     for statement in ["S5", "S6", "S8", "S10", "S11", "S12", "S13", "S14", "S15"] {
         assert!(named.contains(statement), "{statement} is in none of {named:?}");
     }
-}
-
-// ------------------------------------------------------------------------------------------------------ the plays
-
-/// All scenarios for one manager, played once and at the same time.
-static PLAYS: LazyLock<Plays> = LazyLock::new(|| Plays::of("single-manager"));
-
-fn played(scenario: &str) -> Played {
-    PLAYS.of_scenario(scenario)
 }
 
 // ---------------------------------------------------------------------------------------------------- one client

@@ -1,7 +1,7 @@
 //! S7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use epm_client_agent::agent::{Distrust, Health, Trouble};
 use epm_client_agent::wire::{Fleet, MemberSpec};
@@ -10,7 +10,7 @@ use epm_protocol::installation::RecoverySettings;
 use epm_protocol::site::{Command, NewCertificate, Site, Stores};
 use epm_protocol::trust::Kcs;
 use epm_server::{MockSite, RecoveryFile, read_recovery};
-use epm_tests::plays::{Played, Plays, assert_all_lost, assert_lost};
+use epm_tests::plays::{assert_all_lost, assert_lost, played};
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, edit_list, push};
 use tempfile::TempDir;
 
@@ -18,13 +18,6 @@ const TLS: &str = "a (TLS certificate)";
 const SECRET: &str = "c (shared secret)";
 const OURS: &str = "recovery";
 const THEIRS: &str = "recovery of another site";
-
-/// All scenarios of disaster recovery, played once and at the same time.
-static PLAYS: LazyLock<Plays> = LazyLock::new(|| Plays::of("recovery"));
-
-fn played(scenario: &str) -> Played {
-    PLAYS.of_scenario(scenario)
-}
 
 #[test]
 fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {

@@ -3,23 +3,15 @@
 //! Each test is named after the statement that it proves, and plays the scenario file that shows it.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
 use epm_client_agent::agent::Event;
 use epm_client_agent::scenario::{PartHolding, StepReport};
-use epm_tests::plays::{Played, Plays, assert_all_lost, assert_lost, holding};
+use epm_tests::plays::{assert_all_lost, assert_lost, holding, played};
 
 const TLS: &str = "a (TLS certificate)";
 const SIGNATURE: &str = "b (signature)";
 /// The parts of the fleet whose clients are of 14.2.
 const OF_14_2: [&str; 4] = ["desktop-142", "laptop-142", "kiosk", "kiosk-push"];
-
-/// All scenarios for several managers, played once and at the same time.
-static PLAYS: LazyLock<Plays> = LazyLock::new(|| Plays::of("several-managers"));
-
-fn played(scenario: &str) -> Played {
-    PLAYS.of_scenario(scenario)
-}
 
 #[test]
 fn s9_with_one_manager_after_the_other_every_client_learns_the_new_certificates_and_stays_secure() {

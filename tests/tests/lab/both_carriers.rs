@@ -2,49 +2,15 @@
 //! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
 use epm_client_agent::agent::{Event, LogLine};
-use epm_client_agent::rehearsal::{self, Rehearsal, RehearsalOptions, rehearse};
-use epm_client_agent::scenario::{Scenario, Verdict};
-use epm_client_agent::wire::LogSink;
+use epm_client_agent::rehearsal::{Progress, Rehearsal, RehearsalOptions, rehearse};
+use epm_client_agent::scenario::Scenario;
 use epm_protocol::fault::{FaultKind, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
-
-type Logs = BTreeMap<String, Vec<LogLine>>;
-
-/// Every scenario of the project.
-fn scenarios() -> Vec<PathBuf> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
-    files.sort();
-    files
-}
-
-async fn over_sockets(scenario: &Scenario) -> (Verdict, Logs, Vec<ManagerPorts>) {
-    let logs: Arc<Mutex<Logs>> = Arc::default();
-    let sink: LogSink = {
-        let logs = Arc::clone(&logs);
-        Arc::new(move |name: &str, line: &LogLine| {
-            logs.lock().unwrap().entry(name.to_owned()).or_default().push(line.clone());
-        })
-    };
-    let mut places = Vec::new();
-    let verdict = run_scenario_moved(scenario, &sink, |scene| {
-        if let Progress::Up(addresses) = scene {
-            places = addresses.iter().map(ports).collect();
-        }
-    })
-    .await
-    .unwrap();
-    let logs = logs.lock().unwrap().clone();
-    (verdict, logs, places)
-}
+use epm_tests::plays::{Played, over_sockets, played, scenario, scenarios};
+use tokio::task::JoinSet;
 
 fn ports(place: &Addresses) -> ManagerPorts {
     let port = |url: &str| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
@@ -52,24 +18,18 @@ fn ports(place: &Addresses) -> ManagerPorts {
     ManagerPorts { address: address.to_owned(), http: port(&place.http), https: port(&place.https) }
 }
 
-fn in_virtual_time(scenario: &Scenario, places: Vec<ManagerPorts>) -> Rehearsal {
-    let options = RehearsalOptions { places, threads: 2, keep_logs: true };
-    rehearse(scenario, &options, &rehearsal::Progress::default(), |_| ()).unwrap()
+fn in_virtual_time(scenario: &Scenario, places: &[Addresses]) -> Rehearsal {
+    let casting =
+        RehearsalOptions { places: places.iter().map(ports).collect(), threads: 2, keep_logs: true };
+    rehearse(scenario, &casting, &Progress::default(), |_| ()).unwrap()
 }
 
 fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {
     (line.at, line.event)
 }
 
-/// Plays a scenario on both carriers, and compares.
-async fn compare(file: PathBuf) {
-    let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    let text = std::fs::read_to_string(&file).unwrap();
-    compare_text(&name, &text).await;
-}
-
-async fn compare_text(name: &str, text: &str) {
-    let scenario = Scenario::parse(text, name).unwrap();
+/// Plays a scenario in virtual time, and compares it with the play over sockets.
+fn compare(name: &str, scenario: &Scenario, played: &Played) {
     // What a fault does to bytes, and how long somebody has waited, is told in the words of whoever notices it.
     let is_worded =
         |layer: Layer| matches!(layer, Layer::Certificate | Layer::Artifact | Layer::List | Layer::Site);
@@ -79,12 +39,15 @@ async fn compare_text(name: &str, text: &str) {
         FaultKind::Status { .. } => true,
         _ => is_worded(rule.get_ref().what.layer()),
     });
-    let (verdict, logs, places) = over_sockets(&scenario).await;
-    let rehearsal = in_virtual_time(&scenario, places);
+    let mut logs: BTreeMap<&str, Vec<&LogLine>> = BTreeMap::new();
+    for (client, line) in &played.lines {
+        logs.entry(client).or_default().push(line);
+    }
+    let rehearsal = in_virtual_time(scenario, &played.places);
     for (view, lines) in &rehearsal.clients {
         let client = &view.computer_name;
-        let there = logs.get(client).map_or(&[][..], Vec::as_slice);
-        for (place, (here, there)) in lines.iter().zip(there).enumerate() {
+        let there = logs.get(client.as_str()).map_or(&[][..], Vec::as_slice);
+        for (place, (here, there)) in lines.iter().zip(there.iter().copied()).enumerate() {
             let same = if in_words { here == there } else { told(here) == told(there) };
             assert!(
                 same,
@@ -96,18 +59,32 @@ async fn compare_text(name: &str, text: &str) {
         let more: Vec<Event> = there[lines.len()..].iter().map(|line| line.event).collect();
         assert!(matches!(more[..], [] | [Event::ServiceStopped]), "{name}: {client} goes on with {more:?}");
     }
-    for (here, there) in rehearsal.outcome.verdict.steps.iter().zip(&verdict.steps) {
+    for (here, there) in rehearsal.outcome.verdict.steps.iter().zip(&played.verdict.steps) {
         assert_eq!(here, there, "{name}: step {}, virtual time first", here.number);
     }
-    assert_eq!(rehearsal.outcome.verdict, verdict, "{name}");
+    assert_eq!(rehearsal.outcome.verdict, played.verdict, "{name}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
-    let mut plays: tokio::task::JoinSet<()> = scenarios().into_iter().map(compare).collect();
-    while let Some(played) = plays.join_next().await {
-        played.unwrap();
+/// Plays scenarios with something changed, all at the same time, and compares each with the same in virtual time.
+async fn compare_all(texts: impl IntoIterator<Item = (&'static str, String)>) {
+    let compare_one = |(name, text): (&'static str, String)| async move {
+        let scenario = Scenario::parse(&text, name).unwrap();
+        let played = over_sockets(&scenario).await.unwrap();
+        compare(name, &scenario, &played);
+    };
+    let mut plays: JoinSet<()> = texts.into_iter().map(compare_one).collect();
+    while let Some(compared) = plays.join_next().await {
+        compared.unwrap();
     }
+}
+
+#[test]
+fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
+    std::thread::scope(|scope| {
+        for name in scenarios() {
+            scope.spawn(|| compare(name, &scenario(name), &played(name)));
+        }
+    });
 }
 
 /// A scenario in which one part of the fleet, or all, meet a fault, and are healed; each waits long enough for counts to
@@ -148,7 +125,7 @@ wait = {{ heartbeats = 3 }}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtual_time() {
-    for fault in [
+    let faults = [
         "what = 'refuse'\nwhere = { manager = 'sepm-1' }",
         "what = 'refuse'\nwhere = { manager = 'sepm-1' }\nwhen = { from = '2026-01-05T08:20:00Z', until = '2026-01-05T09:00:00Z' }",
         "what = 'blackhole'\nprobability = 0.4",
@@ -168,21 +145,19 @@ async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtua
         "what = 'dead-server'",
         "what = 'database-down'\nprobability = 0.5",
         "what = 'kcs-changed'\nwhom = { agent = 'old-*' }",
-    ] {
-        compare_text(fault, &haunted(fault)).await;
-    }
+    ];
+    compare_all(faults.map(|fault| (fault, haunted(fault)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn machines_of_one_hardware_id_meet_each_other_and_faults_alike_on_either_carrier() {
     let plan = include_str!("../../../fixtures/scenarios/cloned-image.toml");
-    for fault in [
+    let faults = [
         "what = 'status'\nwhere = { route = 'index' }\nwhen = { after = 2, every = 3 }",
         "what = 'status'\nwhere = { route = 'register' }\nprobability = 0.5",
         "what = 'refuse'\nwhom = { agent = 'rolled-out-*' }\nprobability = 0.3",
-    ] {
-        let set = "operator = [{ set-policy";
-        let text = plan.replacen(set, &format!("faults = ['it']\n{set}"), 1);
-        compare_text(fault, &format!("{text}\n[[fault]]\nname = 'it'\n{fault}\n")).await;
-    }
+    ];
+    let set = "operator = [{ set-policy";
+    let text = plan.replacen(set, &format!("faults = ['it']\n{set}"), 1);
+    compare_all(faults.map(|fault| (fault, format!("{text}\n[[fault]]\nname = 'it'\n{fault}\n")))).await;
 }
