@@ -32,7 +32,7 @@ impl Guid {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the identifier.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

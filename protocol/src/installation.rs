@@ -15,10 +15,10 @@ const PASSWORD_ATTRIBUTES: [&str; 2] = ["keystorePass", "certificateKeystorePass
 /// Why no password is found in a `server.xml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerXmlError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("it is no well-formed XML: {detail}")]
     Xml {
-        /// What is wrong.
+        /// The defect of the file.
         detail: String,
     },
     /// No connector has one.

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 #[schemars(with = "String")]
 pub struct Timestamp(i64);
 
-/// What tells the time. One is shared by everything that runs in one lab, so that all of it can be moved.
+/// A source of time. All parts of one lab share one clock, so that it can be moved for all of them.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment of this lab.
     fn now(&self) -> Timestamp;

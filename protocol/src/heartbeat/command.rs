@@ -74,30 +74,30 @@ impl fmt::Display for CommandKind {
 /// A command to a client, as the index names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientCommand {
-    /// Which.
+    /// The identifier of the command.
     pub id: CommandId,
-    /// What is to be done.
+    /// The kind of the command.
     pub kind: CommandKind,
 }
 
-/// How far a command has come with one client.
+/// The progress of a command at one client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandState {
     /// The client has not told of it.
     #[default]
     Initial,
-    /// It has it.
+    /// The client has received the command.
     Received,
-    /// It is at it.
+    /// The client is carrying the command out.
     InProgress,
-    /// It has done it.
+    /// The client has carried the command out.
     Completed,
-    /// It does not do such a thing.
+    /// The client does not carry out commands of this kind.
     Rejected,
-    /// Nobody wants it any more.
+    /// The command was cancelled.
     Cancelled,
-    /// It could not be done.
+    /// The client could not carry the command out.
     Error,
 }
 
@@ -115,7 +115,7 @@ impl CommandState {
         }
     }
 
-    /// Whether nothing more comes of it.
+    /// Whether the state is the last one.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Rejected | Self::Cancelled | Self::Error)
     }
@@ -130,12 +130,12 @@ impl CommandState {
     }
 }
 
-/// What a client says of a command.
+/// A client's report on a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandReport {
-    /// Which.
+    /// The identifier of the command.
     pub id: CommandId,
-    /// How far it has come.
+    /// The progress of the command at the client.
     pub state: CommandState,
 }
 

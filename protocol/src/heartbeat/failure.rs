@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::trust::Rejection;
 
-/// How far an exchange had come.
+/// The stage that an exchange had reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -20,13 +20,13 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum ExchangeFailure {
-    /// The address is a name that nobody knows.
+    /// The address is a name that does not resolve.
     #[error("the name {host:?} does not resolve")]
     NameNotResolved {
         /// The name.
         host: String,
     },
-    /// Nobody listens there.
+    /// The connection was refused: no process listens on the port.
     #[error("the connection to {address} was refused")]
     ConnectionRefused {
         /// Host and port.
@@ -43,15 +43,15 @@ pub enum ExchangeFailure {
     /// The session's limit was over first.
     #[error("Timeout was reached: Operation timed out after {after_ms} milliseconds while in {stage:?}")]
     TimedOut {
-        /// How far it had come.
+        /// The stage that the exchange had reached.
         stage: Stage,
-        /// How long it had lasted.
+        /// The time in milliseconds that the exchange had lasted.
         after_ms: u64,
     },
     /// The other side closed, or reset, the connection.
     #[error("the connection was lost while in {stage:?}: {detail}")]
     ConnectionLost {
-        /// How far it had come.
+        /// The stage that the exchange had reached.
         stage: Stage,
         /// The system's words.
         detail: String,
@@ -68,7 +68,7 @@ pub enum ExchangeFailure {
         /// The library's words.
         detail: String,
     },
-    /// What came back is no HTTP answer.
+    /// The bytes that came back are no HTTP answer.
     #[error("the answer is not HTTP: {detail}")]
     NotHttp {
         /// The library's words.

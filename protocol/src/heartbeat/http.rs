@@ -58,11 +58,11 @@ pub enum RequestError {
     /// A field is missing or malformed.
     #[error("the field {field:?} is {found:?}; expected {expected}")]
     Field {
-        /// Its name.
+        /// The name of the field.
         field: &'static str,
-        /// What stands there, empty when missing.
+        /// The value of the field, empty when missing.
         found: String,
-        /// What should.
+        /// The values that the field takes.
         expected: &'static str,
     },
     /// The body is not the one that the check covers.

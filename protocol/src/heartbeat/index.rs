@@ -10,7 +10,7 @@ use super::ClientCommand;
 use crate::policy::PolicySerial;
 use crate::sylink::xml::{Document, Element, XmlError};
 
-/// What a group's clients should hold now.
+/// The state that a group's clients should have now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// The name of the manager that says so.
@@ -23,14 +23,14 @@ pub struct Index {
     pub list_checksum: String,
     /// The packages that clients of the group should have.
     pub packages: Vec<PackageEntry>,
-    /// What the client that asked is told to do.
+    /// The commands for the client that asked.
     pub commands: Vec<ClientCommand>,
 }
 
 /// A package in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageEntry {
-    /// Its name, by which it is fetched.
+    /// The name of the package, by which it is fetched.
     pub name: String,
     /// The checksum of its bytes.
     pub checksum: String,
@@ -39,16 +39,16 @@ pub struct PackageEntry {
 /// Why a text is no index.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    /// It is no XML.
+    /// The text is no XML.
     #[error(transparent)]
     Xml(#[from] XmlError),
-    /// It is no text.
+    /// The bytes are no text.
     #[error("the index is not UTF-8")]
     NotUtf8,
     /// Something is missing, or is not what it should be.
     #[error("the index has no {expected}")]
     Missing {
-        /// What was expected.
+        /// The part that was expected.
         expected: &'static str,
     },
 }
@@ -93,7 +93,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// When it is no XML, or lacks something.
+    /// When the text is no XML, or lacks something.
     pub fn parse(body: &[u8]) -> Result<Self, IndexError> {
         let text = std::str::from_utf8(body).map_err(|_| IndexError::NotUtf8)?;
         let document = Document::parse(text)?;

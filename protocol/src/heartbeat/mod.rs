@@ -1,4 +1,4 @@
-//! What client and manager say to each other, and how that looks on HTTP.
+//! The messages between client and manager, and their form on HTTP.
 //!
 //! One heartbeat is: index, and where the index is new, policy, list and packages with their signatures; then the
 //! client's state. In push mode a held request follows. [C S13]

@@ -1,4 +1,4 @@
-//! What a client asks.
+//! The requests of clients.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,35 +17,35 @@ pub enum AgentRequest {
     Hello,
     /// Make me known to the site.
     Register(Registration),
-    /// What is new? `serial` is the policy that the client holds, when it holds all that belongs to it.
+    /// The question for changes. `serial` is the policy that the client holds, when it holds all that belongs to it.
     Index {
         /// The client.
         agent: AgentId,
-        /// What it holds.
+        /// The serial of the policy that the client holds.
         serial: Option<PolicySerial>,
-        /// How many times its record had changed hands when it registered: 0, unless several machines share one
-        /// hardware id.
+        /// The number of times that the client's record had changed hands when it registered: 0, unless several
+        /// machines share one hardware id.
         turn: u32,
     },
     /// Give me this, with its signature.
     Fetch {
         /// The client.
         agent: AgentId,
-        /// What.
+        /// The artifact to fetch.
         artifact: Artifact,
     },
     /// This is how I am.
     Upload {
         /// The client.
         agent: AgentId,
-        /// Its state, serialized.
+        /// The state of the client, serialized.
         state: Bytes,
     },
     /// Keep this request until something is new (push mode).
     Hold {
         /// The client.
         agent: AgentId,
-        /// What it holds.
+        /// The serial of the policy that the client holds.
         serial: Option<PolicySerial>,
     },
 }
@@ -77,7 +77,7 @@ impl AgentRequest {
     }
 }
 
-/// What a client can fetch. Each comes with a detached signature.
+/// An artifact that a client can fetch. Each comes with a detached signature.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Artifact {
     /// The policy of its group.
@@ -88,14 +88,14 @@ pub enum Artifact {
     Package(String),
 }
 
-/// What a client says of itself when it registers.
+/// The description of a client when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The domain of its sylink.
     pub domain: DomainId,
-    /// Its machine.
+    /// The hardware key of the machine.
     pub hardware_key: HardwareKey,
-    /// Its computer's name.
+    /// The name of the computer.
     pub computer_name: String,
     /// The version of its client software.
     pub version: ClientVersion,
@@ -103,24 +103,25 @@ pub struct Registration {
     pub preferred_group: Option<String>,
 }
 
-/// What a client reports of itself after a change: the progress gauge of a rotation.
+/// The state that a client reports after a change: the progress gauge of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationalState {
     /// The policy that it holds.
     pub serial: Option<PolicySerial>,
     /// The certificates that it believes.
     pub certificates: Vec<Fingerprint>,
-    /// Whether it authenticates its manager.
+    /// Whether the client authenticates its manager.
     pub secure_communications: bool,
     /// The location that it is in.
     pub location: Option<String>,
-    /// Whether it is cut off from the network, but for its managers.
+    /// Whether the client is cut off from the network, but for its managers.
     #[serde(default)]
     pub quarantined: bool,
-    /// When a command made it fetch the newest definitions; none if it still has those that it was installed with.
+    /// The moment at which a command made the client fetch the newest definitions; none if it still has those that it
+    /// was installed with.
     #[serde(default)]
     pub content: Option<Timestamp>,
-    /// What has come of the commands that it was given.
+    /// The client's reports on the commands that it was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandReport>,
 }

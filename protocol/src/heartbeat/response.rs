@@ -1,4 +1,4 @@
-//! What a manager answers.
+//! The answers of managers.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub const NEW_IDENTITY: u16 = 470;
 pub struct ManagerResponse {
     /// The HTTP status; what each means is in `facts` and in [`crate::assumption::Assumptions`].
     pub status: u16,
-    /// What the body is.
+    /// The type of the body.
     pub content_type: ContentType,
     /// The detached signature of the body, where the product signs.
     pub signature: Option<SignatureHeader>,
@@ -25,7 +25,7 @@ pub struct ManagerResponse {
     pub body: Bytes,
 }
 
-/// What a body is.
+/// The type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
     /// Words for people.
@@ -45,7 +45,8 @@ pub struct SignatureHeader(Bytes);
 pub struct Registered {
     /// The identifier that the manager gives the client.
     pub agent: AgentId,
-    /// How many times the record of the client has changed hands: 0, unless several machines share one hardware id.
+    /// The number of times that the record of the client has changed hands: 0, unless several machines share one
+    /// hardware id.
     pub turn: u32,
 }
 

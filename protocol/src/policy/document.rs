@@ -10,7 +10,7 @@ use crate::sylink::xml::{Document, Element, XmlError};
 pub struct PolicyDocument {
     /// The full path of the group.
     pub group: String,
-    /// Its serial.
+    /// The serial of the policy.
     pub serial: PolicySerial,
     /// Whether clients authenticate their manager: the secure communications switch.
     pub secure_communications: bool,
@@ -21,19 +21,19 @@ pub struct PolicyDocument {
 /// Why a text is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// It is no XML.
+    /// The text is no XML.
     #[error(transparent)]
     Xml(#[from] XmlError),
-    /// It is no text.
+    /// The bytes are no text.
     #[error("the policy is not UTF-8")]
     NotUtf8,
     /// Something is missing, or is not what it should be.
     #[error("the policy has no {expected}")]
     Missing {
-        /// What was expected.
+        /// The part that was expected.
         expected: &'static str,
     },
-    /// Its serial is none.
+    /// The serial is malformed.
     #[error(transparent)]
     Serial(#[from] SerialError),
 }
@@ -60,7 +60,7 @@ impl PolicyDocument {
     ///
     /// # Errors
     ///
-    /// When it is no XML, or lacks something.
+    /// When the text is no XML, or lacks something.
     pub fn parse(body: &[u8]) -> Result<Self, PolicyError> {
         let text = std::str::from_utf8(body).map_err(|_| PolicyError::NotUtf8)?;
         let document = Document::parse(text)?;

@@ -1,4 +1,4 @@
-//! What an operator sets and a client obeys: serials, management server lists, communication settings, the policy
+//! The settings of an operator that clients obey: serials, management server lists, communication settings, the policy
 //! document and the packages.
 //!
 //! Nothing here knows who is told what; that is [`crate::site`]'s.

@@ -34,7 +34,7 @@ impl PolicySerial {
         Self { changed, prefix }
     }
 
-    /// When the policy was changed.
+    /// The moment of the policy's last change.
     pub fn changed(self) -> Timestamp {
         self.changed
     }

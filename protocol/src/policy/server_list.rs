@@ -1,14 +1,14 @@
 //! Management server lists, as the operator edits them.
 //!
-//! What a client gets of a list is [`crate::sylink::ClientServerList`]: addresses and ports made definite, with the
-//! certificates of the site's managers beside it.
+//! A client gets a list as [`crate::sylink::ClientServerList`]: with definite addresses and ports, and the certificates
+//! of the site's managers beside it.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the clients of a list speak to its servers.
+/// The protocol that the clients of a list use with its servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
@@ -21,9 +21,9 @@ pub enum Protocol {
 /// A management server list: where clients find their managers, most preferred first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagementServerList {
-    /// Its name, unique in the site.
+    /// The name of the list, unique in the site.
     pub name: String,
-    /// What its clients speak.
+    /// The protocol that clients of the list use.
     pub protocol: Protocol,
     /// Whether clients hold a server's certificate against its name as well.
     pub verify_ca: bool,

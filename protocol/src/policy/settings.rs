@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sylink::CommunicationMode;
 
-/// How clients keep in touch: the attributes of `AgentCommunicationSetting`, less the shared secret.
+/// The settings of a client's communication: the attributes of `AgentCommunicationSetting`, less the shared secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommunicationSettings {
     /// Whether clients talk to their manager at all.

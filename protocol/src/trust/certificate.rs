@@ -52,7 +52,7 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the fingerprint.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -113,23 +113,23 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Whether `now` lies within.
+    /// Whether the validity contains `now`.
     pub fn covers(&self, now: Timestamp) -> bool {
         !self.is_before(now) && !self.is_over(now)
     }
 
-    /// Whether it has not begun at `now`.
+    /// Whether the validity has not begun at `now`.
     pub fn is_before(&self, now: Timestamp) -> bool {
         now.as_seconds() < self.not_before.as_seconds()
     }
 
-    /// Whether it has ended at `now`.
+    /// Whether the validity has ended at `now`.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now.as_seconds() > self.not_after.as_seconds()
     }
 }
 
-/// What kind of public key a certificate or key file holds.
+/// The kind of public key that a certificate or key file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyAlgorithm {
@@ -179,7 +179,7 @@ pub enum CertificateError {
     /// The encoding breaks off or is wrong.
     #[error("not an X.509 certificate in DER: {detail}")]
     Malformed {
-        /// What the parser stumbled over.
+        /// The error of the parser.
         detail: String,
     },
     /// Something follows the certificate.
@@ -247,17 +247,17 @@ impl ServerCertificate {
         })))
     }
 
-    /// Its version of X.509, from 1.
+    /// The version of X.509, from 1.
     pub fn version(&self) -> u32 {
         self.0.version
     }
 
-    /// Its DER encoding.
+    /// The DER encoding of the certificate.
     pub fn der(&self) -> &[u8] {
         &self.0.der
     }
 
-    /// Its PEM encoding, as in `server.crt`.
+    /// The PEM encoding of the certificate, as in `server.crt`.
     pub fn to_pem(&self) -> String {
         pem::write("CERTIFICATE", self.der())
     }
@@ -282,12 +282,12 @@ impl ServerCertificate {
         &self.0.names
     }
 
-    /// Its public key, as SubjectPublicKeyInfo in DER.
+    /// The public key, as SubjectPublicKeyInfo in DER.
     pub fn public_key_der(&self) -> &[u8] {
         &self.0.public_key_der
     }
 
-    /// What kind of key it is for.
+    /// The kind of key that the certificate is for.
     pub fn key_algorithm(&self) -> &KeyAlgorithm {
         &self.0.key_algorithm
     }
@@ -297,13 +297,13 @@ impl ServerCertificate {
         &self.0.signature_algorithm
     }
 
-    /// Whether its issuer signed it in the one way that managers take: PKCS#1 v1.5 with a SHA, not PSS.
+    /// Whether the issuer signed the certificate in the one way that managers take: PKCS#1 v1.5 with a SHA, not PSS.
     pub fn signature_is_rsa(&self) -> bool {
         let name = self.signature_algorithm();
         name.starts_with("sha") && name.ends_with("WithRSAEncryption")
     }
 
-    /// Whether it names itself as its issuer. The signature is not looked at: a pin stands in for it.
+    /// Whether the certificate names itself as its issuer. The signature is not looked at: a pin stands in for it.
     pub fn is_self_signed(&self) -> bool {
         self.0.self_signed
     }
@@ -388,7 +388,7 @@ impl Pins {
         true
     }
 
-    /// Whether the certificate of that fingerprint is among them.
+    /// Whether the certificate of that fingerprint is pinned.
     pub fn contains(&self, fingerprint: &Fingerprint) -> bool {
         self.0.contains_key(fingerprint)
     }
@@ -398,12 +398,12 @@ impl Pins {
         self.0.values()
     }
 
-    /// How many there are.
+    /// The number of pinned certificates.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether no certificate is pinned.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

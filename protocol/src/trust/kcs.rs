@@ -58,9 +58,9 @@ pub enum KcsError {
     /// The envelope is not of the documented form.
     #[error("the seal is malformed: expected {expected}, found {found:?}")]
     BadFormat {
-        /// What should be there.
+        /// The form that was expected.
         expected: String,
-        /// What is there, cut to a few characters.
+        /// The text that was found, cut to a few characters.
         found: String,
     },
     /// The fields were cut off or added to.

@@ -54,7 +54,7 @@ pub enum KeyError {
     /// The key is not for RSA, the only kind that managers and clients use [C S6].
     #[error("expected an RSA key, found: {found}")]
     NotRsa {
-        /// What it is for.
+        /// The kind of key.
         found: KeyAlgorithm,
     },
     /// The key is too short or too long; for one that is to be made, not of a usual length.
@@ -62,13 +62,13 @@ pub enum KeyError {
     Bits {
         /// The lengths that are taken.
         expected: String,
-        /// Its length in bits.
+        /// The length of the key in bits.
         found: u32,
     },
     /// The key has the right form and wrong content.
     #[error("the key is broken: {detail}")]
     Broken {
-        /// What the library says.
+        /// The error of the library.
         detail: String,
     },
 }
@@ -204,7 +204,7 @@ pub enum MalformedSignature {
     /// The text is not base64.
     #[error("the signature is not base64: {detail}")]
     NotBase64 {
-        /// What is wrong with it.
+        /// The defect of the text.
         detail: String,
     },
 }
@@ -241,12 +241,12 @@ impl Signature {
         Self::from_bytes(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the signature.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Its bytes in base64, on one line.
+    /// The signature in base64, on one line.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(&self.0)
     }
@@ -276,13 +276,13 @@ impl From<Signature> for String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum SignatureError {
-    /// It came without a signature.
+    /// The document came without a signature.
     #[error("the document has no signature")]
     Missing,
     /// None of the certificates that the client knows fits the signature.
     #[error("the signature was made by another key; expected that of {}", listed(expected))]
     NotByAPinnedCertificate {
-        /// Those that it knows.
+        /// The fingerprints of the pinned certificates.
         expected: Vec<Fingerprint>,
         /// SHA-256 of the document, as `sha256sum` prints it.
         body_sha256: String,
@@ -292,7 +292,7 @@ pub enum SignatureError {
     NoPins,
 }
 
-/// A document of kind `T` as it was received: nobody has looked at its signature.
+/// A document of kind `T` as it was received: its signature has not been checked.
 pub struct Signed<T> {
     body: Bytes,
     signature: Option<Signature>,
@@ -305,12 +305,12 @@ impl<T> Signed<T> {
         Self { body, signature, kind: PhantomData }
     }
 
-    /// Its bytes, not to be believed.
+    /// The bytes of the document, not to be believed.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Its signature, if it came with one.
+    /// The signature of the document, if it came with one.
     pub fn signature(&self) -> Option<&Signature> {
         self.signature.as_ref()
     }
@@ -346,12 +346,12 @@ pub struct Verified<T> {
 }
 
 impl<T> Verified<T> {
-    /// Its bytes.
+    /// The bytes of the document.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Whose key made the signature.
+    /// The fingerprint of the certificate whose key made the signature.
     pub fn by(&self) -> Fingerprint {
         self.by
     }
@@ -372,12 +372,12 @@ impl<T> Accepted<T> {
         Self { body: document.body, authenticated_by: None, kind: PhantomData }
     }
 
-    /// Its bytes.
+    /// The bytes of the document.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Who signed it; none if nobody asked.
+    /// The fingerprint of the signer's certificate; none if the signature was not checked.
     pub fn authenticated_by(&self) -> Option<Fingerprint> {
         self.authenticated_by
     }

@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("manager", &["site", "fault", "heartbeat", "policy", "trust", "assumption", "id", "time", "version"]),
     ("site", &["heartbeat", "policy", "sylink", "trust", "assumption", "id", "time", "version", "suggest"]),
     ("installation", &["trust", "id"]),
-    ("fault", &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest"]),
+    ("fault", &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest", "glob"]),
     ("heartbeat", &["policy", "sylink", "trust", "id", "time", "version"]),
     ("policy", &["sylink", "id", "time", "suggest"]),
     ("sylink", &["id", "time"]),
@@ -39,6 +39,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("version", &[]),
     ("suggest", &[]),
+    ("glob", &[]),
 ];
 
 /// A folder, what its shipped code never names, and where that belongs instead.

@@ -1,10 +1,10 @@
-//! What every format of keystore holds: entries, their keys still closed.
+//! The entries that every format of keystore holds, their keys still closed.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
-/// What stands under an alias.
+/// An entry of a keystore, under its alias.
 pub(super) struct KeystoreEntry {
     pub(super) alias: String,
     pub(super) content: EntryContent,

@@ -39,7 +39,7 @@ impl StoreForm {
     /// Every one.
     pub const ALL: [Self; 4] = [Self::Jks, Self::Pkcs12, Self::Pkcs12Pbmac1, Self::Pkcs12Old];
 
-    /// Its word.
+    /// The word that names the form.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Jks => "jks",
@@ -73,7 +73,7 @@ impl FromStr for StoreForm {
     }
 }
 
-/// How a keystore is to be written.
+/// Options for writing a keystore.
 #[derive(Debug)]
 pub struct StoreOptions<'a> {
     /// In which form.

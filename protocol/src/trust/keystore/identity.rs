@@ -9,7 +9,7 @@ use super::refusal::{FilePosition, KeystoreError};
 pub struct ServerIdentity {
     key: SigningKey,
     certificate: ServerCertificate,
-    /// Those that stood behind the certificate.
+    /// The certificates that stood behind the manager's own.
     chain: Vec<ServerCertificate>,
 }
 

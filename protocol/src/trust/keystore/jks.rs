@@ -25,12 +25,12 @@ const KEY: u32 = 1;
 const CERTIFICATE: u32 = 2;
 const SECRET: u32 = 3;
 
-/// How a JKS protects a key.
+/// The algorithm by which a JKS protects a key.
 const JKS_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.17.1.1");
-/// How a JCEKS does.
+/// The algorithm by which a JCEKS protects a key.
 const JCEKS_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.19.1");
 
-/// Which of the two these bytes are meant as.
+/// The type of Java keystore that these bytes are meant as.
 pub(super) fn kind(bytes: &[u8]) -> Option<StoreType> {
     match *bytes.first_chunk()? {
         JKS => Some(StoreType::Jks),
@@ -231,7 +231,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What has not been read yet. Nothing is set aside for a length that the file only claims.
+/// The part of a file that has not been read yet. No memory is set aside for a length that the file only claims.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -131,7 +131,7 @@ struct Pbkdf2 {
     hash: Option<Algorithm>,
 }
 
-/// Whether these bytes are meant as one: a SEQUENCE that begins with the version 3 and a SEQUENCE.
+/// Whether these bytes are meant as PKCS#12: a SEQUENCE that begins with the version 3 and a SEQUENCE.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let Some((0x30, rest)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
     let of_length = match rest.first() {
@@ -190,7 +190,7 @@ pub(super) fn read(
     Ok(found.entries())
 }
 
-/// What the bags hold, before it is known what belongs together.
+/// The content of the bags, before it is known which of them belong together.
 #[derive(Default)]
 struct Bags {
     keys: Vec<(BagAttributes, ProtectedKey)>,
@@ -385,7 +385,7 @@ where
     mac.verify_slice(expected).is_ok()
 }
 
-/// How a store that is written here is encrypted and authenticated.
+/// The encryption and authentication of a store that is written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encryption {
     /// PBES2 and HMAC-SHA-256: what keytool and openssl 3 write.

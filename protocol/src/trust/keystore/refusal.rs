@@ -10,7 +10,7 @@ use super::super::signature::KeyError;
 use super::kind::StoreType;
 use super::secret::PasswordError;
 
-/// What the product says when it refuses a file [C S6].
+/// The sentence with which the product refuses a file [C S6].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// Of private keys.
@@ -24,7 +24,7 @@ pub enum Refusal {
     Certificate,
 }
 
-/// As what a file was given.
+/// The role in which a file was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileRole {
     /// As the certificate.
@@ -36,7 +36,7 @@ pub enum FileRole {
 }
 
 impl FileRole {
-    /// What the product says of a bad file in this role.
+    /// The sentence with which the product refuses a bad file in this role.
     pub const fn refusal(self) -> Refusal {
         match self {
             Self::Certificate => Refusal::Certificate,
@@ -70,30 +70,30 @@ impl fmt::Display for FilePosition {
     }
 }
 
-/// What is wrong with a keystore.
+/// The defect of a keystore.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It is none.
+    /// The file is no keystore.
     #[error("not a keystore; expected a JKS, JCEKS or PKCS#12 file{hint}")]
     NotAStore {
-        /// What it seems to be instead, as the end of a sentence.
+        /// The kind of file that it seems to be instead, as the end of a sentence.
         hint: String,
     },
-    /// It is of another type than was said.
+    /// The keystore is of another type than was said.
     #[error("expected a keystore of the type {expected}, found {found}")]
     Type {
-        /// What was said.
+        /// The type that was said.
         expected: StoreType,
-        /// What it is.
+        /// The type of the file.
         found: StoreType,
     },
     /// JCEKS files are read by the very Java that wrote them [C S6], and this manager's is another.
     #[error("a JCEKS file is only for the Java that wrote it; convert it with keytool to JKS")]
     Jceks,
-    /// It breaks off, or has something in it that cannot be there.
+    /// The file breaks off, or has content that cannot be there.
     #[error("the file is damaged: {detail}")]
     Damaged {
-        /// Where, and what was expected there.
+        /// The place of the damage, and the content that was expected there.
         detail: String,
     },
     /// The check sum is not that of the content under this password.
@@ -113,12 +113,12 @@ pub enum StoreError {
         /// The algorithm.
         found: String,
     },
-    /// Its passwords go through more rounds than anybody means.
+    /// The passwords go through an unreasonable number of rounds.
     #[error("it wants {found} rounds of password derivation, expected 1 to {expected}")]
     Rounds {
         /// The limit.
         expected: u64,
-        /// What the file says.
+        /// The number in the file.
         found: u64,
     },
     /// All its entries together want too many rounds.
@@ -136,7 +136,7 @@ pub enum StoreError {
     /// There is no entry of that alias.
     #[error("it has no entry {alias:?}{hint}; it has {known:?}")]
     NoSuchAlias {
-        /// What was asked for.
+        /// The alias that was asked for.
         alias: String,
         /// The nearest there is, as the end of a sentence; empty when none is near.
         hint: String,
@@ -160,7 +160,7 @@ pub enum StoreError {
     EntryWithoutKey {
         /// The alias.
         alias: String,
-        /// What it is.
+        /// The kind of the entry.
         found: String,
     },
     /// The key has no certificate.
@@ -174,7 +174,7 @@ pub enum StoreError {
     Key {
         /// The alias.
         alias: String,
-        /// What is wrong with it.
+        /// The defect of the key.
         reason: KeyError,
     },
     /// The key is for another certificate.
@@ -195,7 +195,7 @@ pub enum KeystoreError {
     /// There is nothing in the file.
     #[error("{}: {at} is empty", .role.refusal())]
     Empty {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The file.
         at: FilePosition,
@@ -203,55 +203,55 @@ pub enum KeystoreError {
     /// The file is too large to be what it should be.
     #[error("{}: {at} has {found} bytes, expected at most {expected}", .role.refusal())]
     TooLarge {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The file.
         at: FilePosition,
         /// The limit in bytes.
         expected: usize,
-        /// Its length in bytes.
+        /// The length of the file in bytes.
         found: usize,
     },
     /// A PEM block breaks off.
     #[error("{}: {at}: BEGIN {label} without its END: the file was cut off", .role.refusal())]
     Truncated {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The BEGIN.
         at: FilePosition,
-        /// What the block should hold.
+        /// The label of the block.
         label: String,
     },
     /// A PEM block has lost its beginning.
     #[error("{}: {at}: END {label} without its BEGIN", .role.refusal())]
     StrayEnd {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The END.
         at: FilePosition,
-        /// What the block should hold.
+        /// The label of the block.
         label: String,
     },
-    /// What stands in a PEM block is not base64.
+    /// The content of a PEM block is not base64.
     #[error("{}: {at}: the {label} block is not base64: {detail}", .role.refusal())]
     NotBase64 {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The BEGIN.
         at: FilePosition,
-        /// What the block should hold.
+        /// The label of the block.
         label: String,
-        /// What is wrong with it.
+        /// The defect of the content.
         detail: String,
     },
     /// A PEM file holds other things than were asked for.
     #[error("{}: {at}: expected a {expected} block, found {found:?}", .role.refusal())]
     NoSuchBlock {
-        /// As what it was given.
+        /// The role in which the file was given.
         role: FileRole,
         /// The file.
         at: FilePosition,
-        /// What was looked for.
+        /// The label that was looked for.
         expected: String,
         /// The blocks that are there.
         found: Vec<String>,
@@ -270,7 +270,7 @@ pub enum KeystoreError {
     Key {
         /// The file, or the BEGIN.
         at: FilePosition,
-        /// What is wrong with it.
+        /// The defect of the key.
         reason: KeyError,
     },
     /// The keystore cannot be used.
@@ -278,17 +278,17 @@ pub enum KeystoreError {
     Store {
         /// The file.
         at: FilePosition,
-        /// What is wrong with it. Boxed, to keep every error small.
+        /// The defect of the keystore. Boxed, to keep every error small.
         reason: Box<StoreError>,
     },
     /// A file that should hold a password does not.
     #[error("{}: {at}: {reason}", .role.refusal())]
     Password {
-        /// As what the file that it should open was given.
+        /// The role of the file that the password should open.
         role: FileRole,
         /// The password's file.
         at: FilePosition,
-        /// What is wrong with it.
+        /// The defect of the password file.
         reason: PasswordError,
     },
     /// The certificate cannot be read.
@@ -296,7 +296,7 @@ pub enum KeystoreError {
     Certificate {
         /// The file, or the BEGIN.
         at: FilePosition,
-        /// What is wrong with it.
+        /// The defect of the certificate.
         reason: CertificateError,
     },
     /// The certificate is for another kind of key than RSA.
@@ -330,7 +330,7 @@ pub enum KeystoreError {
         at: FilePosition,
         /// The limit in bits.
         expected: u32,
-        /// Its length in bits.
+        /// The length of the key in bits.
         found: u32,
     },
     /// The certificate is of a version that no TLS library of today takes.
@@ -338,7 +338,7 @@ pub enum KeystoreError {
     CertificateVersion {
         /// The file.
         at: FilePosition,
-        /// Its version.
+        /// The version of the certificate.
         found: u32,
     },
     /// The key is not the one that the certificate is for.
@@ -359,7 +359,7 @@ pub enum KeystoreError {
 }
 
 impl KeystoreError {
-    /// What the product would say.
+    /// The sentence with which the product would refuse the file.
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Empty { role, .. }

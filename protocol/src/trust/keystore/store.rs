@@ -27,16 +27,16 @@ pub struct KeyStore {
 /// An entry, for people: nothing of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryInfo {
-    /// Its alias.
+    /// The alias of the entry.
     pub alias: String,
-    /// What it is, in words.
+    /// The kind of the entry, in words.
     pub what: String,
-    /// Its certificates, the own one first; those that cannot be read are left out.
+    /// The certificates of the entry, the own one first; those that cannot be read are left out.
     pub chain: Vec<ServerCertificate>,
 }
 
 impl StoreType {
-    /// Which one these bytes are meant as.
+    /// The type that these bytes are meant as; none if they look like no keystore.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         jks::kind(bytes).or_else(|| pkcs12::looks_like(bytes).then_some(Self::Pkcs12))
     }
@@ -79,12 +79,12 @@ impl KeyStore {
         Ok(Self { name: name.to_owned(), kind: found, entries })
     }
 
-    /// Its format.
+    /// The format of the keystore.
     pub fn kind(&self) -> StoreType {
         self.kind
     }
 
-    /// What it has, in its order.
+    /// The entries of the keystore, in its order.
     pub fn entries(&self) -> Vec<EntryInfo> {
         let info = |entry: &KeystoreEntry| {
             let (what, chain) = match &entry.content {
@@ -207,7 +207,7 @@ fn open(key: &ProtectedKey, password: &Password) -> Result<Zeroizing<Vec<u8>>, S
     }
 }
 
-/// What opens to something that is no key at all was opened with a wrong password.
+/// A key that opens to something that is no key was opened with a wrong password.
 fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreError {
     match (reason, key) {
         (KeyError::NotAKey, ProtectedKey::Encrypted(_)) => StoreError::KeyPassword { alias },
@@ -215,7 +215,7 @@ fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreErro
     }
 }
 
-/// What it seems to be that was given in place of a keystore.
+/// The kind of file that was given in place of a keystore, as the end of a sentence; empty if it is not recognized.
 fn instead(bytes: &[u8]) -> &'static str {
     if pem::looks_like_pem(bytes) {
         "; this is PEM, which is given as certificate and key"

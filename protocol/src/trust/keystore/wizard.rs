@@ -1,4 +1,4 @@
-//! What the certificate wizard lets through.
+//! The rules of the certificate wizard.
 //!
 //! RSA throughout, since 12.1 [C S6]; up to 8192 bits [C S5]. What the vendor does not say is a field.
 
@@ -10,9 +10,9 @@ use super::refusal::{FilePosition, KeystoreError};
 pub struct WizardRules {
     /// The shortest key that it takes, in bits. Below 2048 the lab itself cannot sign.
     pub shortest_key_bits: u32,
-    /// Whether it takes a certificate whose issuer signed it by way of SHA-1.
+    /// Whether the wizard takes a certificate whose issuer signed it by way of SHA-1.
     pub sha1: bool,
-    /// Whether it reads JCEKS: it does if the same Java wrote the file [C S6].
+    /// Whether the wizard reads JCEKS: it does if the same Java wrote the file [C S6].
     pub jceks: bool,
 }
 
