@@ -121,15 +121,16 @@ impl<'a> Library<'a> {
 
     /// The module that a path leads to, and the name in it that comes next; nothing if it leads to another crate.
     fn resolve(&self, module: &str, path: &str) -> Option<(String, Option<String>)> {
-        let mut segments = path.split("::").peekable();
+        // A name alone is a variable, or the `super` of `pub(super)`.
+        let (first, _) = path.split_once("::")?;
         let mut at = module.to_owned();
-        match *segments.peek()? {
+        match first {
             "crate" => at.clear(),
             "self" | "super" => {}
-            child if path.contains("::") && self.files.contains_key(&join(module, child)) => {}
+            child if self.files.contains_key(&join(module, child)) => {}
             _ => return None,
         }
-        while let Some(segment) = segments.next() {
+        for segment in path.split("::") {
             match segment {
                 "crate" | "self" => {}
                 "super" => at = split(&at).0.to_owned(),
@@ -167,7 +168,7 @@ fn files_that_import_each_other_are_a_circle() {
         file("x/src/lib.rs", "pub mod a;\nmod b;\nmod c;\nmod d;\n#[cfg(test)]\nmod e;\npub use b::B;"),
         // By way of the root, which only passes it on.
         file("x/src/a/mod.rs", "mod deep;\nuse crate::{B, d::D};\npub(crate) use deep::Deep;"),
-        file("x/src/a/deep.rs", "fn f() -> crate::c::C {}"),
+        file("x/src/a/deep.rs", "pub(super) fn f() -> crate::c::C {}"),
         file("x/src/b.rs", "use super::a::Deep;\npub struct B;"),
         file(
             "x/src/c.rs",
