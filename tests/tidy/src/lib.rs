@@ -10,10 +10,14 @@
 
 #![cfg(test)]
 
+mod circles;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 /// A text file of the project: its path from the top, with `/`, and what it holds.
+#[derive(Clone)]
 struct File {
     path: String,
     text: String,
@@ -57,9 +61,19 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "protocol decides and never waits: take it as an argument, and let a folder named wire fetch it",
     ),
     (
-        "server/src/console/",
-        &["crate::control", "crate::cli", "crate::mock"],
-        "the product's API knows nothing of the lab's own door: what both need is in shared",
+        "server/src/rest_api/",
+        &["crate::control_api", "crate::cli", "MockSite"],
+        "the product's API knows nothing of the lab's own: what both need is in runtime",
+    ),
+    (
+        "server/src/control_api/",
+        &["crate::rest_api", "crate::cli"],
+        "the lab's own API knows nothing of the product's: what both need is in runtime",
+    ),
+    (
+        "server/src/lab/",
+        &["crate::rest_api", "crate::control_api", "crate::cli"],
+        "a lab is driven by the APIs and the command line, and knows none of them",
     ),
     (
         "client-agent/src/agent/",
@@ -82,6 +96,22 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",
     ),
 ];
+/// A folder, the crates whose names no path in its shipped code begins with, and where that belongs instead.
+const CRATES_OF_ROOMS: &[(&str, &[&str], &str)] =
+    &[("server/src/lab/", &["axum", "hyper", "http"], "a lab knows no HTTP: let the APIs and wire bring it")];
+
+/// The whole state of a site, and the only folder that has it.
+const STATE: (&str, &str) = ("SiteState", "server/src/runtime/");
+
+/// The folder of the reports, and all that it may know of a rehearsal: the outcome, and what that consists of.
+const REPORT: &str = "client-agent/src/report/";
+const OUTCOME: &[&str] = &["Outcome", "StepOutcome", "AtRisk", "Course", "InForce"];
+
+/// The sources of each crate, and the circles of files that may be there, each with its reason: its files, or a folder that holds them
+/// and ends in `/`.
+const SOURCES: &[&str] = &["protocol/src/", "client-agent/src/", "server/src/"];
+const CIRCLES: &[(&[&str], &str)] = &[];
+
 const PURE: &[&str] = &[
     "tokio",
     "std::fs",
@@ -164,6 +194,61 @@ fn rooms_stay_pure(file: &File) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn rooms_do_without_crates(file: &File) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (room, never, instead) in CRATES_OF_ROOMS {
+        if !is_rust(file) || is_test(file) || !file.path.starts_with(room) {
+            continue;
+        }
+        for (line, path) in paths(&shipped(&code(&file.text))) {
+            let root = path.split_once("::").map_or("", |(root, _)| root);
+            if never.contains(&root) {
+                found.push((line, format!("`{root}` is not for {room}: {instead}")));
+            }
+        }
+    }
+    found
+}
+
+fn only_the_runtime_has_the_state(file: &File) -> Vec<Violation> {
+    let (state, home) = STATE;
+    if !is_rust(file) || !file.path.starts_with("server/src/") || file.path.starts_with(home) {
+        return Vec::new();
+    }
+    let say = |(line, _)| (line, format!("`{state}` stays in {home}: hand over what is used of it"));
+    paths(&code(&file.text)).into_iter().filter(|(_, path)| names(path, state)).map(say).collect()
+}
+
+fn reports_know_the_outcome(file: &File) -> Vec<Violation> {
+    if !is_rust(file) || is_test(file) || !file.path.starts_with(REPORT) {
+        return Vec::new();
+    }
+    let wrong = |(line, path): (usize, String)| {
+        let mut segments = path.split("::").skip_while(|segment| *segment != "rehearsal").skip(1);
+        let name =
+            if names(&path, "rehearsal") { segments.next().unwrap_or("rehearsal") } else { return None };
+        let say = format!(
+            "a report knows of a rehearsal only the outcome, and not `{name}`: put it into the outcome"
+        );
+        (!OUTCOME.contains(&name)).then_some((line, say))
+    };
+    paths(&shipped(&code(&file.text))).into_iter().filter_map(wrong).collect()
+}
+
+fn fixtures_are_not_compiled_in(file: &File) -> Vec<Violation> {
+    if !is_rust(file) || is_test(file) || file.path.starts_with("fixtures/") {
+        return Vec::new();
+    }
+    let code = shipped(&code(&file.text));
+    let includes = |line: &str| line.contains("include_str!") || line.contains("include_bytes!");
+    let say = "what is compiled in is no fixture: keep it beside the source that includes it";
+    // The name may stand in the line below.
+    let found = code.lines().enumerate().filter(|(at, line)| {
+        includes(line) && file.text.lines().skip(*at).take(2).any(|line| line.contains("fixtures/"))
+    });
+    found.map(|(at, _)| (at + 1, say.to_owned())).collect()
 }
 
 fn nobody_asks_real_time(file: &File) -> Vec<Violation> {
@@ -472,8 +557,9 @@ fn the_whole_workspace_is_read_and_every_room_has_somebody_in_it() {
         let path = format!("protocol/src/{module}");
         assert!(lives(&path), "{path} is in FLOORS and not there: what did it become?");
     }
-    for (room, _, _) in ROOMS {
-        assert!(lives(room), "{room} is in ROOMS and not there: what did it become?");
+    let rooms = ROOMS.iter().chain(CRATES_OF_ROOMS).map(|(room, _, _)| *room);
+    for room in rooms.chain(SOURCES.iter().copied()).chain([STATE.1, REPORT]) {
+        assert!(lives(room), "{room} has a rule and is not there: what did it become?");
     }
     assert!(!lives("target/") && !lives(".git/"));
 }
@@ -522,6 +608,91 @@ fn a_room_that_waits_is_refused() {
     let tested = "#[cfg(test)]\nuse std::fs;\nuse std::fs;\n#[cfg(test)]\nmod tests {\n  use std::fs;\n}\nuse std::fs;";
     assert_eq!(refused("protocol/src/id.rs", tested), [3, 8]);
     assert_eq!(refused("protocol/src/sylink/tests.rs", tested), []);
+}
+
+#[test]
+fn rooms_without_http_have_none() {
+    holds_everywhere(rooms_do_without_crates);
+}
+
+#[test]
+fn http_in_a_room_without_it_is_refused() {
+    let bad = "use axum::{Json, extract::State};\nfn f(http: u16) -> hyper::Method {}\nuse epm_protocol::heartbeat::http;";
+    assert_eq!(lines_refused(rooms_do_without_crates, "server/src/lab/clock.rs", bad), [1, 1, 2]);
+    assert_eq!(lines_refused(rooms_do_without_crates, "server/src/control_api/clock.rs", bad), []);
+    let apis = "use crate::control_api::Problem;\nuse crate::{lab, rest_api::http};";
+    assert_eq!(lines_refused(rooms_stay_pure, "server/src/rest_api/mod.rs", apis), [1]);
+    assert_eq!(lines_refused(rooms_stay_pure, "server/src/control_api/mod.rs", apis), [2]);
+    assert_eq!(lines_refused(rooms_stay_pure, "server/src/lab/mod.rs", apis), [1, 2]);
+}
+
+#[test]
+fn the_whole_state_of_a_site_is_in_the_runtime_alone() {
+    holds_everywhere(only_the_runtime_has_the_state);
+}
+
+#[test]
+fn whoever_else_has_the_state_is_refused() {
+    let bad = "use crate::runtime::state::{Clients, SiteState};\n// SiteState\nfn f(state: &SiteState) {}";
+    assert_eq!(lines_refused(only_the_runtime_has_the_state, "server/src/lab/mod.rs", bad), [1, 3]);
+    assert_eq!(lines_refused(only_the_runtime_has_the_state, "server/src/runtime/manager.rs", bad), []);
+}
+
+#[test]
+fn a_report_knows_only_the_outcome() {
+    holds_everywhere(reports_know_the_outcome);
+}
+
+#[test]
+fn a_report_that_knows_more_is_refused() {
+    let bad = "use crate::rehearsal::{Outcome, world::World};\nuse super::words;\nlet a = crate::rehearsal::AtRisk::new();\n\
+               use crate::rehearsal::Casting;\nuse crate::rehearsal;";
+    assert_eq!(lines_refused(reports_know_the_outcome, "client-agent/src/report/csv.rs", bad), [1, 4, 5]);
+    assert_eq!(lines_refused(reports_know_the_outcome, "client-agent/src/rehearsal/run.rs", bad), []);
+}
+
+#[test]
+fn no_fixture_is_compiled_into_a_program() {
+    holds_everywhere(fixtures_are_not_compiled_in);
+}
+
+#[test]
+fn a_fixture_that_is_compiled_in_is_refused() {
+    let bad = "const A: &str = include_str!(\"../../fixtures/a.toml\");\nconst B: &[u8] =\n  include_bytes!(\n    \"../fixtures/b\");\n\
+               const C: &str = include_str!(\"c.toml\");\n#[cfg(test)]\nconst D: &str = include_str!(\"../fixtures/d\");";
+    assert_eq!(
+        lines_refused(fixtures_are_not_compiled_in, "client-agent/src/catalogue/files.rs", bad),
+        [1, 3]
+    );
+    assert_eq!(lines_refused(fixtures_are_not_compiled_in, "client-agent/src/catalogue/tests.rs", bad), []);
+}
+
+/// Whether all files of a circle are named, each by itself or by a folder.
+fn is_named(circle: &BTreeSet<&str>, named: &[&str]) -> bool {
+    let is_there =
+        |path: &str| named.iter().any(|one| path == *one || one.ends_with('/') && path.starts_with(one));
+    circle.iter().all(|path| is_there(path))
+}
+
+#[test]
+fn there_is_no_circle_of_files_but_those_that_must_be() {
+    let files = workspace();
+    let found: Vec<_> = SOURCES.iter().flat_map(|sources| circles::circles(&files, sources)).collect();
+    let wrong: Vec<_> =
+        found.iter().filter(|circle| !CIRCLES.iter().any(|(named, _)| is_named(circle, named))).collect();
+    assert!(wrong.is_empty(), "move what both need below both, or name the circle in CIRCLES: {wrong:#?}");
+    for (named, _) in CIRCLES {
+        let is_there = found.iter().any(|circle| is_named(circle, named));
+        assert!(is_there, "{named:?} is in CIRCLES, and is no circle any more");
+    }
+}
+
+#[test]
+fn a_circle_is_named_by_its_files_or_by_their_folder() {
+    let circle = BTreeSet::from(["server/src/cli/mod.rs", "server/src/cli/up.rs"]);
+    assert!(is_named(&circle, &["server/src/cli/"]));
+    assert!(is_named(&circle, &["server/src/cli/up.rs", "server/src/cli/mod.rs", "server/src/main.rs"]));
+    assert!(!is_named(&circle, &["server/src/cli/up.rs"]) && !is_named(&circle, &["server/src/cl"]));
 }
 
 #[test]
