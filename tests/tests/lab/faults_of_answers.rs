@@ -307,15 +307,22 @@ async fn a_certificate_changes_under_a_fault_and_the_fault_goes_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
-    let lab = Lab::start().await; // its clock stands still, so what is late never comes
-    for kind in ["blackhole", "accept-then-stall", "latency", "bandwidth", "slow-headers", "dribbled"] {
-        let _guard = set(&lab, json!(kind));
+    let lab = Lab::start().await; // its clock stands still, so what is too late for any client never comes
+    for what in [
+        json!("blackhole"),
+        json!("accept-then-stall"),
+        json!({ "kind": "latency", "ms": 45_000 }),
+        json!({ "kind": "bandwidth", "bytes-per-second": 1 }),
+        json!({ "kind": "slow-headers", "total-ms": 45_000 }),
+        json!({ "kind": "dribbled", "total-ms": 45_000 }),
+    ] {
+        let _guard = set(&lab, what.clone());
         let before = lab.site().journal().faults_applied().len();
         let mut guest = TcpStream::connect(lab.socket()).await.unwrap();
         guest.write_all(format!("GET {HELLO} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
         eventually("it is hit", || lab.site().journal().faults_applied().len() > before).await;
         let ended = timeout(Duration::from_secs(120), guest.read_to_end(&mut Vec::new())).await;
-        assert!(ended.is_err(), "{kind}: {ended:?}");
+        assert!(ended.is_err(), "{what}: {ended:?}");
     }
     let left = lab.site().journal().connections_closed();
     assert!(left.iter().all(|(_, why)| *why != ConnectionClosed::Stalled), "{left:?}");
