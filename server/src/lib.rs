@@ -17,6 +17,7 @@ pub mod control_api;
 pub mod lab;
 mod mock_site;
 mod rest_api;
+pub mod rest_case;
 mod runtime;
 mod schema;
 mod wire;

@@ -143,6 +143,7 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
+    #[serde(rename = "door")]
     control: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
 
@@ -145,30 +145,20 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/managers/{manager}/certificate",
-            get_with(show, |op| {
-                op.id("certificate").summary("A manager's certificates, per store, and their history")
-            }),
+            get_with(show, doc("certificate", "A manager's certificates, per store, and their history")),
         )
         .api_route(
             "/v1/managers/{manager}/certificate/{update}",
-            put_with(update, |op| {
-                op.id("updateCertificate").summary("Update the server certificate of a manager")
-            }),
+            put_with(update, doc("updateCertificate", "Update the server certificate of a manager")),
         )
         .api_route(
             "/v1/managers/{manager}/replication",
-            get_with(replication, |op| {
-                op.id("replication").summary("Whether a manager replicates with the others")
-            })
-            .put_with(set_replication, |op| {
-                op.id("setReplication").summary(
-                    "Break the replication of a manager with the others, or restore it: while it is broken, what is done is done at the others, its own certificate aside",
-                )
-            }),
+            get_with(replication, doc("replication", "Whether a manager replicates with the others"))
+            .put_with(set_replication, doc("setReplication", "Break the replication of a manager with the others, or restore it: while it is broken, what is done is done at the others, its own certificate aside")),
         )
         .api_route(
             "/v1/managers/{manager}/restart",
-            post_with(restart, |op| op.id("restartManager").summary("Restart the services of a manager")),
+            post_with(restart, doc("restartManager", "Restart the services of a manager")),
         )
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
 use crate::control_api::extract::JsonBody;
-use crate::control_api::{Answer, LabState, Routes};
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::lab::Lab;
 
 /// How the clock is to be.
@@ -63,23 +63,25 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/clock",
-            get_with(show, |op| op.id("clock").summary("The lab's clock"))
-                .put_with(set, |op| op.id("setClock").summary("Stop, set, or speed up the clock")),
+            get_with(show, doc("clock", "The lab's clock"))
+                .put_with(set, doc("setClock", "Stop, set, or speed up the clock")),
         )
         .api_route(
             "/v1/clock/advance",
-            post_with(advance, |op| {
-                op.id("advanceClock").summary(
+            post_with(
+                advance,
+                doc(
+                    "advanceClock",
                     "Let time pass: what falls due on the way happens; answers when the lab is quiet",
-                )
-            }),
+                ),
+            ),
         )
         .api_route(
             "/v1/clock/heartbeats",
-            post_with(heartbeats, |op| {
-                op.id("passHeartbeats")
-                    .summary("Wait until every client that is on has ended so many heartbeats more")
-            }),
+            post_with(
+                heartbeats,
+                doc("passHeartbeats", "Wait until every client that is on has ended so many heartbeats more"),
+            ),
         )
 }
 

@@ -1,15 +1,18 @@
 //! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense; and the forms of answers.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use aide::OperationInput;
+use aide::axum::ApiRouter;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as ApiResponse};
 use aide::operation::OperationOutput;
+use aide::transform::TransformOperation as Described;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAliveStream, Sse};
@@ -21,7 +24,19 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::control_api::error::Problem;
+use crate::lab::Lab;
 use crate::wire::PATIENCE;
+
+/// What the control API answers from.
+pub(super) type LabState = State<Arc<Lab>>;
+/// An answer in JSON, of a type that describes itself.
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
+pub(super) type Routes = ApiRouter<Arc<Lab>>;
+
+/// Describes an operation by its identifier and one line about it.
+pub(super) fn doc(id: &'static str, summary: &'static str) -> impl Fn(Described<'_>) -> Described<'_> {
+    move |operation| operation.id(id).summary(summary)
+}
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
 use crate::schema::BridgedSchema;
 
@@ -79,21 +79,19 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/faults",
-            get_with(list, |op| op.id("faults").summary("The faults that are set"))
-                .delete_with(clear, |op| op.id("clearFaults").summary("Take all faults away")),
+            get_with(list, doc("faults", "The faults that are set"))
+                .delete_with(clear, doc("clearFaults", "Take all faults away")),
         )
-        .api_route("/v1/fault-kinds", get_with(kinds, |op| op.id("faultKinds").summary("What faults there are")))
+        .api_route("/v1/fault-kinds", get_with(kinds, doc("faultKinds", "What faults there are")))
         .api_route(
             "/v1/faults/{fault}",
-            put_with(set, |op| {
-                op.id("setFault").summary("Set a fault; one of this name is replaced. It lives for an hour unless it says otherwise")
-            })
-            .delete_with(remove, |op| op.id("removeFault").summary("Take a fault away")),
+            put_with(set, doc("setFault", "Set a fault; one of this name is replaced. It lives for an hour unless it says otherwise"))
+            .delete_with(remove, doc("removeFault", "Take a fault away")),
         )
-        .api_route("/v1/failures", get_with(failures, |op| op.id("failures").summary("The catalogue of failures")))
+        .api_route("/v1/failures", get_with(failures, doc("failures", "The catalogue of failures")))
         .api_route(
             "/v1/failures/{failure}",
-            get_with(failure, |op| op.id("failure").summary("One entry of the catalogue")),
+            get_with(failure, doc("failure", "One entry of the catalogue")),
         )
 }
 

@@ -14,8 +14,8 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path, Query};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{ClientAction, ClientView, Lab, Trace};
 use crate::schema::BridgedSchema;
 
@@ -139,21 +139,21 @@ struct PartNow {
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1/clients", get_with(list, |op| op.id("clients").summary("The clients of this lab")))
+        .api_route("/v1/clients", get_with(list, doc("clients", "The clients of this lab")))
         .api_route(
             "/v1/clients/{client}",
-            get_with(show, |op| op.id("client").summary("One client: what it holds, and what became of it")),
+            get_with(show, doc("client", "One client: what it holds, and what became of it")),
         )
         .api_route(
             "/v1/clients/{client}/deeds",
-            post_with(act, |op| {
-                op.id("doToClient")
-                    .summary("Poke, freeze, take offline, bring home, move or re-image a client")
-            }),
+            post_with(
+                act,
+                doc("doToClient", "Poke, freeze, take offline, bring home, move or re-image a client"),
+            ),
         )
         .api_route(
             "/v1/fleet/{part}",
-            put_with(set_part, |op| op.id("setPart").summary("Make a part of the fleet as large as this")),
+            put_with(set_part, doc("setPart", "Make a part of the fleet as large as this")),
         )
 }
 

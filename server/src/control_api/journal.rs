@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
 use crate::schema::BridgedSchema;
@@ -193,27 +193,22 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/journal",
-            get_with(find, |op| {
-                op.id("journal").summary("What the managers remember; also as NDJSON and HAR")
-            }),
+            get_with(find, doc("journal", "What the managers remember; also as NDJSON and HAR")),
         )
         .api_route(
             "/v1/journal/count",
-            get_with(count, |op| {
-                op.id("countJournal").summary("How many entries fit, by kind, action and status")
-            }),
+            get_with(count, doc("countJournal", "How many entries fit, by kind, action and status")),
         )
         .api_route(
             "/v1/journal/near-misses",
-            get_with(near_misses, |op| {
-                op.id("nearMisses").summary("Who nearly asked for something, and what was wrong with it")
-            }),
+            get_with(
+                near_misses,
+                doc("nearMisses", "Who nearly asked for something, and what was wrong with it"),
+            ),
         )
         .api_route(
             "/v1/journal/tail",
-            get_with(tail, |op| {
-                op.id("tailJournal").summary("The entries to come, as server-sent events; it does not end")
-            }),
+            get_with(tail, doc("tailJournal", "The entries to come, as server-sent events; it does not end")),
         )
 }
 

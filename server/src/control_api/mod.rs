@@ -40,17 +40,12 @@ use crate::lab::Lab;
 use crate::wire::serve_plain;
 pub(crate) use error::DROPPED;
 use error::Problem;
+use extract::{LabState, Routes, doc};
 
 /// The port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
 /// No body is larger than this, packages aside.
 const LARGEST: usize = 1024 * 1024;
-
-/// What the control API answers from.
-type LabState = State<Arc<Lab>>;
-/// An answer in JSON, of a type that describes itself.
-type Answer<T> = Result<Json<T>, Problem>;
-type Routes = ApiRouter<Arc<Lab>>;
 
 /// Serves the control API until it is told to stop; then connections are ended. With a token, nobody without it is let in.
 pub async fn serve(listener: TcpListener, lab: Arc<Lab>, token: Option<String>, stopping: CancellationToken) {
@@ -85,8 +80,8 @@ fn description() -> OpenApi {
 
 fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1", get_with(index, |op| op.id("index").summary("What is here")))
-        .api_route("/v1/health", get_with(health, |op| op.id("health").summary("Whether the lab is ready")))
+        .api_route("/v1", get_with(index, doc("index", "What is here")))
+        .api_route("/v1/health", get_with(health, doc("health", "Whether the lab is ready")))
         .merge(site::routes())
         .merge(certificates::routes())
         .merge(clock::routes())

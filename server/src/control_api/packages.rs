@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::ClientAction;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
 use crate::schema::BridgedSchema;
@@ -80,27 +80,16 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/groups/{group}/package",
-            get_with(package, |op| {
-                op.id("updatePackage").summary("A communication update package: an archive with a sylink.xml")
-            })
-            .post_with(deploy, |op| {
-                op.id("deployUpdatePackage")
-                    .summary("Bring a communication update package to clients of this lab that are on")
-            }),
+            get_with(package, doc("updatePackage", "A communication update package: an archive with a sylink.xml"))
+            .post_with(deploy, doc("deployUpdatePackage", "Bring a communication update package to clients of this lab that are on")),
         )
         .api_route(
             "/v1/managers/{manager}/recovery",
-            get_with(back_up, |op| {
-                op.id("backUpManager").summary("A recovery file of a manager as it is now: recovery_TIMESTAMP.zip")
-            }),
+            get_with(back_up, doc("backUpManager", "A recovery file of a manager as it is now: recovery_TIMESTAMP.zip")),
         )
         .api_route(
             "/v1/managers/{manager}/restore",
-            post_with(restore, |op| {
-                op.id("restoreManager").summary(
-                    "Install the managers anew from a recovery file, recovery_TIMESTAMP.zip, which is the body",
-                )
-            }),
+            post_with(restore, doc("restoreManager", "Install the managers anew from a recovery file, recovery_TIMESTAMP.zip, which is the body")),
         )
 }
 

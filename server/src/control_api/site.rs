@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
 use crate::control_api::view::{GroupView, ListView, SiteView};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::Lab;
 use crate::schema::BridgedSchema;
 
@@ -154,59 +154,58 @@ struct PackageView {
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1/site", get_with(site, |op| op.id("site").summary("The site and its managers")))
+        .api_route("/v1/site", get_with(site, doc("site", "The site and its managers")))
         .api_route(
             "/v1/assumptions",
-            get_with(assumptions, |op| {
-                op.id("assumptions").summary("What the lab assumes where nobody documents the product")
-            }),
+            get_with(
+                assumptions,
+                doc("assumptions", "What the lab assumes where nobody documents the product"),
+            ),
         )
         .api_route(
             "/v1/commands",
-            post_with(commands, |op| {
-                op.id("giveCommands")
-                    .summary("Give the site commands, as in a scenario's setup: all of them, or none")
-            }),
+            post_with(
+                commands,
+                doc("giveCommands", "Give the site commands, as in a scenario's setup: all of them, or none"),
+            ),
         )
-        .api_route("/v1/lists", get_with(lists, |op| op.id("lists").summary("The management server lists")))
+        .api_route("/v1/lists", get_with(lists, doc("lists", "The management server lists")))
         .api_route(
             "/v1/lists/{list}",
-            get_with(list, |op| op.id("list").summary("One list, and who uses it"))
-                .put_with(set_list, |op| op.id("setList").summary("Copy and edit a list"))
-                .delete_with(remove_list, |op| op.id("removeList").summary("Remove a list that nobody uses")),
+            get_with(list, doc("list", "One list, and who uses it"))
+                .put_with(set_list, doc("setList", "Copy and edit a list"))
+                .delete_with(remove_list, doc("removeList", "Remove a list that nobody uses")),
         )
         .api_route(
             "/v1/lists/{list}/assignments",
-            put_with(assign, |op| op.id("assignList").summary("Assign a list to a group or location")),
+            put_with(assign, doc("assignList", "Assign a list to a group or location")),
         )
-        .api_route("/v1/groups", get_with(groups, |op| op.id("groups").summary("The groups")))
+        .api_route("/v1/groups", get_with(groups, doc("groups", "The groups")))
         .api_route(
             "/v1/groups/{group}",
-            get_with(group, |op| op.id("group").summary("One group with its locations"))
-                .put_with(set_group, |op| op.id("setGroup").summary("Add or change a group")),
+            get_with(group, doc("group", "One group with its locations"))
+                .put_with(set_group, doc("setGroup", "Add or change a group")),
         )
         .api_route(
             "/v1/groups/{group}/sylink",
-            get_with(sylink, |op| {
-                op.id("sylink").summary("The communications file that the console exports")
-            }),
+            get_with(sylink, doc("sylink", "The communications file that the console exports")),
         )
         .api_route(
             "/v1/groups/{group}/locations/{location}",
-            put_with(set_location, |op| op.id("setLocation").summary("Add or change a location")),
+            put_with(set_location, doc("setLocation", "Add or change a location")),
         )
         .api_route(
             "/v1/groups/{group}/policies/{policy}",
-            put_with(set_policy, |op| op.id("setPolicy").summary("Add or change a policy")),
+            put_with(set_policy, doc("setPolicy", "Add or change a policy")),
         )
         .api_route(
             "/v1/packages/{package}",
-            put_with(set_package, |op| op.id("setPackage").summary("Add or replace a client package"))
+            put_with(set_package, doc("setPackage", "Add or replace a client package"))
                 .layer(DefaultBodyLimit::max(LARGEST_PACKAGE)),
         )
         .api_route(
             "/v1/packages/{package}/assignments",
-            put_with(assign_package, |op| op.id("assignPackage").summary("Give a package to a group")),
+            put_with(assign_package, doc("assignPackage", "Give a package to a group")),
         )
 }
 

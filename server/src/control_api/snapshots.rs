@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
 use crate::control_api::extract::Path;
-use crate::control_api::{Answer, LabState, Routes};
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,22 +27,19 @@ struct Restored {
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route(
-            "/v1/snapshots",
-            get_with(list, |op| op.id("snapshots").summary("What snapshots there are")),
-        )
+        .api_route("/v1/snapshots", get_with(list, doc("snapshots", "What snapshots there are")))
         .api_route(
             "/v1/snapshots/{snapshot}",
-            put_with(take, |op| op.id("takeSnapshot").summary("Keep the lab as it is"))
-                .delete_with(remove, |op| op.id("removeSnapshot").summary("Forget a snapshot")),
+            put_with(take, doc("takeSnapshot", "Keep the lab as it is"))
+                .delete_with(remove, doc("removeSnapshot", "Forget a snapshot")),
         )
         .api_route(
             "/v1/snapshots/{snapshot}/restore",
-            post_with(restore, |op| op.id("restoreSnapshot").summary("The lab becomes what it was")),
+            post_with(restore, doc("restoreSnapshot", "The lab becomes what it was")),
         )
         .api_route(
             "/v1/reset",
-            post_with(reset, |op| op.id("reset").summary("The lab becomes what it was when it had started")),
+            post_with(reset, doc("reset", "The lab becomes what it was when it had started")),
         )
 }
 

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::error::Problem;
+use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
-use crate::control_api::{Answer, LabState, Routes};
 use crate::lab::{Expectation, Finding, LabVerdict, Standing};
 use crate::schema::BridgedSchema;
 
@@ -65,26 +65,24 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/verdict",
-            get_with(verdict, |op| {
-                op.id("verdict").summary("Who holds what, and who is lost, since when and why")
-            }),
+            get_with(verdict, doc("verdict", "Who holds what, and who is lost, since when and why")),
         )
         .api_route(
             "/v1/verdict/if-now",
-            post_with(if_now, |op| {
-                op.id("ifNow")
-                    .summary("Who would be lost if these commands were given now; nothing is changed")
-            }),
+            post_with(
+                if_now,
+                doc("ifNow", "Who would be lost if these commands were given now; nothing is changed"),
+            ),
         )
         .api_route(
             "/v1/expectations",
-            get_with(findings, |op| op.id("findings").summary("How all that is expected stands"))
-                .post_with(find, |op| op.id("find").summary("How these expectations stand, asked now")),
+            get_with(findings, doc("findings", "How all that is expected stands"))
+                .post_with(find, doc("find", "How these expectations stand, asked now")),
         )
         .api_route(
             "/v1/expectations/{expectation}",
-            put_with(expect, |op| op.id("expect").summary("Expect something from now on"))
-                .delete_with(expect_no_longer, |op| op.id("expectNoLonger").summary("Expect it no longer")),
+            put_with(expect, doc("expect", "Expect something from now on"))
+                .delete_with(expect_no_longer, doc("expectNoLonger", "Expect it no longer")),
         )
 }
 

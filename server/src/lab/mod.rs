@@ -13,7 +13,6 @@
 //! | `scenario_run` | a scenario, step by step |
 //! | `machines` | the machines of a scenario: when each is on, where, and what is installed on it |
 //! | `reproduce` | an entry of the failure catalogue |
-//! | `rest_client_run` | the same, for an administrator's tool at the REST API |
 //!
 //! It knows no HTTP server: the APIs do.
 
@@ -22,11 +21,12 @@ mod fleet;
 mod history;
 mod machines;
 mod pace;
+mod records;
 mod reproduce;
-mod rest_client_run;
 mod run_error;
 pub mod scenario_run;
 mod snapshot;
+mod time_error;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -34,43 +34,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
-use epm_protocol::site::{CommandError, Stores};
-use epm_protocol::time::Timestamp;
+use epm_protocol::site::CommandError;
 use epm_protocol::trust::Fingerprint;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tokio::sync::RwLock;
 
 pub use expectation::{Asked, Expectation, Finding, Standing};
 pub use fleet::{ClientAction, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
-pub use pace::TimeError;
 pub use reproduce::{refused, reproduced};
-pub use rest_client_run::rest_case;
 pub use run_error::RunError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
+pub use time_error::TimeError;
 pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
 use crate::mock_site::MockSite;
-use crate::schema::BridgedSchema;
 use history::History;
-use snapshot::Snapshot;
-
-/// An update of a manager's certificate, by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Update {
-    /// Its name.
-    pub update: String,
-    /// When.
-    #[schemars(with = "String")]
-    pub at: Timestamp,
-    /// Which stores it reached.
-    #[schemars(with = "BridgedSchema<Stores>")]
-    pub stores: Stores,
-    /// The certificate.
-    #[schemars(with = "String")]
-    pub fingerprint: Fingerprint,
-}
+use records::Snapshot;
+pub use records::Update;
 
 /// How many updates of a manager are remembered.
 const UPDATES: usize = 1000;

@@ -4,7 +4,7 @@ use epm_client_agent::scenario::PlanError;
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::CommandError;
 
-use crate::lab::TimeError;
+use crate::lab::time_error::TimeError;
 use crate::mock_site::StartError;
 
 /// Why a scenario could not be run to its end.
@@ -29,7 +29,7 @@ pub enum RunError {
 
 impl RunError {
     /// The site refused a command in this step; step 0 is the setup.
-    pub(super) fn command(step: usize, title: &str, source: CommandError) -> Self {
+    pub(crate) fn command(step: usize, title: &str, source: CommandError) -> Self {
         PlanError::command(step, title, source).into()
     }
 }

@@ -1,32 +1,18 @@
 //! The lab as it was: its site, its registry, its faults, its clients with all that they had kept, and its time.
 
-use epm_client_agent::agent::{Agent, Input};
-use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::agent::Input;
 use epm_protocol::fault::FaultRule;
-use epm_protocol::site::Site;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{Lab, Update, lock};
-use crate::runtime::clients::ClientStatus;
+use crate::lab::records::Snapshot;
+use crate::lab::{Lab, lock};
 
 /// How many snapshots a lab keeps.
 const MOST: usize = 16;
 /// The snapshot that a lab starts from.
 pub(super) const START: &str = "start";
-
-/// The lab as it was.
-#[derive(Clone, Debug)]
-pub(super) struct Snapshot {
-    at: Timestamp,
-    site: Site,
-    client_statuses: Vec<ClientStatus>,
-    faults: Vec<FaultRule>,
-    agents: Vec<(String, Agent, bool)>,
-    parts: Vec<PartPlan>,
-    updates: std::collections::BTreeMap<String, Vec<Update>>,
-}
 
 /// Why a snapshot cannot be taken or restored.
 #[derive(Debug, thiserror::Error)]

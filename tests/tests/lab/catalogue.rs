@@ -66,7 +66,7 @@ async fn a_tool_meets_at_the_rest_api_over_sockets_what_it_meets_in_virtual_time
         let Means::RestCase(plan) = &entry.means else { continue };
         for plan in [plan.as_ref(), &plan.without_cause()] {
             assert_eq!(
-                play::rest_case(plan).await.unwrap(),
+                epm_server::rest_case::rest_case(plan).await.unwrap(),
                 rehearse_rest_case(plan).unwrap(),
                 "{}",
                 entry.id

@@ -22,7 +22,7 @@ Examples:
   epm-lab cert check keystore.jks --password-file password.txt --sylink sylink.xml
   epm-lab cert check server.crt --key server.key --sylink sylink.xml --server sepm.example
   epm-lab cert check server.crt --key server.key --sylink sylink.xml --at 2036-01-01T00:00:00Z --json")]
-pub(in crate::cli) struct Check {
+pub(crate) struct Check {
     #[command(flatten)]
     source: Source,
     /// A client's communications file: would it believe a manager with this certificate?

@@ -23,7 +23,7 @@ use crate::cli::io::complain;
 Examples:
   epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
   epm-lab cert issue --name sepm --also 10.0.0.5 --also sepm.example --authority 'Lab CA' --out chain.crt --key-out server.key")]
-pub(in crate::cli) struct Issue {
+pub(crate) struct Issue {
     /// The common name, and an alternative name
     #[arg(long, value_name = "NAME")]
     name: String,
@@ -60,7 +60,7 @@ Examples:
   epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
   epm-lab cert convert keystore.jks --password-file password.txt --to pem --out server.crt --key-out server.key
   epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old --out old.p12 --out-password-env P")]
-pub(in crate::cli) struct Convert {
+pub(crate) struct Convert {
     #[command(flatten)]
     source: Source,
     /// The form to write

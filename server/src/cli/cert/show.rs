@@ -19,7 +19,7 @@ use crate::cli::io::{say, say_json};
 Examples:
   epm-lab cert show server.crt --key server.key
   epm-lab cert show keystore.p12 --password-env STORE_PASSWORD --json")]
-pub(in crate::cli) struct Show {
+pub(crate) struct Show {
     #[command(flatten)]
     source: Source,
     /// As JSON
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Show {
 Examples:
   epm-lab cert diff old.crt new.crt
   epm-lab cert diff old.crt new.crt --json")]
-pub(in crate::cli) struct Diff {
+pub(crate) struct Diff {
     /// A certificate (PEM or DER)
     one: PathBuf,
     /// Another

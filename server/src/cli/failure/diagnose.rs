@@ -25,7 +25,7 @@ Examples:
   epm-lab failure diagnose --line '4 Bad format.'
 
 A log is what `epm-agent run` prints, or a client's syslog.log. Exit code 0 if it could be read, 2 if not.")]
-pub(in crate::cli) struct Diagnose {
+pub(crate) struct Diagnose {
     /// The log; `-` for standard input; the number of an event, if there is no such file
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
     file: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Diagnose {
 }
 
 impl Diagnose {
-    pub(in crate::cli) fn go(&self) -> Result<Ending, Failure> {
+    pub(crate) fn go(&self) -> Result<Ending, Failure> {
         let mut diagnosis = diagnose(&self.read()?);
         diagnosis.candidates.truncate(self.most);
         if self.json {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{say, say_json};
 use crate::lab;
+use crate::rest_case::rest_case;
 
 /// What can be done with the failure catalogue.
 #[derive(Debug, Subcommand)]
@@ -119,7 +120,7 @@ impl Catalogue {
                     title: &entry.title,
                     layer: entry.layer,
                     mark: entry.mark,
-                    lab: in_the_lab(&entry.means),
+                    lab: print::in_the_lab(&entry.means),
                 });
                 say_json(&lines.collect::<Vec<_>>())?;
             }
@@ -229,7 +230,7 @@ impl Reproduce {
         }
         let failed = |error: String| Failure::Failed(error);
         let visits = match self.sockets {
-            true => lab::rest_case(plan).await.map_err(|error| failed(error.to_string())),
+            true => rest_case(plan).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
@@ -256,16 +257,6 @@ fn assumed(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, like identity_conflicts=0")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
-}
-
-/// How an entry stands in the lab, in a word or two.
-fn in_the_lab(means: &Means) -> &'static str {
-    match means {
-        Means::Play(_) => "played",
-        Means::Refused(_) => "refused",
-        Means::RestCase(_) => "errand",
-        Means::Cannot { .. } => "cannot",
-    }
 }
 
 fn find(id: &str) -> Result<&'static Entry, Failure> {

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use epm_client_agent::catalogue::{Entry, Means};
 
-use super::in_the_lab;
-use super::print::letter;
+use super::print::{in_the_lab, letter};
 
 /// The whole page.
 pub(super) fn page(entries: &[Entry]) -> String {

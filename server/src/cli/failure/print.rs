@@ -10,7 +10,6 @@ use epm_client_agent::catalogue::{
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
 
-use super::in_the_lab;
 use crate::cli::print::plain_table;
 
 /// How many moments of an act are shown of a client, beside those that repeat.
@@ -227,5 +226,15 @@ fn judged(text: &mut String, what: &str, findings: &[Finding]) {
     for one in wrong {
         let who = one.client.as_deref().unwrap_or("the managers");
         let _ = writeln!(text, "  {who}, {}: expected {:?}, found {:?}", one.what, one.expected, one.found);
+    }
+}
+
+/// How an entry stands in the lab, in a word or two.
+pub(super) fn in_the_lab(means: &Means) -> &'static str {
+    match means {
+        Means::Play(_) => "played",
+        Means::Refused(_) => "refused",
+        Means::RestCase(_) => "errand",
+        Means::Cannot { .. } => "cannot",
     }
 }

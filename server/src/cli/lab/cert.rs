@@ -6,14 +6,15 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::answer::{Where, rows, words};
+use super::control_client::segment;
 use super::manager::{history, shown};
-use super::{Where, rows, segment, words};
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{read, read_password, read_text};
 
 /// What is done with the certificates of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum LiveCert {
+pub(crate) enum LiveCert {
     /// Of a running lab: what each manager shows, per store
     Live {
         /// This manager alone
@@ -61,7 +62,7 @@ pub(in crate::cli) enum LiveCert {
 
 /// A manager of a running lab.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct One {
+pub(crate) struct One {
     /// The manager
     #[arg(default_value = "sepm-1")]
     manager: String,
@@ -71,7 +72,7 @@ pub(in crate::cli) struct One {
 
 /// An update of its certificate.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Update {
+pub(crate) struct Update {
     #[command(flatten)]
     one: One,
     /// A name for this update: the same name again changes nothing
@@ -83,7 +84,7 @@ pub(in crate::cli) struct Update {
 }
 
 impl LiveCert {
-    pub(in crate::cli) async fn go(self) -> Result<Ending, Failure> {
+    pub(crate) async fn go(self) -> Result<Ending, Failure> {
         match self {
             Self::Live { manager: Some(manager), at } => {
                 let one = One { manager, at };

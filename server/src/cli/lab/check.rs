@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use super::{Where, rows, short, table, words};
+use super::answer::{Where, rows, short, table, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// Asks a running lab for its verdict: who holds what, who is lost, since when and why.
@@ -19,7 +19,7 @@ Examples:
   epm-lab check --json
   epm-lab check --expect nobody-was-orphaned --expect every-client-is-secure --junit report.xml
   epm-lab check --if commands.json      who would be lost if these commands were given now")]
-pub(in crate::cli) struct Check {
+pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
     /// Expect this instead of all being well; may be given again
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Check {
 }
 
 impl Check {
-    pub(in crate::cli) async fn go(self) -> Result<Ending, Failure> {
+    pub(crate) async fn go(self) -> Result<Ending, Failure> {
         if let Some(file) = &self.commands {
             return self.foresee(file).await;
         }

@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::answer::{Act, Where, rows, short, table, words};
 use super::control_client::segment;
-use super::{Act, Where, rows, short, table, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the clients of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum ClientVerb {
+pub(crate) enum ClientVerb {
     /// List them
     List {
         /// Only those of this part of the fleet
@@ -87,7 +87,7 @@ pub(in crate::cli) enum ClientVerb {
 
 /// One client.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct One {
+pub(crate) struct One {
     /// Its computer's name
     client: String,
 }

@@ -3,12 +3,12 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Act, Where, words};
+use super::answer::{Act, Where, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the clock of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum ClockVerb {
+pub(crate) enum ClockVerb {
     /// Show it
     Show,
     /// Stop it

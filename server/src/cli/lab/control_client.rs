@@ -17,13 +17,13 @@ use crate::control_api::DROPPED;
 
 /// A client of a running lab's control API.
 #[derive(Debug)]
-pub(in crate::cli) struct ControlClient {
+pub(crate) struct ControlClient {
     server: Server,
     token: Option<String>,
 }
 
 impl ControlClient {
-    pub(in crate::cli) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         let server = Server::of(url, "http", 80).ok_or_else(|| {
             Failure::BadInput(format!(
                 "{url:?} is no address of a lab; expected one like http://127.0.0.1:8015"
@@ -33,45 +33,45 @@ impl ControlClient {
         Ok(Self { server, token })
     }
 
-    pub(in crate::cli) async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::GET, path, None).await
     }
 
-    pub(in crate::cli) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::PUT, path, Some(body)).await
     }
 
-    pub(in crate::cli) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    pub(in crate::cli) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::DELETE, path, None).await
     }
 
     /// The answer as it comes.
-    pub(in crate::cli) async fn text(&self, path: &str) -> Result<String, Failure> {
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
         Ok(String::from_utf8_lossy(&self.bytes(path).await?).into_owned())
     }
 
     /// The bytes of the answer.
-    pub(in crate::cli) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.read(self.send(Method::GET, path, Bytes::new()).await?).await
     }
 
     /// The answer to a file.
-    pub(in crate::cli) async fn post_file(&self, path: &str, file: Bytes) -> Result<Value, Failure> {
+    pub(crate) async fn post_file(&self, path: &str, file: Bytes) -> Result<Value, Failure> {
         self.json(self.send(Method::POST, path, file).await?).await
     }
 
     /// The answer to a body as it comes.
-    pub(in crate::cli) async fn post_text(&self, path: &str, body: &Value) -> Result<String, Failure> {
+    pub(crate) async fn post_text(&self, path: &str, body: &Value) -> Result<String, Failure> {
         let answer = self.read(self.send(Method::POST, path, body.to_string().into()).await?).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// Tells of every piece of an answer that does not end.
-    pub(in crate::cli) async fn follow(&self, path: &str, mut tell: impl FnMut(&str)) -> Result<(), Failure> {
+    pub(crate) async fn follow(&self, path: &str, mut tell: impl FnMut(&str)) -> Result<(), Failure> {
         let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.lost(&error))?;
@@ -125,7 +125,7 @@ impl ControlClient {
 }
 
 /// A name as a part of a path.
-pub(in crate::cli) fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     utf8_percent_encode(name, RESERVED).to_string()
 }
 

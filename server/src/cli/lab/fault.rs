@@ -3,13 +3,13 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::answer::{Act, Where, table, words};
 use super::control_client::segment;
-use super::{Act, Where, table, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the faults of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum FaultVerb {
+pub(crate) enum FaultVerb {
     /// Set a fault: it lives for an hour, unless --for says otherwise
     Add(Box<Add>),
     /// List those that are set
@@ -25,7 +25,7 @@ pub(in crate::cli) enum FaultVerb {
 
 /// A fault to be set.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Add {
+pub(crate) struct Add {
     /// Its name; one of this name is replaced
     name: String,
     /// What is done: a kind, as epm-lab fault kinds lists them

@@ -3,14 +3,14 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use super::{Act, Where, rows, table, words};
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::say;
 
 /// What is asked of the journal of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum JournalVerb {
+pub(crate) enum JournalVerb {
     /// Show the last entries that fit
     Find(Fits),
     /// Count the entries that fit
@@ -31,7 +31,7 @@ pub(in crate::cli) enum JournalVerb {
 
 /// What fits; what is left out does not matter.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Fits {
+pub(crate) struct Fits {
     /// exchange, connection-closed, fault-applied, fault-skipped, call or operator-action
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,

@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use super::{Act, Where, rows, table, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// What is done to the management server lists of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum ListVerb {
+pub(crate) enum ListVerb {
     /// List them, with who uses each
     List,
     /// Show one

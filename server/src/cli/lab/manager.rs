@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::answer::{Act, Where, rows, short, table, words};
 use super::control_client::segment;
-use super::{Act, Where, rows, short, table, words};
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::read_text;
 
 /// What is done to the managers of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum ManagerVerb {
+pub(crate) enum ManagerVerb {
     /// Show the certificates of one, per store, and their history
     Certificate {
         /// The manager
@@ -68,7 +68,7 @@ pub(in crate::cli) enum ManagerVerb {
 
 /// What is done to one service of a running lab's manager.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum ServiceVerb {
+pub(crate) enum ServiceVerb {
     /// Restart it: it reads its files again
     Restart {
         /// semsrv, the console and the REST API, or semwebsrv, the clients' port

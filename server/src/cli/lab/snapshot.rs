@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::answer::{Act, Where, table, words};
 use super::control_client::segment;
-use super::{Act, Where, table, words};
 use crate::cli::ending::{Ending, Failure};
 
 /// What is done with snapshots of a running lab.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum SnapshotVerb {
+pub(crate) enum SnapshotVerb {
     /// List them
     List,
     /// Keep the lab as it is

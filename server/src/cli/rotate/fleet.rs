@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Halt, Rotation, some, text};
+use super::rotation::{Halt, Rotation, some, text};
 use crate::cli::ending::Failure;
 
 /// How many clients the control API is asked for at once; it gives no more.
@@ -18,13 +17,6 @@ const BEAT_SECONDS: u64 = 3600;
 
 /// How often the bar shows that it is alive.
 const TICK: Duration = Duration::from_millis(100);
-
-/// A bar of covered clients on standard error; nothing where no terminal is.
-pub(super) fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos} of {len} clients ({elapsed})");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
 
 /// A client, as far as a rotation is concerned.
 #[derive(Debug)]

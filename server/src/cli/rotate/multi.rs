@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use epm_protocol::version::ClientVersion;
 use serde_json::Value;
 
+use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
-use super::{Halt, Rotation, text};
 use crate::cli::ending::Failure;
 
 /// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the

@@ -3,9 +3,10 @@
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use serde_json::{Value, json};
 
+use super::rotation::{Halt, Rotation, text};
 use super::state::Place;
-use super::{Halt, Rotation, segment, text};
 use crate::cli::ending::Failure;
+use crate::cli::lab::segment;
 
 impl Rotation {
     /// Steps 1 to 10 of the documented procedure.

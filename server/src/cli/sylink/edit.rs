@@ -13,7 +13,7 @@ use crate::cli::io::write_new;
 
 /// Changes a communications file.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Edit {
+pub(crate) struct Edit {
     /// The file; it stays as it is
     file: PathBuf,
     /// The new file, which must not be there yet; in the encoding of the old one

@@ -24,7 +24,7 @@ struct For {
 
 /// Makes a communication update package.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Package {
+pub(crate) struct Package {
     #[command(flatten)]
     at: Where,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Package {
 
 /// Brings one to clients.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Deploy {
+pub(crate) struct Deploy {
     #[command(flatten)]
     at: Where,
     #[command(flatten)]

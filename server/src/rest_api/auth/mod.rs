@@ -1,3 +1,5 @@
+//! Log-in, tokens and administrators.
+
 pub(super) mod admin_store;
 pub(super) mod admin_users;
 pub(super) mod identity;

@@ -1,3 +1,5 @@
+//! Computers, their statistics, and commands to them.
+
 pub(super) mod client_index;
 pub(super) mod command_queue;
 pub(super) mod computer;

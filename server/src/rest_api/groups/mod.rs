@@ -1,3 +1,5 @@
+//! Groups, locations, policies, settings and fingerprint lists.
+
 pub(super) mod external_communication;
 pub(super) mod fingerprints;
 pub(super) mod group;

@@ -1,3 +1,5 @@
+//! What every request meets: the checks before a handler, extractors, answers, errors, pages, and the OpenAPI document.
+
 pub(super) mod error;
 pub(super) mod extract;
 pub(super) mod json_de;

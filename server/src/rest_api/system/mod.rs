@@ -1,3 +1,5 @@
+//! Domains, the version, the manager itself, and the store of settings that no client is told of.
+
 pub(super) mod domains;
 pub(super) mod server_info;
 pub(super) mod store;

@@ -132,7 +132,7 @@ struct License {
     /// 2 for a trial.
     license_type: i32,
     /// For how many clients.
-    client_statuses: i32,
+    seats: i32,
     /// From when, in milliseconds.
     start_date: i64,
     /// Until when.
@@ -369,7 +369,7 @@ async fn licenses(State(api): State<Arc<RestApi>>) -> Json<Vec<License>> {
     Json(vec![License {
         serial_number: assumed.rest_license_serial.clone(),
         license_type: assumed.rest_license_type,
-        client_statuses: assumed.rest_license_seats,
+        seats: assumed.rest_license_seats,
         start_date,
         expire_date,
         end_date: expire_date,

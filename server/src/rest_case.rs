@@ -14,11 +14,11 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 
-use crate::lab::run_error::RunError;
+use crate::lab::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// Does the rest_case over sockets, with the clock moved. What is met must be the same as in virtual time.
+/// Runs a case of a REST client over sockets, with the clock moved. What is met must be the same as in virtual time.
 ///
 /// # Errors
 ///

@@ -1,0 +1,305 @@
+//! A rotation under way: what it knows of the lab, what it has done, and how it ends.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use epm_client_agent::scenario::Span;
+use epm_protocol::site::Command;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::rest::Rest;
+use super::state::{State, Way};
+use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{complain, read_password, read_text, say, say_json};
+use crate::cli::lab::{ControlClient, Where, segment};
+use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+
+/// How many clients are named in a line.
+const NAMED: usize = 20;
+
+/// How it is done.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 all is well; 1 it failed, or not all is well; 2 bad input; 3 clients are lost, or would be.
+
+Examples:
+  epm-lab rotate single --state rotation.json
+  epm-lab rotate single --leave-behind laptop-7,laptop-8
+  epm-lab rotate multi --heartbeats 5 --max-wait 12h")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    at: Where,
+    /// The REST API of a manager; the first one that the lab names when absent
+    #[arg(long, value_name = "URL")]
+    pub(super) rest: Option<String>,
+    /// The user of the REST API
+    #[arg(long, default_value = DEFAULT_USER, value_name = "NAME")]
+    rest_user: String,
+    /// A file with that user's password; the lab's default one when absent
+    #[arg(long, value_name = "FILE")]
+    rest_password_file: Option<PathBuf>,
+    /// The certificates (PEM) that the REST API is believed by; those that the lab names when absent
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Keep in this file what is done, and go on from there
+    #[arg(long, value_name = "FILE")]
+    pub(super) state: Option<PathBuf>,
+    /// How many heartbeats to wait at least
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    pub(super) heartbeats: u64,
+    /// Go on without these clients when they are away: names, or "all"
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(super) leave_behind: Vec<String>,
+    /// Wait so long for those who are missing, in the lab's time, and go on without them
+    #[arg(long, value_name = "TIME")]
+    pub(super) max_wait: Option<Span>,
+    /// Go on even if clients are lost or would be
+    #[arg(long)]
+    force: bool,
+    /// Be careless: wait for nobody, and do not ask who would be lost
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Be careless: forget groups that do not inherit, and locations with settings of their own, and ask nobody
+    #[arg(long)]
+    pub(super) skip_inheritance: bool,
+    /// Break off when this step is done
+    #[arg(long, hide = true, value_name = "STEP")]
+    stop_after: Option<String>,
+    /// Break off when this step is done, and before it is written down
+    #[arg(long, hide = true, value_name = "STEP")]
+    stop_within: Option<String>,
+}
+
+/// Why it did not come to its end.
+pub(super) enum Halt {
+    Failure(Failure),
+    Clients { why: String, clients: Vec<(String, String)> },
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// A rotation under way.
+pub(super) struct Rotation {
+    pub(super) options: Options,
+    pub(super) control: ControlClient,
+    pub(super) rest: Rest,
+    pub(super) state: State,
+    /// How many clients are covered, on standard error while people look.
+    pub(super) bar: ProgressBar,
+}
+
+impl Rotation {
+    pub(super) async fn begin(way: Way, options: Options) -> Result<Self, Failure> {
+        let control = options.at.control()?;
+        let site = control.get("/v1/site").await?;
+        let id = site["id"].as_str().unwrap_or_default().to_owned();
+        let known = match &options.state {
+            Some(file) => State::read(file, way, &id)?,
+            None => None,
+        };
+        let state = match known {
+            Some(state) => {
+                complain(&format!("{} goes on after: {}\n", state.name, state.done.join(", ")));
+                state
+            }
+            None => {
+                let now = control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
+                State {
+                    way,
+                    site: id,
+                    name: format!("rotation-{now}"),
+                    done: Vec::new(),
+                    places: Vec::new(),
+                    copies: Default::default(),
+                    updated: Default::default(),
+                    left: Default::default(),
+                }
+            }
+        };
+        let first = site["doors"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
+        let url = options.rest.as_deref().or(first).ok_or_else(|| {
+            Failure::BadInput(
+                "the lab names no REST API (was it started with --no-rest?): name one with --rest".into(),
+            )
+        })?;
+        let password = match &options.rest_password_file {
+            Some(file) => read_password(file)?,
+            None => DEFAULT_PASSWORD.to_owned(),
+        };
+        let mut rest = Rest::new(url, &options.rest_user, password)?;
+        if let Some(file) = &options.ca {
+            rest.trust(&read_text(file)?, &file.display().to_string())?;
+        }
+        let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
+        let mut rotation = Self { options, control, rest, state, bar };
+        for manager in rotation.managers().await? {
+            // What the file knows may have been before the update.
+            if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
+                let found = rotation.control.get(&certificate_of(&manager)).await?;
+                rotation.trust_console(&manager, &found)?;
+            }
+        }
+        rotation.rest.get("/version").await?;
+        Ok(rotation)
+    }
+
+    fn trust_console(&mut self, manager: &str, found: &Value) -> Result<(), Failure> {
+        let pem = found["stores"]["console"]["pem"].as_str().unwrap_or_default();
+        self.rest.trust(pem, &format!("the certificate of {manager}"))
+    }
+
+    pub(super) async fn managers(&self) -> Result<Vec<String>, Failure> {
+        let site = self.control.get("/v1/site").await?;
+        let names = site["managers"].as_array().into_iter().flatten();
+        Ok(names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Whether it does as a careless tool does.
+    pub(super) fn is_careless(&self) -> bool {
+        self.options.no_wait || self.options.skip_inheritance
+    }
+
+    /// Says what is being done, on standard error.
+    pub(super) fn tell(&self, text: &str) {
+        self.bar.suspend(|| complain(text));
+    }
+
+    pub(super) fn is_due(&self, step: &str) -> bool {
+        let is_due = !self.state.done.iter().any(|done| done == step);
+        if is_due {
+            self.tell(&format!("{step}\n"));
+        }
+        is_due
+    }
+
+    /// Writes down that a step is done.
+    pub(super) fn did(&mut self, step: &str) -> Result<(), Failure> {
+        let broken_off = || Err(Failure::Failed(format!("broken off at {step:?}, as was asked")));
+        if self.options.stop_within.as_deref() == Some(step) {
+            return broken_off();
+        }
+        self.state.done.push(step.to_owned());
+        self.state.keep(self.options.state.as_ref())?;
+        if self.options.stop_after.as_deref() == Some(step) { broken_off() } else { Ok(()) }
+    }
+
+    /// Gives a manager its new certificate; the same again changes nothing.
+    pub(super) async fn update(&mut self, manager: &str) -> Result<(), Failure> {
+        let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
+        let found = self.control.put(&path, &json!({})).await?;
+        let fingerprint = found["stores"]["client"]["fingerprint"].as_str().unwrap_or_default().to_owned();
+        self.tell(&format!("  {manager} has {fingerprint}\n"));
+        self.trust_console(manager, &found)?;
+        self.state.updated.insert(manager.to_owned(), fingerprint);
+        Ok(())
+    }
+
+    /// Refuses to go on while somebody would be lost by these commands, if they were given now.
+    pub(super) async fn nobody_would_be_lost(
+        &mut self,
+        step: &str,
+        commands: &[Command],
+    ) -> Result<(), Halt> {
+        if self.is_careless() {
+            return Ok(());
+        }
+        let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
+        let found = self.control.post("/v1/verdict/if-now", &commands).await?;
+        let would = found["clients"].as_array().into_iter().flatten();
+        let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
+        let would: Vec<_> = would.filter(|(client, _)| !self.state.left.contains(client)).collect();
+        self.refuse(format!("{step} would lose {} clients", would.len()), would)
+    }
+
+    /// Stops because of these clients, or is forced to go on without them.
+    pub(super) fn refuse(&mut self, why: String, clients: Vec<(String, String)>) -> Result<(), Halt> {
+        if clients.is_empty() {
+            return Ok(());
+        }
+        if !self.options.force {
+            return Err(Halt::Clients { why, clients });
+        }
+        self.tell(&format!("  forced: {why}: {}\n", some(clients.iter().map(|(name, _)| name.as_str()))));
+        self.state.left.extend(clients.into_iter().map(|(client, _)| client));
+        Ok(())
+    }
+
+    /// What came of it, as the lab sees it.
+    pub(super) async fn report(
+        &self,
+        stopped: Option<(String, Vec<(String, String)>)>,
+    ) -> Result<Ending, Failure> {
+        let verdict = self.control.get("/v1/verdict").await?;
+        let lost = verdict["lost"].as_array().map_or(0, Vec::len);
+        let ending = if stopped.is_some() || lost > 0 {
+            Ending::ClientsLost
+        } else if verdict["well"] == true {
+            Ending::Well
+        } else {
+            Ending::NotWell
+        };
+        if self.options.at.json {
+            let stopped = stopped.map(|(why, clients)| {
+                let clients =
+                    clients.into_iter().map(|(client, why)| json!({ "client": client, "why": why }));
+                json!({ "why": why, "clients": clients.collect::<Vec<_>>() })
+            });
+            let found = json!({
+                "rotation": self.state.name,
+                "done": self.state.done,
+                "certificates": self.state.updated,
+                "left-behind": self.state.left,
+                "stopped": stopped,
+                "verdict": verdict,
+            });
+            say_json(&found)?;
+            return Ok(ending);
+        }
+        if let Some((why, clients)) = stopped {
+            say(&format!("Stopped: {why}.\n"));
+            for (client, why) in clients.iter().take(NAMED) {
+                say(&format!("  {client}: {why}\n"));
+            }
+            let again =
+                if self.options.state.is_some() { "; the same command goes on from here" } else { "" };
+            say(&format!("Nothing was done after that{again}. --force goes on without them.\n"));
+        }
+        if !self.state.left.is_empty() {
+            say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
+        }
+        for one in verdict["lost"].as_array().into_iter().flatten().take(NAMED) {
+            say(&format!("LOST {}: {}\n", text(&one["client"]), text(&one["why"])));
+        }
+        say(match ending {
+            Ending::Well => "All is well.\n",
+            _ => "Not all is well; epm-lab check says more.\n",
+        });
+        Ok(ending)
+    }
+}
+
+fn certificate_of(manager: &str) -> String {
+    format!("/v1/managers/{}/certificate", segment(manager))
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
+}
+
+/// A bar of covered clients on standard error; nothing where no terminal is.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos} of {len} clients ({elapsed})");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
