@@ -31,7 +31,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("rest_case") && text.contains("cannot"), "{text}");
+    assert!(text.contains("errand") && text.contains("cannot"), "{text}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     assert!(rest.get(&format!("{at}/fw")).json.as_str().unwrap().ends_with("/policies/fw"));
     assert_eq!(rest.get("admin-users").json[0]["adminType"], 7);
     let license = rest.get("licenses").json[0].clone();
-    assert_eq!((&license["client_statuses"], &license["serialNumber"]), (&5.into(), &"L".into()));
+    assert_eq!((&license["seats"], &license["serialNumber"]), (&5.into(), &"L".into()));
     let lasts = license["expireDate"].as_i64().unwrap() - license["startDate"].as_i64().unwrap();
     assert_eq!(lasts, 86_400_000);
     let settings = rest.get(&format!("groups/{top}/locations/default/settings")).json;
