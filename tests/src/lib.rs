@@ -2,10 +2,10 @@
 //!
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 
+pub mod control_api;
 pub mod foreign;
-pub mod own_door;
-pub mod plays;
 pub mod rest_curl;
+pub mod scenario_runs;
 
 use std::fmt::Write;
 use std::io::ErrorKind;

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use epm_server::MockSite;
-use epm_tests::own_door::{Opened, heard};
+use epm_tests::control_api::{Opened, heard};
 use epm_tests::refused;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -40,14 +40,14 @@ async fn a_thousand_sites_opened_and_dropped_in_one_task_leave_nothing_open() {
 async fn whoever_comes_when_the_door_is_full_waits_until_somebody_goes() {
     let _alone = ALONE.lock().await;
     let lab = Opened::with(None).await;
-    let mut guests = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..ROOM {
-        guests.push(lab.dial(HEALTH).await);
+        connections.push(lab.dial(HEALTH).await);
     }
     let mut late = lab.dial(&format!("{HEALTH}Connection: close\r\n\r\n")).await;
     let waiting = timeout(Duration::from_secs(5), heard(&mut late)).await;
     assert!(waiting.is_err(), "{waiting:?}");
-    guests.truncate(ROOM - 1);
+    connections.truncate(ROOM - 1);
     assert!(heard(&mut late).await.starts_with("HTTP/1.1 200"));
 }
 

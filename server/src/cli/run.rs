@@ -14,7 +14,7 @@ use super::{print, scenario};
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{complain, say, say_json};
 use crate::lab::RunError;
-use crate::lab::scenario_run::{Progress, run_scenario, run_scenario_moved, silent};
+use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
 
 /// The longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -71,17 +71,17 @@ impl Run {
             silent()
         };
         let mut certificates = Vec::new();
-        let tell = |scene: Progress<'_>| {
+        let tell = |event: ProgressEvent<'_>| {
             if self.json {
                 return;
             }
-            match scene {
-                Progress::Up(places) => bar.suspend(|| say(&print::places(places))),
-                Progress::Begins(step, of) => {
+            match event {
+                ProgressEvent::Up(places) => bar.suspend(|| say(&print::places(places))),
+                ProgressEvent::Begins(step, of) => {
                     bar.set_message(step.title.clone());
                     bar.suspend(|| say(&print::step(step, of)));
                 }
-                Progress::Ended { step, .. } => {
+                ProgressEvent::Ended { step, .. } => {
                     bar.inc(1);
                     bar.suspend(|| say(&print::holdings(&step.holdings, &mut certificates)));
                 }

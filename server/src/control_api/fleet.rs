@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path, Query};
-use crate::lab::{ClientAction, ClientView, Lab, Trace};
+use crate::lab::{ClientOperation, ClientView, Lab, Trace};
 use crate::schema::BridgedSchema;
 
 /// The most clients of one page.
@@ -200,7 +200,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
 async fn act(
     State(lab): LabState,
     Path(Client { client }): Path<Client>,
-    JsonBody(action): JsonBody<ClientAction>,
+    JsonBody(action): JsonBody<ClientOperation>,
 ) -> Answer<WholeClient> {
     lab.do_to(&client, &action).await?;
     lab.site.journal().operator_action(format!("client {client:?}: {action:?}"));

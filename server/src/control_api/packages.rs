@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::control_api::error::Problem;
 use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
-use crate::lab::ClientAction;
+use crate::lab::ClientOperation;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
 use crate::schema::BridgedSchema;
 
@@ -124,7 +124,7 @@ async fn deploy(
             if one.on { &mut delivered } else { &mut off }.push(one.client);
         }
     }
-    let action = ClientAction::Import { group: Some(group.clone()), location };
+    let action = ClientOperation::Import { group: Some(group.clone()), location };
     for name in &delivered {
         lab.do_to(name, &action).await?;
     }

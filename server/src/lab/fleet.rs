@@ -22,7 +22,7 @@ const MOST: usize = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Deed")]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
-pub enum ClientAction {
+pub enum ClientOperation {
     /// Ask it for an update now.
     Poke,
     /// Keep it from waking: its machine is on, and it does nothing.
@@ -219,7 +219,7 @@ impl Lab {
     /// # Errors
     ///
     /// When there is no such client, group or location.
-    pub async fn do_to(&self, name: &str, action: &ClientAction) -> Result<(), CommandError> {
+    pub async fn do_to(&self, name: &str, action: &ClientOperation) -> Result<(), CommandError> {
         let member = self.member(name).await?;
         let tell = |input: Input| {
             let member = member.clone();
@@ -228,20 +228,20 @@ impl Lab {
             }
         };
         match action {
-            ClientAction::Poke => tell(Input::UpdateNow).await,
-            ClientAction::Freeze => member.handle.freeze(true),
-            ClientAction::Thaw => member.handle.freeze(false),
-            ClientAction::Offline if member.handle.agent().is_stopped() => {}
-            ClientAction::Offline => tell(Input::Stop).await,
-            ClientAction::Online if !member.handle.agent().is_stopped() => {}
-            ClientAction::Online => tell(Input::Start).await,
-            ClientAction::Location { location } => tell(Input::MoveTo(location.clone())).await,
-            ClientAction::Import { group, location } => {
+            ClientOperation::Poke => tell(Input::UpdateNow).await,
+            ClientOperation::Freeze => member.handle.freeze(true),
+            ClientOperation::Thaw => member.handle.freeze(false),
+            ClientOperation::Offline if member.handle.agent().is_stopped() => {}
+            ClientOperation::Offline => tell(Input::Stop).await,
+            ClientOperation::Online if !member.handle.agent().is_stopped() => {}
+            ClientOperation::Online => tell(Input::Start).await,
+            ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
+            ClientOperation::Import { group, location } => {
                 let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
                 tell(Input::Import(sylink)).await;
             }
-            ClientAction::Reimage => self.reimage(&member).await?,
-            ClientAction::Move { group } => {
+            ClientOperation::Reimage => self.reimage(&member).await?,
+            ClientOperation::Move { group } => {
                 let agent = member.handle.agent().cache().state.agent;
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
                 self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;

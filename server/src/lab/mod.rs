@@ -39,7 +39,7 @@ use epm_protocol::trust::Fingerprint;
 use tokio::sync::RwLock;
 
 pub use expectation::{Asked, Expectation, Finding, Standing};
-pub use fleet::{ClientAction, ClientView, FleetError};
+pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};
 pub use run_error::RunError;

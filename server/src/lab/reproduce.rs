@@ -9,7 +9,7 @@ use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::lab::run_error::RunError;
-use crate::lab::scenario_run::{Progress, run_scenario_moved};
+use crate::lab::scenario_run::{ProgressEvent, run_scenario_moved};
 use crate::mock_site::{MockSite, StartError};
 
 /// What clients have logged, by their names.
@@ -42,8 +42,8 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     let (mut failure, mut repair) = (None, None);
     let mut began = Vec::new();
     let last = play.failure.len() + play.repair.len();
-    run_scenario_moved(&play.scenario(title), &sink, |scene| {
-        let Progress::Ended { step, clients, site } = scene else { return };
+    run_scenario_moved(&play.scenario(title), &sink, |event| {
+        let ProgressEvent::Ended { step, clients, site } = event else { return };
         began.push(step.began);
         let snapshot = || {
             let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,7 +23,7 @@ pub const STANDING: u32 = 30;
 
 /// What a scenario that is run tells of its course.
 #[derive(Debug)]
-pub enum Progress<'a> {
+pub enum ProgressEvent<'a> {
     /// The managers are up, and the fleet is being installed.
     Up(&'a [Addresses]),
     /// A step begins; the number of all steps is the second.
@@ -57,7 +57,7 @@ pub async fn run_scenario(
     scenario: &Scenario,
     speed: u32,
     log: &LogSink,
-    tell: impl FnMut(Progress<'_>),
+    tell: impl FnMut(ProgressEvent<'_>),
 ) -> Result<Verdict, RunError> {
     let clock = match scenario.clock.start {
         Some(start) => LabClock::starting_at(start, speed),
@@ -75,7 +75,7 @@ pub async fn run_scenario(
 pub async fn run_scenario_moved(
     scenario: &Scenario,
     log: &LogSink,
-    tell: impl FnMut(Progress<'_>),
+    tell: impl FnMut(ProgressEvent<'_>),
 ) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
     run_by(clock, scenario, log, tell, None).await
@@ -90,7 +90,7 @@ pub async fn run_scenario_moved(
 pub async fn run_scenario_and_stay(
     scenario: &Scenario,
     log: &LogSink,
-    tell: impl FnMut(Progress<'_>),
+    tell: impl FnMut(ProgressEvent<'_>),
     stay: impl Future<Output = ()> + Send,
 ) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
@@ -104,14 +104,14 @@ async fn run_by(
     clock: LabClock,
     scenario: &Scenario,
     log: &LogSink,
-    mut tell: impl FnMut(Progress<'_>),
+    mut tell: impl FnMut(ProgressEvent<'_>),
     stay: Option<Stay<'_>>,
 ) -> Result<Verdict, RunError> {
     let site = MockSite::builder().scenario(scenario).clock(Arc::new(clock)).start().await?;
     let lab = Lab::new(Arc::new(site), scenario.seed, Arc::clone(log));
     let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
     lab.site.apply_all(&setup).map_err(|source| RunError::command(0, "setup", source))?;
-    tell(Progress::Up(lab.site.addresses()));
+    tell(ProgressEvent::Up(lab.site.addresses()));
     let machines = Machines::assemble(scenario, &lab).await?;
     let certificates = lab.certificates().into_values().collect();
     let mut run = ScenarioRun { scenario, lab, machines, certificates, steps: Vec::new() };
@@ -134,7 +134,7 @@ impl ScenarioRun<'_> {
         &mut self,
         number: usize,
         step: &StepPlan,
-        tell: &mut impl FnMut(Progress<'_>),
+        tell: &mut impl FnMut(ProgressEvent<'_>),
     ) -> Result<(), RunError> {
         let began = self.lab.clock().now();
         let report = StepReport {
@@ -144,7 +144,7 @@ impl ScenarioRun<'_> {
             began,
             holdings: Vec::new(),
         };
-        tell(Progress::Begins(&report, self.scenario.step.len()));
+        tell(ProgressEvent::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
         let failed = |source| RunError::command(number, &step.title, source);
         let mut heartbeats = Vec::new();
@@ -184,7 +184,7 @@ impl ScenarioRun<'_> {
         if let Some(report) = self.steps.last_mut() {
             let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
             report.holdings = holdings(parts, views);
-            tell(Progress::Ended { step: report, clients: &clients, site: &self.lab.site });
+            tell(ProgressEvent::Ended { step: report, clients: &clients, site: &self.lab.site });
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use epm_client_agent::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse}
 use epm_client_agent::scenario::presence::{Calendar, Window};
 use epm_client_agent::scenario::{PartPlan, Scenario};
 use epm_protocol::time::Timestamp;
-use epm_tests::plays::assert_all_lost;
+use epm_tests::scenario_runs::assert_all_lost;
 
 const TLS: &str = "a (TLS certificate)";
 const SIGNATURE: &str = "b (signature)";

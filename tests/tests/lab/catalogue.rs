@@ -9,7 +9,7 @@ use epm_client_agent::catalogue::{
 use epm_protocol::time::Timestamp;
 use epm_server::lab as play;
 
-fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
+fn scenario_runs() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     entries().iter().filter_map(|entry| match &entry.means {
         Means::Play(play) => Some((entry, play.as_ref())),
         _ => None,
@@ -40,7 +40,7 @@ async fn over_sockets(play: &Play, title: &str) -> Observed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_play_shows_its_symptom_and_is_healed_over_sockets_as_it_is_in_virtual_time() {
     let mut red = Vec::new();
-    for (entry, play) in plays() {
+    for (entry, play) in scenario_runs() {
         let there = over_sockets(play, &entry.title).await;
         let here = rehearse_play(play, &entry.title).unwrap();
         for (here, there) in [(&here.failure, &there.failure), (&here.repair, &there.repair)] {
@@ -53,7 +53,7 @@ async fn every_play_shows_its_symptom_and_is_healed_over_sockets_as_it_is_in_vir
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_play_whose_cause_is_left_out_does_not_show_its_symptom_over_sockets_either() {
-    for (entry, play) in plays() {
+    for (entry, play) in scenario_runs() {
         let idle = play.without_cause();
         let seen = over_sockets(&idle, &entry.title).await.check_against(&idle);
         assert!(!seen.shows_the_symptom(), "{} shows its symptom without its cause", entry.id);

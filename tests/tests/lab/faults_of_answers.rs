@@ -318,10 +318,10 @@ async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
     ] {
         let _guard = set(&lab, what.clone());
         let before = lab.site().journal().faults_applied().len();
-        let mut guest = TcpStream::connect(lab.socket()).await.unwrap();
-        guest.write_all(format!("GET {HELLO} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut connection = TcpStream::connect(lab.socket()).await.unwrap();
+        connection.write_all(format!("GET {HELLO} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
         eventually("it is hit", || lab.site().journal().faults_applied().len() > before).await;
-        let ended = timeout(Duration::from_secs(120), guest.read_to_end(&mut Vec::new())).await;
+        let ended = timeout(Duration::from_secs(120), connection.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_err(), "{what}: {ended:?}");
     }
     let left = lab.site().journal().connections_closed();

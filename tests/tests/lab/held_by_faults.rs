@@ -10,8 +10,8 @@ use epm_client_agent::scenario::Scenario;
 use epm_protocol::fault::{FaultKind, KindInfo, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_protocol::time::{Clock, Timestamp};
-use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
-use epm_tests::own_door::Opened;
+use epm_server::lab::scenario_run::{ProgressEvent, run_scenario_moved};
+use epm_tests::control_api::Opened;
 use epm_tests::{Lines, START, collect_into};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -128,7 +128,7 @@ async fn in_a_scenario(scenario: &Scenario) -> (Logs, Vec<ManagerPorts>) {
     let lines = Lines::default();
     let mut places = Vec::new();
     run_scenario_moved(scenario, &collect_into(&lines), |progress| {
-        if let Progress::Up(addresses) = progress {
+        if let ProgressEvent::Up(addresses) = progress {
             let port = addresses[0].sockets()[0].port();
             places.push(ManagerPorts {
                 address: "127.0.0.1".to_owned(),
@@ -156,8 +156,8 @@ fn moments(logs: &Logs) -> BTreeMap<&str, Vec<(Timestamp, Event)>> {
 async fn compare(fault: Value) {
     let scenario = scenario(&fault);
     let (here, places) = in_a_scenario(&scenario).await;
-    let casting = RehearsalOptions { places, threads: 1, keep_logs: true };
-    let rehearsal = rehearse(&scenario, &casting, &rehearsal::Progress::default(), |_| ()).unwrap();
+    let options = RehearsalOptions { places, threads: 1, keep_logs: true };
+    let rehearsal = rehearse(&scenario, &options, &rehearsal::Progress::default(), |_| ()).unwrap();
     let expected: Logs =
         rehearsal.clients.into_iter().map(|(view, lines)| (view.computer_name, lines)).collect();
     if lasts(&fault) {

@@ -5,16 +5,16 @@
 
 #![cfg(test)]
 
-mod both_carriers;
+mod both_drivers;
 mod calendar;
 mod catalogue;
 mod commands;
+mod control_api;
+mod control_api_actions;
+mod control_api_described;
+mod control_api_limits;
 mod disk_cache;
 mod doctor;
-mod door;
-mod door_deeds;
-mod door_described;
-mod door_limits;
 mod faults;
 mod faults_of_answers;
 mod golden;

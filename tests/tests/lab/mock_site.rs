@@ -61,10 +61,10 @@ async fn stop_closes_everything() {
     let fleet = lab.fleet(vec![lab.client("holding", "14.3")]).await;
     let sockets = lab.site().addresses()[0].sockets().to_vec();
     assert_eq!(sockets.len(), 2, "a port for HTTP and one for HTTPS");
-    let mut guests = Vec::new();
+    let mut connections = Vec::new();
     for said in [&b""[..], HELLO.as_bytes(), TLS_STALLED] {
         for socket in &sockets {
-            guests.push(dial(*socket, said).await);
+            connections.push(dial(*socket, said).await);
         }
     }
     let stopped = timeout(PATIENCE, lab.cut()).await;
@@ -74,8 +74,8 @@ async fn stop_closes_everything() {
         assert_eq!(refused, Err(ErrorKind::ConnectionRefused), "{socket}");
         assert!(TcpListener::bind(socket).await.is_ok(), "{socket} is free again");
     }
-    for mut guest in guests {
-        let rest = timeout(PATIENCE, guest.read_to_end(&mut Vec::new())).await;
+    for mut connection in connections {
+        let rest = timeout(PATIENCE, connection.read_to_end(&mut Vec::new())).await;
         assert!(rest.is_ok(), "every connection has ended");
     }
     drop(fleet);
@@ -94,14 +94,14 @@ fn dropping_a_site_never_blocks_wherever_and_whenever_it_is_dropped() {
             })
         };
         let first = runtime();
-        let (site, guest, socket) = open(&first);
+        let (site, connection, socket) = open(&first);
         first.block_on(async { drop(site) }); // inside the runtime, whose only thread this is
         first.block_on(refused(socket));
         let (outside, _guest, socket) = open(&first);
         drop(outside); // outside of it
         first.block_on(refused(socket));
         let (late, _late_guest, _) = open(&first);
-        drop((guest, first));
+        drop((connection, first));
         drop(late); // after it
         sender.send(()).unwrap();
     });
@@ -333,18 +333,18 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
         ("stalls in a body", body.as_bytes()),
         ("asks nothing more", answered.as_bytes()),
     ] {
-        let mut guest = dial(socket, said).await;
-        let ended = timeout(Duration::from_secs(60), guest.read_to_end(&mut Vec::new())).await;
+        let mut connection = dial(socket, said).await;
+        let ended = timeout(Duration::from_secs(60), connection.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "who {what} is still there after a minute\n{}", history_of(&site));
     }
     // Dripping a byte now and then does not help.
-    let mut guest = dial(socket, HELLO.as_bytes()).await;
+    let mut connection = dial(socket, HELLO.as_bytes()).await;
     let mut drip = interval(Duration::from_secs(5));
     let dripped = timeout(Duration::from_secs(120), async {
         let mut said = 0;
         loop {
             drip.tick().await;
-            if guest.write_all(b"X").await.is_err() {
+            if connection.write_all(b"X").await.is_err() {
                 return said;
             }
             said += 1;
@@ -352,10 +352,10 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     });
     let said = dripped.await.expect("who drips is left as well");
     // Nor does asking again and again, and never reading an answer.
-    let mut guest = dial(socket, b"").await;
+    let mut connection = dial(socket, b"").await;
     let asked = timeout(Duration::from_secs(120), async {
         let many = format!("{HELLO}\r\n").repeat(1000);
-        while guest.write_all(many.as_bytes()).await.is_ok() {}
+        while connection.write_all(many.as_bytes()).await.is_ok() {}
     });
     assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
     assert!(said <= 9, "{said} bytes in as many times five seconds");

@@ -19,7 +19,7 @@ use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::plays::{assert_lost, holding, played};
+use epm_tests::scenario_runs::{assert_lost, holding, played};
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, START, edit_list, eventually, identity_of, import};
 
 const TLS: &str = "a (TLS certificate)";

@@ -10,7 +10,7 @@ use epm_protocol::installation::RecoverySettings;
 use epm_protocol::site::{Command, NewCertificate, Site, Stores};
 use epm_protocol::trust::Kcs;
 use epm_server::{MockSite, RecoveryFile, read_recovery};
-use epm_tests::plays::{assert_all_lost, assert_lost, played};
+use epm_tests::scenario_runs::{assert_all_lost, assert_lost, played};
 use epm_tests::{DEFAULT_LIST, Lab, MANAGER, edit_list, push};
 use tempfile::TempDir;
 

@@ -1,12 +1,12 @@
 //! The documented procedure for several managers over real sockets, S9 and S16 to S19; and five ways to do it wrong.
 //!
-//! Each test is named after the statement that it proves, and plays the scenario file that shows it.
+//! Each test is named after the statement that it proves, and scenario_runs the scenario file that shows it.
 
 use std::collections::BTreeSet;
 
 use epm_client_agent::agent::Event;
 use epm_client_agent::scenario::{PartHolding, StepReport};
-use epm_tests::plays::{assert_all_lost, assert_lost, holding, played};
+use epm_tests::scenario_runs::{assert_all_lost, assert_lost, holding, played};
 
 const TLS: &str = "a (TLS certificate)";
 const SIGNATURE: &str = "b (signature)";

@@ -29,14 +29,14 @@ pub(super) type Tamper = fn(&AgentRequest, &mut ManagerResponse);
 pub(super) struct Bench {
     pub(super) site: Site,
     pub(super) now: Timestamp,
-    pub(super) seats: Vec<Seat>,
+    pub(super) slots: Vec<AgentSlot>,
     /// Managers that refuse connections.
     pub(super) down: BTreeSet<&'static str>,
     pub(super) tamper: Option<Tamper>,
 }
 
 /// A client, with what its carrier holds for it.
-pub(super) struct Seat {
+pub(super) struct AgentSlot {
     pub(super) agent: Agent,
     /// What it has asked to keep, in the form of its files.
     pub(super) kept: (String, String),
@@ -62,7 +62,7 @@ impl Bench {
             assumptions: Arc::new(assumptions),
         };
         let site = Site::found(founding, START).unwrap();
-        Self { site, now: START, seats: Vec::new(), down: BTreeSet::new(), tamper: None }
+        Self { site, now: START, slots: Vec::new(), down: BTreeSet::new(), tamper: None }
     }
 
     /// One manager, A.
@@ -91,7 +91,7 @@ impl Bench {
         version: &str,
         change: impl FnOnce(&mut AgentProfile),
     ) -> usize {
-        let n = self.seats.len();
+        let n = self.slots.len();
         let byte = u8::try_from(n).unwrap();
         let mut profile = AgentProfile {
             hardware_key: HardwareKey(epm_protocol::id::Guid::from_bytes([byte; 16])),
@@ -105,7 +105,14 @@ impl Bench {
         let kept = written(&cache);
         let assumptions = Arc::clone(self.site.assumptions());
         let agent = Agent::new(profile, cache, Arc::clone(&assumptions));
-        self.seats.push(Seat { agent, kept, held: None, log: Vec::new(), sent: Vec::new(), assumptions });
+        self.slots.push(AgentSlot {
+            agent,
+            kept,
+            held: None,
+            log: Vec::new(),
+            sent: Vec::new(),
+            assumptions,
+        });
         self.tell(n, Input::Start);
         self.wait(Duration::ZERO);
         n
@@ -120,10 +127,10 @@ impl Bench {
 
     /// Asks again for every request that is held.
     pub(super) fn wake_held(&mut self) {
-        for n in 0..self.seats.len() {
-            if let Some(exchange) = self.seats[n].held.take() {
+        for n in 0..self.slots.len() {
+            if let Some(exchange) = self.slots[n].held.take() {
                 match self.carry(&exchange) {
-                    None => self.seats[n].held = Some(exchange),
+                    None => self.slots[n].held = Some(exchange),
                     Some(outcome) => self.tell(n, Input::Answered { exchange: exchange.id, outcome }),
                 }
             }
@@ -134,9 +141,9 @@ impl Bench {
     pub(super) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
-            let next = |seat: &Seat| seat.agent.next_wake();
-            let Some(n) = (0..self.seats.len()).min_by_key(|n| next(&self.seats[*n])) else { break };
-            let at = next(&self.seats[n]);
+            let next = |slot: &AgentSlot| slot.agent.next_wake();
+            let Some(n) = (0..self.slots.len()).min_by_key(|n| next(&self.slots[*n])) else { break };
+            let at = next(&self.slots[n]);
             if at > end {
                 break;
             }
@@ -156,19 +163,19 @@ impl Bench {
         let mut inputs = vec![input];
         for _ in 0..200 {
             let Some(input) = inputs.pop() else { return };
-            let outputs = self.seats[n].agent.handle(input, self.now);
+            let outputs = self.slots[n].agent.handle(input, self.now);
             assert!(inputs.is_empty(), "one exchange at a time");
             for output in outputs {
-                if let Some(exchange) = self.seats[n].obey(output) {
+                if let Some(exchange) = self.slots[n].obey(output) {
                     match self.carry(&exchange) {
                         Some(outcome) => {
                             inputs = vec![Input::Answered { exchange: exchange.id, outcome }];
                         }
-                        None => self.seats[n].held = Some(exchange),
+                        None => self.slots[n].held = Some(exchange),
                     }
                 }
             }
-            self.seats[n].check();
+            self.slots[n].check();
         }
         panic!("the client and the manager go on and on");
     }
@@ -225,10 +232,10 @@ impl Bench {
 
     /// The power fails, and comes back: all that is left is what was kept.
     pub(super) fn restart(&mut self, n: usize) {
-        let seat = &mut self.seats[n];
-        let profile = seat.agent.profile().clone();
-        seat.agent = Agent::new(profile, read(&seat.kept), Arc::clone(&seat.assumptions));
-        seat.held = None;
+        let slot = &mut self.slots[n];
+        let profile = slot.agent.profile().clone();
+        slot.agent = Agent::new(profile, read(&slot.kept), Arc::clone(&slot.assumptions));
+        slot.held = None;
         self.tell(n, Input::Start);
     }
 
@@ -243,7 +250,7 @@ impl Bench {
     }
 
     pub(super) fn view(&self, n: usize) -> AgentView {
-        self.seats[n].agent.view()
+        self.slots[n].agent.view()
     }
 
     pub(super) fn is_connected(&self, n: usize) -> bool {
@@ -277,7 +284,7 @@ impl Bench {
     }
 
     pub(super) fn serial_in_force(&self, n: usize) -> PolicySerial {
-        let agent = self.seats[n].agent.cache().state.agent.unwrap();
+        let agent = self.slots[n].agent.cache().state.agent.unwrap();
         let group = self.site.client(agent).unwrap().group;
         self.site.publication("A").unwrap().group(group).unwrap().serial
     }
@@ -344,7 +351,7 @@ impl Bench {
     }
 }
 
-impl Seat {
+impl AgentSlot {
     /// Does what the client wishes; gives back an exchange that it wishes for.
     pub(super) fn obey(&mut self, output: Output) -> Option<Exchange> {
         match output {

@@ -22,7 +22,7 @@ fn clones(version: &str, beats: u32) -> (Bench, [usize; 2]) {
 }
 
 fn conflicts(bench: &Bench, pc: usize) -> usize {
-    bench.seats[pc]
+    bench.slots[pc]
         .log
         .iter()
         .filter(|line| line.text.contains("answered 46") || line.text.contains("470"))
@@ -67,12 +67,12 @@ fn f25_a_version_that_can_makes_a_new_identity_when_it_is_told_to_and_keeps_it()
 #[test]
 fn f25_a_new_identity_is_kept_over_a_restart_and_one_that_is_given_takes_its_place() {
     let (mut bench, pair) = clones("14.3", 8);
-    let made = pair.map(|pc| bench.seats[pc].agent.machine());
+    let made = pair.map(|pc| bench.slots[pc].agent.machine());
     assert_ne!(made[0], made[1]);
-    let kept = pair.map(|pc| bench.seats[pc].agent.cache().state.machine);
+    let kept = pair.map(|pc| bench.slots[pc].agent.cache().state.machine);
     assert_eq!(kept.iter().flatten().count(), 1, "one of them alone had to make one");
     bench.tell(pair[0], Input::Identify(made[1]));
     bench.wait(BEAT);
     assert_eq!(names(&bench).len(), 2, "the record that nobody uses any more stays");
-    assert_eq!(bench.seats[pair[0]].agent.machine(), made[1]);
+    assert_eq!(bench.slots[pair[0]].agent.machine(), made[1]);
 }

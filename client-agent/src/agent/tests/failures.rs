@@ -152,7 +152,7 @@ fn f44_the_old_certificate_restored_heals_those_that_never_moved_and_orphans_tho
     bench.restore("A", &old);
     bench.beats(2);
     assert!(bench.is_connected(orphan) && bench.believes(orphan, "A"));
-    assert!(bench.seats[orphan].events().contains(&Event::Reconnected));
+    assert!(bench.slots[orphan].events().contains(&Event::Reconnected));
     assert_eq!(bench.orphaned_by(moved), Some('a'));
 }
 
@@ -193,7 +193,7 @@ fn f38_a_clock_that_is_behind_finds_the_certificate_not_yet_valid_and_heals_when
     bench.tell(pc, Input::UpdateNow);
     let because = bench.view(pc).health.orphaned().unwrap().1.clone();
     assert!(matches!(because, Distrust::Tls { rejection: Rejection::NotYetValid { .. } }), "{because:?}");
-    assert!(bench.seats[pc].agent.next_wake() <= bench.now + BEAT, "its heartbeats go on by the new time");
+    assert!(bench.slots[pc].agent.next_wake() <= bench.now + BEAT, "its heartbeats go on by the new time");
     bench.now = right;
     bench.beats(1);
     assert!(bench.is_connected(pc));
@@ -219,7 +219,7 @@ fn an_answer_that_is_not_understood_is_told_and_nothing_of_it_is_kept() {
     let pc = bench.client(V14);
     bench.switch(false, &ALL);
     bench.beats(1);
-    let kept = bench.seats[pc].agent.cache().sylink.to_xml();
+    let kept = bench.slots[pc].agent.cache().sylink.to_xml();
     for tamper in [
         (|_, response| response.body = Bytes::from_static(b"<Index/>")) as super::bench::Tamper,
         |request, response| {
@@ -234,7 +234,7 @@ fn an_answer_that_is_not_understood_is_told_and_nothing_of_it_is_kept() {
         let Health::Disconnected { because: Trouble::Malformed { .. }, .. } = bench.view(pc).health else {
             panic!("{:?}", bench.view(pc).health)
         };
-        assert_eq!(bench.seats[pc].agent.cache().sylink.to_xml(), kept);
+        assert_eq!(bench.slots[pc].agent.cache().sylink.to_xml(), kept);
         bench.tamper = None;
         bench.restore("A", &Bench::one().identity("A"));
         bench.beats(1);
@@ -249,7 +249,7 @@ fn who_was_given_an_old_list_does_not_take_it_for_the_new_one() {
     let pc = bench.client(V14);
     bench.switch(false, &ALL);
     bench.beats(1);
-    let honest = bench.seats[pc].agent.cache().sylink.to_xml();
+    let honest = bench.slots[pc].agent.cache().sylink.to_xml();
     bench.tamper = Some(|request, response| {
         if matches!(request, AgentRequest::Fetch { artifact: Artifact::List, .. }) {
             let text =
@@ -265,6 +265,6 @@ fn who_was_given_an_old_list_does_not_take_it_for_the_new_one() {
     assert!(bench.view(pc).heartbeats - beats <= 6, "and it does not hurry because of that");
     bench.tamper = None;
     bench.beats(1);
-    assert_eq!(bench.seats[pc].agent.cache().sylink.to_xml(), honest);
+    assert_eq!(bench.slots[pc].agent.cache().sylink.to_xml(), honest);
     assert_eq!(bench.view(pc).complete, Some(bench.serial_in_force(pc)));
 }

@@ -24,11 +24,11 @@ fn s1_an_agent_with_the_certificate_in_its_list_connects_over_https() {
     assert!(bench.is_connected(pc));
     assert_eq!(bench.view(pc).server.unwrap().protocol, Protocol::Https);
     assert_eq!(bench.view(pc).certificates, [bench.certificate("A")]);
-    let first = &bench.seats[pc].sent[0];
+    let first = &bench.slots[pc].sent[0];
     assert!(matches!(&first.check, TlsCheck::Against(beliefs) if beliefs.pins.len() == 1), "{first:?}");
     assert_eq!(first.tls, TlsVersions::From12To13);
     let words = "Connected to Symantec Endpoint Protection Manager (10.0.0.1)";
-    assert!(bench.seats[pc].has_logged(Event::ServerConnected, words), "{:#?}", bench.seats[pc].log);
+    assert!(bench.slots[pc].has_logged(Event::ServerConnected, words), "{:#?}", bench.slots[pc].log);
     assert_eq!(bench.view(pc).serial, Some(bench.serial_in_force(pc)));
     assert_eq!(bench.view(pc).complete, bench.view(pc).serial);
     assert_eq!(bench.view(pc).group.as_deref(), Some(DEFAULT_GROUP));
@@ -39,7 +39,7 @@ fn an_agent_that_was_connected_says_once_after_each_start_that_it_is_again() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let connections = |bench: &Bench| {
-        bench.seats[pc].events().iter().filter(|event| **event == Event::ServerConnected).count()
+        bench.slots[pc].events().iter().filter(|event| **event == Event::ServerConnected).count()
     };
     let first = connections(&bench);
     bench.restart(pc);
@@ -52,13 +52,13 @@ fn an_agent_that_was_connected_says_once_after_each_start_that_it_is_again() {
 fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
-    let (agent, known) = (bench.seats[pc].agent.cache().state.agent, bench.certificate("A"));
+    let (agent, known) = (bench.slots[pc].agent.cache().state.agent, bench.certificate("A"));
     bench.update("A");
-    let requests = bench.seats[pc].sent.len();
+    let requests = bench.slots[pc].sent.len();
     bench.beats(1);
 
     // The connection ends at the certificate: no request but the first of each heartbeat, and that is never carried.
-    let sent = &bench.seats[pc].sent[requests..];
+    let sent = &bench.slots[pc].sent[requests..];
     assert!(sent.iter().all(|one| matches!(one.request, AgentRequest::Index { .. })), "{sent:?}");
     let served = bench.view(pc).heartbeats_served;
     assert_eq!(sent.len() as u64, bench.view(pc).heartbeats - served);
@@ -67,11 +67,11 @@ fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let (_, because) = bench.view(pc).health.orphaned().map(|(at, why)| (at, why.clone())).unwrap();
     assert_eq!(because, Distrust::Tls { rejection });
     assert!(!bench.view(pc).health.green_dot());
-    assert!(bench.seats[pc].has_logged(Event::ServerConnectionFailed, &found.to_string()));
-    let events = bench.seats[pc].events();
+    assert!(bench.slots[pc].has_logged(Event::ServerConnectionFailed, &found.to_string()));
+    let events = bench.slots[pc].events();
     let lost = [Event::ServerConnectionFailed, Event::ServerDisconnected, Event::CannotReachServer];
     assert!(events.windows(3).any(|three| three == lost), "{events:?}");
-    assert_eq!(bench.seats[pc].agent.cache().state.agent, agent, "it is still registered");
+    assert_eq!(bench.slots[pc].agent.cache().state.agent, agent, "it is still registered");
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn s2_the_same_certificate_signs_policies_lists_and_packages() {
     let file = epm_protocol::site::Material { file: "setup.exe".into(), content: "MZ".into() };
     bench.apply(&Command::AddPackage { package: "SEP".into(), file });
     bench.apply(&Command::AssignPackage { package: "SEP".into(), group: ALL[0].into() });
-    let begun = bench.seats[pc].sent.len();
+    let begun = bench.slots[pc].sent.len();
     bench.beats(1);
-    let fetched: Vec<_> = bench.seats[pc].sent[begun..]
+    let fetched: Vec<_> = bench.slots[pc].sent[begun..]
         .iter()
         .filter(|exchange| matches!(exchange.request, AgentRequest::Fetch { .. }))
         .cloned()
@@ -93,7 +93,7 @@ fn s2_the_same_certificate_signs_policies_lists_and_packages() {
     let pins: Pins = [identity.certificate().clone()].into_iter().collect();
     let list = AgentRequest::Fetch { agent: agent(&bench, pc), artifact: Artifact::List };
     for request in fetched.into_iter().map(|one| one.request).chain([list]) {
-        let exchange = Exchange { request, ..bench.seats[pc].sent[0].clone() };
+        let exchange = Exchange { request, ..bench.slots[pc].sent[0].clone() };
         let response = bench.carry(&exchange).unwrap().unwrap();
         assert!(adoption::accept::<Bytes>(&response, "x", true, &pins).is_ok(), "{:?}", exchange.request);
         let signature = response.signature.unwrap().signature().unwrap();
@@ -102,7 +102,7 @@ fn s2_the_same_certificate_signs_policies_lists_and_packages() {
 }
 
 fn agent(bench: &Bench, n: usize) -> epm_protocol::id::AgentId {
-    bench.seats[n].agent.cache().state.agent.unwrap()
+    bench.slots[n].agent.cache().state.agent.unwrap()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn s2_ignored_f02_over_http_a_policy_signed_by_an_unknown_key_is_not_adopted_and
     assert_eq!(bench.orphaned_by(pc), Some('b'));
     assert!(!bench.believes(pc, "A"));
     let words = "Refused the policy: the signature of the policy is refused";
-    assert!(bench.seats[pc].has_logged(Event::NewPolicyFailed, words), "{:#?}", bench.seats[pc].log);
+    assert!(bench.slots[pc].has_logged(Event::NewPolicyFailed, words), "{:#?}", bench.slots[pc].log);
 }
 
 #[test]
@@ -130,13 +130,13 @@ fn s3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() 
     bench.restart(pc);
     bench.wait(Duration::ZERO);
     assert_eq!(bench.view(pc).certificates, believed);
-    let TlsCheck::Against(beliefs) = &bench.seats[pc].sent.last().unwrap().check else { panic!() };
+    let TlsCheck::Against(beliefs) = &bench.slots[pc].sent.last().unwrap().check else { panic!() };
     assert_eq!(beliefs.pins.fingerprints(), believed);
     assert_eq!(bench.view(pc).health.orphaned(), None, "who cannot reach anybody is no orphan");
     bench.down.clear();
     bench.beats(1);
     assert!(bench.is_connected(pc));
-    assert!(bench.seats[pc].events().contains(&Event::Reconnected));
+    assert!(bench.slots[pc].events().contains(&Event::Reconnected));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn s3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
     bench.tell(pc, Input::Import(Arc::new(stored)));
     bench.wait(Duration::ZERO);
     assert_eq!(bench.orphaned_by(pc), Some('a'));
-    assert!(bench.seats[pc].has_logged(Event::ImportedSylink, ""));
+    assert!(bench.slots[pc].has_logged(Event::ImportedSylink, ""));
     bench.wait(DAY);
     assert_eq!(bench.orphaned_by(pc), Some('a'), "waiting does not help");
 
@@ -168,18 +168,18 @@ fn s5_with_the_switch_off_an_unknown_signature_and_an_unknown_certificate_are_ad
     bench.beats(1);
     assert!(!bench.view(pc).secure_communications);
     bench.update("A");
-    let before = bench.seats[pc].log.len();
+    let before = bench.slots[pc].log.len();
     bench.beats(1);
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"));
     assert_eq!(bench.view(pc).complete, Some(bench.serial_in_force(pc)));
-    let said: Vec<_> = bench.seats[pc].log[before..]
+    let said: Vec<_> = bench.slots[pc].log[before..]
         .iter()
         .filter(|line| line.event == Event::NewPolicyReceived)
         .map(|line| line.text.ends_with(", without authenticating it: secure communications are off."))
         .collect();
-    assert_eq!(said.len(), 2, "{:#?}", &bench.seats[pc].log[before..]);
+    assert_eq!(said.len(), 2, "{:#?}", &bench.slots[pc].log[before..]);
     // The policy's line ends in "Manager, without ..", the list's in "certificates, without ..".
-    assert_eq!(said, [true, true], "{:#?}", &bench.seats[pc].log[before..]);
+    assert_eq!(said, [true, true], "{:#?}", &bench.slots[pc].log[before..]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn s7_after_disaster_recovery_with_the_right_file_no_client_is_lost() {
     bench.beats(2);
     assert!(bench.is_connected(pc));
     assert_eq!(bench.view(pc).complete, Some(bench.serial_in_force(pc)));
-    assert!(!bench.seats[pc].events().contains(&Event::ServerDisconnected), "no client notices");
+    assert!(!bench.slots[pc].events().contains(&Event::ServerDisconnected), "no client notices");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn s8_were_the_list_adopted_first_switching_on_early_would_do_no_harm() {
 fn s10_a_12_1_client_on_an_http_list_needs_no_steps_1_to_5() {
     let mut bench = over_http();
     let pc = bench.client("12.1.6");
-    assert_eq!(bench.seats[pc].sent[0].tls, TlsVersions::Only12);
+    assert_eq!(bench.slots[pc].sent[0].tls, TlsVersions::Only12);
     bench.switch(false, &ALL);
     bench.beats(3);
     bench.update("A");
@@ -283,7 +283,7 @@ fn s10_if_the_switch_governed_tls_too_f06_would_not_be() {
     let assumptions = Assumptions { switch_off_still_checks_tls: false, ..Assumptions::default() };
     let (bench, pc) = left_on_https(assumptions);
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"));
-    assert_eq!(bench.seats[pc].sent.last().unwrap().check, TlsCheck::Nothing);
+    assert_eq!(bench.slots[pc].sent.last().unwrap().check, TlsCheck::Nothing);
 }
 
 #[test]

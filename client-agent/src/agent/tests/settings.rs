@@ -37,7 +37,7 @@ fn pushed() -> (Bench, usize) {
     set(&mut bench, push());
     let pc = bench.client(V14);
     bench.beats(1);
-    assert!(bench.seats[pc].held.is_some());
+    assert!(bench.slots[pc].held.is_some());
     (bench, pc)
 }
 
@@ -47,10 +47,10 @@ fn f36_with_communication_disabled_a_client_keeps_away_until_it_is_told_otherwis
     let pc = bench.client(V14);
     set(&mut bench, connect(false));
     bench.beats(1);
-    let sent = bench.seats[pc].sent.len();
+    let sent = bench.slots[pc].sent.len();
     set(&mut bench, connect(true));
     bench.wait(DAY);
-    assert_eq!(bench.seats[pc].sent.len(), sent);
+    assert_eq!(bench.slots[pc].sent.len(), sent);
     let health = bench.view(pc).health;
     assert!(matches!(health, Health::Disconnected { because: Trouble::Disabled, .. }), "{health:?}");
     let fresh = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
@@ -64,7 +64,7 @@ fn f36_a_client_in_push_mode_gives_up_its_held_request_when_communication_is_dis
     let (mut bench, pc) = pushed();
     set(&mut bench, connect(false));
     bench.beats(1);
-    assert!(bench.seats[pc].held.is_none());
+    assert!(bench.slots[pc].held.is_none());
     assert!(!bench.is_connected(pc));
 }
 
@@ -77,7 +77,7 @@ fn f37_with_the_download_of_policies_off_the_client_says_newest_and_its_serial_i
     let serial = bench.view(pc).serial;
     assert_eq!(serial, Some(bench.serial_in_force(pc)));
     policy(&mut bench, "new");
-    let (log, believed) = (bench.seats[pc].log.len(), bench.view(pc).certificates);
+    let (log, believed) = (bench.slots[pc].log.len(), bench.view(pc).certificates);
     bench.update("A");
     bench.restore("A", &Bench::one().identity("A"));
     bench.beats(3);
@@ -85,7 +85,7 @@ fn f37_with_the_download_of_policies_off_the_client_says_newest_and_its_serial_i
     assert_eq!((bench.view(pc).serial, bench.view(pc).certificates), (serial, believed));
     assert_eq!(bench.view(pc).complete, serial, "what it holds, it still holds");
     assert_ne!(serial, Some(bench.serial_in_force(pc)));
-    let after = &bench.seats[pc].log[log..];
+    let after = &bench.slots[pc].log[log..];
     assert!(after.iter().all(|line| line.event == Event::HaveLatestPolicy), "{after:#?}");
 }
 
@@ -95,9 +95,9 @@ fn f37_in_push_mode_a_client_with_the_download_off_does_not_ask_over_and_over() 
     set(&mut bench, download(false));
     bench.beats(2);
     policy(&mut bench, "new");
-    let sent = bench.seats[pc].sent.len();
+    let sent = bench.slots[pc].sent.len();
     bench.beats(3);
-    assert!(bench.seats[pc].sent.len() < sent + 20, "{}", bench.seats[pc].sent.len() - sent);
+    assert!(bench.slots[pc].sent.len() < sent + 20, "{}", bench.slots[pc].sent.len() - sent);
     assert!(bench.is_connected(pc));
 }
 
@@ -108,25 +108,25 @@ fn f39_a_communications_file_edited_by_hand_is_overwritten_at_the_next_contact()
     let edit = |bench: &mut Bench| {
         bench.stop(pc);
         let edited =
-            bench.seats[pc].kept.0.replace("PullHeartbeatSeconds=\"300\"", "PullHeartbeatSeconds=\"7\"");
-        assert_ne!(edited, bench.seats[pc].kept.0);
-        bench.seats[pc].kept.0 = edited;
+            bench.slots[pc].kept.0.replace("PullHeartbeatSeconds=\"300\"", "PullHeartbeatSeconds=\"7\"");
+        assert_ne!(edited, bench.slots[pc].kept.0);
+        bench.slots[pc].kept.0 = edited;
         bench.restart(pc);
     };
-    let honest = bench.seats[pc].kept.0.clone();
+    let honest = bench.slots[pc].kept.0.clone();
     edit(&mut bench);
     bench.down.insert("A");
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.seats[pc].agent.trust_state.settings().pull_heartbeat_seconds, 7, "until then it holds");
+    assert_eq!(bench.slots[pc].agent.trust_state.settings().pull_heartbeat_seconds, 7, "until then it holds");
     bench.down.clear();
     bench.wait(Duration::from_secs(10));
-    assert_eq!(bench.seats[pc].agent.trust_state.settings().pull_heartbeat_seconds, 300);
-    assert_eq!(bench.seats[pc].kept.0, honest);
+    assert_eq!(bench.slots[pc].agent.trust_state.settings().pull_heartbeat_seconds, 300);
+    assert_eq!(bench.slots[pc].kept.0, honest);
 
-    let requests = bench.seats[pc].sent.len();
+    let requests = bench.slots[pc].sent.len();
     bench.restart(pc);
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.seats[pc].sent.len(), requests + 1, "an untouched file is not fetched again");
+    assert_eq!(bench.slots[pc].sent.len(), requests + 1, "an untouched file is not fetched again");
 }
 
 #[test]
@@ -136,13 +136,13 @@ fn in_push_mode_a_change_reaches_the_client_at_once() {
     policy(&mut bench, "new");
     assert_eq!(bench.view(pc).complete, Some(bench.serial_in_force(pc)));
     assert_eq!(bench.now, now);
-    assert!(bench.seats[pc].held.is_some(), "and it holds a request again");
+    assert!(bench.slots[pc].held.is_some(), "and it holds a request again");
     let moved = r"My Company\Other";
     bench.apply(&Command::AddGroup { group: moved.into(), inherits: false });
-    let agent = bench.seats[pc].agent.cache().state.agent.unwrap();
+    let agent = bench.slots[pc].agent.cache().state.agent.unwrap();
     bench.apply(&Command::MoveClient { agent, group: moved.into() });
     assert_eq!(bench.view(pc).group.as_deref(), Some(moved));
-    assert!(bench.seats[pc].has_logged(Event::ClientMoved, moved));
+    assert!(bench.slots[pc].has_logged(Event::ClientMoved, moved));
 }
 
 #[test]
@@ -157,12 +157,12 @@ fn in_push_mode_a_certificate_is_learnt_at_once_where_the_switch_is_off() {
 #[test]
 fn in_push_mode_a_held_request_that_is_lost_brings_an_early_heartbeat() {
     let (mut bench, pc) = pushed();
-    let exchange = bench.seats[pc].held.take().unwrap();
+    let exchange = bench.slots[pc].held.take().unwrap();
     let failure = super::bench::timeout();
     bench.tell(pc, Input::Answered { exchange: exchange.id, outcome: Err(failure) });
-    assert!(bench.seats[pc].agent.next_wake() <= bench.now + Duration::from_secs(60));
+    assert!(bench.slots[pc].agent.next_wake() <= bench.now + Duration::from_secs(60));
     bench.wait(Duration::from_secs(60));
-    assert!(bench.is_connected(pc) && bench.seats[pc].held.is_some());
+    assert!(bench.is_connected(pc) && bench.slots[pc].held.is_some());
 }
 
 #[test]
@@ -189,11 +189,11 @@ fn a_location_with_settings_of_its_own_changes_list_and_mode_in_one_step() {
     bench.tell(pc, Input::MoveTo(Some("Office".into())));
     bench.wait(Duration::ZERO);
     assert_eq!(bench.view(pc).server.unwrap().protocol, Protocol::Http);
-    assert!(bench.seats[pc].held.is_some());
+    assert!(bench.slots[pc].held.is_some());
     bench.tell(pc, Input::MoveTo(None));
     bench.wait(Duration::ZERO);
     assert_eq!(bench.view(pc).server.unwrap().protocol, Protocol::Https);
-    assert!(bench.seats[pc].held.is_none() && bench.is_connected(pc));
+    assert!(bench.slots[pc].held.is_none() && bench.is_connected(pc));
 }
 
 #[test]
@@ -217,9 +217,9 @@ fn after_a_change_the_next_heartbeat_comes_within_a_minute_and_then_as_usual() {
     while bench.view(pc).complete != Some(bench.serial_in_force(pc)) {
         bench.wait(Duration::from_secs(1));
     }
-    assert!(bench.seats[pc].agent.next_wake() <= bench.now + Duration::from_secs(60));
+    assert!(bench.slots[pc].agent.next_wake() <= bench.now + Duration::from_secs(60));
     bench.wait(Duration::from_secs(61));
-    assert!(bench.seats[pc].agent.next_wake() > bench.now + Duration::from_secs(60));
+    assert!(bench.slots[pc].agent.next_wake() > bench.now + Duration::from_secs(60));
 }
 
 #[test]
@@ -253,9 +253,9 @@ fn a_client_that_the_manager_does_not_know_registers_anew_once_in_a_heartbeat() 
     bench.beats(1);
     // The same site, founded again: it knows no client, and its certificate is the same.
     bench.site = Bench::one().site;
-    let sent = bench.seats[pc].sent.len();
+    let sent = bench.slots[pc].sent.len();
     bench.wait(BEAT);
-    let kinds: Vec<_> = bench.seats[pc].sent[sent..].iter().map(|one| kind(&one.request)).collect();
+    let kinds: Vec<_> = bench.slots[pc].sent[sent..].iter().map(|one| kind(&one.request)).collect();
     assert_eq!(&kinds[..3], ["index", "register", "index"], "{kinds:?}");
     assert!(bench.is_connected(pc));
     assert_eq!(bench.site.clients().count(), 1);
@@ -266,9 +266,9 @@ fn a_client_that_the_manager_does_not_know_registers_anew_once_in_a_heartbeat() 
         }
     });
     bench.beats(1);
-    let sent = bench.seats[pc].sent.len();
+    let sent = bench.slots[pc].sent.len();
     bench.wait(BEAT);
-    let kinds: Vec<_> = bench.seats[pc].sent[sent..].iter().map(|one| kind(&one.request)).collect();
+    let kinds: Vec<_> = bench.slots[pc].sent[sent..].iter().map(|one| kind(&one.request)).collect();
     assert_eq!(&kinds[..3], ["index", "register", "index"], "{kinds:?}");
     assert!(kinds.len() <= 6 && !bench.is_connected(pc), "once, and not again and again: {kinds:?}");
 }
@@ -278,7 +278,7 @@ fn a_registered_client_reports_what_it_holds_and_then_only_after_a_change() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let reports = |bench: &Bench| -> Vec<OperationalState> {
-        let sent = bench.seats[pc].sent.iter();
+        let sent = bench.slots[pc].sent.iter();
         sent.filter_map(|one| match &one.request {
             AgentRequest::Upload { state, .. } => Some(serde_json::from_slice(state).unwrap()),
             _ => None,
@@ -307,7 +307,7 @@ fn a_package_is_fetched_once_and_again_when_its_content_changes() {
     let fetched = |bench: &Bench| {
         let wanted = Artifact::Package("SEP".into());
         let is_fetch = |one: &&Exchange| matches!(&one.request, AgentRequest::Fetch { artifact, .. } if *artifact == wanted);
-        bench.seats[pc].sent.iter().filter(is_fetch).count()
+        bench.slots[pc].sent.iter().filter(is_fetch).count()
     };
     add(&mut bench, "one");
     bench.apply(&Command::AssignPackage { package: "SEP".into(), group: ALL[0].into() });
@@ -319,7 +319,7 @@ fn a_package_is_fetched_once_and_again_when_its_content_changes() {
     add(&mut bench, "two");
     bench.beats(3);
     assert_eq!(fetched(&bench), 2);
-    assert_eq!(bench.seats[pc].agent.cache().state.packages["SEP"], sha256_hex(b"two"));
+    assert_eq!(bench.slots[pc].agent.cache().state.packages["SEP"], sha256_hex(b"two"));
 }
 
 fn kind(request: &AgentRequest) -> &'static str {

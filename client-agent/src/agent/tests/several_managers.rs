@@ -47,13 +47,13 @@ fn s9_an_agent_refuses_the_new_certificate_on_a_and_learns_it_from_b() {
     let pc = bench.client(V14);
     assert_eq!(bench.server(pc), "A");
     bench.update("A");
-    let (log, sent) = (bench.seats[pc].log.len(), bench.seats[pc].sent.len());
+    let (log, sent) = (bench.slots[pc].log.len(), bench.slots[pc].sent.len());
     bench.wait(Duration::from_secs(300));
 
     let first_two: Vec<_> =
-        bench.seats[pc].sent[sent..sent + 2].iter().map(|one| one.server.address.as_str()).collect();
+        bench.slots[pc].sent[sent..sent + 2].iter().map(|one| one.server.address.as_str()).collect();
     assert_eq!(first_two, ["10.0.0.1", "10.0.0.2"]);
-    assert_eq!(bench.seats[pc].log[log].event, Event::ServerConnectionFailed);
+    assert_eq!(bench.slots[pc].log[log].event, Event::ServerConnectionFailed);
     assert_eq!(bench.server(pc), "B");
     assert!(bench.is_connected(pc) && bench.believes(pc, "A") && bench.believes(pc, "B"));
 
@@ -202,8 +202,8 @@ fn f19_a_manager_that_is_down_sends_its_clients_to_the_next_priority() {
     bench.wait(BEAT);
     assert!(bench.is_connected(pc));
     assert_eq!(bench.server(pc), "B");
-    assert!(bench.seats[pc].has_logged(Event::NoServerResponse, "https://10.0.0.1:443"));
-    assert!(bench.seats[pc].has_logged(Event::ServerConnected, "(10.0.0.2)"));
+    assert!(bench.slots[pc].has_logged(Event::NoServerResponse, "https://10.0.0.1:443"));
+    assert!(bench.slots[pc].has_logged(Event::ServerConnected, "(10.0.0.2)"));
     bench.down.insert("B");
     bench.beats(1);
     let Health::Disconnected { because: Trouble::Exchange { failure }, .. } = bench.view(pc).health else {
@@ -238,7 +238,7 @@ fn f19_that_no_server_can_be_reached_is_logged_once_and_not_at_every_heartbeat()
     let pc = bench.client(V14);
     bench.down.extend(["A", "B"]);
     bench.wait(DAY);
-    let count = |event| bench.seats[pc].events().into_iter().filter(|one| *one == event).count();
+    let count = |event| bench.slots[pc].events().into_iter().filter(|one| *one == event).count();
     assert_eq!((count(Event::CannotReachServer), count(Event::ServerDisconnected)), (1, 1));
     assert!(count(Event::NoServerResponse) > 500);
 }
@@ -249,13 +249,13 @@ fn f26_a_client_stays_with_its_backup_for_a_day_and_then_fails_back() {
     let pc = bench.client(V14);
     bench.down.insert("A");
     bench.beats(1);
-    let moved = bench.seats[pc].agent.cache().state.last_server.clone().unwrap().since;
+    let moved = bench.slots[pc].agent.cache().state.last_server.clone().unwrap().since;
     bench.down.clear();
     bench.wait(DAY - BEAT - BEAT);
     assert_eq!(bench.server(pc), "B");
     bench.wait(BEAT + BEAT);
     assert_eq!(bench.server(pc), "A");
-    let back = bench.seats[pc].agent.cache().state.last_server.clone().unwrap().since;
+    let back = bench.slots[pc].agent.cache().state.last_server.clone().unwrap().since;
     assert!(back.since(moved) >= DAY && back.since(moved) <= DAY + BEAT);
 }
 
@@ -278,7 +278,7 @@ fn f26_the_list_is_consulted_once_a_day_and_not_at_every_heartbeat_from_then_on(
     let pc = bench.client(V14);
     bench.wait(DAY * 20);
     let connections =
-        bench.seats[pc].events().iter().filter(|event| **event == Event::ServerConnected).count();
+        bench.slots[pc].events().iter().filter(|event| **event == Event::ServerConnected).count();
     assert!((2..=21).contains(&connections), "{connections} changes of server in 20 days");
 }
 
@@ -288,7 +288,7 @@ fn f26_where_the_list_leads_to_the_same_server_again_the_day_begins_anew() {
     let pc = bench.client(V14);
     for _ in 0..30 {
         bench.wait(DAY / 4);
-        let since = bench.seats[pc].agent.cache().state.last_server.clone().unwrap().since;
+        let since = bench.slots[pc].agent.cache().state.last_server.clone().unwrap().since;
         assert!(bench.now.since(since) <= DAY + BEAT);
     }
     assert_eq!(bench.server(pc), "A");

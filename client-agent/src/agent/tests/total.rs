@@ -129,7 +129,7 @@ fn operate(bench: &mut Bench, which: u8) {
 fn tell_all(bench: &mut Bench, all: Vec<Told>) {
     let files = files(bench);
     for one in all {
-        let last = bench.seats[0].sent.last().cloned();
+        let last = bench.slots[0].sent.last().cloned();
         let input = match one {
             Told::Start => Input::Start,
             Told::Stop => Input::Stop,
@@ -165,17 +165,17 @@ fn tell_all(bench: &mut Bench, all: Vec<Told>) {
             }
         };
         let now = bench.now;
-        let outputs = bench.seats[0].agent.handle(input, now);
+        let outputs = bench.slots[0].agent.handle(input, now);
         let sends = outputs.iter().filter(|output| matches!(output, Output::Send(_))).count();
         assert!(sends <= 1, "one wish at a time");
-        let beating = !bench.seats[0].agent.is_resting();
+        let beating = !bench.slots[0].agent.is_resting();
         for output in outputs {
             if !matches!(output, Output::Odd(_)) {
-                bench.seats[0].obey(output);
+                bench.slots[0].obey(output);
             }
         }
-        assert!(!beating || !bench.seats[0].sent.is_empty());
-        bench.seats[0].check();
+        assert!(!beating || !bench.slots[0].sent.is_empty());
+        bench.slots[0].check();
     }
 }
 
@@ -200,9 +200,9 @@ proptest! {
         let n = bench.client_with(sylink, V14, |_| ());
         prop_assert!(bench.is_connected(n));
         let fresh = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
-        bench.seats[0].agent.handle(Input::Stop, bench.now).into_iter().for_each(|output| {
+        bench.slots[0].agent.handle(Input::Stop, bench.now).into_iter().for_each(|output| {
             if !matches!(output, Output::Odd(_)) {
-                bench.seats[0].obey(output);
+                bench.slots[0].obey(output);
             }
         });
         bench.restart(0);
@@ -233,12 +233,12 @@ fn heartbeat_with_power_for(bench: &mut Bench, power: usize) -> bool {
     let mut left = power;
     let mut input = Some(Input::Wake);
     while let Some(told) = input.take() {
-        for output in bench.seats[0].agent.handle(told, bench.now) {
+        for output in bench.slots[0].agent.handle(told, bench.now) {
             if left == 0 {
                 return true;
             }
             left -= 1;
-            if let Some(exchange) = bench.seats[0].obey(output) {
+            if let Some(exchange) = bench.slots[0].obey(output) {
                 let outcome = bench.carry(&exchange).unwrap();
                 input = Some(Input::Answered { exchange: exchange.id, outcome });
             }
@@ -261,7 +261,7 @@ fn a_crash_between_any_two_outputs_restarts_from_what_was_kept_and_ends_in_the_s
             break;
         }
         crashes += 1;
-        let state = read(&bench.seats[0].kept).state;
+        let state = read(&bench.slots[0].kept).state;
         assert!(state.complete.is_none() || state.complete == state.serial);
         bench.restart(0);
         bench.wait(Duration::ZERO);
@@ -271,8 +271,8 @@ fn a_crash_between_any_two_outputs_restarts_from_what_was_kept_and_ends_in_the_s
             (goal.complete, goal.certificates.clone(), true, goal.list.clone()),
             "crash after {power} outputs"
         );
-        assert_eq!(bench.seats[0].agent.cache().state.packages.len(), 1);
-        assert!(!bench.seats[0].agent.cache().state.report_due);
+        assert_eq!(bench.slots[0].agent.cache().state.packages.len(), 1);
+        assert!(!bench.slots[0].agent.cache().state.report_due);
     }
     assert!(crashes >= 12, "{crashes}");
 }
@@ -281,11 +281,11 @@ fn a_crash_between_any_two_outputs_restarts_from_what_was_kept_and_ends_in_the_s
 fn an_answer_that_comes_too_late_is_odd_and_changes_nothing() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
-    let before = bench.seats[pc].agent.cache().clone();
+    let before = bench.slots[pc].agent.cache().clone();
     let outcome = Ok(ManagerResponse::empty(200));
-    let outputs = bench.seats[pc].agent.handle(Input::Answered { exchange: 1, outcome }, bench.now);
+    let outputs = bench.slots[pc].agent.handle(Input::Answered { exchange: 1, outcome }, bench.now);
     assert!(matches!(outputs[..], [Output::Odd(_)]), "{outputs:?}");
-    assert_eq!(bench.seats[pc].agent.cache(), &before);
+    assert_eq!(bench.slots[pc].agent.cache(), &before);
 }
 
 #[test]
@@ -295,13 +295,13 @@ fn a_heartbeat_gives_up_the_servers_that_are_left_when_its_session_is_over() {
     bench.update("A");
     bench.update("B");
     bench.wait(Duration::from_secs(1));
-    bench.seats[pc].agent.handle(Input::UpdateNow, bench.now);
-    let id = bench.seats[pc].agent.exchanges;
+    bench.slots[pc].agent.handle(Input::UpdateNow, bench.now);
+    let id = bench.slots[pc].agent.exchanges;
     let outcome = Err(super::bench::timeout());
     let late = bench.now + SESSION_LIMIT;
-    let outputs = bench.seats[pc].agent.handle(Input::Answered { exchange: id, outcome }, late);
+    let outputs = bench.slots[pc].agent.handle(Input::Answered { exchange: id, outcome }, late);
     assert!(!outputs.iter().any(|output| matches!(output, Output::Send(_))), "{outputs:?}");
-    assert!(bench.seats[pc].agent.is_resting());
+    assert!(bench.slots[pc].agent.is_resting());
     assert!(matches!(bench.view(pc).health, Health::Disconnected { .. }));
 }
 
@@ -310,9 +310,9 @@ fn at_the_end_of_time_a_client_rests() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     for now in [Timestamp::NEVER, Timestamp::from_millis(i64::MIN), Timestamp::EPOCH] {
-        bench.seats[pc].agent.handle(Input::Wake, now);
-        bench.seats[pc].agent.handle(Input::Stop, now);
-        bench.seats[pc].agent.handle(Input::Start, now);
+        bench.slots[pc].agent.handle(Input::Wake, now);
+        bench.slots[pc].agent.handle(Input::Stop, now);
+        bench.slots[pc].agent.handle(Input::Start, now);
     }
 }
 
@@ -324,8 +324,8 @@ fn who_is_registered_anew_in_the_middle_begins_anew_with_the_index() {
     let mut asked = Vec::new();
     // The policy is refused with 401, and the index after the registration says that nothing is new.
     loop {
-        let outputs = bench.seats[0].agent.handle(input, now);
-        let Some(exchange) = outputs.into_iter().filter_map(|one| bench.seats[0].obey(one)).last() else {
+        let outputs = bench.slots[0].agent.handle(input, now);
+        let Some(exchange) = outputs.into_iter().filter_map(|one| bench.slots[0].obey(one)).last() else {
             break;
         };
         let outcome = match &exchange.request {

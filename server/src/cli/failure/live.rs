@@ -10,7 +10,7 @@ use epm_client_agent::wire::{LogSink, interrupted};
 
 use crate::cli::ending::{Ending, Failure};
 use crate::cli::io::{complain, say};
-use crate::lab::scenario_run::{Progress, run_scenario_and_stay};
+use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
@@ -27,8 +27,8 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
     };
     let trouble: Mutex<Option<Failure>> = Mutex::default();
     say(&format!("{}: {}\n{}\n\n", entry.id, entry.title, entry.cause));
-    let tell = |scene: Progress<'_>| {
-        let Progress::Ended { step, site, .. } = scene else { return };
+    let tell = |event: ProgressEvent<'_>| {
+        let ProgressEvent::Ended { step, site, .. } = event else { return };
         say(&format!("-- {}\n", step.title));
         if step.number == plan.failure.len() {
             match invitation(entry, plan, site, folder) {

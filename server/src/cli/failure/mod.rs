@@ -94,7 +94,8 @@ pub(super) struct Reproduce {
 struct Report<'a, T> {
     id: &'a str,
     title: &'a str,
-    carrier: &'static str,
+    #[serde(rename = "carrier")]
+    driver: &'static str,
     is_as_described: bool,
     #[serde(flatten)]
     seen: T,
@@ -197,7 +198,7 @@ impl Reproduce {
         if self.json {
             self.report::<&Reproduction>(entry, is_as_described, &seen)?;
         } else {
-            say(&print::reproduction(entry, plan, &seen, self.carrier()));
+            say(&print::reproduction(entry, plan, &seen, self.driver()));
         }
         Ok(is_as_described)
     }
@@ -217,7 +218,7 @@ impl Reproduce {
         if self.json {
             self.report(entry, is_as_described, Said { commands })?;
         } else {
-            say(&print::refusals(entry, &commands, self.carrier()));
+            say(&print::refusals(entry, &commands, self.driver()));
         }
         Ok(is_as_described)
     }
@@ -237,17 +238,17 @@ impl Reproduce {
         if self.json {
             self.report(entry, is_as_described, Said { visits })?;
         } else {
-            say(&print::rest_case(entry, &visits, self.carrier()));
+            say(&print::rest_case(entry, &visits, self.driver()));
         }
         Ok(is_as_described)
     }
 
     fn report<T: Serialize>(&self, entry: &Entry, is_as_described: bool, seen: T) -> Result<(), Failure> {
-        let (id, title, carrier) = (entry.id.as_str(), entry.title.as_str(), self.carrier());
-        say_json(&Report { id, title, carrier, is_as_described, seen })
+        let (id, title, driver) = (entry.id.as_str(), entry.title.as_str(), self.driver());
+        say_json(&Report { id, title, driver, is_as_described, seen })
     }
 
-    fn carrier(&self) -> &'static str {
+    fn driver(&self) -> &'static str {
         if self.sockets { "sockets" } else { "virtual-time" }
     }
 }

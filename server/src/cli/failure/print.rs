@@ -75,9 +75,9 @@ pub(super) fn entry(entry: &Entry) -> String {
     text
 }
 
-pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, carrier: &str) -> String {
+pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, driver: &str) -> String {
     let mut text = heading(entry);
-    let _ = writeln!(text, "{}\n\nAct 1, the failure ({carrier}):", entry.cause);
+    let _ = writeln!(text, "{}\n\nAct 1, the failure ({driver}):", entry.cause);
     act(&mut text, &play.failure, &seen.failure);
     judged(&mut text, "The symptom", &seen.symptom);
     let _ = writeln!(text, "\nAct 2, the repair: {}", entry.repair);
@@ -86,9 +86,9 @@ pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, carr
     text
 }
 
-pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], carrier: &str) -> String {
+pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], driver: &str) -> String {
     let mut text = heading(entry);
-    let _ = writeln!(text, "{}\n\nWhat the manager says ({carrier}):", entry.cause);
+    let _ = writeln!(text, "{}\n\nWhat the manager says ({driver}):", entry.cause);
     for one in verdicts {
         let what = one.mistake.as_deref().unwrap_or("mended");
         let said = one.refusal.as_deref().unwrap_or("taken; the clients are shown another certificate");
@@ -101,11 +101,11 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], carrier: &str) 
     text
 }
 
-pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], carrier: &str) -> String {
+pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], driver: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}", entry.cause);
     for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {
-        let _ = writeln!(text, "\n{act} ({carrier}):");
+        let _ = writeln!(text, "\n{act} ({driver}):");
         for one in visits.iter().filter(|one| one.is_repair == is_repair) {
             let _ = writeln!(text, "  {}: {}", one.title, one.found.join(", then "));
             if !one.is_as_described {

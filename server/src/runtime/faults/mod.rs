@@ -1,4 +1,4 @@
-//! The faults of a running site: what tests and operators hold, and what the carrier asks.
+//! The faults of a running site: what tests and operators hold, and what a driver asks.
 //!
 //! The rules are a value behind an `ArcSwap`, replaced whole. While there are none, a connection and an exchange cost one
 //! relaxed load each, and nothing is counted. Nothing here decides whom a fault hits: that is

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_fixtures::needs;
-use epm_tests::own_door::{Opened, heard};
+use epm_tests::control_api::{Opened, heard};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -26,15 +26,15 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
         ("asks nothing more", &answered, "HTTP/1.1 200"),
         ("stalls in a body", body, "HTTP/1.1 408"),
     ] {
-        let mut guest = lab.dial(said).await;
-        let found = timeout(Duration::from_secs(80), heard(&mut guest)).await;
+        let mut connection = lab.dial(said).await;
+        let found = timeout(Duration::from_secs(80), heard(&mut connection)).await;
         let found = found.unwrap_or_else(|_| panic!("who {what} is still there"));
         assert!(found.starts_with(expected), "who {what} heard {found}");
     }
-    let mut guest = lab.dial(HEALTH).await;
+    let mut connection = lab.dial(HEALTH).await;
     let mut drip = interval(Duration::from_secs(5));
     let dripped = timeout(Duration::from_secs(120), async {
-        while guest.write_all(b"X").await.is_ok() {
+        while connection.write_all(b"X").await.is_ok() {
             drip.tick().await;
         }
     });
@@ -45,8 +45,8 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_long_is_refused() {
     let lab = Opened::with(None).await;
-    let mut guest = lab.dial(&format!("{HEALTH}X: {}", "x".repeat(80_000))).await;
-    let said = heard(&mut guest).await;
+    let mut connection = lab.dial(&format!("{HEALTH}X: {}", "x".repeat(80_000))).await;
+    let said = heard(&mut connection).await;
     // The refusal may be lost with the connection, since not all of the head was read.
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
     lab.get("/v1/health").await;

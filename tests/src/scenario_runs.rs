@@ -8,7 +8,7 @@ use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
 use epm_fixtures::fixture;
 use epm_server::Addresses;
 use epm_server::lab::RunError;
-use epm_server::lab::scenario_run::{Progress, run_scenario_moved};
+use epm_server::lab::scenario_run::{ProgressEvent, run_scenario_moved};
 
 use crate::{Lines, collect_into, told};
 
@@ -71,8 +71,8 @@ pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
     let lines = Lines::default();
     let mut places = Vec::new();
     let log = collect_into(&lines);
-    let tell = |scene: Progress<'_>| {
-        if let Progress::Up(addresses) = scene {
+    let tell = |event: ProgressEvent<'_>| {
+        if let ProgressEvent::Up(addresses) = event {
             places = addresses.to_vec();
         }
     };

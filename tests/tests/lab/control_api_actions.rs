@@ -3,7 +3,7 @@
 
 use epm_fixtures::needs;
 use epm_server::MockSite;
-use epm_tests::own_door::{Opened, two_managers};
+use epm_tests::control_api::{Opened, two_managers};
 use epm_tests::rest_curl::Rest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epm_fixtures::needs;
 use epm_tests::START;
-use epm_tests::own_door::Opened;
+use epm_tests::control_api::Opened;
 use serde_json::{Value, json};
 
 const TOKEN: &str = "a-token-for-tests";

@@ -5,7 +5,7 @@ use std::process::Command as Process;
 
 use epm_fixtures::{needs, output, output_of, python_packages};
 use epm_server::MockSite;
-use epm_tests::own_door::{Opened, two_managers};
+use epm_tests::control_api::{Opened, two_managers};
 use epm_tests::search_seconds;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use epm_client_agent::scenario::Scenario;
 use epm_protocol::fault::{FaultKind, Layer};
 use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_tests::plays::{Played, over_sockets, played, scenario, scenarios};
+use epm_tests::scenario_runs::{Played, over_sockets, played, scenario, scenarios};
 use tokio::task::JoinSet;
 
 fn ports(place: &Addresses) -> ManagerPorts {
@@ -19,9 +19,9 @@ fn ports(place: &Addresses) -> ManagerPorts {
 }
 
 fn in_virtual_time(scenario: &Scenario, places: &[Addresses]) -> Rehearsal {
-    let casting =
+    let options =
         RehearsalOptions { places: places.iter().map(ports).collect(), threads: 2, keep_logs: true };
-    rehearse(scenario, &casting, &Progress::default(), |_| ()).unwrap()
+    rehearse(scenario, &options, &Progress::default(), |_| ()).unwrap()
 }
 
 fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {
@@ -72,8 +72,8 @@ async fn compare_all(texts: impl IntoIterator<Item = (&'static str, String)>) {
         let played = over_sockets(&scenario).await.unwrap();
         compare(name, &scenario, &played);
     };
-    let mut plays: JoinSet<()> = texts.into_iter().map(compare_one).collect();
-    while let Some(compared) = plays.join_next().await {
+    let mut scenario_runs: JoinSet<()> = texts.into_iter().map(compare_one).collect();
+    while let Some(compared) = scenario_runs.join_next().await {
         compared.unwrap();
     }
 }
