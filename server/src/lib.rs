@@ -3,13 +3,13 @@
 //! | room | what |
 //! |---|---|
 //! | [`MockSite`] | a running site in this process: what tests hold |
+//! | `runtime` | the state of a running site, in parts |
 //! | [`Faults`] | faults on demand: added, listed, removed when their guard is dropped |
 //! | [`Journal`] | what the managers remember of their visitors |
 //! | [`lab`] | site, fleet and clock, driven by the control API or by a scenario: verdict, expectations, snapshots |
 //! | `wire` | listening, TLS, one exchange after the other: the hot path |
-//! | `console` | the product's REST API |
-//! | `installation` | the folder of a manager, laid out as the product's |
-//! | `shared` | what the tasks of a running site share |
+//! | `rest_api` | the vendor's REST API |
+//! | [`control_api`] | the lab's own API |
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;

@@ -1,4 +1,4 @@
-//! SiteState helpers of the integration tests: a lab whose clock stands still, and what to print when a test fails.
+//! Shared helpers of the integration tests: a lab whose clock stands still, and what to print when a test fails.
 //!
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 

@@ -56,12 +56,12 @@ pub(super) fn malformed(what: &str, detail: &dyn std::fmt::Display) -> Refusal {
     Refusal::Trouble(Trouble::Malformed { what: what.to_owned(), detail: detail.to_string() })
 }
 
-/// The certificates that a client of this version takes from a new list that somebody vouches for. From one that it
-/// adopts without authentication it takes all, whatever its version.
+/// The certificates that a client of this version takes from a new list that was verified. From a list that is adopted
+/// without authentication a client takes all, whatever its version.
 ///
-/// With the 14.2 module, as assumed, it is only that of the manager it is talking to; for the others it keeps what it
-/// had.
-pub(super) fn learnt(
+/// A client with the 14.2 module takes only the certificate of the manager that it is talking to, by the assumption
+/// `module_14_2`; for the others it keeps what it had. This is what loses it in the several-manager procedure (F07).
+pub(super) fn certificates_taken(
     conf: CommConf,
     before: &CommConf,
     speaking: &str,

@@ -157,7 +157,9 @@ impl TrustState {
         let (list, text) = adoption::list(&accepted)?;
         let conf = list.conf_for(self.cache.state.location.as_deref()).clone();
         let conf = match accepted.authenticated_by() {
-            Some(_) => adoption::learnt(conf, &self.conf, speaking, self.version, &self.assumptions),
+            Some(_) => {
+                adoption::certificates_taken(conf, &self.conf, speaking, self.version, &self.assumptions)
+            }
             None => conf,
         };
         let mut sylink = Sylink::clone(&self.cache.sylink);

@@ -5,7 +5,8 @@ use epm_protocol::version::ClientVersion;
 
 use super::exchange::TlsVersions;
 
-/// Whether this version has the communication module of 14.2, which cannot use the several-manager procedure.
+/// Whether this version has the communication module of 14.2, which cannot use the several-manager procedure. What it
+/// does otherwise is in `adoption::certificates_taken`.
 pub(super) fn has_142_module(version: ClientVersion, assumptions: &Assumptions) -> bool {
     version.is_between(assumptions.module_14_2_from, assumptions.module_14_2_until)
 }

@@ -15,7 +15,7 @@ pub const NEW_IDENTITY: u16 = 470;
 /// One answer of a manager. It is made of parts that are ready since publication, so that it costs no copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerResponse {
-    /// The HTTP status; what each means is in `facts` and in [`crate::assumption::Assumptions`].
+    /// The HTTP status; where the product leaves it open, it is one of [`crate::assumption::Assumptions`].
     pub status: u16,
     /// The type of the body.
     pub content_type: ContentType,

@@ -93,12 +93,7 @@ async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answ
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
         return Err(Problem::invalid("the speed is at most 1000000"));
     }
-    if let Some(speed) = setting.speed {
-        lab.clock().set_speed(speed);
-    }
-    if let Some(now) = setting.now {
-        lab.clock().set(now);
-    }
+    lab.set_clock(setting.speed, setting.now).await;
     Ok(effective(&lab))
 }
 

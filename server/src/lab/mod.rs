@@ -14,7 +14,17 @@
 //! | `machines` | the machines of a scenario: when each is on, where, and what is installed on it |
 //! | `reproduce` | an entry of the failure catalogue |
 //!
-//! It knows no HTTP server: the APIs do.
+//! How a lab is wired:
+//!
+//! ```text
+//! Lab -- site: MockSite -- SiteState: the site's rules, clients, managers, faults, journal, the clock
+//!     -- fleet: the clients of this process, on the same clock
+//!     -- history, expectations, snapshots
+//! control API:  Lab for the fleet, the clock, verdicts and snapshots; Lab::site for commands, faults and the journal
+//! scenario run: MockSite, Lab, Machines; each step: machines, faults, commands, Lab::pass
+//! ```
+//!
+//! Time passes in `pace` alone. It knows no HTTP: the APIs do.
 
 mod expectation;
 mod fleet;

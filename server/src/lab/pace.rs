@@ -33,6 +33,17 @@ impl Drop for Halted<'_> {
 }
 
 impl Lab {
+    /// Sets the clock's speed and time, when nothing else moves the clock.
+    pub async fn set_clock(&self, speed: Option<u32>, now: Option<Timestamp>) {
+        let _moving = self.moving.lock().await;
+        if let Some(speed) = speed {
+            self.clock().set_speed(speed);
+        }
+        if let Some(now) = now {
+            self.clock().set(now);
+        }
+    }
+
     /// Lets so much of the lab's time pass: every heartbeat that falls due on the way happens. Returns when all clients
     /// are idle; then the clock goes on as before.
     ///

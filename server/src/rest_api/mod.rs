@@ -70,3 +70,26 @@ fn routes() -> ApiRouter<Arc<RestApi>> {
         .merge(system::server_info::routes())
         .merge(groups::external_communication::routes())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::*;
+    use crate::rest_api::http::operations::{Known, known};
+
+    #[test]
+    fn every_route_is_an_operation_of_the_product_or_no_request_would_reach_it() {
+        let (_, document) = http::openapi::finish(routes());
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths.len() > 30, "{}", paths.len());
+        for (path, methods) in paths {
+            let asked = path.replace(['{', '}'], "x");
+            for method in methods.as_object().unwrap().keys() {
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+                assert_eq!(known(&method, &asked), Known::Operation, "{method} {path}");
+            }
+        }
+    }
+}

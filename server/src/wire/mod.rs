@@ -1,6 +1,6 @@
 //! The clients' ports: listening, TLS, and one exchange after the other.
 //!
-//! This is the hot path. All that an answer needs was composed and signed at publication; a request loads one `Arc`,
+//! This is the hot path. All that an answer needs was composed at publication and is signed when it is first fetched; a request loads one `Arc`,
 //! notes the visit, and sends bytes that are ready. While no fault is set, a connection and an exchange ask one flag.
 //!
 //! | file | what |

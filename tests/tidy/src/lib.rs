@@ -242,6 +242,26 @@ fn reports_know_the_outcome(file: &File) -> Vec<Violation> {
     paths(&shipped(&code(&file.text))).into_iter().filter_map(wrong).collect()
 }
 
+/// Links to files in Markdown lead somewhere.
+fn links_resolve(file: &File) -> Vec<Violation> {
+    if !file.path.ends_with(".md") {
+        return Vec::new();
+    }
+    let folder = Path::new(&file.path).parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    for (at, line) in file.text.lines().enumerate() {
+        for rest in line.split("](").skip(1) {
+            let Some((target, _)) = rest.split_once(')') else { continue };
+            let target = target.split('#').next().unwrap_or_default();
+            let is_file = !target.is_empty() && !target.contains("://") && !target.contains(' ');
+            if is_file && !top().join(folder).join(target).exists() {
+                found.push((at + 1, format!("{target} is not there: name the file as it is called now")));
+            }
+        }
+    }
+    found
+}
+
 fn fixtures_are_not_compiled_in(file: &File) -> Vec<Violation> {
     if !is_rust(file) || is_test(file) || file.path.starts_with("fixtures/") {
         return Vec::new();
@@ -504,9 +524,13 @@ fn section_lines(manifest: &str) -> impl Iterator<Item = (usize, &str, &str)> {
 // ------------------------------------------------------------------------------------------------- the workspace
 
 /// All text files of the project, but what `.gitignore` names at the top.
+/// The folder of the workspace.
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace")
+}
+
 fn workspace() -> Vec<File> {
-    let top =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
+    let top = top();
     let ignored = fs::read_to_string(top.join(".gitignore")).expect("the workspace has a .gitignore");
     let skipped: Vec<_> = ignored
         .lines()
@@ -698,6 +722,17 @@ fn a_circle_is_named_by_its_files_or_by_their_folder() {
     assert!(is_named(&circle, &["server/src/cli/"]));
     assert!(is_named(&circle, &["server/src/cli/up.rs", "server/src/cli/mod.rs", "server/src/main.rs"]));
     assert!(!is_named(&circle, &["server/src/cli/up.rs"]) && !is_named(&circle, &["server/src/cl"]));
+}
+
+#[test]
+fn links_in_documents_lead_to_files() {
+    holds_everywhere(links_resolve);
+}
+
+#[test]
+fn a_link_to_no_file_is_refused() {
+    let bad = "[a](server/src/lib.rs)\n[b](server/src/gone.rs#L1), [c](https://example.org/x)\n[d](#here)";
+    assert_eq!(lines_refused(links_resolve, "ARCHITECTURE.md", bad), [2]);
 }
 
 #[test]

@@ -68,22 +68,6 @@ fn the_outcome_is_the_same_on_any_number_of_threads() {
     }
 }
 
-#[test]
-fn what_is_known_of_each_scenario_is_found_in_virtual_time_too() {
-    for (name, scenario) in scenarios() {
-        let outcome = played(&scenario, 2).outcome;
-        println!(
-            "{name}: {} lost, {} beats, {:?}",
-            outcome.verdict.lost.len(),
-            outcome.heartbeats,
-            outcome.ended
-        );
-        for lost in &outcome.verdict.lost {
-            println!("   {} {} {}", lost.client, lost.step, lost.layer);
-        }
-    }
-}
-
 /// A step is taken in the last second of a certificate, when everybody has gone home; they come back after it.
 const LAST_SECOND: &str = r#"
 title = "t"

@@ -209,7 +209,7 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Path this moment.
+    /// At this moment.
     pub(crate) fn now(api: &RestApi) -> Self {
         let site = api.site.read();
         let missed = site.assumptions().offline_after_heartbeats;

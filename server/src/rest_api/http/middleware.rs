@@ -26,13 +26,12 @@ use crate::runtime::journal::Call;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Operations that want no token.
 /// The path of the OpenAPI document. The vendor has nothing there.
 pub(crate) const OPENAPI_PATH: &str = "/sepm/api/v1/openapi.json";
 /// Paths that need no token.
 const PUBLIC: &[&str] =
     &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", OPENAPI_PATH];
-/// The largest body of who has no token.
+/// The largest body of a request without a token.
 const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// How much of a body that is too large is read, so that its sender hears the answer.
 const DRAINED: usize = 4 * MAX_BODY;

@@ -11,7 +11,7 @@ use crate::rest_api::http::error::ApiError;
 /// How many calls are allowed at most; a larger limit is none.
 const MOST: usize = 100_000;
 
-/// OrdinalCounter the calls of one api.
+/// Counts the calls of one REST API.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<CallCounter>);
 
@@ -23,7 +23,7 @@ impl Throttle {
         *calls = CallCounter::new(limit.map(|(calls, time)| CallLimit { calls, seconds: time.as_secs() }));
     }
 
-    /// OrdinalCounter a call.
+    /// Counts a call.
     ///
     /// # Errors
     ///

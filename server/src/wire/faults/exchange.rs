@@ -48,7 +48,7 @@ pub(in super::super) async fn answered(
             *context.raw_response.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw_response);
             Err(WrittenRaw)
         }
-        None => Ok(with_headers(tampered)),
+        None => Ok(with_headers(tampered, context)),
     }
 }
 
@@ -70,11 +70,17 @@ fn altered(
         })
 }
 
-fn with_headers(tampered: Tampered) -> Response<Full<Bytes>> {
+fn with_headers(tampered: Tampered, context: RequestContext<'_>) -> Response<Full<Bytes>> {
     let mut response = written(tampered.response);
     for (name, value) in tampered.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+        match HeaderValue::try_from(value) {
+            Ok(value) => {
+                response.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+            Err(error) => {
+                let why = format!("the header {name} cannot be sent: {error}");
+                context.manager.journal.fault_skipped(context.connection.peer, why);
+            }
         }
     }
     response

@@ -6,7 +6,6 @@
 //! | here | a connection under a fault: stalls, and which of the others is to do it |
 //! | `shaped_stream` | a connection whose bytes are late, slow, cut into pieces, or end |
 //! | `tls` | TLS: certificates that faults mint, and handshakes that go wrong |
-//! | `rsa_1024` | a key of 1024 bits, which no library signs with |
 //! | `exchange` | an exchange under a fault |
 //! | `raw_response` | an answer that is written byte by byte, where it is not HTTP as it should be |
 //! | `waits` | waiting until the peer goes, or for so long |
