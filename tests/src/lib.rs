@@ -51,13 +51,13 @@ pub type Lines = Arc<Mutex<Vec<(String, LogLine)>>>;
 ///
 /// When the test that holds it fails, it prints what was exchanged.
 #[derive(Debug)]
-pub struct Lab {
+pub struct TestSite {
     site: Option<MockSite>,
     clock: Arc<LabClock>,
     lines: Lines,
 }
 
-impl Lab {
+impl TestSite {
     /// A lab with the usual site.
     pub async fn start() -> Self {
         Self::of(MockSite::builder()).await
@@ -264,7 +264,7 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
+impl Drop for TestSite {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the exchange history ---\n{}", self.history());

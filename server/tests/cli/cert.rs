@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::harness::{Lab, needs, output, program, root, said, stderr, stdout};
+use crate::harness::{RunningLab, needs, output, program, root, said, stderr, stdout};
 
 const PASSWORD: &str = "open-sesame-4711";
 
@@ -181,7 +181,7 @@ fn a_manager_starts_with_the_certificate_in_a_keystore() {
         command.current_dir(folder.path());
         command
     };
-    let ready = Lab::of(&mut up(&["--password-file", "p.txt", "--alias", "tomcat"])).ready.take();
+    let ready = RunningLab::of(&mut up(&["--password-file", "p.txt", "--alias", "tomcat"])).ready.take();
     let shown = well(&folder, &["show", "server.crt", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(ready["managers"][0]["fingerprint"], shown["certificates"][0]["sha256"]);

@@ -73,13 +73,13 @@ pub(crate) fn refused(output: &Output, expected: &[&str]) {
 }
 
 /// A lab that is up, until it is dropped.
-pub(crate) struct Lab {
+pub(crate) struct RunningLab {
     running: Running,
     /// What it printed when it was ready.
     pub(crate) ready: Value,
 }
 
-impl Lab {
+impl RunningLab {
     /// A lab on ports of its own.
     #[track_caller]
     pub(crate) fn up(arguments: &[&str]) -> Self {

@@ -7,16 +7,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, until};
+use crate::harness::{RunningLab, until};
 
 /// How often it is killed.
 const TIMES: usize = 8;
 
-fn start(root: &Path) -> Lab {
-    Lab::up(&["--agents", "0", "--install-root", root.to_str().unwrap()])
+fn start(root: &Path) -> RunningLab {
+    RunningLab::up(&["--agents", "0", "--install-root", root.to_str().unwrap()])
 }
 
-impl Lab {
+impl RunningLab {
     fn fingerprint(&self) -> &str {
         self.ready["managers"][0]["fingerprint"].as_str().unwrap()
     }

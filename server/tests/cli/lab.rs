@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::harness::{Lab, said};
+use crate::harness::{RunningLab, said};
 
-impl Lab {
+impl RunningLab {
     /// What is said to people; the exit code must be this.
     #[track_caller]
     fn words(&self, arguments: &[&str], code: i32) -> String {
@@ -17,7 +17,7 @@ impl Lab {
 
 #[test]
 fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
-    let lab = Lab::frozen(&["--managers", "2", "--agents", "3"]);
+    let lab = RunningLab::frozen(&["--managers", "2", "--agents", "3"]);
     let manager = lab.ready.pointer("/managers/0/http").or(lab.ready.get("http")).unwrap().as_str().unwrap();
     assert!(lab.words(&["health", manager], 0).contains("healthy"));
     assert_eq!(lab.json(&["health", manager], 0)["ready"], true);

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, Running, agent, json, needs, output, program, said, stderr, well};
+use crate::harness::{Running, RunningLab, agent, json, needs, output, program, said, stderr, well};
 
 struct Site {
     folder: tempfile::TempDir,
-    lab: Lab,
+    lab: RunningLab,
 }
 
 impl Site {
@@ -17,7 +17,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let mut up = program();
         up.args(["up", "--http-port", "0", "--agents", "2", "--heartbeat", "1", "--export", "lab"]);
-        let lab = Lab::of(up.current_dir(folder.path()));
+        let lab = RunningLab::of(up.current_dir(folder.path()));
         Self { folder, lab }
     }
 

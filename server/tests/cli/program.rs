@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Lab, Running, needs, output, program, refused, root, run, stderr, stdout, well};
+use crate::harness::{Running, RunningLab, needs, output, program, refused, root, run, stderr, stdout, well};
 
 /// Runs openssl in a folder.
 #[track_caller]
@@ -31,7 +31,7 @@ fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
 fn up_says_when_it_is_ready_and_where_and_ctrl_c_stops_it_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ready.json");
-    let up = Lab::up(&["--https-port", "0", "--agents", "3", "--ready-file", file.to_str().unwrap()]);
+    let up = RunningLab::up(&["--https-port", "0", "--agents", "3", "--ready-file", file.to_str().unwrap()]);
     let manager = &up.ready["managers"][0];
     assert_ne!(manager["http"], manager["https"]);
     assert_eq!(manager["fingerprint"].as_str().unwrap().len(), 95);
@@ -69,7 +69,14 @@ fn the_rest_api_takes_the_password_that_it_was_given_and_prints_it_nowhere() {
     let (at, file) = (folder.path(), folder.path().join("password"));
     fs::write(&file, "correct horse\n").unwrap();
     let export = at.to_str().unwrap();
-    let up = Lab::up(&["--agents", "0", "--export", export, "--rest-password-file", file.to_str().unwrap()]);
+    let up = RunningLab::up(&[
+        "--agents",
+        "0",
+        "--export",
+        export,
+        "--rest-password-file",
+        file.to_str().unwrap(),
+    ]);
     assert!(!up.ready.to_string().contains("horse"));
     let rest = up.ready["managers"][0]["rest"].as_str().unwrap().to_owned();
     for (password, status) in [("correct horse", "200"), ("epm-lab", "400")] {
@@ -81,7 +88,7 @@ fn the_rest_api_takes_the_password_that_it_was_given_and_prints_it_nowhere() {
         let asked = output(Command::new("curl").args(arguments).current_dir(at));
         assert_eq!(stdout(&asked), status, "{}", stderr(&asked));
     }
-    let alone = Lab::up(&["--agents", "0", "--no-rest"]);
+    let alone = RunningLab::up(&["--agents", "0", "--no-rest"]);
     assert!(alone.ready["managers"][0].get("rest").is_none());
 }
 
@@ -134,7 +141,8 @@ fn a_certificate_of_ones_own_is_served() {
     let at = folder.path();
     openssl(at, "req -x509 -newkey rsa:2048 -nodes -keyout a.key -out a.crt -subj /CN=mine -days 2");
     let (certificate, key) = (at.join("a.crt"), at.join("a.key"));
-    let up = Lab::up(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    let up =
+        RunningLab::up(&["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]);
     let shown = openssl(at, "x509 -noout -fingerprint -sha256 -in a.crt");
     let fingerprint = up.ready["managers"][0]["fingerprint"].as_str().unwrap();
     assert!(shown.contains(fingerprint), "{shown} is not {fingerprint}");
@@ -229,7 +237,7 @@ fn help_shows_examples_and_exit_codes() {
 
 #[test]
 fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
-    let up = Lab::up(&["--agents", "3", "--heartbeat", "300"]);
+    let up = RunningLab::up(&["--agents", "3", "--heartbeat", "300"]);
     assert_eq!(up.json(&["check"], 0)["clients"], 3);
     up.json(&["clock", "freeze"], 0);
     up.json(&["list", "copy", "Default Management Server List for My Site", "mine"], 0);
@@ -292,7 +300,7 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
         &run(&[&["up", "--http-port", "0"], arguments.as_slice()].concat()),
         &["0.0.0.0", "--token-file"],
     );
-    let up = Lab::up(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
+    let up = RunningLab::up(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let output = up.run(&["check"]);
@@ -305,7 +313,7 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
 fn a_service_whose_files_are_no_good_is_said_to_be_down_and_each_manager_has_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_str().unwrap();
-    let up = Lab::up(&["--managers", "2", "--agents", "0", "--install-root", root]);
+    let up = RunningLab::up(&["--managers", "2", "--agents", "0", "--install-root", root]);
     let certificate = |manager: &str| folder.path().join(manager).join("apache/conf/ssl/server.crt");
     assert_ne!(fs::read(certificate("sepm-1")).unwrap(), fs::read(certificate("sepm-2")).unwrap());
     let key = folder.path().join("sepm-2/apache/conf/ssl/server.key");

@@ -6,20 +6,20 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, needs, output, program, said, until, well};
+use crate::harness::{RunningLab, needs, output, program, said, until, well};
 
 /// A lab in this folder, whose clients beat every second.
-fn up(folder: &Path, arguments: &[&str]) -> Lab {
-    Lab::of(program().args(["up", "--heartbeat", "1"]).args(arguments).current_dir(folder))
+fn up(folder: &Path, arguments: &[&str]) -> RunningLab {
+    RunningLab::of(program().args(["up", "--heartbeat", "1"]).args(arguments).current_dir(folder))
 }
 
 /// Runs a verb against a lab, in this folder.
-fn run(lab: &Lab, folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+fn run(lab: &RunningLab, folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     said(&output(lab.program().args(arguments).current_dir(folder)))
 }
 
 /// How many heartbeats every client has been served at least.
-fn heartbeats(lab: &Lab) -> u64 {
+fn heartbeats(lab: &RunningLab) -> u64 {
     let all = lab.json(&["client", "list"], 0);
     let count = |one: &Value| one["view"]["heartbeats-served"].as_u64().unwrap();
     all["clients"].as_array().unwrap().iter().map(count).min().unwrap()
@@ -100,7 +100,7 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     let https = manager["https"].as_str().unwrap().to_owned();
     let (port, fingerprint) = (https.rsplit(':').next().unwrap().to_owned(), manager["fingerprint"].clone());
     let right = zip(&at.join("old"));
-    let check = |lab: &Lab| run(lab, at, &["sylink", "check", "lab/sylink.xml", "--against", &https]);
+    let check = |lab: &RunningLab| run(lab, at, &["sylink", "check", "lab/sylink.xml", "--against", &https]);
     assert_eq!(check(&lab).0, Some(0), "{}", check(&lab).1);
     let domain = lab.ready["domain"].clone();
     drop(lab);

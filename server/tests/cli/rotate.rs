@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Running, needs, output, said, stderr, well};
+use crate::harness::{Running, RunningLab, needs, output, said, stderr, well};
 
-impl Lab {
+impl RunningLab {
     /// Asks the lab's own door.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let asked = ["--silent", "--show-error", "--fail-with-body", "--request", method];
@@ -57,7 +57,7 @@ fn names(of: &Value) -> Vec<&str> {
 #[needs(curl)]
 #[test]
 fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back() {
-    let lab = Lab::frozen(&["--agents", "3"]);
+    let lab = RunningLab::frozen(&["--agents", "3"]);
     lab.people_the_corners();
     let (lists, groups) = (lab.run(&["list", "list", "--json"]).stdout, lab.certificate("sepm-1"));
     let found = lab.rotate(&["single"], 0);
@@ -79,7 +79,7 @@ const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(
 #[needs(python3)]
 #[test]
 fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_in_lines() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     let mut terminal = Command::new("python3");
     terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
     let shown = well(&output(terminal.env("EPM_LAB_URL", lab.url())));
@@ -91,7 +91,7 @@ fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_
 #[needs(curl)]
 #[test]
 fn the_multi_way_loses_nobody_and_changes_every_manager() {
-    let lab = Lab::frozen(&["--agents", "2", "--managers", "3"]);
+    let lab = RunningLab::frozen(&["--agents", "2", "--managers", "3"]);
     let managers = ["sepm-1", "sepm-2", "sepm-3"];
     let before = managers.map(|one| lab.certificate(one));
     let found = lab.rotate(&["multi"], 0);
@@ -104,7 +104,7 @@ fn the_multi_way_loses_nobody_and_changes_every_manager() {
 }
 
 /// Breaks the rotation off at every step, once after it is written down and once before; the next run goes on.
-fn broken_off_everywhere(lab: &Lab, way: &str, state: &Path, steps: &[&str]) {
+fn broken_off_everywhere(lab: &RunningLab, way: &str, state: &Path, steps: &[&str]) {
     let file = state.to_str().unwrap();
     for step in steps {
         lab.rotate(&[way, "--state", file, "--stop-within", step], 1);
@@ -120,7 +120,7 @@ fn broken_off_everywhere(lab: &Lab, way: &str, state: &Path, steps: &[&str]) {
 #[needs(curl)]
 #[test]
 fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     lab.people_the_corners();
     let folder = tempfile::tempdir().unwrap();
     let steps = [
@@ -145,7 +145,7 @@ fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
 #[needs(curl)]
 #[test]
 fn the_multi_way_goes_on_where_it_was_broken_off() {
-    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let steps = [
         "check-lists",
@@ -160,7 +160,7 @@ fn the_multi_way_goes_on_where_it_was_broken_off() {
 
 #[test]
 fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let arguments = ["rotate", "single", "--state", file.to_str().unwrap()];
@@ -176,12 +176,12 @@ fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
 #[needs(curl)]
 #[test]
 fn who_does_not_wait_loses_clients_and_the_verdict_names_them() {
-    let lab = Lab::frozen(&["--agents", "3"]);
+    let lab = RunningLab::frozen(&["--agents", "3"]);
     lab.rotate(&["single", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
     assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2", "old-1"]);
-    let lab = Lab::frozen(&["--agents", "2", "--managers", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
     lab.rotate(&["multi", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
@@ -191,7 +191,7 @@ fn who_does_not_wait_loses_clients_and_the_verdict_names_them() {
 #[needs(curl)]
 #[test]
 fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     lab.people_the_corners();
     let found = lab.rotate(&["single", "--skip-inheritance"], 3);
     assert_eq!(names(&found["verdict"]["lost"]), ["sales-1", "home-1"], "{found}");
@@ -201,12 +201,12 @@ fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
 
 #[test]
 fn it_refuses_while_somebody_would_be_lost_and_names_them() {
-    let lab = Lab::frozen(&["--agents", "3", "--managers", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "3", "--managers", "2"]);
     let old = lab.certificate("sepm-1");
     let found = lab.rotate(&["multi"], 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["old-1"], "14.2 cannot go this way: {found}");
     assert_eq!(lab.certificate("sepm-1"), old, "nothing was done");
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     let found = lab.rotate(&["multi"], 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "nobody to fail over to: {found}");
     // Forced, it does what it was told, and says what came of it.
@@ -217,7 +217,7 @@ fn it_refuses_while_somebody_would_be_lost_and_names_them() {
 #[needs(curl)]
 #[test]
 fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
-    let lab = Lab::frozen(&["--agents", "3"]);
+    let lab = RunningLab::frozen(&["--agents", "3"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];
@@ -244,7 +244,7 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
 #[needs(curl)]
 #[test]
 fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--max-wait", "10m"], 0);
     assert_eq!(found["left-behind"], json!(["desk-2"]), "{found}");
@@ -252,7 +252,8 @@ fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
 
 #[test]
 fn a_manager_that_is_not_the_one_it_was_told_to_believe_is_not_talked_to() {
-    let (lab, other) = (Lab::frozen(&["--agents", "0"]), Lab::frozen(&["--agents", "0", "--seed", "2"]));
+    let (lab, other) =
+        (RunningLab::frozen(&["--agents", "0"]), RunningLab::frozen(&["--agents", "0", "--seed", "2"]));
     well(&other.run(&["manager", "update"]));
     let found = other.json(&["manager", "certificate"], 0);
     let folder = tempfile::tempdir().unwrap();
@@ -266,7 +267,7 @@ fn a_manager_that_is_not_the_one_it_was_told_to_believe_is_not_talked_to() {
 #[needs(curl)]
 #[test]
 fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
-    let lab = Lab::frozen(&["--agents", "2"]);
+    let lab = RunningLab::frozen(&["--agents", "2"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];

@@ -6,7 +6,7 @@ use epm_protocol::heartbeat::{CommandKind, CommandState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::site::agent_id;
 use epm_server::MockSite;
-use epm_tests::{Lab, profile, push};
+use epm_tests::{TestSite, profile, push};
 
 fn agent(member: &Member) -> AgentId {
     agent_id(profile(&member.name, "14.3").hardware_key)
@@ -17,7 +17,7 @@ fn agents(fleet: &Fleet) -> Vec<AgentId> {
 }
 
 /// How far a command has come with each of these clients.
-fn states(lab: &Lab, id: CommandId, agents: &[AgentId]) -> Vec<i64> {
+fn states(lab: &TestSite, id: CommandId, agents: &[AgentId]) -> Vec<i64> {
     let given = lab.site().commanded(id).unwrap();
     let row = |agent: &AgentId| given.rows.iter().find(|row| row.agent == *agent).unwrap();
     agents.iter().map(|agent| row(agent).state.number()).collect()
@@ -25,7 +25,7 @@ fn states(lab: &Lab, id: CommandId, agents: &[AgentId]) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_client_is_quarantined_at_its_next_heartbeat_and_says_so_and_nobody_else_is() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let both = agents(&fleet);
     let id = lab.site().command(CommandKind::Quarantine, &both[..1]);
@@ -45,7 +45,7 @@ async fn a_client_is_quarantined_at_its_next_heartbeat_and_says_so_and_nobody_el
 
 #[tokio::test]
 async fn content_is_fetched_with_the_products_line_in_the_log_and_a_scan_takes_two_heartbeats() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let one = agents(&fleet);
     let (update, scan) = (
@@ -70,7 +70,7 @@ async fn content_is_fetched_with_the_products_line_in_the_log_and_a_scan_takes_t
 
 #[tokio::test]
 async fn a_restart_is_logged_and_completed_by_the_first_heartbeat_after_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let one = agents(&fleet);
     let id = lab.site().command(CommandKind::Restart, &one);
@@ -83,7 +83,7 @@ async fn a_restart_is_logged_and_completed_by_the_first_heartbeat_after_it() {
 
 #[tokio::test]
 async fn a_client_in_push_mode_is_told_at_once() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.apply(&push());
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     lab.heartbeat(&fleet).await;
@@ -97,7 +97,7 @@ async fn a_client_in_push_mode_is_told_at_once() {
 
 #[tokio::test]
 async fn a_command_that_is_cancelled_before_the_heartbeat_never_reaches_the_client() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let one = agents(&fleet);
     let id = lab.site().command(CommandKind::Quarantine, &one);
@@ -113,7 +113,7 @@ async fn a_command_that_is_cancelled_before_the_heartbeat_never_reaches_the_clie
 #[tokio::test]
 async fn what_a_client_is_at_can_be_cancelled_where_that_is_assumed() {
     let assumptions = Assumptions { cancel_reaches_running_commands: true, ..Assumptions::default() };
-    let lab = Lab::of(MockSite::builder().assumptions(assumptions)).await;
+    let lab = TestSite::of(MockSite::builder().assumptions(assumptions)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let one = agents(&fleet);
     let id = lab.site().command(CommandKind::ActiveScan, &one);

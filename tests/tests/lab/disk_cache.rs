@@ -12,7 +12,7 @@ use epm_client_agent::wire::{DiskCache, StoreError};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::Stores;
 use epm_protocol::sylink::Sylink;
-use epm_tests::Lab;
+use epm_tests::TestSite;
 
 /// In its environment the child is told where to save.
 const FOLDER: &str = "EPM_TESTS_SAVE_IN";
@@ -242,7 +242,7 @@ fn a_state_that_cannot_be_kept_leaves_the_one_before_as_it_was() {
 
 #[tokio::test]
 async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_with_the_place() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut spec = lab.client("edited", "14.3");
     spec.disk = Some(DiskCache::open(folder.path()).unwrap());

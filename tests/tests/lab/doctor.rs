@@ -9,14 +9,14 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::{FaultKind, FaultRule, Route};
 use epm_protocol::site::DEFAULT_GROUP;
 use epm_protocol::sylink::{CommConf, Sylink};
-use epm_tests::{Lab, eventually, profile};
+use epm_tests::{TestSite, eventually, profile};
 
-fn file(lab: &Lab) -> Sylink {
+fn file(lab: &TestSite) -> Sylink {
     lab.site().export_sylink(DEFAULT_GROUP, None).unwrap()
 }
 
 /// What the doctor says of the only server of this file.
-async fn look(lab: &Lab, sylink: &Sylink) -> Examination {
+async fn look(lab: &TestSite, sylink: &Sylink) -> Examination {
     let profile = profile("epm-doctor", "14.3.8289");
     let mut found = examine(sylink, &profile, &Arc::new(Assumptions::default()), lab.clock()).await;
     assert_eq!(found.len(), 1);
@@ -35,14 +35,14 @@ fn breaks(found: &Examination, step: Step, why: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_manager_that_is_well_is_well_in_every_step() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let found = look(&lab, &file(&lab)).await;
     assert!(found.checks.iter().all(|one| one.outcome == Outcome::Well), "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_fault_is_found_at_the_step_that_it_breaks() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let sylink = file(&lab);
     for (kind, route, step, why) in [
         ("refuse", None, Step::Tcp, ""),
@@ -72,7 +72,7 @@ async fn each_fault_is_found_at_the_step_that_it_breaks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wrong_file_is_found_at_the_step_that_it_breaks() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let edited = |edit: fn(&mut CommConf)| {
         let mut sylink = file(&lab);
         let mut conf = sylink.conf();

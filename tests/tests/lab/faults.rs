@@ -13,7 +13,7 @@ use epm_protocol::site::Stores;
 use epm_protocol::trust::{Rejection, ServerCertificate, SignatureError};
 use epm_server::FaultGuard;
 use epm_tests::foreign::{curl, python};
-use epm_tests::{INTERVAL, Lab, START, eventually};
+use epm_tests::{INTERVAL, START, TestSite, eventually};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
@@ -24,16 +24,16 @@ fn rule(name: &str, what: Value) -> FaultRule {
     FaultRule::new(name, serde_json::from_value::<FaultKind>(what).expect("a kind"))
 }
 
-fn set(lab: &Lab, what: Value) -> FaultGuard {
+fn set(lab: &TestSite, what: Value) -> FaultGuard {
     lab.site().faults().add(rule("one", what)).expect("a good rule")
 }
 
 /// What python says, from this machine.
-fn says(lab: &Lab, way: &str) -> String {
+fn says(lab: &TestSite, way: &str) -> String {
     python(way, lab.socket(), HERE).words
 }
 
-fn is_well(lab: &Lab) -> bool {
+fn is_well(lab: &TestSite) -> bool {
     says(lab, "https").starts_with("200 b'OK'")
 }
 
@@ -42,7 +42,7 @@ fn is_well(lab: &Lab) -> bool {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_reset_is_econnreset_within_a_second() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for what in [json!("reset"), json!({"kind": "reset", "after-bytes": 20})] {
         let _guard = set(&lab, what.clone());
         for way in ["raw", "http", "https"] {
@@ -59,7 +59,7 @@ async fn a_reset_is_econnreset_within_a_second() {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_refused_port_is_econnrefused_and_heals_when_the_guard_is_dropped() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for _ in 0..3 {
         let guard = set(&lab, json!("refuse"));
         eventually("the port is closed", || says(&lab, "raw").contains("ECONNREFUSED")).await;
@@ -77,7 +77,7 @@ async fn a_refused_port_is_econnrefused_and_heals_when_the_guard_is_dropped() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_closed_port_opens_when_the_clock_has_passed_the_faults_time() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let mut refusing = rule("one", json!("refuse"));
     refusing.when.from = Some(START + Duration::from_secs(10));
     refusing.when.time_to_live_seconds = Some(60);
@@ -93,7 +93,7 @@ async fn a_closed_port_opens_when_the_clock_has_passed_the_faults_time() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn where_some_are_refused_they_are_reset_and_the_others_are_served() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let mut refusing = rule("one", json!("refuse"));
     refusing.whom.source = Some(THERE.parse().unwrap());
     let _guard = lab.site().faults().add(refusing).unwrap();
@@ -105,7 +105,7 @@ async fn where_some_are_refused_they_are_reset_and_the_others_are_served() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stalled_connection_says_nothing_until_it_is_closed() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for what in [json!("blackhole"), json!("accept-then-stall")] {
         let _guard = set(&lab, what.clone());
         let said = says(&lab, "impatient");
@@ -123,7 +123,7 @@ async fn a_stalled_connection_says_nothing_until_it_is_closed() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_come_late_slowly_and_in_pieces() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     // The answer is about 130 bytes in the clear.
     let slow = [
@@ -151,7 +151,7 @@ async fn bytes_come_late_slowly_and_in_pieces() {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_end_where_the_fault_says() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for kind in ["limit-data", "half-close"] {
         for route in [None, Some(Route::Hello)] {
             let parameter = if kind == "limit-data" { "bytes" } else { "after-bytes" };
@@ -171,7 +171,7 @@ async fn bytes_end_where_the_fault_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn bytes_end_in_the_direction_that_the_fault_names() {
     use epm_protocol::fault::Direction;
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let whole = says(&lab, "raw");
     assert!(whole.ends_with("OK'"), "{whole}");
     // The request is 77 bytes long, and the answer longer than 100.
@@ -205,7 +205,7 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_that_is_closed_late_has_answered_before() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for route in [None, Some(Route::Hello)] {
         let mut late = rule("one", json!({"kind": "slow-close", "delay-ms": 2500}));
@@ -228,7 +228,7 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_fault_of_the_handshake_is_what_a_foreign_client_says_of_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let close = |stage: &str| json!({"kind": "handshake-close", "stage": stage});
     for (what, words, code) in [
         (json!("handshake-close"), "EOF", 35),
@@ -260,7 +260,7 @@ async fn each_fault_of_the_handshake_is_what_a_foreign_client_says_of_it() {
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_stalls_at_each_stage_for_as_long_as_the_client_waits() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for stage in ["before-hello", "after-client-hello", "in-server-flight", "after-finished"] {
         let _guard = set(&lab, json!({"kind": "handshake-stall", "stage": stage}));
         let address = format!("https://{}/", lab.socket());
@@ -272,7 +272,7 @@ async fn a_handshake_stalls_at_each_stage_for_as_long_as_the_client_waits() {
 
 // ------------------------------------------------------------------------------------------------------- certificates
 
-fn shown(lab: &Lab, source: &str) -> ServerCertificate {
+fn shown(lab: &TestSite, source: &str) -> ServerCertificate {
     let hex = python("certificate", lab.socket(), source).words;
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap_or_else(|_| panic!("{hex}"));
     ServerCertificate::from_der(&(0..hex.len()).step_by(2).map(byte).collect::<Vec<_>>())
@@ -282,7 +282,7 @@ fn shown(lab: &Lab, source: &str) -> ServerCertificate {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn two_certificate_faults_hold_at_once_on_one_port_for_different_clients() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let guards = [("expired", HERE), ("wrong-host", THERE)].map(|(kind, source)| {
         let mut fault = rule(kind, json!(kind));
         fault.whom.source = Some(source.parse().unwrap());
@@ -301,7 +301,7 @@ async fn two_certificate_faults_hold_at_once_on_one_port_for_different_clients()
 #[needs(openssl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_certificate_fault_is_shown_to_a_foreign_client() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let old = lab.certificate();
     lab.update(Stores::Both);
     let good = lab.identity().certificate().clone();
@@ -350,7 +350,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
 }
 
 /// What openssl says of the handshake; it sends the certificates in the order in which they came.
-fn s_client(lab: &Lab) -> String {
+fn s_client(lab: &TestSite) -> String {
     let place = lab.socket().to_string();
     let flags = ["s_client", "-connect", &place, "-showcerts", "-cipher", "DEFAULT@SECLEVEL=0"];
     let out = std::process::Command::new("openssl").args(flags).stdin(std::process::Stdio::null()).output();
@@ -363,7 +363,7 @@ fn s_client(lab: &Lab) -> String {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     for (what, words, code) in [
         (json!({"kind": "status", "retry-after-seconds": 7}), "503 b'' retry-after=7", 0),
         (
@@ -401,7 +401,7 @@ fn has_words(said: &str, words: &str) -> bool {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn answers_are_dribbled_and_heads_are_slow_by_the_labs_clock() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for what in
         [json!({"kind": "dribbled", "total-ms": 500}), json!({"kind": "slow-headers", "total-ms": 500})]
@@ -418,7 +418,7 @@ async fn answers_are_dribbled_and_heads_are_slow_by_the_labs_clock() {
 
 // ------------------------------------------------------------------------------------------------------- our own agent
 
-async fn one_client(lab: &Lab) -> Fleet {
+async fn one_client(lab: &TestSite) -> Fleet {
     let fleet = lab.fleet(vec![lab.client("one", "14.3.8289")]).await;
     assert!(fleet.members()[0].handle.view().health.is_connected(), "{:?}", fleet.members()[0].handle.view());
     fleet
@@ -433,7 +433,7 @@ fn orphaned(member: &Member) -> Distrust {
 
 #[tokio::test]
 async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_guard_is_dropped() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     // Something must have been before, for what is restored.
     lab.update(Stores::Both);
     let fleet = one_client(&lab).await;
@@ -469,7 +469,7 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
     for kind in
         ["bad-signature", "retired-key-signature", "stale-signature", "truncated-body", "swapped-body"]
     {
-        let lab = Lab::start().await;
+        let lab = TestSite::start().await;
         let fleet = one_client(&lab).await;
         lab.rotate_by_the_book(&fleet).await;
         lab.heartbeat(&fleet).await;
@@ -499,7 +499,7 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn probability_0_never_fires_and_1_always_in_each_layer() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     // Artifacts and lists: in `faults_of_answers`, where there is somebody to download them.
     for kind in ["blackhole", "reset", "alert", "wrong-host", "status", "slow-start"] {
         for probability in [0.0, 1.0] {
@@ -523,7 +523,7 @@ async fn probability_0_never_fires_and_1_always_in_each_layer() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let mut every = rule("each second one", json!("status"));
     every.when.every = Some(2);
     every.place = Place { route: Some(Route::Hello), ..Place::default() };
@@ -544,7 +544,7 @@ async fn the_journal_notes_fault_kind_and_occasion_of_what_was_hit() {
 #[needs(python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_fault_with_a_time_to_live_is_gone_when_the_labs_clock_has_passed_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let mut fault = rule("one", json!("status"));
     fault.when.time_to_live_seconds = Some(60);
     lab.site().faults().add(fault).unwrap().keep();
@@ -560,7 +560,7 @@ async fn a_fault_with_a_time_to_live_is_gone_when_the_labs_clock_has_passed_it()
 
 #[tokio::test]
 async fn a_guard_takes_away_its_own_fault_and_no_other() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let faults = lab.site().faults();
     let names = || faults.list().iter().map(|one| one.rule.name.clone()).collect::<Vec<_>>();
     let first = faults.add(rule("one", json!("empty"))).unwrap();
@@ -579,7 +579,7 @@ async fn a_guard_takes_away_its_own_fault_and_no_other() {
 
 #[tokio::test]
 async fn a_fault_for_one_client_leaves_the_others_alone() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(["one", "two"].map(|name| lab.client(name, "14.3")).into()).await;
     let mut fault = rule("only one", json!("status"));
     fault.whom.agent = Some("one".to_owned());

@@ -17,27 +17,27 @@ use epm_protocol::sylink::PublishedList;
 use epm_protocol::trust::{Pins, Rejection, Signed};
 use epm_server::{ConnectionClosed, FaultGuard};
 use epm_tests::foreign::HELLO;
-use epm_tests::{Lab, MANAGER, PATIENCE, START, eventually, push};
+use epm_tests::{MANAGER, PATIENCE, START, TestSite, eventually, push};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-fn set(lab: &Lab, what: Value) -> FaultGuard {
+fn set(lab: &TestSite, what: Value) -> FaultGuard {
     let what: FaultKind = serde_json::from_value(what).expect("a kind");
     lab.site().faults().add(FaultRule::new("one", what)).expect("a good rule")
 }
 
-async fn ask(lab: &Lab, request: AgentRequest) -> Result<ManagerResponse, ExchangeFailure> {
+async fn ask(lab: &TestSite, request: AgentRequest) -> Result<ManagerResponse, ExchangeFailure> {
     lab.ask(Protocol::Http, request, TlsCheck::Nothing).await
 }
 
-async fn fetch(lab: &Lab, agent: AgentId, artifact: Artifact) -> ManagerResponse {
+async fn fetch(lab: &TestSite, agent: AgentId, artifact: Artifact) -> ManagerResponse {
     ask(lab, AgentRequest::Fetch { agent, artifact }).await.expect("an answer")
 }
 
 /// Whether the manager of now has signed it.
-fn is_signed(lab: &Lab, answer: &ManagerResponse) -> bool {
+fn is_signed(lab: &TestSite, answer: &ManagerResponse) -> bool {
     let mut pins = Pins::new();
     pins.insert(lab.identity().certificate().clone());
     let signature = answer.signature.as_ref().and_then(|one| one.signature());
@@ -46,7 +46,7 @@ fn is_signed(lab: &Lab, answer: &ManagerResponse) -> bool {
 
 #[tokio::test]
 async fn a_faulty_list_has_one_thing_wrong_and_a_good_signature() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("one");
     let good = fetch(&lab, agent, Artifact::List).await;
     for kind in ["dead-server", "wrong-port", "omits-new-certificate", "empty-priority", "http-only"] {
@@ -72,7 +72,7 @@ async fn a_faulty_list_has_one_thing_wrong_and_a_good_signature() {
 
 #[tokio::test]
 async fn what_is_missing_or_goes_back_is_what_was_not_or_was_before() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("one");
     let index = || ask(&lab, AgentRequest::Index { agent, serial: None, turn: 0 });
     let before = (index().await.unwrap(), fetch(&lab, agent, Artifact::Policy).await);
@@ -90,7 +90,7 @@ async fn what_is_missing_or_goes_back_is_what_was_not_or_was_before() {
 
 #[tokio::test]
 async fn a_fault_that_lacks_something_spares_and_says_so() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("one");
     let _guard = set(&lab, json!("stale-signature"));
     assert!(is_signed(&lab, &fetch(&lab, agent, Artifact::Policy).await));
@@ -100,7 +100,7 @@ async fn a_fault_that_lacks_something_spares_and_says_so() {
 
 #[tokio::test]
 async fn a_manager_in_trouble_answers_as_its_fault_says() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("one");
     for (kind, status) in [("database-down", 500), ("kcs-changed", 400), ("slow-start", 503)] {
         let _guard = set(&lab, json!(kind));
@@ -114,7 +114,7 @@ async fn a_manager_in_trouble_answers_as_its_fault_says() {
 
 #[tokio::test]
 async fn a_held_request_is_lost_at_once_when_its_answer_would_be() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.apply(&push());
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     eventually("it is held", || lab.site().held() == 1).await;
@@ -129,7 +129,7 @@ async fn a_held_request_is_lost_at_once_when_its_answer_would_be() {
 
 #[tokio::test]
 async fn a_changed_secret_orphans_by_layer_c_until_the_guard_is_dropped() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let guard = set(&lab, json!("kcs-changed"));
     lab.heartbeat(&fleet).await;
@@ -146,7 +146,7 @@ async fn a_changed_secret_orphans_by_layer_c_until_the_guard_is_dropped() {
 
 #[tokio::test]
 async fn a_client_alone_at_its_address_is_known_when_it_connects() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     for (agent, is_hit) in [("another", false), ("one", true)] {
         let mut fault = FaultRule::new("one", FaultKind::named("expired").unwrap());
@@ -166,7 +166,7 @@ async fn a_client_alone_at_its_address_is_known_when_it_connects() {
 async fn what_is_explained_in_advance_is_what_happens_under_load() {
     const CLIENTS: usize = 12;
     const EACH: u64 = 40;
-    let lab = Arc::new(Lab::start().await);
+    let lab = Arc::new(TestSite::start().await);
     let mut fault = FaultRule::new("one in three", FaultKind::named("status").unwrap());
     fault.probability = 0.3;
     lab.site().faults().add(fault).unwrap().keep();
@@ -208,7 +208,7 @@ async fn what_is_explained_in_advance_is_what_happens_under_load() {
 
 #[tokio::test]
 async fn probability_0_never_fires_and_1_always_for_artifacts_and_lists() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("one");
     let good = fetch(&lab, agent, Artifact::List).await;
     for kind in ["bad-signature", "dead-server"] {
@@ -237,7 +237,7 @@ fn told(failure: &ExchangeFailure) -> (String, Option<Stage>) {
 
 #[tokio::test]
 async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.clock().set_speed(20);
     let party = Party::stranger(lab.socket().ip());
     let (manager, route, limit) = (MANAGER, Route::Hello, Duration::from_secs(30));
@@ -285,7 +285,7 @@ async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says(
 
 #[tokio::test]
 async fn a_certificate_changes_under_a_fault_and_the_fault_goes_with_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let old = lab.certificate();
     let _guard = set(&lab, json!("old-restored"));
     lab.apply(&Command::UpdateCertificate {
@@ -307,7 +307,7 @@ async fn a_certificate_changes_under_a_fault_and_the_fault_goes_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
-    let lab = Lab::start().await; // its clock stands still, so what is too late for any client never comes
+    let lab = TestSite::start().await; // its clock stands still, so what is too late for any client never comes
     for what in [
         json!("blackhole"),
         json!("accept-then-stall"),

@@ -19,7 +19,7 @@ use epm_protocol::site::{Command, DEFAULT_GROUP, Founding, ManagerPorts, Site};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{KeyPool, Password};
 use epm_server::MockSite;
-use epm_tests::{Lab, MANAGER, START};
+use epm_tests::{MANAGER, START, TestSite};
 
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden").join(name)
@@ -140,7 +140,7 @@ fn the_clients_system_log_is_what_it_was() {
 #[tokio::test]
 async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
     let folder = tempfile::tempdir().unwrap();
-    let lab = Lab::of(MockSite::builder()).await;
+    let lab = TestSite::of(MockSite::builder()).await;
     lab.site().install(MANAGER, folder.path(), true).unwrap();
     let url = format!(
         "{}/secars/secars.dll?h={}&l=12&action=index",

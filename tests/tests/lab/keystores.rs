@@ -10,7 +10,7 @@ use epm_protocol::trust::{
     StoreForm, StoreOptions, StoreType, Validity, WizardRules, issue_by_authority, read_identity,
     read_identity_with, read_private_key_with,
 };
-use epm_tests::{Lab, MANAGER, START, identity_of};
+use epm_tests::{MANAGER, START, TestSite, identity_of};
 use tempfile::TempDir;
 
 const STORE: &str = "store-pass-1";
@@ -361,7 +361,7 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
 #[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let (pool, own) = (KeyPool::public(), identity());
     let request = CertificateRequest {
         common_name: "127.0.0.1".to_owned(),
@@ -369,7 +369,7 @@ async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
         validity: own.certificate().validity(),
         serial: 5,
     };
-    let [leaf, root] = issue_by_authority(pool.get(2), &request, pool.get(3), "Lab CA").unwrap();
+    let [leaf, root] = issue_by_authority(pool.get(2), &request, pool.get(3), "TestSite CA").unwrap();
     let chained =
         ServerIdentity::new(pool.get(2).clone(), leaf.clone()).unwrap().with_chain(vec![root.clone()]);
     let password = Password::new(STORE);

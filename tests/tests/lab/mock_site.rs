@@ -17,7 +17,7 @@ use epm_protocol::site::{Command, Stores, TOP_GROUP};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, Rejection};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::{Lab, MANAGER, PATIENCE, START, eventually, history_of, push, refused};
+use epm_tests::{MANAGER, PATIENCE, START, TestSite, eventually, history_of, push, refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{interval, timeout};
@@ -32,7 +32,7 @@ const TLS_STALLED: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01];
 async fn several_sites_in_one_process_have_ports_journals_and_clients_of_their_own() {
     let mut labs = Vec::new();
     for _ in 0..5 {
-        labs.push(Lab::start().await);
+        labs.push(TestSite::start().await);
     }
     let ports: std::collections::BTreeSet<u16> = labs.iter().map(|lab| lab.socket().port()).collect();
     assert_eq!(ports.len(), 5, "{ports:?}");
@@ -56,7 +56,7 @@ async fn stop_returns_when_the_ports_are_closed_on_several_threads() {
 }
 
 async fn stop_closes_everything() {
-    let mut lab = Lab::of(MockSite::builder().manager(plan(Some(0)))).await;
+    let mut lab = TestSite::of(MockSite::builder().manager(plan(Some(0)))).await;
     lab.apply(&push());
     let fleet = lab.fleet(vec![lab.client("holding", "14.3")]).await;
     let sockets = lab.site().addresses()[0].sockets().to_vec();
@@ -123,7 +123,7 @@ async fn a_port_that_is_taken_is_named_with_what_can_be_done() {
 #[tokio::test]
 async fn one_port_takes_http_and_https_and_separate_ports_take_their_own() {
     for https_port in [None, Some(0)] {
-        let lab = Lab::of(MockSite::builder().manager(plan(https_port))).await;
+        let lab = TestSite::of(MockSite::builder().manager(plan(https_port))).await;
         let sockets = lab.site().addresses()[0].sockets();
         let (http, https) = (sockets[0], *sockets.last().unwrap());
         assert_eq!(http == https, https_port.is_none());
@@ -142,7 +142,7 @@ async fn one_port_takes_http_and_https_and_separate_ports_take_their_own() {
 
 #[tokio::test]
 async fn a_held_request_is_woken_by_a_change_and_not_by_the_clock() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let mut held = Vec::new();
     for number in 0..20 {
         let agent = lab.register(&format!("client-{number}"));
@@ -167,7 +167,7 @@ async fn a_held_request_is_woken_by_a_change_and_not_by_the_clock() {
 
 #[tokio::test]
 async fn clients_in_push_mode_get_a_new_policy_while_the_clock_stands_still() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.apply(&push());
     let clients = (0..20).map(|number| lab.client(&format!("client-{number}"), "14.3"));
     let fleet = lab.fleet(clients.collect()).await;
@@ -188,7 +188,7 @@ async fn clients_in_push_mode_get_a_new_policy_while_the_clock_stands_still() {
 async fn a_new_certificate_serves_at_the_next_handshake_without_a_restart() {
     for ends_connections in [true, false] {
         let assumptions = Assumptions { update_ends_connections: ends_connections, ..Assumptions::default() };
-        let lab = Lab::of(MockSite::builder().assumptions(assumptions)).await;
+        let lab = TestSite::of(MockSite::builder().assumptions(assumptions)).await;
         let socket = lab.socket();
         let old = pins(&lab);
         let mut open = dial(socket, format!("{HELLO}\r\n").as_bytes()).await;
@@ -210,7 +210,7 @@ async fn a_new_certificate_serves_at_the_next_handshake_without_a_restart() {
 
 #[tokio::test]
 async fn half_an_update_at_the_clients_port_is_a_stranger_to_every_list() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     let (old, listed) = (lab.certificate(), certificates(&lab));
     lab.update(Stores::Client);
@@ -226,7 +226,7 @@ async fn half_an_update_at_the_clients_port_is_a_stranger_to_every_list() {
 
 #[tokio::test]
 async fn half_an_update_at_the_console_breaks_signatures_and_leaves_connections_whole() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     let (old, listed) = (lab.certificate(), certificates(&lab));
     lab.update(Stores::Console);
@@ -248,7 +248,7 @@ async fn half_an_update_at_the_console_breaks_signatures_and_leaves_connections_
 
 #[tokio::test]
 async fn a_query_or_a_body_that_is_too_long_is_refused_by_its_number() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("talkative");
     let long = |length| format!("GET {SECARS_PATH}?{} HTTP/1.1\r\nHost: x\r\n", "q".repeat(length));
     for (length, status) in [(4096, "400"), (4097, "414"), (5 * 1024, "414")] {
@@ -270,7 +270,7 @@ async fn a_query_or_a_body_that_is_too_long_is_refused_by_its_number() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_is_noted_as_that() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let chunked = "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n";
     for rest in ["Content-Length: 10\r\n\r\n12345", chunked] {
         let before = lab.site().journal().records().len();
@@ -286,7 +286,7 @@ async fn an_upload_that_breaks_off_is_noted_as_that() {
 
 #[tokio::test]
 async fn garbage_on_the_port_is_noted_and_harms_nobody() {
-    let lab = Lab::of(MockSite::builder().manager(plan(Some(0)))).await;
+    let lab = TestSite::of(MockSite::builder().manager(plan(Some(0)))).await;
     let sockets = lab.site().addresses()[0].sockets().to_vec();
     let mut seed = 1_u64;
     let mut noise = |length: usize| -> Vec<u8> {
@@ -381,22 +381,22 @@ fn plan(https_port: Option<u16>) -> ManagerPlan {
     ManagerPlan { name: MANAGER.into(), address: "127.0.0.1".into(), http_port: 0, https_port }
 }
 
-fn set_policy(lab: &Lab, content: &str) {
+fn set_policy(lab: &TestSite, content: &str) {
     let (group, policy) = (TOP_GROUP.to_owned(), "Firewall".to_owned());
     lab.apply(&Command::SetPolicy { group, policy, content: content.to_owned() });
 }
 
-fn both(lab: &Lab) -> Vec<MemberSpec> {
+fn both(lab: &TestSite) -> Vec<MemberSpec> {
     vec![lab.client("client of 14.2", "14.2"), lab.client("client of 14.3", "14.3")]
 }
 
-fn certificates(lab: &Lab) -> Vec<Bytes> {
+fn certificates(lab: &TestSite) -> Vec<Bytes> {
     let sylink = lab.site().export_sylink(TOP_GROUP, None).expect("the top group is there");
     sylink.conf().certificates.iter().map(|one| one.der.clone()).collect()
 }
 
 /// To believe the certificate that the manager shows now.
-fn pins(lab: &Lab) -> TlsCheck {
+fn pins(lab: &TestSite) -> TlsCheck {
     let pins: Pins = lab.site().certificate(MANAGER).into_iter().collect();
     TlsCheck::Against(Beliefs { pins, dates: DateRule::Checked, names: NameRule::Ignored })
 }
@@ -441,7 +441,7 @@ async fn answer_on(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-async fn still_answers(lab: &Lab) {
+async fn still_answers(lab: &TestSite) {
     assert!(say(lab.site().addresses()[0].sockets()[0], &closing(HELLO)).await.starts_with("HTTP/1.1 200"));
     let fleet = lab.fleet(vec![lab.client("a good one", "14.3")]).await;
     assert!(fleet.members()[0].handle.view().health.is_connected());

@@ -8,14 +8,14 @@ use epm_fixtures::{needs, output_of};
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{Command, Material, NewCertificate, Stores, TOP_GROUP};
 use epm_server::MockSite;
-use epm_tests::{Lab, MANAGER};
+use epm_tests::{MANAGER, TestSite};
 
 const SECARS: &str = "/secars/secars.dll";
 
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_says_hello_over_http_and_over_https_on_the_same_port() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let place = &lab.site().addresses()[0];
     let by_http = curl(&[&place.hello]);
     assert_eq!((by_http.status, by_http.text().as_str()), (200, "OK"));
@@ -32,7 +32,7 @@ async fn curl_says_hello_over_http_and_over_https_on_the_same_port() {
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_verifies_the_manager_against_the_pem_file_of_its_certificate_and_no_other() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let hello = format!("{}{SECARS}?hello,secars", lab.site().addresses()[0].https);
     let mine = write(&folder, "sepm.pem", lab.identity().certificate().to_pem().as_bytes());
@@ -52,7 +52,7 @@ async fn curl_verifies_the_manager_against_the_pem_file_of_its_certificate_and_n
 #[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn openssl_sees_the_certificate_in_force_before_and_after_the_update() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let before = lab.certificate().to_string();
     for version in ["-tls1_2", "-tls1_3"] {
         assert_eq!(fingerprint_shown(&lab, version), before);
@@ -68,7 +68,7 @@ async fn openssl_sees_the_certificate_in_force_before_and_after_the_update() {
 #[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn openssl_resumes_a_session_but_not_beyond_an_update_of_the_certificate() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ticket = folder.path().join("ticket.pem");
     let ticket = ticket.to_str().unwrap();
@@ -87,7 +87,7 @@ async fn openssl_resumes_a_session_but_not_beyond_an_update_of_the_certificate()
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signed() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let package: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let file = Material { file: "client.pkg".into(), content: Bytes::from(package.clone()) };
     lab.apply(&Command::AddPackage { package: "Client 14 & more".into(), file });
@@ -139,7 +139,7 @@ async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signe
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_uploads_its_state_and_the_site_knows_it() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("by hand");
     let certificate = lab.certificate();
     let state = format!(
@@ -157,7 +157,7 @@ async fn curl_uploads_its_state_and_the_site_knows_it() {
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wrong_secret_gets_400_and_the_two_lines_of_the_servers_log() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let agent = lab.register("by hand");
     let right = Foreign::new(&lab);
     assert_eq!(right.get(&format!("action=policy&agent={agent}")).status, 200);
@@ -177,7 +177,7 @@ async fn a_wrong_secret_gets_400_and_the_two_lines_of_the_servers_log() {
 #[needs(keytool, openssl)]
 #[tokio::test]
 async fn openssl_and_keytool_read_what_is_issued() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let certificate =
         NewCertificate::Generate { common_name: Some("sepm.example".into()), valid_days: Some(365) };
     lab.apply(&Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores: Stores::Both });
@@ -212,7 +212,7 @@ async fn openssl_and_keytool_read_what_is_issued() {
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_certificate_that_openssl_has_made_is_served_and_signs() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let (key, certificate) = (folder.path().join("own.key"), folder.path().join("own.crt"));
     let made = run(
@@ -268,7 +268,7 @@ struct Foreign {
 }
 
 impl Foreign {
-    fn new(lab: &Lab) -> Self {
+    fn new(lab: &TestSite) -> Self {
         let site: &MockSite = lab.site();
         Self { base: site.addresses()[0].http.clone(), secret: site.kcs().to_string() }
     }
@@ -328,7 +328,7 @@ fn s_client(place: &str, flags: &[&str]) -> Output {
 }
 
 /// The SHA-256 fingerprint of the certificate that the manager shows to openssl.
-fn fingerprint_shown(lab: &Lab, version: &str) -> String {
+fn fingerprint_shown(lab: &TestSite, version: &str) -> String {
     let shown = s_client(&lab.socket().to_string(), &[version]);
     let read = run("openssl", &["x509", "-noout", "-fingerprint", "-sha256"], &shown.stdout);
     stdout(&read).trim().rsplit('=').next().unwrap_or_default().to_owned()

@@ -20,7 +20,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
 use epm_tests::scenario_runs::{assert_lost, holding, played};
-use epm_tests::{DEFAULT_LIST, Lab, MANAGER, START, edit_list, eventually, identity_of, import};
+use epm_tests::{DEFAULT_LIST, MANAGER, START, TestSite, edit_list, eventually, identity_of, import};
 
 const TLS: &str = "a (TLS certificate)";
 const SIGNATURE: &str = "b (signature)";
@@ -34,7 +34,7 @@ const PARTS: [&str; 5] = ["desktop", "desktop-142", "laptop-office", "laptop-hom
 
 #[tokio::test]
 async fn s1_a_client_with_the_certificate_connects_over_https() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("knowing", "14.3"), lab.client("older", "14.2")]).await;
     for member in fleet.members() {
         assert!(member.handle.view().health.is_connected(), "{:?}", member.handle.view());
@@ -46,7 +46,7 @@ async fn s1_a_client_with_the_certificate_connects_over_https() {
 
 #[tokio::test]
 async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let old = lab.certificate();
     let strangers = vec![lab.client("stranger", "14.3"), lab.client("older-stranger", "14.2")];
     lab.update(Stores::Both);
@@ -67,7 +67,7 @@ async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything()
 
 #[tokio::test]
 async fn s2_the_certificate_of_the_connection_signs_policies_lists_and_packages() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     add_package(&lab);
     let agent = lab.register("reader");
     for round in ["before the update", "after the update"] {
@@ -96,7 +96,7 @@ async fn s2_the_certificate_of_the_connection_signs_policies_lists_and_packages(
 
 #[tokio::test]
 async fn s2_over_plain_http_a_policy_signed_by_an_unknown_key_is_not_adopted() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.assign_http_list();
     let fleet = lab.fleet(vec![lab.client("client", "12.1.7004")]).await;
     let member = &fleet.members()[0].handle;
@@ -121,7 +121,7 @@ async fn s2_over_plain_http_a_policy_signed_by_an_unknown_key_is_not_adopted() {
 
 #[tokio::test]
 async fn s3_a_client_restarted_with_the_network_cut_knows_from_its_cache_whom_it_trusts() {
-    let mut lab = Lab::start().await;
+    let mut lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let fleet = lab.fleet(vec![on_disk(&lab, folder.path())]).await;
     lab.rotate_by_the_book(&fleet).await;
@@ -149,7 +149,7 @@ async fn s3_a_client_restarted_with_the_network_cut_knows_from_its_cache_whom_it
 
 #[tokio::test]
 async fn s3_a_restored_old_list_orphans_the_client_again() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let sylink = folder.path().join("current").join("sylink.xml");
     let fleet = lab.fleet(vec![on_disk(&lab, folder.path())]).await;
@@ -170,7 +170,7 @@ async fn s3_a_restored_old_list_orphans_the_client_again() {
 
 #[tokio::test]
 async fn s4_a_certificate_that_has_expired_or_is_not_yet_valid_stops_all_communication() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let day = Duration::from_secs(86_400);
     let validity = Validity { not_before: START + day, not_after: START + day * 2 };
     lab.apply(&import(&identity_of(5, validity)));
@@ -201,7 +201,7 @@ async fn s4_a_certificate_that_has_expired_or_is_not_yet_valid_stops_all_communi
 
 #[tokio::test]
 async fn s4_a_corrupted_certificate_is_refused_by_the_site_and_changes_nothing() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
     let before = lab.certificate();
     let mut pem = lab.identity().certificate().to_pem();
@@ -225,7 +225,7 @@ async fn s4_a_corrupted_certificate_is_refused_by_the_site_and_changes_nothing()
 
 #[tokio::test]
 async fn s5_with_the_switch_off_a_client_adopts_without_authentication_and_its_log_says_so() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.assign_http_list();
     let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
     lab.secure(false);
@@ -258,7 +258,7 @@ async fn s6_on_a_site_with_one_manager_the_update_needs_the_switch_off() {
         assert_eq!(away, 0, "step {}, {}", step.number, step.title);
     }
     // Without it, whoever knows one manager loses it.
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let versions = ["14.3.8289", "14.2.5323", "14.0.1904"];
     let fleet = lab.fleet(versions.map(|version| lab.client(version, version)).into()).await;
     lab.update(Stores::Both);
@@ -270,7 +270,7 @@ async fn s6_on_a_site_with_one_manager_the_update_needs_the_switch_off() {
 
 #[tokio::test]
 async fn s7_after_a_recovery_with_the_same_certificate_and_secret_no_client_notices() {
-    let mut lab = Lab::start().await;
+    let mut lab = TestSite::start().await;
     let fleet = lab.fleet(vec![lab.client("client", "14.3"), lab.client("older", "14.2")]).await;
     let before: Vec<_> = fleet.members().iter().map(|one| one.handle.view()).collect();
     let (identity, port) = (lab.identity(), lab.socket().port());
@@ -295,7 +295,7 @@ async fn s7_after_a_recovery_with_the_same_certificate_and_secret_no_client_noti
 #[tokio::test]
 async fn s7_a_recovery_with_another_certificate_or_another_secret_loses_the_clients() {
     for (seed, layer) in [(1, TLS), (2, "c (shared secret)")] {
-        let mut lab = Lab::start().await;
+        let mut lab = TestSite::start().await;
         let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
         let (identity, port) = (lab.identity(), lab.socket().port());
         lab.cut().await;
@@ -349,7 +349,7 @@ fn s11_with_the_http_list_in_every_group_and_location_nobody_speaks_https() {
 
 #[tokio::test]
 async fn s11_the_default_list_cannot_be_edited_but_a_copy_can_and_leads_to_the_http_port() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let refused = lab.site().apply(&edit_list(DEFAULT_LIST));
     assert_eq!(refused, Err(CommandError::DefaultList { list: DEFAULT_LIST.to_owned() }));
     let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
@@ -394,7 +394,7 @@ fn s13_every_client_ends_three_heartbeats_in_each_wait() {
 
 #[tokio::test]
 async fn s13_a_group_that_does_not_inherit_is_not_reached_by_the_switch_of_its_parent() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let group = |name: &str, inherits| Command::AddGroup { group: format!("{TOP_GROUP}\\{name}"), inherits };
     lab.apply(&group("Own", false));
     lab.apply(&group("Inheriting", true));
@@ -522,17 +522,17 @@ fn against(pins: &Pins) -> TlsCheck {
     TlsCheck::Against(beliefs)
 }
 
-fn add_package(lab: &Lab) {
+fn add_package(lab: &TestSite) {
     let file = Material { file: "client.pkg".into(), content: Bytes::from(vec![7; 4096]) };
     lab.apply(&Command::AddPackage { package: "Client".into(), file });
     lab.apply(&Command::AssignPackage { package: "Client".into(), group: TOP_GROUP.into() });
 }
 
-fn texts(lab: &Lab, client: &str) -> Vec<String> {
+fn texts(lab: &TestSite, client: &str) -> Vec<String> {
     lab.log_of(client).into_iter().map(|line| line.text).collect()
 }
 
-fn on_disk(lab: &Lab, folder: &Path) -> MemberSpec {
+fn on_disk(lab: &TestSite, folder: &Path) -> MemberSpec {
     let disk = DiskCache::open(folder).expect("the folder can be written");
     MemberSpec { disk: Some(disk), ..lab.client("kept", "14.3") }
 }
@@ -540,7 +540,7 @@ fn on_disk(lab: &Lab, folder: &Path) -> MemberSpec {
 type Life = tokio::task::JoinHandle<Result<(), epm_client_agent::wire::StoreError>>;
 
 /// The client of this folder, with what it kept there and nothing else.
-fn restart(lab: &Lab, folder: &Path) -> (epm_client_agent::wire::AgentHandle, Life) {
+fn restart(lab: &TestSite, folder: &Path) -> (epm_client_agent::wire::AgentHandle, Life) {
     let disk = DiskCache::open(folder).expect("the folder can be written");
     let kept = disk.load().expect("the cache can be read").expect("it has kept something");
     let agent = Agent::new(epm_tests::profile("kept", "14.3"), kept, Arc::new(Assumptions::default()));

@@ -11,7 +11,7 @@ use epm_protocol::site::{Command, NewCertificate, Site, Stores};
 use epm_protocol::trust::Kcs;
 use epm_server::{MockSite, RecoveryFile, read_recovery};
 use epm_tests::scenario_runs::{assert_all_lost, assert_lost, played};
-use epm_tests::{DEFAULT_LIST, Lab, MANAGER, edit_list, push};
+use epm_tests::{DEFAULT_LIST, MANAGER, TestSite, edit_list, push};
 use tempfile::TempDir;
 
 const TLS: &str = "a (TLS certificate)";
@@ -122,8 +122,8 @@ async fn a_restart_of_the_services_ends_open_connections_and_no_ticket_of_before
 }
 
 /// A lab with two recovery files, its own and that of another site.
-async fn insured() -> Lab {
-    let lab = Lab::start().await;
+async fn insured() -> TestSite {
+    let lab = TestSite::start().await;
     lab.apply(&Command::BackUp { recovery: OURS.to_owned() });
     lab.apply(&Command::BackUpAnotherSite { recovery: THEIRS.to_owned() });
     lab
@@ -134,7 +134,7 @@ fn reinstall(keystore: Option<&str>, secret: Option<&str>, domain: Option<&str>,
     Command::Reinstall { keystore, secret, domain, database }
 }
 
-fn registered(lab: &Lab) -> Vec<AgentId> {
+fn registered(lab: &TestSite) -> Vec<AgentId> {
     lab.site().look(|site: &Site| site.clients().map(|one| one.agent).collect())
 }
 
@@ -146,7 +146,7 @@ const BACKUPS: &str = "Server Private Key Backup";
 
 /// A site whose manager has a folder, with a client that speaks HTTPS and one that speaks HTTP and verifies nothing.
 struct Old {
-    lab: Lab,
+    lab: TestSite,
     fleet: Fleet,
     folder: TempDir,
     file: RecoveryFile,
@@ -155,7 +155,7 @@ struct Old {
 
 async fn old() -> Old {
     let folder = tempfile::tempdir().unwrap();
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.site().install(MANAGER, &folder.path().join("old"), true).unwrap();
     lab.apply(&Command::AddGroup { group: LEGACY.to_owned(), inherits: false });
     lab.apply(&Command::CopyList { from: DEFAULT_LIST.to_owned(), to: "HTTP".to_owned() });

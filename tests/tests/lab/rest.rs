@@ -7,7 +7,7 @@ use epm_client_agent::scenario::ManagerPlan;
 use epm_fixtures::needs;
 use epm_protocol::site::{Command, Stores};
 use epm_server::MockSite;
-use epm_tests::{DEFAULT_LIST, Lab, MANAGER, eventually, foreign};
+use epm_tests::{DEFAULT_LIST, MANAGER, TestSite, eventually, foreign};
 use serde_json::{Value, json};
 
 /// What curl got.
@@ -32,11 +32,11 @@ struct Rest {
 }
 
 impl Rest {
-    fn of(lab: &Lab) -> Self {
+    fn of(lab: &TestSite) -> Self {
         Self { base: lab.site().addresses()[0].rest.clone().unwrap(), token: None }
     }
 
-    fn logged_in(lab: &Lab) -> Self {
+    fn logged_in(lab: &TestSite) -> Self {
         let mut rest = Self::of(lab);
         rest.log_in();
         rest
@@ -113,8 +113,8 @@ impl Rest {
     }
 }
 
-async fn lab() -> Lab {
-    Lab::of(MockSite::builder().rest_api(0)).await
+async fn lab() -> TestSite {
+    TestSite::of(MockSite::builder().rest_api(0)).await
 }
 
 #[needs(curl)]
@@ -521,7 +521,7 @@ async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
         https_port: None,
     };
     let builder = MockSite::builder().manager(plan("sepm-1")).manager(plan("sepm-2")).rest_api(0);
-    let lab = Lab::of(builder.administrator("root", "s3cret")).await;
+    let lab = TestSite::of(builder.administrator("root", "s3cret")).await;
     let ask = |at: usize| Rest { base: lab.site().addresses()[at].rest.clone().unwrap(), token: None };
     let (mut one, mut two) = (ask(0), ask(1));
     assert_ne!(one.base, two.base);

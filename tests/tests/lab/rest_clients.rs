@@ -11,7 +11,7 @@ use epm_fixtures::{needs, output, python_packages};
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
 use epm_tests::search_seconds;
-use epm_tests::{Lab, MANAGER};
+use epm_tests::{MANAGER, TestSite};
 use serde_json::Value;
 
 const CALLS: &str = include_str!("../../clients/sepm_api.py");
@@ -20,7 +20,7 @@ const CALLS: &str = include_str!("../../clients/sepm_api.py");
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
 /// Runs a program of the environment, whose requests verify the manager's certificate.
-fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Output {
+fn run(lab: &TestSite, program: &Path, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
     std::fs::write(&authority, lab.site().certificate(MANAGER).unwrap().to_pem()).unwrap();
@@ -30,8 +30,8 @@ fn run(lab: &Lab, program: &Path, arguments: &[&str]) -> Output {
     output(process.args(arguments))
 }
 
-async fn lab() -> (Lab, epm_client_agent::wire::Fleet, Rest) {
-    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+async fn lab() -> (TestSite, epm_client_agent::wire::Fleet, Rest) {
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let rest = Rest::log_in(lab.site());
     (lab, fleet, rest)
@@ -94,7 +94,7 @@ async fn sepm_api_goes_through_all_its_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sepm_api_is_not_logged_in_where_it_does_not_believe_the_certificate() {
     let (lab, _fleet, rest) = lab().await;
-    let other = Lab::of(MockSite::builder().seed(2)).await;
+    let other = TestSite::of(MockSite::builder().seed(2)).await;
     other.update(epm_protocol::site::Stores::Both);
     let out = run(&other, &python_packages().join("python3"), &["-c", CALLS, &rest.base]);
     let words = String::from_utf8_lossy(&out.stderr).into_owned();

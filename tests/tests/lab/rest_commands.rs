@@ -7,11 +7,11 @@ use epm_protocol::id::AgentId;
 use epm_protocol::site::{Command, DEFAULT_GROUP, agent_id};
 use epm_server::MockSite;
 use epm_tests::rest_curl::{Rest, Said};
-use epm_tests::{Lab, profile};
+use epm_tests::{TestSite, profile};
 
 /// A lab with a REST API and these clients.
 struct Desk {
-    lab: Lab,
+    lab: TestSite,
     fleet: Fleet,
     rest: Rest,
 }
@@ -21,7 +21,7 @@ async fn desk(names: &[&str]) -> Desk {
 }
 
 async fn desk_of(names: &[&str], builder: epm_server::MockSiteBuilder) -> Desk {
-    let lab = Lab::of(builder.rest_api(0)).await;
+    let lab = TestSite::of(builder.rest_api(0)).await;
     let fleet = lab.fleet(names.iter().map(|name| lab.client(name, "14.3")).collect()).await;
     let rest = Rest::log_in(lab.site());
     Desk { lab, fleet, rest }

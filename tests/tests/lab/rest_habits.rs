@@ -9,7 +9,7 @@ use epm_protocol::assumption::{Assumptions, PolicyReference};
 use epm_protocol::site::TOP_GROUP;
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
-use epm_tests::{Lab, MANAGER};
+use epm_tests::{MANAGER, TestSite};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = include_str!("../../clients/habits.py");
@@ -19,7 +19,7 @@ const HABITS: usize = 25;
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_real_clients_send_is_answered_as_they_read_it() {
-    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
@@ -47,9 +47,9 @@ async fn what_real_clients_send_is_answered_as_they_read_it() {
 }
 
 /// A lab of which something else is assumed.
-async fn lab_that_assumes(assumed: Value) -> (Lab, Rest) {
+async fn lab_that_assumes(assumed: Value) -> (TestSite, Rest) {
     let assumptions: Assumptions = serde_json::from_value(assumed).unwrap();
-    let lab = Lab::of(MockSite::builder().assumptions(assumptions).rest_api(0)).await;
+    let lab = TestSite::of(MockSite::builder().assumptions(assumptions).rest_api(0)).await;
     let rest = Rest::log_in(lab.site());
     (lab, rest)
 }

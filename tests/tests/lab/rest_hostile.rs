@@ -8,7 +8,7 @@ use epm_fixtures::{needs, output_of};
 use epm_protocol::site::Command;
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
-use epm_tests::{Lab, MANAGER};
+use epm_tests::{MANAGER, TestSite};
 use serde_json::{Value, json};
 
 const HOSTILE: &str = include_str!("../../clients/hostile.py");
@@ -17,7 +17,7 @@ const CROWD: &str = include_str!("../../clients/crowd.py");
 const LARGEST: &str = "4194304";
 
 /// Runs a script against a lab, with its certificate and a token, and takes what it says.
-fn run(lab: &Lab, rest: &Rest, script: &str, arguments: &[&str], input: &Value) -> Vec<String> {
+fn run(lab: &TestSite, rest: &Rest, script: &str, arguments: &[&str], input: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let authority: PathBuf = folder.path().join("ca.pem");
     std::fs::write(&authority, lab.site().certificate(MANAGER).unwrap().to_pem()).unwrap();
@@ -31,7 +31,7 @@ fn run(lab: &Lab, rest: &Rest, script: &str, arguments: &[&str], input: &Value) 
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_to_any_operation_is_refused_in_the_right_shape_and_changes_nothing() {
-    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
     let _fleet = lab.fleet(vec![lab.client("one", "14.3")]).await;
     let rest = Rest::log_in(lab.site());
     let operations: Vec<Value> =
@@ -50,7 +50,7 @@ const MORE: usize = 200;
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_in_crowds_are_served_or_refused_and_no_change_is_lost_among_them() {
-    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
     let add = |group: String| Command::AddGroup { group, inherits: false };
     let crowd: Vec<Command> =
         (0..CROWD_OF).map(|number| add(format!(r"My Company\crowd {number:05}"))).collect();

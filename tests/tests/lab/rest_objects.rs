@@ -3,12 +3,12 @@
 use epm_fixtures::needs;
 use epm_protocol::site::{Command, DEFAULT_GROUP, TOP_GROUP};
 use epm_server::MockSite;
-use epm_tests::Lab;
+use epm_tests::TestSite;
 use epm_tests::rest_curl::{Rest, Said};
 use serde_json::Value;
 
-async fn lab() -> (Lab, Rest) {
-    let lab = Lab::of(MockSite::builder().rest_api(0)).await;
+async fn lab() -> (TestSite, Rest) {
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
     let rest = Rest::log_in(lab.site());
     (lab, rest)
 }
@@ -23,7 +23,7 @@ fn refused(said: &Said, status: u16) {
     assert!(said.json["errorMessage"].is_string() && said.content_type.contains("json"), "{said:?}");
 }
 
-fn group(lab: &Lab, path: &str) -> String {
+fn group(lab: &TestSite, path: &str) -> String {
     lab.site().look(|site| site.groups().find(path).unwrap().id.to_string())
 }
 

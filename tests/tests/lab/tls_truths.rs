@@ -11,7 +11,7 @@ use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores};
 use epm_protocol::sylink::{NamedCertificate, Sylink};
 use epm_protocol::trust::{Rejection, Validity};
 use epm_server::ConnectionClosed;
-use epm_tests::{INTERVAL, Lab, MANAGER, START, eventually, has_ended, identity_of, import, push};
+use epm_tests::{INTERVAL, MANAGER, START, TestSite, eventually, has_ended, identity_of, import, push};
 
 /// One client that speaks TLS 1.2 alone, and one that speaks 1.3 as well.
 const VERSIONS: [&str; 2] = ["14.2.5323", "14.3.8289"];
@@ -20,7 +20,7 @@ const VERSIONS: [&str; 2] = ["14.2.5323", "14.3.8289"];
 async fn in_a_fleet_of_a_thousand_ninety_nine_of_a_hundred_later_heartbeats_are_resumed() {
     const CLIENTS: usize = 1000;
     const LATER: u64 = 3;
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let clients = (0..CLIENTS).map(|number| lab.client(&format!("client-{number}"), VERSIONS[number % 2]));
     let fleet = lab.fleet(clients.collect()).await;
     let (full, resumed) = handshakes(&fleet);
@@ -37,7 +37,7 @@ async fn in_a_fleet_of_a_thousand_ninety_nine_of_a_hundred_later_heartbeats_are_
 
 #[tokio::test]
 async fn a_swap_of_the_certificate_under_live_tickets_is_felt_by_every_client_of_the_old_one() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     lab.heartbeat(&fleet).await;
     assert_eq!(handshakes(&fleet), (2, 2), "both hold tickets that work");
@@ -55,7 +55,7 @@ async fn a_swap_of_the_certificate_under_live_tickets_is_felt_by_every_client_of
 
 #[tokio::test]
 async fn a_new_certificate_of_the_same_key_is_another_certificate() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let year = Duration::from_secs(365 * 86_400);
     let validity = |years| Validity { not_before: START - year, not_after: START + year * years };
     lab.apply(&import(&identity_of(5, validity(1))));
@@ -73,7 +73,7 @@ async fn a_new_certificate_of_the_same_key_is_another_certificate() {
 
 #[tokio::test]
 async fn a_certificate_that_expires_while_tickets_live_is_judged_after_the_resumed_handshake() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let certificate = NewCertificate::Generate { common_name: None, valid_days: Some(1) };
     let stores = Stores::Both;
     lab.apply(&Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores });
@@ -93,7 +93,7 @@ async fn a_certificate_that_expires_while_tickets_live_is_judged_after_the_resum
 
 #[tokio::test]
 async fn the_end_of_a_certificate_is_felt_in_a_full_handshake_by_both_sides() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let newcomers = both(&lab);
     lab.clock().advance(Duration::from_secs(3651 * 86_400));
     let fleet = lab.fleet(newcomers).await;
@@ -109,7 +109,7 @@ async fn the_end_of_a_certificate_is_felt_in_a_full_handshake_by_both_sides() {
 
 #[tokio::test]
 async fn tickets_grow_old_by_the_labs_clock() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     lab.heartbeat(&fleet).await;
     assert_eq!(handshakes(&fleet), (2, 2));
@@ -120,7 +120,7 @@ async fn tickets_grow_old_by_the_labs_clock() {
 
 #[tokio::test]
 async fn a_client_whose_pins_change_forgets_its_tickets() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     lab.heartbeat(&fleet).await;
     assert_eq!(handshakes(&fleet), (2, 2));
@@ -151,7 +151,7 @@ async fn a_client_whose_pins_change_forgets_its_tickets() {
 
 #[tokio::test]
 async fn after_a_rotation_by_the_book_every_client_is_back_on_https_and_resumes() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     let fleet = lab.fleet(both(&lab)).await;
     lab.rotate_by_the_book(&fleet).await;
     lab.heartbeat(&fleet).await; // over HTTPS for the first time since
@@ -168,7 +168,7 @@ async fn after_a_rotation_by_the_book_every_client_is_back_on_https_and_resumes(
 
 #[tokio::test]
 async fn an_open_connection_in_push_mode_does_not_outlive_the_certificate() {
-    let lab = Lab::start().await;
+    let lab = TestSite::start().await;
     lab.apply(&push());
     let fleet = lab.fleet(both(&lab)).await;
     lab.heartbeat(&fleet).await; // the next regular one is 300 seconds away
@@ -188,7 +188,7 @@ async fn an_open_connection_in_push_mode_does_not_outlive_the_certificate() {
     assert_eq!(asked(), before, "nothing was asked on the old connections");
 }
 
-fn both(lab: &Lab) -> Vec<MemberSpec> {
+fn both(lab: &TestSite) -> Vec<MemberSpec> {
     VERSIONS.map(|version| lab.client(&format!("client of {version}"), version)).into()
 }
 
