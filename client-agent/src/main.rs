@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
@@ -18,6 +18,7 @@ use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
 use epm_protocol::time::Clock;
 use epm_protocol::version::ClientVersion;
+use parking_lot::Mutex;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -280,7 +281,7 @@ fn log_to(file: LogFile) -> LogSink {
     let file = Mutex::new(file);
     Arc::new(move |_: &str, line: &LogLine| {
         say(&format!("{line}\n"));
-        if let Err(error) = file.lock().unwrap_or_else(PoisonError::into_inner).write(line) {
+        if let Err(error) = file.lock().write(line) {
             let _ = writeln!(std::io::stderr(), "error: cannot write the log: {error}");
         }
     })

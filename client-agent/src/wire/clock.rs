@@ -1,9 +1,9 @@
 //! The clock of a lab on real sockets: real time from a start, at a speed, or standing still.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use epm_protocol::time::{Clock, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// The clock of a lab. All that runs in the lab shares one, so that moving it moves everything.
@@ -87,12 +87,12 @@ impl LabClock {
     }
 
     fn read(&self) -> Rate {
-        *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.rate.lock()
     }
 
     fn change(&self, with: impl FnOnce(&mut Rate)) {
         {
-            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rate = self.rate.lock();
             rate.lab = rate.now();
             rate.real = real_time();
             with(&mut rate);

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{self, SIGNATURE_HEADER};
@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, version};
@@ -63,7 +64,7 @@ impl Endpoint {
 
     /// Where the connection comes from that is open, or was last.
     pub(super) fn at(&self) -> Option<SocketAddr> {
-        *self.at.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.at.lock()
     }
 
     /// Gives the open connection up, as if the time limit of its exchange were over.
@@ -78,7 +79,7 @@ impl Endpoint {
     }
 
     fn is_at(&self, place: Option<SocketAddr>) {
-        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        *self.at.lock() = place;
     }
 
     /// Opens a connection; from its own address, where it has one and the machine lets it.

@@ -1,12 +1,13 @@
 //! One agent, one task: it waits for what the agent waits for, and carries out what the agent wishes.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::{Clock, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::clock::LabClock;
@@ -297,5 +298,5 @@ impl Driver {
 }
 
 fn lock(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {
-    agent.lock().unwrap_or_else(PoisonError::into_inner)
+    agent.lock()
 }

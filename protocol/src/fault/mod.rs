@@ -46,9 +46,7 @@ pub use facts::{ConnectionFacts, ExchangeFacts, Party};
 pub use handshake::{AlertKind, HandshakeStage};
 pub use kind::{FaultKind, KindInfo, ParameterInfo};
 pub use layer::Layer;
-pub use rule::{
-    DEFAULT_LIFETIME_SECONDS, Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom,
-};
+pub use rule::{Direction, FaultRule, Listener, Moment, Place, Route, VersionRange, When, Whom};
 pub use set::{FaultError, FaultSet, InstalledFault, Prediction};
 pub use verdict::{Hit, Verdict};
 pub use virtual_time::{VirtualEffect, VirtualExchange};

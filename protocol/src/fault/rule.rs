@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
 /// The lifetime in seconds of a fault that was made by hand without an end.
-pub const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
+const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -146,13 +146,6 @@ impl FaultSet {
         self.since
     }
 
-    /// A name for a fault of this kind that is not taken: `latency`, `latency-2`, and so on.
-    pub fn free_name(&self, kind: &FaultKind) -> String {
-        let taken = |name: &str| self.faults.iter().any(|one| one.rule.name == name);
-        let numbered = (2..).map(|n: u64| format!("{kind}-{n}"));
-        std::iter::once(kind.to_string()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
-    }
-
     /// Judges a connection: the first connection fault that does not let it pass decides.
     pub fn judge_connection(&self, facts: &ConnectionFacts<'_>, now: Timestamp) -> Verdict {
         if self.faults.is_empty() {
@@ -182,17 +175,6 @@ impl FaultSet {
             },
             now,
         )
-    }
-
-    /// Predicts the verdicts on `how_many` connections, beginning with this one, if no fault changes until then.
-    pub fn explain_connections(
-        &self,
-        next: &ConnectionFacts<'_>,
-        how_many: u64,
-        now: Timestamp,
-    ) -> Vec<Prediction> {
-        let verdict = |ordinal| self.judge_connection(&ConnectionFacts { ordinal, ..*next }, now);
-        foretold(from(next.ordinal, how_many), verdict)
     }
 
     /// Predicts the verdicts on `how_many` exchanges, beginning with this one, if no fault changes until then.

@@ -267,9 +267,6 @@ fn a_fault_of_the_same_name_takes_the_place_of_the_one_before() {
     set.add(rule(json!({"name": "a", "what": "status"})), later).unwrap();
     let all: Vec<_> = set.list().iter().map(|one| (one.rule.what.name(), one.since)).collect();
     assert_eq!(all, [("status", later), ("garbage", NOW)]);
-    assert_eq!(set.free_name(&FaultKind::Empty), "empty");
-    set.add(rule(json!({"name": "empty", "what": "empty"})), NOW).unwrap();
-    assert_eq!(set.free_name(&FaultKind::Empty), "empty-2");
 }
 
 #[test]
@@ -405,10 +402,6 @@ proptest! {
         let next = ExchangeFacts { party, ordinal: first, ..asking(route) };
         for Prediction { ordinal, verdict } in set.explain(&next, 20, NOW) {
             prop_assert_eq!(verdict, set.judge_exchange(&ExchangeFacts { ordinal, ..next }, NOW));
-        }
-        let next = ConnectionFacts { party, ordinal: first, ..coming() };
-        for Prediction { ordinal, verdict } in set.explain_connections(&next, 20, NOW) {
-            prop_assert_eq!(verdict, set.judge_connection(&ConnectionFacts { ordinal, ..next }, NOW));
         }
     }
 

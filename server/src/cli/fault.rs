@@ -14,8 +14,7 @@ use serde::Deserialize;
 
 use super::lab::{self, Act, Where};
 use super::print;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{read_text, say, say_json};
+use crate::cli::io::{Ending, Failure, read_text, say, say_json};
 
 /// What faults there are, what a fault will do, and the faults of a running lab.
 #[derive(Debug, Args)]

@@ -9,8 +9,7 @@ use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
 use super::lab::ControlClient;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::say;
+use crate::cli::io::{Ending, Failure, say};
 
 /// Asks a manager, or a running lab, whether it is there.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Reading files, and writing to the terminal and to new files: errors name the file.
+//! How a command ends, reads files, and writes to the terminal and to new files. Errors name the file.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,7 +6,31 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cli::ending::Failure;
+/// Why a verb came to nothing.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// What was asked cannot be.
+    BadInput(String),
+    /// It could be, and went wrong.
+    Failed(String),
+    /// There is no verdict: what would be needed is no longer known.
+    Undecided(String),
+}
+
+/// How a verb ended that came to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Well,
+    NotWell,
+    ClientsLost,
+}
+
+/// Runs what waits.
+pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
+        .block_on(verb)
+}
 
 /// Writes to standard output. A reader that has gone away is no reason to fail.
 pub(super) fn say(text: &str) {

@@ -4,7 +4,6 @@
 //! 4: there is no verdict.
 
 mod cert;
-mod ending;
 mod failure;
 mod fault;
 mod health;
@@ -22,10 +21,9 @@ mod up;
 
 use std::process::ExitCode;
 
-use crate::cli::ending::{Ending, Failure, waiting};
-use crate::cli::io::{complain, say, say_json};
 use clap::{CommandFactory, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
+use io::{Ending, Failure, complain, say, say_json, waiting};
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::lab::{Where, segment};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{read, say, write_new};
+use crate::cli::io::{Ending, Failure, read, say, write_new};
 use crate::runtime::install_dir::read_recovery;
 
 /// What is done with recovery files.

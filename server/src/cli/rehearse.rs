@@ -17,8 +17,7 @@ use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{print, scenario};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{complain, say};
+use crate::cli::io::{Ending, Failure, complain, say};
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
 #[derive(Debug, Args)]

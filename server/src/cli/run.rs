@@ -11,8 +11,7 @@ use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{print, scenario};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{complain, say, say_json};
+use crate::cli::io::{Ending, Failure, complain, say, say_json};
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
 

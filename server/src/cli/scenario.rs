@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use epm_client_agent::scenario;
 
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab::scenario_run::read_materials;
 
 /// What can be done with a scenario file without playing it.

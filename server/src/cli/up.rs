@@ -20,8 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{complain, read, read_password, say};
+use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::control_api;
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};

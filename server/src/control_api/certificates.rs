@@ -13,8 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
 use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;

@@ -11,9 +11,8 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::error::Problem;
 use crate::control_api::extract::JsonBody;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::lab::Lab;
 
 /// How the clock is to be.

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::control_api::error::Problem;
+pub(super) use crate::control_api::error::Problem;
 use crate::lab::Lab;
 use crate::wire::PATIENCE;
 

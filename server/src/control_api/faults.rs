@@ -7,14 +7,13 @@ use aide::axum::routing::{get_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::catalogue;
-use epm_protocol::fault::{DEFAULT_LIFETIME_SECONDS, FaultKind, FaultRule, InstalledFault, KindInfo};
+use epm_protocol::fault::{FaultKind, FaultRule, InstalledFault, KindInfo};
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
 use crate::lab::Lab;
 use crate::schema::BridgedSchema;
@@ -119,11 +118,8 @@ async fn set(
         }
         table.insert("name".to_owned(), Value::String(fault.clone()));
     }
-    let mut rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
-    if rule.when.time_to_live_seconds.is_none() {
-        rule.when.time_to_live_seconds = Some(DEFAULT_LIFETIME_SECONDS);
-    }
-    lab.site.faults().add(rule)?.keep();
+    let rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
+    lab.site.faults().add(rule.with_default_lifetime())?.keep();
     lab.site.journal().operator_action(format!("fault {fault:?} set"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} is gone again")))

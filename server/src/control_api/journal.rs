@@ -17,8 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};

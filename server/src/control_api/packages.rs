@@ -9,8 +9,7 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
 use crate::lab::ClientOperation;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};

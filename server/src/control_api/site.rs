@@ -10,8 +10,7 @@ use epm_protocol::site::{Command, CommandError, Material, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
 use crate::control_api::view::{GroupView, ListView, SiteView};
 use crate::lab::Lab;

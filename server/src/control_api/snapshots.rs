@@ -7,9 +7,8 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::error::Problem;
 use crate::control_api::extract::Path;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]

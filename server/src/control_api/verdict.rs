@@ -10,8 +10,7 @@ use epm_protocol::site::Command;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::error::Problem;
-use crate::control_api::extract::{Answer, LabState, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
 use crate::lab::{Expectation, Finding, LabVerdict, Standing};
 use crate::schema::BridgedSchema;

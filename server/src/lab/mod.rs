@@ -40,12 +40,13 @@ mod time_error;
 mod verdict;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
 use epm_protocol::trust::Fingerprint;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::RwLock;
 
 pub use expectation::{Asked, Expectation, Finding, Standing};
@@ -167,7 +168,7 @@ impl Lab {
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+    of.lock()
 }
 
 /// There is no such thing; with the nearest name, if one is near.

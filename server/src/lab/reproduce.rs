@@ -1,12 +1,13 @@
 //! An entry of the failure catalogue over real sockets, with the clock moved: what was seen of each act.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::catalogue::{Act, ManagerNote, Observed, ObservedClient, Play, RefusalCheck, Refused};
 use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
+use parking_lot::Mutex;
 
 use crate::lab::run_error::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_moved};
@@ -35,7 +36,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     let sink: LogSink = {
         let logs = Arc::clone(&logs);
         Arc::new(move |name: &str, line: &LogLine| {
-            let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut logs = logs.lock();
             logs.entry(name.to_owned()).or_default().push(line.clone());
         })
     };
@@ -46,7 +47,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
         let ProgressEvent::Ended { step, clients, site } = event else { return };
         began.push(step.began);
         let snapshot = || {
-            let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+            let logs = logs.lock();
             Snapshot::of(site, clients, &logs)
         };
         if step.number == play.failure.len() {

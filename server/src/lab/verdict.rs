@@ -11,7 +11,7 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{ClientView, Lab, Orphaning};
+use crate::lab::{ClientView, Lab};
 use crate::schema::BridgedSchema;
 
 /// How the clients of a lab stand at this moment, and how they stood.
@@ -158,10 +158,5 @@ impl Lab {
         };
         let clients: Vec<_> = self.agents().await.into_iter().map(known).collect();
         Ok(tokio::task::block_in_place(|| would_be_lost(clients, &next, now)))
-    }
-
-    /// When a client was orphaned.
-    pub fn orphanings(&self, client: &str) -> Vec<Orphaning> {
-        self.history.ask(client, |trace| trace.orphaned.iter().cloned().collect()).unwrap_or_default()
     }
 }

@@ -4,12 +4,12 @@
 //! relaxed load here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use epm_protocol::heartbeat::{ClientCommand, CommandKind, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::site::{CommandTable, GivenCommand, RegisteredClient};
 use epm_protocol::time::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 /// How many rows of commands a site remembers, a row for each command and client.
 const MOST_ROWS: usize = 500_000;
@@ -91,6 +91,6 @@ impl CommandQueue {
     }
 
     fn table(&self) -> MutexGuard<'_, CommandTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }

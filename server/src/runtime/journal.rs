@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultRule, Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::{Clock, Timestamp};
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -447,5 +448,5 @@ fn cut(mut words: String) -> String {
 }
 
 fn locked<T, R>(ring: &Mutex<Ring<T>>, with: impl FnOnce(&mut Ring<T>) -> R) -> R {
-    with(&mut ring.lock().unwrap_or_else(PoisonError::into_inner))
+    with(&mut ring.lock())
 }

@@ -4,8 +4,8 @@
 //! publication, a client that is placed) shows before the lock is released. The ports and the APIs get a [`SiteHandle`],
 //! which reads and applies and does nothing else.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, Registration};
@@ -15,6 +15,7 @@ use epm_protocol::site::{
     Answer, Command, CommandError, Effect, Publication, RegisteredClient, Site, agent_id,
 };
 use epm_protocol::time::{Clock, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
@@ -128,7 +129,7 @@ impl SiteState {
 
     /// The site, to be read. Never held over an await.
     pub(crate) fn site(&self) -> MutexGuard<'_, Site> {
-        self.site.lock().unwrap_or_else(PoisonError::into_inner)
+        self.site.lock()
     }
 
     /// Applies a command, and lets its effects show.

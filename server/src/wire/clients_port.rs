@@ -1,13 +1,14 @@
 //! The clients' port of a manager: HTTP, HTTPS, or both, where the first byte decides.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use epm_protocol::time::Clock;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -151,7 +152,7 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(paced), service_fn(|request| respond(request, context)));
     let Err(error) = connection.await else { return };
-    let raw_response = context.raw_response.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let raw_response = context.raw_response.lock().take();
     match raw_response {
         Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,
         None => {

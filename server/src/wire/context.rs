@@ -1,6 +1,6 @@
 //! What the answer to a request is made from: the connection that the request came over, and the manager that answers.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -3,12 +3,11 @@
 //! What a query means follows from its letters and the secret alone. So the same letters on the same connection need
 //! not be checked and taken apart again.
 
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
 use epm_protocol::heartbeat::AgentRequest;
 use epm_protocol::heartbeat::http::{self, RequestError};
 use epm_protocol::trust::Kcs;
+use parking_lot::Mutex;
 
 /// The last heartbeat on a connection, and what it was understood as.
 #[derive(Debug, Default)]
@@ -24,7 +23,7 @@ struct Understood {
 impl DecodeCache {
     /// As [`http::decode`], sooner where the same was asked last.
     pub(super) fn decode(&self, query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if let Some(last) = last.as_ref().filter(|last| last.query == query && last.kcs == *kcs) {
             return Ok(last.asked.clone());
         }

@@ -3,8 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::ending::Failure;
-use crate::cli::io::read;
+use crate::cli::io::{Failure, read};
 use clap::Args;
 use epm_protocol::trust::{
     EntryInfo, KeyStore, KeystoreError, Password, ServerCertificate, ServerIdentity, StoreType, WizardRules,

@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use super::bring::Source;
 use super::show::FileView;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{read, say, say_json};
+use crate::cli::io::{Ending, Failure, read, say, say_json};
 
 /// Checks a certificate and its key.
 #[derive(Debug, Args)]

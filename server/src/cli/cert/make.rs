@@ -14,8 +14,7 @@ use epm_protocol::trust::{
 };
 
 use super::bring::{Source, given};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::complain;
+use crate::cli::io::{Ending, Failure, complain};
 
 /// Makes a key and its certificate.
 #[derive(Debug, Args)]

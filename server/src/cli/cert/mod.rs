@@ -8,7 +8,7 @@ mod show;
 use clap::Subcommand;
 
 use super::lab::LiveCert;
-use crate::cli::ending::{Ending, Failure, waiting};
+use crate::cli::io::{Ending, Failure, waiting};
 
 /// What can be done with certificates, keys and keystores.
 #[derive(Debug, Subcommand)]

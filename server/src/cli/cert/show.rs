@@ -10,8 +10,7 @@ use epm_protocol::trust::{Fingerprint, KeyAlgorithm, ServerCertificate};
 use serde::Serialize;
 
 use super::bring::{Brought, Source};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json};
 
 /// Shows what is in a file.
 #[derive(Debug, Args)]

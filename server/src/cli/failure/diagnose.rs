@@ -4,11 +4,9 @@ use std::fmt::Write;
 use std::io::Read;
 use std::path::PathBuf;
 
+use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
-
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
 
 /// So many candidates are told of in full.
 const IN_FULL: usize = 3;

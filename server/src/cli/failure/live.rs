@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::catalogue::{Entry, Play, RestCase};
 use epm_client_agent::wire::{LogSink, interrupted};
+use parking_lot::Mutex;
 
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{complain, say};
+use crate::cli::io::{Ending, Failure, complain, say};
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
@@ -33,13 +33,13 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
         if step.number == plan.failure.len() {
             match invitation(entry, plan, site, folder) {
                 Ok(text) => say(&text),
-                Err(failure) => *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure),
+                Err(failure) => *trouble.lock() = Some(failure),
             }
         }
     };
     let played = Box::pin(run_scenario_and_stay(&scenario, &log, tell, stay)).await;
     played.map_err(|error| Failure::Failed(error.to_string()))?;
-    let trouble = trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let trouble = trouble.into_inner();
     trouble.map_or(Ok(Ending::Well), Err)
 }
 

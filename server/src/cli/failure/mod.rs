@@ -14,8 +14,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::suggest::hint;
 use serde::Serialize;
 
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab;
 use crate::rest_case::rest_case;
 

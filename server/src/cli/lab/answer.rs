@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::control_client::ControlClient;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json};
 
 /// Where the lab is, and how its answers are shown.
 #[derive(Clone, Debug, Args)]

@@ -6,11 +6,9 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::answer::{Where, rows, words};
+use super::answer::{Where, rows, short, table, words};
 use super::control_client::segment;
-use super::manager::{history, shown};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{read, read_password, read_text};
+use crate::cli::io::{Ending, Failure, read, read_password, read_text};
 
 /// What is done with the certificates of a running lab.
 #[derive(Debug, Subcommand)]
@@ -86,19 +84,17 @@ pub(crate) struct Update {
 impl LiveCert {
     pub(crate) async fn go(self) -> Result<Ending, Failure> {
         match self {
-            Self::Live { manager: Some(manager), at } => {
-                let one = One { manager, at };
-                one.at.show(&one.found().await?, shown)
-            }
+            Self::Live { manager: Some(manager), at } => at.show(&certificates(&at, &manager).await?, shown),
             Self::Live { manager: None, at } => {
                 let mut all = Vec::new();
                 for manager in rows(&at.control()?.get("/v1/site").await?, "/managers") {
-                    let one = One { manager: words(manager, "/name"), at: at.clone() };
-                    all.push(one.found().await?);
+                    all.push(certificates(&at, &words(manager, "/name")).await?);
                 }
                 at.show(&Value::Array(all), |all| rows(all, "").map(shown).collect())
             }
-            Self::History(one) => one.at.show(&one.found().await?["history"], history),
+            Self::History(One { manager, at }) => {
+                at.show(&certificates(&at, &manager).await?["history"], history)
+            }
             Self::Renew { update, common_name, valid_days } => {
                 update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
             }
@@ -120,21 +116,59 @@ impl LiveCert {
     }
 }
 
-impl One {
-    fn path(&self) -> String {
-        format!("/v1/managers/{}/certificate", segment(&self.manager))
-    }
+/// The certificates of a manager, and their history.
+pub(super) async fn certificates(at: &Where, manager: &str) -> Result<Value, Failure> {
+    at.control()?.get(&format!("/v1/managers/{}/certificate", segment(manager))).await
+}
 
-    async fn found(&self) -> Result<Value, Failure> {
-        self.at.control()?.get(&self.path()).await
-    }
+/// Gives a manager a certificate under the name of an update.
+pub(super) async fn update(at: &Where, manager: &str, name: &str, body: &Value) -> Result<Value, Failure> {
+    let path = format!("/v1/managers/{}/certificate/{}", segment(manager), segment(name));
+    at.control()?.put(&path, body).await
 }
 
 impl Update {
     async fn give(self, mut body: Value) -> Result<Ending, Failure> {
+        let One { manager, at } = self.one;
         body["stores"] = Value::String(self.stores);
-        let path = format!("{}/{}", self.one.path(), segment(&self.name));
-        let found = self.one.at.control()?.put(&path, &body).await?;
-        self.one.at.show(&found, shown)
+        at.show(&update(&at, &manager, &self.name, &body).await?, shown)
     }
+}
+
+/// A manager's certificates for people: per store, and their history.
+pub(super) fn shown(found: &Value) -> String {
+    let mut text = format!("{}\n", words(found, "/manager"));
+    let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
+    if !down.is_empty() {
+        text.push_str(&format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")));
+    }
+    let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
+    let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];
+    if at("client", "fingerprint") == at("console", "fingerprint") {
+        stores = vec![("client", "both stores")];
+    }
+    for (store, name) in stores {
+        text.push_str(&format!(
+            "  {name:14} {}\n  {:14} from {} until {}\n",
+            at(store, "fingerprint"),
+            "",
+            at(store, "not-before"),
+            at(store, "not-after")
+        ));
+    }
+    if rows(found, "/history").next().is_some() {
+        text.push_str(&history(&found["history"]));
+    }
+    text
+}
+
+/// The updates that were given a name.
+fn history(updates: &Value) -> String {
+    let line = |one: &Value| {
+        let mut line: Vec<String> =
+            ["at", "update", "stores"].iter().map(|name| words(one, &format!("/{name}"))).collect();
+        line.push(short(&words(one, "/fingerprint")));
+        line
+    };
+    table(&["at", "update", "stores", "certificate"], rows(updates, "").map(line))
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::answer::{Where, rows, short, table, words};
-use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{Ending, Failure};
 
 /// Asks a running lab for its verdict: who holds what, who is lost, since when and why.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Act, Where, rows, short, table, words};
 use super::control_client::segment;
-use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{Ending, Failure};
 
 /// What is done to the clients of a running lab.
 #[derive(Debug, Subcommand)]

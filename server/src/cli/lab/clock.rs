@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::answer::{Act, Where, words};
-use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{Ending, Failure};
 
 /// What is done to the clock of a running lab.
 #[derive(Debug, Subcommand)]

@@ -10,9 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::cli::ending::Failure;
 use crate::cli::http::{self, Server};
-use crate::cli::io::read_text;
+use crate::cli::io::{Failure, read_text};
 use crate::control_api::DROPPED;
 
 /// A client of a running lab's control API.

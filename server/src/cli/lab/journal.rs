@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::say;
+use crate::cli::io::{Ending, Failure, say};
 
 /// What is asked of the journal of a running lab.
 #[derive(Debug, Subcommand)]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, rows, short, table, words};
+use super::answer::{Act, Where, rows, words};
+use super::cert;
 use super::control_client::segment;
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::read_text;
+use crate::cli::io::{Ending, Failure, read_text};
 
 /// What is done to the managers of a running lab.
 #[derive(Debug, Subcommand)]
@@ -91,7 +91,7 @@ impl Act for ManagerVerb {
         let control = at.control()?;
         let path = |manager: &str| format!("/v1/managers/{}", segment(manager));
         let found = match self {
-            Self::Certificate { manager } => control.get(&format!("{}/certificate", path(&manager))).await?,
+            Self::Certificate { manager } => cert::certificates(at, &manager).await?,
             Self::Restart { manager, service } => {
                 control.post(&format!("{}/restart", path(&manager)), &json!({ "service": service })).await?
             }
@@ -112,10 +112,10 @@ impl Act for ManagerVerb {
                     "valid-days": valid_days,
                     "stores": stores,
                 });
-                control.put(&format!("{}/certificate/{}", path(&manager), segment(&name)), &body).await?
+                cert::update(at, &manager, &name, &body).await?
             }
         };
-        at.show(&found, shown)?;
+        at.show(&found, cert::shown)?;
         Ok(if rows(&found, "/stopped").next().is_some() { Ending::NotWell } else { Ending::Well })
     }
 }
@@ -131,41 +131,4 @@ fn replicating(found: &Value) -> String {
         (_, partners) if partners.is_empty() => format!("{manager} replicates with nobody\n"),
         (_, partners) => format!("{manager} replicates with {partners}\n"),
     }
-}
-
-pub(super) fn shown(found: &Value) -> String {
-    let mut text = format!("{}\n", words(found, "/manager"));
-    let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
-    if !down.is_empty() {
-        text.push_str(&format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")));
-    }
-    let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
-    let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];
-    if at("client", "fingerprint") == at("console", "fingerprint") {
-        stores = vec![("client", "both stores")];
-    }
-    for (store, name) in stores {
-        text.push_str(&format!(
-            "  {name:14} {}\n  {:14} from {} until {}\n",
-            at(store, "fingerprint"),
-            "",
-            at(store, "not-before"),
-            at(store, "not-after")
-        ));
-    }
-    if rows(found, "/history").next().is_some() {
-        text.push_str(&history(&found["history"]));
-    }
-    text
-}
-
-/// The updates that were given a name.
-pub(super) fn history(updates: &Value) -> String {
-    let line = |one: &Value| {
-        let mut line: Vec<String> =
-            ["at", "update", "stores"].iter().map(|name| words(one, &format!("/{name}"))).collect();
-        line.push(short(&words(one, "/fingerprint")));
-        line
-    };
-    table(&["at", "update", "stores", "certificate"], rows(updates, "").map(line))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rotation::{Halt, Rotation, some, text};
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 
 /// How many clients the control API is asked for at once; it gives no more.
 const PAGE: usize = 1000;

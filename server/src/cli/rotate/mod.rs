@@ -13,7 +13,7 @@ mod state;
 
 use clap::Subcommand;
 
-use crate::cli::ending::{Ending, Failure};
+use crate::cli::io::{Ending, Failure};
 use rotation::{Halt, Options, Rotation};
 use state::Way;
 

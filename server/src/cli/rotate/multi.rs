@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 
 /// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the
 /// manager that they talk to.

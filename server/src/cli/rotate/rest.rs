@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::cli::ending::Failure;
 use crate::cli::http::{self, Server};
+use crate::cli::io::Failure;
 
 /// Where everything of the API begins.
 const BASE: &str = "/sepm/api/v1";

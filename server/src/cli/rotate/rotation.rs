@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::rest::Rest;
 use super::state::{State, Way};
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{complain, read_password, read_text, say, say_json};
+use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::rotation::{Halt, Rotation, text};
 use super::state::Place;
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 use crate::cli::lab::segment;
 
 impl Rotation {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 use serde::{Deserialize, Serialize};
 
 /// Which of the two documented procedures.

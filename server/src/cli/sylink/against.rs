@@ -13,7 +13,7 @@ use epm_protocol::sylink::{ClientServer, Sylink};
 
 use super::facts::{Facts, Value};
 use super::server::server;
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 
 /// The name under which the manager comes to know who asks.
 const NAME: &str = "epm-lab-check";

@@ -8,8 +8,7 @@ use epm_protocol::trust::read_certificates;
 
 use super::read::{read, switch};
 use super::server::{Placed, list, placed};
-use crate::cli::ending::Failure;
-use crate::cli::io::write_new;
+use crate::cli::io::{Failure, write_new};
 
 /// Changes a communications file.
 #[derive(Debug, Args)]

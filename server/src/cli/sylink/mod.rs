@@ -11,8 +11,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::cli::ending::{Ending, Failure};
-use crate::cli::io::{say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json};
 use against::Against;
 use edit::Edit;
 use facts::{Facts, differences};

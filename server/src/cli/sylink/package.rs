@@ -7,8 +7,7 @@ use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::site::DEFAULT_GROUP;
 use serde_json::{Value, json};
 
-use crate::cli::ending::Failure;
-use crate::cli::io::{say, write_new};
+use crate::cli::io::{Failure, say, write_new};
 use crate::cli::lab::{Where, segment};
 
 /// For whom the file is.

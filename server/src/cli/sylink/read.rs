@@ -4,8 +4,8 @@ use std::path::Path;
 
 use epm_protocol::sylink::Sylink;
 
-use crate::cli::ending::Failure;
 use crate::cli::io;
+use crate::cli::io::Failure;
 
 /// Reads a communications file; an error names the file and the place in it.
 pub(super) fn read(path: &Path) -> Result<Sylink, Failure> {

@@ -1,6 +1,6 @@
 //! Servers, as they are named on the command line.
 
-use crate::cli::ending::Failure;
+use crate::cli::io::Failure;
 use epm_protocol::sylink::{ClientServer, ServerUrlError};
 
 /// A server and its priority, from 1: `[PRIORITY=]http://HOST:PORT` or `[PRIORITY=]https://HOST:PORT`.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use epm_protocol::id::Guid;
+use parking_lot::RwLock;
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -103,17 +104,17 @@ impl Administrators {
 
     /// All of them.
     pub(crate) fn all(&self) -> Vec<Arc<Administrator>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     /// Changes them.
     pub(crate) fn change<R>(&self, with: impl FnOnce(&mut Vec<Arc<Administrator>>) -> R) -> R {
-        with(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.0.write())
     }
 
     /// Who logs in with this.
     pub(crate) fn log_in(&self, user: &str, password: &str) -> Option<Arc<Administrator>> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.read();
         let is_called = |one: &Administrator| one.login_name == user || one.login_name == unquoted(user);
         all.iter().find(|one| is_called(one) && one.password.is(password)).cloned()
     }

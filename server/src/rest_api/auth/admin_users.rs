@@ -10,10 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rest_api::auth::admin_store::{Administrator, Password, Role};
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{IdPath, JsonBody, OptionalJsonBody, Path};
 use crate::rest_api::http::json_de;
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::{ApiError, IdPath, Json, JsonBody, OptionalJsonBody, Path};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{Lock, MOST_ADMINISTRATORS};
 

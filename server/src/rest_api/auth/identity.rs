@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest_api::auth::admin_store::Role;
 use crate::rest_api::auth::tokens::Session;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{Caller, JsonBody, Query, RawBody};
 use crate::rest_api::http::query_de;
-use crate::rest_api::http::response::{Json, NoContent};
+use crate::rest_api::http::{ApiError, Caller, Json, JsonBody, NoContent, Query, RawBody};
 use crate::rest_api::state::RestApi;
 
 /// What an administrator logs in with.

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use epm_client_agent::wire::provider;
 use epm_protocol::time::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::rest_api::auth::admin_store::Administrator;
-use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::ApiError;
 
 /// How many tokens are in force at a time; the oldest makes room for the next.
 const MOST: usize = 4_096;
@@ -127,7 +128,7 @@ impl Tokens {
     }
 
     fn locked(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 }
 

@@ -3,10 +3,11 @@
 //! the first one after a client has come, moved or left, but for one look along the registry.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use epm_protocol::id::{AgentId, GroupId, HardwareKey};
 use epm_protocol::site::RegisteredClient;
+use parking_lot::Mutex;
 
 /// The clients, sorted. The present index is kept until the registry is another.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ impl ClientIndex {
         version: u64,
         clients: impl FnOnce() -> C,
     ) -> Arc<Index> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         let (of, index) = known.get_or_insert_with(|| (version.wrapping_sub(1), Arc::default()));
         if *of != version {
             // Who still looks at the index of before keeps it.

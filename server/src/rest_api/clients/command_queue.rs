@@ -20,11 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest_api::auth::identity::DOMAIN;
 use crate::rest_api::clients::computer::{LOGON_USER, ip_address};
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{Id, OptionalJsonBody, Path, Query, XmlBody};
-use crate::rest_api::http::page::{Order, Page, Paging, Sort};
 use crate::rest_api::http::query_de;
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::{
+    ApiError, Id, Json, OptionalJsonBody, Order, Page, Paging, Path, Query, Sort, XmlBody,
+};
 use crate::rest_api::state::RestApi;
 
 /// Whom a command is for. Clients repeat these, join them by commas or blanks, or leave them empty.

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::computer::{self, Computer};
 use crate::rest_api::groups::group::find;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{GroupPath, Id, IdPath, JsonBody, Path, Query};
-use crate::rest_api::http::page::{Order, Page, Paging, Slice, Sort};
-use crate::rest_api::http::response::{Json, NoContent, Several};
+use crate::rest_api::http::{
+    ApiError, GroupPath, Id, IdPath, Json, JsonBody, NoContent, Order, Page, Paging, Path, Query, Several,
+    Slice, Sort,
+};
 use crate::rest_api::state::RestApi;
 use crate::runtime::clients::ClientStatus;
 

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::rest_api::clients::computers::Presence;
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::Json;
 use crate::rest_api::state::RestApi;
 
 /// Online and offline.

@@ -12,9 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, LocationPath, Path};
-use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::http::{ApiError, Blank, GroupPath, Id, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
 /// External communication.

@@ -11,9 +11,7 @@ use epm_protocol::id::{GroupId, Guid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{Id, IdPath, JsonBody, Path, Query};
-use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::http::{ApiError, Blank, Id, IdPath, Json, JsonBody, Path, Query};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{
     Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,

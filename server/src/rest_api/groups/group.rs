@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest_api::auth::identity::is_default_domain;
 use crate::rest_api::clients::client_index::Index;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{GroupPath, Id, JsonBody, Path, Query};
-use crate::rest_api::http::page::{Order, Page, Paging, Sort};
-use crate::rest_api::http::response::{Created, Json, NoContent};
+use crate::rest_api::http::{
+    ApiError, Created, GroupPath, Id, Json, JsonBody, NoContent, Order, Page, Paging, Path, Query, Sort,
+};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::domains::DomainSummary;
 

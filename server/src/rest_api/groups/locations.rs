@@ -10,9 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rest_api::groups::group::find;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{GroupPath, Id, LocationKey, LocationPath, Path, Query};
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::{ApiError, GroupPath, Id, Json, LocationKey, LocationPath, Path, Query};
 use crate::rest_api::state::RestApi;
 
 /// How locations are asked for.

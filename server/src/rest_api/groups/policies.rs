@@ -13,10 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rest_api::groups::locations::find_location;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{Id, IdPath, JsonBody, LocationKey, LocationPath, Path, Query};
-use crate::rest_api::http::page::{Page, Paging};
-use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::http::{
+    ApiError, Blank, Id, IdPath, Json, JsonBody, LocationKey, LocationPath, Page, Paging, Path, Query,
+};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::Stored;
 

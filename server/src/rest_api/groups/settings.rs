@@ -19,9 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rest_api::groups::group::find;
 use crate::rest_api::groups::locations::find_location;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{JsonBody, LocationPath, Path};
-use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::http::{ApiError, Blank, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
 /// The policy that keeps what the site has no notion of.

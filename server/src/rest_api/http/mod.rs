@@ -11,3 +11,11 @@ pub(super) mod page;
 pub(super) mod query_de;
 pub(super) mod response;
 pub(super) mod throttle;
+
+pub(crate) use error::ApiError;
+pub(crate) use extract::{
+    Caller, GroupPath, Id, IdPath, JsonBody, LocationKey, LocationPath, OptionalJsonBody, Path, Query,
+    RawBody, XmlBody,
+};
+pub(crate) use page::{Order, Page, Paging, Slice, Sort};
+pub(crate) use response::{Blank, Created, Json, NoContent, Several};

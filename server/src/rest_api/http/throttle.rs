@@ -1,10 +1,10 @@
 //! So many calls in so much time, and no more: off, unless somebody wants it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use epm_protocol::site::{CallCounter, CallLimit};
 use epm_protocol::time::Timestamp;
+use parking_lot::Mutex;
 
 use crate::rest_api::http::error::ApiError;
 
@@ -18,7 +18,7 @@ pub(crate) struct Throttle(Mutex<CallCounter>);
 impl Throttle {
     /// Allows so many calls in so much time from now on; any number when none.
     pub(crate) fn set(&self, limit: Option<(usize, Duration)>) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.lock();
         let limit = limit.filter(|(most, _)| *most <= MOST);
         *calls = CallCounter::new(limit.map(|(calls, time)| CallLimit { calls, seconds: time.as_secs() }));
     }
@@ -29,7 +29,7 @@ impl Throttle {
     ///
     /// When there have been too many.
     pub(crate) fn count(&self, now: Timestamp) -> Result<(), ApiError> {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.lock();
         calls
             .count(now)
             .map_err(|limit| ApiError::Throttled { calls: limit.calls, minutes: limit.seconds.div_ceil(60) })

@@ -10,9 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::rest_api::auth::identity::DOMAIN;
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{IdPath, Path};
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::{ApiError, IdPath, Json, Path};
 use crate::rest_api::state::RestApi;
 
 /// A domain.

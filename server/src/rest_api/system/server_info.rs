@@ -12,10 +12,7 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::http::error::ApiError;
-use crate::rest_api::http::extract::{Id, Path, Query};
-use crate::rest_api::http::page::Paging;
-use crate::rest_api::http::response::{Blank, Json};
+use crate::rest_api::http::{ApiError, Blank, Id, Json, Paging, Path, Query};
 use crate::rest_api::state::RestApi;
 
 /// A manager, of which the product says no more.

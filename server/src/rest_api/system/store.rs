@@ -2,10 +2,10 @@
 //! acknowledged events. All managers of a site share it, under one lock; it is bounded by what it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use epm_protocol::id::{GroupId, Guid, LocationId};
 use epm_protocol::time::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 
 /// How many fingerprint lists there may be.
@@ -107,7 +107,7 @@ impl HashType {
 impl RestStore {
     /// Looks at it, and changes it.
     pub(crate) fn kept(&self) -> MutexGuard<'_, Stored> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     /// A api of the site is opened.
@@ -122,7 +122,7 @@ impl RestStore {
 
     /// Nobody else changes the site and this together meanwhile.
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changing.lock()
     }
 }
 

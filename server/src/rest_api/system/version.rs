@@ -7,7 +7,7 @@ use aide::axum::routing::get;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::rest_api::http::response::Json;
+use crate::rest_api::http::Json;
 use crate::rest_api::state::RestApi;
 
 /// What the manager is, as a recorded one said.

@@ -1,12 +1,13 @@
 //! The certificates that a manager shows under faults, each made once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use epm_protocol::fault::FaultKind;
 use epm_protocol::fault::mint::{MintInput, mint};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 
 use crate::runtime::faults::rsa_1024::weak_key;
@@ -50,7 +51,7 @@ impl FaultCertCache {
             previous: mint_input.previous.map(fingerprint),
             day: now.as_seconds().div_euclid(SECONDS_OF_A_DAY),
         };
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.0.lock();
         if let Some(config) = made.get(&key) {
             return Ok(Arc::clone(config));
         }

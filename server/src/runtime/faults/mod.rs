@@ -12,8 +12,8 @@ mod rsa_1024;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use epm_client_agent::wire::LabClock;
@@ -23,6 +23,7 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::runtime::journal::Journal;
@@ -137,7 +138,7 @@ impl Faults {
 
     /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
     pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
-        self.0.expected.lock().unwrap_or_else(PoisonError::into_inner).insert(from, client);
+        self.0.expected.lock().insert(from, client);
     }
 
     /// Whose connections are held up without an end.
@@ -230,7 +231,7 @@ impl FaultState {
 
     /// Who comes from this address, where that is known before anybody asks.
     fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned()
+        self.expected.lock().get(&from).cloned()
     }
 
     /// Is told whenever the faults are changed.
@@ -240,7 +241,7 @@ impl FaultState {
 
     /// Changes the faults, once those are away whose time is over.
     fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
-        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changing = self.changing.lock();
         let mut set = FaultSet::clone(&self.set.load());
         set.sweep(self.clock.now());
         let result = with(&mut set);
@@ -264,6 +265,6 @@ impl FaultState {
     }
 
     fn with_counter<R>(&self, with: impl FnOnce(&mut OrdinalCounter) -> R) -> R {
-        with(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.counts.lock())
     }
 }

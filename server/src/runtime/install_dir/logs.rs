@@ -14,11 +14,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use axum::http::{Method, Uri, Version};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
+use parking_lot::Mutex;
 
 /// No line is longer: what a visitor sends stands in some.
 const LONGEST_LINE: usize = 4096;
@@ -116,7 +116,7 @@ impl Logs {
         let mut line: String = line.chars().take(LONGEST_LINE).collect();
         line = line.replace(['\r', '\n'], " ");
         line.push('\n');
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.writing.lock();
         let place = self.root.join(log.path(now, 0));
         let length = match fs::metadata(&place) {
             Ok(found) => found.len(),

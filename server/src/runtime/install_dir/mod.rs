@@ -29,7 +29,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
@@ -44,6 +44,7 @@ use epm_protocol::trust::{
     Kcs, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions,
     read_identity_with,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use logs::Access;
 pub(crate) use recovery::pack_update_package;
@@ -365,7 +366,7 @@ impl Installation {
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<u8>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     fn password(&self) -> Result<(String, Password), StoreTrouble> {

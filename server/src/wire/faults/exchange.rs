@@ -1,6 +1,5 @@
 //! An exchange while there are faults: the rules are asked once, and what they say is carried out.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,7 +44,7 @@ pub(in super::super) async fn answered(
     note(context, &asked, tampered.response.status);
     match RawResponse::of(&hit, &tampered) {
         Some(raw_response) => {
-            *context.raw_response.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw_response);
+            *context.raw_response.lock() = Some(raw_response);
             Err(WrittenRaw)
         }
         None => Ok(with_headers(tampered, context)),
