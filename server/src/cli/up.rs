@@ -415,7 +415,7 @@ impl Up {
                 "  its certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
             );
         }
-        let _ = writeln!(text, "  the control API:     curl {control}/v1/verdict   (epm-lab check)");
+        let _ = writeln!(text, "  the control API:  curl {control}/v1/verdict   (epm-lab check)");
         let client = site.look(|site| site.clients().next().map(|client| client.agent));
         if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
             let _ = writeln!(
