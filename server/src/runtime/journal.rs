@@ -174,7 +174,7 @@ pub enum Entry {
         why: String,
     },
     /// A call of the product's REST API.
-    Call(Call),
+    Call(Box<Call>),
     /// What an operator has done, by any way.
     OperatorAction {
         /// When.
@@ -198,14 +198,14 @@ impl Entry {
     }
 
     /// When it was.
-    pub const fn at(&self) -> Timestamp {
+    pub fn at(&self) -> Timestamp {
         match self {
             Self::Exchange(Record { at, .. })
             | Self::ConnectionClosed { at, .. }
             | Self::FaultApplied(FaultApplied { at, .. })
             | Self::FaultSkipped { at, .. }
-            | Self::Call(Call { at, .. })
             | Self::OperatorAction { at, .. } => *at,
+            Self::Call(call) => call.at,
         }
     }
 }
@@ -356,7 +356,7 @@ impl Journal {
 
     /// The calls of the REST API that are remembered, the oldest first.
     pub fn calls(&self) -> Vec<Call> {
-        self.each(Kind::Call, |one| if let Entry::Call(call) = one { Some(call.clone()) } else { None })
+        self.each(Kind::Call, |one| if let Entry::Call(call) = one { Some(Call::clone(call)) } else { None })
     }
 
     pub(crate) fn call(&self, mut call: Call) {
@@ -370,7 +370,7 @@ impl Journal {
         if call.path.len() > PATH {
             call.path = call.path.chars().take(PATH).collect();
         }
-        self.add(Entry::Call(call));
+        self.add(Entry::Call(Box::new(call)));
     }
 
     pub(crate) fn note(&self, record: Record) {
