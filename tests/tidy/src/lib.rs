@@ -61,6 +61,16 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "protocol decides and never waits: take it as an argument, and let a folder named wire fetch it",
     ),
     (
+        "server/src/",
+        &["tamper::alter", "tamper::instead", "Site::admit"],
+        "what a manager does with a request stands once, for both drivers: call epm_protocol::manager",
+    ),
+    (
+        "client-agent/src/",
+        &["tamper::alter", "tamper::instead", "Site::admit"],
+        "what a manager does with a request stands once, for both drivers: call epm_protocol::manager",
+    ),
+    (
         "server/src/rest_api/",
         &["crate::control_api", "crate::cli", "MockSite"],
         "the product's API knows nothing of the lab's own: what both need is in runtime",
@@ -642,6 +652,14 @@ fn a_room_that_waits_is_refused() {
 #[test]
 fn rooms_without_http_have_none() {
     holds_everywhere(rooms_do_without_crates);
+}
+
+#[test]
+fn a_driver_that_does_what_a_manager_does_is_refused() {
+    let bad = "use epm_protocol::fault::tamper::{self, Tampered, alter};\nuse epm_protocol::fault::tamper::Tampered;\ntamper::instead(hit);";
+    for path in ["server/src/wire/faults/exchange.rs", "client-agent/src/rehearsal/faulted.rs"] {
+        assert_eq!(lines_refused(rooms_stay_pure, path, bad), [1, 3]);
+    }
 }
 
 #[test]
