@@ -42,7 +42,7 @@ pub enum Input {
         /// How.
         outcome: Result<ManagerResponse, ExchangeFailure>,
     },
-    /// Somebody imports a communications file.
+    /// A communications file is imported.
     Import(Arc<Sylink>),
     /// The machine is in another location now; the default one when none.
     MoveTo(Option<String>),

@@ -106,7 +106,7 @@ pub struct Play {
     /// The seed of everything that is drawn or derived.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// What to assume of the real product where nobody documents it.
+    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
     #[serde(default)]
     pub assumptions: Assumptions,
     /// The site.

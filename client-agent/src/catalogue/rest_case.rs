@@ -20,7 +20,7 @@ use super::refusal::NOW;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RestCase {
-    /// What to assume of the real product where nobody documents it.
+    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
     #[serde(default)]
     pub assumptions: Assumptions,
     /// The first act.

@@ -29,7 +29,7 @@ pub struct Scenario {
     /// The lab's clock.
     #[serde(default)]
     pub clock: ClockPlan,
-    /// What to assume of the real product where nobody documents it.
+    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
     #[serde(default)]
     pub assumptions: Assumptions,
     /// The site.
@@ -115,7 +115,7 @@ pub struct PartPlan {
     /// When they are online.
     #[serde(default)]
     pub presence: Presence,
-    /// Dates on which nobody comes.
+    /// Dates on which the machines stay off.
     #[serde(default)]
     pub closed: Vec<Day>,
     /// Their holidays.
@@ -198,7 +198,7 @@ pub enum FleetAction {
         #[serde(default)]
         location: Option<String>,
     },
-    /// Somebody imports a communications file on those that are on. Of several in one step the last one counts.
+    /// Import a communications file on the machines that are on. Of several in one step the last one counts.
     ImportSylink {
         /// The part.
         part: String,
