@@ -1,4 +1,4 @@
-//! One exchange of HTTP over a connection of its own: what the clients of the control API and of the REST API share.
+//! One HTTP exchange over its own connection, for the clients of the control API and of the REST API.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The host and port of a server, out of a URL that names nothing else.
+/// Host and port of a server, from a URL without a path.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) host: String,

@@ -1,4 +1,4 @@
-//! The catalogue as a page of the documentation: Markdown, made from the data.
+//! The catalogue as a Markdown page of the documentation, generated from the data.
 
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ fn section(text: &mut String, entry: &Entry) {
     }
 }
 
-/// A text in a cell of a table.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
