@@ -1,4 +1,4 @@
-//! Who holds what, who is lost since when and why, and who would be if something were done now.
+//! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
 use std::collections::BTreeMap;
 
@@ -14,70 +14,70 @@ use serde::Serialize;
 use crate::lab::{ClientView, Lab};
 use crate::schema::BridgedSchema;
 
-/// How the clients of a lab stand at this moment, and how they stood.
+/// Verdict on the clients of a lab: their state now, and what happened to them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LabVerdict {
-    /// The lab's time.
+    /// Lab time of the verdict.
     #[schemars(with = "String")]
     pub now: Timestamp,
     /// Whether every client is served, secure, and holds the certificates in force.
     pub well: bool,
-    /// How many clients run in this lab's process.
+    /// Number of clients in this lab's process.
     pub clients: usize,
-    /// How many are registered and run elsewhere: of these no more is known than what they tell their manager.
+    /// Number of registered clients outside this lab's process; only what they report to their manager is known.
     pub elsewhere: usize,
-    /// The certificate that each manager shows its clients.
+    /// Certificate that each manager presents to clients, by manager.
     #[schemars(with = "BTreeMap<String, String>")]
     pub certificates: BTreeMap<String, Fingerprint>,
-    /// Who holds what, part by part.
+    /// What the clients of each part hold, counted.
     #[schemars(with = "Vec<BridgedSchema<PartHolding>>")]
     pub parts: Vec<PartOfFleet>,
-    /// Who is lost.
+    /// Clients that are orphaned now.
     pub lost: Vec<LostClient>,
-    /// Who is neither lost nor served.
+    /// Clients that are not served, but not orphaned either.
     pub out_of_touch: Vec<String>,
-    /// Who is served, but does not authenticate its manager.
+    /// Clients that are served without authenticating their manager.
     pub not_secure: Vec<String>,
-    /// Who is served, but does not hold every certificate that is in force.
+    /// Clients that are served, but do not hold every certificate in force.
     pub behind: Vec<String>,
-    /// Whose machine is off, and who is not lost, but not well either.
+    /// Clients whose machine is off, and that are neither orphaned nor up to date.
     pub away: Vec<String>,
-    /// Who was lost at some moment, whether or not it is now, and whether or not it is still in the fleet.
+    /// Clients that were orphaned at any time, including those served again and those no longer in the fleet.
     pub ever_lost: Vec<String>,
-    /// Who was lost, and brought back by a communications file that was imported.
+    /// Clients that were orphaned and brought back by an imported communications file.
     pub brought_back: Vec<String>,
-    /// Who adopted a policy that nobody vouched for.
+    /// Clients that adopted a policy without a verified signature.
     pub ever_unsigned: Vec<String>,
-    /// How many entries the journal has forgotten.
+    /// Number of entries that the journal has dropped.
     pub journal_forgotten: u64,
 }
 
 /// What the clients of one part hold, counted.
 pub type PartOfFleet = PartHolding;
 
-/// A client that is lost.
+/// An orphaned client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LostClient {
-    /// Its computer's name.
+    /// Computer name of the client.
     pub client: String,
-    /// The part of the fleet that it belongs to.
+    /// Part of the fleet that the client belongs to.
     pub part: String,
-    /// Since when.
+    /// Lab time at which the client became orphaned.
     #[schemars(with = "String")]
     pub since: Timestamp,
-    /// The layer of trust that broke.
+    /// Layer of trust that broke.
     pub layer: String,
-    /// In words.
+    /// Reason, as a text for people.
     pub why: String,
-    /// What was expected, and what was found.
+    /// Expected and found value.
     #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
 }
 
 impl LostClient {
-    /// The client as it is now, if it is lost.
+    /// The client, if it is orphaned now.
     fn of(ClientView { client, part, view, .. }: &ClientView) -> Option<Self> {
         let (since, because) = view.health.orphaned()?;
         Some(Self {
@@ -92,7 +92,7 @@ impl LostClient {
 }
 
 impl Lab {
-    /// How every client stands.
+    /// The verdict on every client.
     pub async fn verdict(&self) -> LabVerdict {
         let clients = self.views().await;
         let certificates = self.certificates();
@@ -142,8 +142,8 @@ impl Lab {
         }
     }
 
-    /// Which clients would be lost if these commands were given now and each client had its next heartbeats at once.
-    /// Nothing is changed: a copy of the site is asked, and copies of the clients.
+    /// Clients that would be orphaned if these commands were applied now and each client then had its next
+    /// heartbeats. Works on copies of the site and the clients; changes nothing.
     ///
     /// # Errors
     ///

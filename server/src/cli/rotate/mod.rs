@@ -3,7 +3,6 @@
 //! The vendor's REST API is used wherever it suffices: groups, locations, the switch, policies of clients. What the
 //! product offers only in its console goes through the control API: lists and certificates. The control API also
 //! predicts which clients would be orphaned, and the rotation stops while there are any.
-//! learns who would be lost, and does not go on while somebody would be.
 
 mod fleet;
 mod multi;
