@@ -18,7 +18,7 @@ const MOST: usize = 1000;
 
 /// What is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "expect", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "expect", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Expectation {
     /// Every client holds this certificate; with a number, within so many of its heartbeats from when this was asked.
     EveryClientHolds {
@@ -72,7 +72,6 @@ pub enum Standing {
 
 /// What came of an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Its name.
     pub name: String,

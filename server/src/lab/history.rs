@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use dashmap::DashMap;
-use epm_client_agent::agent::{AgentView, Distrust, Health};
+use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
@@ -17,7 +17,6 @@ const REMEMBERED: usize = 32;
 
 /// What was seen of one client.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Trace {
     /// When it was orphaned, the first time first.
     #[schemars(with = "Vec<Orphaning>")]
@@ -36,7 +35,6 @@ pub struct Trace {
 
 /// A time in which a client did not believe its managers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Orphaning {
     /// Since when.
     #[schemars(with = "String")]
@@ -44,8 +42,11 @@ pub struct Orphaning {
     /// Until when it was seen to be over; none if it is not.
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// The layer of trust that broke.
-    pub layer: String,
+    /// The code of the trust layer that broke.
+    #[schemars(with = "BridgedSchema<TrustLayer>")]
+    pub layer: TrustLayer,
+    /// The title of that layer, for people.
+    pub layer_title: &'static str,
     /// What was expected, and what was found.
     #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
@@ -53,7 +54,6 @@ pub struct Orphaning {
 
 /// A policy that was adopted without authentication.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Unsigned {
     /// When that was seen.
     #[schemars(with = "String")]
@@ -118,7 +118,8 @@ impl Trace {
                 let one = Orphaning {
                     since: *since,
                     until: None,
-                    layer: because.layer().to_owned(),
+                    layer: because.layer(),
+                    layer_title: because.layer().title(),
                     because: because.clone(),
                 };
                 remember(&mut self.orphaned, one, &mut self.forgotten);

@@ -65,7 +65,7 @@ impl Act for ListVerb {
                 return at.show(&control.delete(&path(&list)).await?, |all| listed(all.as_array()));
             }
             Self::Show { list } => control.get(&path(&list)).await?,
-            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy-of": from })).await?,
+            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy_of": from })).await?,
             Self::Edit { list, protocol, verify_ca, priorities } => {
                 let _ = control.get(&path(&list)).await?; // an edit makes no list
                 let blocks: Vec<Value> = priorities
@@ -73,7 +73,7 @@ impl Act for ListVerb {
                     .map(|block| block.split(',').map(|name| json!({ "manager": name.trim() })).collect())
                     .collect();
                 let priorities = if blocks.is_empty() { Value::Null } else { Value::Array(blocks) };
-                let body = json!({ "protocol": protocol, "verify-ca": verify_ca, "priorities": priorities });
+                let body = json!({ "protocol": protocol, "verify_ca": verify_ca, "priorities": priorities });
                 control.put(&path(&list), &body).await?
             }
             Self::Assign { list, group, location } => {
@@ -94,7 +94,7 @@ fn listed(all: Option<&Vec<Value>>) -> String {
                 format!("{}: {}", number + 1, names.join(", "))
             })
             .collect();
-        let users: Vec<String> = rows(one, "/used-by")
+        let users: Vec<String> = rows(one, "/used_by")
             .map(|user| match words(user, "/location") {
                 location if location.is_empty() => words(user, "/group"),
                 location => format!("{} at {location}", words(user, "/group")),

@@ -18,7 +18,6 @@ pub(super) enum Way {
 
 /// A location, and how it was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct Place {
     /// The group's full path.
     pub(super) group: String,
@@ -36,7 +35,6 @@ pub(super) struct Place {
 
 /// The journal of a rotation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct State {
     /// Which procedure.
     pub(super) way: Way,
