@@ -94,7 +94,7 @@ def wait(api, certificate=None):
     """Three heartbeats, and more until every client has the policy of its group, and the certificate."""
     heartbeats = 3
     for _ in range(100):
-        door("POST", "/v1/clock/heartbeats", {"heartbeats": heartbeats, "limit-seconds": 3600})
+        door("POST", "/v1/clock/heartbeats", {"heartbeats": heartbeats, "limit_seconds": 3600})
         heartbeats = 1
         serials = {group["id"]: group["policySerialNumber"] for group in pages(api.groups.getGroups)}
         missing = {
@@ -105,7 +105,7 @@ def wait(api, certificate=None):
         if certificate:
             expected = {"expect": "every-client-holds", "fingerprint": certificate}
             found = door("POST", "/v1/expectations", [expected])
-            missing.update(found["expectations"][0]["counter-examples"])
+            missing.update(found["expectations"][0]["counter_examples"])
         if not missing:
             return
         print("not yet:", ", ".join(sorted(missing)), file=sys.stderr)
@@ -122,7 +122,7 @@ def main():
         if server_list["protocol"] == "https" and name in {place[2] for place in before}:
             copies[name] = name + " (HTTP)"
             path = "/v1/lists/" + urllib.parse.quote(copies[name], safe="")
-            door("PUT", path, {"copy-of": name, "protocol": "http"})
+            door("PUT", path, {"copy_of": name, "protocol": "http"})
     for group, location, server_list, _ in before:
         assign(api, group, location, copies.get(server_list, server_list), False)
     wait(api)
@@ -140,10 +140,10 @@ def main():
     wait(api)
 
     verdict = door("GET", "/v1/verdict")
-    for one in verdict["lost"]:
+    for one in verdict["orphaned"]:
         print(f"LOST {one['client']} since {one['since']}: {one['why']}")
     print("All is well." if verdict["well"] else "Not all is well.")
-    sys.exit(3 if verdict["lost"] else 0 if verdict["well"] else 1)
+    sys.exit(3 if verdict["orphaned"] else 0 if verdict["well"] else 1)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ fn work(task: Task) {
     let checksum = report::json(&outcome)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    println!("{seconds} {} {} {peak} {checksum}", outcome.heartbeats, outcome.verdict.lost.len());
+    println!("{seconds} {} {} {peak} {checksum}", outcome.heartbeats, outcome.verdict.orphaned.len());
 }
 
 /// The most memory that this process has held, as Linux tells it; 0 elsewhere.

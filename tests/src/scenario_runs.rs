@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
-use epm_client_agent::agent::LogLine;
+use epm_client_agent::agent::{LogLine, TrustLayer};
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
 use epm_fixtures::fixture;
 use epm_server::Addresses;
@@ -84,14 +84,14 @@ pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
 impl Played {
     /// How many clients of this part hold the certificate with this number.
     pub fn holds(&self, part: &PartHolding, certificate: usize) -> usize {
-        part.certificates.get(&self.verdict.certificates[certificate]).copied().unwrap_or(0)
+        part.certificates.get(&self.verdict.certificate_history[certificate]).copied().unwrap_or(0)
     }
 }
 
 impl Drop for Played {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- the verdict ---\n{:#?}", self.verdict.lost);
+            eprintln!("--- the verdict ---\n{:#?}", self.verdict.orphaned);
             eprintln!(
                 "--- what the clients logged ---\n{}",
                 told(&Lines::new(Mutex::new(self.lines.clone())))
@@ -102,20 +102,20 @@ impl Drop for Played {
 
 /// Asserts that exactly the clients of these parts were lost, all in this step and by this layer, and that the others
 /// are well.
-pub fn assert_lost(verdict: &Verdict, step: usize, layer: &str, parts: &[&str]) {
-    assert_all_lost(verdict, step, &parts.iter().map(|part| (*part, layer)).collect::<Vec<_>>());
+pub fn assert_orphaned(verdict: &Verdict, step: usize, layer: TrustLayer, parts: &[&str]) {
+    assert_all_orphaned(verdict, step, &parts.iter().map(|part| (*part, layer)).collect::<Vec<_>>());
 }
 
 /// Asserts that exactly the clients of these parts were lost, all in this step and each part by its layer, and that the
 /// others are well.
-pub fn assert_all_lost(verdict: &Verdict, step: usize, parts: &[(&str, &str)]) {
-    let mut expected: BTreeSet<(String, usize, &str)> = BTreeSet::new();
+pub fn assert_all_orphaned(verdict: &Verdict, step: usize, parts: &[(&str, TrustLayer)]) {
+    let mut expected: BTreeSet<(String, Option<usize>, TrustLayer)> = BTreeSet::new();
     for (part, layer) in parts {
         let count = holding(verdict, 0, part).clients;
-        expected.extend((1..=count).map(|number| (format!("{part}-{number}"), step, *layer)));
+        expected.extend((1..=count).map(|number| (format!("{part}-{number}"), Some(step), *layer)));
     }
     let found: BTreeSet<_> =
-        verdict.lost.iter().map(|one| (one.client.clone(), one.step, one.layer.as_str())).collect();
+        verdict.orphaned.iter().map(|one| (one.client.clone(), one.step, one.layer)).collect();
     assert_eq!(found, expected);
     let others = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
     assert!(others.iter().all(|clients| clients.is_empty()), "{others:?}");

@@ -77,13 +77,13 @@ pub enum Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "layer", rename_all = "kebab-case")]
 pub enum Distrust {
-    /// Layer a: the certificate of the connection.
+    /// The certificate of the TLS connection.
     #[error("{rejection}")]
     Tls {
         /// Why it is not believed.
         rejection: Rejection,
     },
-    /// Layer b: the signature of what was downloaded.
+    /// The signature of what was downloaded.
     #[error("the signature of the {artifact} is refused: {error}")]
     Signature {
         /// What was downloaded.
@@ -91,21 +91,52 @@ pub enum Distrust {
         /// Why its signature is refused.
         error: SignatureError,
     },
-    /// Layer c: the shared secret; here it is the manager that does not take the client for one of its own.
+    /// The shared secret: the manager does not take the client for one of its own.
     #[error("the manager refused the client's messages with {status}: the shared secret (KCS) does not fit")]
-    Secret {
+    SharedSecret {
         /// The status.
         status: u16,
     },
 }
 
-impl Distrust {
-    /// The layer's name in reports.
-    pub fn layer(&self) -> &'static str {
+/// A layer of trust between a client and its managers. Each is checked for itself, and each can break alone.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustLayer {
+    /// The certificate that a manager shows in the TLS handshake.
+    Tls,
+    /// The signature of a downloaded policy, list or package.
+    Signature,
+    /// The secret that all clients and managers of a site share (KCS).
+    SharedSecret,
+}
+
+impl TrustLayer {
+    /// The title of the layer, for people.
+    pub const fn title(self) -> &'static str {
         match self {
-            Self::Tls { .. } => "a (TLS certificate)",
-            Self::Signature { .. } => "b (signature)",
-            Self::Secret { .. } => "c (shared secret)",
+            Self::Tls => "TLS certificate",
+            Self::Signature => "signature",
+            Self::SharedSecret => "shared secret",
+        }
+    }
+}
+
+impl std::fmt::Display for TrustLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.title())
+    }
+}
+
+impl Distrust {
+    /// The layer of trust that broke.
+    pub const fn layer(&self) -> TrustLayer {
+        match self {
+            Self::Tls { .. } => TrustLayer::Tls,
+            Self::Signature { .. } => TrustLayer::Signature,
+            Self::SharedSecret { .. } => TrustLayer::SharedSecret,
         }
     }
 }
@@ -163,6 +194,6 @@ impl Health {
     /// The dot in the tray: green for whoever gets answers. It does not prove that the manager knows the client: with
     /// a wrong secret it is green too [C S9].
     pub fn green_dot(&self) -> bool {
-        matches!(self, Self::Connected { .. } | Self::Orphaned { because: Distrust::Secret { .. }, .. })
+        matches!(self, Self::Connected { .. } | Self::Orphaned { because: Distrust::SharedSecret { .. }, .. })
     }
 }

@@ -39,7 +39,7 @@ use epm_protocol::time::Timestamp;
 pub use cache::{AgentState, Cache, Rescue};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
-pub use health::{Distrust, Health, Trouble};
+pub use health::{Distrust, Health, Trouble, TrustLayer};
 pub use log::{Event, LogLine};
 pub use pending_commands::{PendingCommand, PendingCommands};
 pub use state::Agent;
@@ -226,7 +226,7 @@ impl Agent {
             Err(failure) => return self.next_server(beat, Trouble::Exchange { failure }, now, out),
         };
         match (response.status, beat.step.clone()) {
-            (400, _) => self.distrust(beat, Distrust::Secret { status: 400 }, now, out),
+            (400, _) => self.distrust(beat, Distrust::SharedSecret { status: 400 }, now, out),
             (200, HeartbeatStep::Register) => self.registered(beat, &response, now, out),
             (200, HeartbeatStep::Index) => self.index_came(beat, &response, now, out),
             (status, HeartbeatStep::Index) if status == self.assumptions.unchanged_status => {

@@ -13,7 +13,6 @@ use super::trust_state::TrustState;
 
 /// What a client looks like from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct AgentView {
     /// Its computer's name.
     pub computer_name: String,

@@ -107,7 +107,8 @@ impl ExpectedClient {
         let newest = view.group.as_deref().and_then(|group| act.newest(group));
         let is_current = newest.is_some() && view.serial == newest;
         hold("stands", Some(self.state.to_string()), Some(State::of(&view.health).to_string()));
-        hold("layer", self.layer.map(|one| one.to_string()), layer(&view.health).map(str::to_owned));
+        let layer = view.health.orphaned().map(|(_, because)| because.layer());
+        hold("layer", self.layer.map(|one| one.to_string()), layer.map(|one| one.to_string()));
         hold("reason", self.code.clone(), code(&view.health));
         let server = view.server.as_ref().and_then(|server| act.manager_at(server));
         hold("turns to", self.server.clone(), server.map(str::to_owned));
@@ -137,10 +138,6 @@ fn presence(client: Option<&str>, what: &'static str, expected: &str, is_there: 
     }
 }
 
-fn layer(health: &Health) -> Option<&'static str> {
-    health.orphaned().map(|(_, because)| because.layer())
-}
-
 /// The stable code of the reason why a client is not well.
 fn code(health: &Health) -> Option<String> {
     match health {
@@ -160,6 +157,6 @@ fn distrust(because: &Distrust) -> String {
     match because {
         Distrust::Tls { rejection } => tag(rejection),
         Distrust::Signature { error, .. } => tag(error),
-        Distrust::Secret { .. } => "kcs".to_owned(),
+        Distrust::SharedSecret { .. } => "kcs".to_owned(),
     }
 }

@@ -60,7 +60,7 @@ pub enum Mark {
 
 /// A line that the real product writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ProductLine {
     /// The log that it stands in.
     pub file: String,
@@ -75,7 +75,7 @@ pub struct ProductLine {
 
 /// A failure that looks like this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Lookalike {
     /// Which.
     pub id: String,
@@ -101,7 +101,7 @@ pub enum Means {
 
 /// A failure in two acts: it is brought about, and it is repaired.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Play {
     /// The seed of everything that is drawn or derived.
     #[serde(default = "default_seed")]

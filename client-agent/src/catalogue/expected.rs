@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::observed::State;
+use crate::agent::TrustLayer;
 
 /// What must be seen of a part of the fleet: of each client the same.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The part.
     pub part: String,
@@ -18,13 +19,13 @@ pub struct Expected {
 
 /// What must be seen of a client; what is absent may be anything.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ExpectedClient {
     /// How it stands.
     pub state: State,
     /// The layer of trust that broke.
     #[serde(default)]
-    pub layer: Option<Area>,
+    pub layer: Option<TrustLayer>,
     /// The stable code of the reason.
     #[serde(default)]
     pub code: Option<String>,
@@ -56,7 +57,7 @@ pub struct ExpectedClient {
 
 /// What the managers must do in the first act.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ManagersDo {
     /// Answers that one of them gives: what was asked, and the status.
     pub answers: Vec<String>,
@@ -68,12 +69,12 @@ pub struct ManagersDo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Area {
-    /// Layer a: the certificate of the connection.
+    /// The certificate of the TLS connection.
     Tls,
-    /// Layer b: the signature of what is downloaded.
+    /// The signature of what is downloaded.
     Signature,
-    /// Layer c: the shared secret.
-    Secret,
+    /// The shared secret (KCS).
+    SharedSecret,
     /// Several of these at once.
     Trust,
     /// Names, ports, connections.
@@ -89,9 +90,9 @@ pub enum Area {
 impl std::fmt::Display for Area {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Tls => "a (TLS certificate)",
-            Self::Signature => "b (signature)",
-            Self::Secret => "c (shared secret)",
+            Self::Tls => TrustLayer::Tls.title(),
+            Self::Signature => TrustLayer::Signature.title(),
+            Self::SharedSecret => TrustLayer::SharedSecret.title(),
             Self::Trust => "several layers of trust",
             Self::Network => "network",
             Self::Registration => "registration",

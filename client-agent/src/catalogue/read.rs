@@ -30,7 +30,7 @@ pub enum EntryError {
 
 /// An entry as it is written.
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Written {
     id: String,
     title: String,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Commands that a manager refuses, and one that it takes.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Refused {
     /// What it refuses, each with its words.
     pub commands: Vec<RefusedCommand>,
@@ -19,7 +19,7 @@ pub struct Refused {
 
 /// A command that a manager refuses.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RefusedCommand {
     /// What is wrong with it.
     pub mistake: String,

@@ -18,7 +18,7 @@ use super::refusal::NOW;
 
 /// What a tool does and meets, in two acts.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RestCase {
     /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
     #[serde(default)]
@@ -31,7 +31,7 @@ pub struct RestCase {
 
 /// Some calls, one like the other.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CallStep {
     /// What happens, in one line.
     pub title: String,

@@ -50,4 +50,4 @@ pub use sweep::{SweepError, Waits, WaitsError, sweep};
 pub(crate) use sweep_outcome::Spread;
 pub use sweep_outcome::{Sweep, SweepPoint};
 pub use transcript::{ManagerAction, ManagerEvent};
-pub use what_if::{WouldBeLost, would_be_lost};
+pub use what_if::{WouldBeOrphaned, would_be_orphaned};

@@ -9,6 +9,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
+use crate::agent::TrustLayer;
 use crate::scenario::{StepReport, Verdict};
 
 /// The outcome of a rehearsal.
@@ -73,7 +74,7 @@ pub struct AtRisk {
     /// How many clients would be orphaned.
     pub clients: usize,
     /// How many clients each layer of trust would fail.
-    pub by_layer: BTreeMap<String, usize>,
+    pub by_layer: BTreeMap<TrustLayer, usize>,
     /// How many clients of each part would be orphaned.
     pub by_part: BTreeMap<String, usize>,
     /// The names of the first of these clients.

@@ -9,7 +9,6 @@ use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::Fingerprint;
 
 use super::activation::{ClientSnapshot, Image};
 use super::error::RehearsalError;
@@ -499,19 +498,19 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
+        let shown = self.world.site.managers();
+        let shown = shown.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect();
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
-            seed: self.scenario.seed,
-            certificates: self.certificates.iter().map(|one| one.fingerprint).collect(),
+            certificate_history: self.certificates.iter().map(|one| one.fingerprint).collect(),
             steps: self.steps.iter().map(|step| step.report.clone()).collect(),
+            parts: self.steps.last().map(|step| step.report.holdings.clone()).unwrap_or_default(),
             clients: self.clients,
-            ..Verdict::default()
+            ..Verdict::new(self.now, self.scenario.seed, shown)
         };
-        let in_force: Vec<Fingerprint> =
-            self.world.site.managers().map(|one| one.client.certificate().fingerprint()).collect();
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
         for shard in &self.shards {
-            shard.judge(&self.parts, &in_force, name, &mut verdict);
+            shard.judge(&self.parts, name, &mut verdict);
         }
         let outcome = Outcome {
             about: self.scenario.about.clone(),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::Fingerprint;
 
 use super::hourly::HourlyCounts;
 use super::machine::{Machine, Part};
@@ -207,25 +206,21 @@ impl<C: VirtualClient> Shard<C> {
     }
 
     /// Adds the state of each installed client to the verdict.
-    pub(super) fn judge(
-        &self,
-        parts: &[Part],
-        in_force: &[Fingerprint],
-        name: impl Fn(u32, u32) -> String,
-        verdict: &mut Verdict,
-    ) {
-        let mut known: BTreeMap<NodeId, Standing> = BTreeMap::new();
+    pub(super) fn judge(&self, parts: &[Part], name: impl Fn(u32, u32) -> String, verdict: &mut Verdict) {
+        let in_force = verdict.in_force();
+        let mut known: BTreeMap<NodeId, (Standing, bool)> = BTreeMap::new();
         for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
             let look = || AgentView {
                 computer_name: name(machine.part, machine.number),
                 ..machine.client.view(&self.memo)
             };
-            let standing = match machine.client.equivalence_key() {
-                None => Standing::of(&look(), in_force),
-                Some(node) => *known.entry(node).or_insert_with(|| Standing::of(&look(), in_force)),
+            let stand = |view: AgentView| (Standing::of(&view, &in_force), view.brought_back);
+            let (standing, brought_back) = match machine.client.equivalence_key() {
+                None => stand(look()),
+                Some(node) => *known.entry(node).or_insert_with(|| stand(look())),
             };
-            if standing != Standing::Well {
-                verdict.add(&parts[machine.part as usize].name, &look(), in_force, machine.is_on());
+            if standing != Standing::Well || brought_back {
+                verdict.add(&parts[machine.part as usize].name, &look(), standing, machine.is_on());
             }
         }
     }

@@ -122,12 +122,13 @@ pub fn sweep(
     let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
         let lost = seeds.iter().map(|seed| {
             let plan = waits.applied_to(scenario, wait, *seed);
-            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.lost.len())
+            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.orphaned.len())
         });
         lost.collect()
     };
     let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), RehearsalError> {
-        let point = SweepPoint { wait, lost: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
+        let point =
+            SweepPoint { wait, orphaned: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
         if !progress.stop.load(Ordering::Relaxed) {
             tell(&point);
             sweep.points.push(point);
@@ -138,7 +139,7 @@ pub fn sweep(
         try_out(wait, &mut sweep)?;
     }
     for _ in 0..HALVINGS {
-        let Some(enough) = sweep.shortest_without_loss() else { break };
+        let Some(enough) = sweep.shortest_without_orphans() else { break };
         let shorter = sweep.points.iter().map(|point| point.wait).filter(|wait| *wait < enough).max();
         let Some(shorter) = shorter else { break };
         let between = rounded(f64::midpoint(shorter.0.as_secs_f64(), enough.0.as_secs_f64()));
@@ -221,8 +222,8 @@ wait = { time = "5d" }
             sweep(&scenario, &waits, 5, &[1, 2, 3], &options, &Progress::default(), |_| heard += 1).unwrap();
         assert_eq!(heard, sweep.points.len());
         assert!(sweep.points.len() > 5, "it looked between them");
-        assert!(sweep.points[0].lost.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
-        let enough = sweep.shortest_without_loss().unwrap();
+        assert!(sweep.points[0].orphaned.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
+        let enough = sweep.shortest_without_orphans().unwrap();
         assert!(enough.0 > Duration::from_secs(HOUR) && enough.0 <= 2 * DAY, "{enough}");
         assert_eq!(sweep.points.last().unwrap().a_day_more, [0, 0, 0]);
         let error = super::sweep(

@@ -25,7 +25,7 @@ pub struct SweepPoint {
     /// The wait.
     pub wait: Span,
     /// How many clients were lost, for each seed in the order of the seeds.
-    pub lost: Vec<usize>,
+    pub orphaned: Vec<usize>,
     /// How many clients were lost for each seed if the wait was a day longer.
     pub a_day_more: Vec<usize>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Spread {
 
 impl Sweep {
     /// The shortest wait that loses no client with any seed, provided that no longer wait loses any either.
-    pub fn shortest_without_loss(&self) -> Option<Span> {
+    pub fn shortest_without_orphans(&self) -> Option<Span> {
         let spreads = self.spreads();
         spreads.iter().rev().take_while(|spread| spread.most == 0).last().map(|spread| spread.wait)
     }
@@ -55,7 +55,7 @@ impl Sweep {
     /// Every wait that was rehearsed, the shortest first.
     pub(crate) fn spreads(&self) -> Vec<Spread> {
         let spread = |point: &SweepPoint| {
-            let mut lost = point.lost.clone();
+            let mut lost = point.orphaned.clone();
             lost.sort_unstable();
             let (least, most) = (*lost.first()?, *lost.last()?);
             let mut later = point.a_day_more.clone();

@@ -9,18 +9,20 @@ use super::memo::MemoTable;
 use super::stimulus::EventKind;
 use super::virtual_client::{Context, FullClient, VirtualClient};
 use super::world::World;
-use crate::agent::{Agent, Distrust};
+use crate::agent::{Agent, Distrust, TrustLayer};
 
 /// How many heartbeats a client has to find a manager that it trusts.
 const HEARTBEATS: usize = 4;
 
 /// A client that would be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct WouldBeLost {
+pub struct WouldBeOrphaned {
     /// Its computer's name.
     pub client: String,
     /// The layer of trust that would break.
-    pub layer: String,
+    pub layer: TrustLayer,
+    /// The title of that layer, for people.
+    pub layer_title: &'static str,
     /// What would be expected, and what found.
     pub because: Distrust,
 }
@@ -29,11 +31,11 @@ pub struct WouldBeLost {
 /// once; clients that are orphaned already are left out. Each client comes with its registration.
 ///
 /// A client whose machine is off is played as if the machine were switched on now. Faults are left out of account.
-pub fn would_be_lost(
+pub fn would_be_orphaned(
     clients: impl IntoIterator<Item = (Agent, Option<RegisteredClient>)>,
     next: &Site,
     now: Timestamp,
-) -> Vec<WouldBeLost> {
+) -> Vec<WouldBeOrphaned> {
     let world = World::first(next.clone());
     let (mut memo, mut hourly) = (MemoTable::default(), HourlyCounts::new(now, 0));
     let mut context = Context { world: &world, memo: &mut memo, hourly: &mut hourly, log: None };
@@ -45,9 +47,10 @@ pub fn would_be_lost(
             client.handle(EventKind::Stop, now, &mut context);
         }
         let because = outcome_if(&mut client, false, now, &mut context)?;
-        Some(WouldBeLost {
+        Some(WouldBeOrphaned {
             client: client.view(context.memo).computer_name,
-            layer: because.layer().to_owned(),
+            layer: because.layer(),
+            layer_title: because.layer().title(),
             because,
         })
     });

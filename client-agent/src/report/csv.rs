@@ -34,18 +34,17 @@ pub fn course(outcome: &Outcome) -> String {
 }
 
 /// Who was lost, a line for each client: since when, during which step, and because of what.
-pub fn lost(outcome: &Outcome) -> String {
-    let mut text =
-        line(["client", "part", "since", "step", "step_title", "layer", "because"].map(String::from));
-    for one in &outcome.verdict.lost {
+pub fn orphaned(outcome: &Outcome) -> String {
+    let mut text = line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
+    for one in &outcome.verdict.orphaned {
         text.push_str(&line([
             one.client.clone(),
             one.part.clone(),
             one.since.to_string(),
-            one.step.to_string(),
-            one.step_title.clone(),
-            one.layer.clone(),
-            one.because.clone(),
+            one.step.map(|step| step.to_string()).unwrap_or_default(),
+            one.step_title.clone().unwrap_or_default(),
+            one.layer.to_string(),
+            one.why.clone(),
         ]));
     }
     text
@@ -92,17 +91,17 @@ mod tests {
     #[test]
     fn a_lost_client_of_any_name_is_one_line() {
         let mut outcome = sample::ninety_days();
-        outcome.verdict.lost[0].client = "a,\"b\"\r\nc".to_owned();
-        outcome.verdict.lost[0].because = sample::NASTY.to_owned();
-        let rows = read(&lost(&outcome));
-        assert_eq!(rows.len(), 1 + outcome.verdict.lost.len());
+        outcome.verdict.orphaned[0].client = "a,\"b\"\r\nc".to_owned();
+        outcome.verdict.orphaned[0].why = sample::NASTY.to_owned();
+        let rows = read(&orphaned(&outcome));
+        assert_eq!(rows.len(), 1 + outcome.verdict.orphaned.len());
         assert_eq!((rows[1][0].as_str(), rows[1][6].as_str()), ("a,\"b\"\r\nc", sample::NASTY));
-        assert_eq!(rows[1][2], outcome.verdict.lost[0].since.to_string());
+        assert_eq!(rows[1][2], outcome.verdict.orphaned[0].since.to_string());
     }
 
     #[test]
     fn an_outcome_without_a_course_is_a_heading() {
         assert_eq!(read(&course(&Outcome::default())).len(), 1);
-        assert_eq!(read(&lost(&Outcome::default())).len(), 1);
+        assert_eq!(read(&orphaned(&Outcome::default())).len(), 1);
     }
 }

@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
+use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::Lost;
+use crate::scenario::OrphanedClient;
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
     let verdict = &outcome.verdict;
     let mut cases = vec![whole(outcome)];
     cases.extend(outcome.steps.iter().map(|step| {
-        let lost: Vec<&Lost> = verdict.lost.iter().filter(|one| one.step == step.report.number).collect();
+        let lost: Vec<&OrphanedClient> =
+            verdict.orphaned.iter().filter(|one| one.step == Some(step.report.number)).collect();
         let name = format!("step {}: {}", step.report.number, step.report.title);
         case("step", name, step.ended.since(step.report.began), loss(&lost))
     }));
     let promises = [
-        ("no client was lost", loss(&verdict.lost.iter().collect::<Vec<_>>())),
+        ("no client was lost", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
         ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
         ("every client is secure", failing(&verdict.not_secure, "not secure")),
         ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
@@ -50,7 +52,7 @@ fn properties(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("seed", outcome.verdict.seed.to_string()),
         ("clients", outcome.verdict.clients.to_string()),
         ("heartbeats", outcome.heartbeats.to_string()),
-        ("heartbeats-served", outcome.heartbeats_served.to_string()),
+        ("heartbeats_served", outcome.heartbeats_served.to_string()),
         ("ended", outcome.ended.to_string()),
     ]
 }
@@ -60,13 +62,13 @@ fn case(class: &'static str, name: String, lasted: Duration, result: TestResult)
 }
 
 /// The failure that these lost clients are, if there are any: how many, by layer, and the first of them.
-fn loss(lost: &[&Lost]) -> TestResult {
+fn loss(lost: &[&OrphanedClient]) -> TestResult {
     if lost.is_empty() {
         return TestResult::Passed;
     }
-    let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut layers: BTreeMap<TrustLayer, usize> = BTreeMap::new();
     for one in lost {
-        *layers.entry(&one.layer).or_default() += 1;
+        *layers.entry(one.layer).or_default() += 1;
     }
     let layers: Vec<String> = layers
         .iter()
@@ -74,8 +76,9 @@ fn loss(lost: &[&Lost]) -> TestResult {
         .collect();
     let message = format!("{} lost: {}", words::clients(lost.len()), layers.join(", "));
     let lines = lost.iter().take(EXAMPLES).map(|one| {
-        let Lost { client, part, since, step, layer, because, .. } = one;
-        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {because}")
+        let OrphanedClient { client, part, since, step, layer, why, .. } = one;
+        let step = step.unwrap_or_default();
+        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {why}")
     });
     failure("lost".to_owned(), message, lines, lost.len())
 }
@@ -128,7 +131,8 @@ mod tests {
         assert_eq!(number(&suite, "failures"), cases.iter().filter(failed).count());
         assert_eq!(number(&suite, "errors"), 0);
         for step in &outcome.steps {
-            let lost = outcome.verdict.lost.iter().filter(|one| one.step == step.report.number).count();
+            let lost =
+                outcome.verdict.orphaned.iter().filter(|one| one.step == Some(step.report.number)).count();
             let name = format!("step {}: {}", step.report.number, step.report.title);
             let case = cases.iter().find(|case| case.attribute("name") == Some(&name)).unwrap();
             assert_eq!(case.child("failure").is_some(), lost > 0, "{name}");
@@ -144,7 +148,7 @@ mod tests {
             .find(|case| case.attribute("name") == Some("no client was lost"))
             .unwrap();
         let failure = case.child("failure").unwrap();
-        let lost = outcome.verdict.lost.len();
+        let lost = outcome.verdict.orphaned.len();
         let message = failure.attribute("message").unwrap();
         assert!(message.starts_with(&format!("{} clients lost: ", words::grouped(lost))), "{message}");
         assert!(message.contains(" in layer a (TLS certificate)"), "{message}");

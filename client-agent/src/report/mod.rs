@@ -15,7 +15,7 @@ mod words;
 
 use crate::rehearsal::Outcome;
 
-pub use csv::{course as csv, lost as lost_csv};
+pub use csv::{course as csv, orphaned as orphaned_csv};
 pub use html::{html, sweep_html};
 pub use junit::junit;
 pub use sweep::sweep_csv;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where an imported communications file comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SylinkSource {
     /// The group that the console exports it for at that moment; when absent, it is the old file, with which the
     /// part was installed at the beginning.
@@ -27,7 +27,7 @@ pub struct SylinkSource {
 
 /// What somebody has changed in a communications file by hand; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SylinkEdit {
     /// The shared secret, 32 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,7 @@ pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalen
 pub use presence::{Place, PresenceError};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
-pub use verdict::{Lost, PartHolding, Standing, StepReport, Verdict, holdings};
+pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
 
 /// The JSON Schema of the scenario file.
 pub fn schema() -> serde_json::Value {

@@ -16,7 +16,7 @@ use super::span::Span;
 
 /// A scenario.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it shows, in one line.
     pub title: String,
@@ -48,7 +48,7 @@ pub struct Scenario {
 
 /// The lab's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClockPlan {
     /// What it shows at the start; the machine's time when absent.
     #[schemars(with = "Option<String>")]
@@ -59,7 +59,7 @@ pub struct ClockPlan {
 
 /// The site.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SitePlan {
     /// Its name.
     #[serde(default = "default_site")]
@@ -74,7 +74,7 @@ pub struct SitePlan {
 
 /// A manager.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ManagerPlan {
     /// Its name.
     pub name: String,
@@ -91,7 +91,7 @@ pub struct ManagerPlan {
 
 /// A part of the fleet: clients that are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PartPlan {
     /// Its name; its clients are called by it, with a number.
     pub name: String,
@@ -135,7 +135,7 @@ pub struct PartPlan {
 /// A step: first what happens to the fleet, then what the operator does, with the faults that are healed and set at the
 /// same moment, then how long he waits.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct StepPlan {
     /// What is done, in one line.
     pub title: String,
@@ -184,7 +184,7 @@ impl StepPhase {
 
 /// What happens to a part of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FleetAction {
     /// Its machines are switched off.
     SwitchOff(String),
@@ -230,7 +230,7 @@ pub enum FleetAction {
 
 /// A wait: for events, with a limit, or for time to pass; for both when both are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Wait {
     /// How many heartbeats every client must have ended since the step began, whose machine was on then and is still.
     #[serde(default)]

@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_is_named_with_its_line_and_the_key_that_was_meant() {
-        let text = "title = \"t\"\n\n[site]\nmanagers = [{ name = \"a\", htpp-port = 1 }]\n";
+        let text = "title = \"t\"\n\n[site]\nmanagers = [{ name = \"a\", htpp_port = 1 }]\n";
         let error = Scenario::parse(text, "x.toml").unwrap_err();
         assert_eq!((error.line, error.file.as_str()), (4, "x.toml"), "{error}");
         assert!(
-            error.problem.contains("htpp-port") && error.problem.contains("did you mean \"http-port\"?"),
+            error.problem.contains("htpp_port") && error.problem.contains("did you mean \"http_port\"?"),
             "{error}"
         );
     }

@@ -12,7 +12,7 @@ macro_rules! declare_kinds {
         /// A kind of fault with its parameters, written as `{ kind = "latency", delay = { .. } }`, or as the name alone,
         /// where the defaults will do.
         #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-        #[serde(tag = "kind", rename_all_fields = "kebab-case", deny_unknown_fields)]
+        #[serde(tag = "kind", deny_unknown_fields)]
         #[schemars(transform = with_defaults)]
         #[expect(missing_docs, reason = "the table says what each kind does, and what each parameter is for")]
         pub enum FaultKind {
@@ -45,14 +45,14 @@ macro_rules! declare_kinds {
             layer: Layer::$layer,
             about: $about,
             parameters: &[$($(ParameterInfo {
-                name: kebab!($field),
+                name: stringify!($field),
                 default: shown!($default $(, $shown)?),
                 about: $help,
                 foreign: &[$(ForeignName { name: $foreign, scale: (1 $(* $factor)?, 1 $(* $divisor)?) })?],
             },)*)?],
             aliases: &[$($alias),*],
             virtual_time: $virtual_time,
-            read: |_table| Ok(FaultKind::$variant { $($($field: parameter(_table, kebab!($field), $default)?,)*)? }),
+            read: |_table| Ok(FaultKind::$variant { $($($field: parameter(_table, stringify!($field), $default)?,)*)? }),
         },)*)*];
     };
 }
@@ -67,29 +67,4 @@ macro_rules! shown {
     };
 }
 
-/// `close_after_ms` as it is written: `close-after-ms`.
-macro_rules! kebab {
-    ($field:ident) => {{
-        const NAME: &str = stringify!($field);
-        const BYTES: [u8; NAME.len()] = $crate::fault::declare::with_hyphens(NAME);
-        match str::from_utf8(&BYTES) {
-            Ok(name) => name,
-            Err(_) => NAME,
-        }
-    }};
-}
-
-pub(super) const fn with_hyphens<const N: usize>(name: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(name.as_bytes());
-    let mut at = 0;
-    while at < N {
-        if bytes[at] == b'_' {
-            bytes[at] = b'-';
-        }
-        at += 1;
-    }
-    bytes
-}
-
-pub(super) use {declare_kinds, kebab, shown};
+pub(super) use {declare_kinds, shown};

@@ -9,12 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a delay, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "distribution",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case",
-    deny_unknown_fields
-)]
+#[serde(tag = "distribution", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Distribution {
     /// Always the same.
     Constant {

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::declare::{declare_kinds, kebab, shown};
+use super::declare::{declare_kinds, shown};
 use super::distribution::Distribution;
 use super::handshake::{AlertKind, HandshakeStage};
 use super::layer::Layer;
@@ -205,7 +205,6 @@ declare_kinds! {
 
 /// A kind of fault, described.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct KindInfo {
     /// The name of the kind.
     pub name: &'static str,
@@ -226,7 +225,6 @@ pub struct KindInfo {
 
 /// A parameter of a kind of fault, described.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct ParameterInfo {
     /// The name of the parameter; a unit stands last.
     pub name: &'static str,

@@ -89,14 +89,14 @@ fn delay(written: &str, table: &mut Map<String, Value>) {
     } else if written == "lognormal" {
         let (median, sigma) = (taken("median").unwrap_or(1000.0), taken("sigma").unwrap_or(0.1));
         let most = taken("max-value").unwrap_or(30_000.0);
-        json!({"distribution": "lognormal", "median-ms": whole(median), "sigma": sigma, "most-ms": whole(most)})
+        json!({"distribution": "lognormal", "median_ms": whole(median), "sigma": sigma, "most_ms": whole(most)})
     } else if written == "uniform" {
         let (from, to) = (taken("lower").unwrap_or(0.0), taken("upper").unwrap_or(1000.0));
-        json!({"distribution": "uniform", "from-ms": whole(from), "to-ms": whole(to)})
+        json!({"distribution": "uniform", "from_ms": whole(from), "to_ms": whole(to)})
     } else if let Some(latency) = taken("latency") {
         // Toxiproxy's jitter: as much less or more, each as likely.
         let jitter = taken("jitter").unwrap_or(0.0);
-        json!({"distribution": "uniform", "from-ms": whole(latency - jitter), "to-ms": whole(latency + jitter)})
+        json!({"distribution": "uniform", "from_ms": whole(latency - jitter), "to_ms": whole(latency + jitter)})
     } else {
         return;
     };
@@ -156,7 +156,7 @@ strict! {
     Whom, "`whom`", ["agent", "group", "version", "percent", "source"];
     VersionRange, "`version`", ["from", "until"];
     Place, "`where`", ["manager", "listener", "route", "direction"];
-    When, "`when`", ["from", "until", "after", "first", "every", "time-to-live-seconds"];
+    When, "`when`", ["from", "until", "after", "first", "every", "time_to_live_seconds"];
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct FaultRule {
     /// The name of the fault, unique among the faults of a lab. The draws depend on it: two faults with the same rule
     /// and different names hit different occasions.
@@ -45,7 +45,7 @@ pub struct FaultRule {
 
 /// To whom something is done. What is left out does not matter; all that is given must fit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct Whom {
     /// A client, by its identifier or by its computer's name; a `*` at the end stands for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct Whom {
 
 /// Versions from one up to, but not including, another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct VersionRange {
     /// The first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct VersionRange {
 
 /// The place at which a fault applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct Place {
     /// A manager, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ impl Direction {
 /// The time and the occasions at which a fault applies. The driver counts from 1, for each client: its connections, or
 /// its exchanges on one route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct When {
     /// The moment from which the fault applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,7 +31,6 @@ pub struct FaultSet {
 
 /// A fault that is set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct InstalledFault {
     /// The fault.
     pub rule: Arc<FaultRule>,

@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_connection_is_lost_in_the_stage_in_which_its_bytes_end() {
         let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
-        let reset = |after: u64| json!({"kind": "reset", "after-bytes": after});
+        let reset = |after: u64| json!({"kind": "reset", "after_bytes": after});
         assert_eq!(met(&reset(0), None, &https), "connection-lost in handshake");
         assert_eq!(met(&reset(2600), None, &https), "connection-lost in answer");
         assert_eq!(met(&reset(9000), None, &https), "nothing");
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Http, None)), "nothing");
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Https, None)), "connection-lost in handshake");
         assert_eq!(met(&json!("truncated"), None, &meeting(Protocol::Http, Some(0))), "nothing");
-        assert_eq!(met(&json!({"kind": "reset", "after-ms": 10}), None, &https), "nothing");
+        assert_eq!(met(&json!({"kind": "reset", "after_ms": 10}), None, &https), "nothing");
     }
 
     #[test]
@@ -299,11 +299,11 @@ mod tests {
         let latency = || json!({"kind": "latency", "ms": 10_000});
         assert_eq!(going(latency(), Direction::ToManager, &http), late(10));
         assert_eq!(going(latency(), Direction::Both, &http), late(20));
-        let slow = || json!({"kind": "bandwidth", "bytes-per-second": 100});
+        let slow = || json!({"kind": "bandwidth", "bytes_per_second": 100});
         assert_eq!(going(slow(), Direction::ToManager, &http), late(3));
         assert_eq!(going(slow(), Direction::Both, &http), late(13));
         assert_eq!(
-            going(json!({"kind": "bandwidth", "bytes-per-second": 50}), Direction::ToClient, &https),
+            going(json!({"kind": "bandwidth", "bytes_per_second": 50}), Direction::ToClient, &https),
             Some(timed_out(Stage::Handshake, &https))
         );
     }
@@ -314,13 +314,13 @@ mod tests {
         for (what, expected) in [
             (json!({"kind": "latency", "ms": 29_999}), "late 29999"),
             (json!({"kind": "latency", "ms": 30_000}), "timed-out in handshake"),
-            (json!({"kind": "bandwidth", "bytes-per-second": 450}), "late 10000"),
-            (json!({"kind": "bandwidth", "bytes-per-second": 100}), "timed-out in answer"),
-            (json!({"kind": "slicer", "slice-bytes": 45, "gap-ms": 10}), "late 1000"),
-            (json!({"kind": "slow-headers", "total-ms": 45_000}), "timed-out in answer"),
+            (json!({"kind": "bandwidth", "bytes_per_second": 450}), "late 10000"),
+            (json!({"kind": "bandwidth", "bytes_per_second": 100}), "timed-out in answer"),
+            (json!({"kind": "slicer", "slice_bytes": 45, "gap_ms": 10}), "late 1000"),
+            (json!({"kind": "slow-headers", "total_ms": 45_000}), "timed-out in answer"),
             (json!("blackhole"), "timed-out in connect"),
             (json!("accept-then-stall"), "timed-out in handshake"),
-            (json!({"kind": "accept-then-stall", "close-after-ms": 500}), "connection-lost in handshake"),
+            (json!({"kind": "accept-then-stall", "close_after_ms": 500}), "connection-lost in handshake"),
             (json!({"kind": "handshake-stall", "stage": "after-finished"}), "timed-out in answer"),
         ] {
             assert_eq!(met(&what, None, &https), expected, "{what}");

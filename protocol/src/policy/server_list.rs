@@ -38,7 +38,7 @@ pub struct ServerPriority(pub Vec<ManagementServer>);
 
 /// One server of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ManagementServer {
     /// The manager's name in this site.
     pub manager: String,

@@ -37,7 +37,7 @@ impl Default for CommunicationSettings {
 
 /// A change of some of the settings; what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct CommunicationChange {
     /// Whether clients talk to their manager at all.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// At most `calls` calls in `seconds` seconds; the product allows 50 a minute [C S37].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CallLimit {
     /// The number of calls.
     pub calls: usize,

@@ -17,7 +17,7 @@ use crate::trust::{
 ///
 /// Groups are named by their full path, `My Company\Desktops`; lists, managers and locations by their names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// Add a group below one that exists. An inheriting one takes everything from its parent.
     AddGroup {
@@ -244,7 +244,7 @@ pub enum Command {
 
 /// The source of a server certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NewCertificate {
     /// The manager makes a self-signed one.
     Generate {
@@ -534,7 +534,7 @@ impl CommandError {
 pub(super) fn check(change: &CommunicationChange) -> Result<(), CommandError> {
     if change.heartbeat_seconds == Some(0) {
         return Err(CommandError::Invalid {
-            field: "heartbeat-seconds",
+            field: "heartbeat_seconds",
             found: "0".into(),
             expected: "at least one second".into(),
         });

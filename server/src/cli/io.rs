@@ -22,7 +22,7 @@ pub(super) enum Failure {
 pub(super) enum Ending {
     Well,
     NotWell,
-    ClientsLost,
+    ClientsOrphaned,
 }
 
 /// Runs an asynchronous command to its end.

@@ -147,7 +147,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::NotWell) => ExitCode::from(1),
-        Ok(Ending::ClientsLost) => ExitCode::from(3),
+        Ok(Ending::ClientsOrphaned) => ExitCode::from(3),
         Err(Failure::Failed(why)) => {
             complain(&format!("error: {why}\n"));
             ExitCode::from(1)

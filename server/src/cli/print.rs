@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
 use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
-use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
+use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::{Assumption, Mark};
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
@@ -109,7 +109,7 @@ pub(super) const SWEEP_HEADING: &str =
     "\n      wait   orphaned: min median    max    saved by one more day\n";
 
 pub(super) fn sweep_point(point: &SweepPoint) -> String {
-    let [least, median, most] = spread(&point.lost);
+    let [least, median, most] = spread(&point.orphaned);
     let [_, later, _] = spread(&point.a_day_more);
     let saved = i64::try_from(median).unwrap_or(0) - i64::try_from(later).unwrap_or(0);
     format!("{:>10} {least:>15} {median:>6} {most:>6} {saved:>24}\n", point.wait.to_string())
@@ -118,7 +118,7 @@ pub(super) fn sweep_point(point: &SweepPoint) -> String {
 pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
     let partial = if is_partial { "PARTIAL: interrupted. " } else { "" };
     let seeds = sweep.seeds.len();
-    match sweep.shortest_without_loss() {
+    match sweep.shortest_without_orphans() {
         Some(wait) => {
             format!(
                 "\n{partial}Shortest wait tried that orphans no client with any of {seeds} seeds: {wait}.\n"
@@ -198,21 +198,21 @@ pub(super) fn verdict(verdict: &Verdict, scenario: &Path) -> String {
 
 fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
-    if verdict.is_well() {
+    if verdict.well {
         let _ = writeln!(
             text,
             "all {} clients are secure and hold the certificate in force; none is orphaned.",
             verdict.clients - verdict.away.len()
         );
-    } else if verdict.lost.is_empty() {
+    } else if verdict.orphaned.is_empty() {
         let _ = writeln!(text, "no client is orphaned, but some need attention.");
     } else {
-        let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.lost.len(), verdict.clients);
+        let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.orphaned.len(), verdict.clients);
     }
-    for (what, clients) in alike(&verdict.lost) {
+    for (what, clients) in alike(&verdict.orphaned) {
         let _ = writeln!(text, "  {}\n      {what}", some(&clients));
     }
-    let back = verdict.brought_back();
+    let back = verdict.brought_back.len();
     if back > 0 {
         let _ = writeln!(
             text,
@@ -283,12 +283,15 @@ fn held_lists(part: &PartHolding) -> String {
 }
 
 /// Orphaned clients, grouped by step, layer and reason.
-fn alike(lost: &[Lost]) -> Vec<(String, Vec<String>)> {
+fn alike(lost: &[OrphanedClient]) -> Vec<(String, Vec<String>)> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for one in lost {
         let what = format!(
             "since step {} ({})\n      layer {}: {}",
-            one.step, one.step_title, one.layer, one.because
+            one.step.unwrap_or_default(),
+            one.step_title.as_deref().unwrap_or_default(),
+            one.layer,
+            one.why
         );
         match groups.iter_mut().find(|(known, _)| *known == what) {
             Some((_, clients)) => clients.push(one.client.clone()),

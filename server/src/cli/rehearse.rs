@@ -108,7 +108,7 @@ impl Rehearse {
                 ("outcome.json", report::json(&outcome)),
                 ("junit.xml", report::junit(&outcome)),
                 ("course.csv", report::csv(&outcome)),
-                ("lost.csv", report::lost_csv(&outcome)),
+                ("orphaned.csv", report::orphaned_csv(&outcome)),
             ] {
                 write(folder, name, &text)?;
             }
@@ -140,7 +140,7 @@ impl Rehearse {
             if is_stopped {
                 break;
             }
-            lost.push((*seed, outcome.verdict.lost.len(), outcome.verdict.clients));
+            lost.push((*seed, outcome.verdict.orphaned.len(), outcome.verdict.clients));
         }
         bar.finish_and_clear();
         let mut sorted: Vec<usize> = lost.iter().map(|(_, lost, _)| *lost).collect();
@@ -170,7 +170,7 @@ impl Rehearse {
             );
             say(&text);
         }
-        Ok(if *most > 0 { Ending::ClientsLost } else { Ending::Well })
+        Ok(if *most > 0 { Ending::ClientsOrphaned } else { Ending::Well })
     }
 
     async fn sweep(
@@ -213,7 +213,7 @@ impl Rehearse {
             say(&print::sweep_verdict(&swept, is_stopped));
             self.say_where();
         }
-        Ok(if swept.shortest_without_loss().is_some() { Ending::Well } else { Ending::ClientsLost })
+        Ok(if swept.shortest_without_orphans().is_some() { Ending::Well } else { Ending::ClientsOrphaned })
     }
 
     fn say_where(&self) {
@@ -278,9 +278,9 @@ fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
 }
 
 fn ending(outcome: &Outcome) -> Ending {
-    if !outcome.verdict.lost.is_empty() {
-        Ending::ClientsLost
-    } else if outcome.verdict.is_well() && !outcome.is_partial {
+    if !outcome.verdict.orphaned.is_empty() {
+        Ending::ClientsOrphaned
+    } else if outcome.verdict.well && !outcome.is_partial {
         Ending::Well
     } else {
         Ending::NotWell
@@ -293,7 +293,8 @@ fn cores() -> usize {
 
 fn sweep_json(sweep: &Sweep) -> String {
     let mut value = serde_json::to_value(sweep).unwrap_or_default();
-    value["shortest_without_loss"] = serde_json::to_value(sweep.shortest_without_loss()).unwrap_or_default();
+    value["shortest_without_orphans"] =
+        serde_json::to_value(sweep.shortest_without_orphans()).unwrap_or_default();
     format!("{value:#}\n")
 }
 

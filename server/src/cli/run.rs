@@ -105,8 +105,8 @@ impl Run {
         } else {
             say(&print::verdict(&verdict, &self.scenario));
         }
-        Ok(match (verdict.lost.is_empty(), verdict.is_well()) {
-            (false, _) => Ending::ClientsLost,
+        Ok(match (verdict.orphaned.is_empty(), verdict.well) {
+            (false, _) => Ending::ClientsOrphaned,
             (true, true) => Ending::Well,
             (true, false) => Ending::NotWell,
         })

@@ -34,7 +34,7 @@ struct UpdatePath {
 
 /// Where the new certificate comes from, and which stores get it.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct UpdateSetting {
     /// Both stores, as the wizard does, or one of them alone.
     #[serde(default)]
@@ -68,7 +68,7 @@ struct Restart {
 
 /// Whether a manager is to replicate with the others.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ReplicationSetting {
     /// False breaks its replication; true restores it.
     replicates: bool,
@@ -76,7 +76,6 @@ struct ReplicationSetting {
 
 /// How a manager replicates with the others.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Replication {
     /// The manager.
     manager: String,
@@ -113,7 +112,6 @@ struct StoresHold {
 
 /// A certificate.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Certificate {
     /// SHA-256 of its DER form.
     #[schemars(with = "String")]
@@ -195,7 +193,7 @@ impl UpdateSetting {
             (Some(certificate), Some(key), None) if !is_of_keystore => Ok(NewCertificate::Import {
                 certificate: material("certificate", certificate),
                 key: material("key", key),
-                key_password: secret("key-password", key_password),
+                key_password: secret("key_password", key_password),
             }),
             (None, None, Some(keystore)) => {
                 let content = BASE64_STANDARD.decode(keystore.trim());
@@ -206,7 +204,7 @@ impl UpdateSetting {
                     store_type: None,
                     alias,
                     password: secret("password", password),
-                    key_password: secret("key-password", key_password),
+                    key_password: secret("key_password", key_password),
                 })
             }
             _ => Err(Problem::invalid(

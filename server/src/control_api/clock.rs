@@ -17,7 +17,7 @@ use crate::lab::Lab;
 
 /// How the clock is to be.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Setting {
     /// The moment that it shows, as 2026-01-05T08:00:00Z; certificates and heartbeats go by it at once.
     #[schemars(with = "Option<String>")]
@@ -28,7 +28,7 @@ struct Setting {
 
 /// How far time is to be moved.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Move {
     /// A time, as 90m, 24h or 30d.
     #[schemars(with = "String")]
@@ -37,7 +37,7 @@ struct Move {
 
 /// How many heartbeats are to pass.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Heartbeats {
     /// How many, of every client that is on.
     heartbeats: u64,
@@ -47,7 +47,6 @@ struct Heartbeats {
 
 /// The clock.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Shown {
     /// The moment that it shows.
     #[schemars(with = "String")]

@@ -36,7 +36,7 @@ struct Part {
 
 /// How large a part of the fleet is to be, and of what.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct PartSetting {
     /// How many clients.
     count: u32,
@@ -99,7 +99,6 @@ struct Clients {
 
 /// All that is known of one client.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct WholeClient {
     /// Its computer's name.
     client: String,

@@ -28,7 +28,7 @@ const PAGE: usize = 10_000;
 
 /// What is looked for; what is left out does not matter.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(default)]
 struct JournalQuery {
     /// From this number on.
     since: u64,
@@ -94,7 +94,6 @@ struct Archive {
 
 /// An entry; what does not belong to its sort is absent.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Row {
     /// Its number; entries of all sorts are numbered together, from 1.
     number: u64,
@@ -115,7 +114,6 @@ struct Row {
 
 /// What belongs to some sorts alone.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct More {
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]

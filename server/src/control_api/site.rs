@@ -62,7 +62,7 @@ struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 /// How a list is to be; what is absent stays.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ListSetting {
     /// The list that it is a copy of, if there is none of its name yet.
     copy_of: Option<String>,
@@ -78,7 +78,7 @@ struct ListSetting {
 
 /// Who is to use a list.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Assignment {
     /// The group's full path.
     group: String,
@@ -88,7 +88,7 @@ struct Assignment {
 
 /// How a group is to be; what is absent stays.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct GroupSetting {
     /// Whether it takes everything from its parent.
     inherits: Option<bool>,
@@ -103,7 +103,7 @@ struct GroupSetting {
 
 /// How a location is to be; what is absent stays.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct LocationSetting {
     /// Its own list.
     list: Option<String>,

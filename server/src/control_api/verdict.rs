@@ -4,15 +4,16 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
-use epm_client_agent::rehearsal::WouldBeLost;
+use epm_client_agent::rehearsal::WouldBeOrphaned;
 use epm_client_agent::report::{TestCase, TestResult, TestSuite};
+use epm_client_agent::scenario::Verdict;
 use epm_protocol::site::Command;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
-use crate::lab::{Expectation, Finding, LabVerdict, Standing};
+use crate::lab::{Expectation, Finding, Standing};
 use crate::schema::BridgedSchema;
 
 /// No more expectations are judged at once.
@@ -36,15 +37,19 @@ struct Form {
     format: Format,
 }
 
+/// The verdict, described for the control API.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+struct ShownVerdict(#[schemars(with = "BridgedSchema<Verdict>")] Verdict);
+
 /// Who would be lost.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Foreseen {
     /// How many.
-    would_be_lost: usize,
+    would_be_orphaned: usize,
     /// Who, and why.
-    #[schemars(with = "BridgedSchema<Vec<WouldBeLost>>")]
-    clients: Vec<WouldBeLost>,
+    #[schemars(with = "BridgedSchema<Vec<WouldBeOrphaned>>")]
+    clients: Vec<WouldBeOrphaned>,
 }
 
 /// How what is expected stands.
@@ -85,13 +90,13 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn verdict(State(lab): LabState) -> Json<LabVerdict> {
-    Json(lab.verdict().await)
+async fn verdict(State(lab): LabState) -> Json<ShownVerdict> {
+    Json(ShownVerdict(lab.verdict().await))
 }
 
 async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
     let clients = lab.if_now(&commands).await?;
-    Ok(Json(Foreseen { would_be_lost: clients.len(), clients }))
+    Ok(Json(Foreseen { would_be_orphaned: clients.len(), clients }))
 }
 
 async fn findings(State(lab): LabState, Query(form): Query<Form>) -> Result<Written<Findings>, Problem> {

@@ -17,7 +17,6 @@ use crate::schema::BridgedSchema;
 
 /// The site and its managers.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct SiteView {
     /// Its name.
     name: String,
@@ -39,7 +38,6 @@ pub(super) struct SiteView {
 
 /// A manager.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct ManagerView {
     /// Its name.
     name: String,
@@ -59,7 +57,6 @@ struct ManagerView {
 
 /// A management server list as the console shows it, with who uses it.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct ListView {
     /// Its name.
     name: String,
@@ -89,7 +86,6 @@ struct ListUser {
 
 /// A group, with the settings that hold for it.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct GroupView {
     /// Its full path.
     group: String,

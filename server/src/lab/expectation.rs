@@ -18,7 +18,7 @@ const MOST: usize = 1000;
 
 /// An expectation about the fleet of a lab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "expect", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "expect", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Expectation {
     /// Every client holds this certificate; with `within_heartbeats`, at the latest after that many of its heartbeats
     /// since the expectation was registered.
@@ -73,7 +73,6 @@ pub enum Standing {
 
 /// Result of an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Name of the expectation.
     pub name: String,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use dashmap::DashMap;
-use epm_client_agent::agent::{AgentView, Distrust, Health};
+use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
@@ -17,7 +17,6 @@ const REMEMBERED: usize = 32;
 
 /// Recorded history of a client.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Trace {
     /// Periods in which the client was orphaned, oldest first.
     #[schemars(with = "Vec<Orphaning>")]
@@ -36,7 +35,6 @@ pub struct Trace {
 
 /// A period in which a client was orphaned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Orphaning {
     /// Lab time at which the client became orphaned.
     #[schemars(with = "String")]
@@ -44,8 +42,11 @@ pub struct Orphaning {
     /// Lab time at which the client was found to be served again; absent while it is orphaned.
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// Layer of trust that broke.
-    pub layer: String,
+    /// Code of the trust layer that broke.
+    #[schemars(with = "BridgedSchema<TrustLayer>")]
+    pub layer: TrustLayer,
+    /// Title of the trust layer that broke, for people.
+    pub layer_title: &'static str,
     /// Expected and found value.
     #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
@@ -53,7 +54,6 @@ pub struct Orphaning {
 
 /// A policy that was adopted without a verified signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Unsigned {
     /// Lab time at which the adoption was recorded.
     #[schemars(with = "String")]
@@ -118,7 +118,8 @@ impl Trace {
                 let one = Orphaning {
                     since: *since,
                     until: None,
-                    layer: because.layer().to_owned(),
+                    layer: because.layer(),
+                    layer_title: because.layer().title(),
                     because: because.clone(),
                 };
                 remember(&mut self.orphaned, one, &mut self.forgotten);

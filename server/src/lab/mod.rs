@@ -56,7 +56,6 @@ pub use reproduce::{refused, reproduced};
 pub use run_error::RunError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
-pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
 use crate::mock_site::MockSite;
 use history::History;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::scenario::{
-    PlanError, Scenario, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
+    PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
 };
 use epm_client_agent::wire::{LabClock, LogSink, Member};
 use epm_protocol::site::{CommandError, Effect};
@@ -260,18 +260,18 @@ impl ScenarioRun<'_> {
     }
 
     async fn verdict(self) -> Verdict {
-        let in_force: Vec<Fingerprint> = self.lab.certificates().into_values().collect();
         let fleet = self.lab.fleet.read().await;
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
-            seed: self.scenario.seed,
-            certificates: self.certificates,
+            certificate_history: self.certificates,
+            parts: self.steps.last().map(|step| step.holdings.clone()).unwrap_or_default(),
             steps: self.steps,
             clients: fleet.members().len(),
-            ..Verdict::default()
+            ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())
         };
+        let in_force = verdict.in_force();
         for (part, view, is_on) in self.machines.views(fleet.members()) {
-            verdict.add(part, &view, &in_force, is_on);
+            verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
         verdict
     }

@@ -178,7 +178,7 @@ fn an_unsound_scenario_is_refused_with_its_line_before_anything_is_played() {
         ),
         ("count = 3", "count = 0", ["count of 0", "at least 1"]),
         ("manager = \"sepm-1\"", "manager = \"sepm-2\"", ["sepm-2", "did you mean \"sepm-1\"?"]),
-        ("heartbeat-seconds = 5", "heartbeat-seconds = 0", ["heartbeat-seconds", "at least one second"]),
+        ("heartbeat_seconds = 5", "heartbeat_seconds = 0", ["heartbeat_seconds", "at least one second"]),
         ("version = \"12.1.7004\"", "version = \"twelve\"", ["twelve", "14.3.8289"]),
         ("seed = 7", "seed = 7\nseed = 8", ["seed", "duplicate"]),
     ] {
@@ -270,7 +270,7 @@ fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
     up.json(&["check", "--holds", new], 1);
     up.json(&["clock", "advance", "10m"], 0);
     let lost = up.json(&["check"], 3);
-    assert_eq!(lost["lost"].as_array().unwrap().len(), 2, "the frozen one does not know yet: {lost}");
+    assert_eq!(lost["orphaned"].as_array().unwrap().len(), 2, "the frozen one does not know yet: {lost}");
     let people = stdout(&up.run(&["check"]));
     assert!(people.contains("2 clients are lost") && people.contains("signature"), "{people}");
     up.json(&["snapshot", "restore", "before"], 0);

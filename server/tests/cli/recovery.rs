@@ -21,7 +21,7 @@ fn run(lab: &RunningLab, folder: &Path, arguments: &[&str]) -> (Option<i32>, Str
 /// How many heartbeats every client has been served at least.
 fn heartbeats(lab: &RunningLab) -> u64 {
     let all = lab.json(&["client", "list"], 0);
-    let count = |one: &Value| one["view"]["heartbeats-served"].as_u64().unwrap();
+    let count = |one: &Value| one["view"]["heartbeats_served"].as_u64().unwrap();
     all["clients"].as_array().unwrap().iter().map(count).min().unwrap()
 }
 
@@ -61,7 +61,7 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     let before = heartbeats(&lab);
     until("two heartbeats more", || (heartbeats(&lab) >= before + 2).then_some(()));
     let verdict = lab.until("all is well", |verdict| verdict["well"] == true);
-    assert_eq!(verdict["ever-lost"], serde_json::json!([]));
+    assert_eq!(verdict["ever_orphaned"], serde_json::json!([]));
 
     let torn = at.join("torn.zip");
     let bytes = std::fs::read(&right).unwrap();
@@ -74,8 +74,11 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     let wrong = at.join("wrong.zip");
     alter(&right, &wrong, "encryption.password", &"AB".repeat(16));
     assert_eq!(run(&lab, at, &["recovery", "restore", "wrong.zip"]).0, Some(0));
-    let verdict = lab.until("all are lost", |verdict| verdict["lost"].as_array().unwrap().len() == 3);
-    assert!(verdict["lost"].as_array().unwrap().iter().all(|one| one["layer"] == "c (shared secret)"), "F15");
+    let verdict = lab.until("all are lost", |verdict| verdict["orphaned"].as_array().unwrap().len() == 3);
+    assert!(
+        verdict["orphaned"].as_array().unwrap().iter().all(|one| one["layer"] == "c (shared secret)"),
+        "F15"
+    );
     let log = std::fs::read_to_string(at.join("sepm/data/inbox/log/ersecreg.log")).unwrap();
     assert!(log.contains("4 Bad format.") && log.contains(&"AB".repeat(16)), "{log}");
     // The right one brings everybody back.
@@ -85,8 +88,8 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     alter(&right, &at.join("domain.zip"), "default.domain.id", &"0123456789ABCDEF".repeat(2));
     assert_eq!(run(&lab, at, &["recovery", "restore", "domain.zip"]).0, Some(0));
     let verdict =
-        lab.until("all are out of touch", |verdict| verdict["out-of-touch"].as_array().unwrap().len() == 3);
-    assert_eq!(verdict["lost"], serde_json::json!([]), "F17");
+        lab.until("all are out of touch", |verdict| verdict["out_of_touch"].as_array().unwrap().len() == 3);
+    assert_eq!(verdict["orphaned"], serde_json::json!([]), "F17");
 }
 
 #[needs(python3)]

@@ -44,7 +44,7 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_
     assert_eq!(printed(&["--threads", "1"]), printed(&["--threads", "3"]));
     assert_ne!(printed(&[]), printed(&["--seed", "8"]));
     let outcome: serde_json::Value = serde_json::from_slice(&printed(&[])).unwrap();
-    assert_eq!(outcome["verdict"]["lost"].as_array().unwrap().len(), 9);
+    assert_eq!(outcome["verdict"]["orphaned"].as_array().unwrap().len(), 9);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_report_is_a_page_and_files_for_programs() {
     assert!(read("report.html").starts_with("<!DOCTYPE html>"));
     assert!(read("junit.xml").contains("<testsuite"));
     assert!(read("course.csv").lines().count() >= 2);
-    assert_eq!(read("lost.csv").lines().count(), 1 + 4);
+    assert_eq!(read("orphaned.csv").lines().count(), 1 + 4);
     let outcome: serde_json::Value = serde_json::from_str(&read("outcome.json")).unwrap();
     assert_eq!(outcome["verdict"]["clients"], 11);
 }
@@ -88,7 +88,7 @@ fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody
     assert!(stdout(&seeds).contains("3 seeds: 9 lost at least, 9 in the middle, 9 at most."));
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    let file = changed(folder.path(), "single-manager", "heartbeat-seconds = 5 ", "heartbeat-seconds = 600 ");
+    let file = changed(folder.path(), "single-manager", "heartbeat_seconds = 5 ", "heartbeat_seconds = 600 ");
     let arguments = [file.to_str().unwrap(), "--sweep", "wait=1m..1d", "--points", "4", "--report", out];
     let swept = rehearse(&arguments);
     let printed = well(&swept);

@@ -30,7 +30,8 @@ async fn the_tool_loses_nobody() {
 
     lab.pass_heartbeats(3, std::time::Duration::from_secs(60)).await.unwrap();
     let verdict = lab.verdict().await;
-    let lost: Vec<String> = verdict.lost.iter().map(|one| format!("{}: {}", one.client, one.why)).collect();
+    let lost: Vec<String> =
+        verdict.orphaned.iter().map(|one| format!("{}: {}", one.client, one.why)).collect();
     assert!(lost.is_empty(), "lost: {lost:#?}");
     assert!(verdict.well, "{verdict:#?}");
     stopping.cancel();

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use epm_client_agent::agent::TrustLayer;
 use epm_client_agent::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::presence::{Calendar, Window};
 use epm_client_agent::scenario::{PartPlan, Scenario};
 use epm_protocol::time::Timestamp;
-use epm_tests::scenario_runs::assert_all_lost;
+use epm_tests::scenario_runs::assert_all_orphaned;
 
-const TLS: &str = "a (TLS certificate)";
-const SIGNATURE: &str = "b (signature)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SIGNATURE: TrustLayer = TrustLayer::Signature;
 
 /// A rehearsal, and the calendars of its machines.
 struct Rehearsed {
@@ -28,7 +29,7 @@ struct Machine {
 }
 
 /// Who is lost, during which step, and by which layer.
-type Losses = BTreeSet<(String, usize, &'static str)>;
+type Losses = BTreeSet<(String, usize, TrustLayer)>;
 
 fn rehearsed(text: &str) -> Rehearsed {
     let scenario = Scenario::parse(text, "calendar.toml").expect("the scenario can be read");
@@ -57,13 +58,13 @@ impl Rehearsed {
     }
 
     /// Holds what was found against who must be lost: nobody else is, and whoever is not, is well.
-    fn assert_lost(&self, expected: &Losses) {
+    fn assert_orphaned(&self, expected: &Losses) {
         let verdict = &self.outcome.verdict;
-        let layers = [TLS, SIGNATURE];
-        let layer =
-            |found: &str| *layers.iter().find(|layer| **layer == found).expect("it is lost by one of these");
-        let found: Losses =
-            verdict.lost.iter().map(|lost| (lost.client.clone(), lost.step, layer(&lost.layer))).collect();
+        let found: Losses = verdict
+            .orphaned
+            .iter()
+            .map(|lost| (lost.client.clone(), lost.step.unwrap(), lost.layer))
+            .collect();
         assert_eq!(&found, expected);
         let others = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
         assert!(others.iter().all(|clients| clients.is_empty()), "{others:?}");
@@ -101,7 +102,7 @@ fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost(
     }
     let ways: BTreeSet<_> = expected.iter().map(|(_, step, layer)| (*step, *layer)).collect();
     assert_eq!(ways.len(), 3, "the scenario shows each way to be lost: {expected:?}");
-    found.assert_lost(&expected);
+    found.assert_orphaned(&expected);
     assert!(found.outcome.verdict.away.is_empty(), "all have come home");
 }
 
@@ -123,7 +124,7 @@ fn s19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_
     let parts: BTreeSet<&str> =
         expected.iter().map(|(name, ..)| name.trim_end_matches(|char: char| char.is_ascii_digit())).collect();
     assert_eq!(parts, ["forgotten-", "forgotten-legacy-", "reimaged-late-"].into());
-    found.assert_lost(&expected);
+    found.assert_orphaned(&expected);
     assert_eq!(found.outcome.verdict.away, ["gone-1", "gone-2"], "they left before the second update");
 }
 
@@ -146,7 +147,7 @@ fn s19_nobody_is_lost_before_the_last_manager_is_updated() {
 fn s3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_no_manager_is_as_it_was() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/reimaged.toml"));
     let verdict = &found.outcome.verdict;
-    assert_all_lost(verdict, 2, &[("reimaged-after", TLS), ("legacy-after", SIGNATURE)]);
+    assert_all_orphaned(verdict, 2, &[("reimaged-after", TLS), ("legacy-after", SIGNATURE)]);
     let second = found.step(2);
     for machine in &found.machines {
         let again = machine.calendar.reimaged(machine.seed);
@@ -156,7 +157,7 @@ fn s3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_n
             again.is_some_and(|at| at > second),
             name.ends_with("-after") && machine.part.arrives.is_none()
         );
-        if let Some(lost) = verdict.lost.iter().find(|lost| lost.client == machine.name) {
+        if let Some(lost) = verdict.orphaned.iter().find(|lost| lost.client == machine.name) {
             let home = machine.first_day_from(again.unwrap());
             assert!(
                 lost.since >= home.on && lost.since < home.off,

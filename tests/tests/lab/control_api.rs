@@ -19,8 +19,8 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     let list = lab.put("/v1/lists/http", json!({ "protocol": "http" })).await;
     assert_eq!(list["protocol"], "http");
     let used = lab.put("/v1/lists/http/assignments", json!({ "group": "My Company" })).await;
-    assert_eq!(used["used-by"], json!([{ "group": "My Company" }]));
-    lab.put(GROUP, json!({ "secure-communications": false })).await;
+    assert_eq!(used["used_by"], json!([{ "group": "My Company" }]));
+    lab.put(GROUP, json!({ "secure_communications": false })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["parts"][0]["secure"], 0, "{verdict}");
@@ -28,12 +28,12 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
 
     let update = lab.put("/v1/managers/sepm-1/certificate/the-new-one", json!({})).await;
     let new = update["stores"]["client"]["fingerprint"].clone();
-    let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within-heartbeats": 3 });
+    let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within_heartbeats": 3 });
     assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["standing"], "pending");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     assert_eq!(lab.put("/v1/expectations/new", expected).await["standing"], "pass");
 
-    lab.put(GROUP, json!({ "secure-communications": true })).await;
+    lab.put(GROUP, json!({ "secure_communications": true })).await;
     lab.put(
         "/v1/lists/Default%20Management%20Server%20List%20for%20My%20Site/assignments",
         json!({ "group": "My Company" }),
@@ -42,8 +42,8 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["well"], true, "{verdict}");
-    assert_eq!(verdict["ever-lost"], json!([]));
-    assert_eq!(verdict["ever-unsigned"].as_array().unwrap().len(), 4, "with the switch off nobody vouched");
+    assert_eq!(verdict["ever_orphaned"], json!([]));
+    assert_eq!(verdict["ever_unsigned"].as_array().unwrap().len(), 4, "with the switch off nobody vouched");
     let junit = lab.get("/v1/expectations?format=junit").await;
     assert!(junit.as_str().unwrap().contains("<testsuite "), "{junit}");
 }
@@ -56,18 +56,18 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
         json!([{ "update-certificate": { "manager": "sepm-1", "certificate": { "generate": {} } } }]);
     let before = lab.get("/v1/site").await;
     let foreseen = lab.post("/v1/verdict/if-now", command.clone()).await;
-    assert_eq!(foreseen["would-be-lost"], 3, "{foreseen}");
+    assert_eq!(foreseen["would_be_orphaned"], 3, "{foreseen}");
     assert_eq!(lab.get("/v1/site").await, before);
     assert_eq!(lab.get("/v1/verdict").await["well"], true);
 
     lab.post("/v1/commands", command).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!(verdict["lost"].as_array().unwrap().len(), 3, "{verdict}");
+    assert_eq!(verdict["orphaned"].as_array().unwrap().len(), 3, "{verdict}");
     let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
     assert_eq!(found["standing"], "fail");
     assert!(
-        found["expectations"][0]["counter-examples"][0].as_str().unwrap().starts_with("desk-"),
+        found["expectations"][0]["counter_examples"][0].as_str().unwrap().starts_with("desk-"),
         "{found}"
     );
     let misses = lab.get("/v1/journal/near-misses").await;
@@ -76,7 +76,7 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     // The communications file of today brings one back; the lab of the beginning, all.
     lab.post("/v1/clients/desk-1/deeds", json!({ "do": "import" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
-    assert_eq!(lab.get("/v1/verdict").await["lost"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.get("/v1/verdict").await["orphaned"].as_array().unwrap().len(), 2);
     lab.post("/v1/reset", json!({})).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let verdict = lab.get("/v1/verdict").await;
@@ -91,7 +91,7 @@ async fn time_that_passes_brings_every_heartbeat_that_is_due() {
     let beats = |client: Value| client["view"]["heartbeats"].as_u64().unwrap();
     let before = beats(lab.get("/v1/clients/desk-2").await);
     let clock = lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
-    assert_eq!(clock["now-ms"], START.as_millis() + 3_600_000);
+    assert_eq!(clock["now_ms"], START.as_millis() + 3_600_000);
     let after = beats(lab.get("/v1/clients/desk-2").await);
     assert!((11..=13).contains(&(after - before)), "one in five minutes: {before} to {after}");
 
@@ -120,7 +120,7 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
         .await;
     assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
-    assert_eq!(lab.get("/v1/verdict").await["out-of-touch"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.get("/v1/verdict").await["out_of_touch"].as_array().unwrap().len(), 2);
     let faults_applied = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
     assert_eq!(faults_applied["entries"][0]["fault"], "busy", "{faults_applied}");
     let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=fault-applied", None).await.2;
@@ -140,11 +140,11 @@ async fn what_is_asked_twice_changes_nothing_the_second_time() {
     let lab = Opened::with_clients(1).await;
     let asked = [
         ("/v1/lists/copy", json!({ "protocol": "http" })),
-        (r"/v1/groups/My%20Company%5CSales", json!({ "inherits": false, "secure-communications": false })),
+        (r"/v1/groups/My%20Company%5CSales", json!({ "inherits": false, "secure_communications": false })),
         (r"/v1/groups/My%20Company%5CSales/locations/Home", json!({ "list": "copy" })),
         (r"/v1/groups/My%20Company%5CSales/policies/av", json!({ "content": "strict" })),
-        ("/v1/managers/sepm-1/certificate/one", json!({ "common-name": "one" })),
-        ("/v1/fleet/desk", json!({ "count": 2, "at-once": true })),
+        ("/v1/managers/sepm-1/certificate/one", json!({ "common_name": "one" })),
+        ("/v1/fleet/desk", json!({ "count": 2, "at_once": true })),
     ];
     for (path, body) in asked {
         let first = lab.put(path, body.clone()).await;
@@ -167,15 +167,15 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         ("GET", "/v1/lists/nobody", None, 404, "unknown"),
         ("GET", "/v1/clients/desk-9", None, 404, "unknown"),
         ("PUT", GROUP, Some("{"), 400, "malformed"),
-        ("PUT", GROUP, Some(r#"{"secure-communications":"yes"}"#), 422, "malformed"),
+        ("PUT", GROUP, Some(r#"{"secure_communications":"yes"}"#), 422, "malformed"),
         ("PUT", GROUP, Some(r#"{"secure":true}"#), 422, "malformed"),
-        ("PUT", GROUP, Some(r#"{"list":"nobody","secure-communications":false}"#), 404, "unknown"),
-        ("PUT", GROUP, Some(r#"{"communication":{"heartbeat-seconds":0}}"#), 422, "invalid"),
+        ("PUT", GROUP, Some(r#"{"list":"nobody","secure_communications":false}"#), 404, "unknown"),
+        ("PUT", GROUP, Some(r#"{"communication":{"heartbeat_seconds":0}}"#), 422, "invalid"),
         ("PUT", "/v1/groups/Elsewhere", Some("{}"), 422, "invalid"),
         (
             "PUT",
             r"/v1/groups/My%20Company%5CDefault%20Group",
-            Some(r#"{"secure-communications":false}"#),
+            Some(r#"{"secure_communications":false}"#),
             409,
             "inherits",
         ),

@@ -39,7 +39,7 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     let new = update["stores"]["client"]["fingerprint"].as_str().unwrap();
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!(verdict["lost"], json!([]), "sepm-1 serves them: {verdict}");
+    assert_eq!(verdict["orphaned"], json!([]), "sepm-1 serves them: {verdict}");
     assert_eq!(held(&verdict)[new], Value::Null, "nobody has told them: {verdict}");
 
     let restored = lab.put(OF_TWO, json!({ "replicates": true })).await;
@@ -108,7 +108,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let found = lab.get("/v1/expectations").await;
     assert_eq!(found["standing"], "fail", "{found}");
-    let why = found["expectations"][0]["counter-examples"][0].as_str().unwrap();
+    let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
     assert!(why.contains("left in the handshake"), "{why}");
 }
 
@@ -122,13 +122,13 @@ async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     lab.put("/v1/fleet/desk", json!({ "count": 0 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!((&verdict["clients"], &verdict["lost"]), (&json!(0), &json!([])));
-    assert_eq!(verdict["ever-lost"].as_array().unwrap().len(), 2, "{verdict}");
+    assert_eq!((&verdict["clients"], &verdict["orphaned"]), (&json!(0), &json!([])));
+    assert_eq!(verdict["ever_orphaned"].as_array().unwrap().len(), 2, "{verdict}");
     let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
-    let why = found["expectations"][0]["counter-examples"][0].as_str().unwrap();
+    let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
     assert!(found["standing"] == "fail" && why.contains("which has left"), "{found}");
     lab.post("/v1/reset", json!({})).await;
-    assert_eq!(lab.get("/v1/verdict").await["ever-lost"], json!([]));
+    assert_eq!(lab.get("/v1/verdict").await["ever_orphaned"], json!([]));
 }
 
 #[needs(curl)]

@@ -65,11 +65,11 @@ async fn ten_thousand_groups_wide_are_taken_and_changed_together() {
         lab.post("/v1/commands", groups.collect()).await;
     }
     lab.put(r"/v1/groups/My%20Company%5COne%20More", json!({})).await;
-    lab.put("/v1/groups/My%20Company", json!({ "secure-communications": false })).await;
+    lab.put("/v1/groups/My%20Company", json!({ "secure_communications": false })).await;
     let groups = lab.get("/v1/groups").await;
     let groups = groups.as_array().unwrap();
     assert_eq!(groups.len(), 10_003);
-    assert!(groups.iter().all(|group| group["secure-communications"] == false));
+    assert!(groups.iter().all(|group| group["secure_communications"] == false));
     let (status, _, text) = lab.ask("GET", r"/v1/groups/My%20Company%5CGroup%203%20x", None).await;
     assert_eq!(status, 404, "{text}");
 }

@@ -43,7 +43,7 @@ fn is_well(lab: &TestSite) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_reset_is_econnreset_within_a_second() {
     let lab = TestSite::start().await;
-    for what in [json!("reset"), json!({"kind": "reset", "after-bytes": 20})] {
+    for what in [json!("reset"), json!({"kind": "reset", "after_bytes": 20})] {
         let _guard = set(&lab, what.clone());
         for way in ["raw", "http", "https"] {
             let said = python(way, lab.socket(), HERE);
@@ -112,7 +112,7 @@ async fn a_stalled_connection_says_nothing_until_it_is_closed() {
         assert!(said.contains("timed out"), "{what}: {said}");
     }
     lab.clock().set_speed(1);
-    let _guard = set(&lab, json!({"kind": "accept-then-stall", "close-after-ms": 300}));
+    let _guard = set(&lab, json!({"kind": "accept-then-stall", "close_after_ms": 300}));
     let said = python("raw", lab.socket(), HERE);
     assert_eq!(said.words, "b''", "closed without a word");
     assert!((250..9000).contains(&said.ms), "{said:?}");
@@ -128,8 +128,8 @@ async fn bytes_come_late_slowly_and_in_pieces() {
     // The answer is about 130 bytes in the clear.
     let slow = [
         json!({"kind": "latency", "delay": {"distribution": "constant", "ms": 400}}),
-        json!({"kind": "bandwidth", "bytes-per-second": 300}),
-        json!({"kind": "slicer", "slice-bytes": 10, "gap-ms": 40}),
+        json!({"kind": "bandwidth", "bytes_per_second": 300}),
+        json!({"kind": "slicer", "slice_bytes": 10, "gap_ms": 40}),
     ];
     for what in slow {
         for route in [None, Some(Route::Hello)] {
@@ -141,7 +141,7 @@ async fn bytes_come_late_slowly_and_in_pieces() {
             assert!((300..9000).contains(&said.ms), "{what} {route:?}: {said:?}");
         }
     }
-    let mut to_manager = rule("one", json!({"kind": "slicer", "slice-bytes": 8, "gap-ms": 50}));
+    let mut to_manager = rule("one", json!({"kind": "slicer", "slice_bytes": 8, "gap_ms": 50}));
     to_manager.place.direction = Some(epm_protocol::fault::Direction::ToManager);
     let _guard = lab.site().faults().add(to_manager).unwrap();
     let said = python("http", lab.socket(), HERE);
@@ -154,7 +154,7 @@ async fn bytes_end_where_the_fault_says() {
     let lab = TestSite::start().await;
     for kind in ["limit-data", "half-close"] {
         for route in [None, Some(Route::Hello)] {
-            let parameter = if kind == "limit-data" { "bytes" } else { "after-bytes" };
+            let parameter = if kind == "limit-data" { "bytes" } else { "after_bytes" };
             let mut ending = rule("one", json!({"kind": kind, parameter: 12}));
             ending.place.route = route;
             let _guard = lab.site().faults().add(ending).unwrap();
@@ -208,7 +208,7 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
     let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for route in [None, Some(Route::Hello)] {
-        let mut late = rule("one", json!({"kind": "slow-close", "delay-ms": 2500}));
+        let mut late = rule("one", json!({"kind": "slow-close", "delay_ms": 2500}));
         late.place.route = route;
         let _guard = lab.site().faults().add(late).unwrap();
         let answered = python("http", lab.socket(), HERE);
@@ -216,7 +216,7 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
         let closed = python("raw", lab.socket(), HERE);
         assert!(closed.words.contains("OK") && closed.ms >= 2400, "{route:?} {closed:?}");
     }
-    let _guard = set(&lab, json!({"kind": "reset", "after-ms": 300}));
+    let _guard = set(&lab, json!({"kind": "reset", "after_ms": 300}));
     let said = python("silent", lab.socket(), HERE);
     assert!(said.words.contains("timed out"), "what is spoken is not known before the first byte: {said:?}");
     let answered = python("http", lab.socket(), HERE);
@@ -365,7 +365,7 @@ fn s_client(lab: &TestSite) -> String {
 async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
     let lab = TestSite::start().await;
     for (what, words, code) in [
-        (json!({"kind": "status", "retry-after-seconds": 7}), "503 b'' retry-after=7", 0),
+        (json!({"kind": "status", "retry_after_seconds": 7}), "503 b'' retry-after=7", 0),
         (
             json!("redirect"),
             "302 b'' content-type=text/plain; charset=utf-8 location=http://proxy.invalid",
@@ -389,7 +389,7 @@ async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
             assert_eq!(curl(way, lab.socket()), code, "{what} over {way}");
         }
     }
-    let _guard = set(&lab, json!({"kind": "clock-skew", "by-ms": 86_400_000}));
+    let _guard = set(&lab, json!({"kind": "clock-skew", "by_ms": 86_400_000}));
     assert!(says(&lab, "http").contains("date=Tue, 06 Jan 2026 08:00:00 GMT"), "{}", says(&lab, "http"));
 }
 
@@ -404,7 +404,7 @@ async fn answers_are_dribbled_and_heads_are_slow_by_the_labs_clock() {
     let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for what in
-        [json!({"kind": "dribbled", "total-ms": 500}), json!({"kind": "slow-headers", "total-ms": 500})]
+        [json!({"kind": "dribbled", "total_ms": 500}), json!({"kind": "slow-headers", "total_ms": 500})]
     {
         let _guard = set(&lab, what.clone());
         let said = python("http", lab.socket(), HERE);

@@ -135,7 +135,7 @@ async fn a_changed_secret_orphans_by_layer_c_until_the_guard_is_dropped() {
     lab.heartbeat(&fleet).await;
     let health = || fleet.members()[0].handle.view().health;
     assert!(
-        matches!(health(), Health::Orphaned { because: Distrust::Secret { status: 400 }, .. }),
+        matches!(health(), Health::Orphaned { because: Distrust::SharedSecret { status: 400 }, .. }),
         "{:?}",
         health()
     );
@@ -312,9 +312,9 @@ async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
         json!("blackhole"),
         json!("accept-then-stall"),
         json!({ "kind": "latency", "ms": 45_000 }),
-        json!({ "kind": "bandwidth", "bytes-per-second": 1 }),
-        json!({ "kind": "slow-headers", "total-ms": 45_000 }),
-        json!({ "kind": "dribbled", "total-ms": 45_000 }),
+        json!({ "kind": "bandwidth", "bytes_per_second": 1 }),
+        json!({ "kind": "slow-headers", "total_ms": 45_000 }),
+        json!({ "kind": "dribbled", "total_ms": 45_000 }),
     ] {
         let _guard = set(&lab, what.clone());
         let before = lab.site().journal().faults_applied().len();

@@ -40,7 +40,7 @@ fn faults() -> Vec<Value> {
                 "stage" => {
                     ["after-client-hello", "in-server-flight", "after-finished"].map(Value::from).to_vec()
                 }
-                "bytes-per-second" => vec![json!(2)],
+                "bytes_per_second" => vec![json!(2)],
                 name if name.ends_with("-ms") => vec![json!(TOO_LONG_MS)],
                 _ => Vec::new(),
             };
@@ -87,7 +87,7 @@ async fn through_the_control_api(fault: &Value) -> Logs {
     lab.put("/v1/faults/it", fault.clone()).await;
     let passed = timeout(AT_ONCE, lab.post("/v1/clock/advance", json!({ "by": "10m" }))).await;
     assert!(passed.is_ok(), "{fault}: moving the clock took more than {AT_ONCE:?}");
-    assert_eq!(passed.unwrap()["now-ms"], START.as_millis() + 600_000, "{fault}");
+    assert_eq!(passed.unwrap()["now_ms"], START.as_millis() + 600_000, "{fault}");
     by_client(&lab.lines)
 }
 
@@ -197,7 +197,7 @@ async fn a_client_that_is_held_up_when_a_running_clock_is_moved_keeps_it_no_long
         json!({ "what": "blackhole" }),
         json!({ "what": { "kind": "latency", "delay": { "distribution": "constant", "ms": 20_000 } } }),
         json!({ "what": { "kind": "latency", "delay": { "distribution": "constant", "ms": TOO_LONG_MS } } }),
-        json!({ "what": { "kind": "accept-then-stall", "close-after-ms": 20_000 } }),
+        json!({ "what": { "kind": "accept-then-stall", "close_after_ms": 20_000 } }),
         json!({ "what": "slow-headers", "where": { "route": "index" } }),
     ] {
         let lab = Opened::with_clients(2).await;

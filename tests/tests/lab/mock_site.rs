@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Distrust, Health, TlsCheck};
+use epm_client_agent::agent::{Distrust, Health, TlsCheck, TrustLayer};
 use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::MemberSpec;
 use epm_protocol::assumption::Assumptions;
@@ -241,7 +241,7 @@ async fn half_an_update_at_the_console_breaks_signatures_and_leaves_connections_
     }
     // Who is installed now believes the new one alone, and is met with the old one.
     let fresh = lab.fleet(vec![lab.client("fresh", "14.3")]).await;
-    assert_eq!(orphaned(fresh.members()[0].handle.view().health).layer(), "a (TLS certificate)");
+    assert_eq!(orphaned(fresh.members()[0].handle.view().health).layer(), TrustLayer::Tls);
 }
 
 // ------------------------------------------------------------------------------------------------------ bad visitors

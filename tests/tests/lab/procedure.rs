@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Agent, Distrust, Event, Health, Input, TlsCheck, Trouble};
+use epm_client_agent::agent::{Agent, Distrust, Event, Health, Input, TlsCheck, Trouble, TrustLayer};
 use epm_client_agent::scenario::PartHolding;
 use epm_client_agent::wire::{DiskCache, MemberSpec, drive};
 use epm_protocol::assumption::Assumptions;
@@ -19,11 +19,11 @@ use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::scenario_runs::{assert_lost, holding, played};
+use epm_tests::scenario_runs::{assert_orphaned, holding, played};
 use epm_tests::{DEFAULT_LIST, MANAGER, START, TestSite, edit_list, eventually, identity_of, import};
 
-const TLS: &str = "a (TLS certificate)";
-const SIGNATURE: &str = "b (signature)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SIGNATURE: TrustLayer = TrustLayer::Signature;
 const NEW_POLICY: &str = "Received a new policy";
 const NEW_LIST: &str = "Received the management server list";
 const UNAUTHENTICATED: &str = "without authenticating it: secure communications are off";
@@ -294,7 +294,7 @@ async fn s7_after_a_recovery_with_the_same_certificate_and_secret_no_client_noti
 
 #[tokio::test]
 async fn s7_a_recovery_with_another_certificate_or_another_secret_loses_the_clients() {
-    for (seed, layer) in [(1, TLS), (2, "c (shared secret)")] {
+    for (seed, layer) in [(1, TLS), (2, TrustLayer::SharedSecret)] {
         let mut lab = TestSite::start().await;
         let fleet = lab.fleet(vec![lab.client("client", "14.3")]).await;
         let (identity, port) = (lab.identity(), lab.socket().port());
@@ -314,8 +314,8 @@ async fn s7_a_recovery_with_another_certificate_or_another_secret_loses_the_clie
 fn s8_switched_on_again_when_all_have_it_every_client_ends_secure_with_the_new_certificate() {
     let played = played("single-manager");
     let verdict = &played.verdict;
-    assert!(verdict.is_well(), "{verdict:?}");
-    assert_eq!((verdict.clients, verdict.certificates.len()), (11, 2));
+    assert!(verdict.well, "{verdict:?}");
+    assert_eq!((verdict.clients, verdict.certificate_history.len()), (11, 2));
     let ready = verdict.steps[3].holdings.iter().all(|part| played.holds(part, 1) == part.clients);
     assert!(ready, "before it was switched on: {:?}", verdict.steps[3]);
     for part in &verdict.steps[4].holdings {
@@ -449,49 +449,49 @@ fn s15_with_the_original_list_again_every_client_is_where_it_began_but_for_the_c
 fn careless_left_on_https_loses_exactly_the_clients_of_14_by_their_connection() {
     let played = played("single-manager-left-on-https");
     let parts = ["desktop", "desktop-142", "laptop-office", "laptop-home"];
-    assert_lost(&played.verdict, 2, TLS, &parts);
+    assert_orphaned(&played.verdict, 2, TLS, &parts);
 }
 
 #[test]
 fn careless_location_forgotten_loses_exactly_who_is_there_by_their_connection() {
-    assert_lost(&played("single-manager-location-forgotten").verdict, 3, TLS, &["laptop-home"]);
+    assert_orphaned(&played("single-manager-location-forgotten").verdict, 3, TLS, &["laptop-home"]);
 }
 
 #[test]
 fn careless_never_switched_off_loses_everybody_by_the_signature_of_the_policy() {
     let played = played("single-manager-not-switched-off");
-    assert_lost(&played.verdict, 2, SIGNATURE, &PARTS);
-    let all_policies = played.verdict.lost.iter().all(|one| one.because.contains("signature of the policy"));
-    assert!(all_policies, "{:?}", played.verdict.lost);
+    assert_orphaned(&played.verdict, 2, SIGNATURE, &PARTS);
+    let all_policies = played.verdict.orphaned.iter().all(|one| one.why.contains("signature of the policy"));
+    assert!(all_policies, "{:?}", played.verdict.orphaned);
 }
 
 #[test]
 fn careless_group_forgotten_loses_exactly_that_group_by_the_signature_of_the_policy() {
     let played = played("single-manager-group-forgotten");
-    assert_lost(&played.verdict, 3, SIGNATURE, &["laptop-office", "laptop-home"]);
+    assert_orphaned(&played.verdict, 3, SIGNATURE, &["laptop-office", "laptop-home"]);
 }
 
 #[test]
 fn careless_switched_on_too_early_loses_who_had_not_the_certificate_by_the_signature_of_the_list() {
     let played = played("single-manager-switched-on-too-early");
-    assert_lost(&played.verdict, 5, SIGNATURE, &["laptop-home"]);
+    assert_orphaned(&played.verdict, 5, SIGNATURE, &["laptop-home"]);
     let lists = |because: &str| because.contains("signature of the management server list");
-    assert!(played.verdict.lost.iter().all(|one| lists(&one.because)), "{:?}", played.verdict.lost);
+    assert!(played.verdict.orphaned.iter().all(|one| lists(&one.why)), "{:?}", played.verdict.orphaned);
 }
 
 #[test]
 fn careless_not_waited_surely_loses_who_was_switched_off_when_they_come_home() {
     let played = played("single-manager-no-wait");
     let verdict = &played.verdict;
-    let home: Vec<_> = verdict.lost.iter().filter(|one| one.part == "desktop-142").collect();
-    assert_eq!(home.len(), 2, "{:?}", verdict.lost);
+    let home: Vec<_> = verdict.orphaned.iter().filter(|one| one.part == "desktop-142").collect();
+    assert_eq!(home.len(), 2, "{:?}", verdict.orphaned);
     for one in home {
-        assert_eq!((one.step, one.layer.as_str()), (4, TLS), "they still spoke HTTPS: {one:?}");
+        assert_eq!((one.step, one.layer), (Some(4), TLS), "they still spoke HTTPS: {one:?}");
     }
     // The others may be lost, if no heartbeat of theirs fell in between; then it was the update that did it.
-    let others = verdict.lost.iter().filter(|one| one.part != "desktop-142");
-    assert!(others.into_iter().all(|one| one.step >= 3), "{:?}", verdict.lost);
-    assert!(!verdict.is_well());
+    let others = verdict.orphaned.iter().filter(|one| one.part != "desktop-142");
+    assert!(others.into_iter().all(|one| one.step >= Some(3)), "{:?}", verdict.orphaned);
+    assert!(!verdict.well);
 }
 
 #[test]

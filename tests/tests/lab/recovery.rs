@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use epm_client_agent::agent::{Distrust, Health, Trouble};
+use epm_client_agent::agent::{Distrust, Health, Trouble, TrustLayer};
 use epm_client_agent::wire::{Fleet, MemberSpec};
 use epm_protocol::id::AgentId;
 use epm_protocol::installation::RecoverySettings;
 use epm_protocol::site::{Command, NewCertificate, Site, Stores};
 use epm_protocol::trust::Kcs;
 use epm_server::{MockSite, RecoveryFile, read_recovery};
-use epm_tests::scenario_runs::{assert_all_lost, assert_lost, played};
+use epm_tests::scenario_runs::{assert_all_orphaned, assert_orphaned, played};
 use epm_tests::{DEFAULT_LIST, MANAGER, TestSite, edit_list, push};
 use tempfile::TempDir;
 
-const TLS: &str = "a (TLS certificate)";
-const SECRET: &str = "c (shared secret)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SECRET: TrustLayer = TrustLayer::SharedSecret;
 const OURS: &str = "recovery";
 const THEIRS: &str = "recovery of another site";
 
@@ -23,8 +23,8 @@ const THEIRS: &str = "recovery of another site";
 fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
     let played = played("recovery");
     let verdict = &played.verdict;
-    assert!(verdict.is_well(), "{verdict:?}");
-    assert_eq!(verdict.certificates.len(), 2, "no manager has shown another certificate");
+    assert!(verdict.well, "{verdict:?}");
+    assert_eq!(verdict.certificate_history.len(), 2, "no manager has shown another certificate");
     for step in &verdict.steps {
         for part in &step.holdings {
             let (clients, held) = (part.clients, [0, 1].map(|one| played.holds(part, one)));
@@ -36,13 +36,13 @@ fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_databa
 #[test]
 fn s7_ignored_f15_with_the_secret_of_another_site_every_client_is_lost_by_the_secret() {
     let parts = ["desktop", "desktop-142", "laptop", "legacy"];
-    assert_lost(&played("recovery-wrong-file").verdict, 2, SECRET, &parts);
+    assert_orphaned(&played("recovery-wrong-file").verdict, 2, SECRET, &parts);
 }
 
 #[test]
 fn s7_ignored_f16_without_a_recovery_file_every_client_is_lost() {
     let parts = [("desktop", TLS), ("desktop-142", TLS), ("laptop", TLS), ("legacy", SECRET)];
-    assert_all_lost(&played("recovery-none").verdict, 1, &parts);
+    assert_all_orphaned(&played("recovery-none").verdict, 1, &parts);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn f15_with_the_secret_of_another_site_the_dot_is_green_and_the_console_do
     }
     let health = fleet.members()[0].handle.view().health;
     assert!(
-        matches!(&health, Health::Orphaned { because: Distrust::Secret { status: 400 }, .. }),
+        matches!(&health, Health::Orphaned { because: Distrust::SharedSecret { status: 400 }, .. }),
         "{health:?}"
     );
     assert!(health.green_dot());
@@ -213,7 +213,7 @@ impl Old {
     }
 }
 
-fn layer(health: &Health) -> Option<&'static str> {
+fn layer(health: &Health) -> Option<TrustLayer> {
     health.orphaned().map(|(_, because)| because.layer())
 }
 

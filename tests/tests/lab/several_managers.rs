@@ -4,20 +4,20 @@
 
 use std::collections::BTreeSet;
 
-use epm_client_agent::agent::Event;
+use epm_client_agent::agent::{Event, TrustLayer};
 use epm_client_agent::scenario::{PartHolding, StepReport};
-use epm_tests::scenario_runs::{assert_all_lost, assert_lost, holding, played};
+use epm_tests::scenario_runs::{assert_all_orphaned, assert_orphaned, holding, played};
 
-const TLS: &str = "a (TLS certificate)";
-const SIGNATURE: &str = "b (signature)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SIGNATURE: TrustLayer = TrustLayer::Signature;
 /// The parts of the fleet whose clients are of 14.2.
 const OF_14_2: [&str; 4] = ["desktop-142", "laptop-142", "kiosk", "kiosk-push"];
 
 #[test]
 fn s9_with_one_manager_after_the_other_every_client_learns_the_new_certificates_and_stays_secure() {
     let played = played("several-managers");
-    assert!(played.verdict.is_well(), "{:?}", played.verdict);
-    assert_eq!(played.verdict.certificates.len(), 6, "three old ones and three new ones");
+    assert!(played.verdict.well, "{:?}", played.verdict);
+    assert_eq!(played.verdict.certificate_history.len(), 6, "three old ones and three new ones");
     for step in &played.verdict.steps {
         all_are_served(step);
         for part in &step.holdings {
@@ -52,7 +52,7 @@ fn s9_a_client_meets_the_new_certificate_refuses_it_and_learns_it_from_another_m
 #[test]
 fn s9_ignored_f08_with_both_managers_updated_together_nobody_is_left_to_learn_from() {
     let played = played("several-managers-both-at-once");
-    assert_all_lost(&played.verdict, 3, &[("desktop", TLS), ("laptop", TLS), ("legacy", SIGNATURE)]);
+    assert_all_orphaned(&played.verdict, 3, &[("desktop", TLS), ("laptop", TLS), ("legacy", SIGNATURE)]);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn what_one_manager_has_not_heard_of_nobody_learns_from_it_until_replication_is_
     let first = &played.verdict.steps[1];
     all_are_served(first);
     assert!(first.holdings.iter().all(|part| played.holds(part, 2) == 0), "{:?}", first.holdings);
-    assert_all_lost(&played.verdict, 2, &[("desktop", TLS), ("laptop", TLS), ("legacy", SIGNATURE)]);
+    assert_all_orphaned(&played.verdict, 2, &[("desktop", TLS), ("laptop", TLS), ("legacy", SIGNATURE)]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_new_communications_file_brings_back_whoever_is_on_when_it_is_imported_and_a
     let brought_back = |step, part| holding(verdict, step, part).brought_back;
     assert_eq!([1, 2, 3, 4].map(|step| brought_back(step, "desktop")), [0, 0, 3, 3]);
     assert_eq!([1, 2, 3, 4].map(|step| brought_back(step, "laptop")), [0, 0, 2, 2]);
-    assert_eq!((brought_back(4, "laptop-away"), verdict.brought_back()), (0, 5));
+    assert_eq!((brought_back(4, "laptop-away"), verdict.brought_back.len()), (0, 5));
     let imports = |name: &str| {
         let of_client = played.lines.iter().filter(|(client, _)| client == name);
         of_client.filter(|(_, line)| line.event == Event::ImportedSylink).count()
@@ -86,13 +86,13 @@ fn a_new_communications_file_brings_back_whoever_is_on_when_it_is_imported_and_a
 
 #[test]
 fn s16_ignored_exactly_the_clients_whose_list_has_one_manager_are_lost_when_that_one_changes() {
-    assert_lost(&played("several-managers-no-failover").verdict, 1, TLS, &["branch"]);
+    assert_orphaned(&played("several-managers-no-failover").verdict, 1, TLS, &["branch"]);
 }
 
 #[test]
 fn s17_ignored_f07_exactly_the_clients_of_14_2_are_lost_and_only_when_their_last_manager_changes() {
     let played = played("several-managers-142");
-    assert_lost(&played.verdict, 3, TLS, &["desktop-142", "laptop-142"]);
+    assert_orphaned(&played.verdict, 3, TLS, &["desktop-142", "laptop-142"]);
     for step in &played.verdict.steps[..3] {
         all_are_served(step);
         for part in of_14_2(&step.holdings) {
@@ -106,7 +106,7 @@ fn s17_ignored_f07_exactly_the_clients_of_14_2_are_lost_and_only_when_their_last
 fn s17_the_single_manager_way_for_the_groups_with_14_2_and_failover_for_the_rest_loses_nobody() {
     let played = played("several-managers-mixed");
     let verdict = &played.verdict;
-    assert!(verdict.is_well(), "{verdict:?}");
+    assert!(verdict.well, "{verdict:?}");
     for step in &verdict.steps {
         all_are_served(step);
         let (kiosks, others): (Vec<_>, Vec<_>) =
@@ -126,7 +126,7 @@ fn s17_the_single_manager_way_for_the_groups_with_14_2_and_failover_for_the_rest
 
 #[test]
 fn s18_ignored_not_waited_exactly_those_who_met_no_other_manager_in_between_are_lost() {
-    assert_lost(&played("several-managers-no-wait").verdict, 3, TLS, &["laptop"]);
+    assert_orphaned(&played("several-managers-no-wait").verdict, 3, TLS, &["laptop"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn s19_who_comes_home_to_one_manager_with_its_old_certificate_learns_all_from_it
     let home = holding(verdict, 3, "laptop");
     let in_force: Vec<usize> = [3, 4, 2].map(|one| played.holds(home, one)).into();
     assert_eq!((home.connected, in_force), (2, vec![2, 2, 2]), "{home:?}");
-    assert!(verdict.is_well(), "and the third manager can follow: {verdict:?}");
+    assert!(verdict.well, "and the third manager can follow: {verdict:?}");
 }
 
 #[test]

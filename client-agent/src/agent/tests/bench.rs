@@ -257,9 +257,9 @@ impl Bench {
         self.view(n).health.is_connected()
     }
 
-    /// Which layer of trust broke, if the client is an orphan.
-    pub(super) fn orphaned_by(&self, n: usize) -> Option<char> {
-        self.view(n).health.orphaned().and_then(|(_, because)| because.layer().chars().next())
+    /// The layer of trust that broke, if the client is orphaned.
+    pub(super) fn orphaned_by(&self, n: usize) -> Option<TrustLayer> {
+        self.view(n).health.orphaned().map(|(_, because)| because.layer())
     }
 
     /// The certificate of the manager's clients' port.

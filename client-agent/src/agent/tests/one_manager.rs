@@ -115,7 +115,7 @@ fn s2_ignored_f02_over_http_a_policy_signed_by_an_unknown_key_is_not_adopted_and
     assert_eq!(bench.view(pc).serial, serial);
     assert_eq!(bench.view(pc).group, group);
     assert_ne!(Some(bench.serial_in_force(pc)), serial);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
     assert!(!bench.believes(pc, "A"));
     let words = "Refused the policy: the signature of the policy is refused";
     assert!(bench.slots[pc].has_logged(Event::NewPolicyFailed, words), "{:#?}", bench.slots[pc].log);
@@ -149,10 +149,10 @@ fn s3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
 
     bench.tell(pc, Input::Import(Arc::new(stored)));
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     assert!(bench.slots[pc].has_logged(Event::ImportedSylink, ""));
     bench.wait(DAY);
-    assert_eq!(bench.orphaned_by(pc), Some('a'), "waiting does not help");
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls), "waiting does not help");
 
     let fresh = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
     bench.tell(pc, Input::Import(Arc::new(fresh)));
@@ -232,10 +232,10 @@ fn switched_on_too_early(assumptions: Assumptions) -> (Bench, usize, usize) {
 fn s8_ignored_switched_on_too_early_those_that_had_not_received_the_certificate_are_orphaned() {
     let (mut bench, there, late) = switched_on_too_early(Assumptions::default());
     assert!(bench.is_connected(there) && bench.believes(there, "A"));
-    assert_eq!(bench.orphaned_by(late), Some('b'));
+    assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
     assert!(bench.view(late).secure_communications, "the policy with the switch was believed, the list not");
     bench.wait(DAY);
-    assert_eq!(bench.orphaned_by(late), Some('b'));
+    assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn left_on_https(assumptions: Assumptions) -> (Bench, usize) {
 #[test]
 fn s10_ignored_f06_a_14_client_left_on_https_is_orphaned_though_the_switch_is_off() {
     let (bench, pc) = left_on_https(Assumptions::default());
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there
     assert_eq!(bench.view(pc).server.unwrap().protocol, Protocol::Https);
     bench.update("A");
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     bench.tell(pc, Input::MoveTo(None));
     bench.wait(Duration::ZERO);
     // The group's list that it holds is the HTTP one, and its switch is off: it learns the certificate there.
@@ -334,10 +334,10 @@ fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there
 fn s11_ignored_f05_who_leaves_the_forgotten_location_after_the_switch_is_on_again_stays_orphaned() {
     let (mut bench, pc) = in_a_location();
     bench.single_manager_way(&["A"], &ALL);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     bench.tell(pc, Input::MoveTo(None));
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn s12_ignored_not_switched_off_clients_are_orphaned_even_where_https_is_never_u
     bench.beats(3);
     bench.update("A");
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn s13_ignored_f03_not_waited_a_client_that_was_away_is_orphaned_when_it_comes_h
     bench.wait(DAY);
     bench.come_home(away);
     assert!(bench.is_connected(there));
-    assert_eq!(bench.orphaned_by(away), Some('a'));
+    assert_eq!(bench.orphaned_by(away), Some(TrustLayer::Tls));
     let (since, _) = bench.view(away).health.orphaned().map(|(at, why)| (at, why.clone())).unwrap();
     assert_eq!(since, bench.now);
     bench.wait(DAY);
@@ -407,7 +407,7 @@ fn s13_ignored_f04_a_group_that_does_not_inherit_and_was_forgotten_is_orphaned_a
     let (set, forgotten) = (bench.client(V14), bench.client_in(own, V14));
     bench.single_manager_way(&["A"], &ALL);
     assert!(bench.is_connected(set));
-    assert_eq!(bench.orphaned_by(forgotten), Some('a'));
+    assert_eq!(bench.orphaned_by(forgotten), Some(TrustLayer::Tls));
     assert!(bench.view(forgotten).secure_communications, "nobody told it otherwise");
 }
 

@@ -40,7 +40,7 @@ fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
         Area::Tls => vec![shown, doctor],
         Area::Network => vec![hello, doctor],
         Area::Signature | Area::Trust => vec![doctor],
-        Area::Secret | Area::Registration | Area::Settings => {
+        Area::SharedSecret | Area::Registration | Area::Settings => {
             vec![format!("epm-lab sylink check sylink.xml --against {place}"), doctor]
         }
         Area::Manager => vec![hello],

@@ -112,7 +112,7 @@ fn the_words_of_every_finding_betray_its_code() {
     for failure in failures {
         assert_eq!(clue::finding(&failure.to_string()).as_deref(), Some(failure.code()));
     }
-    assert_eq!(clue::finding(&Distrust::Secret { status: 400 }.to_string()).as_deref(), Some("kcs"));
+    assert_eq!(clue::finding(&Distrust::SharedSecret { status: 400 }.to_string()).as_deref(), Some("kcs"));
     let trouble = Trouble::Status { status: 503, request: "the registration".to_owned() };
     assert_eq!(clue::finding(&trouble.to_string()).as_deref(), Some("status-503"));
     assert_eq!(clue::finding(&Trouble::Disabled.to_string()).as_deref(), Some("disabled"));

@@ -20,7 +20,7 @@ probability = 0.3
 name = "a day"
 what = "expired"
 where = { manager = "a" }
-when = { time-to-live-seconds = 86400 }
+when = { time_to_live_seconds = 86400 }
 
 [[fault]]
 name = "some"
@@ -30,7 +30,7 @@ where = { route = "list" }
 
 [[fault]]
 name = "each third"
-what = { kind = "reset", after-bytes = 0 }
+what = { kind = "reset", after_bytes = 0 }
 where = { manager = "b" }
 when = { every = 3 }
 

@@ -83,7 +83,7 @@ presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00" } }
 [site]
 name = "S"
 managers = [{ name = "a" }]
-setup = [{ set-communication = { group = "My Company", change = { heartbeat-seconds = 7200 } } }]
+setup = [{ set-communication = { group = "My Company", change = { heartbeat_seconds = 7200 } } }]
 
 [[step]]
 title = "wait"
@@ -101,5 +101,5 @@ fn what_was_tried_in_the_last_second_of_a_certificate_says_nothing_of_the_time_a
     let memoized = played(&scenario, 1);
     let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
     same("the last second", &memoized, &full);
-    assert_eq!(memoized.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
+    assert_eq!(memoized.outcome.verdict.orphaned.len(), 2, "the certificate is over, and there is no other");
 }

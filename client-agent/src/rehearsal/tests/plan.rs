@@ -58,7 +58,7 @@ pub(super) fn plan() -> impl Strategy<Value = Plan> {
 /// What every plan can rely on: groups that inherit and that do not, locations, a list that speaks HTTP.
 fn foundations() -> Vec<Value> {
     vec![
-        json!({ "set-communication": { "group": GROUPS[0], "change": { "heartbeat-seconds": 7200 } } }),
+        json!({ "set-communication": { "group": GROUPS[0], "change": { "heartbeat_seconds": 7200 } } }),
         json!({ "add-group": { "group": GROUPS[2] } }),
         json!({ "add-group": { "group": OWN, "inherits": false } }),
         json!({ "add-group": { "group": GROUPS[4] } }),
@@ -67,7 +67,7 @@ fn foundations() -> Vec<Value> {
         json!({ "copy-list": { "from": LISTS[0], "to": LISTS[1] } }),
         json!({ "edit-list": { "list": LISTS[1], "protocol": "http" } }),
         json!({ "set-communication": { "group": OWN, "location": LOCATIONS[0],
-            "change": { "mode": "push", "heartbeat-seconds": 14_400 } } }),
+            "change": { "mode": "push", "heartbeat_seconds": 14_400 } } }),
     ]
 }
 
@@ -177,7 +177,7 @@ fn part(number: usize) -> BoxedStrategy<Value> {
                 // Only this group has the locations that a laptop travels to.
                 ("group", json!(if presence["laptop"].is_object() { OWN } else { group })),
                 ("version", json!(version)),
-                ("use-last-server", json!(stays)),
+                ("use_last_server", json!(stays)),
             ] {
                 part.insert(key.to_owned(), value);
             }
@@ -220,7 +220,7 @@ fn presence() -> impl Strategy<Value = (Value, Map<String, Value>)> {
         2 => (hours(), days_off(), 20..=100_u32).prop_map(move |((zone, days, spread), free, share)| {
             let laptop = json!({
                 "zone": zone, "from": "09:30", "to": "18:30", "days": days, "spread": spread,
-                "day-share": share, "away-share": 50, "away-location": LOCATIONS[0],
+                "day_share": share, "away_share": 50, "away_location": LOCATIONS[0],
             });
             (json!({ "laptop": laptop }), off(free))
         }),
@@ -276,7 +276,7 @@ fn file() -> impl Strategy<Value = Value> {
     let edits = vec![
         json!({ "kcs": "00112233445566778899AABBCCDDEEFF" }),
         json!({ "domain": "00112233445566778899AABBCCDDEEFF" }),
-        json!({ "preferred-group": GROUPS[2] }),
+        json!({ "preferred_group": GROUPS[2] }),
         json!({ "list": "by hand" }),
     ];
     (group, rarely(select(edits))).prop_map(|(group, edited)| {
@@ -333,10 +333,10 @@ fn settings() -> BoxedStrategy<Value> {
         1 => group().prop_map(|group| json!({ "add-location": { "group": group, "location": "New" } })),
         1 => (place(), select(vec!["push", "pull"]), select(HEARTBEATS.to_vec()))
             .prop_map(|(place, mode, seconds)| {
-                let change = json!({ "mode": mode, "heartbeat-seconds": seconds });
+                let change = json!({ "mode": mode, "heartbeat_seconds": seconds });
                 json!({ "set-communication": with(place, "change", change) })
             }),
-        1 => (place(), select(vec!["connect", "download-profile"]), prop::bool::weighted(0.7))
+        1 => (place(), select(vec!["connect", "download_profile"]), prop::bool::weighted(0.7))
             .prop_map(|(place, key, on)| json!({ "set-communication": with(place, "change", json!({ key: on })) })),
         1 => select(LOCATIONS.to_vec())
             .prop_map(|name| json!({ "use-group-communication": { "group": OWN, "location": name } })),
@@ -355,7 +355,7 @@ fn lists() -> BoxedStrategy<Value> {
     prop_oneof![
         1 => (list(), list()).prop_map(|(from, to)| json!({ "copy-list": { "from": from, "to": to } })),
         1 => (list(), select(vec!["http", "https"]), any::<bool>()).prop_map(|(list, protocol, verify)| {
-            json!({ "edit-list": { "list": list, "protocol": protocol, "verify-ca": verify } })
+            json!({ "edit-list": { "list": list, "protocol": protocol, "verify_ca": verify } })
         }),
         1 => (list(), servers, any::<Index>()).prop_map(|(list, servers, cut)| {
             let (first, last) = servers.split_at(cut.index(servers.len()) + 1);
@@ -377,7 +377,7 @@ fn certificates() -> BoxedStrategy<Value> {
         4 => (select(MANAGERS.to_vec()), select(vec!["both", "both", "console", "client"]), rarely(1..6_u32))
             .prop_map(|(manager, stores, days)| {
                 let mut generate = Map::new();
-                generate.extend(days.map(|days| ("valid-days".to_owned(), json!(days))));
+                generate.extend(days.map(|days| ("valid_days".to_owned(), json!(days))));
                 json!({ "update-certificate": {
                     "manager": manager, "stores": stores, "certificate": { "generate": generate },
                 } })

@@ -24,7 +24,7 @@ pub(in super::super) fn sweep(sweep: &Sweep, size: Size) -> Markup {
     };
     let band: Vec<String> =
         line(|spread| spread.most).into_iter().chain(line(|spread| spread.least).into_iter().rev()).collect();
-    let enough = sweep.shortest_without_loss();
+    let enough = sweep.shortest_without_orphans();
     let mark = spreads.iter().position(|spread| Some(spread.wait) == enough).map(x);
     // Every tick has its label where there is room, and every second, third or so where there is not.
     let longest = spreads.iter().map(|spread| words::stretch(spread.wait.0).len()).max().unwrap_or(0);

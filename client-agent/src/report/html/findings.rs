@@ -7,7 +7,7 @@ use crate::report::words;
 
 /// Who was lost, and because of what.
 pub(super) fn lost(outcome: &Outcome) -> Markup {
-    let lost = &outcome.verdict.lost;
+    let lost = &outcome.verdict.orphaned;
     let columns = ["Client", "Part", "Since (UTC)", "Step", "Layer", "Because"];
     html! {
         section {
@@ -27,9 +27,9 @@ pub(super) fn lost(outcome: &Outcome) -> Markup {
                                         th scope="row" { (one.client) }
                                         td { (one.part) }
                                         td.when { (words::moment(one.since)) }
-                                        td { span.number title=(one.step_title) { (one.step) } }
+                                        td { span.number title=[&one.step_title] { (one.step.unwrap_or_default()) } }
                                         td { (one.layer) }
-                                        td { (one.because) }
+                                        td { (one.why) }
                                     }
                                 }
                             }

@@ -31,7 +31,7 @@ impl Sentence {
         .map(|(number, what)| format!("{} {} {what}", words::grouped(number), are(number)))
         .collect();
         let besides = if rest.is_empty() { String::new() } else { format!("; {}", rest.join(", ")) };
-        let lost = verdict.lost.len();
+        let lost = verdict.orphaned.len();
         let so_far = if lost == 0 {
             "no client was lost".to_owned()
         } else {
@@ -48,7 +48,7 @@ impl Sentence {
             let text = format!("{} of {all} {} lost{besides}.", words::grouped(lost), were(lost));
             return Self { badge: "Lost", class: "lost", text };
         }
-        if !verdict.is_well() {
+        if !verdict.well {
             return Self {
                 badge: "Not well",
                 class: "unwell",

@@ -1,6 +1,7 @@
 //! What came of each step: who held what, and who would be lost if the next were taken at once.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use epm_protocol::trust::Fingerprint;
 use maud::{Markup, html};
@@ -44,21 +45,20 @@ fn next(risk: &AtRisk) -> Markup {
             p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "nobody would be lost." } }
         };
     }
-    let counted = |counts: &BTreeMap<String, usize>| {
-        counts
-            .iter()
-            .map(|(what, number)| format!("{what} {}", words::grouped(number)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     html! {
         p.next.risk {
             "If the next step (" i { (risk.step) } ") were taken at its end: "
             strong { (words::clients(risk.clients)) " would be lost." }
-            " By layer: " (counted(&risk.by_layer)) ". By part: " (counted(&risk.by_part)) "."
+            " By layer: " (counts(&risk.by_layer)) ". By part: " (counts(&risk.by_part)) "."
             @if !risk.examples.is_empty() { " Such as " (words::first(&risk.examples, risk.clients, 5)) "." }
         }
     }
+}
+
+/// Each key with its number: "TLS certificate 1,284, signature 12".
+fn counts<K: Display>(counts: &BTreeMap<K, usize>) -> String {
+    let counts = counts.iter().map(|(key, number)| format!("{key} {}", words::grouped(number)));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn holdings(outcome: &Outcome, parts: &[PartHolding]) -> Markup {

@@ -9,7 +9,7 @@ use crate::report::words;
 /// All but the page's frame.
 pub(super) fn body(sweep: &Sweep) -> Markup {
     let spreads = sweep.spreads();
-    let (badge, class, said) = match (sweep.shortest_without_loss(), spreads.last()) {
+    let (badge, class, said) = match (sweep.shortest_without_orphans(), spreads.last()) {
         (_, None) => ("Nothing", "unwell", "No wait was rehearsed.".to_owned()),
         (Some(wait), _) => {
             let wait = words::stretch(wait.0);

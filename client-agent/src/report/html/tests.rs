@@ -28,7 +28,7 @@ fn no_name_breaks_out_of_its_place() {
     outcome.steps[1].report.title = nasty();
     outcome.steps[1].report.statements.push(nasty());
     outcome.steps[1].report.holdings[0].part = nasty();
-    outcome.verdict.lost[0].because = "a\u{0}b\u{1b}".to_owned();
+    outcome.verdict.orphaned[0].why = "a\u{0}b\u{1b}".to_owned();
     let page = html(&outcome);
     assert!(!page.contains("<script"), "there is no script in the page, so none from a name either");
     assert!(!page.contains(['\u{0}', '\u{1b}']));
@@ -170,7 +170,7 @@ fn a_sweep_that_is_hardly_there_is_a_page() {
     use crate::rehearsal::{Sweep, SweepPoint};
     let point = |lost: &[usize]| SweepPoint {
         wait: "0s".parse().unwrap(),
-        lost: lost.to_vec(),
+        orphaned: lost.to_vec(),
         a_day_more: lost.to_vec(),
     };
     for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {

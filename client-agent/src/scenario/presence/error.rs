@@ -82,16 +82,16 @@ pub enum PresenceError {
         limit: Span,
     },
     /// Laptops that nobody ever opens.
-    #[error("the day-share is 0, so nobody would ever come; expected more")]
+    #[error("the day_share is 0, so nobody would ever come; expected more")]
     NoDayShare,
     /// Laptops that go nowhere in particular.
     #[error(
-        "there is an away-share, but no away-location; expected the location that the machines then are in"
+        "there is an away_share, but no away_location; expected the location that the machines then are in"
     )]
     NoAwayLocation,
     /// A location that no laptop goes to.
     #[error(
-        "there is the away-location {found:?}, but the away-share is 0; expected how often machines are there"
+        "there is the away_location {found:?}, but the away_share is 0; expected how often machines are there"
     )]
     NoAwayShare {
         /// The location.

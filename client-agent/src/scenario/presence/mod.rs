@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `always` | from the start on | nothing |
 //! | `office` | on working days, `from` to `to` on the clocks of `zone` | each day: coming, `from` ± `spread`, and going, `to` ± `spread`, both uniform |
-//! | `laptop` | as `office`, on `day-share` of the working days; `away-share` of those in `away-location` | as `office`; each day whether and where: Bernoulli |
+//! | `laptop` | as `office`, on `day_share` of the working days; `away_share` of those in `away_location` | as `office`; each day whether and where: Bernoulli |
 //! | `drawer` | for `on`, once in `every` | its phase, uniform from 0 to `every` |
 //!
 //! | key of the part | what it does | drawn for each machine |

@@ -28,7 +28,7 @@ pub enum Presence {
 
 /// Machines that are switched on when somebody comes to work, and off when he goes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Office {
     /// Where the clocks show these hours.
     pub zone: Zone,
@@ -46,7 +46,7 @@ pub struct Office {
 
 /// Machines that are opened on some working days, and sleep otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Laptop {
     /// Where the clocks show these hours.
     pub zone: Zone,
@@ -72,7 +72,7 @@ pub struct Laptop {
 
 /// Machines that lie in a drawer, and are taken out now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Drawer {
     /// For how long.
     pub on: Span,
@@ -82,7 +82,7 @@ pub struct Drawer {
 
 /// Holidays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Holidays {
     /// The share of the machines that have one in a year; which, is drawn anew for each year of the run.
     pub share: Share,
@@ -92,7 +92,7 @@ pub struct Holidays {
 
 /// Machines that are installed during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Arrives {
     /// How long after the beginning of the run.
     pub between: Between,
@@ -100,7 +100,7 @@ pub struct Arrives {
 
 /// Something that happens once to a share of the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Fate {
     /// The share of the machines.
     pub share: Share,

@@ -14,7 +14,7 @@ const START: &str = "2026-01-05T00:00:00Z";
 const OFFICE: &str = r#"presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00" } }"#;
 const LAPTOP: &str = concat!(
     r#"presence = { laptop = { zone = "America/New_York", from = "08:30", to = "18:00", days = "mon-sat", "#,
-    r#"spread = "45m", day-share = 70, away-share = 40, away-location = "Home" } }"#
+    r#"spread = "45m", day_share = 70, away_share = 40, away_location = "Home" } }"#
 );
 const DRAWER: &str = r#"presence = { drawer = { on = "1d", every = "30d" } }"#;
 
@@ -227,11 +227,11 @@ fn what_does_not_fit_together_is_named_with_what_was_expected() {
             office(r#", spread = "4h30m""#),
             "the spread 4h30m is too large for hours from 08:00 to 17:00; expected less than 4h30m",
         ),
-        (laptop(", day-share = 0"), "the day-share is 0"),
-        (laptop(", day-share = 9, away-share = 1"), "no away-location"),
+        (laptop(", day_share = 0"), "the day_share is 0"),
+        (laptop(", day_share = 9, away_share = 1"), "no away_location"),
         (
-            laptop(r#", day-share = 9, away-location = "Home""#),
-            "the away-location \"Home\", but the away-share is 0",
+            laptop(r#", day_share = 9, away_location = "Home""#),
+            "the away_location \"Home\", but the away_share is 0",
         ),
         (DRAWER.replace("30d", "0s"), "`every` is 0s"),
         (DRAWER.replace("1d", "0s"), "`on` is 0s"),
@@ -360,7 +360,7 @@ fn any_presence() -> impl Strategy<Value = String> {
     });
     let office = (hours, prop::sample::select(vec!["mon-fri", "mon-sun", "sat,wed", "sun"]), 0..3_u32, 1..365_u32)
         .prop_map(|((zone, from, to, spread), days, kind, holiday)| {
-            let more = ["", "", ", day-share = 50, away-share = 50, away-location = \"Home\""][kind as usize];
+            let more = ["", "", ", day_share = 50, away_share = 50, away_location = \"Home\""][kind as usize];
             let pattern = ["office", "office", "laptop"][kind as usize];
             format!(
                 "presence = {{ {pattern} = {{ zone = \"{zone}\", from = \"{from}\", to = \"{to}\", days = \"{days}\", spread = \"{spread}s\"{more} }} }}\n\

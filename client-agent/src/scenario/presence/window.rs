@@ -18,7 +18,7 @@ pub struct Window {
 pub enum Place {
     /// In the location of its part.
     Usual,
-    /// In the away-location of its part.
+    /// In the away_location of its part.
     Away,
 }
 

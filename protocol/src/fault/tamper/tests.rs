@@ -204,7 +204,7 @@ fn each_fault_of_a_list_changes_what_it_names_everywhere_and_is_signed_well() {
 fn answers_given_in_the_managers_stead_have_their_status_and_headers() {
     for (what, status, headers) in [
         (json!({"kind": "status", "code": 418}), 418, vec![]),
-        (json!({"kind": "status", "retry-after-seconds": 7}), 503, vec![("retry-after", "7".to_owned())]),
+        (json!({"kind": "status", "retry_after_seconds": 7}), 503, vec![("retry-after", "7".to_owned())]),
         (
             json!({"kind": "redirect", "location": "http://x.invalid/"}),
             302,
@@ -224,7 +224,7 @@ fn answers_given_in_the_managers_stead_have_their_status_and_headers() {
 #[test]
 fn a_manager_whose_clock_is_wrong_dates_its_answers_so() {
     let bench = Bench::new("<a/>", "");
-    let made = bench.after(json!({"kind": "clock-skew", "by-ms": -3_600_000}), Route::Policy);
+    let made = bench.after(json!({"kind": "clock-skew", "by_ms": -3_600_000}), Route::Policy);
     assert_eq!(made.response, bench.answer);
     assert_eq!(made.headers, [("date", "Mon, 05 Jan 2026 07:00:00 GMT".to_owned())]);
     let made = bench.after(json!("wrong-type"), Route::Policy);

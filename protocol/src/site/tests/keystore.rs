@@ -158,7 +158,7 @@ fn what_is_assumed_of_the_wizard_is_obeyed() {
 #[test]
 fn a_scenario_names_a_keystore_and_the_files_of_its_passwords() {
     let text = r#"{"update-certificate": {"manager": "A", "certificate": {"keystore":
-        {"file": "a.jks", "store-type": "pkcs12", "alias": "x", "password": "p.txt", "key-password": "k.txt"}}}}"#;
+        {"file": "a.jks", "store_type": "pkcs12", "alias": "x", "password": "p.txt", "key_password": "k.txt"}}}}"#;
     let mut command: Command = serde_json::from_str(text).unwrap();
     let files: Vec<_> = command.materials_mut().into_iter().map(|one| one.file.clone()).collect();
     assert_eq!(files, ["a.jks", "p.txt", "k.txt"]);

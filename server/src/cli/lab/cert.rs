@@ -102,7 +102,7 @@ impl LiveCert {
                 at.show(&certificates(&at, &manager).await?["history"], history)
             }
             Self::Renew { update, common_name, valid_days } => {
-                update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
+                update.give(json!({ "common_name": common_name, "valid_days": valid_days })).await
             }
             Self::Import { update, certificate, key, keystore, password_file, alias, key_password_file } => {
                 let text = |file: Option<PathBuf>| file.as_deref().map(read_text).transpose();
@@ -114,7 +114,7 @@ impl LiveCert {
                     "keystore": keystore.map(|content| BASE64_STANDARD.encode(content)),
                     "password": secret(password_file)?,
                     "alias": alias,
-                    "key-password": secret(key_password_file)?,
+                    "key_password": secret(key_password_file)?,
                 });
                 update.give(certificate).await
             }
@@ -161,8 +161,8 @@ pub(super) fn shown(found: &Value) -> String {
             "  {name:14} {}\n  {:14} from {} until {}\n",
             at(store, "fingerprint"),
             "",
-            at(store, "not-before"),
-            at(store, "not-after")
+            at(store, "not_before"),
+            at(store, "not_after")
         ));
     }
     if rows(found, "/history").next().is_some() {

@@ -65,19 +65,19 @@ impl Check {
         let text = std::fs::read(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
         let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
-        self.at.show(&found, |found| match found["would-be-lost"].as_u64() {
+        self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {
             Some(0) => "If these commands were applied now, no client would be orphaned.\n".to_owned(),
             _ => {
                 let lines =
                     rows(found, "/clients").map(|one| vec![words(one, "/client"), words(one, "/layer")]);
                 format!(
                     "If these commands were applied now, {} clients would be orphaned:\n{}",
-                    found["would-be-lost"],
+                    found["would_be_orphaned"],
                     table(&["client", "layer"], lines)
                 )
             }
         })?;
-        Ok(if found["would-be-lost"] == 0 { Ending::Well } else { Ending::ClientsLost })
+        Ok(if found["would_be_orphaned"] == 0 { Ending::Well } else { Ending::ClientsOrphaned })
     }
 
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
@@ -99,7 +99,7 @@ impl Check {
         self.at.show(&found, |found| {
             let lines = rows(found, "/expectations").map(|one| {
                 let examples: Vec<String> =
-                    rows(one, "/counter-examples").filter_map(Value::as_str).map(str::to_owned).collect();
+                    rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
                 vec![
                     words(one, "/standing"),
                     words(one, "/expectation/expect"),
@@ -118,8 +118,8 @@ impl Check {
 }
 
 fn ending(verdict: &Value) -> Ending {
-    if verdict["lost"].as_array().is_some_and(|lost| !lost.is_empty()) {
-        Ending::ClientsLost
+    if verdict["orphaned"].as_array().is_some_and(|lost| !lost.is_empty()) {
+        Ending::ClientsOrphaned
     } else if verdict["well"] == true {
         Ending::Well
     } else {
@@ -147,26 +147,29 @@ fn shown(verdict: &Value) -> String {
         &["part", "clients", "served", "out of touch", "orphaned", "secure", "https", "certificates held"],
         parts,
     ));
-    let lost: Vec<Vec<String>> = rows(verdict, "/lost")
+    let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
         .take(20)
         .map(|one| {
             ["client", "since", "layer", "why"].iter().map(|name| words(one, &format!("/{name}"))).collect()
         })
         .collect();
     if !lost.is_empty() {
-        text.push_str(&format!("{} clients are orphaned:\n", verdict["lost"].as_array().map_or(0, Vec::len)));
+        text.push_str(&format!(
+            "{} clients are orphaned:\n",
+            verdict["orphaned"].as_array().map_or(0, Vec::len)
+        ));
         text.push_str(&table(&["client", "since", "layer", "why"], lost));
     }
-    let back = rows(verdict, "/brought-back").count();
+    let back = rows(verdict, "/brought_back").count();
     if back > 0 {
         text.push_str(&format!("{back} were orphaned, and brought back by a communications file.\n"));
     }
     for (name, what) in [
-        ("out-of-touch", "not served"),
-        ("not-secure", "served without authenticating the manager"),
+        ("out_of_touch", "not served"),
+        ("not_secure", "served without authenticating the manager"),
         ("behind", "not yet holding every certificate in force"),
         ("away", "switched off and not up to date"),
-        ("ever-lost", "orphaned at some time"),
+        ("ever_orphaned", "orphaned at some time"),
     ] {
         let names: Vec<&str> = rows(verdict, &format!("/{name}")).filter_map(Value::as_str).collect();
         if let Some(first) = names.first() {

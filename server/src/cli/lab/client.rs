@@ -155,7 +155,7 @@ fn listed(found: &Value) -> String {
             words(one, "/view/version"),
             words(one, "/view/health/state"),
             machine(one),
-            words(one, "/view/secure-communications"),
+            words(one, "/view/secure_communications"),
             words(one, "/view/serial"),
             held.join("\n"),
         ]
@@ -187,7 +187,7 @@ fn shown(found: &Value) -> String {
         ("group", words(found, "/view/group")),
         ("location", location),
         ("policy", words(found, "/view/serial")),
-        ("secure", words(found, "/view/secure-communications")),
+        ("secure", words(found, "/view/secure_communications")),
         ("list", words(found, "/view/list")),
         ("server", format!("{}://{}:{}", server("protocol"), server("address"), server("port"))),
         ("certificates", held.join("\n")),
@@ -196,10 +196,10 @@ fn shown(found: &Value) -> String {
             format!(
                 "{}, {} served",
                 words(found, "/view/heartbeats"),
-                words(found, "/view/heartbeats-served")
+                words(found, "/view/heartbeats_served")
             ),
         ),
-        ("next heartbeat", words(found, "/next-heartbeat")),
+        ("next heartbeat", words(found, "/next_heartbeat")),
         ("was orphaned", format!("{} times", rows(found, "/history/orphaned").count())),
     ];
     table(&["", ""], lines.map(|(name, value)| vec![name.to_owned(), value]))

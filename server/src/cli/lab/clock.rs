@@ -56,7 +56,7 @@ impl Act for ClockVerb {
             Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by })).await,
             Self::Heartbeats { count, limit } => {
                 control
-                    .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit-seconds": limit }))
+                    .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit_seconds": limit }))
                     .await
             }
         }?;

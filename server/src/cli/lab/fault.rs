@@ -122,7 +122,7 @@ impl Add {
             },
             "when": {
                 "from": self.from, "until": self.until,
-                "after": self.after, "first": self.first, "every": self.every, "time-to-live-seconds": self.lives,
+                "after": self.after, "first": self.first, "every": self.every, "time_to_live_seconds": self.lives,
             },
             "probability": self.probability,
         });

@@ -75,7 +75,7 @@ impl Act for ListVerb {
                 return at.show(&control.delete(&path(&list)).await?, |all| listed(all.as_array()));
             }
             Self::Show { list } => control.get(&path(&list)).await?,
-            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy-of": from })).await?,
+            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy_of": from })).await?,
             Self::Edit { list, protocol, verify_ca, priorities } => {
                 let _ = control.get(&path(&list)).await?; // an unknown list is an error here, not created
                 let blocks: Vec<Value> = priorities
@@ -83,7 +83,7 @@ impl Act for ListVerb {
                     .map(|block| block.split(',').map(|name| json!({ "manager": name.trim() })).collect())
                     .collect();
                 let priorities = if blocks.is_empty() { Value::Null } else { Value::Array(blocks) };
-                let body = json!({ "protocol": protocol, "verify-ca": verify_ca, "priorities": priorities });
+                let body = json!({ "protocol": protocol, "verify_ca": verify_ca, "priorities": priorities });
                 control.put(&path(&list), &body).await?
             }
             Self::Assign { list, group, location } => {
@@ -104,7 +104,7 @@ fn listed(all: Option<&Vec<Value>>) -> String {
                 format!("{}: {}", number + 1, names.join(", "))
             })
             .collect();
-        let users: Vec<String> = rows(one, "/used-by")
+        let users: Vec<String> = rows(one, "/used_by")
             .map(|user| match words(user, "/location") {
                 location if location.is_empty() => words(user, "/group"),
                 location => format!("{} in location {location}", words(user, "/group")),

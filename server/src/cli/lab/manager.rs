@@ -116,8 +116,8 @@ impl Act for ManagerVerb {
                 let body = json!({
                     "certificate": certificate.as_deref().map(read_text).transpose()?,
                     "key": key.as_deref().map(read_text).transpose()?,
-                    "common-name": common_name,
-                    "valid-days": valid_days,
+                    "common_name": common_name,
+                    "valid_days": valid_days,
                     "stores": stores,
                 });
                 cert::update(at, &manager, &name, &body).await?
@@ -132,7 +132,7 @@ fn replicating(found: &Value) -> String {
     let partners: Vec<String> =
         rows(found, "/partners").filter_map(Value::as_str).map(str::to_owned).collect();
     let manager = words(found, "/manager");
-    match (words(found, "/apart-since"), partners.join(", ")) {
+    match (words(found, "/apart_since"), partners.join(", ")) {
         (since, _) if !since.is_empty() => {
             format!("{manager} has not replicated since {since}: its replication is broken\n")
         }

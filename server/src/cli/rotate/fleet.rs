@@ -146,7 +146,7 @@ impl Rotation {
     /// Refuses to continue while clients are orphaned that were not given up.
     async fn nobody_is_lost(&mut self, step: &str) -> Result<(), Halt> {
         let verdict = self.control.get("/v1/verdict").await?;
-        let lost = verdict["lost"].as_array().into_iter().flatten();
+        let lost = verdict["orphaned"].as_array().into_iter().flatten();
         let lost = lost.map(|one| (text(&one["client"]), text(&one["why"])));
         let lost: Vec<_> = lost.filter(|(name, _)| !self.state.left.contains(name)).collect();
         if self.is_careless() {
@@ -174,12 +174,12 @@ impl Rotation {
     }
 
     async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
-        let asked = json!({ "heartbeats": heartbeats, "limit-seconds": BEAT_SECONDS });
+        let asked = json!({ "heartbeats": heartbeats, "limit_seconds": BEAT_SECONDS });
         self.control.post("/v1/clock/heartbeats", &asked).await.map(drop)
     }
 
     async fn now(&self) -> Result<i64, Failure> {
-        Ok(self.control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default())
+        Ok(self.control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default())
     }
 }
 

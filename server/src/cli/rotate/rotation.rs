@@ -108,7 +108,7 @@ impl Rotation {
                 state
             }
             None => {
-                let now = control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
+                let now = control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default();
                 State {
                     way,
                     site: id,
@@ -236,9 +236,9 @@ impl Rotation {
         stopped: Option<(String, Vec<(String, String)>)>,
     ) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
-        let lost = verdict["lost"].as_array().map_or(0, Vec::len);
+        let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let ending = if stopped.is_some() || lost > 0 {
-            Ending::ClientsLost
+            Ending::ClientsOrphaned
         } else if verdict["well"] == true {
             Ending::Well
         } else {
@@ -254,7 +254,7 @@ impl Rotation {
                 "rotation": self.state.name,
                 "done": self.state.done,
                 "certificates": self.state.updated,
-                "left-behind": self.state.left,
+                "left_behind": self.state.left,
                 "stopped": stopped,
                 "verdict": verdict,
             });
@@ -273,7 +273,7 @@ impl Rotation {
         if !self.state.left.is_empty() {
             say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
         }
-        for one in verdict["lost"].as_array().into_iter().flatten().take(NAMED) {
+        for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
         say(match ending {

@@ -104,7 +104,7 @@ impl Rotation {
             let name = text(&list["name"]);
             if self.state.places.iter().any(|place| place.list == name) {
                 let copy = format!("{name}, over HTTP for {}", self.state.name);
-                let body = json!({ "copy-of": name, "protocol": "http" });
+                let body = json!({ "copy_of": name, "protocol": "http" });
                 self.control.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
                 self.state.copies.insert(name, copy);
             }

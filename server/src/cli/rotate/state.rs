@@ -18,7 +18,6 @@ pub(super) enum Way {
 
 /// A location and its settings before the rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct Place {
     /// Full path of the group.
     pub(super) group: String,
@@ -36,7 +35,6 @@ pub(super) struct Place {
 
 /// The recorded state of a rotation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct State {
     /// Procedure of the rotation.
     pub(super) way: Way,
