@@ -11,7 +11,7 @@ use epm_protocol::trust::Kcs;
 use super::lab::ControlClient;
 use crate::cli::io::{Ending, Failure, say};
 
-/// Asks a manager, or a running lab, whether it is there.
+/// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit code 0 if it responds, 1 otherwise."

@@ -33,7 +33,7 @@ impl Server {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// Sends a request over a connection that stands, and returns the answer with its body still to come.
+    /// Sends a request over an open connection, and returns the response with its body still to be read.
     pub(super) async fn send(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -56,7 +56,7 @@ impl Server {
     }
 }
 
-/// The whole body of an answer.
+/// The whole body of a response.
 pub(super) async fn body(response: Response<Incoming>) -> hyper::Result<Bytes> {
     Ok(response.into_body().collect().await?.to_bytes())
 }

@@ -179,7 +179,7 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
 
 fn unknown(lab: &Lab, manager: &str) -> Problem {
     let names: Vec<String> = lab.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
-    Problem::unknown(format!("unknown manager {manager:?}: expected one of {}", names.join(", ")))
+    Problem::unknown(format!("there is no manager {manager:?}: expected one of {}", names.join(", ")))
 }
 
 impl UpdateSetting {

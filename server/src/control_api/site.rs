@@ -251,7 +251,7 @@ async fn list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<L
 fn show_list(lab: &Lab, name: &str) -> Answer<ListView> {
     let found =
         lab.site.look(|site| site.lists().find(|one| one.name == name).map(|one| ListView::of(site, one)));
-    found.map(Json).ok_or_else(|| Problem::unknown(format!("unknown management server list {name:?}")))
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("there is no management server list {name:?}")))
 }
 
 async fn set_list(

@@ -19,7 +19,7 @@ pub enum RunError {
     /// A fault of the scenario is invalid.
     #[error(transparent)]
     Fault(#[from] FaultError),
-    /// The lab's clock could not be moved.
+    /// Lab time could not pass as requested.
     #[error(transparent)]
     Time(#[from] TimeError),
     /// A part of the run is missing.

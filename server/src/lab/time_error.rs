@@ -1,4 +1,4 @@
-//! Why the lab's clock could not be moved.
+//! Why lab time could not pass as requested.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! Contains only what the vendor has; the control API has the rest. The two do not know each other.
 //!
 //! | room | what |
-//! |---|---|
+//! | module | contents |
 //! | `http` | checks (`middleware`), extractors, responses, errors, pages, the OpenAPI document |
 //! | `auth` | login, tokens, administrators |
 //! | `clients` | computers, statistics, commands to clients |

@@ -25,7 +25,7 @@ Examples:
 A log is the output of `epm-agent run` or a client's syslog.log. Exit code 0 if it
 could be read, 2 otherwise.")]
 pub(crate) struct Diagnose {
-    /// Log file, `-` for standard input, or the number of an event if there is no such file
+    /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
     file: Option<PathBuf>,
     /// Single line of a log

@@ -101,7 +101,7 @@ struct Report<'a, T> {
     seen: T,
 }
 
-/// A line of the list.
+/// An entry in the JSON list of failures.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     id: &'a str,
@@ -180,7 +180,7 @@ impl Reproduce {
                 let known = assumptions.list();
                 let hint = hint(name, known.iter().map(|one| one.name));
                 return Err(bad(format!(
-                    "unknown assumption {name:?}{hint}; `epm-lab assumptions` lists them"
+                    "there is no assumption {name:?}{hint}; `epm-lab assumptions` lists them"
                 )));
             };
             *field = value.clone();

@@ -6,7 +6,7 @@ use epm_client_agent::catalogue::{Entry, Means};
 
 use super::print::{in_the_lab, letter};
 
-/// The whole page.
+/// Renders the whole page.
 pub(super) fn page(entries: &[Entry]) -> String {
     let mut text = String::from(
         "# The failure catalogue\n\n\

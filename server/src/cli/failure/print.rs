@@ -32,7 +32,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
     }
     let count = |what: &str| entries.iter().filter(|entry| in_the_lab(&entry.means) == what).count();
     format!(
-        "{table}\n{} played, {} refused by the manager, {} met by a tool at the REST API; {} cannot be brought about.\n",
+        "{table}\n{} run as scenarios, {} refused by the manager, {} run as REST client cases; {} cannot be reproduced.\n",
         count("played"),
         count("refused"),
         count("errand"),

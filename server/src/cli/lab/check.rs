@@ -180,10 +180,6 @@ fn shown(verdict: &Value) -> String {
             ));
         }
     }
-    text.push_str(if verdict["well"] == true {
-        "All clients are well.\n"
-    } else {
-        "Not all clients are well.\n"
-    });
+    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Some clients need attention.\n" });
     text
 }

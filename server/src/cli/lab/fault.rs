@@ -151,7 +151,9 @@ impl Act for FaultVerb {
                     before.as_array().into_iter().flatten().map(|one| words(one, "/fault/name")).collect();
                 if !known.contains(&name) {
                     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                    return Err(Failure::BadInput(format!("unknown fault {name:?}; active faults: {known}")));
+                    return Err(Failure::BadInput(format!(
+                        "there is no fault {name:?}; active faults: {known}"
+                    )));
                 }
                 let found = control.delete(&format!("/v1/faults/{}", segment(&name))).await?;
                 at.show(&found, |all| listed(all.as_array()))

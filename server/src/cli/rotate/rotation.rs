@@ -277,8 +277,8 @@ impl Rotation {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
         say(match ending {
-            Ending::Well => "All clients are well.\n",
-            _ => "Not all clients are well; see `epm-lab check`.\n",
+            Ending::Well => "All is well.\n",
+            _ => "Some clients need attention; see `epm-lab check`.\n",
         });
         Ok(ending)
     }

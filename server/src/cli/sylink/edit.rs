@@ -84,7 +84,7 @@ impl Edit {
             if conf.certificates.len() == before {
                 let names: Vec<&str> = conf.certificates.iter().map(|one| one.name.as_str()).collect();
                 return Err(Failure::BadInput(format!(
-                    "{}: unknown certificate {name:?}: expected one of {}",
+                    "{}: there is no certificate {name:?}: expected one of {}",
                     self.file.display(),
                     names.join(", ")
                 )));

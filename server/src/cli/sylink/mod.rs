@@ -28,8 +28,8 @@ Examples:
   epm-lab sylink diff before.xml after.xml
   epm-lab sylink edit sylink.xml --secure off --out new.xml
   epm-lab sylink edit sylink.xml --server 1=https://10.0.0.5:443 --out new.xml
-  epm-lab sylink package --group 'My Company\\\\Default Group' -o package.zip
-  epm-lab sylink deploy --group 'My Company\\\\Default Group'
+  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip
+  epm-lab sylink deploy --group 'My Company\\Default Group'
 
 The shared secret is shown as a hash, unless --show-secret is given.")]
 pub(super) enum Files {

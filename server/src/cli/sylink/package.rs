@@ -24,7 +24,7 @@ struct For {
 /// Makes a communication update package.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  epm-lab sylink package --group 'My Company\\\\Default Group' -o package.zip\n\n`epm-agent import` imports it."
+    after_help = "Example:\n  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip\n\n`epm-agent import` imports it."
 )]
 pub(crate) struct Package {
     #[command(flatten)]
@@ -38,9 +38,7 @@ pub(crate) struct Package {
 
 /// Imports a communication update package into clients.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  epm-lab sylink deploy --group 'My Company\\\\Default Group' desk-1 desk-2"
-)]
+#[command(after_help = "Example:\n  epm-lab sylink deploy --group 'My Company\\Default Group' desk-1 desk-2")]
 pub(crate) struct Deploy {
     #[command(flatten)]
     at: Where,

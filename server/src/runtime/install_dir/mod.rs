@@ -304,7 +304,8 @@ impl Installation {
     pub(crate) fn note(&self, service: Service, now: Timestamp, trouble: Option<&StoreTrouble>) {
         let moment = moment(now);
         let (log, line) = match (service, trouble) {
-            // The level and the words "Unexpected server error" [C S22, S42b]; what follows [A].
+            // The level and the words "Unexpected server error" are the product's [C S22, S42b]; the rest is assumed
+            // [A].
             (Service::Semsrv, Some(trouble)) => {
                 (Log::Server, format!("{moment} SEVERE: Unexpected server error. {trouble}"))
             }
