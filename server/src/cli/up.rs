@@ -77,7 +77,7 @@ pub(super) struct Up {
     /// The port of the control API, for epm-lab check, clock, fault and the like; 0 for any that is free
     /// [default: 8015, or any that is free with --http-port 0]
     #[arg(long, value_name = "PORT")]
-    door_port: Option<u16>,
+    control_port: Option<u16>,
     /// The file with the token that the control API asks for; needed where others can reach it. One that is not there
     /// is made, with a token in it
     #[arg(long, value_name = "FILE")]
@@ -142,8 +142,7 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
-    #[serde(rename = "door")]
-    control: &'a str,
+    control_api: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
 }
@@ -345,10 +344,11 @@ impl Up {
                 self.bind
             )));
         }
-        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
+        let port =
+            self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
             Failure::BadInput(format!(
-                "cannot open the control API on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
+                "cannot open the control API on {}:{port}: {error}; --control-port takes another port, 0 any that is free",
                 self.bind
             ))
         };
@@ -386,7 +386,7 @@ impl Up {
             seed: self.seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
-            control,
+            control_api: control,
             managers: managers.collect(),
             clients: site.look(|site| {
                 site.clients()

@@ -19,9 +19,9 @@ use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Manager {
-    /// Its name.
-    manager: String,
+pub(super) struct ManagerName {
+    /// The name of the manager.
+    pub(super) manager: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -85,7 +85,7 @@ struct Replication {
     partners: Vec<String>,
     /// Since when it goes on with what it knew then; none if it knows what all know.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
 /// What a manager shows, and what it has shown.
@@ -159,7 +159,10 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Certificates> {
+async fn show(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Certificates> {
     effective(&lab, &manager)
 }
 
@@ -246,7 +249,7 @@ fn material(file: &str, content: String) -> Material {
 
 async fn restart(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(Restart { service }): JsonBody<Restart>,
 ) -> Answer<Certificates> {
     if !lab.site.restart(&manager, service) {
@@ -256,7 +259,10 @@ async fn restart(
     effective(&lab, &manager)
 }
 
-async fn replication(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Replication> {
+async fn replication(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Replication> {
     replicating(&lab, manager)
 }
 
@@ -266,13 +272,13 @@ fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
         let partners = site.partners(&manager).map(|one| one.name.clone()).collect::<Vec<_>>();
         Some((partners, site.replication_stopped_since(&manager)))
     });
-    let (partners, apart_since) = found.ok_or_else(|| unknown(lab, &manager))?;
-    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, apart_since }))
+    let (partners, broken_since) = found.ok_or_else(|| unknown(lab, &manager))?;
+    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, broken_since }))
 }
 
 async fn set_replication(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(ReplicationSetting { replicates }): JsonBody<ReplicationSetting>,
 ) -> Answer<Replication> {
     let name = manager.clone();

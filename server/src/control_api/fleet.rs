@@ -29,7 +29,7 @@ struct Client {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Part {
+struct PartName {
     /// Its name: its clients are called by it, with a number.
     part: String,
 }
@@ -53,11 +53,11 @@ struct PartSetting {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Page {
+struct ClientQuery {
     /// Only clients of this part.
     part: Option<String>,
     /// Only clients in this state.
-    state: Option<Standing>,
+    state: Option<ClientState>,
     /// How many to pass over.
     #[serde(default)]
     offset: usize,
@@ -68,14 +68,14 @@ struct Page {
 /// How a client stands with its managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Standing {
+enum ClientState {
     New,
     Connected,
     Disconnected,
     Orphaned,
 }
 
-impl Standing {
+impl ClientState {
     const fn of(health: &Health) -> Self {
         match health {
             Health::New => Self::New,
@@ -108,8 +108,8 @@ struct WholeClient {
     on: bool,
     /// Whether it is kept from waking.
     frozen: bool,
-    /// What it thinks of its managers, in words.
-    thinks: String,
+    /// Whether a manager serves the client, and if not, why, in one sentence.
+    status_detail: String,
     /// What it looks like.
     #[schemars(with = "BridgedSchema<AgentView>")]
     view: AgentView,
@@ -144,10 +144,10 @@ pub(super) fn routes() -> Routes {
             get_with(show, doc("client", "One client: what it holds, and what became of it")),
         )
         .api_route(
-            "/v1/clients/{client}/deeds",
+            "/v1/clients/{client}/operations",
             post_with(
                 act,
-                doc("doToClient", "Poke, freeze, take offline, bring home, move or re-image a client"),
+                doc("operateClient", "Poke, freeze, take offline, bring home, move or re-image a client"),
             ),
         )
         .api_route(
@@ -156,11 +156,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): LabState, Query(page): Query<Page>) -> Json<Clients> {
+async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Clients> {
     let mut clients = lab.views().await;
     clients.retain(|one| {
         page.part.as_ref().is_none_or(|wanted| *wanted == one.part)
-            && page.state.is_none_or(|wanted| wanted == Standing::of(&one.view.health))
+            && page.state.is_none_or(|wanted| wanted == ClientState::of(&one.view.health))
     });
     let total = clients.len();
     let limit = page.limit.unwrap_or(100).min(PAGE);
@@ -176,7 +176,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
     let member = lab.member(&client).await?;
     let agent = member.handle.agent();
     let view = agent.view();
-    let thinks = match view.health.orphaned() {
+    let status_detail = match view.health.orphaned() {
         Some((since, because)) => format!("orphaned since {since}: {because}"),
         None if view.health.is_connected() => "served".to_owned(),
         None => "not served".to_owned(),
@@ -186,7 +186,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
         part: member.part.clone(),
         on: !agent.is_stopped(),
         frozen: member.handle.is_frozen(),
-        thinks,
+        status_detail,
         view,
         last_server: state.last_server.clone(),
         packages: state.packages.clone(),
@@ -208,7 +208,7 @@ async fn act(
 
 async fn set_part(
     State(lab): LabState,
-    Path(Part { part }): Path<Part>,
+    Path(PartName { part }): Path<PartName>,
     JsonBody(setting): JsonBody<PartSetting>,
 ) -> Answer<PartNow> {
     let mut plan = PartPlan::new(&part, setting.count, setting.version.unwrap_or(ClientVersion::new(14, 3)));

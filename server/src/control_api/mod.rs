@@ -154,13 +154,13 @@ struct Index {
     /// Its version.
     version: &'static str,
     /// What it is, and what it is not.
-    is: &'static str,
+    about: &'static str,
     /// The site's name.
     site: String,
     /// Where the description of the control API is.
     openapi: &'static str,
-    /// The doors of each manager.
-    doors: Vec<Addresses>,
+    /// The addresses of each manager.
+    addresses: Vec<Addresses>,
 }
 
 /// Whether the lab is ready.
@@ -177,10 +177,10 @@ async fn index(State(lab): LabState) -> Json<Index> {
     Json(Index {
         name: "epm-lab",
         version: env!("CARGO_PKG_VERSION"),
-        is: "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
+        about: "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
         site: lab.site.look(|site| site.name().to_owned()),
         openapi: "/v1/openapi.json",
-        doors: lab.site.addresses().to_vec(),
+        addresses: lab.site.addresses().to_vec(),
     })
 }
 

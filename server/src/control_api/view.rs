@@ -31,7 +31,7 @@ pub(super) struct SiteView {
     /// Its managers.
     managers: Vec<ManagerView>,
     /// Where each is found.
-    doors: Vec<Addresses>,
+    addresses: Vec<Addresses>,
     /// How many clients are registered.
     clients: usize,
 }
@@ -52,7 +52,7 @@ struct ManagerView {
     fingerprint: Fingerprint,
     /// Since when it does not replicate with the others; none if it does.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
 /// A management server list as the console shows it, with who uses it.
@@ -130,14 +130,14 @@ struct LocationView {
 }
 
 impl SiteView {
-    pub(super) fn of(site: &Site, doors: &[Addresses]) -> Self {
+    pub(super) fn of(site: &Site, addresses: &[Addresses]) -> Self {
         Self {
             name: site.name().to_owned(),
             id: site.id(),
             domain: site.domain(),
             default_list: site.default_list(),
             managers: site.managers().map(|one| ManagerView::of(site, one)).collect(),
-            doors: doors.to_vec(),
+            addresses: addresses.to_vec(),
             clients: site.clients().count(),
         }
     }
@@ -151,7 +151,7 @@ impl ManagerView {
             http_port: one.ports.http,
             https_port: one.ports.https,
             fingerprint: one.client.certificate().fingerprint(),
-            apart_since: site.replication_stopped_since(&one.name),
+            broken_since: site.replication_stopped_since(&one.name),
         }
     }
 }

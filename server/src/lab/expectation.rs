@@ -36,14 +36,14 @@ pub enum Expectation {
     /// Every client authenticates its manager.
     EveryClientIsSecure,
     /// Nobody is orphaned now.
-    NobodyIsOrphaned,
+    NoClientIsOrphaned,
     /// Nobody was orphaned at any moment.
-    NobodyWasOrphaned,
+    NoClientWasOrphaned,
     /// No policy was adopted that nobody vouched for.
-    NoPolicyUnsignedWasAdopted,
+    NoUnsignedPolicyWasAdopted,
     /// No manager was left in a handshake, and none answered a client with an error, since this was asked; since the lab
     /// began, if it is asked without a name. The journal is asked.
-    NobodyWasTurnedAway,
+    NoClientWasTurnedAway,
 }
 
 /// An expectation that was asked, and how far every client was then.
@@ -59,7 +59,7 @@ pub struct Asked {
 /// How an expectation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum FindingResult {
     /// It is met.
     Pass,
     /// It is not, and will not be.
@@ -78,7 +78,7 @@ pub struct Finding {
     /// What is expected.
     pub expectation: Expectation,
     /// How it stands.
-    pub standing: Standing,
+    pub result: FindingResult,
     /// How many clients it was asked of.
     pub clients: usize,
     /// How many do not meet it.
@@ -147,12 +147,12 @@ impl Lab {
             let mut finding = Finding {
                 name,
                 expectation: asked.expectation.clone(),
-                standing: Standing::Pass,
+                result: FindingResult::Pass,
                 clients: views.len(),
                 against: 0,
                 counter_examples: Vec::new(),
             };
-            if asked.expectation == Expectation::NobodyWasTurnedAway {
+            if asked.expectation == Expectation::NoClientWasTurnedAway {
                 self.hear_the_journal(&mut finding, asked.since);
                 return finding;
             }
@@ -199,25 +199,25 @@ impl Lab {
 
 impl Finding {
     fn add(&mut self, client: &str, word: Word) {
-        let (why, standing) = match word {
+        let (why, result) = match word {
             Word::Meets => return,
-            Word::NotYet(why) => (why, Standing::Pending),
-            Word::Against(why) => (why, Standing::Fail),
-            Word::Forgotten(what) => (what, Standing::Unknown),
+            Word::NotYet(why) => (why, FindingResult::Pending),
+            Word::Against(why) => (why, FindingResult::Fail),
+            Word::Forgotten(what) => (what, FindingResult::Unknown),
         };
         self.against += 1;
         if self.counter_examples.len() < NAMED {
             self.counter_examples.push(format!("{client}: {why}"));
         }
         // Whoever fails decides; then whoever cannot be judged.
-        let weight = |one: Standing| match one {
-            Standing::Pass => 0,
-            Standing::Pending => 1,
-            Standing::Unknown => 2,
-            Standing::Fail => 3,
+        let weight = |one: FindingResult| match one {
+            FindingResult::Pass => 0,
+            FindingResult::Pending => 1,
+            FindingResult::Unknown => 2,
+            FindingResult::Fail => 3,
         };
-        if weight(standing) > weight(self.standing) {
-            self.standing = standing;
+        if weight(result) > weight(self.result) {
+            self.result = result;
         }
     }
 }
@@ -255,26 +255,26 @@ impl Asked {
             Expectation::EveryClientIsSecure => {
                 Word::Against("it does not authenticate its manager".to_owned())
             }
-            Expectation::NobodyIsOrphaned => match view.health.orphaned() {
+            Expectation::NoClientIsOrphaned => match view.health.orphaned() {
                 None => Word::Meets,
                 Some((since, because)) => Word::Against(format!("since {since}: {because}")),
             },
-            Expectation::NobodyWasOrphaned | Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
                 self.past(trace).unwrap_or(Word::Meets)
             }
             // Of this the journal tells, and no client.
-            Expectation::NobodyWasTurnedAway => Word::Meets,
+            Expectation::NoClientWasTurnedAway => Word::Meets,
         }
     }
 
     /// What speaks of what was, and stays so when a client has left.
     fn past(&self, trace: &Trace) -> Option<Word> {
         match &self.expectation {
-            Expectation::NobodyWasOrphaned => trace.orphaned.front().map(|one| {
+            Expectation::NoClientWasOrphaned => trace.orphaned.front().map(|one| {
                 let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
                 Word::Against(format!("from {} to {until}: {}", one.since, one.because))
             }),
-            Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoUnsignedPolicyWasAdopted => {
                 let unsigned = trace.unsigned.front();
                 unsigned.map(|one| Word::Against(format!("at {}: the policy {}", one.at, one.serial)))
             }

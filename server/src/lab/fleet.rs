@@ -20,7 +20,6 @@ const MOST: usize = 100_000;
 
 /// What can be done to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Deed")]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ClientOperation {
     /// Ask it for an update now.

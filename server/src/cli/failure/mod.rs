@@ -93,7 +93,6 @@ pub(super) struct Reproduce {
 struct Report<'a, T> {
     id: &'a str,
     title: &'a str,
-    #[serde(rename = "carrier")]
     driver: &'static str,
     is_as_described: bool,
     #[serde(flatten)]
@@ -158,7 +157,7 @@ impl Reproduce {
             }
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::RestCase(plan) => self.run_errand(entry, plan).await?,
+            Means::RestCase(plan) => self.run_rest_case(entry, plan).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
                 return Err(Failure::BadInput(why));
@@ -222,7 +221,7 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
+    async fn run_rest_case(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
         /// What a tool has met.
         #[derive(Serialize)]
         struct Said {

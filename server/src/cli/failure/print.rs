@@ -35,7 +35,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
         "{table}\n{} played, {} refused by the manager, {} met by a tool at the REST API; {} cannot be brought about.\n",
         count("played"),
         count("refused"),
-        count("errand"),
+        count("rest-case"),
         count("cannot"),
     )
 }
@@ -234,7 +234,7 @@ pub(super) fn in_the_lab(means: &Means) -> &'static str {
     match means {
         Means::Play(_) => "played",
         Means::Refused(_) => "refused",
-        Means::RestCase(_) => "errand",
+        Means::RestCase(_) => "rest-case",
         Means::Cannot { .. } => "cannot",
     }
 }

@@ -17,7 +17,7 @@ Exit codes: 0 all is well; 1 not all is well, or an expectation is not met; 3 cl
 Examples:
   epm-lab check
   epm-lab check --json
-  epm-lab check --expect nobody-was-orphaned --expect every-client-is-secure --junit report.xml
+  epm-lab check --expect no-client-was-orphaned --expect every-client-is-secure --junit report.xml
   epm-lab check --if commands.json      who would be lost if these commands were given now")]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl Check {
                 let examples: Vec<String> =
                     rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
                 vec![
-                    words(one, "/standing"),
+                    words(one, "/result"),
                     words(one, "/expectation/expect"),
                     words(one, "/against"),
                     examples.join("\n"),
@@ -107,7 +107,7 @@ impl Check {
             });
             table(&["", "expected", "against", "counter-examples"], lines)
         })?;
-        Ok(if found["standing"] == "fail" || found["standing"] == "pending" {
+        Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
         } else {
             Ending::Well

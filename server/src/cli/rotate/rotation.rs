@@ -120,7 +120,7 @@ impl Rotation {
                 }
             }
         };
-        let first = site["doors"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
+        let first = site["addresses"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
         let url = options.rest.as_deref().or(first).ok_or_else(|| {
             Failure::BadInput(
                 "the lab names no REST API (was it started with --no-rest?): name one with --rest".into(),
