@@ -19,7 +19,7 @@ import sepm
 
 with open(sys.argv[1], encoding="utf-8") as file:
     READY = json.load(file)
-DOOR, REST = READY["door"], READY["managers"][0]["rest"] + "/sepm/api/v1"
+DOOR, REST = READY["control_api"], READY["managers"][0]["rest"] + "/sepm/api/v1"
 MANAGER = READY["managers"][0]["manager"]
 
 

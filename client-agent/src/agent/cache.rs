@@ -73,7 +73,7 @@ pub struct AgentState {
     /// Whether it has yet to tell its manager how it is.
     pub report_due: bool,
     /// What the console has told it to do.
-    #[serde(rename = "duties", skip_serializing_if = "PendingCommands::is_empty")]
+    #[serde(skip_serializing_if = "PendingCommands::is_empty")]
     pub pending_commands: PendingCommands,
 }
 

@@ -50,7 +50,7 @@ struct Written {
     play: Option<Spanned<Play>>,
     #[serde(default)]
     refused: Option<Refused>,
-    #[serde(default, rename = "errand")]
+    #[serde(default)]
     rest_case: Option<RestCase>,
     #[serde(default)]
     cannot: Option<String>,
@@ -84,7 +84,7 @@ impl Entry {
             }
             (None, None, None, Some(why)) => Means::Cannot { why },
             _ => {
-                return Err(unsound("expected exactly one of: play, refused, errand, cannot".to_owned()));
+                return Err(unsound("expected exactly one of: play, refused, rest_case, cannot".to_owned()));
             }
         };
         Ok(Self {

@@ -114,7 +114,7 @@ fn an_entry_that_does_not_say_in_one_way_how_it_is_brought_about_is_refused() {
     let (name, text) = files::ENTRIES[21];
     let without = text.replace("cannot = ", "layers = ");
     assert!(Entry::parse(&without, name).unwrap_err().to_string().contains("layers"));
-    let twice = text.replace("cannot = ", "errand = { failure = [], repair = [] }\ncannot = ");
+    let twice = text.replace("cannot = ", "rest_case = { failure = [], repair = [] }\ncannot = ");
     assert!(Entry::parse(&twice, name).unwrap_err().to_string().contains("exactly one of"), "{twice}");
 }
 

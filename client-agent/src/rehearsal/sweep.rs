@@ -197,7 +197,7 @@ version = "14.3"
 name = "away"
 count = 2
 version = "14.3"
-presence = { drawer = { on = "1h", every = "2d" } }
+presence = { mostly-off = { on = "1h", every = "2d" } }
 [[step]]
 title = "http, and off"
 operator = [

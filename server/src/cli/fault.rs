@@ -16,7 +16,7 @@ use super::lab::{self, Act, Where};
 use super::print;
 use crate::cli::io::{Ending, Failure, read_text, say, say_json};
 
-/// Lists the kinds of fault, predicts hits, and manages the faults of a running lab.
+/// List the kinds of fault, predict hits, and add and remove the faults of a running lab
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,6 @@ The file is TOML:
   where = { route = \"index\" }
   probability = 0.3
 
-Examples:
 Examples:
   epm-lab fault explain faults.toml --client desktop-1 --next 20
   epm-lab fault explain faults.toml --route policy --seed 7 --json")]

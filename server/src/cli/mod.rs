@@ -32,7 +32,7 @@ Examples:
                                                run a scenario over real sockets
   epm-lab rehearse fixtures/scenarios/single-manager.toml
                                                run it in virtual time
-  epm-lab failure reproduce F07                reproduce a known failure, and repair it
+  epm-lab failure reproduce F07                reproduce and repair a known failure
   epm-lab scenario check my.toml               check a scenario file
 
 Exit codes: 0 success; 1 the command failed; 2 invalid input; 3 success, but
@@ -63,7 +63,10 @@ enum Verb {
     #[command(subcommand)]
     Failure(failure::Catalogue),
     /// Check a scenario, or print the JSON Schema of the scenario file
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  epm-lab scenario check my.toml\n  epm-lab scenario schema"
+    )]
     Scenario(scenario::Scenario),
     /// Print the assumptions about undocumented behaviour of the product
     #[command(after_help = "Example:\n  epm-lab assumptions --json")]
@@ -75,24 +78,31 @@ enum Verb {
     Fault(fault::Fault),
     Check(lab::Check),
     /// Replace the server certificates of a running lab, as an external rotation tool would
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  epm-lab rotate single --state rotation.json")]
     Rotate(Box<rotate::Rotate>),
     /// List, show, add and act on the clients of a running lab
+    #[command(after_help = "Example:\n  epm-lab client list --state orphaned")]
     Client(lab::At<lab::ClientVerb>),
     /// List, copy, edit and assign the management server lists of a running lab
+    #[command(after_help = "Example:\n  epm-lab list list")]
     List(lab::At<lab::ListVerb>),
     /// List, update and restart the managers of a running lab, and break their replication
+    #[command(after_help = "Example:\n  epm-lab manager update sepm-1 --name january")]
     Manager(lab::At<lab::ManagerVerb>),
     /// Restart a service of a manager in a running lab, so that it reads its files again
+    #[command(after_help = "Example:\n  epm-lab service restart semwebsrv")]
     Service(lab::At<lab::ServiceVerb>),
     /// Show, save and restore recovery files (recovery_TIMESTAMP.zip)
     #[command(subcommand)]
     Recovery(recovery::Recovery),
     /// Show, freeze, set and advance the clock of a running lab
+    #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Clock(lab::At<lab::ClockVerb>),
     /// Show what the managers of a running lab recorded: requests, calls, faults
+    #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
     /// Take, list and restore snapshots of a running lab, or return it to its start
+    #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Snapshot(lab::At<lab::SnapshotVerb>),
     /// Show, check, make and convert certificates, keys and keystores; update those of a running lab
     #[command(subcommand)]

@@ -18,8 +18,9 @@ Examples:
   epm-lab up --recovery recovery_2026-01-01-00-00-00.zip
 
 Clients do not notice a restore from the manager's own file. A file of another
-site brings another shared secret (F15); without any file, certificate and secret
-are new (F16); with a file of another domain, clients cannot register (F17).")]
+site brings another shared secret (F15); without any file, certificate and
+secret are new (F16); with a file of another domain, clients cannot register
+(F17).")]
 pub(super) enum Recovery {
     /// Show what a recovery file holds, without its secrets
     #[command(after_help = "Example:\n  epm-lab recovery show recovery.zip")]

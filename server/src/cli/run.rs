@@ -27,8 +27,8 @@ Examples:
   epm-lab run my.toml --json > verdict.json
   epm-lab run fixtures/scenarios/recovery.toml --moved
 
-Exit code 3 if clients are orphaned: the verdict names each, the step since which
-it is orphaned, and the layer of trust that broke.")]
+Exit code 3 if clients are orphaned: the verdict names each, the step since
+which it is orphaned, and the layer of trust that broke.")]
 pub(super) struct Run {
     /// Scenario file
     scenario: PathBuf,

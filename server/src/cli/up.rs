@@ -47,8 +47,8 @@ Examples:
   epm-lab up --agents 0 --export lab/
   epm-lab up --bind 0.0.0.0 --lab --address manager --token-file token --no-rest
 
-Port 0 takes any free port; the line printed on standard output, and --ready-file,
-name the addresses. --install-root writes the product's files, such as
+Port 0 takes any free port; the line on standard output, and --ready-file, name
+the addresses. --install-root writes the product's files, such as
 tomcat/etc/keystore.jks, and rereads them at a restart of a service. --export
 writes sylink.xml and the certificates for epm-agent and curl.")]
 pub(super) struct Up {
@@ -82,7 +82,7 @@ pub(super) struct Up {
     /// Port of the control API, for `epm-lab check`, `clock`, `fault` and others; 0 for any free port [default: 8015,
     /// or 0 with --http-port 0]
     #[arg(long, value_name = "PORT")]
-    door_port: Option<u16>,
+    control_port: Option<u16>,
     /// File with the token that the control API requires; needed unless on loopback. Created with a new token if it
     /// does not exist
     #[arg(long, value_name = "FILE")]
@@ -147,8 +147,7 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
-    #[serde(rename = "door")]
-    control: &'a str,
+    control_api: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
 }
@@ -350,10 +349,11 @@ impl Up {
                 self.bind
             )));
         }
-        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
+        let port =
+            self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
             Failure::BadInput(format!(
-                "cannot open the control API on {}:{port}: {error}; choose another port with `--door-port`, 0 for any free one",
+                "cannot open the control API on {}:{port}: {error}; choose another port with `--control-port`, 0 for any free one",
                 self.bind
             ))
         };
@@ -391,7 +391,7 @@ impl Up {
             seed: self.seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
-            control,
+            control_api: control,
             managers: managers.collect(),
             clients: site.look(|site| {
                 site.clients()

@@ -19,9 +19,9 @@ use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Manager {
+pub(super) struct ManagerName {
     /// Name of the manager.
-    manager: String,
+    pub(super) manager: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -85,7 +85,7 @@ struct Replication {
     partners: Vec<String>,
     /// Lab time since which the manager has not replicated; absent while it replicates.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
 /// Certificates that a manager presents, and their history.
@@ -159,7 +159,10 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Certificates> {
+async fn show(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Certificates> {
     effective(&lab, &manager)
 }
 
@@ -245,7 +248,7 @@ fn material(file: &str, content: String) -> Material {
 
 async fn restart(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(Restart { service }): JsonBody<Restart>,
 ) -> Answer<Certificates> {
     if !lab.site.restart(&manager, service) {
@@ -255,7 +258,10 @@ async fn restart(
     effective(&lab, &manager)
 }
 
-async fn replication(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Replication> {
+async fn replication(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Replication> {
     replicating(&lab, manager)
 }
 
@@ -265,13 +271,13 @@ fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
         let partners = site.partners(&manager).map(|one| one.name.clone()).collect::<Vec<_>>();
         Some((partners, site.replication_stopped_since(&manager)))
     });
-    let (partners, apart_since) = found.ok_or_else(|| unknown(lab, &manager))?;
-    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, apart_since }))
+    let (partners, broken_since) = found.ok_or_else(|| unknown(lab, &manager))?;
+    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, broken_since }))
 }
 
 async fn set_replication(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(ReplicationSetting { replicates }): JsonBody<ReplicationSetting>,
 ) -> Answer<Replication> {
     let name = manager.clone();

@@ -18,7 +18,7 @@ use crate::lab::Lab;
 /// Changes of the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Setting {
+struct ClockSetting {
     /// New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
     #[schemars(with = "Option<String>")]
     now: Option<Timestamp>,
@@ -29,7 +29,7 @@ struct Setting {
 /// How far to advance the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Move {
+struct ClockAdvance {
     /// Duration, such as 90m, 24h or 30d.
     #[schemars(with = "String")]
     by: Span,
@@ -47,7 +47,7 @@ struct Heartbeats {
 
 /// State of the clock.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Shown {
+struct ClockView {
     /// Lab time.
     #[schemars(with = "String")]
     now: Timestamp,
@@ -83,11 +83,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): LabState) -> Json<Shown> {
+async fn show(State(lab): LabState) -> Json<ClockView> {
     effective(&lab)
 }
 
-async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answer<Shown> {
+async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) -> Answer<ClockView> {
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
         return Err(Problem::invalid("speed: expected at most 1000000"));
     }
@@ -95,18 +95,21 @@ async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answ
     Ok(effective(&lab))
 }
 
-async fn advance(State(lab): LabState, JsonBody(Move { by }): JsonBody<Move>) -> Answer<Shown> {
+async fn advance(
+    State(lab): LabState,
+    JsonBody(ClockAdvance { by }): JsonBody<ClockAdvance>,
+) -> Answer<ClockView> {
     lab.advance(by.0).await?;
     Ok(effective(&lab))
 }
 
-async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<Shown> {
+async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<ClockView> {
     let limit = Duration::from_secs(asked.limit_seconds.unwrap_or(60).min(3600));
     lab.pass_heartbeats(asked.heartbeats, limit).await?;
     Ok(effective(&lab))
 }
 
-fn effective(lab: &Lab) -> Json<Shown> {
+fn effective(lab: &Lab) -> Json<ClockView> {
     let (now, speed) = (lab.clock().now(), lab.clock().speed());
-    Json(Shown { now, now_ms: now.as_millis(), speed })
+    Json(ClockView { now, now_ms: now.as_millis(), speed })
 }

@@ -43,15 +43,15 @@ struct SetFault {
     fault: Arc<FaultRule>,
     /// Lab time at which the fault was added.
     #[schemars(with = "String")]
-    set: Timestamp,
+    set_at: Timestamp,
     /// Lab time at which the fault expires.
     #[schemars(with = "String")]
-    ends: Timestamp,
+    ends_at: Timestamp,
 }
 
 impl SetFault {
     fn of(one: &InstalledFault) -> Self {
-        Self { fault: Arc::clone(&one.rule), set: one.since, ends: one.ends() }
+        Self { fault: Arc::clone(&one.rule), set_at: one.since, ends_at: one.ends() }
     }
 }
 
@@ -62,7 +62,7 @@ struct Kinds(#[schemars(with = "BridgedSchema<Vec<KindInfo>>")] &'static [KindIn
 
 /// ID and title of a known failure.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Title {
+struct FailureTitle {
     /// ID of the failure, such as F07.
     id: String,
     /// Title of the failure.
@@ -138,9 +138,9 @@ async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
     Json(in_force(&lab))
 }
 
-async fn failures() -> Json<Vec<Title>> {
+async fn failures() -> Json<Vec<FailureTitle>> {
     let titles =
-        catalogue::entries().iter().map(|one| Title { id: one.id.clone(), title: one.title.clone() });
+        catalogue::entries().iter().map(|one| FailureTitle { id: one.id.clone(), title: one.title.clone() });
     Json(titles.collect())
 }
 

@@ -29,7 +29,7 @@ struct Client {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Part {
+struct PartName {
     /// Name of the part; its clients are named PART-1, PART-2 and so on.
     part: String,
 }
@@ -53,11 +53,11 @@ struct PartSetting {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Page {
+struct ClientQuery {
     /// Only clients of this part.
     part: Option<String>,
     /// Only clients in this state.
-    state: Option<Standing>,
+    state: Option<ClientState>,
     /// Number of clients to skip.
     #[serde(default)]
     offset: usize,
@@ -68,14 +68,14 @@ struct Page {
 /// State of a client's connection with its managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Standing {
+enum ClientState {
     New,
     Connected,
     Disconnected,
     Orphaned,
 }
 
-impl Standing {
+impl ClientState {
     const fn of(health: &Health) -> Self {
         match health {
             Health::New => Self::New,
@@ -109,7 +109,7 @@ struct WholeClient {
     /// Whether the client is frozen.
     frozen: bool,
     /// State of the client's connection, as a text for people.
-    thinks: String,
+    status_detail: String,
     /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     view: AgentView,
@@ -144,11 +144,11 @@ pub(super) fn routes() -> Routes {
             get_with(show, doc("client", "Show a client: its state and its history")),
         )
         .api_route(
-            "/v1/clients/{client}/deeds",
+            "/v1/clients/{client}/operations",
             post_with(
                 act,
                 doc(
-                    "doToClient",
+                    "operateClient",
                     "Perform an action on a client, such as poke, freeze, offline, import, move or reimage",
                 ),
             ),
@@ -159,11 +159,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): LabState, Query(page): Query<Page>) -> Json<Clients> {
+async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Clients> {
     let mut clients = lab.views().await;
     clients.retain(|one| {
         page.part.as_ref().is_none_or(|wanted| *wanted == one.part)
-            && page.state.is_none_or(|wanted| wanted == Standing::of(&one.view.health))
+            && page.state.is_none_or(|wanted| wanted == ClientState::of(&one.view.health))
     });
     let total = clients.len();
     let limit = page.limit.unwrap_or(100).min(PAGE);
@@ -179,7 +179,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
     let member = lab.member(&client).await?;
     let agent = member.handle.agent();
     let view = agent.view();
-    let thinks = match view.health.orphaned() {
+    let status_detail = match view.health.orphaned() {
         Some((since, because)) => format!("orphaned since {since}: {because}"),
         None if view.health.is_connected() => "served".to_owned(),
         None => "not served".to_owned(),
@@ -189,7 +189,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
         part: member.part.clone(),
         on: !agent.is_stopped(),
         frozen: member.handle.is_frozen(),
-        thinks,
+        status_detail,
         view,
         last_server: state.last_server.clone(),
         packages: state.packages.clone(),
@@ -211,7 +211,7 @@ async fn act(
 
 async fn set_part(
     State(lab): LabState,
-    Path(Part { part }): Path<Part>,
+    Path(PartName { part }): Path<PartName>,
     JsonBody(setting): JsonBody<PartSetting>,
 ) -> Answer<PartNow> {
     let mut plan = PartPlan::new(&part, setting.count, setting.version.unwrap_or(ClientVersion::new(14, 3)));

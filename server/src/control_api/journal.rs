@@ -59,7 +59,7 @@ struct JournalQuery {
 
 /// Entries of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Page {
+struct Entries {
     /// Number of kept entries that match.
     total: usize,
     /// Whether no matching entry can have been dropped.
@@ -69,20 +69,20 @@ struct Page {
     /// Number that the next entry will get.
     next: u64,
     /// Latest matching entries, oldest first.
-    entries: Vec<Row>,
+    entries: Vec<JournalEntry>,
 }
 
 /// Response of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Found {
+enum JournalAnswer {
     /// Entries.
-    Page(Page),
+    Entries(Entries),
     /// Exchanges as an HTTP archive.
     Har(Archive),
 }
 
-impl OtherForm for Found {
+impl OtherForm for JournalAnswer {
     const MEDIA_TYPE: &'static str = "application/x-ndjson";
 }
 
@@ -95,7 +95,7 @@ struct Archive {
 
 /// An entry of the journal; fields that do not apply to its kind are absent.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Row {
+struct JournalEntry {
     /// Number of the entry; entries of all kinds are numbered together, from 1.
     number: u64,
     /// Lab time of the entry.
@@ -138,7 +138,7 @@ struct More {
     reason: Option<&'static str>,
     /// Description of the entry for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    words: Option<String>,
+    text: Option<String>,
     /// For an applied fault: name of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -164,12 +164,12 @@ struct More {
     path: Option<String>,
     /// For a call: user of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    who: Option<String>,
+    user: Option<String>,
 }
 
 /// Number of matching entries.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Count {
+struct EntryCount {
     /// Number of matching entries.
     total: usize,
     /// Number of matching entries per kind, action and status.
@@ -184,7 +184,7 @@ struct NearMiss {
     /// What was wrong with the request.
     why: &'static str,
     /// The entry of the request.
-    entry: Row,
+    entry: JournalEntry,
 }
 
 pub(super) fn routes() -> Routes {
@@ -256,7 +256,7 @@ impl NamedEntry<'_> {
             && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
-    fn row(self) -> Row {
+    fn row(self) -> JournalEntry {
         let NamedEntry { number, entry, manager, client } = self;
         let more = match entry {
             Entry::Exchange(record) => More {
@@ -274,7 +274,7 @@ impl NamedEntry<'_> {
                     ConnectionClosed::Handshake(words) => ("handshake", Some(words.clone())),
                     ConnectionClosed::Http(words) => ("http", Some(words.clone())),
                 };
-                More { peer: Some(*peer), reason: Some(reason), words, ..More::default() }
+                More { peer: Some(*peer), reason: Some(reason), text: words, ..More::default() }
             }
             Entry::FaultApplied(applied) => More {
                 peer: Some(applied.peer),
@@ -287,19 +287,19 @@ impl NamedEntry<'_> {
                 ..More::default()
             },
             Entry::FaultSkipped { peer, why, .. } => {
-                More { peer: Some(*peer), words: Some(why.clone()), ..More::default() }
+                More { peer: Some(*peer), text: Some(why.clone()), ..More::default() }
             }
             Entry::Call(call) => More {
                 peer: call.peer,
                 status: Some(call.status),
                 method: Some(call.method.clone()),
                 path: Some(call.path.clone()),
-                who: call.who.clone(),
+                user: call.who.clone(),
                 ..More::default()
             },
-            Entry::OperatorAction { what, .. } => More { words: Some(what.clone()), ..More::default() },
+            Entry::OperatorAction { what, .. } => More { text: Some(what.clone()), ..More::default() },
         };
-        Row { number, at: entry.at(), kind: entry.kind(), manager, client, more }
+        JournalEntry { number, at: entry.at(), kind: entry.kind(), manager, client, more }
     }
 }
 
@@ -337,20 +337,23 @@ impl JournalQuery {
 }
 
 /// All matching entries, oldest first.
-fn found(lab: &Lab, query: &JournalQuery) -> Vec<Row> {
+fn found(lab: &Lab, query: &JournalQuery) -> Vec<JournalEntry> {
     let entries = lab.site.journal().since(query.since);
     let named = entries.iter().map(|(number, entry)| NamedEntry::of(lab, *number, entry));
     named.filter(|one| one.fits(query)).map(NamedEntry::row).collect()
 }
 
-async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result<Written<Found>, Problem> {
+async fn find(
+    State(lab): LabState,
+    Query(query): Query<JournalQuery>,
+) -> Result<Written<JournalAnswer>, Problem> {
     let mut entries = found(&lab, &query);
     let total = entries.len();
     let limit = query.limit.unwrap_or(1000).min(PAGE);
     let entries = entries.split_off(total.saturating_sub(limit));
     let journal = lab.site.journal();
     match query.format {
-        Format::Json => Ok(Written::Json(Found::Page(Page {
+        Format::Json => Ok(Written::Json(JournalAnswer::Entries(Entries {
             total,
             complete: query.refuse_gaps(&lab, &Kind::ALL).is_ok(),
             forgotten: journal.forgotten(),
@@ -358,17 +361,17 @@ async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result
             entries,
         }))),
         Format::Ndjson => Ok(Written::Other(entries.iter().map(|row| line(row) + "\n").collect())),
-        Format::Har => Ok(Written::Json(Found::Har(har(&entries)))),
+        Format::Har => Ok(Written::Json(JournalAnswer::Har(har(&entries)))),
         Format::Junit => Err(query.format.refused()),
     }
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &JournalEntry) -> String {
     serde_json::to_string(row).unwrap_or_default()
 }
 
 /// The exchanges as an HTTP archive, as far as the journal records them.
-fn har(rows: &[Row]) -> Archive {
+fn har(rows: &[JournalEntry]) -> Archive {
     let entries = rows.iter().filter(|row| row.kind == Kind::Exchange).map(|row| {
         let scheme = if row.more.tls == Some(true) { "https" } else { "http" };
         let manager = row.manager.as_deref().unwrap_or("manager");
@@ -401,7 +404,7 @@ fn har(rows: &[Row]) -> Archive {
     Archive { log }
 }
 
-async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Count> {
+async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<EntryCount> {
     query.refuse_gaps(&lab, &Kind::ALL)?;
     let rows = found(&lab, &query);
     let mut by = BTreeMap::<String, u64>::new();
@@ -414,7 +417,7 @@ async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answe
         }
         *by.entry(name).or_default() += 1;
     }
-    Ok(Json(Count { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
+    Ok(Json(EntryCount { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
 }
 
 async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Vec<NearMiss>> {
@@ -453,7 +456,7 @@ async fn tail(
 ) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
     let growth = lab.site.journal().growth();
     let next = if query.since == 0 { lab.site.journal().next_number() } else { query.since };
-    let start = (lab, growth, query, next, VecDeque::<Row>::new());
+    let start = (lab, growth, query, next, VecDeque::<JournalEntry>::new());
     let events = stream::unfold(start, |(lab, mut growth, mut query, mut next, mut waiting)| async move {
         loop {
             if let Some(row) = waiting.pop_front() {

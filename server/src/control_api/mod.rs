@@ -155,13 +155,13 @@ struct Index {
     /// Version of the program.
     version: &'static str,
     /// What the program is, and what it is not.
-    is: &'static str,
+    about: &'static str,
     /// Name of the site.
     site: String,
     /// Path of the OpenAPI document.
     openapi: &'static str,
     /// Addresses of each manager.
-    doors: Vec<Addresses>,
+    addresses: Vec<Addresses>,
 }
 
 /// Readiness of the lab.
@@ -178,10 +178,10 @@ async fn index(State(lab): LabState) -> Json<Index> {
     Json(Index {
         name: "epm-lab",
         version: env!("CARGO_PKG_VERSION"),
-        is: "a mock of an endpoint protection manager for tests and labs; it protects nothing",
+        about: "a mock of an endpoint protection manager for tests and labs; it protects nothing",
         site: lab.site.look(|site| site.name().to_owned()),
         openapi: "/v1/openapi.json",
-        doors: lab.site.addresses().to_vec(),
+        addresses: lab.site.addresses().to_vec(),
     })
 }
 

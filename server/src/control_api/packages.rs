@@ -9,23 +9,13 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control_api::certificates::ManagerName;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
+use crate::control_api::site::{GroupName, OfLocation};
 use crate::lab::ClientOperation;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
 use crate::schema::BridgedSchema;
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct GroupName {
-    /// Full path of the group, such as `My Company\Desktops`, percent-encoded.
-    group: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OfLocation {
-    /// Location; the group's own settings when absent.
-    location: Option<String>,
-}
 
 /// Clients that a package is deployed to.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,12 +25,6 @@ struct Deployment {
     location: Option<String>,
     /// Computer names of the clients; all clients with a policy of the group when absent.
     clients: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct Manager {
-    /// Name of the manager.
-    manager: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -63,7 +47,7 @@ struct Deployed {
 
 /// State of a manager after its reinstallation.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Restored {
+struct RestoredManager {
     /// Name of the manager.
     manager: String,
     /// SHA-256 fingerprint of its server certificate.
@@ -156,7 +140,7 @@ async fn deploy(
 
 async fn back_up(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
 ) -> Result<Download<Zip>, Problem> {
     let zip = lab.site.recovery_file(&manager).map_err(|error| match error {
         InstallationError::NoManager(_) => Problem::unknown(error.to_string()),
@@ -167,15 +151,15 @@ async fn back_up(
 
 async fn restore(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     Query(Restoring { database }): Query<Restoring>,
     File(content): File,
-) -> Answer<Restored> {
+) -> Answer<RestoredManager> {
     let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);
     let file = read_recovery("the recovery file", &content).map_err(|error| invalid(error.to_string()))?;
     tokio::task::block_in_place(|| lab.site.restore(&manager, &file, database))?;
     let fingerprint = file.identity.certificate().fingerprint();
-    Ok(Json(lab.site.look(|site| Restored {
+    Ok(Json(lab.site.look(|site| RestoredManager {
         manager,
         fingerprint,
         domain: site.domain().to_string(),

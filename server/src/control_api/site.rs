@@ -28,9 +28,9 @@ struct List {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct GroupName {
+pub(super) struct GroupName {
     /// Full path of the group, such as `My Company\Desktops`, percent-encoded.
-    group: String,
+    pub(super) group: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -123,9 +123,9 @@ struct PolicySetting {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct OfLocation {
+pub(super) struct OfLocation {
     /// Location; the group's own settings when absent.
-    location: Option<String>,
+    pub(super) location: Option<String>,
 }
 
 /// Assumptions in effect.
@@ -135,7 +135,7 @@ struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumpti
 
 /// Result of commands.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Done {
+struct AppliedCommands {
     /// Number of commands.
     commands: usize,
     /// Number of effects.
@@ -222,7 +222,7 @@ async fn assumptions(State(lab): LabState) -> Json<Assumed> {
 async fn commands(
     State(lab): LabState,
     JsonBody(Commands(mut commands)): JsonBody<Commands>,
-) -> Answer<Done> {
+) -> Answer<AppliedCommands> {
     if let Some(file) = commands.iter_mut().flat_map(Command::materials_mut).next() {
         let file = &file.file;
         return Err(Problem::invalid(format!(
@@ -237,7 +237,7 @@ async fn commands(
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
     lab.site.journal().operator_action(format!("{} commands applied", commands.len()));
-    Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
+    Ok(Json(AppliedCommands { commands: commands.len(), effects: effects.len() }))
 }
 
 async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {

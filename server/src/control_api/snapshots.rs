@@ -19,7 +19,7 @@ struct Snapshot {
 
 /// State that the lab has returned to.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Restored {
+struct RestoredSnapshot {
     /// Name of the restored snapshot.
     restored: String,
 }
@@ -60,14 +60,17 @@ async fn remove(
     Json(lab.snapshots())
 }
 
-async fn restore(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<Restored> {
+async fn restore(
+    State(lab): LabState,
+    Path(Snapshot { snapshot }): Path<Snapshot>,
+) -> Answer<RestoredSnapshot> {
     lab.restore_snapshot(&snapshot).await?;
     lab.site.journal().operator_action(format!("snapshot {snapshot:?} restored"));
-    Ok(Json(Restored { restored: snapshot }))
+    Ok(Json(RestoredSnapshot { restored: snapshot }))
 }
 
-async fn reset(State(lab): LabState) -> Answer<Restored> {
+async fn reset(State(lab): LabState) -> Answer<RestoredSnapshot> {
     lab.reset().await?;
-    lab.site.journal().operator_action("lab reset to its start".to_owned());
-    Ok(Json(Restored { restored: "start".to_owned() }))
+    lab.site.journal().operator_action("reset".to_owned());
+    Ok(Json(RestoredSnapshot { restored: "start".to_owned() }))
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
-use crate::lab::{Expectation, Finding, Standing};
+use crate::lab::{Expectation, Finding, FindingResult};
 use crate::schema::BridgedSchema;
 
 /// Maximum number of expectations per request.
@@ -31,7 +31,7 @@ struct ExpectationName {
 struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Form {
+struct VerdictQuery {
     /// Format of the response: `json`, or `junit` for a test report.
     #[serde(default)]
     format: Format,
@@ -56,7 +56,7 @@ struct Foreseen {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
     /// Overall standing: fail if one expectation fails, pending if one can still be met, otherwise pass.
-    standing: Standing,
+    result: FindingResult,
     /// Result of each expectation.
     expectations: Vec<Finding>,
 }
@@ -99,13 +99,16 @@ async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Com
     Ok(Json(Foreseen { would_be_orphaned: clients.len(), clients }))
 }
 
-async fn findings(State(lab): LabState, Query(form): Query<Form>) -> Result<Written<Findings>, Problem> {
+async fn findings(
+    State(lab): LabState,
+    Query(form): Query<VerdictQuery>,
+) -> Result<Written<Findings>, Problem> {
     shown(lab.findings().await, form.format)
 }
 
 async fn find(
     State(lab): LabState,
-    Query(form): Query<Form>,
+    Query(form): Query<VerdictQuery>,
     JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
     if expectations.len() > MOST {
@@ -136,7 +139,7 @@ async fn expect_no_longer(
 
 /// The results as a response, or an error if one expectation cannot be judged.
 fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>, Problem> {
-    let unknown = expectations.iter().filter(|one| one.standing == Standing::Unknown);
+    let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
     let why: Vec<String> =
         unknown.map(|one| format!("{}: {}", one.name, one.counter_examples.join(", "))).collect();
     if !why.is_empty() {
@@ -145,15 +148,15 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
     match format {
         Format::Junit => Ok(Written::Other(junit(&expectations))),
         Format::Json => {
-            let any = |standing: Standing| expectations.iter().any(|one| one.standing == standing);
-            let standing = if any(Standing::Fail) {
-                Standing::Fail
-            } else if any(Standing::Pending) {
-                Standing::Pending
+            let any = |result: FindingResult| expectations.iter().any(|one| one.result == result);
+            let result = if any(FindingResult::Fail) {
+                FindingResult::Fail
+            } else if any(FindingResult::Pending) {
+                FindingResult::Pending
             } else {
-                Standing::Pass
+                FindingResult::Pass
             };
-            Ok(Written::Json(Findings { standing, expectations }))
+            Ok(Written::Json(Findings { result, expectations }))
         }
         Format::Ndjson | Format::Har => Err(format.refused()),
     }
@@ -169,13 +172,13 @@ fn junit(findings: &[Finding]) -> String {
             serde_json::to_string(&finding.expectation).unwrap_or_default()
         ),
         lasted: None,
-        result: match finding.standing {
+        result: match finding.result {
             // Responded to with an error before.
-            Standing::Pass | Standing::Unknown => TestResult::Passed,
-            Standing::Pending => {
+            FindingResult::Pass | FindingResult::Unknown => TestResult::Passed,
+            FindingResult::Pending => {
                 TestResult::Skipped { message: "not met yet, but still possible".to_owned() }
             }
-            Standing::Fail => TestResult::Failed {
+            FindingResult::Fail => TestResult::Failed {
                 kind: "expectation".to_owned(),
                 message: format!("not met by {} of {} clients", finding.against, finding.clients),
                 text: finding.counter_examples.join("\n"),

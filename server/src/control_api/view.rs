@@ -31,7 +31,7 @@ pub(super) struct SiteView {
     /// Managers of the site.
     managers: Vec<ManagerView>,
     /// Addresses of each manager.
-    doors: Vec<Addresses>,
+    addresses: Vec<Addresses>,
     /// Number of registered clients.
     clients: usize,
 }
@@ -52,7 +52,7 @@ struct ManagerView {
     fingerprint: Fingerprint,
     /// Lab time since which the manager has not replicated; absent while it replicates.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
 /// A management server list as in the console, with its assignments.
@@ -130,14 +130,14 @@ struct LocationView {
 }
 
 impl SiteView {
-    pub(super) fn of(site: &Site, doors: &[Addresses]) -> Self {
+    pub(super) fn of(site: &Site, addresses: &[Addresses]) -> Self {
         Self {
             name: site.name().to_owned(),
             id: site.id(),
             domain: site.domain(),
             default_list: site.default_list(),
             managers: site.managers().map(|one| ManagerView::of(site, one)).collect(),
-            doors: doors.to_vec(),
+            addresses: addresses.to_vec(),
             clients: site.clients().count(),
         }
     }
@@ -151,7 +151,7 @@ impl ManagerView {
             http_port: one.ports.http,
             https_port: one.ports.https,
             fingerprint: one.client.certificate().fingerprint(),
-            apart_since: site.replication_stopped_since(&one.name),
+            broken_since: site.replication_stopped_since(&one.name),
         }
     }
 }

@@ -37,14 +37,14 @@ pub enum Expectation {
     /// Every client authenticates its manager.
     EveryClientIsSecure,
     /// No client is orphaned now.
-    NobodyIsOrphaned,
+    NoClientIsOrphaned,
     /// No client has been orphaned at any time.
-    NobodyWasOrphaned,
+    NoClientWasOrphaned,
     /// No client has adopted a policy without a verified signature.
-    NoPolicyUnsignedWasAdopted,
+    NoUnsignedPolicyWasAdopted,
     /// Since the expectation was registered, no client has aborted a handshake and no manager has answered a client
     /// with an error. Without registration, since the lab started. Judged from the journal.
-    NobodyWasTurnedAway,
+    NoClientWasTurnedAway,
 }
 
 /// A registered expectation, with each client's state at that time.
@@ -60,7 +60,7 @@ pub struct Asked {
 /// Standing of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum FindingResult {
     /// The expectation is met.
     Pass,
     /// The expectation is not met, and cannot be met any more.
@@ -79,7 +79,7 @@ pub struct Finding {
     /// The expectation.
     pub expectation: Expectation,
     /// Standing of the expectation.
-    pub standing: Standing,
+    pub result: FindingResult,
     /// Number of clients that the expectation was judged for.
     pub clients: usize,
     /// Number of clients that do not meet the expectation.
@@ -148,12 +148,12 @@ impl Lab {
             let mut finding = Finding {
                 name,
                 expectation: asked.expectation.clone(),
-                standing: Standing::Pass,
+                result: FindingResult::Pass,
                 clients: views.len(),
                 against: 0,
                 counter_examples: Vec::new(),
             };
-            if asked.expectation == Expectation::NobodyWasTurnedAway {
+            if asked.expectation == Expectation::NoClientWasTurnedAway {
                 self.hear_the_journal(&mut finding, asked.since);
                 return finding;
             }
@@ -203,25 +203,25 @@ impl Lab {
 
 impl Finding {
     fn add(&mut self, client: &str, word: Word) {
-        let (why, standing) = match word {
+        let (why, result) = match word {
             Word::Meets => return,
-            Word::NotYet(why) => (why, Standing::Pending),
-            Word::Against(why) => (why, Standing::Fail),
-            Word::Forgotten(what) => (what, Standing::Unknown),
+            Word::NotYet(why) => (why, FindingResult::Pending),
+            Word::Against(why) => (why, FindingResult::Fail),
+            Word::Forgotten(what) => (what, FindingResult::Unknown),
         };
         self.against += 1;
         if self.counter_examples.len() < NAMED {
             self.counter_examples.push(format!("{client}: {why}"));
         }
         // A failure decides first, then a client that cannot be judged.
-        let weight = |one: Standing| match one {
-            Standing::Pass => 0,
-            Standing::Pending => 1,
-            Standing::Unknown => 2,
-            Standing::Fail => 3,
+        let weight = |one: FindingResult| match one {
+            FindingResult::Pass => 0,
+            FindingResult::Pending => 1,
+            FindingResult::Unknown => 2,
+            FindingResult::Fail => 3,
         };
-        if weight(standing) > weight(self.standing) {
-            self.standing = standing;
+        if weight(result) > weight(self.result) {
+            self.result = result;
         }
     }
 }
@@ -259,26 +259,26 @@ impl Asked {
             Expectation::EveryClientIsSecure => {
                 Word::Against("it does not authenticate its manager".to_owned())
             }
-            Expectation::NobodyIsOrphaned => match view.health.orphaned() {
+            Expectation::NoClientIsOrphaned => match view.health.orphaned() {
                 None => Word::Meets,
                 Some((since, because)) => Word::Against(format!("since {since}: {because}")),
             },
-            Expectation::NobodyWasOrphaned | Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
                 self.past(trace).unwrap_or(Word::Meets)
             }
             // Judged from the journal, not from clients.
-            Expectation::NobodyWasTurnedAway => Word::Meets,
+            Expectation::NoClientWasTurnedAway => Word::Meets,
         }
     }
 
     /// What is known from a client's past, also after it has left the fleet.
     fn past(&self, trace: &Trace) -> Option<Word> {
         match &self.expectation {
-            Expectation::NobodyWasOrphaned => trace.orphaned.front().map(|one| {
+            Expectation::NoClientWasOrphaned => trace.orphaned.front().map(|one| {
                 let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
                 Word::Against(format!("from {} to {until}: {}", one.since, one.because))
             }),
-            Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoUnsignedPolicyWasAdopted => {
                 let unsigned = trace.unsigned.front();
                 unsigned.map(|one| Word::Against(format!("at {}: the policy {}", one.at, one.serial)))
             }

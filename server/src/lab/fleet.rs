@@ -20,7 +20,6 @@ const MOST: usize = 100_000;
 
 /// An action on a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Deed")]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ClientOperation {
     /// Makes the client send its next heartbeat now.

@@ -49,7 +49,7 @@ use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::RwLock;
 
-pub use expectation::{Asked, Expectation, Finding, Standing};
+pub use expectation::{Asked, Expectation, Finding, FindingResult};
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};

@@ -31,7 +31,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("errand") && text.contains("cannot"), "{text}");
+    assert!(text.contains("rest-case") && text.contains("cannot"), "{text}");
 }
 
 #[test]
@@ -44,21 +44,21 @@ fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
 }
 
 #[test]
-fn a_failure_is_brought_about_and_repaired_on_either_carrier() {
-    for (carrier, arguments) in [
+fn a_failure_is_brought_about_and_repaired_on_either_driver() {
+    for (driver, arguments) in [
         ("virtual-time", &["reproduce", "F07", "--json"][..]),
         ("sockets", &["reproduce", "F07", "--json", "--sockets"][..]),
     ] {
         let seen = json(arguments);
-        assert_eq!((seen["carrier"].as_str(), &seen["is_as_described"]), (Some(carrier), &true.into()));
+        assert_eq!((seen["driver"].as_str(), &seen["is_as_described"]), (Some(driver), &true.into()));
         let states = |act: &str| {
             let clients = seen[act]["clients"].as_array().unwrap();
             clients.iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{carrier}");
-        assert_eq!(states("repair"), ["connected"; 4], "{carrier}");
+        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{driver}");
+        assert_eq!(states("repair"), ["connected"; 4], "{driver}");
         let log = seen["failure"]["clients"][2]["log"].as_array().unwrap();
-        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{carrier}: {log:?}");
+        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{driver}: {log:?}");
     }
 }
 
@@ -88,7 +88,7 @@ fn what_a_manager_refuses_is_told_in_its_words() {
 }
 
 #[test]
-fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_carrier() {
+fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_driver() {
     for (id, expected) in [("F41", "200, then 429"), ("F42", "not-pinned"), ("F14", "503")] {
         let text = printed(&["reproduce", id]);
         assert!(text.contains(expected), "{text}");

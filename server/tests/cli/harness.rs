@@ -104,7 +104,7 @@ impl RunningLab {
 
     /// Where its own door is.
     pub(crate) fn url(&self) -> &str {
-        self.ready["door"].as_str().unwrap()
+        self.ready["control_api"].as_str().unwrap()
     }
 
     /// Where its first manager listens.

@@ -89,7 +89,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     assert!(lab.words(&["snapshot", "list"], 0).contains("mine"));
     assert_eq!(lab.json(&["snapshot", "restore", "mine"], 0)["restored"], "mine");
 
-    let turned = lab.words(&["check", "--expect", "nobody-was-turned-away"], 1);
-    assert!(turned.contains("nobody-was-turned-away"), "{turned}");
+    let turned = lab.words(&["check", "--expect", "no-client-was-turned-away"], 1);
+    assert!(turned.contains("no-client-was-turned-away"), "{turned}");
     assert!(lab.words(&["check", "--expect", "nothing-at-all"], 2).contains("unknown variant"));
 }

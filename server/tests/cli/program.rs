@@ -275,7 +275,7 @@ fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
     assert!(people.contains("2 clients are orphaned") && people.contains("signature"), "{people}");
     up.json(&["snapshot", "restore", "before"], 0);
     up.json(&["clock", "heartbeats", "1"], 0);
-    up.json(&["check", "--expect", "nobody-is-orphaned", "--expect", "every-client-is-served"], 0);
+    up.json(&["check", "--expect", "no-client-is-orphaned", "--expect", "every-client-is-served"], 0);
     refused(&up.run(&["fault", "add", "x", "stauts"]), &["stauts", "status"]);
     refused(&up.run(&["fault", "remove", "x"]), &["x", "active faults: none"]);
     refused(&up.run(&["client", "show", "desk-l"]), &["desk-l", "desk-1"]);

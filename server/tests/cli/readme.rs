@@ -38,7 +38,7 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
     assert!(script.contains(" up ") && script.contains("8014"), "{script}");
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let (clients, door, rest) = (free(), free(), free());
-    let up = format!(" up --http-port {clients} --door-port {door} --rest-port {rest} ");
+    let up = format!(" up --http-port {clients} --control-port {door} --rest-port {rest} ");
     let script =
         script.replace("8014", &clients).replace("8015", &door).replace("8446", &rest).replace(" up ", &up);
     let mut bash = Command::new("timeout");
@@ -56,7 +56,7 @@ fn every_command_in_the_readme_works_as_it_stands_there() {
         "connected",
         "The recovery is as described",
         "All is well.",
-        "\"standing\":\"pass\"",
+        "\"result\":\"pass\"",
     ] {
         assert!(out.contains(expected), "expected {expected:?} in:\n{out}");
     }

@@ -108,7 +108,7 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     let domain = lab.ready["domain"].clone();
     drop(lab);
     let again =
-        ["--http-port", &port, "--door-port", "0", "--rest-port", "0", "--agents", "0", "--seed", "7"];
+        ["--http-port", &port, "--control-port", "0", "--rest-port", "0", "--agents", "0", "--seed", "7"];
     // Without a file all is new (F16).
     let anew = up(at, &again);
     assert_ne!(anew.ready["domain"], domain);

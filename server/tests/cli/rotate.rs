@@ -221,7 +221,7 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "offline" }));
     let old = lab.certificate("sepm-1");
     for _ in 0..2 {
         let found = lab.rotate(&single, 3);
@@ -230,13 +230,13 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     }
     let found = lab.rotate(&[&single[..], &["--leave-behind", "desk-1"]].concat(), 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-2"], "{found}");
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "online" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "online" }));
     assert_eq!(lab.rotate(&single, 0)["verdict"]["well"], true);
 
-    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-1/operations", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--leave-behind", "all"], 0);
     assert_eq!(found["left_behind"], json!(["desk-1"]));
-    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "online" }));
+    lab.ask("POST", "/v1/clients/desk-1/operations", &json!({ "do": "online" }));
     let (code, verdict) = lab.check_later();
     assert_eq!((code, names(&verdict["orphaned"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
 }
@@ -245,7 +245,7 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
 #[test]
 fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--max-wait", "10m"], 0);
     assert_eq!(found["left_behind"], json!(["desk-2"]), "{found}");
 }

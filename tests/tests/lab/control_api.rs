@@ -29,9 +29,9 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     let update = lab.put("/v1/managers/sepm-1/certificate/the-new-one", json!({})).await;
     let new = update["stores"]["client"]["fingerprint"].clone();
     let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within_heartbeats": 3 });
-    assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["standing"], "pending");
+    assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["result"], "pending");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
-    assert_eq!(lab.put("/v1/expectations/new", expected).await["standing"], "pass");
+    assert_eq!(lab.put("/v1/expectations/new", expected).await["result"], "pass");
 
     lab.put(GROUP, json!({ "secure_communications": true })).await;
     lab.put(
@@ -64,8 +64,8 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["orphaned"].as_array().unwrap().len(), 3, "{verdict}");
-    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
-    assert_eq!(found["standing"], "fail");
+    let found = lab.post("/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])).await;
+    assert_eq!(found["result"], "fail");
     assert!(
         found["expectations"][0]["counter_examples"][0].as_str().unwrap().starts_with("desk-"),
         "{found}"
@@ -74,7 +74,7 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     assert!(misses[0]["why"].as_str().unwrap().contains("handshake"), "{misses}");
 
     // The communications file of today brings one back; the lab of the beginning, all.
-    lab.post("/v1/clients/desk-1/deeds", json!({ "do": "import" })).await;
+    lab.post("/v1/clients/desk-1/operations", json!({ "do": "import" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     assert_eq!(lab.get("/v1/verdict").await["orphaned"].as_array().unwrap().len(), 2);
     lab.post("/v1/reset", json!({})).await;
@@ -95,14 +95,14 @@ async fn time_that_passes_brings_every_heartbeat_that_is_due() {
     let after = beats(lab.get("/v1/clients/desk-2").await);
     assert!((11..=13).contains(&(after - before)), "one in five minutes: {before} to {after}");
 
-    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "freeze" })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "offline" })).await;
+    lab.post("/v1/clients/desk-2/operations", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "offline" })).await;
     let off = beats(lab.get("/v1/clients/desk-3").await);
     lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
     assert_eq!(beats(lab.get("/v1/clients/desk-2").await), after, "a frozen one does nothing");
     assert_eq!(beats(lab.get("/v1/clients/desk-3").await), off);
-    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "thaw" })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "online" })).await;
+    lab.post("/v1/clients/desk-2/operations", json!({ "do": "thaw" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "online" })).await;
     lab.post("/v1/clock/advance", json!({ "by": "6m" })).await;
     assert!(beats(lab.get("/v1/clients/desk-2").await) > after);
     assert!(beats(lab.get("/v1/clients/desk-3").await) > off);
@@ -118,7 +118,7 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
             json!({ "what": { "kind": "status", "code": 503 }, "where": { "route": "index" } }),
         )
         .await;
-    assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
+    assert!(set["ends_at"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
     assert_eq!(lab.get("/v1/verdict").await["out_of_touch"].as_array().unwrap().len(), 2);
     let faults_applied = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
@@ -199,8 +199,8 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         ("PUT", "/v1/faults/f", Some(r#"{"what":"stauts"}"#), 422, "invalid"),
         ("PUT", "/v1/faults/f", Some(r#"{"what":"expired","where":{"listener":"http"}}"#), 422, "fault"),
         ("POST", "/v1/clock/advance", Some(r#"{"by":"soon"}"#), 422, "malformed"),
-        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"dance"}"#), 422, "malformed"),
-        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
+        ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"dance"}"#), 422, "malformed"),
+        ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
         ("POST", "/v1/snapshots/none/restore", Some("{}"), 404, "unknown"),
         ("GET", "/v1/journal?status=many", None, 400, "malformed"),
         ("PUT", "/v1/fleet/desk", Some(r#"{"count":200000}"#), 422, "too-many"),

@@ -70,8 +70,8 @@ async fn flood(lab: &Opened) {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let lab = Opened::with_clients(1).await;
-    let nobody = json!([{ "expect": "nobody-was-turned-away" }]);
-    assert_eq!(lab.post("/v1/expectations", nobody.clone()).await["standing"], "pass");
+    let nobody = json!([{ "expect": "no-client-was-turned-away" }]);
+    assert_eq!(lab.post("/v1/expectations", nobody.clone()).await["result"], "pass");
     assert_eq!(lab.get("/v1/journal").await["complete"], true);
     flood(&lab).await;
 
@@ -95,9 +95,9 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let next = lab.get("/v1/journal").await["next"].to_string();
     lab.get(&format!("/v1/journal/count?since={next}")).await;
     assert_eq!(lab.get("/v1/journal/count?partial=true&action=hello").await["total"], 10_000);
-    lab.put("/v1/expectations/from-now-on", json!({ "expect": "nobody-was-turned-away" })).await;
+    lab.put("/v1/expectations/from-now-on", json!({ "expect": "no-client-was-turned-away" })).await;
     let found = lab.get("/v1/expectations").await;
-    assert_eq!(found["standing"], "pass", "{found}");
+    assert_eq!(found["result"], "pass", "{found}");
 
     // Who was turned away is found in what is left, and then the verdict is clear.
     let (status, _, _) = lab.ask("GET", "/v1/journal?kind=nothing", None).await;
@@ -107,7 +107,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     lab.post("/v1/commands", update).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let found = lab.get("/v1/expectations").await;
-    assert_eq!(found["standing"], "fail", "{found}");
+    assert_eq!(found["result"], "fail", "{found}");
     let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
     assert!(why.contains("handshake aborted"), "{why}");
 }
@@ -124,9 +124,9 @@ async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!((&verdict["clients"], &verdict["orphaned"]), (&json!(0), &json!([])));
     assert_eq!(verdict["ever_orphaned"].as_array().unwrap().len(), 2, "{verdict}");
-    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
+    let found = lab.post("/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])).await;
     let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
-    assert!(found["standing"] == "fail" && why.contains("no longer in the fleet"), "{found}");
+    assert!(found["result"] == "fail" && why.contains("no longer in the fleet"), "{found}");
     lab.post("/v1/reset", json!({})).await;
     assert_eq!(lab.get("/v1/verdict").await["ever_orphaned"], json!([]));
 }
@@ -140,7 +140,7 @@ async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
     let client = lab.get("/v1/clients/desk-1").await;
     assert_eq!((&client["view"]["location"], &client["view"]["list"]), (&Value::Null, &json!("http")));
-    lab.post("/v1/clients/desk-1/deeds", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-1/operations", json!({ "do": "freeze" })).await;
     assert_eq!(lab.get("/v1/clients").await["clients"][0]["frozen"], true);
 }
 

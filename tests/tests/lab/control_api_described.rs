@@ -29,9 +29,9 @@ async fn furnished() -> Opened {
     .await;
     lab.put("/v1/managers/sepm-1/certificate/one", json!({})).await;
     lab.put("/v1/snapshots/kept", json!({})).await;
-    lab.put("/v1/expectations/mine", json!({ "expect": "nobody-is-orphaned" })).await;
+    lab.put("/v1/expectations/mine", json!({ "expect": "no-client-is-orphaned" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "freeze" })).await;
     lab
 }
 
@@ -103,7 +103,7 @@ async fn real_answers_fit_their_schemas() {
         ("get", "/v1/clients", "/v1/clients", Value::Null),
         ("get", "/v1/verdict", "/v1/verdict", Value::Null),
         ("get", "/v1/journal/near-misses", "/v1/journal/near-misses", Value::Null),
-        ("post", "/v1/expectations", "/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])),
+        ("post", "/v1/expectations", "/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])),
         ("put", "/v1/lists/{list}", "/v1/lists/none", json!({ "copy_of": "nobody" })),
     ] {
         let text = (!body.is_null()).then(|| body.to_string());

@@ -203,7 +203,7 @@ async fn a_client_that_is_held_up_when_a_running_clock_is_moved_keeps_it_no_long
         let lab = Opened::with_clients(2).await;
         lab.put("/v1/faults/it", fault.clone()).await;
         lab.put("/v1/clock", json!({ "speed": 1 })).await;
-        lab.post("/v1/clients/desk-1/deeds", json!({ "do": "poke" })).await;
+        lab.post("/v1/clients/desk-1/operations", json!({ "do": "poke" })).await;
         let passed = timeout(AT_ONCE, lab.post("/v1/clock/advance", json!({ "by": "10m" }))).await;
         assert!(passed.is_ok(), "{fault}: moving the clock took more than {AT_ONCE:?}");
         assert_eq!(lab.lab.clock().speed(), 1, "{fault}");

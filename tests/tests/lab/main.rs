@@ -17,6 +17,7 @@ mod disk_cache;
 mod doctor;
 mod faults;
 mod faults_of_answers;
+mod forms;
 mod golden;
 mod held_by_faults;
 mod installation;

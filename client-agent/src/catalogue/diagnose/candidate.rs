@@ -19,7 +19,6 @@ pub struct Candidate {
     /// What it would show besides, and the log does not.
     pub lacks: Vec<Clue>,
     /// What tells it from the others.
-    #[serde(rename = "apart")]
     pub differences: Vec<Difference>,
     /// What to run to see it.
     pub commands: Vec<String>,

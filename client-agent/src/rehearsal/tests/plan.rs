@@ -225,7 +225,7 @@ fn presence() -> impl Strategy<Value = (Value, Map<String, Value>)> {
             (json!({ "laptop": laptop }), off(free))
         }),
         1 => select(vec![("6h", "3d"), ("1d", "9d")]).prop_map(|(on, every)| {
-            (json!({ "drawer": { "on": on, "every": every } }), Map::new())
+            (json!({ "mostly-off": { "on": on, "every": every } }), Map::new())
         }),
     ]
 }

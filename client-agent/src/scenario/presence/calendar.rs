@@ -26,7 +26,7 @@ pub struct Calendar {
 enum Pattern {
     Always,
     Days(WorkingDays),
-    Drawer { on: i64, every: i64 },
+    MostlyOff { on: i64, every: i64 },
 }
 
 impl Calendar {
@@ -49,12 +49,12 @@ impl Calendar {
                 laptop.check()?;
                 Pattern::Days(days(&laptop.hours())?.opened(laptop))
             }
-            without @ (Presence::Always | Presence::Drawer(_)) => {
+            without @ (Presence::Always | Presence::MostlyOff(_)) => {
                 refuse_days_off(part)?;
                 match without {
-                    Presence::Drawer(drawer) => {
+                    Presence::MostlyOff(drawer) => {
                         drawer.check()?;
-                        Pattern::Drawer { on: millis(drawer.on), every: millis(drawer.every) }
+                        Pattern::MostlyOff { on: millis(drawer.on), every: millis(drawer.every) }
                     }
                     _ => Pattern::Always,
                 }
@@ -73,7 +73,7 @@ impl Calendar {
         let raw = match &self.pattern {
             Pattern::Always => Raw { on: from, off: i64::MAX, place: Place::Usual },
             Pattern::Days(days) => days.window(seed, after)?,
-            Pattern::Drawer { on, every } => self.taken_out(seed, *on, *every, after),
+            Pattern::MostlyOff { on, every } => self.taken_out(seed, *on, *every, after),
         };
         let (on, off) = (raw.on.max(from), raw.off.min(until));
         (off > after && on < until.min(self.end)).then(|| Window {

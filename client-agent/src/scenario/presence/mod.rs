@@ -5,7 +5,7 @@
 //! | `always` | from the start on | nothing |
 //! | `office` | on working days, `from` to `to` on the clocks of `zone` | each day: coming, `from` ± `spread`, and going, `to` ± `spread`, both uniform |
 //! | `laptop` | as `office`, on `day_share` of the working days; `away_share` of those in `away_location` | as `office`; each day whether and where: Bernoulli |
-//! | `drawer` | for `on`, once in `every` | its phase, uniform from 0 to `every` |
+//! | `mostly-off` | for `on`, once in `every` | its phase, uniform from 0 to `every` |
 //!
 //! | key of the part | what it does | drawn for each machine |
 //! |---|---|---|
@@ -42,7 +42,7 @@ mod tests;
 pub use calendar::Calendar;
 pub use error::PresenceError;
 pub use limits::{LONGEST_HOLIDAY, LONGEST_RUN_DAYS};
-pub use plan::{Arrives, Drawer, Fate, Holidays, Laptop, Office, Presence};
+pub use plan::{Arrives, Fate, Holidays, Laptop, MostlyOff, Office, Presence};
 pub use range::{Between, HolidayDays, Share};
 pub use time_of_day::TimeOfDay;
 pub use window::{Place, Window};

@@ -23,7 +23,7 @@ pub enum Presence {
     /// On some of the working days, in working hours, sometimes elsewhere.
     Laptop(Laptop),
     /// Now and then, for a while.
-    Drawer(Drawer),
+    MostlyOff(MostlyOff),
 }
 
 /// Machines that are switched on when somebody comes to work, and off when he goes.
@@ -73,7 +73,7 @@ pub struct Laptop {
 /// Machines that lie in a drawer, and are taken out now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Drawer {
+pub struct MostlyOff {
     /// For how long.
     pub on: Span,
     /// How often; when, is each machine's own.
@@ -113,7 +113,7 @@ impl Presence {
     pub fn away_location(&self) -> Option<&str> {
         match self {
             Self::Laptop(laptop) => laptop.away_location.as_deref(),
-            Self::Always | Self::Office(_) | Self::Drawer(_) => None,
+            Self::Always | Self::Office(_) | Self::MostlyOff(_) => None,
         }
     }
 
@@ -122,7 +122,7 @@ impl Presence {
             Self::Always => "always",
             Self::Office(_) => "office",
             Self::Laptop(_) => "laptop",
-            Self::Drawer(_) => "drawer",
+            Self::MostlyOff(_) => "mostly-off",
         }
     }
 }
@@ -163,7 +163,7 @@ impl Laptop {
     }
 }
 
-impl Drawer {
+impl MostlyOff {
     pub(super) fn check(&self) -> Result<(), PresenceError> {
         let Self { on, every } = *self;
         let zero = [("every", every), ("on", on)].into_iter().find(|(_, span)| *span == none());

@@ -16,7 +16,7 @@ const LAPTOP: &str = concat!(
     r#"presence = { laptop = { zone = "America/New_York", from = "08:30", to = "18:00", days = "mon-sat", "#,
     r#"spread = "45m", day_share = 70, away_share = 40, away_location = "Home" } }"#
 );
-const DRAWER: &str = r#"presence = { drawer = { on = "1d", every = "30d" } }"#;
+const DRAWER: &str = r#"presence = { mostly-off = { on = "1d", every = "30d" } }"#;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -368,7 +368,7 @@ fn any_presence() -> impl Strategy<Value = String> {
             )
         });
     let drawer = (1..5000_u32, 1..5000_u32).prop_map(|(on, off)| {
-        format!("presence = {{ drawer = {{ on = \"{on}m\", every = \"{}m\" }} }}", on + off)
+        format!("presence = {{ mostly-off = {{ on = \"{on}m\", every = \"{}m\" }} }}", on + off)
     });
     prop_oneof![4 => office, 1 => drawer, 1 => Just(String::new())]
 }

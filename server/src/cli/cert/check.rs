@@ -18,8 +18,9 @@ use crate::cli::io::{Ending, Failure, read, say, say_json};
 #[command(after_help = "\
 Examples:
   epm-lab cert check server.crt --key server.key
-  epm-lab cert check keystore.jks --password-file password.txt --sylink sylink.xml
-  epm-lab cert check server.crt --key server.key --sylink sylink.xml \\n    --server sepm.example --at 2036-01-01T00:00:00Z
+  epm-lab cert check keystore.jks --password-file password.txt
+  epm-lab cert check server.crt --key server.key --sylink sylink.xml \\
+    --server sepm.example --at 2036-01-01T00:00:00Z
 
 Exit code 1 if the wizard would refuse it or a client would not trust it.")]
 pub(crate) struct Check {

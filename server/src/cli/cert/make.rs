@@ -21,7 +21,8 @@ use crate::cli::io::{Ending, Failure, complain};
 #[command(after_help = "\
 Examples:
   epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
-  epm-lab cert issue --name sepm --also 10.0.0.5 --authority 'Lab CA' \\n    --out chain.crt --key-out server.key")]
+  epm-lab cert issue --name sepm --also 10.0.0.5 --authority 'Lab CA' \\
+    --out chain.crt --key-out server.key")]
 pub(crate) struct Issue {
     /// Common name; also the first subject alternative name
     #[arg(long, value_name = "NAME")]
@@ -56,9 +57,12 @@ pub(crate) struct Issue {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  epm-lab cert convert server.crt --key server.key --to jks \\n    --out keystore.jks --out-password-file password.txt
-  epm-lab cert convert keystore.jks --password-file password.txt --to pem \\n    --out server.crt --key-out server.key
-  epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old \\n    --out old.p12 --out-password-env P")]
+  epm-lab cert convert server.crt --key server.key --to jks \\
+    --out keystore.jks --out-password-file password.txt
+  epm-lab cert convert keystore.jks --password-file password.txt --to pem \\
+    --out server.crt --key-out server.key
+  epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old \\
+    --out old.p12 --out-password-env P")]
 pub(crate) struct Convert {
     #[command(flatten)]
     source: Source,

@@ -16,7 +16,8 @@ use crate::cli::io::{Ending, Failure, waiting};
 Examples:
   epm-lab cert show keystore.jks --password-file password.txt
   epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
-  epm-lab cert convert server.crt --key server.key --to jks \\n    --out keystore.jks --out-password-file password.txt
+  epm-lab cert convert server.crt --key server.key --to jks \\
+    --out keystore.jks --out-password-file password.txt
   epm-lab cert check server.crt --key server.key --sylink sylink.xml
   epm-lab cert diff old.crt new.crt
   epm-lab cert live

@@ -22,8 +22,8 @@ Examples:
   epm-lab failure diagnose 12070308
   epm-lab failure diagnose --line '4 Bad format.'
 
-A log is the output of `epm-agent run` or a client's syslog.log. Exit code 0 if it
-could be read, 2 otherwise.")]
+A log is the output of `epm-agent run` or a client's syslog.log.
+Exit code 0 if it could be read, 2 otherwise.")]
 pub(crate) struct Diagnose {
     /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]

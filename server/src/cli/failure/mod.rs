@@ -62,10 +62,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  epm-lab failure reproduce F07             in virtual time: takes no time
-  epm-lab failure reproduce F15 --sockets   with managers and clients over sockets
+  epm-lab failure reproduce F07            in virtual time
+  epm-lab failure reproduce F15 --sockets  over real sockets
   epm-lab failure reproduce F02 --json
-  epm-lab failure reproduce F01 --live      keep it, to inspect with curl or openssl
+  epm-lab failure reproduce F01 --live     keep it, for curl or openssl
 
 Exit code 0 if symptom and recovery are as described; 1 if not; 2 if there is no
 such failure, or the lab cannot reproduce it.")]
@@ -94,7 +94,6 @@ pub(super) struct Reproduce {
 struct Report<'a, T> {
     id: &'a str,
     title: &'a str,
-    #[serde(rename = "carrier")]
     driver: &'static str,
     is_as_described: bool,
     #[serde(flatten)]
@@ -162,7 +161,7 @@ impl Reproduce {
             }
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::RestCase(plan) => self.run_errand(entry, plan).await?,
+            Means::RestCase(plan) => self.run_rest_case(entry, plan).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be reproduced by this lab: {why}", entry.id);
                 return Err(Failure::BadInput(why));
@@ -228,7 +227,7 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
+    async fn run_rest_case(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
         /// The result of each call.
         #[derive(Serialize)]
         struct Said {

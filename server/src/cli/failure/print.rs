@@ -35,7 +35,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
         "{table}\n{} run as scenarios, {} refused by the manager, {} run as REST client cases; {} cannot be reproduced.\n",
         count("played"),
         count("refused"),
-        count("errand"),
+        count("rest-case"),
         count("cannot"),
     )
 }
@@ -233,7 +233,7 @@ pub(super) fn in_the_lab(means: &Means) -> &'static str {
     match means {
         Means::Play(_) => "played",
         Means::Refused(_) => "refused",
-        Means::RestCase(_) => "errand",
+        Means::RestCase(_) => "rest-case",
         Means::Cannot { .. } => "cannot",
     }
 }

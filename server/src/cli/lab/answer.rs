@@ -21,7 +21,7 @@ pub(crate) struct Where {
     /// File with the token of the control API, if it requires one
     #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
-    /// Print the control API's JSON response
+    /// Print JSON, as the control API returns it
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }

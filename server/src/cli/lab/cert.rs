@@ -38,7 +38,7 @@ pub(crate) enum LiveCert {
     },
     /// Update a manager in a running lab with a given certificate
     #[command(
-        after_help = "Example:\n  epm-lab cert import sepm-1 --name january --certificate server.crt --key server.key"
+        after_help = "Example:\n  epm-lab cert import --name january --certificate server.crt --key server.key"
     )]
     Import {
         #[command(flatten)]

@@ -14,13 +14,13 @@ use crate::cli::io::{Ending, Failure};
 Examples:
   epm-lab check
   epm-lab check --json
-  epm-lab check --expect nobody-was-orphaned --expect every-client-is-secure
+  epm-lab check --expect no-client-was-orphaned --expect every-client-is-secure
   epm-lab check --expected --junit report.xml
   epm-lab check --if commands.json
 
-Exit codes: 0 all clients are well; 1 some are not, or an expectation is not met;
-3 clients are orphaned; 4 there is no verdict, because the journal has dropped
-entries that it needs.")]
+Exit codes: 0 all clients are well; 1 some are not, or an expectation is not
+met; 3 clients are orphaned; 4 there is no verdict, because the journal has
+dropped entries that it needs.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
@@ -101,7 +101,7 @@ impl Check {
                 let examples: Vec<String> =
                     rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
                 vec![
-                    words(one, "/standing"),
+                    words(one, "/result"),
                     words(one, "/expectation/expect"),
                     words(one, "/against"),
                     examples.join("\n"),
@@ -109,7 +109,7 @@ impl Check {
             });
             table(&["", "expected", "against", "counter-examples"], lines)
         })?;
-        Ok(if found["standing"] == "fail" || found["standing"] == "pending" {
+        Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
         } else {
             Ending::Well

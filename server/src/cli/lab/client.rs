@@ -140,7 +140,7 @@ impl Act for ClientVerb {
                 (client, json!({ "do": "location", "location": location }))
             }
         };
-        let found = control.post(&format!("/v1/clients/{}/deeds", segment(&client)), &deed).await?;
+        let found = control.post(&format!("/v1/clients/{}/operations", segment(&client)), &deed).await?;
         at.show(&found, shown)
     }
 }
@@ -183,7 +183,7 @@ fn shown(found: &Value) -> String {
         ("client", words(found, "/client")),
         ("part", words(found, "/part")),
         ("machine", machine(found)),
-        ("status", words(found, "/thinks")),
+        ("status", words(found, "/status_detail")),
         ("group", words(found, "/view/group")),
         ("location", location),
         ("policy", words(found, "/view/serial")),

@@ -189,7 +189,7 @@ fn listed(all: Option<&Vec<Value>>) -> String {
             plain("where"),
             plain("when"),
             words(one, "/fault/probability"),
-            words(one, "/ends"),
+            words(one, "/ends_at"),
         ]
     });
     table(&["fault", "what", "clients", "where", "when", "probability", "until"], lines)

@@ -148,7 +148,7 @@ fn row(one: &Value) -> Vec<String> {
         (kind, _, _) if kind == "call" => format!("{} {}", words(one, "/method"), words(one, "/path")),
         (kind, _, _) => kind,
     };
-    let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/words")];
+    let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/text")];
     let outcome: Vec<String> = outcome.into_iter().filter(|word| !word.is_empty()).collect();
     vec![
         words(one, "/number"),

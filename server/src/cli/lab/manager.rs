@@ -132,7 +132,7 @@ fn replicating(found: &Value) -> String {
     let partners: Vec<String> =
         rows(found, "/partners").filter_map(Value::as_str).map(str::to_owned).collect();
     let manager = words(found, "/manager");
-    match (words(found, "/apart_since"), partners.join(", ")) {
+    match (words(found, "/broken_since"), partners.join(", ")) {
         (since, _) if !since.is_empty() => {
             format!("{manager} has not replicated since {since}: its replication is broken\n")
         }

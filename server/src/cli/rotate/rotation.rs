@@ -25,8 +25,8 @@ Examples:
   epm-lab rotate single --leave-behind laptop-7,laptop-8
   epm-lab rotate multi --heartbeats 5 --max-wait 12h
 
-Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid input;
-3 clients are orphaned, or the next step would orphan clients.")]
+Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
+input; 3 clients are orphaned, or the next step would orphan clients.")]
 pub(crate) struct Options {
     #[command(flatten)]
     at: Where,
@@ -121,7 +121,7 @@ impl Rotation {
                 }
             }
         };
-        let first = site["doors"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
+        let first = site["addresses"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
         let url = options.rest.as_deref().or(first).ok_or_else(|| {
             Failure::BadInput(
                 "the lab reports no REST API (was it started with `--no-rest`?): give its URL with `--rest`"

@@ -30,7 +30,7 @@ const PAGE: u32 = 20;
 
 /// Filter for computers.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Filter {
+struct ComputerFilter {
     /// Computer name; `*` matches anything.
     #[serde(rename = "computerName")]
     computer_name: Option<String>,
@@ -140,7 +140,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 async fn computers(
     State(api): State<Arc<RestApi>>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<ComputerFilter>,
 ) -> Result<Json<Page<Computer>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     let index = api.index();
@@ -152,7 +152,7 @@ async fn of_group(
     State(api): State<Arc<RestApi>>,
     Path(GroupPath { group_id }): Path<GroupPath>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<ComputerFilter>,
 ) -> Result<Json<Page<Computer>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     find(&api.site.read(), group_id)?;
@@ -228,7 +228,7 @@ impl Presence {
 }
 
 impl RestApi {
-    fn page(&self, sorted: &[AgentId], filter: &Filter, slice: Slice) -> Page<Computer> {
+    fn page(&self, sorted: &[AgentId], filter: &ComputerFilter, slice: Slice) -> Page<Computer> {
         let order = filter.order.unwrap_or_default();
         let property = serde_json::to_value(filter.sort.unwrap_or_default());
         let property = property.ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default();
@@ -287,7 +287,7 @@ impl RestApi {
     }
 }
 
-impl Filter {
+impl ComputerFilter {
     /// Whether the filter selects a single computer.
     fn is_for_one(&self) -> bool {
         self.computer_id.is_some() || self.hardware_key.is_some()

@@ -54,7 +54,7 @@ pub(crate) struct GroupView {
 /// Filter for groups.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Filter {
+struct GroupFilter {
     /// Name or identifier of the domain.
     domain: Option<String>,
     /// `tree` nests groups in their parents.
@@ -99,7 +99,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 async fn groups(
     State(api): State<Arc<RestApi>>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<GroupFilter>,
 ) -> Result<Json<Page<GroupView>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     let order = filter.order.unwrap_or_default();
