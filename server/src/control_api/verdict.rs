@@ -55,7 +55,7 @@ struct Foreseen {
 /// Results of expectations.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
-    /// Overall standing: fail if one expectation fails, pending if one can still be met, otherwise pass.
+    /// Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
     result: FindingResult,
     /// Result of each expectation.
     expectations: Vec<Finding>,

@@ -57,7 +57,7 @@ pub struct Asked {
     since: u64,
 }
 
-/// Standing of an expectation.
+/// Outcome of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingResult {
@@ -78,7 +78,7 @@ pub struct Finding {
     pub name: String,
     /// The expectation.
     pub expectation: Expectation,
-    /// Standing of the expectation.
+    /// Outcome of the expectation.
     pub result: FindingResult,
     /// Number of clients that the expectation was judged for.
     pub clients: usize,

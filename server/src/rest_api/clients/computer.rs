@@ -36,11 +36,11 @@ struct Known {
     deployment_target_version: String,
     major_version: u16,
     minor_version: u16,
-    /// Registration time, in milliseconds since 1970, like all times below.
+    /// Registration time, in milliseconds since 1970.
     creation_time: i64,
     computer_time_stamp: i64,
     agent_time_stamp: i64,
-    /// Time of the last contact.
+    /// Time of the last contact, in milliseconds since 1970.
     last_update_time: i64,
     /// 1 while the computer is online, otherwise 0.
     online_status: u8,

@@ -25,7 +25,7 @@ pub(crate) enum ApiError {
     Token {
         /// `invalid_token`, or the assumed error for a missing token.
         error: String,
-        /// Description for people.
+        /// Error message.
         description: String,
     },
     /// A refused token request, in OAuth format.
@@ -33,7 +33,7 @@ pub(crate) enum ApiError {
     Grant {
         /// `invalid_request`, `invalid_grant` or `invalid_client`.
         error: String,
-        /// Description for people.
+        /// Error message.
         description: String,
     },
     /// The object does not exist. Some clients look for the words `do not exist`.
@@ -50,7 +50,7 @@ pub(crate) enum ApiError {
     /// An object of this name exists.
     #[error("{words}")]
     Taken {
-        /// Description for people.
+        /// Error message.
         words: String,
         /// Identifier of the existing object, with which a client continues.
         id: Option<String>,
@@ -60,7 +60,7 @@ pub(crate) enum ApiError {
     Assumed {
         /// HTTP status.
         status: u16,
-        /// Description for people.
+        /// Error message.
         words: String,
     },
     /// The product does not have this path.
@@ -100,7 +100,7 @@ pub(crate) struct ErrorBody {
     error_code: String,
     /// Code of the application; mostly empty.
     app_error_code: &'static str,
-    /// Description for people.
+    /// Error message.
     error_message: String,
     /// Identifier of the existing object, when a name is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ pub(crate) struct ErrorBody {
 pub(crate) struct OAuthError {
     /// Error code, such as `invalid_token` or `unauthorized`.
     error: String,
-    /// Description for people.
+    /// Error message.
     error_description: String,
 }
 
