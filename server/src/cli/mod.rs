@@ -32,7 +32,7 @@ Examples:
                                                run a scenario over real sockets
   epm-lab rehearse fixtures/scenarios/single-manager.toml
                                                run it in virtual time
-  epm-lab failure reproduce F07                reproduce and repair a known failure
+  epm-lab failure reproduce F07                reproduce a known failure
   epm-lab scenario check my.toml               check a scenario file
 
 Exit codes: 0 success; 1 the command failed; 2 invalid input; 3 success, but

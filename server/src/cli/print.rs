@@ -120,11 +120,9 @@ pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
     let seeds = sweep.seeds.len();
     match sweep.shortest_without_orphans() {
         Some(wait) => {
-            format!(
-                "\n{partial}Shortest wait tried that orphans no client with any of {seeds} seeds: {wait}.\n"
-            )
+            format!("\n{partial}Shortest wait tried that orphans no client: {wait} (seeds tried: {seeds}).\n")
         }
-        None => format!("\n{partial}Every wait tried orphans clients with at least one of {seeds} seeds.\n"),
+        None => format!("\n{partial}Every wait tried orphans clients (seeds tried: {seeds}).\n"),
     }
 }
 
