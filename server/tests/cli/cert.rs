@@ -48,7 +48,7 @@ fn bytes(folder: &TempDir, file: &str) -> Vec<u8> {
 fn what_is_issued_is_shown_and_its_key_is_its_owners_alone_and_not_written_over() {
     let folder = made(&["--also", "10.0.0.5"]);
     let shown = well(&folder, &["show", "server.crt", "--key", "server.key"]);
-    for part in ["PEM", "sepm.example, 10.0.0.5", "RSA with 2048 bits", "it fits", "takes it"] {
+    for part in ["PEM", "sepm.example, 10.0.0.5", "RSA with 2048 bits", "matches", "accepts it"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let json = well(&folder, &["show", "server.crt", "--json"]);

@@ -67,7 +67,7 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     let bytes = std::fs::read(&right).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let (code, said) = run(&lab, at, &["recovery", "restore", "torn.zip"]);
-    assert!(code == Some(2) && said.contains("torn.zip is no recovery file"), "{said}");
+    assert!(code == Some(2) && said.contains("invalid recovery file torn.zip"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", &right, "--manager", "sepm-9"]);
     assert!(code == Some(2) && said.contains("sepm-9"), "{said}");
 

@@ -113,7 +113,7 @@ fn servers_certificates_secret_and_domain_are_edited_and_each_is_a_difference() 
         (&["--kcs-file", &path("new.key")], "expected 32 hexadecimal digits"),
         (&["--certificate", "x=/nowhere.crt"], "cannot read /nowhere.crt"),
         (&["--without-certificate", "nobody"], "there is no certificate \"nobody\""),
-        (&["--group", "\u{1}"], "cannot be written"),
+        (&["--group", "\u{1}"], "the edited file would be invalid"),
     ] {
         let (code, told, out) = edited(folder.path(), arguments);
         assert!(code == Some(2) && told.contains(words), "{arguments:?}: {told}");
