@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replaces the server certificate of a lab with one manager, by the documented procedure.
 
-What the REST API has goes through `sepm-api`; what the product has only in its console goes through the lab's own door.
+What the REST API has goes through `sepm-api`; what the product has only in its console goes through the control API.
 
 It needs `pip install sepm-api requests`: the former does not name the latter, which it uses.
 
@@ -24,7 +24,7 @@ MANAGER = READY["managers"][0]["manager"]
 
 
 def door(method, path, body=None):
-    """Asks the lab's own door."""
+    """Calls the control API."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     request = urllib.request.Request(DOOR + path, data=data, headers=headers, method=method)
