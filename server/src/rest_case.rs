@@ -1,4 +1,4 @@
-//! What a tool of an administrator meets at the REST API, over real sockets: each call is a real one over HTTPS.
+//! Runs a REST client case over sockets: each call is a real one over HTTPS.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::lab::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// Runs a case of a REST client over sockets, with the clock moved. What is met must be the same as in virtual time.
+/// Runs a REST client case over sockets, with the clock moved. The results must equal those in virtual time.
 ///
 /// # Errors
 ///

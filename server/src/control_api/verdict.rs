@@ -1,4 +1,4 @@
-//! The verdict, and what is expected.
+//! The verdict and expectations.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
@@ -16,23 +16,23 @@ use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Writ
 use crate::lab::{Expectation, Finding, FindingResult};
 use crate::schema::BridgedSchema;
 
-/// No more expectations are judged at once.
+/// Maximum number of expectations per request.
 const MOST: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ExpectationName {
-    /// Its name.
+    /// Name of the expectation.
     expectation: String,
 }
 
-/// What would be done.
+/// Commands to predict.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct VerdictQuery {
-    /// `json`, or `junit` for test reports.
+    /// Format of the response: `json`, or `junit` for a test report.
     #[serde(default)]
     format: Format,
 }
@@ -42,22 +42,22 @@ struct VerdictQuery {
 #[serde(transparent)]
 struct ShownVerdict(#[schemars(with = "BridgedSchema<Verdict>")] Verdict);
 
-/// Who would be lost.
+/// Clients that would be orphaned.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Foreseen {
-    /// How many.
+    /// Number of clients that would be orphaned.
     would_be_orphaned: usize,
-    /// Who, and why.
+    /// Clients that would be orphaned, each with the reason.
     #[schemars(with = "BridgedSchema<Vec<WouldBeOrphaned>>")]
     clients: Vec<WouldBeOrphaned>,
 }
 
-/// How what is expected stands.
+/// Results of expectations.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
-    /// All of it together: fail if one fails, pending if one has time yet, or else pass.
+    /// Overall standing: fail if one expectation fails, pending if one can still be met, otherwise pass.
     result: FindingResult,
-    /// Each.
+    /// Result of each expectation.
     expectations: Vec<Finding>,
 }
 
@@ -69,24 +69,24 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/verdict",
-            get_with(verdict, doc("verdict", "Who holds what, and who is lost, since when and why")),
+            get_with(verdict, doc("verdict", "Show the verdict: what the clients hold, which are orphaned, since when and why")),
         )
         .api_route(
             "/v1/verdict/if-now",
             post_with(
                 if_now,
-                doc("ifNow", "Who would be lost if these commands were given now; nothing is changed"),
+                doc("ifNow", "Predict which clients would be orphaned if these commands were applied now; changes nothing"),
             ),
         )
         .api_route(
             "/v1/expectations",
-            get_with(findings, doc("findings", "How all that is expected stands"))
-                .post_with(find, doc("find", "How these expectations stand, asked now")),
+            get_with(findings, doc("findings", "Show the results of all registered expectations"))
+                .post_with(find, doc("find", "Judge these expectations now, without registering them")),
         )
         .api_route(
             "/v1/expectations/{expectation}",
-            put_with(expect, doc("expect", "Expect something from now on"))
-                .delete_with(expect_no_longer, doc("expectNoLonger", "Expect it no longer")),
+            put_with(expect, doc("expect", "Register an expectation from now on"))
+                .delete_with(expect_no_longer, doc("expectNoLonger", "Remove a registered expectation")),
         )
 }
 
@@ -112,7 +112,7 @@ async fn find(
     JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
     if expectations.len() > MOST {
-        return Err(Problem::invalid(format!("at most {MOST} expectations at once")));
+        return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
     shown(lab.find(expectations).await, form.format)
 }
@@ -123,10 +123,10 @@ async fn expect(
     JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
     if !lab.expect(&name, expectation).await {
-        return Err(Problem::invalid("there are too many expectations: remove some"));
+        return Err(Problem::invalid("too many registered expectations: remove some"));
     }
     let found = lab.findings().await.into_iter().find(|one| one.name == name);
-    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} is gone again")))
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} was removed meanwhile")))
 }
 
 async fn expect_no_longer(
@@ -137,7 +137,7 @@ async fn expect_no_longer(
     Json(lab.findings().await)
 }
 
-/// What came of it; or a refusal, where one of them cannot be judged.
+/// The results as a response, or an error if one expectation cannot be judged.
 fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>, Problem> {
     let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
     let why: Vec<String> =
@@ -162,7 +162,7 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
     }
 }
 
-/// The findings as a suite of tests, a case for each.
+/// The results as a JUnit test suite with a case for each.
 fn junit(findings: &[Finding]) -> String {
     let cases = findings.iter().map(|finding| TestCase {
         class: "expectations",
@@ -173,12 +173,14 @@ fn junit(findings: &[Finding]) -> String {
         ),
         lasted: None,
         result: match finding.result {
-            // What cannot be judged is refused before.
+            // Responded to with an error before.
             FindingResult::Pass | FindingResult::Unknown => TestResult::Passed,
-            FindingResult::Pending => TestResult::Skipped { message: "there is time yet".to_owned() },
+            FindingResult::Pending => {
+                TestResult::Skipped { message: "not met yet, but still possible".to_owned() }
+            }
             FindingResult::Fail => TestResult::Failed {
                 kind: "expectation".to_owned(),
-                message: format!("{} against, of {} clients", finding.against, finding.clients),
+                message: format!("not met by {} of {} clients", finding.against, finding.clients),
                 text: finding.counter_examples.join("\n"),
             },
         },

@@ -1,4 +1,4 @@
-//! Who holds what, who is lost since when and why, and who would be if something were done now.
+//! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
 use epm_client_agent::agent::Agent;
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
@@ -9,7 +9,7 @@ use epm_protocol::time::Clock;
 use crate::lab::{ClientView, Lab};
 
 impl Lab {
-    /// How every client stands.
+    /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
         let clients = self.views().await;
         let mut verdict = Verdict::new(self.clock().now(), self.seed, self.certificates());
@@ -48,8 +48,8 @@ impl Lab {
         }
     }
 
-    /// Which clients would be lost if these commands were given now and each client had its next heartbeats at once.
-    /// Nothing is changed: a copy of the site is asked, and copies of the clients.
+    /// Clients that would be orphaned if these commands were applied now and each client then had its next
+    /// heartbeats. Works on copies of the site and the clients; changes nothing.
     ///
     /// # Errors
     ///

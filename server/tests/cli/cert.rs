@@ -63,7 +63,7 @@ fn what_is_issued_is_shown_and_its_key_is_its_owners_alone_and_not_written_over(
     }
     let before = (bytes(&folder, "server.crt"), bytes(&folder, "server.key"));
     let again = ["issue", "--name", "x", "--out", "new.crt", "--key-out", "server.key"];
-    refused(&folder, &again, "server.key is there already");
+    refused(&folder, &again, "server.key already exists");
     assert!(!folder.path().join("new.crt").exists(), "half of it was written");
     assert_eq!((bytes(&folder, "server.crt"), bytes(&folder, "server.key")), before);
     well(&folder, &[&again[..], &["--force"]].concat());
@@ -80,7 +80,7 @@ fn every_form_leads_to_every_other_and_back_to_the_same_key() {
         well(&folder, &[&["convert", file], &more[..], &to].concat());
         (file, more) = (form, vec!["--password-env", "STORE"]);
         let shown = well(&folder, &["show", form, "--password-file", "p.txt"]);
-        assert!(shown.contains("alias \"tomcat\"") && shown.contains("Behind it"), "{shown}");
+        assert!(shown.contains("alias \"tomcat\"") && shown.contains("Issuer"), "{shown}");
         refused(&folder, &["show", form], "Invalid keystore file");
     }
     let back = ["--to", "pem", "--out", "back.crt", "--key-out", "back.key"];
@@ -120,7 +120,7 @@ fn a_check_says_what_the_wizard_and_the_clients_of_a_list_would_say() {
     assert!(stdout(&strange).contains("expected"), "{}", stdout(&strange));
 
     let known = well(&folder, &[&check[..], &["mine.xml"]].concat());
-    assert!(known.contains("would be believed"), "{known}");
+    assert!(known.contains("would trust it"), "{known}");
     let as_another = [&check[..], &["mine.xml", "--server", "192.0.2.21"]].concat();
     assert_eq!(cert(&folder, &as_another).status.code(), Some(1), "it has another name, and that list minds");
     refused(&folder, &[&check[..], &["mine.xml", "--server", "nobody"]].concat(), "no such server");

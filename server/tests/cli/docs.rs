@@ -89,7 +89,11 @@ fn the_job_passes_and_fails_where_the_tool_is_careless() {
     fs::write(folder.path().join("job.yml"), careless).unwrap();
     let out = bash(folder.path(), "exec python3 runner.py");
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(words(&out).contains("6 clients are lost") && words(&out).contains("desk-1"), "{}", words(&out));
+    assert!(
+        words(&out).contains("6 clients are orphaned") && words(&out).contains("desk-1"),
+        "{}",
+        words(&out)
+    );
 }
 
 /// Runs the pytest example with this tool; with none, the one that stands there.

@@ -81,7 +81,9 @@ fn both_sides_of_a_failure_stand_beside_each_other() {
 fn what_a_manager_refuses_is_told_in_its_words() {
     for arguments in [&["reproduce", "F13"][..], &["reproduce", "F13", "--sockets"]] {
         let text = printed(arguments);
-        assert!(text.contains("invalid certificate signature algorithm") && text.contains("mended: taken"));
+        assert!(
+            text.contains("invalid certificate signature algorithm") && text.contains("corrected: accepted")
+        );
     }
 }
 
@@ -121,15 +123,15 @@ fn a_failure_that_does_not_show_its_symptom_ends_with_1_and_says_what_was_missed
     );
     refused(&["reproduce", "F25", "--assume", "identity_conflicts=many"], &["--assume", "many"]);
     refused(&["reproduce", "F25", "--assume", "x"], &["expected NAME=VALUE"]);
-    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not played"]);
+    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not run as a scenario"]);
 }
 
 #[test]
 fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
     refused(&["show", "F77"], &["F77", "did you mean"]);
     refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
-    refused(&["reproduce", "F13", "--live"], &["nothing of F13 is left to stand"]);
-    refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
+    refused(&["reproduce", "F13", "--live"], &["`--live` does not apply to F13"]);
+    refused(&["reproduce", "F23"], &["cannot be reproduced by this lab", "proxy settings"]);
 }
 
 #[test]

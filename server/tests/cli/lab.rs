@@ -24,7 +24,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     assert_eq!(lab.json(&["health", "--lab", lab.url()], 0)["ready"], true);
 
     let table = lab.words(&["check"], 0);
-    assert!(table.contains("All is well.") && table.contains("sepm-2 shows"), "{table}");
+    assert!(table.contains("All is well.") && table.contains("sepm-2 presents"), "{table}");
     assert_eq!(lab.json(&["check"], 0)["well"], true);
     assert!(lab.words(&["client", "list"], 0).contains("3 in all"));
     let first = lab.json(&["client", "list"], 0)["clients"][0]["client"].as_str().unwrap().to_owned();

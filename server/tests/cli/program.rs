@@ -272,12 +272,12 @@ fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
     let lost = up.json(&["check"], 3);
     assert_eq!(lost["orphaned"].as_array().unwrap().len(), 2, "the frozen one does not know yet: {lost}");
     let people = stdout(&up.run(&["check"]));
-    assert!(people.contains("2 clients are lost") && people.contains("signature"), "{people}");
+    assert!(people.contains("2 clients are orphaned") && people.contains("signature"), "{people}");
     up.json(&["snapshot", "restore", "before"], 0);
     up.json(&["clock", "heartbeats", "1"], 0);
     up.json(&["check", "--expect", "no-client-is-orphaned", "--expect", "every-client-is-served"], 0);
     refused(&up.run(&["fault", "add", "x", "stauts"]), &["stauts", "status"]);
-    refused(&up.run(&["fault", "remove", "x"]), &["x", "none is set"]);
+    refused(&up.run(&["fault", "remove", "x"]), &["x", "active faults: none"]);
     refused(&up.run(&["client", "show", "desk-l"]), &["desk-l", "desk-1"]);
     assert_eq!(up.interrupt(), Some(0));
 }
@@ -322,7 +322,7 @@ fn a_service_whose_files_are_no_good_is_said_to_be_down_and_each_manager_has_a_f
     let restart = ["service", "restart", "semwebsrv", "--manager", "sepm-2"];
     assert_eq!(up.json(&restart, 1)["stopped"], serde_json::json!(["semwebsrv"]));
     let people = up.run(&restart);
-    assert!(stdout(&people).contains("DOWN: semwebsrv"), "{}", stdout(&people));
+    assert!(stdout(&people).contains("STOPPED: semwebsrv"), "{}", stdout(&people));
     fs::write(&key, good).unwrap();
     assert_eq!(up.json(&restart, 0)["stopped"], serde_json::json!([]));
 }

@@ -50,14 +50,14 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     let lab = up(at, &["--http-port", "0", "--agents", "3", "--install-root", "sepm"]);
     let right = zip(&at.join("sepm"));
     let (code, said) = run(&lab, at, &["recovery", "save", "-o", "saved.zip"]);
-    assert!(code == Some(0) && said.contains("encryption password: is there"), "{said}");
+    assert!(code == Some(0) && said.contains("encryption password: present"), "{said}");
     assert_eq!(run(&lab, at, &["recovery", "save", "-o", "saved.zip"]).0, Some(2), "it is there already");
     let (code, said) = run(&lab, at, &["recovery", "save", "--manager", "sepm-9", "-o", "x.zip"]);
     assert!(code == Some(2) && said.contains("sepm-9"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", "saved.zip", "--database"]);
     assert!(code == Some(0) && said.contains("3 clients are registered"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", &right]);
-    assert!(code == Some(0) && said.contains("was installed anew"), "{said}");
+    assert!(code == Some(0) && said.contains("was reinstalled"), "{said}");
     let before = heartbeats(&lab);
     until("two heartbeats more", || (heartbeats(&lab) >= before + 2).then_some(()));
     let verdict = lab.until("all is well", |verdict| verdict["well"] == true);
@@ -114,10 +114,10 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     assert_ne!(anew.ready["domain"], domain);
     let (code, said) = check(&anew);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("What is wrong: the shared secret (Kcs)"), "{said}");
+    assert!(said.contains("Wrong: the shared secret (Kcs)"), "{said}");
     // Labs draw from the same public keys: two that start in the same second make the same certificate.
     let is_new = anew.ready["managers"][0]["fingerprint"] != fingerprint;
-    assert_eq!(said.contains("What is wrong: the certificates (ServerCertList)"), is_new, "{said}");
+    assert_eq!(said.contains("Wrong: the certificates (ServerCertList)"), is_new, "{said}");
     drop(anew);
     // With the right one nothing is (S7).
     let restored = up(at, &[&again[..], &["--recovery", &right]].concat());
@@ -131,13 +131,13 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     alter(&right, &at.join("domain.zip"), "default.domain.id", &"0123456789ABCDEF".repeat(2));
     let other = up(at, &[&again[..], &["--recovery", "domain.zip"]].concat());
     let (code, said) = check(&other);
-    assert!(code == Some(1) && said.contains("What is wrong: the domain"), "{said}");
-    assert!(!said.contains("What is wrong: the shared secret"), "{said}");
+    assert!(code == Some(1) && said.contains("Wrong: the domain"), "{said}");
+    assert!(!said.contains("Wrong: the shared secret"), "{said}");
     drop(other);
     // With that of another site, the secret is (F15).
     alter(&right, &at.join("wrong.zip"), "encryption.password", &"AB".repeat(16));
     let other = up(at, &[&again[..], &["--recovery", "wrong.zip"]].concat());
     let (code, said) = check(&other);
-    assert!(code == Some(1) && said.contains("What is wrong: the shared secret"), "{said}");
-    assert!(!said.contains("What is wrong: the domain"), "{said}");
+    assert!(code == Some(1) && said.contains("Wrong: the shared secret"), "{said}");
+    assert!(!said.contains("Wrong: the domain"), "{said}");
 }

@@ -31,7 +31,7 @@ fn a_plan_that_loses_nobody_ends_with_0_and_one_that_does_with_3_and_their_names
     assert_eq!(lost.status.code(), Some(3));
     let printed = stdout(&lost);
     assert!(printed.contains("Verdict: 4 of 11 clients are ORPHANED."), "{printed}");
-    assert!(printed.contains("If the next step were taken now, 4 clients would be lost"), "{printed}");
+    assert!(printed.contains("If the next step were taken now, 4 clients would be orphaned"), "{printed}");
     assert!(printed.contains("desktop-142-1, desktop-142-2, laptop-142-1, laptop-142-2"), "{printed}");
 }
 
@@ -85,14 +85,14 @@ fn a_fleet_grows_in_proportion() {
 fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody() {
     let seeds = rehearse(&[&scenario("single-manager-no-wait"), "--seeds", "3"]);
     assert_eq!(seeds.status.code(), Some(3));
-    assert!(stdout(&seeds).contains("3 seeds: 9 lost at least, 9 in the middle, 9 at most."));
+    assert!(stdout(&seeds).contains("3 seeds: minimum 9 orphaned, median 9, maximum 9."));
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
     let file = changed(folder.path(), "single-manager", "heartbeat_seconds = 5 ", "heartbeat_seconds = 600 ");
     let arguments = [file.to_str().unwrap(), "--sweep", "wait=1m..1d", "--points", "4", "--report", out];
     let swept = rehearse(&arguments);
     let printed = well(&swept);
-    assert!(printed.contains("The shortest wait tried that loses nobody"), "{printed}");
+    assert!(printed.contains("Shortest wait tried that orphans no client"), "{printed}");
     assert!(fs::read_to_string(folder.path().join("sweep.csv")).unwrap().starts_with("wait,"));
     assert!(fs::read_to_string(folder.path().join("sweep.html")).unwrap().contains("<svg"));
 }
@@ -131,5 +131,5 @@ fn an_interrupt_prints_what_is_known_so_far_and_says_that_it_is_partial() {
     rehearsal.signal("INT");
     let (code, printed) = rehearsal.ends();
     assert_eq!(code, Some(1), "{printed}");
-    assert!(printed.contains("PARTIAL: broken off"), "{printed}");
+    assert!(printed.contains("PARTIAL: interrupted"), "{printed}");
 }

@@ -278,6 +278,9 @@ fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
     let old = lab.certificate("sepm-1");
     let found = lab.rotate(&single, 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "{found}");
-    assert!(found["stopped"]["why"].as_str().unwrap().contains("update-certificate would lose 2"), "{found}");
+    assert!(
+        found["stopped"]["why"].as_str().unwrap().contains("update-certificate would orphan 2"),
+        "{found}"
+    );
     assert_eq!((lab.certificate("sepm-1"), lab.check_later().0), (old, Some(0)), "nothing has happened");
 }

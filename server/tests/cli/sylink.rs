@@ -164,7 +164,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         change(&mut sylink);
         std::fs::write(&file, sylink.to_xml()).unwrap();
         let (code, text) = sylink_output(&["check", file.to_str().unwrap(), "--against", &url]);
-        let wrong = text.lines().filter_map(|line| line.strip_prefix("What is wrong: "));
+        let wrong = text.lines().filter_map(|line| line.strip_prefix("Wrong: "));
         let wrong: Vec<String> = wrong.map(|line| line.split(" (").next().unwrap().to_owned()).collect();
         (code, wrong, text)
     };
@@ -177,7 +177,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
     assert_eq!(code, Some(0), "{text}");
     let (code, wrong, text) = ask(&|sylink| conf(sylink, &|conf| conf.settings.kcs_hex = "0".repeat(32)));
     assert_eq!((code, wrong.join(";").as_str()), (Some(1), "the shared secret"), "{text}");
-    assert!(text.contains("Nothing can be told before that is right of the domain"), "{text}");
+    assert!(text.contains("Not checked until that is corrected: the domain"), "{text}");
     let (_, wrong, text) = ask(&|sylink| sylink.set_domain_id("A".repeat(32).parse().unwrap()));
     assert_eq!(wrong, ["the domain"], "{text}");
     let (_, wrong, text) = ask(&|sylink| conf(sylink, &|conf| conf.certificates.clear()));
@@ -229,7 +229,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, text) =
         sylink_output(&["check", file.to_str().unwrap(), "--against", &format!("https://{free}")]);
-    assert!(code == Some(1) && text.contains("What is wrong: the server's address or port"), "{text}");
+    assert!(code == Some(1) && text.contains("Wrong: the server's address or port"), "{text}");
 }
 
 fn sylink_output(arguments: &[&str]) -> (Option<i32>, String) {

@@ -109,7 +109,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let found = lab.get("/v1/expectations").await;
     assert_eq!(found["result"], "fail", "{found}");
     let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
-    assert!(why.contains("left in the handshake"), "{why}");
+    assert!(why.contains("handshake aborted"), "{why}");
 }
 
 #[needs(curl)]
@@ -126,7 +126,7 @@ async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     assert_eq!(verdict["ever_orphaned"].as_array().unwrap().len(), 2, "{verdict}");
     let found = lab.post("/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])).await;
     let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
-    assert!(found["result"] == "fail" && why.contains("which has left"), "{found}");
+    assert!(found["result"] == "fail" && why.contains("no longer in the fleet"), "{found}");
     lab.post("/v1/reset", json!({})).await;
     assert_eq!(lab.get("/v1/verdict").await["ever_orphaned"], json!([]));
 }

@@ -1,4 +1,4 @@
-//! The catalogue as a page of the documentation: Markdown, made from the data.
+//! The catalogue as a Markdown page of the documentation, generated from the data.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use epm_client_agent::catalogue::{Entry, Means};
 
 use super::print::{in_the_lab, letter};
 
-/// The whole page.
+/// Renders the whole page.
 pub(super) fn page(entries: &[Entry]) -> String {
     let mut text = String::from(
         "# The failure catalogue\n\n\
@@ -62,7 +62,7 @@ fn section(text: &mut String, entry: &Entry) {
     }
 }
 
-/// A text in a cell of a table.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! The procedure for managers that stand in for each other: one after the other gets its new certificate.
+//! Rotation of managers that stand in for each other: one after another gets its new certificate.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
 use crate::cli::io::Failure;
 
-/// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the
-/// manager that they talk to.
+/// Range of client versions, the last excluded, that learn only the certificate of the manager that they talk to.
 const LEFT_OUT: (ClientVersion, ClientVersion) = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
 
 impl Rotation {
@@ -19,7 +18,10 @@ impl Rotation {
         if self.is_due("check-lists") {
             let alone = self.with_one_manager().await?;
             self.refuse(
-                format!("{} clients have nobody to fail over to: use the single way", alone.len()),
+                format!(
+                    "{} clients have no manager to fail over to: use `epm-lab rotate single`",
+                    alone.len()
+                ),
                 alone,
             )?;
             self.did("check-lists")?;
@@ -27,8 +29,10 @@ impl Rotation {
         if self.is_due("check-versions") {
             let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version));
             let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
-            let why =
-                format!("{} clients of version 14.2 cannot go this way: use the single way", found.len());
+            let why = format!(
+                "{} clients of version 14.2 cannot follow this procedure: use `epm-lab rotate single`",
+                found.len()
+            );
             self.refuse(why, found)?;
             self.did("check-versions")?;
         }
@@ -71,7 +75,7 @@ impl Rotation {
     }
 }
 
-/// Whether a client of this version cannot go this way. Of a version that nobody can read, nobody knows.
+/// Whether a client of this version cannot follow this procedure. Unreadable versions cannot.
 fn is_left_out(version: &str) -> bool {
     let (first, end) = LEFT_OUT;
     version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
