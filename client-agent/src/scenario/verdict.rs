@@ -1,4 +1,4 @@
-//! Who holds what after a step, who was lost, since when, and because of which layer of trust.
+//! What clients hold after a step, and which are orphaned, since when, and by which layer of trust.
 
 use std::collections::BTreeMap;
 
@@ -9,109 +9,109 @@ use serde::Serialize;
 
 use crate::agent::{AgentView, Health};
 
-/// What the clients of one part of the fleet hold, counted.
+/// The clients of a part of the fleet, counted by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PartHolding {
-    /// The part.
+    /// The name of the part.
     pub part: String,
-    /// How many clients it has.
+    /// The number of clients in the part.
     pub clients: usize,
-    /// How many are served.
+    /// The number of clients that are served.
     pub connected: usize,
-    /// How many are out of touch for reasons other than trust.
+    /// The number of clients that are out of touch for reasons other than trust.
     pub disconnected: usize,
-    /// How many are orphaned.
+    /// The number of clients that are orphaned.
     pub orphaned: usize,
-    /// How many were orphaned, and brought back by a communications file that was imported.
+    /// The number of clients that were orphaned and were brought back by an imported communications file.
     pub brought_back: usize,
-    /// How many authenticate their manager.
+    /// The number of clients that authenticate their manager.
     pub secure: usize,
-    /// How many turn to their manager over HTTPS.
+    /// The number of clients that connect to their manager over HTTPS.
     pub https: usize,
-    /// How many hold each certificate.
+    /// The number of clients that hold each certificate.
     pub certificates: BTreeMap<Fingerprint, usize>,
-    /// How many hold each management server list.
+    /// The number of clients that hold each management server list.
     pub lists: BTreeMap<String, usize>,
-    /// How many of the orphaned lost their trust in each layer.
+    /// The number of orphaned clients by the layer of trust that failed.
     pub layers: BTreeMap<String, usize>,
 }
 
-/// A client that was lost.
+/// A client that is orphaned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lost {
-    /// Its computer's name.
+    /// The name of the client's computer.
     pub client: String,
-    /// The part of the fleet that it belongs to.
+    /// The part of the fleet that the client belongs to.
     pub part: String,
-    /// Since when.
+    /// The time since when the client has been orphaned.
     pub since: Timestamp,
-    /// The step during which it was lost, from 1; 0 is before the first.
+    /// The number of the step in which the client was orphaned, from 1; 0 is before the first.
     pub step: usize,
-    /// That step's title.
+    /// The title of that step.
     pub step_title: String,
-    /// The layer of trust that broke.
+    /// The layer of trust that failed.
     pub layer: String,
     /// What was expected, and what was found.
     pub because: String,
 }
 
-/// What a step has led to.
+/// The state of the fleet after a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepReport {
-    /// Its number, from 1; 0 is the start.
+    /// The number of the step, from 1; 0 is the installation.
     pub number: usize,
-    /// What was done.
+    /// The title of the step.
     pub title: String,
-    /// The statements of the documented procedure that it is about.
+    /// The statements of the documented procedure that the step is about.
     pub statements: Vec<String>,
-    /// When it began, in the lab's time.
+    /// The time at which the step began, in lab time.
     pub began: Timestamp,
-    /// Who holds what after it.
+    /// What clients hold after the step, for each part.
     pub holdings: Vec<PartHolding>,
 }
 
-/// What became of the fleet.
+/// The final state of the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// The scenario's title.
+    /// The title of the scenario.
     pub scenario: String,
-    /// The seed with which it can be played again.
+    /// The seed of the run, with which it can be repeated.
     pub seed: u64,
-    /// The certificates that were in force, in order.
+    /// The certificates that are in force, in order.
     pub certificates: Vec<Fingerprint>,
-    /// Every step.
+    /// The state of the fleet after each step.
     pub steps: Vec<StepReport>,
-    /// Who was lost, and is at the end.
+    /// The clients that are orphaned at the end.
     pub lost: Vec<Lost>,
-    /// Who is neither lost nor served at the end.
+    /// The names of clients that are neither orphaned nor served at the end.
     pub out_of_touch: Vec<String>,
-    /// Who is served at the end, but does not authenticate its manager.
+    /// The names of clients that are served at the end, but do not authenticate their manager.
     pub not_secure: Vec<String>,
-    /// Who is served at the end, but does not hold every certificate that is in force.
+    /// The names of clients that are served at the end, but do not hold every certificate in force.
     pub behind: Vec<String>,
-    /// Whose machine is off at the end, and who is not lost, but not well either.
+    /// The names of clients whose machine is off at the end, and which are not orphaned, but have another problem.
     pub away: Vec<String>,
-    /// How many clients there are.
+    /// The number of clients in the fleet.
     pub clients: usize,
 }
 
-/// How a client stands at the end.
+/// The state of a client at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is served, secure, and holds every certificate in force.
+    /// The client is served and secure, and holds every certificate in force.
     Well,
-    /// It is orphaned.
+    /// The client is orphaned.
     Lost,
-    /// It is neither orphaned nor served.
+    /// The client is neither orphaned nor served.
     OutOfTouch,
-    /// It is served, and does not authenticate its manager.
+    /// The client is served, but does not authenticate its manager.
     NotSecure,
-    /// It is served and secure, and lacks a certificate in force.
+    /// The client is served and secure, but lacks a certificate in force.
     Behind,
 }
 
 impl Standing {
-    /// Of this client; `in_force` are the certificates that the managers show now.
+    /// The state of this client; `in_force` are the certificates that the managers show now.
     pub fn of(view: &AgentView, in_force: &[Fingerprint]) -> Self {
         if view.health.orphaned().is_some() {
             Self::Lost
@@ -128,18 +128,18 @@ impl Standing {
 }
 
 impl Verdict {
-    /// How many clients were orphaned, and are back by a communications file that was imported.
+    /// The number of clients that were orphaned and were brought back by an imported communications file.
     pub fn brought_back(&self) -> usize {
         self.steps.last().map_or(0, |step| step.holdings.iter().map(|part| part.brought_back).sum())
     }
 
-    /// Whether every client is secure, with the certificates in force, and none lost or out of touch.
+    /// Whether every client is secure, holds the certificates in force, and is neither orphaned nor out of touch.
     pub fn is_well(&self) -> bool {
         let failings = [&self.out_of_touch, &self.not_secure, &self.behind];
         self.lost.is_empty() && failings.iter().all(|clients| clients.is_empty())
     }
 
-    /// Adds what became of a client; `in_force` are the certificates that the managers show now, `is_on` is whether
+    /// Adds the state of a client; `in_force` are the certificates that the managers show now, `is_on` is whether
     /// its machine is on.
     pub fn add(&mut self, part: &str, view: &AgentView, in_force: &[Fingerprint], is_on: bool) {
         let names = match Standing::of(view, in_force) {
@@ -155,12 +155,12 @@ impl Verdict {
 }
 
 impl PartHolding {
-    /// A part in which nobody has been counted.
+    /// Makes empty counts for a part.
     pub fn of(part: &str) -> Self {
         Self { part: part.to_owned(), ..Self::default() }
     }
 
-    /// Counts so many clients that look like this.
+    /// Counts this many clients with this view.
     pub fn add(&mut self, view: &AgentView, clients: usize) {
         self.clients += clients;
         match &view.health {
@@ -181,7 +181,7 @@ impl PartHolding {
         }
     }
 
-    /// Counts whom somebody else has counted.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.clients += other.clients;
         self.connected += other.connected;
@@ -201,7 +201,7 @@ impl PartHolding {
     }
 }
 
-/// Who holds what, part by part; a part whose clients are all still to come is there, with nobody in it.
+/// Counts what clients hold, part by part; a part whose clients are all still to come has empty counts.
 pub fn holdings<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     clients: impl IntoIterator<Item = (&'a str, AgentView)>,
@@ -215,7 +215,7 @@ pub fn holdings<'a>(
     parts
 }
 
-/// The entry of this client in the list of the lost, if it is; `steps` are those that have begun.
+/// The entry of this client in the list of orphaned clients, if it is one; `steps` are those that have begun.
 fn lost(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Lost> {
     let (since, because) = view.health.orphaned()?;
     let step = steps.iter().rev().find(|step| step.began <= since).or(steps.first())?;
