@@ -31,7 +31,8 @@ pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal,
 pub use runtime::service::Service;
 pub use wire::BindError;
 
-/// The examples of the README, compiled and run.
+/// The examples of the README and of the page about faults, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/faults.md")]
+struct Pages;

@@ -1,4 +1,4 @@
-//! From a file of the catalogue to an entry; what is unsound is refused, with its place where it has one.
+//! Reads and checks the file of an entry.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use super::refusal::Refused;
 use super::rest_case::RestCase;
 use crate::scenario::ScenarioError;
 
-/// Why a file is no entry.
+/// The reason why a file is not an entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// It cannot be read, or its scenario is not sound.
+    /// The file cannot be read, or its scenario is invalid.
     #[error(transparent)]
     Place(#[from] ScenarioError),
-    /// It contradicts itself.
+    /// The file contradicts itself.
     #[error("{file}: {problem}")]
     Unsound {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// What is wrong.
+        /// The contradiction.
         problem: String,
     },
 }
 
-/// An entry as it is written.
+/// An entry as written in its file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -61,8 +61,8 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// When it is no TOML, has an unknown key, does not say in exactly one way how it is brought about, or its scenario
-    /// is not sound.
+    /// When it is not TOML, has an unknown key, does not say in exactly one way how it is reproduced, or its scenario
+    /// is invalid.
     pub fn parse(text: &str, file: &str) -> Result<Self, EntryError> {
         let unsound = |problem: String| EntryError::Unsound { file: file.to_owned(), problem };
         let written: Written = toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))?;
@@ -106,7 +106,7 @@ impl Entry {
     }
 }
 
-/// A play whose commands a site takes, whose parts are all looked at, and whose files are there.
+/// Checks that a site takes the commands of a play, that all its parts are expected, and that its files exist.
 fn sound(play: Spanned<Play>, text: &str, file: &str) -> Result<Play, EntryError> {
     let span = play.span();
     let mut play = play.into_inner();
@@ -120,7 +120,7 @@ fn sound(play: Spanned<Play>, text: &str, file: &str) -> Result<Play, EntryError
     let seen: Vec<&str> = play.seen.iter().map(|one| one.part.as_str()).collect();
     if parts != seen {
         return Err(at(format!(
-            "what is seen must be said of each part, in order: of {parts:?}, not {seen:?}"
+            "expected one `seen` for each of the parts {parts:?}, in order, found {seen:?}"
         )));
     }
     if play.failure.is_empty() {

@@ -1,10 +1,10 @@
-//! Every entry, in virtual time: its symptom, its repair, and nothing of it where its cause is left out.
+//! Every entry in virtual time: its symptom, its repair, and no symptom without its cause.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-/// At most so many failures are beyond the lab.
+/// The largest number of failures that the lab cannot reproduce.
 const MOST_BEYOND_THE_LAB: usize = 6;
 
 fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {

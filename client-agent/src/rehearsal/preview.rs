@@ -1,4 +1,4 @@
-//! Which clients would be orphaned if the next step were taken now: tried on memoized states, so nothing is changed.
+//! The clients that the next step would orphan if it were taken now: tried on memoised states, so nothing is changed.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::what_if::outcome_if;
 use super::world::World;
 use crate::agent::TrustLayer;
 
-/// The most clients that are named.
+/// The largest number of clients that are named.
 const NAMED: usize = 20;
 
 impl<C: VirtualClient> Shard<C> {
-    /// The clients of this shard that would be orphaned if the site became `next` now and each client had its next
-    /// heartbeats at once; clients that are orphaned already are left out.
+    /// Finds the clients of this shard that would be orphaned if the site became `next` now and each client had its
+    /// next heartbeats at once; clients that are orphaned already are left out.
     pub(super) fn at_risk(
         &mut self,
         world: &World,
@@ -81,7 +81,8 @@ mod tests {
     const PLAN: &str = include_str!("../../../fixtures/scenarios/single-manager-no-wait.toml");
     const SEVERAL: &str = include_str!("../../../fixtures/scenarios/several-managers-142.toml");
 
-    /// The preview after a step, and what happens if the next one is taken then and nothing else is done.
+    /// The clients in the preview after a step, and those orphaned if the next step is taken then and nothing else is
+    /// done.
     fn previewed_and_found(text: &str, step: usize) -> (BTreeSet<String>, BTreeSet<String>) {
         let mut scenario = Scenario::parse(text, "x.toml").unwrap();
         scenario.step.truncate(step + 1);
@@ -115,7 +116,7 @@ mod tests {
         for step in 0..3 {
             let (previewed, found) = previewed_and_found(SEVERAL, step);
             assert_eq!(previewed, found, "after step {step}");
-            assert_eq!(previewed.is_empty(), step < 2, "only the last believed manager matters");
+            assert_eq!(previewed.is_empty(), step < 2, "only the last trusted manager matters");
         }
     }
 

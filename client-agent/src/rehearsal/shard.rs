@@ -1,5 +1,5 @@
-//! A shard: a part of the fleet, with all that its thread needs. Clients do not interact, so shards are played side by
-//! side and their integers are added; the number of shards changes nothing.
+//! A shard: a part of the fleet, with everything that its thread needs. Clients of different shards do not interact, so
+//! shards are played in parallel and their integers are added; the number of shards changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,12 +15,12 @@ use super::world::World;
 use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};
 
-/// The progress of a rehearsal, shared with the thread that watches it.
+/// The progress of a rehearsal, shared with a thread that shows it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// How many times a client has reached the end of a step.
+    /// The number of times that a client has reached the end of a step.
     pub done: AtomicU64,
-    /// Set it to break the rehearsal off; the outcome is then that of the steps that have ended.
+    /// Set to interrupt the rehearsal; the outcome is then that of the steps that have ended.
     pub stop: AtomicBool,
 }
 
@@ -33,19 +33,19 @@ pub(super) struct Shard<C> {
     pub(super) logs: Option<Vec<Transcript>>,
 }
 
-/// What came of a wait for heartbeats.
+/// The result of a wait for heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waited {
-    /// When the last client was done.
+    /// The time at which the last client had its heartbeats.
     pub(super) until: Timestamp,
-    /// How many clients were not done at the limit.
+    /// The number of clients that lacked heartbeats at the limit.
     pub(super) missing: usize,
-    /// The part and number of one client that was not done.
+    /// The part and number of a client that lacked heartbeats.
     pub(super) example: Option<(u32, u32)>,
 }
 
 impl<C: VirtualClient> Shard<C> {
-    /// Does something to each machine, in order, until the rehearsal is broken off.
+    /// Calls a function for each machine, in order, until the rehearsal is interrupted.
     fn each(
         &mut self,
         world: &World,
@@ -65,7 +65,7 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Applies to the machines what the step has done to their parts.
+    /// Applies the changes of the parts to their machines.
     pub(super) fn apply_change(
         &mut self,
         world: &World,
@@ -146,7 +146,7 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Runs the machine that acts next, of those whose clients interact, up to that moment. Returns the moment, if it
+    /// Runs the next machine to act, of those whose clients interact, up to that moment. Returns the moment, if it
     /// is not after `end`.
     fn advance(
         &mut self,
@@ -188,7 +188,7 @@ impl<C: VirtualClient> Shard<C> {
         self.machines.iter().filter(|machine| machine.is_on()).count()
     }
 
-    /// What the clients of each part hold.
+    /// Counts what the clients of each part hold.
     pub(super) fn holdings(&self, parts: &[Part]) -> Vec<PartHolding> {
         let mut alike: BTreeMap<(u32, NodeId), (usize, AgentView)> = BTreeMap::new();
         let mut all: Vec<PartHolding> = parts.iter().map(|part| PartHolding::of(&part.name)).collect();

@@ -1,11 +1,11 @@
-//! The course and the lost clients as comma-separated values, in the form of RFC 4180.
+//! The course and the orphaned clients as comma-separated values (RFC 4180).
 
 use std::time::Duration;
 
 use crate::rehearsal::Outcome;
 
-/// How it went, a line for each hour: when it began, who believed what when it ended, who was orphaned and online
-/// then, and how many clients had turned to each manager.
+/// The course, a line for each hour: its beginning, the clients by their trust at its end, orphaned clients and
+/// machines that are on at its end, and the number of clients that connected to each manager.
 pub fn course(outcome: &Outcome) -> String {
     let course = &outcome.course;
     let rows: Vec<(&str, &[u32])> = [
@@ -33,9 +33,10 @@ pub fn course(outcome: &Outcome) -> String {
     text
 }
 
-/// Who was lost, a line for each client: since when, during which step, and because of what.
+/// The orphaned clients, one per line: since when, during which step, and why.
 pub fn orphaned(outcome: &Outcome) -> String {
-    let mut text = line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
+    let mut text =
+        line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
     for one in &outcome.verdict.orphaned {
         text.push_str(&line([
             one.client.clone(),
@@ -50,13 +51,13 @@ pub fn orphaned(outcome: &Outcome) -> String {
     text
 }
 
-/// One line with its end.
+/// A line with its line end.
 fn line(fields: impl IntoIterator<Item = String>) -> String {
     let fields: Vec<String> = fields.into_iter().map(quoted).collect();
     format!("{}\r\n", fields.join(","))
 }
 
-/// A field, in quotes if it must be.
+/// A field, in quotes if necessary.
 fn quoted(field: String) -> String {
     if field.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
 }

@@ -1,4 +1,5 @@
-//! A rehearsal as a suite of tests: a step fails if clients were lost during it and are at the end. What the verdict promises of the clients has a case each. Times are the lab's.
+//! A rehearsal as a test suite: a step fails if it orphaned clients that are orphaned at the end. Each promise of the
+//! verdict has a case. Times are lab time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub fn junit(outcome: &Outcome) -> String {
         case("step", name, step.ended.since(step.report.began), loss(&lost))
     }));
     let promises = [
-        ("no client was lost", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
+        ("no client was orphaned", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
         ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
         ("every client is secure", failing(&verdict.not_secure, "not secure")),
         ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
@@ -35,10 +36,10 @@ pub fn junit(outcome: &Outcome) -> String {
     TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
 }
 
-/// That it was played to its end: if it was not, nothing else can be relied on.
+/// The case that the rehearsal was played to its end: if it was not, nothing else can be relied on.
 fn whole(outcome: &Outcome) -> TestCase {
     let result = if outcome.is_partial {
-        let message = format!("broken off at {}: the rest is what was known by then", outcome.ended);
+        let message = format!("interrupted at {}: the results are those up to then", outcome.ended);
         TestResult::Error { kind: "partial", message }
     } else {
         TestResult::Passed
@@ -61,7 +62,7 @@ fn case(class: &'static str, name: String, lasted: Duration, result: TestResult)
     TestCase { class, name, lasted: Some(lasted), result }
 }
 
-/// The failure that these lost clients are, if there are any: how many, by layer, and the first of them.
+/// The failure for these orphaned clients, if there are any: their number, by layer, and the first of them.
 fn loss(lost: &[&OrphanedClient]) -> TestResult {
     if lost.is_empty() {
         return TestResult::Passed;
@@ -74,16 +75,16 @@ fn loss(lost: &[&OrphanedClient]) -> TestResult {
         .iter()
         .map(|(layer, clients)| format!("{} in layer {layer}", words::grouped(clients)))
         .collect();
-    let message = format!("{} lost: {}", words::clients(lost.len()), layers.join(", "));
+    let message = format!("{} orphaned: {}", words::clients(lost.len()), layers.join(", "));
     let lines = lost.iter().take(EXAMPLES).map(|one| {
         let OrphanedClient { client, part, since, step, layer, why, .. } = one;
         let step = step.unwrap_or_default();
         format!("{client} ({part}) since {since}, step {step}, layer {layer}: {why}")
     });
-    failure("lost".to_owned(), message, lines, lost.len())
+    failure("orphaned".to_owned(), message, lines, lost.len())
 }
 
-/// The failure that these clients are, if there are any.
+/// The failure for these clients, if there are any.
 fn failing(clients: &[String], what: &str) -> TestResult {
     if clients.is_empty() {
         return TestResult::Passed;
@@ -101,7 +102,7 @@ fn failure(kind: String, message: String, lines: impl Iterator<Item = String>, t
     TestResult::Failed { kind, message, text: text.join("\n") }
 }
 
-/// How many clients a failure names.
+/// The number of clients that a failure names.
 const EXAMPLES: usize = 10;
 
 #[cfg(test)]
@@ -145,12 +146,12 @@ mod tests {
         let suite = suite(&outcome);
         let case = suite
             .children_named("testcase")
-            .find(|case| case.attribute("name") == Some("no client was lost"))
+            .find(|case| case.attribute("name") == Some("no client was orphaned"))
             .unwrap();
         let failure = case.child("failure").unwrap();
         let lost = outcome.verdict.orphaned.len();
         let message = failure.attribute("message").unwrap();
-        assert!(message.starts_with(&format!("{} clients lost: ", words::grouped(lost))), "{message}");
+        assert!(message.starts_with(&format!("{} clients orphaned:", words::grouped(lost))), "{message}");
         assert!(message.contains(" in layer a (TLS certificate)"), "{message}");
         let text = failure.text();
         assert_eq!(text.lines().count(), EXAMPLES + 1);

@@ -1,4 +1,4 @@
-//! Made-up outcomes for the tests of the reports: a long one with everything in it, and some that are hardly there.
+//! Made-up outcomes for the tests of the reports: a long one with everything in it, and some that are almost empty.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::rehearsal::{Sweep, SweepPoint};
 use crate::scenario::{OrphanedClient, PartHolding, StepReport, Verdict};
 
-/// A name that breaks whatever does not escape it.
+/// A name that reveals missing escapes.
 pub(super) const NASTY: &str = "<script>&\"']]>";
 
 const CLIENTS: usize = 100_000;
 const LOST: usize = 1_284;
 const HOURS: usize = 90 * 24;
 
-/// Each step: its title, and after how many minutes it begins. Three of them fall within an hour.
+/// Each step: its title, and the minutes after which it begins. Three of them fall within an hour.
 const STEPS: [(&str, u64); 7] = [
     ("Install the fleet", 0),
     ("Make the new certificates known to every client in the management server list", 14 * 1440 + 480),
@@ -30,7 +30,7 @@ const STEPS: [(&str, u64); 7] = [
     ("Switch secure communications on", 75 * 1440 + 360),
 ];
 
-/// Ninety days of a hundred thousand clients: office hours, a rotation in seven steps, and some who are lost.
+/// Ninety days of a hundred thousand clients: office hours, a rotation in seven steps, and some orphaned clients.
 pub(super) fn ninety_days() -> Outcome {
     let origin = began();
     let ended = origin + Duration::from_secs(3600 * HOURS as u64);
@@ -52,7 +52,7 @@ pub(super) fn ninety_days() -> Outcome {
     }
 }
 
-/// The same, and nobody is lost.
+/// The same outcome without orphaned clients.
 pub(super) fn well() -> Outcome {
     let mut outcome = ninety_days();
     let Verdict { orphaned, out_of_touch, not_secure, behind, well, .. } = &mut outcome.verdict;
@@ -62,7 +62,7 @@ pub(super) fn well() -> Outcome {
     outcome
 }
 
-/// One client, for so many hours, in which nothing but noughts was counted but that it believes.
+/// One client, for some hours, in which everything that was counted is 0 except its trust.
 pub(super) fn one_client(hours: usize) -> Outcome {
     let row = |value| vec![value; hours];
     let mut outcome = Outcome {
@@ -85,7 +85,7 @@ pub(super) fn one_client(hours: usize) -> Outcome {
     outcome
 }
 
-/// Eight waits with five seeds each, in no order; from 30 days on nobody is lost.
+/// Eight waits with five seeds each, unordered; from 30 days on no client is orphaned.
 pub(super) fn sweep() -> Sweep {
     let waits = [
         ("7d", 900),
@@ -139,7 +139,7 @@ fn in_force() -> Vec<InForce> {
         .to_vec()
 }
 
-/// Who believes what, hour by hour: the new certificates are learnt when a machine is on, most on the first day.
+/// The trust of clients, hour by hour: new certificates are learnt when a machine is on, most on the first day.
 fn course(origin: Timestamp) -> Course {
     let mut course = Course { origin, ..Course::default() };
     let (mut old, mut new) = (CLIENTS as f64, 0.0);

@@ -1,9 +1,9 @@
-//! A sweep as CSV: how many clients are lost if a step waits for so long.
+//! A sweep as CSV: the number of orphaned clients for each wait.
 
 use crate::rehearsal::{Sweep, SweepPoint};
 
-/// A line for each wait and seed: the wait as written and in seconds, the seed, how many were lost, and how many would
-/// have been, had the wait been a day longer.
+/// A line for each wait and seed: the wait as written and in seconds, the seed, the number of orphaned clients, and
+/// that number if the wait were a day longer.
 pub fn sweep_csv(sweep: &Sweep) -> String {
     let mut text = "wait,wait_seconds,seed,orphaned,orphaned_a_day_later\r\n".to_owned();
     let mut points: Vec<&SweepPoint> = sweep.points.iter().collect();
@@ -27,7 +27,7 @@ mod tests {
     fn a_wait_is_long_enough_if_no_longer_one_loses_anybody() {
         let mut sweep = sample::sweep();
         assert_eq!(sweep.shortest_without_orphans(), Some("30d".parse().unwrap()));
-        // A lucky short one, and an unlucky seed of the longest.
+        // A lucky short wait, and an unlucky seed of the longest.
         sweep.points[2].orphaned = vec![0; 5];
         assert_eq!(sweep.shortest_without_orphans(), Some("30d".parse().unwrap()));
         sweep.points.last_mut().unwrap().orphaned[3] = 1;

@@ -1,6 +1,6 @@
 //! The scenario file: a site, a fleet, and what an operator does to them, step by step.
 //!
-//! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
+//! A scenario says what happens, never which clients are orphaned: that is found out by playing it.
 
 mod communications_file;
 mod dry_run;

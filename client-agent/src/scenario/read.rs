@@ -1,4 +1,4 @@
-//! Reading a scenario: every refusal names the line, and the nearest thing that would have been right.
+//! Reads a scenario; every error names the line, and the nearest thing that would have been right.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,19 +7,19 @@ use epm_protocol::suggest::hint;
 
 use super::plan::Scenario;
 
-/// What stands at the place of a complaint is shown up to this length.
+/// The longest excerpt of the file in an error.
 const SHOWN: usize = 60;
 
-/// Why a scenario is refused.
+/// An error in a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// The file.
+    /// The name of the file.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong, and what was expected.
+    /// The problem, and what was expected.
     pub problem: String,
 }
 
@@ -43,7 +43,7 @@ impl ScenarioError {
         }
     }
 
-    /// What the reader of the text has to say, with the nearest known name.
+    /// Converts an error of the TOML reader, and adds the nearest known name.
     pub(crate) fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
         let span = error.span().unwrap_or(0..0);
         let found = text.get(span.clone()).unwrap_or_default().trim();
@@ -60,13 +60,13 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// When it is no TOML, has a key or a value that no scenario has, or lacks one.
+    /// When it is not TOML, has an unknown key or an invalid value, or lacks a value.
     pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))
     }
 }
 
-/// Adds the nearest known name to a complaint about an unknown one: "unknown field `x`, expected one of `a`, `b`".
+/// Adds the nearest known name to an error about an unknown one: "unknown field `x`, expected one of `a`, `b`".
 fn with_hint(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let hint = match (message.starts_with("unknown "), quoted.next()) {

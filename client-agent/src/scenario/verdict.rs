@@ -1,4 +1,4 @@
-//! Who holds what after a step, who was lost, since when, and because of which layer of trust.
+//! What clients hold after a step, and which are orphaned, since when, and by which layer of trust.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use serde::Serialize;
 
 use crate::agent::{AgentView, Distrust, Health, TrustLayer};
 
-/// What the clients of one part of the fleet hold, counted.
+/// The clients of a part of the fleet, counted by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PartHolding {
-    /// The part.
+    /// The name of the part.
     pub part: String,
-    /// How many clients it has.
+    /// The number of clients in the part.
     pub clients: usize,
-    /// How many are served.
+    /// The number of clients that are served.
     pub connected: usize,
-    /// How many are out of touch for reasons other than trust.
+    /// The number of clients that are out of touch for reasons other than trust.
     pub disconnected: usize,
-    /// How many are orphaned.
+    /// The number of clients that are orphaned.
     pub orphaned: usize,
-    /// How many were orphaned, and brought back by a communications file that was imported.
+    /// The number of clients that were orphaned and were brought back by an imported communications file.
     pub brought_back: usize,
-    /// How many authenticate their manager.
+    /// The number of clients that authenticate their manager.
     pub secure: usize,
-    /// How many turn to their manager over HTTPS.
+    /// The number of clients that connect to their manager over HTTPS.
     pub https: usize,
-    /// How many hold each certificate.
+    /// The number of clients that hold each certificate.
     pub certificates: BTreeMap<Fingerprint, usize>,
-    /// How many hold each management server list.
+    /// The number of clients that hold each management server list.
     pub lists: BTreeMap<String, usize>,
     /// How many of the orphaned lost their trust in each layer.
     pub layers: BTreeMap<TrustLayer, usize>,
@@ -66,16 +66,16 @@ pub struct OrphanedClient {
 /// What a step has led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct StepReport {
-    /// Its number, from 1; 0 is the start.
+    /// The number of the step, from 1; 0 is the installation.
     pub number: usize,
-    /// What was done.
+    /// The title of the step.
     pub title: String,
-    /// The statements of the documented procedure that it is about.
+    /// The statements of the documented procedure that the step is about.
     pub statements: Vec<String>,
     /// When it began, in the lab's time.
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// Who holds what after it.
+    /// What clients hold after the step, for each part.
     pub holdings: Vec<PartHolding>,
 }
 
@@ -136,23 +136,23 @@ pub struct Verdict {
     pub journal_forgotten: Option<u64>,
 }
 
-/// How a client stands at the end.
+/// The state of a client at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is served, secure, and holds every certificate in force.
+    /// The client is served and secure, and holds every certificate in force.
     Well,
     /// It is orphaned.
     Orphaned,
     /// It is neither orphaned nor served.
     OutOfTouch,
-    /// It is served, and does not authenticate its manager.
+    /// The client is served, but does not authenticate its manager.
     NotSecure,
-    /// It is served and secure, and lacks a certificate in force.
+    /// The client is served and secure, but lacks a certificate in force.
     Behind,
 }
 
 impl Standing {
-    /// Of this client; `in_force` are the certificates that the managers show now.
+    /// The state of this client; `in_force` are the certificates that the managers show now.
     pub fn of(view: &AgentView, in_force: &[Fingerprint]) -> Self {
         if view.health.orphaned().is_some() {
             Self::Orphaned
@@ -202,12 +202,12 @@ impl Verdict {
 }
 
 impl PartHolding {
-    /// A part in which nobody has been counted.
+    /// Makes empty counts for a part.
     pub fn of(part: &str) -> Self {
         Self { part: part.to_owned(), ..Self::default() }
     }
 
-    /// Counts so many clients that look like this.
+    /// Counts this many clients with this view.
     pub fn add(&mut self, view: &AgentView, clients: usize) {
         self.clients += clients;
         match &view.health {
@@ -228,7 +228,7 @@ impl PartHolding {
         }
     }
 
-    /// Counts whom somebody else has counted.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.clients += other.clients;
         self.connected += other.connected;
@@ -249,7 +249,7 @@ impl PartHolding {
     }
 }
 
-/// Who holds what, part by part; a part whose clients are all still to come is there, with nobody in it.
+/// Counts what clients hold, part by part; a part whose clients are all still to come has empty counts.
 pub fn holdings<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     clients: impl IntoIterator<Item = (&'a str, AgentView)>,

@@ -1,4 +1,4 @@
-//! What the faults say: each condition by hand, then what must hold of any.
+//! Verdicts of faults: each condition by hand, then properties that hold for any.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn agent(number: u16) -> AgentId {
     AgentId(Guid::derive(0, "agent", &number.to_string(), Ipv4Addr::LOCALHOST))
 }
 
-/// An occasion on which a fault of this kind has something to say.
+/// An occasion on which a fault of this kind can act.
 fn strikes(set: &FaultSet, kind: &FaultKind, ordinal: u64, number: u16) -> bool {
     let party = Party { agent: Some(agent(number)), ..PARTY };
     let moment = FaultRule::new("x", kind.clone()).moment();
@@ -317,16 +317,16 @@ fn a_port_is_closed_only_when_every_connection_there_is_refused() {
 #[test]
 fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
     for (value, because) in [
-        (json!({"what": "expired", "where": {"listener": "http"}}), "there is no TLS"),
-        (json!({"what": "alert", "where": {"listener": "http"}}), "there is no TLS"),
-        (json!({"what": "tls-on-plain", "where": {"listener": "https"}}), "it speaks TLS anyway"),
+        (json!({"what": "expired", "where": {"listener": "http"}}), "HTTP has no TLS"),
+        (json!({"what": "alert", "where": {"listener": "http"}}), "HTTP has no TLS"),
+        (json!({"what": "tls-on-plain", "where": {"listener": "https"}}), "speaks TLS already"),
         (json!({"what": "refuse", "where": {"route": "index"}}), "not known before the connection stands"),
         (json!({"what": "bad-signature", "where": {"route": "index"}}), "nothing signed"),
         (json!({"what": "http-only", "where": {"route": "policy"}}), "on the route list"),
         (json!({"what": "serial-goes-back", "where": {"route": "package"}}), "has no serial"),
         (json!({"what": "serial-goes-back", "where": {"route": "hello"}}), "nothing published"),
         (json!({"what": "push-limit", "where": {"route": "index"}}), "only held requests"),
-        (json!({"what": "status", "where": {"direction": "to-client"}}), "only bytes have one"),
+        (json!({"what": "status", "where": {"direction": "to-client"}}), "have a direction"),
         (json!({"what": "empty", "probability": 1.5}), "probability is 1.5; expected a number from 0 to 1"),
         (json!({"what": "empty", "whom": {"percent": -1}}), "percentage is -1"),
         (json!({"what": "empty", "when": {"every": 0}}), "every is 0"),
@@ -337,7 +337,10 @@ fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
             json!({"what": "empty", "when": {"from": "2030-01-01T00:00:00Z", "until": "2029-01-01T00:00:00Z"}}),
             "is not after the beginning",
         ),
-        (json!({"what": "empty", "whom": {"version": {"from": "14.3", "until": "14.2"}}}), "are none"),
+        (
+            json!({"what": "empty", "whom": {"version": {"from": "14.3", "until": "14.2"}}}),
+            "is not after `from`",
+        ),
         (json!({"what": "empty", "name": " "}), "no name"),
     ] {
         let mut set = FaultSet::new(1);

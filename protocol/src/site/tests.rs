@@ -46,12 +46,12 @@ fn founding(managers: &[(&str, &str)]) -> Founding {
     }
 }
 
-/// A site with two managers and, below the top group, the default one and nothing else.
+/// A site with two managers, the top group and the default group.
 fn bare() -> Site {
     Site::found(founding(&[("A", "10.0.0.1"), ("B", "10.0.0.2")]), START).unwrap()
 }
 
-/// What [`furnished`] is made from.
+/// The commands that make [`furnished`].
 fn furniture() -> Vec<Command> {
     vec![
         add_group(INHERITING, true),
@@ -139,7 +139,7 @@ fn serials(site: &Site) -> BTreeMap<String, PolicySerial> {
     site.groups().iter().map(|(path, group)| (path.to_owned(), serial(group))).collect()
 }
 
-/// The groups whose serials this command advances; none goes back.
+/// The groups whose serials this command advances; checks that none goes back.
 fn concerned(site: &mut Site, command: &Command, now: Timestamp) -> Vec<String> {
     let before = serials(site);
     site.apply(command, now).unwrap();
@@ -153,7 +153,7 @@ fn concerned(site: &mut Site, command: &Command, now: Timestamp) -> Vec<String> 
         .collect()
 }
 
-/// All that a site is and publishes, to the byte.
+/// The whole state and publication of a site, to the byte.
 fn everything(site: &Site) -> String {
     let mut text = format!("{:?}\n{:?}\n{:?}\n", site.groups, site.lists, site.clients);
     text.push_str(&format!("{} {:?} {:?}\n", site.keys_used, site.kcs.to_string(), site.packages));
@@ -359,9 +359,9 @@ fn serials_advance_for_exactly_the_groups_that_a_command_concerns() {
     assert_eq!(moved(&secure(TOP_GROUP, false)), top_and_heirs);
     assert_eq!(moved(&secure(OWN, false)), [OWN]);
     assert_eq!(moved(&policy(TOP_GROUP, "x")), top_and_heirs);
-    assert_eq!(moved(&edit(COPY)), [OWN], "who uses it in a location");
+    assert_eq!(moved(&edit(COPY)), [OWN], "the group that uses it in a location");
     assert_eq!(moved(&Command::CopyList { from: COPY.into(), to: "Third".into() }), [""; 0]);
-    assert_eq!(moved(&edit("Third")), [""; 0], "nobody uses it");
+    assert_eq!(moved(&edit("Third")), [""; 0], "no group uses it");
     assert_eq!(moved(&assign("Third", TOP_GROUP, None)), top_and_heirs);
     assert_eq!(moved(&generate("B", Stores::Both)), everybody);
     assert_eq!(moved(&Command::Register(registration(2, None))), [""; 0]);

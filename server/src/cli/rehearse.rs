@@ -152,7 +152,7 @@ impl Rehearse {
         if self.json {
             let each: Vec<_> = lost
                 .iter()
-                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "lost": lost, "clients": clients }))
+                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "orphaned": lost, "clients": clients }))
                 .collect();
             let text = serde_json::json!({
                 "scenario": scenario.title, "seeds": each, "least": least, "median": median, "most": most,

@@ -1,7 +1,7 @@
-//! Fleets that come and go by the calendar: who is lost follows from who was there when, and from nothing else.
+//! Fleets with calendars: which clients are orphaned follows from which machines were on when, and from nothing else.
 //!
-//! Each test asks the calendar of every machine when it was there, says from that who must be lost, when and by which
-//! layer, and holds the rehearsal against it.
+//! Each test asks the calendar of every machine when it was on, derives which clients must be orphaned, when and by
+//! which layer, and compares the rehearsal with that.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ struct Machine {
     seed: u64,
 }
 
-/// Who is lost, during which step, and by which layer.
+/// The orphaned clients, with the step and the layer.
 type Losses = BTreeSet<(String, usize, TrustLayer)>;
 
 fn rehearsed(text: &str) -> Rehearsed {
@@ -52,12 +52,12 @@ fn rehearsed(text: &str) -> Rehearsed {
 }
 
 impl Rehearsed {
-    /// When the step with this number began.
+    /// The time at which the step with this number began.
     fn step(&self, number: usize) -> Timestamp {
         self.outcome.verdict.steps[number].began
     }
 
-    /// Holds what was found against who must be lost: nobody else is, and whoever is not, is well.
+    /// Asserts that exactly the expected clients are orphaned, and that all others are well.
     fn assert_orphaned(&self, expected: &Losses) {
         let verdict = &self.outcome.verdict;
         let found: Losses = verdict
@@ -72,12 +72,12 @@ impl Rehearsed {
 }
 
 impl Machine {
-    /// Whether it is there at some time from one moment to another.
+    /// Whether the machine is on at some time between two moments.
     fn comes_by(&self, from: Timestamp, until: Timestamp) -> bool {
         self.calendar.window(self.seed, from).is_some_and(|window| window.on < until)
     }
 
-    /// The first time that it comes from this moment on: it is re-imaged overnight.
+    /// The first window that begins from this moment on: the machine is re-imaged overnight.
     fn first_day_from(&self, from: Timestamp) -> Window {
         let day = self.calendar.window(self.seed, from).expect("it comes again");
         if day.on < from { self.calendar.window(self.seed, day.off).expect("it comes again") } else { day }
@@ -92,10 +92,10 @@ fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost(
     for machine in &found.machines {
         let fate = match (machine.comes_by(off, update), machine.comes_by(update, on)) {
             (true, true) => continue,
-            // It holds on to HTTPS and to the old certificate.
+            // It keeps HTTPS and the old certificate.
             (false, true) => (2, TLS),
             (false, false) => (3, TLS),
-            // It is told to be secure before it has the certificate to be so.
+            // It is told to be secure before it has the certificate.
             (true, false) => (3, SIGNATURE),
         };
         expected.insert((machine.name.clone(), fate.0, fate.1));
@@ -103,7 +103,7 @@ fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost(
     let ways: BTreeSet<_> = expected.iter().map(|(_, step, layer)| (*step, *layer)).collect();
     assert_eq!(ways.len(), 3, "the scenario shows each way to be lost: {expected:?}");
     found.assert_orphaned(&expected);
-    assert!(found.outcome.verdict.away.is_empty(), "all have come home");
+    assert!(found.outcome.verdict.away.is_empty(), "all machines are on");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The lab's own door, asked with curl: what is set there holds for clients, what is asked is answered, and nothing that
-//! makes no sense leaves a trace.
+//! The control API, called with curl: changes take effect on clients, questions are answered, and invalid requests
+//! change nothing.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -43,7 +43,11 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["well"], true, "{verdict}");
     assert_eq!(verdict["ever_orphaned"], json!([]));
-    assert_eq!(verdict["ever_unsigned"].as_array().unwrap().len(), 4, "with the switch off nobody vouched");
+    assert_eq!(
+        verdict["ever_unsigned"].as_array().unwrap().len(),
+        4,
+        "with the switch off no signature was checked"
+    );
     let junit = lab.get("/v1/expectations?format=junit").await;
     assert!(junit.as_str().unwrap().contains("<testsuite "), "{junit}");
 }
@@ -73,7 +77,7 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
     let misses = lab.get("/v1/journal/near-misses").await;
     assert!(misses[0]["why"].as_str().unwrap().contains("handshake"), "{misses}");
 
-    // The communications file of today brings one back; the lab of the beginning, all.
+    // A present communications file brings one client back; the first snapshot brings back all.
     lab.post("/v1/clients/desk-1/operations", json!({ "do": "import" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     assert_eq!(lab.get("/v1/verdict").await["orphaned"].as_array().unwrap().len(), 2);
@@ -273,7 +277,7 @@ async fn the_journal_can_be_followed_from_the_next_entry_on() {
         .spawn()
         .unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(curl.stdout.take().unwrap()));
-    // Until it listens, nothing tells that it does: heartbeats go on until it has heard of one.
+    // Nothing tells when it begins to listen: heartbeats continue until it has seen one.
     let heard = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             tokio::select! {

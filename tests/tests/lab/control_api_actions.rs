@@ -1,5 +1,5 @@
-//! Deeds through the lab's own door: replication broken and restored, and what is answered when the journal has dropped what an
-//! answer needs.
+//! Actions through the control API: replication stopped and restored, and answers that need entries that the journal
+//! has dropped.
 
 use epm_fixtures::needs;
 use epm_server::MockSite;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 const OF_TWO: &str = "/v1/managers/sepm-2/replication";
 
-/// How many hold each certificate, of the part called desk.
+/// The number of clients of the part desk that hold each certificate.
 fn held(verdict: &Value) -> Value {
     verdict["parts"][0]["certificates"].clone()
 }
@@ -40,7 +40,7 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["orphaned"], json!([]), "sepm-1 serves them: {verdict}");
-    assert_eq!(held(&verdict)[new], Value::Null, "nobody has told them: {verdict}");
+    assert_eq!(held(&verdict)[new], Value::Null, "they were not told: {verdict}");
 
     let restored = lab.put(OF_TWO, json!({ "replicates": true })).await;
     assert_eq!(restored["partners"], json!(["sepm-1"]));
@@ -53,7 +53,7 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     assert_eq!(status, 404, "{text}");
 }
 
-/// Asks a manager for more hellos than the journal remembers.
+/// Sends a manager more hellos than the journal remembers.
 async fn flood(lab: &Opened) {
     let socket = lab.lab.site.addresses()[0].sockets()[0];
     let hello = "GET /secars/secars.dll?hello,secars HTTP/1.1\r\nHost: x\r\n";
@@ -90,7 +90,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
         assert_eq!(problem["code"], "dropped", "{path}: {text}");
         assert!(problem["detail"].as_str().unwrap().contains("entries of the kind exchange"), "{text}");
     }
-    // What was not dropped can be asked for: another kind, what came later, or what is left.
+    // Questions about what was not dropped are answered: another kind, later entries, or the rest.
     lab.get("/v1/journal/count?kind=connection-closed").await;
     let next = lab.get("/v1/journal").await["next"].to_string();
     lab.get(&format!("/v1/journal/count?since={next}")).await;
@@ -99,7 +99,7 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let found = lab.get("/v1/expectations").await;
     assert_eq!(found["result"], "pass", "{found}");
 
-    // Who was turned away is found in what is left, and then the verdict is clear.
+    // A refused client is found in the rest, and then the verdict is certain.
     let (status, _, _) = lab.ask("GET", "/v1/journal?kind=nothing", None).await;
     assert_eq!(status, 400);
     let update =

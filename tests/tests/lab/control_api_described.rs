@@ -1,4 +1,4 @@
-//! What the lab's own door says of itself, held to what it does: every answer has a schema, real answers fit it, and
+//! The description of the control API agrees with its behaviour: every answer has a schema, real answers fit it, and
 //! `schemathesis` finds no answer outside it and no server error.
 
 use std::process::Command as Process;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const ANSWERS: &str = include_str!("../../clients/answers.py");
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
-/// A lab of two managers, in which something of everything is there.
+/// A lab of two managers with an object of every kind.
 async fn furnished() -> Opened {
     let lab = Opened::of(two_managers(MockSite::builder()).rest_api(0), None).await.and_clients(3).await;
     lab.put("/v1/lists/copy", json!({ "protocol": "http" })).await;
@@ -66,7 +66,7 @@ async fn real_answers_fit_their_schemas() {
     let api = lab.get("/v1/openapi.json").await;
     let mut answers = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
-        // What does not end is followed elsewhere.
+        // Endless answers are tested elsewhere.
         if methods.get("get").is_none() || path == "/v1/journal/tail" {
             continue;
         }
@@ -93,7 +93,7 @@ async fn real_answers_fit_their_schemas() {
             }
         }
     }
-    // Somebody who is lost, and a problem.
+    // An orphaned client, and a problem.
     let command =
         json!([{ "update-certificate": { "manager": "sepm-2", "certificate": { "generate": {} } } }]);
     for (method, path, real, body) in [
@@ -129,7 +129,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     st.env("NO_PROXY", "*").current_dir(folder.path());
     st.args(["run", &format!("{}/v1/openapi.json", lab.url), "--checks"]);
     st.arg("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance");
-    // Time that passes, and clients that come, take their time, and the tail has no end; they are asked elsewhere.
+    // Moves of the clock and new clients take time, and the tail has no end; they are tested elsewhere.
     for path in
         ["/v1/journal/tail", "/v1/clock", "/v1/clock/advance", "/v1/clock/heartbeats", "/v1/fleet/{part}"]
     {

@@ -1,6 +1,6 @@
-//! Faults over sockets, seen by clients that share no line of code with the lab, and by the lab's own.
+//! Faults over sockets, as seen by clients that share no code with the lab, and by the lab's own.
 //!
-//! Delays are by the lab's clock: a test that measures one lets the clock run.
+//! Delays are in lab time: a test that measures one lets the clock run.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn set(lab: &TestSite, what: Value) -> FaultGuard {
     lab.site().faults().add(rule("one", what)).expect("a good rule")
 }
 
-/// What python says, from this machine.
+/// The output of Python from this machine.
 fn says(lab: &TestSite, way: &str) -> String {
     python(way, lab.socket(), HERE).words
 }
@@ -188,7 +188,7 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
         let _guard = lab.site().faults().add(ending).unwrap();
         let said = says(&lab, "raw");
         if expected == "b''" {
-            // What the manager has not read when it closes makes a reset of it.
+            // Closing while the manager has unread bytes causes a reset.
             assert!(said == expected || said.contains("ECONNRESET"), "{direction:?} {bytes}: {said}");
         } else if (direction, bytes) == (Some(Direction::Both), 100) {
             assert!(
@@ -196,7 +196,7 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
                 "the answer is cut: {said}"
             );
         } else {
-            // The date in the head may be another by now.
+            // The date in the head may have changed.
             assert_eq!(said.len(), expected.len(), "{direction:?} {bytes}: {said}");
         }
     }
@@ -319,7 +319,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     ];
     for (kind, sent, is) in cases {
         let _guard = set(&lab, json!(kind));
-        // Whoever has the root first cannot make out whose the key is; openssl shows all that is sent all the same.
+        // A client that gets the root first cannot tell which key signs; openssl shows everything that is sent.
         let out = s_client(&lab);
         assert_eq!(out.matches("BEGIN CERTIFICATE").count(), sent, "{kind}: {out}");
         let first = out.find("-----BEGIN").map(|at| &out[at..]).unwrap();
@@ -330,7 +330,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     }
     let _guard = set(&lab, json!("weak-key"));
     assert!(s_client(&lab).contains("1024 bit"), "{}", s_client(&lab));
-    // It has the key: whoever does not mind its length is served, in either version and by either padding.
+    // The manager has the key: a client that ignores its length is served, in either version and with either padding.
     let served = says(&lab, "https");
     assert!(served.starts_with("200 b'OK'"), "{served}");
     for flags in [&["-tls1_3"][..], &["-tls1_2"], &["-tls1_2", "-sigalgs", "RSA+SHA256"]] {
@@ -349,7 +349,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     assert!(lab.site().journal().faults_skipped().is_empty());
 }
 
-/// What openssl says of the handshake; it sends the certificates in the order in which they came.
+/// The output of openssl for the handshake, with the certificates in the order in which they were sent.
 fn s_client(lab: &TestSite) -> String {
     let place = lab.socket().to_string();
     let flags = ["s_client", "-connect", &place, "-showcerts", "-cipher", "DEFAULT@SECLEVEL=0"];
@@ -393,7 +393,7 @@ async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
     assert!(says(&lab, "http").contains("date=Tue, 06 Jan 2026 08:00:00 GMT"), "{}", says(&lab, "http"));
 }
 
-/// Whether all words are there, in whatever order the headers came.
+/// Whether all words are there, whatever the order of the headers.
 fn has_words(said: &str, words: &str) -> bool {
     words.split(' ').all(|word| said.contains(word))
 }
@@ -434,7 +434,7 @@ fn orphaned(member: &Member) -> Distrust {
 #[tokio::test]
 async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_guard_is_dropped() {
     let lab = TestSite::start().await;
-    // Something must have been before, for what is restored.
+    // There must be a previous certificate to restore.
     lab.update(Stores::Both);
     let fleet = one_client(&lab).await;
     for kind in [
@@ -500,7 +500,7 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn probability_0_never_fires_and_1_always_in_each_layer() {
     let lab = TestSite::start().await;
-    // Artifacts and lists: in `faults_of_answers`, where there is somebody to download them.
+    // Artifacts and lists: in `faults_of_answers`, where clients download them.
     for kind in ["blackhole", "reset", "alert", "wrong-host", "status", "slow-start"] {
         for probability in [0.0, 1.0] {
             let mut fault = rule(kind, json!(kind));

@@ -1,7 +1,7 @@
-//! The whole lab over real sockets, judged by foreign tools and by its own clients.
+//! The whole lab over real sockets, tested with foreign tools and with its own clients.
 //!
-//! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and each site
-//! has ports of its own.
+//! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and
+//! each site has ports of its own.
 
 #![cfg(test)]
 

@@ -1,7 +1,7 @@
-//! The documented procedure for one manager, statement by statement, over real sockets; and six ways to do it wrong.
+//! The documented procedure for one manager, statement by statement, over real sockets; and six mistakes.
 //!
-//! Each test is named after the statement that it proves. Where a statement is about a whole site and its fleet, the
-//! scenario files are played; where it is about one rule, a client or two stand for all.
+//! Each test is named after the statement that it proves. For a statement about a whole site and its fleet, the
+//! scenario files are played; for one rule, a client or two suffice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -62,7 +62,7 @@ async fn s1_a_client_with_another_certificate_refuses_before_it_sends_anything()
         connections_closed.iter().all(|(_, why)| matches!(why, ConnectionClosed::Handshake(_))),
         "{connections_closed:?}"
     );
-    assert_eq!(lab.site().journal().records(), [], "nothing was asked, not even who they are");
+    assert_eq!(lab.site().journal().records(), [], "no request was made, not even a registration");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn s3_a_client_restarted_with_the_network_cut_knows_from_its_cache_whom_it
     assert_eq!(handle.view().certificates, [rotated]);
     assert_eq!((handle.view().serial, handle.view().server), (held.serial, held.server));
     handle.tell(Input::Start).await;
-    eventually("it has found nobody", || handle.view().heartbeats == 1 && handle.is_resting()).await;
+    eventually("it has found no manager", || handle.view().heartbeats == 1 && handle.is_resting()).await;
     let view = handle.view();
     match view.health {
         Health::Disconnected { because: Trouble::Exchange { failure }, .. } => {
@@ -142,7 +142,7 @@ async fn s3_a_client_restarted_with_the_network_cut_knows_from_its_cache_whom_it
         }
         other => panic!("out of touch is not orphaned: {other:?}"),
     }
-    assert_eq!(view.certificates, [rotated], "and trusts whom it trusted");
+    assert_eq!(view.certificates, [rotated], "and its trust is unchanged");
     drop(handle);
     task.await.unwrap().unwrap();
 }
@@ -232,7 +232,7 @@ async fn s5_with_the_switch_off_a_client_adopts_without_authentication_and_its_l
     lab.heartbeat(&fleet).await;
     let so_far = texts(&lab, "client");
     assert!(so_far.iter().any(|line| line.starts_with(NEW_POLICY)), "{so_far:?}");
-    // The policy that switches it off is the last one that it authenticates; the list that comes with it is not.
+    // It authenticates the policy that switches it off, but not the list that comes with it.
     let policies: Vec<_> = so_far.iter().filter(|line| line.starts_with(NEW_POLICY)).collect();
     assert!(policies.iter().all(|line| !line.contains(UNAUTHENTICATED)), "{so_far:?}");
 
@@ -257,7 +257,7 @@ async fn s6_on_a_site_with_one_manager_the_update_needs_the_switch_off() {
         let away: usize = step.holdings.iter().map(|part| part.orphaned + part.disconnected).sum();
         assert_eq!(away, 0, "step {}, {}", step.number, step.title);
     }
-    // Without it, whoever knows one manager loses it.
+    // Without failover, a client that knows one manager loses it.
     let lab = TestSite::start().await;
     let versions = ["14.3.8289", "14.2.5323", "14.0.1904"];
     let fleet = lab.fleet(versions.map(|version| lab.client(version, version)).into()).await;
@@ -276,7 +276,7 @@ async fn s7_after_a_recovery_with_the_same_certificate_and_secret_no_client_noti
     let (identity, port) = (lab.identity(), lab.socket().port());
     lab.cut().await;
     lab.found_again(MockSite::builder(), port).await;
-    lab.update(Stores::Both); // whatever the new installation made by itself
+    lab.update(Stores::Both); // the certificate that the new installation made
     lab.apply(&import(&identity));
     for _ in 0..3 {
         lab.heartbeat(&fleet).await;
@@ -334,7 +334,7 @@ fn s10_clients_of_14_begin_on_https_and_those_of_12_on_http() {
         assert_eq!(holding(verdict, 0, part).https, https, "{part}");
     }
     assert_eq!(holding(verdict, 0, "legacy").https, 0);
-    // So steps 1 to 5 are nothing to those of 12.1: for them it is the same before and after.
+    // So steps 1 to 5 change nothing for clients of 12.1.
     assert_eq!(holding(verdict, 0, "legacy"), holding(verdict, 1, "legacy"));
 }
 
@@ -370,7 +370,7 @@ fn s12_with_the_switch_cleared_no_client_authenticates_its_manager_not_even_thos
     for part in &verdict.steps[2].holdings {
         assert_eq!((part.secure, part.connected), (0, part.clients), "{part:?}");
     }
-    assert_eq!(holding(verdict, 1, "legacy").secure, 2, "who never used HTTPS had it on, too");
+    assert_eq!(holding(verdict, 1, "legacy").secure, 2, "clients that never used HTTPS had it on, too");
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn s13_every_client_ends_three_heartbeats_in_each_wait() {
     for (number, window) in began.windows(2).enumerate().skip(1) {
         let mut heartbeats: BTreeMap<&str, usize> = BTreeMap::new();
         for (client, line) in &played.lines {
-            // A heartbeat that is served ends with one of the two.
+            // A served heartbeat ends with one of the two.
             let is_one = [Event::HaveLatestPolicy, Event::NewPolicyApplied].contains(&line.event);
             if is_one && line.at >= window[0] && line.at <= window[1] {
                 *heartbeats.entry(client).or_default() += 1;
@@ -488,7 +488,7 @@ fn careless_not_waited_surely_loses_who_was_switched_off_when_they_come_home() {
     for one in home {
         assert_eq!((one.step, one.layer), (Some(4), TLS), "they still spoke HTTPS: {one:?}");
     }
-    // The others may be lost, if no heartbeat of theirs fell in between; then it was the update that did it.
+    // The others may be orphaned, if they had no heartbeat in between; then the update orphaned them.
     let others = verdict.orphaned.iter().filter(|one| one.part != "desktop-142");
     assert!(others.into_iter().all(|one| one.step >= Some(3)), "{:?}", verdict.orphaned);
     assert!(!verdict.well);
@@ -539,7 +539,7 @@ fn on_disk(lab: &TestSite, folder: &Path) -> MemberSpec {
 
 type Life = tokio::task::JoinHandle<Result<(), epm_client_agent::wire::StoreError>>;
 
-/// The client of this folder, with what it kept there and nothing else.
+/// The client of this folder, with nothing but its cache there.
 fn restart(lab: &TestSite, folder: &Path) -> (epm_client_agent::wire::AgentHandle, Life) {
     let disk = DiskCache::open(folder).expect("the folder can be written");
     let kept = disk.load().expect("the cache can be read").expect("it has kept something");

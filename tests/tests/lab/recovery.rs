@@ -56,7 +56,7 @@ async fn s7_with_the_right_recovery_file_no_client_has_anything_to_say() {
         for _ in 0..3 {
             lab.heartbeat(&fleet).await;
         }
-        assert_eq!(registered(&lab), known, "whoever was forgotten has registered again");
+        assert_eq!(registered(&lab), known, "all forgotten clients have registered again");
         for member in fleet.members() {
             let view = member.handle.view();
             assert!(view.health.is_connected());
@@ -141,7 +141,7 @@ fn registered(lab: &TestSite) -> Vec<AgentId> {
 // ------------------------------------------------------------------------- a manager that is installed anew, with files
 
 const LEGACY: &str = r"My Company\Legacy";
-/// Where a manager with a folder keeps its recovery zips.
+/// The folder of a manager's recovery zips.
 const BACKUPS: &str = "Server Private Key Backup";
 
 /// A site whose manager has a folder, with a client that speaks HTTPS and one that speaks HTTP and verifies nothing.
@@ -177,7 +177,7 @@ fn newest(root: &Path) -> RecoveryFile {
     read_recovery("it", &std::fs::read(zip).unwrap()).unwrap()
 }
 
-/// A recovery zip of a manager that holds this.
+/// A recovery zip of a manager with this content.
 async fn zip_of(file: &RecoveryFile) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let site = MockSite::builder().seed(31).start().await.unwrap();
@@ -189,7 +189,7 @@ async fn zip_of(file: &RecoveryFile) -> Vec<u8> {
 }
 
 impl Old {
-    /// The machine is gone; on the same port a manager is installed anew, in a folder that holds nothing, or this zip.
+    /// Reinstalls the lost manager on the same port, in a folder that is empty or contains this zip.
     async fn installed_anew(&mut self, zip: Option<&[u8]>) {
         self.lab.cut().await;
         self.lab.found_again(MockSite::builder().seed(99), self.port).await;
@@ -273,7 +273,7 @@ async fn f15_with_a_zip_that_is_of_another_site_altogether_who_looks_at_certific
 #[tokio::test]
 async fn f16_in_an_empty_folder_all_is_new_and_everybody_is_lost() {
     let mut old = old().await;
-    // Another site draws from the same public keys: so that nobody has the old one by accident, it takes the next.
+    // Another site takes the same public keys: so that it does not have the old one by accident, it takes the next.
     old.installed_anew(None).await;
     let [client, legacy] = old.health();
     assert_eq!((layer(&client), layer(&legacy)), (Some(TLS), Some(SECRET)), "{client:?} {legacy:?}");
@@ -312,7 +312,7 @@ async fn a_zip_that_cannot_be_used_is_no_reason_to_lose_every_client() {
     let refused = site.install(MANAGER, folder.path(), false).unwrap_err().to_string();
     assert!(refused.contains("recovery_2026-01-05-07-00-00.zip"), "{refused}");
     assert!(!folder.path().join("tomcat").exists(), "nothing was laid out");
-    // Where a manager is laid out already, the next newest will do, and the log says so.
+    // If a manager is installed already, it takes the next newest, and the log says so.
     std::fs::remove_file(&zip).unwrap();
     site.install(MANAGER, folder.path(), false).unwrap();
     std::fs::write(folder.path().join(BACKUPS).join("recovery_9999-01-01-00-00-00.zip"), b"torn").unwrap();

@@ -37,10 +37,10 @@ fn s9_a_client_meets_the_new_certificate_refuses_it_and_learns_it_from_another_m
     let played = played("several-managers");
     let updated = played.verdict.steps[1].began;
     for client in ["laptop-1", "laptop-2"] {
-        // Their list begins with the first manager, so it is the one that they meet.
+        // Their list begins with the first manager, so they meet that one.
         let mut log = played.lines.iter().filter(|(name, line)| name == client && line.at >= updated);
         let refused = log.find(|(_, line)| line.event == Event::ServerConnectionFailed);
-        let (_, line) = refused.unwrap_or_else(|| panic!("{client} has met nobody that it refuses"));
+        let (_, line) = refused.unwrap_or_else(|| panic!("{client} has met no manager that it refuses"));
         assert!(line.text.contains("expected one of"), "{}", line.text);
         let learnt = log.find(|(_, line)| line.text.starts_with("Received the management server list"));
         assert!(learnt.is_some(), "{client} has got no list afterwards");

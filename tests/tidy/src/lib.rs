@@ -1,12 +1,12 @@
-//! What must never be in this project's sources, kept by reading them.
+//! Rules for this project's sources, checked by reading them.
 //!
-//! Each rule is a function from a file to its violations. It has two tests: one asks it of the whole workspace, the
-//! other shows it a made-up file that it must refuse. What the compiler, clippy or `cargo tree` can keep is not here.
+//! Each rule is a function from a file to its violations. It has two tests: one applies it to the whole workspace, the
+//! other to a made-up file with violations. What the compiler, clippy or `cargo tree` can check is not here.
 //!
 //! The scanner knows comments, literals, `#[cfg(test)]` and nested `use` groups. It does not know renamed imports,
-//! `use x::*` or code that macros make: it helps people who forget, not people who hide.
+//! `use x::*` or code made by macros: it finds oversights, not evasions.
 //!
-//! The crate is nothing but tests, and depends on nothing, so that it is built in a second.
+//! The crate has only tests and no dependencies, so that it is built in a second.
 
 #![cfg(test)]
 
@@ -16,19 +16,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// A text file of the project: its path from the top, with `/`, and what it holds.
+/// A text file of the project: its path from the top, with `/`, and its content.
 #[derive(Clone)]
 struct File {
     path: String,
     text: String,
 }
 
-/// Which line, and what to do about it.
+/// The line, and what to do about it.
 type Violation = (usize, String);
 
 // ---------------------------------------------------------------------------------------------------- the tables
 
-/// What each module of `protocol` may import. A module that is not named here has no place yet.
+/// The modules that each module of `protocol` may import. A new module must be added here.
 const FLOORS: &[(&str, &[&str])] = &[
     ("manager", &["site", "fault", "heartbeat", "policy", "trust", "assumption", "id", "time", "version"]),
     ("site", &["heartbeat", "policy", "sylink", "trust", "assumption", "id", "time", "version", "suggest"]),
@@ -46,7 +46,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("glob", &[]),
 ];
 
-/// A folder, what its shipped code never names, and where that belongs instead.
+/// A folder, the names that its shipped code must not use, and where they belong instead.
 const ROOMS: &[(&str, &[&str], &str)] = &[
     (
         "protocol/src/",
@@ -106,20 +106,20 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
         "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",
     ),
 ];
-/// A folder, the crates whose names no path in its shipped code begins with, and where that belongs instead.
+/// A folder, the crates that no path in its shipped code may begin with, and where they belong instead.
 const CRATES_OF_ROOMS: &[(&str, &[&str], &str)] =
     &[("server/src/lab/", &["axum", "hyper", "http"], "a lab knows no HTTP: let the APIs and wire bring it")];
 
-/// The whole state of a site, the only folder that has it, and its one owner.
+/// The state of a site, the only folder that may have it, and its only owner.
 const STATE: (&str, &str, &str) = ("SiteState", "server/src/runtime/", "server/src/mock_site.rs");
 
-/// The folder of the reports, and all that it may know of a rehearsal: the outcome, and what that consists of.
+/// The folder of the reports, and what it may use of a rehearsal: the outcome and its parts.
 const REPORT: &str = "client-agent/src/report/";
 const OUTCOME: &[&str] =
     &["Outcome", "StepOutcome", "AtRisk", "Course", "InForce", "Sweep", "SweepPoint", "Spread"];
 
-/// The sources of each crate, and the circles of files that may be there, each with its reason: its files, or a folder that holds them
-/// and ends in `/`.
+/// The sources of each crate, and the allowed circles of files, each with its reason: its files, or a folder that
+/// contains them and ends in `/`.
 const SOURCES: &[&str] = &["protocol/src/", "client-agent/src/", "server/src/"];
 const CIRCLES: &[(&[&str], &str)] = &[(
     &["server/src/wire/clients_port.rs", "server/src/wire/faults/mod.rs", "server/src/wire/faults/tls.rs"],
@@ -136,7 +136,7 @@ const PURE: &[&str] = &[
     "crate::wire",
 ];
 
-/// Real time, and the only file that may ask for it.
+/// Calls that read real time, and the only file that may make them.
 const REAL_TIME: &[&str] = &["SystemTime::now", "Instant::now", "thread::sleep", "tokio::time::sleep"];
 const CLOCK: &str = "client-agent/src/wire/clock.rs";
 
@@ -145,7 +145,7 @@ const UNFINISHED: &[(&str, &str)] = &[
     ("unimplemented!(", "write it, or return an error that says what is missing"),
     ("dbg!(", "remove it, or make it a tracing event"),
     ("#[ignore", "make the test run everywhere, or name the tool that it needs with #[needs(..)]"),
-    ("allow(dead_code", "remove what nobody uses"),
+    ("allow(dead_code", "remove unused code"),
 ];
 
 const MOST_LINES: usize = 600;
@@ -154,7 +154,7 @@ const MOST_LINES_OF_TESTS: usize = 900;
 const LONG_FOR_A_REASON: &[(&str, &str)] =
     &[("protocol/src/trust/certificate.rs", "a third of it is its tests, which read the same certificates")];
 
-/// Words of the place where somebody worked on the project. They are split here so that this file passes too.
+/// Names of the place where the project was worked on. They are split here so that this file passes too.
 const WORKPLACE: &[(&str, &str)] =
     &[("/wo", "rk/"), ("/tmp", "/wt"), ("cla", "ude"), ("anth", "ropic"), ("sub", "agent")];
 
@@ -174,7 +174,7 @@ fn imports_go_down(file: &File) -> Vec<Violation> {
     let Some((_, below)) = FLOORS.iter().find(|(module, _)| *module == own) else {
         return vec![(1, format!("{own} has no floor: add it to FLOORS in tests/tidy/src/lib.rs"))];
     };
-    // From how many modules deep `super::super::` reaches the top of the crate.
+    // The number of modules from which `super::super::` reaches the root of the crate.
     let depth = place.trim_end_matches("/mod.rs").split('/').count();
     let mut found = Vec::new();
     for (line, path) in paths(&code(&file.text)) {
@@ -252,7 +252,7 @@ fn reports_know_the_outcome(file: &File) -> Vec<Violation> {
     paths(&shipped(&code(&file.text))).into_iter().filter_map(wrong).collect()
 }
 
-/// The sources that marks like `[C S4, S7]` cite have a row in `docs/sources.md`.
+/// Checks that the sources of marks like `[C S4, S7]` have a row in `docs/sources.md`.
 fn marks_resolve(file: &File) -> Vec<Violation> {
     let sources = fs::read_to_string(top().join("docs/sources.md")).unwrap_or_default();
     let is_known = |source: &str| sources.contains(&format!("\n| {source} |"));
@@ -276,7 +276,7 @@ fn marks_resolve(file: &File) -> Vec<Violation> {
     found
 }
 
-/// Links to files in Markdown lead somewhere.
+/// Checks that links to files in Markdown have a target.
 fn links_resolve(file: &File) -> Vec<Violation> {
     if !file.path.ends_with(".md") {
         return Vec::new();
@@ -303,7 +303,7 @@ fn fixtures_are_not_compiled_in(file: &File) -> Vec<Violation> {
     let code = shipped(&code(&file.text));
     let includes = |line: &str| line.contains("include_str!") || line.contains("include_bytes!");
     let say = "what is compiled in is no fixture: keep it beside the source that includes it";
-    // The name may stand in the line below.
+    // The name may be in the line below.
     let found = code.lines().enumerate().filter(|(at, line)| {
         includes(line) && file.text.lines().skip(*at).take(2).any(|line| line.contains("fixtures/"))
     });
@@ -400,7 +400,7 @@ fn is_manifest_of_a_crate(file: &File) -> bool {
 
 // --------------------------------------------------------------------------------------------------- the scanner
 
-/// The source with comments and literals blanked; every line keeps its number.
+/// Blanks comments and literals in a source; every line keeps its number.
 fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -417,7 +417,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// How long the comment or literal is that `rest` begins with; 0 if it begins with code.
+/// The length of the comment or literal that `rest` begins with; 0 if it begins with code.
 fn length_of_comment_or_literal(rest: &str) -> usize {
     let until =
         |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
@@ -438,7 +438,7 @@ fn length_of_comment_or_literal(rest: &str) -> usize {
             tail.iter().position(closes).map_or(rest.len(), |at| at + 2)
         }
         [b'\'', b'\\', _, ..] => until("'", 3),
-        // A character, and not a lifetime: the quote closes right behind it.
+        // A character, not a lifetime: the quote closes right after it.
         [b'\'', ..] => match rest.char_indices().nth(2) {
             Some((at, '\'')) => at + 1,
             _ => 0,
@@ -490,7 +490,7 @@ fn paths(code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Reads one path behind `head` and says where to read on.
+/// Reads one path after `head`, and returns where to continue.
 fn path(tokens: &[(usize, &str)], mut at: usize, head: &str, found: &mut Vec<(usize, String)>) -> usize {
     let mut path = head.to_owned();
     while let Some((line, token)) = tokens.get(at).copied() {
@@ -543,7 +543,7 @@ fn names(path: &str, word: &str) -> bool {
     format!("::{path}::").contains(&format!("::{word}::"))
 }
 
-/// Each line of a manifest with its number and the section it stands in; the heading belongs to its section.
+/// The lines of a manifest, with number and section; a heading belongs to its section.
 fn section_lines(manifest: &str) -> impl Iterator<Item = (usize, &str, &str)> {
     let mut section = "";
     manifest.lines().enumerate().map(move |(at, line)| {
@@ -557,12 +557,12 @@ fn section_lines(manifest: &str) -> impl Iterator<Item = (usize, &str, &str)> {
 
 // ------------------------------------------------------------------------------------------------- the workspace
 
-/// All text files of the project, but what `.gitignore` names at the top.
 /// The folder of the workspace.
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace")
 }
 
+/// All text files of the project, except what `.gitignore` names at the top.
 fn workspace() -> Vec<File> {
     let top = top();
     let ignored = fs::read_to_string(top.join(".gitignore")).expect("the workspace has a .gitignore");
@@ -773,7 +773,7 @@ fn every_source_that_a_mark_cites_is_listed() {
 
 #[test]
 fn a_mark_that_cites_no_source_is_refused() {
-    // Built here, or this file would not pass.
+    // Built at run time, or this file would not pass.
     let bad = format!("/// Fine {0}4, S7].\n/// Not {0}4, S999].\n/// Nor {1}998, R].", "[C S", "[I S");
     assert_eq!(lines_refused(marks_resolve, "protocol/src/id.rs", &bad), [2, 3]);
 }

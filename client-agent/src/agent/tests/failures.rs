@@ -1,4 +1,4 @@
-//! Rows of the failure catalogue in which something is broken: secrets, signatures, halves of an update, dates.
+//! Entries of the failure catalogue in which something is broken: secrets, signatures, half an update, dates.
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::site::{DEFAULT_GROUP, Stores};
@@ -156,7 +156,7 @@ fn f44_the_old_certificate_restored_heals_those_that_never_moved_and_orphans_tho
     assert_eq!(bench.orphaned_by(moved), Some(TrustLayer::Tls));
 }
 
-/// A manager whose certificate is over after 40 days, met again after 41.
+/// A manager whose certificate expires after 40 days, and a client that meets it after 41.
 fn after_expiry(dates: DateRule) -> (Bench, usize) {
     let assumptions =
         Assumptions { certificate_dates: dates, certificate_validity_days: 40, ..Assumptions::default() };
@@ -244,7 +244,7 @@ fn an_answer_that_is_not_understood_is_told_and_nothing_of_it_is_kept() {
 
 #[test]
 fn who_was_given_an_old_list_does_not_take_it_for_the_new_one() {
-    // Somebody changes the list while the client is between index and list, and then changes it back.
+    // The list changes while the client is between index and list, and then changes back.
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     bench.switch(false, &ALL);

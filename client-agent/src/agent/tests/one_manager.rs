@@ -57,7 +57,7 @@ fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let requests = bench.slots[pc].sent.len();
     bench.beats(1);
 
-    // The connection ends at the certificate: no request but the first of each heartbeat, and that is never carried.
+    // The connection ends at the certificate: only the first request of each heartbeat is sent, and never arrives.
     let sent = &bench.slots[pc].sent[requests..];
     assert!(sent.iter().all(|one| matches!(one.request, AgentRequest::Index { .. })), "{sent:?}");
     let served = bench.view(pc).heartbeats_served;
@@ -132,7 +132,7 @@ fn s3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() 
     assert_eq!(bench.view(pc).certificates, believed);
     let TlsCheck::Against(beliefs) = &bench.slots[pc].sent.last().unwrap().check else { panic!() };
     assert_eq!(beliefs.pins.fingerprints(), believed);
-    assert_eq!(bench.view(pc).health.orphaned(), None, "who cannot reach anybody is no orphan");
+    assert_eq!(bench.view(pc).health.orphaned(), None, "a client that reaches no manager is not orphaned");
     bench.down.clear();
     bench.beats(1);
     assert!(bench.is_connected(pc));
@@ -188,7 +188,7 @@ fn s7_after_disaster_recovery_with_the_right_file_no_client_is_lost() {
     let pc = bench.client(V14);
     let identity = bench.identity("A");
     bench.wait(DAY);
-    // The same seed stands for the recovery file's secret and domain; the certificate comes back from it, too.
+    // The seed stands for the recovery file's secret and domain; the certificate is restored from it, too.
     let recovered = Bench::one();
     bench.site = recovered.site;
     bench.restore("A", &identity);
@@ -212,7 +212,7 @@ fn s8_at_the_end_every_cache_has_the_new_certificate_and_is_secure_again() {
     }
 }
 
-/// Everything as it should be, but the switch comes on before `late` has met the new certificate.
+/// The right order, but the switch is turned on before `late` has met the new certificate.
 fn switched_on_too_early(assumptions: Assumptions) -> (Bench, usize, usize) {
     let mut bench = Bench::with(&["A"], 7, assumptions);
     let (there, late) = (bench.client(V14), bench.client(V14));
@@ -233,7 +233,10 @@ fn s8_ignored_switched_on_too_early_those_that_had_not_received_the_certificate_
     let (mut bench, there, late) = switched_on_too_early(Assumptions::default());
     assert!(bench.is_connected(there) && bench.believes(there, "A"));
     assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
-    assert!(bench.view(late).secure_communications, "the policy with the switch was believed, the list not");
+    assert!(
+        bench.view(late).secure_communications,
+        "the policy with the switch was adopted, the list was not"
+    );
     bench.wait(DAY);
     assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
 }
@@ -260,7 +263,7 @@ fn s10_a_12_1_client_on_an_http_list_needs_no_steps_1_to_5() {
     assert!(bench.is_connected(pc) && bench.believes(pc, "A") && bench.view(pc).secure_communications);
 }
 
-/// The switch off and the list left on HTTPS.
+/// The switch is off, but the list still uses HTTPS.
 fn left_on_https(assumptions: Assumptions) -> (Bench, usize) {
     let mut bench = Bench::with(&["A"], 7, assumptions);
     let pc = bench.client(V14);
@@ -297,7 +300,7 @@ fn s11_the_copy_assigned_clients_speak_http_on_its_port() {
     assert!(bench.is_connected(pc));
 }
 
-/// A group with a location that has settings of its own, and a client there.
+/// A group with a location that has settings of its own, and a client at that location.
 fn in_a_location() -> (Bench, usize) {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
@@ -323,7 +326,7 @@ fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there
     assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     bench.tell(pc, Input::MoveTo(None));
     bench.wait(Duration::ZERO);
-    // The group's list that it holds is the HTTP one, and its switch is off: it learns the certificate there.
+    // The client's group list is the HTTP one, and its switch is off: it learns the certificate there.
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"), "{:?}", bench.view(pc).health);
     bench.tell(pc, Input::MoveTo(Some("Office".into())));
     bench.wait(Duration::ZERO);
@@ -408,7 +411,7 @@ fn s13_ignored_f04_a_group_that_does_not_inherit_and_was_forgotten_is_orphaned_a
     bench.single_manager_way(&["A"], &ALL);
     assert!(bench.is_connected(set));
     assert_eq!(bench.orphaned_by(forgotten), Some(TrustLayer::Tls));
-    assert!(bench.view(forgotten).secure_communications, "nobody told it otherwise");
+    assert!(bench.view(forgotten).secure_communications, "it was not told otherwise");
 }
 
 #[test]

@@ -12,7 +12,7 @@ const V14_2: &str = "14.2.1031";
 const V14_2_RU2: &str = "14.2.5323";
 const BY_PRIORITY: &str = "A, then B";
 
-/// The client's own priorities: A first, B if A is not there.
+/// The client's own priorities: A first, then B.
 fn a_then_b(bench: &mut Bench) {
     let from = bench.site.default_list();
     bench.apply(&Command::CopyList { from, to: BY_PRIORITY.into() });
@@ -29,7 +29,7 @@ fn by_priority() -> Bench {
     bench
 }
 
-/// A client of a list with one manager, A.
+/// A client with a list of one manager, A.
 fn with_a_alone(bench: &mut Bench) -> usize {
     let group = r"My Company\Alone";
     bench.apply(&Command::AddGroup { group: group.into(), inherits: false });
@@ -59,7 +59,7 @@ fn s9_an_agent_refuses_the_new_certificate_on_a_and_learns_it_from_b() {
 
     bench.down.insert("B");
     bench.beats(1);
-    assert!(bench.is_connected(pc), "A is believed");
+    assert!(bench.is_connected(pc), "A is trusted");
     assert_eq!(bench.server(pc), "A");
 }
 
@@ -101,14 +101,14 @@ fn s16_ignored_clients_whose_list_has_one_manager_are_orphaned() {
     assert!(bench.is_connected(both));
 }
 
-/// The several-manager way, done well, for a client of this version. Tells after the first update, too.
+/// The several-manager procedure, done right, for a client of this version. Also checks it after the first update.
 fn several_manager_way(version: &str, assumptions: Assumptions) -> (Bench, usize) {
     let mut bench = Bench::with(&["A", "B"], 7, assumptions);
     a_then_b(&mut bench);
     let pc = bench.client(version);
     bench.update("A");
     bench.beats(3);
-    assert!(bench.is_connected(pc), "while the other manager is believed, nobody is lost");
+    assert!(bench.is_connected(pc), "while the other manager is trusted, the client is not orphaned");
     bench.update("B");
     bench.beats(3);
     (bench, pc)

@@ -1,4 +1,4 @@
-//! Skipping and playing must not differ, whatever the scenario.
+//! Skipping and playing have the same results, whatever the scenario.
 
 mod any_plan;
 mod faults;
@@ -10,7 +10,7 @@ use crate::scenario::Scenario;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
 
-/// Every scenario of the project, and every play of the failure catalogue.
+/// All scenarios of the project, and all plays of the failure catalogue.
 fn scenarios() -> Vec<(String, Scenario)> {
     let mut files: Vec<_> = std::fs::read_dir(SCENARIOS).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -68,7 +68,7 @@ fn the_outcome_is_the_same_on_any_number_of_threads() {
     }
 }
 
-/// A step is taken in the last second of a certificate, when everybody has gone home; they come back after it.
+/// A step in the last second of a certificate, while all machines are off; they return after it.
 const LAST_SECOND: &str = r#"
 title = "t"
 clock = { start = "2026-03-27T15:59:59.999Z" }

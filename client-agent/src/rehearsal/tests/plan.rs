@@ -1,6 +1,6 @@
-//! Plans that nobody would make: any commands in any order, any waits, any fleet, most assumptions.
+//! Random plans: any commands in any order, any waits, any fleet, most assumptions.
 //!
-//! A plan is drawn as the document that a scenario file holds, so that whoever finds a fault can keep it as one.
+//! A plan is generated as the document of a scenario file, so that a failing one can be kept as a scenario.
 
 use epm_protocol::site::{Command, Site};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ pub(super) struct Plan {
     pub(super) scenario: Scenario,
 }
 
-/// A failing run shows the scenario as a file, its seed included.
+/// A failing run prints the scenario as a file, with its seed.
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\n{}", self.text)
@@ -28,11 +28,11 @@ const GROUPS: [&str; 5] =
     ["My Company", "My Company\\Default Group", "My Company\\Heir", OWN, "My Company\\Own\\Heir"];
 const LISTS: [&str; 4] = ["Default Management Server List for S", "plain", "one", "two"];
 const MANAGERS: [&str; 3] = ["a", "b", "c"];
-/// Locations that the setup adds, one of which settings of its own.
+/// The locations that the setup adds, one of them with settings of its own.
 const LOCATIONS: [&str; 2] = ["Home", "Branch"];
 const HEARTBEATS: [u32; 6] = [900, 3600, 5400, 7200, 14_400, 20_011];
 
-/// Any plan. Commands that its site refuses are left out.
+/// Generates any plan, without the commands that its site refuses.
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
     let fleet = (1..=5_usize).prop_flat_map(|parts| (0..parts).map(part).collect::<Vec<_>>());
     let steps = prop::collection::vec(step(), 1..6);
@@ -55,7 +55,7 @@ pub(super) fn plan() -> impl Strategy<Value = Plan> {
         })
 }
 
-/// What every plan can rely on: groups that inherit and that do not, locations, a list that speaks HTTP.
+/// What every plan starts with: groups that inherit and that do not, locations, a list that speaks HTTP.
 fn foundations() -> Vec<Value> {
     vec![
         json!({ "set-communication": { "group": GROUPS[0], "change": { "heartbeat_seconds": 7200 } } }),
@@ -71,7 +71,7 @@ fn foundations() -> Vec<Value> {
     ]
 }
 
-/// The same document without the commands that its site refuses.
+/// Removes the commands that the site refuses from a document.
 fn accepted(mut document: Value) -> Plan {
     let read = |document: &Value| {
         let text = toml::to_string(document).unwrap();
@@ -174,7 +174,7 @@ fn part(number: usize) -> BoxedStrategy<Value> {
             for (key, value) in [
                 ("name", json!(format!("p{number}"))),
                 ("count", json!(count)),
-                // Only this group has the locations that a laptop travels to.
+                // Only this group has the locations of travelling laptops.
                 ("group", json!(if presence["laptop"].is_object() { OWN } else { group })),
                 ("version", json!(version)),
                 ("use_last_server", json!(stays)),
@@ -196,7 +196,7 @@ fn part(number: usize) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// A presence, and what else the part must say with it.
+/// A presence, and the other keys that the part then needs.
 fn presence() -> impl Strategy<Value = (Value, Map<String, Value>)> {
     let zones = || select(vec!["Europe/Berlin", "America/New_York", "Asia/Kolkata"]);
     let hours = || (zones(), select(vec!["mon-fri", "mon-sun", "tue,thu"]), select(vec!["0s", "10m", "45m"]));
@@ -234,7 +234,7 @@ fn fate() -> impl Strategy<Value = Value> {
     (30..=100_u32, between(15)).prop_map(|(share, between)| json!({ "share": share, "between": between }))
 }
 
-/// A range of days, as a scenario writes it.
+/// A range of days, as in a scenario.
 fn between(most: u32) -> impl Strategy<Value = [String; 2]> {
     (0..most, 0..most)
         .prop_map(|(one, other)| [one.min(other), one.max(other)].map(|days| format!("{days}d")))
@@ -260,7 +260,7 @@ fn step() -> impl Strategy<Value = Value> {
 }
 
 fn action() -> impl Strategy<Value = Value> {
-    // The first part is the only one that is always there.
+    // Only the first part always exists.
     prop_oneof![
         Just(json!({ "switch-off": "p0" })),
         Just(json!({ "switch-on": "p0" })),
@@ -270,7 +270,7 @@ fn action() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A communications file: a new export, or the one of the beginning; some are edited.
+/// A communications file: a new export, or that of the installation; some are edited.
 fn file() -> impl Strategy<Value = Value> {
     let group = prop::option::weighted(0.8, select(GROUPS.to_vec()));
     let edits = vec![
@@ -289,7 +289,7 @@ fn file() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A wait, or none at all.
+/// A wait, or none.
 fn wait() -> impl Strategy<Value = Value> {
     let time = select(vec!["20m", "20m", "5h", "1d", "3d", "3d", "7d"]);
     prop_oneof![
@@ -300,7 +300,7 @@ fn wait() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Where a command can be given: a group, and in one of them a location.
+/// The place of a command: a group, and in one of them a location.
 fn place() -> impl Strategy<Value = Map<String, Value>> {
     let places: Vec<(&str, Option<&str>)> = [GROUPS[0], OWN, OWN, GROUPS[2]]
         .into_iter()

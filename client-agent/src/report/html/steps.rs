@@ -1,4 +1,5 @@
-//! What came of each step: who held what, and who would be lost if the next were taken at once.
+//! The result of each step: what the clients hold, and which of them the next step would orphan if it were taken at
+//! once.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,7 +11,7 @@ use crate::rehearsal::{AtRisk, Outcome, StepOutcome};
 use crate::report::words;
 use crate::scenario::PartHolding;
 
-/// Every step.
+/// All steps.
 pub(super) fn all(outcome: &Outcome) -> Markup {
     html! {
         section {
@@ -38,19 +39,19 @@ fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
     }
 }
 
-/// Who would be lost.
+/// The clients that the next step would orphan.
 fn next(risk: &AtRisk) -> Markup {
     if risk.clients == 0 {
         return html! {
-            p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "nobody would be lost." } }
+            p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "no client would be orphaned." } }
         };
     }
     html! {
         p.next.risk {
             "If the next step (" i { (risk.step) } ") were taken at its end: "
-            strong { (words::clients(risk.clients)) " would be lost." }
+            strong { (words::clients(risk.clients)) " would be orphaned." }
             " By layer: " (counts(&risk.by_layer)) ". By part: " (counts(&risk.by_part)) "."
-            @if !risk.examples.is_empty() { " Such as " (words::first(&risk.examples, risk.clients, 5)) "." }
+            @if !risk.examples.is_empty() { " For example " (words::first(&risk.examples, risk.clients, 5)) "." }
         }
     }
 }
@@ -75,7 +76,7 @@ fn holdings(outcome: &Outcome, parts: &[PartHolding]) -> Markup {
     ];
     html! {
         @if !parts.is_empty() {
-            div.scroll tabindex="0" role="region" aria-label="Who holds what after this step" {
+            div.scroll tabindex="0" role="region" aria-label="What clients hold after this step" {
                 table {
                     thead {
                         tr { @for (at, column) in columns.into_iter().enumerate() {
@@ -114,7 +115,7 @@ fn row(outcome: &Outcome, part: &PartHolding) -> Markup {
     }
 }
 
-/// What is held, the certificates of managers first, in the order in which they came into force.
+/// The certificates that clients hold, those of managers first, in the order in which they came into force.
 fn in_order(outcome: &Outcome, part: &PartHolding) -> Vec<(Fingerprint, usize)> {
     let place = |one: &Fingerprint| outcome.certificates.iter().position(|known| known.fingerprint == *one);
     let mut held: Vec<_> = part.certificates.iter().map(|(one, number)| (*one, *number)).collect();

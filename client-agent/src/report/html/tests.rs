@@ -1,11 +1,11 @@
-//! The page holds what it must, and nothing in it breaks out of its place.
+//! The page has all its parts, and escapes its content.
 
 use epm_protocol::sylink::xml::{Document, Element};
 
 use super::*;
 use crate::report::{chart, sample};
 
-/// The part of the page that is well-formed XML as well.
+/// The part of the page that is also well-formed XML.
 fn main_of(page: &str) -> Element {
     let (from, to) = (page.find("<main>").unwrap(), page.find("</main>").unwrap());
     let main = page[from..to + "</main>".len()].replace("<details open>", "<details>");
@@ -42,7 +42,7 @@ fn the_page_needs_nothing_from_anywhere() {
     for outside in ["http://", "https://", "src=", "@import", "<link", "javascript:", "onload"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    // What an address within the page points to is there, once.
+    // Every link within the page has exactly one target.
     let main = main_of(&page);
     for link in main.descendants_named("a") {
         let target = link.attribute("href").unwrap().strip_prefix('#').unwrap();
@@ -62,7 +62,7 @@ fn the_verdict_comes_first_and_the_seed_with_it() {
         "--seed 20260105",
         "What the clients trust",
         "Step by step",
-        "Lost clients",
+        "Orphaned clients",
         "Assumptions",
     ]
     .map(|what| text.find(what).unwrap_or_else(|| panic!("{what:?} is not in the page")));
@@ -152,7 +152,7 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
     let main = main_of(&page);
     let text = all_text(&main);
     assert!(
-        text.contains("Of the waits that were tried, 30 d and longer lost nobody with any seed."),
+        text.contains("Of the waits that were tried, 30 d and longer orphaned no client with any seed."),
         "{text}"
     );
     assert!(text.contains(sample::NASTY) && !page.contains("<script"));
@@ -162,7 +162,7 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
     }
     sweep.points.truncate(1);
     let text = all_text(&main_of(&sweep_html(&sweep)));
-    assert!(text.contains("No wait was long enough: 7 d still loses up to 1,170 clients."), "{text}");
+    assert!(text.contains("No wait was long enough: 7 d still orphans up to 1,170 clients."), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Windows by hand, refusals with their places, and that any window is the same from any moment.
+//! Windows by hand, errors with their positions, and windows that are the same from any moment.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -139,7 +139,7 @@ fn a_machine_in_a_drawer_is_out_for_a_day_in_thirty_at_its_own_time() {
         }
         phases.insert(windows[1].on.since(at(START)).as_secs() / 86_400 % 30);
     }
-    assert_eq!(phases.len(), 30, "every day of the thirty is somebody's");
+    assert_eq!(phases.len(), 30, "each of the thirty days has a machine that is on");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn holidays_are_taken_by_their_share_of_the_machines_once_a_year_and_last_as_lon
     let calendar = calendar(&format!("{every_day}\nholidays = {{ share = 30, days = [7, 28] }}"), 730);
     let (mut taken, mut lengths) = (0, Vec::new());
     for seed in 0..2000 {
-        // Two holidays that touch look like one.
+        // Two adjacent holidays look like one.
         for pair in windows(&calendar, seed).windows(2) {
             let gap = (pair[1].on.since(pair[0].on).as_secs() + 43_200) / 86_400 - 1;
             if gap > 0 {
@@ -238,11 +238,11 @@ fn what_does_not_fit_together_is_named_with_what_was_expected() {
         (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d; expected a shorter `on`"),
         (
             "closed = [\"2026-01-05\"]".into(),
-            "`closed` is for machines that have working days; expected the presence office or laptop, found always",
+            "`closed` is only for machines with working days: expected the presence office or laptop, found always",
         ),
         (
             format!("{DRAWER}\nholidays = {{ share = 1, days = [1, 2] }}"),
-            "`holidays` is for machines that have working days",
+            "`holidays` is only for machines with working days",
         ),
     ] {
         let found = refusal(&keys);

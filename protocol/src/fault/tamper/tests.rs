@@ -1,4 +1,4 @@
-//! Each fault of an answer, and that nothing but what it names is wrong.
+//! Each fault of an answer makes exactly the thing wrong that it names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +150,7 @@ fn what_a_fault_needs_and_there_is_not_is_named() {
         let error = alter(&hit(json!(kind)), Route::Policy, bench.answer.clone(), &materials).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{kind} needs ")), "{error}");
     }
-    // The signature of the same bytes would be no stale one.
+    // The signature of the same bytes would not be stale.
     let same = alter(&hit(json!("stale-signature")), Route::Policy, bench.answer.clone(), &bench.materials());
     assert!(same.is_err());
     let no_list = alter(&hit(json!("http-only")), Route::List, bench.answer.clone(), &materials).unwrap_err();

@@ -1,4 +1,4 @@
-//! The wizard of a manager by hand: keystores and closed keys, what is refused in which words, and what is assumed.
+//! The wizard of a manager by hand: keystores and encrypted keys, refusals and their words, and assumptions.
 
 use super::*;
 use crate::trust::{
@@ -82,7 +82,7 @@ fn what_is_wrong_with_a_keystore_is_said_in_the_products_words_and_changes_nothi
     changed[300] ^= 1;
     for (command, words) in [
         (keystore(whole.clone(), None, "no", Some(KEY)), "the password is wrong"),
-        (keystore(whole.clone(), None, STORE, None), "does not open with this password"),
+        (keystore(whole.clone(), None, STORE, None), "cannot be decrypted with this password"),
         (keystore(whole.clone(), Some("tomcta"), STORE, Some(KEY)), "did you mean \"tomcat\"?"),
         (keystore(cut, None, STORE, Some(KEY)), "breaks off within a certificate"),
         (keystore(changed, None, STORE, Some(KEY)), "or the file was changed"),

@@ -18,7 +18,7 @@ fn reinstall(keystore: Option<&str>, secret: Option<&str>, domain: Option<&str>,
     Command::Reinstall { keystore, secret, domain, database }
 }
 
-/// All that clients hold against a site: the certificates of its managers, its secret, and its domain.
+/// Everything by which clients judge a site: the certificates of its managers, its secret, and its domain.
 fn trusted(site: &Site) -> (Vec<ServerCertificate>, String, DomainId) {
     let certificates = site.managers().map(|one| one.client.certificate().clone()).collect();
     (certificates, site.kcs().to_string(), site.domain())
@@ -198,7 +198,7 @@ fn every_refusal_of_a_recovery_names_its_reason_and_changes_nothing() {
         assert!(error.to_string().contains(reason), "{command:?}: {error}");
         assert_eq!(everything(&site), before, "{command:?}");
     }
-    // When no certificate can be made, not even a key has been used up.
+    // If no certificate can be made, no key is used up.
     let never = Timestamp::NEVER;
     for command in [another("late"), reinstall(None, Some(OURS), None, false)] {
         assert!(matches!(site.apply(&command, never), Err(CommandError::Issue(_))), "{command:?}");
