@@ -22,12 +22,12 @@ use parking_lot::Mutex;
 
 const EXAMPLES: &str = "\
 Examples:
-  epm-lab up --agents 0 --export lab/                              a manager, and the file that its clients need
-  epm-agent run --sylink lab/sylink.xml --state state/             a client of it, until Ctrl-C
-  epm-agent show --state state/                                    what that client holds
-  epm-agent doctor --sylink lab/sylink.xml                         where and why a heartbeat breaks
+  epm-lab up --agents 0 --export lab/                              start a manager, and export a communications file
+  epm-agent run --sylink lab/sylink.xml --state state/             run a client of that manager until Ctrl-C
+  epm-agent show --state state/                                    print the client's cache
+  epm-agent doctor --sylink lab/sylink.xml                         find out where and why a heartbeat fails
 
-Exit codes: 0 well; 1 it could not go on; 2 bad input.
+Exit codes: 0 success; 1 failure; 2 bad input.
 This emulates a client, for tests and labs. It protects nothing.";
 
 /// Emulate one endpoint client: heartbeats, failover, and trust in its manager
@@ -52,10 +52,10 @@ enum Verb {
     #[command(after_help = "\
 Examples:
   epm-agent import sylink.xml --cache state/
-  epm-agent import package.zip --cache state/    a communication update package, of epm-lab sylink package
-  epm-agent import package/ --cache state/       the same as a folder
+  epm-agent import package.zip --cache state/    a communication update package, made by epm-lab sylink package
+  epm-agent import package/ --cache state/       the same, as a folder
 
-The log gets the event 1207021B. Exit codes: 0 well; 1 the cache cannot be written; 2 bad input.")]
+Logs the event 1207021B. Exit codes: 0 success; 1 the cache cannot be written; 2 bad input.")]
     Import {
         /// The communications file, or a folder or zip archive with a sylink.xml in it
         #[arg(value_name = "FILE")]
@@ -70,11 +70,11 @@ Examples:
   epm-agent doctor --sylink sylink.xml
   epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
 
-The manager comes to know the client by its name. Exit codes: 0 well; 1 something breaks; 2 bad input.")]
+Registers the client with the manager. Exit codes: 0 success; 1 a step fails; 2 bad input.")]
     Doctor(Doctor),
     /// Print completions for a shell
     Completions {
-        /// The shell
+        /// The shell to print completions for
         shell: clap_complete::Shell,
     },
 }
@@ -103,7 +103,7 @@ struct Run {
 
 #[derive(Debug, Args)]
 struct Doctor {
-    /// The communications file
+    /// The communications file to examine
     #[arg(long, value_name = "FILE")]
     sylink: PathBuf,
     /// Try only this server, http://HOST:PORT or https://HOST:PORT, instead of those of the list

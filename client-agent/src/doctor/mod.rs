@@ -129,8 +129,8 @@ impl Step {
             }
             Self::Index => "look at the manager's log, and at its database",
             Self::Signature => {
-                "the manager signs with a certificate that the list does not have: let it publish anew, put the old \
-                 certificate back, or give the client a new communications file"
+                "the manager signs with a certificate that the list does not have: make it publish again, restore the old \
+                 certificate, or give the client a new communications file"
             }
             Self::Serial => "check AlwaysConnect and DisableDownloadProfile in the communications file",
         }

@@ -26,7 +26,7 @@ pub struct Manager {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the console fails to connect to the server: its key has {bits} bits, and without the vendor's manual change \
-    {longest} are the most"
+    the longest that works has {longest}"
 )]
 pub struct ConsoleTrouble {
     /// The length, in bits, of the key in the console's store.

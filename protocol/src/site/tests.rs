@@ -233,7 +233,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
     let package =
         |package: &str, group: &str| Command::AssignPackage { package: package.into(), group: group.into() };
     let refused = [
-        (add_group(INHERITING, true), "there is a group"),
+        (add_group(INHERITING, true), "exists already"),
         (add_group("Elsewhere", true), r#"group is "Elsewhere"; expected a full path below "My Company""#),
         (add_group(r"My Company\Desktps\X", true), r#"did you mean "My Company\\Desktops""#),
         (add_group("My Company\\Desktops\\", true), "expected a name of"),
@@ -241,7 +241,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (inherit(TOP_GROUP, true), "the top group"),
         (inherit("My Company\\Nowhere", true), "there is no group"),
         (location(INHERITING, "Home"), r#"inherits from "My Company""#),
-        (location(OWN, "Office"), "there is a location"),
+        (location(OWN, "Office"), "a location \"Office\" exists already"),
         (location(OWN, ""), "location is"),
         (set(INHERITING, None, change(Some(60))), "inherits from"),
         (set(OWN, None, change(Some(0))), "at least one second"),
@@ -251,7 +251,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (secure(BELOW, false), r#""My Company\\Desktops\\Loans" inherits from "My Company""#),
         (secure("My Company\\Nowhere", false), "there is no group"),
         (copy("Copi", "New"), r#"did you mean "Copy""#),
-        (copy(COPY, COPY), "there is a management server list"),
+        (copy(COPY, COPY), "exists already"),
         (copy(COPY, " "), "list is"),
         (edit(&default_list()), "cannot be edited or removed; copy it"),
         (edit("Nowhere"), "there is no management server list"),
@@ -276,8 +276,8 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (package("x", OWN), "there is no package"),
         (package("SEP", BELOW), "inherits from"),
         (generate("C", Stores::Both), "there is no manager"),
-        (made("", None), "cannot stand in a certificate"),
-        (made("x", Some(u32::MAX)), "cannot stand in a certificate"),
+        (made("", None), "invalid name \"\" for a certificate"),
+        (made("x", Some(u32::MAX)), "cannot be written in a certificate"),
         (import, "server."),
         (Command::MoveClient { agent: client(1), group: "x".into() }, "there is no group"),
         (Command::MoveClient { agent: client(2), group: OWN.into() }, "there is no client"),

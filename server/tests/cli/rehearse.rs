@@ -104,7 +104,7 @@ fn what_cannot_be_is_refused_with_its_place() {
     for (from, to, expected) in [
         ("count = 3", "count = 0", vec!["changed.toml:", "count of 0", "expected at least 1"]),
         ("wait = { heartbeats = 3 }", "wait = { time = \"-1h\" }", vec!["changed.toml:", "-1h"]),
-        ("wait = { heartbeats = 3 }", "wait = { }", vec!["changed.toml:", "waits for nothing"]),
+        ("wait = { heartbeats = 3 }", "wait = { }", vec!["changed.toml:", "an empty wait"]),
         ("count = 3", "count = 3\npresence = { ofice = {} }", vec!["changed.toml:", "ofice", "office"]),
         (
             r"group = 'My Company\Desktops'",

@@ -181,8 +181,8 @@ fn keys_with_passwords_of_their_own_and_several_entries_are_told_apart() {
     let of_another_java = WizardRules { jceks: false, ..WizardRules::default() };
     let store = KeyStore::read(&two, "two", None, &Password::new(STORE)).unwrap();
     let refused = store.identity(Some("one"), &Password::new(KEY), &of_another_java);
-    assert!(said(refused).contains("only for the Java that wrote it"));
-    assert!(said(open(&two, Some("one"), STORE, STORE)).contains("does not open"));
+    assert!(said(refused).contains("read only by the Java that wrote it"));
+    assert!(said(open(&two, Some("one"), STORE, STORE)).contains("cannot be decrypted"));
     let near = said(open(&two, Some("tvo"), STORE, KEY));
     assert!(near.contains("no entry \"tvo\""), "{near}");
 

@@ -178,7 +178,7 @@ fn what_is_no_log_is_refused_with_the_line() {
         (b"\n \n".to_vec(), "the log is empty"),
         (
             format!("{entry}\nhello\n").into_bytes(),
-            "line 2: expected a time, an event and a text; found \"hello\"",
+            "line 2: expected a time, an event and a text, found \"hello\"",
         ),
         (format!("{entry}\n2026 12070302 x\n").into_bytes(), "line 2: expected a time like"),
         (

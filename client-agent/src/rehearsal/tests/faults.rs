@@ -118,7 +118,7 @@ operator = [{{ set-secure-communications = {{ group = 'My Company', on = true }}
 faults = ["it"]
 wait = {{ time = "1h" }}
 [[step]]
-title = "a new policy, and the certificate of before is there"
+title = "a new policy, and the previous certificate is there"
 operator = [{{ update-certificate = {{ manager = "a", certificate = {{ generate = {{}} }} }} }}]
 wait = {{ time = "1h" }}
 [[step]]

@@ -103,7 +103,7 @@ fn footer() -> Markup {
             p {
                 strong { "This is a mock." }
                 " epm-lab is not affiliated with or endorsed by the vendor, and contains no vendor code. It protects nothing: \
-                 what it finds is what its rules and assumptions lead to, and no promise about a real site."
+                 its results follow from its rules and assumptions, and promise nothing about a real site."
             }
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn body(sweep: &Sweep) -> Markup {
                 figure {
                     figcaption {
                         p { "The line is the median of the seeds, the band reaches from the minimum to the maximum. \
-                             The waits stand at equal distances." }
+                             The waits are drawn at equal distances." }
                     }
                     @for (size, class) in Size::ALL { div class={ "drawing " (class) } { (chart::sweep(sweep, size)) } }
                 }

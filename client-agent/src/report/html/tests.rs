@@ -58,7 +58,7 @@ fn the_verdict_comes_first_and_the_seed_with_it() {
     let page = html(&sample::ninety_days());
     let text = all_text(&main_of(&page));
     let places = [
-        "1,284 of 100,000 clients were lost",
+        "1,284 of 100,000 clients were orphaned",
         "--seed 20260105",
         "What the clients trust",
         "Step by step",
@@ -98,7 +98,7 @@ fn every_step_says_who_holds_what_and_who_would_be_lost_by_the_next() {
         assert_eq!(text.contains("were taken at its end"), step.if_next_now.is_some());
     }
     let risk = all_text(articles[3]).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(risk.contains("1,284 clients would be lost."), "{risk}");
+    assert!(risk.contains("1,284 clients would be orphaned."), "{risk}");
 }
 
 #[test]

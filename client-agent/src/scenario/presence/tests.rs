@@ -222,20 +222,20 @@ fn what_does_not_fit_together_is_named_with_what_was_expected() {
     let office = |more: &str| OFFICE.replace("} }", &format!("{more} }} }}"));
     let laptop = |more: &str| office(more).replace("office", "laptop");
     for (keys, expected) in [
-        (office("").replace("17:00", "08:00"), "from 08:00 to 08:00; expected `from` before `to`"),
+        (office("").replace("17:00", "08:00"), "from 08:00 to 08:00: expected `from` before `to`"),
         (
             office(r#", spread = "4h30m""#),
             "the spread 4h30m is too large for hours from 08:00 to 17:00; expected less than 4h30m",
         ),
         (laptop(", day_share = 0"), "the day_share is 0"),
-        (laptop(", day_share = 9, away_share = 1"), "no away_location"),
+        (laptop(", day_share = 9, away_share = 1"), "needs an away_location"),
         (
             laptop(r#", day_share = 9, away_location = "Home""#),
-            "the away_location \"Home\", but the away_share is 0",
+            "the away_location \"Home\" needs an away_share",
         ),
         (DRAWER.replace("30d", "0s"), "`every` is 0s"),
         (DRAWER.replace("1d", "0s"), "`on` is 0s"),
-        (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d; expected a shorter `on`"),
+        (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d: expected a shorter `on`"),
         (
             "closed = [\"2026-01-05\"]".into(),
             "`closed` is only for machines with working days: expected the presence office or laptop, found always",
@@ -298,13 +298,16 @@ fn a_refused_word_is_named_with_its_line_and_the_nearest_that_is_right() {
         (OFFICE.replace("Berlin", "Berlim"), "did you mean \"Europe/Berlin\"?"),
         (OFFICE.replace("zone", "zoen"), "did you mean \"zone\"?"),
         (OFFICE.replace("office", "offcie"), "did you mean \"office\"?"),
-        (OFFICE.replace("08:00", "8 am"), "\"8 am\" is not a time of day"),
+        (OFFICE.replace("08:00", "8 am"), "invalid time of day \"8 am\""),
         (LAPTOP.replace("mon-sat", "mon-sta"), "did you mean \"sat\"?"),
-        (LAPTOP.replace("70", "101"), "101 is not a share; expected per cent, from 0 to 100"),
-        ("arrives = { between = [\"2d\", \"1d\"] }".into(), "from 2d to 1d is the wrong way round"),
-        ("leaves = { share = -1, between = [\"1d\", \"2d\"] }".into(), "-1 is not a share"),
-        ("closed = [\"24.12.2026\"]".into(), "\"24.12.2026\" is not a date"),
-        ("holidays = { share = 1, days = [0, 2] }".into(), "cannot take 0 days; expected 1 to 365 days"),
+        (LAPTOP.replace("70", "101"), "invalid share 101: expected per cent, from 0 to 100"),
+        ("arrives = { between = [\"2d\", \"1d\"] }".into(), "reversed range from 2d to 1d"),
+        ("leaves = { share = -1, between = [\"1d\", \"2d\"] }".into(), "invalid share -1"),
+        ("closed = [\"24.12.2026\"]".into(), "invalid date \"24.12.2026\""),
+        (
+            "holidays = { share = 1, days = [0, 2] }".into(),
+            "invalid holiday of 0 days: expected 1 to 365 days",
+        ),
         ("holiday = { share = 1, days = [1, 2] }".into(), "did you mean \"holidays\"?"),
     ] {
         let (line, problem) = refused(&keys);

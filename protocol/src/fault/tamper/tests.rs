@@ -148,7 +148,7 @@ fn what_a_fault_needs_and_there_is_not_is_named() {
     let materials = TamperInput { retired: None, previous: None, ..bench.materials() };
     for kind in ["retired-key-signature", "stale-signature", "serial-goes-back"] {
         let error = alter(&hit(json!(kind)), Route::Policy, bench.answer.clone(), &materials).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{kind} needs ")), "{error}");
+        assert!(error.to_string().starts_with(&format!("the fault {kind} needs ")), "{error}");
     }
     // The signature of the same bytes would not be stale.
     let same = alter(&hit(json!("stale-signature")), Route::Policy, bench.answer.clone(), &bench.materials());

@@ -182,8 +182,8 @@ fn every_refusal_of_a_recovery_names_its_reason_and_changes_nothing() {
     let slip = "before the blood";
     let hint = "there is no recovery file \"before the blood\"; did you mean \"before the flood\"?";
     let refused = [
-        (back_up(OURS), "there is a recovery file \"before the flood\" already"),
-        (another(OURS), "there is a recovery file"),
+        (back_up(OURS), "a recovery file \"before the flood\" exists already"),
+        (another(OURS), "exists already"),
         (back_up(""), "recovery is"),
         (another("a\u{1}b"), "without control characters"),
         (reinstall(Some(slip), None, None, true), hint),
