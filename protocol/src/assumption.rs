@@ -159,9 +159,9 @@ assumptions! {
     /// Whether a client minds the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
     /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early loses clients, as documented (S8).
+    /// hold for the list that follows, so switching it on too early loses clients, as documented (P8).
     adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
-    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (S17), the reason is not.
+    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (P17), the reason is not.
     /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
     /// on sites with several managers, would leave them with certificates that are no longer in force.
     module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;

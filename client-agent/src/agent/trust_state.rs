@@ -242,7 +242,7 @@ fn kcs_of(sylink: &Sylink) -> Kcs {
     sylink.kcs_hex().parse().unwrap_or_else(|_| Kcs::from_bytes([0; 16]))
 }
 
-/// What the log adds where nobody vouches for what was adopted (S5).
+/// What the log adds where nobody vouches for what was adopted (P5).
 fn unauthenticated(by: Option<Fingerprint>) -> &'static str {
     match by {
         Some(_) => "",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use epm_protocol::policy::Protocol;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
@@ -62,8 +63,8 @@ pub struct StepReport {
     pub number: usize,
     /// What was done.
     pub title: String,
-    /// The statements of the documented procedure that it is about.
-    pub statements: Vec<String>,
+    /// The statements of the documented procedure that the step follows or breaks.
+    pub statements: Vec<Statement>,
     /// When it began, in the lab's time.
     pub began: Timestamp,
     /// Who holds what after it.

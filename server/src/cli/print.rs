@@ -143,9 +143,8 @@ pub(super) fn places(places: &[Addresses]) -> String {
 }
 
 pub(super) fn step(step: &StepReport, of: usize) -> String {
-    let statements =
-        if step.statements.is_empty() { String::new() } else { format!(" [{}]", step.statements.join(" ")) };
-    format!("\nStep {} of {of}: {}{statements}\n", step.number, step.title)
+    let statements: String = step.statements.iter().map(|one| format!("  {one}\n")).collect();
+    format!("\nStep {} of {of}: {}\n{statements}", step.number, step.title)
 }
 
 /// Who holds what; certificates are numbered in the order in which they are first seen.
