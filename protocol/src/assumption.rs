@@ -3,6 +3,8 @@
 //! A rule that was read in a source is code. A rule that was recalled, inferred or simply chosen, because something
 //! has to happen, is a field here: printed by `epm-lab assumptions`, set in a scenario's `[assumptions]`.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,14 +13,39 @@ use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
 /// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Mark {
+    /// Read in a source.
+    C,
     /// Inferred from something that was read in a source.
     I,
     /// Recalled; found in no source.
     R,
     /// Unknown; chosen so that every documented outcome follows.
     U,
+}
+
+impl Mark {
+    /// The letter that stands for it.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::C => 'C',
+            Self::I => 'I',
+            Self::R => 'R',
+            Self::U => 'U',
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::C => "read in a source",
+            Self::I => "inferred",
+            Self::R => "recalled",
+            Self::U => "unknown",
+        })
+    }
 }
 
 /// One assumption, for people.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::fault::FaultRule;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -43,19 +43,6 @@ pub struct Entry {
     pub means: Means,
     /// The file as it was read.
     pub(super) document: serde_json::Value,
-}
-
-/// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Mark {
-    /// Read in a source.
-    C,
-    /// Inferred from one.
-    I,
-    /// Recalled; found in no source.
-    R,
-    /// Unknown.
-    U,
 }
 
 /// A line that the real product writes.
@@ -173,17 +160,6 @@ impl Play {
             fault: self.fault.clone(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
-    }
-}
-
-impl std::fmt::Display for Mark {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::C => "read in a source",
-            Self::I => "inferred",
-            Self::R => "recalled",
-            Self::U => "unknown",
-        })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use epm_protocol::assumption::Mark;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine};
+use super::entry::{Acts, Entry, Lookalike, Means, Play, ProductLine};
 use super::expected::Area;
 use super::files;
 use super::refusal::Refused;

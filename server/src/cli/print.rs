@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 
 use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
-use epm_protocol::assumption::{Assumption, Mark};
+use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
 
@@ -235,12 +235,7 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
     let mut table = plain_table();
     table.set_header(["assumption", "mark", "value", "why"]);
     for one in list {
-        let mark = match one.mark {
-            Mark::I => "inferred",
-            Mark::R => "recalled",
-            Mark::U => "unknown",
-        };
-        table.add_row([one.name, mark, one.value.as_str(), one.about]);
+        table.add_row([one.name, &one.mark.to_string(), one.value.as_str(), one.about]);
     }
     format!("{table}\nEach can be set in a scenario, under [assumptions].\n")
 }

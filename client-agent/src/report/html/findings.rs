@@ -122,7 +122,7 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
                                         th scope="row" { code { (one.name) } }
                                         td { (one.value) }
                                         td { (one.default) }
-                                        td { (format!("{:?}", one.mark)) }
+                                        td { (one.mark.letter()) }
                                         td.about { (one.about) }
                                     }
                                 }

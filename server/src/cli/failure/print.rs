@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{
-    Act, CallResult, Entry, Finding, ManagerNote, Mark, Means, ObservedClient, Play, RefusalCheck,
-    Reproduction,
+    Act, CallResult, Entry, Finding, ManagerNote, Means, ObservedClient, Play, RefusalCheck, Reproduction,
 };
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
@@ -43,7 +42,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
 pub(super) fn entry(entry: &Entry) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "\nWhere:    {}", entry.layer);
-    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, letter(entry.mark), entry.mark);
+    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, entry.mark.letter(), entry.mark);
     let _ = writeln!(text, "Symptom:  {}", entry.symptom);
     let _ = writeln!(text, "Ends:     {}", entry.ends);
     let _ = writeln!(text, "Repair:   {}", entry.repair);
@@ -52,7 +51,7 @@ pub(super) fn entry(entry: &Entry) -> String {
     }
     for line in &entry.log {
         let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
-        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, letter(line.mark));
+        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, line.mark.letter());
     }
     text.push_str("\nBy client version:\n");
     for (version, what) in &entry.versions {
@@ -118,15 +117,6 @@ pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], driver: &str) -> S
 
 fn heading(entry: &Entry) -> String {
     format!("{}: {}\n", entry.id, entry.title)
-}
-
-pub(super) const fn letter(mark: Mark) -> char {
-    match mark {
-        Mark::C => 'C',
-        Mark::I => 'I',
-        Mark::R => 'R',
-        Mark::U => 'U',
-    }
 }
 
 /// What is done, both sides of the first client of each part, and how it stands.
