@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::statement::{Statement, TitledStatement};
 use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
@@ -61,6 +62,9 @@ pub struct Assumption {
     pub default: String,
     /// What it is about, and why this default.
     pub about: &'static str,
+    /// The statements of the documented procedure that it decides about, by number and title.
+    #[schemars(with = "Vec<TitledStatement>")]
+    pub statements: &'static [Statement],
 }
 
 /// What a client does first with an index that names a new policy and a new list.
@@ -146,7 +150,7 @@ pub enum Store {
 }
 
 macro_rules! assumptions {
-    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident;)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident $($statement:ident)*;)*) => {
         /// Every assumption of the lab. The default of each field is the lab's choice.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
@@ -171,6 +175,7 @@ macro_rules! assumptions {
                     value: shown(&self.$name),
                     default: shown(&default.$name),
                     about: concat!($($about,)+).trim_ascii(),
+                    statements: &[$(Statement::$statement),*],
                 },)*]
             }
         }
@@ -180,22 +185,22 @@ macro_rules! assumptions {
 assumptions! {
     /// With secure communications switched off, an HTTPS connection is still held against the cached certificates:
     /// otherwise the documented change to HTTP before the update would be needless (F06).
-    switch_off_still_checks_tls: bool = true, I;
+    switch_off_still_checks_tls: bool = true, I P5 P10;
     /// Whether a client minds the dates of a certificate that it has cached.
-    certificate_dates: DateRule = DateRule::Checked, U;
+    certificate_dates: DateRule = DateRule::Checked, U P4;
     /// Whether a client minds the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
     /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early loses clients, as documented (P8).
-    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
-    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (P17), the reason is not.
+    /// hold for the list that follows, so switching it on too early loses clients, as documented.
+    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U P8;
+    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented, the reason is not.
     /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
     /// on sites with several managers, would leave them with certificates that are no longer in force.
-    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;
+    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U P17;
     /// The first client version with the 14.2 communication module.
-    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;
+    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I P17;
     /// The first client version that is rid of it. One text of the vendor says all of 14.2, another 14.2 and 14.2 RU1.
-    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I;
+    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I P17;
     /// After how many identity conflicts (468) within 24 hours a manager tells the next machine of the same hardware id to
     /// make a new one (470); never, if 0. The number is that of the product's `conf.properties` (F25); what a conflict is,
     /// the lab has chosen: the record has been taken over by a machine of another name.
@@ -418,6 +423,8 @@ mod tests {
         let hello = shown.iter().find(|one| one.name == "hello_answer").unwrap();
         assert_eq!((hello.value.as_str(), hello.default.as_str(), hello.mark), ("hi", "OK", Mark::R));
         assert!(shown.iter().all(|one| !one.about.is_empty()));
+        let order = shown.iter().find(|one| one.name == "adoption_order").unwrap();
+        assert_eq!(serde_json::to_value(order).unwrap()["statements"][0]["title"], Statement::P8.title());
         let fields = serde_json::to_value(Assumptions::default()).unwrap().as_object().unwrap().len();
         assert_eq!(shown.len(), fields);
     }

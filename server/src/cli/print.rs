@@ -235,7 +235,9 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
     let mut table = plain_table();
     table.set_header(["assumption", "mark", "value", "why"]);
     for one in list {
-        table.add_row([one.name, &one.mark.to_string(), one.value.as_str(), one.about]);
+        let statements: String = one.statements.iter().map(|one| format!("\n{one}")).collect();
+        let about = format!("{}{statements}", one.about);
+        table.add_row([one.name.to_owned(), one.mark.to_string(), one.value.clone(), about]);
     }
     format!("{table}\nEach can be set in a scenario, under [assumptions].\n")
 }

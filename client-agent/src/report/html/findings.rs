@@ -123,7 +123,7 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
                                         td { (one.value) }
                                         td { (one.default) }
                                         td { (one.mark.letter()) }
-                                        td.about { (one.about) }
+                                        td.about { (one.about) @for statement in one.statements { div { (statement) } } }
                                     }
                                 }
                             }
