@@ -1,9 +1,11 @@
 //! What the catalogue says of a failure: of the real product, each with a mark, and of the lab.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::fault::FaultRule;
+use epm_protocol::statement::Statement;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -25,6 +27,10 @@ pub struct Entry {
     pub mark: Mark,
     /// How it comes about.
     pub cause: String,
+    /// The statements of the documented procedure that it shows.
+    pub statements: Vec<Statement>,
+    /// The assumptions without which the lab would not show it as it does.
+    pub rests_on: Vec<RestsOn>,
     /// What people see of it in the real product.
     pub symptom: String,
     /// What the real product writes.
@@ -43,6 +49,19 @@ pub struct Entry {
     pub means: Means,
     /// The file as it was read.
     pub(super) document: serde_json::Value,
+}
+
+/// An assumption that a failure rests on, as it stands where the failure is played.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestsOn {
+    /// The assumption's name.
+    pub assumption: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// How well the assumption is founded.
+    pub mark: Mark,
+    /// What of the failure follows from it.
+    pub what: String,
 }
 
 /// A line that the real product writes.
@@ -122,9 +141,16 @@ pub(super) enum Acts {
 }
 
 impl Entry {
-    /// The whole entry, as its file has it.
+    /// The whole entry as its file has it, with the titles of statements and what is in force of assumptions.
     pub fn to_json(&self) -> &serde_json::Value {
         &self.document
+    }
+}
+
+/// `module_14_2 = learns-only-the-speaking-manager (U): why it learns nothing`.
+impl fmt::Display for RestsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({}): {}", self.assumption, self.value, self.mark.letter(), self.what)
     }
 }
 

@@ -37,7 +37,14 @@ fn section(text: &mut String, entry: &Entry) {
     let _ = writeln!(text, "\n## {}\n\n**{}**\n", entry.id, entry.title);
     let _ = writeln!(text, "- Where: {}", entry.layer);
     let _ = writeln!(text, "- Cause: {} [{}]", entry.cause, entry.mark.letter());
+    for one in &entry.rests_on {
+        let (name, mark) = (one.assumption, one.mark.letter());
+        let _ = writeln!(text, "- Rests on: `{name} = {}` [{mark}]: {}", one.value, one.what);
+    }
     let _ = writeln!(text, "- Symptom: {}", entry.symptom);
+    for statement in &entry.statements {
+        let _ = writeln!(text, "- Procedure: [{}](procedure.md) {}", statement.number(), statement.title());
+    }
     for line in &entry.log {
         let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
         let _ = writeln!(text, "- Logged in {}: `{event}{}` [{}]", line.file, line.text, line.mark.letter());

@@ -43,9 +43,15 @@ pub(super) fn entry(entry: &Entry) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "\nWhere:    {}", entry.layer);
     let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, entry.mark.letter(), entry.mark);
+    for one in &entry.rests_on {
+        let _ = writeln!(text, "  rests on: {one}");
+    }
     let _ = writeln!(text, "Symptom:  {}", entry.symptom);
     let _ = writeln!(text, "Ends:     {}", entry.ends);
     let _ = writeln!(text, "Repair:   {}", entry.repair);
+    for statement in &entry.statements {
+        let _ = writeln!(text, "Procedure: {statement}");
+    }
     if !entry.log.is_empty() {
         text.push_str("\nThe real product writes:\n");
     }
