@@ -9,9 +9,9 @@ use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
 use crate::cli::io::Failure;
 
-/// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the
-/// manager that they talk to.
-const LEFT_OUT: (ClientVersion, ClientVersion) = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
+/// The versions whose clients learn no certificate but that of the manager that they talk to: the first, and the first after it
+/// that is rid of this.
+type LeftOut = (ClientVersion, ClientVersion);
 
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
@@ -25,7 +25,8 @@ impl Rotation {
             self.did("check-lists")?;
         }
         if self.is_due("check-versions") {
-            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version));
+            let left_out = self.left_out().await?;
+            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
             let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
             let why =
                 format!("{} clients of version 14.2 cannot go this way: use the single way", found.len());
@@ -51,6 +52,19 @@ impl Rotation {
         Ok(())
     }
 
+    /// The versions that cannot go this way, as the lab assumes them.
+    async fn left_out(&self) -> Result<LeftOut, Failure> {
+        let assumed = self.control.get("/v1/assumptions").await?;
+        let version = |name: &str| {
+            let mut all = assumed.as_array().into_iter().flatten();
+            let found =
+                all.find(|one| one["name"] == name).and_then(|one| one["value"].as_str()?.parse().ok());
+            found
+                .ok_or_else(|| Failure::Failed(format!("the lab names no version for the assumption {name}")))
+        };
+        Ok((version("module_14_2_from")?, version("module_14_2_until")?))
+    }
+
     /// Clients whose list names one manager only.
     async fn with_one_manager(&mut self) -> Result<Vec<(String, String)>, Failure> {
         let lists = self.control.get("/v1/lists").await?;
@@ -72,8 +86,7 @@ impl Rotation {
 }
 
 /// Whether a client of this version cannot go this way. Of a version that nobody can read, nobody knows.
-fn is_left_out(version: &str) -> bool {
-    let (first, end) = LEFT_OUT;
+fn is_left_out(version: &str, (first, end): LeftOut) -> bool {
     version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
 }
 
@@ -83,12 +96,13 @@ mod tests {
 
     #[test]
     fn all_of_14_2_is_left_out_and_what_cannot_be_read_as_well() {
+        let left_out = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
         for version in ["14.2", "14.2.0.0000", "14.2.5587.2100", "", "fourteen"] {
-            assert!(is_left_out(version), "{version}");
+            assert!(is_left_out(version, left_out), "{version}");
         }
         for version in ["14.0.3752.1000", "14.20.1.1", "14.3", "14.3.8289.5000", "12.1.671.4971", "15.2.1.1"]
         {
-            assert!(!is_left_out(version), "{version}");
+            assert!(!is_left_out(version, left_out), "{version}");
         }
     }
 }
