@@ -40,6 +40,7 @@ struct File {
 /// Which line, and what to do about it.
 type Violation = (usize, String);
 
+/// The only file that may ask for real time.
 const CLOCK: &str = "client-agent/src/wire/clock.rs";
 
 fn is_rust(file: &File) -> bool {
@@ -50,12 +51,12 @@ fn is_test(file: &File) -> bool {
     file.path.starts_with("tests/") || file.path.contains("/tests/") || file.path.ends_with("/tests.rs")
 }
 
-/// All text files of the project, but what `.gitignore` names at the top.
 /// The folder of the workspace.
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace")
 }
 
+/// All text files of the project, but what `.gitignore` names at the top.
 fn workspace() -> Vec<File> {
     let top = top();
     let ignored = fs::read_to_string(top.join(".gitignore")).expect("the workspace has a .gitignore");
