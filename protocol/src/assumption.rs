@@ -3,22 +3,50 @@
 //! A rule that was read in a source is code. A rule that was recalled, inferred or simply chosen, because something
 //! has to happen, is a field here: printed by `epm-lab assumptions`, set in a scenario's `[assumptions]`.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::statement::{Statement, TitledStatement};
 use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
 /// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Mark {
+    /// Read in a source.
+    C,
     /// Inferred from something that was read in a source.
     I,
     /// Recalled; found in no source.
     R,
     /// Unknown; chosen so that every documented outcome follows.
     U,
+}
+
+impl Mark {
+    /// The letter that stands for it.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::C => 'C',
+            Self::I => 'I',
+            Self::R => 'R',
+            Self::U => 'U',
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::C => "read in a source",
+            Self::I => "inferred",
+            Self::R => "recalled",
+            Self::U => "unknown",
+        })
+    }
 }
 
 /// One assumption, as it is listed.
@@ -34,6 +62,9 @@ pub struct Assumption {
     pub default: String,
     /// What the assumption decides, and why this default.
     pub about: &'static str,
+    /// The statements of the documented procedure that it decides about, by number and title.
+    #[schemars(with = "Vec<TitledStatement>")]
+    pub statements: &'static [Statement],
 }
 
 /// The order in which a client adopts a new policy and a new list that one index names.
@@ -119,7 +150,7 @@ pub enum Store {
 }
 
 macro_rules! assumptions {
-    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident;)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident $($statement:ident)*;)*) => {
         /// Every assumption of the lab. The defaults are the lab's choice.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
@@ -144,6 +175,7 @@ macro_rules! assumptions {
                     value: shown(&self.$name),
                     default: shown(&default.$name),
                     about: concat!($($about,)+).trim_ascii(),
+                    statements: &[$(Statement::$statement),*],
                 },)*]
             }
         }
@@ -153,23 +185,23 @@ macro_rules! assumptions {
 assumptions! {
     /// Whether HTTPS connections are compared with the cached certificates even while secure communications are off.
     /// Without this the documented change to HTTP before the update would be needless (F06).
-    switch_off_still_checks_tls: bool = true, I;
+    switch_off_still_checks_tls: bool = true, I P5 P10;
     /// Whether a client checks the validity dates of a certificate that it has cached.
-    certificate_dates: DateRule = DateRule::Checked, U;
+    certificate_dates: DateRule = DateRule::Checked, U P4;
     /// Whether a client checks the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
     /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early loses clients, as documented (S8).
-    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
-    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (S17), the reason is not.
+    /// hold for the list that follows, so switching it on too early loses clients, as documented.
+    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U P8;
+    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented, the reason is not.
     /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
     /// on sites with several managers, would leave them with certificates that are no longer in force.
-    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;
+    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U P17;
     /// The first client version with the 14.2 communication module.
-    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;
+    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I P17;
     /// The first client version without that module. One text of the vendor says all of 14.2, another 14.2 and 14.2
     /// RU1.
-    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I;
+    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I P17;
     /// The number of identity conflicts (468) within 24 hours after which a manager tells the next machine with the
     /// same hardware id to make a new one (470); 0 means never. The number is that of the product's `conf.properties`
     /// (F25). The lab counts as a conflict that a machine of another name takes over the record.
@@ -394,6 +426,8 @@ mod tests {
         let hello = shown.iter().find(|one| one.name == "hello_answer").unwrap();
         assert_eq!((hello.value.as_str(), hello.default.as_str(), hello.mark), ("hi", "OK", Mark::R));
         assert!(shown.iter().all(|one| !one.about.is_empty()));
+        let order = shown.iter().find(|one| one.name == "adoption_order").unwrap();
+        assert_eq!(serde_json::to_value(order).unwrap()["statements"][0]["title"], Statement::P8.title());
         let fields = serde_json::to_value(Assumptions::default()).unwrap().as_object().unwrap().len();
         assert_eq!(shown.len(), fields);
     }

@@ -14,6 +14,7 @@
 //! | [`sylink`] | the client's communications file |
 //! | [`installation`] | the text files of an installation's folder |
 //! | [`assumption`] | undocumented behaviour of the product, one field for each guess |
+//! | [`statement`] | the statements of the vendor's procedure, P1 to P20, by title |
 //! | [`time`], [`id`], [`version`], [`glob`], [`suggest`] | basic types and helpers |
 //!
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
@@ -28,6 +29,7 @@ pub mod installation;
 pub mod manager;
 pub mod policy;
 pub mod site;
+pub mod statement;
 pub mod suggest;
 pub mod sylink;
 pub mod time;

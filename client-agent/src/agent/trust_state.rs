@@ -242,7 +242,7 @@ fn kcs_of(sylink: &Sylink) -> Kcs {
     sylink.kcs_hex().parse().unwrap_or_else(|_| Kcs::from_bytes([0; 16]))
 }
 
-/// What the log adds for a download that was adopted without authentication (S5).
+/// What the log adds for a download that was adopted without authentication (P5).
 fn unauthenticated(by: Option<Fingerprint>) -> &'static str {
     match by {
         Some(_) => "",

@@ -1,9 +1,11 @@
 //! An entry of the catalogue: what it says of the real product, each with a mark, and of the lab.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::fault::FaultRule;
+use epm_protocol::statement::Statement;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -25,6 +27,10 @@ pub struct Entry {
     pub mark: Mark,
     /// The cause of the failure.
     pub cause: String,
+    /// The statements of the documented procedure that the failure shows.
+    pub statements: Vec<Statement>,
+    /// The assumptions without which the lab would not show the failure as it does.
+    pub rests_on: Vec<RestsOn>,
     /// The symptom in the real product.
     pub symptom: String,
     /// The log lines of the real product.
@@ -45,17 +51,17 @@ pub struct Entry {
     pub(super) document: serde_json::Value,
 }
 
-/// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Mark {
-    /// Read in a source.
-    C,
-    /// Inferred from one.
-    I,
-    /// Recalled; found in no source.
-    R,
-    /// Unknown.
-    U,
+/// An assumption that a failure rests on, as it stands where the failure is played.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestsOn {
+    /// The assumption's name.
+    pub assumption: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// How well the assumption is founded.
+    pub mark: Mark,
+    /// What of the failure follows from it.
+    pub what: String,
 }
 
 /// A log line of the real product.
@@ -135,9 +141,16 @@ pub(super) enum Acts {
 }
 
 impl Entry {
-    /// The whole entry, as in its file.
+    /// The whole entry as in its file, with the titles of statements, and the value and mark of each assumption.
     pub fn to_json(&self) -> &serde_json::Value {
         &self.document
+    }
+}
+
+/// `module_14_2 = learns-only-the-speaking-manager (U): why it learns nothing`.
+impl fmt::Display for RestsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({}): {}", self.assumption, self.value, self.mark.letter(), self.what)
     }
 }
 
@@ -173,17 +186,6 @@ impl Play {
             fault: self.fault.clone(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
-    }
-}
-
-impl std::fmt::Display for Mark {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::C => "read in a source",
-            Self::I => "inferred",
-            Self::R => "recalled",
-            Self::U => "unknown",
-        })
     }
 }
 

@@ -39,7 +39,7 @@ pub use check::{Finding, Reproduction};
 pub use diagnose::{
     Candidate, Clue, Contact, Diagnosis, Difference, Failed, Form, Line, Log, LogError, diagnose,
 };
-pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine};
+pub use entry::{Entry, Lookalike, Means, Play, ProductLine, RestsOn};
 pub use expected::{Area, Expected, ExpectedClient, ManagersDo};
 pub use observed::{Act, ManagerNote, Observed, ObservedClient, State};
 pub use read::EntryError;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use epm_protocol::assumption::{Assumptions, Mark};
+use epm_protocol::statement::Statement;
+use epm_protocol::suggest::hint;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine};
+use super::entry::{Acts, Entry, Lookalike, Means, Play, ProductLine, RestsOn};
 use super::expected::Area;
 use super::files;
 use super::refusal::Refused;
@@ -37,6 +40,10 @@ struct Written {
     layer: Area,
     mark: Mark,
     cause: String,
+    #[serde(default)]
+    statements: Vec<Statement>,
+    #[serde(default, rename = "rests_on")]
+    rests_on: Vec<WrittenRest>,
     symptom: String,
     #[serde(default)]
     log: Vec<ProductLine>,
@@ -56,6 +63,14 @@ struct Written {
     cannot: Option<String>,
 }
 
+/// An assumption that an entry rests on, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRest {
+    assumption: Spanned<String>,
+    what: String,
+}
+
 impl Entry {
     /// Reads an entry; `file` is its name, for messages.
     ///
@@ -67,7 +82,7 @@ impl Entry {
         let unsound = |problem: String| EntryError::Unsound { file: file.to_owned(), problem };
         let written: Written = toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))?;
         let document: toml::Table = toml::from_str(text).map_err(|error| unsound(error.to_string()))?;
-        let document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
+        let mut document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
         let means = match (written.play, written.refused, written.rest_case, written.cannot) {
             (Some(play), None, None, None) => Means::Play(Box::new(sound(play, text, file)?)),
             (None, Some(mut refused), None, None) => {
@@ -87,12 +102,18 @@ impl Entry {
                 return Err(unsound("expected exactly one of: play, refused, rest_case, cannot".to_owned()));
             }
         };
+        let rests_on = in_force(written.rests_on, &means, text, file)?;
+        let json = |error: serde_json::Error| unsound(error.to_string());
+        document["statements"] = serde_json::to_value(&written.statements).map_err(json)?;
+        document["rests_on"] = serde_json::to_value(&rests_on).map_err(json)?;
         Ok(Self {
             id: written.id,
             title: written.title,
             layer: written.layer,
             mark: written.mark,
             cause: written.cause,
+            statements: written.statements,
+            rests_on,
             symptom: written.symptom,
             log: written.log,
             versions: written.versions,
@@ -104,6 +125,31 @@ impl Entry {
             document,
         })
     }
+}
+
+/// The assumptions that an entry rests on, each with its value where the entry is played and its mark.
+fn in_force(
+    written: Vec<WrittenRest>,
+    means: &Means,
+    text: &str,
+    file: &str,
+) -> Result<Vec<RestsOn>, ScenarioError> {
+    let list = match means {
+        Means::Play(play) => play.assumptions.list(),
+        Means::RestCase(case) => case.assumptions.list(),
+        Means::Refused(_) | Means::Cannot { .. } => Assumptions::default().list(),
+    };
+    let resolve = |one: WrittenRest| {
+        let name = one.assumption.get_ref();
+        let found = list.iter().find(|known| known.name == name).ok_or_else(|| {
+            let hint = hint(name, list.iter().map(|known| known.name));
+            let problem = format!("there is no assumption {name:?}{hint}");
+            ScenarioError::at(file, text, one.assumption.span(), problem)
+        })?;
+        let (assumption, value, mark) = (found.name, found.value.clone(), found.mark);
+        Ok(RestsOn { assumption, value, mark, what: one.what })
+    };
+    written.into_iter().map(resolve).collect()
 }
 
 /// Checks that a site takes the commands of a play, that all its parts are expected, and that its files exist.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
@@ -184,7 +185,7 @@ fn step(number: usize, end: Timestamp) -> StepOutcome {
         report: StepReport {
             number,
             title: STEPS[number].0.to_owned(),
-            statements: vec!["S8".to_owned()],
+            statements: vec![Statement::P8],
             began: begins(number),
             holdings: vec![
                 holding("offices", 80_000, 84, number),

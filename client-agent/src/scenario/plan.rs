@@ -3,6 +3,7 @@
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::Command;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
@@ -140,9 +141,9 @@ pub struct PartPlan {
 pub struct StepPlan {
     /// What is done in the step, in one line.
     pub title: String,
-    /// The statements of the documented procedure that the step is about.
+    /// The statements of the documented procedure that the step follows or breaks, by number.
     #[serde(default)]
-    pub statements: Vec<String>,
+    pub statements: Vec<Statement>,
     /// The changes of the fleet.
     #[serde(default)]
     #[schemars(with = "Vec<FleetAction>")]

@@ -107,6 +107,14 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_that_the_procedure_does_not_have_is_named_with_its_place() {
+        let text = "title = \"t\"\nfleet = []\nsite = { managers = [] }\n[[step]]\ntitle = \"s\"\nstatements = [\"P8\", \"P99\"]\n";
+        let error = Scenario::parse(text, "x.toml").unwrap_err();
+        assert_eq!((error.line, error.column), (6, 21), "{error}");
+        assert!(error.problem.contains("P99") && error.problem.contains("did you mean \"P9\"?"), "{error}");
+    }
+
+    #[test]
     fn a_value_of_the_wrong_kind_is_named_with_its_place() {
         let text = "title = 5\nsite = { managers = [] }\nfleet = []\n";
         let error = Scenario::parse(text, "x.toml").unwrap_err();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use epm_protocol::policy::Protocol;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
@@ -70,8 +71,8 @@ pub struct StepReport {
     pub number: usize,
     /// The title of the step.
     pub title: String,
-    /// The statements of the documented procedure that the step is about.
-    pub statements: Vec<String>,
+    /// The statements of the documented procedure that the step follows or breaks.
+    pub statements: Vec<Statement>,
     /// When it began, in the lab's time.
     #[schemars(with = "String")]
     pub began: Timestamp,

@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 
 use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
-use epm_protocol::assumption::{Assumption, Mark};
+use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
 
@@ -142,9 +142,8 @@ pub(super) fn places(places: &[Addresses]) -> String {
 }
 
 pub(super) fn step(step: &StepReport, of: usize) -> String {
-    let statements =
-        if step.statements.is_empty() { String::new() } else { format!(" [{}]", step.statements.join(" ")) };
-    format!("\nStep {} of {of}: {}{statements}\n", step.number, step.title)
+    let statements: String = step.statements.iter().map(|one| format!("  {one}\n")).collect();
+    format!("\nStep {} of {of}: {}\n{statements}", step.number, step.title)
 }
 
 /// A table of what each part's clients hold. Certificates are numbered in the order in which they are first seen.
@@ -235,12 +234,9 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
     let mut table = plain_table();
     table.set_header(["assumption", "mark", "value", "why"]);
     for one in list {
-        let mark = match one.mark {
-            Mark::I => "inferred",
-            Mark::R => "recalled",
-            Mark::U => "unknown",
-        };
-        table.add_row([one.name, mark, one.value.as_str(), one.about]);
+        let statements: String = one.statements.iter().map(|one| format!("\n{one}")).collect();
+        let about = format!("{}{statements}", one.about);
+        table.add_row([one.name.to_owned(), one.mark.to_string(), one.value.clone(), about]);
     }
     format!("{table}\nEach can be set in a scenario, under [assumptions].\n")
 }

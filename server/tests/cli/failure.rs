@@ -44,6 +44,25 @@ fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
 }
 
 #[test]
+fn a_failure_is_shown_with_its_statements_and_with_the_assumptions_that_it_rests_on() {
+    let text = printed(&["show", "F07"]);
+    let rests = "rests on: module_14_2 = learns-only-the-speaking-manager (U)";
+    for expected in
+        [rests, "module_14_2_until = 14.3.0.0000 (I)", "Procedure: P17 Clients of 14.2 cannot learn this way"]
+    {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+    let shown = json(&["show", "F07", "--json"]);
+    let statement = serde_json::json!({"number": "P17", "title": "Clients of 14.2 cannot learn this way"});
+    assert_eq!(shown["statements"][0], statement);
+    let rests = &shown["rests_on"][0];
+    assert_eq!((&rests["assumption"], &rests["mark"]), (&"module_14_2".into(), &"U".into()));
+    assert_eq!(rests["value"], "learns-only-the-speaking-manager");
+    // Of what is set otherwise for the entry, the value that it is played with.
+    assert_eq!(json(&["show", "F14", "--json"])["rests_on"][0]["value"], "true");
+}
+
+#[test]
 fn a_failure_is_brought_about_and_repaired_on_either_driver() {
     for (driver, arguments) in [
         ("virtual-time", &["reproduce", "F07", "--json"][..]),

@@ -217,7 +217,12 @@ fn the_schema_knows_the_keys_of_the_scenarios_and_the_assumptions_are_printed() 
     }
     let list: serde_json::Value = serde_json::from_str(&stdout(&run(&["assumptions", "--json"]))).unwrap();
     assert!(list.as_array().unwrap().iter().any(|one| one["name"] == "hello_answer" && one["mark"] == "R"));
-    assert!(stdout(&run(&["assumptions"])).contains("hello_answer"));
+    let module = list.as_array().unwrap().iter().find(|one| one["name"] == "module_14_2").unwrap();
+    assert_eq!(module["statements"][0]["number"], "P17");
+    let text = stdout(&run(&["assumptions"]));
+    for expected in ["hello_answer", "P17 Clients of 14.2 cannot learn this way"] {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
 }
 
 #[test]

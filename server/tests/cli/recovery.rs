@@ -119,7 +119,7 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     let is_new = anew.ready["managers"][0]["fingerprint"] != fingerprint;
     assert_eq!(said.contains("Wrong: the certificates (ServerCertList)"), is_new, "{said}");
     drop(anew);
-    // With the right one nothing is (S7).
+    // With the right one nothing is (P7).
     let restored = up(at, &[&again[..], &["--recovery", &right]].concat());
     assert_eq!(
         (&restored.ready["domain"], &restored.ready["managers"][0]["fingerprint"]),

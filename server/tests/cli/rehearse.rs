@@ -32,6 +32,7 @@ fn a_plan_that_loses_nobody_ends_with_0_and_one_that_does_with_3_and_their_names
     let printed = stdout(&lost);
     assert!(printed.contains("Verdict: 4 of 11 clients are ORPHANED."), "{printed}");
     assert!(printed.contains("If the next step were taken now, 4 clients would be orphaned"), "{printed}");
+    assert!(printed.contains("P17 Clients of 14.2 cannot learn this way"), "{printed}");
     assert!(printed.contains("desktop-142-1, desktop-142-2, laptop-142-1, laptop-142-2"), "{printed}");
 }
 

@@ -85,7 +85,7 @@ impl Machine {
 }
 
 #[test]
-fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost() {
+fn p13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/holidays-single-manager.toml"));
     let (off, update, on) = (found.step(1), found.step(2), found.step(3));
     let mut expected = Losses::new();
@@ -107,7 +107,7 @@ fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost(
 }
 
 #[test]
-fn s19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_came_back_as_they_were_are_lost()
+fn p19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_came_back_as_they_were_are_lost()
  {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/rotation-90-days.toml"));
     let (first, second) = (found.step(1), found.step(3));
@@ -129,7 +129,7 @@ fn s19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_
 }
 
 #[test]
-fn s19_nobody_is_lost_before_the_last_manager_is_updated() {
+fn p19_nobody_is_lost_before_the_last_manager_is_updated() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/rotation-90-days.toml"));
     for step in &found.outcome.verdict.steps[..3] {
         let orphaned: usize = step.holdings.iter().map(|part| part.orphaned).sum();
@@ -144,7 +144,7 @@ fn s19_nobody_is_lost_before_the_last_manager_is_updated() {
 }
 
 #[test]
-fn s3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_no_manager_is_as_it_was() {
+fn p3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_no_manager_is_as_it_was() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/reimaged.toml"));
     let verdict = &found.outcome.verdict;
     assert_all_orphaned(verdict, 2, &[("reimaged-after", TLS), ("legacy-after", SIGNATURE)]);

@@ -1,4 +1,4 @@
-//! S7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
+//! P7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const OURS: &str = "recovery";
 const THEIRS: &str = "recovery of another site";
 
 #[test]
-fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
+fn p7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
     let played = played("recovery");
     let verdict = &played.verdict;
     assert!(verdict.well, "{verdict:?}");
@@ -34,19 +34,19 @@ fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_databa
 }
 
 #[test]
-fn s7_ignored_f15_with_the_secret_of_another_site_every_client_is_lost_by_the_secret() {
+fn p7_ignored_f15_with_the_secret_of_another_site_every_client_is_lost_by_the_secret() {
     let parts = ["desktop", "desktop-142", "laptop", "legacy"];
     assert_orphaned(&played("recovery-wrong-file").verdict, 2, SECRET, &parts);
 }
 
 #[test]
-fn s7_ignored_f16_without_a_recovery_file_every_client_is_lost() {
+fn p7_ignored_f16_without_a_recovery_file_every_client_is_lost() {
     let parts = [("desktop", TLS), ("desktop-142", TLS), ("laptop", TLS), ("legacy", SECRET)];
     assert_all_orphaned(&played("recovery-none").verdict, 1, &parts);
 }
 
 #[tokio::test]
-async fn s7_with_the_right_recovery_file_no_client_has_anything_to_say() {
+async fn p7_with_the_right_recovery_file_no_client_has_anything_to_say() {
     let lab = insured().await;
     let fleet = lab.fleet(vec![lab.client("client", "14.3"), lab.client("older", "14.2")]).await;
     let known = registered(&lab);
@@ -218,7 +218,7 @@ fn layer(health: &Health) -> Option<TrustLayer> {
 }
 
 #[tokio::test]
-async fn s7_a_manager_whose_folder_holds_the_right_zip_comes_back_and_no_client_notices() {
+async fn p7_a_manager_whose_folder_holds_the_right_zip_comes_back_and_no_client_notices() {
     let mut old = old().await;
     let zip = zip_of(&old.file).await;
     let before = old.lab.log_of("client").len() + old.lab.log_of("legacy").len();

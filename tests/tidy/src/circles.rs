@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{File, code, is_of_name, is_rust, is_test, paths, shipped};
+use crate::scanner::{code, is_of_name, paths, shipped};
+use crate::{File, is_rust, is_test};
 
 /// The files of one crate's library, by the path of their module: `a::b`, and nothing for the root.
 struct Library<'a> {

@@ -1,4 +1,4 @@
-//! S9 and S16 to S18: failover and load balancing.
+//! P9 and P16 to P18: failover and load balancing.
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::policy::{ManagementServer, ServerPriority};
@@ -42,7 +42,7 @@ fn with_a_alone(bench: &mut Bench) -> usize {
 }
 
 #[test]
-fn s9_an_agent_refuses_the_new_certificate_on_a_and_learns_it_from_b() {
+fn p9_an_agent_refuses_the_new_certificate_on_a_and_learns_it_from_b() {
     let mut bench = by_priority();
     let pc = bench.client(V14);
     assert_eq!(bench.server(pc), "A");
@@ -64,7 +64,7 @@ fn s9_an_agent_refuses_the_new_certificate_on_a_and_learns_it_from_b() {
 }
 
 #[test]
-fn s9_by_load_balancing_too_everybody_ends_with_both_new_certificates() {
+fn p9_by_load_balancing_too_everybody_ends_with_both_new_certificates() {
     let mut bench = Bench::two();
     let clients: Vec<_> = (0..6).map(|_| bench.client(V14)).collect();
     let on_a = clients.iter().filter(|pc| bench.server(**pc) == "A").count();
@@ -79,7 +79,7 @@ fn s9_by_load_balancing_too_everybody_ends_with_both_new_certificates() {
 }
 
 #[test]
-fn s9_ignored_f08_both_managers_changed_together_orphan_everybody() {
+fn p9_ignored_f08_both_managers_changed_together_orphan_everybody() {
     let mut bench = Bench::two();
     let pc = bench.client(V14);
     bench.update("A");
@@ -89,7 +89,7 @@ fn s9_ignored_f08_both_managers_changed_together_orphan_everybody() {
 }
 
 #[test]
-fn s16_ignored_clients_whose_list_has_one_manager_are_orphaned() {
+fn p16_ignored_clients_whose_list_has_one_manager_are_orphaned() {
     let mut bench = Bench::two();
     let alone = with_a_alone(&mut bench);
     let both = bench.client(V14);
@@ -115,7 +115,7 @@ fn several_manager_way(version: &str, assumptions: Assumptions) -> (Bench, usize
 }
 
 #[test]
-fn s17_ignored_f07_clients_of_14_2_are_orphaned_and_no_others() {
+fn p17_ignored_f07_clients_of_14_2_are_orphaned_and_no_others() {
     for version in ["12.1.6", "14.0.1904", "14.1", "14.3", V14] {
         let (bench, pc) = several_manager_way(version, Assumptions::default());
         assert!(bench.is_connected(pc), "{version}");
@@ -127,7 +127,7 @@ fn s17_ignored_f07_clients_of_14_2_are_orphaned_and_no_others() {
 }
 
 #[test]
-fn s17_the_gate_can_be_set_to_14_2_and_14_2_ru1_alone() {
+fn p17_the_gate_can_be_set_to_14_2_and_14_2_ru1_alone() {
     let until = "14.2.4000".parse().unwrap();
     let gate = Assumptions { module_14_2_until: until, ..Assumptions::default() };
     let (bench, pc) = several_manager_way(V14_2_RU2, gate.clone());
@@ -140,7 +140,7 @@ fn s17_the_gate_can_be_set_to_14_2_and_14_2_ru1_alone() {
 }
 
 #[test]
-fn s17_a_14_2_client_that_stops_at_an_untrusted_server_is_not_served_either() {
+fn p17_a_14_2_client_that_stops_at_an_untrusted_server_is_not_served_either() {
     let module_14_2 = Module142::StopsAtAnUntrustedServer;
     let mut bench = Bench::with(&["A", "B"], 7, Assumptions { module_14_2, ..Assumptions::default() });
     a_then_b(&mut bench);
@@ -156,7 +156,7 @@ fn s17_a_14_2_client_that_stops_at_an_untrusted_server_is_not_served_either() {
 }
 
 #[test]
-fn s17_the_single_manager_way_keeps_14_2_clients_on_a_site_with_two_managers() {
+fn p17_the_single_manager_way_keeps_14_2_clients_on_a_site_with_two_managers() {
     let mut bench = Bench::two();
     let clients: Vec<_> = (0..4).map(|_| bench.client(V14_2)).collect();
     bench.single_manager_way(&["A", "B"], &ALL);
@@ -167,7 +167,7 @@ fn s17_the_single_manager_way_keeps_14_2_clients_on_a_site_with_two_managers() {
 }
 
 #[test]
-fn s18_ignored_not_waited_those_that_met_no_other_manager_in_between_are_orphaned() {
+fn p18_ignored_not_waited_those_that_met_no_other_manager_in_between_are_orphaned() {
     let mut bench = by_priority();
     let (there, away) = (bench.client(V14), bench.client(V14));
     bench.stop(away);
@@ -181,7 +181,7 @@ fn s18_ignored_not_waited_those_that_met_no_other_manager_in_between_are_orphane
 }
 
 #[test]
-fn s19_who_was_away_comes_home_as_long_as_one_manager_has_the_old_certificate() {
+fn p19_who_was_away_comes_home_as_long_as_one_manager_has_the_old_certificate() {
     let mut bench = by_priority();
     let away = bench.client(V14);
     bench.stop(away);
@@ -312,7 +312,7 @@ fn who_has_learnt_a_new_certificate_does_not_hold_the_old_refusal_against_its_ma
 }
 
 #[test]
-fn s17_a_14_2_client_does_not_learn_by_changing_its_location_either() {
+fn p17_a_14_2_client_does_not_learn_by_changing_its_location_either() {
     let mut bench = by_priority();
     let (group, location) = (ALL[0].to_owned(), "Office".to_owned());
     bench.apply(&Command::AddLocation { group, location });

@@ -122,8 +122,8 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
                                         th scope="row" { code { (one.name) } }
                                         td { (one.value) }
                                         td { (one.default) }
-                                        td { (format!("{:?}", one.mark)) }
-                                        td.about { (one.about) }
+                                        td { (one.mark.letter()) }
+                                        td.about { (one.about) @for statement in one.statements { div { (statement) } } }
                                     }
                                 }
                             }

@@ -30,8 +30,8 @@ fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
             p.note {
                 "Began " (words::moment(report.began)) " UTC, lasted " (words::stretch(step.ended.since(report.began)))
                 "; then " (words::grouped(step.online)) " machines were on."
-                @if !report.statements.is_empty() { " Statements: " (report.statements.join(", ")) "." }
             }
+            @for statement in &report.statements { p.note { (statement) } }
             @if !step.actions.is_empty() { ul.actions { @for action in &step.actions { li { (action) } } } }
             (holdings(outcome, &report.holdings))
             @if let Some(risk) = &step.if_next_now { (next(risk)) }

@@ -26,7 +26,6 @@ fn no_name_breaks_out_of_its_place() {
     outcome.certificates[0].manager = nasty();
     outcome.steps[1].actions.push(nasty());
     outcome.steps[1].report.title = nasty();
-    outcome.steps[1].report.statements.push(nasty());
     outcome.steps[1].report.holdings[0].part = nasty();
     outcome.verdict.orphaned[0].why = "a\u{0}b\u{1b}".to_owned();
     let page = html(&outcome);

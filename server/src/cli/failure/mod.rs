@@ -10,7 +10,7 @@ use epm_client_agent::catalogue::{
     self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase,
     rehearse_play,
 };
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::suggest::hint;
 use serde::Serialize;
 
@@ -106,7 +106,7 @@ struct Line<'a> {
     id: &'a str,
     title: &'a str,
     layer: catalogue::Area,
-    mark: catalogue::Mark,
+    mark: Mark,
     lab: &'static str,
 }
 

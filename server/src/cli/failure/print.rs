@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{
-    Act, CallResult, Entry, Finding, ManagerNote, Mark, Means, ObservedClient, Play, RefusalCheck,
-    Reproduction,
+    Act, CallResult, Entry, Finding, ManagerNote, Means, ObservedClient, Play, RefusalCheck, Reproduction,
 };
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
@@ -43,16 +42,22 @@ pub(super) fn list(entries: &[Entry]) -> String {
 pub(super) fn entry(entry: &Entry) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "\nWhere:    {}", entry.layer);
-    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, letter(entry.mark), entry.mark);
+    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, entry.mark.letter(), entry.mark);
+    for one in &entry.rests_on {
+        let _ = writeln!(text, "  rests on: {one}");
+    }
     let _ = writeln!(text, "Symptom:  {}", entry.symptom);
     let _ = writeln!(text, "Ends:     {}", entry.ends);
     let _ = writeln!(text, "Repair:   {}", entry.repair);
+    for statement in &entry.statements {
+        let _ = writeln!(text, "Procedure: {statement}");
+    }
     if !entry.log.is_empty() {
         text.push_str("\nThe real product writes:\n");
     }
     for line in &entry.log {
         let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
-        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, letter(line.mark));
+        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, line.mark.letter());
     }
     text.push_str("\nBy client version:\n");
     for (version, what) in &entry.versions {
@@ -118,15 +123,6 @@ pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], driver: &str) -> S
 
 fn heading(entry: &Entry) -> String {
     format!("{}: {}\n", entry.id, entry.title)
-}
-
-pub(super) const fn letter(mark: Mark) -> char {
-    match mark {
-        Mark::C => 'C',
-        Mark::I => 'I',
-        Mark::R => 'R',
-        Mark::U => 'U',
-    }
 }
 
 /// Prints the steps of an act, both sides for the first client of each part, and the client's final state.

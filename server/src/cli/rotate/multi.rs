@@ -9,8 +9,9 @@ use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
 use crate::cli::io::Failure;
 
-/// Range of client versions, the last excluded, that learn only the certificate of the manager that they talk to.
-const LEFT_OUT: (ClientVersion, ClientVersion) = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
+/// The client versions that learn only the certificate of the manager that they talk to: the first, and the first after
+/// them.
+type LeftOut = (ClientVersion, ClientVersion);
 
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
@@ -27,7 +28,8 @@ impl Rotation {
             self.did("check-lists")?;
         }
         if self.is_due("check-versions") {
-            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version));
+            let left_out = self.left_out().await?;
+            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
             let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
             let why = format!(
                 "{} clients of version 14.2 cannot follow this procedure: use `epm-lab rotate single`",
@@ -55,6 +57,19 @@ impl Rotation {
         Ok(())
     }
 
+    /// The versions that cannot go this way, as the lab assumes them.
+    async fn left_out(&self) -> Result<LeftOut, Failure> {
+        let assumed = self.control.get("/v1/assumptions").await?;
+        let version = |name: &str| {
+            let mut all = assumed.as_array().into_iter().flatten();
+            let found =
+                all.find(|one| one["name"] == name).and_then(|one| one["value"].as_str()?.parse().ok());
+            found
+                .ok_or_else(|| Failure::Failed(format!("the lab names no version for the assumption {name}")))
+        };
+        Ok((version("module_14_2_from")?, version("module_14_2_until")?))
+    }
+
     /// Clients whose list names one manager only.
     async fn with_one_manager(&mut self) -> Result<Vec<(String, String)>, Failure> {
         let lists = self.control.get("/v1/lists").await?;
@@ -76,8 +91,7 @@ impl Rotation {
 }
 
 /// Whether a client of this version cannot follow this procedure. Unreadable versions cannot.
-fn is_left_out(version: &str) -> bool {
-    let (first, end) = LEFT_OUT;
+fn is_left_out(version: &str, (first, end): LeftOut) -> bool {
     version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
 }
 
@@ -87,12 +101,13 @@ mod tests {
 
     #[test]
     fn all_of_14_2_is_left_out_and_what_cannot_be_read_as_well() {
+        let left_out = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
         for version in ["14.2", "14.2.0.0000", "14.2.5587.2100", "", "fourteen"] {
-            assert!(is_left_out(version), "{version}");
+            assert!(is_left_out(version, left_out), "{version}");
         }
         for version in ["14.0.3752.1000", "14.20.1.1", "14.3", "14.3.8289.5000", "12.1.671.4971", "15.2.1.1"]
         {
-            assert!(!is_left_out(version), "{version}");
+            assert!(!is_left_out(version, left_out), "{version}");
         }
     }
 }
