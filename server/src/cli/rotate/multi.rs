@@ -28,7 +28,7 @@ impl Rotation {
             self.did("check-lists")?;
         }
         if self.is_due("check-versions") {
-            let left_out = self.left_out().await?;
+            let left_out = left_out(&self.control.get("/v1/assumptions").await?)?;
             let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
             let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
             let why = format!(
@@ -57,19 +57,6 @@ impl Rotation {
         Ok(())
     }
 
-    /// The versions that cannot go this way, as the lab assumes them.
-    async fn left_out(&self) -> Result<LeftOut, Failure> {
-        let assumed = self.control.get("/v1/assumptions").await?;
-        let version = |name: &str| {
-            let mut all = assumed.as_array().into_iter().flatten();
-            let found =
-                all.find(|one| one["name"] == name).and_then(|one| one["value"].as_str()?.parse().ok());
-            found
-                .ok_or_else(|| Failure::Failed(format!("the lab names no version for the assumption {name}")))
-        };
-        Ok((version("module_14_2_from")?, version("module_14_2_until")?))
-    }
-
     /// Clients whose list names one manager only.
     async fn with_one_manager(&mut self) -> Result<Vec<(String, String)>, Failure> {
         let lists = self.control.get("/v1/lists").await?;
@@ -90,6 +77,16 @@ impl Rotation {
     }
 }
 
+/// Returns the client versions that cannot follow this procedure, from the assumptions of the lab.
+fn left_out(assumed: &Value) -> Result<LeftOut, Failure> {
+    let version = |name: &str| {
+        let mut all = assumed.as_array().into_iter().flatten();
+        let found = all.find(|one| one["name"] == name).and_then(|one| one["value"].as_str()?.parse().ok());
+        found.ok_or_else(|| Failure::Failed(format!("the lab names no version for the assumption {name}")))
+    };
+    Ok((version("module_14_2_from")?, version("module_14_2_until")?))
+}
+
 /// Whether a client of this version cannot follow this procedure. Unreadable versions cannot.
 fn is_left_out(version: &str, (first, end): LeftOut) -> bool {
     version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
@@ -97,7 +94,18 @@ fn is_left_out(version: &str, (first, end): LeftOut) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use epm_protocol::assumption::Assumptions;
+
     use super::*;
+
+    #[test]
+    fn the_versions_that_are_left_out_are_those_that_the_lab_assumes() {
+        let (first, end) = (ClientVersion::new(14, 2), ClientVersion::build(14, 2, 5000));
+        let assumed = Assumptions { module_14_2_until: end, ..Assumptions::default() }.list();
+        let assumed = serde_json::to_value(assumed).unwrap();
+        assert!(matches!(left_out(&assumed), Ok(found) if found == (first, end)));
+        assert!(left_out(&serde_json::json!([])).is_err());
+    }
 
     #[test]
     fn all_of_14_2_is_left_out_and_what_cannot_be_read_as_well() {
