@@ -61,7 +61,7 @@ declare_kinds! {
             delay_ms: u64 = 1000, "the delay of the close", also "delay";
         } => "nothing: the answer has come by then";
         Slicer = "slicer": "the bytes are sent in small pieces" {
-            slice_bytes: u64 = 64, "the size of a piece", also "average-size",
+            slice_bytes: u64 = 64, "the size of a piece", also "average_size",
                 not 0 => "the slice", "at least 1";
             gap_ms: u64 = 10, "the pause after each piece", also "delay" / 1000;
         } => "a delay by the length of the answer";
@@ -130,9 +130,9 @@ declare_kinds! {
                 not 100.. => "the percentage", "0 to 99 per cent";
         } => "connection-lost in answer";
         Dribbled = "dribbled" | "dribble" | "chunked-dribble-delay": "the answer is sent in chunks over a period" {
-            chunks: u64 = 5, "the number of chunks", also "number-of-chunks",
+            chunks: u64 = 5, "the number of chunks", also "number_of_chunks",
                 not 0 => "the pieces", "at least 1";
-            total_ms: u64 = 1000, "the duration of the answer", also "total-duration";
+            total_ms: u64 = 1000, "the duration of the answer", also "total_duration";
         } => "a delay; timed-out where it is longer than the limit";
         HugeHeaders = "huge-headers": "the answer's head is larger than a client accepts" {
             bytes: u64 = 1048576, "the size of the head";

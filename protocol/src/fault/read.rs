@@ -22,7 +22,7 @@ fn kind(value: Value) -> Result<FaultKind, String> {
     let Some(Value::String(written)) = table.remove("kind") else {
         return Err("the fault has no `kind`; expected the name of a kind, like \"latency\"".to_owned());
     };
-    let name = plain(&written);
+    let name = words(&written).join("-");
     let known = || KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]).copied());
     let info = KINDS.iter().find(|info| info.name == name || info.aliases.contains(&name.as_str()));
     let Some(info) = info else {
@@ -47,28 +47,26 @@ fn kind(value: Value) -> Result<FaultKind, String> {
     (info.read)(&mut table).map_err(|error| error.to_string())
 }
 
-/// `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
-fn plain(written: &str) -> String {
-    let mut name = String::with_capacity(written.len() + 4);
+/// Returns the words of a name in lower case: `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
+fn words(written: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
     let mut after_small = false;
     for letter in written.trim().chars() {
-        match letter {
-            '_' | ' ' | '-' => name.push('-'),
-            _ => {
-                if letter.is_ascii_uppercase() && after_small {
-                    name.push('-');
-                }
-                name.push(letter.to_ascii_lowercase());
-            }
+        let is_separator = matches!(letter, '_' | ' ' | '-');
+        if is_separator || letter.is_ascii_uppercase() && after_small {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| !is_separator) {
+            word.push(letter.to_ascii_lowercase());
         }
         after_small = letter.is_ascii_lowercase();
     }
-    name
+    words
 }
 
 /// Converts parameters of Toxiproxy and WireMock to the names and units of this lab.
 fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> Map<String, Value> {
-    let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (plain(&key), value)).collect();
+    let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (words(&key).join("_"), value)).collect();
     for parameter in info.parameters {
         for ForeignName { name, scale: (factor, divisor) } in parameter.foreign {
             if let Some(value) = ours.remove(*name) {
@@ -87,12 +85,12 @@ fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> 
 fn delay(written: &str, table: &mut Map<String, Value>) {
     let mut taken = |name: &str| table.remove(name).and_then(|value| value.as_f64());
     let whole = |number: f64| number.max(0.0) as u64;
-    let fixed = ["ms", "fixed-delay-milliseconds"].into_iter().find_map(&mut taken);
+    let fixed = ["ms", "fixed_delay_milliseconds"].into_iter().find_map(&mut taken);
     let delay = if let Some(ms) = fixed {
         json!({"distribution": "constant", "ms": whole(ms)})
     } else if written == "lognormal" {
         let (median, sigma) = (taken("median").unwrap_or(1000.0), taken("sigma").unwrap_or(0.1));
-        let most = taken("max-value").unwrap_or(30_000.0);
+        let most = taken("max_value").unwrap_or(30_000.0);
         json!({"distribution": "lognormal", "median_ms": whole(median), "sigma": sigma, "most_ms": whole(most)})
     } else if written == "uniform" {
         let (from, to) = (taken("lower").unwrap_or(0.0), taken("upper").unwrap_or(1000.0));

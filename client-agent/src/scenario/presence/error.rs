@@ -90,7 +90,7 @@ pub enum PresenceError {
     /// An away_location has no away_share.
     #[error("the away_location {found:?} needs an away_share greater than 0")]
     NoAwayShare {
-        /// The away-location that was found.
+        /// The `away_location` that was found.
         found: String,
     },
     /// A duration is 0.

@@ -62,7 +62,7 @@ pub struct Laptop {
     pub spread: Span,
     /// The share of the working days on which a machine is on, in per cent.
     pub day_share: Share,
-    /// The share of those days on which a machine is at the away-location, in per cent; 0 if absent.
+    /// The share of those days on which a machine is at `away_location`, in per cent; 0 if absent.
     #[serde(default)]
     pub away_share: Share,
     /// The location of the group that machines are in when they are away.
