@@ -41,9 +41,9 @@ async fn visits(
     site: &MockSite,
     clock: &Arc<LabClock>,
 ) -> Result<Vec<CallResult>, RunError> {
-    let door = site.addresses().first().and_then(|place| place.rest.as_deref());
-    let door = door.and_then(|door| door.trim_start_matches("https://").rsplit_once(':'));
-    let Some((address, port)) = door.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
+    let rest = site.addresses().first().and_then(|place| place.rest.as_deref());
+    let rest = rest.and_then(|url| url.trim_start_matches("https://").rsplit_once(':'));
+    let Some((address, port)) = rest.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
         return Err(RunError::Incomplete("the manager has no REST API"));
     };
     let server = Server { address: address.to_owned(), port, protocol: Protocol::Https, verify_ca: false };

@@ -52,7 +52,7 @@ pub(super) struct OpenConnection {
     verdict: Verdict,
 }
 
-/// Nothing if the exchange succeeds, or else the reason why it does not.
+/// The reason why an exchange fails, if it does.
 type Failed = Result<(), ExchangeFailure>;
 
 impl FaultedClient {

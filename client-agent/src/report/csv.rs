@@ -35,8 +35,7 @@ pub fn course(outcome: &Outcome) -> String {
 
 /// The orphaned clients, one per line: since when, during which step, and why.
 pub fn orphaned(outcome: &Outcome) -> String {
-    let mut text =
-        line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
+    let mut text = line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
     for one in &outcome.verdict.orphaned {
         text.push_str(&line([
             one.client.clone(),

@@ -64,7 +64,7 @@ pub struct OrphanedClient {
     pub because: Distrust,
 }
 
-/// What a step has led to.
+/// The state of the fleet after a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct StepReport {
     /// The number of the step, from 1; 0 is the installation.
@@ -73,7 +73,7 @@ pub struct StepReport {
     pub title: String,
     /// The statements of the documented procedure that the step follows or breaks.
     pub statements: Vec<Statement>,
-    /// When it began, in the lab's time.
+    /// The lab time at which the step began.
     #[schemars(with = "String")]
     pub began: Timestamp,
     /// What clients hold after the step, for each part.
@@ -142,9 +142,9 @@ pub struct Verdict {
 pub enum Standing {
     /// The client is served and secure, and holds every certificate in force.
     Well,
-    /// It is orphaned.
+    /// The client is orphaned.
     Orphaned,
-    /// It is neither orphaned nor served.
+    /// The client is neither orphaned nor served.
     OutOfTouch,
     /// The client is served, but does not authenticate its manager.
     NotSecure,

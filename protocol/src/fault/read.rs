@@ -66,7 +66,8 @@ fn words(written: &str) -> Vec<String> {
 
 /// Converts parameters of Toxiproxy and WireMock to the names and units of this lab.
 fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> Map<String, Value> {
-    let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (words(&key).join("_"), value)).collect();
+    let mut ours: Map<String, Value> =
+        table.into_iter().map(|(key, value)| (words(&key).join("_"), value)).collect();
     for parameter in info.parameters {
         for ForeignName { name, scale: (factor, divisor) } in parameter.foreign {
             if let Some(value) = ours.remove(*name) {

@@ -27,8 +27,8 @@ pub struct ManagementServerList {
     pub protocol: Protocol,
     /// Whether clients also check a server's certificate against its host name.
     pub verify_ca: bool,
-    /// The priority blocks, most preferred first. Servers of one block share the load; the next is for failover [C
-    /// S10].
+    /// The priority blocks, most preferred first. Servers of one block share the load; the next is for
+    /// failover [C S10].
     pub priorities: Vec<ServerPriority>,
 }
 

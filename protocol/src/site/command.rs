@@ -391,7 +391,7 @@ impl Command {
 /// An effect of a command, which the driver of the site carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// These groups have a new policy, list or index, on every manager.
+    /// Groups have a new policy, list or index, on every manager.
     Published {
         /// The identifiers of the groups.
         groups: Vec<GroupId>,

@@ -68,7 +68,7 @@ pub enum Answer {
 /// What a request tells the manager about a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Visit {
-    /// Nothing: the request does not identify a client.
+    /// The request does not identify a client.
     Anonymous,
     /// A client asks to be registered. The answer holds once the site has done it, with the turn of
     /// [`RegisteredClient::registered`].

@@ -62,7 +62,7 @@ pub(super) struct StoppedReplication {
     pub(super) since: Timestamp,
     /// The site as this manager knows it.
     pub(super) site: Box<Site>,
-    /// This manager as the others know it.
+    /// The broken-off manager as the others know it.
     pub(super) known_as: Manager,
 }
 

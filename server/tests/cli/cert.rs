@@ -227,7 +227,7 @@ fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
         let words = if code == Some(0) { "alias \"tomcat\"" } else { "password is wrong" };
         assert!(shown.contains(words), "{shown}");
     }
-    // Without a terminal nobody is asked, and nothing hangs.
+    // Without a terminal the program does not ask, and does not hang.
     refused(&folder, &["show", "k.jks"], "Invalid keystore file");
 }
 

@@ -69,7 +69,11 @@ fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless() {
     assert_ne!(careless, script);
     let out = bash(folder.path(), &careless);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(words(&out).contains("ORPHANED desk-1 since") && words(&out).contains("expected"), "{}", words(&out));
+    assert!(
+        words(&out).contains("ORPHANED desk-1 since") && words(&out).contains("expected"),
+        "{}",
+        words(&out)
+    );
 }
 
 #[needs(bash, python_packages, timeout)]

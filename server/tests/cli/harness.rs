@@ -102,7 +102,7 @@ impl RunningLab {
         Self { running, ready }
     }
 
-    /// Where its own door is.
+    /// Where its control API is.
     pub(crate) fn url(&self) -> &str {
         self.ready["control_api"].as_str().unwrap()
     }

@@ -1,5 +1,4 @@
-//! The verbs that act on a running lab, as somebody at a terminal uses them: each as a table and as JSON, on a lab of two
-//! managers; each a thin client of the lab's own door.
+//! The commands that act on a running lab, as at a terminal: each as a table and as JSON, on a lab of two managers.
 
 use serde_json::Value;
 

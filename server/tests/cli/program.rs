@@ -256,7 +256,7 @@ fn the_verbs_act_on_a_lab_that_is_up_and_check_says_who_is_lost() {
     up.json(&["clock", "heartbeats", "1"], 0);
     assert_eq!(up.json(&["client", "list", "--state", "disconnected"], 0)["total"], 2, "the two desks");
     assert_eq!(up.json(&["journal", "find", "--kind", "fault-applied"], 0)["entries"][0]["fault"], "busy");
-    // Whom, where and when may all be said; and whatever is closed to clients, the operator's own door is not.
+    // Whom, where and when may all be said; and whatever is closed to clients, the control API is not.
     let whole = ["fault", "add", "slow", "bandwidth", "--version-until", "14.3", "--direction", "both"];
     let when = ["--from", "2026-01-05T08:00:00Z", "--until", "2090-01-05T08:00:00Z"];
     let slow = up.json(&[&whole[..], &when].concat(), 0);

@@ -1,4 +1,4 @@
-//! Disaster recovery from the command line, and through the lab's own door: with the right recovery file no client
+//! Disaster recovery from the command line, and through the control API: with the right recovery file no client
 //! notices; with the secret of another site, or another domain, each is lost in its own way.
 
 use std::path::Path;
@@ -81,7 +81,7 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     );
     let log = std::fs::read_to_string(at.join("sepm/data/inbox/log/ersecreg.log")).unwrap();
     assert!(log.contains("4 Bad format.") && log.contains(&"AB".repeat(16)), "{log}");
-    // The right one brings everybody back.
+    // The right file brings every client back.
     assert_eq!(run(&lab, at, &["recovery", "restore", &right]).0, Some(0));
     lab.until("all is well", |verdict| verdict["well"] == true);
 

@@ -1,5 +1,5 @@
-//! `epm-lab rotate` against a running lab: both procedures lose nobody, whatever ends them in between; carelessness is found
-//! out by the verdict; and nothing is done while somebody would be lost.
+//! `epm-lab rotate` against a running lab: both procedures orphan no client, also when they are interrupted; the verdict
+//! finds careless runs; and no step is taken while it would orphan a client.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Running, RunningLab, needs, output, said, stderr, well};
 
 impl RunningLab {
-    /// Asks the lab's own door.
+    /// Asks the control API.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let asked = ["--silent", "--show-error", "--fail-with-body", "--request", method];
         let body = ["--header", "content-type: application/json", "--data-binary", &body.to_string()];

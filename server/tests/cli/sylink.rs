@@ -191,7 +191,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         verify_ca: false,
         verify_signatures: true,
     };
-    // Several at once, and all of them named, behind certificates that nobody of the list has.
+    // Several at once, and all of them named, behind certificates that no server of the list has.
     let (code, wrong, text) = ask(&|sylink| {
         sylink.set_preferred_group("My Company\\Nowhere");
         conf(sylink, &|conf| {
@@ -223,7 +223,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         });
     });
     assert_eq!(wrong, ["the shared secret", "the certificates"], "{text}");
-    // Nobody listens there: that is the address, and nothing more can be told.
+    // No server listens there: the address is wrong, and nothing more can be told.
     let text = good.to_xml();
     std::fs::write(&file, &text).unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -23,7 +23,7 @@ const KEY: &str = "apache/conf/ssl/server.key";
 struct Installed {
     site: Arc<MockSite>,
     root: PathBuf,
-    door: String,
+    control_api: String,
     stopping: CancellationToken,
 }
 
@@ -43,14 +43,14 @@ impl Installed {
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), 1, Arc::new(|_, _| ()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = format!("http://{}", listener.local_addr().unwrap());
+        let control_api = format!("http://{}", listener.local_addr().unwrap());
         let stopping = CancellationToken::new();
         tokio::spawn(control_api::serve(listener, lab, None, stopping.clone()));
-        Self { site, root: root.to_owned(), door, stopping }
+        Self { site, root: root.to_owned(), control_api, stopping }
     }
 
     async fn restart(&self, service: &str) {
-        let url = format!("{}/v1/managers/{MANAGER}/restart", self.door);
+        let url = format!("{}/v1/managers/{MANAGER}/restart", self.control_api);
         let body = format!("{{\"service\":\"{service}\"}}");
         run("curl", &["-sSf", "-H", "content-type: application/json", "-d", &body, &url]).await.unwrap();
     }
@@ -73,8 +73,8 @@ impl Installed {
         found.filter(is_it).map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
-    async fn door(&self, method: &str, path: &str) -> String {
-        let url = format!("{}{path}", self.door);
+    async fn control_api(&self, method: &str, path: &str) -> String {
+        let url = format!("{}{path}", self.control_api);
         run("curl", &["-sSf", "-X", method, "-H", "content-type: application/json", "-d", "{}", &url])
             .await
             .unwrap()
@@ -314,12 +314,12 @@ async fn a_snapshot_brings_the_folder_back_as_well() {
     let folder = TempDir::new().unwrap();
     let lab = Installed::at(&folder.path().join("sepm")).await;
     let before = lab.shown().await;
-    lab.door("PUT", "/v1/snapshots/before").await;
-    lab.door("PUT", &format!("/v1/managers/{MANAGER}/certificate/one")).await;
+    lab.control_api("PUT", "/v1/snapshots/before").await;
+    lab.control_api("PUT", &format!("/v1/managers/{MANAGER}/certificate/one")).await;
     let after = lab.shown().await;
     assert_ne!(before, after);
     assert_eq!(after[0], fingerprint(&lab.root.join(CRT)).await);
-    lab.door("POST", "/v1/snapshots/before/restore").await;
+    lab.control_api("POST", "/v1/snapshots/before/restore").await;
     assert_eq!(lab.shown().await, before);
     assert_eq!(before[0], fingerprint(&lab.root.join(CRT)).await);
     lab.restart("semsrv").await;

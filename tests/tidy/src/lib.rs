@@ -11,6 +11,7 @@
 //! | `rooms`, `circles` | which module and which folder may import what; circles of files |
 //! | `sources` | what a source looks like |
 //! | `marks` | marks and links: what a text refers to is there |
+//! | `words` | how texts speak |
 //! | `manifests` | what every crate's manifest says |
 //! | `scanner` | what is code in a source, and which paths stand in it |
 //!
@@ -24,6 +25,7 @@ mod marks;
 mod rooms;
 mod scanner;
 mod sources;
+mod words;
 
 use std::fs;
 use std::path::Path;

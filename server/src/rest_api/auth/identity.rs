@@ -83,7 +83,7 @@ struct OAuthToken {
     refresh_token: String,
     /// Validity of the token, in seconds.
     expires_in: u64,
-    /// Same as `expires_in`, for clients that read this field.
+    /// The value of `expires_in` again, for clients that read this field.
     #[serde(rename = "tokenExpiration")]
     token_expiration: u64,
 }

@@ -157,7 +157,7 @@ struct LicenseSummary {
     serial_number: String,
     /// End of the service, in milliseconds since 1970.
     service_end_date: i64,
-    /// Same as `service_end_date`.
+    /// The value of `service_end_date` again.
     service_expiration_date: i64,
     /// Number of seats that have not expired.
     unexpired_seats: i32,
