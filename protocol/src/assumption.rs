@@ -191,11 +191,11 @@ assumptions! {
     /// Whether a client checks the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
     /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early loses clients, as documented.
+    /// hold for the list that follows, so switching it on too early orphans clients, as documented.
     adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U P8;
-    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented, the reason is not.
-    /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
-    /// on sites with several managers, would leave them with certificates that are no longer in force.
+    /// Why clients of 14.2 cannot follow the procedure for several managers: that they cannot is documented, the reason
+    /// is not. With secure communications off they learn as other clients do; otherwise the procedure for one manager,
+    /// which is documented for them on sites with several, would leave them with certificates that are not in force.
     module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U P17;
     /// The first client version with the 14.2 communication module.
     module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I P17;

@@ -152,7 +152,7 @@ mod tests {
         let lost = outcome.verdict.orphaned.len();
         let message = failure.attribute("message").unwrap();
         assert!(message.starts_with(&format!("{} clients orphaned:", words::grouped(lost))), "{message}");
-        assert!(message.contains(" in layer a (TLS certificate)"), "{message}");
+        assert!(message.contains(" in layer TLS certificate"), "{message}");
         let text = failure.text();
         assert_eq!(text.lines().count(), EXAMPLES + 1);
         assert!(text.starts_with(sample::NASTY), "{text}");

@@ -92,7 +92,10 @@ mod tests {
             "Well: No client was orphaned: all 100,000 clients are served, are secure, and hold every certificate in force."
         );
         outcome.verdict.not_secure.push("PC-1".to_owned());
+        outcome.verdict.well = false;
         assert_eq!(said(&outcome), "With problems: No client was orphaned; 1 is not secure.");
-        assert_eq!(said(&Outcome::default()), "Well: The fleet has no clients.");
+        outcome = Outcome::default();
+        outcome.verdict.well = true;
+        assert_eq!(said(&outcome), "Well: The fleet has no clients.");
     }
 }
