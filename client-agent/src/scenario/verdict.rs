@@ -85,7 +85,7 @@ pub struct StepReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// The title of the scenario; absent in a lab without one.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scenario: String,
     /// The seed that reproduces the same lab.
     pub seed: u64,
@@ -105,11 +105,11 @@ pub struct Verdict {
     #[schemars(with = "BTreeMap<String, String>")]
     pub certificates: BTreeMap<String, Fingerprint>,
     /// Every certificate that was in force during the scenario, the oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub certificate_history: Vec<Fingerprint>,
     /// The state after each step of the scenario.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
     /// The certificates and lists that the clients of each part of the fleet hold now.
     pub parts: Vec<PartHolding>,

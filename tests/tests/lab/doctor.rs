@@ -87,7 +87,7 @@ async fn a_wrong_file_is_found_at_the_step_that_it_breaks() {
     let secret = edited(|conf| conf.settings.kcs_hex = "0".repeat(32));
     breaks(&look(&lab, &secret).await, Step::Registration, "KCS");
     let off = edited(|conf| conf.settings.disable_download_profile = true);
-    breaks(&look(&lab, &off).await, Step::Serial, "takes no policy");
+    breaks(&look(&lab, &off).await, Step::Serial, "downloads no policy");
     let pins = edited(|conf| conf.certificates.clear());
     breaks(&look(&lab, &pins).await, Step::Certificate, "no certificate is pinned");
 }
