@@ -15,7 +15,7 @@ use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
-use epm_protocol::trust::{Kcs, KeyPool, ServerCertificate};
+use epm_protocol::trust::{Kcs, ServerCertificate};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,6 @@ pub struct MockSiteBuilder {
     managers: Vec<ManagerPlan>,
     bind: Option<IpAddr>,
     assumptions: Arc<Assumptions>,
-    keys: KeyPool,
     clock: Option<Arc<LabClock>>,
     rest: Option<u16>,
     administrator: Administrator,
@@ -119,7 +118,6 @@ impl MockSite {
             managers: Vec::new(),
             bind: None,
             assumptions: Arc::default(),
-            keys: KeyPool::public(),
             clock: None,
             rest: None,
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
@@ -347,7 +345,8 @@ impl MockSiteBuilder {
         self
     }
 
-    /// The seed of its identifiers and of its secret.
+    /// The seed of its identifiers, of its secret, and of its keys; 1 when none is given. Two sites of one seed are one to
+    /// their clients.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -368,12 +367,6 @@ impl MockSiteBuilder {
     /// What it assumes.
     pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
         self.assumptions = Arc::new(assumptions);
-        self
-    }
-
-    /// Where the keys of its certificates come from; the public pool when none is given.
-    pub fn keys(mut self, keys: KeyPool) -> Self {
-        self.keys = keys;
         self
     }
 
@@ -434,7 +427,6 @@ impl MockSiteBuilder {
             name: self.name,
             seed: self.seed,
             managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
-            keys: self.keys,
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;

@@ -20,8 +20,8 @@
 //!   [`SigningKey::generate`];
 //! - a private key or a [`Kcs`] in a `Debug` text.
 //!
-//! [`issuer`] makes certificates, [`keystore`] reads and writes what an administrator brings, and [`pool`] holds keys
-//! for sites that are thrown away.
+//! [`issuer`] makes certificates, [`keystore`] reads and writes what an administrator brings, and [`pool`] draws keys
+//! from a seed, for sites that are thrown away.
 
 pub mod certificate;
 pub mod issuer;
@@ -31,6 +31,7 @@ mod key_form;
 pub mod keystore;
 mod pem;
 pub mod pool;
+mod primes;
 #[cfg(test)]
 mod samples;
 pub mod signature;

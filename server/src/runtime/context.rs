@@ -6,6 +6,7 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::FaultKind;
 use epm_protocol::fault::mint::MintInput;
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::KeyPool;
 
 use rustls::ServerConfig;
 
@@ -54,7 +55,7 @@ impl ManagerContext {
         let mint_input = MintInput {
             good: &publication.identity,
             previous: previous.as_ref().map(|previous| &previous.identity),
-            spare: &self.faults.spare_keys,
+            spare: KeyPool::of_faults(self.faults.set().seed()),
             now: self.now(),
         };
         self.runtime.fault_certs.config_for(what, &mint_input, self.clock.clone())

@@ -271,8 +271,9 @@ impl SiteState {
     }
 
     /// Replaces the site and its clients with those of a snapshot; every connection ends.
-    pub(crate) fn restore_snapshot(&self, site: Site, clients: Vec<ClientStatus>) {
+    pub(crate) fn restore_snapshot(&self, mut site: Site, clients: Vec<ClientStatus>) {
         let mut current = self.site();
+        site.draw_after(&current);
         *current = site;
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());

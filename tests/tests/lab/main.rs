@@ -20,6 +20,7 @@ mod faults_of_answers;
 mod golden;
 mod held_by_faults;
 mod installation;
+mod keys;
 mod keystores;
 mod mock_site;
 mod outside_eyes;

@@ -1,4 +1,5 @@
-//! Certificates with a fault, minted on demand: what a manager shows differs from the good one in exactly one property.
+//! Certificates with a fault, minted on demand: what a manager shows differs from the good one in exactly one property,
+//! besides the serial number.
 //!
 //! | fault | differs in | the rest |
 //! |---|---|---|
@@ -13,6 +14,9 @@
 //! The signature follows from the rest, and is made anew. It is RSA with SHA-256, whatever the good one's was; and where
 //! the good one is from an authority whose key nobody here has, its signature does not hold. A client of this product
 //! looks at the pin, not at that.
+//!
+//! A serial number follows from all else in the certificate, so no two certificates of one issuer have the same (RFC 5280,
+//! 4.1.2.2), and NSS takes each.
 //!
 //! A certificate is the same for a whole day (UTC), so that a driver can keep it.
 
@@ -54,8 +58,8 @@ pub struct MintInput<'a> {
     pub good: &'a ServerIdentity,
     /// The identity of the clients' port before the last change.
     pub previous: Option<&'a ServerIdentity>,
-    /// Keys for authorities and strangers: two that are not the good one.
-    pub spare: &'a KeyPool,
+    /// Keys for authorities and strangers, none of which is the site's.
+    pub spare: KeyPool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -90,11 +94,10 @@ pub enum MintError {
 /// # Errors
 /// If the fault is of another kind, or something is missing for it.
 pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
-    let MintInput { good, previous, .. } = mint_input;
+    let MintInput { good, previous, spare, .. } = mint_input;
     let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
-    let spare = |n| mint_input.spare_key(n).ok_or_else(|| lacks("a spare key"));
     let today = today(mint_input.now);
-    let own = good.key();
+    let own = good.key().clone();
     let mut made = Template::of(good.certificate())?;
     let key = match what {
         FaultKind::Expired => {
@@ -114,7 +117,7 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             own
         }
         FaultKind::OtherSelfSigned => {
-            let other = spare(0)?;
+            let other = spare.get(0);
             made.public_key = other.public_key_der().to_vec();
             other
         }
@@ -123,10 +126,10 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             own
         }
         FaultKind::UnknownCa => {
-            let authority = spare(0)?;
+            let authority = spare.get(0);
             made.issuer = der::name(UNKNOWN_AUTHORITY);
-            let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, authority).signed(authority)?;
-            return Ok(PresentedIdentity { chain: vec![made.signed(authority)?, root], key: own.clone() });
+            let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &authority).signed(&authority)?;
+            return Ok(PresentedIdentity { chain: vec![made.signed(&authority)?, root], key: own });
         }
         FaultKind::IncompleteChain => {
             let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
@@ -146,51 +149,36 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             });
         }
         FaultKind::WrongKey => {
-            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare(0)?.clone() });
+            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare.get(0) });
         }
         _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
     };
     // Whoever signed it goes into the handshake with the same key.
-    Ok(PresentedIdentity { chain: vec![made.signed(key)?], key: key.clone() })
+    Ok(PresentedIdentity { chain: vec![made.signed(&key)?], key })
 }
 
 /// The manager's certificate as an authority would have issued it, the one in between, and the root, in the order in
 /// which they should be sent. The two faults of chains are this, with one left out or turned around.
 ///
 /// # Errors
-/// If there are no two spare keys.
+/// If the good certificate has another form than certificates have.
 pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
-    let lacks = || MintError::Lacks { fault: "a chain", needed: "a spare key" };
-    let root_key = mint_input.spare_key(0).ok_or_else(lacks)?;
-    let between_key = mint_input.spare_key(1).ok_or_else(lacks)?;
+    let [root_key, between_key] = [0, 1].map(|n| mint_input.spare.get(n));
     let mut leaf = Template::of(mint_input.good.certificate())?;
-    let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, root_key).signed(root_key)?;
-    let between = leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, between_key).signed(root_key)?;
+    let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &root_key).signed(&root_key)?;
+    let between =
+        leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, &between_key).signed(&root_key)?;
     leaf.issuer = der::name(INTERMEDIATE_AUTHORITY);
     Ok(PresentedIdentity {
-        chain: vec![leaf.signed(between_key)?, between, root],
+        chain: vec![leaf.signed(&between_key)?, between, root],
         key: mint_input.good.key().clone(),
     })
 }
 
-impl<'a> MintInput<'a> {
-    /// The `n`th of the keys that are not the good one; none if the pool has too few.
-    fn spare_key(&self, n: usize) -> Option<&'a SigningKey> {
-        const SOME: usize = 16;
-        let mut others: Vec<&SigningKey> = Vec::new();
-        for key in (0..SOME).map(|n| self.spare.get(n)) {
-            if key != self.good.key() && !others.contains(&key) {
-                others.push(key);
-            }
-        }
-        others.get(n).copied()
-    }
-}
-
-/// The parts of a certificate that is to be signed, each as it stands there.
+/// The parts of a certificate that is to be signed, each as it stands there. The serial number is made when it is signed.
 #[derive(Clone)]
 struct Template {
-    version_and_serial: Vec<u8>,
+    version: Vec<u8>,
     issuer: Vec<u8>,
     validity: Vec<u8>,
     subject: Vec<u8>,
@@ -204,8 +192,8 @@ impl Template {
         let whole = parts(certificate.der())?;
         let fields = parts(whole.first().ok_or(MintError::Form)?)?;
         match &fields[..] {
-            [version, serial, _, issuer, validity, subject, public_key, rest @ ..] => Ok(Self {
-                version_and_serial: [&version[..], serial].concat(),
+            [version, _, _, issuer, validity, subject, public_key, rest @ ..] => Ok(Self {
+                version: version.clone(),
                 issuer: issuer.clone(),
                 validity: validity.clone(),
                 subject: subject.clone(),
@@ -235,7 +223,7 @@ impl Template {
         Ok(())
     }
 
-    /// An authority with the same serial number and validity.
+    /// An authority with the same validity.
     fn authority(&self, name: &str, issuer: &str, key: &SigningKey) -> Self {
         Self {
             issuer: der::name(issuer),
@@ -248,18 +236,11 @@ impl Template {
 
     fn signed(&self, key: &SigningKey) -> Result<ServerCertificate, MintError> {
         let algorithm = der::SHA256_WITH_RSA.to_vec();
-        let signed = der::all(
-            der::SEQUENCE,
-            &[
-                self.version_and_serial.clone(),
-                algorithm.clone(),
-                self.issuer.clone(),
-                self.validity.clone(),
-                self.subject.clone(),
-                self.public_key.clone(),
-                self.rest.clone(),
-            ],
-        );
+        let rest =
+            [&algorithm[..], &self.issuer, &self.validity, &self.subject, &self.public_key, &self.rest]
+                .concat();
+        let serial = der::serial(&[&rest[..], key.public_key_der()].concat());
+        let signed = der::all(der::SEQUENCE, &[self.version.clone(), serial, rest]);
         let signature = der::signature(key.sign(&signed).as_bytes());
         Ok(ServerCertificate::from_der(&der::all(der::SEQUENCE, &[signed, algorithm, signature]))?)
     }
