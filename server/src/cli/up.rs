@@ -28,6 +28,8 @@ use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::read_recovery;
 
+/// What is said when the system has no random numbers.
+const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 /// The port of the REST API in the product.
 const REST_PORT: u16 = 8446;
 /// The name of the first manager.
@@ -125,9 +127,10 @@ pub(super) struct Up {
     /// Install the manager anew from this recovery file (recovery_TIMESTAMP.zip)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "keystore"])]
     recovery: Option<PathBuf>,
-    /// The seed of the site's identifiers and of its shared secret
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Derive keys, serial numbers, identifiers, the shared secret and all draws from this seed, for the same lab again; a
+    /// new one is drawn when absent, and printed
+    #[arg(long)]
+    seed: Option<u64>,
     /// Show what the clients log
     #[arg(long, short)]
     verbose: bool,
@@ -189,7 +192,8 @@ impl Up {
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one of an earlier run would say that this one is ready
         }
-        let mut builder = MockSite::builder().seed(self.seed).bind(self.bind);
+        let seed = self.seed.map_or_else(new_seed, Ok)?;
+        let mut builder = MockSite::builder().seed(seed).bind(self.bind);
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
         }
@@ -200,7 +204,7 @@ impl Up {
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
         let site = Arc::new(site);
-        let lab = Lab::new(Arc::clone(&site), self.seed, self.log());
+        let lab = Lab::new(Arc::clone(&site), seed, self.log());
         let control = self.open_door(&lab).await?;
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
@@ -218,9 +222,9 @@ impl Up {
             here = self.people(&lab) => here?,
         }
         lab.take_start().await;
-        let ready = serde_json::to_string(&self.ready(&site, &control.url))
+        let ready = serde_json::to_string(&self.ready(&site, seed, &control.url))
             .map_err(|error| Failure::Failed(error.to_string()))?;
-        complain(&self.greeting(&site, &control.url));
+        complain(&self.greeting(&site, seed, &control.url));
         say(&format!("{ready}\n"));
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
@@ -371,7 +375,7 @@ impl Up {
         Ok(())
     }
 
-    fn ready<'a>(&self, site: &'a MockSite, control: &'a str) -> Ready<'a> {
+    fn ready<'a>(&self, site: &'a MockSite, seed: u64, control: &'a str) -> Ready<'a> {
         let fingerprint = |manager: &str| {
             site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
         };
@@ -383,7 +387,7 @@ impl Up {
             ready: true,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
-            seed: self.seed,
+            seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
             control,
@@ -399,7 +403,7 @@ impl Up {
         }
     }
 
-    fn greeting(&self, site: &MockSite, control: &str) -> String {
+    fn greeting(&self, site: &MockSite, seed: u64, control: &str) -> String {
         let mut text = String::from("epm-lab: a mock manager, for tests and labs; it protects nothing.\n\n");
         for place in site.addresses() {
             let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
@@ -429,11 +433,19 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Ctrl-C stops.",
+            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
+             Ctrl-C stops.",
             self.agents, self.heartbeat
         );
         text
     }
+}
+
+/// A seed that no other lab has. Every reader of JSON takes a number of 53 bits as it is.
+fn new_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
+    Ok(u64::from_be_bytes(bytes) >> 11)
 }
 
 /// Two thirds of the clients are of version 14.3, the others of 14.2.
@@ -465,7 +477,7 @@ fn token(file: &Path) -> Result<String, Failure> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&"the machine gives no random numbers"))?;
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
             let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
             let mut options = std::fs::OpenOptions::new();
             let options =
