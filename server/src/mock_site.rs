@@ -162,8 +162,8 @@ impl MockSite {
 
     /// Whether a request to hold would be held: the client's group has nothing newer than this policy.
     pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
-        let publication = self.state.managers.first().map(|one| one.publication.load_full());
-        publication.is_some_and(|one| self.state.clients.would_hold(&one, agent, serial))
+        let published = self.state.managers.first().map(|one| one.published());
+        published.is_some_and(|one| self.state.clients.would_hold(&one.publication, agent, serial))
     }
 
     /// How many requests its managers hold at this moment.

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use crate::runtime::clients::Clients;
 use crate::runtime::faults::FaultState;
 use crate::runtime::journal::Journal;
-use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::manager::{Generation, ManagerRuntime};
 use crate::runtime::state::{SiteHandle, SiteState};
 
 /// A manager, and what it uses of its site to serve clients.
@@ -44,17 +44,20 @@ impl ManagerContext {
         self.clock.now()
     }
 
-    /// How the manager shows the certificate that a fault mints.
+    /// How the manager shows the certificate that a fault mints from this generation's.
     ///
     /// # Errors
     ///
     /// When there is no such certificate; the text says why.
-    pub(crate) fn fault_certificate(&self, what: &FaultKind) -> Result<Arc<ServerConfig>, String> {
-        let publication = self.runtime.publication.load_full();
-        let previous = self.runtime.previous.load_full();
+    pub(crate) fn fault_certificate(
+        &self,
+        what: &FaultKind,
+        generation: &Generation,
+    ) -> Result<Arc<ServerConfig>, String> {
+        let published = generation.published();
         let mint_input = MintInput {
-            good: &publication.identity,
-            previous: previous.as_ref().map(|previous| &previous.identity),
+            good: &published.publication.identity,
+            previous: published.previous.as_ref().map(|previous| &previous.identity),
             spare: KeyPool::of_faults(self.faults.set().seed()),
             now: self.now(),
         };

@@ -22,7 +22,7 @@ use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::sync;
 use crate::runtime::journal::Journal;
-use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::service::Service;
 use crate::runtime::tls::server_config;
 
@@ -177,21 +177,13 @@ impl SiteState {
 
     /// Lets effects show that the folders hold already.
     fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        // Restarts come first: over a connection of before, nothing is served that is published after.
+        self.show_publications(site, effects);
         for effect in effects {
             match effect {
-                Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
                 Effect::ConsoleCertificate { manager, .. } => self.show_rest_certificate(site, manager),
-                Effect::ServicesRestarted => self.restart(site),
-                Effect::Published { .. }
-                | Effect::ClientsForgotten
-                | Effect::ClientRemoved { .. }
-                | Effect::ClientPlaced { .. } => {}
-            }
-        }
-        for effect in effects {
-            match effect {
-                Effect::Published { .. } => self.managers.iter().for_each(|one| one.publish(site)),
+                Effect::ServicesRestarted => {
+                    self.managers.iter().for_each(|one| self.restart_rest(site, one, true));
+                }
                 Effect::ClientsForgotten => self.clients.forget(None),
                 Effect::ClientRemoved { agent } => self.clients.forget(Some(*agent)),
                 Effect::ClientPlaced { agent, .. } => {
@@ -199,9 +191,7 @@ impl SiteState {
                         self.clients.place(client, now);
                     }
                 }
-                Effect::CertificateServed { .. }
-                | Effect::ConsoleCertificate { .. }
-                | Effect::ServicesRestarted => {}
+                Effect::Published { .. } | Effect::CertificateServed { .. } => {}
             }
         }
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
@@ -216,8 +206,7 @@ impl SiteState {
         let started = self.read_files(manager, service);
         let site = self.site();
         if started.contains(&Service::Semwebsrv) {
-            self.configure_tls(&site, manager);
-            manager.connections.end_all();
+            self.renew(&site, manager, OpenConnections::End);
         }
         if started.contains(&Service::Semsrv) {
             self.restart_rest(&site, manager, true);
@@ -277,26 +266,29 @@ impl SiteState {
         *current = site;
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());
-        self.restart(&current);
-        self.managers.iter().for_each(|one| one.publish(&current));
+        for manager in &self.managers {
+            self.renew(&current, manager, OpenConnections::End);
+            self.restart_rest(&current, manager, true);
+        }
         self.clients.wake_held();
     }
 
-    /// Shows the certificate of the clients' port from now on, with tickets of its own.
-    fn show_certificate(&self, site: &Site, manager: &str) {
-        let Some(manager) = self.manager(manager) else { return };
-        self.configure_tls(site, manager);
-        if site.assumptions().update_ends_connections {
-            manager.connections.end_all();
-        }
-    }
-
-    /// Restarts the services of every manager: no ticket of before is valid, and no connection is left.
-    fn restart(&self, site: &Site) {
+    /// Shows on each clients' port what these effects change there: the certificate and the publication in one step.
+    fn show_publications(&self, site: &Site, effects: &[Effect]) {
+        let has = |is: &dyn Fn(&Effect) -> bool| effects.iter().any(is);
+        let restarts = has(&|effect| matches!(effect, Effect::ServicesRestarted));
+        let publishes = has(&|effect| matches!(effect, Effect::Published { .. }));
+        let ends = restarts || site.assumptions().update_ends_connections;
         for manager in &self.managers {
-            self.configure_tls(site, manager);
-            manager.connections.end_all();
-            self.restart_rest(site, manager, true);
+            let is_updated = has(
+                &|effect| matches!(effect, Effect::CertificateServed { manager: one, .. } if *one == manager.name),
+            );
+            if restarts || is_updated {
+                let open = if ends { OpenConnections::End } else { OpenConnections::Stay };
+                self.renew(site, manager, open);
+            } else if publishes {
+                manager.publish(site);
+            }
         }
     }
 
@@ -332,14 +324,14 @@ impl SiteState {
         }
     }
 
-    fn configure_tls(&self, site: &Site, manager: &ManagerRuntime) {
+    /// Shows the certificate and the publication that a manager has in the site now, with tickets of their own.
+    fn renew(&self, site: &Site, manager: &ManagerRuntime, open: OpenConnections) {
         let Some(publication) = site.publication(&manager.name) else { return };
-        match server_config(&publication.identity, self.clock.clone()) {
-            Ok(config) => manager.tls.store(config),
-            Err(error) => {
-                tracing::error!(%error, manager = manager.name, "the certificate cannot be served");
-            }
-        }
+        let tls = server_config(&publication.identity, self.clock.clone()).unwrap_or_else(|error| {
+            tracing::error!(%error, manager = manager.name, "the certificate cannot be served");
+            Arc::clone(&manager.generation().tls)
+        });
+        manager.renew(site, tls, open);
     }
 }
 
