@@ -6,25 +6,25 @@ use std::time::Duration;
 use epm_protocol::time::Timestamp;
 use siphasher::sip::SipHasher24;
 
-/// After a change the next heartbeat comes within this time [C S14].
+/// The time within which the next heartbeat follows after a change [C S14].
 const ACCELERATED_WITHIN_MS: u64 = 60_000;
 
-/// What is decided about the next heartbeat.
+/// A decision about the next heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timing {
-    /// A new row of heartbeats, the first one now.
+    /// Starts a new series of heartbeats at this interval, the first one now.
     Restart(Duration),
-    /// Nothing more until the next restart.
+    /// Schedules nothing more until the next restart.
     Stop,
-    /// A heartbeat has begun; the time from one regular heartbeat to the next.
+    /// A heartbeat has begun; regular ones follow at this interval.
     Begun(Duration),
-    /// Something has changed: an early heartbeat.
+    /// Something has changed: schedule an early heartbeat.
     Accelerate,
-    /// The next heartbeat is at once.
+    /// The next heartbeat is now.
     Now,
 }
 
-/// When a client wakes.
+/// The schedule of a client's heartbeats.
 ///
 /// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The jitter does not accumulate, and depends on
 /// nothing but the client's seed, the anchor and k, so any heartbeat can be computed without those before it.
@@ -33,7 +33,7 @@ pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
     anchor: Timestamp,
-    /// In milliseconds, at least one.
+    /// The interval in milliseconds, at least 1.
     interval: i64,
     /// The number of the next regular heartbeat; none until the next restart.
     regular: Option<i64>,
@@ -52,12 +52,12 @@ impl Schedule {
         }
     }
 
-    /// Draws from this seed from now on.
+    /// Sets the seed of the random delays.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }
 
-    /// Does what has been decided.
+    /// Applies a decision.
     pub(crate) fn take(&mut self, timing: Timing, now: Timestamp) {
         match timing {
             Timing::Restart(interval) => self.restart(interval, now),
@@ -68,7 +68,7 @@ impl Schedule {
         }
     }
 
-    /// A new row of heartbeats, the first one now.
+    /// Starts a new series of heartbeats, the first one now.
     fn restart(&mut self, interval: Duration, now: Timestamp) {
         self.anchor = now;
         self.interval = millis(interval);
@@ -76,35 +76,35 @@ impl Schedule {
         self.accelerated = None;
     }
 
-    /// Nothing more until the next restart.
+    /// Schedules nothing more until the next restart.
     fn stop(&mut self) {
         self.regular = None;
         self.accelerated = None;
     }
 
-    /// A heartbeat has begun: the next regular one is the first after it.
+    /// Notes that a heartbeat has begun: the next regular one is the first after it.
     fn begun(&mut self, interval: Duration, now: Timestamp) {
         if millis(interval) != self.interval || now < self.anchor {
             self.restart(interval, now);
         }
         self.accelerated = None;
         let passed = now.as_millis().saturating_sub(self.anchor.as_millis()) / self.interval;
-        let k = passed.max(1); // the one at the anchor has been
+        let k = passed.max(1); // the one at the anchor is over
         self.regular = Some(if self.is_after(k, now) { k } else { k + 1 });
     }
 
-    /// Something has changed: an early heartbeat, unless a regular one is earlier.
+    /// Schedules an early heartbeat, unless a regular one is earlier.
     fn accelerate(&mut self, now: Timestamp) {
         let within = self.draw(now.as_millis().unsigned_abs(), ACCELERATED_WITHIN_MS);
         self.accelerate_to(now + Duration::from_millis(within));
     }
 
-    /// A heartbeat at this moment, unless one is due before.
+    /// Schedules a heartbeat at this moment, unless one is due before.
     fn accelerate_to(&mut self, at: Timestamp) {
         self.accelerated = Some(self.accelerated.map_or(at, |before| before.min(at)));
     }
 
-    /// The time from one regular heartbeat to the next.
+    /// The interval between regular heartbeats.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.interval.unsigned_abs())
     }
@@ -114,14 +114,14 @@ impl Schedule {
         self.accelerated.map_or(regular, |early| early.min(regular))
     }
 
-    /// The same, if it is before `end`.
+    /// The next heartbeat, if it is before `end`.
     pub(crate) fn next_before(&self, end: Timestamp) -> Option<Timestamp> {
         let could_be = self.regular.is_some_and(|k| self.ideal(k) < end.as_millis());
         (could_be || self.accelerated.is_some()).then(|| self.next()).filter(|next| *next < end)
     }
 
-    /// Passes over the regular heartbeats before `end`, `most` at the most, as if each had begun; none if an early one
-    /// is due, or jitter could bring two of them together. Returns them.
+    /// Skips the regular heartbeats before `end`, at most `most`, as if each had begun, and returns them; none if an
+    /// early one is due, or jitter could bring two of them together.
     pub(crate) fn skip(&mut self, end: Timestamp, most: u64) -> Option<Row> {
         let first = self.regular.filter(|_| self.accelerated.is_none() && self.jitter_percent < 100)?;
         let count = (self.count_before(end) - first).min(i64::try_from(most).unwrap_or(i64::MAX));
@@ -132,18 +132,18 @@ impl Schedule {
         Some(Row { schedule: *self, first, count })
     }
 
-    /// How many heartbeats of the row are before this moment.
+    /// The number of heartbeats of the series before this moment.
     fn count_before(&self, end: Timestamp) -> i64 {
         let before = end.as_millis().saturating_sub(self.anchor.as_millis()) - 1;
         if before < 0 {
             return 0;
         }
-        // Only the last of those that are due can be late enough to be after the end.
+        // Only the last heartbeat that is due can be delayed beyond the end.
         let last = before / self.interval;
         last + i64::from(!self.is_after(last, Timestamp::from_millis(end.as_millis() - 1)))
     }
 
-    /// Whether the k-th heartbeat is after this moment; drawn only where the jitter could decide it.
+    /// Whether the k-th heartbeat is after this moment; the jitter is drawn only if it could decide that.
     fn is_after(&self, k: i64, now: Timestamp) -> bool {
         let late = now.as_millis() - self.ideal(k);
         late < 0 || (late < self.most_jitter() && self.at(k) > now)
@@ -165,13 +165,13 @@ impl Schedule {
         Timestamp::from_millis(self.ideal(k).saturating_add_unsigned(jitter))
     }
 
-    /// A number from 0 to `most`, drawn by a keyed hash and so the same again for the same question.
+    /// Draws a number from 0 to `most` with a keyed hash: the same for the same question.
     fn draw(&self, question: u64, most: u64) -> u64 {
         draw(self.seed, self.anchor.as_millis().unsigned_abs(), question, most)
     }
 }
 
-/// Regular heartbeats that were passed over.
+/// Regular heartbeats that were skipped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     schedule: Schedule,
@@ -180,22 +180,22 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// How many.
+    /// The number of heartbeats.
     pub(crate) fn count(&self) -> u64 {
         self.count.unsigned_abs()
     }
 
-    /// Each one's moment.
+    /// The times of the heartbeats.
     pub(crate) fn moments(&self) -> impl Iterator<Item = Timestamp> {
         (self.first..self.first + self.count).map(|k| self.schedule.at(k))
     }
 
-    /// How many of them are before this moment.
+    /// The number of heartbeats before this moment.
     pub(crate) fn before(&self, end: Timestamp) -> u64 {
         (self.schedule.count_before(end) - self.first).clamp(0, self.count).unsigned_abs()
     }
 
-    /// The last one's moment.
+    /// The time of the last heartbeat.
     pub(crate) fn last(&self) -> Timestamp {
         self.schedule.at(self.first + self.count - 1)
     }
@@ -205,7 +205,7 @@ fn millis(interval: Duration) -> i64 {
     i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
-/// A number from 0 to `most` that depends on these three and on nothing else. The generator is SipHash-2-4.
+/// Draws a number from 0 to `most` that depends only on these three arguments. The generator is SipHash-2-4.
 pub(super) fn draw(seed: u64, stream: u64, question: u64, most: u64) -> u64 {
     let mut hasher = SipHasher24::new_with_keys(seed, stream);
     hasher.write_u64(question);

@@ -1,12 +1,12 @@
-//! Keys that are there at once, and serial numbers, drawn from a seed.
+//! Ready-made keys, and serial numbers, derived from a seed.
 //!
-//! **These keys are PUBLIC: each follows from the source code of this project and a seed, so what they sign proves nothing,
-//! and what is encrypted under them is open. They are for sites that are made for a test and thrown away.**
+//! **These keys are PUBLIC: each derives from the source code of this project and a seed. What they sign proves nothing, and
+//! what is encrypted with them is open. They are for throwaway test sites only.**
 //!
-//! They are there because making an RSA key takes a tenth of a second and more, because a rehearsal must not depend on
-//! dice, and because a fingerprint that is the same in every run can stand in a test. And no key comes a second time: a
-//! client that believes an old certificate believes whatever its key signs, so a key that came again would bring an
-//! orphaned client back that in the product stays orphaned.
+//! They exist because making an RSA key takes a tenth of a second or more, because a rehearsal must not be random, and
+//! because a fingerprint that is the same in every run can be written in a test. No key repeats: a client that trusts an old
+//! certificate trusts every signature by its key, so a repeated key would reconnect an orphaned client that the product
+//! leaves orphaned.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
@@ -17,11 +17,11 @@ use siphasher::sip::SipHasher24;
 use super::primes::{self, BITS_OF_A_NUMBER};
 use super::signature::SigningKey;
 
-/// A supply of RSA keys of 2048 bits, and of serial numbers for their certificates, that follows from a seed.
+/// RSA keys of 2048 bits, and serial numbers for their certificates, derived from a seed.
 ///
-/// Each key is made of two primes of a table, which a permutation chooses. Within one seed the first 32,768 keys of the
-/// site and as many of the faults are different keys, and so are those of 4,096 seeds that differ in their lowest twelve
-/// bits alone. Any other two keys are the same once in 2^28.
+/// Each key consists of two primes of a table, chosen by a permutation. The first 32,768 keys of the site and the first
+/// 32,768 of its faults are all different, also across the 4,096 seeds that share all but the lowest twelve bits. Any other
+/// two keys are equal with a probability of 1 in 2^28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyPool {
     seed: u64,
@@ -34,34 +34,34 @@ enum Domain {
     Faults,
 }
 
-/// How many of the lowest bits of a seed choose among seeds that never share a key.
+/// The number of low bits in which seeds may differ and share no key.
 const BITS_OF_A_SEED: u32 = 12;
-/// How many keys of a domain the permutation tells apart; the others are told apart by its key.
+/// The number of low bits of a key's number that the permutation maps; the higher bits are part of the permutation's key.
 const BITS_OF_A_KEY: u32 = 2 * BITS_OF_A_NUMBER - BITS_OF_A_SEED - 1;
-/// How often the permutation mixes its halves.
+/// The number of rounds of the permutation.
 const ROUNDS: u64 = 6;
-/// Tells the draws of keys from others that use the same seed.
+/// The hash key that separates keys from other draws with the same seed.
 const KEYS: u64 = 0x6b65_7973_2031;
-/// Tells the draws of serial numbers from others that use the same seed.
+/// The hash key that separates serial numbers from other draws with the same seed.
 const SERIALS: u64 = 0x7365_7269_616c_2031;
 
-/// The keys that were made last: rehearsals of one plan want the same ones again and again.
+/// The keys made last, since rehearsals of one plan ask for the same keys again and again.
 static RECENT: Mutex<BTreeMap<[u16; 2], SigningKey>> = Mutex::new(BTreeMap::new());
-/// How many keys are kept; at that number all are let go.
+/// The largest number of keys kept; then the cache starts anew.
 const MAX_RECENT: usize = 256;
 
 impl KeyPool {
-    /// The keys of the site with this seed.
+    /// Returns the keys of the site with this seed.
     pub const fn of_site(seed: u64) -> Self {
         Self { seed, domain: Domain::Site }
     }
 
-    /// The keys of what faults mint in the site with this seed. None of them is a key of the site.
+    /// Returns the keys for certificates that faults mint in the site with this seed, none of which is a key of the site.
     pub const fn of_faults(seed: u64) -> Self {
         Self { seed, domain: Domain::Faults }
     }
 
-    /// The `n`th key, from 0.
+    /// Returns the `n`th key, from 0.
     pub fn get(&self, n: usize) -> SigningKey {
         let pair = self.pair(n as u64);
         if let Some(key) = recent().get(&pair) {
@@ -77,7 +77,7 @@ impl KeyPool {
         key
     }
 
-    /// The `n`th serial number, from 0: 63 bits, and never 0 (RFC 5280, 4.1.2.2).
+    /// Returns the `n`th serial number, from 0: 63 bits, never 0 (RFC 5280, 4.1.2.2).
     pub fn serial(&self, n: usize) -> u64 {
         let mut hasher = SipHasher24::new_with_keys(self.seed, SERIALS);
         hasher.write_u8(self.domain as u8);
@@ -85,8 +85,8 @@ impl KeyPool {
         (hasher.finish() >> 1).max(1)
     }
 
-    /// The numbers of the primes of a key: a network of Feistel over the lowest bits of seed, domain and `n`, keyed with
-    /// their other bits.
+    /// Returns the numbers of the two primes of a key: a Feistel network over the low bits of seed, domain and `n`, keyed
+    /// with their other bits.
     fn pair(self, n: u64) -> [u16; 2] {
         const HALF: u64 = (1 << BITS_OF_A_NUMBER) - 1;
         let lowest = |number: u64, bits: u32| number & ((1 << bits) - 1);

@@ -1,4 +1,4 @@
-//! What the tests of this folder share: certificates made here, and files that openssl made.
+//! Shared by the tests of this folder: certificates made here, and files made by openssl.
 
 use super::certificate::{ServerCertificate, Validity};
 use super::issuer::{CertificateRequest, issue};
@@ -6,7 +6,7 @@ use super::keystore::read_private_key;
 use super::signature::SigningKey;
 use crate::time::Timestamp;
 
-/// 2026 to 2036, for `names`, common name `manager`.
+/// A request for 2026 to 2036, with these names and the common name `manager`.
 pub(super) fn request(names: &[&str]) -> CertificateRequest {
     CertificateRequest {
         common_name: "manager".to_owned(),
@@ -36,11 +36,11 @@ pub(super) fn moment(text: &str) -> Timestamp {
 pub(super) const KEY_0: &[u8] = include_bytes!("samples/key-0.pem");
 pub(super) const KEY_0_AS_PKCS1: &[u8] = include_bytes!("samples/rsa-pkcs1.key");
 pub(super) const KEY_1: &[u8] = include_bytes!("samples/key-1.pem");
-/// Of key 1: three parts to the subject, four alternative names, SHA-512.
+/// A certificate of key 1: three parts in the subject, four alternative names, SHA-512.
 pub(super) const BY_OPENSSL: &[u8] = include_bytes!("samples/openssl.crt");
-/// Of key 0, signed with PSS.
+/// A certificate of key 0, signed with PSS.
 pub(super) const PSS: &[u8] = include_bytes!("samples/pss.crt");
-/// Of key 0, signed by an authority with an elliptic curve.
+/// A certificate of key 0, signed by an authority with an elliptic curve.
 pub(super) const RSA_BY_EC: &[u8] = include_bytes!("samples/rsa-by-ec.crt");
 pub(super) const EC: &[u8] = include_bytes!("samples/ec.crt");
 pub(super) const EC_PKCS8: &[u8] = include_bytes!("samples/ec-pkcs8.key");

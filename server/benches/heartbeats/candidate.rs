@@ -16,7 +16,7 @@ use crate::{baseline, machine};
 
 /// The certificate of the manager, which all contestants show.
 pub(crate) const CERTIFICATE: &str = "certificate.pem";
-/// Its key, which is public.
+/// The key of the certificate, which is public.
 pub(crate) const KEY: &str = "key.pem";
 
 /// What the bench must know of the running manager.

@@ -1,4 +1,4 @@
-//! What the clients' port of one manager is handed: the manager itself, and the parts of the site that an answer needs.
+//! What the clients' port of one manager needs: the manager, and the parts of the site that answers depend on.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::runtime::journal::Journal;
 use crate::runtime::manager::{Generation, ManagerRuntime};
 use crate::runtime::state::{SiteHandle, SiteState};
 
-/// A manager, and what it uses of its site to serve clients.
+/// A manager, and the parts of its site that it uses to serve clients.
 #[derive(Clone, Debug)]
 pub(crate) struct ManagerContext {
     pub(crate) runtime: Arc<ManagerRuntime>,
@@ -28,7 +28,7 @@ pub(crate) struct ManagerContext {
 }
 
 impl ManagerContext {
-    /// The parts of a site that one of its managers uses.
+    /// The context of one manager.
     pub(crate) fn new(manager: &Arc<ManagerRuntime>, state: &Arc<SiteState>) -> Self {
         Self {
             runtime: Arc::clone(manager),
@@ -44,11 +44,11 @@ impl ManagerContext {
         self.clock.now()
     }
 
-    /// How the manager shows the certificate that a fault mints from this generation's.
+    /// TLS configuration for the certificate that a fault mints from the certificate of this generation.
     ///
     /// # Errors
     ///
-    /// When there is no such certificate; the text says why.
+    /// When the certificate cannot be minted; the text has the reason.
     pub(crate) fn fault_certificate(
         &self,
         what: &FaultKind,

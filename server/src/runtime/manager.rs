@@ -1,5 +1,4 @@
-//! One running manager: the certificate that it shows and what it answers from, replaced in one step, and its open
-//! connections.
+//! A running manager: its certificate and its publication, replaced in one step, and its open connections.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,58 +13,58 @@ use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
 
-/// A running manager. What it shows and answers from is replaced whole and read without a lock.
+/// A running manager. Its certificate and publication are replaced as a whole and read without a lock.
 #[derive(Debug)]
 pub(crate) struct ManagerRuntime {
-    /// The manager's place in the order of names.
+    /// Index of the manager in name order.
     pub(crate) number: usize,
     pub(crate) name: String,
     generation: ArcSwap<Generation>,
-    /// The certificates that the manager shows under faults.
+    /// Certificates that the manager presents under faults.
     pub(crate) fault_certs: FaultCertCache,
-    /// The open connections of the clients' port; a restart of the services ends them.
+    /// Open connections of the clients' port; a restart of the services ends them.
     pub(crate) connections: Arc<Connections>,
     pub(crate) rest: RestListener,
-    /// Whether the web server has not started: then the clients' port closes every connection at once.
+    /// Whether the web server failed to start: then the clients' port closes every connection at once.
     pub(crate) stopped: AtomicBool,
-    /// The manager's folder, if it has one.
+    /// Installation folder of the manager, if any.
     pub(crate) installation: OnceLock<Installation>,
 }
 
-/// The TLS configuration of the clients' port, and what is published with it. A renewal of the certificate begins a
-/// generation, so that no connection meets the certificate of one and the signatures of another. A connection keeps the
-/// generation of its handshake, and sees what is published later with the same certificate.
+/// The TLS configuration of the clients' port and the publication that belongs to it. A renewal of the certificate begins a
+/// new generation, so that no connection gets a certificate of one and signatures of another. A connection keeps the
+/// generation of its handshake, and serves later publications with the same certificate.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    /// The certificate of the clients' port, with tickets of its own.
+    /// TLS configuration of the clients' port, with its own session tickets.
     pub(crate) tls: Arc<ServerConfig>,
     published: Arc<ArcSwap<Published>>,
 }
 
-/// What a manager answers from.
+/// The publication that a manager answers from, and its state before.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) publication: Arc<Publication>,
-    /// What the manager was before its last change; only faults ask for it.
+    /// State before the last change, for faults.
     pub(crate) previous: Option<Arc<Previous>>,
 }
 
-/// What becomes of the connections that are open when a generation begins.
+/// The fate of open connections when a generation begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenConnections {
-    /// They end. Until they have, they answer from their own generation.
+    /// Open connections end; until then they answer from their own generation.
     End,
-    /// They stay open, and answer from what is published from now on.
+    /// Open connections stay, and answer from the new publication.
     Stay,
 }
 
-/// The port of a manager's REST API: its certificate, its open connections, and how many times it has started.
+/// The port of a manager's REST API: certificate, open connections and number of restarts.
 #[derive(Debug, Default)]
 pub(crate) struct RestListener {
     /// None while the manager serves no REST API.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
     pub(crate) connections: Arc<Connections>,
-    /// Whether the service has not started.
+    /// Whether the service failed to start.
     pub(crate) stopped: AtomicBool,
     restarts: AtomicU64,
 }
@@ -88,23 +87,23 @@ impl ManagerRuntime {
         }
     }
 
-    /// The generation that a new connection belongs to.
+    /// Returns the generation of new connections.
     pub(crate) fn generation(&self) -> Arc<Generation> {
         self.generation.load_full()
     }
 
-    /// What the manager answers from where no handshake has said so.
+    /// Returns the publication for connections without a handshake.
     pub(crate) fn published(&self) -> Guard<Arc<Published>> {
         self.generation.load().published()
     }
 
-    /// Answers from the site's publication from now on, and shows the same certificate.
+    /// Answers from the site's new publication from now on, with the same certificate.
     pub(crate) fn publish(&self, site: &Site) {
         self.generation.load().published.store(self.next(site));
     }
 
-    /// Begins a generation: from now on the manager shows the certificate of this configuration, and answers from the
-    /// site's publication.
+    /// Begins a generation: presents the certificate of this configuration from now on, and answers from the site's
+    /// publication.
     pub(crate) fn renew(&self, site: &Site, tls: Arc<ServerConfig>, open: OpenConnections) {
         let next = self.next(site);
         match open {
@@ -112,7 +111,7 @@ impl ManagerRuntime {
                 self.generation.store(Arc::new(Generation::new(tls, next)));
                 self.connections.end_all();
             }
-            // What the open connections answer from comes first: the new certificate is never met with what was before.
+            // The publication comes first, so that the new certificate is never followed by an old signature.
             OpenConnections::Stay => {
                 let published = Arc::clone(&self.generation.load().published);
                 published.store(next);
@@ -121,7 +120,7 @@ impl ManagerRuntime {
         }
     }
 
-    /// The flag that says whether a service has not started, and the connections that end with it.
+    /// Whether a service failed to start, and the connections that end with it.
     pub(crate) const fn service(&self, service: Service) -> (&AtomicBool, &Arc<Connections>) {
         match service {
             Service::Semsrv => (&self.rest.stopped, &self.rest.connections),
@@ -129,7 +128,7 @@ impl ManagerRuntime {
         }
     }
 
-    /// What the site has published, with what the manager has been until now, if it becomes something else.
+    /// Returns the site's publication with the state before it, if it changes.
     fn next(&self, site: &Site) -> Arc<Published> {
         let now = Guard::into_inner(self.published());
         let Some(publication) = site.publication(&self.name) else { return now };
@@ -146,19 +145,19 @@ impl Generation {
         Self { tls, published: Arc::new(ArcSwap::from(published)) }
     }
 
-    /// What the connections of this generation answer from.
+    /// Returns the publication for connections of this generation.
     pub(crate) fn published(&self) -> Guard<Arc<Published>> {
         self.published.load()
     }
 }
 
 impl RestListener {
-    /// How many times the REST API has been restarted.
+    /// Number of restarts of the REST API.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::SeqCst)
     }
 
-    /// Ends the connections and, with the count of restarts, the tokens of before.
+    /// Ends all connections and, with the new count of restarts, all tokens.
     pub(crate) fn restart(&self) {
         self.restarts.fetch_add(1, Ordering::SeqCst);
         self.connections.end_all();

@@ -1,4 +1,4 @@
-//! What the answer to a request is made from: the connection that the request came over, and the manager that answers.
+//! What a response is made from: the connection of the request, and the manager that answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,20 +25,20 @@ use crate::runtime::manager::{Generation, Published};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults::raw_response::RawResponse;
 
-/// What a port speaks.
+/// Protocols of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// HTTP and HTTPS; the first byte decides.
+    /// HTTP and HTTPS, told apart by the first byte.
     Both,
-    /// HTTP alone.
+    /// HTTP only.
     Http,
-    /// HTTPS alone.
+    /// HTTPS only.
     Https,
 }
 
-/// A connection, whatever it is wrapped in.
+/// A connection, with or without TLS.
 pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {
-    /// When it is dropped, the peer sees a reset.
+    /// Makes the peer see a reset when the connection is dropped.
     fn reset_when_dropped(&self);
 }
 
@@ -54,23 +54,23 @@ impl<S: Line> Line for TlsStream<S> {
     }
 }
 
-/// The connection that requests come over, and the manager that answers them.
+/// The connection of a request, and the manager that answers.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tls: bool,
-    /// The generation of the handshake; none where there was no handshake.
+    /// The generation of the handshake; none without TLS.
     pub(super) generation: Option<&'a Generation>,
     pub(super) manager: &'a ManagerContext,
     pub(super) decode_cache: &'a DecodeCache,
-    /// What a fault has written in the place of an answer.
+    /// Response that a fault writes instead of the HTTP one.
     pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
-    /// How late the connection is closed.
+    /// Delay before the connection is closed.
     pub(super) late_close: Duration,
 }
 
 impl<'a> RequestContext<'a> {
-    /// The same connection after its handshake, in which it met this generation.
+    /// Returns the context of the same connection after a handshake with this generation.
     pub(super) fn of<'b>(self, generation: &'b Generation) -> RequestContext<'b>
     where
         'a: 'b,
@@ -78,13 +78,13 @@ impl<'a> RequestContext<'a> {
         RequestContext { generation: Some(generation), ..self }
     }
 
-    /// What the manager answers from on this connection: what is published with the certificate of its handshake, or,
-    /// without a handshake, what is published now.
+    /// Returns the publication that this connection answers from: the newest with the certificate of its handshake, or,
+    /// without TLS, the present one.
     pub(super) fn published(self) -> Guard<Arc<Published>> {
         self.generation.map_or_else(|| self.manager.runtime.published(), Generation::published)
     }
 
-    /// Asks the site, and waits for its answer.
+    /// Passes the request to the site, and waits for its answer.
     pub(super) async fn ask(self, published: &Published, asked: &AgentRequest) -> ManagerResponse {
         let Self { manager, .. } = self;
         if matches!(asked, AgentRequest::Hold { .. }) {
@@ -93,18 +93,18 @@ impl<'a> RequestContext<'a> {
         manager.site.serve(&published.publication, asked, manager.now())
     }
 
-    /// Keeps a request until there is an answer to it.
+    /// Holds a request until there is an answer to it.
     pub(super) async fn hold(self, asked: &AgentRequest) -> ManagerResponse {
         let published = || Guard::into_inner(self.published());
         self.manager.clients.hold(published, asked, || self.manager.now()).await
     }
 
-    /// The protocol that the client speaks on this connection.
+    /// Protocol that the client uses on this connection.
     pub(super) const fn protocol(self) -> Protocol {
         if self.tls { Protocol::Https } else { Protocol::Http }
     }
 
-    /// Notes an exchange in the journal.
+    /// Records an exchange in the journal.
     pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
         let Self { connection, tls, manager, .. } = self;
         manager.journal.note(Record {
@@ -119,7 +119,7 @@ impl<'a> RequestContext<'a> {
     }
 }
 
-/// The answer as HTTP.
+/// The answer as an HTTP response.
 pub(super) fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,4 +1,4 @@
-//! The two carriers tell the same story: what a scenario does to each client over sockets, with the clock moved instead
+//! Both drivers have the same results: what a scenario does to each client over sockets, with the clock moved instead
 //! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
 
 use std::collections::BTreeMap;
@@ -30,10 +30,10 @@ fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {
 
 /// Plays a scenario in virtual time, and compares it with the play over sockets.
 fn compare(name: &str, scenario: &Scenario, played: &Played) {
-    // What a fault does to bytes, and how long somebody has waited, is told in the words of whoever notices it.
+    // Faults of bytes and durations of waits are logged in the words of each driver's own libraries.
     let is_worded =
         |layer: Layer| matches!(layer, Layer::Certificate | Layer::Artifact | Layer::List | Layer::Site);
-    // A refusal of some alone is a reset.
+    // A refusal of some clients only is a reset.
     let in_words = scenario.fault.iter().all(|rule| match rule.get_ref().what {
         FaultKind::Refuse => rule.get_ref().is_for_all(),
         FaultKind::Status { .. } => true,
@@ -65,7 +65,7 @@ fn compare(name: &str, scenario: &Scenario, played: &Played) {
     assert_eq!(rehearsal.outcome.verdict, played.verdict, "{name}");
 }
 
-/// Plays scenarios with something changed, all at the same time, and compares each with the same in virtual time.
+/// Plays changed scenarios, all at the same time, and compares each with the same in virtual time.
 async fn compare_all(texts: impl IntoIterator<Item = (&'static str, String)>) {
     let compare_one = |(name, text): (&'static str, String)| async move {
         let scenario = Scenario::parse(&text, name).unwrap();
@@ -87,8 +87,8 @@ fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
     });
 }
 
-/// A scenario in which one part of the fleet, or all, meet a fault, and are healed; each waits long enough for counts to
-/// matter.
+/// A scenario in which one part of the fleet, or all of it, meets a fault, and is healed; the waits are long enough for
+/// counts to matter.
 fn haunted(fault: &str) -> String {
     format!(
         r#"
@@ -138,8 +138,8 @@ async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtua
         "what = { kind = 'latency', ms = 2000 }\nprobability = 0.7",
         "what = { kind = 'latency', ms = 45000 }\nprobability = 0.5",
         "what = { kind = 'latency', ms = 20000 }\nwhere = { direction = 'both' }\nprobability = 0.5",
-        "what = { kind = 'bandwidth', bytes-per-second = 2 }\nprobability = 0.5",
-        "what = { kind = 'slicer', slice-bytes = 10, gap-ms = 1 }",
+        "what = { kind = 'bandwidth', bytes_per_second = 2 }\nprobability = 0.5",
+        "what = { kind = 'slicer', slice_bytes = 10, gap_ms = 1 }",
         "what = { kind = 'limit-data', bytes = 20 }\nwhere = { direction = 'to-manager' }\nprobability = 0.5",
         "what = 'bad-signature'\nwhere = { route = 'policy' }\nwhen = { first = 2 }",
         "what = 'dead-server'",

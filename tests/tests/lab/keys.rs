@@ -1,4 +1,4 @@
-//! Keys and certificates of labs and of their faults, judged by openssl and by NSS.
+//! Keys and certificates of labs and of their faults, checked by openssl and by NSS.
 
 use std::path::Path;
 use std::process::Command as Process;

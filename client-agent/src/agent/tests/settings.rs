@@ -251,7 +251,7 @@ fn a_client_that_the_manager_does_not_know_registers_anew_once_in_a_heartbeat() 
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     bench.beats(1);
-    // The same site, founded again: it knows no client, and its certificate is the same.
+    // The same site, founded again: it knows no client, but its certificate is the same.
     bench.site = Bench::one().site;
     let sent = bench.slots[pc].sent.len();
     bench.wait(BEAT);

@@ -1,7 +1,7 @@
-//! How long a run and a holiday may be.
+//! Limits of the lengths of a run and of a holiday.
 
 /// The longest run that a calendar is made for, in days: ten years.
 pub const LONGEST_RUN_DAYS: i64 = 3660;
 
-/// The longest holiday, in days: no longer than the year of which it is the only one.
+/// The longest holiday, in days: a year, since there is one in each.
 pub const LONGEST_HOLIDAY: u32 = 365;
