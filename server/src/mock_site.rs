@@ -15,7 +15,7 @@ use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
-use epm_protocol::trust::{Kcs, KeyPool, ServerCertificate};
+use epm_protocol::trust::{Kcs, ServerCertificate};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,6 @@ pub struct MockSiteBuilder {
     managers: Vec<ManagerPlan>,
     bind: Option<IpAddr>,
     assumptions: Arc<Assumptions>,
-    keys: KeyPool,
     clock: Option<Arc<LabClock>>,
     rest: Option<u16>,
     administrator: Administrator,
@@ -119,7 +118,6 @@ impl MockSite {
             managers: Vec::new(),
             bind: None,
             assumptions: Arc::default(),
-            keys: KeyPool::public(),
             clock: None,
             rest: None,
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
@@ -164,8 +162,8 @@ impl MockSite {
 
     /// Whether a held request would be held: the client's group has nothing newer than this policy.
     pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
-        let publication = self.state.managers.first().map(|one| one.publication.load_full());
-        publication.is_some_and(|one| self.state.clients.would_hold(&one, agent, serial))
+        let published = self.state.managers.first().map(|one| one.published());
+        published.is_some_and(|one| self.state.clients.would_hold(&one.publication, agent, serial))
     }
 
     /// Number of requests that the managers hold at this moment.
@@ -347,7 +345,8 @@ impl MockSiteBuilder {
         self
     }
 
-    /// Sets the seed of the site's identifiers and shared secret.
+    /// Sets the seed of the site's identifiers, shared secret and keys; defaults to 1. Clients cannot tell two sites of one
+    /// seed apart.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -368,12 +367,6 @@ impl MockSiteBuilder {
     /// Sets the assumptions about undocumented behaviour.
     pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
         self.assumptions = Arc::new(assumptions);
-        self
-    }
-
-    /// Sets the source of certificate keys; defaults to the public pool.
-    pub fn keys(mut self, keys: KeyPool) -> Self {
-        self.keys = keys;
         self
     }
 
@@ -435,7 +428,6 @@ impl MockSiteBuilder {
             name: self.name,
             seed: self.seed,
             managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
-            keys: self.keys,
             assumptions: self.assumptions,
         };
         let site = Site::found(founding, clock.now())?;

@@ -354,13 +354,13 @@ pub fn import(identity: &ServerIdentity) -> Command {
     Command::UpdateCertificate { manager: MANAGER.to_owned(), certificate, stores: Stores::Both }
 }
 
-/// A certificate of the public key with this number, and the key.
+/// A certificate of a key that is no site's, the one with this number, and the key.
 pub fn identity_of(key: usize, validity: Validity) -> ServerIdentity {
-    let pool = KeyPool::public();
+    let key = KeyPool::of_site(u64::MAX).get(key);
     let names = vec!["127.0.0.1".to_owned()];
     let request = CertificateRequest { common_name: "127.0.0.1".to_owned(), names, validity, serial: 99 };
-    let certificate = issue(pool.get(key), &request).expect("it can be issued");
-    ServerIdentity::new(pool.get(key).clone(), certificate).expect("they belong together")
+    let certificate = issue(&key, &request).expect("it can be issued");
+    ServerIdentity::new(key, certificate).expect("they belong together")
 }
 
 /// The command that puts every client into push mode.

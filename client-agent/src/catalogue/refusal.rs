@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::KeyPool;
 use serde::{Deserialize, Serialize};
 
 /// Commands that a manager refuses, and one that it accepts.
@@ -88,7 +87,6 @@ pub fn rehearse_refused(entry: &Refused) -> Result<Vec<RefusalCheck>, CommandErr
         name: "My Site".to_owned(),
         seed: 1,
         managers: vec![("sepm-1".to_owned(), ports)],
-        keys: KeyPool::public(),
         assumptions: Arc::default(),
     };
     let mut site = Site::found(founding, NOW)?;

@@ -11,7 +11,7 @@ use epm_protocol::site::{
     CallCounter, CallLimit, Command, CommandError, Founding, Manager, ManagerPorts, Site,
 };
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Beliefs, KeyPool, Pins, Rejection, judge};
+use epm_protocol::trust::{Beliefs, Pins, Rejection, judge};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::NOW;
@@ -113,7 +113,6 @@ impl RestCase {
             name: "My Site".to_owned(),
             seed: 1,
             managers: vec![("sepm-1".to_owned(), ports)],
-            keys: KeyPool::public(),
             assumptions: Arc::new(self.assumptions.clone()),
         }
     }

@@ -274,8 +274,8 @@ impl World {
             Some(VirtualEffect::Shows) => {
                 let publication = self.publication(place);
                 let previous = self.previous(place).map(|previous| &previous.identity);
-                let spare = KeyPool::public();
-                let mint_input = MintInput { good: &publication.identity, previous, spare: &spare, now };
+                let spare = KeyPool::of_faults(self.faults.seed());
+                let mint_input = MintInput { good: &publication.identity, previous, spare, now };
                 // If the certificate cannot be minted, the good one is shown.
                 Ok(mint(hit.what(), &mint_input).ok())
             }

@@ -9,7 +9,6 @@ use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::KeyPool;
 use toml::Spanned;
 
 use super::plan::{FleetAction, ManagerPlan, Scenario};
@@ -27,7 +26,6 @@ impl Scenario {
             name: self.site.name.clone(),
             seed: self.seed,
             managers: names.zip(places).collect(),
-            keys: KeyPool::public(),
             assumptions: Arc::new(self.assumptions.clone()),
         }
     }

@@ -17,7 +17,6 @@ use crate::id::{CommandId, Guid, HardwareKey};
 use crate::policy::Protocol;
 use crate::site::{Command, Founding, ManagerPorts, NewCertificate, Site, Stores, agent_id};
 use crate::time::Timestamp;
-use crate::trust::KeyPool;
 use crate::version::ClientVersion;
 
 const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
@@ -71,7 +70,6 @@ impl Driver {
             name: "My Site".into(),
             seed: 7,
             managers: vec![("A".into(), ports)],
-            keys: KeyPool::public(),
             assumptions: Arc::new(Assumptions::default()),
         };
         let site = Site::found(founding, START).unwrap();

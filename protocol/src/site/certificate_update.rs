@@ -49,7 +49,7 @@ impl Site {
         now: Timestamp,
     ) -> Result<ServerIdentity, CommandError> {
         let days = valid_days.unwrap_or(self.assumptions.certificate_validity_days);
-        let key = self.keys.get(self.keys_used).clone();
+        let key = self.keys.get(self.keys_used);
         let request = CertificateRequest {
             common_name: common_name.to_owned(),
             names: vec![ports.address.clone()],
@@ -58,7 +58,7 @@ impl Site {
                 not_after: Timestamp::from_seconds(now.as_seconds())
                     + Duration::from_secs(u64::from(days) * 86_400),
             },
-            serial: self.keys_used as u64 + 1,
+            serial: self.keys.serial(self.keys_used),
         };
         let certificate = trust::issue(&key, &request)?;
         let identity = ServerIdentity::new(key, certificate)?;

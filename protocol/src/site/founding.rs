@@ -21,12 +21,10 @@ use crate::trust::{Kcs, KeyPool};
 pub struct Founding {
     /// The name of the site.
     pub name: String,
-    /// The seed of the site's identifiers and secret.
+    /// The seed of the site's identifiers, secret, keys and serial numbers.
     pub seed: u64,
     /// The managers of the site, at least one, each with its name.
     pub managers: Vec<(String, ManagerPorts)>,
-    /// The keys for self-signed certificates.
-    pub keys: KeyPool,
     /// The assumptions about undocumented behaviour.
     pub assumptions: Arc<Assumptions>,
 }
@@ -38,14 +36,15 @@ impl Site {
     ///
     /// When there is no manager, two have the same name, or a certificate cannot be made.
     pub fn found(founding: Founding, now: Timestamp) -> Result<Self, CommandError> {
-        let Founding { name, seed, managers, keys, assumptions } = founding;
+        let Founding { name, seed, managers, assumptions } = founding;
         let address = managers.first().map_or(Ipv4Addr::LOCALHOST, |(_, ports)| ports.ipv4());
         let mut site = Self {
             domain: DomainId(Guid::derive(seed, "domain", "Default", address)),
             kcs: Kcs::derive(seed),
             name,
             seed,
-            keys,
+            secret_seed: seed,
+            keys: KeyPool::of_site(seed),
             keys_used: 0,
             assumptions,
             managers: BTreeMap::new(),

@@ -134,8 +134,8 @@ impl Site {
     }
 
     /// A seed for what does not, or no longer, belong to this site.
-    fn seed_of(&self, kind: &str, name: &str) -> u64 {
-        let drawn = Guid::derive(self.seed, kind, name, Ipv4Addr::LOCALHOST);
+    pub(super) fn seed_of(&self, kind: &str, name: &str) -> u64 {
+        let drawn = Guid::derive(self.secret_seed, kind, name, Ipv4Addr::LOCALHOST);
         drawn.as_bytes()[8..].iter().fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
     }
 

@@ -15,13 +15,16 @@ use crate::assumption::Assumptions;
 use crate::id::{AgentId, DomainId, Guid, SiteId};
 use crate::policy::ManagementServerList;
 use crate::time::Timestamp;
-use crate::trust::{Kcs, KeyPool, ServerIdentity};
+use crate::trust::{Fingerprint, Kcs, KeyPool, ServerIdentity};
 
 /// A site: its settings, its managers and their publications.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub(super) name: String,
+    /// The seed of identifiers.
     pub(super) seed: u64,
+    /// The seed of keys, serial numbers and secrets.
+    pub(super) secret_seed: u64,
     pub(super) domain: DomainId,
     pub(super) kcs: Kcs,
     pub(super) keys: KeyPool,
@@ -88,6 +91,21 @@ impl Site {
         let pairs = || self.publications.values().zip(other.publications.values());
         self.publications.len() == other.publications.len()
             && pairs().all(|(one, other)| one.answers_as(other))
+    }
+
+    /// Goes on after all that another state of this site has drawn: a site that is put back to an earlier state makes no
+    /// key, serial number, secret or identifier a second time.
+    pub fn draw_after(&mut self, other: &Self) {
+        self.keys_used = self.keys_used.max(other.keys_used);
+        self.reinstalled = self.reinstalled.max(other.reinstalled);
+        self.removed_groups = self.removed_groups.max(other.removed_groups);
+    }
+
+    /// Goes on from the files of an earlier run with this certificate: what is drawn from now on follows from it as well as
+    /// from the seed, from which alone the earlier run may have drawn.
+    pub fn draw_on_from(&mut self, certificate: Fingerprint) {
+        self.secret_seed = self.seed_of("earlier run", &certificate.to_string());
+        self.keys = KeyPool::of_site(self.secret_seed);
     }
 
     /// The name of the site.

@@ -2,6 +2,7 @@
 
 mod clones;
 mod group_commands;
+mod keys;
 mod keystore;
 mod recovery;
 mod replication;
@@ -25,7 +26,7 @@ use crate::policy::{
 };
 use crate::sylink::{CommunicationMode, PublishedList};
 use crate::time::Timestamp;
-use crate::trust::{KeyPool, Pins, ServerCertificate, Signed};
+use crate::trust::{Pins, ServerCertificate, Signed};
 use crate::version::ClientVersion;
 
 const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
@@ -41,7 +42,6 @@ fn founding(managers: &[(&str, &str)]) -> Founding {
         name: "My Site".into(),
         seed: 7,
         managers: managers.iter().map(|(name, address)| ((*name).to_owned(), ports(address))).collect(),
-        keys: KeyPool::public(),
         assumptions: Arc::new(Assumptions::default()),
     }
 }

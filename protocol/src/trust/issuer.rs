@@ -186,14 +186,13 @@ impl rcgen::SigningKey for Signer<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::certificate::KeyAlgorithm;
-    use super::super::pool::KeyPool;
-    use super::super::samples::{moment, request};
+    use super::super::samples::{self, moment, request};
     use super::*;
 
     fn issue_with(change: impl FnOnce(&mut CertificateRequest)) -> Result<ServerCertificate, IssueError> {
         let mut request = request(&["127.0.0.1", "::1", "manager.example"]);
         change(&mut request);
-        issue(KeyPool::public().get(0), &request)
+        issue(&samples::key(0), &request)
     }
 
     #[test]
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!(made.names(), ["127.0.0.1", "::1", "manager.example"]);
         assert_eq!(made.validity(), request(&[]).validity);
         assert_eq!(made.key_algorithm(), &KeyAlgorithm::Rsa { bits: 2048 });
-        assert_eq!(made.public_key_der(), KeyPool::public().get(0).public_key_der());
+        assert_eq!(made.public_key_der(), samples::key(0).public_key_der());
         assert_eq!(made.signature_algorithm(), "sha256WithRSAEncryption");
         assert!(made.is_self_signed());
     }
@@ -215,7 +214,7 @@ mod tests {
         assert_ne!(made, issue_with(|request| request.serial = 2).unwrap());
         assert_ne!(
             made,
-            issue(KeyPool::public().get(1), &request(&["127.0.0.1", "::1", "manager.example"])).unwrap()
+            issue(&samples::key(1), &request(&["127.0.0.1", "::1", "manager.example"])).unwrap()
         );
     }
 

@@ -185,8 +185,7 @@ fn one_of(expected: &[Fingerprint]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::issuer::issue;
-    use super::super::pool::KeyPool;
-    use super::super::samples::{certificate, moment, request};
+    use super::super::samples::{self, certificate, moment, request};
     use super::*;
 
     fn believing(n: usize) -> Beliefs {
@@ -214,7 +213,7 @@ mod tests {
     #[test]
     fn a_new_certificate_for_the_same_key_is_unknown() {
         let renewed = issue(
-            KeyPool::public().get(0),
+            &samples::key(0),
             &super::super::CertificateRequest { serial: 2, ..request(&["127.0.0.1", "manager.example"]) },
         );
         let rejection = judge(&renewed.unwrap(), &believing(0), "manager", now()).unwrap_err();
@@ -266,7 +265,7 @@ mod tests {
             },
             "the common name does not count beside alternative ones"
         );
-        let unnamed = issue(KeyPool::public().get(0), &request(&[])).unwrap();
+        let unnamed = issue(&samples::key(0), &request(&[])).unwrap();
         let beliefs = Beliefs { pins: [unnamed.clone()].into_iter().collect(), ..beliefs };
         assert!(judge(&unnamed, &beliefs, "manager", now()).is_ok());
     }

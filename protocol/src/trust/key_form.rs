@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn every_shape_that_openssl_writes_is_recognized() {
         let rsa = KeyAlgorithm::Rsa { bits: 2048 };
-        assert_eq!(form(samples::POOL_00), KeyForm::Pkcs8(rsa.clone()));
-        assert_eq!(form(samples::POOL_00_AS_PKCS1), KeyForm::Bare(rsa));
+        assert_eq!(form(samples::KEY_0), KeyForm::Pkcs8(rsa.clone()));
+        assert_eq!(form(samples::KEY_0_AS_PKCS1), KeyForm::Bare(rsa));
         assert_eq!(form(samples::RSA_1024), KeyForm::Bare(KeyAlgorithm::Rsa { bits: 1024 }));
         assert_eq!(form(samples::EC_PKCS8), KeyForm::Pkcs8(KeyAlgorithm::Ec));
         assert_eq!(form(samples::EC_SEC1), KeyForm::Bare(KeyAlgorithm::Ec));
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_key_with_something_behind_it_is_none() {
-        let mut der = pem::read(samples::POOL_00).unwrap()[0].contents.clone();
+        let mut der = pem::read(samples::KEY_0).unwrap()[0].contents.clone();
         der.push(0);
         assert_eq!(KeyForm::of(&der), KeyForm::Unknown);
     }

@@ -19,8 +19,8 @@
 //!   [`SigningKey::generate`];
 //! - a private key or a [`Kcs`] in a `Debug` text.
 //!
-//! [`issuer`] makes certificates, [`keystore`] reads and writes the files of administrators, and [`pool`] has keys
-//! for throwaway sites.
+//! [`issuer`] makes certificates, [`keystore`] reads and writes the files of administrators, and [`pool`] derives keys
+//! for throwaway sites from a seed.
 
 pub mod certificate;
 pub mod issuer;
@@ -30,6 +30,7 @@ mod key_form;
 pub mod keystore;
 mod pem;
 pub mod pool;
+mod primes;
 #[cfg(test)]
 mod samples;
 pub mod signature;

@@ -2,7 +2,8 @@
 
 use super::certificate::{ServerCertificate, Validity};
 use super::issuer::{CertificateRequest, issue};
-use super::pool::KeyPool;
+use super::keystore::read_private_key;
+use super::signature::SigningKey;
 use crate::time::Timestamp;
 
 /// A request for 2026 to 2036, with these names and the common name `manager`.
@@ -18,23 +19,28 @@ pub(super) fn request(names: &[&str]) -> CertificateRequest {
     }
 }
 
-/// The certificate of the `n`th public key.
+/// The key with this number, 0 or 1.
+pub(super) fn key(n: usize) -> SigningKey {
+    read_private_key([KEY_0, KEY_1][n], "samples").unwrap()
+}
+
+/// The certificate of the key with this number.
 pub(super) fn certificate(n: usize) -> ServerCertificate {
-    issue(KeyPool::public().get(n), &request(&["127.0.0.1", "manager.example"])).unwrap()
+    issue(&key(n), &request(&["127.0.0.1", "manager.example"])).unwrap()
 }
 
 pub(super) fn moment(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(super) const POOL_00: &[u8] = include_bytes!("pool/00.pem");
-pub(super) const POOL_00_AS_PKCS1: &[u8] = include_bytes!("samples/rsa-pkcs1.key");
-pub(super) const POOL_01: &[u8] = include_bytes!("pool/01.pem");
-/// A certificate of pool key 1: three parts in the subject, four alternative names, SHA-512.
+pub(super) const KEY_0: &[u8] = include_bytes!("samples/key-0.pem");
+pub(super) const KEY_0_AS_PKCS1: &[u8] = include_bytes!("samples/rsa-pkcs1.key");
+pub(super) const KEY_1: &[u8] = include_bytes!("samples/key-1.pem");
+/// A certificate of key 1: three parts in the subject, four alternative names, SHA-512.
 pub(super) const BY_OPENSSL: &[u8] = include_bytes!("samples/openssl.crt");
-/// A certificate of pool key 0, signed with PSS.
+/// A certificate of key 0, signed with PSS.
 pub(super) const PSS: &[u8] = include_bytes!("samples/pss.crt");
-/// A certificate of pool key 0, signed by an authority with an elliptic curve.
+/// A certificate of key 0, signed by an authority with an elliptic curve.
 pub(super) const RSA_BY_EC: &[u8] = include_bytes!("samples/rsa-by-ec.crt");
 pub(super) const EC: &[u8] = include_bytes!("samples/ec.crt");
 pub(super) const EC_PKCS8: &[u8] = include_bytes!("samples/ec-pkcs8.key");

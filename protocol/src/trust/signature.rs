@@ -424,7 +424,6 @@ documents! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pool::KeyPool;
     use super::super::samples::{self, certificate};
     use super::super::{ServerCertificate, pem};
     use super::*;
@@ -432,7 +431,7 @@ mod tests {
     /// A kind of document without any of the traits that its bytes have.
     struct Policy;
 
-    /// The signature that openssl made of "a policy" with the first key of the pool.
+    /// The signature that openssl made of "a policy" with the first key of the samples.
     const BY_OPENSSL: &str = "\
         MVhc7f47l19OWqxDAhW7+ofCmTqeuKfpZVE1m1qRKsOODps7IjvkOuA+72/xAwxnKFcebpuJpZ+4gCZtnR4rUM\
         xTzzqqIC/5kFe3mWOpqPqjy6Jg/Ufyuo0EmO/fn19PF3sUlR+Ubnstpp+elLu62PyeCdmAp+SVMx0Xks1EHKwL\
@@ -453,13 +452,13 @@ mod tests {
 
     #[test]
     fn the_signature_is_the_one_that_openssl_makes() {
-        assert_eq!(KeyPool::public().get(0).sign(b"a policy").to_base64(), BY_OPENSSL);
+        assert_eq!(samples::key(0).sign(b"a policy").to_base64(), BY_OPENSSL);
     }
 
     #[test]
     fn any_pinned_certificate_may_be_the_signer_and_is_named() {
         let signature = Signature::from_base64(BY_OPENSSL).unwrap();
-        let verified = document("a policy", Some(signature)).verify(&pins(&[2, 0, 1])).unwrap();
+        let verified = document("a policy", Some(signature)).verify(&pins(&[1, 0])).unwrap();
         assert_eq!(verified.by(), certificate(0).fingerprint());
         assert_eq!(&verified.body()[..], b"a policy");
         let accepted = Accepted::from(verified.clone());
@@ -469,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_signature_by_another_key_or_over_other_bytes_is_refused() {
-        let signature = KeyPool::public().get(0).sign(b"a policy");
+        let signature = samples::key(0).sign(b"a policy");
         let refused = |body, pins: &Pins| document(body, Some(signature.clone())).verify(pins).unwrap_err();
         assert_eq!(
             refused("a policy", &pins(&[1])),
@@ -485,7 +484,7 @@ mod tests {
 
     #[test]
     fn missing_signatures_and_missing_pins_are_told_apart() {
-        let signature = Some(KeyPool::public().get(0).sign(b"a policy"));
+        let signature = Some(samples::key(0).sign(b"a policy"));
         assert_eq!(document("a policy", None).verify(&pins(&[0])), Err(SignatureError::Missing));
         assert_eq!(document("a policy", signature).verify(&Pins::new()), Err(SignatureError::NoPins));
     }
@@ -493,7 +492,7 @@ mod tests {
     #[test]
     fn a_pinned_certificate_without_an_rsa_key_signs_nothing() {
         let curve = ServerCertificate::from_der(&der(samples::EC)).unwrap();
-        let signature = KeyPool::public().get(0).sign(b"a policy");
+        let signature = samples::key(0).sign(b"a policy");
         let refused = document("a policy", Some(signature)).verify(&[curve].into_iter().collect());
         assert!(matches!(refused, Err(SignatureError::NotByAPinnedCertificate { .. })), "{refused:?}");
     }
@@ -532,14 +531,14 @@ mod tests {
     #[test]
     fn only_sound_rsa_keys_in_pkcs8_are_taken() {
         let read = |text: &[u8]| SigningKey::from_pkcs8_der(&der(text));
-        let key = read(samples::POOL_00).unwrap();
+        let key = read(samples::KEY_0).unwrap();
         assert_eq!(key.bits(), 2048);
         assert_eq!(SigningKey::from_pkcs8_der(key.pkcs8_der()), Ok(key));
         assert_eq!(read(samples::ED25519), Err(KeyError::NotRsa { found: KeyAlgorithm::Ed25519 }));
         assert_eq!(read(samples::ENCRYPTED_PKCS8), Err(KeyError::Encrypted));
-        assert_eq!(read(samples::POOL_00_AS_PKCS1), Err(KeyError::NotAKey));
+        assert_eq!(read(samples::KEY_0_AS_PKCS1), Err(KeyError::NotAKey));
         assert_eq!(SigningKey::from_pkcs8_der(b""), Err(KeyError::NotAKey));
-        let mut damaged = der(samples::POOL_00);
+        let mut damaged = der(samples::KEY_0);
         damaged[200] ^= 1;
         assert!(matches!(SigningKey::from_pkcs8_der(&damaged), Err(KeyError::Broken { .. })));
     }
@@ -554,8 +553,8 @@ mod tests {
 
     #[test]
     fn the_debug_text_of_a_key_shows_its_public_half_only() {
-        let text = format!("{:?}", KeyPool::public().get(0));
-        let public = Fingerprint::of(KeyPool::public().get(0).public_key_der()).short();
+        let text = format!("{:?}", samples::key(0));
+        let public = Fingerprint::of(samples::key(0).public_key_der()).short();
         assert_eq!(text, format!("SigningKey(RSA 2048, public {public})"));
     }
 }

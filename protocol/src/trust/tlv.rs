@@ -12,6 +12,15 @@ pub(crate) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     der
 }
 
+/// The DER of an INTEGER that is not negative, from its bytes, the highest first.
+pub(crate) fn integer(bytes: &[u8]) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let rest = &bytes[zeros..];
+    // Without a zero in front, a number whose highest bit is set would be negative.
+    let is_bare = rest.first().is_some_and(|byte| *byte < 0x80);
+    value(0x02, &[if is_bare { &[][..] } else { &[0] }, rest].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +36,19 @@ mod tests {
         ] {
             let der = value(4, &vec![7; length]);
             assert_eq!((&der[..header.len()], der.len()), (header, header.len() + length));
+        }
+    }
+
+    #[test]
+    fn an_integer_is_positive_and_as_short_as_can_be() {
+        for (bytes, content) in [
+            (&[][..], &[0][..]),
+            (&[0, 0], &[0]),
+            (&[0, 0x7F, 1], &[0x7F, 1]),
+            (&[0x80], &[0, 0x80]),
+            (&[0, 0, 0x80], &[0, 0x80]),
+        ] {
+            assert_eq!(integer(bytes), value(2, content), "{bytes:?}");
         }
     }
 }

@@ -28,6 +28,8 @@ use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::read_recovery;
 
+/// The error without random numbers.
+const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
 /// Name of the first manager.
@@ -130,9 +132,10 @@ pub(super) struct Up {
     /// Reinstall the manager from this recovery file (recovery_TIMESTAMP.zip)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "keystore"])]
     recovery: Option<PathBuf>,
-    /// Seed of the site's identifiers and shared secret
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Seed of the site's keys, serial numbers, identifiers, shared secret and random draws; drawn and printed if absent. The
+    /// same seed gives the same lab again
+    #[arg(long)]
+    seed: Option<u64>,
     /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
@@ -193,7 +196,8 @@ impl Up {
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one from an earlier run would report this one as ready
         }
-        let mut builder = MockSite::builder().seed(self.seed).bind(self.bind);
+        let seed = self.seed.map_or_else(new_seed, Ok)?;
+        let mut builder = MockSite::builder().seed(seed).bind(self.bind);
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
         }
@@ -204,7 +208,7 @@ impl Up {
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         self.set_up(&site)?;
         let site = Arc::new(site);
-        let lab = Lab::new(Arc::clone(&site), self.seed, self.log());
+        let lab = Lab::new(Arc::clone(&site), seed, self.log());
         let control = self.open_door(&lab).await?;
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
@@ -222,9 +226,9 @@ impl Up {
             here = self.people(&lab) => here?,
         }
         lab.take_start().await;
-        let ready = serde_json::to_string(&self.ready(&site, &control.url))
+        let ready = serde_json::to_string(&self.ready(&site, seed, &control.url))
             .map_err(|error| Failure::Failed(error.to_string()))?;
-        complain(&self.greeting(&site, &control.url));
+        complain(&self.greeting(&site, seed, &control.url));
         say(&format!("{ready}\n"));
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
@@ -376,7 +380,7 @@ impl Up {
         Ok(())
     }
 
-    fn ready<'a>(&self, site: &'a MockSite, control: &'a str) -> Ready<'a> {
+    fn ready<'a>(&self, site: &'a MockSite, seed: u64, control: &'a str) -> Ready<'a> {
         let fingerprint = |manager: &str| {
             site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
         };
@@ -388,7 +392,7 @@ impl Up {
             ready: true,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
-            seed: self.seed,
+            seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
             control_api: control,
@@ -404,7 +408,7 @@ impl Up {
         }
     }
 
-    fn greeting(&self, site: &MockSite, control: &str) -> String {
+    fn greeting(&self, site: &MockSite, seed: u64, control: &str) -> String {
         let mut text = String::from("epm-lab: a mock manager for tests and labs. It protects nothing.\n\n");
         for place in site.addresses() {
             let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
@@ -434,11 +438,19 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Ctrl-C stops.",
+            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
+             Ctrl-C stops.",
             self.agents, self.heartbeat
         );
         text
     }
+}
+
+/// Draws a seed of 53 bits, which every JSON reader takes exactly.
+fn new_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
+    Ok(u64::from_be_bytes(bytes) >> 11)
 }
 
 /// Two thirds of the clients have version 14.3, the others 14.2.
@@ -470,8 +482,7 @@ fn token(file: &Path) -> Result<String, Failure> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes)
-                .map_err(|_| bad(&"the operating system's random generator failed"))?;
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
             let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
             let mut options = std::fs::OpenOptions::new();
             let options =

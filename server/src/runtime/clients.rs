@@ -1,8 +1,8 @@
 //! The clients of a running site: the client table, commands to clients, and the requests that managers hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
 use dashmap::{DashMap, Entry};
 use epm_protocol::heartbeat::{AgentRequest, ClientCommand, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
@@ -13,6 +13,7 @@ use epm_protocol::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::runtime::client_commands::CommandQueue;
+use crate::runtime::manager::Published;
 
 /// The clients of a running site.
 #[derive(Debug)]
@@ -142,10 +143,10 @@ impl Clients {
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
-    /// Holds a request until there is an answer to it.
+    /// Holds a request until there is an answer to it in the publication of that moment.
     pub(crate) async fn hold(
         &self,
-        publication: &ArcSwap<Publication>,
+        published: impl Fn() -> Arc<Published>,
         asked: &AgentRequest,
         now: impl Fn() -> Timestamp,
     ) -> ManagerResponse {
@@ -153,7 +154,7 @@ impl Clients {
         let mut counted = None;
         loop {
             changes.mark_unchanged();
-            let (answer, _) = self.answer(&publication.load_full(), asked, now());
+            let (answer, _) = self.answer(&published().publication, asked, now());
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {

@@ -6,13 +6,14 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::FaultKind;
 use epm_protocol::fault::mint::MintInput;
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::KeyPool;
 
 use rustls::ServerConfig;
 
 use crate::runtime::clients::Clients;
 use crate::runtime::faults::FaultState;
 use crate::runtime::journal::Journal;
-use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::manager::{Generation, ManagerRuntime};
 use crate::runtime::state::{SiteHandle, SiteState};
 
 /// A manager, and the parts of its site that it uses to serve clients.
@@ -43,18 +44,21 @@ impl ManagerContext {
         self.clock.now()
     }
 
-    /// TLS configuration for the certificate that a fault mints.
+    /// TLS configuration for the certificate that a fault mints from the certificate of this generation.
     ///
     /// # Errors
     ///
     /// When the certificate cannot be minted; the text has the reason.
-    pub(crate) fn fault_certificate(&self, what: &FaultKind) -> Result<Arc<ServerConfig>, String> {
-        let publication = self.runtime.publication.load_full();
-        let previous = self.runtime.previous.load_full();
+    pub(crate) fn fault_certificate(
+        &self,
+        what: &FaultKind,
+        generation: &Generation,
+    ) -> Result<Arc<ServerConfig>, String> {
+        let published = generation.published();
         let mint_input = MintInput {
-            good: &publication.identity,
-            previous: previous.as_ref().map(|previous| &previous.identity),
-            spare: &self.faults.spare_keys,
+            good: &published.publication.identity,
+            previous: published.previous.as_ref().map(|previous| &previous.identity),
+            spare: KeyPool::of_faults(self.faults.set().seed()),
             now: self.now(),
         };
         self.runtime.fault_certs.config_for(what, &mint_input, self.clock.clone())

@@ -50,6 +50,11 @@ impl SiteState {
         installation.note_secret(self.site().kcs(), now);
         if was_here {
             self.restart_manager(manager, None);
+            let mut site = self.site();
+            let served = site.managers().find(|one| one.name == manager);
+            if let Some(found) = served.map(|one| one.console.certificate().fingerprint()) {
+                site.draw_on_from(found);
+            }
         } else {
             for service in [Service::Semsrv, Service::Semwebsrv] {
                 installation.note(service, now, None);

@@ -1,9 +1,9 @@
-//! A running manager: its publication, its certificates and its open connections.
+//! A running manager: its certificate and its publication, replaced in one step, and its open connections.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
 use rustls::ServerConfig;
@@ -13,17 +13,13 @@ use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
 
-/// The publication and certificates of one manager. Each is replaced as a whole and read without a lock.
+/// A running manager. Its certificate and publication are replaced as a whole and read without a lock.
 #[derive(Debug)]
 pub(crate) struct ManagerRuntime {
     /// Index of the manager in name order.
     pub(crate) number: usize,
     pub(crate) name: String,
-    pub(crate) publication: ArcSwap<Publication>,
-    /// Certificate of the clients' port.
-    pub(crate) tls: ArcSwap<ServerConfig>,
-    /// State before the last change, for faults.
-    pub(crate) previous: ArcSwapOption<Previous>,
+    generation: ArcSwap<Generation>,
     /// Certificates that the manager presents under faults.
     pub(crate) fault_certs: FaultCertCache,
     /// Open connections of the clients' port; a restart of the services ends them.
@@ -33,6 +29,33 @@ pub(crate) struct ManagerRuntime {
     pub(crate) stopped: AtomicBool,
     /// Installation folder of the manager, if any.
     pub(crate) installation: OnceLock<Installation>,
+}
+
+/// The TLS configuration of the clients' port and the publication that belongs to it. A renewal of the certificate begins a
+/// new generation, so that no connection gets a certificate of one and signatures of another. A connection keeps the
+/// generation of its handshake, and serves later publications with the same certificate.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    /// TLS configuration of the clients' port, with its own session tickets.
+    pub(crate) tls: Arc<ServerConfig>,
+    published: Arc<ArcSwap<Published>>,
+}
+
+/// The publication that a manager answers from, and its state before.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) publication: Arc<Publication>,
+    /// State before the last change, for faults.
+    pub(crate) previous: Option<Arc<Previous>>,
+}
+
+/// The fate of open connections when a generation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenConnections {
+    /// Open connections end; until then they answer from their own generation.
+    End,
+    /// Open connections stay, and answer from the new publication.
+    Stay,
 }
 
 /// The port of a manager's REST API: certificate, open connections and number of restarts.
@@ -52,9 +75,10 @@ impl ManagerRuntime {
         Self {
             number,
             name: publication.manager.clone(),
-            publication: ArcSwap::from(Arc::clone(publication)),
-            tls: ArcSwap::from(tls),
-            previous: ArcSwapOption::empty(),
+            generation: ArcSwap::from_pointee(Generation::new(
+                tls,
+                Arc::new(Published { publication: Arc::clone(publication), previous: None }),
+            )),
             fault_certs: FaultCertCache::default(),
             connections: Arc::default(),
             rest: RestListener::default(),
@@ -63,11 +87,36 @@ impl ManagerRuntime {
         }
     }
 
-    /// Answers from the site's new publication from now on.
+    /// Returns the generation of new connections.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Returns the publication for connections without a handshake.
+    pub(crate) fn published(&self) -> Guard<Arc<Published>> {
+        self.generation.load().published()
+    }
+
+    /// Answers from the site's new publication from now on, with the same certificate.
     pub(crate) fn publish(&self, site: &Site) {
-        if let Some(publication) = site.publication(&self.name) {
-            self.remember(publication);
-            self.publication.store(Arc::clone(publication));
+        self.generation.load().published.store(self.next(site));
+    }
+
+    /// Begins a generation: presents the certificate of this configuration from now on, and answers from the site's
+    /// publication.
+    pub(crate) fn renew(&self, site: &Site, tls: Arc<ServerConfig>, open: OpenConnections) {
+        let next = self.next(site);
+        match open {
+            OpenConnections::End => {
+                self.generation.store(Arc::new(Generation::new(tls, next)));
+                self.connections.end_all();
+            }
+            // The publication comes first, so that the new certificate is never followed by an old signature.
+            OpenConnections::Stay => {
+                let published = Arc::clone(&self.generation.load().published);
+                published.store(next);
+                self.generation.store(Arc::new(Generation { tls, published }));
+            }
         }
     }
 
@@ -79,12 +128,26 @@ impl ManagerRuntime {
         }
     }
 
-    /// Keeps the current state as the previous one, if it changes.
-    fn remember(&self, next: &Publication) {
-        let before = self.publication.load_full();
-        if let Some(previous) = Previous::after(&before, next, self.previous.load().as_deref()) {
-            self.previous.store(Some(Arc::new(previous)));
-        }
+    /// Returns the site's publication with the state before it, if it changes.
+    fn next(&self, site: &Site) -> Arc<Published> {
+        let now = Guard::into_inner(self.published());
+        let Some(publication) = site.publication(&self.name) else { return now };
+        let previous = Previous::after(&now.publication, publication, now.previous.as_deref());
+        Arc::new(Published {
+            publication: Arc::clone(publication),
+            previous: previous.map(Arc::new).or_else(|| now.previous.clone()),
+        })
+    }
+}
+
+impl Generation {
+    fn new(tls: Arc<ServerConfig>, published: Arc<Published>) -> Self {
+        Self { tls, published: Arc::new(ArcSwap::from(published)) }
+    }
+
+    /// Returns the publication for connections of this generation.
+    pub(crate) fn published(&self) -> Guard<Arc<Published>> {
+        self.published.load()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::sync;
 use crate::runtime::journal::Journal;
-use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::service::Service;
 use crate::runtime::tls::server_config;
 
@@ -176,21 +176,13 @@ impl SiteState {
 
     /// Publishes effects that the folders already contain.
     fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        // Restarts come first: an old connection must not serve the new publication.
+        self.show_publications(site, effects);
         for effect in effects {
             match effect {
-                Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
                 Effect::ConsoleCertificate { manager, .. } => self.show_rest_certificate(site, manager),
-                Effect::ServicesRestarted => self.restart(site),
-                Effect::Published { .. }
-                | Effect::ClientsForgotten
-                | Effect::ClientRemoved { .. }
-                | Effect::ClientPlaced { .. } => {}
-            }
-        }
-        for effect in effects {
-            match effect {
-                Effect::Published { .. } => self.managers.iter().for_each(|one| one.publish(site)),
+                Effect::ServicesRestarted => {
+                    self.managers.iter().for_each(|one| self.restart_rest(site, one, true));
+                }
                 Effect::ClientsForgotten => self.clients.forget(None),
                 Effect::ClientRemoved { agent } => self.clients.forget(Some(*agent)),
                 Effect::ClientPlaced { agent, .. } => {
@@ -198,9 +190,7 @@ impl SiteState {
                         self.clients.place(client, now);
                     }
                 }
-                Effect::CertificateServed { .. }
-                | Effect::ConsoleCertificate { .. }
-                | Effect::ServicesRestarted => {}
+                Effect::Published { .. } | Effect::CertificateServed { .. } => {}
             }
         }
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
@@ -215,8 +205,7 @@ impl SiteState {
         let started = self.read_files(manager, service);
         let site = self.site();
         if started.contains(&Service::Semwebsrv) {
-            self.configure_tls(&site, manager);
-            manager.connections.end_all();
+            self.renew(&site, manager, OpenConnections::End);
         }
         if started.contains(&Service::Semsrv) {
             self.restart_rest(&site, manager, true);
@@ -270,31 +259,35 @@ impl SiteState {
     }
 
     /// Replaces the site and its clients by those of a snapshot; every connection ends.
-    pub(crate) fn restore_snapshot(&self, site: Site, clients: Vec<ClientStatus>) {
+    pub(crate) fn restore_snapshot(&self, mut site: Site, clients: Vec<ClientStatus>) {
         let mut current = self.site();
+        site.draw_after(&current);
         *current = site;
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());
-        self.restart(&current);
-        self.managers.iter().for_each(|one| one.publish(&current));
+        for manager in &self.managers {
+            self.renew(&current, manager, OpenConnections::End);
+            self.restart_rest(&current, manager, true);
+        }
         self.clients.wake_held();
     }
 
-    /// Serves the new certificate of the clients' port from now on, with new session tickets.
-    fn show_certificate(&self, site: &Site, manager: &str) {
-        let Some(manager) = self.manager(manager) else { return };
-        self.configure_tls(site, manager);
-        if site.assumptions().update_ends_connections {
-            manager.connections.end_all();
-        }
-    }
-
-    /// Restarts the services of every manager: session tickets become invalid, connections end.
-    fn restart(&self, site: &Site) {
+    /// Makes these effects visible on the clients' ports: certificate and publication in one step.
+    fn show_publications(&self, site: &Site, effects: &[Effect]) {
+        let has = |is: &dyn Fn(&Effect) -> bool| effects.iter().any(is);
+        let restarts = has(&|effect| matches!(effect, Effect::ServicesRestarted));
+        let publishes = has(&|effect| matches!(effect, Effect::Published { .. }));
+        let ends = restarts || site.assumptions().update_ends_connections;
         for manager in &self.managers {
-            self.configure_tls(site, manager);
-            manager.connections.end_all();
-            self.restart_rest(site, manager, true);
+            let is_updated = has(
+                &|effect| matches!(effect, Effect::CertificateServed { manager: one, .. } if *one == manager.name),
+            );
+            if restarts || is_updated {
+                let open = if ends { OpenConnections::End } else { OpenConnections::Stay };
+                self.renew(site, manager, open);
+            } else if publishes {
+                manager.publish(site);
+            }
         }
     }
 
@@ -330,14 +323,14 @@ impl SiteState {
         }
     }
 
-    fn configure_tls(&self, site: &Site, manager: &ManagerRuntime) {
+    /// Begins a generation of a manager with the site's present certificate and publication, and new session tickets.
+    fn renew(&self, site: &Site, manager: &ManagerRuntime, open: OpenConnections) {
         let Some(publication) = site.publication(&manager.name) else { return };
-        match server_config(&publication.identity, self.clock.clone()) {
-            Ok(config) => manager.tls.store(config),
-            Err(error) => {
-                tracing::error!(%error, manager = manager.name, "cannot serve the certificate");
-            }
-        }
+        let tls = server_config(&publication.identity, self.clock.clone()).unwrap_or_else(|error| {
+            tracing::error!(%error, manager = manager.name, "cannot serve the certificate");
+            Arc::clone(&manager.generation().tls)
+        });
+        manager.renew(site, tls, open);
     }
 }
 
@@ -346,5 +339,57 @@ fn apply(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Ef
     match commands {
         [one] => site.apply(one, now),
         all => site.apply_all(all, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use epm_protocol::site::{Founding, ManagerPorts, NewCertificate, Stores};
+
+    use super::*;
+
+    #[test]
+    fn a_tls_configuration_is_never_seen_with_the_publication_of_another_certificate() {
+        const MANAGERS: usize = 8;
+        let ports = || ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
+        let founding = Founding {
+            name: "My Site".to_owned(),
+            seed: 1,
+            managers: (1..=MANAGERS).map(|number| (format!("sepm-{number}"), ports())).collect(),
+            assumptions: Arc::default(),
+        };
+        let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
+        let state = SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1).unwrap();
+        let renewals: Vec<Command> = (1..=MANAGERS)
+            .map(|number| Command::UpdateCertificate {
+                manager: format!("sepm-{number}"),
+                certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+                stores: Stores::Both,
+            })
+            .collect();
+        let renewed = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..4 {
+                    state.apply_all(&renewals).unwrap();
+                }
+                renewed.store(true, Ordering::SeqCst);
+            });
+            // Every configuration is kept, so that no later one has its address.
+            let mut met = HashMap::new();
+            while !renewed.load(Ordering::SeqCst) {
+                let generation = state.managers[0].generation();
+                let found = generation.published().publication.identity.certificate().fingerprint();
+                let (_, first) = met
+                    .entry(Arc::as_ptr(&generation.tls))
+                    .or_insert_with(|| (Arc::clone(&generation.tls), found));
+                assert_eq!(*first, found, "one configuration, and publications of two certificates");
+            }
+            assert!(met.len() > 1, "a renewal was seen");
+        });
     }
 }

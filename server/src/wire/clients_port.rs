@@ -101,6 +101,7 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
     let context = RequestContext {
         connection,
         tls: is_tls,
+        generation: None,
         manager,
         decode_cache: &decode_cache,
         raw_response: &raw_response,
@@ -121,9 +122,10 @@ pub(super) async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
     if !context.tls {
         return converse(stream, context).await;
     }
-    let acceptor = TlsAcceptor::from(manager.runtime.tls.load_full());
+    let generation = manager.runtime.generation();
+    let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls));
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Box::pin(converse(stream, context)).await,
+        Ok(Ok(stream)) => return Box::pin(converse(stream, context.of(&generation))).await,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };

@@ -1,8 +1,9 @@
 //! What a response is made from: the connection of the request, and the manager that answers.
 
-use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
@@ -12,6 +13,7 @@ use epm_protocol::time::Timestamp;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -19,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::journal::Record;
+use crate::runtime::manager::{Generation, Published};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults::raw_response::RawResponse;
 
@@ -56,6 +59,8 @@ impl<S: Line> Line for TlsStream<S> {
 pub(super) struct RequestContext<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tls: bool,
+    /// The generation of the handshake; none without TLS.
+    pub(super) generation: Option<&'a Generation>,
     pub(super) manager: &'a ManagerContext,
     pub(super) decode_cache: &'a DecodeCache,
     /// Response that a fault writes instead of the HTTP one.
@@ -64,14 +69,34 @@ pub(super) struct RequestContext<'a> {
     pub(super) late_close: Duration,
 }
 
-impl RequestContext<'_> {
+impl<'a> RequestContext<'a> {
+    /// Returns the context of the same connection after a handshake with this generation.
+    pub(super) fn of<'b>(self, generation: &'b Generation) -> RequestContext<'b>
+    where
+        'a: 'b,
+    {
+        RequestContext { generation: Some(generation), ..self }
+    }
+
+    /// Returns the publication that this connection answers from: the newest with the certificate of its handshake, or,
+    /// without TLS, the present one.
+    pub(super) fn published(self) -> Guard<Arc<Published>> {
+        self.generation.map_or_else(|| self.manager.runtime.published(), Generation::published)
+    }
+
     /// Passes the request to the site, and waits for its answer.
-    pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
+    pub(super) async fn ask(self, published: &Published, asked: &AgentRequest) -> ManagerResponse {
         let Self { manager, .. } = self;
         if matches!(asked, AgentRequest::Hold { .. }) {
-            return manager.clients.hold(&manager.runtime.publication, asked, || manager.now()).await;
+            return self.hold(asked).await;
         }
-        manager.site.serve(&manager.runtime.publication.load_full(), asked, manager.now())
+        manager.site.serve(&published.publication, asked, manager.now())
+    }
+
+    /// Holds a request until there is an answer to it.
+    pub(super) async fn hold(self, asked: &AgentRequest) -> ManagerResponse {
+        let published = || Guard::into_inner(self.published());
+        self.manager.clients.hold(published, asked, || self.manager.now()).await
     }
 
     /// Protocol that the client uses on this connection.

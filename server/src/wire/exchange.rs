@@ -86,8 +86,8 @@ impl<'a> RequestContext<'a> {
 
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {
         let Self { manager, .. } = self;
-        let publication = manager.runtime.publication.load();
-        let asked = match self.decode_cache.decode(query, body, &publication.kcs) {
+        let published = self.published();
+        let asked = match self.decode_cache.decode(query, body, &published.publication.kcs) {
             Ok(asked) => asked,
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
@@ -106,14 +106,13 @@ impl<'a> RequestContext<'a> {
         let (action, agent) = (asked.action(), asked.agent());
         if matches!(asked, AgentRequest::Hold { .. }) {
             return self.waiting(async move {
-                let answer =
-                    manager.clients.hold(&manager.runtime.publication, &asked, || manager.now()).await;
+                let answer = self.hold(&asked).await;
                 self.note(action, agent, answer.status, manager.now());
                 Ok(written(answer))
             });
         }
         let now = manager.now();
-        let answer = manager.site.serve(&publication, &asked, now);
+        let answer = manager.site.serve(&published.publication, &asked, now);
         self.note(action, agent, answer.status, now);
         written(answer).into()
     }

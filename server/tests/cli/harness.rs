@@ -94,9 +94,18 @@ impl RunningLab {
         lab
     }
 
-    /// A lab that is started so.
+    /// A lab that is started so, with the seed 1 unless it is given another.
     #[track_caller]
     pub(crate) fn of(up: &mut Command) -> Self {
+        if !up.get_args().any(|argument| argument == "--seed") {
+            up.args(["--seed", "1"]);
+        }
+        Self::as_it_is(up)
+    }
+
+    /// A lab that is started so, with the seed that it draws.
+    #[track_caller]
+    pub(crate) fn as_it_is(up: &mut Command) -> Self {
         let mut running = Running::start(up);
         let ready = serde_json::from_str(&running.says("\"ready\":true")).unwrap();
         Self { running, ready }

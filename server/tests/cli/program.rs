@@ -14,6 +14,23 @@ fn openssl(folder: &Path, arguments: &str) -> String {
 }
 
 #[test]
+fn two_labs_share_nothing_and_with_the_seed_that_one_prints_it_is_the_same_lab_again() {
+    let up = |more: &[&str]| {
+        RunningLab::as_it_is(program().args(["up", "--http-port", "0", "--agents", "0"]).args(more))
+    };
+    let (one, other) = (up(&[]), up(&[]));
+    for name in ["seed", "kcs", "domain"] {
+        assert_ne!(one.ready[name], other.ready[name], "{name}");
+    }
+    let seed = one.ready["seed"].as_u64().unwrap();
+    assert!(seed < 1 << 53, "{seed}: any reader of JSON has it as it is");
+    let again = up(&["--seed", &seed.to_string()]);
+    for name in ["seed", "kcs", "domain"] {
+        assert_eq!(one.ready[name], again.ready[name], "{name}");
+    }
+}
+
+#[test]
 fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
     for signal in ["INT", "TERM"] {
         // Its clients look for it where it does not listen.

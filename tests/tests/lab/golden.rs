@@ -17,7 +17,7 @@ use epm_protocol::installation::{conf_properties, server_xml};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, DEFAULT_GROUP, Founding, ManagerPorts, Site};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{KeyPool, Password};
+use epm_protocol::trust::Password;
 use epm_server::MockSite;
 use epm_tests::{MANAGER, START, TestSite};
 
@@ -47,7 +47,6 @@ fn site() -> Site {
         name: "My Site".to_owned(),
         seed: 1,
         managers,
-        keys: KeyPool::public(),
         assumptions: Arc::new(Assumptions::default()),
     };
     let mut site = Site::found(founding, START).unwrap();

@@ -362,16 +362,15 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
     let lab = TestSite::start().await;
-    let (pool, own) = (KeyPool::public(), identity());
+    let (pool, own) = (KeyPool::of_site(2), identity());
     let request = CertificateRequest {
         common_name: "127.0.0.1".to_owned(),
         names: vec!["127.0.0.1".to_owned()],
         validity: own.certificate().validity(),
         serial: 5,
     };
-    let [leaf, root] = issue_by_authority(pool.get(2), &request, pool.get(3), "TestSite CA").unwrap();
-    let chained =
-        ServerIdentity::new(pool.get(2).clone(), leaf.clone()).unwrap().with_chain(vec![root.clone()]);
+    let [leaf, root] = issue_by_authority(&pool.get(0), &request, &pool.get(1), "TestSite CA").unwrap();
+    let chained = ServerIdentity::new(pool.get(0), leaf.clone()).unwrap().with_chain(vec![root.clone()]);
     let password = Password::new(STORE);
     let (form, alias) = (StoreForm::Pkcs12, "a");
     let options = StoreOptions { form, alias, password: &password, key_password: None, created: START };

@@ -21,6 +21,7 @@ mod forms;
 mod golden;
 mod held_by_faults;
 mod installation;
+mod keys;
 mod keystores;
 mod mock_site;
 mod outside_eyes;

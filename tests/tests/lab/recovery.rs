@@ -273,7 +273,6 @@ async fn f15_with_a_zip_that_is_of_another_site_altogether_who_looks_at_certific
 #[tokio::test]
 async fn f16_in_an_empty_folder_all_is_new_and_everybody_is_lost() {
     let mut old = old().await;
-    // Another site takes the same public keys: so that it does not have the old one by accident, it takes the next.
     old.installed_anew(None).await;
     let [client, legacy] = old.health();
     assert_eq!((layer(&client), layer(&legacy)), (Some(TLS), Some(SECRET)), "{client:?} {legacy:?}");

@@ -5,13 +5,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::agent::{Distrust, Health, Input};
+use epm_client_agent::agent::{Distrust, Health, Input, TlsCheck};
+use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::{Fleet, Member, MemberSpec};
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::{AgentRequest, Artifact};
+use epm_protocol::id::AgentId;
+use epm_protocol::policy::{PolicyDocument, Protocol};
 use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores};
 use epm_protocol::sylink::{NamedCertificate, Sylink};
-use epm_protocol::trust::{Rejection, Validity};
-use epm_server::ConnectionClosed;
-use epm_tests::{INTERVAL, MANAGER, START, TestSite, eventually, has_ended, identity_of, import, push};
+use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, Rejection, ServerIdentity, Signed, Validity};
+use epm_server::{ConnectionClosed, MockSite};
+use epm_tests::{
+    INTERVAL, MANAGER, PATIENCE, START, TestSite, eventually, has_ended, identity_of, import, push,
+};
+use tokio::time::timeout;
 
 /// One client that speaks TLS 1.2 alone, and one that speaks 1.3 as well.
 const VERSIONS: [&str; 2] = ["14.2.5323", "14.3.8289"];
@@ -69,6 +77,63 @@ async fn a_new_certificate_of_the_same_key_is_another_certificate() {
         let expected = Rejection::NotPinned { expected: vec![old], found: lab.certificate() };
         assert_eq!(rejection(member), expected, "{}", member.name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_no_moment_of_a_renewal_certificate_and_signature_are_of_two_generations() {
+    // With many managers renewed at once, a first manager that shows one half of its change does so for longer.
+    const MANAGERS: usize = 16;
+    for ends_connections in [true, false] {
+        let assumptions = Assumptions { update_ends_connections: ends_connections, ..Assumptions::default() };
+        let site = (1..=MANAGERS).fold(MockSite::builder().assumptions(assumptions), |site, number| {
+            let (name, address) = (format!("sepm-{number}"), "127.0.0.1".to_owned());
+            site.manager(ManagerPlan { name, address, http_port: 0, https_port: None })
+        });
+        let lab = Arc::new(TestSite::of(site).await);
+        let agent = lab.register("client");
+        for key in 4..8 {
+            let validity = Validity { not_before: START, not_after: START + Duration::from_secs(86_400) };
+            let (before, after) = (lab.identity(), identity_of(key, validity));
+            let others = (2..=MANAGERS).map(|number| Command::UpdateCertificate {
+                manager: format!("sepm-{number}"),
+                certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+                stores: Stores::Both,
+            });
+            let commands: Vec<Command> = std::iter::once(import(&after)).chain(others).collect();
+            let at = Arc::clone(&lab);
+            let renewed = tokio::task::spawn_blocking(move || at.site().apply_all(&commands).map(|_| ()));
+            // A connection that outlives the renewal carries the new publication, by assumption.
+            let meets_old = async {
+                while ends_connections
+                    && signer_met_by(&lab, agent, &before).await.is_some_and(|is_it| {
+                        assert!(is_it, "the certificate of before came with a signature of another");
+                        true
+                    })
+                {}
+            };
+            let meets_new = async {
+                loop {
+                    if let Some(is_it) = signer_met_by(&lab, agent, &after).await {
+                        break assert!(is_it, "the new certificate came with a signature of another");
+                    }
+                }
+            };
+            let met = Box::pin(async { tokio::join!(meets_old, meets_new) });
+            timeout(PATIENCE, met).await.expect("it is renewed");
+            renewed.await.unwrap().unwrap();
+        }
+    }
+}
+
+/// Returns whether the key of this certificate signed the policy that a client with this pin alone gets; none if the manager
+/// presents another certificate.
+async fn signer_met_by(lab: &TestSite, agent: AgentId, believed: &ServerIdentity) -> Option<bool> {
+    let pins: Pins = [believed.certificate().clone()].into_iter().collect();
+    let beliefs = Beliefs { pins: pins.clone(), dates: DateRule::Checked, names: NameRule::Ignored };
+    let fetch = AgentRequest::Fetch { agent, artifact: Artifact::Policy };
+    let answer = lab.ask(Protocol::Https, fetch, TlsCheck::Against(beliefs)).await.ok()?;
+    let signature = answer.signature.and_then(|header| header.signature());
+    Some(Signed::<PolicyDocument>::new(answer.body, signature).verify(&pins).is_ok())
 }
 
 #[tokio::test]

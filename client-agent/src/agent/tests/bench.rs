@@ -11,7 +11,7 @@ use epm_protocol::site::{
     Answer, Command, DEFAULT_GROUP, Effect, Founding, Manager, ManagerPorts, Material, NewCertificate,
     Publication, Site, Stores, TOP_GROUP, Visit,
 };
-use epm_protocol::trust::{Fingerprint, KeyPool, ServerIdentity, judge};
+use epm_protocol::trust::{Fingerprint, ServerIdentity, judge};
 
 use super::super::*;
 
@@ -58,7 +58,6 @@ impl Bench {
             name: "My Site".into(),
             seed,
             managers: managers.iter().enumerate().map(|(n, name)| ((*name).to_owned(), ports(n))).collect(),
-            keys: KeyPool::public(),
             assumptions: Arc::new(assumptions),
         };
         let site = Site::found(founding, START).unwrap();

@@ -100,7 +100,7 @@ fn f11_an_old_signature_beside_a_new_policy_is_refused_until_it_is_made_anew() {
     let serial = bench.view(pc).serial;
     bench.tamper = Some(|request, response| {
         if matches!(request, AgentRequest::Fetch { artifact: Artifact::Policy, .. }) {
-            let stale = KeyPool::public().get(0).sign(b"the policy before");
+            let stale = KeyPool::of_site(1).get(0).sign(b"the policy before");
             response.signature = Some(epm_protocol::heartbeat::SignatureHeader::new(&stale));
         }
     });

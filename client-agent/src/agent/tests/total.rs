@@ -156,7 +156,7 @@ fn tell_all(bench: &mut Bench, all: Vec<Told>) {
                         Ok(ManagerResponse { status, ..ManagerResponse::xml(Bytes::from_static(body)) })
                     }
                     Made::Signed(body) => Ok(ManagerResponse {
-                        signature: Some(SignatureHeader::new(&KeyPool::public().get(0).sign(body))),
+                        signature: Some(SignatureHeader::new(&KeyPool::of_site(1).get(0).sign(body))),
                         ..ManagerResponse::xml(Bytes::from_static(body))
                     }),
                     Made::Failure(which) => Err(failure(which)),

@@ -1,8 +1,10 @@
 //! Just enough DER to replace one part of a certificate and keep every other byte.
 
 use ::der::{Decode as _, Header, Reader as _, SliceReader};
+use aws_lc_rs::digest;
 
 use crate::time::Timestamp;
+use crate::trust::tlv::integer;
 pub(super) use crate::trust::tlv::value;
 
 pub(super) const SEQUENCE: u8 = 0x30;
@@ -44,6 +46,13 @@ pub(super) fn parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
         parts.push(reader.tlv_bytes().ok()?.to_vec());
     }
     Some(parts)
+}
+
+/// Encodes a serial number of 63 bits, the hash of these bytes.
+pub(super) fn serial(of: &[u8]) -> Vec<u8> {
+    let mut number = digest::digest(&digest::SHA256, of).as_ref()[..8].to_vec();
+    number[0] &= 0x7F;
+    integer(&number)
 }
 
 /// Encodes a distinguished name of one common name.

@@ -1,4 +1,4 @@
-//! Faulty certificates, minted on demand. Each differs from the good one in exactly one property.
+//! Faulty certificates, minted on demand. Each differs from the good one in exactly one property and in the serial number.
 //!
 //! | fault | differs in | the rest |
 //! |---|---|---|
@@ -12,6 +12,9 @@
 //!
 //! The signature is made anew: RSA with SHA-256, whatever the good one's was. Where the good one is from an authority
 //! whose key is not at hand, the signature is invalid. A client of this product looks at the pin, not at that.
+//!
+//! The serial number is a hash of the rest of the certificate and of the signer's key, so that no two certificates of one
+//! issuer share a number (RFC 5280, 4.1.2.2); NSS refuses those that do.
 //!
 //! A certificate is the same for a whole day (UTC), so that a driver can cache it.
 
@@ -53,8 +56,8 @@ pub struct MintInput<'a> {
     pub good: &'a ServerIdentity,
     /// The identity of the clients' port before the last change.
     pub previous: Option<&'a ServerIdentity>,
-    /// Two keys other than the good one, for authorities and strangers.
-    pub spare: &'a KeyPool,
+    /// Keys for authorities and strangers, none of which is a key of the site.
+    pub spare: KeyPool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -89,11 +92,10 @@ pub enum MintError {
 /// # Errors
 /// If the fault does not concern the certificate, or something that it needs is missing.
 pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
-    let MintInput { good, previous, .. } = mint_input;
+    let MintInput { good, previous, spare, .. } = mint_input;
     let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
-    let spare = |n| mint_input.spare_key(n).ok_or_else(|| lacks("a spare key"));
     let today = today(mint_input.now);
-    let own = good.key();
+    let own = good.key().clone();
     let mut made = Template::of(good.certificate())?;
     let key = match what {
         FaultKind::Expired => {
@@ -113,7 +115,7 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             own
         }
         FaultKind::OtherSelfSigned => {
-            let other = spare(0)?;
+            let other = spare.get(0);
             made.public_key = other.public_key_der().to_vec();
             other
         }
@@ -122,10 +124,10 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             own
         }
         FaultKind::UnknownCa => {
-            let authority = spare(0)?;
+            let authority = spare.get(0);
             made.issuer = der::name(UNKNOWN_AUTHORITY);
-            let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, authority).signed(authority)?;
-            return Ok(PresentedIdentity { chain: vec![made.signed(authority)?, root], key: own.clone() });
+            let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &authority).signed(&authority)?;
+            return Ok(PresentedIdentity { chain: vec![made.signed(&authority)?, root], key: own });
         }
         FaultKind::IncompleteChain => {
             let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
@@ -145,51 +147,36 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             });
         }
         FaultKind::WrongKey => {
-            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare(0)?.clone() });
+            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare.get(0) });
         }
         _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
     };
-    // The signer of the downloads also signs the handshake.
-    Ok(PresentedIdentity { chain: vec![made.signed(key)?], key: key.clone() })
+    // The key that signs the certificate also signs the handshake.
+    Ok(PresentedIdentity { chain: vec![made.signed(&key)?], key })
 }
 
 /// Makes a chain of the manager's certificate, an intermediate authority and the root, in the order in which
 /// they should be sent. The faults of chains leave one out or reverse the order.
 ///
 /// # Errors
-/// If there are fewer than two spare keys.
+/// If the good certificate cannot be taken apart.
 pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
-    let lacks = || MintError::Lacks { fault: "a chain", needed: "a spare key" };
-    let root_key = mint_input.spare_key(0).ok_or_else(lacks)?;
-    let between_key = mint_input.spare_key(1).ok_or_else(lacks)?;
+    let [root_key, between_key] = [0, 1].map(|n| mint_input.spare.get(n));
     let mut leaf = Template::of(mint_input.good.certificate())?;
-    let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, root_key).signed(root_key)?;
-    let between = leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, between_key).signed(root_key)?;
+    let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &root_key).signed(&root_key)?;
+    let between =
+        leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, &between_key).signed(&root_key)?;
     leaf.issuer = der::name(INTERMEDIATE_AUTHORITY);
     Ok(PresentedIdentity {
-        chain: vec![leaf.signed(between_key)?, between, root],
+        chain: vec![leaf.signed(&between_key)?, between, root],
         key: mint_input.good.key().clone(),
     })
 }
 
-impl<'a> MintInput<'a> {
-    /// Returns the `n`th key that is not the good one; none if the pool has too few.
-    fn spare_key(&self, n: usize) -> Option<&'a SigningKey> {
-        const SOME: usize = 16;
-        let mut others: Vec<&SigningKey> = Vec::new();
-        for key in (0..SOME).map(|n| self.spare.get(n)) {
-            if key != self.good.key() && !others.contains(&key) {
-                others.push(key);
-            }
-        }
-        others.get(n).copied()
-    }
-}
-
-/// The parts of a certificate to be signed, in DER.
+/// The parts of a certificate to be signed, in DER. The serial number is made on signing.
 #[derive(Clone)]
 struct Template {
-    version_and_serial: Vec<u8>,
+    version: Vec<u8>,
     issuer: Vec<u8>,
     validity: Vec<u8>,
     subject: Vec<u8>,
@@ -203,8 +190,8 @@ impl Template {
         let whole = parts(certificate.der())?;
         let fields = parts(whole.first().ok_or(MintError::Form)?)?;
         match &fields[..] {
-            [version, serial, _, issuer, validity, subject, public_key, rest @ ..] => Ok(Self {
-                version_and_serial: [&version[..], serial].concat(),
+            [version, _, _, issuer, validity, subject, public_key, rest @ ..] => Ok(Self {
+                version: version.clone(),
                 issuer: issuer.clone(),
                 validity: validity.clone(),
                 subject: subject.clone(),
@@ -234,7 +221,7 @@ impl Template {
         Ok(())
     }
 
-    /// Makes an authority with the same serial number and validity.
+    /// Makes an authority with the same validity.
     fn authority(&self, name: &str, issuer: &str, key: &SigningKey) -> Self {
         Self {
             issuer: der::name(issuer),
@@ -247,18 +234,11 @@ impl Template {
 
     fn signed(&self, key: &SigningKey) -> Result<ServerCertificate, MintError> {
         let algorithm = der::SHA256_WITH_RSA.to_vec();
-        let signed = der::all(
-            der::SEQUENCE,
-            &[
-                self.version_and_serial.clone(),
-                algorithm.clone(),
-                self.issuer.clone(),
-                self.validity.clone(),
-                self.subject.clone(),
-                self.public_key.clone(),
-                self.rest.clone(),
-            ],
-        );
+        let rest =
+            [&algorithm[..], &self.issuer, &self.validity, &self.subject, &self.public_key, &self.rest]
+                .concat();
+        let serial = der::serial(&[&rest[..], key.public_key_der()].concat());
+        let signed = der::all(der::SEQUENCE, &[self.version.clone(), serial, rest]);
         let signature = der::signature(key.sign(&signed).as_bytes());
         Ok(ServerCertificate::from_der(&der::all(der::SEQUENCE, &[signed, algorithm, signature]))?)
     }

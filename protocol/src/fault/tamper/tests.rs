@@ -20,7 +20,7 @@ fn identity(key: usize) -> ServerIdentity {
         validity: Validity { not_before: Timestamp::EPOCH, not_after: Timestamp::NEVER },
         serial: 1,
     };
-    let key = KeyPool::public().get(key).clone();
+    let key = KeyPool::of_site(1).get(key);
     let certificate = issue(&key, &request).unwrap();
     ServerIdentity::new(key, certificate).unwrap()
 }

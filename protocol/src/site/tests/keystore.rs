@@ -10,7 +10,7 @@ const STORE: &str = "the-store-1";
 const KEY: &str = "the-key-22";
 
 fn identity() -> ServerIdentity {
-    let key = KeyPool::public().get(5).clone();
+    let key = KeyPool::of_site(5).get(0);
     let request = CertificateRequest {
         common_name: "A".into(),
         names: vec!["a.example".into()],

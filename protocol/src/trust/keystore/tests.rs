@@ -6,7 +6,6 @@ use std::fmt;
 
 use super::super::certificate::{Fingerprint, KeyAlgorithm};
 use super::super::pem;
-use super::super::pool::KeyPool;
 use super::super::samples::{self, certificate};
 use super::super::signature::{KeyError, SigningKey};
 use super::*;
@@ -37,23 +36,22 @@ fn refusal<T: fmt::Debug>(result: Result<T, KeystoreError>) -> KeystoreError {
 
 #[test]
 fn key_and_certificate_are_taken_as_pem_and_as_der() {
-    let pool = KeyPool::public();
-    let expected = pool.get(0);
-    for text in [samples::POOL_00, samples::POOL_00_AS_PKCS1] {
-        assert_eq!(&key(text).unwrap(), expected);
-        assert_eq!(&key(&der(text)).unwrap(), expected);
+    let expected = samples::key(0);
+    for text in [samples::KEY_0, samples::KEY_0_AS_PKCS1] {
+        assert_eq!(key(text).unwrap(), expected);
+        assert_eq!(key(&der(text)).unwrap(), expected);
     }
     let made = certificate(0);
     for bytes in [made.to_pem().as_bytes(), made.der()] {
-        let identity = read_identity(bytes, "server.crt", samples::POOL_00, "server.key").unwrap();
-        assert_eq!((identity.key(), identity.certificate()), (expected, &made));
+        let identity = read_identity(bytes, "server.crt", samples::KEY_0, "server.key").unwrap();
+        assert_eq!((identity.key(), identity.certificate()), (&expected, &made));
     }
 }
 
 #[test]
 fn one_file_may_hold_key_certificate_and_chain() {
     let (own, other) = (certificate(0), certificate(1));
-    let pem = String::from_utf8(samples::POOL_00.to_vec()).unwrap() + &own.to_pem() + &other.to_pem();
+    let pem = String::from_utf8(samples::KEY_0.to_vec()).unwrap() + &own.to_pem() + &other.to_pem();
     let identity = read_identity(pem.as_bytes(), "all.pem", pem.as_bytes(), "all.pem").unwrap();
     assert_eq!(identity.certificate(), &own);
     assert_eq!(read_certificates(pem.as_bytes(), "all.pem").unwrap(), [own, other]);
@@ -61,9 +59,9 @@ fn one_file_may_hold_key_certificate_and_chain() {
 
 #[test]
 fn a_key_for_another_certificate_is_refused_with_both_public_keys() {
-    let public = |n| Box::new(Fingerprint::of(KeyPool::public().get(n).public_key_der()));
+    let public = |n| Box::new(Fingerprint::of(samples::key(n).public_key_der()));
     let made = certificate(0).to_pem();
-    let error = refusal(read_identity(made.as_bytes(), "server.crt", samples::POOL_01, "server.key"));
+    let error = refusal(read_identity(made.as_bytes(), "server.crt", samples::KEY_1, "server.key"));
     assert_eq!(
         error,
         KeystoreError::Mismatch {
@@ -75,7 +73,7 @@ fn a_key_for_another_certificate_is_refused_with_both_public_keys() {
     );
     assert_eq!(error.refusal(), Refusal::PrivateKeyFile);
     assert!(
-        refusal(ServerIdentity::new(KeyPool::public().get(1).clone(), certificate(0)))
+        refusal(ServerIdentity::new(samples::key(1), certificate(0)))
             .to_string()
             .contains(&public(0).to_string())
     );
@@ -103,8 +101,8 @@ fn keys_that_are_not_for_managers_are_refused_with_the_reason() {
 
 #[test]
 fn several_keys_are_named_by_their_lines() {
-    let two = [samples::POOL_00, samples::ED25519].concat();
-    let second = samples::POOL_00.iter().filter(|byte| **byte == b'\n').count() + 2;
+    let two = [samples::KEY_0, samples::ED25519].concat();
+    let second = samples::KEY_0.iter().filter(|byte| **byte == b'\n').count() + 2;
     assert_eq!(
         refusal(key(&two)),
         KeystoreError::SeveralKeys { at: file("server.key"), lines: vec![2, second] }
@@ -115,7 +113,7 @@ fn several_keys_are_named_by_their_lines() {
 fn broken_pem_is_named_by_its_line() {
     let role = FileRole::PrivateKey;
     let label = "PRIVATE KEY".to_owned();
-    let cut = &samples::POOL_00[..samples::POOL_00.len() - 40];
+    let cut = &samples::KEY_0[..samples::KEY_0.len() - 40];
     let error = refusal(key(cut));
     assert_eq!(error, KeystoreError::Truncated { role, at: at(2), label: label.clone() });
     assert_eq!(
@@ -144,7 +142,7 @@ fn empty_and_huge_files_are_refused_in_the_words_of_their_role() {
 #[test]
 fn a_file_of_other_things_says_what_they_are() {
     assert_eq!(
-        refusal(read_certificates(samples::POOL_00, "server.crt")),
+        refusal(read_certificates(samples::KEY_0, "server.crt")),
         KeystoreError::NoSuchBlock {
             role: FileRole::Certificate,
             at: file("server.crt"),
@@ -160,7 +158,7 @@ fn a_file_of_other_things_says_what_they_are() {
 
 #[test]
 fn certificates_that_are_not_of_rsa_throughout_are_refused() {
-    let refused = |text| refusal(read_identity(text, "server.crt", samples::POOL_00, "server.key"));
+    let refused = |text| refusal(read_identity(text, "server.crt", samples::KEY_0, "server.key"));
     assert_eq!(
         refused(samples::EC),
         KeystoreError::CertificateKey { at: file("server.crt"), found: KeyAlgorithm::Ec }
@@ -181,7 +179,7 @@ fn certificates_that_are_not_of_rsa_throughout_are_refused() {
 proptest! {
     #[test]
     fn no_damage_to_a_file_makes_the_reader_panic(at in 0_usize..1900, byte: u8, cut in 0_usize..2000) {
-        for sample in [samples::POOL_00, samples::EC, samples::BY_OPENSSL, &der(samples::POOL_00)] {
+        for sample in [samples::KEY_0, samples::EC, samples::BY_OPENSSL, &der(samples::KEY_0)] {
             let mut bytes = sample.to_vec();
             if let Some(place) = bytes.get_mut(at) {
                 *place = byte;
@@ -202,7 +200,7 @@ fn store(form: StoreForm) -> Vec<u8> {
         key_password: None,
         created: samples::moment("2026-01-01T00:00:00Z"),
     };
-    let identity = ServerIdentity::new(KeyPool::public().get(0).clone(), certificate(0)).unwrap();
+    let identity = ServerIdentity::new(samples::key(0), certificate(0)).unwrap();
     identity.to_keystore(&options, &mut Salts::from_seed([1; 32])).unwrap()
 }
 
@@ -291,8 +289,7 @@ proptest! {
             *place.get_mut(&mut bytes) = byte;
         }
         if let Ok(read) = open(&bytes) {
-            let pool = KeyPool::public();
-            prop_assert_eq!(read.key(), pool.get(0));
+            prop_assert_eq!(read.key(), &samples::key(0));
         }
     }
 }

@@ -21,7 +21,6 @@ use epm_protocol::fault::{FaultError, FaultRule, FaultSet, InstalledFault};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
-use epm_protocol::trust::KeyPool;
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -47,8 +46,6 @@ pub struct FaultGuard {
 pub(crate) struct FaultState {
     clock: Arc<LabClock>,
     journal: Arc<Journal>,
-    /// Keys for certificates that faults mint.
-    pub(crate) spare_keys: KeyPool,
     any: AtomicBool,
     set: ArcSwap<FaultSet>,
     /// Held while the set is changed.
@@ -193,7 +190,6 @@ impl FaultState {
         Self {
             clock,
             journal,
-            spare_keys: KeyPool::public(),
             any: AtomicBool::new(false),
             set: ArcSwap::from_pointee(FaultSet::new(seed)),
             changing: Mutex::new(()),

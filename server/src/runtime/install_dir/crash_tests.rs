@@ -10,11 +10,12 @@ use crate::runtime::install_dir::files::stop;
 const NOON: Timestamp = Timestamp::from_seconds(1_767_614_400);
 
 fn identity(key: usize) -> ServerIdentity {
-    let pool = KeyPool::public();
+    let key = KeyPool::of_site(1).get(key);
     let validity = Validity { not_before: NOON, not_after: Timestamp::from_seconds(1_800_000_000) };
     let names = vec!["sepm".to_owned()];
     let request = CertificateRequest { common_name: "sepm".to_owned(), names, validity, serial: 1 };
-    ServerIdentity::new(pool.get(key).clone(), issue(pool.get(key), &request).unwrap()).unwrap()
+    let certificate = issue(&key, &request).unwrap();
+    ServerIdentity::new(key, certificate).unwrap()
 }
 
 fn found(root: &Path) -> [ServerIdentity; 2] {

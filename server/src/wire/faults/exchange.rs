@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arc_swap::Guard;
 use bytes::Bytes;
 use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{Hit, VirtualExchange};
@@ -13,6 +14,7 @@ use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::runtime::faults::judging::FaultQuery;
+use crate::runtime::manager::Published;
 use crate::wire::context::{RequestContext, written};
 use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
@@ -23,8 +25,9 @@ pub(in super::super) async fn answered(
 ) -> Result<Response<Full<Bytes>>, WrittenRaw> {
     let RequestContext { connection, manager, .. } = context;
     let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
+    let published = Guard::into_inner(context.published());
     let Some(hit) = asker.judge_exchange(&asked) else {
-        let answer = context.ask(&asked).await;
+        let answer = context.ask(&published, &asked).await;
         note(context, &asked, answer.status);
         return Ok(written(answer));
     };
@@ -36,9 +39,9 @@ pub(in super::super) async fn answered(
         Some(Intercepted::Lost(_)) => plain(ManagerResponse::empty(200)),
         None => {
             let status = asked.agent().and_then(|agent| manager.clients.status(agent));
-            let answer = context.ask(&asked).await;
+            let answer = context.ask(&published, &asked).await;
             let client = status.as_ref().map(|status| &status.client);
-            altered(&hit, &asked, client, answer, context)
+            altered(&hit, &asked, client, answer, &published, context)
         }
     };
     note(context, &asked, tampered.response.status);
@@ -57,16 +60,16 @@ fn altered(
     asked: &AgentRequest,
     client: Option<&RegisteredClient>,
     answer: ManagerResponse,
+    Published { publication, previous }: &Published,
     context: RequestContext<'_>,
 ) -> Tampered {
     let RequestContext { manager, connection, .. } = context;
-    let publication = manager.runtime.publication.load_full();
-    let previous = manager.runtime.previous.load_full();
-    alter(hit, asked, answer.clone(), client, &publication, previous.as_deref(), manager.now())
-        .unwrap_or_else(|error| {
+    alter(hit, asked, answer.clone(), client, publication, previous.as_deref(), manager.now()).unwrap_or_else(
+        |error| {
             manager.journal.fault_skipped(connection.peer, error.to_string());
             plain(answer)
-        })
+        },
+    )
 }
 
 fn with_headers(tampered: Tampered, context: RequestContext<'_>) -> Response<Full<Bytes>> {

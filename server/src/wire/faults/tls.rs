@@ -34,12 +34,13 @@ pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestCon
         FaultKind::PlaintextOnTls => return say(&mut stream, CLEAR).await,
         FaultKind::TlsOnPlain => UNEXPECTED_MESSAGE,
         what => {
-            let config = context.manager.fault_certificate(what).unwrap_or_else(|why| {
+            let generation = context.manager.runtime.generation();
+            let config = context.manager.fault_certificate(what, &generation).unwrap_or_else(|why| {
                 context.manager.journal.fault_skipped(context.connection.peer, why);
-                context.manager.runtime.tls.load_full()
+                Arc::clone(&generation.tls)
             });
             if let Some(stream) = shake(stream, config, context).await {
-                Box::pin(converse(stream, context)).await;
+                Box::pin(converse(stream, context.of(&generation))).await;
             }
             return;
         }
@@ -80,16 +81,16 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
         }
         HandshakeStage::InServerFlight => {
             let Ok(hello) = first_said(&mut stream).await else { return };
-            let Ok(flight) = flight(context.manager.runtime.tls.load_full(), &hello) else { return };
+            let Ok(flight) = flight(Arc::clone(&context.manager.runtime.generation().tls), &hello) else {
+                return;
+            };
             if stream.write_all(&flight[..flight.len() / 2]).await.is_err() {
                 return;
             }
         }
         HandshakeStage::AfterFinished => {
-            let Some(mut stream) = shake(stream, context.manager.runtime.tls.load_full(), context).await
-            else {
-                return;
-            };
+            let config = Arc::clone(&context.manager.runtime.generation().tls);
+            let Some(mut stream) = shake(stream, config, context).await else { return };
             return match how {
                 Break::Stall => stall(&mut stream, context).await,
                 Break::Close => leave(&mut stream).await,
