@@ -39,9 +39,10 @@ pub struct Office {
     /// The working days.
     #[serde(default)]
     pub days: Weekdays,
-    /// How much earlier or later than `from` and `to` each comes and goes, drawn anew each day.
-    #[serde(default = "none")]
-    pub spread: Span,
+    /// How much earlier or later than `from` and `to` each comes and goes, drawn anew each day. Defaults to 30 minutes, or
+    /// to half of what the hours allow if that is less.
+    #[serde(default)]
+    pub spread: Option<Span>,
 }
 
 /// Machines that are opened on some working days, and sleep otherwise.
@@ -57,9 +58,10 @@ pub struct Laptop {
     /// The working days.
     #[serde(default)]
     pub days: Weekdays,
-    /// How much earlier or later than `from` and `to` each is opened and closed, drawn anew each day.
-    #[serde(default = "none")]
-    pub spread: Span,
+    /// How much earlier or later than `from` and `to` each is opened and closed, drawn anew each day. Defaults to 30 minutes,
+    /// or to half of what the hours allow if that is less.
+    #[serde(default)]
+    pub spread: Option<Span>,
     /// The share of the working days on which each is opened.
     pub day_share: Share,
     /// The share of those days on which it is elsewhere.
@@ -134,13 +136,23 @@ impl Office {
         if from >= to {
             return Err(PresenceError::Hours { from, to });
         }
-        let day = Span(to.duration() - from.duration());
-        let night = Span(TimeOfDay::WHOLE_DAY - day.0);
-        let limit = Span(day.0.min(night.0) / 2);
-        if self.spread >= limit {
-            return Err(PresenceError::Spread { found: self.spread, from, to, limit });
+        let (found, limit) = (self.spread(), self.spread_limit());
+        if found >= limit {
+            return Err(PresenceError::Spread { found, from, to, limit });
         }
         Ok(())
+    }
+
+    /// How much earlier or later than their hours machines come and go.
+    pub(super) fn spread(&self) -> Span {
+        self.spread.unwrap_or_else(|| USUAL_SPREAD.min(Span(self.spread_limit().0 / 2)))
+    }
+
+    /// A spread of this or more could turn a day or a night around.
+    fn spread_limit(&self) -> Span {
+        let day = self.to.duration().saturating_sub(self.from.duration());
+        let night = TimeOfDay::WHOLE_DAY.saturating_sub(day);
+        Span(day.min(night) / 2)
     }
 }
 
@@ -174,6 +186,9 @@ impl Drawer {
         }
     }
 }
+
+/// The spread of working hours where none is given.
+const USUAL_SPREAD: Span = Span(std::time::Duration::from_secs(30 * 60));
 
 const fn none() -> Span {
     Span(std::time::Duration::ZERO)
