@@ -186,6 +186,10 @@ assumptions! {
     load_balance: LoadBalance = LoadBalance::Drawn, U;
     /// How far a heartbeat may be late at random, in per cent of the interval.
     heartbeat_jitter_percent: u8 = 10, U;
+    /// Whether the heartbeats of a client stay where they are between those of the others when its interval changes, as if they
+    /// went from the start of its service on. Otherwise they go from the heartbeat on that brings the new interval, and a
+    /// fleet whose interval grows from 5 minutes to an hour has all its heartbeats within the same 5 minutes of an hour.
+    new_interval_keeps_phase: bool = true, U;
     /// After how many missed heartbeats the console shows a client as offline.
     offline_after_heartbeats: u32 = 3, U;
     /// The first client version that offers TLS 1.3; those before it, from 14.0 on, speak TLS 1.2.

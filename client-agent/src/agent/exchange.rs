@@ -32,7 +32,11 @@ pub struct AgentProfile {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The service starts: the first heartbeat is at once [C S15].
-    Start,
+    Start {
+        /// When the machine was booted: now, or, if it has been on since before the lab began, earlier. The regular
+        /// heartbeats go from there on.
+        booted: Timestamp,
+    },
     /// The moment of [`super::Agent::next_wake`] has come.
     Wake,
     /// An exchange that it wished for has ended.

@@ -3,18 +3,13 @@
 //! The last server that served it, while it is less than 24 hours in uninterrupted contact; otherwise the list, most
 //! preferred priority first, those of one priority in any order [C S10, S12].
 
-use std::time::Duration;
-
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::policy::Protocol;
 use epm_protocol::sylink::{ClientServer, ClientServerList};
 use epm_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::draw;
-
-/// After so much uninterrupted contact a client consults its list again [C S12].
-pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
+use super::schedule::{STICKY_FOR, draw};
 
 /// Where a client finds a server.
 #[derive(

@@ -44,7 +44,7 @@ pub(super) type Outputs = Vec<Output>;
 impl Agent {
     /// A client with what it has kept, not yet started.
     pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
-        let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
+        let schedule = Schedule::new(profile.seed, &assumptions);
         Self {
             trust_state: TrustState::new(cache, profile.version, Arc::clone(&assumptions)),
             profile: Arc::new(profile),
@@ -59,6 +59,27 @@ impl Agent {
             heartbeats_served: 0,
             served_since_start: false,
         }
+    }
+
+    /// The client as it goes on when its lab is put back to the moment `then` and the clock shows `now`: what it knows and
+    /// its heartbeats to come stay as they were, and its connections have ended.
+    #[must_use]
+    pub fn resumed(&self, then: Timestamp, now: Timestamp) -> Self {
+        let mut agent = self.clone();
+        agent.clock_moved(then, now);
+        match agent.phase {
+            Phase::Stopped | Phase::Resting => return agent,
+            Phase::InHeartbeat(_) => agent.schedule.take(Timing::Now, now),
+            Phase::Holding { .. } => agent.schedule.take(Timing::Accelerate, now),
+        }
+        agent.phase = Phase::Resting;
+        agent
+    }
+
+    /// The clock has been set from `then` to `now`: its heartbeats go on in their row, as far apart from those of other
+    /// clients as before.
+    pub fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
+        self.schedule.clock_moved(then, now);
     }
 
     /// When it wants to be woken; never, while it waits for an answer.

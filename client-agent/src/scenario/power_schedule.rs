@@ -25,6 +25,8 @@ pub struct PowerSchedule {
     seed: u64,
     /// The time in which it is, or will be next, on.
     window: Option<Window>,
+    /// When it was booted, if it is on when the run starts and has not been started yet.
+    booted_before: Option<Timestamp>,
     /// Where its client thinks it is.
     place: Place,
     is_on: bool,
@@ -41,7 +43,7 @@ pub struct ClientActions {
     move_to: Option<Place>,
     import: bool,
     identify: bool,
-    start: bool,
+    start: Option<Timestamp>,
 }
 
 /// Something that is done to the client on a machine.
@@ -57,8 +59,8 @@ pub enum ClientAction {
     Import,
     /// Gives the machine the hardware id that was given to its part.
     Identify,
-    /// Starts the service.
-    Start,
+    /// Starts the service, on a machine that was booted at this moment.
+    Start(Timestamp),
 }
 
 impl IntoIterator for ClientActions {
@@ -72,7 +74,7 @@ impl IntoIterator for ClientActions {
             self.move_to.map(ClientAction::MoveTo),
             self.import.then_some(ClientAction::Import),
             self.identify.then_some(ClientAction::Identify),
-            self.start.then_some(ClientAction::Start),
+            self.start.map(ClientAction::Start),
         ]
         .into_iter()
         .flatten()
@@ -150,9 +152,11 @@ impl PartCalendar {
 impl PowerSchedule {
     /// A machine that is not on yet.
     pub fn new(part: &PartCalendar, seed: u64, start: Timestamp) -> Self {
+        let window = part.calendar.window(seed, start);
         Self {
             seed,
-            window: part.calendar.window(seed, start),
+            window,
+            booted_before: window.filter(|one| one.booted < one.on).map(|one| one.booted),
             place: Place::Usual,
             is_on: false,
             is_installed: !part.arrives,
@@ -205,7 +209,7 @@ impl PowerSchedule {
             actions.move_to = Some(window.place);
         }
         self.is_on = true;
-        actions.start = true;
+        actions.start = Some(self.booted_before.take().unwrap_or(now));
         actions
     }
 

@@ -1,6 +1,5 @@
 //! The lab as it was: its site, its registry, its faults, its clients with all that they had kept, and its time.
 
-use epm_client_agent::agent::Input;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
@@ -95,8 +94,9 @@ impl Lab {
         name != START && lock(&self.snapshots).remove(name).is_some()
     }
 
-    /// The lab becomes what it was: its connections end, its clients begin again with what they had kept then, as after a
-    /// restart of their service, and a clock that stands shows that moment again; one that runs goes on.
+    /// The lab becomes what it was: its connections end, its clients go on with what they knew then, and a clock that stands
+    /// shows that moment again; one that runs goes on. No client has a heartbeat because of it, except those whose held
+    /// request or heartbeat it cuts short.
     ///
     /// # Errors
     ///
@@ -121,14 +121,10 @@ impl Lab {
         }
         *lock(&self.parts) = parts.into_iter().map(|part| (part.name.clone(), part)).collect();
         *lock(&self.updates) = updates;
-        for (part, agent, _) in &agents {
-            fleet.bring_back(part.clone(), agent);
-        }
-        for (member, (_, agent, is_frozen)) in fleet.members().iter().zip(&agents) {
-            member.handle.freeze(*is_frozen);
-            if !agent.is_stopped() {
-                member.handle.tell(Input::Start).await;
-            }
+        let now = self.clock().now();
+        for (part, agent, is_frozen) in agents {
+            let member = fleet.bring_back(part, agent.resumed(at, now));
+            member.handle.freeze(is_frozen);
         }
         Ok(())
     }

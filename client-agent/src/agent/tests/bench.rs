@@ -113,7 +113,7 @@ impl Bench {
             sent: Vec::new(),
             assumptions,
         });
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
         n
     }
@@ -236,7 +236,7 @@ impl Bench {
         let profile = slot.agent.profile().clone();
         slot.agent = Agent::new(profile, read(&slot.kept), Arc::clone(&slot.assumptions));
         slot.held = None;
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
     }
 
     pub(super) fn stop(&mut self, n: usize) {
@@ -245,7 +245,7 @@ impl Bench {
 
     /// A machine that was off is switched on, and has its first heartbeat.
     pub(super) fn come_home(&mut self, n: usize) {
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
     }
 

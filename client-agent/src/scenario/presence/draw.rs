@@ -20,6 +20,8 @@ pub(super) const HOLIDAY: Stream = Stream::named(*b"holiday ");
 pub(super) const HOURS: Stream = Stream::named(*b"hours   ");
 /// Whether a laptop is opened, and where; the question is the day.
 pub(super) const OPENED: Stream = Stream::named(*b"opened  ");
+/// When a machine that is always on was booted.
+pub(super) const BOOT: Stream = Stream::named(*b"boot    ");
 /// When a machine in a drawer is taken out.
 pub(super) const PHASE: Stream = Stream::named(*b"phase   ");
 

@@ -2,7 +2,7 @@
 //!
 //! | presence | online | drawn for each machine |
 //! |---|---|---|
-//! | `always` | from the start on | nothing |
+//! | `always` | from the start on | the moment at which it was booted, uniform over the 30 days before the start |
 //! | `office` | on working days, `from` to `to` on the clocks of `zone` | each day: coming, `from` ± `spread`, and going, `to` ± `spread`, both uniform |
 //! | `laptop` | as `office`, on `day-share` of the working days; `away-share` of those in `away-location` | as `office`; each day whether and where: Bernoulli |
 //! | `drawer` | for `on`, once in `every` | its phase, uniform from 0 to `every` |
@@ -22,6 +22,9 @@
 //!
 //! Time zones and their changes come from the bundled IANA database. Hours that clocks skip are as much later.
 //!
+//! A machine that is on when the run starts was booted before, so no two of them have their heartbeats together: the one
+//! of `always` as drawn, the others at the beginning of that window.
+//!
 //! Nothing here knows what a client does while it is online.
 
 pub(super) mod calendar;
@@ -39,7 +42,7 @@ mod working_days;
 #[cfg(test)]
 mod tests;
 
-pub use calendar::Calendar;
+pub use calendar::{Calendar, booted_before};
 pub use error::PresenceError;
 pub use limits::{LONGEST_HOLIDAY, LONGEST_RUN_DAYS};
 pub use plan::{Arrives, Drawer, Fate, Holidays, Laptop, Office, Presence};

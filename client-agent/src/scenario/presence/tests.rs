@@ -51,7 +51,8 @@ fn hours(window: &Window) -> [String; 2] {
 #[test]
 fn a_machine_that_is_always_on_has_one_window_without_an_end() {
     let calendar = calendar("", 90);
-    let always = Window { on: at(START), off: Timestamp::NEVER, place: Place::Usual };
+    let booted = booted_before(1, at(START));
+    let always = Window { on: at(START), booted, off: Timestamp::NEVER, place: Place::Usual };
     assert_eq!(windows(&calendar, 1), [always]);
     assert_eq!(calendar.window(1, Timestamp::NEVER), None);
 }
@@ -137,6 +138,28 @@ fn machines_come_and_go_within_half_an_hour_of_their_hours_unless_told_otherwise
     assert_eq!(widest(hours("08:00", "17:00", ""), "2026-01-06T07:00:00Z"), [29, 29]);
     assert_eq!(widest(hours("08:00", "08:40", ""), "2026-01-06T07:00:00Z"), [9, 9]);
     assert_eq!(widest(hours("08:00", "17:00", ", spread = \"0s\""), "2026-01-06T07:00:00Z"), [0, 0]);
+}
+
+#[test]
+fn machines_that_are_on_at_the_start_were_booted_before_it_each_at_its_own_moment() {
+    let start = at("2026-01-05T10:00:00Z");
+    let booted = |keys: &str| -> Vec<u64> {
+        let calendar = Calendar::new(&part(keys), start, start + days(90)).unwrap();
+        let on = (0..3000).filter_map(|seed| calendar.window(seed, start)).filter(|one| one.on == start);
+        on.map(|one| start.since(one.booted).as_secs() / 3600).collect()
+    };
+    let always = booted("");
+    assert!(always.len() == 3000 && always.iter().all(|hours| *hours < 720), "{:?}", always.iter().max());
+    for hour in 0..24 {
+        let here = always.iter().filter(|hours| *hours % 24 == hour).count();
+        assert!((85..170).contains(&here), "{here} of 3000 were booted in hour {hour} of a day");
+    }
+    let office = booted(&OFFICE.replace("0s", "2h"));
+    assert!(office.len() == 3000 && (1..5).all(|hour| office.contains(&hour)), "{office:?}");
+    let drawer = booted(DRAWER);
+    assert!((60..140).contains(&drawer.len()) && drawer.iter().any(|hours| *hours > 20), "{drawer:?}");
+    let arrived = booted("arrives = { between = [\"0s\", \"0s\"] }");
+    assert!(arrived.len() == 3000 && arrived.iter().all(|hours| *hours == 0), "they are installed now");
 }
 
 #[test]

@@ -5,8 +5,10 @@ use epm_protocol::time::Timestamp;
 /// A stretch of time during which a machine is online in one place: from `on` up to, but without, `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// When it comes online.
+    /// When it comes online; at the start of the run, if it was on before.
     pub on: Timestamp,
+    /// When it was booted: at `on`, or earlier if it was on before the start of the run.
+    pub booted: Timestamp,
     /// When it goes, later than `on`; [`Timestamp::NEVER`] if it stays.
     pub off: Timestamp,
     /// Where it is.
