@@ -33,13 +33,18 @@ impl Drop for Halted<'_> {
 }
 
 impl Lab {
-    /// Sets the clock's speed and time, when nothing else moves the clock.
+    /// Sets the clock's speed and time, when nothing else moves the clock. Where the time is another, no client has a
+    /// heartbeat because of it: each goes on with its row.
     pub async fn set_clock(&self, speed: Option<u32>, now: Option<Timestamp>) {
         let _moving = self.moving.lock().await;
         if let Some(speed) = speed {
             self.clock().set_speed(speed);
         }
         if let Some(now) = now {
+            let then = self.clock().now();
+            for member in self.fleet.read().await.members() {
+                member.handle.clock_moved(then, now);
+            }
             self.clock().set(now);
         }
     }

@@ -23,6 +23,7 @@ mod installation;
 mod keystores;
 mod mock_site;
 mod outside_eyes;
+mod phases;
 mod procedure;
 mod recovery;
 mod rest;
