@@ -164,6 +164,15 @@ impl PowerSchedule {
         }
     }
 
+    /// A machine that has been switched off just now, and comes on the next time that its presence switches it on.
+    pub fn off_until_next(part: &PartCalendar, seed: u64, now: Timestamp) -> Self {
+        let machine = Self::new(part, seed, now);
+        let window = machine.window.and_then(|first| {
+            if first.on <= now { part.calendar.window(seed, first.off) } else { Some(first) }
+        });
+        Self { window, booted_before: None, is_installed: true, ..machine }
+    }
+
     /// Whether it is on.
     pub fn is_on(&self) -> bool {
         self.is_on

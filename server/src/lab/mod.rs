@@ -11,6 +11,7 @@
 //! | `expectation` | what an author of a test expects, and the counter-examples |
 //! | `snapshot` | the lab as it was |
 //! | `scenario_run` | a scenario, step by step |
+//! | `presence`, `present_machines` | the machines of a lab that stays which are switched on and off by their presence |
 //! | `machines` | the machines of a scenario: when each is on, where, and what is installed on it |
 //! | `reproduce` | an entry of the failure catalogue |
 //!
@@ -31,6 +32,8 @@ mod fleet;
 mod history;
 mod machines;
 mod pace;
+mod presence;
+mod present_machines;
 mod records;
 mod reproduce;
 mod run_error;
@@ -47,7 +50,7 @@ use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
 use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 pub use expectation::{Asked, Expectation, Finding, Standing};
 pub use fleet::{ClientOperation, ClientView, FleetError};
@@ -60,6 +63,7 @@ pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
 use crate::mock_site::MockSite;
 use history::History;
+use present_machines::PresentMachines;
 use records::Snapshot;
 pub use records::Update;
 
@@ -79,6 +83,9 @@ pub struct Lab {
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     /// The updates of each manager's certificate, the first first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
+    present: tokio::sync::Mutex<PresentMachines>,
+    /// Is notified when other machines are in `present`, or at other times.
+    presence_changed: Notify,
     /// Who moves the clock or restores a snapshot holds this.
     moving: tokio::sync::Mutex<()>,
 }
@@ -108,6 +115,8 @@ impl Lab {
             expectations: Mutex::default(),
             snapshots: Mutex::default(),
             updates: Mutex::default(),
+            present: tokio::sync::Mutex::default(),
+            presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
         })
     }

@@ -126,6 +126,7 @@ impl Lab {
                 self.site.faults().ports_settled().await;
             }
             machines.take_transitions(self).await?;
+            self.take_presence_transitions().await;
             if self.stands() {
                 self.settle().await?;
             }
@@ -134,6 +135,7 @@ impl Lab {
             }
             let now = self.clock().now();
             let due = machines.next_transition(now).min(limit);
+            let due = due.min(self.present.lock().await.next_transition(now));
             if now >= limit {
                 return Ok(false);
             }

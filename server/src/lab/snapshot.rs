@@ -51,6 +51,7 @@ impl Lab {
     ///
     /// When the name is taken, or there are too many.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        let present = self.present.lock().await.clone();
         let agents = self.agents().await;
         let snapshot = Snapshot {
             at: self.clock().now(),
@@ -59,6 +60,7 @@ impl Lab {
             faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
             agents,
             parts: lock(&self.parts).values().cloned().collect(),
+            present,
             updates: lock(&self.updates).clone(),
         };
         let mut snapshots = lock(&self.snapshots);
@@ -105,7 +107,8 @@ impl Lab {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
-        let Snapshot { at, site, client_statuses, faults, agents, parts, updates } = snapshot;
+        let Snapshot { at, site, client_statuses, faults, agents, parts, present, updates } = snapshot;
+        let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
         fleet.dismiss(|_| true);
         self.history.begin_again();
@@ -121,6 +124,8 @@ impl Lab {
         }
         *lock(&self.parts) = parts.into_iter().map(|part| (part.name.clone(), part)).collect();
         *lock(&self.updates) = updates;
+        *present_now = present;
+        self.presence_changed.notify_one();
         let now = self.clock().now();
         for (part, agent, is_frozen) in agents {
             let member = fleet.bring_back(part, agent.resumed(at, now));

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::scenario::presence::{Drawer, Presence};
+use epm_client_agent::scenario::{PartPlan, Span};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, TOP_GROUP};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_tests::control_api::Opened;
 
 const CLIENTS: u32 = 40;
+const MINUTE: Duration = Duration::from_secs(60);
 const HALF: Duration = Duration::from_secs(1800);
 
 /// A lab with `CLIENTS` clients that have this interval, all served.
@@ -100,4 +102,27 @@ async fn a_clock_that_is_set_makes_no_client_due_whether_forward_or_back() {
         let found = reached(&opened, list).await;
         assert!((8..=32).contains(&found), "{found} of {CLIENTS}, {list}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_with_a_presence_is_off_at_first_and_then_on_as_its_presence_says() {
+    let opened = lab(600).await;
+    let drawer = Drawer { on: Span(10 * MINUTE), every: Span(40 * MINUTE) };
+    let plan = PartPlan {
+        presence: Presence::Drawer(drawer),
+        ..PartPlan::new("seldom", 1, "14.3".parse().unwrap())
+    };
+    opened.lab.set_part(plan).await.unwrap();
+    opened.lab.wait_for_part("seldom").await.unwrap();
+    opened.lab.follow_presence("seldom").await.unwrap();
+    let mut on = Vec::new();
+    for _ in 0..120 {
+        opened.lab.advance(MINUTE).await.unwrap();
+        let views = opened.lab.views().await;
+        let seldom = views.iter().find(|one| one.part == "seldom").unwrap();
+        on.push((seldom.on, seldom.view.heartbeats));
+    }
+    assert!(!on[0].0, "it is off at first");
+    assert_eq!(on.iter().filter(|(on, _)| *on).count(), 30, "a quarter of the time: {on:?}");
+    assert_eq!(on[119].1 - on[0].1, 3, "a heartbeat each time: {on:?}");
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::rotation::{Halt, Rotation, some, text};
 use crate::cli::io::Failure;
 
+/// How many heartbeats of the others clients that are away are waited for: some are on now and then.
+const BEATS_AWAY: u32 = 12;
 /// How many clients the control API is asked for at once; it gives no more.
 const PAGE: usize = 1000;
 /// How long those who are on are waited for, in milliseconds of the lab's time, if nobody says otherwise.
@@ -98,6 +100,7 @@ impl Rotation {
 
     async fn wait_for_coverage(&mut self, step: &str, began: i64, patience: Option<i64>) -> Result<(), Halt> {
         let mut beats = self.options.heartbeats;
+        let mut beats_away = 0;
         loop {
             self.pass(beats).await?;
             beats = 1;
@@ -120,7 +123,8 @@ impl Rotation {
             }
             let waited = self.now().await? - began;
             let nobody_is_on = clients.iter().all(|one| !one.is_on);
-            let stays_away = on.is_empty() && patience.is_none();
+            beats_away = if on.is_empty() { beats_away + 1 } else { 0 };
+            let stays_away = beats_away > BEATS_AWAY && patience.is_none();
             if waited < patience.unwrap_or(USUAL_PATIENCE) && !nobody_is_on && !stays_away {
                 continue;
             }
