@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Assembles the root file system of the image: the two programs, the shared libraries that they name, and what the
-# resolution of names needs. Nothing else is in it: no shell, no package manager, no certificates of the world.
+# Assembles the root file system of the image: the two programs, the shared libraries that they link to, and the files that
+# name resolution needs. Nothing else is in it: no shell, no package manager, no root certificates.
 #
 # The Dockerfile runs this in its build stage, and test-rootfs.sh on a machine without a container engine.
 set -euo pipefail
@@ -17,7 +17,7 @@ readonly bindir=$1 target=$2
 [[ $EUID -eq 0 ]] || complain "needs root, to give two folders to $UID_GID"
 [[ ! -e $target ]] || complain "$target is there already; name a folder to make"
 
-# Since 2.34 glibc resolves names by files and by DNS without loading further libraries, which `ldd` would not name.
+# Since 2.34 glibc resolves names from files and DNS without loading further libraries, which `ldd` would not list.
 glibc=$(getconf GNU_LIBC_VERSION) || complain "this needs glibc"
 glibc=${glibc#glibc }
 [[ $(printf '%s\n' 2.34 "$glibc" | sort -V | head -n 1) == 2.34 ]] || complain "needs glibc 2.34 or later, found $glibc"
@@ -50,7 +50,7 @@ printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$target/etc/nsswitch.
 chmod 0444 "$target"/etc/*
 
 install -d -m 1777 "$target/tmp"
-# Places for volumes: what a manager hands out, and what a client keeps. A new named volume takes over their owner.
+# Mount points for volumes: the files that a manager exports, and the state of a client. A new named volume takes over their owner.
 install -d -m 0755 "$target/lab"
 install -d -m 0700 "$target/state"
 chown "$UID_GID" "$target/lab" "$target/state"

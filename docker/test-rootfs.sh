@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Tries the image without a container engine: assembles its root file system with rootfs.sh, and starts the manager and
+# Tests the image without a container engine: assembles its root file system with rootfs.sh, and starts the manager and
 # the clients of compose.yaml in copies of it. Each is process 1 of its own process namespace, is user 65532 without
 # capabilities and without a way to new ones, and can write to its volumes alone. They share a network namespace that
 # has loopback and nothing else, so the ports are those of the compose file, and free.
 #
 #   docker/test-rootfs.sh            builds the release programs first
-#   docker/test-rootfs.sh BINDIR     takes those that are there
+#   docker/test-rootfs.sh BINDIR     takes the programs in that folder
 #
-# Exit codes: 0 well, or skipped for lack of privilege (it says so); 1 something is not as it must be.
+# Exit codes: 0 success, or skipped for lack of privilege (it says so); 1 a check failed.
 #
-# Nothing of this stays: the namespaces end with the script, and the temporary folder is removed.
+# It leaves nothing behind: the namespaces end with the script, and the temporary folder is removed.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -49,7 +49,7 @@ outside() {
     what_is_in_it "$place/rootfs"
     timeout --kill-after=5 "$ALL" unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc \
         -- "$here/test-rootfs.sh" --inside "$place"
-    say "all well: health check, policy, cache, restart, names and stop, without a shell in the image"
+    say "success: health check, policy, cache, restart, names and stop, without a shell in the image"
 }
 
 what_is_in_it() {
@@ -90,7 +90,7 @@ container() {
     done
 }
 
-# What comes before the root and the program: without an environment, new privileges, or another user than the image's.
+# The command in front of the root and the program: no environment, no new privileges, and the user of the image.
 confined=(setpriv --no-new-privs -- env --ignore-environment -- "$(command -v chroot)" --userspec=65532:65532 --groups=)
 
 # Runs a program of a container in the foreground.    run_in NAME PROGRAM ARGS..
@@ -108,13 +108,13 @@ start() {
     shift
     (
         exec >>"$place/$name.log" 2>&1
-        # What `run_in` does, but as process 1.
+        # As `run_in`, but as process 1.
         exec unshare --pid --fork --kill-child -- "${confined[@]}" "$place/$name" "$@"
     ) &
     started[$name]=$!
 }
 
-# The process id, out here, of a container's process 1.
+# The process id of a container's process 1, outside of its namespace.
 process_of() {
     pgrep --parent "${started[$1]}" || fail "$1 has ended: $(cat "$place/$1.log")"
 }
@@ -132,7 +132,7 @@ await() {
 logged() { grep -q "$2" "$place/$1.log" 2>/dev/null; }
 ended() { ! kill -0 "${started[$1]}" 2>/dev/null; }
 
-# Asks a container's process 1 to end, and takes nothing but exit code 0 within the limit.    stop NAME SIGNAL
+# Ends a container's process 1; fails unless it exits with 0 within the limit.    stop NAME SIGNAL
 stop() {
     local name=$1 code=0 before=$EPOCHREALTIME
     kill -s "$2" "$(process_of "$name")"
@@ -143,22 +143,22 @@ stop() {
     say "$name: SIG$2, exit code 0 after $(((${EPOCHREALTIME/[.,]/} - ${before/[.,]/}) / 1000)) ms"
 }
 
-# Names of 'manager' by DNS alone, as the engine's own name server on 127.0.0.11 gives them.
+# Resolves 'manager' by DNS only, as the engine's own name server on 127.0.0.11 does.
 name_server() {
     python3 - "$place/dns" <<'PYTHON'
 import pathlib, socket, struct, sys
 
-door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-door.bind(("127.0.0.11", 53))
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.11", 53))
 pathlib.Path(sys.argv[1]).touch()
 while True:
-    query, peer = door.recvfrom(512)
+    query, peer = server.recvfrom(512)
     end = query.index(b"\0", 12) + 5
     name, kind = query[12 : end - 4], struct.unpack("!H", query[end - 4 : end - 2])[0]
     known = name == b"\x07manager\0"
     address = b"\xc0\x0c" + struct.pack("!HHIH4B", 1, 1, 60, 4, 127, 0, 0, 1) if known and kind == 1 else b""
     flags, answers = (0x8180 if known else 0x8183), (1 if address else 0)
-    door.sendto(query[:2] + struct.pack("!5H", flags, 1, answers, 0, 0) + query[12:end] + address, peer)
+    server.sendto(query[:2] + struct.pack("!5H", flags, 1, answers, 0, 0) + query[12:end] + address, peer)
 PYTHON
 }
 
@@ -185,11 +185,11 @@ inside() {
     local health=(/usr/bin/epm-lab health --seconds 3)
     [[ $(run_in manager "${health[@]}" http://127.0.0.1:8014) == healthy ]] || fail "the health check does not pass"
     [[ $(run_in agent-1 "${health[@]}" https://manager:8014) == healthy ]] || fail "the name is not found in /etc/hosts"
-    ! run_in agent-3 "${health[@]}" http://manager:8014 2>"$place/nobody" || fail "a name that nobody knows was found"
-    say "manager: ready and healthy; where nobody knows its name: $(cat "$place/nobody")"
-    ! run_in agent-3 /usr/bin/epm-agent run --sylink=/lab/sylink.xml --state=/tmp/state 2>"$place/nobody" ||
+    ! run_in agent-3 "${health[@]}" http://manager:8014 2>"$place/refused" || fail "an unknown name was resolved"
+    say "manager: ready and healthy; where its name is unknown: $(cat "$place/refused")"
+    ! run_in agent-3 /usr/bin/epm-agent run --sylink=/lab/sylink.xml --state=/tmp/state 2>"$place/refused" ||
         fail "the root of a container is writable"
-    grep -q 'Read-only file system' "$place/nobody" || fail "not for a read-only root: $(cat "$place/nobody")"
+    grep -q 'Read-only file system' "$place/refused" || fail "another error than a read-only root: $(cat "$place/refused")"
     local process
     process=$(process_of manager)
     grep -qE '^Uid:\s65532\s65532\s65532\s65532$' "/proc/$process/status" || fail "the manager is not user 65532"
@@ -212,7 +212,7 @@ inside() {
         say "$client: connected, and has its policy"
     done
 
-    # Started again, a client with a volume goes on from that alone.
+    # Started again, a client with a volume continues from its cache alone.
     stop agent-1 TERM
     run_in agent-1 /usr/bin/epm-agent show --state /state >"$place/held"
     grep -q '"serial": "' "$place/held" || fail "the client's volume kept no policy serial: $(cat "$place/held")"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replaces the server certificate of a lab with one manager, by the documented procedure.
 
-What the REST API has goes through `sepm-api`; what the product has only in its console goes through the lab's own door.
+What the REST API has goes through `sepm-api`; what the product has only in its console goes through the control API.
 
 It needs `pip install sepm-api requests`: the former does not name the latter, which it uses.
 
@@ -19,22 +19,22 @@ import sepm
 
 with open(sys.argv[1], encoding="utf-8") as file:
     READY = json.load(file)
-DOOR, REST = READY["door"], READY["managers"][0]["rest"] + "/sepm/api/v1"
+CONTROL, REST = READY["control_api"], READY["managers"][0]["rest"] + "/sepm/api/v1"
 MANAGER = READY["managers"][0]["manager"]
 
 
-def door(method, path, body=None):
-    """Asks the lab's own door."""
+def control(method, path, body=None):
+    """Calls the control API."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
-    request = urllib.request.Request(DOOR + path, data=data, headers=headers, method=method)
+    request = urllib.request.Request(CONTROL + path, data=data, headers=headers, method=method)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
 
 def log_in():
     """A session with the REST API, which is believed by the certificate that its console shows now."""
-    pem = door("GET", f"/v1/managers/{MANAGER}/certificate")["stores"]["console"]["pem"]
+    pem = control("GET", f"/v1/managers/{MANAGER}/certificate")["stores"]["console"]["pem"]
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as authority:
         authority.write(pem)
     os.environ["REQUESTS_CA_BUNDLE"] = authority.name
@@ -94,7 +94,7 @@ def wait(api, certificate=None):
     """Three heartbeats, and more until every client has the policy of its group, and the certificate."""
     heartbeats = 3
     for _ in range(100):
-        door("POST", "/v1/clock/heartbeats", {"heartbeats": heartbeats, "limit-seconds": 3600})
+        control("POST", "/v1/clock/heartbeats", {"heartbeats": heartbeats, "limit_seconds": 3600})
         heartbeats = 1
         serials = {group["id"]: group["policySerialNumber"] for group in pages(api.groups.getGroups)}
         missing = {
@@ -104,8 +104,8 @@ def wait(api, certificate=None):
         }
         if certificate:
             expected = {"expect": "every-client-holds", "fingerprint": certificate}
-            found = door("POST", "/v1/expectations", [expected])
-            missing.update(found["expectations"][0]["counter-examples"])
+            found = control("POST", "/v1/expectations", [expected])
+            missing.update(found["expectations"][0]["counter_examples"])
         if not missing:
             return
         print("not yet:", ", ".join(sorted(missing)), file=sys.stderr)
@@ -117,21 +117,21 @@ def main():
     api = log_in()
     before = list(places(api))
     copies = {}
-    for server_list in door("GET", "/v1/lists"):
+    for server_list in control("GET", "/v1/lists"):
         name = server_list["name"]
         if server_list["protocol"] == "https" and name in {place[2] for place in before}:
             copies[name] = name + " (HTTP)"
             path = "/v1/lists/" + urllib.parse.quote(copies[name], safe="")
-            door("PUT", path, {"copy-of": name, "protocol": "http"})
+            control("PUT", path, {"copy_of": name, "protocol": "http"})
     for group, location, server_list, _ in before:
         assign(api, group, location, copies.get(server_list, server_list), False)
     wait(api)
 
     update = {"update-certificate": {"manager": MANAGER, "certificate": {"generate": {}}}}
-    lost = door("POST", "/v1/verdict/if-now", [update])["clients"]
-    if lost:
-        sys.exit("would be lost: " + ", ".join(one["client"] for one in lost))
-    stores = door("PUT", f"/v1/managers/{MANAGER}/certificate/rotate-single", {})["stores"]
+    at_risk = control("POST", "/v1/verdict/if-now", [update])["clients"]
+    if at_risk:
+        sys.exit("would be orphaned: " + ", ".join(one["client"] for one in at_risk))
+    stores = control("PUT", f"/v1/managers/{MANAGER}/certificate/rotate-single", {})["stores"]
     api = log_in()  # the console has another certificate, and knows its tokens no longer
     wait(api, stores["client"]["fingerprint"])
 
@@ -139,11 +139,11 @@ def main():
         assign(api, group, location, server_list, secure)
     wait(api)
 
-    verdict = door("GET", "/v1/verdict")
-    for one in verdict["lost"]:
-        print(f"LOST {one['client']} since {one['since']}: {one['why']}")
+    verdict = control("GET", "/v1/verdict")
+    for one in verdict["orphaned"]:
+        print(f"ORPHANED {one['client']} since {one['since']}: {one['why']}")
     print("All is well." if verdict["well"] else "Not all is well.")
-    sys.exit(3 if verdict["lost"] else 0 if verdict["well"] else 1)
+    sys.exit(3 if verdict["orphaned"] else 0 if verdict["well"] else 1)
 
 
 if __name__ == "__main__":

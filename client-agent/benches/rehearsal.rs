@@ -1,4 +1,4 @@
-//! How fast a rehearsal is: heartbeats passed over beside heartbeats played, one thread beside two, larger fleets beside
+//! Measures rehearsals: skipped heartbeats against played ones, one thread against two, larger fleets against
 //! smaller ones.
 //!
 //! ```text
@@ -7,12 +7,12 @@
 //! cargo bench -p epm-client-agent -- skipping         the tables whose name has this in it
 //! ```
 //!
-//! All of it is the documented procedure for one manager, with heartbeats of five minutes, office hours in Berlin and New
-//! York, and holidays. Read the ratios, not the absolute figures: contestants take turns within one run, each in a
-//! process of its own, which is this program again, and a ratio is made within each turn. *Peak* is the most memory that
-//! such a process has held. Nothing here passes or fails, but that skipping and playing must find the same.
+//! Each plan is the documented procedure for one manager, with heartbeats of five minutes, office hours in Berlin and
+//! New York, and holidays. Read the ratios, not the absolute figures: contestants take turns within one run, each in a
+//! process of its own, which is this program again, and a ratio is made within each turn. *Peak* is the largest memory
+//! use of such a process. The only check is that skipping and playing find the same.
 
-#![expect(clippy::disallowed_methods, reason = "a bench goes by the machine's own time")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::process::Command;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use epm_client_agent::rehearsal::{Progress, RehearsalOptions, rehearse, rehearse
 use epm_client_agent::report;
 use epm_client_agent::scenario::Scenario;
 
-/// What is rehearsed.
+/// The parameters of a rehearsal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Task {
     agents: u32,
@@ -30,14 +30,14 @@ struct Task {
     plays_every_heartbeat: bool,
 }
 
-/// What it took.
+/// The result of a measurement.
 #[derive(Clone, Copy)]
 struct Took {
     seconds: f64,
     heartbeats: u64,
     lost: usize,
     peak_mib: f64,
-    /// Of the outcome as JSON.
+    /// The checksum of the outcome as JSON.
     checksum: u64,
 }
 
@@ -52,7 +52,7 @@ fn main() {
             plays_every_heartbeat: way == "playing",
         }),
         _ if words.contains(&"--bench") => bench(&words),
-        _ => println!("this measures only when it is asked to: cargo bench -p epm-client-agent"),
+        _ => println!("nothing was measured: cargo bench -p epm-client-agent"),
     }
 }
 
@@ -72,7 +72,7 @@ fn bench(words: &[&str]) {
         let skipping = Task { agents, days: 30, threads: 1, plays_every_heartbeat: false };
         let playing = Task { plays_every_heartbeat: true, ..skipping };
         let rows = compare(
-            "skipping: every heartbeat played, or the quiet ones passed over",
+            "skipping: every heartbeat played, or the quiet ones skipped",
             rounds,
             &[skipping, playing],
         );
@@ -102,7 +102,7 @@ fn bench(words: &[&str]) {
     }
 }
 
-/// Lets the tasks take turns, and prints a line for each; ratios are to the first. Returns the last turn of each.
+/// Runs the tasks in turn, and prints a line for each; ratios are to the first. Returns the last turn of each.
 fn compare(title: &str, rounds: usize, tasks: &[Task]) -> Vec<Took> {
     println!("{title}");
     println!(
@@ -134,14 +134,14 @@ fn compare(title: &str, rounds: usize, tasks: &[Task]) -> Vec<Took> {
     turns.last().cloned().unwrap_or_default()
 }
 
-/// The smallest, the median and the largest.
+/// The smallest value, the median and the largest.
 fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     [values[0], values[values.len() / 2], values[values.len() - 1]]
 }
 
-/// This program again, with one task.
+/// Runs this program again, with one task.
 fn in_a_process(task: &Task) -> Took {
     let program = std::env::current_exe().expect("this program has a path");
     let way = if task.plays_every_heartbeat { "playing" } else { "skipping" };
@@ -155,7 +155,7 @@ fn in_a_process(task: &Task) -> Took {
     Took {
         seconds: seconds.parse().expect("seconds"),
         heartbeats: heartbeats.parse().expect("heartbeats"),
-        lost: lost.parse().expect("how many are lost"),
+        lost: lost.parse().expect("the number of orphaned clients"),
         peak_mib: peak_kib.parse::<f64>().expect("kibibytes") / 1024.0,
         checksum: checksum.parse().expect("a checksum"),
     }
@@ -176,17 +176,17 @@ fn work(task: Task) {
     let checksum = report::json(&outcome)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    println!("{seconds} {} {} {peak} {checksum}", outcome.heartbeats, outcome.verdict.lost.len());
+    println!("{seconds} {} {} {peak} {checksum}", outcome.heartbeats, outcome.verdict.orphaned.len());
 }
 
-/// The most memory that this process has held, as Linux tells it; 0 elsewhere.
+/// The peak memory use of this process in KiB, on Linux; 0 elsewhere.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// The documented procedure for one manager, its three waits a third of the days each.
+/// The documented procedure for one manager; each of its three waits lasts a third of the days.
 fn plan(task: Task) -> String {
     let wait = task.days / 3;
     let (berlin, new_york) = (task.agents - task.agents / 3, task.agents / 3);

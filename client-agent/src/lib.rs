@@ -1,16 +1,16 @@
 //! The emulated client of epm-lab: one, or a fleet of many thousands.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`agent`] | the client itself: a value, without sockets, files or clocks |
 //! | [`scenario`] | the file that describes a site, a fleet, and what an operator does to them |
 //! | [`rehearsal`] | a scenario in virtual time, without sockets |
 //! | [`report`] | the outcome of a rehearsal as HTML, SVG, CSV, JUnit XML and JSON |
-//! | [`catalogue`] | every known failure, brought about and repaired |
-//! | [`doctor`] | a heartbeat, looked at step by step |
+//! | [`catalogue`] | all known failures, reproduced and repaired |
+//! | [`doctor`] | examines a heartbeat step by step |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
-//! Without the feature `wire` this crate knows no tokio; a build without it keeps that true.
+//! Without the feature `wire` this crate does not depend on tokio; CI builds it without.
 
 pub mod agent;
 pub mod catalogue;

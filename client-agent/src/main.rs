@@ -1,6 +1,6 @@
 //! The program `epm-agent`: one emulated client against any lab, on any machine.
 //!
-//! Exit codes: 0 well; 1 it could not go on; 2 bad input.
+//! Exit codes: 0 success; 1 failure; 2 bad input.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ use parking_lot::Mutex;
 
 const EXAMPLES: &str = "\
 Examples:
-  epm-lab up --agents 0 --export lab/                              a manager, and the file that its clients need
-  epm-agent run --sylink lab/sylink.xml --state state/             a client of it, until Ctrl-C
-  epm-agent show --state state/                                    what that client holds
-  epm-agent doctor --sylink lab/sylink.xml                         where and why a heartbeat breaks
+  epm-lab up --agents 0 --export lab/                              start a manager, and export a communications file
+  epm-agent run --sylink lab/sylink.xml --state state/             run a client of that manager until Ctrl-C
+  epm-agent show --state state/                                    print the client's cache
+  epm-agent doctor --sylink lab/sylink.xml                         find out where and why a heartbeat fails
 
-Exit codes: 0 well; 1 it could not go on; 2 bad input.
+Exit codes: 0 success; 1 failure; 2 bad input.
 This emulates a client, for tests and labs. It protects nothing.";
 
-/// An emulated endpoint client: heartbeats, failover, and what it believes of its manager.
+/// Emulate one endpoint client: heartbeats, failover, and trust in its manager
 #[derive(Debug, Parser)]
 #[command(name = "epm-agent", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
@@ -42,7 +42,7 @@ struct Cli {
 enum Verb {
     /// Run one client until Ctrl-C
     Run(Run),
-    /// Print what a client holds, as JSON
+    /// Print the content of a client's cache as JSON
     Show {
         /// The folder with the client's cache
         #[arg(long, value_name = "FOLDER")]
@@ -52,10 +52,10 @@ enum Verb {
     #[command(after_help = "\
 Examples:
   epm-agent import sylink.xml --cache state/
-  epm-agent import package.zip --cache state/    a communication update package, of epm-lab sylink package
-  epm-agent import package/ --cache state/       the same as a folder
+  epm-agent import package.zip --cache state/    a communication update package, made by epm-lab sylink package
+  epm-agent import package/ --cache state/       the same, as a folder
 
-The log gets the event 1207021B. Exit codes: 0 well; 1 the cache cannot be written; 2 bad input.")]
+Logs the event 1207021B. Exit codes: 0 success; 1 the cache cannot be written; 2 bad input.")]
     Import {
         /// The communications file, or a folder or zip archive with a sylink.xml in it
         #[arg(value_name = "FILE")]
@@ -64,60 +64,60 @@ The log gets the event 1207021B. Exit codes: 0 well; 1 the cache cannot be writt
         #[arg(long, alias = "state", value_name = "FOLDER")]
         cache: PathBuf,
     },
-    /// Walk through a heartbeat with every server of a communications file, and say where and why it breaks
+    /// Examine a heartbeat with every server of a communications file, and say where and why it fails
     #[command(after_help = "\
 Examples:
   epm-agent doctor --sylink sylink.xml
   epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
 
-The manager comes to know the client by its name. Exit codes: 0 well; 1 something breaks; 2 bad input.")]
+Registers the client with the manager. Exit codes: 0 success; 1 a step fails; 2 bad input.")]
     Doctor(Doctor),
     /// Print completions for a shell
     Completions {
-        /// The shell
+        /// The shell to print completions for
         shell: clap_complete::Shell,
     },
 }
 
 #[derive(Debug, Args)]
 struct Run {
-    /// The communications file to start from; not needed once the client has a cache, which then counts
+    /// The communications file to start with; ignored once the client has a cache, unless --import is given
     #[arg(long, value_name = "FILE")]
     sylink: Option<PathBuf>,
-    /// Take the communications file though the client has a cache, as `smc -importsylink` does
+    /// Import the communications file even if the client has a cache, as `smc -importsylink` does
     #[arg(long, requires = "sylink")]
     import: bool,
     /// The folder for the client's cache and its log
     #[arg(long, value_name = "FOLDER")]
     state: PathBuf,
-    /// The computer's name; the machine's hardware key is made from it
+    /// The computer's name, from which the machine's hardware key is derived
     #[arg(long, default_value = "epm-agent", value_name = "NAME")]
     computer_name: String,
     /// The version of the client to emulate
     #[arg(long, default_value = "14.3.8289", value_name = "VERSION")]
     client_version: ClientVersion,
-    /// The location that the client is in; its group's default one when absent
+    /// The location that the client is in; defaults to its group's default location
     #[arg(long, value_name = "LOCATION")]
     location: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct Doctor {
-    /// The communications file
+    /// The communications file to examine
     #[arg(long, value_name = "FILE")]
     sylink: PathBuf,
-    /// Ask this server alone, http://HOST:PORT or https://HOST:PORT, instead of those of the list
+    /// Try only this server, http://HOST:PORT or https://HOST:PORT, instead of those of the list
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// The computer's name
     #[arg(long, default_value = "epm-doctor", value_name = "NAME")]
     computer: String,
-    /// As one JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
-/// Why a verb came to nothing.
+/// The reason why a command failed.
 enum Failure {
     BadInput(String),
     Failed(String),
@@ -161,7 +161,7 @@ fn go(run: Run) -> Result<(), Failure> {
         }
         (None, None) => {
             return Err(Failure::BadInput(format!(
-                "{} holds no cache yet; give the client a communications file with --sylink FILE",
+                "no cache in {}: give the client a communications file with --sylink FILE",
                 run.state.display()
             )));
         }
@@ -176,7 +176,7 @@ fn go(run: Run) -> Result<(), Failure> {
     runtime.block_on(live(agent, disk, import, run.location, log_to(file)))
 }
 
-/// A client on the computer of this name.
+/// Makes the profile of a client on the computer of this name.
 fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
     let key = Guid::derive(0, "hardware", &computer_name, std::net::Ipv4Addr::LOCALHOST);
     AgentProfile {
@@ -188,7 +188,7 @@ fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
     }
 }
 
-/// Puts a communications file into a client's cache, and says so in its log.
+/// Puts a communications file into a client's cache, and notes it in the log.
 fn import(file: &Path, folder: &Path) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
     let sylink = read_sylink(file)?;
@@ -212,7 +212,7 @@ fn import(file: &Path, folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Walks through a heartbeat with every server; whether all is well.
+/// Examines a heartbeat with every server; returns whether all succeeded.
 fn look_after(doctor: Doctor) -> Result<bool, Failure> {
     let mut sylink = Sylink::clone(&*read_sylink(&doctor.sylink)?);
     if let Some(url) = &doctor.server {
@@ -239,12 +239,12 @@ fn look_after(doctor: Doctor) -> Result<bool, Failure> {
     Ok(found.iter().all(|one| one.broken_at().is_none()))
 }
 
-/// The server that a URL names.
+/// Parses the URL of a server.
 fn server(url: &str) -> Result<ClientServer, Failure> {
     url.parse().map_err(|error: ServerUrlError| Failure::BadInput(error.to_string()))
 }
 
-/// Runs the client until it is interrupted, or can no longer keep what it learns.
+/// Runs the client until it is interrupted, or can no longer write its cache.
 async fn live(
     agent: Agent,
     disk: DiskCache,
@@ -265,7 +265,7 @@ async fn live(
     if was_registered {
         handle.tell(Input::Start { booted }).await;
     } else {
-        // A new one stands for a client in operation, so many that are started together do not beat together.
+        // A new client stands for one in operation: many that are started together have different phases.
         handle.start_long_after_boot(booted).await;
     }
     let ended = tokio::select! {
@@ -283,7 +283,7 @@ async fn live(
     }
 }
 
-/// Lines for people on standard output, entries for tools in the log file.
+/// Writes lines for people to standard output, and entries for tools to the log file.
 fn log_to(file: LogFile) -> LogSink {
     let file = Mutex::new(file);
     Arc::new(move |_: &str, line: &LogLine| {
@@ -301,7 +301,7 @@ fn show(folder: &Path) -> Result<(), Failure> {
     let disk = DiskCache::open(folder).map_err(|error| Failure::BadInput(error.to_string()))?;
     let kept = disk.load().map_err(|error| Failure::BadInput(error.to_string()))?;
     let Some(cache) = kept else {
-        return Err(Failure::BadInput(format!("{} holds no cache", folder.display())));
+        return Err(Failure::BadInput(format!("no cache in {}", folder.display())));
     };
     let certificates: Vec<String> = cache
         .sylink
@@ -329,7 +329,7 @@ fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
     read_package(path).map(Arc::new).map_err(|error| Failure::BadInput(error.to_string()))
 }
 
-/// Writes to standard output. A reader that has gone away is no reason to fail.
+/// Writes to standard output. A closed pipe is no error.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

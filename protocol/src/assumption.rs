@@ -1,18 +1,23 @@
-//! What nobody documents about the real product: each guess a field, with its default, its mark and its reason.
+//! Undocumented behaviour of the real product: each guess is a field, with its default, its mark and its reason.
 //!
 //! A rule that was read in a source is code. A rule that was recalled, inferred or simply chosen, because something
 //! has to happen, is a field here: printed by `epm-lab assumptions`, set in a scenario's `[assumptions]`.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::statement::{Statement, TitledStatement};
 use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
 /// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Mark {
+    /// Read in a source.
+    C,
     /// Inferred from something that was read in a source.
     I,
     /// Recalled; found in no source.
@@ -21,54 +26,80 @@ pub enum Mark {
     U,
 }
 
-/// One assumption, for people.
+impl Mark {
+    /// The letter that stands for it.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::C => 'C',
+            Self::I => 'I',
+            Self::R => 'R',
+            Self::U => 'U',
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::C => "read in a source",
+            Self::I => "inferred",
+            Self::R => "recalled",
+            Self::U => "unknown",
+        })
+    }
+}
+
+/// One assumption, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Assumption {
-    /// The field's name, as a scenario writes it.
+    /// The name of the field in a scenario's `[assumptions]`.
     pub name: &'static str,
-    /// How well it is founded.
+    /// The mark of the assumption: how well it is founded.
     pub mark: Mark,
     /// The value in force.
     pub value: String,
     /// The value when nothing is set.
     pub default: String,
-    /// What it is about, and why this default.
+    /// What the assumption decides, and why this default.
     pub about: &'static str,
+    /// The statements of the documented procedure that it decides about, by number and title.
+    #[schemars(with = "Vec<TitledStatement>")]
+    pub statements: &'static [Statement],
 }
 
-/// What a client does first with an index that names a new policy and a new list.
+/// The order in which a client adopts a new policy and a new list that one index names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdoptionOrder {
-    /// The policy, with the switch in it, and then the list.
+    /// First the policy, with the switch for secure communications in it, then the list.
     #[default]
     PolicyThenList,
-    /// The list, with the certificates in it, and then the policy.
+    /// First the list, with the certificates in it, then the policy.
     ListThenPolicy,
 }
 
-/// Why clients of 14.2 cannot use the several-manager way.
+/// The reason why clients of 14.2 cannot follow the several-manager procedure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Module142 {
-    /// From a new list it takes the certificate of the manager that it is talking to, and no other; with secure
-    /// communications off it takes the list as it is.
+    /// The client takes from a new list only the certificate of the manager that it is talking to; with secure
+    /// communications off it takes the whole list.
     #[default]
     LearnsOnlyTheSpeakingManager,
-    /// After a server that it does not believe it ends the heartbeat, instead of trying the next.
+    /// The client ends the heartbeat at a server that it does not trust, instead of trying the next.
     StopsAtAnUntrustedServer,
-    /// It does as all others do.
+    /// The client behaves like clients of other versions.
     AsOthers,
 }
 
-/// How many servers a client tries in one heartbeat.
+/// The number of servers that a client tries in one heartbeat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServersPerBeat {
-    /// Every server of its list, until one serves it.
+    /// Every server of its list, until one serves the client.
     #[default]
     All,
-    /// One; the next server has its turn at the next heartbeat.
+    /// One server; the next one is tried at the next heartbeat.
     One,
 }
 
@@ -76,21 +107,21 @@ pub enum ServersPerBeat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadBalance {
-    /// A new draw at each heartbeat that consults the list.
+    /// A random order, drawn anew at each heartbeat that consults the list.
     #[default]
     Drawn,
-    /// In the order of the list.
+    /// The order of the list.
     InOrder,
 }
 
-/// Whose communication settings a change over the REST API concerns, where a location uses those of its group.
+/// Which communication settings change over the REST API where a location uses those of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestLocation {
-    /// The location has settings of its own from then on.
+    /// The location gets settings of its own.
     #[default]
     OfItsOwn,
-    /// The group's are changed, and so those of all its locations that use them.
+    /// The settings of the group change, and with them those of all its locations that use them.
     OfTheGroup,
 }
 
@@ -98,29 +129,29 @@ pub enum RestLocation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyReference {
-    /// By an address of the REST API, as locations are named.
+    /// An address of the REST API, as for locations.
     #[default]
     Address,
-    /// By its identifier.
+    /// The identifier of the policy.
     Identifier,
-    /// By its name.
+    /// The name of the policy.
     Name,
 }
 
-/// Which of a manager's two certificate stores is meant.
+/// One of a manager's two certificate stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Store {
-    /// The console's: `tomcat\etc\keystore.jks` [C S4].
+    /// The store of the console: `tomcat\etc\keystore.jks` [C S4].
     #[default]
     Console,
-    /// The clients' port: `apache\conf\ssl\server.crt` and `server.key` [C S4].
+    /// The store of the clients' port: `apache\conf\ssl\server.crt` and `server.key` [C S4].
     Client,
 }
 
 macro_rules! assumptions {
-    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident;)*) => {
-        /// Every assumption of the lab. The default of each field is the lab's choice.
+    ($($(#[doc = $about:literal])+ $name:ident: $type:ty = $default:expr, $mark:ident $($statement:ident)*;)*) => {
+        /// Every assumption of the lab. The defaults are the lab's choice.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct Assumptions {$(
@@ -135,7 +166,7 @@ macro_rules! assumptions {
         }
 
         impl Assumptions {
-            /// All of them, in the order of this file.
+            /// All assumptions, in the order of this file.
             pub fn list(&self) -> Vec<Assumption> {
                 let default = Self::default();
                 vec![$(Assumption {
@@ -144,6 +175,7 @@ macro_rules! assumptions {
                     value: shown(&self.$name),
                     default: shown(&default.$name),
                     about: concat!($($about,)+).trim_ascii(),
+                    statements: &[$(Statement::$statement),*],
                 },)*]
             }
         }
@@ -151,81 +183,82 @@ macro_rules! assumptions {
 }
 
 assumptions! {
-    /// With secure communications switched off, an HTTPS connection is still held against the cached certificates:
-    /// otherwise the documented change to HTTP before the update would be needless (F06).
-    switch_off_still_checks_tls: bool = true, I;
-    /// Whether a client minds the dates of a certificate that it has cached.
-    certificate_dates: DateRule = DateRule::Checked, U;
-    /// Whether a client minds the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
+    /// Whether HTTPS connections are compared with the cached certificates even while secure communications are off.
+    /// Without this the documented change to HTTP before the update would be needless (F06).
+    switch_off_still_checks_tls: bool = true, I P5 P10;
+    /// Whether a client checks the validity dates of a certificate that it has cached.
+    certificate_dates: DateRule = DateRule::Checked, U P4;
+    /// Whether a client checks the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
     /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early loses clients, as documented (S8).
-    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U;
-    /// Why clients of 14.2 cannot use the several-manager way: that they cannot is documented (S17), the reason is not.
-    /// With secure communications off they learn as others do, or the single-manager way, which is documented for them
-    /// on sites with several managers, would leave them with certificates that are no longer in force.
-    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U;
+    /// hold for the list that follows, so switching it on too early orphans clients, as documented.
+    adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U P8;
+    /// Why clients of 14.2 cannot follow the procedure for several managers: that they cannot is documented, the reason
+    /// is not. With secure communications off they learn as other clients do; otherwise the procedure for one manager,
+    /// which is documented for them on sites with several, would leave them with certificates that are not in force.
+    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U P17;
     /// The first client version with the 14.2 communication module.
-    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I;
-    /// The first client version that is rid of it. One text of the vendor says all of 14.2, another 14.2 and 14.2 RU1.
-    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I;
-    /// After how many identity conflicts (468) within 24 hours a manager tells the next machine of the same hardware id to
-    /// make a new one (470); never, if 0. The number is that of the product's `conf.properties` (F25); what a conflict is,
-    /// the lab has chosen: the record has been taken over by a machine of another name.
+    module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I P17;
+    /// The first client version without that module. One text of the vendor says all of 14.2, another 14.2 and 14.2
+    /// RU1.
+    module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I P17;
+    /// The number of identity conflicts (468) within 24 hours after which a manager tells the next machine with the
+    /// same hardware id to make a new one (470); 0 means never. The number is that of the product's `conf.properties`
+    /// (F25). The lab counts as a conflict that a machine of another name takes over the record.
     identity_conflicts: u32 = 3, I;
-    /// The first client version that makes a new hardware id when told to, 14.0 MP1; older ones keep theirs, and register
-    /// anew. The build number is recalled.
+    /// The first client version that makes a new hardware id when told to, 14.0 MP1; older ones keep theirs, and
+    /// register again. The build number is recalled.
     new_identity_from: ClientVersion = ClientVersion::build(14, 0, 2332), R;
-    /// From this version on it does not work, as documented for 14.2 ...
+    /// The first client version in which making a new hardware id fails, as documented for 14.2.
     new_identity_broken_from: ClientVersion = ClientVersion::new(14, 2), I;
-    /// ... until this one, 14.2 RU1. The build number is recalled.
+    /// The first client version in which making a new hardware id works again, 14.2 RU1. The build number is recalled.
     new_identity_broken_until: ClientVersion = ClientVersion::build(14, 2, 3332), R;
-    /// How many servers of its list a client tries in one heartbeat.
+    /// The number of servers of its list that a client tries in one heartbeat.
     servers_per_beat: ServersPerBeat = ServersPerBeat::All, I;
     /// How a client chooses between servers of the same priority.
     load_balance: LoadBalance = LoadBalance::Drawn, U;
-    /// How far a heartbeat may be late at random, in per cent of the interval.
+    /// The largest random delay of a heartbeat, in per cent of the interval.
     heartbeat_jitter_percent: u8 = 10, U;
-    /// Whether the heartbeats of a client stay where they are between those of the others when its interval changes, as if they
-    /// went from the start of its service on. Otherwise they go from the heartbeat on that brings the new interval, and a
-    /// fleet whose interval grows from 5 minutes to an hour has all its heartbeats within the same 5 minutes of an hour.
+    /// Whether a client's heartbeats keep their phase when its interval changes. If not, the series starts anew at the
+    /// heartbeat that brings the new interval, and a fleet whose interval grows from 5 minutes to an hour has all its
+    /// heartbeats within the same 5 minutes of each hour.
     new_interval_keeps_phase: bool = true, U;
-    /// After how many missed heartbeats the console shows a client as offline.
+    /// The number of missed heartbeats after which the console shows a client as offline.
     offline_after_heartbeats: u32 = 3, U;
-    /// The first client version that offers TLS 1.3; those before it, from 14.0 on, speak TLS 1.2.
+    /// The first client version that offers TLS 1.3; earlier ones, from 14.0 on, speak TLS 1.2.
     tls_1_3_from: ClientVersion = ClientVersion::new(14, 3), U;
     /// The body of the answer to `/secars/secars.dll?hello,secars`.
     hello_answer: String = "OK".to_owned(), R;
-    /// The status that says that a client's policy is the newest.
+    /// The HTTP status that tells a client that its policy is current.
     unchanged_status: u16 = 304, R;
-    /// The status for a client that the manager does not know; the client registers again.
+    /// The HTTP status for a client that the manager does not know; the client registers again.
     unregistered_status: u16 = 401, R;
-    /// The status for a registration with the identifier of a domain that the site does not have.
+    /// The HTTP status for a registration with the identifier of a domain that the site does not have.
     unknown_domain_status: u16 = 401, U;
-    /// The status for a policy, list or package that is not there.
+    /// The HTTP status for a policy, list or package that does not exist.
     missing_status: u16 = 404, R;
-    /// For how many days a server certificate is valid that the manager makes itself.
+    /// The validity, in days, of a server certificate that the manager makes itself.
     certificate_validity_days: u32 = 3650, R;
     /// Whether a new group has secure communications switched on.
     secure_communications_by_default: bool = true, R;
-    /// An update of the server certificate ends the connections that are open: the vendor's text wants the services
+    /// Whether an update of the server certificate ends the open connections: the vendor's text wants the services
     /// restarted after it. Otherwise a client in push mode would learn the new certificate over its old connection.
     update_ends_connections: bool = true, I;
-    /// Whether a command that is cancelled is cancelled for those clients as well that are already at it.
+    /// Whether cancelling a command also cancels it for clients that are already carrying it out.
     cancel_reaches_running_commands: bool = false, U;
     /// Whether a command to a group reaches the clients of the groups below it.
     group_commands_reach_subgroups: bool = true, U;
     /// Whether a command that names only computers and groups that the site does not know is refused with 400. Recorded
-    /// clients expect an answer, which then bears no command.
+    /// clients expect an answer without a command identifier.
     unknown_command_targets_are_refused: bool = false, U;
-    /// The definitions that a client has before a command makes it fetch newer ones.
+    /// The version of the definitions that a client has before a command makes it fetch newer ones.
     installed_definitions: String = "2023-09-04 rev. 002".to_owned(), U;
-    /// For how many seconds a token of the REST API is in force. 14.2 was seen to say 43199, 14.3 about a day.
+    /// The lifetime of a REST API token, in seconds. 14.2 was seen to say 43199, 14.3 about a day.
     rest_token_seconds: u32 = 43_199, I;
-    /// For how many seconds another token can be had with the refresh token.
+    /// The lifetime of a refresh token of the REST API, in seconds.
     rest_refresh_token_seconds: u32 = 2_592_000, U;
     /// What a change of a location's communication settings over the REST API changes, where the location uses those of
-    /// its group. Nobody has recorded one.
+    /// its group. No recording shows one.
     rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
     /// The status of the REST API for a group whose name is taken: 400 or 409.
     rest_group_name_taken_status: u16 = 409, U;
@@ -235,43 +268,44 @@ assumptions! {
     rest_inheriting_group_status: u16 = 400, U;
     /// The status of the REST API for settings that assign a management server list that is not there.
     rest_unknown_list_status: u16 = 400, U;
-    /// The status of the REST API for the removal of a group that cannot be removed: of the top one, of the default one, or of one
-    /// with computers or groups in it.
+    /// The status of the REST API for the removal of a group that cannot be removed: the top group, the default group,
+    /// or a group with computers or groups in it.
     rest_group_in_use_status: u16 = 400, U;
-    /// The status of the REST API for a command or a file that is not there. The vendor's description has 404 for the one and
-    /// 410 for the other.
+    /// The status of the REST API for a command or a file that does not exist. The vendor's description has 404 for
+    /// commands and 410 for files.
     rest_unknown_command_status: u16 = 410, U;
     /// The status of the REST API for a location that its group does not have. The vendor's description has 404 for its
     /// settings and 410 for its policies.
     rest_unknown_location_status: u16 = 410, U;
     /// The status of the REST API for a method that a path does not have.
     rest_wrong_method_status: u16 = 405, I;
-    /// The status of the REST API for locking a group down to a fingerprint list that it is locked down to. A client expects
-    /// 400, by a comment in it; another asks again each time, and goes on after 200 alone.
+    /// The status of the REST API for locking a group down to a fingerprint list to which it is locked down already.
+    /// One recorded client expects 400; another asks again each time, and continues only after 200.
     rest_lockdown_again_status: u16 = 200, U;
-    /// The status of the REST API for computers that were moved, each with an answer of its own: 207 and 200 were seen.
+    /// The status of the REST API for a move of computers, each with a result of its own: 207 and 200 were seen.
     rest_move_status: u16 = 207, I;
-    /// What the REST API calls the error where there is no token at all. Spring calls it so.
+    /// The name of the REST API's error for a request without a token, after Spring.
     rest_no_token_error: String = "unauthorized".to_owned(), I;
-    /// Whether a token of the REST API ends when another is had with its refresh token.
+    /// Whether a REST API token ends when another is obtained with its refresh token.
     rest_refresh_ends_token: bool = true, U;
-    /// Whether a slash too many in a path of the REST API, at its end or beside another one, does not count. Spring and Tomcat
-    /// take it unless they are told otherwise.
+    /// Whether the REST API ignores surplus slashes in a path, at its end or doubled. Spring and Tomcat do, unless
+    /// configured otherwise.
     rest_slashes_do_not_count: bool = true, I;
-    /// Whether the REST API closes a connection that has carried a POST when the next request comes, without a word: 14.3 does
-    /// so to clients of the .NET Framework 4. A lab that serves other clients leaves it off.
+    /// Whether the REST API closes, without an answer, a connection that has carried a POST when the next request
+    /// comes: 14.3 does so to clients of the .NET Framework 4. Leave it off for other clients.
     rest_drops_connection_after_post: bool = false, I;
-    /// The largest page of the REST API; who asks for more gets this many. Clients were seen to ask for 10,000.
+    /// The largest page of the REST API, in entries; larger ones are cut down to it. Clients were seen to ask for
+    /// 10,000.
     rest_largest_page: u32 = 20_000, U;
-    /// Whether the REST API refuses the page 0 and a page of nothing with 400; otherwise it gives the usual page.
+    /// Whether the REST API refuses page 0 and a page size of 0 with 400; otherwise it uses the defaults.
     rest_page_zero_is_refused: bool = true, U;
-    /// Whether groups come in the order of their paths where the REST API says that they are sorted by name. A recorded 14.2 says
+    /// Whether groups that the REST API reports as sorted by name are in the order of their paths. A recorded 14.2 says
     /// so, and a recorded 14.3 begins with the top group.
     rest_groups_in_order_of_paths: bool = true, I;
-    /// How many critical events and host groups a page of the REST API has if nobody says otherwise.
+    /// The default page size of the REST API for critical events and host groups, in entries.
     rest_usual_page: u32 = 25, U;
-    /// The settings of every location that the lab has no notion of, until somebody changes them over the REST API. The vendor's
-    /// description names them, and nobody has recorded an answer.
+    /// The settings of every location that the lab does not model, until they are changed over the REST API. The
+    /// vendor's description names them; no recording shows an answer.
     rest_settings: Value = json!({
         "configuration": {
             "communication_settings": {
@@ -294,18 +328,19 @@ assumptions! {
         },
         "lockedoptions": {},
     }), U;
-    /// How the REST API names the policies that are assigned to a location, where it lists them. The vendor's description says
-    /// that they are texts, and no more.
+    /// How the REST API names the policies that are assigned to a location, where it lists them. The vendor's
+    /// description says only that they are texts.
     rest_assigned_policies: PolicyReference = PolicyReference::Address, U;
-    /// How it names the one of a type.
+    /// How the REST API names the assigned policy of one type.
     rest_assigned_policy: PolicyReference = PolicyReference::Identifier, U;
-    /// The `adminType` of a system administrator in the REST API. That there are 1, 2 and 3 is described; which is which is not.
+    /// The `adminType` of a system administrator in the REST API. The description has 1, 2 and 3, but not which is
+    /// which.
     rest_system_administrator_type: i32 = 1, I;
-    /// The `adminType` of the administrator of a domain.
+    /// The `adminType` of the administrator of a domain in the REST API.
     rest_domain_administrator_type: i32 = 2, I;
-    /// The `adminType` of a limited administrator.
+    /// The `adminType` of a limited administrator in the REST API.
     rest_limited_administrator_type: i32 = 3, I;
-    /// The `subStateId` of a command that its client has told nothing of: -1 is unknown, and 0 was seen.
+    /// The `subStateId` of a command that its client has not reported on: -1 means unknown, and 0 was seen.
     rest_initial_sub_state: i64 = 0, I;
     /// What a computer's `quarantineDesc` says while a command has it quarantined.
     rest_quarantine_words: String = "The computer is quarantined by a command of the administrator.".to_owned(), U;
@@ -313,59 +348,59 @@ assumptions! {
     rest_license_type: i32 = 2, U;
     /// The serial number of the lab's license.
     rest_license_serial: String = "B0000000000".to_owned(), U;
-    /// How many clients it is for.
+    /// The number of clients that the lab's license covers.
     rest_license_seats: i32 = 100_000, U;
-    /// For how many days the trial license is.
+    /// The length of the trial license, in days.
     rest_trial_days: u16 = 60, R;
-    /// The subject of the critical event that a trial license is.
+    /// The subject of the critical event for a trial license.
     rest_event_subject: String = "License Issue".to_owned(), U;
-    /// The instance of the database, by which it is called in the REST API too.
+    /// The instance name of the database, also its name in the REST API.
     rest_database_instance: String = "SQLEXPRESSSYMC".to_owned(), R;
-    /// The port of the database.
+    /// The TCP port of the database.
     rest_database_port: u16 = 2638, R;
-    /// The make of the database.
+    /// The type of the database, as the REST API names it.
     rest_database_type: String = "Microsoft SQL Server".to_owned(), R;
-    /// The version of the database.
+    /// The version of the database, as the REST API names it.
     rest_database_version: String = "14.00.1000".to_owned(), U;
     /// The name of the database in its instance.
     rest_database_name: String = "sem5".to_owned(), R;
-    /// Who logs in to the database.
+    /// The user name for the database.
     rest_database_user: String = "DBA".to_owned(), R;
-    /// After how many days without a word a domain forgets a client; the lab forgets nobody.
+    /// The number of days of silence after which a domain forgets a client. Reported only: the lab forgets no client.
     rest_old_clients_days: u32 = 30, R;
-    /// The same, of clients on virtual desktops that are thrown away.
+    /// The number of days of silence after which a domain forgets a non-persistent virtual desktop. Reported only.
     rest_old_vdi_clients_days: u32 = 7, U;
-    /// The rules of a location as XML: a client of the lab is told where it is, so there are none.
+    /// The rules of a location as XML. Empty, since a client of the lab is told where it is.
     rest_location_rules: String = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><LocationRules/>".to_owned(), U;
-    /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Below
-    /// 2048 nothing changes, for the lab itself does not sign with shorter keys.
+    /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Values
+    /// below 2048 have no effect, since the lab does not sign with shorter keys.
     wizard_shortest_key_bits: u32 = 2048, U;
-    /// Whether the wizard takes a certificate that was signed by way of SHA-1: it is RSA-based, and no more is asked.
+    /// Whether the wizard takes a certificate signed with SHA-1; the vendor only asks that it is RSA-based.
     wizard_takes_sha1: bool = true, I;
-    /// Whether the manager's Java is the one that wrote a JCEKS keystore: such files are for the same JDK only.
+    /// Whether the manager's Java can read a given JCEKS keystore; such files work only with the JDK that wrote them.
     wizard_reads_jceks: bool = true, I;
-    /// The longest key, in bits, with which the console of version 14 still logs in without a manual change (F14).
+    /// The longest key, in bits, with which the console of version 14 can log in without a manual change (F14).
     console_longest_key_bits: u32 = 2048, I;
-    /// Whether a log-in to the REST API fails with 503 where the console cannot connect (F14): that the API is served by
-    /// another service speaks against it, that both use one store speaks for it.
+    /// Whether a log-in to the REST API fails with 503 where the console cannot connect (F14). Another service serves
+    /// the API, which speaks against it; both use one store, which speaks for it.
     rest_shares_console_trouble: bool = false, U;
-    /// Which store's key signs policies, lists and packages, and whose certificate the lists carry.
+    /// The store whose key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
-    /// The alias of the console's key in the keystore that the manager writes, and reads where there are several.
+    /// The alias of the console's key in the keystore that the manager writes, and reads if there are several keys.
     keystore_alias: String = "tomcat".to_owned(), R;
-    /// How the settings in a recovery file are called, before the time stamp; what else is in it keeps its name.
+    /// The name of the settings in a recovery file, before the time stamp; the other files keep their names.
     recovery_settings_name: String = "settings".to_owned(), R;
-    /// Whether a manager that starts with another keystore makes a recovery file, as the wizard's update does. Nobody says
-    /// what a rotation by files leaves.
+    /// Whether a manager that starts with another keystore makes a recovery file, as the wizard's update does. No
+    /// source says whether a rotation by files leaves one.
     recovery_after_files: bool = true, U;
-    /// How large a log in the installation's folder grows before another begins, in KiB.
+    /// The size, in KiB, at which a log in the installation's folder is rotated.
     log_kibibytes: u32 = 1024, U;
-    /// How many files of each log are kept.
+    /// The number of files of each log that are kept.
     logs_kept: u32 = 5, U;
 }
 
 impl Assumptions {
-    /// What the certificate wizard lets through.
+    /// The rules of the certificate wizard.
     pub fn wizard_rules(&self) -> WizardRules {
         WizardRules {
             shortest_key_bits: self.wizard_shortest_key_bits,
@@ -395,6 +430,8 @@ mod tests {
         let hello = shown.iter().find(|one| one.name == "hello_answer").unwrap();
         assert_eq!((hello.value.as_str(), hello.default.as_str(), hello.mark), ("hi", "OK", Mark::R));
         assert!(shown.iter().all(|one| !one.about.is_empty()));
+        let order = shown.iter().find(|one| one.name == "adoption_order").unwrap();
+        assert_eq!(serde_json::to_value(order).unwrap()["statements"][0]["title"], Statement::P8.title());
         let fields = serde_json::to_value(Assumptions::default()).unwrap().as_object().unwrap().len();
         assert_eq!(shown.len(), fields);
     }

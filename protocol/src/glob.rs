@@ -1,7 +1,6 @@
-//! Patterns with `*`, as names of computers are asked for.
+//! Patterns with `*`, as used for names of computers.
 
-/// Whether the whole of `text` fits `pattern`, in which `*` stands for any characters or none. Upper and lower case are
-/// the same.
+/// Whether the whole of `text` matches `pattern`, in which `*` stands for any characters or none. Ignores case.
 pub fn is_match(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
     let mut parts = pattern.split('*');

@@ -1,6 +1,6 @@
 //! Identifiers, in the product's form: 32 upper-case hexadecimal digits without dashes.
 //!
-//! Digits 9 to 16 of an identifier that a manager makes are its IPv4 address [I, decoded from published ids]. Ours
+//! Digits 9 to 16 of an identifier that a manager makes are its IPv4 address [I, decoded from published ids]. The lab's
 //! are derived from the site's seed and the object's name, so a site that is replayed from its commands has the
 //! same ones.
 
@@ -12,22 +12,22 @@ use aws_lc_rs::digest;
 use data_encoding::{Encoding, HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
-/// Sixteen bytes that name an object.
+/// An identifier of sixteen bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Guid([u8; 16]);
 
-/// A text that is no identifier.
+/// The error for a text that is not an identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not an identifier; expected 32 hexadecimal digits")]
+#[error("invalid identifier {found:?}: expected 32 hexadecimal digits")]
 pub struct GuidError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
 impl Guid {
-    /// From its bytes.
+    /// Makes an identifier of these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -37,7 +37,7 @@ impl Guid {
         &self.0
     }
 
-    /// The identifier of the object called `name` of the given kind, made on the manager at `address`.
+    /// Derives the identifier of the object called `name` of the given kind, made on the manager at `address`.
     pub fn derive(seed: u64, kind: &str, name: &str, address: Ipv4Addr) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&seed.to_be_bytes());
@@ -50,7 +50,7 @@ impl Guid {
         Self(bytes)
     }
 
-    /// The first four digits, as a policy serial bears them.
+    /// The first four digits, as in a policy serial.
     pub fn prefix(&self) -> String {
         HEXUPPER.encode(&self.0[..2])
     }
@@ -90,7 +90,7 @@ impl From<Guid> for String {
     }
 }
 
-/// Exactly `N` bytes from twice as many hexadecimal digits.
+/// Reads exactly `N` bytes from twice as many hexadecimal digits.
 pub(crate) fn parse_hex<const N: usize>(text: &str, digits: &Encoding) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let read = (text.len() == 2 * N).then(|| digits.decode_mut(text.as_bytes(), &mut bytes));
@@ -127,21 +127,21 @@ macro_rules! identifiers {
 }
 
 identifiers! {
-    /// A site: managers that share one database, one secret and one set of groups.
+    /// The identifier of a site: managers that share one database, one secret and one set of groups.
     SiteId;
-    /// A domain of a site.
+    /// The identifier of a domain of a site.
     DomainId;
-    /// A manager of a site.
+    /// The identifier of a manager of a site.
     ManagerId;
-    /// A group of clients.
+    /// The identifier of a group of clients.
     GroupId;
-    /// A location of a group.
+    /// The identifier of a location of a group.
     LocationId;
-    /// A registered client, as the manager names it.
+    /// The identifier that a manager assigns to a registered client.
     AgentId;
-    /// A machine, as its client names it.
+    /// The hardware key by which a client identifies its machine.
     HardwareKey;
-    /// A command of the console to clients.
+    /// The identifier of a command of the console to clients.
     CommandId;
 }
 

@@ -1,6 +1,6 @@
-//! The texts of an installation's folder that are not certificates: what the product writes, and what is read of it.
+//! The text files in an installation's folder: those that the product writes, and what is read from them.
 //!
-//! The driver decides where they stand and writes them; nothing here touches a file.
+//! The driver decides on their paths and writes them; nothing here touches a file.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -8,25 +8,25 @@ use quick_xml::events::Event;
 use crate::id::DomainId;
 use crate::trust::{Kcs, Password};
 
-/// The attributes in which Tomcat keeps a keystore's password: of the connector, and of its certificate in newer
+/// The attributes that hold a keystore's password: of Tomcat's connector, and of its certificate in newer
 /// versions [R].
 const PASSWORD_ATTRIBUTES: [&str; 2] = ["keystorePass", "certificateKeystorePassword"];
 
-/// Why no password is found in a `server.xml`.
+/// The reason why no password was found in a `server.xml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerXmlError {
-    /// The file cannot be read.
-    #[error("it is no well-formed XML: {detail}")]
+    /// The file is not well-formed XML.
+    #[error("not well-formed XML: {detail}")]
     Xml {
-        /// The defect of the file.
+        /// The message of the XML parser.
         detail: String,
     },
-    /// No connector has one.
-    #[error("no Connector in it has a keystorePass")]
+    /// No connector has a password.
+    #[error("no Connector with a keystorePass")]
     NoPassword,
 }
 
-/// `tomcat/conf/server.xml`, with the connector of the REST API [C S38; the attribute R; the rest A].
+/// Writes `tomcat/conf/server.xml`, with the connector of the REST API [C S38; the attribute R; the rest A].
 pub fn server_xml(password: &Password) -> String {
     let password = quick_xml::escape::escape(password.reveal());
     format!(
@@ -40,11 +40,11 @@ pub fn server_xml(password: &Password) -> String {
     )
 }
 
-/// The keystore's password in a `server.xml`: of the first connector that has one.
+/// Reads the keystore's password from a `server.xml`: that of the first connector that has one.
 ///
 /// # Errors
 ///
-/// When there is none, or the file is no XML.
+/// When there is none, or the file is not XML.
 pub fn keystore_password(xml: &str) -> Result<Password, ServerXmlError> {
     let broken = |detail: String| ServerXmlError::Xml { detail };
     let mut reader = Reader::from_str(xml);
@@ -66,34 +66,34 @@ pub fn keystore_password(xml: &str) -> Result<Password, ServerXmlError> {
     }
 }
 
-/// `tomcat/etc/conf.properties`: present by default from 14.2 [C S21].
+/// The content of `tomcat/etc/conf.properties`: present by default from 14.2 [C S21].
 pub fn conf_properties() -> &'static str {
     "scm.duplicatedhwkey.fix.enabled=true\n\
      scm.duplicatedhwkey.fix.client.csnreset.count=3\n\
      scm.duplicatedhwkey.fix.client.csnreset.time.range=86400000\n"
 }
 
-/// The settings in a recovery zip: the encryption password, which the shared secret hangs on, and the identifier of the
-/// default domain [C S7; the form A].
+/// The settings in a recovery zip: the encryption password, from which the shared secret derives, and the identifier of
+/// the default domain [C S7; the form A].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoverySettings {
-    /// The shared secret.
+    /// The shared secret of the site.
     pub secret: Kcs,
-    /// The default domain.
+    /// The identifier of the default domain.
     pub domain: DomainId,
 }
 
 impl RecoverySettings {
-    /// As it stands in the zip.
+    /// Writes the settings as in the zip.
     pub fn to_text(&self) -> String {
         format!("encryption.password={}\ndefault.domain.id={}\n", self.secret, self.domain)
     }
 
-    /// Read back; the name of what is missing or broken when it cannot be.
+    /// Reads the settings.
     ///
     /// # Errors
     ///
-    /// The name of the setting.
+    /// The name of the first setting that is missing or malformed.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let value = |name: &'static str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));

@@ -1,13 +1,13 @@
-//! The nearest known name to one that is not known.
+//! Suggests the nearest known name for an unknown one.
 
-/// Longer names are not compared.
+/// The longest name that is compared.
 const LONGEST: usize = 256;
-/// No more names are compared.
+/// The largest number of names that are compared.
 const MOST: usize = 1000;
 
-/// The name in `known` that a person most likely meant by `found`; none if nothing is near.
+/// Returns the name in `known` that was most likely meant by `found`; none if no name is near.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Distance costs as much as both names are long, one times the other, and nobody meant a name of another length.
+    // The cost of a distance is the product of both lengths, and names of very different lengths are never near.
     let is_comparable =
         |name: &&str| name.len() <= LONGEST && found.len().abs_diff(name.len()) <= 2.max(name.len() / 3);
     if found.len() > LONGEST {
@@ -23,7 +23,7 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// `, did you mean "x"?`, or nothing.
+/// Returns `; did you mean "x"?`, or nothing.
 pub fn hint<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(found, known).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }

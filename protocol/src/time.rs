@@ -1,7 +1,7 @@
-//! Moments and the one clock.
+//! Timestamps and the clock.
 //!
-//! Everything that looks at time, TLS verification included, takes a [`Timestamp`] or asks a [`Clock`]; nothing
-//! in this crate reads the time of the machine. The clocks that do stand beside the sockets.
+//! Everything that needs the time, TLS verification included, takes a [`Timestamp`] or asks a [`Clock`]; nothing
+//! in this crate reads the time of the machine. The real clocks are next to the sockets.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+/// A moment, in milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Written as `2026-01-05T08:00:00.000Z`, in texts and in serialized form.
 #[derive(
@@ -33,30 +33,30 @@ pub struct Timestamp(i64);
 
 /// A source of time. All parts of one lab share one clock, so that it can be moved for all of them.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment of this lab.
+    /// The present moment of the lab.
     fn now(&self) -> Timestamp;
 }
 
-/// A text that is no moment.
+/// The error for a text that is not a moment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a time; expected one like 2026-01-05T08:00:00Z")]
+#[error("invalid time {found:?}: expected one like 2026-01-05T08:00:00Z")]
 pub struct TimestampError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
 impl Timestamp {
-    /// 1970-01-01T00:00:00Z.
+    /// The moment 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// Later than anything that happens.
+    /// A moment later than any event.
     pub const NEVER: Self = Self(i64::MAX);
 
-    /// From milliseconds since the epoch.
+    /// Makes a timestamp of milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// From seconds since the epoch.
+    /// Makes a timestamp of seconds since the epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
@@ -71,12 +71,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// The time from `earlier` until this moment; zero if `earlier` is the later one.
+    /// The duration from `earlier` until this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The calendar's reading in UTC, for the formats that the product writes.
+    /// The calendar date and time in UTC, for the formats that the product writes.
     pub fn civil(self) -> jiff::civil::DateTime {
         let clamped = self.0.clamp(-62_135_596_800_000, 253_402_207_200_000);
         jiff::Timestamp::from_millisecond(clamped)

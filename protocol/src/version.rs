@@ -6,33 +6,33 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A client's version; parts that are not written count as zero, so `14.2` is the first of all 14.2.
+/// A client's version. Missing parts count as zero, so `14.2` is the first of all 14.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientVersion {
     parts: [u16; 4],
 }
 
-/// A text that is no version.
+/// The error for a text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a version; expected up to four numbers with dots, like 14.3.8289.5000")]
+#[error("invalid version {found:?}: expected up to four numbers with dots, like 14.3.8289.5000")]
 pub struct VersionError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
 impl ClientVersion {
-    /// The version `major.minor.0.0`.
+    /// Makes the version `major.minor.0.0`.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { parts: [major, minor, 0, 0] }
     }
 
-    /// The version `major.minor.build.0`.
+    /// Makes the version `major.minor.build.0`.
     pub const fn build(major: u16, minor: u16, build: u16) -> Self {
         Self { parts: [major, minor, build, 0] }
     }
 
-    /// 12.1 or 14, the number that people mean by "a 14 client".
+    /// The first number, as in "a 14 client".
     pub const fn major(self) -> u16 {
         self.parts[0]
     }

@@ -1,15 +1,15 @@
 //! The mock Endpoint Protection Manager of epm-lab.
 //!
-//! | room | what |
+//! | module | contents |
 //! |---|---|
-//! | [`MockSite`] | a running site in this process: what tests hold |
-//! | `runtime` | the state of a running site, in parts |
-//! | [`Faults`] | faults on demand: added, listed, removed when their guard is dropped |
-//! | [`Journal`] | what the managers remember of their visitors |
+//! | [`MockSite`] | a running site in this process, for tests and programs |
+//! | `runtime` | the state of a running site |
+//! | [`Faults`] | faults: added, listed, removed when their guard is dropped |
+//! | [`Journal`] | what the managers recorded: requests, calls, faults applied, connections closed |
 //! | [`lab`] | site, fleet and clock, driven by the control API or by a scenario: verdict, expectations, snapshots |
-//! | `wire` | listening, TLS, one exchange after the other: the hot path |
+//! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
-//! | [`control_api`] | the lab's own API |
+//! | [`control_api`] | the lab's control API |
 //! | [`cli`] | the program `epm-lab` |
 
 pub mod cli;
@@ -31,7 +31,8 @@ pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal,
 pub use runtime::service::Service;
 pub use wire::BindError;
 
-/// The examples of the README, compiled and run.
+/// The examples of the README and of the page about faults, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/faults.md")]
+struct Pages;

@@ -1,4 +1,4 @@
-//! A running site in this process: what tests hold, and what the programs are made of.
+//! A running site in this process: used by tests, and by the programs.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -54,7 +54,7 @@ pub struct MockSite {
     rest_apis: Vec<Arc<RestApi>>,
 }
 
-/// What a site is made of.
+/// Builds a [`MockSite`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MockSiteBuilder {
@@ -69,18 +69,18 @@ pub struct MockSiteBuilder {
     administrator: Administrator,
 }
 
-/// Where one manager is found.
+/// The addresses of one manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Addresses {
-    /// The manager.
+    /// Name of the manager.
     pub manager: String,
-    /// Where it takes HTTP.
+    /// Base URL for HTTP.
     pub http: String,
-    /// Where it takes HTTPS.
+    /// Base URL for HTTPS.
     pub https: String,
-    /// The browser test over HTTP.
+    /// URL of the browser test over HTTP.
     pub hello: String,
-    /// Where its REST API is, if it has one.
+    /// Base URL of the manager's REST API; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rest: Option<String>,
     #[serde(skip)]
@@ -90,10 +90,10 @@ pub struct Addresses {
 /// Why a site cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port cannot be had.
+    /// A port cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The site cannot be founded, or set up.
+    /// The site refuses its founding or its setup.
     #[error("the site cannot be set up: {0}")]
     Setup(#[from] CommandError),
     /// TLS cannot be configured.
@@ -102,16 +102,16 @@ pub enum StartError {
 }
 
 impl MockSite {
-    /// A site with one manager, on any free port of loopback, which takes HTTP and HTTPS.
+    /// Starts a site with one manager on a free loopback port that takes HTTP and HTTPS.
     ///
     /// # Errors
     ///
-    /// When it cannot start.
+    /// When the site cannot start.
     pub async fn start() -> Result<Self, StartError> {
         Self::builder().start().await
     }
 
-    /// A site to be described.
+    /// A builder with one manager, no REST API and the machine's clock.
     pub fn builder() -> MockSiteBuilder {
         MockSiteBuilder {
             name: "My Site".to_owned(),
@@ -126,35 +126,35 @@ impl MockSite {
         }
     }
 
-    /// Where its managers are found, in the order in which they were given.
+    /// Addresses of the managers, in the order in which they were given.
     pub fn addresses(&self) -> &[Addresses] {
         &self.places
     }
 
-    /// The clock that everything of this site goes by.
+    /// The clock of the site.
     pub fn clock(&self) -> &Arc<LabClock> {
         &self.state.clock
     }
 
-    /// Gives the site a command; when this returns, it shows.
+    /// Applies a command. Its effects are published when this returns.
     ///
     /// # Errors
     ///
-    /// When the site refuses; nothing has changed then.
+    /// When the site refuses the command; nothing has changed then.
     pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
         self.state.apply(command)
     }
 
-    /// Gives the site several commands, all at once: nobody sees the one without the other.
+    /// Applies several commands at once: no request sees one without the others.
     ///
     /// # Errors
     ///
-    /// When the site refuses one of them; nothing has changed then.
+    /// When the site refuses one of the commands; nothing has changed then.
     pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         self.state.apply_all(commands)
     }
 
-    /// Looks at the site and gives it the commands that are decided on, all or none, before anybody else changes it.
+    /// Reads the site and applies the commands decided on, all or none, under one lock.
     pub(crate) fn decide<R>(
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), CommandError>,
@@ -162,33 +162,33 @@ impl MockSite {
         self.state.decide(decide)
     }
 
-    /// Whether a request to hold would be held: the client's group has nothing newer than this policy.
+    /// Whether a held request would be held: the client's group has nothing newer than this policy.
     pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
         let publication = self.state.managers.first().map(|one| one.publication.load_full());
         publication.is_some_and(|one| self.state.clients.would_hold(&one, agent, serial))
     }
 
-    /// How many requests its managers hold at this moment.
+    /// Number of requests that the managers hold at this moment.
     pub fn held(&self) -> usize {
         self.state.clients.held()
     }
 
-    /// How many requests of these clients its managers hold at this moment.
+    /// Number of requests of these clients that the managers hold at this moment.
     pub(crate) fn held_of(&self, agents: impl IntoIterator<Item = AgentId>) -> usize {
         agents.into_iter().map(|agent| self.state.clients.held_of(agent)).sum()
     }
 
-    /// The peers whose connections to the managers are open.
+    /// Addresses of the peers with open connections to the managers.
     pub(crate) fn connected_peers(&self) -> HashSet<SocketAddr> {
         self.state.managers.iter().flat_map(|manager| manager.connections.peers()).collect()
     }
 
-    /// Looks at the site.
+    /// Reads the site under its lock.
     pub fn look<R>(&self, at: impl FnOnce(&Site) -> R) -> R {
         at(&self.state.site())
     }
 
-    /// The certificate that a manager shows on its clients' port.
+    /// The certificate that a manager presents on its clients' port.
     pub fn certificate(&self, manager: &str) -> Option<ServerCertificate> {
         self.look(|site| site.publication(manager).map(|one| one.identity.certificate().clone()))
     }
@@ -207,7 +207,7 @@ impl MockSite {
         self.look(|site| site.export_sylink(group, location))
     }
 
-    /// A client, as the manager knows it.
+    /// What the site knows of a client.
     pub fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
         self.state.clients.status(agent)
     }
@@ -217,24 +217,24 @@ impl MockSite {
         self.state.managers.get(manager).map(|manager| manager.name.clone())
     }
 
-    /// Every registered client, as the site knows it.
+    /// What the site knows of every registered client.
     pub fn client_statuses(&self) -> Vec<ClientStatus> {
         self.state.clients.statuses()
     }
 
-    /// Restarts a service of a manager, or both: open connections end, tickets of before are no good, and with the console
-    /// its tokens go. False if there is no such manager.
+    /// Restarts one service of a manager, or both: open connections end, TLS session tickets become invalid, and so do
+    /// REST API tokens if the console service restarts. False if there is no such manager.
     pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {
         self.state.restart_manager(manager, service)
     }
 
-    /// The services of a manager that did not start, because their files are no good.
+    /// The services of a manager that did not start because their files are invalid.
     pub fn stopped_services(&self, manager: &str) -> Vec<Service> {
         self.state.stopped_services(manager)
     }
 
-    /// Gives a manager a folder that is laid out as the product's, and from here on it lives from it: see the README. A
-    /// folder that a manager was laid out in before is started from, unless it is to be written anew.
+    /// Gives a manager an installation folder laid out like the product's, and keeps both in step from here on (see the
+    /// README). A folder from an earlier run is loaded, unless `anew` is set: then it is overwritten.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl MockSite {
         self.state.install(manager, root, anew)
     }
 
-    /// Installs the managers anew, from this recovery file of one of them. Without the database, nobody is registered.
+    /// Reinstalls the managers from a recovery file of one of them. Without the database, no client is registered.
     ///
     /// # Errors
     ///
@@ -257,7 +257,7 @@ impl MockSite {
         self.state.restore(manager, file, database)
     }
 
-    /// A recovery file of a manager as it is now: the bytes of `recovery_TIMESTAMP.zip`.
+    /// A recovery file of the manager's current state: the bytes of `recovery_TIMESTAMP.zip`.
     ///
     /// # Errors
     ///
@@ -270,31 +270,31 @@ impl MockSite {
         self.state.restore_snapshot(site, client_statuses);
     }
 
-    /// Commands clients, as the console does: each learns of it at its next heartbeat. A client that is not registered is
-    /// not commanded.
+    /// Queues a command for clients, as the console does: each receives it at its next heartbeat. Clients that are not
+    /// registered are left out.
     pub fn command(&self, kind: CommandKind, agents: &[AgentId]) -> CommandId {
         let client = |agent: &AgentId| self.client_status(*agent).map(|client_status| client_status.client);
         let clients: Vec<_> = agents.iter().filter_map(client).collect();
         self.state.clients.command(kind, "", &clients, self.state.now())
     }
 
-    /// A command, and what has come of it with each client.
+    /// A command, and its state for each client.
     pub fn commanded(&self, id: CommandId) -> Option<GivenCommand> {
         self.state.clients.commands.get(id)
     }
 
-    /// Cancels a command for those clients that it has not reached, and says how many they were; none if there is no
-    /// such command.
+    /// Cancels a command for the clients that it has not reached, and returns their number; none if there is no such
+    /// command.
     pub fn cancel(&self, id: CommandId) -> Option<usize> {
         self.state.clients.commands.cancel(id, self.state.now())
     }
 
-    /// What the managers remember of their visitors.
+    /// What the managers recorded.
     pub fn journal(&self) -> &Journal {
         &self.state.journal
     }
 
-    /// The faults that are set.
+    /// The active faults.
     ///
     /// ```
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -314,18 +314,18 @@ impl MockSite {
         Faults::of(Arc::clone(&self.state.faults))
     }
 
-    /// Allows so many calls of the REST API in so much of the lab's time, on each manager; any number when none, as at
-    /// first. The product allows 50 a minute.
+    /// Limits the calls of the REST API to this number in this much lab time, on each manager. `None` lifts the limit,
+    /// which is the default; the product allows 50 a minute.
     pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
         self.rest_apis.iter().for_each(|rest| rest.throttle.set(limit));
     }
 
-    /// Ends every token of the REST API.
+    /// Revokes every token of the REST API.
     pub fn end_rest_tokens(&self) {
         self.rest_apis.iter().for_each(|rest| rest.tokens.end_all());
     }
 
-    /// Stops, and returns when every port is closed and every connection ended.
+    /// Stops the site, and returns when every port is closed and every connection has ended.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
@@ -334,63 +334,63 @@ impl MockSite {
 }
 
 impl Drop for MockSite {
-    /// Asks the tasks to end, and does not wait for them.
+    /// Tells the tasks to end, without waiting for them.
     fn drop(&mut self) {
         self.stopping.cancel();
     }
 }
 
 impl MockSiteBuilder {
-    /// The site's name.
+    /// Sets the name of the site.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// The seed of its identifiers and of its secret.
+    /// Sets the seed of the site's identifiers and shared secret.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// One more manager; one on any free port of loopback when none is given.
+    /// Adds a manager. Without any, the site gets one on a free loopback port.
     pub fn manager(mut self, plan: ManagerPlan) -> Self {
         self.managers.push(plan);
         self
     }
 
-    /// Listens on this address, whatever addresses the managers tell their clients.
+    /// Listens on this address instead of the addresses that the managers publish to clients.
     pub fn bind(mut self, address: IpAddr) -> Self {
         self.bind = Some(address);
         self
     }
 
-    /// What it assumes.
+    /// Sets the assumptions about undocumented behaviour.
     pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
         self.assumptions = Arc::new(assumptions);
         self
     }
 
-    /// Where the keys of its certificates come from; the public pool when none is given.
+    /// Sets the source of certificate keys; defaults to the public pool.
     pub fn keys(mut self, keys: KeyPool) -> Self {
         self.keys = keys;
         self
     }
 
-    /// The clock that it goes by; the machine's when none is given.
+    /// Sets the clock; defaults to the machine's.
     pub fn clock(mut self, clock: Arc<LabClock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Serves the product's REST API as well, each manager on a port of its own: this one and every tenth after it where
-    /// they share an address; any that is free when 0.
+    /// Serves the product's REST API too. Managers at the same address get this port and every tenth after it; 0 takes
+    /// any free port.
     pub fn rest_api(mut self, port: u16) -> Self {
         self.rest = Some(port);
         self
     }
 
-    /// With this the REST API is logged in to; `admin` and `epm-lab` when nothing is given.
+    /// Sets the administrator of the REST API; defaults to `admin` with the password `epm-lab`.
     pub fn administrator(mut self, user: &str, password: &str) -> Self {
         self.administrator = Administrator::first(user, password);
         self
@@ -405,13 +405,14 @@ impl MockSiteBuilder {
         self
     }
 
-    /// Takes the ports, founds the site, and serves.
+    /// Opens the ports, founds the site and serves it.
     ///
     /// # Errors
     ///
-    /// When a port cannot be had, or the site cannot be founded.
+    /// When a port cannot be opened or the site cannot be founded.
     pub async fn start(mut self) -> Result<MockSite, StartError> {
-        // Nothing below waits, so a task that opens and drops one site after the other would never let their ports close.
+        // Nothing below waits: without this, a task that starts and drops sites in a loop would never let their ports
+        // close.
         tokio::task::yield_now().await;
         if self.managers.is_empty() {
             self.managers.push(ManagerPlan {
@@ -458,7 +459,7 @@ impl MockSiteBuilder {
         Ok(MockSite { state, places, stopping, tasks, rest_apis })
     }
 
-    /// The port of a manager's REST API, where it has one: ten further for each manager before it at the same address.
+    /// The listener of a manager's REST API, if it has one: ten ports up for each earlier manager at the same address.
     async fn take_rest_port(
         &self,
         plan: &ManagerPlan,
@@ -517,7 +518,7 @@ fn addresses(
 }
 
 impl Addresses {
-    /// The sockets that it listens on.
+    /// The socket addresses that this manager listens on.
     pub fn sockets(&self) -> &[SocketAddr] {
         &self.listening
     }

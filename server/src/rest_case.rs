@@ -1,4 +1,4 @@
-//! What a tool of an administrator meets at the REST API, over real sockets: each call is a real one over HTTPS.
+//! Runs a REST client case over sockets: each call is a real one over HTTPS.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::lab::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// Runs a case of a REST client over sockets, with the clock moved. What is met must be the same as in virtual time.
+/// Runs a REST client case over sockets, with the clock moved. The results must equal those in virtual time.
 ///
 /// # Errors
 ///
@@ -41,9 +41,9 @@ async fn visits(
     site: &MockSite,
     clock: &Arc<LabClock>,
 ) -> Result<Vec<CallResult>, RunError> {
-    let door = site.addresses().first().and_then(|place| place.rest.as_deref());
-    let door = door.and_then(|door| door.trim_start_matches("https://").rsplit_once(':'));
-    let Some((address, port)) = door.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
+    let rest = site.addresses().first().and_then(|place| place.rest.as_deref());
+    let rest = rest.and_then(|url| url.trim_start_matches("https://").rsplit_once(':'));
+    let Some((address, port)) = rest.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
         return Err(RunError::Incomplete("the manager has no REST API"));
     };
     let server = Server { address: address.to_owned(), port, protocol: Protocol::Https, verify_ca: false };

@@ -1,4 +1,4 @@
-//! Types that the lower floors describe with the newer schemars, described for aide: for the control API, and for the lab behind it.
+//! Hands schemas of schemars 1.x, which the lower crates derive, to aide, which takes 0.9.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use schemars1::generate::SchemaSettings;
 
-/// Stands for `T` in what describes the control API.
+/// Describes `T` in the OpenAPI document of the control API.
 pub(crate) struct BridgedSchema<T>(PhantomData<T>);
 
 impl<T: schemars1::JsonSchema> JsonSchema for BridgedSchema<T> {

@@ -1,6 +1,6 @@
-"""Holds answers against the schemas that the lab's own door says they have.
+"""Checks answers of the control API against the schemas of its own description.
 
-Reads from standard input an object with the description and the answers, and prints what does not fit, a line for each.
+Reads from standard input an object with the description and the answers, and prints a line for each violation.
 """
 
 import json
@@ -15,7 +15,7 @@ for answer in asked["answers"]:
     responses = operation["responses"]
     response = responses.get(str(answer["status"])) or responses["default"]
     schema = response["content"][answer["type"]]["schema"]
-    # What the schema refers to stands in the description.
+    # The definitions that the schema refers to are in the description.
     schema = {**schema, "components": api.get("components", {})}
     for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(answer["body"]):
         where = "/".join(str(part) for part in error.instance_path)

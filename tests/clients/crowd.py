@@ -1,6 +1,6 @@
 """Crowds at the REST API: groups deep below each other, many side by side, and many clients that change one at once.
 
-Usage: crowd.py BASE CA TOKEN WIDE ALREADY, where so many groups called "crowd .." are there already. Prints a line for each thing that is wrong, and a line of JSON with what was found.
+Usage: crowd.py BASE CA TOKEN WIDE ALREADY, where ALREADY groups called "crowd .." exist already. Prints a line for each error, and a line of JSON with the results.
 """
 
 import http.client
@@ -43,7 +43,7 @@ def in_threads(count, work):
 
 top = call("GET", "/groups?fullPathName=My%20Company")[1]["content"][0]
 
-# Deep: each below the last, until it is refused; nothing is left of what was refused.
+# Deep: each below the last, until one is refused; nothing is left of a refused group.
 deep, below = 0, top["id"]
 for level in range(10_000):
     status, said = call("POST", f"/groups/{below}", {"name": f"level {level}", "inherits": True})
@@ -97,7 +97,7 @@ for name, date in dates.items():
         wrong("inherits or not", name, date, top_date)
         break
 
-# Many change one group at once, and somebody looks on: no change is lost, and the serial never goes back or stands still.
+# Many clients change one group at once while another reads it: no change is lost, and the serial always advances.
 CLIENTS, CHANGES = 8, 5
 begun = top_date
 serials, done = [], threading.Event()

@@ -1,7 +1,7 @@
 """What real clients send to the REST API and read in its answers, habit by habit: a line of JSON for each.
 
-Usage: habits.py BASE CA. BASE is `https://HOST:PORT`, and CA the certificate that it is believed by. The calls are those of
-connectors, modules and scripts that are in use; the words are this test's own. Nothing but Python itself is needed.
+Usage: habits.py BASE CA. BASE is `https://HOST:PORT`, and CA the certificate to trust. The calls are those of connectors,
+modules and scripts in use, written anew for this test. Only Python itself is needed.
 """
 
 import base64
@@ -33,7 +33,7 @@ class Said:
 
 
 def call(method, path, body=None, headers=None, token=None, say_length=True):
-    """One call on a connection of its own; nothing is sent that is not given here, but the host."""
+    """One call on a connection of its own; apart from the host, only the given headers are sent."""
     connection = http.client.HTTPSConnection(HOST, context=TRUST, timeout=30)
     connection.putrequest(method, path, skip_accept_encoding=True)
     for name, value in (headers or {}).items():
@@ -72,7 +72,7 @@ def ok(said, *statuses):
 
 
 def pages(path, size):
-    """Every entry, as one asks who goes on until the last page."""
+    """Every entry, page by page until the last."""
     found, number = [], 1
     while True:
         page = ok(ask("GET", f"{path}{'&' if '?' in path else '?'}pageIndex={number}&pageSize={size}")).json()
@@ -370,7 +370,7 @@ for of in HABITS:
         outcome = f"{type(error).__name__}: {error}"
     print(json.dumps({"habit": of.__name__, "outcome": outcome}), flush=True)
 
-# Whoever started this lets the clients come, and says so.
+# The test that started this script lets the clients have heartbeats, then writes a line.
 print(json.dumps({"ready": True}), flush=True)
 sys.stdin.readline()
 row = ok(ask("GET", f"/command-queue/{COMMANDS['eoc']}")).json()["content"][0]

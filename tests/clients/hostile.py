@@ -1,8 +1,8 @@
 """Bad input for every operation of the product's REST API, and the shape of each answer: a line for each that is wrong.
 
-Usage: hostile.py BASE CA TOKEN LARGEST, with a JSON list of [METHOD, PATH] on standard input, in which `{..}` stands for what
-varies. Ends with a line of JSON that counts what was asked. No answer may be an error of the server, all errors have one of the
-product's three shapes, and nothing that the site shows may be another afterwards.
+Usage: hostile.py BASE CA TOKEN LARGEST, with a JSON list of [METHOD, PATH] on standard input, in which `{..}` stands for a
+variable part. Ends with a line of JSON that counts the calls. No answer may be a server error, all errors have one of the
+product's three shapes, and the site must be unchanged afterwards.
 """
 
 import http.client
@@ -24,7 +24,7 @@ asked = 0
 
 
 def call(method, path, body=None, headers=()):
-    """One request over a connection that is kept as long as the other side keeps it."""
+    """One request over a connection that is kept open as long as the other side allows."""
     global connection, asked
     asked += 1
     for last in (False, True):
@@ -48,7 +48,7 @@ def call(method, path, body=None, headers=()):
                 raise
 
 
-# What `http.client` would not let pass is what this is about.
+# `http.client` would refuse to send such input.
 http.client.HTTPConnection._validate_path = lambda self, url: None
 http.client.HTTPConnection._encode_request = lambda self, request: request.encode("utf-8", "surrogateescape")
 
@@ -137,7 +137,7 @@ for method, path in OPERATIONS:
         for whole in ("Basic eDp5", "Bearer", "bearer", TOKEN, "Token " + TOKEN):
             check("no bearer", method, plain, headers=[("Authorization", whole)], expected=(401,))
     if path == LOGOUT:
-        continue  # whoever logs out ends the token that all the others need
+        continue  # logging out would end the token that all the others need
     if "{" in path:
         for part in PARTS:
             check("a hostile path", method, filled(path, part), b"{}", bearer(TOKEN))

@@ -11,7 +11,7 @@ import time
 import sepm
 from sepm.exceptions import APIError
 
-# The client waits a second before it tries a server error again; what it does is the same without.
+# The client waits a second before it retries after a server error; skip that wait.
 time.sleep = lambda _: None
 
 BASE = sys.argv[1]
@@ -29,7 +29,7 @@ command = api.commands.updateContentCommand(group_ids="", computer_ids=computer[
 event = api.events.getCriticalEventsInfo()["criticalEventsInfoList"][0]["eventId"]
 domain = api.domains.getDomains()[0]["id"]
 
-# What is passed for a parameter of this name.
+# The values of parameters, by name.
 USUAL = {
     "groupId": group, "group_id": group, "group_ids": group, "locationId": location, "location_id": location,
     "computer_ids": computer["uniqueId"], "hardware_ids": computer["hardwareKey"], "undo": False,
@@ -40,7 +40,7 @@ USUAL = {
     "serialNumbers": "x", "sha256": "AB" * 32, "reportType": "Hour", "startTime": "0", "endTime": "1",
     "action": "enable",
 }
-# What is passed to one call alone.
+# The values of parameters of a single call.
 OWN = {
     "administrators.createAdminUser": {
         "loginName": "kim", "password": "a password", "adminType": 1, "authenticationMethod": 0,
@@ -60,7 +60,7 @@ OWN = {
     "policies.getFirewallPolicy": {"id": policies["fw"]},
     "policies.getPolicyXML": {"policy_type": "fw", "id": policies["fw"]},
 }
-# What goes first, and what goes last.
+# The order of the calls, by the prefix of their names.
 ORDER = ["add", "create", "get", "is", "assign", "put", "patch", "update", "", "delete", "logout"]
 
 

@@ -1,4 +1,4 @@
-//! A lab whose clock stands, with its own door open, and asked with curl.
+//! A lab with a stopped clock and an open control API, called with curl.
 
 use std::process::Command as Process;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Lines, START, collect_into};
 
-/// A lab whose clock stands, with its door open.
+/// A lab with a stopped clock and an open control API.
 pub struct Opened {
     /// The lab.
     pub lab: Arc<Lab>,
-    /// Where its door is.
+    /// The URL of the control API.
     pub url: String,
-    /// The token that it is asked with.
+    /// The token of the calls.
     pub token: Option<&'static str>,
-    /// What its clients have logged.
+    /// The log lines of the clients.
     pub lines: Lines,
     stopping: CancellationToken,
 }
@@ -36,12 +36,12 @@ impl Drop for Opened {
 }
 
 impl Opened {
-    /// A lab with nobody in it; the door wants this token.
+    /// Makes a lab without clients, whose control API demands this token.
     pub async fn with(token: Option<&'static str>) -> Self {
         Self::of(MockSite::builder(), token).await
     }
 
-    /// A lab of such a site.
+    /// Makes a lab of such a site.
     pub async fn of(site: MockSiteBuilder, token: Option<&'static str>) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
         let site = site.clock(clock).start().await.expect("the site starts");
@@ -59,12 +59,12 @@ impl Opened {
         Self { lab, url, token, lines, stopping }
     }
 
-    /// A lab with so many clients, all served.
+    /// Makes a lab with this many clients, all served.
     pub async fn with_clients(count: u32) -> Self {
         Self::with(None).await.and_clients(count).await
     }
 
-    /// The same lab, with so many clients.
+    /// Adds this many clients.
     pub async fn and_clients(self, count: u32) -> Self {
         let opened = self;
         let part = PartPlan::new("desk", count, ClientVersion::new(14, 3));
@@ -74,15 +74,15 @@ impl Opened {
         opened
     }
 
-    /// Opens a connection, and says this.
+    /// Opens a connection and sends this text.
     pub async fn dial(&self, said: &str) -> TcpStream {
         let dialled = TcpStream::connect(self.url.trim_start_matches("http://")).await;
-        let mut stream = dialled.expect("the door is open");
+        let mut stream = dialled.expect("the control API accepts connections");
         stream.write_all(said.as_bytes()).await.expect("it can be said");
         stream
     }
 
-    /// Asks with curl: the status, the content type, and the body.
+    /// Calls with curl; returns the status, the content type, and the body.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String, String) {
         let mut curl = Process::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "60", "--request", method]);
@@ -97,14 +97,14 @@ impl Opened {
         let body = body.unwrap_or_default().to_owned();
         let asking = tokio::task::spawn_blocking(move || output_of(&mut curl, body.as_bytes()));
         let output = asking.await.expect("curl has asked");
-        // An archive is no text; who asks for one looks at its type alone.
+        // An archive is not text; callers look at its type only.
         let text = String::from_utf8_lossy(&output.stdout);
         let (body, last) = text.rsplit_once('\n').expect("curl says how it went");
         let (status, kind) = last.split_once(' ').expect("status and type");
         (status.parse().expect("a number"), kind.to_owned(), body.to_owned())
     }
 
-    /// Asks for what must go well.
+    /// Makes a call that must succeed.
     pub async fn well(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let body = body.map(|body| body.to_string());
         let (status, _, text) = self.ask(method, path, body.as_deref()).await;
@@ -112,30 +112,30 @@ impl Opened {
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     }
 
-    /// Asks with GET for what must go well.
+    /// Makes a GET call that must succeed.
     pub async fn get(&self, path: &str) -> Value {
         self.well("GET", path, None).await
     }
 
-    /// Asks with PUT for what must go well.
+    /// Makes a PUT call that must succeed.
     pub async fn put(&self, path: &str, body: Value) -> Value {
         self.well("PUT", path, Some(body)).await
     }
 
-    /// Asks with POST for what must go well.
+    /// Makes a POST call that must succeed.
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.well("POST", path, Some(body)).await
     }
 }
 
-/// All that is heard on a connection until it ends.
+/// Reads everything from a connection until it ends.
 pub async fn heard(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A site with the managers sepm-1 and sepm-2, each over HTTP and HTTPS.
+/// Adds the managers sepm-1 and sepm-2, each over HTTP and HTTPS.
 pub fn two_managers(site: MockSiteBuilder) -> MockSiteBuilder {
     let manager = |name: &str| ManagerPlan {
         name: name.to_owned(),

@@ -1,14 +1,14 @@
-//! Foreign clients, which share no line of code with the lab: python3 and curl, and what they say.
+//! Foreign clients, which share no code with the lab: python3 and curl.
 
 use std::net::SocketAddr;
 use std::process::Command as Process;
 
 use epm_fixtures::output;
 
-/// The browser test.
+/// The path of the browser test.
 pub const HELLO: &str = "/secars/secars.dll?hello,secars";
 
-/// Asks for the browser test, in the way of its first argument, and prints in one line what came of it.
+/// Makes the browser test, in the way of the first argument, and prints the result in one line.
 const PROBE: &str = r#"
 import errno, http.client, socket, ssl, sys, time
 way, host, port, source = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -65,17 +65,17 @@ except Exception as error:
 print("%d" % ((time.monotonic() - began) * 1000), said)
 "#;
 
-/// What a foreign client said.
+/// The result of a foreign client.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// How long it took.
+    /// The duration in milliseconds.
     pub ms: u64,
-    /// Its words.
+    /// The output of the client.
     pub words: String,
 }
 
-/// Python asks for the browser test from this address: over `http`, `https`, or a socket of its own (`raw`, `silent`,
-/// `impatient`); or it prints the `certificate` that it is shown.
+/// Makes the browser test with Python from this address: over `http`, `https`, or a socket of its own (`raw`, `silent`,
+/// `impatient`); or prints the `certificate` that it is shown.
 pub fn python(way: &str, to: SocketAddr, source: &str) -> Said {
     let (host, port) = (to.ip().to_string(), to.port().to_string());
     let out = output(Process::new("python3").args(["-c", PROBE, way, &host, &port, source]));
@@ -84,7 +84,7 @@ pub fn python(way: &str, to: SocketAddr, source: &str) -> Said {
     Said { ms: ms.parse().expect("a number"), words: words.to_owned() }
 }
 
-/// How curl ends when it asks for the browser test: its exit code.
+/// The exit code of curl for the browser test.
 pub fn curl(scheme: &str, to: SocketAddr) -> i32 {
     let address = format!("{scheme}://{to}{HELLO}");
     let flags = ["-sS", "--insecure", "--max-time", "10", "--output", "/dev/null", &address];

@@ -1,4 +1,4 @@
-//! Shared helpers of the integration tests: a lab whose clock stands still, and what to print when a test fails.
+//! Shared helpers of the integration tests: a lab with a stopped clock, and output for failing tests.
 //!
 //! No test sleeps: it moves the lab's clock, and waits for an event with a limit.
 
@@ -28,18 +28,18 @@ use epm_protocol::version::ClientVersion;
 use epm_server::{MockSite, MockSiteBuilder};
 use tokio::time::{interval, timeout};
 
-/// What the lab's clock shows at the start of a test: 2026-01-05T08:00:00Z.
+/// The time of the lab's clock at the start of a test: 2026-01-05T08:00:00Z.
 pub const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
-/// The only manager.
+/// The name of the only manager.
 pub const MANAGER: &str = "sepm-1";
-/// Its list.
+/// The name of the manager's default list.
 pub const DEFAULT_LIST: &str = "Default Management Server List for My Site";
-/// How long an event may take to come, in real time.
+/// The time limit for an event, in real time.
 pub const PATIENCE: Duration = Duration::from_secs(40);
-/// After this time every client is due that beats every 300 seconds, ten per cent late at most.
+/// The time after which every client with a heartbeat interval of 300 seconds is due, with the jitter of ten per cent.
 pub const INTERVAL: Duration = Duration::from_secs(330);
 
-/// For how many seconds `schemathesis` looks for faults: longer where all tools must be there, as CI wants it.
+/// The duration of `schemathesis` runs in seconds: longer if all tools are required, as in CI.
 pub fn search_seconds() -> &'static str {
     if std::env::var_os("EPM_LAB_ALL_TOOLS").is_some() { "40" } else { "12" }
 }
@@ -47,9 +47,9 @@ pub fn search_seconds() -> &'static str {
 /// A client's log lines, each with the client's name.
 pub type Lines = Arc<Mutex<Vec<(String, LogLine)>>>;
 
-/// A site with one manager on a random port of loopback, its clients, and a clock that stands still.
+/// A site with one manager on a random port of loopback, its clients, and a stopped clock.
 ///
-/// When the test that holds it fails, it prints what was exchanged.
+/// When the test that holds it fails, it prints the exchanges.
 #[derive(Debug)]
 pub struct TestSite {
     site: Option<MockSite>,
@@ -58,41 +58,41 @@ pub struct TestSite {
 }
 
 impl TestSite {
-    /// A lab with the usual site.
+    /// Starts a lab with the usual site.
     pub async fn start() -> Self {
         Self::of(MockSite::builder()).await
     }
 
-    /// A lab with this site.
+    /// Starts a lab with this site.
     pub async fn of(builder: MockSiteBuilder) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
         let site = builder.clock(Arc::clone(&clock)).start().await.expect("the site starts");
         Self { site: Some(site), clock, lines: Lines::default() }
     }
 
-    /// Its site.
+    /// The site of the lab.
     pub fn site(&self) -> &MockSite {
         self.site.as_ref().expect("the site runs")
     }
 
-    /// Its clock.
+    /// The clock of the lab.
     pub fn clock(&self) -> &Arc<LabClock> {
         &self.clock
     }
 
-    /// Where its manager listens.
+    /// The address of the manager's port.
     pub fn socket(&self) -> SocketAddr {
         self.site().addresses()[0].sockets()[0]
     }
 
-    /// Stops the site: from now on nobody listens.
+    /// Stops the site, so that its ports are closed.
     pub async fn cut(&mut self) {
         if let Some(site) = self.site.take() {
             site.stop().await;
         }
     }
 
-    /// Puts another site in the place of the one that was stopped, on that port.
+    /// Starts another site on the port of the one that was stopped.
     pub async fn found_again(&mut self, builder: MockSiteBuilder, port: u16) {
         let plan = ManagerPlan {
             name: MANAGER.to_owned(),
@@ -104,7 +104,7 @@ impl TestSite {
         self.site = Some(builder.start().await.expect("the port is free again"));
     }
 
-    /// Gives the site a command that it takes.
+    /// Applies a command that must succeed.
     pub fn apply(&self, command: &Command) {
         self.site().apply(command).expect("the site takes the command");
     }
@@ -143,7 +143,7 @@ impl TestSite {
         self.assign("HTTP");
     }
 
-    /// Updates the certificate as the vendor describes it, without losing anybody of this fleet.
+    /// Updates the certificate as the vendor describes it, without orphaning a client of this fleet.
     pub async fn rotate_by_the_book(&self, fleet: &Fleet) {
         self.assign_http_list();
         self.heartbeat(fleet).await;
@@ -156,7 +156,7 @@ impl TestSite {
         self.heartbeat(fleet).await;
     }
 
-    /// A client of this version in the default group, with the communications file of this moment.
+    /// A client of this version in the default group, with the present communications file.
     pub fn client(&self, name: &str, version: &str) -> MemberSpec {
         let sylink = self.site().export_sylink(DEFAULT_GROUP, None).expect("the default group is there");
         MemberSpec {
@@ -178,12 +178,12 @@ impl TestSite {
         fleet
     }
 
-    /// Moves the clock by one interval, and waits until every client has ended a heartbeat more.
+    /// Moves the clock by one interval, and waits until every client has ended another heartbeat.
     pub async fn heartbeat(&self, fleet: &Fleet) {
         self.pass(fleet, INTERVAL).await;
     }
 
-    /// Moves the clock, and waits until every client has ended a heartbeat more.
+    /// Moves the clock, and waits until every client has ended another heartbeat.
     pub async fn pass(&self, fleet: &Fleet, time: Duration) {
         let before: Vec<u64> = fleet.members().iter().map(|one| one.handle.view().heartbeats).collect();
         self.clock.advance(time);
@@ -193,7 +193,7 @@ impl TestSite {
         .await;
     }
 
-    /// Waits until `done` says so, without moving the clock.
+    /// Waits until `done` returns true, without moving the clock.
     pub async fn until(&self, fleet: &Fleet, what: &str, done: impl FnMut(&[Member]) -> bool) {
         let came = timeout(PATIENCE, fleet.wait_until(Timestamp::NEVER, done)).await;
         assert!(came.is_ok(), "it did not come in {PATIENCE:?}: {what}");
@@ -203,7 +203,7 @@ impl TestSite {
     ///
     /// # Errors
     ///
-    /// When it comes to nothing.
+    /// When it fails.
     pub async fn ask(
         &self,
         protocol: Protocol,
@@ -228,7 +228,7 @@ impl TestSite {
         ask_once(Arc::clone(&self.clock), &exchange).await
     }
 
-    /// Makes a client known to the site, without one.
+    /// Registers a client at the site without running it.
     pub fn register(&self, name: &str) -> AgentId {
         let profile = profile(name, "14.3");
         self.apply(&Command::Register(Registration {
@@ -242,7 +242,7 @@ impl TestSite {
         known.expect("it was registered").agent
     }
 
-    /// Where the clients' log lines go.
+    /// A sink for the clients' log lines.
     pub fn log(&self) -> LogSink {
         collect_into(&self.lines)
     }
@@ -253,7 +253,7 @@ impl TestSite {
         lines.iter().filter(|(client, _)| client == name).map(|(_, line)| line.clone()).collect()
     }
 
-    /// What was exchanged, and what each side says about it.
+    /// The exchanges, with the logs of both sides.
     pub fn history(&self) -> String {
         let mut text = format!("the lab's clock shows {}\n", self.clock.now());
         if let Some(site) = &self.site {
@@ -272,7 +272,7 @@ impl Drop for TestSite {
     }
 }
 
-/// What a manager remembers of its visitors, for people.
+/// The records of a manager, for people.
 pub fn history_of(site: &MockSite) -> String {
     let mut text = String::new();
     for one in site.journal().records() {
@@ -301,7 +301,7 @@ pub fn collect_into(lines: &Lines) -> LogSink {
     })
 }
 
-/// What the clients logged, for people.
+/// The log lines of the clients, for people.
 pub fn told(lines: &Lines) -> String {
     let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
     lines.iter().fold(String::new(), |mut text, (name, line)| {
@@ -310,7 +310,7 @@ pub fn told(lines: &Lines) -> String {
     })
 }
 
-/// Asks again and again, until it is so. For what happens on the other side of a socket, which gives no sign.
+/// Polls until `is_so` returns true, for events at the other end of a socket, which give no notification.
 pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tick = interval(Duration::from_millis(1));
     let came = timeout(PATIENCE, async {
@@ -322,7 +322,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(came.is_ok(), "it did not come in {PATIENCE:?}: {what}");
 }
 
-/// Waits until nobody listens there.
+/// Waits until the port is closed.
 pub async fn refused(socket: SocketAddr) {
     eventually("the port is closed", || {
         let connected = TcpStream::connect(socket);
@@ -331,7 +331,7 @@ pub async fn refused(socket: SocketAddr) {
     .await;
 }
 
-/// Who the client of this name is.
+/// The profile of a client with this name.
 pub fn profile(name: &str, version: &str) -> AgentProfile {
     let key = Guid::derive(0, "hardware", name, Ipv4Addr::LOCALHOST);
     AgentProfile {
@@ -381,7 +381,7 @@ pub fn edit_list(list: &str) -> Command {
     Command::EditList { list, protocol: Some(Protocol::Http), verify_ca: None, priorities: None }
 }
 
-/// Whether a client has ended so many heartbeats.
+/// Whether a client has ended this many heartbeats.
 pub fn has_ended(member: &Member, heartbeats: u64) -> bool {
     member.handle.view().heartbeats >= heartbeats && member.handle.is_resting()
 }

@@ -1,4 +1,4 @@
-//! The REST API as curl sees it: a foreign client, whose requests are what is written here and nothing else.
+//! The REST API as curl sees it: a foreign client whose requests are written here.
 
 use std::process::Command as Process;
 
@@ -9,26 +9,26 @@ use serde_json::Value;
 /// curl, logged in to the first manager of a site.
 #[derive(Clone, Debug)]
 pub struct Rest {
-    /// `https://127.0.0.1:PORT`.
+    /// The base URL, `https://127.0.0.1:PORT`.
     pub base: String,
     token: String,
 }
 
-/// What came back.
+/// An answer of the REST API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// What it says the body is.
+    /// The content type.
     pub content_type: String,
-    /// The body.
+    /// The body as text.
     pub text: String,
-    /// The body, if it is JSON; null otherwise.
+    /// The body as JSON; null if it is not JSON.
     pub json: Value,
 }
 
 impl Rest {
-    /// Logs in as the administrator that every site begins with.
+    /// Logs in as the initial administrator of every site.
     pub fn log_in(site: &MockSite) -> Self {
         let base = site.addresses()[0].rest.clone().expect("the site has a REST API");
         let mut rest = Self { base, token: String::new() };
@@ -42,17 +42,17 @@ impl Rest {
         rest
     }
 
-    /// The token that it was given.
+    /// The token of the log-in.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Asks for something below `/sepm/api/v1/`.
+    /// Makes a GET call below `/sepm/api/v1/`.
     pub fn get(&self, path: &str) -> Said {
         self.send("GET", &format!("/sepm/api/v1/{path}"), &[])
     }
 
-    /// Sends a body that says it is JSON, below `/sepm/api/v1/`.
+    /// Sends a JSON body to a path below `/sepm/api/v1/`.
     pub fn with(&self, method: &str, path: &str, body: &str) -> Said {
         let arguments = ["-H", "Content-Type: application/json", "--data", body];
         self.send(method, &format!("/sepm/api/v1/{path}"), &arguments)
@@ -63,7 +63,7 @@ impl Rest {
         self.send("POST", &format!("/sepm/api/v1/{path}"), &["-H", "Content-Length: 0"])
     }
 
-    /// Sends anything to any path.
+    /// Sends any request to any path.
     ///
     /// # Panics
     ///

@@ -1,9 +1,9 @@
-//! Scenarios, played over sockets with the clock moved: each once for all tests of the process, when the first asks for it.
+//! Scenarios played over sockets with a moved clock: each once for all tests of the process, when first needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
-use epm_client_agent::agent::LogLine;
+use epm_client_agent::agent::{LogLine, TrustLayer};
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
 use epm_fixtures::fixture;
 use epm_server::Addresses;
@@ -12,7 +12,7 @@ use epm_server::lab::scenario_run::{ProgressEvent, run_scenario_moved};
 
 use crate::{Lines, collect_into, told};
 
-/// The scenarios of the project by name, with what came of the play, or why it could not go on.
+/// The scenarios of the project by name, with the result, or the reason why it could not continue.
 static PLAYS: LazyLock<BTreeMap<String, OnceLock<Result<Played, String>>>> = LazyLock::new(|| {
     let files = std::fs::read_dir(fixture("scenarios")).expect("the scenarios are there");
     let files = files.map(|file| file.expect("the scenarios can be listed").path());
@@ -21,14 +21,14 @@ static PLAYS: LazyLock<BTreeMap<String, OnceLock<Result<Played, String>>>> = Laz
         .collect()
 });
 
-/// The end of a play, and what its clients logged. When the test that holds it fails, it prints them.
+/// The result of a play and its clients' logs. When the test that holds it fails, it prints them.
 #[derive(Clone, Debug)]
 pub struct Played {
-    /// What became of the fleet.
+    /// The final state of the fleet.
     pub verdict: Verdict,
-    /// What the clients logged, in order, each line with the client's name.
+    /// The log lines of the clients, in order, each with the client's name.
     pub lines: Vec<(String, LogLine)>,
-    /// Where its managers were.
+    /// The addresses of the managers.
     pub places: Vec<Addresses>,
 }
 
@@ -43,14 +43,14 @@ pub fn scenario(name: &str) -> Scenario {
     Scenario::parse(&text.expect("a scenario can be read"), name).expect("a scenario is sound")
 }
 
-/// What came of this scenario of the project.
+/// The result of this scenario of the project.
 ///
 /// # Panics
 ///
 /// When it could not be played to its end.
 pub fn played(name: &str) -> Played {
     let play = PLAYS.get(name).expect("there is such a scenario");
-    // A thread of its own: a test that asks may have a runtime already.
+    // In a thread of its own: the calling test may have a runtime already.
     let play = play.get_or_init(|| {
         std::thread::scope(|scope| scope.spawn(|| play_through(name)).join().expect("a play does not panic"))
     });
@@ -66,7 +66,7 @@ async fn play_through(name: &str) -> Result<Played, String> {
 ///
 /// # Errors
 ///
-/// When it cannot go on.
+/// When it cannot continue.
 pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
     let lines = Lines::default();
     let mut places = Vec::new();
@@ -82,16 +82,16 @@ pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
 }
 
 impl Played {
-    /// How many clients of this part hold the certificate with this number.
+    /// The number of clients of this part that hold the certificate with this number.
     pub fn holds(&self, part: &PartHolding, certificate: usize) -> usize {
-        part.certificates.get(&self.verdict.certificates[certificate]).copied().unwrap_or(0)
+        part.certificates.get(&self.verdict.certificate_history[certificate]).copied().unwrap_or(0)
     }
 }
 
 impl Drop for Played {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- the verdict ---\n{:#?}", self.verdict.lost);
+            eprintln!("--- the verdict ---\n{:#?}", self.verdict.orphaned);
             eprintln!(
                 "--- what the clients logged ---\n{}",
                 told(&Lines::new(Mutex::new(self.lines.clone())))
@@ -100,28 +100,28 @@ impl Drop for Played {
     }
 }
 
-/// Asserts that exactly the clients of these parts were lost, all in this step and by this layer, and that the others
+/// Asserts that exactly the clients of these parts were orphaned, all in this step and by this layer, and that the others
 /// are well.
-pub fn assert_lost(verdict: &Verdict, step: usize, layer: &str, parts: &[&str]) {
-    assert_all_lost(verdict, step, &parts.iter().map(|part| (*part, layer)).collect::<Vec<_>>());
+pub fn assert_orphaned(verdict: &Verdict, step: usize, layer: TrustLayer, parts: &[&str]) {
+    assert_all_orphaned(verdict, step, &parts.iter().map(|part| (*part, layer)).collect::<Vec<_>>());
 }
 
-/// Asserts that exactly the clients of these parts were lost, all in this step and each part by its layer, and that the
+/// Asserts that exactly the clients of these parts were orphaned, all in this step and each part by its layer, and that the
 /// others are well.
-pub fn assert_all_lost(verdict: &Verdict, step: usize, parts: &[(&str, &str)]) {
-    let mut expected: BTreeSet<(String, usize, &str)> = BTreeSet::new();
+pub fn assert_all_orphaned(verdict: &Verdict, step: usize, parts: &[(&str, TrustLayer)]) {
+    let mut expected: BTreeSet<(String, Option<usize>, TrustLayer)> = BTreeSet::new();
     for (part, layer) in parts {
         let count = holding(verdict, 0, part).clients;
-        expected.extend((1..=count).map(|number| (format!("{part}-{number}"), step, *layer)));
+        expected.extend((1..=count).map(|number| (format!("{part}-{number}"), Some(step), *layer)));
     }
     let found: BTreeSet<_> =
-        verdict.lost.iter().map(|one| (one.client.clone(), one.step, one.layer.as_str())).collect();
+        verdict.orphaned.iter().map(|one| (one.client.clone(), one.step, one.layer)).collect();
     assert_eq!(found, expected);
     let others = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
     assert!(others.iter().all(|clients| clients.is_empty()), "{others:?}");
 }
 
-/// What the clients of this part held after this step.
+/// The counts of this part after this step.
 pub fn holding<'a>(verdict: &'a Verdict, step: usize, part: &str) -> &'a PartHolding {
     verdict.steps[step].holdings.iter().find(|one| one.part == part).expect("there is such a part")
 }

@@ -1,7 +1,7 @@
 //! Tests that open hundreds of connections and ports, in a process of their own.
 //!
-//! The first counts the descriptors of the whole process, and wants a thousand ports to stay closed that another test would be
-//! given again. The second alone holds more than a thousand descriptors. So each waits until the other has ended.
+//! The first counts the descriptors of the whole process, and needs a thousand closed ports that another test might be
+//! given. The second alone holds more than a thousand descriptors. So each waits until the other has ended.
 
 #![cfg(test)]
 
@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 const HEALTH: &str = "GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n";
-/// How many connections the door holds at a time.
+/// The number of connections that the control API holds at a time.
 const ROOM: usize = 512;
-/// One test at a time.
+/// Lets one test run at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn whoever_comes_when_the_door_is_full_waits_until_somebody_goes() {
     assert!(heard(&mut late).await.starts_with("HTTP/1.1 200"));
 }
 
-/// How many files this process has open; 0 where the system does not say.
+/// The number of open files of this process; 0 if the system does not say.
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }

@@ -1,7 +1,7 @@
-//! What a client does with what it has downloaded: verify, then believe, then keep.
+//! What a client does with a download: verify it, accept it, keep it.
 //!
-//! While secure communications are on, nothing is adopted whose signature was not made by a certificate of the cached
-//! list. While they are off, it is adopted all the same, and the log says so [C S1].
+//! While secure communications are on, a download is adopted only if a certificate of the cached list signed it. While
+//! they are off, it is adopted anyway, and the log says so [C S1].
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use epm_protocol::version::ClientVersion;
 use super::health::{Distrust, Trouble};
 use super::version_gates::has_142_module;
 
-/// Why something that was downloaded is not adopted.
+/// The reason why a download is not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Distrust(Distrust),
     Trouble(Trouble),
 }
 
-/// Accepts a download: verified, or with secure communications switched off as it is.
+/// Accepts a download: verified, or unchecked while secure communications are off.
 pub(super) fn accept<T>(
     response: &ManagerResponse,
     artifact: &str,
@@ -56,11 +56,12 @@ pub(super) fn malformed(what: &str, detail: &dyn std::fmt::Display) -> Refusal {
     Refusal::Trouble(Trouble::Malformed { what: what.to_owned(), detail: detail.to_string() })
 }
 
-/// The certificates that a client of this version takes from a new list that was verified. From a list that is adopted
-/// without authentication a client takes all, whatever its version.
+/// The certificates that a client of this version takes from a verified new list. From a list that is adopted
+/// without authentication every client takes all.
 ///
 /// A client with the 14.2 module takes only the certificate of the manager that it is talking to, by the assumption
-/// `module_14_2`; for the others it keeps what it had. This is what loses it in the several-manager procedure (F07).
+/// `module_14_2`; for the other managers it keeps what it had. So it is orphaned in the several-manager procedure
+/// (F07).
 pub(super) fn certificates_taken(
     conf: CommConf,
     before: &CommConf,
@@ -85,7 +86,7 @@ pub(super) fn certificates_taken(
     CommConf { certificates, ..conf }
 }
 
-/// The certificates of a communications file; what is none is left out, with its name.
+/// The certificates of a communications file, and the names of those that cannot be read.
 pub(super) fn pins(sylink: &Sylink) -> (Pins, Vec<String>) {
     let mut broken = Vec::new();
     let pins = sylink

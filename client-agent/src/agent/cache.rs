@@ -17,19 +17,19 @@ use super::pending_commands::PendingCommands;
 /// What a client keeps over a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
-    /// The communications file: whom it talks to, and whose certificates it believes.
+    /// The communications file, with the client's servers and trusted certificates.
     pub sylink: Arc<Sylink>,
-    /// The rest.
+    /// What the client has learnt since it got its communications file.
     pub state: AgentState,
 }
 
-/// How far an orphan has come on the way back that an imported communications file opens.
+/// How far an imported communications file has brought an orphaned client back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rescue {
-    /// It has imported the file, and met nobody yet.
+    /// The client has imported the file and has not met a manager since.
     Imported,
-    /// A manager has served it since, and it was not lost again.
+    /// A manager has served the client since, and it was not orphaned again.
     BroughtBack,
 }
 
@@ -37,59 +37,60 @@ pub enum Rescue {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentState {
-    /// How its manager calls it.
+    /// The identifier that the manager assigned to the client.
     pub agent: Option<AgentId>,
-    /// How many times its record had changed hands when it registered; see [`epm_protocol::site::RegisteredClient`].
+    /// The number of times that the client's record had changed hands when it registered; see
+    /// [`epm_protocol::site::RegisteredClient`].
     #[serde(skip_serializing_if = "is_zero")]
     pub turn: u32,
-    /// Its hardware id, if it is not the one that it was installed with.
+    /// The hardware id of the client, if it is not that of its installation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<HardwareKey>,
-    /// The policy that it holds.
+    /// The serial of the policy that the client holds.
     pub serial: Option<PolicySerial>,
-    /// Whose key vouched for that policy; none if it was adopted without authentication.
+    /// The certificate whose key signed that policy; none if it was adopted without authentication.
     pub policy_vouched_by: Option<Fingerprint>,
-    /// The policy that it holds with all that belongs to it; the same as `serial`, or none.
+    /// The serial of the last policy that the client holds with all that belongs to it; the same as `serial`, or none.
     pub complete: Option<PolicySerial>,
-    /// The group that its policy is for.
+    /// The group that the client's policy is for.
     pub group: Option<String>,
-    /// The list that it adopted last, with the lists of all locations.
+    /// The list that the client adopted last, with the lists of all locations.
     pub list: Option<Arc<str>>,
     /// The checksum of that list.
     pub list_checksum: Option<String>,
-    /// The checksum of the communications file, as the client itself wrote it last.
+    /// The checksum of the communications file as the client itself wrote it last.
     pub sylink_checksum: Option<String>,
-    /// The packages that it has, each with its checksum.
+    /// The packages that the client has, each with its checksum.
     pub packages: BTreeMap<String, String>,
-    /// The server that served it last.
+    /// The server that last served the client.
     pub last_server: Option<LastServer>,
-    /// The location that it is in; the default one when none.
+    /// The location of the client; the default one if none.
     pub location: Option<String>,
-    /// How it stands with its managers.
+    /// The state of the client's contact with its managers.
     pub health: Health,
-    /// Whether a communications file that somebody imported has helped it.
+    /// How far an imported communications file has brought the client back, if one was imported while it was orphaned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescue: Option<Rescue>,
-    /// Whether it has yet to tell its manager how it is.
+    /// Whether the client has yet to report its state to its manager.
     pub report_due: bool,
-    /// What the console has told it to do.
-    #[serde(rename = "duties", skip_serializing_if = "PendingCommands::is_empty")]
+    /// The commands of the console that the client has received.
+    #[serde(skip_serializing_if = "PendingCommands::is_empty")]
     pub pending_commands: PendingCommands,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde demands a reference")]
 fn is_zero(turn: &u32) -> bool {
     *turn == 0
 }
 
 impl Cache {
-    /// Takes up another communications file.
+    /// Replaces the communications file.
     pub(super) fn set_sylink(&mut self, sylink: Arc<Sylink>) {
         self.state.sylink_checksum = Some(sha256_hex(sylink.to_xml().as_bytes()));
         self.sylink = sylink;
     }
 
-    /// Whether somebody else has changed the communications file since the client wrote it.
+    /// Whether the communications file has been changed since the client wrote it.
     pub(super) fn is_edited(&self) -> bool {
         let written = self.state.sylink_checksum.as_deref();
         written.is_some_and(|written| written != sha256_hex(self.sylink.to_xml().as_bytes()))
@@ -97,7 +98,7 @@ impl Cache {
 }
 
 impl AgentState {
-    /// The list is not what a manager gave any more: it is fetched at the next contact, whether or not it is new, so
+    /// Forgets that the list came from a manager, so that it is fetched at the next contact, new or not, and
     /// a change by hand does not last [C S17].
     pub(super) fn forget_list(&mut self) {
         self.list = None;

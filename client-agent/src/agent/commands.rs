@@ -1,4 +1,4 @@
-//! What a heartbeat does with the commands of the console: it takes them from the index, and reports what became of
+//! Commands of the console in a heartbeat: the client takes them from the index, and reports what became of
 //! them.
 
 use epm_protocol::heartbeat::Index;
@@ -11,12 +11,12 @@ use super::schedule::Timing;
 use super::state::{Agent, Outputs};
 
 impl Agent {
-    /// A heartbeat begins: what took until now is done.
+    /// Finishes, at the beginning of a heartbeat, the commands that were in progress.
     pub(super) fn finish_running_commands(&mut self) {
         self.trust_state.cache.state.report_due |= self.trust_state.cache.state.pending_commands.go_on();
     }
 
-    /// Does what the index tells this client to do.
+    /// Carries out the commands in the index.
     pub(super) fn take_commands(
         &mut self,
         index: &Index,
@@ -36,7 +36,7 @@ impl Agent {
         beat.unkept = true;
     }
 
-    /// Its manager has heard how it is; then the heartbeat is over. Where it was told to restart its computer, it does.
+    /// Ends the heartbeat after the client has reported its state. Restarts the computer if a command says so.
     pub(super) fn reported(&mut self, beat: HeartbeatState, now: Timestamp, out: &mut Outputs) {
         self.trust_state.cache.state.report_due = false;
         let restarts = self.trust_state.cache.state.pending_commands.told();

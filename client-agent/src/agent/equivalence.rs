@@ -1,8 +1,8 @@
 //! The state fingerprint of a client: its state without its name, its dates and its counts. Clients with equal
 //! fingerprints behave alike, which is what makes a rehearsal fast.
 //!
-//! What a client does next depends on what it holds, and not on its identity or on how long it has held it; what does
-//! depend on the moment comes from its schedule and from the order of its servers.
+//! What a client does next depends on what it holds, and not on its identity or on how long it has held it. What
+//! does depend on the time comes from its schedule and from the order of its servers.
 
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::id::HardwareKey;
@@ -20,13 +20,13 @@ use super::state::Agent;
 /// The dates in a client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dates {
-    /// Since when it has stood with its managers as it does; none before its first heartbeat.
+    /// The time since when its health is what it is; none before its first heartbeat.
     pub(crate) health: Option<Timestamp>,
-    /// Since when it has stayed with the server that served it last.
+    /// The time since when it has stayed with the server that last served it.
     pub(crate) last_server: Option<Timestamp>,
 }
 
-/// What a client has counted.
+/// The counters of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) heartbeats: u64,
@@ -34,23 +34,23 @@ pub(crate) struct Counts {
     pub(crate) exchanges: u64,
 }
 
-/// Between which servers a client chooses.
+/// The servers from which a client chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
-    /// How many servers each priority has.
+    /// The number of servers in each priority.
     blocks: Vec<usize>,
-    /// The place of the server that it would stay with.
+    /// The index of the server that the client would stay with.
     last: Option<usize>,
     balance: LoadBalance,
 }
 
 impl Choice {
-    /// In which order the servers have their turn; `stays` is whether it is too early to consult the list again.
+    /// The order in which the servers are tried; `stays` is whether it is too early to consult the list again.
     pub(crate) fn order(&self, stays: bool, seed: u64, now: Timestamp) -> Vec<usize> {
         failover::order(&self.blocks, self.last.filter(|_| stays), self.balance, seed, now)
     }
 
-    /// How many orders there can be.
+    /// The number of possible orders.
     pub(crate) fn orders(&self) -> usize {
         match self.balance {
             LoadBalance::InOrder => 1,
@@ -63,7 +63,7 @@ impl Choice {
 }
 
 impl Agent {
-    /// The state fingerprint: all that decides what the client does next, in one text.
+    /// The state fingerprint: everything that decides what the client does next, in one text.
     pub(crate) fn state_fingerprint(&self) -> String {
         #[derive(Serialize)]
         struct Fingerprint<'a> {
@@ -107,7 +107,7 @@ impl Agent {
         Dates { health, last_server: state.last_server.as_ref().map(|last| last.since) }
     }
 
-    /// Sets the dates that there are; others stay absent.
+    /// Sets the given dates; others stay absent.
     pub(crate) fn set_dates(&mut self, dates: Dates) {
         let state = &mut self.trust_state.cache.state;
         if let (
@@ -122,7 +122,7 @@ impl Agent {
         }
     }
 
-    /// What it has counted; it counts from nothing again, and its exchanges too.
+    /// Takes the client's counters and resets them, and the number of its exchanges.
     pub(crate) fn take_counts(&mut self) -> Counts {
         if let Phase::Holding { exchange } = &mut self.phase {
             *exchange = 0;
@@ -134,7 +134,7 @@ impl Agent {
         }
     }
 
-    /// What it has counted.
+    /// The client's counters.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             heartbeats: self.heartbeats,
@@ -143,32 +143,32 @@ impl Agent {
         }
     }
 
-    /// Goes on counting from here.
+    /// Sets the client's counters.
     pub(crate) fn set_counts(&mut self, counts: Counts) {
         (self.heartbeats, self.heartbeats_served) = (counts.heartbeats, counts.heartbeats_served);
         self.exchanges = counts.exchanges;
     }
 
-    /// Is called this from now on.
+    /// Sets the client's name.
     pub(crate) fn set_name(&mut self, name: &str) {
         let mut profile = AgentProfile::clone(&self.profile);
         name.clone_into(&mut profile.computer_name);
         self.profile = profile.into();
     }
 
-    /// Was installed on this machine.
+    /// Sets the hardware id of the client's machine.
     pub(crate) fn set_machine(&mut self, machine: HardwareKey) {
         let mut profile = AgentProfile::clone(&self.profile);
         profile.hardware_key = machine;
         self.profile = profile.into();
     }
 
-    /// What the last input has decided about its next heartbeat.
+    /// The decisions of the last input about the next heartbeat.
     pub(crate) fn timings(&self) -> &[Timing] {
         &self.timings
     }
 
-    /// Draws from this seed from now on.
+    /// Sets the seed of the client's random draws.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         let mut profile = AgentProfile::clone(&self.profile);
         profile.seed = seed;
@@ -176,17 +176,17 @@ impl Agent {
         self.schedule.set_seed(seed);
     }
 
-    /// When it wakes, from now on.
+    /// Replaces the schedule of the client's heartbeats.
     pub(crate) fn set_schedule(&mut self, schedule: Schedule) {
         self.schedule = schedule;
     }
 
-    /// When it wakes.
+    /// The schedule of the client's heartbeats.
     pub(crate) fn schedule(&self) -> Schedule {
         self.schedule
     }
 
-    /// Between which servers it chooses.
+    /// The servers from which the client chooses.
     pub(crate) fn choice(&self) -> Choice {
         let priorities = &self.trust_state.conf.list.priorities;
         let last = self.trust_state.cache.state.last_server.as_ref().filter(|_| self.profile.use_last_server);
@@ -198,23 +198,23 @@ impl Agent {
         }
     }
 
-    /// Whether it authenticates its managers.
+    /// Whether the client authenticates its managers.
     pub(crate) fn is_secure(&self) -> bool {
         self.trust_state.secure()
     }
 
-    /// The certificates that it believes.
+    /// The certificates that the client trusts.
     pub(crate) fn pins(&self) -> &epm_protocol::trust::Pins {
         &self.trust_state.pins
     }
 }
 
-/// Whether a client that has stayed with its server since then consults its list again only later.
+/// Whether a client that has stayed with its server since then still does not consult its list.
 pub(crate) fn stays(since: Timestamp, now: Timestamp) -> bool {
     now < stays_until(since)
 }
 
-/// Until when a client stays with its server.
+/// The time until which a client stays with its server.
 pub(crate) fn stays_until(since: Timestamp) -> Timestamp {
     since + STICKY_FOR
 }

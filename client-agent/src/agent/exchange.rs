@@ -16,95 +16,95 @@ use super::log::LogLine;
 /// The identity of a client; it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProfile {
-    /// Its machine.
+    /// The hardware id of the client's machine.
     pub hardware_key: HardwareKey,
-    /// Its computer's name.
+    /// The name of the client's computer.
     pub computer_name: String,
-    /// The version of its client software.
+    /// The version of the client's software.
     pub version: ClientVersion,
-    /// Where its random draws come from.
+    /// The seed of the client's random draws.
     pub seed: u64,
-    /// Whether it stays with the server that served it last; the registry's `UseLastServer` [C S12].
+    /// Whether the client stays with the server that last served it; the registry's `UseLastServer` [C S12].
     pub use_last_server: bool,
 }
 
-/// What an agent is told.
+/// An event that an agent handles.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The service starts: the first heartbeat is at once [C S15].
+    /// The service starts; its first heartbeat follows at once [C S15].
     Start {
-        /// When the machine was booted: now, or, if it has been on since before the lab began, earlier. The regular
-        /// heartbeats go from there on.
+        /// The time at which the machine was booted, at which the series of regular heartbeats starts: now, or earlier if
+        /// the machine was on before the lab started.
         booted: Timestamp,
     },
     /// The moment of [`super::Agent::next_wake`] has come.
     Wake,
-    /// An exchange that it wished for has ended.
+    /// An exchange that the agent asked for has ended.
     Answered {
-        /// Which.
+        /// The number of the exchange.
         exchange: u64,
-        /// How.
+        /// The answer of the manager, or the reason why there is none.
         outcome: Result<ManagerResponse, ExchangeFailure>,
     },
     /// A communications file is imported.
     Import(Arc<Sylink>),
-    /// The machine is in another location now; the default one when none.
+    /// The machine has moved to another location; the default one if none.
     MoveTo(Option<String>),
-    /// The machine has this hardware id from now on.
+    /// The machine has another hardware id.
     Identify(HardwareKey),
-    /// Somebody asks for an update now.
+    /// A user asks for a policy update.
     UpdateNow,
     /// The service stops.
     Stop,
 }
 
-/// What an agent wishes for, in this order.
+/// Something that an agent asks its driver to do. Outputs are carried out in order.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Carry out this exchange; one that is still under way is given up.
+    /// Carry out this exchange, and abandon one that is still under way.
     Send(Box<Exchange>),
     /// Close the connection.
     EndSession,
-    /// Keep this, before anything else is told to the agent.
+    /// Write this to the cache before the agent handles another input.
     Persist(Box<Cache>),
-    /// Write this into the log.
+    /// Write this line to the log.
     Log(LogLine),
-    /// The last input made no sense in this phase, and nothing was done.
+    /// The last input made no sense in the agent's phase and was ignored.
     Odd(&'static str),
 }
 
-/// One exchange with a manager.
+/// An exchange with a manager.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Its number, with which its answer comes back.
+    /// The number of the exchange, with which its answer comes back.
     pub id: u64,
-    /// The server that is asked.
+    /// The server to ask.
     pub server: Server,
-    /// What is asked.
+    /// The request to send.
     pub request: AgentRequest,
-    /// What the request is sealed with.
+    /// The shared secret that seals the request.
     pub kcs: Kcs,
-    /// What the certificate of an HTTPS server is held against, after every handshake, resumed or not.
+    /// The check of an HTTPS server's certificate after every handshake, resumed or not.
     pub check: TlsCheck,
-    /// What TLS the client's version speaks.
+    /// The TLS versions of the client.
     pub tls: TlsVersions,
-    /// When it is given up.
+    /// The time at which the exchange is abandoned.
     pub deadline: Timestamp,
 }
 
-/// What the certificate of an HTTPS server is held against.
+/// The check of an HTTPS server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsCheck {
-    /// These beliefs.
+    /// The certificate is judged by these beliefs.
     Against(Beliefs),
-    /// Nothing: any certificate will do.
+    /// Any certificate is accepted.
     Nothing,
 }
 
-/// What TLS a client speaks.
+/// The TLS versions that a client offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsVersions {
-    /// TLS 1.2 alone.
+    /// Only TLS 1.2.
     Only12,
     /// TLS 1.2 and 1.3.
     From12To13,

@@ -1,7 +1,7 @@
-//! Which server a client turns to, and in which order.
+//! Which servers a client tries, and in which order.
 //!
-//! The last server that served it, while it is less than 24 hours in uninterrupted contact; otherwise the list, most
-//! preferred priority first, those of one priority in any order [C S10, S12].
+//! First the server that last served it, for up to 24 hours of uninterrupted contact; then the list, most
+//! preferred priority first, the servers of one priority in any order [C S10, S12].
 
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::policy::Protocol;
@@ -11,39 +11,39 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::{STICKY_FOR, draw};
 
-/// Where a client finds a server.
+/// The address of a server, and how to connect to it.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub struct Server {
-    /// Host name or address.
+    /// The host name or IP address.
     pub address: String,
-    /// The port.
+    /// The TCP port.
     pub port: u16,
-    /// What it speaks there.
+    /// The protocol of that port.
     pub protocol: Protocol,
-    /// Whether its certificate must bear its name.
+    /// Whether the server's certificate must have its name.
     pub verify_ca: bool,
 }
 
 /// The server that a client stays with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LastServer {
-    /// Which.
+    /// The server that the client stays with.
     pub server: Server,
-    /// Since when without interruption.
+    /// The time since when it has served the client without interruption.
     pub since: Timestamp,
 }
 
 impl LastServer {
-    /// Whether the client stays with it, without consulting its list.
+    /// Whether the client stays with this server and does not consult its list.
     pub(super) fn stays(&self, now: Timestamp) -> bool {
         now.since(self.since) < STICKY_FOR
     }
 }
 
 impl Server {
-    /// Where a server of a list is found: on its HTTPS port, if the list names one.
+    /// Makes the address of a server of a list: its HTTPS port, if the list names one.
     pub fn of_list(server: &ClientServer) -> Self {
         let (port, protocol) = match (server.https_port, server.http_port) {
             (Some(port), _) => (port, Protocol::Https),
@@ -81,8 +81,8 @@ pub(super) fn candidates(
     order.into_iter().filter_map(|place| servers.get(place).cloned()).collect()
 }
 
-/// The places of a list's servers in the order in which they have their turn; `blocks` says how many servers each
-/// priority has, `sticky` is the place of the one that comes first whatever the list says.
+/// The indices of a list's servers in the order in which they are tried; `blocks` is the number of servers in each
+/// priority, `sticky` the index of the server that comes first whatever the list says.
 pub(super) fn order(
     blocks: &[usize],
     sticky: Option<usize>,

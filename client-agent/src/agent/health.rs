@@ -1,4 +1,4 @@
-//! How a client stands with its managers, and why.
+//! The state of a client's contact with its managers, and its reason.
 
 use epm_protocol::heartbeat::ExchangeFailure;
 use epm_protocol::time::Timestamp;
@@ -7,105 +7,136 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{Event, News};
 
-/// How a client stands with its managers.
+/// The state of a client's contact with its managers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Health {
-    /// It has not tried yet.
+    /// The client has not tried to connect yet.
     #[default]
     New,
-    /// A manager has served it in its last heartbeat.
+    /// A manager served the client in its last heartbeat.
     Connected {
-        /// Since when without a break.
+        /// The time since when managers have served it without interruption.
         since: Timestamp,
     },
-    /// No manager has served it, and trust is not the reason, or not the only one.
+    /// No manager served the client, and trust is not the reason, or not the only one.
     Disconnected {
-        /// Since when.
+        /// The time since when no manager has served it.
         since: Timestamp,
-        /// What went wrong last.
+        /// The most recent problem.
         because: Trouble,
     },
-    /// It does not believe any manager of its list, or none takes it for one of its own: only another list, or the
-    /// old certificate, brings it back.
+    /// The client trusts no manager of its list, or none accepts it as a client of its site: only another list, or
+    /// the old certificate, brings it back.
     Orphaned {
-        /// Since when.
+        /// The time since when it has been orphaned.
         since: Timestamp,
-        /// Which layer of trust broke.
+        /// The layer of trust that failed, with what was expected and found.
         because: Distrust,
     },
 }
 
-/// What went wrong with one server, trust aside.
+/// A problem with one server, other than trust.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Trouble {
-    /// The exchange came to nothing.
+    /// The exchange failed.
     #[error("{failure}")]
     Exchange {
-        /// Why.
+        /// The reason why the exchange failed.
         failure: ExchangeFailure,
     },
-    /// The manager answered, and did not serve.
+    /// The manager answered with an error.
     #[error("the manager answered {status} to {request}")]
     Status {
-        /// The status.
+        /// The HTTP status of the answer.
         status: u16,
-        /// What had been asked.
+        /// The request that was answered.
         request: String,
     },
-    /// The manager's answer is not understood.
+    /// The manager's answer is malformed.
     #[error("the manager's {what} is not understood: {detail}")]
     Malformed {
         /// What was expected.
         what: String,
-        /// Where it went wrong.
+        /// What is wrong with the answer.
         detail: String,
     },
-    /// The server is not believed, and not every other one was asked.
+    /// The server is not trusted, and not every other server was tried.
     #[error("{distrust}")]
     Untrusted {
-        /// Why not.
+        /// The layer of trust that failed, with what was expected and found.
         distrust: Distrust,
     },
-    /// By its settings, the client does not talk to its manager.
+    /// By its settings, the client does not connect to its manager.
     #[error("communication is disabled by the client's settings")]
     Disabled,
 }
 
-/// The layer of trust that broke, with what was expected and what was found.
+/// The layer of trust that failed, with what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "layer", rename_all = "kebab-case")]
 pub enum Distrust {
-    /// Layer a: the certificate of the connection.
+    /// The certificate of the TLS connection.
     #[error("{rejection}")]
     Tls {
-        /// Why it is not believed.
+        /// The reason why it is not trusted.
         rejection: Rejection,
     },
-    /// Layer b: the signature of what was downloaded.
+    /// The signature of what was downloaded.
     #[error("the signature of the {artifact} is refused: {error}")]
     Signature {
-        /// What was downloaded.
+        /// The document that was downloaded.
         artifact: String,
-        /// Why its signature is refused.
+        /// The reason why its signature is not accepted.
         error: SignatureError,
     },
-    /// Layer c: the shared secret; here it is the manager that does not take the client for one of its own.
+    /// The shared secret: the manager does not take the client for one of its own.
     #[error("the manager refused the client's messages with {status}: the shared secret (KCS) does not fit")]
-    Secret {
+    SharedSecret {
         /// The status.
         status: u16,
     },
 }
 
-impl Distrust {
-    /// The layer's name in reports.
-    pub fn layer(&self) -> &'static str {
+/// A layer of trust between a client and its managers. Each is checked for itself, and each can break alone.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustLayer {
+    /// The certificate that a manager shows in the TLS handshake.
+    Tls,
+    /// The signature of a downloaded policy, list or package.
+    Signature,
+    /// The secret that all clients and managers of a site share (KCS).
+    SharedSecret,
+}
+
+impl TrustLayer {
+    /// The title of the layer, for people.
+    pub const fn title(self) -> &'static str {
         match self {
-            Self::Tls { .. } => "a (TLS certificate)",
-            Self::Signature { .. } => "b (signature)",
-            Self::Secret { .. } => "c (shared secret)",
+            Self::Tls => "TLS certificate",
+            Self::Signature => "signature",
+            Self::SharedSecret => "shared secret",
+        }
+    }
+}
+
+impl std::fmt::Display for TrustLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.title())
+    }
+}
+
+impl Distrust {
+    /// The layer of trust that broke.
+    pub const fn layer(&self) -> TrustLayer {
+        match self {
+            Self::Tls { .. } => TrustLayer::Tls,
+            Self::Signature { .. } => TrustLayer::Signature,
+            Self::SharedSecret { .. } => TrustLayer::SharedSecret,
         }
     }
 }
@@ -116,7 +147,7 @@ impl Health {
         matches!(self, Self::Connected { .. })
     }
 
-    /// Since when and why it is orphaned, if it is.
+    /// The time since when the client has been orphaned, and the reason, if it is.
     pub fn orphaned(&self) -> Option<(Timestamp, &Distrust)> {
         match self {
             Self::Orphaned { since, because } => Some((*since, because)),
@@ -124,7 +155,7 @@ impl Health {
         }
     }
 
-    /// Not one manager is believed any more.
+    /// Notes that the client is orphaned; returns the lines for its log.
     pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
         let since = match self {
             Self::Orphaned { since, .. } => *since,
@@ -135,7 +166,7 @@ impl Health {
         news
     }
 
-    /// Out of touch; who was orphaned stays so until a manager serves him.
+    /// Notes that the client is out of touch; an orphaned client stays orphaned until a manager serves it.
     pub(super) fn disconnect(&mut self, because: Trouble, now: Timestamp) -> Vec<News> {
         let since = match self {
             Self::Orphaned { .. } => return Vec::new(),
@@ -147,22 +178,22 @@ impl Health {
         news
     }
 
-    /// What is said when contact is lost, the first time only.
+    /// The lines for the log when contact is lost.
     fn loss(&self) -> Vec<News> {
         let lost =
             (Event::ServerDisconnected, "Disconnected from Symantec Endpoint Protection Manager.".to_owned());
-        let nobody =
+        let unreachable =
             (Event::CannotReachServer, "Cannot reach any server of the management server list.".to_owned());
         match self {
-            Self::Connected { .. } => vec![lost, nobody],
-            Self::New => vec![nobody],
+            Self::Connected { .. } => vec![lost, unreachable],
+            Self::New => vec![unreachable],
             Self::Disconnected { .. } | Self::Orphaned { .. } => Vec::new(),
         }
     }
 
-    /// The dot in the tray: green for whoever gets answers. It does not prove that the manager knows the client: with
-    /// a wrong secret it is green too [C S9].
+    /// The dot in the tray: green while the client gets answers. It does not prove that the manager knows the client:
+    /// with a wrong secret it is green too [C S9].
     pub fn green_dot(&self) -> bool {
-        matches!(self, Self::Connected { .. } | Self::Orphaned { because: Distrust::Secret { .. }, .. })
+        matches!(self, Self::Connected { .. } | Self::Orphaned { because: Distrust::SharedSecret { .. }, .. })
     }
 }

@@ -1,11 +1,11 @@
-//! What a client is doing: nothing, a heartbeat and how far it has come, or holding a request.
+//! The activity of a client: none, a heartbeat and its progress, or holding a request.
 
 use epm_protocol::heartbeat::{Artifact, Index};
 use epm_protocol::time::Timestamp;
 
 use super::failover::Server;
 
-/// What a client is doing.
+/// The activity of a client.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
     Stopped,
@@ -14,25 +14,25 @@ pub(super) enum Phase {
     Holding { exchange: u64 },
 }
 
-/// A heartbeat under way.
+/// The progress of a heartbeat.
 #[derive(Clone, Debug)]
 pub(super) struct HeartbeatState {
     pub(super) deadline: Timestamp,
-    /// The servers that have not had their turn, the next one last.
+    /// The servers that have not been tried, the next one last.
     pub(super) left: Vec<Server>,
     pub(super) server: Server,
     pub(super) exchange: u64,
     pub(super) step: HeartbeatStep,
     pub(super) index: Option<Index>,
-    /// What is still to be fetched, the next one last.
+    /// The artifacts that are still to be fetched, the next one last.
     pub(super) to_fetch: Vec<Artifact>,
     pub(super) registered_anew: bool,
     pub(super) adopted: bool,
-    /// Whether it has learnt something that is not kept yet.
+    /// Whether the client has learnt something that is not in its cache yet.
     pub(super) unkept: bool,
 }
 
-/// How far it has come.
+/// The step of a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HeartbeatStep {
     Register,

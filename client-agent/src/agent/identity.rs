@@ -1,4 +1,4 @@
-//! Who a client is to its managers: its registration, and what becomes of it when several machines share one hardware id.
+//! The registration of a client, and what becomes of it when several machines share one hardware id.
 
 use std::net::Ipv4Addr;
 
@@ -13,12 +13,12 @@ use super::state::{Agent, Outputs};
 use super::version_gates::makes_new_identity;
 
 impl Agent {
-    /// The hardware id that it registers with.
+    /// The hardware id with which the client registers.
     pub fn machine(&self) -> HardwareKey {
         self.trust_state.cache.state.machine.unwrap_or(self.profile.hardware_key)
     }
 
-    /// The registration has been answered.
+    /// Handles the answer to the registration.
     pub(super) fn registered(
         &mut self,
         beat: HeartbeatState,
@@ -38,15 +38,15 @@ impl Agent {
         self.step(beat, HeartbeatStep::Index, out);
     }
 
-    /// Registers anew in this heartbeat.
+    /// Registers again in this heartbeat.
     pub(super) fn register_anew(&mut self, beat: HeartbeatState, out: &mut Outputs) {
         self.trust_state.cache.state.agent = None;
         let anew = HeartbeatState { registered_anew: true, index: None, to_fetch: Vec::new(), ..beat };
         self.step(anew, HeartbeatStep::Register, out);
     }
 
-    /// Its record belongs to another machine by now: it takes it back, or, where it is told to and its version can, makes
-    /// a new hardware id, and with it a record of its own.
+    /// Handles the news that the client's record belongs to another machine: the client takes it back or, if it is told
+    /// to and its version can, makes a new hardware id, and so gets a record of its own.
     pub(super) fn lost_its_record(
         &mut self,
         beat: HeartbeatState,
@@ -67,7 +67,7 @@ impl Agent {
         self.register_anew(beat, out);
     }
 
-    /// The machine has this hardware id from now on: it was rolled out from an image, or somebody has reset it.
+    /// Changes the hardware id: the machine was deployed from an image, or its hardware id was reset.
     pub(super) fn identify(&mut self, machine: HardwareKey, now: Timestamp, out: &mut Outputs) {
         if self.machine() == machine {
             return;
@@ -78,7 +78,7 @@ impl Agent {
     }
 }
 
-/// Whether a manager says with this status that the client's record belongs to another machine.
+/// Whether this status tells the client that its record belongs to another machine.
 pub(super) const fn is_conflict(status: u16) -> bool {
     matches!(status, IDENTITY_CONFLICT | NEW_IDENTITY)
 }

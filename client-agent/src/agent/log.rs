@@ -1,4 +1,4 @@
-//! The system log of the client, with the event numbers and the words of the real one [C S31].
+//! The system log of the client, with the event numbers and the texts of the real one [C S31].
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $severity:literal, $title:literal;)*) => {
-        /// What happened, by the real client's event numbers.
+        /// An event of the log, by the real client's event numbers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum Event {$(
             $(#[$doc])*
@@ -18,12 +18,12 @@ macro_rules! events {
             /// Every event that the lab's clients write.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The event in a few words.
+            /// A short name of the event.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
 
-            /// The number, as the log shows it in hexadecimal digits.
+            /// The number of the event, which the log shows in hexadecimal digits.
             pub const fn id(self) -> u32 {
                 match self { $(Self::$name => $id,)* }
             }
@@ -49,39 +49,39 @@ events! {
     NoServerResponse = 0x1207_0302, 1, "no server response";
     /// The connection to a server failed.
     ServerConnectionFailed = 0x1207_0303, 2, "server connection failed";
-    /// The client has lost its manager.
+    /// The client has lost contact with its manager.
     ServerDisconnected = 0x1207_0304, 1, "server disconnected";
-    /// A new policy, list or package has come.
+    /// A new policy, list or package has been received.
     NewPolicyReceived = 0x1207_0306, 0, "new policy received";
-    /// It is in force.
+    /// A new policy is in force.
     NewPolicyApplied = 0x1207_0307, 0, "new policy applied";
-    /// It was refused.
+    /// A new policy was refused.
     NewPolicyFailed = 0x1207_0308, 2, "new policy failed";
-    /// It could not be downloaded.
+    /// A policy could not be downloaded.
     CannotDownloadPolicy = 0x1207_0309, 1, "cannot download policy";
-    /// There is nothing new.
+    /// The client has the newest policy.
     HaveLatestPolicy = 0x1207_030A, 0, "have latest policy";
-    /// Newer definitions have come from a manager.
+    /// The client has downloaded newer definitions from a manager.
     ContentUpdated = 0x1207_030C, 0, "content updated";
     /// The client is in another group, or another location.
     ClientMoved = 0x1207_1044, 0, "client moved";
     /// No server of the list serves the client.
     CannotReachServer = 0x120B_0001, 1, "cannot reach server";
-    /// One serves it again.
+    /// A server serves the client again.
     Reconnected = 0x120B_0002, 0, "reconnected";
 }
 
-/// Something for the log, not yet dated.
+/// A line for the log without its time.
 pub(super) type News = (Event, String);
 
-/// One entry of the log.
+/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The event itself.
     pub event: Event,
-    /// In words: the real client's, followed by what was expected and what was found.
+    /// The text: the real client's, followed by what was expected and what was found.
     pub text: String,
 }
 
@@ -89,10 +89,11 @@ pub struct LogLine {
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
 
 impl LogLine {
-    /// The entry in the form of `syslog.log`, with tabs between [C S31]: length, FILETIME, event, a number of unknown meaning,
-    /// severity, length of the data, summary, source, data and location. The length counts the entry from its first digit to
-    /// before the end of the line, which is inferred from how a public reader finds the next one. That the source is the
-    /// management client is inferred too. Data there is none, and the location stays empty, which is assumed.
+    /// Formats the entry as in `syslog.log`, with tabs between [C S31]: length, FILETIME, event, a number of unknown
+    /// meaning, severity, length of the data, summary, source, data and location. The length counts the entry from its
+    /// first digit to before the end of the line, which is inferred from how a public reader finds the next one. That
+    /// the source is the management client is inferred too. There are no data, and the location is empty, which is
+    /// assumed.
     pub fn to_entry(&self) -> String {
         let seconds = self.at.as_seconds() + FILETIME_EPOCH_SECONDS;
         let filetime = (seconds * 1000 + self.at.as_millis().rem_euclid(1000)) * 10_000;

@@ -1,11 +1,11 @@
-//! The client: a value that is told what happened and says what it wants.
+//! The emulated client: a value that takes inputs and returns outputs.
 //!
-//! No socket, no file, no clock, no dice: [`Agent::handle`] takes an [`Input`] and the time, and gives back wishes. It
-//! is total: it never blocks, fails or panics, and takes any input in any phase. Two drivers feed it, sockets and a
-//! queue in virtual time, and it cannot tell them apart.
+//! It has no socket, file, clock or randomness: [`Agent::handle`] takes an [`Input`] and the time, and returns
+//! [`Output`]s. It never blocks, fails or panics, and takes any input in any phase. Two drivers feed it, one over
+//! sockets and one in virtual time, and it cannot tell them apart.
 //!
-//! A heartbeat asks for the index, fetches what is new, adopts what it believes, and tells how it is [C S13]. Where a
-//! server fails or is not believed, the next one of the list has its turn.
+//! A heartbeat asks for the index, fetches what is new, adopts what it trusts, and reports the client's state [C S13].
+//! If a server fails or is not trusted, the next one of the list is tried.
 
 mod adoption;
 mod cache;
@@ -39,7 +39,7 @@ use epm_protocol::time::Timestamp;
 pub use cache::{AgentState, Cache, Rescue};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
-pub use health::{Distrust, Health, Trouble};
+pub use health::{Distrust, Health, Trouble, TrustLayer};
 pub use log::{Event, LogLine};
 pub use pending_commands::{PendingCommand, PendingCommands};
 pub use state::Agent;
@@ -53,11 +53,11 @@ use heartbeat_state::{HeartbeatState, HeartbeatStep, Phase};
 use state::Outputs;
 use version_gates::{has_142_module, tls_versions};
 
-/// A session with a server is given up after this time, until the next heartbeat [C S13].
+/// The time after which a session with a server is abandoned until the next heartbeat [C S13].
 const SESSION_LIMIT: Duration = Duration::from_millis(30_000);
 
 impl Agent {
-    /// Tells it what happened, and returns what it wants.
+    /// Handles an input, and returns what the driver has to do.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Outputs {
         let mut out = Vec::new();
         self.timings.clear();
@@ -103,7 +103,7 @@ impl Agent {
             {
                 self.hold_ended(&outcome, now, &mut out);
             }
-            (Input::Answered { .. }, _) => out.push(Output::Odd("an answer that nobody waits for")),
+            (Input::Answered { .. }, _) => out.push(Output::Odd("an answer to no pending exchange")),
             (Input::Start { .. }, _) => out.push(Output::Odd("started while running")),
             (Input::Wake | Input::UpdateNow, Phase::Stopped | Phase::InHeartbeat(_)) => {
                 out.push(Output::Odd("woken while stopped or in a heartbeat"));
@@ -153,7 +153,7 @@ impl Agent {
         self.approach(beat, out);
     }
 
-    /// Turns to the beat's server from the start.
+    /// Starts the session with the heartbeat's server.
     fn approach(&mut self, beat: HeartbeatState, out: &mut Outputs) {
         let step = if self.trust_state.cache.state.agent.is_some() {
             HeartbeatStep::Index
@@ -210,7 +210,7 @@ impl Agent {
         }
     }
 
-    /// The answer to the step under way has come, or will not come.
+    /// Handles the answer to the current step, or its failure.
     fn answered(
         &mut self,
         outcome: Result<ManagerResponse, ExchangeFailure>,
@@ -227,7 +227,7 @@ impl Agent {
             Err(failure) => return self.next_server(beat, Trouble::Exchange { failure }, now, out),
         };
         match (response.status, beat.step.clone()) {
-            (400, _) => self.distrust(beat, Distrust::Secret { status: 400 }, now, out),
+            (400, _) => self.distrust(beat, Distrust::SharedSecret { status: 400 }, now, out),
             (200, HeartbeatStep::Register) => self.registered(beat, &response, now, out),
             (200, HeartbeatStep::Index) => self.index_came(beat, &response, now, out),
             (status, HeartbeatStep::Index) if status == self.assumptions.unchanged_status => {
@@ -287,7 +287,7 @@ impl Agent {
         self.fetch_next(beat, now, out);
     }
 
-    /// Fetches what is left to fetch, then reports, then is done.
+    /// Fetches what is left to fetch, then reports, then ends the heartbeat.
     fn fetch_next(&mut self, mut beat: HeartbeatState, now: Timestamp, out: &mut Outputs) {
         if let Some(artifact) = beat.to_fetch.pop() {
             return self.step(beat, HeartbeatStep::Fetch(artifact), out);
@@ -341,7 +341,7 @@ impl Agent {
         }
     }
 
-    /// The beat's server is not believed, or does not take the client for its own: the next one has its turn.
+    /// Tries the next server, since this one is not trusted or does not accept the client.
     fn distrust(&mut self, beat: HeartbeatState, distrust: Distrust, now: Timestamp, out: &mut Outputs) {
         let text = format!("Failed to connect to {}: {distrust}.", beat.server);
         self.log(out, now, Event::ServerConnectionFailed, text);
@@ -353,7 +353,7 @@ impl Agent {
         self.go_on(HeartbeatState { left, ..beat }, Trouble::Untrusted { distrust }, now, out);
     }
 
-    /// The beat's server does not serve: the next one has its turn.
+    /// Tries the next server, since this one does not serve the client.
     fn next_server(&mut self, beat: HeartbeatState, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         let event = match &trouble {
             Trouble::Exchange {
@@ -378,7 +378,7 @@ impl Agent {
         }
     }
 
-    /// The heartbeat is over, and a manager has served the client.
+    /// Ends a heartbeat in which a manager has served the client.
     fn served(&mut self, beat: HeartbeatState, now: Timestamp, out: &mut Outputs) {
         self.heartbeats_served += 1;
         self.missed = 0;
@@ -410,7 +410,7 @@ impl Agent {
             self.time(Timing::Adopted(self.trust_state.interval()), now);
         }
         self.phase = Phase::Resting;
-        // Who lacks something would be told at once that something is new, over and over.
+        // A client that lacks something would be told at once that something is new, over and over.
         let newest = beat.index.as_ref().map(|index| index.serial);
         let holds_all = newest.is_none_or(|serial| self.trust_state.cache.state.complete == Some(serial));
         match (self.trust_state.settings().mode, self.trust_state.cache.state.agent) {
@@ -423,7 +423,7 @@ impl Agent {
         }
     }
 
-    /// The heartbeat is over, and no manager has served the client.
+    /// Ends a heartbeat in which no manager has served the client.
     fn unserved(&mut self, trouble: Trouble, now: Timestamp, out: &mut Outputs) {
         self.phase = Phase::Resting;
         if self.assumptions.servers_per_beat == ServersPerBeat::One {
@@ -437,7 +437,7 @@ impl Agent {
         let state = &mut self.trust_state.cache.state;
         let news = match reasons.pop().flatten().filter(|_| lost).cloned() {
             Some(because) => {
-                state.rescue = None; // the file was no help, or none for long
+                state.rescue = None; // the file did not help, or not for long
                 state.health.orphan(because, now)
             }
             None => state.health.disconnect(trouble, now),
@@ -446,7 +446,7 @@ impl Agent {
         self.persist(out);
     }
 
-    /// The held request of push mode has ended: something is new, or the connection is gone.
+    /// Handles the end of the held request of push mode: something is new, or the connection is gone.
     fn hold_ended(
         &mut self,
         outcome: &Result<ManagerResponse, ExchangeFailure>,
@@ -477,7 +477,7 @@ impl Agent {
         self.begin_soon(now, out);
     }
 
-    /// Whatever is under way is given up; the next heartbeat is at once.
+    /// Abandons whatever is under way; the next heartbeat follows at once.
     fn begin_soon(&mut self, now: Timestamp, out: &mut Outputs) {
         self.persist(out);
         if !matches!(self.phase, Phase::Stopped) {

@@ -1,8 +1,8 @@
-//! What the console has told a client to do, in emulation: its machine has no disk to scan and no network to be cut off
-//! from, so what changes is what it says of itself.
+//! Commands of the console, emulated: the machine has no disk to scan and no network to disconnect from, so only what
+//! the client reports changes.
 //!
-//! A command comes with the index. What takes a moment is done at once; a scan or a restart takes until the next
-//! heartbeat. The client tells of each with its state, until a manager has heard that it is finished.
+//! A command comes with the index. Short commands are finished at once; a scan or a restart lasts until the next
+//! heartbeat. The client reports on each with its state, until a manager knows that it is finished.
 
 use epm_protocol::heartbeat::{ClientCommand, CommandKind, CommandReport, CommandState};
 use epm_protocol::id::CommandId;
@@ -11,43 +11,43 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{Event, News};
 
-/// What a client has been told to do, and what has come of it.
+/// The commands that a client has received, and their effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PendingCommands {
-    /// Whether it is cut off from the network, but for its managers.
+    /// Whether the client is disconnected from the network, except from its managers.
     pub quarantined: bool,
-    /// When a command made it fetch the newest definitions last.
+    /// The last time at which a command made the client download the newest definitions.
     pub content: Option<Timestamp>,
-    /// The commands that it has yet to finish, or to tell of.
+    /// The commands that the client has yet to finish, or to report on.
     pub commands: Vec<PendingCommand>,
 }
 
-/// A command that a client has.
+/// A command that a client has received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingCommand {
-    /// Which.
+    /// The identifier of the command.
     pub id: CommandId,
-    /// What is to be done.
+    /// The kind of the command.
     pub kind: CommandKind,
-    /// How far it has come.
+    /// The progress of the command.
     pub state: CommandState,
-    /// Whether a manager knows that.
+    /// Whether a manager knows this progress.
     pub is_told: bool,
 }
 
 impl PendingCommands {
-    /// Whether it has never been told to do anything.
+    /// Whether the client has never received a command.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What it tells its manager.
+    /// The reports for the client's manager.
     pub(super) fn reports(&self) -> Vec<CommandReport> {
         self.commands.iter().map(|command| CommandReport { id: command.id, state: command.state }).collect()
     }
 
-    /// Takes commands; one that it has already is not taken twice.
+    /// Takes commands; those that the client has already are ignored.
     pub(super) fn take(&mut self, commands: &[ClientCommand], now: Timestamp) -> Vec<News> {
         let mut news = Vec::new();
         for ClientCommand { id, kind } in commands {
@@ -77,7 +77,7 @@ impl PendingCommands {
         news
     }
 
-    /// Another heartbeat: what its managers know to be in progress is done by now. Says whether there is news.
+    /// Finishes what a manager knows to be in progress. Returns whether there is something to report.
     pub(super) fn go_on(&mut self) -> bool {
         let running =
             |command: &&mut PendingCommand| command.is_told && command.state == CommandState::InProgress;
@@ -88,7 +88,7 @@ impl PendingCommands {
         any
     }
 
-    /// A manager has heard; says whether the computer is to be restarted.
+    /// Notes that a manager has the reports. Returns whether the computer is to be restarted.
     pub(super) fn told(&mut self) -> bool {
         self.commands.retain(|command| !command.state.is_final());
         let mut restarts = false;
@@ -132,9 +132,9 @@ mod tests {
             (true, Some(NOW), vec![3, 2, 3, 4])
         );
         assert!(!pending.go_on(), "no manager knows of the scan yet");
-        assert!(pending.take(&commands, NOW).is_empty(), "what it has is not done twice");
+        assert!(pending.take(&commands, NOW).is_empty(), "a known command is not carried out twice");
         assert!(!pending.told());
-        assert_eq!(states(&pending), [2], "what is finished and told is forgotten");
+        assert_eq!(states(&pending), [2], "what is finished and reported is forgotten");
         assert!(pending.go_on());
         assert_eq!(states(&pending), [3]);
         assert!(!pending.go_on() && !pending.told());

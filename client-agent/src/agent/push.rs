@@ -1,4 +1,4 @@
-//! Push mode: what becomes of a client whose request is not held.
+//! Push mode: what a client does when its request is not held.
 
 use epm_protocol::time::Timestamp;
 
@@ -8,8 +8,8 @@ use super::schedule::Timing;
 use super::state::{Agent, Outputs};
 
 impl Agent {
-    /// The manager has no room for one more held request, or is in trouble: the connection is gone, the dot with it, and
-    /// the client comes back soon [C S22: dots that come and go, and waves of those who reconnect].
+    /// Handles the refusal to hold a request, for lack of room or another problem: the connection is gone, the dot with
+    /// it, and the client soon reconnects [C S22: dots that come and go, and waves of clients that reconnect].
     pub(super) fn held_in_vain(&mut self, status: u16, now: Timestamp, out: &mut Outputs) {
         let trouble = Trouble::Status { status, request: "the held request of push mode".to_owned() };
         let server = self.trust_state.cache.state.last_server.as_ref().map(|last| last.server.to_string());

@@ -7,43 +7,42 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use siphasher::sip::SipHasher24;
 
-/// After so much uninterrupted contact a client consults its list again [C S12].
+/// The duration of uninterrupted contact after which a client consults its list again [C S12].
 pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// After a change the next heartbeat comes within this time [C S14].
+/// The time within which the next heartbeat follows after a change [C S14].
 const ACCELERATED_WITHIN_MS: u64 = 60_000;
 
-/// What is decided about the next heartbeat.
+/// A decision about the next heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timing {
-    /// The machine has been booted: a heartbeat now, and regular ones from this moment on.
+    /// The machine was booted: starts a new series of heartbeats at this interval, the first one now.
     Restart(Duration),
-    /// Nothing more until the next restart.
+    /// Schedules nothing more until the next restart.
     Stop,
-    /// A heartbeat has begun; the time from one regular heartbeat to the next.
+    /// A heartbeat has begun; regular ones follow at this interval.
     Begun(Duration),
-    /// A heartbeat has changed what the client holds; the time from one regular heartbeat to the next.
+    /// A heartbeat has changed what the client holds; regular ones follow at this interval.
     Adopted(Duration),
-    /// A connection that should have stayed has ended: an early heartbeat.
+    /// A connection that the client wanted to keep has ended: schedule an early heartbeat.
     Accelerate,
-    /// The next heartbeat is at once.
+    /// The next heartbeat is now.
     Now,
 }
 
-/// When a client wakes.
+/// The schedule of a client's heartbeats.
 ///
-/// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The anchor is the moment at which the machine was
-/// booted, so clients whose machines were booted at different moments stay apart, whatever the interval becomes. The
-/// jitter does not accumulate, and depends on nothing but the client's seed, the anchor and k, so any heartbeat can be
-/// computed without those before it.
+/// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The anchor is the boot of the machine, so
+/// clients keep their phases when the interval changes. The jitter does not accumulate, and depends on nothing but the
+/// client's seed, the anchor and k, so any heartbeat can be computed without those before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
-    /// Whether another interval leaves the anchor where it is; otherwise it moves to the heartbeat that brings the interval.
+    /// Whether a new interval keeps the anchor; if not, the anchor moves to the heartbeat that brings the interval.
     keeps_phase: bool,
     anchor: Timestamp,
-    /// In milliseconds, at least one.
+    /// The interval in milliseconds, at least 1.
     interval: i64,
     /// The number of the next regular heartbeat; none until the next restart.
     regular: Option<i64>,
@@ -51,15 +50,15 @@ pub(crate) struct Schedule {
     catching_up: CatchingUp,
 }
 
-/// How far the first heartbeat has come of a client whose machine was booted before the lab saw it.
+/// The progress of the first heartbeat of a client whose machine was booted before the client's start.
 ///
-/// Such a client has been in operation for long, and its first heartbeat makes up for that: no early heartbeat follows, and
-/// the contact with its server is as old as it would be.
+/// Such a client has been in operation for some time. Its first heartbeat brings it up to date: no early heartbeat follows,
+/// and the contact with its server counts as begun before the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CatchingUp {
     ToCome,
     UnderWay,
-    /// It is over, or there was nothing to make up for.
+    /// The first heartbeat is over, or the machine was booted at the start.
     Over,
 }
 
@@ -77,12 +76,12 @@ impl Schedule {
         }
     }
 
-    /// Draws from this seed from now on.
+    /// Sets the seed of the random delays.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }
 
-    /// Does what has been decided.
+    /// Applies a decision.
     pub(crate) fn take(&mut self, timing: Timing, now: Timestamp) {
         match timing {
             Timing::Restart(interval) => self.restart(interval, now),
@@ -94,7 +93,7 @@ impl Schedule {
         }
     }
 
-    /// A heartbeat now, and regular ones from this moment on.
+    /// Starts a new series of heartbeats, the first one now.
     fn restart(&mut self, interval: Duration, now: Timestamp) {
         self.anchor = now;
         self.interval = millis(interval);
@@ -103,8 +102,7 @@ impl Schedule {
         self.catching_up = CatchingUp::Over;
     }
 
-    /// The machine of a client that has just been started had been booted at this moment already: the regular heartbeats
-    /// go from there on.
+    /// Moves the start of the series to the boot of the machine, if that was before the client's start at `now`.
     pub(crate) fn was_booted(&mut self, booted: Timestamp, now: Timestamp) {
         if booted < now {
             self.anchor = booted;
@@ -113,13 +111,13 @@ impl Schedule {
         }
     }
 
-    /// Nothing more until the next restart.
+    /// Schedules nothing more until the next restart.
     fn stop(&mut self) {
         self.regular = None;
         self.accelerated = None;
     }
 
-    /// A heartbeat has begun: the next regular one is the first after it.
+    /// Notes that a heartbeat has begun: the next regular one is the first after it.
     fn begun(&mut self, interval: Duration, now: Timestamp) {
         self.accelerated = None;
         self.catching_up = match self.catching_up {
@@ -129,7 +127,7 @@ impl Schedule {
         self.set_interval(interval, now);
     }
 
-    /// A heartbeat has changed what the client holds: an early one follows.
+    /// A heartbeat has changed what the client holds: schedules an early one.
     fn adopted(&mut self, interval: Duration, now: Timestamp) {
         self.set_interval(interval, now);
         if self.catching_up == CatchingUp::Over {
@@ -145,15 +143,15 @@ impl Schedule {
         self.regular = Some(self.first_after(now));
     }
 
-    /// The clock shows `now` instead of `then`: the client goes on with its row, and an early heartbeat is as far ahead as
-    /// it was.
+    /// Continues after the clock was set from `then` to `now`: regular heartbeats keep their phase, and an early heartbeat
+    /// stays as far ahead as it was.
     pub(crate) fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
         self.regular = self.regular.map(|_| self.first_after(now));
         self.accelerated = self.accelerated.map(|at| now + at.since(then));
     }
 
-    /// Since when the contact with a server lasts that serves the client now and has not yet since it was started. In
-    /// operation it begins anew once a day, when the client consults its list.
+    /// The beginning of the contact with the server that serves the client now, for the first time since its start. In
+    /// operation, contact begins anew once a day, when the client consults its list.
     pub(crate) fn contact_since(&self, now: Timestamp) -> Timestamp {
         match self.catching_up {
             CatchingUp::UnderWay => {
@@ -164,18 +162,18 @@ impl Schedule {
         }
     }
 
-    /// Something has changed: an early heartbeat, unless a regular one is earlier.
+    /// Schedules an early heartbeat, unless a regular one is earlier.
     fn accelerate(&mut self, now: Timestamp) {
         let within = self.draw(now.as_millis().unsigned_abs(), ACCELERATED_WITHIN_MS);
         self.accelerate_to(now + Duration::from_millis(within));
     }
 
-    /// A heartbeat at this moment, unless one is due before.
+    /// Schedules a heartbeat at this moment, unless one is due before.
     fn accelerate_to(&mut self, at: Timestamp) {
         self.accelerated = Some(self.accelerated.map_or(at, |before| before.min(at)));
     }
 
-    /// The time from one regular heartbeat to the next.
+    /// The interval between regular heartbeats.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.interval.unsigned_abs())
     }
@@ -185,14 +183,14 @@ impl Schedule {
         self.accelerated.map_or(regular, |early| early.min(regular))
     }
 
-    /// The same, if it is before `end`.
+    /// The next heartbeat, if it is before `end`.
     pub(crate) fn next_before(&self, end: Timestamp) -> Option<Timestamp> {
         let could_be = self.regular.is_some_and(|k| self.ideal(k) < end.as_millis());
         (could_be || self.accelerated.is_some()).then(|| self.next()).filter(|next| *next < end)
     }
 
-    /// Passes over the regular heartbeats before `end`, `most` at the most, as if each had begun; none if an early one
-    /// is due, or jitter could bring two of them together. Returns them.
+    /// Skips the regular heartbeats before `end`, at most `most`, as if each had begun, and returns them; none if an
+    /// early one is due, or jitter could bring two of them together.
     pub(crate) fn skip(&mut self, end: Timestamp, most: u64) -> Option<Row> {
         let first = self.regular.filter(|_| self.accelerated.is_none() && self.jitter_percent < 100)?;
         let count = (self.first_from(end) - first).min(i64::try_from(most).unwrap_or(i64::MAX));
@@ -203,19 +201,19 @@ impl Schedule {
         Some(Row { schedule: *self, first, count })
     }
 
-    /// The number of the first heartbeat of the row after this moment.
+    /// The number of the first heartbeat of the series after this moment.
     fn first_after(&self, now: Timestamp) -> i64 {
-        // Only the last of those that are due can be late enough to be after it.
+        // Only the last heartbeat that is due can be delayed beyond the moment.
         let last = now.as_millis().saturating_sub(self.anchor.as_millis()).div_euclid(self.interval);
         if self.is_after(last, now) { last } else { last + 1 }
     }
 
-    /// The number of the first heartbeat of the row at this moment or after it.
+    /// The number of the first heartbeat of the series at or after this moment.
     fn first_from(&self, moment: Timestamp) -> i64 {
         self.first_after(Timestamp::from_millis(moment.as_millis().saturating_sub(1)))
     }
 
-    /// Whether the k-th heartbeat is after this moment; drawn only where the jitter could decide it.
+    /// Whether the k-th heartbeat is after this moment; the jitter is drawn only if it could decide that.
     fn is_after(&self, k: i64, now: Timestamp) -> bool {
         let late = now.as_millis() - self.ideal(k);
         late < 0 || (late < self.most_jitter() && self.at(k) > now)
@@ -237,13 +235,13 @@ impl Schedule {
         Timestamp::from_millis(self.ideal(k).saturating_add_unsigned(jitter))
     }
 
-    /// A number from 0 to `most`, drawn by a keyed hash and so the same again for the same question.
+    /// Draws a number from 0 to `most` with a keyed hash: the same for the same question.
     fn draw(&self, question: u64, most: u64) -> u64 {
         draw(self.seed, self.anchor.as_millis().unsigned_abs(), question, most)
     }
 }
 
-/// Regular heartbeats that were passed over.
+/// Regular heartbeats that were skipped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     schedule: Schedule,
@@ -252,22 +250,22 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// How many.
+    /// The number of heartbeats.
     pub(crate) fn count(&self) -> u64 {
         self.count.unsigned_abs()
     }
 
-    /// Each one's moment.
+    /// The times of the heartbeats.
     pub(crate) fn moments(&self) -> impl Iterator<Item = Timestamp> {
         (self.first..self.first + self.count).map(|k| self.schedule.at(k))
     }
 
-    /// How many of them are before this moment.
+    /// The number of heartbeats before this moment.
     pub(crate) fn before(&self, end: Timestamp) -> u64 {
         (self.schedule.first_from(end) - self.first).clamp(0, self.count).unsigned_abs()
     }
 
-    /// The last one's moment.
+    /// The time of the last heartbeat.
     pub(crate) fn last(&self) -> Timestamp {
         self.schedule.at(self.first + self.count - 1)
     }
@@ -277,7 +275,7 @@ fn millis(interval: Duration) -> i64 {
     i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
-/// A number from 0 to `most` that depends on these three and on nothing else. The generator is SipHash-2-4.
+/// Draws a number from 0 to `most` that depends only on these three arguments. The generator is SipHash-2-4.
 pub(super) fn draw(seed: u64, stream: u64, question: u64, most: u64) -> u64 {
     let mut hasher = SipHasher24::new_with_keys(seed, stream);
     hasher.write_u64(question);
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_booted_before_goes_on_with_its_row_after_the_first_heartbeat_and_without_an_early_one() {
+    fn a_machine_booted_before_continues_its_series_after_the_first_heartbeat_and_without_an_early_one() {
         let schedule = in_operation(&Assumptions::default(), 7, 2 * 86_400 + 100);
         let next = schedule.next().as_seconds();
         assert!((10_000_200..=10_000_230).contains(&next), "576 heartbeats, and 200 s to the next: {next}");
@@ -382,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_interval_keeps_the_phase_or_begins_a_row_as_assumed() {
+    fn a_new_interval_keeps_the_phase_or_begins_a_series_as_assumed() {
         let minutes = |keeps: bool| {
             let assumptions = Assumptions { new_interval_keeps_phase: keeps, ..Assumptions::default() };
             let mut schedule = in_operation(&assumptions, 7, 1400);

@@ -1,4 +1,4 @@
-//! The client as a value: what it is made of, how it looks from outside, and how it says what it wants.
+//! The parts of a client, its view from outside, and its outputs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,26 +23,26 @@ pub struct Agent {
     pub(super) assumptions: Arc<Assumptions>,
     pub(super) trust_state: TrustState,
     pub(super) schedule: Schedule,
-    /// What the last input has decided about the schedule, in order.
+    /// The decisions of the last input about the schedule, in order.
     pub(super) timings: Vec<Timing>,
     pub(super) phase: Phase,
-    /// The servers that it does not believe, each since its last word, and why.
+    /// The servers that the client does not trust, by their last answers, and why.
     pub(super) distrusted: BTreeMap<Server, Distrust>,
-    /// How many servers have had their turn in vain, one in each heartbeat, since a manager served it; begins again
-    /// with the list.
+    /// The number of heartbeats, with one server each, since a manager last served the client; reset with
+    /// the list.
     pub(super) missed: usize,
     pub(super) exchanges: u64,
     pub(super) heartbeats: u64,
     pub(super) heartbeats_served: u64,
-    /// Whether it has been served since it was started.
+    /// Whether a manager has served the client since it was started.
     pub(super) served_since_start: bool,
 }
 
-/// What the client wants its driver to do, in order.
+/// What the client asks its driver to do, in order.
 pub(super) type Outputs = Vec<Output>;
 
 impl Agent {
-    /// A client with what it has kept, not yet started.
+    /// Makes a client with its cache, not yet started.
     pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
         let schedule = Schedule::new(profile.seed, &assumptions);
         Self {
@@ -61,8 +61,8 @@ impl Agent {
         }
     }
 
-    /// The client as it goes on when its lab is put back to the moment `then` and the clock shows `now`: what it knows and
-    /// its heartbeats to come stay as they were, and its connections have ended.
+    /// The client after its lab was restored to the time `then` while the clock shows `now`: state and coming heartbeats
+    /// are unchanged, connections have ended.
     #[must_use]
     pub fn resumed(&self, then: Timestamp, now: Timestamp) -> Self {
         let mut agent = self.clone();
@@ -76,13 +76,13 @@ impl Agent {
         agent
     }
 
-    /// The clock has been set from `then` to `now`: its heartbeats go on in their row, as far apart from those of other
-    /// clients as before.
+    /// Continues after the clock was set from `then` to `now`: heartbeats keep their phase, and so their distance from
+    /// those of other clients.
     pub fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
         self.schedule.clock_moved(then, now);
     }
 
-    /// When it wants to be woken; never, while it waits for an answer.
+    /// The time at which the client wants to be woken; never while it waits for an answer.
     pub fn next_wake(&self) -> Timestamp {
         match self.phase {
             Phase::Stopped | Phase::InHeartbeat(_) => Timestamp::NEVER,
@@ -90,17 +90,17 @@ impl Agent {
         }
     }
 
-    /// Whether it is between two heartbeats: nothing under way but, in push mode, the held request.
+    /// Whether the client is between two heartbeats, with nothing under way except, in push mode, the held request.
     pub fn is_resting(&self) -> bool {
         !matches!(self.phase, Phase::InHeartbeat(_))
     }
 
-    /// Whether its service is stopped, as on a machine that is off.
+    /// Whether the client's service is stopped, as on a machine that is off.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped)
     }
 
-    /// The request that its manager holds, in push mode.
+    /// The number of the request that its manager holds, in push mode.
     pub fn held(&self) -> Option<u64> {
         match self.phase {
             Phase::Holding { exchange } => Some(exchange),
@@ -108,7 +108,7 @@ impl Agent {
         }
     }
 
-    /// What it keeps.
+    /// The cache of the client.
     pub fn cache(&self) -> &Cache {
         &self.trust_state.cache
     }
@@ -118,7 +118,7 @@ impl Agent {
         &self.profile
     }
 
-    /// What it looks like from outside.
+    /// The state of the client as seen from outside.
     pub fn view(&self) -> AgentView {
         AgentView::of(&self.profile, &self.trust_state, self.heartbeats, self.heartbeats_served)
     }

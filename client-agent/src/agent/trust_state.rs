@@ -1,4 +1,4 @@
-//! What a client holds and believes: its cache, and all that follows from the communications file in it.
+//! What a client holds and trusts: its cache, and everything that follows from the communications file in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::exchange::TlsCheck;
 use super::failover::Server;
 use super::log::{Event, News};
 
-/// What a client holds and believes.
+/// What a client holds and trusts.
 #[derive(Clone, Debug)]
 pub(super) struct TrustState {
     pub(super) cache: Cache,
@@ -44,7 +44,7 @@ impl TrustState {
         }
     }
 
-    /// Whether it authenticates its manager: the switch, as its communications file carries it.
+    /// Whether the client authenticates its manager: the switch in its communications file.
     pub(super) fn secure(&self) -> bool {
         self.conf.list.priorities.iter().flatten().any(|server| server.verify_signatures)
     }
@@ -53,7 +53,7 @@ impl TrustState {
         &self.conf.settings
     }
 
-    /// The time from one regular heartbeat to the next.
+    /// The interval between regular heartbeats.
     pub(super) fn interval(&self) -> Duration {
         let settings = self.settings();
         let seconds = match settings.mode {
@@ -63,7 +63,7 @@ impl TrustState {
         Duration::from_secs(u64::from(seconds))
     }
 
-    /// What the certificate of this server is held against.
+    /// The check of this server's certificate.
     pub(super) fn check(&self, server: &Server) -> TlsCheck {
         if !self.secure() && !self.assumptions.switch_off_still_checks_tls {
             return TlsCheck::Nothing;
@@ -75,7 +75,7 @@ impl TrustState {
         })
     }
 
-    /// What it tells its manager of itself.
+    /// The state that the client reports to its manager.
     pub(super) fn report(&self) -> OperationalState {
         OperationalState {
             serial: self.cache.state.serial,
@@ -88,7 +88,7 @@ impl TrustState {
         }
     }
 
-    /// What of this index it does not have, the first to be fetched last.
+    /// The artifacts of this index that the client lacks, the first to be fetched last.
     pub(super) fn missing(&self, index: &Index) -> Vec<Artifact> {
         let state = &self.cache.state;
         let lacks = |name: &str, checksum: &str| state.packages.get(name).is_none_or(|held| held != checksum);
@@ -109,7 +109,7 @@ impl TrustState {
         wanted
     }
 
-    /// Adopts a download, if it is to be believed; `speaking` is the name of the manager that it came from.
+    /// Adopts a download if it is trusted; `speaking` is the name of the manager that it came from.
     pub(super) fn adopt(
         &mut self,
         artifact: &Artifact,
@@ -190,7 +190,7 @@ impl TrustState {
         Ok(vec![(Event::NewPolicyReceived, text)])
     }
 
-    /// Takes up a communications file that somebody imports.
+    /// Imports a communications file.
     pub(super) fn import(&mut self, sylink: Arc<Sylink>) -> Vec<News> {
         if sylink.domain_id() != self.cache.sylink.domain_id() {
             self.cache.state.agent = None;
@@ -205,7 +205,7 @@ impl TrustState {
         news
     }
 
-    /// Goes by what the list that it holds says of another location. Certificates and switch stay as they are.
+    /// Applies what the client's list says of another location. Certificates and switch stay as they are.
     pub(super) fn move_to(&mut self, location: Option<String>) -> Vec<News> {
         let shown = location.as_deref().unwrap_or("the default one");
         let mut news = vec![(Event::ClientMoved, format!("The location is {shown} now."))];
@@ -224,7 +224,7 @@ impl TrustState {
         news
     }
 
-    /// Takes up another communications file, and with it other servers, certificates, settings or secret.
+    /// Replaces the communications file, and with it servers, certificates, settings and secret.
     fn take_up(&mut self, sylink: Arc<Sylink>) -> Vec<News> {
         let (pins, broken) = adoption::pins(&sylink);
         self.conf = Arc::new(sylink.conf());
@@ -237,12 +237,12 @@ impl TrustState {
     }
 }
 
-/// The secret of a communications file, which has been checked to be one when it was read.
+/// The secret of a communications file, which was validated when the file was read.
 fn kcs_of(sylink: &Sylink) -> Kcs {
     sylink.kcs_hex().parse().unwrap_or_else(|_| Kcs::from_bytes([0; 16]))
 }
 
-/// What the log adds where nobody vouches for what was adopted (S5).
+/// What the log adds for a download that was adopted without authentication (P5).
 fn unauthenticated(by: Option<Fingerprint>) -> &'static str {
     match by {
         Some(_) => "",

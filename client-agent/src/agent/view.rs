@@ -1,4 +1,4 @@
-//! What a client looks like from outside.
+//! The state of a client as seen from outside.
 
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::trust::Fingerprint;
@@ -11,41 +11,40 @@ use super::failover::Server;
 use super::health::Health;
 use super::trust_state::TrustState;
 
-/// What a client looks like from outside.
+/// The state of a client as seen from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct AgentView {
-    /// Its computer's name.
+    /// The name of the client's computer.
     pub computer_name: String,
-    /// Its version.
+    /// The version of the client.
     pub version: ClientVersion,
-    /// The certificates that it believes.
+    /// The certificates that the client trusts.
     pub certificates: Vec<Fingerprint>,
-    /// The policy that it holds.
+    /// The serial of the policy that the client holds.
     pub serial: Option<PolicySerial>,
-    /// Whose key vouched for that policy; none if it was adopted without authentication.
+    /// The certificate whose key signed that policy; none if it was adopted without authentication.
     pub policy_vouched_by: Option<Fingerprint>,
-    /// The policy that it holds with all that belongs to it.
+    /// The serial of the policy that the client holds with all that belongs to it.
     pub complete: Option<PolicySerial>,
-    /// The group that its policy is for.
+    /// The group that the client's policy is for.
     pub group: Option<String>,
-    /// Whether it authenticates its manager.
+    /// Whether the client authenticates its manager.
     pub secure_communications: bool,
-    /// The name of its list.
+    /// The name of the client's management server list.
     pub list: String,
-    /// Where it turns to first.
+    /// The server that the client tries first.
     pub server: Option<Server>,
-    /// The location that it is in.
+    /// The location of the client; the default one if none.
     pub location: Option<String>,
-    /// How it stands with its managers.
+    /// The state of the client's contact with its managers.
     pub health: Health,
-    /// Whether it was orphaned, and a communications file that somebody imported has brought it back.
+    /// Whether the client was orphaned, and an imported communications file has brought it back.
     pub brought_back: bool,
-    /// Whether it is cut off from the network, but for its managers.
+    /// Whether the client is disconnected from the network, except from its managers.
     pub quarantined: bool,
-    /// How many heartbeats it has begun.
+    /// The number of heartbeats that the client has begun.
     pub heartbeats: u64,
-    /// In how many of them a manager served it.
+    /// The number of heartbeats in which a manager served the client.
     pub heartbeats_served: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Holds what was observed of a failure and its repair against what an entry of the catalogue expects.
+//! Compares what was observed of a failure and its repair with what an entry of the catalogue expects.
 
 use serde::Serialize;
 
@@ -7,41 +7,41 @@ use super::expected::{Expected, ExpectedClient};
 use super::observed::{Act, Observed, ObservedClient, State, tag};
 use crate::agent::{Distrust, Health, Trouble};
 
-/// A failure that was brought about and repaired, and whether that was as described.
+/// A failure that was reproduced and repaired, and whether that was as described.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reproduction {
-    /// The failure.
+    /// The first act: the failure.
     pub failure: Act,
-    /// What was looked for in it.
+    /// The findings in the failure.
     pub symptom: Vec<Finding>,
-    /// The repair.
+    /// The second act: the repair.
     pub repair: Act,
-    /// What was looked for in it.
+    /// The findings after the repair.
     pub recovery: Vec<Finding>,
 }
 
-/// One thing that was looked for.
+/// An expectation, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The client; none if it is about the managers.
+    /// The client; none if the finding is about the managers.
     pub client: Option<String>,
-    /// What was looked at.
+    /// The property that was checked.
     pub what: &'static str,
-    /// What was expected.
+    /// The value that was expected.
     pub expected: String,
-    /// What was found.
+    /// The value that was found.
     pub found: String,
 }
 
 impl Finding {
-    /// Whether it was found.
+    /// Whether the finding is as expected.
     pub fn is_as_described(&self) -> bool {
         self.expected == self.found
     }
 }
 
 impl Observed {
-    /// Holds it against what is described.
+    /// Compares the observation with the entry.
     pub fn check_against(self, play: &Play) -> Reproduction {
         let symptom = symptom(play, &self.failure);
         let recovery = recovery(play, &self.repair);
@@ -55,13 +55,13 @@ impl Reproduction {
         self.symptom.iter().all(Finding::is_as_described)
     }
 
-    /// Whether the repair healed as described.
+    /// Whether the repair worked as described.
     pub fn heals(&self) -> bool {
         self.recovery.iter().all(Finding::is_as_described)
     }
 }
 
-/// What is seen of the first act.
+/// The findings in the first act.
 fn symptom(play: &Play, act: &Act) -> Vec<Finding> {
     let mut findings = look(play, act, |expected| &expected.failure);
     for expected in &play.managers.answers {
@@ -75,7 +75,7 @@ fn symptom(play: &Play, act: &Act) -> Vec<Finding> {
     findings
 }
 
-/// What is seen of the second.
+/// The findings in the second act.
 fn recovery(play: &Play, act: &Act) -> Vec<Finding> {
     look(play, act, |expected| &expected.repaired)
 }
@@ -107,7 +107,8 @@ impl ExpectedClient {
         let newest = view.group.as_deref().and_then(|group| act.newest(group));
         let is_current = newest.is_some() && view.serial == newest;
         hold("stands", Some(self.state.to_string()), Some(State::of(&view.health).to_string()));
-        hold("layer", self.layer.map(|one| one.to_string()), layer(&view.health).map(str::to_owned));
+        let layer = view.health.orphaned().map(|(_, because)| because.layer());
+        hold("layer", self.layer.map(|one| one.to_string()), layer.map(|one| one.to_string()));
         hold("reason", self.code.clone(), code(&view.health));
         let server = view.server.as_ref().and_then(|server| act.manager_at(server));
         hold("turns to", self.server.clone(), server.map(str::to_owned));
@@ -137,11 +138,7 @@ fn presence(client: Option<&str>, what: &'static str, expected: &str, is_there: 
     }
 }
 
-fn layer(health: &Health) -> Option<&'static str> {
-    health.orphaned().map(|(_, because)| because.layer())
-}
-
-/// The stable code of the reason why a client is not well.
+/// The stable code of the reason why a client is not connected.
 fn code(health: &Health) -> Option<String> {
     match health {
         Health::New | Health::Connected { .. } => None,
@@ -160,6 +157,6 @@ fn distrust(because: &Distrust) -> String {
     match because {
         Distrust::Tls { rejection } => tag(rejection),
         Distrust::Signature { error, .. } => tag(error),
-        Distrust::Secret { .. } => "kcs".to_owned(),
+        Distrust::SharedSecret { .. } => "kcs".to_owned(),
     }
 }

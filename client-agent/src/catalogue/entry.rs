@@ -1,9 +1,11 @@
-//! What the catalogue says of a failure: of the real product, each with a mark, and of the lab.
+//! An entry of the catalogue: what it says of the real product, each with a mark, and of the lab.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::fault::FaultRule;
+use epm_protocol::statement::Statement;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -12,122 +14,126 @@ use super::refusal::Refused;
 use super::rest_case::RestCase;
 use crate::scenario::{ClockPlan, PartPlan, Scenario, SitePlan, StepPlan};
 
-/// One failure.
+/// A known failure.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name, `F01`.
+    /// The identifier of the failure, like `F01`.
     pub id: String,
-    /// What happens, in one line.
+    /// The failure in one line.
     pub title: String,
-    /// Where it lies: a layer of trust, or what else stands between manager and client.
+    /// The location of the failure: a layer of trust, or something else between manager and client.
     pub layer: Area,
     /// How well it is founded that this cause has this effect.
     pub mark: Mark,
-    /// How it comes about.
+    /// The cause of the failure.
     pub cause: String,
-    /// What people see of it in the real product.
+    /// The statements of the documented procedure that the failure shows.
+    pub statements: Vec<Statement>,
+    /// The assumptions without which the lab would not show the failure as it does.
+    pub rests_on: Vec<RestsOn>,
+    /// The symptom in the real product.
     pub symptom: String,
-    /// What the real product writes.
+    /// The log lines of the real product.
     pub log: Vec<ProductLine>,
-    /// What each client version does; where there is but one entry, all do the same.
+    /// The behaviour of each client version; a single entry applies to all.
     pub versions: BTreeMap<String, String>,
-    /// The state it ends in.
+    /// The state at the end of the failure.
     pub ends: String,
-    /// What looks alike.
+    /// Failures that look alike.
     pub unlike: Vec<Lookalike>,
-    /// What heals it.
+    /// The repair of the failure.
     pub repair: String,
-    /// How the lab brings it about, in words.
+    /// How the lab reproduces the failure, in words.
     pub how: String,
-    /// How the lab brings it about, or why not.
+    /// How the lab reproduces the failure, or why it cannot.
     pub means: Means,
-    /// The file as it was read.
+    /// The content of the entry's file.
     pub(super) document: serde_json::Value,
 }
 
-/// How well a statement about the real product is founded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Mark {
-    /// Read in a source.
-    C,
-    /// Inferred from one.
-    I,
-    /// Recalled; found in no source.
-    R,
-    /// Unknown.
-    U,
+/// An assumption that a failure rests on, as it stands where the failure is played.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestsOn {
+    /// The assumption's name.
+    pub assumption: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// How well the assumption is founded.
+    pub mark: Mark,
+    /// What of the failure follows from it.
+    pub what: String,
 }
 
-/// A line that the real product writes.
+/// A log line of the real product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ProductLine {
-    /// The log that it stands in.
+    /// The name of the log file.
     pub file: String,
     /// The number of the event, in hexadecimal digits, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
-    /// Its text, or what it is about.
+    /// The text of the line, or what it is about.
     pub text: String,
     /// How well that is founded.
     pub mark: Mark,
 }
 
-/// A failure that looks like this one.
+/// A failure that looks like another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Lookalike {
-    /// Which.
+    /// The identifier of the failure that looks alike.
     pub id: String,
-    /// What tells them apart.
+    /// What distinguishes the two.
     pub by: String,
 }
 
-/// How the lab brings a failure about, or why not.
+/// How the lab reproduces a failure, or why it cannot.
 #[derive(Clone, Debug)]
 pub enum Means {
-    /// By playing it.
+    /// The lab plays it with clients.
     Play(Box<Play>),
-    /// A manager refuses the cause, with these words.
+    /// A manager refuses the cause.
     Refused(Box<Refused>),
     /// A tool of an administrator meets it at the REST API.
     RestCase(Box<RestCase>),
-    /// Never.
+    /// The lab cannot reproduce it.
     Cannot {
-        /// Why.
+        /// The reason why it cannot.
         why: String,
     },
 }
 
-/// A failure in two acts: it is brought about, and it is repaired.
+/// A failure in two acts: it is brought about, then repaired.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Play {
     /// The seed of everything that is drawn or derived.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
+    /// Assumptions about undocumented behaviour of the real product; absent ones have their defaults.
     #[serde(default)]
     pub assumptions: Assumptions,
     /// The site.
     pub site: SitePlan,
     /// The clients, part by part.
     pub fleet: Vec<Spanned<PartPlan>>,
-    /// The faults that steps may set, by name, and heal.
+    /// The faults that steps may set and heal, by name.
     #[serde(default)]
     pub fault: Vec<Spanned<FaultRule>>,
-    /// The first act.
+    /// The steps of the first act, the failure.
     pub failure: Vec<StepPlan>,
-    /// The second.
+    /// The steps of the second act, the repair.
     pub repair: Vec<StepPlan>,
-    /// What must be seen of each part.
+    /// What is expected of each part.
     pub seen: Vec<Expected>,
-    /// What the managers must do in the first act.
+    /// What is expected of the managers in the first act.
     #[serde(default)]
     pub managers: ManagersDo,
 }
 
-/// How much of a failure is played.
+/// Which acts of a failure are played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acts {
     First,
@@ -135,9 +141,16 @@ pub(super) enum Acts {
 }
 
 impl Entry {
-    /// The whole entry, as its file has it.
+    /// The whole entry as in its file, with the titles of statements, and the value and mark of each assumption.
     pub fn to_json(&self) -> &serde_json::Value {
         &self.document
+    }
+}
+
+/// `module_14_2 = learns-only-the-speaking-manager (U): why it learns nothing`.
+impl fmt::Display for RestsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({}): {}", self.assumption, self.value, self.mark.letter(), self.what)
     }
 }
 
@@ -147,7 +160,7 @@ impl Play {
         self.acts(title, Acts::Both)
     }
 
-    /// The same time without its cause: nothing happens in the first act, and there is no second.
+    /// The same play without its cause: nothing happens in the first act, and there is no second.
     pub fn without_cause(&self) -> Self {
         let mut idle = self.clone();
         for step in &mut idle.failure {
@@ -173,17 +186,6 @@ impl Play {
             fault: self.fault.clone(),
             step: self.failure.iter().chain(second).cloned().collect(),
         }
-    }
-}
-
-impl std::fmt::Display for Mark {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::C => "read in a source",
-            Self::I => "inferred",
-            Self::R => "recalled",
-            Self::U => "unknown",
-        })
     }
 }
 

@@ -1,84 +1,85 @@
-//! What must be seen of a failure and its repair, and where a failure lies: as an entry of the catalogue says it.
+//! What an entry of the catalogue expects of a failure and its repair, and where the failure lies.
 
 use serde::{Deserialize, Serialize};
 
 use super::observed::State;
+use crate::agent::TrustLayer;
 
-/// What must be seen of a part of the fleet: of each client the same.
+/// What is expected of every client of a part of the fleet.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The part.
+    /// The name of the part.
     pub part: String,
-    /// At the end of the first act, and in it.
+    /// What is expected in and at the end of the first act.
     pub failure: ExpectedClient,
-    /// At the end of the second, and in it.
+    /// What is expected in and at the end of the second act.
     pub repaired: ExpectedClient,
 }
 
-/// What must be seen of a client; what is absent may be anything.
+/// What is expected of a client; absent values may be anything.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ExpectedClient {
-    /// How it stands.
+    /// The state of the client.
     pub state: State,
-    /// The layer of trust that broke.
+    /// The layer of trust that failed.
     #[serde(default)]
-    pub layer: Option<Area>,
+    pub layer: Option<TrustLayer>,
     /// The stable code of the reason.
     #[serde(default)]
     pub code: Option<String>,
-    /// Events that its log must have, in hexadecimal digits.
+    /// The numbers of events that the log must have, in hexadecimal digits.
     #[serde(default)]
     pub events: Vec<String>,
-    /// Events that its log must not have in that act; the first one begins with the installation.
+    /// The numbers of events that the log of that act must not have; the first act begins with the installation.
     #[serde(default)]
     pub never: Vec<String>,
-    /// The manager that it turns to first.
+    /// The name of the manager that the client tries first.
     #[serde(default)]
     pub server: Option<String>,
-    /// The group that its policy is for.
+    /// The group that the client's policy is for.
     #[serde(default)]
     pub group: Option<String>,
-    /// The name of its management server list.
+    /// The name of the client's management server list.
     #[serde(default)]
     pub list: Option<String>,
-    /// Whether it holds the newest policy of its group.
+    /// Whether the client holds the newest policy of its group.
     #[serde(default)]
     pub current: Option<bool>,
-    /// Whether it authenticates its manager.
+    /// Whether the client authenticates its manager.
     #[serde(default)]
     pub secure: Option<bool>,
-    /// Whether it shows the green dot.
+    /// Whether the client shows the green dot.
     #[serde(default)]
     pub green_dot: Option<bool>,
 }
 
-/// What the managers must do in the first act.
+/// What is expected of the managers in the first act.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ManagersDo {
-    /// Answers that one of them gives: what was asked, and the status.
+    /// Answers that a manager must give: the action and the status.
     pub answers: Vec<String>,
-    /// Lines that one of them writes into its log.
+    /// Lines that a manager must write into its log.
     pub log: Vec<String>,
 }
 
-/// Where a failure lies.
+/// The location of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Area {
-    /// Layer a: the certificate of the connection.
+    /// The certificate of the TLS connection.
     Tls,
-    /// Layer b: the signature of what is downloaded.
+    /// The signature of a download.
     Signature,
-    /// Layer c: the shared secret.
-    Secret,
-    /// Several of these at once.
+    /// The shared secret (KCS).
+    SharedSecret,
+    /// Several layers of trust at once.
     Trust,
-    /// Names, ports, connections.
+    /// Names, ports and connections.
     Network,
-    /// Who the client is, and where it belongs.
+    /// The client's registration and group.
     Registration,
     /// Settings of a group, a location or a client.
     Settings,
@@ -89,9 +90,9 @@ pub enum Area {
 impl std::fmt::Display for Area {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Tls => "a (TLS certificate)",
-            Self::Signature => "b (signature)",
-            Self::Secret => "c (shared secret)",
+            Self::Tls => TrustLayer::Tls.title(),
+            Self::Signature => TrustLayer::Signature.title(),
+            Self::SharedSecret => TrustLayer::SharedSecret.title(),
             Self::Trust => "several layers of trust",
             Self::Network => "network",
             Self::Registration => "registration",

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use epm_protocol::site::Command;
 use epm_protocol::suggest::hint;
 
-/// A table of files with their names.
+/// Builds a table of files with their names.
 macro_rules! files {
     ($folder:literal: $($name:literal)+) => {
         &[$(($name, include_str!(concat!("failures/", $folder, $name)))),+]
     };
 }
 
-/// Every entry.
+/// The files of all entries.
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[(&str, &str)] = files!["":
     "F01.toml" "F02.toml" "F03.toml" "F04.toml" "F05.toml" "F06.toml"
@@ -24,7 +24,7 @@ pub(super) const ENTRIES: &[(&str, &str)] = files!["":
     "F43.toml" "F44.toml"
 ];
 
-/// What their commands need. The keys are public: they protect nothing.
+/// The files that commands of entries need. The keys are public and protect nothing.
 const MATERIALS: &[(&str, &str)] = files!["files/":
     "ecdsa.crt" "ecdsa.key" "long.crt" "long.key" "not-a-key.txt" "later.crt" "rsa.crt" "rsa.key"
 ];

@@ -1,18 +1,18 @@
-//! The failure catalogue: every known way in which the trust or the contact between manager and client breaks. Each
-//! entry can be brought about by its name, `F01`.
+//! The failure catalogue: every known way in which trust or contact between manager and client fails. Each
+//! entry can be reproduced by its identifier, like `F01`.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
-//! | `failures/` | the entries' files, and the certificates and keys that their commands name |
+//! | `failures/` | the files of the entries, and the certificates and keys that their commands name |
 //! | `files` | these files, compiled in |
-//! | `entry` | one entry: what is known of the real product, and how the lab brings the failure about |
-//! | `expected` | what an entry expects to be seen of the failure and of its repair |
-//! | `read` | an entry's file, and what makes it unsound |
-//! | `observed` | what was seen: both sides of every client, and its state |
-//! | `check` | what was seen, held against what is expected |
+//! | `entry` | an entry: what is known of the real product, and how the lab reproduces the failure |
+//! | `expected` | what an entry expects of the failure and of its repair |
+//! | `read` | reads an entry's file and checks it |
+//! | `observed` | what was observed: both sides of every client, and its state |
+//! | `check` | compares what was observed with what is expected |
 //! | `rehearse` | plays an entry in virtual time |
-//! | `diagnose` | from a client's log to the failures that fit it |
-//! | `refusal` | a failure that cannot come about because a manager refuses its cause |
+//! | `diagnose` | finds the failures that fit a client's log |
+//! | `refusal` | a failure that cannot happen because a manager refuses its cause |
 //! | `rest_case` | a failure of an administrator's tool at the REST API |
 //!
 //! Sockets are not known here: a driver that plays an entry over sockets hands in an [`Observed`] of the same form.
@@ -39,7 +39,7 @@ pub use check::{Finding, Reproduction};
 pub use diagnose::{
     Candidate, Clue, Contact, Diagnosis, Difference, Failed, Form, Line, Log, LogError, diagnose,
 };
-pub use entry::{Entry, Lookalike, Mark, Means, Play, ProductLine};
+pub use entry::{Entry, Lookalike, Means, Play, ProductLine, RestsOn};
 pub use expected::{Area, Expected, ExpectedClient, ManagersDo};
 pub use observed::{Act, ManagerNote, Observed, ObservedClient, State};
 pub use read::EntryError;
@@ -49,29 +49,29 @@ pub use rest_case::{
     Call, CallResult, CallStep, RestCase, given_beliefs, rehearse_rest_case, rejection_code,
 };
 
-/// Every entry that is sound, in order; all of them are, or a test is red.
+/// All valid entries, in order. A test checks that all are valid.
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| read().into_iter().filter_map(Result::ok).collect());
 
-/// A name that no entry has.
+/// The error for an identifier that no entry has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no failure {name:?} in the catalogue{hint}")]
 pub struct UnknownFailure {
-    /// The name.
+    /// The identifier that was not found.
     pub name: String,
-    /// The nearest that there is, as the end of a sentence; empty when none is near.
+    /// The nearest known identifier, as the end of a sentence; empty if none is near.
     pub hint: String,
 }
 
-/// Every entry of the catalogue, in order.
+/// All entries of the catalogue, in order.
 pub fn entries() -> &'static [Entry] {
     &ENTRIES
 }
 
-/// The entry with this id, in whatever case it is written.
+/// Returns the entry with this identifier, in upper or lower case.
 ///
 /// # Errors
 ///
-/// When there is none.
+/// When there is no such entry.
 pub fn find(id: &str) -> Result<&'static Entry, UnknownFailure> {
     entries().iter().find(|entry| entry.id.eq_ignore_ascii_case(id.trim())).ok_or_else(|| {
         let ids = entries().iter().map(|entry| entry.id.as_str());

@@ -1,4 +1,4 @@
-//! What was seen of a failure and its repair: both sides of every client, and how it stands when an act ends.
+//! What was observed of a failure and its repair: both sides of every client, and its state at the end of an act.
 
 use std::fmt;
 
@@ -9,83 +9,83 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::agent::{AgentView, Health, LogLine, Server};
 
-/// What was seen of both acts.
+/// What was observed of both acts.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The failure.
+    /// The first act: the failure.
     pub failure: Act,
-    /// The repair.
+    /// The second act: the repair.
     pub repair: Act,
 }
 
-/// What was seen of an act.
+/// What was observed of an act.
 #[derive(Clone, Debug, Serialize)]
 pub struct Act {
-    /// When each of its steps began.
+    /// The times at which the steps of the act began.
     pub began: Vec<Timestamp>,
-    /// When it ended.
+    /// The time at which the act ended.
     pub ended: Timestamp,
-    /// Every client, in the order of the fleet.
+    /// The clients, in the order of the fleet.
     pub clients: Vec<ObservedClient>,
-    /// What the managers did, in order.
+    /// The actions of the managers, in order.
     pub managers: Vec<ManagerNote>,
-    /// What the managers wrote into their log.
+    /// The lines in the managers' logs.
     pub manager_log: Vec<String>,
-    /// The site at the end.
+    /// The site at the end of the act.
     #[serde(skip)]
     pub site: Site,
 }
 
-/// A client at the end of an act, and what it logged in it.
+/// A client at the end of an act, and its log of the act.
 #[derive(Clone, Debug, Serialize)]
 pub struct ObservedClient {
-    /// The part of the fleet that it belongs to.
+    /// The part of the fleet that the client belongs to.
     pub part: String,
-    /// Its name.
+    /// The name of the client.
     pub client: String,
-    /// How it stands.
+    /// The state of the client.
     pub state: State,
-    /// Why, if not well.
+    /// The reason, if the client is not connected.
     pub because: Option<String>,
-    /// What it logged.
+    /// The lines in the client's log.
     #[serde(serialize_with = "with_ids")]
     pub log: Vec<LogLine>,
-    /// What it looks like.
+    /// The state of the client as seen from outside.
     #[serde(skip)]
     pub view: AgentView,
 }
 
-/// How a client stands, in one word.
+/// The state of a client in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It has not tried yet.
+    /// The client has not tried to connect yet.
     New,
-    /// A manager serves it.
+    /// A manager serves the client.
     Connected,
-    /// None does, and trust is not the reason, or not the only one.
+    /// No manager serves the client, and trust is not the reason, or not the only one.
     Disconnected,
-    /// It believes no manager, or none takes it for its own.
+    /// The client trusts no manager, or none accepts it as a client of its site.
     Orphaned,
 }
 
-/// What a manager did for a client.
+/// An action of a manager for a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ManagerNote {
-    /// When.
+    /// The time of the action.
     pub at: Timestamp,
-    /// The manager.
+    /// The name of the manager.
     pub manager: String,
-    /// The client, where the manager knows it.
+    /// The name of the client, if the manager knows it.
     pub client: Option<String>,
-    /// What was asked; `refused` where the manager could not tell.
+    /// The request; `refused` if the manager could not decode it.
     pub action: String,
-    /// What it answered; none where the client broke off when it was shown the certificate.
+    /// The status of the answer; none if the client broke off when it was shown the certificate.
     pub status: Option<u16>,
 }
 
 impl State {
-    /// Of a client that stands so.
+    /// The state of a client with this health.
     pub fn of(health: &Health) -> Self {
         match health {
             Health::New => Self::New,
@@ -108,7 +108,7 @@ impl std::fmt::Display for State {
 }
 
 impl ObservedClient {
-    /// Of a client that looks like this and has logged that.
+    /// Makes the observation of a client from its view and its log.
     pub fn new(part: &str, view: AgentView, log: Vec<LogLine>) -> Self {
         let because = match &view.health {
             Health::New | Health::Connected { .. } => None,
@@ -127,7 +127,7 @@ impl ObservedClient {
 }
 
 impl Act {
-    /// The name of the manager that is found at this server.
+    /// The name of the manager at this server.
     pub fn manager_at(&self, server: &Server) -> Option<&str> {
         let found = self.site.managers().find(|manager| {
             let ports = &manager.ports;
@@ -137,7 +137,7 @@ impl Act {
         found.map(|manager| manager.name.as_str())
     }
 
-    /// The newest policy of a group.
+    /// The serial of the newest policy of a group.
     pub(super) fn newest(&self, group: &str) -> Option<PolicySerial> {
         let id = self.site.groups().find(group).ok()?.id;
         let manager = self.site.managers().next()?;
@@ -154,9 +154,9 @@ impl fmt::Display for ManagerNote {
     }
 }
 
-/// The log with the numbers of its events as the real log shows them.
+/// Serialises the log with event numbers as the real log shows them.
 fn with_ids<S: Serializer>(log: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
-    /// A line.
+    /// A line with its event number.
     #[derive(Serialize)]
     struct LineWithId<'a> {
         at: Timestamp,
@@ -171,7 +171,7 @@ fn with_ids<S: Serializer>(log: &[LogLine], serializer: S) -> Result<S::Ok, S::E
     serializer.collect_seq(lines)
 }
 
-/// The stable code of something that was found.
+/// The stable code of a finding.
 pub(super) fn tag(finding: &impl Serialize) -> String {
     let value = serde_json::to_value(finding).unwrap_or_default();
     value["code"].as_str().unwrap_or_default().to_owned()

@@ -1,42 +1,49 @@
-//! From a file of the catalogue to an entry; what is unsound is refused, with its place where it has one.
+//! Reads and checks the file of an entry.
 
 use std::collections::BTreeMap;
 
+use epm_protocol::assumption::{Assumptions, Mark};
+use epm_protocol::statement::Statement;
+use epm_protocol::suggest::hint;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::entry::{Acts, Entry, Lookalike, Mark, Means, Play, ProductLine};
+use super::entry::{Acts, Entry, Lookalike, Means, Play, ProductLine, RestsOn};
 use super::expected::Area;
 use super::files;
 use super::refusal::Refused;
 use super::rest_case::RestCase;
 use crate::scenario::ScenarioError;
 
-/// Why a file is no entry.
+/// The reason why a file is not an entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// It cannot be read, or its scenario is not sound.
+    /// The file cannot be read, or its scenario is invalid.
     #[error(transparent)]
     Place(#[from] ScenarioError),
-    /// It contradicts itself.
+    /// The file contradicts itself.
     #[error("{file}: {problem}")]
     Unsound {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// What is wrong.
+        /// The contradiction.
         problem: String,
     },
 }
 
-/// An entry as it is written.
+/// An entry as written in its file.
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Written {
     id: String,
     title: String,
     layer: Area,
     mark: Mark,
     cause: String,
+    #[serde(default)]
+    statements: Vec<Statement>,
+    #[serde(default, rename = "rests_on")]
+    rests_on: Vec<WrittenRest>,
     symptom: String,
     #[serde(default)]
     log: Vec<ProductLine>,
@@ -50,10 +57,18 @@ struct Written {
     play: Option<Spanned<Play>>,
     #[serde(default)]
     refused: Option<Refused>,
-    #[serde(default, rename = "errand")]
+    #[serde(default)]
     rest_case: Option<RestCase>,
     #[serde(default)]
     cannot: Option<String>,
+}
+
+/// An assumption that an entry rests on, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRest {
+    assumption: Spanned<String>,
+    what: String,
 }
 
 impl Entry {
@@ -61,13 +76,13 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// When it is no TOML, has an unknown key, does not say in exactly one way how it is brought about, or its scenario
-    /// is not sound.
+    /// When it is not TOML, has an unknown key, does not say in exactly one way how it is reproduced, or its scenario
+    /// is invalid.
     pub fn parse(text: &str, file: &str) -> Result<Self, EntryError> {
         let unsound = |problem: String| EntryError::Unsound { file: file.to_owned(), problem };
         let written: Written = toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))?;
         let document: toml::Table = toml::from_str(text).map_err(|error| unsound(error.to_string()))?;
-        let document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
+        let mut document = serde_json::to_value(document).map_err(|error| unsound(error.to_string()))?;
         let means = match (written.play, written.refused, written.rest_case, written.cannot) {
             (Some(play), None, None, None) => Means::Play(Box::new(sound(play, text, file)?)),
             (None, Some(mut refused), None, None) => {
@@ -84,15 +99,21 @@ impl Entry {
             }
             (None, None, None, Some(why)) => Means::Cannot { why },
             _ => {
-                return Err(unsound("expected exactly one of: play, refused, errand, cannot".to_owned()));
+                return Err(unsound("expected exactly one of: play, refused, rest_case, cannot".to_owned()));
             }
         };
+        let rests_on = in_force(written.rests_on, &means, text, file)?;
+        let json = |error: serde_json::Error| unsound(error.to_string());
+        document["statements"] = serde_json::to_value(&written.statements).map_err(json)?;
+        document["rests_on"] = serde_json::to_value(&rests_on).map_err(json)?;
         Ok(Self {
             id: written.id,
             title: written.title,
             layer: written.layer,
             mark: written.mark,
             cause: written.cause,
+            statements: written.statements,
+            rests_on,
             symptom: written.symptom,
             log: written.log,
             versions: written.versions,
@@ -106,7 +127,32 @@ impl Entry {
     }
 }
 
-/// A play whose commands a site takes, whose parts are all looked at, and whose files are there.
+/// The assumptions that an entry rests on, each with its value where the entry is played and its mark.
+fn in_force(
+    written: Vec<WrittenRest>,
+    means: &Means,
+    text: &str,
+    file: &str,
+) -> Result<Vec<RestsOn>, ScenarioError> {
+    let list = match means {
+        Means::Play(play) => play.assumptions.list(),
+        Means::RestCase(case) => case.assumptions.list(),
+        Means::Refused(_) | Means::Cannot { .. } => Assumptions::default().list(),
+    };
+    let resolve = |one: WrittenRest| {
+        let name = one.assumption.get_ref();
+        let found = list.iter().find(|known| known.name == name).ok_or_else(|| {
+            let hint = hint(name, list.iter().map(|known| known.name));
+            let problem = format!("there is no assumption {name:?}{hint}");
+            ScenarioError::at(file, text, one.assumption.span(), problem)
+        })?;
+        let (assumption, value, mark) = (found.name, found.value.clone(), found.mark);
+        Ok(RestsOn { assumption, value, mark, what: one.what })
+    };
+    written.into_iter().map(resolve).collect()
+}
+
+/// Checks that a site takes the commands of a play, that all its parts are expected, and that its files exist.
 fn sound(play: Spanned<Play>, text: &str, file: &str) -> Result<Play, EntryError> {
     let span = play.span();
     let mut play = play.into_inner();
@@ -120,7 +166,7 @@ fn sound(play: Spanned<Play>, text: &str, file: &str) -> Result<Play, EntryError
     let seen: Vec<&str> = play.seen.iter().map(|one| one.part.as_str()).collect();
     if parts != seen {
         return Err(at(format!(
-            "what is seen must be said of each part, in order: of {parts:?}, not {seen:?}"
+            "expected one `seen` for each of the parts {parts:?}, in order, found {seen:?}"
         )));
     }
     if play.failure.is_empty() {

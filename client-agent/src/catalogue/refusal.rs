@@ -1,4 +1,4 @@
-//! A failure that does not come about because the manager refuses its cause: what it must say, and what must stay.
+//! A failure that does not happen because the manager refuses its cause: its expected answers.
 
 use std::sync::Arc;
 
@@ -7,48 +7,48 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::KeyPool;
 use serde::{Deserialize, Serialize};
 
-/// Commands that a manager refuses, and one that it takes.
+/// Commands that a manager refuses, and one that it accepts.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Refused {
-    /// What it refuses, each with its words.
+    /// The refused commands, each with the words of the refusal.
     pub commands: Vec<RefusedCommand>,
-    /// What it takes once the mistake is mended.
+    /// The command without the mistake, which the manager accepts.
     pub mended: Command,
 }
 
 /// A command that a manager refuses.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RefusedCommand {
-    /// What is wrong with it.
+    /// The mistake in the command.
     pub mistake: String,
-    /// The command.
+    /// The command that is refused.
     pub command: Command,
     /// Words of the real product that the refusal must contain.
     pub words: String,
 }
 
-/// Monday, 5 January 2026, 08:00 UTC: when rehearsals begin as well.
+/// Monday, 5 January 2026, 08:00 UTC: the same as the beginning of rehearsals.
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
 
-/// What a manager said to a command.
+/// A manager's answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusalCheck {
-    /// What was wrong with the command; none for the one that is mended.
+    /// The mistake in the command; none for the command without it.
     pub mistake: Option<String>,
     /// The words that were expected.
     pub expected: Option<String>,
-    /// What the manager said; none if it took the command.
+    /// The words of the refusal; none if the manager accepted the command.
     pub refusal: Option<String>,
-    /// Whether the certificate that clients are shown is another now.
+    /// Whether clients are shown another certificate afterwards.
     pub is_changed: bool,
-    /// Whether that is as described.
+    /// Whether the answer is as described.
     pub is_as_described: bool,
 }
 
 impl Refused {
-    /// Gives every command to a site. `apply` returns whether the clients are shown another certificate now.
+    /// Gives every command to a site. `apply` returns whether clients are then shown another certificate.
     pub fn give(&self, mut apply: impl FnMut(&Command) -> Result<bool, CommandError>) -> Vec<RefusalCheck> {
         let refused = self.commands.iter().map(|one| (Some(one), &one.command));
         let all = refused.chain([(None, &self.mended)]);
@@ -77,11 +77,11 @@ impl Refused {
     }
 }
 
-/// Gives every command to a site of its own that nobody visits.
+/// Gives every command to a site without clients.
 ///
 /// # Errors
 ///
-/// When there is no such site.
+/// When the site cannot be founded.
 pub fn rehearse_refused(entry: &Refused) -> Result<Vec<RefusalCheck>, CommandError> {
     let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(8014), https: Some(8014) };
     let founding = Founding {

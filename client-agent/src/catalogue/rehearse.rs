@@ -1,4 +1,4 @@
-//! A failure in virtual time: first the one act, then both, so that each can be looked at when it ends.
+//! Rehearses a failure: first the first act, then both, so that the state after each can be observed.
 
 use super::entry::{Acts, Play};
 use super::observed::{Act, ManagerNote, Observed, ObservedClient};
@@ -32,7 +32,7 @@ pub fn rehearse_play(play: &Play, title: &str) -> Result<Observed, RehearsalErro
         .zip(&first.manager_events)
         .map(|((_, lines), manager_events)| (lines.len(), manager_events.len()))
         .collect();
-    // The first of all steps is the installation, which is of no act.
+    // The first of all steps is the installation, which belongs to no act.
     let (repair, failure) = (play.failure.len() + 1, 1);
     Ok(Observed { repair: act(second, &parts, &skipped, repair), failure: act(first, &parts, &[], failure) })
 }
@@ -42,7 +42,7 @@ fn keep(scenario: &Scenario) -> Result<Rehearsal, RehearsalError> {
     rehearse(scenario, &options, &Progress::default(), |_| ())
 }
 
-/// What there is beyond what belongs to the act before.
+/// The part of a rehearsal that does not belong to the act before.
 fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first_step: usize) -> Act {
     let names: Vec<String> = rehearsal.site.managers().map(|manager| manager.name.clone()).collect();
     let (mut clients, mut managers) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
-//! A case of an administrator's tool at the REST API: it calls, in two acts, and is answered or not.
+//! A REST client case: an administrator's tool calls the REST API, in two acts, and is answered or not.
 //!
-//! No client has a part in it. What the tool meets follows from the certificate that the console shows and what the tool
-//! believes, from the limit of calls, and from the length of the console's key.
+//! No client takes part. The result follows from the certificate of the console and the tool's beliefs,
+//! from the limit of calls, and from the length of the console's key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,78 +16,78 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::NOW;
 
-/// What a tool does and meets, in two acts.
+/// The calls of a tool and their expected results, in two acts.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RestCase {
-    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
+    /// Assumptions about undocumented behaviour of the real product; absent ones have their defaults.
     #[serde(default)]
     pub assumptions: Assumptions,
-    /// The first act.
+    /// The steps of the first act, the failure.
     pub failure: Vec<CallStep>,
-    /// The second.
+    /// The steps of the second act, the repair.
     pub repair: Vec<CallStep>,
 }
 
-/// Some calls, one like the other.
+/// A series of equal calls.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CallStep {
     /// What happens, in one line.
     pub title: String,
-    /// What the operator does before.
+    /// The operator's commands before the calls.
     #[serde(default)]
     pub operator: Vec<Command>,
-    /// How many calls the manager answers from now on; as before when absent.
+    /// The limit of calls from now on; unchanged if absent.
     #[serde(default)]
     pub limit: Option<CallLimit>,
-    /// Whether the tool is given the certificate that the console shows now; otherwise it believes what it did before, and
-    /// nobody at first.
+    /// Whether the tool is given the present certificate of the console; if not, it keeps its previous beliefs, at
+    /// first none.
     #[serde(default)]
     pub given: bool,
-    /// How many seconds pass before the first call.
+    /// The pause in seconds before the first call.
     #[serde(default)]
     pub pause: u64,
-    /// What is called.
+    /// The operation to call.
     pub call: Call,
-    /// How many times.
+    /// The number of calls.
     #[serde(default = "one")]
     pub times: u32,
-    /// How many milliseconds there are between two calls.
+    /// The interval between two calls in milliseconds.
     #[serde(default)]
     pub every: u64,
-    /// What the tool must see: each answer's status, or the code of the reason why the certificate is not believed; what
-    /// repeats itself once.
+    /// The expected results: the status of each answer, or the code of the reason why the certificate is not trusted;
+    /// repetitions are left out.
     pub sees: Vec<String>,
 }
 
-/// What a tool calls.
+/// An operation that a tool calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Call {
-    /// The version of the manager, for which nobody has to log in.
+    /// The version of the manager, which needs no log-in.
     Version,
-    /// The log-in.
+    /// The log-in of an administrator.
     LogIn,
 }
 
-/// What a tool has met.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CallResult {
-    /// What happened.
+    /// The title of the step.
     pub title: String,
-    /// Whether it belongs to the repair.
+    /// Whether the step belongs to the repair.
     pub is_repair: bool,
-    /// What had to be seen.
+    /// The expected results.
     pub expected: Vec<String>,
-    /// What was seen; what repeats itself once.
+    /// The results, without repetitions.
     pub found: Vec<String>,
-    /// Whether that is as described.
+    /// Whether the results are as described.
     pub is_as_described: bool,
 }
 
 impl RestCase {
-    /// When it begins: as a rehearsal does.
+    /// The time at which a case begins, the same as for rehearsals.
     pub const START: Timestamp = NOW;
 
     /// The steps of both acts, and whether each belongs to the repair.
@@ -95,8 +95,8 @@ impl RestCase {
         self.failure.iter().map(|one| (one, false)).chain(self.repair.iter().map(|one| (one, true)))
     }
 
-    /// The same calls without the cause: no limit, a tool that is given the certificate, and an operator who does nothing;
-    /// there is no repair.
+    /// The same calls without the cause: no limit, a tool that is given the certificate, no commands of the operator,
+    /// and no repair.
     pub fn without_cause(&self) -> Self {
         let mut idle = self.clone();
         idle.repair.clear();
@@ -107,7 +107,7 @@ impl RestCase {
         idle
     }
 
-    /// What a site with one manager at this place is founded from.
+    /// The inputs for a site with one manager at these ports.
     pub fn founding(&self, ports: ManagerPorts) -> Founding {
         Founding {
             name: "My Site".to_owned(),
@@ -124,14 +124,14 @@ impl RestCase {
 }
 
 impl CallStep {
-    /// How long it is until the call with this number, from 0, since the one before.
+    /// The pause before the call with this number, from 0.
     pub fn before(&self, call: u32) -> Duration {
         if call == 0 { Duration::from_secs(self.pause) } else { Duration::from_millis(self.every) }
     }
 }
 
 impl CallResult {
-    /// The result of a step, from what was found call by call.
+    /// Makes the result of a step from the results of its calls.
     pub fn of(step: &CallStep, is_repair: bool, mut found: Vec<String>) -> Self {
         found.dedup();
         Self {
@@ -144,19 +144,19 @@ impl CallResult {
     }
 }
 
-/// What a tool believes that was given the certificate of this manager's console.
+/// The beliefs of a tool that was given the certificate of this manager's console.
 pub fn given_beliefs(manager: &Manager) -> Beliefs {
     let mut pins = Pins::new();
     pins.insert(manager.console.certificate().clone());
     Beliefs { pins, ..Beliefs::default() }
 }
 
-/// The code of the reason why a certificate is not believed.
+/// The code of the reason why a certificate is not trusted.
 pub fn rejection_code(rejection: &Rejection) -> String {
     super::observed::tag(rejection)
 }
 
-/// Plays the case in virtual time: where no byte is sent, the rules themselves are asked.
+/// Plays the case in virtual time, where the rules are asked without sending bytes.
 ///
 /// # Errors
 ///

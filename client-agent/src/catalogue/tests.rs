@@ -1,10 +1,12 @@
-//! Every entry, in virtual time: its symptom, its repair, and nothing of it where its cause is left out.
+//! Every entry in virtual time: its symptom, its repair, and no symptom without its cause.
 
 use std::collections::BTreeSet;
 
+use epm_protocol::assumption::Assumptions;
+
 use super::*;
 
-/// At most so many failures are beyond the lab.
+/// The largest number of failures that the lab cannot reproduce.
 const MOST_BEYOND_THE_LAB: usize = 6;
 
 fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
@@ -114,7 +116,7 @@ fn an_entry_that_does_not_say_in_one_way_how_it_is_brought_about_is_refused() {
     let (name, text) = files::ENTRIES[21];
     let without = text.replace("cannot = ", "layers = ");
     assert!(Entry::parse(&without, name).unwrap_err().to_string().contains("layers"));
-    let twice = text.replace("cannot = ", "errand = { failure = [], repair = [] }\ncannot = ");
+    let twice = text.replace("cannot = ", "rest_case = { failure = [], repair = [] }\ncannot = ");
     assert!(Entry::parse(&twice, name).unwrap_err().to_string().contains("exactly one of"), "{twice}");
 }
 
@@ -124,4 +126,77 @@ fn a_scenario_that_no_site_takes_is_refused_with_its_line() {
     let wrong = text.replace("manager = \"sepm-1\", certificate", "manager = \"sepm-2\", certificate");
     let error = Entry::parse(&wrong, name).unwrap_err().to_string();
     assert!(error.starts_with("F01.toml:") && error.contains("sepm-2"), "{error}");
+}
+
+/// Another choice for each assumption that an entry rests on.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("certificate_dates", r#""ignored""#),
+    ("console_longest_key_bits", "4096"),
+    ("identity_conflicts", "0"),
+    ("module_14_2", r#""as-others""#),
+    ("module_14_2_from", r#""14.3""#),
+    ("module_14_2_until", r#""15.0""#),
+    ("new_identity_from", r#""15.0""#),
+    ("new_identity_broken_until", r#""15.0""#),
+    ("rest_shares_console_trouble", "false"),
+    ("secure_communications_by_default", "false"),
+    ("signing_store", r#""client""#),
+    ("switch_off_still_checks_tls", "false"),
+    ("unchanged_status", "299"),
+    ("unknown_domain_status", "403"),
+    ("unregistered_status", "403"),
+];
+
+fn chosen_otherwise(assumptions: &Assumptions, name: &str) -> Assumptions {
+    let (_, value) = OTHERWISE.iter().find(|(one, _)| *one == name).expect("OTHERWISE has another choice");
+    let mut fields = serde_json::to_value(assumptions).unwrap();
+    fields[name] = serde_json::from_str(value).unwrap();
+    serde_json::from_value(fields).unwrap()
+}
+
+/// Whether symptom and repair are as described if the assumption is chosen otherwise.
+fn is_the_same_otherwise(entry: &Entry, name: &str) -> bool {
+    match &entry.means {
+        Means::Play(play) => {
+            let play = Play { assumptions: chosen_otherwise(&play.assumptions, name), ..*play.clone() };
+            let seen = rehearse_play(&play, &entry.title).unwrap().check_against(&play);
+            seen.shows_the_symptom() && seen.heals()
+        }
+        Means::RestCase(case) => {
+            let case = RestCase { assumptions: chosen_otherwise(&case.assumptions, name), ..*case.clone() };
+            rehearse_rest_case(&case).unwrap().iter().all(|one| one.is_as_described)
+        }
+        Means::Refused(_) | Means::Cannot { .. } => panic!("{} is not played", entry.id),
+    }
+}
+
+#[test]
+fn an_entry_shows_something_else_when_an_assumption_that_it_rests_on_is_chosen_otherwise() {
+    for entry in entries() {
+        for one in &entry.rests_on {
+            let name = one.assumption;
+            assert!(!is_the_same_otherwise(entry, name), "{} does not rest on {name}", entry.id);
+        }
+    }
+}
+
+#[test]
+fn an_entry_names_each_assumption_about_trust_that_it_rests_on() {
+    let about_trust = ["certificate_dates", "module_14_2", "signing_store", "switch_off_still_checks_tls"];
+    for (entry, _) in plays() {
+        let named = |name: &str| entry.rests_on.iter().any(|one| one.assumption == name);
+        for name in about_trust.into_iter().filter(|name| !named(name)) {
+            assert!(is_the_same_otherwise(entry, name), "{} rests on {name}: name it", entry.id);
+        }
+    }
+}
+
+#[test]
+fn an_assumption_or_a_statement_that_there_is_not_is_refused_with_its_line_and_the_nearest() {
+    let (name, text) = files::ENTRIES[6];
+    let wrong = text.replace("\"module_14_2\"", "\"module_142\"");
+    let error = Entry::parse(&wrong, name).unwrap_err().to_string();
+    assert!(error.starts_with("F07.toml:8:") && error.contains("did you mean \"module_14_2\"?"), "{error}");
+    let error = Entry::parse(&text.replace("\"P17\"", "\"P27\""), name).unwrap_err().to_string();
+    assert!(error.starts_with("F07.toml:6:") && error.contains("P27"), "{error}");
 }

@@ -1,75 +1,75 @@
-//! A heartbeat, looked at step by step: how far it comes with one server, why it breaks there, and what to do.
+//! Examines a heartbeat step by step: how far it comes with one server, why it fails there, and what to do.
 //!
-//! Trust is not decided here: the client itself ([`crate::agent`]) lives through the heartbeat, and is watched.
+//! Trust is not decided here: the client itself ([`crate::agent`]) makes the heartbeat and is observed.
 
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, Stage};
 use epm_protocol::policy::Protocol;
 use serde::Serialize;
 
-/// The steps of a heartbeat, in order.
+/// A step of a heartbeat. The order is that of the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The name of the server is known.
+    /// The name of the server resolves.
     Name,
-    /// Somebody listens on its port.
+    /// The port of the server accepts connections.
     Tcp,
-    /// TLS is agreed on.
+    /// The TLS handshake succeeds.
     Tls,
-    /// The certificate is one of the list's.
+    /// The certificate of the server is one of the list's.
     Certificate,
-    /// The manager's module answers.
+    /// The manager answers the browser test.
     Hello,
-    /// The manager makes the client known.
+    /// The manager registers the client.
     Registration,
-    /// It says what is new.
+    /// The manager answers the request for the index.
     Index,
-    /// What it hands out is signed by a certificate of the list.
+    /// The downloads are signed by a certificate of the list.
     Signature,
-    /// The client holds the newest policy, whole.
+    /// The client holds the newest policy, and all that belongs to it.
     Serial,
 }
 
-/// What became of a step.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It went well.
+    /// The step succeeded.
     Well,
-    /// There is nothing to it with this server or these settings.
+    /// The step does not apply to this server or these settings.
     NotNeeded,
-    /// Here it breaks.
+    /// The step failed.
     Broken {
-        /// Why.
+        /// The reason why it failed.
         why: String,
-        /// What to do.
+        /// The advice for the administrator.
         advice: &'static str,
     },
-    /// It was not reached.
+    /// The step was not reached.
     NotReached,
 }
 
-/// A step, and what became of it.
+/// A step and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// The step.
+    /// The step of the heartbeat.
     pub step: Step,
-    /// What became of it.
+    /// The result of the step.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What was found of one server.
+/// The results for one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Examination {
-    /// The server.
+    /// The URL of the server.
     pub server: String,
-    /// Every step.
+    /// The results of all steps, in order.
     pub checks: Vec<Check>,
 }
 
 impl Step {
-    /// Every step, in order.
+    /// All steps, in order.
     pub const ALL: [Self; 9] = [
         Self::Name,
         Self::Tcp,
@@ -93,7 +93,7 @@ impl Step {
         }
     }
 
-    /// The step at which an exchange broke off; `asking` is that of its request.
+    /// The step at which an exchange failed; `asking` is that of its request.
     pub fn broken_by(failure: &ExchangeFailure, asking: Self) -> Self {
         match failure {
             ExchangeFailure::NameNotResolved { .. } => Self::Name,
@@ -109,26 +109,28 @@ impl Step {
         }
     }
 
-    /// What to do where it breaks.
+    /// The advice for a step that failed.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Name => "check the server's name in the list and in the DNS, or name its address",
-            Self::Tcp => "check that the service runs, the port in the list, and the firewalls in between",
+            Self::Tcp => {
+                "check that the service runs, that the list has the right port, and the firewalls in between"
+            }
             Self::Tls => {
-                "check that the port speaks TLS, its versions and ciphers, and what inspects it in between"
+                "check that the port speaks TLS, its versions and ciphers, and any TLS inspection in between"
             }
             Self::Certificate => {
                 "compare the certificate shown with that of the manager: if the manager has a new one, give the \
-                 client a new communications file; if not, look for who stands in between"
+                 client a new communications file; if not, look for TLS inspection in between"
             }
-            Self::Hello => "something answers that is no manager, or a manager in trouble: look at its log",
+            Self::Hello => "the answer is not a manager's, or the manager has a problem: look at its log",
             Self::Registration => {
-                "400: the shared secret (KCS) is another one; 401: the domain is; export the communications file anew"
+                "400: the shared secret (KCS) differs; 401: the domain differs; export the communications file again"
             }
             Self::Index => "look at the manager's log, and at its database",
             Self::Signature => {
-                "the manager signs with a certificate that the list does not have: let it publish anew, put the old \
-                 certificate back, or give the client a new communications file"
+                "the manager signs with a certificate that the list does not have: make it publish again, restore the old \
+                 certificate, or give the client a new communications file"
             }
             Self::Serial => "check AlwaysConnect and DisableDownloadProfile in the communications file",
         }
@@ -152,7 +154,8 @@ impl std::fmt::Display for Step {
 }
 
 impl Examination {
-    /// Of a heartbeat that broke at a step for a reason, or did not; `secure` is whether signatures are checked.
+    /// Makes the results of a heartbeat that failed at a step, or succeeded; `secure` is whether signatures are
+    /// checked.
     pub fn of(server: String, protocol: Protocol, secure: bool, broken: Option<&(Step, String)>) -> Self {
         let outcome = |step: Step| match broken {
             Some((at, why)) if *at == step => Outcome::Broken { why: why.clone(), advice: step.advice() },
@@ -167,7 +170,7 @@ impl Examination {
         Self { server, checks }
     }
 
-    /// The step at which it breaks.
+    /// The step that failed, if one did.
     pub fn broken_at(&self) -> Option<Step> {
         self.checks.iter().find(|one| matches!(one.outcome, Outcome::Broken { .. })).map(|one| one.step)
     }
@@ -183,7 +186,7 @@ impl std::fmt::Display for Examination {
                 Outcome::NotNeeded => writeln!(f, "  {name:<13} not needed")?,
                 Outcome::NotReached => writeln!(f, "  {name:<13} not reached")?,
                 Outcome::Broken { why, advice } => {
-                    writeln!(f, "  {name:<13} BREAKS: {why}\n  {:<13} What to do: {advice}", "")?;
+                    writeln!(f, "  {name:<13} FAILED: {why}\n  {:<13} What to do: {advice}", "")?;
                 }
             }
         }

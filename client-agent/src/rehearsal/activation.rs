@@ -1,4 +1,4 @@
-//! One activation of a client: from a stimulus, exchange by exchange, until the client rests. No time passes.
+//! An activation of a client: from a stimulus, exchange by exchange, until the client rests. It takes no time.
 //!
 //! The real [`Agent`] decides; this is its driver in virtual time.
 
@@ -14,14 +14,14 @@ use super::transcript::ManagerAction;
 use super::world::{Carried, World};
 use crate::agent::{Agent, Event, Exchange, Input, Output, Timing};
 
-/// More exchanges than any activation takes.
+/// The largest number of exchanges in an activation.
 const MOST_EXCHANGES: usize = 1000;
 
-/// A client with all that its driver keeps for it.
+/// A client with everything that its driver keeps for it.
 #[derive(Clone, Debug)]
 pub(super) struct ClientSnapshot {
     pub(super) agent: Agent,
-    /// Its registration at the site, if it is registered.
+    /// The client's registration at the site, if it is registered.
     pub(super) record: Option<RegisteredClient>,
     /// The request that a manager holds open.
     pub(super) held: Option<Exchange>,
@@ -31,7 +31,7 @@ pub(super) struct ClientSnapshot {
 #[derive(Clone, Debug)]
 pub(super) struct Image {
     pub(super) snapshot: ClientSnapshot,
-    /// Its number among all images.
+    /// The number of the image.
     pub(super) number: u32,
 }
 
@@ -42,17 +42,17 @@ pub(super) struct Activation {
     pub(super) timings: Vec<Timing>,
     /// What the client wrote into its log.
     pub(super) lines: Vec<(Event, String)>,
-    /// The managers that the client connected to, by their places.
+    /// The indices of the managers that the client connected to.
     pub(super) visits: Vec<usize>,
-    /// What the managers did, each by its place.
+    /// The actions of managers, each with the manager's index.
     pub(super) manager_events: Vec<(usize, ManagerAction)>,
     /// Invariants that were broken.
     pub(super) broken: Vec<String>,
 }
 
 impl ClientSnapshot {
-    /// Gives the client a stimulus, and carries its exchanges to the managers until it rests. `faulted` says who the
-    /// client is to the faults, where there may be any.
+    /// Gives the client a stimulus, and carries its exchanges to the managers until it rests. `faulted` is the client's
+    /// identity to the faults, if there may be any.
     pub(super) fn activate(
         &mut self,
         stimulus: Stimulus,
@@ -116,7 +116,7 @@ impl ClientSnapshot {
         activation
     }
 
-    /// Looks whether a change of the site answers the held request, or has ended its connection.
+    /// Checks whether a change of the site answers the held request, or has ended its connection.
     fn changed(
         &mut self,
         world: &World,
@@ -145,14 +145,14 @@ impl ClientSnapshot {
     }
 }
 
-/// What the manager at the other end did in an exchange, if it noticed the exchange at all.
+/// The action of the manager in an exchange, if it noticed the exchange at all.
 fn manager_event(
     world: &World,
     exchange: &Exchange,
     outcome: &Result<ManagerResponse, ExchangeFailure>,
 ) -> Option<(usize, ManagerAction)> {
     let action = match outcome {
-        // A request sealed with another secret is not understood.
+        // A request sealed with another secret cannot be decoded.
         Ok(response) if response.status == 400 => ManagerAction::Answered { action: "refused", status: 400 },
         Ok(response) => {
             ManagerAction::Answered { action: exchange.request.action(), status: response.status }
@@ -165,7 +165,7 @@ fn manager_event(
     Some((world.manager_at(exchange)?, action))
 }
 
-/// Checks what must hold whenever a client has handled an answer.
+/// Checks the invariants that hold whenever a client has handled an answer.
 fn check(
     before: &Agent,
     after: &Agent,
@@ -180,22 +180,23 @@ fn check(
     if adopted && before.is_secure() {
         let signature = response.signature.as_ref().and_then(|header| header.signature());
         if Signed::<Bytes>::new(response.body.clone(), signature).verify(before.pins()).is_err() {
-            broken.push("a client adopted what nobody vouches for while it was secure".to_owned());
+            broken.push("a client adopted an unsigned download while it was secure".to_owned());
         }
     }
     if let (Some(old), Some(new)) = (old.serial, new.serial)
         && old.changed() > new.changed()
         && before.cache().state.group == after.cache().state.group
     {
-        broken.push(format!("a client went back from the policy {old} to {new}"));
+        broken.push(format!("a client went back from policy {old} to {new}"));
     }
     let is_healed = old.health.orphaned().is_some() && new.health.is_connected();
     if is_healed && response.status >= 400 {
-        broken.push("an orphan was healed though no manager served it".to_owned());
+        broken.push("an orphaned client recovered though no manager served it".to_owned());
     }
-    // Without a new list only a manager that it trusts can heal it: an old certificate came back, or a date has passed.
+    // Without a new list only a manager that it trusts can bring it back: an old certificate returned, or a date has
+    // passed.
     let has_no_new_list = before.pins() == after.pins() && before.is_secure();
     if is_healed && has_no_new_list && !world.is_known_by(before.pins()) {
-        broken.push("an orphan was healed though it knows no manager, without a new list".to_owned());
+        broken.push("an orphaned client recovered without a new list though it trusts no manager".to_owned());
     }
 }

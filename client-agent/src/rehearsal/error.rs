@@ -1,8 +1,8 @@
-//! Why a rehearsal could not go on.
+//! Why a rehearsal could not continue.
 
 use crate::scenario::PlanError;
 
-/// Why a rehearsal could not go on.
+/// The reason why a rehearsal could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
     /// The scenario cannot be played to its end.
@@ -11,13 +11,13 @@ pub enum RehearsalError {
     /// An invariant of the lab was broken.
     #[error("step {step} ({title}), seed {seed}: {what}; this is an error of the lab, please report it")]
     Broken {
-        /// The step.
+        /// The number of the step.
         step: usize,
-        /// Its title.
+        /// The title of the step.
         title: String,
-        /// The seed that repeats it.
+        /// The seed of the run, with which it can be repeated.
         seed: u64,
-        /// The invariant.
+        /// The invariant that was broken.
         what: String,
     },
 }

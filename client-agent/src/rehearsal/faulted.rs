@@ -1,10 +1,9 @@
-//! A client under faults, in virtual time: the verdicts on each of its connections and exchanges, and what they come to
+//! A client under faults, in virtual time: the verdicts on each of its connections and exchanges, and their effects
 //! where no byte is sent.
 //!
 //! Whether a fault hits depends on the client's identity and on how many times it has connected. So while a fault can
-//! hit a client, each of its activations is played in full, and no result is memoized. What a verdict comes to is
-//! decided in
-//! `epm_protocol::fault` and `epm_protocol::manager::faulted`.
+//! hit a client, each of its activations is played in full, and no result is memoised. The effect of a verdict is
+//! decided in `epm_protocol::fault` and `epm_protocol::manager::faulted`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,15 +31,15 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 #[derive(Clone, Debug)]
 pub(super) struct FaultedClient {
     pub(super) name: String,
-    /// The hardware id that it was installed with.
+    /// The hardware id with which the client was installed.
     pub(super) machine: HardwareKey,
-    /// Whether other clients can change what happens to it.
+    /// Whether other clients can change what happens to this one.
     pub(super) interacts: bool,
-    /// How many requests of other interacting clients are held.
+    /// The number of held requests of other interacting clients.
     pub(super) held_by_others: u64,
     agent: AgentId,
     version: ClientVersion,
-    /// Since when connections and exchanges are counted.
+    /// The time since when connections and exchanges are counted.
     since: Option<Timestamp>,
     connections: BTreeMap<usize, u64>,
     exchanges: BTreeMap<(usize, Route), u64>,
@@ -53,7 +52,7 @@ pub(super) struct OpenConnection {
     verdict: Verdict,
 }
 
-/// Whether an exchange comes about, and if not, why.
+/// The reason why an exchange fails, if it does.
 type Failed = Result<(), ExchangeFailure>;
 
 impl FaultedClient {
@@ -72,18 +71,18 @@ impl FaultedClient {
         }
     }
 
-    /// The hardware id of its own machine, whatever image it was installed from.
+    /// The hardware id of the client's own machine, whatever image it was installed from.
     pub(super) fn own_machine(&self, run_seed: u64) -> HardwareKey {
         crate::scenario::hardware_key(run_seed, &self.name)
     }
 
-    /// Whether any fault can hit it now, given its registration.
+    /// Whether any fault can hit the client now, given its registration.
     fn can_be_touched(&self, world: &World, record: Option<&RegisteredClient>, now: Timestamp) -> bool {
         !world.faults.is_empty() && world.faults.can_touch(&self.party(world, record), now)
     }
 
-    /// Whether any fault can hit it in an activation that begins now: a client that registers in it may land in any
-    /// group.
+    /// Whether any fault can hit the client in an activation that begins now: a client that registers in it may land in
+    /// any group.
     pub(super) fn may_be_touched(
         &self,
         world: &World,
@@ -110,7 +109,7 @@ impl FaultedClient {
         }
     }
 
-    /// Counts from zero again if there was no fault in between.
+    /// Resets the counts if there was no fault in between.
     fn count_since(&mut self, faults: &FaultSet) {
         if self.since != faults.counting_since() {
             self.since = faults.counting_since();
@@ -149,7 +148,7 @@ impl World {
         carried
     }
 
-    /// The faults' verdict on the connection; the verdict of before, if the connection is open.
+    /// The faults' verdict on the connection; the previous verdict if the connection is open.
     fn judge_connection(
         &self,
         exchange: &Exchange,
@@ -172,7 +171,7 @@ impl World {
         verdict
     }
 
-    /// The faults' verdict on an exchange whose request has arrived and is understood.
+    /// The faults' verdict on an exchange whose request has been decoded.
     fn judge_exchange(
         &self,
         exchange: &Exchange,
@@ -241,7 +240,7 @@ impl World {
             let (publication, previous) = (self.publication(place), self.previous(place));
             let asked = &exchange.request;
             let altered = alter(hit, asked, response.clone(), before.as_ref(), publication, previous, now);
-            // Where the fault needs something that there is not, the answer stays as it is.
+            // If something that the fault needs is missing, the answer stays as it is.
             response = altered.map_or(response, |tampered| tampered.response);
         }
         for verdict in [connection, &asked] {
@@ -256,7 +255,8 @@ impl World {
         Carried::Ended(Ok(response))
     }
 
-    /// Applies the connection's fault before anything is asked. Returns the certificates that are shown, if others are.
+    /// Applies the connection's fault before the request is sent. Returns the certificates that are shown, if others
+    /// are.
     fn reach(
         &self,
         verdict: &Verdict,
@@ -276,14 +276,14 @@ impl World {
                 let previous = self.previous(place).map(|previous| &previous.identity);
                 let spare = KeyPool::public();
                 let mint_input = MintInput { good: &publication.identity, previous, spare: &spare, now };
-                // If it cannot be minted, the good one is shown.
+                // If the certificate cannot be minted, the good one is shown.
                 Ok(mint(hit.what(), &mint_input).ok())
             }
             _ => Ok(None),
         }
     }
 
-    /// The handshake, with the certificate that a fault shows instead of the good one.
+    /// Makes the handshake, with the certificate that a fault shows instead of the good one.
     fn handshake(
         &self,
         exchange: &Exchange,

@@ -1,4 +1,4 @@
-//! Counts by the hour: integers, which can be added in any order, so that the number of threads does not matter.
+//! Counts by the hour: integers, added in any order, so that the number of threads does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ impl Trust {
 }
 
 impl HourlyCounts {
-    /// Empty counts; the first hour is the one that contains `start`.
+    /// Makes empty counts; the first hour is the one that contains `start`.
     pub(super) fn new(start: Timestamp, managers: usize) -> Self {
         Self {
             origin: Timestamp::from_millis(start.as_millis().div_euclid(HOUR_MS) * HOUR_MS),
@@ -164,7 +164,7 @@ fn add<N: Copy + Default + std::ops::AddAssign>(row: &mut Vec<N>, hour: usize, b
     row[hour] += by;
 }
 
-/// The counts that follow from the changes.
+/// The running totals of the changes.
 fn summed(changes: &[i32], hours: usize) -> Vec<u32> {
     let mut count = 0_i32;
     (0..hours)

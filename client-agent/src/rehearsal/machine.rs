@@ -9,23 +9,23 @@ use super::stimulus::EventKind;
 use super::virtual_client::{Context, VirtualClient};
 use crate::scenario::{Change, ClientAction, ClientActions, Install, PartCalendar, Place, PowerSchedule};
 
-/// What all machines of a part have in common.
+/// The state that all machines of a part share.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) calendar: PartCalendar,
-    /// What the step has done to it.
+    /// The changes of the part in this step.
     pub(super) change: Change,
-    /// The number of the communications file that it imports.
+    /// The number of the communications file that its machines import.
     pub(super) import: u32,
-    /// The number of the hardware id that it was given.
+    /// The number of the hardware id that its machines get.
     pub(super) identity: u32,
     /// Whether other clients can change what happens to its clients: then they are played together, in the order of
     /// time.
     pub(super) interacts: bool,
-    /// What its machines are installed with at the beginning.
+    /// The image of its machines at the beginning.
     pub(super) image: Image,
-    /// What its machines would be installed with now.
+    /// The image of machines that are installed now.
     pub(super) package: Image,
     /// The numbers of its usual and of its other location.
     pub(super) places: [u16; 2],
@@ -65,7 +65,7 @@ impl<C: VirtualClient> Machine<C> {
         self.power.is_installed()
     }
 
-    /// Lets time pass up to and including `end`; with `heartbeats`, only until the client has begun so many in all or
+    /// Lets time pass up to and including `end`; with `heartbeats`, only until the client has begun that many in all or
     /// the machine is off. Returns the time that it has reached.
     pub(super) fn run_until(
         &mut self,
@@ -107,7 +107,7 @@ impl<C: VirtualClient> Machine<C> {
         self.now
     }
 
-    /// When the machine or its client acts next, if that is not after `end`.
+    /// The time at which the machine or its client acts next, if that is not after `end`.
     pub(super) fn next(&self, part: &Part, end: Timestamp) -> Option<Timestamp> {
         let transition = self.power.next_transition(&part.calendar, self.now);
         let wake = self.client.wakes_before(end + MOMENT);
@@ -115,7 +115,7 @@ impl<C: VirtualClient> Machine<C> {
         (next <= end).then_some(next)
     }
 
-    /// Applies to the machine what the step has done to its part.
+    /// Applies the changes of the part to the machine.
     pub(super) fn apply_change(&mut self, part: &Part, context: &mut Context<'_>) {
         let actions = self.power.apply_change(&part.calendar, part.change);
         self.act(actions, part, context);

@@ -1,7 +1,7 @@
 //! The memo table: clients in equal states share memoised results.
 //!
 //! A [`Node`] is a client's state without its name, dates and counts. The real [`crate::agent::Agent`] plays each
-//! activation once for each node; every other client at that node gets the same [`Value`]. All that can make a
+//! activation once for each node; every other client at that node gets the same [`Value`]. Everything that can make a
 //! difference is in the [`Key`]; tests that play every heartbeat show that nothing is missing there.
 
 use std::collections::BTreeMap;
@@ -32,13 +32,13 @@ pub(super) struct Node {
     pub(super) counted: Counted,
 }
 
-/// All that decides what a client does in an activation.
+/// Everything that decides what a client does in an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) node: NodeId,
     pub(super) kind: EventKind,
     pub(super) world: u32,
-    /// How many validities of certificates have begun or ended.
+    /// The number of validities of certificates that have begun or ended.
     pub(super) epoch: u32,
     /// Whether the client stays with its last server, and does not consult its list.
     pub(super) stays: bool,
@@ -46,7 +46,7 @@ pub(super) struct Key {
     pub(super) order: u64,
 }
 
-/// What an activation does to a date in a client's state.
+/// The effect of an activation on a date in a client's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DateChange {
     Absent,
@@ -54,7 +54,7 @@ pub(super) enum DateChange {
     Now,
 }
 
-/// What every client with the same key does.
+/// The result for every client with the same key.
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) after: NodeId,
@@ -76,7 +76,7 @@ pub(super) struct MemoTable {
     by_fingerprint: FxHashMap<String, NodeId>,
     values: Vec<Value>,
     by_key: FxHashMap<Key, u32>,
-    /// For each key of a heartbeat, the place of its value if the heartbeat is quiet.
+    /// For each key of a heartbeat, the index of its value if the heartbeat is quiet.
     quiet: FxHashMap<Key, Option<u32>>,
     images: FxHashMap<u32, NodeId>,
     /// The locations, by their numbers.
@@ -85,7 +85,7 @@ pub(super) struct MemoTable {
     pub(super) imports: Vec<Arc<Sylink>>,
     /// The hardware ids that are given to machines, by their numbers; none stands for each machine's own.
     pub(super) identities: Vec<Option<HardwareKey>>,
-    /// How many requests of interacting clients are held.
+    /// The number of held requests of interacting clients.
     pub(super) held: u64,
     /// The registrations of interacting clients.
     pub(super) shared: BTreeMap<AgentId, RegisteredClient>,
@@ -93,9 +93,9 @@ pub(super) struct MemoTable {
     pub(super) broken: Vec<String>,
 }
 
-/// With more orders of servers than this, the order is taken to matter.
+/// The number of orders of servers above which the order is assumed to matter.
 const MOST_ORDERS: usize = 24;
-/// The most servers that a packed order can name.
+/// The largest number of servers that a packed order can name.
 const MOST_SERVERS: usize = 16;
 
 impl MemoTable {
@@ -166,7 +166,7 @@ impl MemoTable {
             .then(|| order.iter().fold(0, |packed, place| packed << 4 | *place as u64))
     }
 
-    /// The value of this key, played if need be. `seed` and `now` must give the servers the key's order.
+    /// Returns the value of this key, and plays it if necessary. `seed` and `now` must give the key's order of servers.
     pub(super) fn value(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> &Value {
         let place = self.index_of(key, world, seed, now);
         &self.values[place as usize]
@@ -183,13 +183,13 @@ impl MemoTable {
         place
     }
 
-    /// Plays an activation, with a client whose dates can be recognised afterwards.
+    /// Plays an activation with a client whose dates can be recognised afterwards.
     fn play(&mut self, key: Key, world: &World, seed: u64, now: Timestamp) -> Value {
         let mut snapshot = self.node(key.node).snapshot.clone();
         let health = now - Duration::from_millis(3_600_001);
         let last_server = now - Duration::from_secs(if key.stays { 3600 } else { 25 * 3600 });
         snapshot.agent.set_seed(seed);
-        // Each client has a schedule of its own, which says what the dates become that are now here.
+        // The client that applies the value has its own schedule, which decides what a date that is now here becomes.
         snapshot.agent.set_schedule(Schedule::new(seed, world.site.assumptions()));
         snapshot.agent.set_dates(Dates { health: Some(health), last_server: Some(last_server) });
         let had = snapshot.agent.dates();
@@ -225,8 +225,8 @@ impl MemoTable {
         }
     }
 
-    /// The value of this key of a heartbeat, if the heartbeat is quiet: the client goes on as before, whatever the
-    /// order of its servers.
+    /// Returns the value of this key of a heartbeat if the heartbeat is quiet: the client continues as before, whatever
+    /// the order of its servers.
     pub(super) fn quiet_value(
         &mut self,
         key: Key,
@@ -262,7 +262,7 @@ impl MemoTable {
             return false;
         }
         let mut seen = std::collections::BTreeSet::from([key.order]);
-        // Each order is drawn by some seed; if none of these draws it, the order is taken to matter.
+        // Each order is drawn by some seed; if none of these draws it, the order is assumed to matter.
         for seed in 0..100 * orders as u64 {
             if seen.len() == orders {
                 break;
@@ -284,7 +284,7 @@ impl MemoTable {
 }
 
 impl Value {
-    /// Whether it changed nothing, and the next regular heartbeat is next.
+    /// Whether the activation changed nothing, and the next regular heartbeat is next.
     fn is_quiet(&self, node: NodeId) -> bool {
         let keeps = |change: DateChange| change != DateChange::Now;
         self.after == node

@@ -1,6 +1,6 @@
-//! The outcome of a rehearsal: what clients held after each step, and how trust, orphans and load went over time.
+//! The outcome of a rehearsal: what clients held after each step, and trust, orphaned clients and load over time.
 //!
-//! Integers and names only, so that it is the same on every machine and for any number of threads.
+//! Only integers and names, so that it is the same on every machine and for any number of threads.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,29 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
+use crate::agent::TrustLayer;
 use crate::scenario::{StepReport, Verdict};
 
 /// The outcome of a rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The scenario's description; its title is in the verdict.
+    /// The description of the scenario; its title is in the verdict.
     pub about: String,
-    /// When the rehearsal began, in lab time.
+    /// The time at which the rehearsal began, in lab time.
     pub began: Timestamp,
-    /// When the rehearsal ended, in lab time.
+    /// The time at which the rehearsal ended, in lab time.
     pub ended: Timestamp,
-    /// Whether the rehearsal was broken off: then this is the outcome up to that moment.
+    /// Whether the rehearsal was interrupted: then this is the outcome up to that moment.
     pub is_partial: bool,
     /// The certificates that managers showed to clients, in the order in which they came into force.
     pub certificates: Vec<InForce>,
     /// The outcome of each step; the first one is the installation of the fleet.
     pub steps: Vec<StepOutcome>,
-    /// Trust, orphans and load, hour by hour.
+    /// Trust, orphaned clients and load, hour by hour.
     pub course: Course,
-    /// How many heartbeats the clients began.
+    /// The number of heartbeats that the clients began.
     pub heartbeats: u64,
-    /// In how many heartbeats a manager served the client.
+    /// The number of heartbeats in which a manager served the client.
     pub heartbeats_served: u64,
     /// The assumptions in force.
     pub assumptions: Vec<Assumption>,
@@ -38,14 +39,14 @@ pub struct Outcome {
     pub verdict: Verdict,
 }
 
-/// A certificate, and when it came into force.
+/// A certificate, and the time at which it came into force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InForce {
-    /// The manager that shows it to clients.
+    /// The name of the manager that shows it to clients.
     pub manager: String,
-    /// The certificate.
+    /// The fingerprint of the certificate.
     pub fingerprint: Fingerprint,
-    /// When the certificate came into force.
+    /// The time at which the certificate came into force.
     pub since: Timestamp,
 }
 
@@ -55,48 +56,48 @@ pub struct StepOutcome {
     /// What the clients of each part held after the step.
     #[serde(flatten)]
     pub report: StepReport,
-    /// When the step ended: its wait was over.
+    /// The time at which the wait of the step ended.
     pub ended: Timestamp,
-    /// The actions of the step, a line each.
+    /// The actions of the step, one per line.
     pub actions: Vec<String>,
-    /// How many machines were on when the step ended.
+    /// The number of machines that were on when the step ended.
     pub online: usize,
-    /// Which clients would be orphaned if the next step were taken at this moment; none after the last step.
+    /// The clients that the next step would orphan if it were taken at this moment; none after the last step.
     pub if_next_now: Option<AtRisk>,
 }
 
-/// The clients that would be orphaned by a step.
+/// The clients that a step would orphan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AtRisk {
-    /// The step's title.
+    /// The title of the step.
     pub step: String,
-    /// How many clients would be orphaned.
+    /// The number of clients that would be orphaned.
     pub clients: usize,
-    /// How many clients each layer of trust would fail.
-    pub by_layer: BTreeMap<String, usize>,
-    /// How many clients of each part would be orphaned.
+    /// The number of clients whose trust would fail in each layer.
+    pub by_layer: BTreeMap<TrustLayer, usize>,
+    /// The number of clients of each part that would be orphaned.
     pub by_part: BTreeMap<String, usize>,
     /// The names of the first of these clients.
     pub examples: Vec<String>,
 }
 
-/// Trust, orphans and load over time. Every row has a number for each hour: the state at the end of that hour.
+/// Trust, orphaned clients and load over time. Every series has a number for each hour: the state at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Course {
-    /// When the first hour begins.
+    /// The time at which the first hour begins.
     pub origin: Timestamp,
-    /// How many clients trust only certificates that were in force at the beginning.
+    /// The number of clients that trust only certificates that were in force at the beginning.
     pub old_only: Vec<u32>,
-    /// How many clients trust certificates of the beginning and newer ones.
+    /// The number of clients that trust both certificates of the beginning and newer ones.
     pub both: Vec<u32>,
-    /// How many clients trust only newer certificates.
+    /// The number of clients that trust only newer certificates.
     pub new_only: Vec<u32>,
-    /// How many clients trust no certificate that was ever in force.
+    /// The number of clients that trust no certificate that was ever in force.
     pub none: Vec<u32>,
-    /// How many clients are orphaned.
+    /// The number of clients that are orphaned.
     pub orphaned: Vec<u32>,
-    /// How many machines are on.
+    /// The number of machines that are on.
     pub online: Vec<u32>,
-    /// How many heartbeats connected to each manager during the hour, served or not.
+    /// The number of heartbeats that connected to each manager during the hour, served or not.
     pub load: BTreeMap<String, Vec<u32>>,
 }

@@ -1,4 +1,4 @@
-//! Which clients would be orphaned if the next step were taken now: tried on memoized states, so nothing is changed.
+//! The clients that the next step would orphan if it were taken now: tried on memoised states, so nothing is changed.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,14 @@ use super::shard::Shard;
 use super::virtual_client::{Context, MemoizedClient, VirtualClient};
 use super::what_if::outcome_if;
 use super::world::World;
+use crate::agent::TrustLayer;
 
-/// The most clients that are named.
+/// The largest number of clients that are named.
 const NAMED: usize = 20;
 
 impl<C: VirtualClient> Shard<C> {
-    /// The clients of this shard that would be orphaned if the site became `next` now and each client had its next
-    /// heartbeats at once; clients that are orphaned already are left out.
+    /// Finds the clients of this shard that would be orphaned if the site became `next` now and each client had its
+    /// next heartbeats at once; clients that are orphaned already are left out.
     pub(super) fn at_risk(
         &mut self,
         world: &World,
@@ -27,7 +28,7 @@ impl<C: VirtualClient> Shard<C> {
         name: impl Fn(u32, u32) -> String,
     ) -> AtRisk {
         let mut risk = AtRisk::default();
-        let mut known: BTreeMap<NodeId, Option<&'static str>> = BTreeMap::new();
+        let mut known: BTreeMap<NodeId, Option<TrustLayer>> = BTreeMap::new();
         let mut hourly = HourlyCounts::new(now, 0);
         let Self { machines, memo, .. } = self;
         for machine in machines.iter().filter(|machine| machine.is_installed()) {
@@ -45,7 +46,7 @@ impl<C: VirtualClient> Shard<C> {
             });
             let Some(layer) = lost else { continue };
             risk.clients += 1;
-            *risk.by_layer.entry(layer.to_owned()).or_default() += 1;
+            *risk.by_layer.entry(layer).or_default() += 1;
             *risk.by_part.entry(part_names[machine.part as usize].to_owned()).or_default() += 1;
             if risk.examples.len() < NAMED {
                 risk.examples.push(name(machine.part, machine.number));
@@ -59,10 +60,11 @@ impl AtRisk {
     /// Adds the clients of another shard.
     pub(super) fn merge(&mut self, other: Self) {
         self.clients += other.clients;
-        for (mine, theirs) in [(&mut self.by_layer, other.by_layer), (&mut self.by_part, other.by_part)] {
-            for (name, count) in theirs {
-                *mine.entry(name).or_default() += count;
-            }
+        for (layer, count) in other.by_layer {
+            *self.by_layer.entry(layer).or_default() += count;
+        }
+        for (part, count) in other.by_part {
+            *self.by_part.entry(part).or_default() += count;
         }
         let room = NAMED.saturating_sub(self.examples.len());
         self.examples.extend(other.examples.into_iter().take(room));
@@ -79,7 +81,8 @@ mod tests {
     const PLAN: &str = include_str!("../../../fixtures/scenarios/single-manager-no-wait.toml");
     const SEVERAL: &str = include_str!("../../../fixtures/scenarios/several-managers-142.toml");
 
-    /// The preview after a step, and what happens if the next one is taken then and nothing else is done.
+    /// The clients in the preview after a step, and those orphaned if the next step is taken then and nothing else is
+    /// done.
     fn previewed_and_found(text: &str, step: usize) -> (BTreeSet<String>, BTreeSet<String>) {
         let mut scenario = Scenario::parse(text, "x.toml").unwrap();
         scenario.step.truncate(step + 1);
@@ -105,7 +108,7 @@ mod tests {
     fn lost(scenario: &Scenario) -> BTreeSet<String> {
         let outcome =
             rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome;
-        outcome.verdict.lost.into_iter().map(|one| one.client).collect()
+        outcome.verdict.orphaned.into_iter().map(|one| one.client).collect()
     }
 
     #[test]
@@ -113,7 +116,7 @@ mod tests {
         for step in 0..3 {
             let (previewed, found) = previewed_and_found(SEVERAL, step);
             assert_eq!(previewed, found, "after step {step}");
-            assert_eq!(previewed.is_empty(), step < 2, "only the last believed manager matters");
+            assert_eq!(previewed.is_empty(), step < 2, "only the last trusted manager matters");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A rehearsal, step by step: what happens to the fleet, which faults are set, what the operator does, and the wait.
+//! Runs a rehearsal step by step: changes of the fleet, faults, the operator's commands, and the wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,6 @@ use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::Fingerprint;
 
 use super::activation::{ClientSnapshot, Image};
 use super::error::RehearsalError;
@@ -31,22 +30,22 @@ use crate::scenario::{
 /// Options of a rehearsal.
 #[derive(Clone, Debug, Default)]
 pub struct RehearsalOptions {
-    /// The ports of the managers, in their order; the scenario's when empty.
+    /// The ports of the managers, in order; those of the scenario if empty.
     pub places: Vec<ManagerPorts>,
-    /// How many threads play the clients; 0 means one. The outcome does not depend on it.
+    /// The number of threads that play the clients; 0 means one. The outcome does not depend on it.
     pub threads: usize,
-    /// Whether to keep every client's log.
+    /// Whether to keep the log of every client.
     pub keep_logs: bool,
 }
 
 /// A rehearsal that has ended: its outcome, clients and site.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    /// The outcome.
+    /// The outcome of the rehearsal.
     pub outcome: Outcome,
-    /// Every client at the end with its log, in the order of the fleet; empty unless logs were kept.
+    /// The final state and the log of every client, in the order of the fleet; empty unless logs were kept.
     pub clients: Vec<(AgentView, Vec<LogLine>)>,
-    /// What the managers did for each client, in the same order.
+    /// The actions of the managers for each client, in the same order.
     pub manager_events: Vec<Vec<ManagerEvent>>,
     /// The site at the end; no client is registered in it.
     pub site: Site,
@@ -95,9 +94,9 @@ struct Run<'a, C> {
     shards: Vec<Shard<C>>,
     certificates: Vec<InForce>,
     steps: Vec<StepOutcome>,
-    /// How many images there have been.
+    /// The number of images so far.
     images: u32,
-    /// A second site that is given the same commands: it must publish the same.
+    /// A second site that is given the same commands and must publish the same.
     replayed: Site,
     /// The world after the next step's commands, if they are given at once.
     ahead: Option<(World, Vec<InForce>)>,
@@ -150,7 +149,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(play)
     }
 
-    /// What the machines of each part have in common.
+    /// Builds what the machines of each part share.
     fn build_parts(&mut self) -> Result<(), RehearsalError> {
         for plan in &self.plans {
             let unreachable = |source| PlanError::Presence { part: plan.name.clone(), source };
@@ -262,7 +261,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         self.check_invariants(number, step)
     }
 
-    /// The clients notice what has changed; then time passes until the wait is over.
+    /// Lets the clients notice what has changed, then lets time pass until the wait is over.
     fn wait(&mut self, number: usize, step: &StepPlan, progress: &Progress) -> Result<(), RehearsalError> {
         let began = self.now;
         let wait = step.wait.unwrap_or(Wait { heartbeats: 0, time: None, limit: Span(Duration::ZERO) });
@@ -372,7 +371,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    /// Takes faults away, and sets others.
+    /// Removes faults, and sets others.
     fn set_faults(&mut self, step: &StepPlan) {
         let faults = &mut self.world.faults;
         faults.sweep(self.now);
@@ -464,7 +463,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         });
     }
 
-    /// Checks what must hold after every step.
+    /// Checks the invariants that hold after every step.
     fn check_invariants(&self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let broken = |what: String| {
             Err(RehearsalError::Broken {
@@ -485,7 +484,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             return broken(format!("{counted} of {installed} clients were counted"));
         }
         if !self.replayed.publishes_as(&self.world.site) {
-            return broken("the site that is made again from its commands is another".to_owned());
+            return broken("the site replayed from its commands differs".to_owned());
         }
         Ok(())
     }
@@ -499,19 +498,19 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
+        let shown = self.world.site.managers();
+        let shown = shown.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect();
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
-            seed: self.scenario.seed,
-            certificates: self.certificates.iter().map(|one| one.fingerprint).collect(),
+            certificate_history: self.certificates.iter().map(|one| one.fingerprint).collect(),
             steps: self.steps.iter().map(|step| step.report.clone()).collect(),
+            parts: self.steps.last().map(|step| step.report.holdings.clone()).unwrap_or_default(),
             clients: self.clients,
-            ..Verdict::default()
+            ..Verdict::new(self.now, self.scenario.seed, shown)
         };
-        let in_force: Vec<Fingerprint> =
-            self.world.site.managers().map(|one| one.client.certificate().fingerprint()).collect();
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
         for shard in &self.shards {
-            shard.judge(&self.parts, &in_force, name, &mut verdict);
+            shard.judge(&self.parts, name, &mut verdict);
         }
         let outcome = Outcome {
             about: self.scenario.about.clone(),
@@ -545,7 +544,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
     }
 }
 
-/// A client of this part as it is installed now: with the communications file of its group and location.
+/// The state of a client of this part as it is installed now: with the communications file of its group and location.
 fn installed(world: &World, plan: &PartPlan) -> Result<ClientSnapshot, CommandError> {
     let sylink = world.site.export_sylink(&plan.group, plan.location.as_deref())?;
     let profile = AgentProfile {
@@ -578,7 +577,7 @@ fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
-/// The actions of a step, a line each.
+/// The actions of a step, one per line.
 fn actions(step: &StepPlan) -> Vec<String> {
     let line = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let fleet = step.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));

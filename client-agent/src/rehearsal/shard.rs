@@ -1,11 +1,10 @@
-//! A shard: a part of the fleet, with all that its thread needs. Clients do not interact, so shards are played side by
-//! side and their integers are added; the number of shards changes nothing.
+//! A shard: a part of the fleet, with everything that its thread needs. Clients of different shards do not interact, so
+//! shards are played in parallel and their integers are added; the number of shards changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::Fingerprint;
 
 use super::hourly::HourlyCounts;
 use super::machine::{Machine, Part};
@@ -16,12 +15,12 @@ use super::world::World;
 use crate::agent::AgentView;
 use crate::scenario::{PartHolding, Standing, Verdict};
 
-/// The progress of a rehearsal, shared with the thread that watches it.
+/// The progress of a rehearsal, shared with a thread that shows it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// How many times a client has reached the end of a step.
+    /// The number of times that a client has reached the end of a step.
     pub done: AtomicU64,
-    /// Set it to break the rehearsal off; the outcome is then that of the steps that have ended.
+    /// Set to interrupt the rehearsal; the outcome is then that of the steps that have ended.
     pub stop: AtomicBool,
 }
 
@@ -34,19 +33,19 @@ pub(super) struct Shard<C> {
     pub(super) logs: Option<Vec<Transcript>>,
 }
 
-/// What came of a wait for heartbeats.
+/// The result of a wait for heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waited {
-    /// When the last client was done.
+    /// The time at which the last client had its heartbeats.
     pub(super) until: Timestamp,
-    /// How many clients were not done at the limit.
+    /// The number of clients that lacked heartbeats at the limit.
     pub(super) missing: usize,
-    /// The part and number of one client that was not done.
+    /// The part and number of a client that lacked heartbeats.
     pub(super) example: Option<(u32, u32)>,
 }
 
 impl<C: VirtualClient> Shard<C> {
-    /// Does something to each machine, in order, until the rehearsal is broken off.
+    /// Calls a function for each machine, in order, until the rehearsal is interrupted.
     fn each(
         &mut self,
         world: &World,
@@ -66,7 +65,7 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Applies to the machines what the step has done to their parts.
+    /// Applies the changes of the parts to their machines.
     pub(super) fn apply_change(
         &mut self,
         world: &World,
@@ -147,7 +146,7 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Runs the machine that acts next, of those whose clients interact, up to that moment. Returns the moment, if it
+    /// Runs the next machine to act, of those whose clients interact, up to that moment. Returns the moment, if it
     /// is not after `end`.
     fn advance(
         &mut self,
@@ -189,7 +188,7 @@ impl<C: VirtualClient> Shard<C> {
         self.machines.iter().filter(|machine| machine.is_on()).count()
     }
 
-    /// What the clients of each part hold.
+    /// Counts what the clients of each part hold.
     pub(super) fn holdings(&self, parts: &[Part]) -> Vec<PartHolding> {
         let mut alike: BTreeMap<(u32, NodeId), (usize, AgentView)> = BTreeMap::new();
         let mut all: Vec<PartHolding> = parts.iter().map(|part| PartHolding::of(&part.name)).collect();
@@ -207,25 +206,21 @@ impl<C: VirtualClient> Shard<C> {
     }
 
     /// Adds the state of each installed client to the verdict.
-    pub(super) fn judge(
-        &self,
-        parts: &[Part],
-        in_force: &[Fingerprint],
-        name: impl Fn(u32, u32) -> String,
-        verdict: &mut Verdict,
-    ) {
-        let mut known: BTreeMap<NodeId, Standing> = BTreeMap::new();
+    pub(super) fn judge(&self, parts: &[Part], name: impl Fn(u32, u32) -> String, verdict: &mut Verdict) {
+        let in_force = verdict.in_force();
+        let mut known: BTreeMap<NodeId, (Standing, bool)> = BTreeMap::new();
         for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
             let look = || AgentView {
                 computer_name: name(machine.part, machine.number),
                 ..machine.client.view(&self.memo)
             };
-            let standing = match machine.client.equivalence_key() {
-                None => Standing::of(&look(), in_force),
-                Some(node) => *known.entry(node).or_insert_with(|| Standing::of(&look(), in_force)),
+            let stand = |view: AgentView| (Standing::of(&view, &in_force), view.brought_back);
+            let (standing, brought_back) = match machine.client.equivalence_key() {
+                None => stand(look()),
+                Some(node) => *known.entry(node).or_insert_with(|| stand(look())),
             };
-            if standing != Standing::Well {
-                verdict.add(&parts[machine.part as usize].name, &look(), in_force, machine.is_on());
+            if standing != Standing::Well || brought_back {
+                verdict.add(&parts[machine.part as usize].name, &look(), standing, machine.is_on());
             }
         }
     }

@@ -1,10 +1,10 @@
-//! What happens to a client, and which client it happens to.
+//! The events that happen to a client, and the identity of the client.
 
 use epm_protocol::id::HardwareKey;
 
 use crate::agent::Input;
 
-/// What starts an activation of a client.
+/// The cause of an activation of a client.
 #[derive(Clone, Debug)]
 pub(super) enum Stimulus {
     /// An input of the agent.
@@ -16,7 +16,7 @@ pub(super) enum Stimulus {
 /// The kind of an event that happens to a client: small enough for the key of the memo table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EventKind {
-    /// The machine is booted, and the service starts.
+    /// The machine is booted and the service starts.
     Start,
     Stop,
     Wake,
@@ -36,8 +36,8 @@ pub(super) enum EventKind {
 #[derive(Debug)]
 pub(super) struct ClientIdentity {
     pub(super) name: String,
-    /// The hardware id that it is installed with.
+    /// The hardware id with which the client was installed.
     pub(super) machine: HardwareKey,
-    /// Whether other clients can change what happens to it.
+    /// Whether other clients can change what happens to this one.
     pub(super) interacts: bool,
 }

@@ -1,4 +1,5 @@
-//! A sweep: the same plan with many waits. How many clients each wait loses, and which is the shortest that loses none.
+//! A sweep: rehearses the same plan with many waits to find how many clients each orphans, and the shortest that
+//! orphans none.
 
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
@@ -8,44 +9,44 @@ use super::sweep_outcome::{Sweep, SweepPoint};
 use super::{Progress, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::{Scenario, Span, Wait};
 
-/// Which waits to try.
+/// The waits to rehearse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// The step whose wait differs, from 1; every step's but the last one's when none.
+    /// The number of the step whose wait differs, from 1; if none, that of every step but the last.
     pub step: Option<usize>,
     /// The shortest wait.
     pub from: Span,
-    /// The longest one.
+    /// The longest wait.
     pub to: Span,
 }
 
-/// A text that names no waits.
+/// The error for a text that does not describe waits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} names no waits; expected \"wait=1h..90d\", or \"2=1h..90d\" for the wait of step 2 alone")]
+#[error("invalid waits {found:?}: expected \"wait=1h..90d\", or \"2=1h..90d\" for the wait of step 2 only")]
 pub struct WaitsError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
-/// Why a sweep could not go on.
+/// The reason why a sweep could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// A rehearsal could not.
+    /// A rehearsal could not continue.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
-    /// There is no such step.
+    /// There is no such step, or it has no wait.
     #[error("there is no step {step} whose wait could differ; the scenario has {steps}")]
     NoSuchStep {
-        /// The step.
+        /// The number of the step.
         step: usize,
-        /// How many there are.
+        /// The number of steps in the scenario.
         steps: usize,
     },
 }
 
 const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(24 * HOUR);
-/// How many times the interval between the last wait that loses clients and the first that does not is halved.
+/// The number of times that the interval between the last wait with orphaned clients and the first without is halved.
 const HALVINGS: usize = 6;
 
 impl FromStr for Waits {
@@ -66,7 +67,7 @@ impl FromStr for Waits {
 }
 
 impl Waits {
-    /// So many waits in a geometric row, in whole minutes or hours.
+    /// Returns `count` waits in a geometric series, in whole minutes or hours.
     fn points(&self, count: usize) -> Vec<Span> {
         let (from, to) = (self.from.0.as_secs_f64(), self.to.0.as_secs_f64());
         let steps = count.saturating_sub(1).max(1);
@@ -95,7 +96,7 @@ impl Waits {
 ///
 /// # Errors
 ///
-/// When there is no such step, or a rehearsal cannot go on.
+/// When there is no such step, or a rehearsal cannot continue.
 pub fn sweep(
     scenario: &Scenario,
     waits: &Waits,
@@ -122,12 +123,13 @@ pub fn sweep(
     let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
         let lost = seeds.iter().map(|seed| {
             let plan = waits.applied_to(scenario, wait, *seed);
-            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.lost.len())
+            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.orphaned.len())
         });
         lost.collect()
     };
     let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), RehearsalError> {
-        let point = SweepPoint { wait, lost: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
+        let point =
+            SweepPoint { wait, orphaned: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
         if !progress.stop.load(Ordering::Relaxed) {
             tell(&point);
             sweep.points.push(point);
@@ -138,7 +140,7 @@ pub fn sweep(
         try_out(wait, &mut sweep)?;
     }
     for _ in 0..HALVINGS {
-        let Some(enough) = sweep.shortest_without_loss() else { break };
+        let Some(enough) = sweep.shortest_without_orphans() else { break };
         let shorter = sweep.points.iter().map(|point| point.wait).filter(|wait| *wait < enough).max();
         let Some(shorter) = shorter else { break };
         let between = rounded(f64::midpoint(shorter.0.as_secs_f64(), enough.0.as_secs_f64()));
@@ -151,7 +153,7 @@ pub fn sweep(
     Ok(sweep)
 }
 
-/// Whole hours from six hours on, whole minutes below.
+/// Rounds to whole hours from six hours on, to whole minutes below.
 fn rounded(seconds: f64) -> Span {
     let unit = if seconds >= 6.0 * HOUR as f64 { HOUR } else { 60 };
     let units = (seconds / unit as f64).round().max(1.0);
@@ -184,7 +186,7 @@ mod tests {
         assert!(points.is_sorted());
     }
 
-    /// Two clients are switched on again after a day; whoever waits longer than that loses neither.
+    /// Two clients are switched on again after a day; longer waits orphan neither.
     const AWAY: &str = r#"
 title = "t"
 site = { managers = [{ name = "a" }] }
@@ -196,7 +198,7 @@ version = "14.3"
 name = "away"
 count = 2
 version = "14.3"
-presence = { drawer = { on = "1h", every = "2d" } }
+presence = { mostly-off = { on = "1h", every = "2d" } }
 [[step]]
 title = "http, and off"
 operator = [
@@ -221,8 +223,8 @@ wait = { time = "5d" }
             sweep(&scenario, &waits, 5, &[1, 2, 3], &options, &Progress::default(), |_| heard += 1).unwrap();
         assert_eq!(heard, sweep.points.len());
         assert!(sweep.points.len() > 5, "it looked between them");
-        assert!(sweep.points[0].lost.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
-        let enough = sweep.shortest_without_loss().unwrap();
+        assert!(sweep.points[0].orphaned.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
+        let enough = sweep.shortest_without_orphans().unwrap();
         assert!(enough.0 > Duration::from_secs(HOUR) && enough.0 <= 2 * DAY, "{enough}");
         assert_eq!(sweep.points.last().unwrap().a_day_more, [0, 0, 0]);
         let error = super::sweep(

@@ -1,19 +1,19 @@
-//! The outcome of a sweep: how many clients are lost for each wait, with several seeds.
+//! The outcome of a sweep: the number of orphaned clients for each wait, with several seeds.
 
 use serde::Serialize;
 
 use crate::scenario::Span;
 
-/// Rehearsals of one scenario that differ in a wait and in the seed.
+/// Rehearsals of a scenario that differ in a wait and in the seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sweep {
-    /// The scenario's title.
+    /// The title of the scenario.
     pub scenario: String,
     /// The title of the step whose wait differs.
     pub step: String,
-    /// How many clients there are.
+    /// The number of clients in the fleet.
     pub clients: usize,
-    /// The seeds.
+    /// The seeds of the rehearsals.
     pub seeds: Vec<u64>,
     /// The outcome of each wait.
     pub points: Vec<SweepPoint>,
@@ -22,40 +22,40 @@ pub struct Sweep {
 /// The outcome of a wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SweepPoint {
-    /// The wait.
+    /// The duration of the wait.
     pub wait: Span,
-    /// How many clients were lost, for each seed in the order of the seeds.
-    pub lost: Vec<usize>,
-    /// How many clients were lost for each seed if the wait was a day longer.
+    /// The number of orphaned clients for each seed, in the order of the seeds.
+    pub orphaned: Vec<usize>,
+    /// The number of orphaned clients for each seed if the wait is a day longer.
     pub a_day_more: Vec<usize>,
 }
 
 /// The spread of a wait's outcomes over the seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spread {
-    /// The wait.
+    /// The duration of the wait.
     pub(crate) wait: Span,
-    /// The fewest clients that were lost.
+    /// The smallest number of orphaned clients.
     pub(crate) least: usize,
-    /// The median; the higher one of two.
+    /// The median number of orphaned clients; the higher one of two.
     pub(crate) median: usize,
-    /// The most clients that were lost.
+    /// The largest number of orphaned clients.
     pub(crate) most: usize,
-    /// The median if the wait was a day longer.
+    /// The median if the wait is a day longer.
     pub(crate) a_day_more: usize,
 }
 
 impl Sweep {
-    /// The shortest wait that loses no client with any seed, provided that no longer wait loses any either.
-    pub fn shortest_without_loss(&self) -> Option<Span> {
+    /// The shortest wait that orphans no client with any seed, provided that no longer wait does.
+    pub fn shortest_without_orphans(&self) -> Option<Span> {
         let spreads = self.spreads();
         spreads.iter().rev().take_while(|spread| spread.most == 0).last().map(|spread| spread.wait)
     }
 
-    /// Every wait that was rehearsed, the shortest first.
+    /// The spreads of all rehearsed waits, the shortest first.
     pub(crate) fn spreads(&self) -> Vec<Spread> {
         let spread = |point: &SweepPoint| {
-            let mut lost = point.lost.clone();
+            let mut lost = point.orphaned.clone();
             lost.sort_unstable();
             let (least, most) = (*lost.first()?, *lost.last()?);
             let mut later = point.a_day_more.clone();

@@ -1,33 +1,33 @@
-//! The transcript of a client, kept on demand: its own log, and what its managers did for it.
+//! The transcript of a client, kept on demand: its log, and its managers' actions.
 
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
 use crate::agent::{Event, LogLine};
 
-/// What a manager did for a client.
+/// An action of a manager for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ManagerEvent {
-    /// When it happened.
+    /// The time of the action.
     pub at: Timestamp,
-    /// The manager, by its place among the managers' names.
+    /// The index of the manager among the managers' names.
     pub manager: usize,
-    /// What the manager did.
+    /// The kind of action.
     pub action: ManagerAction,
 }
 
-/// What a manager did, as its own records show it.
+/// The kind of a manager's action, as in its own log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ManagerAction {
     /// The manager answered.
     Answered {
-        /// The action that was asked for; `refused` if the manager did not understand the request.
+        /// The request; `refused` if the manager could not decode it.
         action: &'static str,
         /// The status of the answer.
         status: u16,
     },
-    /// The manager showed its certificate, and the client broke the connection off.
+    /// The manager showed its certificate, and the client ended the connection.
     ShownInVain,
 }
 

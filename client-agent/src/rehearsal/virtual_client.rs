@@ -1,4 +1,4 @@
-//! A client in virtual time, in two forms that must not differ: one plays every heartbeat; the other looks results up
+//! A client in virtual time, in two forms with the same results: one plays every heartbeat; the other looks results up
 //! in the memo table and skips quiet heartbeats.
 
 use epm_protocol::site::{RegisteredClient, agent_id};
@@ -13,7 +13,7 @@ use super::transcript::Transcript;
 use super::world::World;
 use crate::agent::{Agent, AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
 
-/// What a client acts in: the world, the memo table, and what is counted and logged.
+/// The context of a client: the world, the memo table, counts and logs.
 pub(super) struct Context<'a> {
     pub(super) world: &'a World,
     pub(super) memo: &'a mut MemoTable,
@@ -24,15 +24,15 @@ pub(super) struct Context<'a> {
 
 /// A client in virtual time.
 pub(super) trait VirtualClient: Sized + Send {
-    /// A client that is installed from this image, and draws from this seed.
+    /// Installs a client from this image; its random draws derive from this seed.
     fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self;
-    /// When it wants to be woken, if that is before `end`.
+    /// The time at which it wants to be woken, if that is before `end`.
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
     /// Handles an event.
     fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>);
-    /// The machine of the client that was started just now had been booted at this moment already.
+    /// Moves the start of the client's series of heartbeats to `booted`, the boot of its machine, before the start at `now`.
     fn was_booted(&mut self, booted: Timestamp, now: Timestamp);
-    /// Skips quiet heartbeats from `first`, its next one, up to `end`, at most `most`. Returns those that were skipped,
+    /// Skips quiet heartbeats from `first`, the next one, up to `end`, at most `most`. Returns the skipped ones,
     /// if any.
     fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, context: &mut Context<'_>)
     -> Option<Row>;
@@ -41,7 +41,7 @@ pub(super) trait VirtualClient: Sized + Send {
     fn counted(&self, context: &Context<'_>) -> Counted;
     fn counts(&self) -> Counts;
     fn view(&self, memo: &MemoTable) -> AgentView;
-    /// The equivalence key: clients with the same key differ in names, dates and counts only. None where it is not
+    /// The equivalence key: clients with the same key differ only in names, dates and counts. None if it is not
     /// known.
     fn equivalence_key(&self) -> Option<NodeId>;
     /// The node of the client's state.
@@ -54,7 +54,7 @@ pub(super) struct FullClient {
     pub(super) snapshot: ClientSnapshot,
     name: String,
     seed: u64,
-    /// Its identity to the faults, where there may be any.
+    /// The client's identity to the faults, if there may be any.
     faulted: Option<Box<FaultedClient>>,
 }
 
@@ -66,12 +66,12 @@ pub(super) struct MemoizedClient {
     dates: Dates,
     counts: Counts,
     seed: u64,
-    /// Its identity to the faults, where there may be any.
+    /// The client's identity to the faults, if there may be any.
     faulted: Option<Box<FaultedClient>>,
 }
 
 impl FullClient {
-    /// A copy of a client that runs elsewhere, without its connections; `record` is its registration.
+    /// Copies a client of another driver, without its connections; `record` is its registration.
     pub(super) fn copy_of(agent: Agent, record: Option<RegisteredClient>) -> Self {
         let (name, seed) = (agent.profile().computer_name.clone(), agent.profile().seed);
         Self { snapshot: ClientSnapshot { agent, record, held: None }, name, seed, faulted: None }
@@ -226,7 +226,7 @@ impl VirtualClient for MemoizedClient {
         let Context { world, memo, hourly, log } = context;
         let key = self.key(kind, now, &Context { world, memo, hourly, log: None });
         let Some(key) = key else {
-            memo.broken.push("a list has more servers than a rehearsal can put in order".to_owned());
+            memo.broken.push("a list has more servers than a rehearsal can order".to_owned());
             return;
         };
         let value = memo.value(key, world, self.seed, now);
@@ -299,7 +299,7 @@ impl VirtualClient for MemoizedClient {
 }
 
 impl MemoizedClient {
-    /// A client at this node.
+    /// Makes a client at this node.
     pub(super) fn at(node: NodeId, context: &Context<'_>) -> Self {
         Self {
             node,
@@ -340,7 +340,7 @@ impl MemoizedClient {
         self.node = context.memo.admit(snapshot, context.world);
     }
 
-    /// Logs the heartbeats that were skipped.
+    /// Logs the skipped heartbeats.
     fn write_row(&self, row: &Row, context: &mut Context<'_>) {
         for at in row.moments() {
             let Some(key) = self.key(EventKind::Wake, at, context) else { continue };
@@ -352,7 +352,7 @@ impl MemoizedClient {
     }
 }
 
-/// The client's identity, where faults or a shared hardware id make it matter.
+/// The client's identity, if faults or a shared hardware id make it matter.
 fn faulted_client(
     image: &Image,
     identity: ClientIdentity,
@@ -363,7 +363,7 @@ fn faulted_client(
         .then(|| Box::new(FaultedClient::new(identity, version)))
 }
 
-/// Plays an event in full, and counts and logs what comes of it.
+/// Plays an event in full, counts and logs it.
 fn play(
     snapshot: &mut ClientSnapshot,
     kind: EventKind,

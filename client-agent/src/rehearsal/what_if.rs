@@ -1,4 +1,4 @@
-//! What-if: which clients would be orphaned if the site became another one now. Only copies of the clients are played.
+//! What-if: which clients would be orphaned if the site changed now. Only copies of the clients are played.
 
 use epm_protocol::site::{RegisteredClient, Site};
 use epm_protocol::time::Timestamp;
@@ -9,18 +9,20 @@ use super::memo::MemoTable;
 use super::stimulus::EventKind;
 use super::virtual_client::{Context, FullClient, VirtualClient};
 use super::world::World;
-use crate::agent::{Agent, Distrust};
+use crate::agent::{Agent, Distrust, TrustLayer};
 
-/// How many heartbeats a client has to find a manager that it trusts.
+/// The number of heartbeats that a client has to find a manager that it trusts.
 const HEARTBEATS: usize = 4;
 
-/// A client that would be lost.
+/// A client that would be orphaned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct WouldBeLost {
-    /// Its computer's name.
+pub struct WouldBeOrphaned {
+    /// The name of the client's computer.
     pub client: String,
-    /// The layer of trust that would break.
-    pub layer: String,
+    /// The code of the trust layer that would fail.
+    pub layer: TrustLayer,
+    /// The title of that layer, for people.
+    pub layer_title: &'static str,
     /// What would be expected, and what found.
     pub because: Distrust,
 }
@@ -28,12 +30,12 @@ pub struct WouldBeLost {
 /// Returns the clients that would be orphaned if the site became `next` now and each client had its next heartbeats at
 /// once; clients that are orphaned already are left out. Each client comes with its registration.
 ///
-/// A client whose machine is off is played as if the machine were switched on now. Faults are left out of account.
-pub fn would_be_lost(
+/// A client whose machine is off is played as if the machine were switched on now. Faults are ignored.
+pub fn would_be_orphaned(
     clients: impl IntoIterator<Item = (Agent, Option<RegisteredClient>)>,
     next: &Site,
     now: Timestamp,
-) -> Vec<WouldBeLost> {
+) -> Vec<WouldBeOrphaned> {
     let world = World::first(next.clone());
     let (mut memo, mut hourly) = (MemoTable::default(), HourlyCounts::new(now, 0));
     let mut context = Context { world: &world, memo: &mut memo, hourly: &mut hourly, log: None };
@@ -41,21 +43,22 @@ pub fn would_be_lost(
         let is_on = !agent.is_stopped();
         let mut client = FullClient::copy_of(agent, record);
         if is_on {
-            // Its connections are the driver's: the copy begins with what it holds, as after a restart.
+            // Connections belong to the driver: the copy starts with its cache, as after a restart.
             client.handle(EventKind::Stop, now, &mut context);
         }
         let because = outcome_if(&mut client, false, now, &mut context)?;
-        Some(WouldBeLost {
+        Some(WouldBeOrphaned {
             client: client.view(context.memo).computer_name,
-            layer: because.layer().to_owned(),
+            layer: because.layer(),
+            layer_title: because.layer().title(),
             because,
         })
     });
     lost.collect()
 }
 
-/// Why this client is orphaned after its next heartbeats in the context's world, if it is, and was not before. A
-/// client whose machine is off is switched on first.
+/// The reason why this client is orphaned after its next heartbeats in the context's world, if it is, and was not
+/// before. A client whose machine is off is switched on first.
 pub(super) fn outcome_if(
     client: &mut impl VirtualClient,
     is_on: bool,

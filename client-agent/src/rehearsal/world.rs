@@ -1,4 +1,4 @@
-//! The world: the managers as clients meet them between two changes of the site, and what each of them answers from.
+//! The world: the managers between two changes of the site, and what each of them answers from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,30 +15,30 @@ use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, judge};
 
 use crate::agent::{Exchange, TlsCheck};
 
-/// What does not change for clients between two changes of the site.
+/// The state that does not change for clients between two changes of the site.
 #[derive(Debug)]
 pub(super) struct World {
-    /// How many worlds there were before this one.
+    /// The number of worlds before this one.
     pub(super) number: u32,
     pub(super) site: Site,
     /// Whether it began with the present step: then clients notice the change, once.
     pub(super) is_new: bool,
     managers: Vec<(Manager, Arc<Publication>)>,
-    /// What each manager was before its last change.
+    /// The state of each manager before its last change.
     previous: BTreeMap<String, Previous>,
     /// The faults that are set.
     pub(super) faults: FaultSet,
     /// Whether faults may ever be set: then every client needs its own identity.
     pub(super) may_have_faults: bool,
-    /// Which managers ended their open connections when this world began.
+    /// The managers that ended their open connections when this world began.
     pub(super) restarted: BTreeSet<String>,
     /// Whether the site forgot its clients when this world began.
     pub(super) forgot_clients: bool,
     /// The certificates that were in force when the rehearsal began.
     pub(super) old: Arc<BTreeSet<Fingerprint>>,
-    /// The certificates that any manager has had since.
+    /// The certificates of managers since then.
     pub(super) new: BTreeSet<Fingerprint>,
-    /// When a certificate begins or ceases to be valid, in order.
+    /// The times at which certificates become valid or expire, in order.
     turns: Vec<Timestamp>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct World {
 #[derive(Debug)]
 pub(super) struct ShownCertificate {
     pub(super) certificate: ServerCertificate,
-    /// Whether the manager has the key to it.
+    /// Whether the manager has its key.
     pub(super) is_possessed: bool,
 }
 
@@ -118,12 +118,13 @@ impl World {
         }
     }
 
-    /// How many validities of certificates have begun or ended by now. Until that changes, time changes no judgement.
+    /// The number of validities of certificates that have begun or ended by now. Until it changes, time changes no
+    /// judgement.
     pub(super) fn epoch(&self, now: Timestamp) -> usize {
         self.turns.partition_point(|turn| *turn <= now)
     }
 
-    /// When the next validity begins or ends.
+    /// The time at which the next validity begins or ends.
     pub(super) fn next_turn(&self, now: Timestamp) -> Timestamp {
         self.turns.get(self.epoch(now)).copied().unwrap_or(Timestamp::NEVER)
     }
@@ -133,17 +134,17 @@ impl World {
         self.managers.iter().map(|(manager, _)| manager.name.as_str())
     }
 
-    /// The name of the manager at this place.
+    /// The name of the manager with this index.
     pub(super) fn manager_name(&self, place: usize) -> &str {
         &self.managers[place].0.name
     }
 
-    /// What the manager at this place answers from.
+    /// The publication of the manager with this index.
     pub(super) fn publication(&self, place: usize) -> &Publication {
         &self.managers[place].1
     }
 
-    /// What the manager at this place was before its last change.
+    /// The state of the manager with this index before its last change.
     pub(super) fn previous(&self, place: usize) -> Option<&Previous> {
         self.previous.get(&self.managers[place].0.name)
     }
@@ -153,7 +154,7 @@ impl World {
         self.site.groups().iter().find(|(_, one)| one.id == group).map(|(path, _)| path)
     }
 
-    /// The place of the manager that listens where the exchange goes.
+    /// The index of the manager that listens at the exchange's address.
     pub(super) fn manager_at(&self, exchange: &Exchange) -> Option<usize> {
         let server = &exchange.server;
         self.managers.iter().position(|(manager, _)| {
@@ -197,7 +198,7 @@ impl World {
         }
     }
 
-    /// Whether the exchange's port speaks what the client speaks.
+    /// Whether the exchange's port speaks the client's protocol.
     pub(super) fn speaks(&self, exchange: &Exchange, place: usize) -> bool {
         let server = &exchange.server;
         self.managers[place].0.ports.port(server.protocol) == Some(server.port)
@@ -253,7 +254,7 @@ impl World {
         self.faults.closed(&manager.name, &spoken, now).is_some()
     }
 
-    /// Reads a request as the manager does; the refusal, if the manager does not understand it.
+    /// Decodes a request as the manager does, or returns its refusal.
     pub(super) fn decode(&self, exchange: &Exchange, place: usize) -> Result<AgentRequest, ManagerResponse> {
         let asked = http::encode(&exchange.request, &exchange.kcs);
         let query = asked.target.split_once('?').map_or("", |(_, query)| query);
@@ -261,7 +262,7 @@ impl World {
             .map_err(|error| refusal(&error))
     }
 
-    /// Asks the manager, on a connection that stands.
+    /// Asks the manager over an open connection.
     pub(super) fn ask(
         &self,
         exchange: &Exchange,
@@ -281,7 +282,7 @@ impl World {
     }
 }
 
-/// The one client that asks, as the site knows it.
+/// The client that asks, as the site knows it.
 struct OneClient<'a> {
     site: &'a Site,
     record: &'a mut Option<RegisteredClient>,

@@ -1,11 +1,11 @@
-//! The course and the lost clients as comma-separated values, in the form of RFC 4180.
+//! The course and the orphaned clients as comma-separated values (RFC 4180).
 
 use std::time::Duration;
 
 use crate::rehearsal::Outcome;
 
-/// How it went, a line for each hour: when it began, who believed what when it ended, who was orphaned and online
-/// then, and how many clients had turned to each manager.
+/// The course, a line for each hour: its beginning, the clients by their trust at its end, orphaned clients and
+/// machines that are on at its end, and the number of clients that connected to each manager.
 pub fn course(outcome: &Outcome) -> String {
     let course = &outcome.course;
     let rows: Vec<(&str, &[u32])> = [
@@ -33,31 +33,30 @@ pub fn course(outcome: &Outcome) -> String {
     text
 }
 
-/// Who was lost, a line for each client: since when, during which step, and because of what.
-pub fn lost(outcome: &Outcome) -> String {
-    let mut text =
-        line(["client", "part", "since", "step", "step_title", "layer", "because"].map(String::from));
-    for one in &outcome.verdict.lost {
+/// The orphaned clients, one per line: since when, during which step, and why.
+pub fn orphaned(outcome: &Outcome) -> String {
+    let mut text = line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
+    for one in &outcome.verdict.orphaned {
         text.push_str(&line([
             one.client.clone(),
             one.part.clone(),
             one.since.to_string(),
-            one.step.to_string(),
-            one.step_title.clone(),
-            one.layer.clone(),
-            one.because.clone(),
+            one.step.map(|step| step.to_string()).unwrap_or_default(),
+            one.step_title.clone().unwrap_or_default(),
+            one.layer.to_string(),
+            one.why.clone(),
         ]));
     }
     text
 }
 
-/// One line with its end.
+/// A line with its line end.
 fn line(fields: impl IntoIterator<Item = String>) -> String {
     let fields: Vec<String> = fields.into_iter().map(quoted).collect();
     format!("{}\r\n", fields.join(","))
 }
 
-/// A field, in quotes if it must be.
+/// A field, in quotes if necessary.
 fn quoted(field: String) -> String {
     if field.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
 }
@@ -92,17 +91,17 @@ mod tests {
     #[test]
     fn a_lost_client_of_any_name_is_one_line() {
         let mut outcome = sample::ninety_days();
-        outcome.verdict.lost[0].client = "a,\"b\"\r\nc".to_owned();
-        outcome.verdict.lost[0].because = sample::NASTY.to_owned();
-        let rows = read(&lost(&outcome));
-        assert_eq!(rows.len(), 1 + outcome.verdict.lost.len());
+        outcome.verdict.orphaned[0].client = "a,\"b\"\r\nc".to_owned();
+        outcome.verdict.orphaned[0].why = sample::NASTY.to_owned();
+        let rows = read(&orphaned(&outcome));
+        assert_eq!(rows.len(), 1 + outcome.verdict.orphaned.len());
         assert_eq!((rows[1][0].as_str(), rows[1][6].as_str()), ("a,\"b\"\r\nc", sample::NASTY));
-        assert_eq!(rows[1][2], outcome.verdict.lost[0].since.to_string());
+        assert_eq!(rows[1][2], outcome.verdict.orphaned[0].since.to_string());
     }
 
     #[test]
     fn an_outcome_without_a_course_is_a_heading() {
         assert_eq!(read(&course(&Outcome::default())).len(), 1);
-        assert_eq!(read(&lost(&Outcome::default())).len(), 1);
+        assert_eq!(read(&orphaned(&Outcome::default())).len(), 1);
     }
 }

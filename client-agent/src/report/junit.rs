@@ -1,24 +1,27 @@
-//! A rehearsal as a suite of tests: a step fails if clients were lost during it and are at the end. What the verdict promises of the clients has a case each. Times are the lab's.
+//! A rehearsal as a test suite: a step fails if it orphaned clients that are orphaned at the end. Each promise of the
+//! verdict has a case. Times are lab time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
+use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::Lost;
+use crate::scenario::OrphanedClient;
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
     let verdict = &outcome.verdict;
     let mut cases = vec![whole(outcome)];
     cases.extend(outcome.steps.iter().map(|step| {
-        let lost: Vec<&Lost> = verdict.lost.iter().filter(|one| one.step == step.report.number).collect();
+        let lost: Vec<&OrphanedClient> =
+            verdict.orphaned.iter().filter(|one| one.step == Some(step.report.number)).collect();
         let name = format!("step {}: {}", step.report.number, step.report.title);
         case("step", name, step.ended.since(step.report.began), loss(&lost))
     }));
     let promises = [
-        ("no client was lost", loss(&verdict.lost.iter().collect::<Vec<_>>())),
+        ("no client was orphaned", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
         ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
         ("every client is secure", failing(&verdict.not_secure, "not secure")),
         ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
@@ -33,10 +36,10 @@ pub fn junit(outcome: &Outcome) -> String {
     TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
 }
 
-/// That it was played to its end: if it was not, nothing else can be relied on.
+/// The case that the rehearsal was played to its end: if it was not, nothing else can be relied on.
 fn whole(outcome: &Outcome) -> TestCase {
     let result = if outcome.is_partial {
-        let message = format!("broken off at {}: the rest is what was known by then", outcome.ended);
+        let message = format!("interrupted at {}: the results are those up to then", outcome.ended);
         TestResult::Error { kind: "partial", message }
     } else {
         TestResult::Passed
@@ -50,7 +53,7 @@ fn properties(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("seed", outcome.verdict.seed.to_string()),
         ("clients", outcome.verdict.clients.to_string()),
         ("heartbeats", outcome.heartbeats.to_string()),
-        ("heartbeats-served", outcome.heartbeats_served.to_string()),
+        ("heartbeats_served", outcome.heartbeats_served.to_string()),
         ("ended", outcome.ended.to_string()),
     ]
 }
@@ -59,28 +62,29 @@ fn case(class: &'static str, name: String, lasted: Duration, result: TestResult)
     TestCase { class, name, lasted: Some(lasted), result }
 }
 
-/// The failure that these lost clients are, if there are any: how many, by layer, and the first of them.
-fn loss(lost: &[&Lost]) -> TestResult {
+/// The failure for these orphaned clients, if there are any: their number, by layer, and the first of them.
+fn loss(lost: &[&OrphanedClient]) -> TestResult {
     if lost.is_empty() {
         return TestResult::Passed;
     }
-    let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut layers: BTreeMap<TrustLayer, usize> = BTreeMap::new();
     for one in lost {
-        *layers.entry(&one.layer).or_default() += 1;
+        *layers.entry(one.layer).or_default() += 1;
     }
     let layers: Vec<String> = layers
         .iter()
         .map(|(layer, clients)| format!("{} in layer {layer}", words::grouped(clients)))
         .collect();
-    let message = format!("{} lost: {}", words::clients(lost.len()), layers.join(", "));
+    let message = format!("{} orphaned: {}", words::clients(lost.len()), layers.join(", "));
     let lines = lost.iter().take(EXAMPLES).map(|one| {
-        let Lost { client, part, since, step, layer, because, .. } = one;
-        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {because}")
+        let OrphanedClient { client, part, since, step, layer, why, .. } = one;
+        let step = step.unwrap_or_default();
+        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {why}")
     });
-    failure("lost".to_owned(), message, lines, lost.len())
+    failure("orphaned".to_owned(), message, lines, lost.len())
 }
 
-/// The failure that these clients are, if there are any.
+/// The failure for these clients, if there are any.
 fn failing(clients: &[String], what: &str) -> TestResult {
     if clients.is_empty() {
         return TestResult::Passed;
@@ -98,7 +102,7 @@ fn failure(kind: String, message: String, lines: impl Iterator<Item = String>, t
     TestResult::Failed { kind, message, text: text.join("\n") }
 }
 
-/// How many clients a failure names.
+/// The number of clients that a failure names.
 const EXAMPLES: usize = 10;
 
 #[cfg(test)]
@@ -128,7 +132,8 @@ mod tests {
         assert_eq!(number(&suite, "failures"), cases.iter().filter(failed).count());
         assert_eq!(number(&suite, "errors"), 0);
         for step in &outcome.steps {
-            let lost = outcome.verdict.lost.iter().filter(|one| one.step == step.report.number).count();
+            let lost =
+                outcome.verdict.orphaned.iter().filter(|one| one.step == Some(step.report.number)).count();
             let name = format!("step {}: {}", step.report.number, step.report.title);
             let case = cases.iter().find(|case| case.attribute("name") == Some(&name)).unwrap();
             assert_eq!(case.child("failure").is_some(), lost > 0, "{name}");
@@ -141,13 +146,13 @@ mod tests {
         let suite = suite(&outcome);
         let case = suite
             .children_named("testcase")
-            .find(|case| case.attribute("name") == Some("no client was lost"))
+            .find(|case| case.attribute("name") == Some("no client was orphaned"))
             .unwrap();
         let failure = case.child("failure").unwrap();
-        let lost = outcome.verdict.lost.len();
+        let lost = outcome.verdict.orphaned.len();
         let message = failure.attribute("message").unwrap();
-        assert!(message.starts_with(&format!("{} clients lost: ", words::grouped(lost))), "{message}");
-        assert!(message.contains(" in layer a (TLS certificate)"), "{message}");
+        assert!(message.starts_with(&format!("{} clients orphaned:", words::grouped(lost))), "{message}");
+        assert!(message.contains(" in layer TLS certificate"), "{message}");
         let text = failure.text();
         assert_eq!(text.lines().count(), EXAMPLES + 1);
         assert!(text.starts_with(sample::NASTY), "{text}");

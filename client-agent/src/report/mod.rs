@@ -1,7 +1,7 @@
 //! The outcome of a rehearsal as text: for programs, build servers, spreadsheets, and people.
 //!
-//! Functions from an [`Outcome`] to a string. They count nothing anew and judge nothing: that is the rehearsal's
-//! and the verdict's. They open no file and ask no clock, so the same outcome gives the same bytes.
+//! Functions from an [`Outcome`] to a string. They count and judge nothing: that is done by the rehearsal and the
+//! verdict. They open no file and ask no clock, so the same outcome gives the same bytes.
 
 mod chart;
 mod csv;
@@ -15,13 +15,13 @@ mod words;
 
 use crate::rehearsal::Outcome;
 
-pub use csv::{course as csv, lost as lost_csv};
+pub use csv::{course as csv, orphaned as orphaned_csv};
 pub use html::{html, sweep_html};
 pub use junit::junit;
 pub use sweep::sweep_csv;
 pub use test_suite::{TestCase, TestResult, TestRun, TestSuite};
 
-/// The whole outcome as JSON, indented; the keys stand in the order of the types.
+/// Writes the whole outcome as indented JSON; the keys are in the order of the types.
 pub fn json(outcome: &Outcome) -> String {
     let mut text = serde_json::to_string_pretty(outcome)
         .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }).to_string());

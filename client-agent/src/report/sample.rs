@@ -1,24 +1,26 @@
-//! Made-up outcomes for the tests of the reports: a long one with everything in it, and some that are hardly there.
+//! Made-up outcomes for the tests of the reports: a long one with everything in it, and some that are almost empty.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
+use crate::agent::{Distrust, TrustLayer};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::rehearsal::{Sweep, SweepPoint};
-use crate::scenario::{Lost, PartHolding, StepReport, Verdict};
+use crate::scenario::{OrphanedClient, PartHolding, StepReport, Verdict};
 
-/// A name that breaks whatever does not escape it.
+/// A name that reveals missing escapes.
 pub(super) const NASTY: &str = "<script>&\"']]>";
 
 const CLIENTS: usize = 100_000;
 const LOST: usize = 1_284;
 const HOURS: usize = 90 * 24;
 
-/// Each step: its title, and after how many minutes it begins. Three of them fall within an hour.
+/// Each step: its title, and the minutes after which it begins. Three of them fall within an hour.
 const STEPS: [(&str, u64); 7] = [
     ("Install the fleet", 0),
     ("Make the new certificates known to every client in the management server list", 14 * 1440 + 480),
@@ -29,7 +31,7 @@ const STEPS: [(&str, u64); 7] = [
     ("Switch secure communications on", 75 * 1440 + 360),
 ];
 
-/// Ninety days of a hundred thousand clients: office hours, a rotation in seven steps, and some who are lost.
+/// Ninety days of a hundred thousand clients: office hours, a rotation in seven steps, and some orphaned clients.
 pub(super) fn ninety_days() -> Outcome {
     let origin = began();
     let ended = origin + Duration::from_secs(3600 * HOURS as u64);
@@ -51,16 +53,17 @@ pub(super) fn ninety_days() -> Outcome {
     }
 }
 
-/// The same, and nobody is lost.
+/// The same outcome without orphaned clients.
 pub(super) fn well() -> Outcome {
     let mut outcome = ninety_days();
-    let Verdict { lost, out_of_touch, not_secure, behind, .. } = &mut outcome.verdict;
-    lost.clear();
+    let Verdict { orphaned, out_of_touch, not_secure, behind, well, .. } = &mut outcome.verdict;
+    orphaned.clear();
+    *well = true;
     [out_of_touch, not_secure, behind].into_iter().for_each(Vec::clear);
     outcome
 }
 
-/// One client, for so many hours, in which nothing but noughts was counted but that it believes.
+/// One client, for some hours, in which everything that was counted is 0 except its trust.
 pub(super) fn one_client(hours: usize) -> Outcome {
     let row = |value| vec![value; hours];
     let mut outcome = Outcome {
@@ -79,11 +82,11 @@ pub(super) fn one_client(hours: usize) -> Outcome {
         },
         ..Outcome::default()
     };
-    outcome.verdict.clients = 1;
+    (outcome.verdict.clients, outcome.verdict.well) = (1, true);
     outcome
 }
 
-/// Eight waits with five seeds each, in no order; from 30 days on nobody is lost.
+/// Eight waits with five seeds each, unordered; from 30 days on no client is orphaned.
 pub(super) fn sweep() -> Sweep {
     let waits = [
         ("7d", 900),
@@ -97,7 +100,7 @@ pub(super) fn sweep() -> Sweep {
     ];
     let point = |(wait, lost): (&str, usize)| SweepPoint {
         wait: wait.parse().unwrap(),
-        lost: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
+        orphaned: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
         a_day_more: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
     };
     Sweep {
@@ -137,7 +140,7 @@ fn in_force() -> Vec<InForce> {
         .to_vec()
 }
 
-/// Who believes what, hour by hour: the new certificates are learnt when a machine is on, most on the first day.
+/// The trust of clients, hour by hour: new certificates are learnt when a machine is on, most on the first day.
 fn course(origin: Timestamp) -> Course {
     let mut course = Course { origin, ..Course::default() };
     let (mut old, mut new) = (CLIENTS as f64, 0.0);
@@ -182,7 +185,7 @@ fn step(number: usize, end: Timestamp) -> StepOutcome {
         report: StepReport {
             number,
             title: STEPS[number].0.to_owned(),
-            statements: vec!["S8".to_owned()],
+            statements: vec![Statement::P8],
             began: begins(number),
             holdings: vec![
                 holding("offices", 80_000, 84, number),
@@ -196,7 +199,7 @@ fn step(number: usize, end: Timestamp) -> StepOutcome {
             3 => AtRisk {
                 step: (*title).to_owned(),
                 clients: LOST,
-                by_layer: BTreeMap::from([("a (TLS certificate)".to_owned(), LOST)]),
+                by_layer: BTreeMap::from([(TrustLayer::Tls, LOST)]),
                 by_part: BTreeMap::from([("laptops & <others>".to_owned(), LOST)]),
                 examples: (0..5).map(|index| format!("LT-{index:05}")).collect(),
             },
@@ -222,38 +225,41 @@ fn holding(part: &str, clients: usize, orphaned: usize, number: usize) -> PartHo
             .map(|name| (certificate(name), clients - orphaned))
             .collect(),
         lists: BTreeMap::from([(format!("Default Management Server List for {NASTY}"), clients)]),
-        layers: if orphaned == 0 {
-            BTreeMap::new()
-        } else {
-            [("a (TLS certificate)".to_owned(), orphaned)].into()
-        },
+        layers: if orphaned == 0 { BTreeMap::new() } else { [(TrustLayer::Tls, orphaned)].into() },
     }
 }
 
 fn verdict() -> Verdict {
-    let lost = (0..LOST).map(|index| Lost {
-        client: if index == 0 { NASTY.to_owned() } else { format!("LT-{index:05}") },
-        part: "laptops & <others>".to_owned(),
-        since: begins(4) + Duration::from_secs(40 * index as u64),
-        step: if index < 45 { 4 } else { 5 },
-        step_title: STEPS[if index < 45 { 4 } else { 5 }].0.to_owned(),
-        layer: if index % 40 == 7 { "b (signature)" } else { "a (TLS certificate)" }.to_owned(),
-        because: format!(
-            "expected one of {}, found {}",
-            certificate("old-a").short(),
-            certificate("new-a").short()
-        ),
+    let orphaned = (0..LOST).map(|index| {
+        let layer = if index % 40 == 7 { TrustLayer::Signature } else { TrustLayer::Tls };
+        let step = if index < 45 { 4 } else { 5 };
+        OrphanedClient {
+            client: if index == 0 { NASTY.to_owned() } else { format!("LT-{index:05}") },
+            part: "laptops & <others>".to_owned(),
+            since: begins(4) + Duration::from_secs(40 * index as u64),
+            step: Some(step),
+            step_title: Some(STEPS[step].0.to_owned()),
+            layer,
+            layer_title: layer.title(),
+            why: format!(
+                "expected one of {}, found {}",
+                certificate("old-a").short(),
+                certificate("new-a").short()
+            ),
+            because: Distrust::SharedSecret { status: 400 },
+        }
     });
     Verdict {
         scenario: format!("A rotation that is rushed, for {NASTY}"),
         seed: 20_260_105,
-        certificates: in_force().iter().map(|one| one.fingerprint).collect(),
+        certificate_history: in_force().iter().map(|one| one.fingerprint).collect(),
         steps: (0..STEPS.len()).map(|number| step(number, began()).report).collect(),
-        lost: lost.collect(),
+        orphaned: orphaned.collect(),
         out_of_touch: vec!["PC-00012".to_owned(), NASTY.to_owned()],
         not_secure: Vec::new(),
         behind: vec!["PC-00099".to_owned()],
         away: vec!["PC-00100".to_owned()],
         clients: CLIENTS,
+        ..Verdict::default()
     }
 }

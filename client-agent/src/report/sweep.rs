@@ -1,18 +1,18 @@
-//! A sweep as CSV: how many clients are lost if a step waits for so long.
+//! A sweep as CSV: the number of orphaned clients for each wait.
 
 use crate::rehearsal::{Sweep, SweepPoint};
 
-/// A line for each wait and seed: the wait as written and in seconds, the seed, how many were lost, and how many would
-/// have been, had the wait been a day longer.
+/// A line for each wait and seed: the wait as written and in seconds, the seed, the number of orphaned clients, and
+/// that number if the wait were a day longer.
 pub fn sweep_csv(sweep: &Sweep) -> String {
-    let mut text = "wait,wait_seconds,seed,lost,lost_a_day_later\r\n".to_owned();
+    let mut text = "wait,wait_seconds,seed,orphaned,orphaned_a_day_later\r\n".to_owned();
     let mut points: Vec<&SweepPoint> = sweep.points.iter().collect();
     points.sort_by_key(|point| point.wait);
-    for SweepPoint { wait, lost, a_day_more } in points {
-        for (at, lost) in lost.iter().enumerate() {
+    for SweepPoint { wait, orphaned, a_day_more } in points {
+        for (at, count) in orphaned.iter().enumerate() {
             let later = a_day_more.get(at).map_or_else(String::new, ToString::to_string);
             let seed = sweep.seeds.get(at).map_or_else(String::new, ToString::to_string);
-            text.push_str(&format!("{wait},{},{seed},{lost},{later}\r\n", wait.0.as_secs_f64()));
+            text.push_str(&format!("{wait},{},{seed},{count},{later}\r\n", wait.0.as_secs_f64()));
         }
     }
     text
@@ -26,13 +26,13 @@ mod tests {
     #[test]
     fn a_wait_is_long_enough_if_no_longer_one_loses_anybody() {
         let mut sweep = sample::sweep();
-        assert_eq!(sweep.shortest_without_loss(), Some("30d".parse().unwrap()));
-        // A lucky short one, and an unlucky seed of the longest.
-        sweep.points[2].lost = vec![0; 5];
-        assert_eq!(sweep.shortest_without_loss(), Some("30d".parse().unwrap()));
-        sweep.points.last_mut().unwrap().lost[3] = 1;
-        assert_eq!(sweep.shortest_without_loss(), None);
-        assert_eq!(Sweep::default().shortest_without_loss(), None);
+        assert_eq!(sweep.shortest_without_orphans(), Some("30d".parse().unwrap()));
+        // A lucky short wait, and an unlucky seed of the longest.
+        sweep.points[2].orphaned = vec![0; 5];
+        assert_eq!(sweep.shortest_without_orphans(), Some("30d".parse().unwrap()));
+        sweep.points.last_mut().unwrap().orphaned[3] = 1;
+        assert_eq!(sweep.shortest_without_orphans(), None);
+        assert_eq!(Sweep::default().shortest_without_orphans(), None);
     }
 
     #[test]

@@ -1,79 +1,79 @@
-//! A suite of tests as JUnit XML, which build servers read.
+//! A test suite as JUnit XML, which build servers read.
 //!
-//! There is no standard; this is what all known readers agree on.
+//! There is no standard; all known readers accept this form.
 
 use std::time::Duration;
 
 use epm_protocol::sylink::xml::{Document, Element};
 use epm_protocol::time::Timestamp;
 
-/// A suite of tests.
+/// A test suite.
 #[derive(Clone, Debug)]
 pub struct TestSuite<'a> {
-    /// Its name.
+    /// The name of the suite.
     pub name: &'a str,
-    /// When it ran, where that is known.
+    /// The run of the suite, if known.
     pub run: Option<TestRun>,
-    /// Its cases, in order.
+    /// The cases of the suite, in order.
     pub cases: Vec<TestCase>,
 }
 
-/// When and with what a suite ran.
+/// The time and the properties of a run.
 #[derive(Clone, Debug)]
 pub struct TestRun {
-    /// What ran it.
+    /// The name of the program that ran it.
     pub name: &'static str,
-    /// When it began.
+    /// The time at which it began.
     pub began: Timestamp,
-    /// How long it took.
+    /// The duration of the run.
     pub lasted: Duration,
-    /// With what: names and values.
+    /// Names and values that describe the run.
     pub properties: Vec<(&'static str, String)>,
 }
 
-/// One test.
+/// A test case.
 #[derive(Clone, Debug)]
 pub struct TestCase {
-    /// The class that it belongs to.
+    /// The class of the case.
     pub class: &'static str,
-    /// Its name.
+    /// The name of the case.
     pub name: String,
-    /// How long it took, where that is known.
+    /// The duration of the case, if known.
     pub lasted: Option<Duration>,
-    /// What came of it.
+    /// The result of the case.
     pub result: TestResult,
 }
 
-/// What came of a test.
+/// The result of a test case.
 #[derive(Clone, Debug)]
 pub enum TestResult {
-    /// It passed.
+    /// The test passed.
     Passed,
-    /// It was not run.
+    /// The test was not run.
     Skipped {
-        /// Why not.
+        /// The reason why it was not run.
         message: String,
     },
-    /// It failed.
+    /// The test failed.
     Failed {
         /// The kind of failure.
         kind: String,
-        /// What was found, in one line.
+        /// The finding, in one line.
         message: String,
-        /// The particulars.
+        /// The details.
         text: String,
     },
-    /// It could not be run to its end.
+    /// The test could not be run to its end.
     Error {
         /// The kind of error.
         kind: &'static str,
-        /// What happened.
+        /// What happened, in one line.
         message: String,
     },
 }
 
 impl TestSuite<'_> {
-    /// The suite as JUnit XML.
+    /// Writes the suite as JUnit XML.
     pub fn to_xml(&self) -> String {
         let mut suite = self.counted(Element::new("testsuite").with("name", self.name));
         let skipped = self.count(|result| matches!(result, TestResult::Skipped { .. }));

@@ -1,4 +1,4 @@
-//! Numbers, moments and counted things, as people write them.
+//! Numbers, times and counted things, as people write them.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) fn grouped(number: impl Display) -> String {
     text
 }
 
-/// So many clients: `1 client`, `2,000 clients`.
+/// A number of clients: `1 client`, `2,000 clients`.
 pub(super) fn clients(number: usize) -> String {
     let noun = if number == 1 { "client" } else { "clients" };
     format!("{} {noun}", grouped(number))
@@ -34,7 +34,7 @@ pub(super) fn moment(at: Timestamp) -> String {
     format!("{:04}-{:02}-{:02} {:02}:{:02}", t.year(), t.month(), t.day(), t.hour(), t.minute())
 }
 
-/// How long something lasted, in its two largest units: `12 d 4 h`, `35 min`, `250 ms`.
+/// A duration in its two largest units: `12 d 4 h`, `35 min`, `250 ms`.
 pub(super) fn stretch(lasted: Duration) -> String {
     let millis = lasted.as_millis();
     let mut parts = UNITS.iter().skip_while(|(size, _)| millis < *size).peekable();
@@ -47,7 +47,7 @@ pub(super) fn stretch(lasted: Duration) -> String {
     }
 }
 
-/// The first `most` of `names`, and how many more there are: `PC-1, PC-2 and 40 more`.
+/// The first `most` of `names`, and the number of the others: `PC-1, PC-2 and 40 more`.
 pub(super) fn first(names: &[impl AsRef<str>], total: usize, most: usize) -> String {
     let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
     let more = total.saturating_sub(shown.len());
@@ -58,7 +58,7 @@ pub(super) fn first(names: &[impl AsRef<str>], total: usize, most: usize) -> Str
     }
 }
 
-/// The units of a stretch of time, the largest first, in milliseconds.
+/// The units of durations, the largest first, in milliseconds.
 const UNITS: [(u128, &str); 5] =
     [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
 

@@ -1,5 +1,5 @@
-//! Which communications file somebody imports on the clients of a part: a new export, the one of the beginning, and
-//! either of them changed by hand.
+//! The source of a communications file that is imported on the clients of a part: a new export, or the file of the
+//! installation, either of them edited by hand.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use epm_protocol::sylink::{Sylink, SylinkHead};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where an imported communications file comes from.
+/// The source of an imported communications file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SylinkSource {
-    /// The group that the console exports it for at that moment; when absent, it is the old file, with which the
-    /// part was installed at the beginning.
+    /// The group for which the console exports the file at that moment. If absent, the file is the old one with which
+    /// the part was installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The location of that group that it is exported for.
+    /// The location of that group for which the file is exported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// What somebody has changed in it by hand.
+    /// Changes made to the file by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<SylinkEdit>,
 }
 
-/// What somebody has changed in a communications file by hand; what is absent stays.
+/// Changes made to a communications file by hand; absent values stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct SylinkEdit {
     /// The shared secret, 32 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub struct SylinkEdit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub domain: Option<DomainId>,
-    /// The group that the client wants to be in.
+    /// The group that the client prefers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_group: Option<String>,
     /// The name of the management server list.
@@ -45,11 +45,11 @@ pub struct SylinkEdit {
 }
 
 impl SylinkSource {
-    /// The file. `export` is what the console does, `installed` the file of the beginning.
+    /// Makes the file. `export` is what the console does, `installed` the file of the installation.
     ///
     /// # Errors
     ///
-    /// When there is no such group or location, or the file would be none.
+    /// When there is no such group or location, or the file would be invalid.
     pub fn file(
         &self,
         export: impl FnOnce(&str, Option<&str>) -> Result<Sylink, CommandError>,

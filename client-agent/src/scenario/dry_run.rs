@@ -1,4 +1,4 @@
-//! What can be known of a scenario before it is played: the commands are given to a site that nobody visits.
+//! Checks a scenario before it is played, by giving its commands to a site without clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,11 +16,11 @@ use super::plan::{FleetAction, ManagerPlan, Scenario};
 use super::presence::calendar::Calendar;
 use super::read::ScenarioError;
 
-/// What the calendars of the fleet are made for: whether they can be made is the same for any stretch of time.
+/// The run for which calendars are made: whether they can be made does not depend on its length.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 impl Scenario {
-    /// What a site of this scenario starts from, with its managers at these places.
+    /// The inputs for a site of this scenario, with its managers at these ports.
     pub fn founding(&self, places: Vec<ManagerPorts>) -> Founding {
         let names = self.site.managers.iter().map(|manager| manager.name.clone());
         Founding {
@@ -32,21 +32,21 @@ impl Scenario {
         }
     }
 
-    /// When a rehearsal of it begins.
+    /// The time at which a rehearsal of the scenario begins.
     pub fn rehearsal_start(&self) -> Timestamp {
         self.clock.start.unwrap_or(REHEARSAL_START)
     }
 
-    /// Where its managers are when nobody listens there.
+    /// Ports for its managers that are never opened.
     pub fn supposed_places(&self) -> Vec<ManagerPorts> {
         self.site.managers.iter().enumerate().map(supposed_ports).collect()
     }
 
-    /// Gives every command to a site of its own, and looks every name up, without playing anything.
+    /// Gives every command to a site without clients, and looks up every name, without playing anything.
     ///
     /// # Errors
     ///
-    /// At the first command that the site refuses, and the first name that does not exist.
+    /// The first command that the site refuses, or the first name that does not exist.
     pub fn check(&self, file: &str, text: &str) -> Result<(), ScenarioError> {
         let refuse = |span: Range<usize>, problem: String| ScenarioError::at(file, text, span, problem);
         let now = self.rehearsal_start();
@@ -67,7 +67,7 @@ impl Scenario {
         for step in &self.step {
             if step.wait.is_some_and(|wait| wait.heartbeats == 0 && wait.time.is_none()) {
                 let at = text.find(&step.title).unwrap_or(0);
-                let problem = "waits for nothing; expected heartbeats, or a time, or both";
+                let problem = "has an empty wait: expected heartbeats, a time, or both";
                 return Err(refuse(at..at, format!("the step {:?} {problem}", step.title)));
             }
             for action in &step.fleet {
@@ -98,7 +98,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Every fault makes sense, names managers that there are, and is set before it is healed.
+    /// Checks that every fault is valid, names existing managers, and is set before it is healed.
     fn check_faults(&self, site: &Site) -> Result<(), (Range<usize>, String)> {
         let mut rules: BTreeMap<&str, &FaultRule> = BTreeMap::new();
         for spanned in &self.fault {
@@ -112,7 +112,7 @@ impl Scenario {
                 }
             }
             if rules.insert(&rule.name, rule).is_some() {
-                return Err((span, format!("there is a fault {:?} already", rule.name)));
+                return Err((span, format!("a fault {:?} exists already", rule.name)));
             }
         }
         let mut set: BTreeSet<&str> = BTreeSet::new();
@@ -120,7 +120,10 @@ impl Scenario {
             for name in &step.heal {
                 if !set.remove(name.get_ref().as_str()) {
                     let hint = hint(name.get_ref(), set.iter().copied());
-                    return Err((name.span(), format!("no fault {:?} is set here{hint}", name.get_ref())));
+                    return Err((
+                        name.span(),
+                        format!("no fault {:?} is set at this step{hint}", name.get_ref()),
+                    ));
                 }
             }
             for name in &step.faults {
@@ -134,7 +137,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Whether there is such a file; the one of the beginning is as good as any that the part can be given now.
+    /// Checks that there is such a file; that of the installation stands for any that the part may have.
     fn check_import(&self, site: &Site, action: &FleetAction) -> Result<(), CommandError> {
         let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == action.part());
         let Some((plan, from)) = plan.and_then(|plan| Some((plan, action.brings(plan)?))) else {
@@ -151,11 +154,11 @@ impl Scenario {
             if part.count == 0 {
                 return Err((
                     span,
-                    format!("the part {:?} has a count of 0; expected at least 1", part.name),
+                    format!("the part {:?} has a count of 0: expected at least 1", part.name),
                 ));
             }
             if !names.insert(&part.name) {
-                return Err((span, format!("there is a part {:?} already", part.name)));
+                return Err((span, format!("a part {:?} exists already", part.name)));
             }
             let calendar = Calendar::new(part, now, now + A_YEAR).map_err(|error| {
                 (span.clone(), format!("the presence of the part {:?}: {error}", part.name))
@@ -173,11 +176,11 @@ fn give(site: &mut Site, command: &Spanned<Command>, now: Timestamp) -> Result<(
     site.apply(command.get_ref(), now).map(drop).map_err(|error| error.to_string())
 }
 
-/// When a rehearsal begins whose scenario does not say: Monday, 5 January 2026, 08:00 UTC. Its outcome must not depend
-/// on the day on which it is played.
+/// The default beginning of a rehearsal: Monday, 5 January 2026, 08:00 UTC. Its outcome must not depend on the day on
+/// which it is played.
 const REHEARSAL_START: Timestamp = Timestamp::from_seconds(1_767_600_000);
 
-/// Ports for a manager that nobody visits, each its own, ten apart.
+/// Ports for a manager that are never opened, each manager's ten apart.
 fn supposed_ports((place, plan): (usize, &ManagerPlan)) -> ManagerPorts {
     let own = 8014 + 10 * u16::try_from(place).unwrap_or_default().min(1000);
     let http = if plan.http_port == 0 { own } else { plan.http_port };

@@ -1,5 +1,5 @@
-//! Who the clients of a fleet are: drawn from the run's seed, the name of their part and their number in it, so that
-//! another part, or a larger one, changes nobody.
+//! The identities of a fleet's clients, derived from (seed, part name, client number), so that adding or enlarging a
+//! part never changes the others.
 
 use std::hash::Hasher;
 use std::net::Ipv4Addr;
@@ -13,8 +13,8 @@ use super::plan::{FleetAction, PartPlan, Scenario};
 use crate::agent::AgentProfile;
 
 impl Scenario {
-    /// Whether what one client does may change something for a client of this part: they may share a hardware id, from the
-    /// beginning or later, or what is left of a limit.
+    /// Whether clients of this part may affect each other or other clients: they may share a hardware id, from the
+    /// beginning or later, or compete for a limit.
     pub fn meets_others(&self, part: &str) -> bool {
         let is_limit = |rule: &FaultRule| matches!(rule.what, FaultKind::PushLimit { .. });
         self.shares_machines(part) || self.fault.iter().map(Spanned::get_ref).any(is_limit)
@@ -38,14 +38,14 @@ impl Scenario {
         Some(plan.machine(self.seed, 1))
     }
 
-    /// Gives the fleet so many clients in all, each part as large in proportion as it was, and one at the least.
+    /// Scales the fleet to this number of clients, each part in proportion, with at least one client each.
     pub fn scale_to(&mut self, clients: u32) {
         let before: u64 = self.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
         let (mut seen, mut given) = (0_u64, 0_u64);
         for part in &mut self.fleet {
             let part = part.get_mut();
             seen += u64::from(part.count);
-            // What has been given grows as what has been seen, so that rounding adds up.
+            // Cumulative sums are scaled, so that rounding adds up.
             let due = (seen * u64::from(clients)).div_ceil(before.max(1));
             let count = due.saturating_sub(given).max(1);
             given += count;
@@ -65,14 +65,14 @@ impl PartPlan {
         format!("{}-{number}", self.name)
     }
 
-    /// Where the draws of the client with this number come from. The generator is SipHash-2-4.
+    /// The seed of the random draws of the client with this number. The generator is SipHash-2-4.
     pub fn client_seed(&self, run_seed: u64, number: u32) -> u64 {
         let mut hasher = SipHasher24::new_with_keys(run_seed, u64::from(number));
         hasher.write(self.name.as_bytes());
         hasher.finish()
     }
 
-    /// The hardware id that the client with this number is installed with.
+    /// The hardware id with which the client with this number is installed.
     pub fn machine(&self, run_seed: u64, number: u32) -> HardwareKey {
         match &self.hardware_id {
             Some(shared) => hardware_key(run_seed, &format!("image {shared}")),
@@ -80,12 +80,12 @@ impl PartPlan {
         }
     }
 
-    /// The hardware id of its own that the client with this number has, whatever image it was rolled out from.
+    /// The own hardware id of the client with this number, whatever image it was deployed from.
     pub fn own_machine(&self, run_seed: u64, number: u32) -> HardwareKey {
         hardware_key(run_seed, &self.client_name(number))
     }
 
-    /// Who the client with this number is.
+    /// The identity of the client with this number.
     pub fn client(&self, run_seed: u64, number: u32) -> AgentProfile {
         AgentProfile {
             hardware_key: self.machine(run_seed, number),

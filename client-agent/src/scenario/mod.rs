@@ -1,6 +1,6 @@
 //! The scenario file: a site, a fleet, and what an operator does to them, step by step.
 //!
-//! A scenario says what happens; what comes of it is found out by playing it. It never says which client is lost.
+//! A scenario says what happens, never which clients are orphaned: that is found out by playing it.
 
 mod communications_file;
 mod dry_run;
@@ -23,7 +23,7 @@ pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalen
 pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
-pub use verdict::{Lost, PartHolding, Standing, StepReport, Verdict, holdings};
+pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
 
 /// The JSON Schema of the scenario file.
 pub fn schema() -> serde_json::Value {

@@ -1,8 +1,9 @@
-//! What a scenario file says: the types of the file, as they are read.
+//! The types of a scenario file.
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::Command;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
@@ -14,151 +15,152 @@ use super::presence::plan::{Arrives, Fate, Holidays, Presence};
 use super::presence::words::Day;
 use super::span::Span;
 
-/// A scenario.
+/// A scenario: a site, a fleet of clients, and what happens to them step by step.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it shows, in one line.
+    /// What the scenario shows, in one line.
     pub title: String,
-    /// More about it.
+    /// A longer description of the scenario.
     #[serde(default)]
     pub about: String,
-    /// The seed of everything that is drawn or derived.
+    /// The seed of all random decisions and derived identifiers; defaults to 1.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The lab's clock.
+    /// The lab's clock, for runs over sockets.
     #[serde(default)]
     pub clock: ClockPlan,
-    /// Assumptions about undocumented behaviour of the real product; each that is absent has its default.
+    /// Assumptions about undocumented behaviour of the real product; those that are left out have their defaults.
     #[serde(default)]
     pub assumptions: Assumptions,
-    /// The site.
+    /// The site, with its managers.
     pub site: SitePlan,
-    /// The clients, part by part.
+    /// The parts of the fleet.
     #[schemars(with = "Vec<PartPlan>")]
     pub fleet: Vec<Spanned<PartPlan>>,
-    /// The faults that steps may set, by name. None is set before a step says so.
+    /// The faults that steps may set, by name. None is set until a step sets it.
     #[serde(default)]
     #[schemars(with = "Vec<FaultRule>")]
     pub fault: Vec<Spanned<FaultRule>>,
-    /// What happens, in order.
+    /// The steps, in order.
     #[serde(default)]
     pub step: Vec<StepPlan>,
 }
 
-/// The lab's clock.
+/// The lab's clock, for runs over sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClockPlan {
-    /// What it shows at the start; the machine's time when absent.
+    /// The time that the clock shows at the start; real time if absent.
     #[schemars(with = "Option<String>")]
     pub start: Option<Timestamp>,
-    /// How many times faster than the machine's clock it runs over sockets.
+    /// The speed of the clock over sockets, as a multiple of real time; defaults to 1.
     pub speed: u32,
 }
 
-/// The site.
+/// The site: its managers, and its settings at the beginning.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SitePlan {
-    /// Its name.
+    /// The name of the site; defaults to `My Site`.
     #[serde(default = "default_site")]
     pub name: String,
-    /// Its managers.
+    /// The managers of the site, at least one.
     pub managers: Vec<ManagerPlan>,
-    /// What is set up before the fleet is installed.
+    /// Commands that are applied before the fleet is installed.
     #[serde(default)]
     #[schemars(with = "Vec<Command>")]
     pub setup: Vec<Spanned<Command>>,
 }
 
-/// A manager.
+/// A manager of the site.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ManagerPlan {
-    /// Its name.
+    /// The name of the manager, unique in the site.
     pub name: String,
-    /// The address that it listens on, and that clients are told.
+    /// The address that the manager listens on, which clients are told; defaults to 127.0.0.1.
     #[serde(default = "default_address")]
     pub address: String,
-    /// The clients' port for HTTP; 0 for any that is free.
+    /// The HTTP port for clients; 0, the default, takes any free port.
     #[serde(default)]
     pub http_port: u16,
-    /// The clients' port for HTTPS; 0 for any that is free. When absent, the HTTP port takes both.
+    /// The HTTPS port for clients; 0 takes any free port. If absent, the HTTP port takes both protocols.
     #[serde(default)]
     pub https_port: Option<u16>,
 }
 
-/// A part of the fleet: clients that are alike.
+/// A part of the fleet: clients with the same properties.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PartPlan {
-    /// Its name; its clients are called by it, with a number.
+    /// The name of the part. Its clients are named after it: `NAME-1`, `NAME-2` and so on.
     pub name: String,
-    /// How many clients.
+    /// The number of clients, at least 1.
     pub count: u32,
-    /// Their group.
+    /// The full path of the clients' group; defaults to `My Company\Default Group`.
     #[serde(default = "default_group")]
     pub group: String,
-    /// The location that they are in; the group's default one when absent.
+    /// The location of the clients; the group's default location if absent.
     #[serde(default)]
     pub location: Option<String>,
-    /// Their version.
+    /// The version of the clients.
     pub version: ClientVersion,
-    /// The hardware id that all of them share, and with all parts that name the same one: they were rolled out from one
-    /// image. Each has its own when absent.
+    /// The name of a hardware id that all clients of the part share, also with other parts that name it, as if deployed
+    /// from one image. If absent, each client has its own.
     #[serde(default)]
     pub hardware_id: Option<String>,
-    /// Whether they stay with the server that served them last.
+    /// Whether the clients stay with the server that last served them; defaults to true.
     #[serde(default = "yes")]
     pub use_last_server: bool,
-    /// When they are online.
+    /// When the machines of the part are on; always if absent.
     #[serde(default)]
     pub presence: Presence,
-    /// Dates on which the machines stay off.
+    /// Dates on which the machines stay off. For the presences `office` and `laptop`.
     #[serde(default)]
     pub closed: Vec<Day>,
-    /// Their holidays.
+    /// Random holidays of the machines; none if absent. For the presences `office` and `laptop`.
     #[serde(default)]
     pub holidays: Option<Holidays>,
-    /// When they are installed; before the beginning when absent.
+    /// The period in which the clients are installed; before the beginning if absent.
     #[serde(default)]
     pub arrives: Option<Arrives>,
-    /// Which of them go for good, and when.
+    /// The share of the clients that leave for good, and the period in which they do; none if absent.
     #[serde(default)]
     pub leaves: Option<Fate>,
-    /// Which of them are re-imaged, and when: they come back with the list that they were installed with.
+    /// The share of the machines that are re-imaged, and when; none if absent. Their clients return with the list of
+    /// their installation.
     #[serde(default)]
     pub reimaged: Option<Fate>,
 }
 
-/// A step: first what happens to the fleet, then what the operator does, with the faults that are healed and set at the
-/// same moment, then how long he waits.
+/// A step: first the changes of the fleet, then the operator's commands, with the faults that are healed and set at the
+/// same moment, then a wait.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct StepPlan {
-    /// What is done, in one line.
+    /// What is done in the step, in one line.
     pub title: String,
-    /// The statements of the documented procedure that it is about.
+    /// The statements of the documented procedure that the step follows or breaks, by number.
     #[serde(default)]
-    pub statements: Vec<String>,
-    /// What happens to the fleet.
+    pub statements: Vec<Statement>,
+    /// The changes of the fleet.
     #[serde(default)]
     #[schemars(with = "Vec<FleetAction>")]
     pub fleet: Vec<Spanned<FleetAction>>,
-    /// What the operator does.
+    /// The operator's commands, applied together.
     #[serde(default)]
     #[schemars(with = "Vec<Command>")]
     pub operator: Vec<Spanned<Command>>,
-    /// The faults that are taken away.
+    /// The names of the faults that are removed.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub heal: Vec<Spanned<String>>,
-    /// The faults that are set.
+    /// The names of the faults that are set.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub faults: Vec<Spanned<String>>,
-    /// How long he waits before the next step.
+    /// The wait before the next step; none if absent.
     #[serde(default)]
     pub wait: Option<Wait>,
 }
@@ -166,79 +168,80 @@ pub struct StepPlan {
 /// A phase of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepPhase {
-    /// What happens to the fleet: [`StepPlan::fleet`].
+    /// The changes of the fleet: [`StepPlan::fleet`].
     Fleet,
-    /// Faults are taken away, and others are set: [`StepPlan::heal`] and [`StepPlan::faults`].
+    /// Faults are removed, and others are set: [`StepPlan::heal`] and [`StepPlan::faults`].
     Faults,
-    /// The operator's commands show, all at once: [`StepPlan::operator`].
+    /// The operator's commands take effect, all at once: [`StepPlan::operator`].
     Commands,
-    /// The wait: [`StepPlan::wait`].
+    /// The wait before the next step: [`StepPlan::wait`].
     Wait,
 }
 
 impl StepPhase {
-    /// The order in which every driver goes through a step. Faults are set before the commands show, so that a client
-    /// which these wake meets the faults.
+    /// The order in which every driver goes through a step. Faults are set before the commands take effect, so that a
+    /// client that a command wakes meets the faults.
     pub const IN_ORDER: [Self; 4] = [Self::Fleet, Self::Faults, Self::Commands, Self::Wait];
 }
 
-/// What happens to a part of the fleet.
+/// A change of a part of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FleetAction {
-    /// Its machines are switched off.
+    /// Switch off the machines of a part, by name.
     SwitchOff(String),
-    /// They are switched on again.
+    /// Switch the machines of a part on again, by name.
     SwitchOn(String),
-    /// They go to another location; to the default one when absent.
+    /// Move the machines of a part to another location; to the group's default location if absent.
     Move {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// The location.
+        /// The name of the location.
         #[serde(default)]
         location: Option<String>,
     },
-    /// Import a communications file on the machines that are on. Of several in one step the last one counts.
+    /// Import a communications file on the machines that are on. Of several imports in one step the last one counts.
     ImportSylink {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// Where the file comes from.
+        /// The source of the file.
         from: SylinkSource,
     },
-    /// Its machines that are on are rolled out with the hardware id of an image; each has its own again when absent. Of
-    /// several in one step the last one counts.
+    /// Deploy the machines that are on from an image, with its hardware id; without an image, each gets its own again.
+    /// Of several deployments in one step the last one counts.
     Identify {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// The part that the image was made from: of its first client.
+        /// The part from whose first client the image was made; none if absent.
         #[serde(default)]
         image_of: Option<String>,
     },
-    /// The console's communication update package reaches those that are on: the communications file that the manager
-    /// exports at that moment, which is imported. Of several files in one step the last one counts.
+    /// Apply the console's communication update package to the machines that are on: it imports the communications file
+    /// that the manager exports at that moment. Of several imports in one step the last one counts.
     UpdatePackage {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// The group that it is made for; the part's own when absent.
+        /// The group that the package is made for; the part's own if absent.
         #[serde(default)]
         group: Option<String>,
-        /// The location of that group; the part's own when neither is named.
+        /// The location of that group; the part's own if neither is given.
         #[serde(default)]
         location: Option<String>,
     },
 }
 
-/// A wait: for events, with a limit, or for time to pass; for both when both are given.
+/// A wait: for heartbeats, with a limit, for time to pass, or for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Wait {
-    /// How many heartbeats every client must have ended since the step began, whose machine was on then and is still.
+    /// The number of heartbeats that every client must end in this step if its machine is on from the beginning of the
+    /// step; defaults to 0.
     #[serde(default)]
     pub heartbeats: u32,
-    /// How much time must have passed since the step began.
+    /// The time that must pass since the beginning of the step, like `90d` or `1h30m`; none if absent.
     #[serde(default)]
     pub time: Option<Span>,
-    /// When to give up waiting for heartbeats, in the lab's time since the step began.
+    /// The limit of the wait for heartbeats, in lab time since the beginning of the step; defaults to `1h`.
     #[serde(default = "default_limit")]
     pub limit: Span,
 }
@@ -258,7 +261,7 @@ impl Scenario {
 }
 
 impl PartPlan {
-    /// Clients with the defaults of everything else.
+    /// Makes a part of this many clients, with defaults for everything else.
     pub fn new(name: impl Into<String>, count: u32, version: ClientVersion) -> Self {
         Self {
             name: name.into(),
@@ -279,7 +282,7 @@ impl PartPlan {
 }
 
 impl StepPlan {
-    /// What comes before the first step: the fleet is installed, and every client whose machine is on checks in.
+    /// The step before the first: the fleet is installed, and every client whose machine is on checks in.
     pub fn installation() -> Self {
         Self {
             title: "The fleet is installed, and checks in".to_owned(),
@@ -294,7 +297,7 @@ impl StepPlan {
 }
 
 impl FleetAction {
-    /// The part that it happens to.
+    /// The name of the part that changes.
     pub fn part(&self) -> &str {
         match self {
             Self::SwitchOff(part)
@@ -306,7 +309,7 @@ impl FleetAction {
         }
     }
 
-    /// The communications file that it brings to this part, if it does.
+    /// The communications file that this change imports on a part, if it does.
     pub fn brings(&self, plan: &PartPlan) -> Option<SylinkSource> {
         match self {
             Self::SwitchOff(_) | Self::SwitchOn(_) | Self::Move { .. } | Self::Identify { .. } => None,

@@ -1,55 +1,55 @@
-//! Why a scenario cannot be played to its end, whatever carries it.
+//! Why a scenario cannot be played to its end, with either driver.
 
 use epm_protocol::site::CommandError;
 
 use super::presence::error::PresenceError;
 use super::span::Span;
 
-/// Why a scenario cannot be played to its end: the same over sockets and in virtual time.
+/// The reason why a scenario cannot be played to its end: the same over sockets and in virtual time.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The site refused a command.
     #[error("step {step} ({title}): {source}")]
     Command {
-        /// The step; 0 is the setup.
+        /// The number of the step; 0 is the setup.
         step: usize,
-        /// Its title.
+        /// The title of the step.
         title: String,
-        /// Why.
+        /// The reason for the refusal.
         source: Box<CommandError>,
     },
-    /// A part of the fleet is never there.
+    /// The presence of a part is impossible.
     #[error("the part {part:?}: {source}")]
     Presence {
-        /// The part.
+        /// The name of the part.
         part: String,
-        /// Why.
+        /// The reason why it is impossible.
         source: PresenceError,
     },
-    /// What was waited for did not come.
+    /// A wait for heartbeats reached its limit.
     #[error(
         "step {step} ({title}): after {limit}, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
     )]
     Waited {
-        /// The step.
+        /// The number of the step.
         step: usize,
-        /// Its title.
+        /// The title of the step.
         title: String,
-        /// How many heartbeats were waited for.
+        /// The number of heartbeats that were waited for.
         heartbeats: u32,
-        /// The limit.
+        /// The limit of the wait.
         limit: Span,
-        /// How many clients are behind.
+        /// The number of clients that lack heartbeats.
         missing: usize,
-        /// How many there are.
+        /// The number of clients in the fleet.
         clients: usize,
-        /// One of those who are behind.
+        /// The name of a client that lacks heartbeats.
         example: String,
     },
 }
 
 impl PlanError {
-    /// A command that the site refused in a step.
+    /// Makes the error for a command that the site refused in a step.
     pub fn command(step: usize, title: &str, source: CommandError) -> Self {
         Self::Command { step, title: title.to_owned(), source: Box::new(source) }
     }

@@ -1,4 +1,5 @@
-//! When a machine is on, where it is, and what that means for the client on it: the same for every driver.
+//! The power schedule of a machine: when it is on, where it is, and the actions on its client. The same for both
+//! drivers.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::presence::calendar::Calendar;
 use super::presence::error::PresenceError;
 use super::presence::window::{Place, Window};
 
-/// What all machines of a part have in common.
+/// The calendar that all machines of a part share.
 #[derive(Clone, Debug)]
 pub struct PartCalendar {
     calendar: Calendar,
@@ -19,23 +20,23 @@ pub struct PartCalendar {
     is_off: bool,
 }
 
-/// A machine: when it is on, and where.
+/// The power schedule of a machine.
 #[derive(Clone, Copy, Debug)]
 pub struct PowerSchedule {
     seed: u64,
-    /// The time in which it is, or will be next, on.
+    /// The window in which the machine is on, or will be next.
     window: Option<Window>,
-    /// When it was booted, if it is on when the run starts and has not been started yet.
+    /// The boot of the machine, if it is on when the run starts and its service has not been started yet.
     booted_before: Option<Timestamp>,
-    /// Where its client thinks it is.
+    /// The place of which the client was told.
     place: Place,
     is_on: bool,
     is_installed: bool,
     is_reimaged: bool,
 }
 
-/// What a change of a machine means for the client on it. Iterated over, it yields the actions in the order in which
-/// every driver carries them out.
+/// The actions on a client after a change of its machine, in the order in which every driver carries them
+/// out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientActions {
     stop: bool,
@@ -46,20 +47,20 @@ pub struct ClientActions {
     start: Option<Timestamp>,
 }
 
-/// Something that is done to the client on a machine.
+/// An action on the client of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAction {
-    /// Stops the service.
+    /// Stops the client's service.
     Stop,
-    /// Installs a client; it takes the place of the one that is there.
+    /// Installs a client, which replaces the present one.
     Install(Install),
-    /// Tells it the location of this place; see [`PartCalendar::location`].
+    /// Tells the client the location of this place; see [`PartCalendar::location`].
     MoveTo(Place),
-    /// Imports the communications file that was brought to its part.
+    /// Imports the communications file of the part's change.
     Import,
-    /// Gives the machine the hardware id that was given to its part.
+    /// Gives the machine the hardware id of the part's change.
     Identify,
-    /// Starts the service, on a machine that was booted at this moment.
+    /// Starts the client's service on a machine that was booted at this time.
     Start(Timestamp),
 }
 
@@ -81,35 +82,35 @@ impl IntoIterator for ClientActions {
     }
 }
 
-/// What has happened to a part in a step, beside being switched on or off.
+/// The changes of a part in a step, other than switching machines on or off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Whether its usual place is another now.
+    /// Whether the usual location changes.
     pub is_moved: bool,
-    /// Whether somebody imports a communications file on its machines.
+    /// Whether a communications file is imported on its machines.
     pub imports: bool,
     /// Whether its machines get another hardware id.
     pub identifies: bool,
 }
 
-/// With which communications file a client is installed.
+/// The communications file with which a client is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
-    /// The one that the console exports at that moment.
+    /// The file that the console exports at that moment.
     Package,
-    /// The one of the beginning: an old image.
+    /// The file of the beginning, from an old image.
     Image,
 }
 
-/// A fleet is looked ahead for so long.
+/// The length of time for which calendars are made.
 const HORIZON: Duration = Duration::from_secs(3660 * 86_400);
 
 impl PartCalendar {
-    /// Of this part, as written.
+    /// Makes the calendar of this part.
     ///
     /// # Errors
     ///
-    /// When its presence cannot be.
+    /// When its presence is impossible.
     pub fn new(plan: &PartPlan, start: Timestamp) -> Result<Self, PresenceError> {
         let calendar = Calendar::new(plan, start, start + HORIZON)?;
         Ok(Self {
@@ -121,12 +122,12 @@ impl PartCalendar {
         })
     }
 
-    /// Whether its machines are installed when they first come, instead of at the beginning.
+    /// Whether its machines are installed when they first come on, instead of at the beginning.
     pub fn arrives(&self) -> bool {
         self.arrives
     }
 
-    /// The location at this place; the default one when none.
+    /// The location at this place; the default one if none.
     pub fn location(&self, place: Place) -> Option<&str> {
         match place {
             Place::Usual => self.usual.as_deref(),
@@ -134,7 +135,7 @@ impl PartCalendar {
         }
     }
 
-    /// Something happens to the part.
+    /// Applies a change of the part.
     pub fn apply(&mut self, action: &FleetAction, change: &mut Change) {
         match action {
             FleetAction::SwitchOff(_) => self.is_off = true,
@@ -150,7 +151,7 @@ impl PartCalendar {
 }
 
 impl PowerSchedule {
-    /// A machine that is not on yet.
+    /// Makes the schedule of a machine that is not on yet.
     pub fn new(part: &PartCalendar, seed: u64, start: Timestamp) -> Self {
         let window = part.calendar.window(seed, start);
         Self {
@@ -164,7 +165,7 @@ impl PowerSchedule {
         }
     }
 
-    /// A machine that has been switched off just now, and comes on the next time that its presence switches it on.
+    /// A machine that is switched off now, until its presence switches it on the next time.
     pub fn off_until_next(part: &PartCalendar, seed: u64, now: Timestamp) -> Self {
         let machine = Self::new(part, seed, now);
         let window = machine.window.and_then(|first| {
@@ -173,17 +174,17 @@ impl PowerSchedule {
         Self { window, booted_before: None, is_installed: true, ..machine }
     }
 
-    /// Whether it is on.
+    /// Whether the machine is on.
     pub fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// Whether a client has been installed on it.
+    /// Whether a client has been installed on the machine.
     pub fn is_installed(&self) -> bool {
         self.is_installed
     }
 
-    /// When it is switched on or off next.
+    /// The time at which the machine is next switched on or off.
     pub fn next_transition(&self, part: &PartCalendar, now: Timestamp) -> Timestamp {
         match self.window {
             None => Timestamp::NEVER,
@@ -193,10 +194,10 @@ impl PowerSchedule {
         }
     }
 
-    /// The moment of [`Self::next_transition`] has come.
+    /// Makes the transition at the time of [`Self::next_transition`].
     pub fn take_transition(&mut self, part: &PartCalendar, now: Timestamp) -> ClientActions {
         let mut actions = ClientActions::default();
-        // While somebody kept it off, its hours may have passed.
+        // While it was kept off by hand, its hours may have passed.
         let window = part.calendar.window(self.seed, now);
         self.window = window;
         if self.is_on {
@@ -222,7 +223,7 @@ impl PowerSchedule {
         actions
     }
 
-    /// Something has happened to its part.
+    /// Applies changes of the part to the machine.
     pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> ClientActions {
         let mut actions = ClientActions::default();
         if part.is_off && self.is_on {

@@ -1,4 +1,4 @@
-//! Reading a scenario: every refusal names the line, and the nearest thing that would have been right.
+//! Reads a scenario; every error names the line, and the nearest thing that would have been right.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,19 +7,19 @@ use epm_protocol::suggest::hint;
 
 use super::plan::Scenario;
 
-/// What stands at the place of a complaint is shown up to this length.
+/// The longest excerpt of the file in an error.
 const SHOWN: usize = 60;
 
-/// Why a scenario is refused.
+/// An error in a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError {
-    /// The file.
+    /// The name of the file.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong, and what was expected.
+    /// The problem, and what was expected.
     pub problem: String,
 }
 
@@ -43,7 +43,7 @@ impl ScenarioError {
         }
     }
 
-    /// What the reader of the text has to say, with the nearest known name.
+    /// Converts an error of the TOML reader, and adds the nearest known name.
     pub(crate) fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
         let span = error.span().unwrap_or(0..0);
         let found = text.get(span.clone()).unwrap_or_default().trim();
@@ -60,13 +60,13 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// When it is no TOML, has a key or a value that no scenario has, or lacks one.
+    /// When it is not TOML, has an unknown key or an invalid value, or lacks a value.
     pub fn parse(text: &str, file: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| ScenarioError::of(&error, text, file))
     }
 }
 
-/// Adds the nearest known name to a complaint about an unknown one: "unknown field `x`, expected one of `a`, `b`".
+/// Adds the nearest known name to an error about an unknown one: "unknown field `x`, expected one of `a`, `b`".
 fn with_hint(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let hint = match (message.starts_with("unknown "), quoted.next()) {
@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_is_named_with_its_line_and_the_key_that_was_meant() {
-        let text = "title = \"t\"\n\n[site]\nmanagers = [{ name = \"a\", htpp-port = 1 }]\n";
+        let text = "title = \"t\"\n\n[site]\nmanagers = [{ name = \"a\", htpp_port = 1 }]\n";
         let error = Scenario::parse(text, "x.toml").unwrap_err();
         assert_eq!((error.line, error.file.as_str()), (4, "x.toml"), "{error}");
         assert!(
-            error.problem.contains("htpp-port") && error.problem.contains("did you mean \"http-port\"?"),
+            error.problem.contains("htpp_port") && error.problem.contains("did you mean \"http_port\"?"),
             "{error}"
         );
     }
@@ -104,6 +104,14 @@ mod tests {
         let error = Scenario::parse(text, "x.toml").unwrap_err();
         assert_eq!(error.line, 7, "{error}");
         assert!(error.problem.contains("did you mean \"copy-list\"?"), "{error}");
+    }
+
+    #[test]
+    fn a_statement_that_the_procedure_does_not_have_is_named_with_its_place() {
+        let text = "title = \"t\"\nfleet = []\nsite = { managers = [] }\n[[step]]\ntitle = \"s\"\nstatements = [\"P8\", \"P99\"]\n";
+        let error = Scenario::parse(text, "x.toml").unwrap_err();
+        assert_eq!((error.line, error.column), (6, 21), "{error}");
+        assert!(error.problem.contains("P99") && error.problem.contains("did you mean \"P9\"?"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Stretches of time, as people write them: `90d`, `5m`, `1h30m`, `250ms`.
+//! Durations as people write them: `90d`, `5m`, `1h30m`, `250ms`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A stretch of time.
+/// A duration, like `90d`, `1h30m`, `45s` or `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
 
-/// A text that is no stretch of time.
+/// The error for a text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a stretch of time; expected one like \"90d\", \"1h30m\", \"45s\" or \"250ms\"")]
+#[error("invalid duration {found:?}: expected one like \"90d\", \"1h30m\", \"45s\" or \"250ms\"")]
 pub struct SpanError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Span {
         if left == 0 {
             return f.write_str("0s");
         }
-        // Weeks are read, but not written: a plan of 90 days is one of 90 days.
+        // Weeks are read, but not written: a plan of 90 days stays one of 90 days.
         for (unit, factor) in UNITS.into_iter().skip(1) {
             if left >= factor {
                 write!(f, "{}{unit}", left / factor)?;

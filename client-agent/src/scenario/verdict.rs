@@ -1,120 +1,162 @@
-//! Who holds what after a step, who was lost, since when, and because of which layer of trust.
+//! What clients hold after a step, and which are orphaned, since when, and by which layer of trust.
 
 use std::collections::BTreeMap;
 
 use epm_protocol::policy::Protocol;
+use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
-use crate::agent::{AgentView, Health};
+use crate::agent::{AgentView, Distrust, Health, TrustLayer};
 
-/// What the clients of one part of the fleet hold, counted.
+/// The clients of a part of the fleet, counted by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PartHolding {
-    /// The part.
+    /// The name of the part.
     pub part: String,
-    /// How many clients it has.
+    /// The number of clients in the part.
     pub clients: usize,
-    /// How many are served.
+    /// The number of clients that are served.
     pub connected: usize,
-    /// How many are out of touch for reasons other than trust.
+    /// The number of clients that are out of touch for reasons other than trust.
     pub disconnected: usize,
-    /// How many are orphaned.
+    /// The number of clients that are orphaned.
     pub orphaned: usize,
-    /// How many were orphaned, and brought back by a communications file that was imported.
+    /// The number of clients that were orphaned and were brought back by an imported communications file.
     pub brought_back: usize,
-    /// How many authenticate their manager.
+    /// The number of clients that authenticate their manager.
     pub secure: usize,
-    /// How many turn to their manager over HTTPS.
+    /// The number of clients that connect to their manager over HTTPS.
     pub https: usize,
-    /// How many hold each certificate.
+    /// The number of clients that hold each certificate.
     pub certificates: BTreeMap<Fingerprint, usize>,
-    /// How many hold each management server list.
+    /// The number of clients that hold each management server list.
     pub lists: BTreeMap<String, usize>,
     /// How many of the orphaned lost their trust in each layer.
-    pub layers: BTreeMap<String, usize>,
+    pub layers: BTreeMap<TrustLayer, usize>,
 }
 
-/// A client that was lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Lost {
-    /// Its computer's name.
+/// A client that is orphaned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct OrphanedClient {
+    /// The computer name of the client.
     pub client: String,
-    /// The part of the fleet that it belongs to.
+    /// The part of the fleet that the client belongs to.
     pub part: String,
-    /// Since when.
+    /// The lab time since which the client has been orphaned.
+    #[schemars(with = "String")]
     pub since: Timestamp,
-    /// The step during which it was lost, from 1; 0 is before the first.
-    pub step: usize,
-    /// That step's title.
-    pub step_title: String,
-    /// The layer of trust that broke.
-    pub layer: String,
-    /// What was expected, and what was found.
-    pub because: String,
+    /// The step of the scenario during which the client was orphaned, from 1; 0 is before the first step. Absent in a
+    /// lab without a scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// The title of that step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_title: Option<String>,
+    /// The code of the trust layer that broke.
+    pub layer: TrustLayer,
+    /// The title of that layer, for people.
+    pub layer_title: &'static str,
+    /// The reason in one sentence: what was expected, and what was found.
+    pub why: String,
+    /// The reason as data.
+    pub because: Distrust,
 }
 
-/// What a step has led to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The state of the fleet after a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct StepReport {
-    /// Its number, from 1; 0 is the start.
+    /// The number of the step, from 1; 0 is the installation.
     pub number: usize,
-    /// What was done.
+    /// The title of the step.
     pub title: String,
-    /// The statements of the documented procedure that it is about.
-    pub statements: Vec<String>,
-    /// When it began, in the lab's time.
+    /// The statements of the documented procedure that the step follows or breaks.
+    pub statements: Vec<Statement>,
+    /// The lab time at which the step began.
+    #[schemars(with = "String")]
     pub began: Timestamp,
-    /// Who holds what after it.
+    /// What clients hold after the step, for each part.
     pub holdings: Vec<PartHolding>,
 }
 
-/// What became of the fleet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// The state of a fleet: the certificates that its clients hold, the clients that are orphaned, since when and why. `run`,
+/// `rehearse`, `check` and the control API give the same verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Verdict {
-    /// The scenario's title.
+    /// The title of the scenario; absent in a lab without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scenario: String,
-    /// The seed with which it can be played again.
+    /// The seed that reproduces the same lab.
     pub seed: u64,
-    /// The certificates that were in force, in order.
-    pub certificates: Vec<Fingerprint>,
-    /// Every step.
-    pub steps: Vec<StepReport>,
-    /// Who was lost, and is at the end.
-    pub lost: Vec<Lost>,
-    /// Who is neither lost nor served at the end.
-    pub out_of_touch: Vec<String>,
-    /// Who is served at the end, but does not authenticate its manager.
-    pub not_secure: Vec<String>,
-    /// Who is served at the end, but does not hold every certificate that is in force.
-    pub behind: Vec<String>,
-    /// Whose machine is off at the end, and who is not lost, but not well either.
-    pub away: Vec<String>,
-    /// How many clients there are.
+    /// The lab time of the verdict.
+    #[schemars(with = "String")]
+    pub now: Timestamp,
+    /// Whether every client that is on is served, authenticates its manager, and holds every certificate in force, and no
+    /// client is orphaned.
+    pub well: bool,
+    /// The number of clients.
     pub clients: usize,
+    /// The number of registered clients that run outside this lab's process. They are not judged: of them the lab knows
+    /// only what they tell their manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<usize>,
+    /// The certificate that each manager shows its clients now: SHA-256 fingerprints by manager name.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub certificates: BTreeMap<String, Fingerprint>,
+    /// Every certificate that was in force during the scenario, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub certificate_history: Vec<Fingerprint>,
+    /// The state after each step of the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReport>,
+    /// The certificates and lists that the clients of each part of the fleet hold now.
+    pub parts: Vec<PartHolding>,
+    /// The clients that are orphaned.
+    pub orphaned: Vec<OrphanedClient>,
+    /// The clients that are on, not served, and not orphaned: the reason is not trust.
+    pub out_of_touch: Vec<String>,
+    /// The clients that are on and served, but do not authenticate their manager.
+    pub not_secure: Vec<String>,
+    /// The clients that are on, served and secure, but lack a certificate in force.
+    pub behind: Vec<String>,
+    /// The clients that are off, not orphaned, and have something yet to learn.
+    pub away: Vec<String>,
+    /// The clients that were orphaned, and brought back by an imported communications file.
+    pub brought_back: Vec<String>,
+    /// The clients that were orphaned at any time, whether or not they still are or still belong to the fleet; absent where
+    /// this was not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ever_orphaned: Option<Vec<String>>,
+    /// The clients that adopted a policy without authenticating it; absent where this was not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ever_unsigned: Option<Vec<String>>,
+    /// The number of journal entries that have been dropped; absent without a journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_forgotten: Option<u64>,
 }
 
-/// How a client stands at the end.
+/// The state of a client at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is served, secure, and holds every certificate in force.
+    /// The client is served and secure, and holds every certificate in force.
     Well,
-    /// It is orphaned.
-    Lost,
-    /// It is neither orphaned nor served.
+    /// The client is orphaned.
+    Orphaned,
+    /// The client is neither orphaned nor served.
     OutOfTouch,
-    /// It is served, and does not authenticate its manager.
+    /// The client is served, but does not authenticate its manager.
     NotSecure,
-    /// It is served and secure, and lacks a certificate in force.
+    /// The client is served and secure, but lacks a certificate in force.
     Behind,
 }
 
 impl Standing {
-    /// Of this client; `in_force` are the certificates that the managers show now.
+    /// The state of this client; `in_force` are the certificates that the managers show now.
     pub fn of(view: &AgentView, in_force: &[Fingerprint]) -> Self {
         if view.health.orphaned().is_some() {
-            Self::Lost
+            Self::Orphaned
         } else if !view.health.is_connected() {
             Self::OutOfTouch
         } else if !view.secure_communications {
@@ -128,46 +170,52 @@ impl Standing {
 }
 
 impl Verdict {
-    /// How many clients were orphaned, and are back by a communications file that was imported.
-    pub fn brought_back(&self) -> usize {
-        self.steps.last().map_or(0, |step| step.holdings.iter().map(|part| part.brought_back).sum())
+    /// A verdict on a fleet of which no client has been looked at yet; `certificates` are those that the managers show now.
+    pub fn new(now: Timestamp, seed: u64, certificates: BTreeMap<String, Fingerprint>) -> Self {
+        Self { now, seed, certificates, well: true, ..Self::default() }
     }
 
-    /// Whether every client is secure, with the certificates in force, and none lost or out of touch.
-    pub fn is_well(&self) -> bool {
-        let failings = [&self.out_of_touch, &self.not_secure, &self.behind];
-        self.lost.is_empty() && failings.iter().all(|clients| clients.is_empty())
+    /// The certificates in force.
+    pub fn in_force(&self) -> Vec<Fingerprint> {
+        self.certificates.values().copied().collect()
     }
 
-    /// Adds what became of a client; `in_force` are the certificates that the managers show now, `is_on` is whether
-    /// its machine is on.
-    pub fn add(&mut self, part: &str, view: &AgentView, in_force: &[Fingerprint], is_on: bool) {
-        let names = match Standing::of(view, in_force) {
+    /// Adds a client that does not stand well, or was brought back; `is_on` is whether its machine is on.
+    pub fn add(&mut self, part: &str, view: &AgentView, standing: Standing, is_on: bool) {
+        if view.brought_back {
+            self.brought_back.push(view.computer_name.clone());
+        }
+        let names = match standing {
             Standing::Well => return,
-            Standing::Lost => return self.lost.extend(lost(part, view, &self.steps)),
+            Standing::Orphaned => {
+                self.orphaned.extend(orphaned(part, view, &self.steps));
+                self.well = false;
+                return;
+            }
             _ if !is_on => &mut self.away,
             Standing::OutOfTouch => &mut self.out_of_touch,
             Standing::NotSecure => &mut self.not_secure,
             Standing::Behind => &mut self.behind,
         };
+        self.well &= !is_on;
         names.push(view.computer_name.clone());
     }
 }
 
 impl PartHolding {
-    /// A part in which nobody has been counted.
+    /// Makes empty counts for a part.
     pub fn of(part: &str) -> Self {
         Self { part: part.to_owned(), ..Self::default() }
     }
 
-    /// Counts so many clients that look like this.
+    /// Counts this many clients with this view.
     pub fn add(&mut self, view: &AgentView, clients: usize) {
         self.clients += clients;
         match &view.health {
             Health::Connected { .. } => self.connected += clients,
             Health::Orphaned { because, .. } => {
                 self.orphaned += clients;
-                *self.layers.entry(because.layer().to_owned()).or_default() += clients;
+                *self.layers.entry(because.layer()).or_default() += clients;
             }
             Health::New | Health::Disconnected { .. } => self.disconnected += clients,
         }
@@ -181,7 +229,7 @@ impl PartHolding {
         }
     }
 
-    /// Counts whom somebody else has counted.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.clients += other.clients;
         self.connected += other.connected;
@@ -193,15 +241,16 @@ impl PartHolding {
         for (certificate, count) in &other.certificates {
             *self.certificates.entry(*certificate).or_default() += count;
         }
-        for (mine, theirs) in [(&mut self.lists, &other.lists), (&mut self.layers, &other.layers)] {
-            for (name, count) in theirs {
-                *mine.entry(name.clone()).or_default() += count;
-            }
+        for (name, count) in &other.lists {
+            *self.lists.entry(name.clone()).or_default() += count;
+        }
+        for (layer, count) in &other.layers {
+            *self.layers.entry(*layer).or_default() += count;
         }
     }
 }
 
-/// Who holds what, part by part; a part whose clients are all still to come is there, with nobody in it.
+/// Counts what clients hold, part by part; a part whose clients are all still to come has empty counts.
 pub fn holdings<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     clients: impl IntoIterator<Item = (&'a str, AgentView)>,
@@ -215,17 +264,19 @@ pub fn holdings<'a>(
     parts
 }
 
-/// The entry of this client in the list of the lost, if it is; `steps` are those that have begun.
-fn lost(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Lost> {
+/// The entry of this client in the list of the orphaned, if it is one; `steps` are those that have begun.
+fn orphaned(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<OrphanedClient> {
     let (since, because) = view.health.orphaned()?;
-    let step = steps.iter().rev().find(|step| step.began <= since).or(steps.first())?;
-    Some(Lost {
+    let step = steps.iter().rev().find(|step| step.began <= since).or(steps.first());
+    Some(OrphanedClient {
         client: view.computer_name.clone(),
         part: part.to_owned(),
         since,
-        step: step.number,
-        step_title: step.title.clone(),
-        layer: because.layer().to_owned(),
-        because: because.to_string(),
+        step: step.map(|step| step.number),
+        step_title: step.map(|step| step.title.clone()),
+        layer: because.layer(),
+        layer_title: because.layer().title(),
+        why: because.to_string(),
+        because: because.clone(),
     })
 }

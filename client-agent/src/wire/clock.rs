@@ -1,4 +1,4 @@
-//! The clock of a lab on real sockets: real time from a start, at a speed, or standing still.
+//! The clock of a lab over sockets: real time from a start, at a speed, or standing still.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// The clock of a lab. All that runs in the lab shares one, so that moving it moves everything.
+/// The clock of a lab. Everything in the lab shares one, so that moving it moves everything.
 #[derive(Debug)]
 pub struct LabClock {
     rate: Mutex<Rate>,
@@ -21,23 +21,23 @@ struct Rate {
 }
 
 impl LabClock {
-    /// The machine's own time.
+    /// Makes a clock that shows real time.
     pub fn wall() -> Self {
         Self::starting_at(wall_time(), 1)
     }
 
-    /// A clock that shows `start` now and runs `speed` times as fast as the machine's; 0 is standing still.
+    /// Makes a clock that shows `start` now and runs `speed` times as fast as real time; 0 stops it.
     pub fn starting_at(start: Timestamp, speed: u32) -> Self {
         let rate = Rate { lab: start, real: real_time(), speed };
         Self { rate: Mutex::new(rate), moved: watch::Sender::new(()) }
     }
 
-    /// The machine's own time from now on, `speed` times as fast.
+    /// Makes a clock that shows real time now and runs `speed` times as fast.
     pub fn wall_at_speed(speed: u32) -> Self {
         Self::starting_at(wall_time(), speed)
     }
 
-    /// Moves the clock to `moment`, and lets it run from there at its speed. Whoever sleeps until then wakes.
+    /// Moves the clock to `moment`, from where it runs at its speed. Wakes what sleeps until then.
     pub fn set(&self, moment: Timestamp) {
         self.change(|rate| rate.lab = moment);
     }
@@ -47,17 +47,17 @@ impl LabClock {
         self.change(|rate| rate.lab = rate.lab + by);
     }
 
-    /// How many times as fast as real time it runs; 0 is standing still.
+    /// The speed of the clock as a multiple of real time; 0 if it is stopped.
     pub fn speed(&self) -> u32 {
         self.read().speed
     }
 
-    /// Lets the clock run at another speed; 0 is standing still.
+    /// Sets the speed of the clock; 0 stops it.
     pub fn set_speed(&self, speed: u32) {
         self.change(|rate| rate.speed = speed);
     }
 
-    /// Waits until the clock shows `moment`, however it gets there.
+    /// Waits until the clock shows `moment`, whether it runs or is moved there.
     pub async fn sleep_until(&self, moment: Timestamp) {
         let mut moved = self.moved.subscribe();
         loop {
@@ -78,7 +78,7 @@ impl LabClock {
         }
     }
 
-    /// Waits until the clock stands still.
+    /// Waits until the clock is stopped.
     pub async fn stands(&self) {
         let mut moved = self.moved.subscribe();
         while self.speed() != 0 {

@@ -1,4 +1,4 @@
-//! One agent's connection to its manager: opened when an exchange needs it, closed when the session ends.
+//! The connection of an agent to its manager: opened when an exchange needs it, closed when the session ends.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,12 +30,12 @@ use super::tls::{ClockTime, provider};
 use super::verifier::{PinVerifier, rejection_in};
 use crate::agent::{Exchange, Server, TlsCheck, TlsVersions};
 
-/// The largest answer that a client takes, in bytes: room for a client package of the lab.
+/// The largest answer that a client accepts, in bytes: enough for a client package of the lab.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// How many servers' sessions an agent remembers for resumption.
+/// The number of servers whose TLS sessions an agent remembers for resumption.
 const SESSIONS: usize = 4;
 
-/// One agent's session: a connection, and the TLS memory that outlives it.
+/// The session of an agent: a connection, and the TLS memory that outlives it.
 #[derive(Debug)]
 pub(super) struct Session {
     clock: Arc<LabClock>,
@@ -45,34 +45,34 @@ pub(super) struct Session {
     endpoint: Arc<Endpoint>,
 }
 
-/// A client's end of its connections, as others see it.
+/// A client's end of its connections, as seen from outside.
 #[derive(Debug, Default)]
 pub(super) struct Endpoint {
-    /// Where its connections to loopback come from, if not from where the system says.
+    /// The source address of connections to loopback; the system's choice if none.
     source: Option<Ipv4Addr>,
-    /// Where the connection comes from that is open, or was last.
+    /// The source of the open or last connection.
     at: Mutex<Option<SocketAddr>>,
-    /// The connection that is given up.
+    /// The connection to abandon.
     given_up: watch::Sender<Option<SocketAddr>>,
 }
 
 impl Endpoint {
-    /// The end of a client whose connections come from this address.
+    /// Makes the end of a client with this source address.
     pub(super) fn from(source: Option<Ipv4Addr>) -> Self {
         Self { source, ..Self::default() }
     }
 
-    /// Where the connection comes from that is open, or was last.
+    /// The source of the open or last connection.
     pub(super) fn at(&self) -> Option<SocketAddr> {
         *self.at.lock()
     }
 
-    /// Gives the open connection up, as if the time limit of its exchange were over.
+    /// Abandons the open connection, as if the time limit of its exchange were over.
     pub(super) fn give_up(&self) {
         self.given_up.send_replace(self.at());
     }
 
-    /// Returns when the connection that is open is given up.
+    /// Returns when the open connection is to be abandoned.
     async fn ends(&self) {
         let is_ours = |given_up: &Option<SocketAddr>| given_up.is_some() && *given_up == self.at();
         let _ = self.given_up.subscribe().wait_for(is_ours).await;
@@ -82,7 +82,7 @@ impl Endpoint {
         *self.at.lock() = place;
     }
 
-    /// Opens a connection; from its own address, where it has one and the machine lets it.
+    /// Opens a connection; from the source address, if there is one and the system allows it.
     async fn dial(&self, address: &str, port: u16) -> io::Result<TcpStream> {
         self.is_at(None);
         let target = address.parse::<Ipv4Addr>().ok().filter(Ipv4Addr::is_loopback);
@@ -100,7 +100,7 @@ impl Endpoint {
     }
 }
 
-/// How many TLS handshakes an agent has made.
+/// The number of TLS handshakes of an agent.
 #[derive(Debug, Default)]
 pub struct Handshakes {
     full: AtomicU64,
@@ -108,18 +108,18 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
-    /// Those in which the manager showed its certificate.
+    /// The number of handshakes in which the manager showed its certificate.
     pub fn full(&self) -> u64 {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// Those from a ticket.
+    /// The number of handshakes that resumed a session.
     pub fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
     }
 }
 
-/// Tickets live and die with the beliefs under which they were got: other pins, no tickets.
+/// Tickets are valid only with the beliefs under which they were obtained: other pins, no tickets.
 #[derive(Debug)]
 struct TlsMemory {
     check: TlsCheck,
@@ -141,23 +141,23 @@ impl Drop for Open {
     }
 }
 
-/// Carries out one exchange on a connection of its own.
+/// Carries out an exchange on a connection of its own.
 ///
 /// # Errors
 ///
-/// When it comes to nothing.
+/// When the exchange fails.
 pub async fn ask_once(clock: Arc<LabClock>, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
     Session::new(clock, Arc::default(), Arc::default()).exchange(exchange).await
 }
 
 type Failed = Result<(), ExchangeFailure>;
 
-/// One call of an administrator's tool over HTTPS: the status of the answer. Of the exchange, what counts is the server,
-/// what its certificate is held against, and the deadline.
+/// Makes a call of an administrator's tool over HTTPS, and returns the status of the answer. Only the server, the check
+/// of its certificate, and the deadline of the exchange are used.
 ///
 /// # Errors
 ///
-/// As an exchange of a client.
+/// As for an exchange of a client.
 pub async fn call_once(
     clock: Arc<LabClock>,
     exchange: &Exchange,
@@ -241,7 +241,7 @@ impl Session {
         self.speak(stream, exchange).await
     }
 
-    /// Speaks HTTP on a stream that is believed.
+    /// Speaks HTTP on a stream whose certificate is trusted.
     async fn speak<S>(&mut self, stream: S, exchange: &Exchange) -> Failed
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -290,7 +290,7 @@ impl Session {
         Ok(ManagerResponse { status, content_type: ContentType::Binary, signature, body: body.to_bytes() })
     }
 
-    /// The TLS configuration for these beliefs; a new one, without tickets, when they have changed.
+    /// The TLS configuration for these beliefs; a new one, without tickets, if they have changed.
     fn memory_for(&mut self, exchange: &Exchange) -> &TlsMemory {
         let fits = |memory: &TlsMemory| memory.check == exchange.check && memory.versions == exchange.tls;
         let kept = self.memory.take().filter(fits);
@@ -320,7 +320,7 @@ impl TlsMemory {
     }
 }
 
-/// The future's result, or none if the lab's clock passes the deadline first, or the client is told to give up.
+/// Awaits the future; none if the lab's clock passes the deadline first, or the client is told to give up.
 async fn within<F: Future>(
     clock: &LabClock,
     endpoint: &Endpoint,

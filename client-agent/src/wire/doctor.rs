@@ -1,4 +1,4 @@
-//! Lets a client live through one heartbeat with one server, and watches it.
+//! Runs one heartbeat of a client with one server, and observes it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::connection::ask_once;
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Health, Input, Output, Server};
 use crate::doctor::{Examination, Step};
 
-/// Examines every server of a communications file, in its order. The manager comes to know the client.
+/// Examines every server of a communications file, in order. This registers the client with the manager.
 pub async fn examine(
     sylink: &Sylink,
     profile: &AgentProfile,
@@ -28,7 +28,7 @@ pub async fn examine(
     all
 }
 
-/// Examines one server as if the file named it alone; the client as it is afterwards comes with what was found.
+/// Examines one server as if the file named only it; returns the results and the client afterwards.
 pub async fn examine_one(
     sylink: &Sylink,
     server: &ClientServer,
@@ -48,7 +48,7 @@ pub async fn examine_one(
     (Examination::of(found, protocol, server.verify_signatures, broken.as_ref()), agent)
 }
 
-/// One heartbeat, with the browser test before it; where it breaks, and why.
+/// Makes one heartbeat, after the browser test; returns the step that failed, and why.
 async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, String)> {
     agent.handle(Input::Start { booted: clock.now() }, clock.now());
     let mut next = sent(agent.handle(Input::Wake, clock.now()));
@@ -73,7 +73,7 @@ async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, St
     match view.health {
         Health::Connected { .. } if view.complete.is_some() => None,
         Health::Connected { .. } => {
-            Some((Step::Serial, "the client takes no policy from its manager".to_owned()))
+            Some((Step::Serial, "the client downloads no policy from its manager".to_owned()))
         }
         Health::Disconnected { because, .. } => Some((at, because.to_string())),
         Health::Orphaned { because, .. } => Some((at, because.to_string())),
@@ -81,7 +81,7 @@ async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, St
     }
 }
 
-/// What the client wants to ask.
+/// The exchange that the client asks for.
 fn sent(outputs: Vec<Output>) -> Option<Box<Exchange>> {
     outputs.into_iter().rev().find_map(|output| match output {
         Output::Send(exchange) => Some(exchange),

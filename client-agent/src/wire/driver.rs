@@ -1,4 +1,4 @@
-//! One agent, one task: it waits for what the agent waits for, and carries out what the agent wishes.
+//! The task of an agent: it waits for the agent's inputs, and carries out its outputs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,40 +16,41 @@ use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
 use crate::scenario::booted_before;
 
-/// Where an agent's log lines go. Called in the agent's task; must not block.
+/// A function that receives an agent's log lines. Called in the agent's task; must not block.
 pub type LogSink = Arc<dyn Fn(&str, &LogLine) + Send + Sync>;
 
-/// Who is told what an agent looks like, whenever it has come to rest. Called in the agent's task; must not block.
+/// A function that receives an agent's view whenever the agent has come to rest. Called in the agent's task; must not
+/// block.
 pub type Watcher = Arc<dyn Fn(&AgentView, Timestamp) + Send + Sync>;
 
-/// How many inputs may wait for an agent.
+/// The number of inputs that may queue for an agent.
 const INPUTS: usize = 16;
 
-/// A running agent, from outside.
+/// The handle of a running agent.
 #[derive(Clone, Debug)]
 pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
     endpoint: Arc<Endpoint>,
     inputs: mpsc::Sender<Input>,
-    /// How many inputs it was told from outside and has not yet acted on.
+    /// The number of external inputs that the agent has not handled yet.
     unheard: Arc<AtomicU64>,
-    /// Whether it is kept from waking.
+    /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
 }
 
 /// A request that a manager holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldRequest {
-    /// Its number.
+    /// The number of the exchange.
     pub exchange: u64,
-    /// Whose it is.
+    /// The agent that made the request.
     pub agent: AgentId,
-    /// The policy that the agent said it holds.
+    /// The serial of the policy that the agent said it holds.
     pub serial: Option<PolicySerial>,
 }
 
-/// What an agent's task needs.
+/// The state of an agent's task.
 pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
     inputs: mpsc::Receiver<Input>,
@@ -70,80 +71,81 @@ pub(super) struct Driver {
 type UnderWay = std::pin::Pin<Box<dyn Future<Output = Input> + Send>>;
 
 impl AgentHandle {
-    /// What the agent looks like now.
+    /// The present view of the agent.
     pub fn view(&self) -> AgentView {
         lock(&self.agent).view()
     }
 
-    /// The agent as it is now.
+    /// A copy of the agent in its present state.
     pub fn agent(&self) -> Agent {
         lock(&self.agent).clone()
     }
 
-    /// Its agent id, once a manager has registered it.
+    /// The identifier of the agent, once a manager has registered it.
     pub fn agent_id(&self) -> Option<AgentId> {
         lock(&self.agent).cache().state.agent
     }
 
-    /// Keeps it from waking by itself, or lets it again: a machine that is on, whose client does nothing.
+    /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
     }
 
-    /// Whether it is kept from waking.
+    /// Whether the agent is kept from waking.
     pub fn is_frozen(&self) -> bool {
         *self.frozen.borrow()
     }
 
-    /// How many TLS handshakes it has made.
+    /// The TLS handshakes of the agent.
     pub fn handshakes(&self) -> &Handshakes {
         &self.handshakes
     }
 
-    /// Whether it is between two heartbeats.
+    /// Whether the agent is between two heartbeats.
     pub fn is_resting(&self) -> bool {
         lock(&self.agent).is_resting()
     }
 
-    /// Where the connection comes from that it has open, or had last.
+    /// The source of the agent's open or last connection.
     pub fn connection(&self) -> Option<SocketAddr> {
         self.endpoint.at()
     }
 
-    /// If it waits for a manager, it waits no longer, as if its time were over.
+    /// Makes the agent abandon a pending request, as if its time were over.
     pub fn give_up(&self) {
         self.endpoint.give_up();
     }
 
-    /// Tells the agent something. Returns false when its task has ended.
+    /// Gives the agent an input. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
         self.inputs.send(input).await.is_ok()
     }
 
-    /// Starts the agent on a machine that has been on for long at this moment. Returns false when its task has ended.
+    /// Starts the agent at this time, on a machine that was booted up to 30 days before. Returns false when its task has
+    /// ended.
     pub async fn start_long_after_boot(&self, now: Timestamp) -> bool {
         let seed = lock(&self.agent).profile().seed;
         self.tell(Input::Start { booted: booted_before(seed, now) }).await
     }
 
-    /// The clock has been set from `then` to `now`: the agent's heartbeats go on in their row.
+    /// Continues after the clock was set from `then` to `now`: the agent's heartbeats keep their phase.
     pub fn clock_moved(&self, then: Timestamp, now: Timestamp) {
         lock(&self.agent).clock_moved(then, now);
-        self.frozen.send_modify(|_| ()); // its task sleeps until another moment
+        self.frozen.send_modify(|_| ()); // wakes the task, which sleeps until another time
     }
 
-    /// When it wants to be woken.
+    /// The time at which the agent wants to be woken.
     pub fn next_wake(&self) -> Timestamp {
         if self.is_frozen() { Timestamp::NEVER } else { lock(&self.agent).next_wake() }
     }
 
-    /// Whether it has acted on all that it was told.
+    /// Whether the agent has handled all external inputs.
     pub fn has_heard(&self) -> bool {
         self.unheard.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether it has acted on all that it was told, rests, and has nothing to do before a moment after `now`.
+    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`.
     pub fn is_settled(&self, now: Timestamp) -> bool {
         let is_frozen = self.is_frozen();
         let agent = lock(&self.agent);
@@ -152,7 +154,7 @@ impl AgentHandle {
             && (is_frozen || agent.next_wake() > now)
     }
 
-    /// The request that its manager holds, in push mode.
+    /// The request that the agent's manager holds, in push mode.
     pub fn held(&self) -> Option<HeldRequest> {
         let agent = lock(&self.agent);
         let state = &agent.cache().state;
@@ -162,7 +164,7 @@ impl AgentHandle {
 
 /// Prepares a running agent: the handle, and the task to spawn.
 ///
-/// `turns` bounds how many agents are in a heartbeat at the same time; `progress` counts heartbeats that have ended.
+/// `turns` limits the agents that are in a heartbeat at the same time; `progress` counts heartbeats that have ended.
 pub(super) fn prepare(
     agent: Agent,
     clock: Arc<LabClock>,
@@ -209,7 +211,7 @@ pub(super) fn prepare(
 ///
 /// # Errors
 ///
-/// When its cache cannot be written: a client that cannot keep what it has learnt must not go on.
+/// When its cache cannot be written: a client that cannot keep what it has learnt must stop.
 pub fn drive(
     agent: Agent,
     clock: Arc<LabClock>,
@@ -233,7 +235,7 @@ impl Driver {
         self.hear(Input::Stop).await
     }
 
-    /// Tells the agent, and does what it wishes.
+    /// Gives the agent an input, and carries out its outputs.
     async fn hear(&mut self, input: Input) -> Result<(), StoreError> {
         if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
@@ -252,7 +254,7 @@ impl Driver {
         Ok(())
     }
 
-    /// What the agent hears next, and whether it is told so from outside; none when its handle is gone.
+    /// The next input of the agent, and whether it is external; none when its handle is gone.
     async fn next_input(&mut self) -> Option<(Input, bool)> {
         loop {
             let is_frozen = *self.frozen.borrow_and_update();
@@ -270,12 +272,12 @@ impl Driver {
                 }
                 input = self.inputs.recv() => return input.map(|input| (input, true)),
                 () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => {
-                    // The clock may have been set, and the agent's heartbeats with it.
+                    // The clock may have been set, which moves the agent's heartbeats.
                     if lock(&self.agent).next_wake() <= self.clock.now() {
                         return Some((Input::Wake, false));
                     }
                 }
-                // Its handle is gone, or it has been frozen or thawed, or the clock was set.
+                // The handle is gone, the agent was frozen or thawed, or the clock was set.
                 changed = self.frozen.changed() => changed.ok()?,
             }
         }
@@ -302,7 +304,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Begins an exchange; one that is still under way is given up, and its connection with it.
+    /// Begins an exchange; an exchange that is still under way is abandoned with its connection.
     async fn send(&mut self, exchange: Exchange) {
         if self.under_way.take().is_some() {
             self.session.lock().await.close();

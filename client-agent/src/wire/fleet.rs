@@ -1,4 +1,4 @@
-//! Many agents in one process, with a bound on how many are in a heartbeat at the same time.
+//! Many agents in one process, with a limit on how many are in a heartbeat at the same time.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,38 +14,38 @@ use super::driver::{AgentHandle, LogSink, Watcher, prepare};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentProfile, AgentState, Cache};
 
-/// How many agents may be in a heartbeat at the same time. A stampede without a bound serves nobody.
+/// The number of agents that may be in a heartbeat at the same time; without a limit, a stampede would time out.
 pub const TURNS: usize = 64;
 
-/// An agent to be.
+/// The specification of an agent.
 #[derive(Debug)]
 pub struct MemberSpec {
     /// The part of the fleet that it belongs to, for reports.
     pub part: String,
-    /// Who it is.
+    /// The identity of the agent.
     pub profile: AgentProfile,
-    /// The communications file that it is installed with.
+    /// The communications file of its installation.
     pub sylink: Arc<Sylink>,
-    /// The location that it is in; the default one when none.
+    /// The location of the agent; the default one if none.
     pub location: Option<String>,
-    /// Where it keeps its cache; only in memory when none.
+    /// The agent's cache on disk; only in memory if none.
     pub disk: Option<DiskCache>,
-    /// The loopback address that its connections come from; the system's choice when none.
+    /// The source address of its connections, a loopback address; the system's choice if none.
     pub source: Option<Ipv4Addr>,
 }
 
 /// A running agent of a fleet.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Its computer's name.
+    /// The name of the agent's computer.
     pub name: String,
     /// The part of the fleet that it belongs to.
     pub part: String,
-    /// The agent.
+    /// The handle of the agent.
     pub handle: AgentHandle,
 }
 
-/// A running fleet. Dropping it ends every agent at once, wherever it is.
+/// A running fleet. Dropping it ends every agent at once.
 pub struct Fleet {
     members: Vec<Member>,
     tasks: JoinSet<Result<(), StoreError>>,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Fleet {
 }
 
 impl Fleet {
-    /// A fleet without agents.
+    /// Makes a fleet without agents.
     pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink) -> Self {
         let (counter, progress) = watch::channel(0);
         let turns = Arc::new(Semaphore::new(TURNS));
@@ -73,12 +73,12 @@ impl Fleet {
         Self { members: Vec::new(), tasks, counter, progress, turns, clock, assumptions, log, watcher: None }
     }
 
-    /// Tells this one what each agent that is added from now on looks like, whenever it has come to rest.
+    /// Sets the watcher of agents that are added from now on.
     pub fn watch(&mut self, watcher: Watcher) {
         self.watcher = Some(watcher);
     }
 
-    /// Starts these agents, each with its first heartbeat at once, on machines that have been on for long.
+    /// Starts these agents, on machines that were booted up to 30 days before; each has its first heartbeat at once.
     pub async fn start(
         clock: Arc<LabClock>,
         assumptions: &Arc<Assumptions>,
@@ -101,18 +101,18 @@ impl Fleet {
         self.members.push(member);
     }
 
-    /// Adds an agent as it is, which goes on by itself.
+    /// Adds an agent in the state that it is in, which continues by itself.
     pub fn bring_back(&mut self, part: String, agent: Agent) -> &Member {
         let member = self.run(part, agent, None, None);
         self.members.push_mut(member)
     }
 
-    /// Lets these agents go: each stops, and is no member any more.
+    /// Stops these agents and removes them from the fleet.
     pub fn dismiss(&mut self, leaves: impl Fn(&Member) -> bool) {
         self.members.retain(|member| !leaves(member));
     }
 
-    /// Another agent, not started yet, takes the place of one that stops.
+    /// Stops an agent, and puts another one, not started yet, in its place.
     pub fn replace(&mut self, place: usize, spec: MemberSpec) {
         let member = self.employ(spec);
         if let Some(old) = self.members.get_mut(place) {
@@ -148,18 +148,18 @@ impl Fleet {
         Member { name, part, handle }
     }
 
-    /// The agents, in the order in which they were given.
+    /// The agents, in the order in which they were added.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// Is told whenever an agent has done something.
+    /// A receiver that changes whenever an agent has ended a heartbeat.
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.progress.clone()
     }
 
-    /// Waits until `done` says so; it is asked again whenever an agent has ended a heartbeat. Returns false when the
-    /// lab's clock passes `limit` first.
+    /// Waits until `done` returns true; it is called again whenever an agent has ended a heartbeat. Returns false when
+    /// the lab's clock passes `limit` first.
     pub async fn wait_until(&self, limit: Timestamp, mut done: impl FnMut(&[Member]) -> bool) -> bool {
         let mut progress = self.progress.clone();
         loop {
@@ -174,7 +174,7 @@ impl Fleet {
         }
     }
 
-    /// Stops every agent, and returns when all have kept what they know.
+    /// Stops every agent, and returns when all caches are written.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Fleet {
         self.stop_all().await
     }
 
-    /// As [`Self::stop`], and leaves a fleet without agents.
+    /// Stops every agent as [`Self::stop`] does, and leaves an empty fleet.
     ///
     /// # Errors
     ///

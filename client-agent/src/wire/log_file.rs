@@ -1,4 +1,4 @@
-//! The client's system log on disk, in the real one's form, and bounded.
+//! The client's system log on disk, in the real one's form, with a size limit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::LogLine;
 
-/// The log is put aside as `syslog.log.1` when it has grown to this many bytes; that is assumed.
+/// The size in bytes at which the log is renamed to `syslog.log.1`, which is assumed.
 const FULL: u64 = 4 * 1024 * 1024;
-/// For how many days entries are kept, as the header says, which is assumed; nothing is removed for its age.
+/// The days for which entries are kept, according to the header, which is assumed; nothing is removed for its age.
 const DAYS: u32 = 14;
-/// How long the header is, in bytes.
+/// The length of the header in bytes.
 const HEADER: u64 = 72;
 
 /// `syslog.log` in a folder: a header, and the entries.
@@ -22,24 +22,24 @@ pub struct LogFile {
     counts: Counts,
 }
 
-/// What the header counts [C S31].
+/// The counters of the header [C S31].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    /// The entries in the file.
+    /// The number of entries in the file.
     entries: u32,
-    /// The entries that have ever been written.
+    /// The number of entries that have ever been written.
     ever: u64,
 }
 
 impl Counts {
-    /// The header: the log's kind, its largest size, a number of unknown meaning, the entries, another such number, the
-    /// entries ever, and the days, with tabs between [C S31].
+    /// Formats the header: the log's kind, its largest size, a number of unknown meaning, the entries, another such
+    /// number, the entries ever, and the days, with tabs between [C S31].
     fn header(self) -> String {
         let Self { entries, ever } = self;
         format!("00000000\t{FULL:08X}\t00000000\t{entries:08X}\t00000000\t{ever:016X}\t{DAYS:08X}\r\n")
     }
 
-    /// Reads the header at the beginning of a log; the entries are counted anew, for who was killed has not counted his last.
+    /// Reads the header of a log and counts the entries again, since a killed process has not counted its last one.
     fn read(log: &[u8]) -> Option<Self> {
         let (header, rest) = log.split_at_checked(usize::try_from(HEADER).ok()?)?;
         let fields: Vec<&str> = std::str::from_utf8(header).ok()?.trim_end().split('\t').collect();
@@ -53,16 +53,16 @@ impl Counts {
 }
 
 impl LogFile {
-    /// Opens the log of this folder, to write at its end. What is no such log is put aside.
+    /// Opens the log of this folder for appending. A file that is not such a log is renamed.
     ///
     /// # Errors
     ///
-    /// When it cannot be read and written.
+    /// When the file cannot be read or written.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join("syslog.log");
         let mut log = Self::begin(path, OpenOptions::new().create(true).truncate(false))?;
         let mut known = Vec::new();
-        // It has never grown far beyond its bound.
+        // The file has never grown far beyond its limit.
         (&log.file).take(FULL * 2).read_to_end(&mut known)?;
         match Counts::read(&known) {
             Some(counts) => {
@@ -81,7 +81,7 @@ impl LogFile {
         Ok(Self { path, file, length: HEADER, counts: Counts::default() })
     }
 
-    /// Puts the log aside, and begins a new one.
+    /// Renames the log, and begins a new one.
     fn turn(&mut self) -> io::Result<()> {
         fs::rename(&self.path, self.path.with_extension("log.1"))?;
         let ever = self.counts.ever;
@@ -100,7 +100,7 @@ impl LogFile {
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// When the entry cannot be written.
     pub fn write(&mut self, line: &LogLine) -> io::Result<()> {
         if self.length >= FULL {
             self.turn()?;
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(header().len() as u64, HEADER - 2);
         log.write(&line("one")).unwrap();
         drop(log);
-        // Somebody wrote an entry and was killed before he counted it.
+        // A process wrote an entry and was killed before it counted it.
         let known = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{known}{}", line("two").to_entry())).unwrap();
         LogFile::open(folder.path()).unwrap().write(&line("three")).unwrap();

@@ -1,7 +1,7 @@
 //! Everything of the client that waits: the clock, the sockets, the files and the tasks.
 //!
-//! It moves bytes, asks [`judge`](fn@epm_protocol::trust::judge) after every handshake, and carries out what the agent wishes. It
-//! takes no decision of its own about behaviour.
+//! It moves bytes, asks [`judge`](fn@epm_protocol::trust::judge) after every handshake, and carries out the agent's
+//! outputs. It makes no decision about behaviour.
 
 mod clock;
 mod connection;

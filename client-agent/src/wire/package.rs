@@ -1,5 +1,5 @@
-//! The communication update package: the communications file in a folder or an archive of its own, as the console hands
-//! it out for clients that have lost their manager [C S2; the form A].
+//! The communication update package: the communications file in a folder or an archive, as the console exports it for
+//! clients that have lost their manager [C S2; the form A].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,56 +10,56 @@ use epm_protocol::sylink::{Sylink, SylinkError};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// The communications file in a package.
+/// The name of the communications file in a package.
 pub const IN_PACKAGE: &str = "sylink.xml";
-/// The most files that an archive may have.
+/// The largest number of files in an archive.
 const MOST: usize = 1000;
-/// No communications file has more bytes than this, in any encoding.
+/// The largest size of a communications file in bytes, in any encoding.
 const LARGEST: u64 = 2 * SIZE_LIMIT as u64 + 1;
 
-/// Why no communications file is found.
+/// The reason why no communications file could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// The file system refused.
+    /// A file or folder could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// What was read.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It begins like an archive, and cannot be read as one.
+    /// The archive cannot be read.
     #[error("{}: this archive cannot be read: {source}", path.display())]
     Archive {
-        /// The archive.
+        /// The path of the archive.
         path: PathBuf,
-        /// What is wrong.
+        /// The error of the archive.
         source: ZipError,
     },
-    /// The archive holds no communications file, or several.
+    /// The archive contains no communications file, or several.
     #[error("{}: expected one {IN_PACKAGE} in this archive, found {found}", path.display())]
     NotOne {
-        /// The archive.
+        /// The path of the archive.
         path: PathBuf,
-        /// What it holds.
+        /// What the archive contains.
         found: String,
     },
-    /// The communications file is broken.
+    /// The communications file is invalid.
     #[error("{}: {source}", path.display())]
     Sylink {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The error, with its position in the file.
         source: SylinkError,
     },
 }
 
-/// Reads the communications file in a package: in a folder, in an archive, or a file that is one itself. Its name is taken
-/// in capitals or small letters, as Windows does.
+/// Reads the communications file of a package: in a folder, in an archive, or a file that is one itself. Its name is
+/// matched without regard to case, as in Windows.
 ///
 /// # Errors
 ///
-/// When there is none, several, or a broken one.
+/// When there is none, several, or an invalid one.
 pub fn read_package(path: &Path) -> Result<Sylink, PackageError> {
     let failed = |source| PackageError::Io { path: path.to_owned(), source };
     let path = if path.is_dir() { in_folder(path).map_err(failed)? } else { path.to_owned() };
@@ -75,7 +75,7 @@ pub fn read_package(path: &Path) -> Result<Sylink, PackageError> {
     Sylink::parse_bytes(&bytes).map_err(|source| PackageError::Sylink { path, source })
 }
 
-/// The communications file of a folder; the name that it should have where there is none.
+/// The path of the communications file in a folder; the expected path if there is none.
 fn in_folder(folder: &Path) -> io::Result<PathBuf> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -111,7 +111,7 @@ fn in_archive(path: &Path, file: File) -> Result<Vec<u8>, PackageError> {
     bounded(entry).map_err(|error| broken(ZipError::Io(error)))
 }
 
-/// One byte more than is allowed is enough to be refused for it.
+/// Reads one byte more than is allowed, so that too large a file is noticed.
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(LARGEST + 1).read_to_end(&mut bytes)?;

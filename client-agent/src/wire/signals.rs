@@ -1,14 +1,14 @@
-//! Being asked to end.
+//! Signals that end a process.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for Ctrl-C, or for SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 ///
 /// # Errors
 ///
-/// When the system gives no signals.
+/// When signals cannot be received.
 pub async fn interrupted() -> io::Result<()> {
     let mut asked_to_end = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,8 +1,8 @@
 //! The client's cache on disk: `current/sylink.xml`, as the real client keeps it, and `current/state.json`.
 //!
-//! `current` is a link to a numbered folder. A new state is written into a new folder, made durable, and then the link
-//! is replaced in one step: whoever looks, at whatever moment the machine dies, finds the old state or the new one.
-//! A `sylink.xml` that somebody edits there is read at the next start like any other.
+//! `current` is a link to a numbered folder. A new state is written into a new folder, synced to disk, and then the
+//! link is replaced in one step: whenever the machine crashes, a reader finds the old state or the new one, complete. A
+//! `sylink.xml` that is edited there is read at the next start like any other.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,50 +18,50 @@ const LINK: &str = "current";
 const SYLINK: &str = "sylink.xml";
 const STATE: &str = "state.json";
 
-/// A folder that keeps one client's cache.
+/// A folder with the cache of one client.
 #[derive(Debug)]
 pub struct DiskCache {
     folder: PathBuf,
     generation: u64,
 }
 
-/// Why a cache cannot be read or written.
+/// The reason why a cache could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system refused.
+    /// A file or folder could not be read or written.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The communications file is broken.
+    /// The communications file is invalid.
     #[error("{}: {source}", path.display())]
     Sylink {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The error, with its position in the file.
         source: SylinkError,
     },
-    /// The state is broken.
+    /// The state is invalid.
     #[error("{}: {source}", path.display())]
     State {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The error, with its position in the file.
         source: serde_json::Error,
     },
 }
 
 impl DiskCache {
-    /// The cache in this folder, which is made if need be, and found to be writable.
+    /// Opens the cache in this folder, which is created if necessary and must be writable.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made or written to.
+    /// When the folder cannot be created or written to.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
         let probe = folder.join(".writable");
@@ -72,11 +72,11 @@ impl DiskCache {
         Ok(Self { folder: folder.to_owned(), generation })
     }
 
-    /// What it keeps; none if it has kept nothing yet.
+    /// Reads the cache; none if it was never written.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or is broken.
+    /// When a file cannot be read, or is invalid.
     pub fn load(&self) -> Result<Option<Cache>, StoreError> {
         let current = self.folder.join(LINK);
         if fs::symlink_metadata(&current).is_err() {
@@ -91,17 +91,17 @@ impl DiskCache {
         Ok(Some(Cache { sylink: Arc::new(sylink), state }))
     }
 
-    /// Keeps this. When it returns, it is on the disk.
+    /// Writes the cache. When it returns, the cache is on disk.
     ///
     /// # Errors
     ///
-    /// When something cannot be written; what was kept before is untouched then.
+    /// When something cannot be written; then the previous cache is untouched.
     pub fn save(&mut self, cache: &Cache) -> Result<(), StoreError> {
         let next = self.generation + 1;
         let folder = self.folder.join(format!("{next:08}"));
         let state = serde_json::to_vec_pretty(&cache.state)
             .map_err(|source| StoreError::State { path: folder.join(STATE), source })?;
-        let _ = fs::remove_dir_all(&folder); // what a crash has left half written
+        let _ = fs::remove_dir_all(&folder); // left half written by a crash
         fs::create_dir(&folder).map_err(failed("create the folder", &folder))?;
         write_durably(&folder.join(SYLINK), &cache.sylink.to_bytes())?;
         write_durably(&folder.join(STATE), &state)?;
@@ -116,7 +116,8 @@ impl DiskCache {
         Ok(())
     }
 
-    /// Removes what the link no longer names: the state before, and whatever a crash has left. Each holds the secret.
+    /// Removes folders that the link does not name: the previous state, and what a crash left. Each contains the
+    /// secret.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if number(&entry.path()).is_some_and(|one| one != self.generation) {
@@ -130,7 +131,7 @@ fn number(target: &Path) -> Option<u64> {
     target.file_name()?.to_str()?.parse().ok()
 }
 
-/// The communications file holds the site's secret, so nobody else may read it.
+/// Writes a file that only its owner may read, since the communications file contains the site's secret.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = open.map_err(failed("create", path))?;

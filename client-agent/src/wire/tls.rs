@@ -1,4 +1,4 @@
-//! The one crypto provider of the lab, and the lab's time for TLS.
+//! The crypto provider of the lab, and the lab's time for TLS.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// The crypto provider that every TLS configuration of the lab names: aws-lc-rs, with AES-128 before AES-256 in each
+/// The crypto provider of every TLS configuration in the lab: aws-lc-rs, with AES-128 before AES-256 in each
 /// protocol version, because SHA-384 took a quarter of a server's time.
 pub fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
@@ -18,7 +18,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// The lab's clock, as rustls asks for the time.
+/// The lab's clock as the time source of rustls.
 #[derive(Debug)]
 pub struct ClockTime(pub Arc<dyn Clock>);
 

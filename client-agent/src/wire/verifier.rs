@@ -1,4 +1,4 @@
-//! rustls asks, the judge answers.
+//! Lets rustls ask the judge about certificates.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, Signatu
 
 use crate::agent::TlsCheck;
 
-/// Holds the certificate of a server against what an agent believes.
+/// Judges the certificate of a server by an agent's beliefs.
 #[derive(Debug)]
 pub(super) struct PinVerifier {
     check: TlsCheck,
@@ -24,8 +24,8 @@ impl PinVerifier {
         Self { check, clock, provider }
     }
 
-    /// The verdict on a certificate, now. Asked during a full handshake by rustls, and after every handshake by the
-    /// connection, because a resumed one shows nothing to rustls.
+    /// Judges a certificate now. rustls calls it during a full handshake, and the connection after every handshake,
+    /// because rustls sees no certificate in a resumed one.
     pub(super) fn judge(&self, presented: &[u8], name: &str) -> Result<(), Rejection> {
         self.judge_at(presented, name, self.clock.now())
     }
@@ -76,7 +76,7 @@ impl ServerCertVerifier for PinVerifier {
     }
 }
 
-/// The verdict inside an error of rustls, if the judge spoke it.
+/// The judge's verdict inside an error of rustls, if there is one.
 pub(super) fn rejection_in(error: &Error) -> Option<Rejection> {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {

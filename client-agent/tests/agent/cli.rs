@@ -1,4 +1,4 @@
-//! The program `epm-agent`, run as a user runs it: what it refuses, what it keeps, and its exit codes.
+//! The program `epm-agent`, as a user runs it: what it refuses, what it keeps, and its exit codes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Starts a client of a manager that is not there, waits until it says so, and interrupts it.
+/// Starts a client of a closed port, waits until it logs that, and interrupts it.
 fn live_for_one_heartbeat(arguments: &[&str]) -> String {
     use std::io::{BufRead, BufReader};
     let mut child = agent(arguments).stdout(Stdio::piped()).spawn().unwrap();
@@ -52,7 +52,7 @@ fn live_for_one_heartbeat(arguments: &[&str]) -> String {
     heard
 }
 
-/// A communications file whose only server is a port of loopback that nobody listens on.
+/// A communications file whose only server is a closed port of loopback.
 fn sylink_to_nobody(folder: &Path) -> PathBuf {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -107,7 +107,7 @@ fn a_client_keeps_its_file_as_it_was_given_and_survives_a_restart_with_the_netwo
 fn a_cache_folder_that_cannot_be_written_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let given = sylink_to_nobody(folder.path());
-    let state = given.join("state"); // below a file, where not even root can make a folder
+    let state = given.join("state"); // below a file, where not even root can create a folder
     let output = agent(&["run", "--sylink", text(&given), "--state", text(&state)]).output().unwrap();
     refused(&output, &["cannot create the folder", text(&state)]);
 }
@@ -128,8 +128,8 @@ fn a_broken_communications_file_is_refused_with_its_place_and_nothing_is_kept() 
 fn a_client_without_cache_and_without_file_says_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
     let output = agent(&["run", "--state", text(folder.path())]).output().unwrap();
-    refused(&output, &["holds no cache yet", "--sylink FILE"]);
-    refused(&agent(&["show", "--state", text(folder.path())]).output().unwrap(), &["holds no cache"]);
+    refused(&output, &["no cache in", "--sylink FILE"]);
+    refused(&agent(&["show", "--state", text(folder.path())]).output().unwrap(), &["no cache in"]);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn the_doctor_says_where_a_heartbeat_breaks_and_what_to_do() {
     let output = agent(&["doctor", "--sylink", text(&given)]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("TCP           BREAKS: the connection to 127.0.0.1:"), "{said}");
+    assert!(said.contains("TCP           FAILED: the connection to 127.0.0.1:"), "{said}");
     assert!(said.contains("What to do: ") && said.contains("hello         not reached"), "{said}");
     let output = agent(&["doctor", "--sylink", text(&given), "--json"]).output().unwrap();
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

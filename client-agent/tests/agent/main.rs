@@ -1,4 +1,4 @@
-//! The program `epm-agent`, from the outside.
+//! The program `epm-agent`, tested as a process.
 
 #![cfg(test)]
 

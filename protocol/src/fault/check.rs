@@ -1,44 +1,44 @@
-//! Rules that contradict themselves, or can never hit.
+//! Finds rules that contradict themselves or can never hit.
 
 use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Listener, Route};
 
-/// Why a fault is refused.
+/// The reason why a fault is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// The rule has no name.
+    /// The name of the fault is empty.
     #[error("the fault has no name")]
     NoName,
-    /// Something is out of range.
+    /// A value of the rule is out of range.
     #[error("fault {fault:?}: {what} is {found}; expected {expected}")]
     Range {
-        /// The fault.
+        /// The name of the fault.
         fault: String,
-        /// The part that is out of range.
+        /// The parameter that is out of range.
         what: &'static str,
         /// The value that was found.
         found: String,
-        /// The range that was expected.
+        /// The range of allowed values.
         expected: &'static str,
     },
     /// Two parts of it exclude each other.
     #[error("fault {fault:?}: {what} {because}")]
     Contradiction {
-        /// The fault.
+        /// The name of the fault.
         fault: String,
-        /// The part that cannot be.
+        /// The part of the rule that is impossible.
         what: String,
-        /// Why not.
+        /// The reason why it is impossible.
         because: &'static str,
     },
 }
 
 impl FaultRule {
-    /// Checks that the rule makes sense.
+    /// Checks that every value is in range and no two parts exclude each other.
     ///
     /// # Errors
-    /// The first thing in it that cannot be.
+    /// The first part of the rule that is out of range or impossible.
     pub fn check(&self) -> Result<(), RuleError> {
         if self.name.trim().is_empty() {
             return Err(RuleError::NoName);
@@ -78,25 +78,32 @@ impl FaultRule {
             _ => matches!(layer, Layer::Tls | Layer::Certificate),
         };
         if is_of_tls && self.place.listener == Listener::Http {
-            return refuse(format!("{kind} on an HTTP listener"), "cannot be: there is no TLS");
+            return refuse(format!("{kind} on an HTTP listener"), "cannot be: HTTP has no TLS handshake");
         }
         if *kind == FaultKind::TlsOnPlain && self.place.listener == Listener::Https {
-            return refuse(format!("{kind} on an HTTPS listener"), "cannot be: it speaks TLS anyway");
+            return refuse(
+                format!("{kind} on an HTTPS listener"),
+                "cannot be: that listener speaks TLS already",
+            );
         }
         if let Some(route) = self.place.route {
             let because = match layer {
                 Layer::Listener | Layer::Tls | Layer::Certificate => {
-                    "cannot be: what is asked is not known before the connection stands"
+                    "cannot be: the route is not known when the connection is opened"
                 }
                 _ if *kind == FaultKind::SerialGoesBack => match route {
                     Route::Index | Route::Policy | Route::List => "",
                     Route::Package => "cannot be: a package has no serial",
-                    _ => "cannot be: nothing published is asked for there",
+                    _ => "cannot be: no published document is requested on that route",
                 },
-                Layer::Artifact if !route.is_download() => "cannot be: nothing signed is downloaded there",
-                Layer::List if route != Route::List => "cannot be: the list is on the route list",
+                Layer::Artifact if !route.is_download() => {
+                    "cannot be: no signed document is downloaded on that route"
+                }
+                Layer::List if route != Route::List => {
+                    "cannot be: the list is requested on the route list only"
+                }
                 _ if matches!(kind, FaultKind::PushLimit { .. }) && route != Route::Hold => {
-                    "cannot be: only held requests are counted"
+                    "cannot be: the limit counts held requests only"
                 }
                 _ => "",
             };
@@ -105,18 +112,21 @@ impl FaultRule {
             }
         }
         if self.place.direction.is_some() && layer != Layer::Tcp {
-            return refuse(format!("{kind} in one direction"), "cannot be: only bytes have one");
+            return refuse(
+                format!("{kind} in one direction"),
+                "cannot be: only faults of the connection's bytes have a direction",
+            );
         }
         if let (Some(from), Some(until)) = (self.when.from, self.when.until)
             && until <= from
         {
-            return refuse(format!("the end at {until}"), "is not after the beginning");
+            return refuse(format!("the end at {until}"), "cannot be: it is not after the beginning");
         }
         if let Some(range) = self.whom.version
             && let (Some(from), Some(until)) = (range.from, range.until)
             && until <= from
         {
-            return refuse(format!("versions until {until}"), "are none: that is not after the first");
+            return refuse(format!("versions until {until}"), "cannot be: that is not after `from`");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The macro behind the table of kinds: what each line of an entry becomes.
+//! The macro behind the table of fault kinds.
 
 /// Makes the enum `FaultKind`, its names, layers and limits, and `KINDS` of the table of kinds.
 macro_rules! declare_kinds {
@@ -9,12 +9,12 @@ macro_rules! declare_kinds {
             $(, not $refused:pat => $what:literal, $expected:literal)?;
         )* })? => $virtual_time:expr;
     )* })*) => {
-        /// A kind of fault with its parameters, written as `{ kind = "latency", delay = { .. } }`, or as the name alone,
-        /// where the defaults will do.
+        /// A kind of fault with its parameters, written as `{ kind = "latency", delay = { .. } }`, or as the name alone
+        /// if the defaults will do.
         #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-        #[serde(tag = "kind", rename_all_fields = "kebab-case", deny_unknown_fields)]
+        #[serde(tag = "kind", deny_unknown_fields)]
         #[schemars(transform = with_defaults)]
-        #[expect(missing_docs, reason = "the table says what each kind does, and what each parameter is for")]
+        #[expect(missing_docs, reason = "the table documents each kind and each parameter")]
         pub enum FaultKind {
             $($(#[serde(rename = $name)] $variant $({ $($(#[$attribute])* $field: $type),* })?,)*)*
         }
@@ -30,7 +30,7 @@ macro_rules! declare_kinds {
                 match self { $($(Self::$variant { .. } => Layer::$layer,)*)* }
             }
 
-            /// The first parameter that is out of range: what it is, what was found, and what was expected.
+            /// The first parameter that is out of range: its name, its value, and the allowed range.
             pub(super) fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
                 match self { $($(
                     $($($(Self::$variant { $field, .. } if matches!($field, $refused) => {
@@ -45,19 +45,19 @@ macro_rules! declare_kinds {
             layer: Layer::$layer,
             about: $about,
             parameters: &[$($(ParameterInfo {
-                name: kebab!($field),
+                name: stringify!($field),
                 default: shown!($default $(, $shown)?),
                 about: $help,
                 foreign: &[$(ForeignName { name: $foreign, scale: (1 $(* $factor)?, 1 $(* $divisor)?) })?],
             },)*)?],
             aliases: &[$($alias),*],
             virtual_time: $virtual_time,
-            read: |_table| Ok(FaultKind::$variant { $($($field: parameter(_table, kebab!($field), $default)?,)*)? }),
+            read: |_table| Ok(FaultKind::$variant { $($($field: parameter(_table, stringify!($field), $default)?,)*)? }),
         },)*)*];
     };
 }
 
-/// The text of a default.
+/// The text of a default value.
 macro_rules! shown {
     ($default:expr) => {
         stringify!($default)
@@ -67,29 +67,4 @@ macro_rules! shown {
     };
 }
 
-/// `close_after_ms` as it is written: `close-after-ms`.
-macro_rules! kebab {
-    ($field:ident) => {{
-        const NAME: &str = stringify!($field);
-        const BYTES: [u8; NAME.len()] = $crate::fault::declare::with_hyphens(NAME);
-        match str::from_utf8(&BYTES) {
-            Ok(name) => name,
-            Err(_) => NAME,
-        }
-    }};
-}
-
-pub(super) const fn with_hyphens<const N: usize>(name: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(name.as_bytes());
-    let mut at = 0;
-    while at < N {
-        if bytes[at] == b'_' {
-            bytes[at] = b'-';
-        }
-        at += 1;
-    }
-    bytes
-}
-
-pub(super) use {declare_kinds, kebab, shown};
+pub(super) use {declare_kinds, shown};

@@ -1,4 +1,4 @@
-//! Lengths of delays, as named distributions, so that "jitter" has one meaning.
+//! Lengths of delays, as named distributions.
 //!
 //! A value is made from one number that was drawn for the occasion, so the same occasion always has the same delay.
 
@@ -9,54 +9,49 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a delay, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "distribution",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case",
-    deny_unknown_fields
-)]
+#[serde(tag = "distribution", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Distribution {
-    /// Always the same.
+    /// Always the same delay.
     Constant {
-        /// The delay.
+        /// The delay in milliseconds.
         ms: u64,
     },
-    /// Any between the two, each as likely as the other, both included.
+    /// Any delay between the two, both included, with equal probability.
     Uniform {
-        /// The shortest.
+        /// The shortest delay in milliseconds.
         from_ms: u64,
-        /// The longest.
+        /// The longest delay in milliseconds.
         to_ms: u64,
     },
-    /// Around a mean: the sum of twelve uniform draws, which is never further away than six deviations.
+    /// A delay around a mean: the sum of twelve uniform draws, never more than six deviations away from it.
     Normal {
-        /// The mean.
+        /// The mean in milliseconds.
         mean_ms: u64,
-        /// The standard deviation.
+        /// The standard deviation in milliseconds.
         deviation_ms: u64,
     },
-    /// Most a little more than the least, and a few much longer.
+    /// Mostly a little more than the shortest, sometimes much longer.
     Pareto {
-        /// The least.
+        /// The shortest delay in milliseconds.
         least_ms: u64,
-        /// The tail index: long delays become rare more quickly the larger it is; 1.5 is wild, 3 is tame.
+        /// The tail index: the larger, the rarer are long delays; 1.5 is wild, 3 is tame.
         alpha: f64,
-        /// None is longer.
+        /// The longest delay in milliseconds.
         most_ms: u64,
     },
-    /// Half of them below the median, with a long tail above.
+    /// Half of the delays below the median, with a long tail above.
     Lognormal {
-        /// The median.
+        /// The median in milliseconds.
         median_ms: u64,
-        /// The deviation of the logarithm; 0.1 is narrow, 1 is wide.
+        /// The standard deviation of the logarithm; 0.1 is narrow, 1 is wide.
         sigma: f64,
-        /// None is longer.
+        /// The longest delay in milliseconds.
         most_ms: u64,
     },
 }
 
 impl Distribution {
-    /// The delay that belongs to a number that was drawn.
+    /// The delay for a drawn number.
     pub fn delay(&self, drawn: u64) -> Duration {
         Duration::from_millis(match *self {
             Self::Constant { ms } => ms,
@@ -85,19 +80,19 @@ impl Default for Distribution {
     }
 }
 
-/// From 0 up to, but not including, 1.
+/// Maps a drawn number to the half-open interval from 0 to 1.
 pub(super) fn unit(drawn: u64) -> f64 {
     const BITS: u32 = 53;
     (drawn >> (64 - BITS)) as f64 / (1_u64 << BITS) as f64
 }
 
-/// Twelve uniform draws less six: mean 0, deviation 1, and nothing but additions, so the same on every machine.
+/// The sum of twelve uniform draws less six: mean 0, deviation 1. Only additions, so the same on every machine.
 fn standard_normal(drawn: u64) -> f64 {
     let mut state = drawn;
     (0..12).map(|_| unit(mixed(&mut state))).sum::<f64>() - 6.0
 }
 
-/// The next of a sequence that follows from where it began (SplitMix64).
+/// Returns the next number of a SplitMix64 sequence.
 pub(super) fn mixed(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;

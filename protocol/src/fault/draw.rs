@@ -1,7 +1,7 @@
-//! Draws: a keyed hash of (seed, fault, client or source, route, ordinal) decides, and nothing else.
+//! Random decisions: a keyed hash of (seed, fault, client or source, route, ordinal), and nothing else.
 //!
-//! No generator is shared, so the order in which threads come changes nothing. The hash is SipHash-2-4, whose output is
-//! pinned: the same on every machine and in every release. A test holds one value of it.
+//! No generator is shared, so the order of threads changes nothing. The hash is SipHash-2-4, whose output is pinned:
+//! the same on every machine and in every release.
 
 use std::hash::Hasher as _;
 
@@ -11,7 +11,7 @@ use super::distribution::{mixed, unit};
 use super::facts::Party;
 use super::rule::Route;
 
-/// Tells these draws from those of others that use the same seed.
+/// Separates these draws from others that use the same seed.
 const PURPOSE: u64 = 0x6661_756c_7473_2031;
 
 /// A number for this occasion; `route` is none for a connection.
@@ -23,7 +23,7 @@ pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, route: Option<
     hasher.finish()
 }
 
-/// The share of the fleet at which this party stands for this fault: from 0 up to 1, the same on every occasion.
+/// The position of this party in the fleet for this fault: from 0 up to 1, the same on every occasion.
 pub(super) fn fleet_share(seed: u64, fault: &str, party: &Party<'_>) -> f64 {
     let mut hasher = of_party(seed, fault, party);
     hasher.write(b"fleet");
@@ -35,7 +35,7 @@ pub(super) fn happens(drawn: u64, probability: f64) -> bool {
     unit(drawn) < probability
 }
 
-/// A second number from the first, for what is done rather than whether.
+/// A second number derived from the first, for how a fault acts rather than whether.
 pub(super) fn detail(drawn: u64) -> u64 {
     let mut state = drawn;
     mixed(&mut state)

@@ -1,12 +1,12 @@
-//! The facts that a driver knows when it asks for a verdict: the client, the place, and the ordinal of the occasion.
+//! What a driver knows when it asks for a verdict: the client, the place, and the ordinal of the occasion.
 //!
-//! All of it is borrowed, so that asking costs nothing where no fault is set.
+//! The facts are borrowed, so asking costs nothing where no fault is set.
 //!
 //! **Ordinals.** The driver counts, from 1: the connections of a client (or of a source address, while the client is
-//! not known) at a manager; and the exchanges of a client on a route at a manager. What counts are the occasions on which
-//! any fault could touch the party ([`super::FaultSet::can_touch`]), since there has been a fault at all
-//! ([`super::FaultSet::counting_since`]): so where there is none, nothing need be counted, and a heartbeat that no fault
-//! can touch may be passed over.
+//! not known) at a manager; and the exchanges of a client on a route at a manager. Only occasions count on which some
+//! fault could touch the party ([`super::FaultSet::can_touch`]), since the first fault was set
+//! ([`super::FaultSet::counting_since`]): without faults nothing is counted, and a heartbeat that no fault can touch
+//! may be skipped.
 
 use std::net::IpAddr;
 
@@ -15,22 +15,22 @@ use crate::id::AgentId;
 use crate::policy::Protocol;
 use crate::version::ClientVersion;
 
-/// The client at the other end, as far as the driver knows it. A rule that asks for an unknown property does not fit.
+/// The client at the other end, as far as the driver knows it. A rule that needs an unknown property does not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Party<'a> {
-    /// The client's identifier.
+    /// The identifier of the client, once known.
     pub agent: Option<AgentId>,
-    /// The computer's name.
+    /// The name of the computer, once known.
     pub computer: Option<&'a str>,
-    /// The full path of the client's group.
+    /// The full path of the client's group, once known.
     pub group: Option<&'a str>,
-    /// The version of its software.
+    /// The version of the client's software, once known.
     pub version: Option<ClientVersion>,
-    /// The address that it comes from.
+    /// The source address of the connection.
     pub source: IpAddr,
 }
 
-/// A connection has come.
+/// The facts of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionFacts<'a> {
     /// The client that connects. Over sockets this is the source address, and the client where it has been seen from
@@ -44,7 +44,7 @@ pub struct ConnectionFacts<'a> {
     pub ordinal: u64,
 }
 
-/// A request has been understood.
+/// The facts of a decoded request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeFacts<'a> {
     /// The client that asks.
@@ -57,7 +57,7 @@ pub struct ExchangeFacts<'a> {
     pub route: Route,
     /// The ordinal of this exchange among those of the client on this route at this manager, from 1.
     pub ordinal: u64,
-    /// The number of push-mode requests of other clients that the site holds already.
+    /// The number of push-mode requests of other clients that the site is holding.
     pub held: u64,
 }
 

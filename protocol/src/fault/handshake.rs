@@ -1,4 +1,4 @@
-//! The choices of handshake faults: how far the handshake comes, and the alert that ends it.
+//! Parameters of handshake faults: the stage at which the handshake stops, and the alert that ends it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandshakeStage {
-    /// Nothing is said after the connection was accepted.
+    /// Before anything is read: the manager accepts the connection and stays silent.
     #[default]
     BeforeHello,
-    /// The client's hello is read, and that is all.
+    /// After the client's hello was read.
     AfterClientHello,
-    /// The manager's first flight breaks off in the middle.
+    /// In the middle of the manager's first flight.
     InServerFlight,
-    /// All is agreed on; not a byte of the application follows.
+    /// After the handshake, before the first byte of the application.
     AfterFinished,
 }
 
@@ -22,26 +22,26 @@ pub enum HandshakeStage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlertKind {
-    /// 40: nothing to agree on.
+    /// Alert 40: no common parameters.
     #[default]
     HandshakeFailure,
-    /// 42: the certificate is broken.
+    /// Alert 42: the certificate is corrupt.
     BadCertificate,
-    /// 45: the certificate is over.
+    /// Alert 45: the certificate has expired.
     CertificateExpired,
-    /// 47: a field is out of range.
+    /// Alert 47: a field is out of range.
     IllegalParameter,
-    /// 48: no way to a known authority.
+    /// Alert 48: no chain to a known authority.
     UnknownCa,
-    /// 49: one may not.
+    /// Alert 49: access is denied.
     AccessDenied,
-    /// 70: not this version.
+    /// Alert 70: the protocol version is not supported.
     ProtocolVersion,
-    /// 71: not safe enough.
+    /// Alert 71: the client's ciphers are not secure enough.
     InsufficientSecurity,
-    /// 80: something else.
+    /// Alert 80: an internal error.
     InternalError,
-    /// 112: the server name is unknown.
+    /// Alert 112: the server name is not recognised.
     UnrecognizedName,
 }
 

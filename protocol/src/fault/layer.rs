@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// The port.
+    /// The port: whether connections are accepted.
     Listener,
     /// The bytes of the connection.
     Tcp,
-    /// The handshake.
+    /// The TLS handshake.
     Tls,
-    /// The certificate that is shown.
+    /// The certificate that the manager shows.
     Certificate,
-    /// The answer.
+    /// The HTTP answer.
     Http,
     /// The body of a download, and its signature.
     Artifact,

@@ -1,6 +1,6 @@
 //! Faults on demand: one fault is a kind, the clients it applies to, the place, the time, and the probability.
 //!
-//! A fault is a rule that returns a verdict; the driver carries it out. Nothing here sends, waits, or keeps count: the
+//! A fault is a rule that returns a verdict; the driver carries it out. Nothing here sends, waits, or counts: the
 //! driver hands in the facts and the ordinal of an occasion, and gets the verdict. So the same rules hold over sockets
 //! and in virtual time, and the effect of a rule can be predicted ([`FaultSet::explain`]).
 //!
@@ -11,16 +11,16 @@
 //! | `handshake`, `distribution` | types of parameters: [`HandshakeStage`], [`AlertKind`], [`Distribution`] |
 //! | `rule` | [`FaultRule`], [`Whom`], [`Place`], [`When`] |
 //! | `read` | rules and kinds from JSON and TOML, names in any tool's spelling |
-//! | `check` | rules that contradict themselves |
+//! | `check` | finds rules that contradict themselves |
 //! | `facts` | the facts of a connection or an exchange |
 //! | `set` | [`FaultSet`]: the rules in force, and their judgement |
-//! | `draw` | the keyed hash that decides by chance |
+//! | `draw` | the keyed hash behind random decisions |
 //! | `verdict` | [`Verdict`], [`Hit`] |
 //! | [`mint`] | certificates that differ from the good one in exactly one property |
-//! | [`tamper`] | answers that are given in the manager's stead, or altered |
+//! | [`tamper`] | answers that are given instead of the manager's, or altered |
 //! | `virtual_time` | [`VirtualEffect`]: the effect of a verdict where no bytes are sent |
 //!
-//! What must never be: a socket, a clock, a generator that two exchanges share; a site that knows of its faults.
+//! Never here: a socket, a clock, a generator that two exchanges share. A site does not know of its faults.
 
 mod check;
 mod declare;

@@ -1,4 +1,4 @@
-//! Reading of rules and kinds: names in any tool's spelling; an unknown name is answered with the nearest known one.
+//! Reads rules and kinds, with names in any tool's spelling; an unknown name is answered with the nearest known one.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,16 +13,20 @@ fn kind(value: Value) -> Result<FaultKind, String> {
     let mut table = match value {
         Value::String(name) => Map::from_iter([("kind".to_owned(), Value::String(name))]),
         Value::Object(table) => table,
-        other => return Err(format!("{other} is no fault; expected its name, or a table with `kind`")),
+        other => {
+            return Err(format!(
+                "invalid fault {other}: expected the name of a kind, or a table with `kind`"
+            ));
+        }
     };
     let Some(Value::String(written)) = table.remove("kind") else {
-        return Err("the fault has no `kind`; expected the name of one, like \"latency\"".to_owned());
+        return Err("the fault has no `kind`; expected the name of a kind, like \"latency\"".to_owned());
     };
-    let name = plain(&written);
+    let name = words(&written).join("-");
     let known = || KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]).copied());
     let info = KINDS.iter().find(|info| info.name == name || info.aliases.contains(&name.as_str()));
     let Some(info) = info else {
-        return Err(format!("{written:?} is no kind of fault{}", hint(&name, known())));
+        return Err(format!("unknown kind of fault {written:?}{}", hint(&name, known())));
     };
     let mut table = own_parameters(info, &name, table);
     for key in table.keys() {
@@ -30,11 +34,11 @@ fn kind(value: Value) -> Result<FaultKind, String> {
         if !parameters.clone().any(|known| known == key) {
             let hint = hint(key, parameters.clone());
             let all = match parameters.by_ref().collect::<Vec<_>>()[..] {
-                [] => "it has none".to_owned(),
+                [] => "it has no parameters".to_owned(),
                 ref names => format!("it has {}", names.join(", ")),
             };
             return Err(format!(
-                "{key:?} is no parameter of {}{}",
+                "unknown parameter {key:?} of {}{}",
                 info.name,
                 if hint.is_empty() { format!("; {all}") } else { hint }
             ));
@@ -43,28 +47,27 @@ fn kind(value: Value) -> Result<FaultKind, String> {
     (info.read)(&mut table).map_err(|error| error.to_string())
 }
 
-/// `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
-fn plain(written: &str) -> String {
-    let mut name = String::with_capacity(written.len() + 4);
+/// Returns the words of a name in lower case: `RESET_PEER`, `reset_peer`, `ResetPeer` and `reset-peer` are the same name.
+fn words(written: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
     let mut after_small = false;
     for letter in written.trim().chars() {
-        match letter {
-            '_' | ' ' | '-' => name.push('-'),
-            _ => {
-                if letter.is_ascii_uppercase() && after_small {
-                    name.push('-');
-                }
-                name.push(letter.to_ascii_lowercase());
-            }
+        let is_separator = matches!(letter, '_' | ' ' | '-');
+        if is_separator || letter.is_ascii_uppercase() && after_small {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| !is_separator) {
+            word.push(letter.to_ascii_lowercase());
         }
         after_small = letter.is_ascii_lowercase();
     }
-    name
+    words
 }
 
-/// The parameters of Toxiproxy and WireMock, under the names and in the units of this lab.
+/// Converts parameters of Toxiproxy and WireMock to the names and units of this lab.
 fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> Map<String, Value> {
-    let mut ours: Map<String, Value> = table.into_iter().map(|(key, value)| (plain(&key), value)).collect();
+    let mut ours: Map<String, Value> =
+        table.into_iter().map(|(key, value)| (words(&key).join("_"), value)).collect();
     for parameter in info.parameters {
         for ForeignName { name, scale: (factor, divisor) } in parameter.foreign {
             if let Some(value) = ours.remove(*name) {
@@ -83,20 +86,20 @@ fn own_parameters(info: &KindInfo, written: &str, table: Map<String, Value>) -> 
 fn delay(written: &str, table: &mut Map<String, Value>) {
     let mut taken = |name: &str| table.remove(name).and_then(|value| value.as_f64());
     let whole = |number: f64| number.max(0.0) as u64;
-    let fixed = ["ms", "fixed-delay-milliseconds"].into_iter().find_map(&mut taken);
+    let fixed = ["ms", "fixed_delay_milliseconds"].into_iter().find_map(&mut taken);
     let delay = if let Some(ms) = fixed {
         json!({"distribution": "constant", "ms": whole(ms)})
     } else if written == "lognormal" {
         let (median, sigma) = (taken("median").unwrap_or(1000.0), taken("sigma").unwrap_or(0.1));
-        let most = taken("max-value").unwrap_or(30_000.0);
-        json!({"distribution": "lognormal", "median-ms": whole(median), "sigma": sigma, "most-ms": whole(most)})
+        let most = taken("max_value").unwrap_or(30_000.0);
+        json!({"distribution": "lognormal", "median_ms": whole(median), "sigma": sigma, "most_ms": whole(most)})
     } else if written == "uniform" {
         let (from, to) = (taken("lower").unwrap_or(0.0), taken("upper").unwrap_or(1000.0));
-        json!({"distribution": "uniform", "from-ms": whole(from), "to-ms": whole(to)})
+        json!({"distribution": "uniform", "from_ms": whole(from), "to_ms": whole(to)})
     } else if let Some(latency) = taken("latency") {
-        // Toxiproxy's jitter: as much less or more, each as likely.
+        // Toxiproxy's jitter: plus or minus, uniform.
         let jitter = taken("jitter").unwrap_or(0.0);
-        json!({"distribution": "uniform", "from-ms": whole(latency - jitter), "to-ms": whole(latency + jitter)})
+        json!({"distribution": "uniform", "from_ms": whole(latency - jitter), "to_ms": whole(latency + jitter)})
     } else {
         return;
     };
@@ -104,10 +107,10 @@ fn delay(written: &str, table: &mut Map<String, Value>) {
 }
 
 impl FaultKind {
-    /// The kind of this name, or of the name that another tool gives it, with its parameters as they are by default.
+    /// Returns the kind of this name, or of this alias, with default parameters.
     ///
     /// # Errors
-    /// If there is none; the message names the nearest.
+    /// If the name is unknown; the message names the nearest.
     pub fn named(name: &str) -> Result<Self, String> {
         kind(Value::String(name.to_owned()))
     }
@@ -119,7 +122,7 @@ impl<'de> Deserialize<'de> for FaultKind {
     }
 }
 
-/// Reads a table after its keys have been held against those that there are.
+/// Reads a table after its keys have been checked against the known ones.
 macro_rules! strict {
     ($($type:ty, $what:literal, [$($key:literal),*];)*) => {$(
         impl Serialize for $type {
@@ -135,9 +138,9 @@ macro_rules! strict {
                 if let Some(key) = value.as_object().into_iter().flat_map(Map::keys).find(|key| !known.contains(&key.as_str())) {
                     let near = hint(key, known);
                     let near = if near.is_empty() { format!("; expected one of {}", known.join(", ")) } else { near };
-                    return Err(D::Error::custom(format!("{key:?} is no part of {}{near}", $what)));
+                    return Err(D::Error::custom(format!("unknown key {key:?} in {}{near}", $what)));
                 }
-                // The inherent function that `remote` makes.
+                // The function that `remote` makes.
                 <$type>::deserialize(value).map_err(D::Error::custom)
             }
         }
@@ -156,7 +159,7 @@ strict! {
     Whom, "`whom`", ["agent", "group", "version", "percent", "source"];
     VersionRange, "`version`", ["from", "until"];
     Place, "`where`", ["manager", "listener", "route", "direction"];
-    When, "`when`", ["from", "until", "after", "first", "every", "time-to-live-seconds"];
+    When, "`when`", ["from", "until", "after", "first", "every", "time_to_live_seconds"];
 }
 
 #[cfg(test)]
@@ -244,21 +247,24 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
-        assert_eq!(complaint(json!("latnecy")), "\"latnecy\" is no kind of fault; did you mean \"latency\"?");
+        assert_eq!(
+            complaint(json!("latnecy")),
+            "unknown kind of fault \"latnecy\"; did you mean \"latency\"?"
+        );
         assert_eq!(
             complaint(json!({"kind": "status", "cod": 500})),
-            "\"cod\" is no parameter of status; did you mean \"code\"?"
+            "unknown parameter \"cod\" of status; did you mean \"code\"?"
         );
         assert_eq!(
             complaint(json!({"kind": "expired", "by": 1})),
-            "\"by\" is no parameter of expired; it has none"
+            "unknown parameter \"by\" of expired; it has no parameters"
         );
         assert!(complaint(json!({"code": 1})).contains("no `kind`"));
-        assert!(complaint(json!(7)).contains("expected its name"));
+        assert!(complaint(json!(7)).contains("expected the name of a kind"));
         let rule = |value| serde_json::from_value::<FaultRule>(value).unwrap_err().to_string();
         assert!(rule(json!({"name": "a", "wat": "refuse"})).contains("did you mean \"what\"?"));
         let whom = rule(json!({"name": "a", "what": "refuse", "whom": {"grup": "x"}}));
-        assert_eq!(whom, "\"grup\" is no part of `whom`; did you mean \"group\"?");
+        assert_eq!(whom, "unknown key \"grup\" in `whom`; did you mean \"group\"?");
     }
 
     #[test]

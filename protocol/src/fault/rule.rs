@@ -1,6 +1,6 @@
-//! One fault: what, to whom, where, when, how often.
+//! A fault rule: the kind, the clients, the place, the time, and the probability.
 //!
-//! Everything but the name and the kind may be left out, and then says "any": any client, anywhere, always.
+//! Everything but the name and the kind may be left out, and then matches anything.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,15 +15,15 @@ use crate::policy::Protocol;
 use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
-/// The lifetime in seconds of a fault that was made by hand without an end.
+/// The default lifetime, in seconds, of a fault that was added by hand.
 const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
 
-/// One fault.
+/// A fault: a kind, and the clients, places and occasions that it applies to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct FaultRule {
-    /// The name of the fault, unique among the faults of a lab. The draws depend on it: two faults with the same rule
-    /// and different names hit different occasions.
+    /// The name of the fault, unique among the faults of a lab. Random decisions depend on it: two faults with the same
+    /// rule and different names hit different occasions.
     pub name: String,
     /// The kind of fault: its name, if the defaults of its parameters will do, or a table with `kind` and parameters.
     #[schemars(schema_with = "name_or_table")]
@@ -37,61 +37,61 @@ pub struct FaultRule {
     /// The time and the occasions that the fault applies to; all if left out.
     #[serde(default)]
     pub when: When,
-    /// The probability with which an occasion that fits otherwise is hit: 0 never, 1 always.
+    /// The probability with which a matching occasion is hit, from 0 (never) to 1 (always); 1 if left out.
     #[serde(default = "always")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub probability: f64,
 }
 
-/// To whom something is done. What is left out does not matter; all that is given must fit.
+/// The clients that something applies to. A condition that is left out matches any client; all given ones must match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct Whom {
-    /// A client, by its identifier or by its computer's name; a `*` at the end stands for anything.
+    /// A client, by its identifier or its computer's name; a `*` at the end matches any characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The clients of a group, and of the groups below it.
+    /// The clients of a group, by its full path, and of the groups below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Clients of these versions.
+    /// The clients of a range of versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionRange>,
-    /// The share of the fleet in per cent; always the same clients for a fault of this name.
+    /// A share of the fleet in per cent, 0 to 100; always the same clients for a fault of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub percent: Option<f64>,
-    /// The source address of the client.
+    /// The source IP address of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
 }
 
-/// Versions from one up to, but not including, another.
+/// A half-open range of client versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct VersionRange {
-    /// The first.
+    /// The first version of the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ClientVersion>,
-    /// The first that does not belong to it.
+    /// The first version after the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<ClientVersion>,
 }
 
 /// The place at which a fault applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct Place {
     /// A manager, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
-    /// The protocol of the listener.
+    /// The protocol of the listener; both if left out.
     #[serde(default)]
     pub listener: Listener,
-    /// The route of the request. A fault of the connection's bytes with a route affects the answer on that route;
+    /// The kind of request. A fault of the connection's bytes with a route affects the answer on that route;
     /// without one, the connection from its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
-    /// The direction of the bytes that are affected; those to the client if left out.
+    /// The direction of the affected bytes; those to the client if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
 }
@@ -100,11 +100,11 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listener {
-    /// In the clear.
+    /// Listeners that speak HTTP.
     Http,
-    /// TLS.
+    /// Listeners that speak HTTPS.
     Https,
-    /// HTTP or HTTPS.
+    /// Listeners that speak HTTP or HTTPS.
     #[default]
     Both,
 }
@@ -113,25 +113,25 @@ pub enum Listener {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Route {
-    /// The reachability test.
+    /// The browser test, `hello`.
     Hello,
-    /// Registration.
+    /// The registration of a client.
     Register,
-    /// The question for a new policy.
+    /// The index, a client's question for a new policy.
     Index,
-    /// The policy.
+    /// The download of the policy.
     Policy,
-    /// The management server list.
+    /// The download of the management server list.
     List,
-    /// A client package.
+    /// The download of a client package.
     Package,
-    /// The client's state.
+    /// The upload of the client's state.
     Upload,
     /// The held request of push mode.
     Hold,
 }
 
-/// The direction in which bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -146,7 +146,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Whether bytes that go this way are affected.
+    /// Whether this direction includes `way`.
     pub const fn means(self, way: Self) -> bool {
         matches!(
             (self, way),
@@ -155,12 +155,12 @@ impl Direction {
     }
 }
 
-/// The time and the occasions at which a fault applies. The driver counts from 1, for each client: its connections, or
-/// its exchanges on one route.
+/// The time and the occasions at which a fault applies. An occasion is a connection of a client, or an exchange of a
+/// client on one route; each client's are counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", rename_all = "kebab-case")]
+#[serde(remote = "Self")]
 pub struct When {
-    /// The moment from which the fault applies.
+    /// The moment from which the fault applies; since it was added if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub from: Option<Timestamp>,
@@ -177,7 +177,7 @@ pub struct When {
     /// Applies only to the first N of the occasions that are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
-    /// The lifetime of the fault in seconds after it was added.
+    /// The lifetime of the fault, in seconds after it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live_seconds: Option<u64>,
 }
@@ -186,14 +186,14 @@ pub struct When {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Moment {
-    /// A connection is opened.
+    /// When a connection is opened.
     Connection,
-    /// A request has been decoded and is not answered yet.
+    /// When a request has been decoded and is not answered yet.
     Exchange,
 }
 
 impl FaultRule {
-    /// This kind, for everybody, everywhere, always.
+    /// Makes a fault of this kind for all clients, at all places and times.
     pub fn new(name: &str, what: FaultKind) -> Self {
         Self {
             name: name.to_owned(),
@@ -256,7 +256,7 @@ impl Listener {
 }
 
 impl Route {
-    /// All of them.
+    /// All routes.
     pub const ALL: [Self; 8] = [
         Self::Hello,
         Self::Register,
@@ -308,7 +308,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// The names are there to be proposed; other tools' names for the same are taken too.
+/// Proposes the known names in the schema; other tools' names are accepted too.
 fn name_or_table(generator: &mut SchemaGenerator) -> Schema {
     let names: Vec<&str> = FaultKind::kinds().iter().map(|info| info.name).collect();
     let table = generator.subschema_for::<FaultKind>();

@@ -1,4 +1,4 @@
-//! The faults that are set, and what they say.
+//! The faults that are set, and their verdicts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,53 +18,52 @@ use crate::policy::Protocol;
 use crate::suggest::hint;
 use crate::time::Timestamp;
 
-/// The faults of a lab, in the order in which they are asked.
+/// The faults of a lab, in the order in which they are judged.
 ///
-/// A plain value: a driver that serves many threads keeps it behind an `ArcSwap`, and replaces it whole.
+/// A driver that serves many threads keeps it behind an `ArcSwap` and replaces it whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultSet {
     seed: u64,
     faults: Vec<InstalledFault>,
-    /// Since when there has been at least one.
+    /// The time since when there has been at least one fault.
     since: Option<Timestamp>,
 }
 
 /// A fault that is set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct InstalledFault {
-    /// The fault.
+    /// The rule of the fault.
     pub rule: Arc<FaultRule>,
-    /// Since when it is set.
+    /// The time at which the fault was added.
     pub since: Timestamp,
 }
 
-/// The verdict on an occasion to come.
+/// The predicted verdict on a future occasion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The ordinal of the occasion.
     pub ordinal: u64,
-    /// The verdict, if the faults stay as they are.
+    /// The verdict if the faults stay as they are.
     pub verdict: Verdict,
 }
 
-/// Why a fault was not set or not taken away.
+/// The reason why a fault was not added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
-    /// The rule makes no sense.
+    /// The rule is out of range or contradicts itself.
     #[error(transparent)]
     Rule(#[from] RuleError),
     /// There is no fault of that name.
     #[error("there is no fault {found:?}{hint}")]
     Unknown {
-        /// The name.
+        /// The name that was not found.
         found: String,
-        /// The nearest, in words.
+        /// The nearest known name, in words.
         hint: String,
     },
 }
 
-/// The place and ordinal of an occasion: the facts that connections and exchanges have in common.
+/// The facts that connections and exchanges have in common.
 struct Occasion<'a> {
     party: &'a Party<'a>,
     manager: &'a str,
@@ -75,20 +74,20 @@ struct Occasion<'a> {
 }
 
 impl FaultSet {
-    /// No faults yet. Everything that is left to chance follows from the seed.
+    /// Makes an empty set. All random decisions derive from the seed.
     pub const fn new(seed: u64) -> Self {
         Self { seed, faults: Vec::new(), since: None }
     }
 
-    /// The seed.
+    /// The seed of all random decisions.
     pub const fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Sets a fault behind the others. One of the same name is replaced where it stands, and lives anew.
+    /// Adds a fault after the others. A fault of the same name is replaced in place and starts anew.
     ///
     /// # Errors
-    /// If the rule makes no sense; then nothing has changed.
+    /// If the rule is invalid; then nothing has changed.
     pub fn add(&mut self, rule: FaultRule, now: Timestamp) -> Result<InstalledFault, FaultError> {
         rule.check()?;
         let installed = InstalledFault { rule: Arc::new(rule), since: now };
@@ -100,10 +99,10 @@ impl FaultSet {
         Ok(installed)
     }
 
-    /// Takes a fault away.
+    /// Removes a fault.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is no fault of that name.
     pub fn remove(&mut self, name: &str) -> Result<InstalledFault, FaultError> {
         match self.faults.iter().position(|one| one.rule.name == name) {
             Some(place) => {
@@ -118,35 +117,35 @@ impl FaultSet {
         }
     }
 
-    /// Takes all away, and says which they were.
+    /// Removes all faults and returns them.
     pub fn clear(&mut self) -> Vec<InstalledFault> {
         self.since = None;
         std::mem::take(&mut self.faults)
     }
 
-    /// Takes away those whose time is over, and says which they were.
+    /// Removes the faults that have ended and returns them.
     pub fn sweep(&mut self, now: Timestamp) -> Vec<InstalledFault> {
         let swept = self.faults.extract_if(.., |one| one.ends() <= now).collect();
         self.forget_if_empty();
         swept
     }
 
-    /// All that are set, in the order in which they are asked.
+    /// The faults in the order in which they are judged.
     pub fn list(&self) -> &[InstalledFault] {
         &self.faults
     }
 
-    /// Whether no fault is set: then no verdict need be asked for, and no occasion counted.
+    /// Whether no fault is set: then verdicts and counts are not needed.
     pub const fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// Since when there has been at least one: occasions are counted from then. None while there is none.
+    /// The time since which occasions are counted: since there has been at least one fault. None while there is none.
     pub const fn counting_since(&self) -> Option<Timestamp> {
         self.since
     }
 
-    /// Judges a connection: the first connection fault that does not let it pass decides.
+    /// Judges a connection: the first connection fault that hits decides.
     pub fn judge_connection(&self, facts: &ConnectionFacts<'_>, now: Timestamp) -> Verdict {
         if self.faults.is_empty() {
             return Verdict::Pass;
@@ -158,7 +157,7 @@ impl FaultSet {
         )
     }
 
-    /// Judges an exchange: the first exchange fault that does not let it pass decides.
+    /// Judges an exchange: the first exchange fault that hits decides.
     pub fn judge_exchange(&self, facts: &ExchangeFacts<'_>, now: Timestamp) -> Verdict {
         if self.faults.is_empty() {
             return Verdict::Pass;
@@ -183,9 +182,9 @@ impl FaultSet {
         foretold(from(next.ordinal, how_many), verdict)
     }
 
-    /// The fault that refuses every connection at a port, if there is one: then the port itself is to be closed, so
-    /// that a client sees what it would see in life. The first fault there decides, so one that stands before it and
-    /// picks out some clients keeps the port open.
+    /// Returns the fault that refuses every connection at a port, if any: then the port itself is closed, as a client
+    /// would find it in life. The first fault there decides, so an earlier one that picks out some clients keeps the
+    /// port open.
     pub fn closed(&self, manager: &str, speaks: &[Protocol], now: Timestamp) -> Option<&InstalledFault> {
         let mut here = self.faults.iter().filter(|one| {
             one.is_alive(now)
@@ -203,8 +202,7 @@ impl FaultSet {
         turns.filter(|turn| *turn > now).min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Whether any fault could hit this party now, at any place and occasion; while none can, no verdict need be asked
-    /// for.
+    /// Whether any fault could hit this party now, at any place and occasion; while none can, no verdict is needed.
     pub fn can_touch(&self, party: &Party<'_>, now: Timestamp) -> bool {
         self.faults
             .iter()
@@ -285,7 +283,7 @@ fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
         && place.route.is_none_or(|route| occasion.route == Some(route))
 }
 
-/// Whether a fault of this kind has any effect here: an expired certificate has none over HTTP.
+/// Whether a fault of this kind has any effect here: `expired` has none over HTTP.
 fn acts_on(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
     match (what.layer(), occasion.route) {
         (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,

@@ -1,4 +1,4 @@
-//! What the faults say: each condition by hand, then what must hold of any.
+//! Verdicts of faults: each condition by hand, then properties that hold for any.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn agent(number: u16) -> AgentId {
     AgentId(Guid::derive(0, "agent", &number.to_string(), Ipv4Addr::LOCALHOST))
 }
 
-/// An occasion on which a fault of this kind has something to say.
+/// An occasion on which a fault of this kind can act.
 fn strikes(set: &FaultSet, kind: &FaultKind, ordinal: u64, number: u16) -> bool {
     let party = Party { agent: Some(agent(number)), ..PARTY };
     let moment = FaultRule::new("x", kind.clone()).moment();
@@ -201,7 +201,7 @@ fn a_fault_begins_and_ends_when_it_says() {
     let at = |seconds| NOW + Duration::from_secs(seconds);
     let set = set(&[json!({
         "what": "empty",
-        "when": {"from": at(10).to_string(), "until": at(20).to_string(), "time-to-live-seconds": 15},
+        "when": {"from": at(10).to_string(), "until": at(20).to_string(), "time_to_live_seconds": 15},
     })]);
     let hits = |moment| !set.judge_exchange(&asking(Route::Index), moment).is_pass();
     assert_eq!([9, 10, 14, 15, 19].map(|seconds| hits(at(seconds))), [false, true, true, false, false]);
@@ -218,13 +218,13 @@ fn a_fault_begins_and_ends_when_it_says() {
 fn a_fault_made_by_hand_expires_after_an_hour_unless_its_rule_says_otherwise() {
     let made = |when: Value| rule(json!({"what": "empty", "when": when})).with_default_lifetime();
     assert_eq!(made(json!({})).when.time_to_live_seconds, Some(3600));
-    assert_eq!(made(json!({"time-to-live-seconds": 5})).when.time_to_live_seconds, Some(5));
+    assert_eq!(made(json!({"time_to_live_seconds": 5})).when.time_to_live_seconds, Some(5));
     assert_eq!(made(json!({"until": "2030-01-01T00:00:00Z"})).when.time_to_live_seconds, None);
 }
 
 #[test]
 fn a_slow_start_is_over_when_the_manager_is_ready() {
-    let set = set(&[json!({"what": {"kind": "slow-start", "ready-after-ms": 5000}})]);
+    let set = set(&[json!({"what": {"kind": "slow-start", "ready_after_ms": 5000}})]);
     let later = |ms| NOW + Duration::from_millis(ms);
     assert!(!set.judge_exchange(&asking(Route::Index), later(4999)).is_pass());
     assert!(set.judge_exchange(&asking(Route::Index), later(5000)).is_pass());
@@ -317,27 +317,30 @@ fn a_port_is_closed_only_when_every_connection_there_is_refused() {
 #[test]
 fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
     for (value, because) in [
-        (json!({"what": "expired", "where": {"listener": "http"}}), "there is no TLS"),
-        (json!({"what": "alert", "where": {"listener": "http"}}), "there is no TLS"),
-        (json!({"what": "tls-on-plain", "where": {"listener": "https"}}), "it speaks TLS anyway"),
-        (json!({"what": "refuse", "where": {"route": "index"}}), "not known before the connection stands"),
-        (json!({"what": "bad-signature", "where": {"route": "index"}}), "nothing signed"),
+        (json!({"what": "expired", "where": {"listener": "http"}}), "HTTP has no TLS"),
+        (json!({"what": "alert", "where": {"listener": "http"}}), "HTTP has no TLS"),
+        (json!({"what": "tls-on-plain", "where": {"listener": "https"}}), "speaks TLS already"),
+        (json!({"what": "refuse", "where": {"route": "index"}}), "not known when the connection is opened"),
+        (json!({"what": "bad-signature", "where": {"route": "index"}}), "no signed document"),
         (json!({"what": "http-only", "where": {"route": "policy"}}), "on the route list"),
         (json!({"what": "serial-goes-back", "where": {"route": "package"}}), "has no serial"),
-        (json!({"what": "serial-goes-back", "where": {"route": "hello"}}), "nothing published"),
-        (json!({"what": "push-limit", "where": {"route": "index"}}), "only held requests"),
-        (json!({"what": "status", "where": {"direction": "to-client"}}), "only bytes have one"),
+        (json!({"what": "serial-goes-back", "where": {"route": "hello"}}), "no published document"),
+        (json!({"what": "push-limit", "where": {"route": "index"}}), "held requests only"),
+        (json!({"what": "status", "where": {"direction": "to-client"}}), "have a direction"),
         (json!({"what": "empty", "probability": 1.5}), "probability is 1.5; expected a number from 0 to 1"),
         (json!({"what": "empty", "whom": {"percent": -1}}), "percentage is -1"),
         (json!({"what": "empty", "when": {"every": 0}}), "every is 0"),
         (json!({"what": {"kind": "status", "code": 99}}), "status is 99"),
-        (json!({"what": {"kind": "bandwidth", "bytes-per-second": 0}}), "blackhole lets nothing through"),
+        (json!({"what": {"kind": "bandwidth", "bytes_per_second": 0}}), "blackhole lets nothing through"),
         (json!({"what": {"kind": "truncated", "percent": 100}}), "0 to 99"),
         (
             json!({"what": "empty", "when": {"from": "2030-01-01T00:00:00Z", "until": "2029-01-01T00:00:00Z"}}),
             "is not after the beginning",
         ),
-        (json!({"what": "empty", "whom": {"version": {"from": "14.3", "until": "14.2"}}}), "are none"),
+        (
+            json!({"what": "empty", "whom": {"version": {"from": "14.3", "until": "14.2"}}}),
+            "is not after `from`",
+        ),
         (json!({"what": "empty", "name": " "}), "no name"),
     ] {
         let mut set = FaultSet::new(1);
@@ -351,10 +354,10 @@ fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
 fn a_rule_is_written_and_read_the_same_and_what_it_does_not_say_is_any() {
     let full = json!({
         "name": "x",
-        "what": {"kind": "latency", "delay": {"distribution": "pareto", "least-ms": 5, "alpha": 2.5, "most-ms": 90}},
+        "what": {"kind": "latency", "delay": {"distribution": "pareto", "least_ms": 5, "alpha": 2.5, "most_ms": 90}},
         "whom": {"agent": "PC-1", "group": "G", "version": {"from": "14.2.0.0000"}, "percent": 5.0, "source": "::1"},
         "where": {"manager": "A", "listener": "https", "route": "policy", "direction": "to-client"},
-        "when": {"from": "2030-01-01T00:00:00.000Z", "after": 1, "first": 2, "every": 3, "time-to-live-seconds": 9},
+        "when": {"from": "2030-01-01T00:00:00.000Z", "after": 1, "first": 2, "every": 3, "time_to_live_seconds": 9},
         "probability": 0.5,
     });
     assert_eq!(serde_json::to_value(rule(full.clone())).unwrap(), full);

@@ -10,19 +10,19 @@ use super::rule::{Direction, FaultRule};
 /// The verdict of the faults on a connection or an exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Verdict {
-    /// Go on as if there were no faults.
+    /// No fault hits: continue as usual.
     #[default]
     Pass,
-    /// Do this.
+    /// A fault hits: carry it out.
     Hit(Hit),
 }
 
-/// A fault that hits.
+/// A fault that hits an occasion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
-    /// The fault.
+    /// The rule of the fault.
     pub rule: Arc<FaultRule>,
-    /// The number that was drawn for this occasion: what has to be chosen is chosen by it.
+    /// The number drawn for this occasion; it decides whatever the fault leaves to chance.
     pub drawn: u64,
     /// The time since the fault began.
     pub age: Duration,
@@ -67,7 +67,7 @@ impl Hit {
         }
     }
 
-    /// Bytes without meaning, the same for the same occasion.
+    /// Random bytes, the same for the same occasion.
     pub fn noise(&self, length: usize) -> Vec<u8> {
         let mut state = draw::detail(self.drawn);
         let words = std::iter::repeat_with(|| super::distribution::mixed(&mut state).to_le_bytes());

@@ -1,9 +1,9 @@
 //! The effect of a verdict in virtual time, where no byte is sent and an exchange takes no time. The table in `kind`
 //! describes it for each kind.
 //!
-//! Bytes are counted as they would be about: 200 for the head of an answer, 2,500 for a handshake; to the manager, 300 for
-//! a request and 700 for a handshake. A fault of both directions counts both. A session that is resumed has a shorter
-//! handshake over sockets, and is counted like any other here.
+//! Byte counts are estimates: 200 for the head of an answer, 2,500 for a handshake; to the manager, 300 for a request
+//! and 700 for a handshake. A fault of both directions counts both. A resumed session has a shorter handshake over
+//! sockets, but counts like any other here.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use super::verdict::{Hit, Verdict};
 use crate::heartbeat::{ExchangeFailure, Stage};
 use crate::policy::Protocol;
 
-/// The facts that a driver without bytes knows of an exchange.
+/// The facts of an exchange in virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VirtualExchange<'a> {
-    /// Host and port, as the client called them.
+    /// Host and port of the manager, as the client called them.
     pub address: &'a str,
     /// The protocol of the connection.
     pub protocol: Protocol,
     /// The time that the client waits for an answer.
     pub limit: Duration,
-    /// The length of the answer's body in bytes; none before there is an answer. A verdict may have no effect before,
+    /// The length of the answer's body in bytes; none before there is an answer. A verdict may have no effect before
     /// and be a failure then: half an answer is lost only if there is a whole one.
     pub body_bytes: Option<usize>,
 }
@@ -33,15 +33,15 @@ pub struct VirtualExchange<'a> {
 /// The effect of a verdict in virtual time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VirtualEffect {
-    /// The exchange comes to nothing, and this is what the client finds.
+    /// The exchange fails, and the client finds this.
     Fails(ExchangeFailure),
-    /// The answer comes so much later, in time for the client.
+    /// The answer is late by this much, but within the client's limit.
     Late(Duration),
     /// The manager shows other certificates: mint them, and let the client judge.
     Shows,
-    /// The answer is another: tamper with it.
+    /// The answer is altered: tamper with it.
     Alters,
-    /// Bytes are missing at the end of the answer, and the client does not notice.
+    /// The end of the answer is missing, and the client does not notice.
     Cut {
         /// The number of missing bytes.
         bytes: usize,
@@ -56,14 +56,14 @@ const HANDSHAKE_BYTES_TO_MANAGER: u64 = 700;
 const LARGEST_HEAD: u64 = 417_792;
 
 impl Verdict {
-    /// The effect of the verdict where no bytes are sent; none if it has none.
+    /// Returns the effect of the verdict where no bytes are sent, if it has one.
     pub fn in_virtual_time(&self, meeting: &VirtualExchange<'_>) -> Option<VirtualEffect> {
         self.hit().and_then(|hit| hit.in_virtual_time(meeting))
     }
 }
 
 impl PresentedIdentity {
-    /// Whether the manager can prove that it has the key to the certificate that it shows.
+    /// Whether the manager can prove possession of the key to the certificate that it shows.
     pub fn is_possessed(&self) -> bool {
         self.chain.first().is_some_and(|first| first.public_key_der() == self.key.public_key_der())
     }
@@ -74,7 +74,7 @@ impl Hit {
         let is_of_connection = self.rule.place.route.is_none();
         let is_tls = meeting.protocol == Protocol::Https;
         let first = if is_tls && is_of_connection { Stage::Handshake } else { Stage::Answer };
-        // A fault on a route strikes the answer alone.
+        // A fault on a route affects the answer alone.
         let means = |way: Direction| is_of_connection && self.direction().means(way);
         let (to_manager, to_client) =
             (means(Direction::ToManager), !is_of_connection || means(Direction::ToClient));
@@ -82,7 +82,7 @@ impl Hit {
         let answer = meeting
             .body_bytes
             .map(|bytes| HEAD_BYTES + u64::try_from(bytes).unwrap_or(u64::MAX - HEAD_BYTES));
-        // Of each direction that is meant: how many bytes are of the handshake, and how many there are in all.
+        // For each affected direction: the bytes of the handshake, and the bytes in all.
         let up = to_manager.then(|| {
             let handshake = of_tls(HANDSHAKE_BYTES_TO_MANAGER);
             (handshake, handshake + REQUEST_BYTES)
@@ -101,7 +101,7 @@ impl Hit {
             let stage = if in_handshake { Stage::Handshake } else { Stage::Answer };
             Some(lost(stage, "the connection ended"))
         };
-        // What takes so long in all, and so long until the handshake is done.
+        // The duration in all, and until the end of the handshake.
         let slow = |ms: u64, handshake_ms: u64| {
             if handshake_ms >= millis(meeting.limit) {
                 return Some(timed_out(Stage::Handshake, meeting));
@@ -146,7 +146,7 @@ impl Hit {
                 Some(tls_failed("received corrupt message of type InvalidContentType"))
             }
             FaultKind::TlsOnPlain => Some(not_http("the manager speaks TLS")),
-            FaultKind::Garbage { .. } => Some(not_http("the answer is no HTTP")),
+            FaultKind::Garbage { .. } => Some(not_http("the answer is not HTTP")),
             FaultKind::HugeHeaders { bytes } => {
                 (*bytes > LARGEST_HEAD).then(|| not_http("message head is too large"))
             }
@@ -202,7 +202,7 @@ fn not_http(detail: &str) -> VirtualEffect {
     VirtualEffect::Fails(ExchangeFailure::NotHttp { detail: detail.to_owned() })
 }
 
-/// In the words of the library that the lab's client uses.
+/// The alert, in the words of the TLS library.
 fn alerted(alert: AlertKind) -> String {
     format!("received fatal alert: {alert:?}")
 }
@@ -226,7 +226,7 @@ mod tests {
         VirtualExchange { address: "127.0.0.1:8014", protocol, limit: Duration::from_secs(30), body_bytes }
     }
 
-    /// In short: the code and the stage of a failure, or what else it is.
+    /// A short form: the code and the stage of a failure, or the other effect.
     fn met(what: &Value, route: Option<Route>, meeting: &VirtualExchange<'_>) -> String {
         match verdict(what, route).in_virtual_time(meeting) {
             None => "nothing".to_owned(),
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_connection_is_lost_in_the_stage_in_which_its_bytes_end() {
         let (https, http) = (meeting(Protocol::Https, Some(800)), meeting(Protocol::Http, Some(800)));
-        let reset = |after: u64| json!({"kind": "reset", "after-bytes": after});
+        let reset = |after: u64| json!({"kind": "reset", "after_bytes": after});
         assert_eq!(met(&reset(0), None, &https), "connection-lost in handshake");
         assert_eq!(met(&reset(2600), None, &https), "connection-lost in answer");
         assert_eq!(met(&reset(9000), None, &https), "nothing");
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Http, None)), "nothing");
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Https, None)), "connection-lost in handshake");
         assert_eq!(met(&json!("truncated"), None, &meeting(Protocol::Http, Some(0))), "nothing");
-        assert_eq!(met(&json!({"kind": "reset", "after-ms": 10}), None, &https), "nothing");
+        assert_eq!(met(&json!({"kind": "reset", "after_ms": 10}), None, &https), "nothing");
     }
 
     #[test]
@@ -299,11 +299,11 @@ mod tests {
         let latency = || json!({"kind": "latency", "ms": 10_000});
         assert_eq!(going(latency(), Direction::ToManager, &http), late(10));
         assert_eq!(going(latency(), Direction::Both, &http), late(20));
-        let slow = || json!({"kind": "bandwidth", "bytes-per-second": 100});
+        let slow = || json!({"kind": "bandwidth", "bytes_per_second": 100});
         assert_eq!(going(slow(), Direction::ToManager, &http), late(3));
         assert_eq!(going(slow(), Direction::Both, &http), late(13));
         assert_eq!(
-            going(json!({"kind": "bandwidth", "bytes-per-second": 50}), Direction::ToClient, &https),
+            going(json!({"kind": "bandwidth", "bytes_per_second": 50}), Direction::ToClient, &https),
             Some(timed_out(Stage::Handshake, &https))
         );
     }
@@ -314,13 +314,13 @@ mod tests {
         for (what, expected) in [
             (json!({"kind": "latency", "ms": 29_999}), "late 29999"),
             (json!({"kind": "latency", "ms": 30_000}), "timed-out in handshake"),
-            (json!({"kind": "bandwidth", "bytes-per-second": 450}), "late 10000"),
-            (json!({"kind": "bandwidth", "bytes-per-second": 100}), "timed-out in answer"),
-            (json!({"kind": "slicer", "slice-bytes": 45, "gap-ms": 10}), "late 1000"),
-            (json!({"kind": "slow-headers", "total-ms": 45_000}), "timed-out in answer"),
+            (json!({"kind": "bandwidth", "bytes_per_second": 450}), "late 10000"),
+            (json!({"kind": "bandwidth", "bytes_per_second": 100}), "timed-out in answer"),
+            (json!({"kind": "slicer", "slice_bytes": 45, "gap_ms": 10}), "late 1000"),
+            (json!({"kind": "slow-headers", "total_ms": 45_000}), "timed-out in answer"),
             (json!("blackhole"), "timed-out in connect"),
             (json!("accept-then-stall"), "timed-out in handshake"),
-            (json!({"kind": "accept-then-stall", "close-after-ms": 500}), "connection-lost in handshake"),
+            (json!({"kind": "accept-then-stall", "close_after_ms": 500}), "connection-lost in handshake"),
             (json!({"kind": "handshake-stall", "stage": "after-finished"}), "timed-out in answer"),
         ] {
             assert_eq!(met(&what, None, &https), expected, "{what}");

@@ -1,7 +1,7 @@
-//! Commands of the console to clients: what a client is told to do, and what it says has come of it.
+//! Commands of the console to clients, and what clients report of them.
 //!
-//! A client learns of them from the index of its next heartbeat, and tells what has come of them with its state. How the
-//! product carries them is not documented; the states and their numbers are those of its REST API.
+//! A client learns of them from the index of its next heartbeat, and reports on them with its state. How the
+//! product transports them is not documented; the states and their numbers are those of its REST API.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,20 +12,20 @@ use crate::id::CommandId;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// What a client is told to do.
+        /// The kind of a command to a client.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum CommandKind {
             $($(#[$doc])* $name,)*
-            /// Something that this client does not know: it rejects it.
+            /// A command that this client does not know and rejects.
             Unknown,
         }
 
         impl CommandKind {
-            /// All that are known.
+            /// All known kinds.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// As an index writes it.
+            /// The name of the kind, as in an index.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -45,17 +45,17 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Fetch the newest definitions.
+    /// Download the newest definitions.
     UpdateContent = "update-content";
-    /// Cut the computer off from the network.
+    /// Disconnect the computer from the network.
     Quarantine = "quarantine";
-    /// Connect it again.
+    /// Reconnect the computer to the network.
     EndQuarantine = "end-quarantine";
     /// Scan the places where threats usually are.
     ActiveScan = "active-scan";
-    /// Scan everything.
+    /// Scan the whole computer.
     FullScan = "full-scan";
-    /// Look for evidence of compromise.
+    /// Scan for evidence of compromise.
     EvidenceScan = "evidence-scan";
     /// Collect the fingerprints of all applications.
     Baseline = "baseline";
@@ -84,7 +84,7 @@ pub struct ClientCommand {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandState {
-    /// The client has not told of it.
+    /// The client has not reported on the command.
     #[default]
     Initial,
     /// The client has received the command.
@@ -102,7 +102,7 @@ pub enum CommandState {
 }
 
 impl CommandState {
-    /// The product's number, its `stateId`.
+    /// The `stateId` of the product's REST API.
     pub const fn number(self) -> i64 {
         match self {
             Self::Initial => 0,
@@ -120,7 +120,7 @@ impl CommandState {
         matches!(self, Self::Completed | Self::Rejected | Self::Cancelled | Self::Error)
     }
 
-    /// The product's `subStateId`: -1 unknown, 0 success, 1 not executed.
+    /// The `subStateId` of the product's REST API: -1 unknown, 0 success, 1 not executed.
     pub const fn sub_state(self) -> i64 {
         match self {
             Self::Initial | Self::Received | Self::InProgress => -1,

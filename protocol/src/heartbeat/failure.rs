@@ -1,46 +1,46 @@
-//! Why an exchange came to nothing, as the client's side found it.
+//! Why an exchange failed, as seen by the client.
 
 use serde::{Deserialize, Serialize};
 
 use crate::trust::Rejection;
 
-/// The stage that an exchange had reached.
+/// The stage that an exchange had reached when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Opening the connection.
+    /// The connection was being opened.
     Connect,
-    /// The TLS handshake.
+    /// The TLS handshake was under way.
     Handshake,
-    /// Sending the request, or waiting for the answer.
+    /// The request was being sent, or the answer awaited.
     Answer,
 }
 
-/// Why an exchange came to nothing.
+/// The reason why an exchange failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum ExchangeFailure {
     /// The address is a name that does not resolve.
     #[error("the name {host:?} does not resolve")]
     NameNotResolved {
-        /// The name.
+        /// The name that was looked up.
         host: String,
     },
     /// The connection was refused: no process listens on the port.
     #[error("the connection to {address} was refused")]
     ConnectionRefused {
-        /// Host and port.
+        /// Host and port of the manager.
         address: String,
     },
     /// The connection could not be opened for another reason.
     #[error("{address} is unreachable: {detail}")]
     Unreachable {
-        /// Host and port.
+        /// Host and port of the manager.
         address: String,
-        /// The system's words.
+        /// The message of the operating system.
         detail: String,
     },
-    /// The session's limit was over first.
+    /// The limit of the session was reached.
     #[error("Timeout was reached: Operation timed out after {after_ms} milliseconds while in {stage:?}")]
     TimedOut {
         /// The stage that the exchange had reached.
@@ -53,37 +53,37 @@ pub enum ExchangeFailure {
     ConnectionLost {
         /// The stage that the exchange had reached.
         stage: Stage,
-        /// The system's words.
+        /// The message of the operating system.
         detail: String,
     },
-    /// The certificate of the other side is not believed.
+    /// The certificate of the other side is not trusted.
     #[error("{rejection}")]
     TlsRejected {
-        /// Why not.
+        /// The reason for the rejection.
         rejection: Rejection,
     },
-    /// TLS could not be agreed on for another reason.
+    /// The TLS handshake failed for another reason.
     #[error("TLS failed: {detail}")]
     TlsFailed {
-        /// The library's words.
+        /// The message of the TLS library.
         detail: String,
     },
-    /// The bytes that came back are no HTTP answer.
+    /// The bytes that came back are not an HTTP answer.
     #[error("the answer is not HTTP: {detail}")]
     NotHttp {
-        /// The library's words.
+        /// The message of the HTTP library.
         detail: String,
     },
-    /// The answer is larger than a client takes.
+    /// The answer is larger than a client accepts.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
-        /// The limit.
+        /// The largest answer that a client accepts, in bytes.
         limit: usize,
     },
 }
 
 impl ExchangeFailure {
-    /// The stable name of this kind, as reports and tests use it.
+    /// The stable code of this failure, as in reports and tests.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NameNotResolved { .. } => "name-not-resolved",

@@ -1,8 +1,8 @@
 //! Requests and answers on HTTP, in the lab's own open form.
 //!
 //! The product scrambles the query of `/secars/secars.dll?h=...` with a key made from the site's shared secret. That
-//! scrambling is not documented and not imitated. Ours is readable: `h` is a keyed check over the rest of the query,
-//! as [`crate::trust::Kcs`] describes, so that a wrong secret has the product's consequence (400) and a person can
+//! scrambling is not documented and not imitated. The lab's query is readable: `h` is a keyed check over the rest of
+//! it, as [`crate::trust::Kcs`] describes, so that a wrong secret has the product's consequence (400) and a person can
 //! still write a request with `openssl` and `curl`.
 //!
 //! | request | method | fields |
@@ -33,26 +33,26 @@ pub const SECARS_PATH: &str = "/secars/secars.dll";
 pub const HELLO_QUERY: &str = "hello,secars";
 /// The header that carries a detached signature.
 pub const SIGNATURE_HEADER: &str = "x-epm-signature";
-/// The header that says that this is a mock.
+/// The header that marks every answer as a mock's.
 pub const MOCK_HEADER: (&str, &str) = ("x-epm-lab", "mock manager, for testing only");
-/// The longest query that a manager reads, in bytes.
+/// The longest query that a manager accepts, in bytes.
 pub const MAX_QUERY: usize = 4096;
 /// The largest body that a client may upload, in bytes.
 pub const MAX_UPLOAD: usize = 64 * 1024;
 
-/// A request as HTTP sees it.
+/// A request in its HTTP form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// Path and query.
+    /// The path and query of the request.
     pub target: String,
-    /// The body; a request with one is a POST, without a GET.
+    /// The body. A request with a body is a POST, one without is a GET.
     pub body: Option<Bytes>,
 }
 
-/// Why a request is not understood.
+/// The reason why a request could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The shared secret does not fit, or the envelope is broken: the product's 400.
+    /// The shared secret does not fit, or the envelope is broken; answered with 400.
     #[error(transparent)]
     Kcs(#[from] KcsError),
     /// A field is missing or malformed.
@@ -65,8 +65,8 @@ pub enum RequestError {
         /// The values that the field takes.
         expected: &'static str,
     },
-    /// The body is not the one that the check covers.
-    #[error("the body does not have the digest that its query names")]
+    /// The body does not have the digest in the query.
+    #[error("the body does not match the `sha256` of the query")]
     Body,
 }
 
@@ -124,7 +124,7 @@ fn push(fields: &mut String, name: &str, value: &str) {
     fields.extend(byte_serialize(value.as_bytes()));
 }
 
-/// Reads the query of a request to [`SECARS_PATH`], with its body.
+/// Decodes the query of a request to [`SECARS_PATH`], with its body.
 ///
 /// # Errors
 ///
@@ -177,7 +177,7 @@ struct Fields<'a>(&'a str);
 impl<'a> Fields<'a> {
     fn one(&self, name: &str) -> Option<Cow<'a, str>> {
         self.0.split('&').find_map(|pair| {
-            // Nearly all are written without escapes, and are read where they stand.
+            // Nearly all fields have no escapes, and are read in place.
             if is_escaped(pair) {
                 let (key, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
                 return (key == name).then_some(value);
@@ -202,7 +202,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Looks at every byte, and so at many at a time.
+/// Whether the text contains an escape. Looks at every byte, so that it can be vectorised.
 fn is_escaped(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | (byte == b'%') | (byte == b'+'))
 }
@@ -279,7 +279,7 @@ mod tests {
         ]
     }
 
-    /// What a manager makes of a request that arrives as it was sent.
+    /// Decodes a request that arrives as it was sent.
     fn received(sent: &HttpRequest, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
         let (path, query) = sent.target.split_once('?').unwrap();
         assert_eq!(path, SECARS_PATH);

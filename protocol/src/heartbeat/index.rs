@@ -1,6 +1,7 @@
-//! The index: what a group's clients should hold now.
+//! The index: the state that a group's clients should have.
 //!
-//! Its first element is the product's: `<Profile Checksum SerialNumber LastModifiedTime/>` [C S26]. The others are ours.
+//! Its first element is the product's: `<Profile Checksum SerialNumber LastModifiedTime/>` [C S26]. The others are the
+//! lab's.
 
 use std::fmt::Write;
 
@@ -10,10 +11,10 @@ use super::ClientCommand;
 use crate::policy::PolicySerial;
 use crate::sylink::xml::{Document, Element, XmlError};
 
-/// The state that a group's clients should have now.
+/// The state that a group's clients should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// The name of the manager that says so.
+    /// The name of the manager that answers.
     pub manager: String,
     /// The serial of the policy.
     pub serial: PolicySerial,
@@ -30,22 +31,22 @@ pub struct Index {
 /// A package in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageEntry {
-    /// The name of the package, by which it is fetched.
+    /// The name under which the package is downloaded.
     pub name: String,
-    /// The checksum of its bytes.
+    /// The checksum of the package's bytes.
     pub checksum: String,
 }
 
-/// Why a text is no index.
+/// The reason why an index could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    /// The text is no XML.
+    /// The text is not well-formed XML.
     #[error(transparent)]
     Xml(#[from] XmlError),
-    /// The bytes are no text.
+    /// The bytes are not UTF-8.
     #[error("the index is not UTF-8")]
     NotUtf8,
-    /// Something is missing, or is not what it should be.
+    /// An element or attribute is missing or malformed.
     #[error("the index has no {expected}")]
     Missing {
         /// The part that was expected.
@@ -54,7 +55,7 @@ pub enum IndexError {
 }
 
 impl Index {
-    /// The text of this index.
+    /// Writes the index as XML.
     pub fn to_xml(&self) -> String {
         let mut profile = Element::new("Profile");
         profile.set_attribute("Checksum", &self.policy_checksum);
@@ -80,8 +81,8 @@ impl Index {
         text
     }
 
-    /// The same index, which names these commands as well: it is composed once for a group, and commands are for one
-    /// client. An index that does not look as [`Index::to_xml`] writes it stays as it is.
+    /// Adds commands to a written index: an index is rendered once for a group, and commands are for one
+    /// client. A body that does not look as [`Index::to_xml`] writes it stays as it is.
     pub fn with_commands(body: &Bytes, commands: &[ClientCommand]) -> Bytes {
         const END: &[u8] = b"</Index>\n";
         let Some(begin) = body.strip_suffix(END) else { return body.clone() };
@@ -93,7 +94,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// When the text is no XML, or lacks something.
+    /// When the text is not well-formed XML, or lacks something.
     pub fn parse(body: &[u8]) -> Result<Self, IndexError> {
         let text = std::str::from_utf8(body).map_err(|_| IndexError::NotUtf8)?;
         let document = Document::parse(text)?;

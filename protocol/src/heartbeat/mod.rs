@@ -1,10 +1,10 @@
 //! The messages between client and manager, and their form on HTTP.
 //!
-//! One heartbeat is: index, and where the index is new, policy, list and packages with their signatures; then the
-//! client's state. In push mode a held request follows. [C S13]
+//! One heartbeat consists of the index; where the index is new, policy, list and packages with their signatures; then
+//! the client's state. In push mode a held request follows. [C S13]
 //!
-//! [`AgentRequest`] and [`ManagerResponse`] are what is said; [`http`] writes and reads them; a driver moves the
-//! bytes, or in virtual time hands the values over as they are.
+//! [`AgentRequest`] and [`ManagerResponse`] are the messages; [`http`] encodes and decodes them; a driver moves the
+//! bytes, or in virtual time hands over the values as they are.
 
 mod command;
 pub mod failure;

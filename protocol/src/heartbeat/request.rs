@@ -10,16 +10,16 @@ use crate::time::Timestamp;
 use crate::trust::Fingerprint;
 use crate::version::ClientVersion;
 
-/// One request of a client.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentRequest {
-    /// The reachability test that people type into a browser; it needs no secret.
+    /// The browser test; it needs no secret.
     Hello,
-    /// Make me known to the site.
+    /// Registers the client with the site.
     Register(Registration),
-    /// The question for changes. `serial` is the policy that the client holds, when it holds all that belongs to it.
+    /// Asks for changes. `serial` is the policy that the client holds, if it holds all that belongs to it.
     Index {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
         /// The serial of the policy that the client holds.
         serial: Option<PolicySerial>,
@@ -27,23 +27,23 @@ pub enum AgentRequest {
         /// machines share one hardware id.
         turn: u32,
     },
-    /// Give me this, with its signature.
+    /// Downloads an artifact with its signature.
     Fetch {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
-        /// The artifact to fetch.
+        /// The artifact to download.
         artifact: Artifact,
     },
-    /// This is how I am.
+    /// Reports the client's state.
     Upload {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
         /// The state of the client, serialized.
         state: Bytes,
     },
-    /// Keep this request until something is new (push mode).
+    /// Asks the manager to hold this request until something is new (push mode).
     Hold {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
         /// The serial of the policy that the client holds.
         serial: Option<PolicySerial>,
@@ -51,7 +51,7 @@ pub enum AgentRequest {
 }
 
 impl AgentRequest {
-    /// The name of the request in a manager's records.
+    /// The name of the request in a manager's log.
     pub fn action(&self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -65,7 +65,7 @@ impl AgentRequest {
         }
     }
 
-    /// The client that asks, where it says so.
+    /// The client that asks; none if the request does not name it.
     pub fn agent(&self) -> Option<AgentId> {
         match self {
             Self::Hello | Self::Register(_) => None,
@@ -77,12 +77,12 @@ impl AgentRequest {
     }
 }
 
-/// An artifact that a client can fetch. Each comes with a detached signature.
+/// An artifact that a client can download. Each comes with a detached signature.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Artifact {
-    /// The policy of its group.
+    /// The policy of the client's group.
     Policy,
-    /// The management server list of its group, and of each location with one of its own.
+    /// The management server lists of the client's group and of its locations.
     List,
     /// A client package, by name.
     Package(String),
@@ -91,37 +91,37 @@ pub enum Artifact {
 /// The description of a client when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// The domain of its sylink.
+    /// The domain in the client's communications file.
     pub domain: DomainId,
     /// The hardware key of the machine.
     pub hardware_key: HardwareKey,
     /// The name of the computer.
     pub computer_name: String,
-    /// The version of its client software.
+    /// The version of the client's software.
     pub version: ClientVersion,
-    /// The group that its sylink prefers.
+    /// The preferred group in the client's communications file.
     pub preferred_group: Option<String>,
 }
 
-/// The state that a client reports after a change: the progress gauge of a rotation.
+/// The state that a client reports after a change, by which the progress of a rotation can be followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationalState {
-    /// The policy that it holds.
+    /// The serial of the policy that the client holds.
     pub serial: Option<PolicySerial>,
-    /// The certificates that it believes.
+    /// The certificates that the client trusts.
     pub certificates: Vec<Fingerprint>,
     /// Whether the client authenticates its manager.
     pub secure_communications: bool,
-    /// The location that it is in.
+    /// The location that the client is in.
     pub location: Option<String>,
-    /// Whether the client is cut off from the network, but for its managers.
+    /// Whether the client is disconnected from the network, except from its managers.
     #[serde(default)]
     pub quarantined: bool,
-    /// The moment at which a command made the client fetch the newest definitions; none if it still has those that it
-    /// was installed with.
+    /// The time at which a command made the client download the newest definitions; none if it still has those of its
+    /// installation.
     #[serde(default)]
     pub content: Option<Timestamp>,
-    /// The client's reports on the commands that it was given.
+    /// The client's reports on the commands that it received.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandReport>,
 }

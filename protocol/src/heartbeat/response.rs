@@ -6,44 +6,44 @@ use serde::{Deserialize, Serialize};
 use crate::id::AgentId;
 use crate::trust::Signature;
 
-/// The status for a client whose record belongs to another machine of the same hardware id by now: it registers anew
-/// [C S21; what it is for is inferred].
+/// The status for a client whose record now belongs to another machine with the same hardware id: the client registers
+/// again [C S21; what it is for is inferred].
 pub const IDENTITY_CONFLICT: u16 = 468;
-/// The status for a client that has to make a new hardware id for itself [C S21].
+/// The status for a client that must make a new hardware id [C S21].
 pub const NEW_IDENTITY: u16 = 470;
 
-/// One answer of a manager. It is made of parts that are ready since publication, so that it costs no copy.
+/// An answer of a manager. Its parts are prepared at publication, so sending it copies nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerResponse {
-    /// The HTTP status; where the product leaves it open, it is one of [`crate::assumption::Assumptions`].
+    /// The HTTP status; where the product's is undocumented, a field of [`crate::assumption::Assumptions`].
     pub status: u16,
-    /// The type of the body.
+    /// The content type of the body.
     pub content_type: ContentType,
     /// The detached signature of the body, where the product signs.
     pub signature: Option<SignatureHeader>,
-    /// The body.
+    /// The bytes of the body.
     pub body: Bytes,
 }
 
-/// The type of a body.
+/// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
-    /// Words for people.
+    /// Text for people.
     Text,
-    /// Index, policy, list, registration.
+    /// Index, policy, list and registration.
     Xml,
-    /// A package.
+    /// Packages.
     Binary,
 }
 
-/// A signature in the form of its header: base64, made once for each publication.
+/// A signature as the header carries it: base64, encoded once for each publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureHeader(Bytes);
 
-/// The answer to a registration.
+/// The body of the answer to a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
-    /// The identifier that the manager gives the client.
+    /// The identifier that the manager assigns to the client.
     pub agent: AgentId,
     /// The number of times that the record of the client has changed hands: 0, unless several machines share one
     /// hardware id.
@@ -51,7 +51,7 @@ pub struct Registered {
 }
 
 impl ManagerResponse {
-    /// A status and a line of words.
+    /// Makes an answer of a status and a line of text.
     pub fn text(status: u16, words: &str) -> Self {
         Self {
             status,
@@ -61,19 +61,19 @@ impl ManagerResponse {
         }
     }
 
-    /// A status and nothing else.
+    /// Makes an answer of a status without a body.
     pub const fn empty(status: u16) -> Self {
         Self { status, content_type: ContentType::Text, signature: None, body: Bytes::new() }
     }
 
-    /// An answer that is served, unsigned.
+    /// Makes an unsigned XML answer with status 200.
     pub const fn xml(body: Bytes) -> Self {
         Self { status: 200, content_type: ContentType::Xml, signature: None, body }
     }
 }
 
 impl ContentType {
-    /// As in the header.
+    /// The value of the header `Content-Type`.
     pub const fn header(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
@@ -84,34 +84,34 @@ impl ContentType {
 }
 
 impl SignatureHeader {
-    /// The header of this signature.
+    /// Encodes a signature.
     pub fn new(signature: &Signature) -> Self {
         Self(Bytes::from(signature.to_base64()))
     }
 
-    /// From a header that was received; whether it is a signature is seen when it is verified.
+    /// Takes the value of a received header; verification shows whether it is a signature.
     pub fn received(value: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(value))
     }
 
-    /// The header's value.
+    /// The bytes of the header's value.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }
 
-    /// The signature, if it is one.
+    /// Decodes the signature; none if it is malformed.
     pub fn signature(&self) -> Option<Signature> {
         std::str::from_utf8(&self.0).ok().and_then(|text| Signature::from_base64(text).ok())
     }
 }
 
 impl Registered {
-    /// The answer.
+    /// Makes the answer to the registration.
     pub fn response(self) -> ManagerResponse {
         ManagerResponse::xml(self.to_body())
     }
 
-    /// The body of the answer.
+    /// Writes the body of the answer.
     pub fn to_body(self) -> Bytes {
         Bytes::from(match self.turn {
             0 => format!("<Registration AgentId=\"{}\"/>\n", self.agent),
@@ -119,7 +119,7 @@ impl Registered {
         })
     }
 
-    /// Reads the body of an answer.
+    /// Reads the body of an answer; none if it is malformed.
     pub fn from_body(body: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
         let document = crate::sylink::xml::Document::parse(text).ok()?;

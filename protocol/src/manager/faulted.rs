@@ -1,8 +1,8 @@
-//! What a fault makes of a request that the manager has understood, in this order: an answer in the manager's stead
-//! ([`intercept`]), a held request whose answer is lost at once ([`intercept`]), and at last the manager's own answer,
+//! The effect of a fault on a decoded request, in this order: an answer instead of the manager's
+//! ([`intercept`]), a held request whose answer is lost at once ([`intercept`]), and last the manager's own answer,
 //! altered ([`alter`]).
 //!
-//! Whether a rule hits is [`crate::fault::FaultSet`]'s to say. What concerns bytes on the wire is the driver's.
+//! [`crate::fault::FaultSet`] decides whether a rule hits. The driver handles faults of the bytes on the wire.
 
 use super::previous::Previous;
 use crate::fault::tamper::{self, TamperError, TamperInput, Tampered};
@@ -11,21 +11,21 @@ use crate::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse};
 use crate::site::{Publication, RegisteredClient};
 use crate::time::Timestamp;
 
-/// What a fault does before the manager is asked. The site does not learn of the request.
+/// The effect of a fault before the manager is asked. The site does not learn of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intercepted {
-    /// This is answered in the manager's stead.
+    /// The fault answers instead of the manager.
     Answered(Tampered),
-    /// The client is not answered at all.
+    /// The client gets no answer.
     Lost(ExchangeFailure),
 }
 
-/// What the fault does before the manager is asked, if anything.
+/// Returns the effect of the fault before the manager is asked, if it has one.
 pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &VirtualExchange<'_>) -> Option<Intercepted> {
     if let Some(tampered) = tamper::instead(hit) {
         return Some(Intercepted::Answered(tampered));
     }
-    // The answer to a held request comes some time, and the fault is there at once.
+    // A held request is answered some time later, but the fault acts at once.
     if !matches!(request, AgentRequest::Hold { .. }) {
         return None;
     }
@@ -35,11 +35,11 @@ pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &VirtualExchange<'_
     }
 }
 
-/// What the fault makes of the manager's answer. `client` is the client's record from before the request.
+/// Returns the manager's answer as the fault alters it. `client` is the client's record from before the request.
 ///
 /// # Errors
 ///
-/// When the fault needs something that there is not. Then the client gets the answer as it is.
+/// When something that the fault needs is missing. Then the client gets the answer as it is.
 pub fn alter(
     hit: &Hit,
     request: &AgentRequest,

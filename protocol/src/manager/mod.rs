@@ -1,12 +1,12 @@
 //! What one manager does with a request: the answer, and what the visit changes.
 //!
-//! Both drivers, sockets and virtual time, call [`answer`] and then [`follow`]; how they keep the site's clients is
-//! their own affair ([`ClientTable`], [`Registrar`]). No socket, clock or lock is known here.
+//! Both drivers, sockets and virtual time, call [`answer`] and then [`follow`]. Each keeps the site's clients in its
+//! own way ([`ClientTable`], [`Registrar`]). No socket, clock or lock is known here.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
-//! | [`previous`] | what a manager was before its last change |
-//! | [`faulted`] | what a fault makes of a request that was understood, and of its answer |
+//! | [`previous`] | the state of a manager before its last change |
+//! | [`faulted`] | the effect of a fault on a decoded request, and on its answer |
 
 pub mod faulted;
 pub mod previous;
@@ -19,9 +19,9 @@ use crate::heartbeat::{AgentRequest, ClientCommand, ManagerResponse, Registratio
 use crate::id::AgentId;
 use crate::site::{Answer, Publication, RegisteredClient, Visit};
 
-/// The clients of a site, as a driver keeps them.
+/// The clients of a site, as a driver stores them.
 pub trait ClientTable {
-    /// Passes a client's record to `answer`, or none if the site does not know the client; then notes in the record the
+    /// Passes a client's record to `answer`, or none if the site does not know the client; then records the
     /// visit that `answer` returns.
     fn visit(
         &self,
@@ -29,12 +29,12 @@ pub trait ClientTable {
         answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit);
 
-    /// Whether a command waits for this client of which it has not been told.
+    /// Whether a command is pending that this client has not been told of.
     fn has_commands_for(&self, _agent: AgentId) -> bool {
         false
     }
 
-    /// The commands that this client is told with its next index. They count as told from now on.
+    /// Returns the commands to name in this client's next index, and marks them as delivered.
     fn tell_commands(&self, _agent: AgentId) -> Vec<ClientCommand> {
         Vec::new()
     }
@@ -42,15 +42,15 @@ pub trait ClientTable {
 
 /// A site that registers clients.
 pub trait Registrar {
-    /// Registers a client, and returns its record; none if the site did not take it.
+    /// Registers a client and returns its record; none if the site refuses it.
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient>;
 
-    /// Notes that a machine came whose record belongs to another machine by now.
+    /// Notes a visit of a machine whose record now belongs to another machine.
     fn note_conflict(&mut self, agent: AgentId);
 }
 
-/// Answers a request from a publication, with the commands that wait for the client. What the visit asks of the site is
-/// done by [`follow`].
+/// Answers a request from a publication, with the pending commands of the client. [`follow`] then makes the changes of
+/// the site that the visit needs.
 pub fn answer(
     publication: &Publication,
     request: &AgentRequest,
@@ -64,11 +64,11 @@ pub fn answer(
     })
 }
 
-/// Does what a visit asks of the site: a client is registered, or a conflict of identities is noted. Returns the answer
-/// that the client gets.
+/// Makes the changes of the site that a visit needs: registers a client, or notes an identity conflict. Returns the
+/// answer for the client.
 pub fn follow(answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answer {
     match visit {
-        // The turn of its record is known once the site has registered the client.
+        // The turn of the record is known once the site has registered the client.
         Visit::Registering(registration) => {
             site.register(registration).map_or(answer, |client| Answer::Now(client.registered()))
         }
@@ -80,7 +80,7 @@ pub fn follow(answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answe
     }
 }
 
-/// The answer to a client for which commands wait, where they make a difference.
+/// Adds pending commands to the answer, where they make a difference.
 fn tell_commands(
     publication: &Publication,
     request: &AgentRequest,
@@ -98,7 +98,7 @@ fn tell_commands(
     }
 }
 
-/// The answer to a request that the manager does not understand, for instance because the shared secret is another.
+/// Answers a request that could not be decoded, for instance because of a wrong shared secret.
 pub fn refusal(error: &RequestError) -> ManagerResponse {
     ManagerResponse::text(400, &format!("{error}\n"))
 }

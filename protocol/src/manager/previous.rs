@@ -1,4 +1,4 @@
-//! What a manager was before its last change. Only faults ask for it.
+//! The state of a manager before its last change. Only faults use it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::heartbeat::{AgentRequest, ManagerResponse};
 use crate::site::{Answer, Publication, RegisteredClient};
 use crate::trust::ServerIdentity;
 
-/// What a manager was before its last change: of its publications, and of each of its certificates.
+/// The state of a manager before its last change: its publication and its certificates.
 #[derive(Clone, Debug)]
 pub struct Previous {
     /// The publication before the present one.
@@ -18,13 +18,13 @@ pub struct Previous {
 }
 
 impl Previous {
-    /// What a manager was before it publishes `next` instead of `before`; none if both answer the same, and nothing has
-    /// changed. `known` is what it was before `before`.
+    /// Returns the previous state once `next` is published instead of `before`; none if both answer the same and
+    /// nothing has changed. `known` is the previous state of `before`.
     pub fn after(before: &Arc<Publication>, next: &Publication, known: Option<&Self>) -> Option<Self> {
         if before.answers_as(next) {
             return None;
         }
-        // Of a certificate that stays the same, the one before it is still the one before.
+        // If a certificate stays the same, the one before it stays the previous one.
         let replaced = |was: &ServerIdentity, is: &ServerIdentity, known: Option<&ServerIdentity>| {
             if was == is { known.unwrap_or(was).clone() } else { was.clone() }
         };
@@ -35,7 +35,7 @@ impl Previous {
         })
     }
 
-    /// What the manager would have answered to this request; none if it would have held the request.
+    /// Returns what the manager would have answered to this request; none if it would have held the request.
     pub fn answer(
         &self,
         request: &AgentRequest,

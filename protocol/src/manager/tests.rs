@@ -1,4 +1,4 @@
-//! A manager by hand: what it answers, what it lets the site do, and what faults make of it.
+//! A manager by hand: its answers, the changes of the site, and the effects of faults.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use crate::version::ClientVersion;
 const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
 const LATER: Timestamp = Timestamp::from_seconds(1_767_600_060);
 
-/// A driver of the simplest kind: its clients in one map, and the visits that it was told of.
+/// The simplest driver: clients in one map, and a list of visits.
 struct Driver {
     site: Site,
     clients: BTreeMap<AgentId, RegisteredClient>,

@@ -1,6 +1,6 @@
 //! The policy of a group, as its clients download it: the serial, the switch, and the policies themselves.
 //!
-//! The list is not in it: it is an artifact of its own, so that the two can be believed or refused one by one.
+//! The list is an artifact of its own, so that either can be adopted or rejected alone.
 
 use crate::policy::{PolicySerial, SerialError};
 use crate::sylink::xml::{Document, Element, XmlError};
@@ -18,16 +18,16 @@ pub struct PolicyDocument {
     pub policies: Vec<(String, String)>,
 }
 
-/// Why a text is no policy.
+/// The reason why a policy could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// The text is no XML.
+    /// The text is not well-formed XML.
     #[error(transparent)]
     Xml(#[from] XmlError),
-    /// The bytes are no text.
+    /// The bytes are not UTF-8.
     #[error("the policy is not UTF-8")]
     NotUtf8,
-    /// Something is missing, or is not what it should be.
+    /// An element or attribute is missing or malformed.
     #[error("the policy has no {expected}")]
     Missing {
         /// The part that was expected.
@@ -39,7 +39,7 @@ pub enum PolicyError {
 }
 
 impl PolicyDocument {
-    /// The text of this policy.
+    /// Writes the policy as XML.
     pub fn to_xml(&self) -> String {
         let mut security = Element::new("SecuritySettings");
         security.set_attribute("SecureCommunications", if self.secure_communications { "1" } else { "0" });
@@ -60,7 +60,7 @@ impl PolicyDocument {
     ///
     /// # Errors
     ///
-    /// When the text is no XML, or lacks something.
+    /// When the text is not well-formed XML, or lacks something.
     pub fn parse(body: &[u8]) -> Result<Self, PolicyError> {
         let text = std::str::from_utf8(body).map_err(|_| PolicyError::NotUtf8)?;
         let document = Document::parse(text)?;
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Characters that XML can hold, those that it treats specially among them.
+    /// Characters that XML can hold, including those that it treats specially.
     fn texts() -> impl Strategy<Value = String> {
         "[ -~\t\r\né€\u{10FFFF}]{0,20}"
     }
@@ -105,7 +105,7 @@ mod tests {
             ("<Profile/>".to_owned(), "SecureCommunications"),
             (format!("<Profile {serial}>{switch}</Profile>"), "Profile/@Group"),
             (format!("<Profile Group='g'>{switch}</Profile>"), "Profile/@SerialNumber"),
-            (format!("<Profile Group='g' SerialNumber='1'>{switch}</Profile>"), "not a policy serial"),
+            (format!("<Profile Group='g' SerialNumber='1'>{switch}</Profile>"), "invalid policy serial"),
             (format!("<Profile Group='g' {serial}>{}</Profile>", switch.replace('1', "2")), "0 or 1"),
         ] {
             let error = PolicyDocument::parse(text.as_bytes()).unwrap_err().to_string();

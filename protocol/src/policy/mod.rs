@@ -1,7 +1,7 @@
 //! The settings of an operator that clients obey: serials, management server lists, communication settings, the policy
 //! document and the packages.
 //!
-//! Nothing here knows who is told what; that is [`crate::site`]'s.
+//! [`crate::site`] decides which client gets what.
 
 mod document;
 mod serial;

@@ -18,16 +18,16 @@ pub struct PolicySerial {
     prefix: [u8; 4],
 }
 
-/// A text that is no policy serial.
+/// The error for a text that is not a policy serial.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a policy serial; expected one like C582-07/19/2017 05:55:53 163")]
+#[error("invalid policy serial {found:?}: expected one like C582-07/19/2017 05:55:53 163")]
 pub struct SerialError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
 impl PolicySerial {
-    /// The serial of `group`'s policy as changed at this moment.
+    /// Makes the serial of `group`'s policy as changed at this moment.
     pub fn new(group: GroupId, changed: Timestamp) -> Self {
         let mut prefix = [b'0'; 4];
         prefix.iter_mut().zip(group.0.prefix().bytes()).for_each(|(digit, byte)| *digit = byte);
@@ -63,7 +63,7 @@ impl FromStr for PolicySerial {
     }
 }
 
-/// `XXXX-MM/DD/YYYY HH:MM:SS mmm`, and nothing else of that length.
+/// Reads `XXXX-MM/DD/YYYY HH:MM:SS mmm`, and nothing else of that length.
 fn read(text: &str) -> Option<PolicySerial> {
     let (prefix, moment) = text.split_once('-')?;
     let prefix: [u8; 4] = prefix.as_bytes().try_into().ok()?;
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_serial_reads_as_the_products_recorded_one_does() {
-        // Number and text of a recorded answer [R of the REST notes]: group C582CF73..., policyDate 1500443753163.
+        // The number and text of a recorded answer [R of the REST notes]: group C582CF73..., policyDate 1500443753163.
         let group = GroupId("C582CF730A000116216D40EAE348F18B".parse().unwrap());
         let serial = PolicySerial::new(group, Timestamp::from_millis(1_500_443_753_163));
         assert_eq!(serial.to_string(), "C582-07/19/2017 05:55:53 163");

@@ -1,24 +1,24 @@
-//! Communication settings of a group, or of a location that has its own.
+//! Communication settings of a group, or of a location with settings of its own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sylink::CommunicationMode;
 
-/// The settings of a client's communication: the attributes of `AgentCommunicationSetting`, less the shared secret.
+/// The communication settings of a client: the attributes of `AgentCommunicationSetting`, less the shared secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommunicationSettings {
-    /// Whether clients talk to their manager at all.
+    /// Whether clients connect to their manager at all.
     pub connect: bool,
-    /// Pull, by interval; or push, a held connection.
+    /// Pull mode, with heartbeats at an interval, or push mode, with a held connection.
     pub mode: CommunicationMode,
-    /// Seconds between two heartbeats, in either mode. 300 in the product [C S13].
+    /// The heartbeat interval in seconds, in either mode; 300 in the product [C S13].
     pub heartbeat_seconds: u32,
-    /// Whether clients take policies and lists from their manager.
+    /// Whether clients download policies and lists from their manager.
     pub download_profile: bool,
-    /// Whether downloads of content are spread at random.
+    /// Whether downloads of content are spread at random over `randomization_range`.
     pub randomization_enabled: bool,
-    /// Over how many seconds they are spread. 300 in the product's sample [C S17].
+    /// The period, in seconds, over which downloads are spread; 300 in the product's sample [C S17].
     pub randomization_range: u32,
 }
 
@@ -35,32 +35,32 @@ impl Default for CommunicationSettings {
     }
 }
 
-/// A change of some of the settings; what is absent stays as it is.
+/// A change of communication settings; absent ones stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct CommunicationChange {
-    /// Whether clients talk to their manager at all.
+    /// Whether clients connect to their manager at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<bool>,
-    /// Pull, by interval; or push, a held connection.
+    /// Pull mode, with heartbeats at an interval, or push mode, with a held connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<CommunicationMode>,
-    /// Seconds between two heartbeats.
+    /// The heartbeat interval in seconds, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_seconds: Option<u32>,
-    /// Whether clients take policies and lists from their manager.
+    /// Whether clients download policies and lists from their manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download_profile: Option<bool>,
-    /// Whether downloads of content are spread at random.
+    /// Whether downloads of content are spread at random over `randomization_range`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub randomization_enabled: Option<bool>,
-    /// Over how many seconds they are spread.
+    /// The period, in seconds, over which downloads are spread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub randomization_range: Option<u32>,
 }
 
 impl CommunicationChange {
-    /// The settings after this change.
+    /// Returns the settings with this change.
     pub fn applied_to(&self, before: &CommunicationSettings) -> CommunicationSettings {
         CommunicationSettings {
             connect: self.connect.unwrap_or(before.connect),

@@ -1,4 +1,4 @@
-//! The verb of a site: a command is applied, and the groups that it affects are published anew.
+//! Applies commands to a site, and publishes the affected groups anew.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use super::state::{AffectedGroups, Site};
 use crate::time::Timestamp;
 
 impl Site {
-    /// Does what the command says, or refuses and changes nothing.
+    /// Applies a command and publishes the affected groups, or refuses and changes nothing.
     ///
     /// # Errors
     ///
-    /// When the command names an object that does not exist, or asks for a state that cannot be.
+    /// When the command names an object that does not exist, or asks for an impossible state.
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
         let (mut effects, paths) = self.change(command, now)?;
         self.publish_affected(&paths, &mut effects, now);
         Ok(effects)
     }
 
-    /// Does what all of these commands say, and publishes once what comes of them; or refuses one, and changes nothing.
+    /// Applies all commands and publishes the affected groups once, or refuses one and changes nothing.
     ///
     /// # Errors
     ///
-    /// When one of them names an object that does not exist, or asks for a state that cannot be.
+    /// When one of them names an object that does not exist, or asks for an impossible state.
     pub fn apply_all<'a>(
         &mut self,
         commands: impl IntoIterator<Item = &'a Command>,
@@ -48,7 +48,7 @@ impl Site {
         }
     }
 
-    /// Does what the command says; the paths are those of the groups that are to be published anew.
+    /// Applies a command without publishing; returns the paths of the affected groups.
     fn change(
         &mut self,
         command: &Command,

@@ -1,4 +1,4 @@
-//! The limit on calls of the REST API that a manager answers.
+//! The rate limit of a manager's REST API.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::time::Timestamp;
 
 /// At most `calls` calls in `seconds` seconds; the product allows 50 a minute [C S37].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CallLimit {
-    /// The number of calls.
+    /// The number of calls that are allowed in the period.
     pub calls: usize,
-    /// In how many seconds.
+    /// The length of the period, in seconds.
     pub seconds: u64,
 }
 
@@ -25,7 +25,7 @@ pub struct CallCounter {
 }
 
 impl CallCounter {
-    /// Counts from nothing, against this limit.
+    /// Makes a counter for this limit, with no calls so far.
     pub fn new(limit: Option<CallLimit>) -> Self {
         Self { limit, made: VecDeque::new() }
     }
@@ -34,7 +34,7 @@ impl CallCounter {
     ///
     /// # Errors
     ///
-    /// When the limit is reached; the call does not count then.
+    /// When the limit is reached; then the call does not count.
     pub fn count(&mut self, now: Timestamp) -> Result<(), CallLimit> {
         let Some(limit) = self.limit else { return Ok(()) };
         let window = Duration::from_secs(limit.seconds);

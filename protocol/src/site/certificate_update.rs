@@ -1,4 +1,4 @@
-//! The server certificate of a manager, replaced in one store or both.
+//! Replaces the server certificate of a manager, in one store or both.
 
 use std::time::Duration;
 

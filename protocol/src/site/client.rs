@@ -1,4 +1,4 @@
-//! A registered client, as the database of the site has it.
+//! A registered client, as in the database of the site.
 
 use std::time::Duration;
 
@@ -22,30 +22,30 @@ pub struct RegisteredClient {
     pub version: ClientVersion,
     /// The group of the client.
     pub group: GroupId,
-    /// The number of times that this record has changed hands: another machine has registered with the same hardware
+    /// The number of times that this record has changed hands because another machine registered with the same hardware
     /// id.
     #[serde(default)]
     pub turn: u32,
-    /// The moments in the last 24 hours at which a machine came to which the record no longer belonged.
+    /// The times in the last 24 hours at which a machine came whose record belonged to another.
     #[serde(default)]
     pub conflicts: Vec<Timestamp>,
-    /// Whether the hardware id is taken to be that of several machines: a machine to which the record does not belong
-    /// is told to make a new one.
+    /// Whether the hardware id belongs to several machines: a machine whose record belongs to another is told to make a
+    /// new one.
     #[serde(default)]
     pub is_duplicate: bool,
 }
 
-/// Conflicts count together for so long: `scm.duplicatedhwkey.fix.client.csnreset.time.range` [C S21].
+/// The period in which conflicts add up: `scm.duplicatedhwkey.fix.client.csnreset.time.range` [C S21].
 const CONFLICTS_FOR: Duration = Duration::from_millis(86_400_000);
 
 impl RegisteredClient {
-    /// The answer to its registration.
+    /// Makes the answer to the client's registration.
     pub fn registered(&self) -> ManagerResponse {
         Registered { agent: self.agent, turn: self.turn }.response()
     }
 
-    /// A machine came to which the record does not belong any more; `most` such conflicts mark the hardware id as that
-    /// of several machines, none ever does if that is 0.
+    /// Notes a visit of a machine whose record belongs to another. After `most` conflicts the hardware id counts as
+    /// that of several machines; 0 means never.
     pub fn note_conflict(&mut self, most: u32, now: Timestamp) {
         self.conflicts.retain(|then| now < *then + CONFLICTS_FOR);
         self.conflicts.push(now);

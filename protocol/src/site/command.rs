@@ -1,4 +1,4 @@
-//! The commands of an operator to a site, and the reasons for which a site refuses one.
+//! The commands of an operator to a site, and the errors of refused commands.
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -13,21 +13,21 @@ use crate::trust::{
     StoreType, WizardRules, read_identity_with,
 };
 
-/// One change of a site. All truth of a site is the fold of these.
+/// A change of a site. The state of a site follows from its commands alone.
 ///
 /// Groups are named by their full path, `My Company\Desktops`; lists, managers and locations by their names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
-    /// Add a group below one that exists. An inheriting one takes everything from its parent.
+    /// Add a group below an existing one. A group that inherits takes everything from its parent.
     AddGroup {
         /// The full path of the group.
         group: String,
-        /// Whether the group takes settings, policies and locations from its parent.
+        /// Whether the group takes settings, policies and locations from its parent; defaults to true.
         #[serde(default = "yes")]
         inherits: bool,
     },
-    /// Let a group inherit, or stop it: then it starts from a copy of what it inherited.
+    /// Make a group inherit, or stop it; then it starts with a copy of what it inherited.
     SetInheritance {
         /// The full path of the group.
         group: String,
@@ -41,11 +41,11 @@ pub enum Command {
         /// The new name of the group, without the path.
         name: String,
     },
-    /// Describe a group.
+    /// Set or remove the description of a group.
     DescribeGroup {
         /// The full path of the group.
         group: String,
-        /// The description; none when absent.
+        /// The new description, of at most 1024 characters; none if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
     },
@@ -56,85 +56,86 @@ pub enum Command {
     },
     /// Add a location to a group that does not inherit.
     AddLocation {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The location's name.
+        /// The name of the location.
         location: String,
     },
     /// Rename a location of a group that does not inherit.
     RenameLocation {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The location.
+        /// The name of the location.
         location: String,
         /// The new name of the location.
         name: String,
     },
-    /// Change communication settings of a group, or of a location, which from then on has settings of its own.
+    /// Change the communication settings of a group, or of a location, which then has settings of its own.
     SetCommunication {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The location; the group's own settings when absent.
+        /// The name of the location; the group's own settings change if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         location: Option<String>,
-        /// The settings to change; those that are absent stay.
+        /// The settings to change; absent ones stay.
         change: CommunicationChange,
     },
-    /// Tick "use group communication settings" for a location: its own settings and its own list are gone.
+    /// Tick "use group communication settings" for a location: its own settings and its own list are removed.
     UseGroupCommunication {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The location.
+        /// The name of the location.
         location: String,
     },
-    /// Switch secure communications on or off for a group that does not inherit, and all that inherit from it.
+    /// Switch secure communications on or off for a group that does not inherit, and for all groups that inherit from
+    /// it.
     SetSecureCommunications {
-        /// The group.
+        /// The full path of the group.
         group: String,
         /// Whether clients authenticate their manager.
         on: bool,
     },
-    /// Copy a management server list and paste it under another name.
+    /// Copy a management server list under another name.
     CopyList {
-        /// The list to copy.
+        /// The name of the list to copy.
         from: String,
         /// The name of the copy.
         to: String,
     },
-    /// Edit a list; what is absent stays. The default list cannot be edited.
+    /// Edit a management server list. The default list cannot be edited.
     EditList {
-        /// The list.
+        /// The name of the list.
         list: String,
-        /// The protocol that clients of the list use.
+        /// The protocol that clients of the list use; unchanged if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol: Option<Protocol>,
-        /// Whether clients hold a server's certificate against its name as well.
+        /// Whether clients also check a server's certificate against its host name; unchanged if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         verify_ca: Option<bool>,
-        /// The servers of the list, a block for each priority.
+        /// The servers of the list, a block for each priority; unchanged if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         priorities: Option<Vec<ServerPriority>>,
     },
     /// Remove a list that no group or location uses.
     RemoveList {
-        /// The list.
+        /// The name of the list.
         list: String,
     },
-    /// Assign a list to a group, or to a location, which from then on has settings of its own.
+    /// Assign a list to a group, or to a location, which then has settings of its own.
     AssignList {
-        /// The list.
+        /// The name of the list.
         list: String,
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The location; the group when absent.
+        /// The name of the location; the list is assigned to the group if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         location: Option<String>,
     },
     /// Add or change a policy of a group that does not inherit.
     SetPolicy {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The policy's name.
+        /// The name of the policy.
         policy: String,
         /// The content of the policy.
         content: String,
@@ -146,112 +147,112 @@ pub enum Command {
         /// The file with its content.
         file: Material,
     },
-    /// Give a package to the clients of a group that does not inherit.
+    /// Assign a package to the clients of a group that does not inherit.
     AssignPackage {
-        /// The package.
+        /// The name of the package.
         package: String,
-        /// The group.
+        /// The full path of the group.
         group: String,
     },
     /// Update the server certificate of a manager.
     UpdateCertificate {
-        /// The manager.
+        /// The name of the manager.
         manager: String,
         /// The source of the new certificate.
         certificate: NewCertificate,
-        /// The stores of the manager that get the certificate.
+        /// The stores of the manager that get the certificate; both if absent.
         #[serde(default)]
         stores: Stores,
     },
-    /// Break the replication of one manager with the others. It goes on with what it knows; of what is done from now on it
-    /// learns what is done to its own certificate, and of that the others do not learn.
+    /// Stop the replication of one manager with the others. Later changes reach only the other managers; certificate
+    /// updates of this manager stay local.
     BreakReplication {
-        /// The manager.
+        /// The name of the manager.
         manager: String,
     },
-    /// Restore it: everybody publishes everything.
+    /// Restore the replication of a manager: every manager publishes everything.
     RestoreReplication {
-        /// The manager.
+        /// The name of the manager.
         manager: String,
     },
-    /// Keep a recovery file of this site: the keystores of its managers, its shared secret, and the identifier of
+    /// Make a recovery file of this site: the keystores of its managers, its shared secret, and the identifier of
     /// its default domain [C S7].
     BackUp {
         /// The name of the recovery file.
         recovery: String,
     },
-    /// Come by the recovery file of another site, whose managers have the same names and addresses.
+    /// Obtain the recovery file of another site whose managers have the same names and addresses.
     BackUpAnotherSite {
         /// The name of the recovery file.
         recovery: String,
     },
-    /// Install all managers anew. What is taken from no recovery file is new.
+    /// Reinstall all managers. Whatever is not taken from a recovery file is new.
     ///
-    /// Groups, locations, lists, policies and packages stay as they are, even without the database: who restores
-    /// without one sets them up again by hand, and only what trust hangs on is modelled.
+    /// Groups, locations, lists, policies and packages stay, even without the database: an operator who restores
+    /// without one sets them up again by hand, and only what trust depends on is modelled.
     Reinstall {
-        /// The recovery file that the server certificates of the managers come from, in both stores.
+        /// The recovery file with the server certificates of the managers, for both stores; new ones if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keystore: Option<String>,
-        /// The recovery file that the shared secret comes from.
+        /// The recovery file with the shared secret; a new secret if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secret: Option<String>,
-        /// The recovery file that the identifier of the default domain comes from.
+        /// The recovery file with the identifier of the default domain; a new domain if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         domain: Option<String>,
-        /// Whether the database is restored, too: otherwise no client is registered any more.
+        /// Whether the database is restored, too. If not, no client is registered any more.
         #[serde(default = "yes")]
         database: bool,
     },
-    /// Keep the recovery file that a manager wrote.
+    /// Keep the recovery file that a manager made.
     #[serde(skip)]
     KeepRecovery {
         /// The name of the recovery file.
         recovery: String,
-        /// The manager that wrote the recovery file.
+        /// The name of the manager that made the recovery file.
         manager: String,
-        /// The server certificate.
+        /// The server certificate of the manager, with its key.
         identity: ServerIdentity,
-        /// The shared secret.
+        /// The shared secret of the site.
         secret: Kcs,
         /// The identifier of the default domain.
         domain: DomainId,
     },
-    /// Register a client, as its first heartbeat does.
+    /// Register a client, as at its first heartbeat.
     #[serde(skip)]
     Register(Registration),
-    /// Note that a client came whose record belongs to another machine of the same hardware id by now.
+    /// Note a visit of a client whose record now belongs to another machine with the same hardware id.
     #[serde(skip)]
     NoteConflict {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
     },
     /// Forget a client, until it registers again.
     #[serde(skip)]
     RemoveClient {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
     },
     /// Move a client to another group.
     MoveClient {
-        /// The client.
+        /// The identifier of the client.
         #[schemars(with = "String")]
         agent: AgentId,
-        /// The group.
+        /// The full path of the group.
         group: String,
     },
 }
 
 /// The source of a server certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NewCertificate {
-    /// The manager makes a self-signed one.
+    /// A self-signed certificate that the manager makes.
     Generate {
-        /// The common name; the manager's address when absent.
+        /// The common name; the manager's address if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         common_name: Option<String>,
-        /// For how many days it is valid; as assumed when absent.
+        /// The validity in days; `certificate_validity_days` of the assumptions if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         valid_days: Option<u32>,
     },
@@ -267,18 +268,18 @@ pub enum NewCertificate {
     },
     /// A keystore: JKS, JCEKS or PKCS#12.
     Keystore {
-        /// The keystore.
+        /// The file with the keystore.
         file: Material,
-        /// The type of the keystore; found out when absent.
+        /// The type of the keystore; detected if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         store_type: Option<StoreType>,
-        /// Under which alias; the only key that there is when absent.
+        /// The alias of the key; the only key of the keystore if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alias: Option<String>,
-        /// The file with the password of the keystore; an empty password when absent.
+        /// The file with the password of the keystore; an empty password if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         password: Option<Material>,
-        /// The file with the password of the key; that of the keystore when absent.
+        /// The file with the password of the key; that of the keystore if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_password: Option<Material>,
     },
@@ -297,7 +298,7 @@ impl NewCertificate {
         }
     }
 
-    /// Reads what is brought, as the wizard does; nothing for one that the manager makes.
+    /// Reads an imported certificate as the wizard does; none for one that the manager makes.
     pub(super) fn read(&self, rules: &WizardRules) -> Option<Result<ServerIdentity, KeystoreError>> {
         match self {
             Self::Generate { .. } => None,
@@ -323,7 +324,7 @@ impl NewCertificate {
     }
 }
 
-/// The password in a file; `role` is what it opens.
+/// Reads the password in a file; `role` says what it opens.
 fn secret(file: Option<&Material>, role: FileRole) -> Result<Option<Password>, KeystoreError> {
     let Some(file) = file else { return Ok(None) };
     let at = FilePosition { file: file.file.clone(), line: None };
@@ -334,20 +335,20 @@ fn secret(file: Option<&Material>, role: FileRole) -> Result<Option<Password>, K
     })
 }
 
-/// The certificate stores of a manager that an update reaches. Half an update is a case of its own (F10).
+/// The certificate stores of a manager that an update reaches. An update of one store is half an update (F10).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stores {
-    /// Both, as the wizard does.
+    /// Both stores, as with the wizard.
     #[default]
     Both,
-    /// The console's alone.
+    /// The console's store only.
     Console,
-    /// The clients' port's alone.
+    /// The store of the clients' port only.
     Client,
 }
 
-/// A file that a command needs: named in the command, and read before the command is given.
+/// A file that a command needs, read before the command is applied.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -377,7 +378,7 @@ impl std::fmt::Debug for Material {
 }
 
 impl Command {
-    /// The files that must be read before this command is given.
+    /// The files to read before this command is applied.
     pub fn materials_mut(&mut self) -> Vec<&mut Material> {
         match self {
             Self::AddPackage { file, .. } => vec![file],
@@ -387,154 +388,154 @@ impl Command {
     }
 }
 
-/// An effect of a command, for the driver of the site to carry out.
+/// An effect of a command, which the driver of the site carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// These groups have a new policy, list or index, on every manager.
+    /// Groups have a new policy, list or index, on every manager.
     Published {
-        /// The groups.
+        /// The identifiers of the groups.
         groups: Vec<GroupId>,
     },
-    /// The clients' port of this manager shows another certificate, from the next handshake on.
+    /// The clients' port of this manager shows another certificate from the next handshake on.
     CertificateServed {
-        /// The manager.
+        /// The name of the manager.
         manager: String,
-        /// The certificate.
+        /// The fingerprint of the new certificate.
         fingerprint: Fingerprint,
     },
-    /// The console of this manager shows another certificate, and has begun again.
+    /// The console of this manager shows another certificate and was restarted.
     ConsoleCertificate {
-        /// The manager.
+        /// The name of the manager.
         manager: String,
-        /// The certificate.
+        /// The fingerprint of the new certificate.
         fingerprint: Fingerprint,
     },
-    /// The services of all managers were restarted: they go by another domain, secret or certificate now, and no
-    /// connection outlives it.
+    /// The services of all managers were restarted with another domain, secret or certificate, and all connections
+    /// ended.
     ServicesRestarted,
     /// All clients were forgotten: none is registered any more.
     ClientsForgotten,
     /// A client is in this group now.
     ClientPlaced {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
-        /// The group of the client.
+        /// The identifier of the client's group.
         group: GroupId,
     },
     /// A client is no longer registered.
     ClientRemoved {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
     },
 }
 
-/// Why a site refuses a command; nothing has changed then.
+/// The reason why a site refuses a command; then nothing has changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CommandError {
-    /// There is nothing of that name.
+    /// There is no object of that name.
     #[error("there is no {kind} {name:?}{hint}")]
     Unknown {
-        /// The kind of object that was looked for.
+        /// The kind of object.
         kind: &'static str,
-        /// The name.
+        /// The name that was not found.
         name: String,
-        /// The nearest name there is, as the end of a sentence; empty when none is near.
+        /// The nearest known name, as the end of a sentence; empty if none is near.
         hint: String,
     },
-    /// There is something of that name.
-    #[error("there is a {kind} {name:?} already")]
+    /// An object of that name exists already.
+    #[error("a {kind} {name:?} exists already")]
     NameTaken {
-        /// The kind of object that has the name.
+        /// The kind of object.
         kind: &'static str,
-        /// The name.
+        /// The name of the object.
         name: String,
     },
-    /// The default list belongs to the site.
+    /// The default list cannot be changed.
     #[error(
-        "{list:?} is the default list of the site and cannot be edited or removed; copy it, and edit the copy"
+        "{list:?} is the default list of the site and cannot be edited or removed; copy it and edit the copy"
     )]
     DefaultList {
         /// The name of the list.
         list: String,
     },
-    /// The group has nothing of its own to change.
+    /// The group inherits its settings.
     #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]
     Inherits {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The group whose settings hold for it.
+        /// The full path of the group that it inherits from.
         from: String,
     },
-    /// The top group has no parent.
-    #[error("{group:?} is the top group and has nobody to inherit from")]
+    /// The top group cannot inherit.
+    #[error("{group:?} is the top group and has no parent to inherit from")]
     TopGroup {
         /// The name of the top group.
         group: String,
     },
-    /// The object belongs to every site and stays as it is.
-    #[error("the {kind} {name:?} belongs to every site and can be neither renamed nor removed")]
+    /// The object exists in every site and cannot be renamed or removed.
+    #[error("the {kind} {name:?} exists in every site and can be neither renamed nor removed")]
     Fixed {
         /// The kind of object.
         kind: &'static str,
         /// The name of the object.
         name: String,
     },
-    /// A group holds something.
+    /// A group to be removed is not empty.
     #[error("the group {group:?} has {holds}: move or remove them first")]
     NotEmpty {
-        /// The group.
+        /// The full path of the group.
         group: String,
-        /// The content of the group.
+        /// What the group contains.
         holds: &'static str,
     },
-    /// A list is still assigned.
+    /// A list to be removed is in use.
     #[error("the list {list:?} is in use by {by}")]
     ListInUse {
-        /// The list.
+        /// The name of the list.
         list: String,
-        /// A group or location that uses it.
+        /// A group or location that uses the list.
         by: String,
     },
-    /// A value cannot be.
+    /// A value is out of range or malformed.
     #[error("{field} is {found:?}; expected {expected}")]
     Invalid {
-        /// The field with the value.
+        /// The name of the field.
         field: &'static str,
-        /// The value.
+        /// The value that was found.
         found: String,
-        /// The values that the field takes.
+        /// The values that the field accepts.
         expected: String,
     },
-    /// A list would send its clients to a port that is not there.
+    /// A list would send its clients to a port that the manager does not have.
     #[error("the list {list:?} speaks {protocol}, and the manager {manager:?} has no {protocol} port")]
     NoPort {
-        /// The list.
+        /// The name of the list.
         list: String,
-        /// The manager.
+        /// The name of the manager.
         manager: String,
         /// The protocol of the list.
         protocol: Protocol,
     },
-    /// The certificate or the key cannot be used.
+    /// The certificate or the key was refused.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
-    /// The certificate could not be made.
+    /// A certificate could not be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
 impl CommandError {
-    /// There is no such thing; names the nearest of those there are.
+    /// Makes the error for an unknown name, with the nearest of the known ones.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Unknown { kind, name: name.to_owned(), hint: hint(name, known) }
     }
 }
 
-/// Refuses a change that clients could not live by.
+/// Refuses settings with which clients could not work.
 pub(super) fn check(change: &CommunicationChange) -> Result<(), CommandError> {
     if change.heartbeat_seconds == Some(0) {
         return Err(CommandError::Invalid {
-            field: "heartbeat-seconds",
+            field: "heartbeat_seconds",
             found: "0".into(),
             expected: "at least one second".into(),
         });
@@ -542,7 +543,7 @@ pub(super) fn check(change: &CommunicationChange) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Refuses a name that a client would read differently: XML cannot hold every character.
+/// Refuses names with control characters, which XML cannot hold.
 pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), CommandError> {
     if name.trim().is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
     {

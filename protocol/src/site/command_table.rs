@@ -1,7 +1,8 @@
-//! The commands that managers have for clients, and what has come of each: bounded, the oldest forgotten first.
+//! The commands that managers have for clients, and what came of each. The table is bounded; the oldest are forgotten
+//! first.
 //!
 //! The driver decides when a client is told; this table knows which commands a client still has to be told of, and
-//! which of a client's reports are believed.
+//! which of a client's reports are accepted.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -21,28 +22,28 @@ pub struct CommandTable {
     rows: usize,
     order: VecDeque<CommandId>,
     commands: HashMap<CommandId, GivenCommand>,
-    /// The commands that each client has not reported yet, the oldest first.
+    /// The commands that each client has not reported on yet, the oldest first.
     pending: HashMap<AgentId, Vec<CommandId>>,
     cancels_running: bool,
 }
 
-/// A command, and what has come of it.
+/// A command and its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenCommand {
     /// The identifier and kind of the command.
     pub command: ClientCommand,
-    /// The particulars that came with it: a path, a scan's description.
+    /// The details that came with the command: a path, a scan's description.
     pub particulars: String,
-    /// The moment at which the command was given.
+    /// The time at which the command was given.
     pub given: Timestamp,
-    /// Each client that it is for, in the order of their identifiers.
+    /// A row for each addressed client, in the order of their identifiers.
     pub rows: Vec<CommandRow>,
 }
 
 /// The progress of a command at one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRow {
-    /// The client.
+    /// The identifier of the client.
     pub agent: AgentId,
     /// The computer's name when the command was given.
     pub computer_name: String,
@@ -50,16 +51,16 @@ pub struct CommandRow {
     pub hardware_key: HardwareKey,
     /// The state that the client reported last.
     pub state: CommandState,
-    /// The moment of the client's first report.
+    /// The time of the client's first report.
     pub begun: Option<Timestamp>,
-    /// The moment of the client's last report.
+    /// The time of the client's last report.
     pub updated: Option<Timestamp>,
     /// Whether the command has been in an index for the client.
     is_delivered: bool,
 }
 
 impl CommandTable {
-    /// An empty one that keeps about so many rows.
+    /// Makes an empty table that keeps about `most_rows` rows.
     pub fn new(seed: u64, most_rows: usize, cancels_running: bool) -> Self {
         Self {
             seed,
@@ -107,18 +108,18 @@ impl CommandTable {
         id
     }
 
-    /// Whether any client has yet to report a command.
+    /// Whether any client has yet to report on a command.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Whether a command waits that has not been in an index for this client yet.
+    /// Whether a command has not been in an index for this client yet.
     pub fn has_undelivered(&self, agent: AgentId) -> bool {
         let pending = self.pending.get(&agent).into_iter().flatten();
         pending.filter_map(|id| self.row(*id, agent)).any(|row| !row.is_delivered)
     }
 
-    /// The commands for a client's next index, until the client reports them; marks them as delivered.
+    /// Returns the commands for a client's next index, until the client reports on them, and marks them as delivered.
     pub fn deliver(&mut self, agent: AgentId) -> Vec<ClientCommand> {
         let mut told = Vec::new();
         for id in self.pending.get(&agent).into_iter().flatten() {
@@ -132,7 +133,7 @@ impl CommandTable {
         told
     }
 
-    /// A client tells of a command. What was cancelled stays so, and nothing goes back.
+    /// Records a client's report on a command. A cancelled command stays cancelled, and no state goes back.
     pub fn record_report(&mut self, agent: AgentId, report: &CommandReport, now: Timestamp) {
         let Some(row) = self.commands.get_mut(&report.id).and_then(|given| given.row_mut(agent)) else {
             return;
@@ -146,7 +147,8 @@ impl CommandTable {
         self.settle(agent, report.id);
     }
 
-    /// Cancels a command for every client that has not told of it; says how many they were. None if there is none.
+    /// Cancels a command for every client that has not reported on it; returns their number, or none for an unknown
+    /// command.
     pub fn cancel(&mut self, id: CommandId, now: Timestamp) -> Option<usize> {
         let given = self.commands.get_mut(&id)?;
         let cancels_running = self.cancels_running;
@@ -166,22 +168,22 @@ impl CommandTable {
         Some(cancelled.len())
     }
 
-    /// The site does not know this client any more: nobody waits for what it has to tell.
+    /// Drops what is pending for a client that was removed.
     pub fn forget_client(&mut self, agent: AgentId) {
         self.pending.remove(&agent);
     }
 
-    /// The site knows no client any more.
+    /// Drops what is pending for all clients.
     pub fn forget_all_clients(&mut self) {
         self.pending.clear();
     }
 
-    /// A command; none if there never was one of this name, or it has been forgotten.
+    /// The command of this identifier; none if there never was one, or it has been forgotten.
     pub fn get(&self, id: CommandId) -> Option<&GivenCommand> {
         self.commands.get(&id)
     }
 
-    /// All that it remembers, the oldest first.
+    /// The commands of the table, the oldest first.
     pub fn commands(&self) -> impl Iterator<Item = &GivenCommand> {
         self.order.iter().filter_map(|id| self.commands.get(id))
     }
@@ -191,7 +193,7 @@ impl CommandTable {
         rows.binary_search_by_key(&agent, |row| row.agent).ok().and_then(|place| rows.get(place))
     }
 
-    /// The client has nothing more to be told of this command.
+    /// Removes a command from what is pending for the client.
     fn settle(&mut self, agent: AgentId, id: CommandId) {
         let Some(pending) = self.pending.get_mut(&agent) else { return };
         pending.retain(|one| *one != id);
@@ -218,7 +220,7 @@ impl GivenCommand {
     }
 }
 
-/// The identifier of the command of this number: it looks like a random UUID without dashes, as recorded ones do.
+/// The identifier of the command of this number. It looks like a random UUID without dashes, as recorded ones do.
 fn command_id(seed: u64, number: u64) -> CommandId {
     let made = |kind| Guid::derive(seed, kind, &number.to_string(), Ipv4Addr::UNSPECIFIED);
     let mut bytes = *made("command").as_bytes();

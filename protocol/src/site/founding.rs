@@ -1,4 +1,4 @@
-//! The founding of a site: its managers with a certificate each, the default list, the top group and the default group.
+//! Founds a site: its managers with a certificate each, the default list, the top group and the default group.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -16,16 +16,16 @@ use crate::policy::{
 use crate::time::Timestamp;
 use crate::trust::{Kcs, KeyPool};
 
-/// The values from which a site is founded.
+/// The inputs from which a site is founded.
 #[derive(Clone, Debug)]
 pub struct Founding {
-    /// The site's name.
+    /// The name of the site.
     pub name: String,
-    /// The seed of its identifiers and of its secret.
+    /// The seed of the site's identifiers and secret.
     pub seed: u64,
-    /// The managers of the site, at least one.
+    /// The managers of the site, at least one, each with its name.
     pub managers: Vec<(String, ManagerPorts)>,
-    /// The keys of self-signed certificates.
+    /// The keys for self-signed certificates.
     pub keys: KeyPool,
     /// The assumptions about undocumented behaviour.
     pub assumptions: Arc<Assumptions>,
@@ -36,7 +36,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When there is no manager, or two have one name, or a certificate cannot be made.
+    /// When there is no manager, two have the same name, or a certificate cannot be made.
     pub fn found(founding: Founding, now: Timestamp) -> Result<Self, CommandError> {
         let Founding { name, seed, managers, keys, assumptions } = founding;
         let address = managers.first().map_or(Ipv4Addr::LOCALHOST, |(_, ports)| ports.ipv4());

@@ -1,4 +1,4 @@
-//! The tree of groups, their locations, and who takes what from whom.
+//! The tree of groups, their locations, and what each inherits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// The name of the top group [R of the REST notes].
 pub const TOP_GROUP: &str = "My Company";
-/// The group in which clients land whose preferred group does not exist [R of the REST notes].
+/// The group of clients whose preferred group does not exist [R of the REST notes].
 pub const DEFAULT_GROUP: &str = r"My Company\Default Group";
 
 /// A group of clients.
@@ -22,11 +22,11 @@ pub struct Group {
     pub id: GroupId,
     /// The description of the group.
     pub description: Option<String>,
-    /// The moment at which the group was made.
+    /// The time at which the group was added.
     pub created: Timestamp,
     /// Whether the group takes everything from its parent.
     pub inherits: bool,
-    /// The moment of the last change that affects the group: the moment in its policy serial.
+    /// The time of the last change that affects the group, as in its policy serial.
     pub changed: Timestamp,
     /// The settings of the group itself. A group that inherits uses its parent's instead.
     pub own: GroupSettings,
@@ -43,7 +43,7 @@ pub struct GroupSettings {
     pub secure_communications: bool,
     /// The policies of the group, by name.
     pub policies: BTreeMap<String, String>,
-    /// The packages that its clients should have.
+    /// The names of the packages for the group's clients.
     pub packages: Vec<String>,
     /// The locations of the group, by name.
     pub locations: BTreeMap<String, Location>,
@@ -54,7 +54,7 @@ pub struct GroupSettings {
 pub struct Location {
     /// The identifier of the location.
     pub id: LocationId,
-    /// The location's own communication settings and list; the group's hold when there are none [C S16].
+    /// The location's own communication settings and list; the group's apply if there are none [C S16].
     pub own: Option<LocationSettings>,
 }
 
@@ -63,7 +63,7 @@ pub struct Location {
 pub struct LocationSettings {
     /// The communication settings of clients at the location.
     pub communication: CommunicationSettings,
-    /// The name of the list that holds there.
+    /// The name of the location's management server list.
     pub list: String,
 }
 
@@ -75,12 +75,12 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// All, with their paths; a parent before its children.
+    /// All groups with their paths, a parent before its children.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Group)> {
         self.by_path.iter().map(|(path, group)| (path.as_str(), group.as_ref()))
     }
 
-    /// The group at this path, if there is one.
+    /// The group at this path; none if there is none.
     pub fn get(&self, path: &str) -> Option<&Group> {
         self.by_path.get(path).map(Arc::as_ref)
     }
@@ -94,7 +94,7 @@ impl Groups {
         self.get(path).ok_or_else(|| self.unknown(path))
     }
 
-    /// For the path of every group, the path of the group whose settings hold for it.
+    /// Maps the path of every group to the path of the group whose settings apply to it.
     pub fn owners(&self) -> HashMap<&str, &str> {
         let mut owners = HashMap::with_capacity(self.by_path.len());
         for (path, group) in self.iter() {
@@ -105,7 +105,7 @@ impl Groups {
         owners
     }
 
-    /// The path of the group whose settings hold for the one at `path`: itself, or the nearest ancestor that does
+    /// The path of the group whose settings apply to the one at `path`: itself, or the nearest ancestor that does
     /// not inherit.
     ///
     /// # Errors
@@ -119,16 +119,16 @@ impl Groups {
         Ok(at)
     }
 
-    /// The settings in force for the group at `path`.
+    /// The settings that apply to the group at `path`.
     ///
     /// # Errors
     ///
-    /// When there is no such group.
+    /// When there is no group at `path`.
     pub fn effective(&self, path: &str) -> Result<&GroupSettings, CommandError> {
         Ok(&self.find(self.owner(path)?)?.own)
     }
 
-    /// The paths of all groups for which the settings of `owner` hold, itself first.
+    /// The paths of all groups to which the settings of `owner` apply, itself first.
     pub fn governed_by<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a str> {
         let itself = self.get(owner).filter(|group| !group.inherits).map(|_| owner);
         let mut governed: HashSet<&str> = itself.into_iter().collect();
@@ -180,7 +180,7 @@ impl Groups {
         found.ok_or_else(|| CommandError::unknown("group", path, []))
     }
 
-    /// The settings of a group, to be changed; a group that inherits has none.
+    /// The settings of a group, to be changed. A group that inherits has none.
     pub(super) fn own_mut(&mut self, path: &str) -> Result<&mut GroupSettings, CommandError> {
         let owner = self.owner(path)?;
         if owner != path {
@@ -195,7 +195,7 @@ impl Groups {
 }
 
 impl GroupSettings {
-    /// The location of this name.
+    /// The location of this name, to be changed.
     pub(super) fn location_mut(&mut self, name: &str) -> Result<&mut Location, CommandError> {
         if !self.locations.contains_key(name) {
             return Err(CommandError::unknown("location", name, self.locations.keys().map(String::as_str)));
@@ -203,7 +203,7 @@ impl GroupSettings {
         self.locations.get_mut(name).ok_or_else(|| CommandError::unknown("location", name, []))
     }
 
-    /// A location's settings, to be changed; they start as a copy of the group's.
+    /// The location's own settings, to be changed; they start as a copy of the group's.
     pub(super) fn location_settings_mut(
         &mut self,
         name: &str,

@@ -94,7 +94,7 @@ impl Site {
         Ok(AffectedGroups::GovernedBy(group.to_owned()))
     }
 
-    /// Renames a group, which takes its children along. Its clients stay in it.
+    /// Renames a group and the paths of all groups below it. Its clients stay in it.
     pub(super) fn rename_group(&mut self, path: &str, name: &str) -> Result<AffectedGroups, CommandError> {
         self.groups.find(path)?;
         let Some(above) = parent(path).filter(|_| path != DEFAULT_GROUP) else {
@@ -125,7 +125,7 @@ impl Site {
         Ok(AffectedGroups::These(affected))
     }
 
-    /// Describes a group, which affects none of its clients.
+    /// Sets the description of a group. Affects none of its clients.
     pub(super) fn describe_group(
         &mut self,
         path: &str,
@@ -134,7 +134,7 @@ impl Site {
         if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
             return Err(CommandError::Invalid {
                 field: "description",
-                found: "a longer one".to_owned(),
+                found: "a longer text".to_owned(),
                 expected: format!("at most {MAX_DESCRIPTION} characters"),
             });
         }
@@ -157,7 +157,7 @@ impl Site {
             return Err(CommandError::NotEmpty { group: path.to_owned(), holds });
         }
         self.groups.remove(path);
-        // A group that is founded at this path again is another one.
+        // A group that is added at this path again is a different one.
         self.removed_groups += 1;
         Ok(AffectedGroups::None)
     }
@@ -191,7 +191,8 @@ impl Site {
         Location { id: self.new_location_id(group, name), own: None }
     }
 
-    /// The identifier of a new group at this path: another one than any group has, or had that was removed.
+    /// Makes an identifier for a new group at this path, different from that of every group so far, removed ones
+    /// included.
     pub(super) fn new_group_id(&self, path: &str) -> GroupId {
         let mut taken = 0;
         loop {
@@ -207,7 +208,7 @@ impl Site {
         }
     }
 
-    /// The identifier of a new location of this group: another one than any of its locations has.
+    /// Makes an identifier for a new location of this group, different from those of its locations.
     pub(super) fn new_location_id(&self, group: &str, name: &str) -> LocationId {
         let known = self.groups.get(group).map(|group| &group.own.locations);
         let mut id = LocationId(self.guid("location", &format!("{group}|{name}")));
@@ -219,7 +220,7 @@ impl Site {
         id
     }
 
-    /// The moment that a new group was changed last: before anything that it will publish.
+    /// The time of last change of a new group: before anything that it will publish.
     pub(super) fn before(now: Timestamp) -> Timestamp {
         now - Duration::from_millis(1)
     }

@@ -36,13 +36,13 @@ impl Site {
         Ok(AffectedGroups::UsersOf(name.to_owned()))
     }
 
-    /// Refuses a list that clients could not read, or that leads nowhere.
+    /// Refuses a list that clients could not read, or that names a missing port.
     pub(super) fn check_list(&self, list: &ManagementServerList) -> Result<(), CommandError> {
         if list.priorities.is_empty() || list.priorities.iter().any(|block| block.0.is_empty()) {
             return Err(CommandError::Invalid {
                 field: "priorities",
                 found: "an empty priority".into(),
-                expected: "at least one server in each".into(),
+                expected: "at least one server in each priority".into(),
             });
         }
         for server in list.priorities.iter().flat_map(|block| &block.0) {

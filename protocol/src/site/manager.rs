@@ -1,4 +1,4 @@
-//! A manager, with its two certificate stores.
+//! A manager with its two certificate stores.
 
 use std::net::Ipv4Addr;
 
@@ -18,31 +18,31 @@ pub struct Manager {
     pub ports: ManagerPorts,
     /// The certificate of the console's store.
     pub console: ServerIdentity,
-    /// The certificate of the clients' port. The wizard keeps the two the same; half an update does not.
+    /// The certificate of the clients' port. The wizard keeps both the same; half an update does not.
     pub client: ServerIdentity,
 }
 
-/// The console cannot connect to its server.
+/// The error of a console that cannot connect to its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the console fails to connect to the server: its key has {bits} bits, and without the vendor's manual change \
-    {longest} are the most"
+    the longest that works has {longest}"
 )]
 pub struct ConsoleTrouble {
-    /// Length of the key in the console's store.
+    /// The length, in bits, of the key in the console's store.
     pub bits: u32,
-    /// The longest that works.
+    /// The longest key, in bits, with which the console works.
     pub longest: u32,
 }
 
 /// The address and ports at which clients reach a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerPorts {
-    /// Host name or address, as clients are told.
+    /// The host name or address for clients.
     pub address: String,
     /// The HTTP port; 8014 in the product [C S4].
     pub http: Option<u16>,
-    /// The HTTPS port; 443 in the product [C S4], or the same as the HTTP one, where the first byte decides.
+    /// The HTTPS port; 443 in the product [C S4], or the same as the HTTP port, where the first byte decides.
     pub https: Option<u16>,
 }
 
@@ -55,8 +55,8 @@ impl Manager {
         }
     }
 
-    /// Why the console cannot log in to this manager, if it cannot: version 14 wants a manual change for long keys
-    /// [C S5], which shows as a connection that fails (F14).
+    /// The reason why the console cannot log in to this manager, if so: version 14 needs a manual change for long keys
+    /// [C S5], without which the connection fails (F14).
     pub fn console_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
         let (bits, longest) = (self.console.key().bits(), assumptions.console_longest_key_bits);
         (bits > longest).then_some(ConsoleTrouble { bits, longest })
@@ -79,7 +79,7 @@ impl ManagerPorts {
         }
     }
 
-    /// The address in numbers, as identifiers bear it; loopback for a name.
+    /// The IPv4 address, as in identifiers; loopback for a host name.
     pub fn ipv4(&self) -> Ipv4Addr {
         self.address.parse().unwrap_or(Ipv4Addr::LOCALHOST)
     }

@@ -1,20 +1,19 @@
-//! The site: what its operator has set, and what its managers publish of it.
+//! The site: what its operator has set, and what its managers publish.
 //!
-//! A value with two verbs. [`Site::apply`] takes a command and says what came of it; [`Site::publication`] is all
-//! that a manager answers from, immutable. A site knows nothing of sockets, of files, of clients' minds, or of being
-//! sabotaged.
+//! [`Site::apply`] applies a command and returns its effects; [`Site::publication`] is everything that a manager
+//! answers from, immutable. A site knows nothing of sockets, files, the state of clients, or faults.
 //!
 //! | file | what |
 //! |---|---|
-//! | `state` | [`Site`]: all that it consists of |
+//! | `state` | [`Site`]: its parts |
 //! | `founding` | [`Site::found`] |
 //! | `command` | [`Command`], [`Effect`], [`CommandError`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | each command |
-//! | `render` | from what is set to a [`Publication`] |
+//! | `render` | renders a [`Publication`] from the settings |
 //! | `publication` | what one manager answers |
-//! | `command_table` | commands for clients, and what has come of each |
-//! | `client`, `group`, `manager`, `calls` | what a site has |
+//! | `command_table` | commands for clients, and what came of each |
+//! | `client`, `group`, `manager`, `calls` | the objects of a site |
 
 mod apply;
 mod calls;

@@ -1,4 +1,4 @@
-//! All that one manager answers from: composed and numbered once, signed once, then only read.
+//! Everything that one manager answers from: rendered and numbered once, signed once, then only read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -15,10 +15,10 @@ use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
 use crate::policy::PolicySerial;
 use crate::trust::{Kcs, ServerIdentity};
 
-/// All that one manager publishes, from one change of the site to the next.
+/// Everything that one manager publishes, from one change of the site to the next.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// The manager's name.
+    /// The name of the manager.
     pub manager: String,
     /// The domain that its clients register with.
     pub domain: DomainId,
@@ -26,7 +26,7 @@ pub struct Publication {
     pub kcs: Kcs,
     /// The identity that the clients' port shows.
     pub identity: ServerIdentity,
-    /// The identity whose key made the signatures.
+    /// The identity whose key signs.
     pub signer: ServerIdentity,
     /// The number of publications of this manager so far.
     pub generation: u64,
@@ -35,19 +35,19 @@ pub struct Publication {
     pub(super) packages: HashMap<String, PublishedArtifact>,
 }
 
-/// All that the clients of one group get.
+/// Everything that the clients of one group get.
 #[derive(Clone, Debug)]
 pub struct PublishedGroup {
-    /// The serial.
+    /// The serial of the policy.
     pub serial: PolicySerial,
     pub(super) index: Bytes,
     pub(super) policy: PublishedArtifact,
-    /// Groups that are governed by the same settings share it.
+    /// The list; groups with the same settings share it.
     pub(super) list: Arc<PublishedArtifact>,
 }
 
-/// Bytes, and the signature that belongs to them: it follows from the bytes and the key, so it is made when it is first
-/// asked for, and then kept.
+/// A document and its signature. The signature follows from the bytes and the key, so it is made on first use
+/// and then kept.
 #[derive(Clone)]
 pub struct PublishedArtifact {
     pub(super) body: Bytes,
@@ -61,32 +61,32 @@ pub struct PublishedArtifact {
 pub enum Answer {
     /// The manager answers.
     Now(ManagerResponse),
-    /// The manager keeps the request until the group of the client has something new.
+    /// The manager holds the request until the group of the client has something new.
     WhenChanged,
 }
 
-/// The note that a manager takes of a request.
+/// What a request tells the manager about a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Visit {
-    /// Nothing.
+    /// The request does not identify a client.
     Anonymous,
-    /// This one wants to be registered. The answer holds once the site has done it, with the turn of
+    /// A client asks to be registered. The answer holds once the site has done it, with the turn of
     /// [`RegisteredClient::registered`].
     Registering(Registration),
-    /// This client's record belongs to another machine of the same hardware id by now: it was sent to register anew.
+    /// The client's record now belongs to another machine with the same hardware id; it was sent to register again.
     Conflicting(AgentId),
-    /// A client was here, and holds this policy.
+    /// A client came and holds this policy.
     Client {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
-        /// The policy that it holds, if it said so.
+        /// The serial of the policy that the client holds, if it said so.
         serial: Option<PolicySerial>,
     },
-    /// A client told how it is.
+    /// A client reported its state.
     Reported {
-        /// The client.
+        /// The identifier of the client.
         agent: AgentId,
-        /// The state of the client; none if its report is not understood.
+        /// The state of the client; none if its report is malformed.
         state: Option<OperationalState>,
     },
 }
@@ -127,12 +127,12 @@ impl Publication {
                 .all(|(name, one)| other.packages.get(name).is_some_and(|two| artifact(one, two)))
     }
 
-    /// All that a group's clients get; none if there is no such group.
+    /// Everything that a group's clients get; none if there is no such group.
     pub fn group(&self, group: GroupId) -> Option<&Arc<PublishedGroup>> {
         self.groups.get(&group)
     }
 
-    /// Answers a request. `client` is the registration of the client that asks, where there is one.
+    /// Answers a request. `client` is the record of the client that asks, if it is registered.
     pub fn answer(&self, request: &AgentRequest, client: Option<&RegisteredClient>) -> (Answer, Visit) {
         match request {
             AgentRequest::Hello => {
@@ -165,8 +165,8 @@ impl Publication {
         }
     }
 
-    /// Answers a client for whom there are commands, where that makes a difference: the index names them, and it is sent
-    /// even if the client's policy is the newest.
+    /// Answers a client with pending commands, where they make a difference: the index names them, and is sent
+    /// even if the client's policy is current.
     pub fn answer_with_commands(
         &self,
         request: &AgentRequest,
@@ -233,7 +233,7 @@ impl Publication {
 }
 
 impl PublishedGroup {
-    /// The files of this group in the manager's outbox: the index [C S26], and the profile and its signature.
+    /// The files of this group in the manager's outbox: the index [C S26], the profile and its signature.
     pub fn outbox(&self) -> [(&'static str, Vec<u8>); 3] {
         [
             ("index2.xml", self.index.to_vec()),
@@ -255,7 +255,7 @@ impl PublishedArtifact {
         Self { body, signer: signer.clone(), signature: OnceLock::new(), content_type }
     }
 
-    /// The signature.
+    /// The signature of the document.
     pub(super) fn signature(&self) -> &SignatureHeader {
         self.signature.get_or_init(|| SignatureHeader::new(&self.signer.key().sign(&self.body)))
     }
@@ -270,7 +270,7 @@ impl PublishedArtifact {
     }
 }
 
-/// The identifier that every manager of any site gives the client on this machine.
+/// The identifier that every manager of any site assigns to the client on this machine.
 pub fn agent_id(hardware_key: HardwareKey) -> AgentId {
     AgentId(Guid::derive(0, "agent", &hardware_key.to_string(), std::net::Ipv4Addr::LOCALHOST))
 }

@@ -1,8 +1,9 @@
-//! Disaster recovery: what a recovery file holds, and what becomes of a site whose managers are installed anew.
+//! Disaster recovery: the content of a recovery file, and the reinstallation of a site's managers.
 //!
-//! A recovery file holds the keystores, and the encryption password that the shared secret hangs on, and the identifier
-//! of the default domain [C S7]. A manager that is installed without one makes its own of each [I S7, S9]. The real
-//! program takes a recovery file whole; here each of the three has its own source, so that every mistake can be made.
+//! A recovery file holds the keystores, the encryption password, from which the shared secret derives, and the
+//! identifier of the default domain [C S7]. A manager that is installed without one makes its own of each [I S7, S9].
+//! The real program takes a recovery file whole; here each of the three has its own source, so that every mistake can
+//! be made.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -15,7 +16,7 @@ use crate::time::Timestamp;
 use crate::trust::{Kcs, ServerIdentity};
 
 impl Site {
-    /// Keeps a recovery file of this site.
+    /// Makes a recovery file of this site.
     pub(super) fn back_up(&mut self, name: &str) -> Result<AffectedGroups, CommandError> {
         self.check_recovery(name)?;
         let keystores = self.managers.iter().map(|(name, manager)| {
@@ -28,7 +29,7 @@ impl Site {
         Ok(AffectedGroups::None)
     }
 
-    /// Keeps a recovery file that a manager wrote. It holds one keystore, which is good for both stores.
+    /// Keeps a recovery file that a manager made. It holds one keystore, which serves both stores.
     pub(super) fn keep_recovery(
         &mut self,
         name: &str,
@@ -44,7 +45,7 @@ impl Site {
         Ok(AffectedGroups::None)
     }
 
-    /// Keeps the recovery file of a site that never was. It follows from the seed of this one and the file's name.
+    /// Makes a recovery file of another site. It derives from the seed of this one and the file's name.
     pub(super) fn back_up_another_site(
         &mut self,
         name: &str,
@@ -60,7 +61,7 @@ impl Site {
         Ok(AffectedGroups::None)
     }
 
-    /// Installs every manager anew: keystore, secret and domain come from these recovery files, or are new.
+    /// Reinstalls every manager: keystore, secret and domain come from these recovery files, or are new.
     pub(super) fn reinstall(
         &mut self,
         [keystore, secret, domain]: [Option<&str>; 3],
@@ -75,7 +76,7 @@ impl Site {
             Some(kept) => kept,
             None => self.new_keystores(now)?,
         };
-        // Whoever is installed anew begins with what all know.
+        // A reinstalled manager starts with what all managers know.
         self.stopped.clear();
         self.reinstalled += 1;
         let installation = self.reinstalled.to_string();
@@ -98,7 +99,7 @@ impl Site {
         Ok(effects)
     }
 
-    /// A certificate that nobody has seen for each manager; in both stores the same, as the wizard makes it.
+    /// Makes a new certificate for each manager, the same in both stores, as the wizard does.
     fn new_keystores(&mut self, now: Timestamp) -> Result<BTreeMap<String, Keystore>, CommandError> {
         let used = self.keys_used;
         let places: Vec<(String, ManagerPorts)> =
@@ -132,7 +133,7 @@ impl Site {
         Ok(())
     }
 
-    /// The seed of what is not of this site, or no longer.
+    /// A seed for what does not, or no longer, belong to this site.
     fn seed_of(&self, kind: &str, name: &str) -> u64 {
         let drawn = Guid::derive(self.seed, kind, name, Ipv4Addr::LOCALHOST);
         drawn.as_bytes()[8..].iter().fold(0, |seed, byte| (seed << 8) | u64::from(*byte))

@@ -1,4 +1,4 @@
-//! Registration: the record of a client when it registers, and when it is moved or removed.
+//! Registration: the records of clients when they register, move or are removed.
 
 use super::client::RegisteredClient;
 use super::command::{CommandError, Effect};
@@ -15,15 +15,15 @@ impl Site {
         self.clients.values()
     }
 
-    /// A registered client.
+    /// The record of a registered client.
     pub fn client(&self, agent: AgentId) -> Option<&RegisteredClient> {
         self.clients.get(&agent)
     }
 
-    /// The record of a client after it registers; `known` is its record until now, where there is one.
+    /// Returns the record of a client after it registers; `known` is its record until now, if there is one.
     ///
-    /// A known client stays in its group; if another machine of the same hardware id registers, the record changes
-    /// hands. A new client lands in the group that it prefers, or, where there is no such group, in the default one [I
+    /// A known client stays in its group; if another machine with the same hardware id registers, the record changes
+    /// hands. A new client lands in the group that it prefers or, if there is no such group, in the default one [I
     /// F35].
     pub fn admit(&self, registration: &Registration, known: Option<&RegisteredClient>) -> RegisteredClient {
         let known = known.filter(|one| one.hardware_key == registration.hardware_key);
@@ -69,7 +69,7 @@ impl Site {
         Ok(Effect::ClientPlaced { agent, group })
     }
 
-    /// Forgets a client. It registers again as soon as it comes.
+    /// Removes a client. It registers again at its next visit.
     pub(super) fn remove_client(&mut self, agent: AgentId) -> Result<Effect, CommandError> {
         match self.clients.remove(&agent) {
             Some(_) => Ok(Effect::ClientRemoved { agent }),

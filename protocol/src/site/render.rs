@@ -1,4 +1,4 @@
-//! From what is set to what is published: documents are rendered, serials advance, and each artifact is signed once.
+//! Renders what is published from what is set: serials advance, and each artifact is signed once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,11 +29,11 @@ struct RenderedGroup {
     serial: PolicySerial,
     policy: Bytes,
     policy_checksum: String,
-    /// The documents beside the policy.
+    /// The documents other than the policy.
     part: Arc<PublishedPart>,
 }
 
-/// The documents that all groups governed by the same settings share.
+/// The documents that all groups with the same settings share.
 struct PublishedPart {
     list: Bytes,
     list_checksum: String,
@@ -151,7 +151,7 @@ impl Site {
     }
 
     fn render_all(&self, paths: &BTreeSet<String>) -> Vec<RenderedGroup> {
-        // For one group, its ancestors are asked; for many, each only once.
+        // For one group, ask its ancestors; for many, ask each only once.
         let owners = if paths.len() > 1 { self.groups.owners() } else { HashMap::new() };
         let mut parts: HashMap<&str, Arc<PublishedPart>> = HashMap::new();
         let mut render = |path| {
@@ -203,7 +203,7 @@ impl Site {
         Ok(RenderedGroup { id: *id, serial, policy_checksum: profile_checksum(&policy), policy, part })
     }
 
-    /// The communication settings of a group or location for its clients: settings, the list with definite addresses,
+    /// The communication settings of a group or location for its clients: settings, the list with actual addresses,
     /// and the certificate of every manager of the site [C S20].
     fn conf(
         &self,
@@ -255,7 +255,7 @@ impl Site {
         })
     }
 
-    /// A server of a list with the address and ports that its clients are told.
+    /// A server of a list with the actual address and ports.
     pub(super) fn definite(
         &self,
         list: &ManagementServerList,
@@ -291,8 +291,8 @@ fn same(one: &Bytes, other: &Bytes) -> bool {
     (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
 }
 
-/// The checksum of a policy in the index: 32 hexadecimal digits [C S26]. The algorithm is not documented; here it is the
-/// first half of SHA-256.
+/// The checksum of a policy in the index: 32 hexadecimal digits [C S26]. The product's algorithm is not documented; the
+/// lab uses the first half of SHA-256.
 fn profile_checksum(policy: &[u8]) -> String {
     let mut digits = sha256_hex(policy).to_ascii_uppercase();
     digits.truncate(32);

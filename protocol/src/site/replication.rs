@@ -1,12 +1,12 @@
 //! Replication between managers, stopped and restored.
 //!
-//! In the product sites replicate, each with a database of its own, and the vendor has replication stopped before a
+//! In the product, sites replicate, each with a database of its own, and the vendor has replication stopped before a
 //! server certificate is changed [C S3], so that what one side publishes does not reach the clients of the other. Here
-//! it is managers that replicate.
+//! managers replicate.
 //!
-//! A manager whose replication is stopped goes on with the site as it was then. Of all later changes it learns those to
-//! its own certificate, which the other managers do not learn; all others are made at the other managers. When
-//! replication is restored, every manager publishes everything. All managers know the registered clients at any time.
+//! A manager whose replication is stopped continues with the site as it was then. It learns only later changes to its
+//! own certificate, and the other managers learn all later changes but those. When replication is restored, every
+//! manager publishes everything. All managers know the registered clients at any time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::state::{AffectedGroups, Site, StoppedReplication};
 use crate::time::Timestamp;
 
 impl Site {
-    /// The moment since which a manager does not replicate with the others; none if it does.
+    /// The time since which a manager has not replicated with the others; none if it does.
     pub fn replication_stopped_since(&self, manager: &str) -> Option<Timestamp> {
         self.stopped.get(manager).map(|one| one.since)
     }
@@ -40,7 +40,7 @@ impl Site {
             return Err(CommandError::Invalid {
                 field: "manager",
                 found: name.to_owned(),
-                expected: "one of several: a manager alone replicates with nobody".to_owned(),
+                expected: "a site with several managers: a single manager has no replication".to_owned(),
             });
         }
         if self.stopped.contains_key(name) {
@@ -59,7 +59,7 @@ impl Site {
     pub(super) fn restore_replication(&mut self, name: &str) -> Result<AffectedGroups, CommandError> {
         self.find_manager(name)?;
         let Some(stopped) = self.stopped.remove(name) else { return Ok(AffectedGroups::None) };
-        // Whatever is published now is newer than all that this manager has published by itself.
+        // Whatever is published now is newer than everything that this manager has published alone.
         for (path, group) in stopped.site.groups.iter() {
             if self.groups.get(path).is_some_and(|ours| ours.id == group.id && ours.changed < group.changed) {
                 self.groups.find_mut(path)?.changed = group.changed;
@@ -68,8 +68,8 @@ impl Site {
         Ok(AffectedGroups::All)
     }
 
-    /// The groups that an update of a manager's certificate affects. A manager whose replication is stopped publishes it
-    /// alone.
+    /// The groups that an update of a manager's certificate affects. A manager whose replication is stopped publishes
+    /// them alone.
     pub(super) fn certificate_updated(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The state of a site: all that its operator has set and all that it publishes of it, in one value.
+//! The state of a site: everything that its operator has set, and everything that it publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use crate::policy::ManagementServerList;
 use crate::time::Timestamp;
 use crate::trust::{Kcs, KeyPool, ServerIdentity};
 
-/// A site.
+/// A site: its settings, its managers and their publications.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub(super) name: String,
@@ -49,7 +49,7 @@ pub(super) struct Recovery {
     pub(super) domain: DomainId,
 }
 
-/// Both stores of a manager.
+/// The certificates in both stores of a manager.
 #[derive(Clone, Debug)]
 pub(super) struct Keystore {
     pub(super) console: ServerIdentity,
@@ -62,7 +62,7 @@ pub(super) struct StoppedReplication {
     pub(super) since: Timestamp,
     /// The site as this manager knows it.
     pub(super) site: Box<Site>,
-    /// This manager as the others know it.
+    /// The broken-off manager as the others know it.
     pub(super) known_as: Manager,
 }
 
@@ -70,9 +70,9 @@ pub(super) struct StoppedReplication {
 pub(super) enum AffectedGroups {
     None,
     These(BTreeSet<String>),
-    /// The groups for which the settings of this one hold.
+    /// The groups to which the settings of this one apply.
     GovernedBy(String),
-    /// The groups that use this list, themselves or in a location.
+    /// The groups that use this list, directly or in a location.
     UsersOf(String),
     All,
 }
@@ -83,7 +83,7 @@ impl Site {
         self.publications.get(manager)
     }
 
-    /// Whether the managers of this site answer as those of another site do.
+    /// Whether the managers of this site answer as those of the other one do.
     pub fn publishes_as(&self, other: &Self) -> bool {
         let pairs = || self.publications.values().zip(other.publications.values());
         self.publications.len() == other.publications.len()
@@ -130,7 +130,7 @@ impl Site {
         self.lists.values()
     }
 
-    /// The name of the list that the site made by itself [C S17].
+    /// The name of the list that the site makes itself [C S17].
     pub fn default_list(&self) -> String {
         format!("Default Management Server List for {}", self.name)
     }
@@ -151,7 +151,7 @@ impl Site {
         })
     }
 
-    /// The paths of the groups that are affected.
+    /// The paths of the affected groups.
     pub(super) fn paths(&self, affected: &AffectedGroups) -> BTreeSet<String> {
         let all = self.groups.iter().map(|(path, _)| path);
         match affected {
@@ -174,7 +174,7 @@ impl Site {
     }
 }
 
-/// Whether these settings name the list, themselves or in a location.
+/// Whether these settings name the list, directly or in a location.
 fn uses(own: &GroupSettings, list: &str) -> bool {
     own.list == list || own.locations.values().any(|one| one.own.as_ref().is_some_and(|own| own.list == list))
 }

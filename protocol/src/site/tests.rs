@@ -46,12 +46,12 @@ fn founding(managers: &[(&str, &str)]) -> Founding {
     }
 }
 
-/// A site with two managers and, below the top group, the default one and nothing else.
+/// A site with two managers, the top group and the default group.
 fn bare() -> Site {
     Site::found(founding(&[("A", "10.0.0.1"), ("B", "10.0.0.2")]), START).unwrap()
 }
 
-/// What [`furnished`] is made from.
+/// The commands that make [`furnished`].
 fn furniture() -> Vec<Command> {
     vec![
         add_group(INHERITING, true),
@@ -139,7 +139,7 @@ fn serials(site: &Site) -> BTreeMap<String, PolicySerial> {
     site.groups().iter().map(|(path, group)| (path.to_owned(), serial(group))).collect()
 }
 
-/// The groups whose serials this command advances; none goes back.
+/// The groups whose serials this command advances; checks that none goes back.
 fn concerned(site: &mut Site, command: &Command, now: Timestamp) -> Vec<String> {
     let before = serials(site);
     site.apply(command, now).unwrap();
@@ -153,7 +153,7 @@ fn concerned(site: &mut Site, command: &Command, now: Timestamp) -> Vec<String> 
         .collect()
 }
 
-/// All that a site is and publishes, to the byte.
+/// The whole state and publication of a site, to the byte.
 fn everything(site: &Site) -> String {
     let mut text = format!("{:?}\n{:?}\n{:?}\n", site.groups, site.lists, site.clients);
     text.push_str(&format!("{} {:?} {:?}\n", site.keys_used, site.kcs.to_string(), site.packages));
@@ -233,7 +233,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
     let package =
         |package: &str, group: &str| Command::AssignPackage { package: package.into(), group: group.into() };
     let refused = [
-        (add_group(INHERITING, true), "there is a group"),
+        (add_group(INHERITING, true), "exists already"),
         (add_group("Elsewhere", true), r#"group is "Elsewhere"; expected a full path below "My Company""#),
         (add_group(r"My Company\Desktps\X", true), r#"did you mean "My Company\\Desktops""#),
         (add_group("My Company\\Desktops\\", true), "expected a name of"),
@@ -241,7 +241,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (inherit(TOP_GROUP, true), "the top group"),
         (inherit("My Company\\Nowhere", true), "there is no group"),
         (location(INHERITING, "Home"), r#"inherits from "My Company""#),
-        (location(OWN, "Office"), "there is a location"),
+        (location(OWN, "Office"), "a location \"Office\" exists already"),
         (location(OWN, ""), "location is"),
         (set(INHERITING, None, change(Some(60))), "inherits from"),
         (set(OWN, None, change(Some(0))), "at least one second"),
@@ -251,7 +251,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (secure(BELOW, false), r#""My Company\\Desktops\\Loans" inherits from "My Company""#),
         (secure("My Company\\Nowhere", false), "there is no group"),
         (copy("Copi", "New"), r#"did you mean "Copy""#),
-        (copy(COPY, COPY), "there is a management server list"),
+        (copy(COPY, COPY), "exists already"),
         (copy(COPY, " "), "list is"),
         (edit(&default_list()), "cannot be edited or removed; copy it"),
         (edit("Nowhere"), "there is no management server list"),
@@ -276,8 +276,8 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (package("x", OWN), "there is no package"),
         (package("SEP", BELOW), "inherits from"),
         (generate("C", Stores::Both), "there is no manager"),
-        (made("", None), "cannot stand in a certificate"),
-        (made("x", Some(u32::MAX)), "cannot stand in a certificate"),
+        (made("", None), "invalid name \"\" for a certificate"),
+        (made("x", Some(u32::MAX)), "cannot be written in a certificate"),
         (import, "server."),
         (Command::MoveClient { agent: client(1), group: "x".into() }, "there is no group"),
         (Command::MoveClient { agent: client(2), group: OWN.into() }, "there is no client"),
@@ -359,9 +359,9 @@ fn serials_advance_for_exactly_the_groups_that_a_command_concerns() {
     assert_eq!(moved(&secure(TOP_GROUP, false)), top_and_heirs);
     assert_eq!(moved(&secure(OWN, false)), [OWN]);
     assert_eq!(moved(&policy(TOP_GROUP, "x")), top_and_heirs);
-    assert_eq!(moved(&edit(COPY)), [OWN], "who uses it in a location");
+    assert_eq!(moved(&edit(COPY)), [OWN], "the group that uses it in a location");
     assert_eq!(moved(&Command::CopyList { from: COPY.into(), to: "Third".into() }), [""; 0]);
-    assert_eq!(moved(&edit("Third")), [""; 0], "nobody uses it");
+    assert_eq!(moved(&edit("Third")), [""; 0], "no group uses it");
     assert_eq!(moved(&assign("Third", TOP_GROUP, None)), top_and_heirs);
     assert_eq!(moved(&generate("B", Stores::Both)), everybody);
     assert_eq!(moved(&Command::Register(registration(2, None))), [""; 0]);

@@ -1,17 +1,17 @@
-//! Attributes with a type: read leniently where the meaning is clear, and written only where it changes.
+//! Typed attributes: read leniently where the meaning is clear, and written only where they change.
 
 use crate::id::Guid;
 
 use super::error::SylinkError;
 use super::xml::Element;
 
-/// What attributes are to say, by name; `None` takes one away.
+/// Attributes to set, by name; `None` removes one.
 pub(super) type Values = Vec<(&'static str, Option<String>)>;
 
 const IDENTIFIER: &str = "32 hexadecimal digits";
 
-/// Writes those attributes that say something else than before, so that a default that was not written stays
-/// unwritten, and `true` stays `true` where the product would write `1`.
+/// Writes those attributes whose meaning changes, so that a default that was not written stays unwritten, and `true`
+/// stays `true` where the product would write `1`.
 pub(super) fn write(element: &mut Element, old: Option<&Values>, new: Values) {
     for (name, value) in new {
         let before = old.and_then(|old| old.iter().find(|(known, _)| *known == name));
@@ -23,7 +23,7 @@ pub(super) fn write(element: &mut Element, old: Option<&Values>, new: Values) {
     }
 }
 
-/// A text that must be there.
+/// Reads a required text.
 pub(super) fn required<'a>(
     element: &'a Element,
     name: &'static str,
@@ -32,26 +32,26 @@ pub(super) fn required<'a>(
     element.attribute(name).ok_or_else(|| SylinkError::missing_attribute(element, name, expected))
 }
 
-/// An identifier that must be there.
+/// Reads a required identifier.
 pub(super) fn identifier(element: &Element, name: &'static str) -> Result<Guid, SylinkError> {
     let text = required(element, name, IDENTIFIER)?;
     text.parse().map_err(|_| SylinkError::bad_attribute(element, name, IDENTIFIER, text))
 }
 
-/// Thirty-two hexadecimal digits that are nobody else's business: an error tells only how many there are.
+/// Reads a required secret of 32 hexadecimal digits. An error tells only their number.
 pub(super) fn secret(element: &Element, name: &'static str) -> Result<String, SylinkError> {
     let text = required(element, name, IDENTIFIER)?;
     if text.parse::<crate::id::Guid>().is_ok() {
         return Ok(text.to_owned());
     }
     let found = match text.chars().count() {
-        32 => "32 characters of other kinds".to_owned(),
+        32 => "32 characters, not all of them hexadecimal digits".to_owned(),
         length => format!("{length} characters"),
     };
     Err(SylinkError::bad_attribute(element, name, IDENTIFIER, &found))
 }
 
-/// `0` or `1`; hand-written files have words, too.
+/// Reads `0` or `1`; hand-written files have words, too.
 pub(super) fn flag(element: &Element, name: &'static str, default: bool) -> Result<bool, SylinkError> {
     let Some(text) = element.attribute(name) else { return Ok(default) };
     match text.trim().to_ascii_lowercase().as_str() {
@@ -61,7 +61,7 @@ pub(super) fn flag(element: &Element, name: &'static str, default: bool) -> Resu
     }
 }
 
-/// A number of seconds.
+/// Reads a number of seconds.
 pub(super) fn seconds(element: &Element, name: &'static str, default: u32) -> Result<u32, SylinkError> {
     let Some(text) = element.attribute(name) else { return Ok(default) };
     text.trim()
@@ -69,7 +69,7 @@ pub(super) fn seconds(element: &Element, name: &'static str, default: u32) -> Re
         .map_err(|_| SylinkError::bad_attribute(element, name, "a whole number of seconds, at least 0", text))
 }
 
-/// A number of seconds between two beats: none at all would be a beat without end.
+/// Reads a heartbeat interval in seconds; 0 would mean heartbeats without end.
 pub(super) fn interval(element: &Element, name: &'static str, default: u32) -> Result<u32, SylinkError> {
     const EXPECTED: &str = "a whole number of seconds, at least 1";
     let Some(text) = element.attribute(name) else { return Ok(default) };
@@ -77,7 +77,7 @@ pub(super) fn interval(element: &Element, name: &'static str, default: u32) -> R
     number.ok_or_else(|| SylinkError::bad_attribute(element, name, EXPECTED, text))
 }
 
-/// A port that need not be there.
+/// Reads an optional port.
 pub(super) fn port(element: &Element, name: &'static str) -> Result<Option<u16>, SylinkError> {
     let Some(text) = element.attribute(name) else { return Ok(None) };
     match text.trim().parse().ok().filter(|&port| port > 0) {
@@ -86,7 +86,7 @@ pub(super) fn port(element: &Element, name: &'static str) -> Result<Option<u16>,
     }
 }
 
-/// `1` or `0`, as the product writes it. [C S17]
+/// Writes `1` or `0`, as the product does. [C S17]
 pub(super) fn written_flag(on: bool) -> Option<String> {
     Some(u8::from(on).to_string())
 }

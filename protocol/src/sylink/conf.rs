@@ -1,4 +1,4 @@
-//! What a manager tells a client about communication: the element `CommConf`.
+//! The element `CommConf`: what a manager tells a client about communication.
 
 use std::fmt;
 
@@ -15,39 +15,39 @@ use super::xml::{Element, Position};
 const CERTIFICATES: &str = "ServerCertList";
 const CERTIFICATE: &str = "Certificate";
 
-/// The settings, the servers and their certificates.
+/// The communication settings, the servers and their certificates.
 ///
-/// What is written is read back the same, if it can be read at all: there must be a server, every server
-/// needs an address, every certificate a body, the secret its 32 digits, a port and a heartbeat a number
-/// above 0, and no text may hold a character that XML cannot. Nothing checks this when it is written.
+/// Reading returns what was written, provided that there is a server, every server has an address, every certificate a
+/// body, the secret 32 digits, port and heartbeat are above 0, and no text has a character that XML cannot hold.
+/// Writing does not check this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommConf {
-    /// How to communicate.
+    /// The communication settings.
     pub settings: AgentCommunication,
-    /// With whom.
+    /// The management server list.
     pub list: ClientServerList,
-    /// The certificates that the client believes, in the order of the file. [R, the element]
+    /// The certificates that the client trusts, in the order of the file. [R, the element]
     pub certificates: Vec<NamedCertificate>,
 }
 
-/// A certificate in a client's file. [R, the element and its form]
+/// A certificate in a client's communications file. [R, the element and its form]
 #[derive(Clone, PartialEq, Eq)]
 pub struct NamedCertificate {
-    /// Its name in the file; of whom, is not known [U, its use]. Empty if the file gives none.
+    /// The name of the certificate in the file; what it names is not known [U, its use]. Empty if absent.
     pub name: String,
-    /// The certificate in DER. Nothing here looks into it.
+    /// The certificate in DER, uninterpreted.
     pub der: Bytes,
 }
 
 impl CommConf {
-    /// The element's name. [C S17]
+    /// The name of the element. [C S17]
     pub(super) const ELEMENT: &str = "CommConf";
 
-    /// Reads a `CommConf`. Its parts may stand anywhere below it, since where they stand in the product is
-    /// partly known by recall only [R, all but `RegisterClient`]; each may stand there once.
+    /// Reads a `CommConf`. Its parts may stand anywhere below it, since where the product has them is
+    /// partly recalled [R, all but `RegisterClient`]; each may appear once.
     ///
     /// # Errors
-    /// Where a part is missing, stands there twice, or says what it cannot say.
+    /// When a part is missing, repeated or malformed.
     pub fn from_element(element: &Element) -> Result<Self, SylinkError> {
         let certificates = part(element, CERTIFICATES)?;
         Ok(Self {
@@ -61,14 +61,14 @@ impl CommConf {
         })
     }
 
-    /// A `CommConf` that says this.
+    /// Makes a `CommConf` element of these values.
     pub fn to_element(&self) -> Element {
         let mut element = Element::new(Self::ELEMENT);
         self.write_into(&mut element);
         element
     }
 
-    /// Makes a `CommConf` say this, and leaves in it whatever is not understood here.
+    /// Changes a `CommConf` element to these values, and leaves everything unknown in it.
     pub(super) fn write_into(&self, element: &mut Element) {
         if element.descendant_mut(AgentCommunication::ELEMENT).is_none() {
             element.push(Element::new(AgentCommunication::ELEMENT));
@@ -112,7 +112,7 @@ impl CommConf {
 impl NamedCertificate {
     fn from_element(element: &Element) -> Result<Self, SylinkError> {
         let name = element.attribute("Name").unwrap_or_default().to_owned();
-        // The body may be broken into lines and indented.
+        // The body may have line breaks and indentation.
         let body: String = element.text().split_whitespace().collect();
         let found = match STANDARD.decode(&body) {
             Ok(der) if der.is_empty() => "nothing".to_owned(),
@@ -130,7 +130,7 @@ impl fmt::Debug for NamedCertificate {
     }
 }
 
-/// The one element of a name below a `CommConf`.
+/// The only element of this name below a `CommConf`, if there is one.
 fn part<'a>(conf: &'a Element, name: &'static str) -> Result<Option<&'a Element>, SylinkError> {
     match conf.descendants_named(name)[..] {
         [] => Ok(None),

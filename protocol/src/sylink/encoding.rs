@@ -1,25 +1,25 @@
-//! In which bytes a communications file is written.
+//! The character encoding of a communications file.
 
 use std::borrow::Cow;
 
 use super::error::SylinkError;
 use super::xml::{Position, end_of};
 
-/// How the characters of a file become bytes. Tools of Windows like UTF-16; the published sample is UTF-8.
+/// The character encoding of a file. Windows tools often write UTF-16; the published sample is UTF-8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8.
     #[default]
     Utf8,
-    /// UTF-16, the lower byte first.
+    /// UTF-16, little-endian.
     Utf16Le,
-    /// UTF-16, the higher byte first.
+    /// UTF-16, big-endian.
     Utf16Be,
 }
 
 impl Encoding {
-    /// Of a file with these bytes: by its byte order mark, or by how it writes the `<` that it begins with. What it
-    /// declares does not count: an editor that changes the one often leaves the other.
+    /// Detects the encoding by the byte order mark, or by the bytes of the first `<`. The declaration in the file
+    /// does not count: an editor that changes the encoding often leaves it.
     pub(super) fn of(bytes: &[u8]) -> Self {
         match bytes {
             [0xFF, 0xFE, ..] | [b'<', 0, ..] => Self::Utf16Le,
@@ -44,17 +44,20 @@ impl Encoding {
             match read {
                 Ok(character) => text.push(character),
                 Err(error) => {
-                    return Err(broken(&text, format!("half a pair, 0x{:04X}", error.unpaired_surrogate())));
+                    return Err(broken(
+                        &text,
+                        format!("an unpaired surrogate, 0x{:04X}", error.unpaired_surrogate()),
+                    ));
                 }
             }
         }
         if let [byte] = rest {
-            return Err(broken(&text, format!("half a character, the byte 0x{byte:02X}")));
+            return Err(broken(&text, format!("an incomplete character, the byte 0x{byte:02X}")));
         }
         Ok(Cow::Owned(text))
     }
 
-    /// This text in bytes.
+    /// Encodes this text.
     pub fn encode(self, text: &str) -> Vec<u8> {
         let bytes = match self {
             Self::Utf8 => return text.as_bytes().to_vec(),

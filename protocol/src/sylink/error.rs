@@ -1,112 +1,112 @@
-//! What can be wrong with a communications file, and where.
+//! Errors in communications files and published lists, with line and column.
 
 use super::xml::{Element, Position, XmlError};
 
-/// A communications file or a published list that cannot be understood. Never shows a secret.
+/// An error in a communications file or a published list. Never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SylinkError {
-    /// It is not XML.
+    /// The file is not well-formed XML.
     #[error(transparent)]
     Xml(#[from] XmlError),
-    /// It is not text in UTF-8; the place is that of the first byte that is not.
+    /// The file is not UTF-8; the position is that of the first invalid byte.
     #[error("line {line}, column {column}: expected text in UTF-8, found the byte 0x{found:02X}")]
     NotUtf8 {
         /// The line, from 1.
         line: usize,
         /// The column in characters, from 1.
         column: usize,
-        /// The first byte that is none of UTF-8's.
+        /// The first invalid byte.
         found: u8,
     },
-    /// It looks like text in UTF-16, and is none; the place is where it breaks.
+    /// The file looks like UTF-16 but is not; the position is that of the first error.
     #[error("line {line}, column {column}: expected text in UTF-16, found {found}")]
     NotUtf16 {
         /// The line, from 1.
         line: usize,
         /// The column in characters, from 1.
         column: usize,
-        /// What stands there.
+        /// A description of what was found.
         found: String,
     },
-    /// The root is another element than it must be.
+    /// The root element has another name than expected.
     #[error("line {line}, column {column}: expected <{expected}> as the root element, found <{found}>")]
     WrongRoot {
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// The root's name in every such file.
+        /// The expected name of the root element.
         expected: &'static str,
-        /// The root's name in this file.
+        /// The name that was found.
         found: String,
     },
-    /// An element that cannot be missing is. The place is that of the element that should have it.
+    /// A required element is missing. The position is that of its parent.
     #[error("line {line}, column {column}: expected <{name}> in <{parent}>, found none")]
     MissingElement {
-        /// The element that should have it.
+        /// The name of the parent element.
         parent: String,
-        /// The missing one.
+        /// The name of the missing element.
         name: &'static str,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
     },
-    /// An element of which there can be but one stands there again. The place is that of the second.
+    /// An element that may appear once appears again. The position is that of the second.
     #[error("line {line}, column {column}: expected one <{name}> in <{parent}>, found a second")]
     RepeatedElement {
-        /// The element that has them.
+        /// The name of the parent element.
         parent: String,
-        /// The repeated one.
+        /// The name of the repeated element.
         name: &'static str,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
     },
-    /// An attribute that cannot be missing is. The place is that of the element.
+    /// A required attribute is missing. The position is that of the element.
     #[error("line {line}, column {column}: expected {attribute} of <{element}>: {expected}; found none")]
     MissingAttribute {
-        /// The element.
+        /// The name of the element.
         element: String,
-        /// The attribute.
+        /// The name of the attribute.
         attribute: &'static str,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// What it should say.
+        /// The values that the attribute accepts.
         expected: &'static str,
     },
-    /// An attribute says what it cannot say.
+    /// An attribute has a value that it does not accept.
     #[error("line {line}, column {column}: expected {attribute} of <{element}>: {expected}; found {found}")]
     BadAttribute {
-        /// The element.
+        /// The name of the element.
         element: String,
-        /// The attribute.
+        /// The name of the attribute.
         attribute: &'static str,
-        /// The attribute's line, from 1.
+        /// The line of the attribute, from 1.
         line: usize,
-        /// The attribute's column, from 1.
+        /// The column of the attribute, from 1.
         column: usize,
-        /// What it should say.
+        /// The values that the attribute accepts.
         expected: &'static str,
-        /// What it says, or a description of it if it is secret.
+        /// The value that was found, or a description of it if it is secret.
         found: String,
     },
     /// The body of a certificate is not base64, or empty.
     #[error("line {line}, column {column}: expected the certificate {name:?} in base64, found {found}")]
     BadCertificate {
-        /// The certificate's name in the file.
+        /// The name of the certificate in the file.
         name: String,
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// Why it cannot be read.
+        /// A description of what was found.
         found: String,
     },
-    /// The server list has no server, so there is nobody to talk to.
+    /// The server list names no server.
     #[error("line {line}, column {column}: expected a <Server> in a <ServerPriorityBlock>, found none")]
     NoServer {
         /// The line of the list, from 1.
@@ -117,12 +117,12 @@ pub enum SylinkError {
 }
 
 impl SylinkError {
-    /// The line where it is wrong, from 1.
+    /// The line of the error, from 1.
     pub fn line(&self) -> usize {
         self.position().line
     }
 
-    /// The column where it is wrong, in characters, from 1.
+    /// The column of the error in characters, from 1.
     pub fn column(&self) -> usize {
         self.position().column
     }

@@ -1,4 +1,4 @@
-//! What a communications file and a published list have in common: the root, and where `CommConf` stands.
+//! What communications files and published lists have in common: the root element, and the position of `CommConf`.
 
 use crate::id::DomainId;
 
@@ -6,10 +6,10 @@ use super::conf::CommConf;
 use super::error::SylinkError;
 use super::xml::{Element, Position};
 
-/// The root's name. [C S17]
+/// The name of the root element. [C S17]
 const ROOT: &str = "ServerSettings";
 
-/// The root's attribute that names the domain. [C S17]
+/// The attribute of the root element that names the domain. [C S17]
 pub(super) const DOMAIN_ID: &str = "DomainId";
 
 pub(super) fn root(domain_id: DomainId, name_space: &str) -> Element {

@@ -1,4 +1,4 @@
-//! The managers that a client knows: the element `ServerList`.
+//! The element `ServerList`: the managers that a client knows.
 
 use std::str::FromStr;
 
@@ -12,33 +12,33 @@ const SERVER: &str = "Server";
 /// A management server list, as a client holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientServerList {
-    /// The list's name.
+    /// The name of the list.
     pub name: String,
-    /// The servers of each priority, highest first. Their order in the file is what counts; the names of the
-    /// blocks, `Priority1` and so on [C S17], are not read [I, their order].
+    /// The servers of each priority, highest first. The order of the blocks in the file counts; their
+    /// names, `Priority1` and so on [C S17], are not read [I, their order].
     pub priorities: Vec<Vec<ClientServer>>,
 }
 
-/// A manager, as a client's list has it.
+/// A manager in a client's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientServer {
-    /// Its address or host name.
+    /// The address or host name of the manager.
     pub address: String,
-    /// Where it listens for HTTP; without either port the product's 8014 is meant. [C S1; the rule I]
+    /// The HTTP port; without either port the product's 8014 is meant. [C S1; the rule I]
     pub http_port: Option<u16>,
-    /// Where it listens for HTTPS. That it is there means that the list speaks HTTPS. [R, the attribute]
+    /// The HTTPS port. If there is one, the list uses HTTPS. [R, the attribute]
     pub https_port: Option<u16>,
-    /// Whether the client checks the certificate of the TLS connection. Default no. [C S17; meaning I]
+    /// Whether the client checks the certificate of the TLS connection; no by default. [C S17; meaning I]
     pub verify_ca: bool,
-    /// Whether the client checks the signatures of what it receives. Default yes. [C S17; meaning I]
+    /// Whether the client checks the signatures of downloads; yes by default. [C S17; meaning I]
     pub verify_signatures: bool,
 }
 
 impl ClientServerList {
-    /// The element's name. [C S17]
+    /// The name of the element. [C S17]
     pub(super) const ELEMENT: &str = "ServerList";
 
-    /// Every server, highest priority first.
+    /// The servers, highest priority first.
     pub fn servers(&self) -> impl Iterator<Item = &ClientServer> {
         self.priorities.iter().flatten()
     }
@@ -56,7 +56,7 @@ impl ClientServerList {
         Ok(list)
     }
 
-    /// Makes the element say this. A server's element is known again by its address, wherever it goes.
+    /// Changes the element to these values. A server's element is recognised by its address, wherever it moves.
     pub(super) fn write_into(&self, element: &mut Element) {
         if element.attribute("Name").unwrap_or_default() != self.name {
             element.set_attribute("Name", &self.name);
@@ -114,12 +114,12 @@ impl ClientServer {
     }
 }
 
-/// What does not name a server.
+/// The error for a text that does not name a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected http://HOST:PORT or https://HOST:PORT; found {0:?}")]
+#[error("expected http://HOST:PORT or https://HOST:PORT, found {0:?}")]
 pub struct ServerUrlError(String);
 
-/// From `http://HOST:PORT` or `https://HOST:PORT`, as people name a server; it verifies as a list does that says nothing of it.
+/// Reads `http://HOST:PORT` or `https://HOST:PORT`; what the server verifies is as in a list that does not say.
 impl FromStr for ClientServer {
     type Err = ServerUrlError;
 

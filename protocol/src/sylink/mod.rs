@@ -1,9 +1,9 @@
-//! The communications file of a client, `sylink.xml`: where its managers are, and what it believes.
+//! The communications file of a client, `sylink.xml`: its managers and the certificates that it trusts.
 //!
-//! A file is kept as it is written. [`Sylink`] reads from it what the lab understands and changes only that,
-//! so files edited by hand, by scripts and by other versions survive. The elements are those of the published
-//! sample [C S17]; those after its end, certificates among them, are recalled [R, where so marked].
-//! How a certificate is judged, and how a list is signed, is not known here. The XML itself is in [`xml`].
+//! A file keeps the form in which it was written. [`Sylink`] reads from it what the lab understands and changes only
+//! that, so files edited by hand, by scripts and by other versions survive. The elements are those of the published
+//! sample [C S17]; those after its end, certificates among them, are recalled [R, where so marked]. The judging of
+//! certificates and the signing of lists are elsewhere. The XML itself is in [`xml`].
 
 mod attributes;
 mod conf;
@@ -28,29 +28,29 @@ pub use settings::{AgentCommunication, CommunicationMode};
 
 use xml::{Document, Element};
 
-/// Where the file names the group that a client wants to be in. [C S34]
+/// The element that names the client's preferred group. [C S34]
 const REGISTER: &str = "RegisterClient";
 const PREFERRED_GROUP: &str = "PreferredGroup";
 
 /// A communications file.
 ///
-/// `Debug` does not show the secret. Two files are equal if they are written alike.
+/// `Debug` does not show the secret. Two files are equal if their text is.
 #[derive(Clone, PartialEq)]
 pub struct Sylink {
-    /// The truth.
+    /// The file itself.
     document: Document,
     encoding: Encoding,
-    /// What the document says, in types.
+    /// The content of the document, in types.
     domain_id: DomainId,
     conf: CommConf,
 }
 
-/// What a communications file says beside its [`CommConf`].
+/// The content of a communications file other than its [`CommConf`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SylinkHead {
-    /// The domain.
+    /// The identifier of the domain.
     pub domain_id: DomainId,
-    /// `rpc` in the published sample. [C S17]
+    /// The name space: `rpc` in the published sample. [C S17]
     pub name_space: String,
     /// The group that the client registers with, like `My Company\Default Group`.
     pub preferred_group: String,
@@ -60,7 +60,7 @@ impl Sylink {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it is not XML, or where a part is missing, stands there twice, or says what it cannot say.
+    /// When the file is not XML, or a part is missing, repeated or malformed.
     pub fn parse(text: &str) -> Result<Self, SylinkError> {
         Self::of(Document::parse(text)?, Encoding::Utf8)
     }
@@ -76,7 +76,7 @@ impl Sylink {
     /// Reads a file's bytes, in UTF-8 or UTF-16.
     ///
     /// # Errors
-    /// As [`Sylink::parse`], and where the bytes are neither.
+    /// As [`Sylink::parse`], and when the bytes are in neither encoding.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, SylinkError> {
         let encoding = Encoding::of(bytes);
         let text = encoding.decode(bytes)?;
@@ -86,10 +86,10 @@ impl Sylink {
         }
     }
 
-    /// A new file, as a manager exports it for a group.
+    /// Makes a new file, as a manager exports it for a group.
     pub fn compose(head: &SylinkHead, conf: &CommConf) -> Self {
         let mut element = conf.to_element();
-        // Of its many attributes the lab needs none. [R]
+        // The lab needs none of its many attributes. [R]
         element.push(Element::new("LogSetting").with("MaxLogRecords", "100").with("SendingLogAllowed", "1"));
         // 1 stands for computer mode. [R]
         element.push(
@@ -101,7 +101,7 @@ impl Sylink {
         Self { document, encoding: Encoding::Utf8, domain_id: head.domain_id, conf: conf.clone() }
     }
 
-    /// The file's text. What was read and not changed is byte for byte what it was.
+    /// The text of the file. Unchanged parts are kept byte for byte.
     pub fn to_xml(&self) -> String {
         self.document.to_xml()
     }
@@ -111,12 +111,12 @@ impl Sylink {
         self.encoding.encode(&self.to_xml())
     }
 
-    /// In which bytes it is written.
+    /// The encoding in which the file is written.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The file, to look at what is not understood here.
+    /// The XML document, including parts that are not interpreted here.
     pub fn document(&self) -> &Document {
         &self.document
     }
@@ -126,23 +126,23 @@ impl Sylink {
         self.domain_id
     }
 
-    /// The secret of the site, 32 hexadecimal digits.
+    /// The shared secret of the site, 32 hexadecimal digits.
     pub fn kcs_hex(&self) -> &str {
         &self.conf.settings.kcs_hex
     }
 
-    /// A copy of what the file says about communication.
+    /// The communication settings, servers and certificates of the file.
     pub fn conf(&self) -> CommConf {
         self.conf.clone()
     }
 
-    /// The group that the client wants to be in, unless the file leaves it to the manager.
+    /// The group that the client prefers; none if the file leaves it to the manager.
     pub fn preferred_group(&self) -> Option<String> {
         let group = self.document.root().descendants_named(REGISTER).first()?.attribute(PREFERRED_GROUP)?;
         (!group.is_empty()).then(|| group.to_owned())
     }
 
-    /// Names the group that the client wants to be in.
+    /// Sets the group that the client prefers.
     pub fn set_preferred_group(&mut self, group: &str) {
         let root = self.document.root_mut();
         if root.descendant_mut(REGISTER).is_none()
@@ -156,7 +156,7 @@ impl Sylink {
         self.document.lay_out();
     }
 
-    /// Names the domain that the client belongs to.
+    /// Sets the domain that the client belongs to.
     pub fn set_domain_id(&mut self, domain: DomainId) {
         if domain != self.domain_id {
             self.document.root_mut().set_attribute(file::DOMAIN_ID, &domain.to_string());
@@ -164,8 +164,8 @@ impl Sylink {
         }
     }
 
-    /// Takes over what a manager says, in place of what the file said. What is not understood here stays, and
-    /// so does everything that already says the same.
+    /// Replaces the communication settings, servers and certificates of the file. Parts that are not interpreted here
+    /// stay, as do values that mean the same already.
     pub fn adopt(&mut self, conf: &CommConf) {
         if let Some(element) = self.document.root_mut().child_mut(CommConf::ELEMENT) {
             conf.write_into(element);
@@ -174,7 +174,7 @@ impl Sylink {
         self.conf = conf.clone();
     }
 
-    /// Whether the client checks signatures, for every server of its list: what "secure communications" sets.
+    /// Sets, for every server of the list, whether the client checks signatures, as "secure communications" does.
     /// [I, S1]
     pub fn set_verify_signatures(&mut self, on: bool) {
         let mut conf = self.conf();

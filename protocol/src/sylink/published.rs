@@ -1,4 +1,4 @@
-//! The list that a manager publishes for a group, to be signed: the group's `CommConf`, and those of its
+//! The list that a manager publishes and signs for a group: the `CommConf` of the group and those of its
 //! locations.
 //!
 //! The form is the lab's own [U], built from the elements of the communications file: how the product sends a
@@ -14,31 +14,31 @@ use super::xml::{Document, Element};
 
 const LOCATION: &str = "Location";
 
-/// What the root's attribute says in the published sample of a communications file. [C S17]
+/// The attribute of the root element in the published sample of a communications file. [C S17]
 const NAME_SPACE: &str = "rpc";
 
 /// The location that every group has.
 pub const DEFAULT_LOCATION: &str = "Default";
 
-/// What the clients of a group are told about communication. Reading ignores what it does not understand.
+/// The communication settings for the clients of a group. Reading ignores unknown parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedList {
     /// The domain of the group.
     pub domain_id: DomainId,
-    /// What holds where no location says otherwise.
+    /// What applies where no location says otherwise.
     pub group: CommConf,
     /// The locations of the group.
     pub locations: Vec<LocationConf>,
 }
 
-/// What a location says about communication.
+/// The communication settings of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocationConf {
-    /// The location.
+    /// The identifier of the location.
     pub id: LocationId,
-    /// Its name, by which a client knows where it is.
+    /// The name of the location, by which a client knows where it is.
     pub name: String,
-    /// Its own settings, if it has any. [C S16]
+    /// The location's own settings, if it has any. [C S16]
     pub conf: Option<CommConf>,
 }
 
@@ -46,7 +46,7 @@ impl PublishedList {
     /// Reads a published list.
     ///
     /// # Errors
-    /// Where it is not XML, or where a part is missing or says what it cannot say.
+    /// When the text is not XML, or a part is missing or malformed.
     pub fn parse(text: &str) -> Result<Self, SylinkError> {
         let document = Document::parse(text)?;
         let root = document.root();
@@ -61,7 +61,7 @@ impl PublishedList {
         })
     }
 
-    /// The list's text: always the same for the same list, so that a signature of it holds.
+    /// Writes the list: always the same text for the same list, so that a signature of it holds.
     pub fn to_xml(&self) -> String {
         let mut root = file::root(self.domain_id, NAME_SPACE);
         root.push(self.group.to_element());
@@ -75,8 +75,8 @@ impl PublishedList {
         Document::compose(root).to_xml()
     }
 
-    /// What holds at the location of a name: its own settings, or else the group's. Whoever is at none, or at one that the list
-    /// does not know, is at the default one.
+    /// Returns what applies at the location of this name: its own settings or the group's. A client at no location, or
+    /// at one that the list does not know, is at the default one.
     pub fn conf_for(&self, location_name: Option<&str>) -> &CommConf {
         let named = |name: &str| self.locations.iter().find(|location| location.name == name);
         let location = location_name.and_then(named).or_else(|| named(DEFAULT_LOCATION));

@@ -1,4 +1,4 @@
-//! How a client is to communicate: the element `AgentCommunicationSetting`.
+//! The element `AgentCommunicationSetting`: how a client communicates.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ pub enum CommunicationMode {
     /// The client holds a connection, so that a change reaches it at once. [C S15]
     #[default]
     Push,
-    /// The client asks from time to time. [C S15]
+    /// The client asks at intervals. [C S15]
     Pull,
 }
 
 impl CommunicationMode {
-    /// As the file has it. [C S17, S30]
+    /// The value of the attribute. [C S17, S30]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "PUSH",
@@ -30,17 +30,17 @@ impl CommunicationMode {
     }
 }
 
-/// The attributes of `AgentCommunicationSetting`. [C S17 but where noted]
+/// The attributes of `AgentCommunicationSetting`. [C S17 unless noted]
 ///
 /// All but the secret may be missing in a file and then have the value of the published sample [C S17; that
 /// it is also the default, I]. `Debug` does not show the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AgentCommunication {
-    /// Whether the client talks to a manager at all. Default yes.
+    /// Whether the client connects to a manager at all. Default yes.
     pub always_connect: bool,
     /// Push or pull. Default push.
     pub mode: CommunicationMode,
-    /// Whether the client takes no policy from the manager. Default no.
+    /// Whether the client downloads no policy from the manager. Default no.
     pub disable_download_profile: bool,
     /// The secret of the site, 32 hexadecimal digits.
     pub kcs_hex: String,
@@ -56,18 +56,18 @@ pub struct AgentCommunication {
     pub upload_op_state_heartbeat_seconds: u32,
     /// Whether the client reports learned applications. Default no.
     pub upload_learned_app: bool,
-    /// Whether downloads of content are spread. Default yes.
+    /// Whether downloads of content are spread at random. Default yes.
     pub randomization_enabled: bool,
-    /// Over how many seconds they are spread. Default 300.
+    /// The period, in seconds, over which downloads are spread. Default 300.
     pub randomization_range: u32,
     /// Whether a client that registers again keeps its last group. Default no.
     pub remember_current_group: bool,
-    /// Whether it keeps its user or computer mode. Default yes.
+    /// Whether a client that registers again keeps its user or computer mode. Default yes.
     pub remember_current_policy_mode: bool,
 }
 
 impl AgentCommunication {
-    /// The element's name. [C S17]
+    /// The name of the element. [C S17]
     pub(super) const ELEMENT: &str = "AgentCommunicationSetting";
 
     pub(super) fn from_element(element: &Element) -> Result<Self, SylinkError> {
@@ -91,13 +91,13 @@ impl AgentCommunication {
         })
     }
 
-    /// Every attribute with what it says, but for the secret.
+    /// Every attribute with its value, except the secret.
     pub fn attributes_without_secret(&self) -> Vec<(&'static str, String)> {
         let shown = self.values().into_iter().filter(|(name, _)| *name != "Kcs");
         shown.map(|(name, value)| (name, value.unwrap_or_default())).collect()
     }
 
-    /// By the alphabet, as in the published sample. [C S17]
+    /// The attributes in alphabetical order, as in the published sample. [C S17]
     pub(super) fn values(&self) -> Values {
         let seconds = |seconds: u32| Some(seconds.to_string());
         vec![

@@ -20,7 +20,7 @@ fn samples() -> Vec<String> {
         .collect()
 }
 
-/// The lines that differ, old and new, of two texts.
+/// The lines that differ between two texts, old and new.
 fn changes<'a>(old: &'a str, new: &'a str) -> Vec<(&'a str, &'a str)> {
     assert_eq!(old.lines().count(), new.lines().count(), "{new}");
     old.split('\n').zip(new.split('\n')).filter(|(old, new)| old != new).collect()
@@ -272,7 +272,7 @@ fn a_file_that_cannot_be_understood_says_where_and_what_was_expected() {
             (4, 102),
             "Kcs of <AgentCommunicationSetting>: 32 hexadecimal digits; found 31 characters",
         ),
-        ("Kcs=\"5", "Kcs=\"G", (4, 102), "32 hexadecimal digits; found 32 characters of other kinds"),
+        ("Kcs=\"5", "Kcs=\"G", (4, 102), "32 hexadecimal digits; found 32 characters, not all of them"),
         (
             "Kcs=",
             "Other=",
@@ -374,7 +374,7 @@ fn a_file_in_utf16_is_read_and_stays_in_utf16_whatever_it_declares() {
             assert_eq!((again.encoding(), again.to_xml()), (encoding, file.to_xml()));
         }
     }
-    // In UTF-8, what is declared must be so.
+    // In UTF-8, the declaration must match.
     assert!(Sylink::parse_bytes(declared.as_bytes()).is_err());
 }
 
@@ -384,10 +384,13 @@ fn broken_utf16_is_refused_where_it_breaks() {
     let half = [&Encoding::Utf16Le.encode("\u{FEFF}<a>\n")[..], b"x"].concat();
     assert_eq!(
         refusal(&half),
-        "line 2, column 1: expected text in UTF-16, found half a character, the byte 0x78"
+        "line 2, column 1: expected text in UTF-16, found an incomplete character, the byte 0x78"
     );
     let lone = [&Encoding::Utf16Be.encode("<a>")[..], &[0xD8, 0x00, 0x00, b'x']].concat();
-    assert_eq!(refusal(&lone), "line 1, column 4: expected text in UTF-16, found half a pair, 0xD800");
+    assert_eq!(
+        refusal(&lone),
+        "line 1, column 4: expected text in UTF-16, found an unpaired surrogate, 0xD800"
+    );
 }
 
 #[test]
@@ -455,7 +458,7 @@ fn settings() -> impl Strategy<Value = AgentCommunication> {
     )
 }
 
-/// Any settings that a file can hold; addresses and names come twice now and then.
+/// Any settings that a file can hold; some addresses and names are repeated.
 pub(super) fn conf() -> impl Strategy<Value = CommConf> {
     let blocks = proptest::collection::vec(proptest::collection::vec(server(), 0..4), 0..4);
     let certificate =

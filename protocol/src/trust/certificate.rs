@@ -1,8 +1,7 @@
-//! A manager's certificate as it is shown and remembered, and the set of certificates that a client
-//! remembers.
+//! The certificate of a manager, and the set of certificates that a client trusts.
 //!
-//! A certificate here is bytes with a name: two are the same if, and only if, every byte is. Nothing in this
-//! file says whether one may be believed; that is [`judge`](mod@super::judge).
+//! Two certificates are the same if, and only if, every byte is. Whether one may be trusted is decided in
+//! [`judge`](mod@super::judge).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -28,7 +27,7 @@ use super::pem;
 use crate::id::parse_hex;
 use crate::time::Timestamp;
 
-/// SHA-256 of a DER encoding: the name of a certificate, or of a public key.
+/// The SHA-256 of a DER encoding, which identifies a certificate or a public key.
 ///
 /// Written as openssl prints it, `AA:BB:..`; read with or without colons, in either case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -36,16 +35,16 @@ use crate::time::Timestamp;
 #[schemars(with = "String")]
 pub struct Fingerprint([u8; 32]);
 
-/// A text that is no fingerprint.
+/// The error for a text that is not a fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a fingerprint; expected the 32 bytes of a SHA-256 in hexadecimal")]
+#[error("invalid fingerprint {found:?}: expected the 32 bytes of a SHA-256 in hexadecimal")]
 pub struct FingerprintError {
-    /// The text.
+    /// The text that was read.
     pub found: String,
 }
 
 impl Fingerprint {
-    /// The fingerprint of these bytes.
+    /// Computes the fingerprint of these bytes.
     pub fn of(der: &[u8]) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
@@ -103,12 +102,12 @@ impl From<Fingerprint> for String {
     }
 }
 
-/// From when until when a certificate says that it holds; both ends belong to it, in whole seconds.
+/// The validity period of a certificate, in whole seconds; both ends are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Validity {
-    /// The first second.
+    /// The first valid second.
     pub not_before: Timestamp,
-    /// The last second. `99991231235959Z`, which RFC 5280 sets aside for "no end", is [`Timestamp::NEVER`].
+    /// The last valid second. `99991231235959Z`, which RFC 5280 reserves for "no end", is [`Timestamp::NEVER`].
     pub not_after: Timestamp,
 }
 
@@ -129,27 +128,27 @@ impl Validity {
     }
 }
 
-/// The kind of public key that a certificate or key file holds.
+/// The kind of a public key, as in a certificate or key file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyAlgorithm {
-    /// RSA: the only one that managers use, since 12.1 [C S6].
+    /// RSA, the only kind that managers use since 12.1 [C S6].
     Rsa {
-        /// Length of the modulus in bits.
+        /// The length of the modulus in bits.
         bits: u32,
     },
-    /// An elliptic curve, whichever.
+    /// An elliptic curve of any kind.
     Ec,
-    /// Ed25519.
+    /// An Ed25519 key.
     Ed25519,
-    /// DSA.
+    /// A DSA key.
     Dsa,
-    /// Something else, by its object identifier.
+    /// Another algorithm, by its object identifier.
     Other(String),
 }
 
 impl KeyAlgorithm {
-    /// By the object identifier of its algorithm; RSA keys are measured by whoever has the key.
+    /// Looks up the object identifier of an algorithm; `rsa_bits` measures an RSA key.
     pub(super) fn from_oid(oid: &str, rsa_bits: impl FnOnce() -> u32) -> Self {
         match oid {
             "1.2.840.113549.1.1.1" => Self::Rsa { bits: rsa_bits() },
@@ -173,26 +172,26 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
-/// Bytes that are no certificate.
+/// The error for bytes that are not a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// The encoding breaks off or is wrong.
+    /// The encoding is cut off or malformed.
     #[error("not an X.509 certificate in DER: {detail}")]
     Malformed {
         /// The error of the parser.
         detail: String,
     },
-    /// Something follows the certificate.
+    /// Bytes follow the certificate.
     #[error("the certificate ends after {expected} bytes, but {found} were given")]
     TrailingBytes {
-        /// Length of the certificate in bytes.
+        /// The length of the certificate in bytes.
         expected: usize,
-        /// Bytes given.
+        /// The number of bytes that were given.
         found: usize,
     },
 }
 
-/// The certificate by which a manager makes itself known.
+/// The certificate of a manager.
 ///
 /// Cloning is cheap. Equality, order and hash are those of the [`Fingerprint`]; serialized, it is the DER in
 /// base64, as in a management server list.
@@ -211,12 +210,12 @@ struct Parts {
     signature_algorithm: String,
     self_signed: bool,
     version: u32,
-    /// Made at the first signature that is held against this certificate: most never meet one.
+    /// Made at the first signature that is verified with this certificate; most verify none.
     verifying_key: OnceLock<Option<ParsedPublicKey>>,
 }
 
 impl ServerCertificate {
-    /// Reads one from its DER encoding.
+    /// Reads a certificate from its DER encoding.
     ///
     /// # Errors
     /// If the bytes are not exactly one certificate. A weak, foreign or expired one is no error here.
@@ -247,7 +246,7 @@ impl ServerCertificate {
         })))
     }
 
-    /// The version of X.509, from 1.
+    /// The X.509 version of the certificate, from 1.
     pub fn version(&self) -> u32 {
         self.0.version
     }
@@ -262,22 +261,22 @@ impl ServerCertificate {
         pem::write("CERTIFICATE", self.der())
     }
 
-    /// SHA-256 of its DER encoding.
+    /// The SHA-256 of the DER encoding.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }
 
-    /// From when until when it holds.
+    /// The validity period of the certificate.
     pub fn validity(&self) -> Validity {
         self.0.validity
     }
 
-    /// The most specific common name of its subject; empty if it has none.
+    /// The most specific common name of the subject; empty if it has none.
     pub fn common_name(&self) -> &str {
         &self.0.common_name
     }
 
-    /// The host names and addresses in its subject alternative name.
+    /// The host names and addresses in the subject alternative name.
     pub fn names(&self) -> &[String] {
         &self.0.names
     }
@@ -292,18 +291,18 @@ impl ServerCertificate {
         &self.0.key_algorithm
     }
 
-    /// By which algorithm its issuer signed it: the common name of that, or the object identifier.
+    /// The algorithm of the issuer's signature: its common name, or its object identifier.
     pub fn signature_algorithm(&self) -> &str {
         &self.0.signature_algorithm
     }
 
-    /// Whether the issuer signed the certificate in the one way that managers take: PKCS#1 v1.5 with a SHA, not PSS.
+    /// Whether the issuer's signature is of the only kind that managers accept: PKCS#1 v1.5 with a SHA, not PSS.
     pub fn signature_is_rsa(&self) -> bool {
         let name = self.signature_algorithm();
         name.starts_with("sha") && name.ends_with("WithRSAEncryption")
     }
 
-    /// Whether the certificate names itself as its issuer. The signature is not looked at: a pin stands in for it.
+    /// Whether the certificate names itself as its issuer. The signature is not checked: a pin replaces it.
     pub fn is_self_signed(&self) -> bool {
         self.0.self_signed
     }
@@ -367,19 +366,19 @@ impl From<ServerCertificate> for String {
     }
 }
 
-/// The certificates that a client believes: each once, in the order of their fingerprints.
+/// The certificates that a client trusts: each once, in the order of their fingerprints.
 ///
-/// Cloning is cheap: all agents that took the same list share one set.
+/// Cloning is cheap: all agents that adopted the same list share one set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins(Arc<BTreeMap<Fingerprint, ServerCertificate>>);
 
 impl Pins {
-    /// None at all: whoever believes only these believes nobody.
+    /// Makes an empty set, with which no manager is trusted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one; `false` if it was there.
+    /// Adds a certificate; returns `false` if it was in the set already.
     pub fn insert(&mut self, certificate: ServerCertificate) -> bool {
         if self.contains(&certificate.fingerprint()) {
             return false;
@@ -388,12 +387,12 @@ impl Pins {
         true
     }
 
-    /// Whether the certificate of that fingerprint is pinned.
+    /// Whether the set contains the certificate of that fingerprint.
     pub fn contains(&self, fingerprint: &Fingerprint) -> bool {
         self.0.contains_key(fingerprint)
     }
 
-    /// Each of them.
+    /// Iterates over the certificates.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &ServerCertificate> {
         self.0.values()
     }
@@ -408,7 +407,7 @@ impl Pins {
         self.0.is_empty()
     }
 
-    /// The fingerprint of each.
+    /// The fingerprints of the certificates.
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
         self.0.keys().copied().collect()
     }
@@ -432,7 +431,7 @@ impl<'de> Deserialize<'de> for Pins {
     }
 }
 
-/// Seconds since the epoch of `99991231235959Z`, by which a certificate says that it has no end (RFC 5280,
+/// The seconds since the epoch of `99991231235959Z`, by which a certificate says that it has no end (RFC 5280,
 /// 4.1.2.5).
 pub(super) const NO_END: i64 = 253_402_300_799;
 
@@ -440,7 +439,7 @@ fn moment(seconds: i64) -> Timestamp {
     if seconds == NO_END { Timestamp::NEVER } else { Timestamp::from_seconds(seconds) }
 }
 
-/// The last one, since a subject goes from the general to the particular.
+/// The last common name, since a subject goes from the general to the particular.
 fn common_name(certificate: &X509Certificate<'_>) -> String {
     certificate
         .subject()
@@ -477,7 +476,7 @@ fn key_algorithm(key: &SubjectPublicKeyInfo<'_>) -> KeyAlgorithm {
     })
 }
 
-/// Bits of a big-endian number, leading zeros not counted.
+/// The number of bits of a big-endian number without leading zeros.
 pub(super) fn bit_length(number: &[u8]) -> u32 {
     let significant = number.iter().skip_while(|byte| **byte == 0);
     let bytes = u32::try_from(significant.clone().count()).unwrap_or(u32::MAX);

@@ -1,7 +1,7 @@
-//! Makes certificates for managers, self-signed as the product's own wizard makes them [C S4].
+//! Makes certificates for managers, self-signed like those of the product's own wizard [C S4].
 //!
-//! The same key and the same request give the same bytes: a certificate of a rehearsal can be named by its
-//! fingerprint.
+//! The same key and the same request give the same bytes, so the certificates of a rehearsal can be identified by their
+//! fingerprints.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,47 +15,47 @@ use super::certificate::{CertificateError, NO_END, ServerCertificate, Validity};
 use super::signature::SigningKey;
 use crate::time::Timestamp;
 
-/// What is to stand in a certificate.
+/// The content of a certificate to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRequest {
-    /// The common name of its subject and issuer.
+    /// The common name of the subject and issuer.
     pub common_name: String,
-    /// The host names and IP addresses for which it is.
+    /// The host names and IP addresses of the subject alternative name.
     pub names: Vec<String>,
-    /// From when until when it holds, in whole seconds. [`Timestamp::NEVER`] is written as RFC 5280 has it,
-    /// as the last second of the year 9999.
+    /// The validity period, in whole seconds. [`Timestamp::NEVER`] is written as RFC 5280 has it, as the last second of
+    /// the year 9999.
     pub validity: Validity,
-    /// Its serial number.
+    /// The serial number of the certificate.
     pub serial: u64,
 }
 
-/// Why a certificate cannot be made.
+/// The reason why a certificate could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
-    /// It would end before it begins.
+    /// The validity would end before it begins.
     #[error("the validity ends at {not_after}, before it begins at {not_before}")]
     Backwards {
-        /// The first moment asked for.
+        /// The requested first moment.
         not_before: Timestamp,
-        /// The last moment asked for.
+        /// The requested last moment.
         not_after: Timestamp,
     },
-    /// A certificate cannot name this moment.
-    #[error("{found} cannot stand in a certificate; expected a moment from the years 1 to 9999")]
+    /// The moment cannot be written in a certificate.
+    #[error("{found} cannot be written in a certificate: expected a moment in the years 1 to 9999")]
     Date {
-        /// The moment.
+        /// The requested moment.
         found: Timestamp,
     },
-    /// A name that is neither a host name nor an address.
-    #[error("{found:?} cannot stand in a certificate; expected a host name or an IP address")]
+    /// The name is neither a host name nor an address.
+    #[error("invalid name {found:?} for a certificate: expected a host name or an IP address")]
     Name {
-        /// The name.
+        /// The requested name.
         found: String,
     },
-    /// The library refused for another reason.
+    /// The library refused the request for another reason.
     #[error("the certificate could not be made: {detail}")]
     Refused {
-        /// What it says.
+        /// The message of the library.
         detail: String,
     },
 }
@@ -66,14 +66,14 @@ impl From<CertificateError> for IssueError {
     }
 }
 
-/// Makes the certificate: signed with its own key, RSA with SHA-256.
+/// Makes a self-signed certificate, RSA with SHA-256.
 ///
-/// It says that it is a server's and no authority's, and leaves the key usage open: older OpenSSL does not
-/// take a self-signed certificate for its own anchor if it has a key usage without the signing of
-/// certificates, and some verifiers do not take an authority's certificate from a server.
+/// It is marked as a server's and not an authority's, and has no key usage: older OpenSSL does not accept a self-signed
+/// certificate as its own anchor if its key usage lacks the signing of certificates, and some verifiers do not accept
+/// an authority's certificate from a server.
 ///
 /// # Errors
-/// If something in the request cannot stand in a certificate.
+/// If something in the request cannot be written in a certificate.
 pub fn issue(key: &SigningKey, request: &CertificateRequest) -> Result<ServerCertificate, IssueError> {
     let certificate = server(request)?
         .self_signed(&Signer(key))
@@ -81,10 +81,10 @@ pub fn issue(key: &SigningKey, request: &CertificateRequest) -> Result<ServerCer
     Ok(ServerCertificate::from_der(certificate.der())?)
 }
 
-/// The same, signed by an authority of this name, whose certificate comes second: a chain of two.
+/// Makes a certificate signed by an authority of this name. Returns a chain of two, the authority's certificate last.
 ///
 /// # Errors
-/// If something in the request, or the authority's name, cannot stand in a certificate.
+/// If something in the request, or the authority's name, cannot be written in a certificate.
 pub fn issue_by_authority(
     key: &SigningKey,
     request: &CertificateRequest,
@@ -125,7 +125,7 @@ fn server(request: &CertificateRequest) -> Result<CertificateParams, IssueError>
     parameters.distinguished_name = subject;
     parameters.subject_alt_names =
         request.names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
-    // The type of a date belongs to a crate that is not ours to name: it is reached by counting from the
+    // The type of a date belongs to a crate that is not a dependency: it is reached by counting from the
     // epoch.
     let epoch = date_time_ymd(1970, 1, 1);
     let (before, after) = (offset(not_before)?, offset(not_after)?);
@@ -149,7 +149,7 @@ fn alternative_name(name: &str) -> Result<SanType, IssueError> {
     name.try_into().map(SanType::DnsName).map_err(|_| refused())
 }
 
-/// A moment as seen from the epoch.
+/// The distance of a moment from the epoch.
 struct Offset {
     past: bool,
     distance: Duration,
@@ -164,7 +164,7 @@ fn offset(moment: Timestamp) -> Result<Offset, IssueError> {
     Ok(Offset { past: seconds < 0, distance: Duration::from_secs(seconds.unsigned_abs()) })
 }
 
-/// Lets rcgen sign with our key, so that the key is not parsed a second time.
+/// Lets rcgen sign with a parsed key, so that it is not parsed a second time.
 struct Signer<'a>(&'a SigningKey);
 
 impl PublicKeyData for Signer<'_> {

@@ -1,8 +1,7 @@
-//! Layer a: is the manager at the other end of this TLS connection one that the client knows?
+//! Layer a: does the client trust the manager at the other end of this TLS connection?
 //!
-//! The handshake brings a certificate, the client brings its [`Beliefs`]. Only [`judge`](fn@judge) makes a
-//! [`Trusted`]. That the peer also holds the key is for the handshake to prove; if it does not, the driver
-//! reports [`Rejection::NotPossessed`].
+//! The handshake brings a certificate, the client its [`Beliefs`]. Only [`judge`](fn@judge) makes a [`Trusted`]. The
+//! handshake proves that the peer has the key; if it does not, the driver reports [`Rejection::NotPossessed`].
 
 use std::net::IpAddr;
 
@@ -11,80 +10,80 @@ use serde::{Deserialize, Serialize};
 use super::certificate::{CertificateError, Fingerprint, Pins, ServerCertificate};
 use crate::time::Timestamp;
 
-/// Whether a client minds the dates in a certificate that it has pinned. Unknown for the real one `[U]`.
+/// Whether a client checks the dates of a certificate that it has pinned. Unknown for the real one `[U]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DateRule {
     /// An expired certificate is refused, pinned or not.
     #[default]
     Checked,
-    /// The pin is all that counts.
+    /// Only the pin counts.
     Ignored,
 }
 
-/// Whether a client minds the names in a certificate that it has pinned.
+/// Whether a client checks the names in a certificate that it has pinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NameRule {
-    /// The certificate must bear the name or address under which the manager was called (CA verification on,
+    /// The certificate must have the name or address under which the manager was called (CA verification on,
     /// `[R]`).
     Checked,
-    /// The pin is all that counts: default certificates are self-signed and lists name managers in many ways
+    /// Only the pin counts: default certificates are self-signed, and lists name managers in many ways
     /// `[I]`.
     #[default]
     Ignored,
 }
 
-/// All that a client goes by when it meets a manager.
+/// What a client's trust in a manager depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beliefs {
-    /// The certificates in its management server list.
+    /// The certificates in the client's management server list.
     pub pins: Pins,
-    /// Whether their dates count.
+    /// Whether the client checks the dates of certificates.
     pub dates: DateRule,
-    /// Whether their names count.
+    /// Whether the client checks the names in certificates.
     pub names: NameRule,
 }
 
-/// The proof that a presented certificate was believed; only [`judge`](fn@judge) makes one.
+/// The proof that a presented certificate is trusted; only [`judge`](fn@judge) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trusted {
     certificate: ServerCertificate,
 }
 
 impl Trusted {
-    /// The certificate.
+    /// The certificate that is trusted.
     pub fn certificate(&self) -> &ServerCertificate {
         &self.certificate
     }
 }
 
-/// Why a manager was not believed.
+/// The reason why a manager was not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum Rejection {
-    /// The client does not know this certificate.
+    /// The client does not know the certificate.
     #[error("the manager presented {found}, expected {}", one_of(expected))]
     NotPinned {
-        /// Those that it knows.
+        /// The fingerprints of the certificates that the client knows.
         expected: Vec<Fingerprint>,
-        /// The one that it saw.
+        /// The fingerprint of the presented certificate.
         found: Fingerprint,
     },
-    /// The certificate's time is over.
+    /// The certificate has expired.
     #[error("the manager presented {found}, which expired at {not_after}")]
     Expired {
-        /// The certificate's last moment.
+        /// The last moment at which the certificate was valid.
         not_after: Timestamp,
-        /// The certificate.
+        /// The fingerprint of the presented certificate.
         found: Fingerprint,
     },
-    /// The certificate's time has not come.
+    /// The certificate is not valid yet.
     #[error("the manager presented {found}, which is not valid before {not_before}")]
     NotYetValid {
-        /// The certificate's first moment.
+        /// The first moment at which the certificate is valid.
         not_before: Timestamp,
-        /// The certificate.
+        /// The fingerprint of the presented certificate.
         found: Fingerprint,
     },
     /// The certificate is for another host.
@@ -95,16 +94,16 @@ pub enum Rejection {
         /// The names in the certificate: the alternative ones, or else its common name.
         found: Vec<String>,
     },
-    /// What the manager presented is no certificate.
-    #[error("the manager presented no certificate that can be read: {detail}")]
+    /// The manager presented something that is not a certificate.
+    #[error("the manager presented an unreadable certificate: {detail}")]
     Malformed {
-        /// What is wrong with it.
+        /// The message of the parser.
         detail: String,
     },
-    /// The manager did not prove that it has the key to the certificate that it presented.
-    #[error("the manager presented {found}, but did not prove that it has the key to it")]
+    /// The manager did not prove that it has the key of its certificate.
+    #[error("the manager presented {found}, but did not prove that it has the key")]
     NotPossessed {
-        /// The certificate.
+        /// The fingerprint of the presented certificate.
         found: Fingerprint,
     },
 }
@@ -115,10 +114,10 @@ impl From<CertificateError> for Rejection {
     }
 }
 
-/// Whether a client with these beliefs goes on talking to a manager that it called `name` and that presented
-/// this.
+/// Judges whether a client with these beliefs trusts a manager that it called `name` and that presented
+/// this certificate.
 ///
-/// The pin is asked first: of a stranger, neither dates nor names matter.
+/// The pin comes first: dates and names of an unknown certificate do not matter.
 ///
 /// # Errors
 /// The first rule that the certificate breaks.
@@ -150,7 +149,7 @@ pub fn judge(
     Ok(Trusted { certificate: presented.clone() })
 }
 
-/// A common name counts only where there are no alternative ones (RFC 6125, 6.4.4).
+/// The common name counts only if there are no alternative names (RFC 6125, 6.4.4).
 fn names_of(certificate: &ServerCertificate) -> Vec<String> {
     if certificate.names().is_empty() {
         vec![certificate.common_name().to_owned()]
@@ -174,7 +173,7 @@ fn is_for(borne: &str, called: &str) -> bool {
 
 fn one_of(expected: &[Fingerprint]) -> String {
     match expected {
-        [] => "none, for no certificate is pinned".to_owned(),
+        [] => "none, since no certificate is pinned".to_owned(),
         [only] => only.to_string(),
         several => {
             let each: Vec<String> = several.iter().map(Fingerprint::to_string).collect();
@@ -226,7 +225,7 @@ mod tests {
     fn without_pins_no_certificate_is_trusted() {
         let rejection = judge(&certificate(0), &Beliefs::default(), "manager", now()).unwrap_err();
         assert!(
-            rejection.to_string().ends_with("expected none, for no certificate is pinned"),
+            rejection.to_string().ends_with("expected none, since no certificate is pinned"),
             "{rejection}"
         );
     }

@@ -1,14 +1,14 @@
-//! Layer c: does the peer know the secret of my site?
+//! Layer c: does the peer know the secret of the site?
 //!
-//! Managers and clients of a site share sixteen bytes. How the real ones scramble their requests with it is
-//! not imitated; this envelope is ours, made so that a person can make one:
+//! Managers and clients of a site share sixteen bytes. How the real ones scramble their requests with them is
+//! not imitated; this envelope is the lab's own, simple enough to make by hand:
 //!
 //! ```text
 //! h=<HMAC-SHA256 of the rest, 64 lower-case digits>&l=<length of the fields in bytes>&<fields>
 //! ```
 //!
-//! What is sealed is readable: the envelope shows who wrote the fields, it does not hide them. By hand, with
-//! the secret in `KCS` as 32 hexadecimal digits:
+//! The fields stay readable: the envelope proves who wrote them, it does not hide them. By hand, with the secret in
+//! `KCS` as 32 hexadecimal digits:
 //!
 //! ```sh
 //! rest="l=9&action=26"
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::parse_hex;
 
-/// The secret of a site. Cloning is cheap.
+/// The shared secret of a site. Cloning is cheap.
 ///
 /// Displayed and serialized it is 32 upper-case digits; in `Debug` texts, and so in logs, it never shows.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,22 +40,22 @@ struct Secret {
     key: hmac::Key,
 }
 
-/// A text that is no secret. It does not repeat the text, which may be one but for a digit.
+/// The error for a text that is not a secret. It does not repeat the text, which may be one with a typing error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a secret of 32 hexadecimal digits, found {found} bytes that are none")]
+#[error("invalid secret: expected 32 hexadecimal digits, found {found} bytes that are not")]
 pub struct MalformedKcs {
-    /// Length of the text in bytes.
+    /// The length of the text in bytes.
     pub found: usize,
 }
 
-/// Why an envelope does not come from this site.
+/// The reason why an envelope was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum KcsError {
-    /// There is no envelope.
+    /// The query has no envelope.
     #[error("the request is not sealed: it does not begin with h=")]
     Missing,
-    /// The envelope is not of the documented form.
+    /// The envelope is malformed.
     #[error("the seal is malformed: expected {expected}, found {found:?}")]
     BadFormat {
         /// The form that was expected.
@@ -63,26 +63,26 @@ pub enum KcsError {
         /// The text that was found, cut to a few characters.
         found: String,
     },
-    /// The fields were cut off or added to.
+    /// Fields were cut off or added.
     #[error("the sealed fields are {found} bytes long, expected {expected}")]
     WrongLength {
         /// The length in bytes that the envelope states.
         expected: usize,
-        /// Their length in bytes.
+        /// The length of the fields in bytes.
         found: usize,
     },
-    /// The fields, or the secret with which they were sealed, are others.
+    /// The fields were changed, or sealed with another secret.
     #[error("the request was sealed with another secret, or changed afterwards")]
     WrongSecret,
 }
 
 impl Kcs {
-    /// The secret with these bytes.
+    /// Makes the secret of these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Arc::new(Secret { bytes, key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) }))
     }
 
-    /// The secret of the site with this seed: always the same one.
+    /// Derives the secret of the site with this seed.
     pub fn derive(seed: u64) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"epm-lab site secret\0");
@@ -92,7 +92,7 @@ impl Kcs {
         Self::from_bytes(bytes)
     }
 
-    /// Puts the fields of a request into an envelope.
+    /// Seals the fields of a request in an envelope.
     pub fn seal(&self, fields: &str) -> String {
         let mut tag = Tagger(hmac::Context::with_key(&self.0.key));
         write_rest(&mut tag, fields);
@@ -104,15 +104,15 @@ impl Kcs {
         sealed
     }
 
-    /// Takes the fields out of an envelope that was sealed with this secret.
+    /// Opens an envelope and returns its fields.
     ///
     /// # Errors
-    /// If there is none, or if it was not this secret that sealed exactly these fields. The comparison of the
-    /// seals takes the same time wherever they differ.
+    /// If there is none, or these fields were not sealed with this secret. The comparison of the seals takes constant
+    /// time.
     pub fn open<'a>(&self, query: &'a str) -> Result<&'a str, KcsError> {
         let after_h = query.strip_prefix("h=").ok_or(KcsError::Missing)?;
         let (digits, rest) = after_h.split_once('&').ok_or_else(|| bad("& after the seal", after_h))?;
-        // One spelling only: otherwise two different requests would bear the same seal.
+        // Only one spelling: otherwise two different requests would have the same seal.
         let tag: [u8; TAG_DIGITS / 2] =
             parse_hex(digits, &HEXLOWER).ok_or_else(|| bad("64 lower-case hexadecimal digits", digits))?;
         let after_l = rest.strip_prefix("l=").ok_or_else(|| bad("l=<length>", rest))?;
@@ -170,10 +170,9 @@ impl From<Kcs> for String {
 
 const TAG_DIGITS: usize = 64;
 
-/// What the seal is over. Written twice, once into the seal and once into the text, so that neither is
-/// copied.
+/// Writes what the seal covers: once into the seal and once into the text, so that neither is copied.
 fn write_rest(to: &mut impl fmt::Write, fields: &str) {
-    // Neither a String nor a Tagger ever refuses.
+    // Neither a String nor a Tagger ever fails.
     let _ = write!(to, "l={}&{fields}", fields.len());
 }
 
@@ -200,7 +199,7 @@ mod tests {
         "000102030405060708090A0B0C0D0E0F".parse().unwrap()
     }
 
-    /// Made by hand, as the module says: with openssl.
+    /// Made with openssl, as in the module's example.
     const BY_HAND: &str = "h=c41769a517a724c7d0a078443e1b285f0cd87c3166de4b7b12d40ab9d9006ac8&l=9&action=26";
 
     #[test]

@@ -1,19 +1,19 @@
-//! What kind of private key some DER bytes are, found out before a library refuses them without saying why.
+//! Detects the kind of a private key in DER, before a library refuses it without a reason.
 
 use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag};
 
 use super::certificate::{KeyAlgorithm, bit_length};
 
-/// The shapes in which private keys are kept.
+/// The formats of private keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum KeyForm {
-    /// PKCS#8, which says of what kind the key is.
+    /// PKCS#8, which names the kind of key.
     Pkcs8(KeyAlgorithm),
-    /// The older forms, each for one kind only: PKCS#1, SEC 1, and the one for DSA that has no standard.
+    /// The older formats, each for one kind only: PKCS#1, SEC 1, and the unstandardised one for DSA.
     Bare(KeyAlgorithm),
-    /// PKCS#8 under a password.
+    /// PKCS#8, encrypted with a password.
     Encrypted,
-    /// No private key.
+    /// Not a private key.
     Unknown,
 }
 

@@ -1,27 +1,26 @@
-//! What a client believes, and why: three layers that know nothing of each other.
+//! How a client decides to trust a manager: three layers that are independent of each other.
 //!
 //! | layer | question | verdict | in |
 //! |---|---|---|---|
-//! | a | is this manager, met over TLS, one I know? | [`Trusted`] or [`Rejection`] | [`judge`](mod@judge) |
-//! | b | did a manager I know sign this document? | [`Verified`] or [`SignatureError`] | [`signature`] |
-//! | c | does the peer know the secret of my site? | the fields, or [`KcsError`] | [`kcs`] |
+//! | a | does the client know the manager at the other end of TLS? | [`Trusted`] or [`Rejection`] | [`judge`](mod@judge) |
+//! | b | did a manager that the client knows sign this document? | [`Verified`] or [`SignatureError`] | [`signature`] |
+//! | c | does the peer know the secret of the site? | the fields, or [`KcsError`] | [`kcs`] |
 //!
-//! Layers a and b believe the same thing, a set of [`Pins`]: the certificates in the client's management
-//! server list. They are still apart: with secure communications off, layer b is passed over while layer a,
-//! where there is TLS at all, still stands. A client is orphaned by one layer at a time, and a report names
-//! which.
+//! Layers a and b trust the same set of [`Pins`]: the certificates in the client's management server list. They are
+//! still separate: with secure communications off, layer b is skipped while layer a still applies wherever there is
+//! TLS. A client is orphaned by one layer at a time, and reports name it.
 //!
-//! What must never be:
+//! Never here:
 //!
 //! - a [`Trusted`] or [`Verified`] that its own layer's verifier did not make, or a third way to an
 //!   [`Accepted`];
-//! - a layer that asks another one;
-//! - a clock, a file or a socket: the moment comes in, the bytes come in. Dice only in
+//! - a layer that calls another one;
+//! - a clock, a file or a socket: the time and the bytes are arguments. Randomness only in
 //!   [`SigningKey::generate`];
 //! - a private key or a [`Kcs`] in a `Debug` text.
 //!
-//! [`issuer`] makes certificates, [`keystore`] reads and writes what an administrator brings, and [`pool`] holds keys
-//! for sites that are thrown away.
+//! [`issuer`] makes certificates, [`keystore`] reads and writes the files of administrators, and [`pool`] has keys
+//! for throwaway sites.
 
 pub mod certificate;
 pub mod issuer;

@@ -1,41 +1,40 @@
-//! PEM as people have it: with comments, Windows line ends, several blocks, and pieces missing.
+//! PEM as found in practice: with comments, Windows line ends, several blocks, and pieces missing.
 //!
-//! Read by hand because of the line numbers: whoever pasted half a file wants to know where it breaks off.
+//! Parsed by hand because of the line numbers: an error says in which line half a file ends.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// One `BEGIN` to its `END`.
+/// A block from `BEGIN` to `END`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// What follows the word BEGIN.
+    /// The words after BEGIN.
     pub(super) label: String,
-    /// Line of its BEGIN, from 1.
+    /// The line of the BEGIN, from 1.
     pub(super) line: usize,
-    /// The bytes.
+    /// The decoded bytes.
     pub(super) contents: Vec<u8>,
-    /// With what a header says that the contents are encrypted (`Proc-Type: 4,ENCRYPTED`), as in `DEK-Info`; empty
-    /// if no header says with what.
+    /// The encryption of the contents (`Proc-Type: 4,ENCRYPTED`) according to `DEK-Info`; empty if no header names it.
     pub(super) cipher: Option<String>,
 }
 
-/// Where a PEM text breaks.
+/// An error in a PEM text, and its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PemError {
     /// A BEGIN without its END.
     Truncated { label: String, line: usize },
     /// An END without its BEGIN.
     StrayEnd { label: String, line: usize },
-    /// Lines between BEGIN and END that are not base64; `line` is the one of the BEGIN.
+    /// Lines between BEGIN and END that are not base64; `line` is that of the BEGIN.
     NotBase64 { label: String, line: usize, detail: String },
 }
 
-/// Whether these bytes are meant as PEM: one of the lines begins or ends a block.
+/// Whether these bytes look like PEM: a line begins or ends a block.
 pub(super) fn looks_like_pem(bytes: &[u8]) -> bool {
     lines(bytes).any(|(_, line)| boundary(line).is_some())
 }
 
-/// All blocks of a text. What stands outside of blocks is comment.
+/// Reads all blocks of a text. Everything outside of blocks is comment.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>, PemError> {
     let mut blocks = Vec::new();
     let mut lines = lines(bytes);
@@ -49,7 +48,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>, PemError> {
     Ok(blocks)
 }
 
-/// One block, lines of 64 digits, as openssl writes it.
+/// Writes a block with lines of 64 digits, as openssl does.
 pub(super) fn write(label: &str, der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {label}-----\n");
     let mut rest = STANDARD.encode(der);
@@ -107,7 +106,7 @@ fn boundary(line: &str) -> Option<Boundary<'_>> {
         .or_else(|| inner.strip_prefix("END ").map(Boundary::End))
 }
 
-/// Numbered and trimmed; a line that is no text is no line of PEM either.
+/// The numbered and trimmed lines; those that are not UTF-8 are skipped.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
     let without_mark = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     without_mark

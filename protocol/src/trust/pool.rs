@@ -1,18 +1,18 @@
-//! Keys that are there at once.
+//! Ready-made keys.
 //!
-//! **The keys of [`KeyPool::public`] are PUBLIC. They are in the source code of this project and in every
-//! copy of its programs, so whoever wants them has them: what they sign proves nothing, and what is encrypted
-//! under them is open. They are for sites that are made for a test and thrown away.**
+//! **The keys of [`KeyPool::public`] are PUBLIC. They are in the source code of this project and in every copy of its
+//! programs: what they sign proves nothing, and what is encrypted with them is open. They are for throwaway test sites
+//! only.**
 //!
-//! They are there because making an RSA key takes a tenth of a second and more, because a rehearsal must not
-//! depend on dice, and because a fingerprint that is the same in every run can stand in a test.
+//! They exist because making an RSA key takes a tenth of a second or more, because a rehearsal must not be random, and
+//! because a fingerprint that is the same in every run can be written in a test.
 
 use std::sync::{Arc, LazyLock};
 
 use super::keystore::read_private_key;
 use super::signature::SigningKey;
 
-/// A supply of keys that begins again at its end.
+/// A supply of keys, used in turn.
 #[derive(Clone, Debug)]
 pub struct KeyPool(Keys);
 
@@ -23,16 +23,15 @@ enum Keys {
 }
 
 impl KeyPool {
-    /// The eight RSA keys of 2048 bits that everybody has: for sites that are thrown away, and for nothing
-    /// else.
+    /// Makes a pool of the eight public RSA keys of 2048 bits, for throwaway sites only.
     pub const fn public() -> Self {
         Self(Keys::Public)
     }
 
-    /// A pool of these keys.
+    /// Makes a pool of these keys.
     ///
     /// # Panics
-    /// If there is none: nothing could be taken from such a pool.
+    /// If there are no keys.
     pub fn from_keys(keys: Vec<SigningKey>) -> Self {
         assert!(!keys.is_empty(), "a pool needs a key");
         Self(Keys::Own(keys.into()))
@@ -47,7 +46,7 @@ impl KeyPool {
     }
 }
 
-/// Each is read when it is first used, so that a program that needs one does not wait for eight.
+/// Each key is parsed on first use, so that a program that needs one does not wait for eight.
 static PUBLIC: [LazyLock<SigningKey>; 8] = [
     LazyLock::new(|| read(include_bytes!("pool/00.pem"))),
     LazyLock::new(|| read(include_bytes!("pool/01.pem"))),

@@ -1,11 +1,11 @@
-//! What the tests of this folder share: certificates made here, and files that openssl made.
+//! Shared by the tests of this folder: certificates made here, and files made by openssl.
 
 use super::certificate::{ServerCertificate, Validity};
 use super::issuer::{CertificateRequest, issue};
 use super::pool::KeyPool;
 use crate::time::Timestamp;
 
-/// 2026 to 2036, for `names`, common name `manager`.
+/// A request for 2026 to 2036, with these names and the common name `manager`.
 pub(super) fn request(names: &[&str]) -> CertificateRequest {
     CertificateRequest {
         common_name: "manager".to_owned(),
@@ -30,11 +30,11 @@ pub(super) fn moment(text: &str) -> Timestamp {
 pub(super) const POOL_00: &[u8] = include_bytes!("pool/00.pem");
 pub(super) const POOL_00_AS_PKCS1: &[u8] = include_bytes!("samples/rsa-pkcs1.key");
 pub(super) const POOL_01: &[u8] = include_bytes!("pool/01.pem");
-/// Of pool key 1: three parts to the subject, four alternative names, SHA-512.
+/// A certificate of pool key 1: three parts in the subject, four alternative names, SHA-512.
 pub(super) const BY_OPENSSL: &[u8] = include_bytes!("samples/openssl.crt");
-/// Of pool key 0, signed with PSS.
+/// A certificate of pool key 0, signed with PSS.
 pub(super) const PSS: &[u8] = include_bytes!("samples/pss.crt");
-/// Of pool key 0, signed by an authority with an elliptic curve.
+/// A certificate of pool key 0, signed by an authority with an elliptic curve.
 pub(super) const RSA_BY_EC: &[u8] = include_bytes!("samples/rsa-by-ec.crt");
 pub(super) const EC: &[u8] = include_bytes!("samples/ec.crt");
 pub(super) const EC_PKCS8: &[u8] = include_bytes!("samples/ec-pkcs8.key");

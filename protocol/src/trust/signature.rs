@@ -1,11 +1,10 @@
-//! Layer b: who signed this document?
+//! Layer b: which manager signed this document?
 //!
-//! A manager signs what its clients download with the key of its certificate: RSA, PKCS#1 v1.5, SHA-256,
-//! detached, so that `openssl dgst -sha256 -verify` reads it. What a client may act upon is an [`Accepted`]
-//! document, and there are two ways to one: a [`Verified`] document, or, with secure communications off, none
-//! being asked for.
+//! A manager signs what its clients download with the key of its certificate: RSA, PKCS#1 v1.5, SHA-256, detached, as
+//! `openssl dgst -sha256 -verify` reads it. A client acts only upon an [`Accepted`] document, and there are two ways to
+//! one: a [`Verified`] document, or any document while secure communications are off.
 //!
-//! Signing costs a quarter of a millisecond: it belongs into publication, never into an answer.
+//! Signing takes a quarter of a millisecond: it belongs into publication, never into an answer.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,54 +32,54 @@ struct KeyParts {
     public_key_der: Vec<u8>,
 }
 
-/// Why some bytes are no key for a manager.
+/// The reason why bytes are not a key for a manager.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The bytes are no private key.
+    /// The bytes are not a private key.
     #[error("not a private key in DER (PKCS#8 or PKCS#1)")]
     NotAKey,
-    /// The key is under a password.
+    /// The key is encrypted, and no password was given.
     #[error("the key is encrypted; expected one without a password, or its password")]
     Encrypted,
-    /// The key does not open with the password that was given.
-    #[error("the key does not open with this password")]
+    /// The key cannot be decrypted with the password.
+    #[error("the key cannot be decrypted with this password")]
     WrongPassword,
-    /// The key is encrypted in a way that is not known here.
+    /// The key is encrypted with an unsupported algorithm.
     #[error("the key cannot be decrypted: {detail}")]
     Encryption {
-        /// Why.
+        /// The message of the decoder.
         detail: String,
     },
-    /// The key is not for RSA, the only kind that managers and clients use [C S6].
+    /// The key is not RSA, the only kind that managers and clients use [C S6].
     #[error("expected an RSA key, found: {found}")]
     NotRsa {
-        /// The kind of key.
+        /// The kind of the key.
         found: KeyAlgorithm,
     },
-    /// The key is too short or too long; for one that is to be made, not of a usual length.
+    /// The key is too short or too long; a key to be made is not of a usual length.
     #[error("expected an RSA key of {expected} bits, found {found}")]
     Bits {
-        /// The lengths that are taken.
+        /// The accepted lengths.
         expected: String,
         /// The length of the key in bits.
         found: u32,
     },
-    /// The key has the right form and wrong content.
-    #[error("the key is broken: {detail}")]
+    /// The key has the right form but invalid content.
+    #[error("the key is invalid: {detail}")]
     Broken {
-        /// The error of the library.
+        /// The message of the library.
         detail: String,
     },
 }
 
 impl SigningKey {
-    /// The lengths in bits that are taken; the product supports up to 8192 [C S5].
+    /// The accepted lengths in bits; the product supports up to 8192 [C S5].
     const BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 
     /// Reads an unencrypted PKCS#8 key.
     ///
     /// # Errors
-    /// If it is anything but a sound RSA key of 2048 to 8192 bits.
+    /// If it is anything but a valid RSA key of 2048 to 8192 bits.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
         match KeyForm::of(der) {
             KeyForm::Pkcs8(_) => Self::from_der(der),
@@ -89,7 +88,7 @@ impl SigningKey {
         }
     }
 
-    /// Reads a PKCS#8 or PKCS#1 key, whichever it is.
+    /// Reads a PKCS#8 or PKCS#1 key.
     pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         let form = KeyForm::of(der);
         match &form {
@@ -110,10 +109,10 @@ impl SigningKey {
         Self::from_pair(pair.map_err(|error| KeyError::Broken { detail: error.to_string() })?)
     }
 
-    /// Makes a key of 2048, 3072, 4096 or 8192 bits, from the machine's randomness.
+    /// Makes a key of 2048, 3072, 4096 or 8192 bits, from the operating system's randomness.
     ///
-    /// This takes from a tenth of a second to minutes, and is the only thing in this crate that no seed
-    /// repeats.
+    /// This takes from a tenth of a second to minutes, and is the only result of this crate that does not follow from a
+    /// seed.
     ///
     /// # Errors
     /// If `bits` is another length.
@@ -154,12 +153,12 @@ impl SigningKey {
         self.0.pair.public_key().as_ref()
     }
 
-    /// Length of the modulus in bits, in whole bytes.
+    /// The length of the modulus in bits, rounded up to whole bytes.
     pub fn bits(&self) -> u32 {
         u32::try_from(self.0.pair.public_modulus_len() * 8).unwrap_or(u32::MAX)
     }
 
-    /// The detached signature over `message`; always the same for the same message.
+    /// Makes the detached signature over `message`; always the same for the same message.
     pub fn sign(&self, message: &[u8]) -> Signature {
         let mut bytes = vec![0; self.0.pair.public_modulus_len()];
         self.0
@@ -190,15 +189,15 @@ impl fmt::Debug for SigningKey {
 #[serde(try_from = "String", into = "String")]
 pub struct Signature(Bytes);
 
-/// Bytes that can be no signature.
+/// The error for bytes that cannot be a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedSignature {
-    /// More bytes than any key makes.
+    /// The signature is longer than that of any key.
     #[error("expected a signature of at most {expected} bytes, found {found}")]
     TooLong {
-        /// The limit in bytes.
+        /// The largest length in bytes.
         expected: usize,
-        /// The length; of a text, the least that it can stand for.
+        /// The length in bytes; for base64, the least that it can stand for.
         found: usize,
     },
     /// The text is not base64.
@@ -210,7 +209,7 @@ pub enum MalformedSignature {
 }
 
 impl Signature {
-    /// The most bytes that are taken; an RSA key of 8192 bits makes half of it.
+    /// The largest length of a signature, in bytes; an RSA key of 8192 bits makes half of it.
     pub const MAX_BYTES: usize = 2048;
 
     /// Takes what a peer sent as a signature, right or wrong.
@@ -230,7 +229,7 @@ impl Signature {
     /// # Errors
     /// If it is not base64, or longer than [`Signature::MAX_BYTES`].
     pub fn from_base64(text: &str) -> Result<Self, MalformedSignature> {
-        // Bounded before anything is copied; twice the limit leaves room for line breaks.
+        // Checked before anything is copied; twice the limit leaves room for line breaks.
         if text.len() > 2 * Self::MAX_BYTES {
             return Err(MalformedSignature::TooLong { expected: Self::MAX_BYTES, found: text.len() / 2 });
         }
@@ -272,14 +271,14 @@ impl From<Signature> for String {
     }
 }
 
-/// Why a document is not what a manager of ours signed.
+/// The reason why a document's signature is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum SignatureError {
     /// The document came without a signature.
     #[error("the document has no signature")]
     Missing,
-    /// None of the certificates that the client knows fits the signature.
+    /// No certificate that the client knows fits the signature.
     #[error("the signature was made by another key; expected that of {}", listed(expected))]
     NotByAPinnedCertificate {
         /// The fingerprints of the pinned certificates.
@@ -287,12 +286,12 @@ pub enum SignatureError {
         /// SHA-256 of the document, as `sha256sum` prints it.
         body_sha256: String,
     },
-    /// The client knows no certificate at all.
-    #[error("no certificate is pinned, so nobody's signature counts")]
+    /// The client has no pinned certificates.
+    #[error("no certificate is pinned, so no signature is valid")]
     NoPins,
 }
 
-/// A document of kind `T` as it was received: its signature has not been checked.
+/// A document of kind `T` as received, with its signature not yet checked.
 pub struct Signed<T> {
     body: Bytes,
     signature: Option<Signature>,
@@ -300,12 +299,12 @@ pub struct Signed<T> {
 }
 
 impl<T> Signed<T> {
-    /// A document and what came with it.
+    /// Joins a document and the signature that came with it.
     pub fn new(body: Bytes, signature: Option<Signature>) -> Self {
         Self { body, signature, kind: PhantomData }
     }
 
-    /// The bytes of the document, not to be believed.
+    /// The bytes of the document, not to be trusted.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -315,7 +314,7 @@ impl<T> Signed<T> {
         self.signature.as_ref()
     }
 
-    /// Holds the signature against each pinned certificate.
+    /// Checks the signature against each pinned certificate.
     ///
     /// # Errors
     /// If there is no signature, or no pinned certificate whose key made it.
@@ -367,7 +366,7 @@ pub struct Accepted<T> {
 }
 
 impl<T> Accepted<T> {
-    /// Takes the document as it is, for clients whose secure communications are switched off.
+    /// Accepts the document unchecked, for clients whose secure communications are off.
     pub fn without_authentication(document: Signed<T>) -> Self {
         Self { body: document.body, authenticated_by: None, kind: PhantomData }
     }
@@ -389,7 +388,7 @@ impl<T> From<Verified<T>> for Accepted<T> {
     }
 }
 
-/// By hand, for `derive` would ask of every kind of document what only its bytes need.
+/// By hand, since `derive` would demand traits of `T`, though only its bytes need them.
 macro_rules! documents {
     ($($name:ident { $fact:ident })*) => {$(
         impl<T> Clone for $name<T> {
@@ -430,10 +429,10 @@ mod tests {
     use super::super::{ServerCertificate, pem};
     use super::*;
 
-    /// A kind of document that has none of the traits that its bytes have.
+    /// A kind of document without any of the traits that its bytes have.
     struct Policy;
 
-    /// What openssl made of "a policy" with the first key of the pool.
+    /// The signature that openssl made of "a policy" with the first key of the pool.
     const BY_OPENSSL: &str = "\
         MVhc7f47l19OWqxDAhW7+ofCmTqeuKfpZVE1m1qRKsOODps7IjvkOuA+72/xAwxnKFcebpuJpZ+4gCZtnR4rUM\
         xTzzqqIC/5kFe3mWOpqPqjy6Jg/Ufyuo0EmO/fn19PF3sUlR+Ubnstpp+elLu62PyeCdmAp+SVMx0Xks1EHKwL\

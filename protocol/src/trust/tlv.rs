@@ -5,7 +5,7 @@ use der::{Encode as _, Length};
 /// The DER of a value with this tag and this content.
 pub(crate) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
-    // Neither can fail: contents are parts of files, which are bounded, and memory takes what is written.
+    // Neither can fail: contents are parts of files, which are bounded, and writing to memory succeeds.
     let length = Length::try_from(content.len()).unwrap_or(Length::MAX);
     _ = length.encode_to_vec(&mut der);
     der.extend_from_slice(content);

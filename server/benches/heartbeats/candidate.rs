@@ -16,7 +16,7 @@ use crate::{baseline, machine};
 
 /// The certificate of the manager, which all contestants show.
 pub(crate) const CERTIFICATE: &str = "certificate.pem";
-/// Its key, from the public pool.
+/// The key of the certificate, from the public pool.
 pub(crate) const KEY: &str = "key.pem";
 
 /// What the bench must know of the running manager.

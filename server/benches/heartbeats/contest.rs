@@ -80,7 +80,7 @@ impl Load {
     pub(crate) const ALL: [Self; 4] =
         [Self::KeepAliveIndex, Self::KeepAliveUnchanged, Self::TlsFull, Self::TlsResumed];
 
-    /// Its name on the command line and in the tables.
+    /// The name of the contest on the command line and in the tables.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::KeepAliveIndex => "http keep-alive, index",

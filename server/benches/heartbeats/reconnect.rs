@@ -31,7 +31,7 @@ pub(crate) struct Reconnect {
 pub(crate) struct Beats {
     /// Heartbeats answered.
     pub(crate) answers: u64,
-    /// Those whose handshake was resumed.
+    /// The number of answers after a resumed handshake.
     pub(crate) resumed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `epm-lab fault`: what faults there are, and what a fault will do.
+//! `epm-lab fault`: lists the kinds of fault, predicts hits, and manages the faults of a running lab.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ use super::lab::{self, Act, Where};
 use super::print;
 use crate::cli::io::{Ending, Failure, read_text, say, say_json};
 
-/// What faults there are, what a fault will do, and the faults of a running lab.
+/// List the kinds of fault, predict hits, and add and remove the faults of a running lab
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,18 +33,19 @@ pub(super) struct Fault {
 
 #[derive(Debug, Subcommand)]
 enum FaultVerb {
-    /// List every kind of fault: its layer, its parameters, the names that other tools have for it
+    /// List every kind of fault: layer, parameters, names in other tools
+    #[command(after_help = "Example:\n  epm-lab fault kinds --json")]
     Kinds,
-    /// Say in advance which of a client's next exchanges the faults of a file will hit
+    /// Predict which of a client's next exchanges the faults in a file will hit
     Explain(Box<Explain>),
     #[command(flatten)]
     Lab(lab::FaultVerb),
 }
 
-/// Says in advance which of a client's next exchanges the faults of a file will hit.
+/// Predicts which of a client's next exchanges the faults in a file will hit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file of faults is TOML:
+The file is TOML:
   [[fault]]
   name = \"flaky\"
   what = { kind = \"status\", code = 503 }
@@ -53,49 +54,49 @@ A file of faults is TOML:
 
 Examples:
   epm-lab fault explain faults.toml --client desktop-1 --next 20
-  epm-lab fault explain faults.toml --client desktop-1 --route policy --seed 7 --json")]
+  epm-lab fault explain faults.toml --route policy --seed 7 --json")]
 pub(super) struct Explain {
-    /// The file with the faults
+    /// File with the faults, in TOML
     file: PathBuf,
-    /// The client's computer name
+    /// Computer name of the client
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// The client's identifier
+    /// Identifier of the client
     #[arg(long, value_name = "ID")]
     agent: Option<AgentId>,
-    /// The full path of the client's group
+    /// Full path of the client's group
     #[arg(long, value_name = "PATH")]
     group: Option<String>,
-    /// The version of the client
+    /// Version of the client
     #[arg(long, value_name = "VERSION")]
     client_version: Option<ClientVersion>,
-    /// The address that the client comes from
+    /// Address that the client connects from
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     source: IpAddr,
-    /// The manager
+    /// Name of the manager
     #[arg(long, value_name = "NAME", default_value = "sepm-1")]
     manager: String,
-    /// What the client asks for: hello, register, index, policy, list, package, upload or hold
+    /// Route of the exchanges: hello, register, index, policy, list, package, upload or hold
     #[arg(long, default_value = "index", value_parser = route)]
     route: Route,
-    /// Whether it asks in the clear
+    /// Predict for plain HTTP instead of HTTPS
     #[arg(long)]
     http: bool,
-    /// The first exchange on this route that is asked about, from 1
+    /// Ordinal of the first exchange on this route, from 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     first: u64,
-    /// How many exchanges are asked about
+    /// Number of exchanges to predict
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     next: u64,
-    /// The lab's seed
+    /// Seed of the lab
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The moment, in the lab's time; the faults are set then
+    /// Lab time at which the faults are added and the exchanges happen
     #[arg(long, default_value = "2026-01-05T08:00:00Z")]
     at: Timestamp,
 }
 
-/// A file of faults.
+/// A file with faults.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Faults {
@@ -152,7 +153,7 @@ impl Explain {
     fn told(&self, foretold: &[Prediction]) -> String {
         let last = self.first.saturating_add(self.next - 1);
         let mut text = format!(
-            "Of the exchanges {} to {last} on the route {}, {} will be hit:\n",
+            "Exchanges {} to {last} on the route {}: {} will be hit\n",
             self.first,
             self.route,
             foretold.len()

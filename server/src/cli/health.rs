@@ -1,4 +1,4 @@
-//! `epm-lab health`: is the manager there, or the lab?
+//! `epm-lab health`: checks that a manager or a lab responds.
 
 use clap::Args;
 use epm_client_agent::agent::{Exchange, Server, TlsCheck, TlsVersions};
@@ -11,22 +11,22 @@ use epm_protocol::trust::Kcs;
 use super::lab::ControlClient;
 use crate::cli::io::{Ending, Failure, say};
 
-/// Asks a manager, or a running lab, whether it is there.
+/// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json"
+    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit code 0 if it responds, 1 otherwise."
 )]
 pub(super) struct Health {
-    /// Where: http://HOST:PORT or https://HOST:PORT; any certificate will do
+    /// Address of the manager: http://HOST:PORT or https://HOST:PORT; its certificate is not verified
     #[arg(default_value = "http://127.0.0.1:8014", conflicts_with = "lab")]
     url: String,
-    /// The control API, to ask it instead; it answers once the lab is ready
+    /// Ask this control API instead of a manager; it responds once the lab is ready
     #[arg(long, value_name = "URL")]
     lab: Option<String>,
-    /// How many seconds to wait for the answer
+    /// Longest wait for the response, in seconds
     #[arg(long, default_value_t = 5)]
     seconds: u32,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -36,14 +36,14 @@ impl Health {
         if let Some(lab) = &self.lab {
             let control = ControlClient::new(lab, None)?;
             let limit = std::time::Duration::from_secs(self.seconds.into());
-            let late = |_| Failure::Failed(format!("{lab} did not answer within {} seconds", self.seconds));
+            let late = |_| Failure::Failed(format!("{lab} did not respond within {} seconds", self.seconds));
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
             self.well(&found);
             return Ok(Ending::Well);
         }
         let server = server(&self.url).ok_or_else(|| {
             Failure::BadInput(format!(
-                "{:?} is no address of a manager; expected one like http://127.0.0.1:8014",
+                "invalid manager address {:?}: expected http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8014",
                 self.url
             ))
         })?;
@@ -62,8 +62,10 @@ impl Health {
                 self.well(&serde_json::json!({ "ready": true, "manager": self.url }));
                 Ok(Ending::Well)
             }
-            Ok(response) => Err(Failure::Failed(format!("{} answered {}", self.url, response.status))),
-            Err(failure) => Err(Failure::Failed(format!("{} is not there: {failure}", self.url))),
+            Ok(response) => {
+                Err(Failure::Failed(format!("{} responded with status {}", self.url, response.status)))
+            }
+            Err(failure) => Err(Failure::Failed(format!("{} does not respond: {failure}", self.url))),
         }
     }
 }

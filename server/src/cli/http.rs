@@ -1,4 +1,4 @@
-//! One exchange of HTTP over a connection of its own: what the clients of the control API and of the REST API share.
+//! One HTTP exchange over its own connection, for the clients of the control API and of the REST API.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The host and port of a server, out of a URL that names nothing else.
+/// Host and port of a server, from a URL without a path.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) host: String,
@@ -33,7 +33,7 @@ impl Server {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// Sends a request over a connection that stands, and returns the answer with its body still to come.
+    /// Sends a request over an open connection, and returns the response with its body still to be read.
     pub(super) async fn send(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -56,7 +56,7 @@ impl Server {
     }
 }
 
-/// The whole body of an answer.
+/// The whole body of a response.
 pub(super) async fn body(response: Response<Incoming>) -> hyper::Result<Bytes> {
     Ok(response.into_body().collect().await?.to_bytes())
 }

@@ -1,4 +1,4 @@
-//! How a command ends, reads files, and writes to the terminal and to new files. Errors name the file.
+//! How a command ends, and how it reads and writes files and the terminal. Errors name the file.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,39 +6,39 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Why a verb came to nothing.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// What was asked cannot be.
+    /// The input is invalid: exit code 2.
     BadInput(String),
-    /// It could be, and went wrong.
+    /// The input is valid, and the command failed: exit code 1.
     Failed(String),
-    /// There is no verdict: what would be needed is no longer known.
+    /// There is no verdict, because what it needs is no longer known: exit code 4.
     Undecided(String),
 }
 
-/// How a verb ended that came to something.
+/// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Well,
     NotWell,
-    ClientsLost,
+    ClientsOrphaned,
 }
 
-/// Runs what waits.
+/// Runs an asynchronous command to its end.
 pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
     tokio::runtime::Runtime::new()
         .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
         .block_on(verb)
 }
 
-/// Writes to standard output. A reader that has gone away is no reason to fail.
+/// Writes to standard output. A closed pipe is no error.
 pub(super) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Writes to standard error, likewise.
+/// Writes to standard error. A closed pipe is no error.
 pub(super) fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
@@ -55,12 +55,12 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| unreadable(file, &error))
 }
 
-/// Reads a file of text.
+/// Reads a text file.
 pub(super) fn read_text(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }
 
-/// Reads a password from a file: all of it but the end of the line.
+/// Reads a password from a file, without the line ending.
 pub(super) fn read_password(file: &Path) -> Result<String, Failure> {
     Ok(read_text(file)?.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -69,11 +69,12 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
     Failure::BadInput(format!("cannot read {}: {error}", file.display()))
 }
 
-/// Writes a file that is not there yet. It holds the site's secret, so nobody else may read it.
+/// Writes a new file, readable by its owner alone: it holds the site's secret.
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(bytes)).map_err(|error| {
-        let hint = if error.kind() == std::io::ErrorKind::AlreadyExists { "; name another file" } else { "" };
+        let hint =
+            if error.kind() == std::io::ErrorKind::AlreadyExists { "; choose another name" } else { "" };
         Failure::BadInput(format!("cannot write {}: {error}{hint}", path.display()))
     })
 }

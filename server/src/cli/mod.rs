@@ -1,7 +1,6 @@
-//! The program `epm-lab`: what it takes, and what its exit codes mean.
+//! The program `epm-lab`: commands, and exit codes.
 //!
-//! 0: well. 1: the run failed. 2: bad input. 3: the run went well, and found clients that were lost.
-//! 4: there is no verdict.
+//! 0: success. 1: the command failed. 2: invalid input. 3: success, but clients are orphaned. 4: no verdict.
 
 mod cert;
 mod failure;
@@ -28,21 +27,24 @@ use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  epm-lab up                                              a manager on 127.0.0.1:8014 and a few clients, until Ctrl-C
-  epm-lab up --http-port 0 --agents 0 --ready-file r.json a manager alone, on any free port
-  epm-lab run fixtures/scenarios/single-manager.toml      play the documented procedure for one manager
-  epm-lab rehearse fixtures/scenarios/single-manager.toml the same in virtual time
-  epm-lab failure reproduce F07                           bring a known failure about, and repair it
-  epm-lab scenario check my.toml                          is this scenario sound?
+  epm-lab up                                   start a manager and a few clients
+  epm-lab run fixtures/scenarios/single-manager.toml
+                                               run a scenario over real sockets
+  epm-lab rehearse fixtures/scenarios/single-manager.toml
+                                               run it in virtual time
+  epm-lab failure reproduce F07                reproduce a known failure
+  epm-lab scenario check my.toml               check a scenario file
 
-Exit codes: 0 well; 1 the run failed; 2 bad input; 3 the run went well, and clients were lost; 4 there is no verdict.
-This is a mock, for tests and labs. It protects nothing.";
+Exit codes: 0 success; 1 the command failed; 2 invalid input; 3 success, but
+clients are orphaned; 4 there is no verdict.
 
-/// A mock Endpoint Protection Manager and its emulated clients: rehearse the replacement of the server certificate.
+A mock, for tests and labs. It protects nothing.";
+
+/// A mock Endpoint Protection Manager with emulated clients, to rehearse server certificate updates
 #[derive(Debug, Parser)]
 #[command(name = "epm-lab", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
-    /// What to log on standard error: error, warn, info, debug, trace, or a filter by module
+    /// Log level on standard error: error, warn, info, debug, trace, or a filter by module
     #[arg(long, global = true, env = "EPM_LAB_LOG", default_value = "warn", value_name = "FILTER")]
     log: EnvFilter,
     #[command(subcommand)]
@@ -51,57 +53,71 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start a lab that stays: managers, and a small fleet with short heartbeats
+    /// Start a lab that runs until Ctrl-C: managers and a small fleet of clients
     Up(Box<up::Up>),
-    /// Play a scenario over real sockets, and say what became of every client
+    /// Run a scenario over real sockets and print a verdict on every client
     Run(run::Run),
-    /// Rehearse a scenario in virtual time: months in seconds, with reports, sweeps and foresight
+    /// Rehearse a scenario in virtual time: months in seconds, with reports and sweeps
     Rehearse(Box<rehearse::Rehearse>),
-    /// List, show and reproduce the known failures, and their repairs
+    /// List, show and reproduce the known failures and their repairs
     #[command(subcommand)]
     Failure(failure::Catalogue),
     /// Check a scenario, or print the JSON Schema of the scenario file
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  epm-lab scenario check my.toml\n  epm-lab scenario schema"
+    )]
     Scenario(scenario::Scenario),
-    /// Print what the lab assumes where nobody documents the real product
+    /// Print the assumptions about undocumented behaviour of the product
+    #[command(after_help = "Example:\n  epm-lab assumptions --json")]
     Assumptions {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     Fault(fault::Fault),
     Check(lab::Check),
-    /// Replace the server certificates of a running lab, as a rotation tool does: through its two doors only
-    #[command(subcommand)]
+    /// Replace the server certificates of a running lab, as an external rotation tool would
+    #[command(subcommand, after_help = "Example:\n  epm-lab rotate single --state rotation.json")]
     Rotate(Box<rotate::Rotate>),
-    /// The clients of a running lab: list, show, add, poke, freeze, take offline, bring home, re-image
+    /// List, show, add and act on the clients of a running lab
+    #[command(after_help = "Example:\n  epm-lab client list --state orphaned")]
     Client(lab::At<lab::ClientVerb>),
-    /// The management server lists of a running lab: list, copy, edit, assign
+    /// List, copy, edit and assign the management server lists of a running lab
+    #[command(after_help = "Example:\n  epm-lab list list")]
     List(lab::At<lab::ListVerb>),
-    /// The managers of a running lab: their certificates, an update, a restart, their replication
+    /// List, update and restart the managers of a running lab, and break their replication
+    #[command(after_help = "Example:\n  epm-lab manager update sepm-1 --name january")]
     Manager(lab::At<lab::ManagerVerb>),
-    /// A service of a running lab's manager: restart it, so that it reads its files again
+    /// Restart a service of a manager in a running lab, so that it reads its files again
+    #[command(after_help = "Example:\n  epm-lab service restart semwebsrv")]
     Service(lab::At<lab::ServiceVerb>),
-    /// Recovery files, recovery_TIMESTAMP.zip: show, save, restore
+    /// Show, save and restore recovery files (recovery_TIMESTAMP.zip)
     #[command(subcommand)]
     Recovery(recovery::Recovery),
-    /// The clock of a running lab: show, freeze, set, advance
+    /// Show, freeze, set and advance the clock of a running lab
+    #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Clock(lab::At<lab::ClockVerb>),
-    /// What the managers of a running lab remember of their visitors
+    /// Show what the managers of a running lab recorded: requests, calls, faults
+    #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
-    /// Snapshots of a running lab, and back to the start
+    /// Take, list and restore snapshots of a running lab, or return it to its start
+    #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Snapshot(lab::At<lab::SnapshotVerb>),
-    /// Show, check, make and convert server certificates, keys and keystores; show and update those of a running lab
+    /// Show, check, make and convert certificates, keys and keystores; update those of a running lab
     #[command(subcommand)]
     Cert(Box<cert::Cert>),
-    /// Show, check, compare and edit communications files; hand out a communication update package
+    /// Show, check, compare and edit communications files; serve communication update packages
     #[command(subcommand)]
     Sylink(sylink::Files),
-    /// Ask a manager whether it is there; exit code 0 if it is
+    /// Check that a manager or a lab responds
     Health(health::Health),
-    /// Print completions for a shell
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  epm-lab completions bash > ~/.local/share/bash-completion/completions/epm-lab"
+    )]
     Completions {
-        /// The shell
+        /// Shell to print completions for
         shell: clap_complete::Shell,
     },
 }
@@ -141,7 +157,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::NotWell) => ExitCode::from(1),
-        Ok(Ending::ClientsLost) => ExitCode::from(3),
+        Ok(Ending::ClientsOrphaned) => ExitCode::from(3),
         Err(Failure::Failed(why)) => {
             complain(&format!("error: {why}\n"));
             ExitCode::from(1)

@@ -1,4 +1,4 @@
-//! What people read.
+//! Output for people.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,19 +7,19 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
 use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
-use epm_client_agent::scenario::{Lost, PartHolding, Scenario, Span, StepReport, Verdict};
-use epm_protocol::assumption::{Assumption, Mark};
+use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
+use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
 
 use crate::mock_site::Addresses;
 
-/// How wide a table is where no terminal says so.
+/// Table width without a terminal.
 const WIDTH_ELSEWHERE: u16 = 120;
-/// How many of the lost are named one by one.
+/// Number of orphaned clients that are listed by name.
 const NAMED: usize = 20;
 
-/// `speed` is that of the lab's clock; none where it is moved.
+/// `speed` is the speed of the lab's clock; none if the clock is moved from event to event.
 pub(super) fn opening(scenario: &Scenario, speed: Option<u32>) -> String {
     let mut text = format!("{}\n", scenario.title);
     if !scenario.about.trim().is_empty() {
@@ -60,13 +60,13 @@ pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Finge
     text.push_str(&holdings(&step.report.holdings, seen));
     if let Some(risk) = &step.if_next_now {
         if risk.clients == 0 {
-            let _ = writeln!(text, "  If the next step were taken now, nobody would be lost.");
+            let _ = writeln!(text, "  If the next step were taken now, no client would be orphaned.");
         } else {
             let layers: Vec<String> =
                 risk.by_layer.iter().map(|(layer, count)| format!("{count} by layer {layer}")).collect();
             let _ = writeln!(
                 text,
-                "  If the next step were taken now, {} clients would be lost: {}; {} among them.",
+                "  If the next step were taken now, {} clients would be orphaned: {}; for example {}.",
                 risk.clients,
                 layers.join(", "),
                 risk.examples.first().map_or("", String::as_str)
@@ -79,7 +79,7 @@ pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Finge
 pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
     let mut text = String::new();
     if outcome.is_partial {
-        let _ = writeln!(text, "\nPARTIAL: broken off; what follows is how it stood at {}.", outcome.ended);
+        let _ = writeln!(text, "\nPARTIAL: interrupted; what follows is the state at {}.", outcome.ended);
     }
     text.push_str(&verdict_of(&outcome.verdict));
     let set: Vec<String> = outcome
@@ -90,9 +90,9 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{} heartbeats, {} of them served, in {} of the lab's time.\n\
-         Assumptions: {} in all, {}; see epm-lab assumptions.\n\
-         Seed {}; again with: epm-lab rehearse {} --seed {}",
+        "{} heartbeats, {} of them served, in {} of lab time.\n\
+         Assumptions: {} in all, {}; see `epm-lab assumptions`.\n\
+         Seed {}; repeat with: epm-lab rehearse {} --seed {}",
         outcome.heartbeats,
         outcome.heartbeats_served,
         Span(outcome.ended.since(outcome.began)),
@@ -105,29 +105,28 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
     text
 }
 
-pub(super) const SWEEP_HEADING: &str = "\n      wait   lost: least median   most   a day more would save\n";
+pub(super) const SWEEP_HEADING: &str =
+    "\n      wait   orphaned: min median    max    saved by one more day\n";
 
 pub(super) fn sweep_point(point: &SweepPoint) -> String {
-    let [least, median, most] = spread(&point.lost);
+    let [least, median, most] = spread(&point.orphaned);
     let [_, later, _] = spread(&point.a_day_more);
     let saved = i64::try_from(median).unwrap_or(0) - i64::try_from(later).unwrap_or(0);
-    format!("{:>10} {least:>13} {median:>6} {most:>6} {saved:>23}\n", point.wait.to_string())
+    format!("{:>10} {least:>15} {median:>6} {most:>6} {saved:>24}\n", point.wait.to_string())
 }
 
 pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
-    let partial = if is_partial { "PARTIAL: broken off. " } else { "" };
+    let partial = if is_partial { "PARTIAL: interrupted. " } else { "" };
     let seeds = sweep.seeds.len();
-    match sweep.shortest_without_loss() {
+    match sweep.shortest_without_orphans() {
         Some(wait) => {
-            format!(
-                "\n{partial}The shortest wait tried that loses nobody, with any of {seeds} seeds: {wait}.\n"
-            )
+            format!("\n{partial}Shortest wait tried that orphans no client: {wait} (seeds tried: {seeds}).\n")
         }
-        None => format!("\n{partial}No wait that was tried loses nobody, with {seeds} seeds.\n"),
+        None => format!("\n{partial}Every wait tried orphans clients (seeds tried: {seeds}).\n"),
     }
 }
 
-/// The least, the middle and the most.
+/// Minimum, median and maximum.
 fn spread(counts: &[usize]) -> [usize; 3] {
     let mut counts = counts.to_vec();
     counts.sort_unstable();
@@ -143,12 +142,11 @@ pub(super) fn places(places: &[Addresses]) -> String {
 }
 
 pub(super) fn step(step: &StepReport, of: usize) -> String {
-    let statements =
-        if step.statements.is_empty() { String::new() } else { format!(" [{}]", step.statements.join(" ")) };
-    format!("\nStep {} of {of}: {}{statements}\n", step.number, step.title)
+    let statements: String = step.statements.iter().map(|one| format!("  {one}\n")).collect();
+    format!("\nStep {} of {of}: {}\n{statements}", step.number, step.title)
 }
 
-/// Who holds what; certificates are numbered in the order in which they are first seen.
+/// A table of what each part's clients hold. Certificates are numbered in the order in which they are first seen.
 pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> String {
     let mut table = plain_table();
     table.set_header([
@@ -159,7 +157,7 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
         "orphaned",
         "secure",
         "on HTTPS",
-        "believe certificate",
+        "trust certificate",
         "hold list",
     ]);
     for part in parts {
@@ -191,39 +189,39 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
 pub(super) fn verdict(verdict: &Verdict, scenario: &Path) -> String {
     let mut text = verdict_of(verdict);
     let _ =
-        writeln!(text, "Seed {}; again with: epm-lab run {} --seed {0}", verdict.seed, scenario.display());
+        writeln!(text, "Seed {}; repeat with: epm-lab run {} --seed {0}", verdict.seed, scenario.display());
     text
 }
 
 fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
-    if verdict.is_well() {
+    if verdict.well {
         let _ = writeln!(
             text,
-            "all {} clients are secure, with the certificate in force; none is orphaned.",
+            "all {} clients are secure and hold the certificate in force; none is orphaned.",
             verdict.clients - verdict.away.len()
         );
-    } else if verdict.lost.is_empty() {
-        let _ = writeln!(text, "no client is orphaned, but not all is well.");
+    } else if verdict.orphaned.is_empty() {
+        let _ = writeln!(text, "no client is orphaned, but some need attention.");
     } else {
-        let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.lost.len(), verdict.clients);
+        let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.orphaned.len(), verdict.clients);
     }
-    for (what, clients) in alike(&verdict.lost) {
+    for (what, clients) in alike(&verdict.orphaned) {
         let _ = writeln!(text, "  {}\n      {what}", some(&clients));
     }
-    let back = verdict.brought_back();
+    let back = verdict.brought_back.len();
     if back > 0 {
         let _ = writeln!(
             text,
-            "  {back} {} orphaned, and brought back by a communications file that was imported",
+            "  {back} {} orphaned, and brought back by an imported communications file",
             if back == 1 { "was" } else { "were" }
         );
     }
     for (clients, what) in [
-        (&verdict.out_of_touch, "out of touch, for reasons other than trust"),
+        (&verdict.out_of_touch, "out of touch for reasons other than trust"),
         (&verdict.not_secure, "served, but without authenticating the manager"),
-        (&verdict.behind, "secure, but without the certificate in force"),
-        (&verdict.away, "away, not lost, and with something yet to learn"),
+        (&verdict.behind, "secure, but not yet holding the certificate in force"),
+        (&verdict.away, "away (switched off), not orphaned, with changes still to receive"),
     ] {
         if !clients.is_empty() {
             let _ = writeln!(text, "  {} {what}: {}", clients.len(), some(clients));
@@ -236,12 +234,9 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
     let mut table = plain_table();
     table.set_header(["assumption", "mark", "value", "why"]);
     for one in list {
-        let mark = match one.mark {
-            Mark::I => "inferred",
-            Mark::R => "recalled",
-            Mark::U => "unknown",
-        };
-        table.add_row([one.name, mark, one.value.as_str(), one.about]);
+        let statements: String = one.statements.iter().map(|one| format!("\n{one}")).collect();
+        let about = format!("{}{statements}", one.about);
+        table.add_row([one.name.to_owned(), one.mark.to_string(), one.value.clone(), about]);
     }
     format!("{table}\nEach can be set in a scenario, under [assumptions].\n")
 }
@@ -268,7 +263,7 @@ pub(super) fn fault_kinds(kinds: &[KindInfo]) -> String {
     format!("{table}\n")
 }
 
-/// Which lists a part holds; the default one has a name that would make every row high.
+/// Lists that a part holds. The default list is shortened: its name would make every row several lines high.
 fn held_lists(part: &PartHolding) -> String {
     let shown = |name: &str| {
         if name.starts_with("Default Management Server List for ") {
@@ -281,13 +276,16 @@ fn held_lists(part: &PartHolding) -> String {
     lists.collect::<Vec<_>>().join("\n")
 }
 
-/// The lost, put together where step, layer and reason are the same.
-fn alike(lost: &[Lost]) -> Vec<(String, Vec<String>)> {
+/// Orphaned clients, grouped by step, layer and reason.
+fn alike(lost: &[OrphanedClient]) -> Vec<(String, Vec<String>)> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for one in lost {
         let what = format!(
             "since step {} ({})\n      layer {}: {}",
-            one.step, one.step_title, one.layer, one.because
+            one.step.unwrap_or_default(),
+            one.step_title.as_deref().unwrap_or_default(),
+            one.layer,
+            one.why
         );
         match groups.iter_mut().find(|(known, _)| *known == what) {
             Some((_, clients)) => clients.push(one.client.clone()),

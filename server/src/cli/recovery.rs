@@ -1,4 +1,4 @@
-//! `epm-lab recovery`: what a recovery file holds, and a running lab's managers installed anew from it.
+//! `epm-lab recovery`: shows recovery files, and reinstalls the managers of a running lab from one.
 
 use std::path::{Path, PathBuf};
 
@@ -8,53 +8,58 @@ use super::lab::{Where, segment};
 use crate::cli::io::{Ending, Failure, read, say, write_new};
 use crate::runtime::install_dir::read_recovery;
 
-/// What is done with recovery files.
+/// Commands on recovery files.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  epm-lab recovery show 'sepm/Server Private Key Backup/recovery_2026-01-01-00-00-00.zip'
+  epm-lab recovery show recovery_2026-01-01-00-00-00.zip
   epm-lab recovery save --out recovery.zip
   epm-lab recovery restore recovery_2026-01-01-00-00-00.zip
-  epm-lab up --recovery recovery_2026-01-01-00-00-00.zip       on an empty manager
+  epm-lab up --recovery recovery_2026-01-01-00-00-00.zip
 
-With the right file no client notices. With one of another site the shared secret is another (F15); without any, all is
-new (F16); with that of another domain clients register nowhere (F17).")]
+Clients do not notice a restore from the manager's own file. A file of another
+site brings another shared secret (F15); without any file, certificate and
+secret are new (F16); with a file of another domain, clients cannot register
+(F17).")]
 pub(super) enum Recovery {
     /// Show what a recovery file holds, without its secrets
+    #[command(after_help = "Example:\n  epm-lab recovery show recovery.zip")]
     Show {
-        /// The file
+        /// Recovery file
         file: PathBuf,
     },
-    /// Save a recovery file of a running lab's manager as it is now
+    /// Save a recovery file of a manager in a running lab
     Save(Save),
-    /// Install the managers of a running lab anew from this file
+    /// Reinstall the managers of a running lab from a recovery file
     Restore(Restore),
 }
 
-/// Saves a recovery file.
+/// Saves a recovery file of a manager's current state.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  epm-lab recovery save --manager sepm-2 --out recovery.zip")]
 pub(super) struct Save {
     #[command(flatten)]
     at: Where,
-    /// The manager
+    /// Name of the manager
     #[arg(long, default_value = "sepm-1", value_name = "NAME")]
     manager: String,
-    /// The file, which must not be there yet
+    /// File to create; an existing file is an error
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }
 
-/// Installs the managers of a running lab anew.
+/// Reinstalls the managers of a running lab.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  epm-lab recovery restore recovery.zip --manager sepm-2 --database")]
 pub(super) struct Restore {
     #[command(flatten)]
     at: Where,
-    /// The file
+    /// Recovery file
     file: PathBuf,
-    /// The manager whose certificate it is
+    /// Manager that gets the certificate
     #[arg(long, default_value = "sepm-1", value_name = "NAME")]
     manager: String,
-    /// Restore the database too, so that the clients are still registered
+    /// Restore the database too, so that clients remain registered
     #[arg(long)]
     database: bool,
 }
@@ -80,7 +85,7 @@ impl Save {
 impl Restore {
     async fn go(self) -> Result<Ending, Failure> {
         let bytes = read(&self.file)?;
-        // What is wrong with it is said with its name, and before anything is asked of the lab.
+        // Checked locally first, so that an error names the file and the lab is left alone.
         let name = self.file.display().to_string();
         read_recovery(&name, &bytes).map_err(|error| Failure::BadInput(error.to_string()))?;
         let path = format!("/v1/managers/{}/restore?database={}", segment(&self.manager), self.database);
@@ -90,7 +95,7 @@ impl Restore {
         } else {
             let word = |what: &str| found[what].as_str().unwrap_or_default().to_owned();
             say(&format!(
-                "{} was installed anew: certificate {}, domain {}; {} clients are registered.\n",
+                "{} was reinstalled: certificate {}, domain {}; {} clients are registered.\n",
                 self.manager,
                 word("fingerprint"),
                 word("domain"),
@@ -108,7 +113,7 @@ fn show(file: &Path) -> Result<Ending, Failure> {
     let validity = certificate.validity();
     say(&format!(
         "{name}\n  files:               {}\n  certificate SHA-256: {}\n  valid:               {} to {}\n  \
-         default domain id:   {}\n  encryption password: is there\n",
+         default domain id:   {}\n  encryption password: present\n",
         found.files.join(", "),
         certificate.fingerprint(),
         validity.not_before,

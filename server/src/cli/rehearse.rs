@@ -1,4 +1,4 @@
-//! `epm-lab rehearse`: a scenario in virtual time.
+//! `epm-lab rehearse`: runs a scenario in virtual time.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,38 +24,42 @@ use crate::cli::io::{Ending, Failure, complain, say};
 #[command(after_help = "\
 Examples:
   epm-lab rehearse fixtures/scenarios/rotation-90-days.toml
-  epm-lab rehearse my.toml --agents 100000 --report out        out/report.html and its siblings
-  epm-lab rehearse my.toml --sweep wait=1h..90d --seeds 20     how long must the operator wait?
-  epm-lab rehearse my.toml --sweep 2=1h..90d                   the same for the wait of step 2 alone
+  epm-lab rehearse my.toml --agents 100000 --report out
+  epm-lab rehearse my.toml --sweep wait=1h..90d --seeds 20
+  epm-lab rehearse my.toml --sweep 2=1h..90d
   epm-lab rehearse my.toml --json > outcome.json
 
-Exit code 3 when clients were lost. Clients whose machines are off at the end, and who have yet to learn something, are
-named as away, and are no failure. The same scenario and seed give the same outcome, byte for byte.")]
+--sweep answers how long the operator must wait. --report writes report.html,
+outcome.json, junit.xml, course.csv and lost.csv.
+
+Exit code 3 if clients are orphaned. Clients that are switched off at the end
+with changes still to receive are listed as away, and are no failure. The same
+scenario and seed give the same outcome, byte for byte.")]
 pub(super) struct Rehearse {
-    /// The scenario file
+    /// Scenario file
     scenario: PathBuf,
-    /// Draw and derive everything from this seed instead of the scenario's
+    /// Use this seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
-    /// With so many clients in all, each part as large in proportion as it is written
+    /// Scale the fleet to this number of clients, keeping the proportions of its parts
     #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     agents: Option<u32>,
-    /// On so many threads; the outcome is the same
+    /// Number of threads; the outcome does not depend on it. Defaults to the number of cores
     #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// Write the report into this folder: HTML, JSON, JUnit XML, CSV
+    /// Write the report into this folder: HTML, JSON, JUnit XML and CSV
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
-    /// The same plan with many waits: "wait=1h..90d", or "2=1h..90d" for the wait of step 2
+    /// Repeat the plan with different waits: "wait=1h..90d" for every wait, "2=1h..90d" for the wait of step 2
     #[arg(long, value_name = "WAITS")]
     sweep: Option<Waits>,
-    /// How many waits to try, at least
+    /// Minimum number of waits to try
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=500), requires = "sweep")]
     points: u16,
-    /// How many seeds to try, the scenario's first
+    /// Number of seeds to try, counting up from the scenario's
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     seeds: u16,
-    /// Print what was found as one JSON document, and nothing else
+    /// Print the result as one JSON document and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -104,7 +108,7 @@ impl Rehearse {
                 ("outcome.json", report::json(&outcome)),
                 ("junit.xml", report::junit(&outcome)),
                 ("course.csv", report::csv(&outcome)),
-                ("lost.csv", report::lost_csv(&outcome)),
+                ("orphaned.csv", report::orphaned_csv(&outcome)),
             ] {
                 write(folder, name, &text)?;
             }
@@ -118,7 +122,7 @@ impl Rehearse {
         Ok(ending(&outcome))
     }
 
-    /// The same plan with several seeds.
+    /// Rehearses the same plan with several seeds.
     async fn spread(
         &self,
         scenario: Scenario,
@@ -136,19 +140,19 @@ impl Rehearse {
             if is_stopped {
                 break;
             }
-            lost.push((*seed, outcome.verdict.lost.len(), outcome.verdict.clients));
+            lost.push((*seed, outcome.verdict.orphaned.len(), outcome.verdict.clients));
         }
         bar.finish_and_clear();
         let mut sorted: Vec<usize> = lost.iter().map(|(_, lost, _)| *lost).collect();
         sorted.sort_unstable();
         let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
-            return Err(Failure::Failed("broken off before the first seed was done".to_owned()));
+            return Err(Failure::Failed("interrupted before the first seed was finished".to_owned()));
         };
         let median = sorted[sorted.len() / 2];
         if self.json {
             let each: Vec<_> = lost
                 .iter()
-                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "lost": lost, "clients": clients }))
+                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "orphaned": lost, "clients": clients }))
                 .collect();
             let text = serde_json::json!({
                 "scenario": scenario.title, "seeds": each, "least": least, "median": median, "most": most,
@@ -157,16 +161,16 @@ impl Rehearse {
         } else {
             let mut text = format!("{}\n\n", scenario.title);
             for (seed, lost, clients) in &lost {
-                let _ = writeln!(text, "  seed {seed}: {lost} of {clients} clients lost");
+                let _ = writeln!(text, "  seed {seed}: {lost} of {clients} clients orphaned");
             }
             let _ = writeln!(
                 text,
-                "\n{} seeds: {least} lost at least, {median} in the middle, {most} at most.",
+                "\n{} seeds: minimum {least} orphaned, median {median}, maximum {most}.",
                 lost.len()
             );
             say(&text);
         }
-        Ok(if *most > 0 { Ending::ClientsLost } else { Ending::Well })
+        Ok(if *most > 0 { Ending::ClientsOrphaned } else { Ending::Well })
     }
 
     async fn sweep(
@@ -209,7 +213,7 @@ impl Rehearse {
             say(&print::sweep_verdict(&swept, is_stopped));
             self.say_where();
         }
-        Ok(if swept.shortest_without_loss().is_some() { Ending::Well } else { Ending::ClientsLost })
+        Ok(if swept.shortest_without_orphans().is_some() { Ending::Well } else { Ending::ClientsOrphaned })
     }
 
     fn say_where(&self) {
@@ -218,7 +222,7 @@ impl Rehearse {
         }
     }
 
-    /// A bar on standard error while people look; nothing where no terminal is.
+    /// A progress bar on standard error; hidden without a terminal.
     fn bar(&self, scenario: &Scenario, rehearsals: usize) -> ProgressBar {
         if self.json {
             return ProgressBar::hidden();
@@ -231,7 +235,7 @@ impl Rehearse {
     }
 }
 
-/// Does the work on a thread of its own, shows how far it is, and breaks it off at Ctrl-C. Returns also whether it did.
+/// Runs the work on its own thread, shows its progress, and stops it at Ctrl-C. Also returns whether it was stopped.
 async fn watched<T: Send + 'static>(
     bar: &ProgressBar,
     work: impl FnOnce(&Progress) -> T + Send + 'static,
@@ -247,7 +251,7 @@ async fn watched<T: Send + 'static>(
     loop {
         tokio::select! {
             done = &mut worker => {
-                let done = done.map_err(|error| Failure::Failed(format!("the rehearsal broke down: {error}")))?;
+                let done = done.map_err(|error| Failure::Failed(format!("the rehearsal panicked: {error}")))?;
                 bar.set_position(before + progress.done.load(Ordering::Relaxed));
                 let is_stopped = progress.stop.load(Ordering::Relaxed);
                 if bar.position() >= bar.length().unwrap_or(0) {
@@ -259,7 +263,7 @@ async fn watched<T: Send + 'static>(
             interrupt = interrupted(), if !progress.stop.load(Ordering::Relaxed) => {
                 interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
                 progress.stop.store(true, Ordering::Relaxed);
-                complain("Breaking off; what is known so far follows.\n");
+                complain("Interrupted; results so far:\n");
             }
         }
     }
@@ -274,9 +278,9 @@ fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
 }
 
 fn ending(outcome: &Outcome) -> Ending {
-    if !outcome.verdict.lost.is_empty() {
-        Ending::ClientsLost
-    } else if outcome.verdict.is_well() && !outcome.is_partial {
+    if !outcome.verdict.orphaned.is_empty() {
+        Ending::ClientsOrphaned
+    } else if outcome.verdict.well && !outcome.is_partial {
         Ending::Well
     } else {
         Ending::NotWell
@@ -289,11 +293,12 @@ fn cores() -> usize {
 
 fn sweep_json(sweep: &Sweep) -> String {
     let mut value = serde_json::to_value(sweep).unwrap_or_default();
-    value["shortest_without_loss"] = serde_json::to_value(sweep.shortest_without_loss()).unwrap_or_default();
+    value["shortest_without_orphans"] =
+        serde_json::to_value(sweep.shortest_without_orphans()).unwrap_or_default();
     format!("{value:#}\n")
 }
 
-/// Makes the folder of the report, and sees that it can be written to, before anything is rehearsed.
+/// Creates the report folder, and checks that it can be written to, before the rehearsal begins.
 fn prepare(folder: &Path) -> Result<(), Failure> {
     let refused = |error: std::io::Error| {
         Failure::BadInput(format!("cannot write into the folder {}: {error}", folder.display()))

@@ -1,4 +1,4 @@
-//! `epm-lab run`: a scenario over real sockets.
+//! `epm-lab run`: runs a scenario over real sockets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,36 +15,37 @@ use crate::cli::io::{Ending, Failure, complain, say, say_json};
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
 
-/// The longest wait of a step, in real time.
+/// Longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Plays a scenario over real sockets.
+/// Runs a scenario over real sockets.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   epm-lab run fixtures/scenarios/single-manager.toml
   epm-lab run fixtures/scenarios/single-manager-no-wait.toml --verbose
   epm-lab run my.toml --json > verdict.json
-  epm-lab run fixtures/scenarios/recovery.toml --moved        the clock is moved, not waited for
+  epm-lab run fixtures/scenarios/recovery.toml --moved
 
-Exit code 3 when clients were lost: the verdict names each, since which step, and which layer of trust broke.")]
+Exit code 3 if clients are orphaned: the verdict names each, the step since
+which it is orphaned, and the layer of trust that broke.")]
 pub(super) struct Run {
-    /// The scenario file
+    /// Scenario file
     scenario: PathBuf,
-    /// How many times faster than real time the lab's clock runs; as the scenario says when absent
+    /// Speed of the lab's clock as a multiple of real time; defaults to the scenario's
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=1000))]
     speed: Option<u32>,
-    /// Move the lab's clock from one thing that is due to the next, instead of waiting: months in a minute, and to the
-    /// millisecond what `epm-lab rehearse` does
+    /// Move the lab's clock from event to event instead of waiting: months take a minute, and the outcome equals that
+    /// of `epm-lab rehearse` to the millisecond
     #[arg(long, conflicts_with = "speed")]
     moved: bool,
-    /// Draw and derive everything from this seed instead of the scenario's
+    /// Use this seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
-    /// Print the verdict as one JSON document, and nothing else
+    /// Print the verdict as one JSON document and nothing else
     #[arg(long)]
     json: bool,
-    /// Show what the clients log
+    /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
 }
@@ -104,15 +105,15 @@ impl Run {
         } else {
             say(&print::verdict(&verdict, &self.scenario));
         }
-        Ok(match (verdict.lost.is_empty(), verdict.is_well()) {
-            (false, _) => Ending::ClientsLost,
+        Ok(match (verdict.orphaned.is_empty(), verdict.well) {
+            (false, _) => Ending::ClientsOrphaned,
             (true, true) => Ending::Well,
             (true, false) => Ending::NotWell,
         })
     }
 }
 
-/// Refuses a plan whose waits nobody will sit through.
+/// Rejects a plan with a step that would take too long in real time.
 fn refuse_to_wait(scenario: &Scenario, speed: u32) -> Result<(), Failure> {
     for (number, step) in (1..).zip(&scenario.step) {
         let Some(time) = step.wait.and_then(|wait| wait.time) else { continue };
@@ -120,7 +121,7 @@ fn refuse_to_wait(scenario: &Scenario, speed: u32) -> Result<(), Failure> {
         if real > LONGEST_WAIT {
             return Err(Failure::BadInput(format!(
                 "step {number} waits for {time}, which takes {} at {speed} times real time; \
-                 use epm-lab rehearse, or epm-lab run --moved, or a higher --speed",
+                 the limit is 10m; use `epm-lab rehearse`, `epm-lab run --moved` or a higher `--speed`",
                 Span(Duration::from_secs(real.as_secs()))
             )));
         }
@@ -128,7 +129,7 @@ fn refuse_to_wait(scenario: &Scenario, speed: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A bar on standard error while people look; nothing where no terminal is.
+/// A progress bar on standard error; hidden without a terminal.
 fn progress(steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64 + 1);
     let style = ProgressStyle::with_template("{spinner} step {pos} of {len}: {msg} ({elapsed})");

@@ -1,4 +1,4 @@
-//! `epm-lab scenario`: checking scenarios, and their schema.
+//! `epm-lab scenario`: checks scenario files, and prints their schema.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +8,17 @@ use epm_client_agent::scenario;
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab::scenario_run::read_materials;
 
-/// What can be done with a scenario file without playing it.
+/// Commands on scenario files.
 #[derive(Debug, Subcommand)]
 pub(super) enum Scenario {
-    /// Is it sound? Names the line where it is not
+    /// Check a scenario file without running it; errors name the line
+    #[command(after_help = "Example:\n  epm-lab scenario check my.toml")]
     Check {
-        /// The scenario file
+        /// Scenario file
         file: PathBuf,
     },
-    /// Print the JSON Schema of the scenario file
+    /// Print the JSON Schema of scenario files
+    #[command(after_help = "Example:\n  epm-lab scenario schema > scenario.schema.json")]
     Schema,
 }
 
@@ -27,7 +29,7 @@ impl Scenario {
                 let scenario = load(&file)?;
                 let clients: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
                 let steps = scenario.step.len();
-                say(&format!("{}: sound: {clients} clients, {steps} steps\n", file.display()));
+                say(&format!("{}: valid: {clients} clients, {steps} steps\n", file.display()));
             }
             Self::Schema => say_json(&scenario::schema())?,
         }
@@ -35,7 +37,7 @@ impl Scenario {
     }
 }
 
-/// Reads a scenario with the files that it names, and checks it.
+/// Reads a scenario and the files that it names, and checks it.
 pub(super) fn load(file: &Path) -> Result<scenario::Scenario, Failure> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file)

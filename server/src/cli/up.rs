@@ -1,4 +1,4 @@
-//! `epm-lab up`: a lab that stays.
+//! `epm-lab up`: starts a lab that runs until Ctrl-C.
 
 use std::fmt::Write;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::scenario::presence::{Drawer, Presence};
+use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
 use epm_client_agent::wire::{LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
@@ -30,119 +30,124 @@ use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::read_recovery;
 
-/// The port of the REST API in the product.
+/// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
-/// From so many clients on the fleet has one of each kind that a careless rotation forgets.
+/// Smallest fleet with one client of each kind that a careless rotation forgets.
 const VARIED: u32 = 5;
 /// A group that does not inherit.
 const SERVERS: &str = r"My Company\Servers";
 /// A location with communication settings of its own.
 const BRANCH: &str = "Branch";
-/// The name of the first manager.
+/// Name of the first manager.
 const MANAGER: &str = "sepm-1";
-/// How long whoever is still at the control API is waited for when it closes.
+/// Longest wait for open requests when the control API closes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts a lab that stays.
+/// Starts a lab that runs until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   epm-lab up
-  epm-lab up --http-port 0 --ready-file ready.json   on any free port; the file says which
+  epm-lab up --http-port 0 --ready-file ready.json
   epm-lab up --certificate server.crt --key server.key
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
-  epm-lab up --install-root sepm/                    live from tomcat/etc/keystore.jks, apache/conf/ssl/server.crt ...
-  epm-lab up --agents 0 --export lab/                write sylink.xml and the certificate, for epm-agent and curl
-  epm-lab up --bind 0.0.0.0 --lab --address manager  for a lab network of containers")]
+  epm-lab up --install-root sepm/
+  epm-lab up --agents 0 --export lab/
+  epm-lab up --bind 0.0.0.0 --lab --address manager --token-file token --no-rest
+
+Port 0 takes any free port; the line on standard output, and --ready-file, name
+the addresses. --install-root writes the product's files, such as
+tomcat/etc/keystore.jks, and rereads them at a restart of a service. --export
+writes sylink.xml and the certificates for epm-agent and curl.")]
 pub(super) struct Up {
-    /// The clients' port for HTTP, and for HTTPS too unless --https-port is given; 0 for any that is free
+    /// Clients' port for HTTP, and for HTTPS too without --https-port; 0 for any free port
     #[arg(long, default_value_t = 8014, value_name = "PORT")]
     http_port: u16,
-    /// A port of its own for HTTPS; 0 for any that is free
+    /// Separate port for HTTPS; 0 for any free port
     #[arg(long, value_name = "PORT")]
     https_port: Option<u16>,
-    /// The port of the product's REST API, over HTTPS; 0 for any that is free [default: 8446, or 0 with --http-port 0]
+    /// Port of the product's REST API over HTTPS; 0 for any free port [default: 8446, or 0 with --http-port 0]
     #[arg(long, value_name = "PORT", conflicts_with = "no_rest")]
     rest_port: Option<u16>,
-    /// Serve no REST API
+    /// Disable the REST API
     #[arg(long)]
     no_rest: bool,
-    /// The password of the REST API's user "admin"; "epm-lab" when absent, which is good for loopback only
+    /// Password of the REST API's user "admin"; defaults to "epm-lab", which is accepted on loopback only
     #[arg(long, value_name = "PASSWORD", env = "EPM_LAB_REST_PASSWORD", hide_env_values = true)]
     rest_password: Option<String>,
-    /// A file with that password
+    /// File with the password of the REST API's user "admin"
     #[arg(long, value_name = "FILE", conflicts_with = "rest_password")]
     rest_password_file: Option<PathBuf>,
-    /// The address to listen on; one that is not loopback needs --lab
+    /// Address to listen on; any but loopback needs --lab
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     bind: IpAddr,
-    /// I know that this is a mock without protection, and that others can reach it
+    /// Acknowledge that this mock is unprotected and reachable from other machines
     #[arg(long)]
     lab: bool,
-    /// The name or address that clients are told; the one to listen on when absent
+    /// Name or address of the managers that is published to clients; defaults to the address to listen on
     #[arg(long, value_name = "HOST")]
     address: Option<String>,
-    /// The port of the control API, for epm-lab check, clock, fault and the like; 0 for any that is free
-    /// [default: 8015, or any that is free with --http-port 0]
+    /// Port of the control API, for `epm-lab check`, `clock`, `fault` and others; 0 for any free port [default: 8015,
+    /// or 0 with --http-port 0]
     #[arg(long, value_name = "PORT")]
-    door_port: Option<u16>,
-    /// The file with the token that the control API asks for; needed where others can reach it. One that is not there
-    /// is made, with a token in it
+    control_port: Option<u16>,
+    /// File with the token that the control API requires; needed unless on loopback. Created with a new token if it
+    /// does not exist
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// How many managers the site has, each ten ports further: sepm-1, sepm-2 and so on
+    /// Number of managers: sepm-1, sepm-2 and so on, each with ports 10 higher than the one before
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=20))]
     managers: u16,
-    /// How many clients to run in this process. Of five or more, one each is in a group that does not inherit, in a location
-    /// with settings of its own, off and on for one heartbeat in four, and, with one manager, of version 14.2
+    /// Number of clients to run in this process. Of five or more, one each is in a group that does not inherit, in a
+    /// location with settings of its own, mostly off (on for one heartbeat in four), and, with one manager, of version 14.2
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     agents: u32,
     /// Seconds between two heartbeats of a client
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     heartbeat: u32,
-    /// Start with this server certificate (PEM or DER)
+    /// Initial server certificate (PEM or DER)
     #[arg(long, requires = "key", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The private key of the certificate (PEM or DER)
+    /// Private key of the initial certificate (PEM or DER)
     #[arg(long, requires = "certificate", value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Start with the server certificate and key in this keystore (JKS, JCEKS or PKCS#12)
+    /// Keystore with the initial server certificate and its key (JKS, JCEKS or PKCS#12)
     #[arg(long, conflicts_with = "certificate", value_name = "FILE")]
     keystore: Option<PathBuf>,
-    /// The alias in the keystore; needed if it has several keys
+    /// Alias in the keystore; needed if it has several keys
     #[arg(long, requires = "keystore", value_name = "ALIAS")]
     alias: Option<String>,
-    /// The type of the keystore: jks, jceks or pkcs12; found out when absent
+    /// Type of the keystore: jks, jceks or pkcs12; detected by default
     #[arg(long, requires = "keystore", value_name = "TYPE")]
     store_type: Option<StoreType>,
-    /// The file with the password of the keystore
+    /// File with the password of the keystore
     #[arg(long, requires = "keystore", value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// The file with the password of the key, if it is encrypted, or has another than the keystore
+    /// File with the password of the key; needed if it is encrypted, or differs from that of the keystore
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
-    /// When ready, write the line with all addresses to this file
+    /// Write the line with all addresses to this file once the lab is ready
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Write sylink.xml and MANAGER.pem into this folder, for epm-agent and curl
     #[arg(long, value_name = "FOLDER")]
     export: Option<PathBuf>,
-    /// Lay the manager out in this folder as the product does, and live from its files; one that is there already is
-    /// started from. Of several managers, each has a folder of its name in it
+    /// Write the manager's files into this folder as the product does, and read them at restarts; files from an
+    /// earlier run are loaded. With several managers, each has a subfolder with its name
     #[arg(long, value_name = "FOLDER")]
     install_root: Option<PathBuf>,
-    /// Install the manager anew from this recovery file (recovery_TIMESTAMP.zip)
+    /// Reinstall the manager from this recovery file (recovery_TIMESTAMP.zip)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "keystore"])]
     recovery: Option<PathBuf>,
-    /// The seed of the site's identifiers and of its shared secret
+    /// Seed of the site's identifiers and shared secret
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Show what the clients log
+    /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
 }
 
-/// The line that says that the lab is ready.
+/// The line on standard output that reports that the lab is ready.
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
     ready: bool,
@@ -151,13 +156,12 @@ struct Ready<'a> {
     seed: u64,
     kcs: String,
     domain: String,
-    #[serde(rename = "door")]
-    control: &'a str,
+    control_api: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
 }
 
-/// The control API, open.
+/// A running control API.
 struct ServedControlApi {
     url: String,
     stopping: CancellationToken,
@@ -165,7 +169,7 @@ struct ServedControlApi {
 }
 
 impl ServedControlApi {
-    /// Closes it; who is still following something is let go after a moment.
+    /// Closes it. Open streams have a moment to end.
     async fn close(self) {
         self.stopping.cancel();
         self.tasks.close();
@@ -190,13 +194,13 @@ impl Up {
     pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
         if !self.bind.is_loopback() && !self.lab {
             return Err(Failure::BadInput(format!(
-                "{} can be reached from other machines, and this is a mock without protection; \
-                 if that is what you want, add --lab",
+                "{} can be reached from other machines, and this mock has no protection; \
+                 add `--lab` to allow it",
                 self.bind
             )));
         }
         if let Some(file) = &self.ready_file {
-            let _ = std::fs::remove_file(file); // one of an earlier run would say that this one is ready
+            let _ = std::fs::remove_file(file); // one from an earlier run would report this one as ready
         }
         let mut builder = MockSite::builder().seed(self.seed).bind(self.bind);
         for number in 0..self.managers {
@@ -217,7 +221,7 @@ impl Up {
             result.map_err(|error| Failure::Failed(error.to_string()))
         };
         tokio::select! {
-            biased; // from the first moment on it can be stopped
+            biased; // can be stopped from the start
             result = &mut interrupted => {
                 asked_to_stop(result)?;
                 control.close().await;
@@ -243,7 +247,7 @@ impl Up {
         Ok(Ending::Well)
     }
 
-    /// The manager after so many others.
+    /// Plan of the manager with this many others before it.
     fn plan(&self, before: u16) -> ManagerPlan {
         let further = |port: u16| if port == 0 { 0 } else { port.saturating_add(before.saturating_mul(10)) };
         ManagerPlan {
@@ -254,7 +258,7 @@ impl Up {
         }
     }
 
-    /// The address to listen on, or loopback where that is any.
+    /// Address to reach this lab at: the one it listens on, or loopback if it listens on all.
     fn reachable(&self) -> IpAddr {
         if self.bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.bind }
     }
@@ -263,7 +267,7 @@ impl Up {
         self.rest_port.unwrap_or(if self.http_port == 0 { 0 } else { REST_PORT })
     }
 
-    /// The password of the REST API; refused where others can reach it and everybody knows it.
+    /// The password of the REST API. The default one is refused unless on loopback.
     fn rest_password(&self) -> Result<String, Failure> {
         let password = match &self.rest_password_file {
             Some(file) => read_password(file)?,
@@ -274,8 +278,8 @@ impl Up {
         }
         if password == DEFAULT_PASSWORD && !self.bind.is_loopback() {
             return Err(Failure::BadInput(format!(
-                "{} can be reached from other machines, and everybody knows the REST API's default password; \
-                 give another with --rest-password-file, or leave the API out with --no-rest",
+                "{} can be reached from other machines, and the REST API's default password is public; \
+                 set another with `--rest-password-file`, or disable the API with `--no-rest`",
                 self.bind
             )));
         }
@@ -304,7 +308,7 @@ impl Up {
             let anew = self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some();
             let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
             for name in &names {
-                // Several managers share no folder in life either: each has a machine of its own.
+                // Several managers never share a folder: in the product each has its own machine.
                 let place = if names.len() == 1 { root.clone() } else { root.join(name) };
                 site.install(name, &place, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
             }
@@ -330,7 +334,7 @@ impl Up {
         }
     }
 
-    /// The server certificate that was given, if one was.
+    /// The initial server certificate, if given.
     fn brought(&self) -> Result<Option<NewCertificate>, Failure> {
         let optional = |file: &Option<PathBuf>| file.as_deref().map(material).transpose();
         let key_password = optional(&self.key_password_file)?;
@@ -348,20 +352,21 @@ impl Up {
         Ok(Some(NewCertificate::Import { certificate, key, key_password }))
     }
 
-    /// The control API, open.
+    /// Opens the control API.
     async fn open_door(&self, lab: &Arc<Lab>) -> Result<ServedControlApi, Failure> {
         let token = self.token_file.as_deref().map(token).transpose()?;
         if token.is_none() && !self.bind.is_loopback() {
             return Err(Failure::BadInput(format!(
-                "{} can be reached from other machines, and whoever reaches the control API can do anything to it: \
-                 name a file for its token with --token-file; one that is not there is made",
+                "{} can be reached from other machines, and the control API changes anything in the lab: \
+                 protect it with `--token-file FILE`, which is created with a new token if it does not exist",
                 self.bind
             )));
         }
-        let port = self.door_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
+        let port =
+            self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
             Failure::BadInput(format!(
-                "cannot open the control API on {}:{port}: {error}; --door-port takes another port, 0 any that is free",
+                "cannot open the control API on {}:{port}: {error}; choose another port with `--control-port`, 0 for any free one",
                 self.bind
             ))
         };
@@ -378,7 +383,7 @@ impl Up {
         self.agents >= VARIED
     }
 
-    /// The group and the location of which such clients are.
+    /// The commands that add the group and the location of a varied fleet.
     fn places(&self, list: String) -> Vec<Command> {
         let (group, location) = (TOP_GROUP.to_owned(), BRANCH.to_owned());
         let servers = Command::AddGroup { group: SERVERS.to_owned(), inherits: false };
@@ -387,9 +392,9 @@ impl Up {
         if self.is_varied() { vec![servers, branch, own] } else { Vec::new() }
     }
 
-    /// The parts of the fleet. One client is of version 14.2 where there is one manager, or a third of them in a small fleet;
-    /// in a larger one, another is in a group that does not inherit, one in a location with settings of its own, and one on
-    /// for one heartbeat in four, and off at first.
+    /// The parts of the fleet. In a varied fleet, one client is in a group that does not inherit, one in a location with
+    /// settings of its own, one is mostly off and off at first, and, with one manager, one has version 14.2. In a smaller
+    /// fleet a third has version 14.2.
     fn parts(&self) -> Vec<PartPlan> {
         let part = |name: &str, count, minor| PartPlan::new(name, count, ClientVersion::new(14, minor));
         if !self.is_varied() {
@@ -397,7 +402,7 @@ impl Up {
             return vec![part("desk", self.agents - older, 3), part("old", older, 2)];
         }
         let heartbeat = Duration::from_secs(self.heartbeat.into());
-        let presence = Presence::Drawer(Drawer { on: Span(heartbeat), every: Span(4 * heartbeat) });
+        let presence = Presence::MostlyOff(MostlyOff { on: Span(heartbeat), every: Span(4 * heartbeat) });
         let older = u32::from(self.managers == 1);
         vec![
             part("desk", self.agents - 3 - older, 3),
@@ -408,7 +413,7 @@ impl Up {
         ]
     }
 
-    /// The fleet, when all have been served.
+    /// Adds the clients, and waits until all have been served.
     async fn people(&self, lab: &Lab) -> Result<(), Failure> {
         let failed = |error: FleetError| Failure::Failed(error.to_string());
         for part in self.parts() {
@@ -438,7 +443,7 @@ impl Up {
             seed: self.seed,
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
-            control,
+            control_api: control,
             managers: managers.collect(),
             clients: site.look(|site| {
                 site.clients()
@@ -452,7 +457,7 @@ impl Up {
     }
 
     fn greeting(&self, site: &MockSite, control: &str) -> String {
-        let mut text = String::from("epm-lab: a mock manager, for tests and labs; it protects nothing.\n\n");
+        let mut text = String::from("epm-lab: a mock manager for tests and labs. It protects nothing.\n\n");
         for place in site.addresses() {
             let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
             let host = place.https.trim_start_matches("https://");
@@ -461,13 +466,13 @@ impl Up {
             if let Some(rest) = &place.rest {
                 let _ = writeln!(text, "  REST API:         {rest}/sepm/api/v1, as {DEFAULT_USER}");
             }
-            let _ = writeln!(text, "  is it there?      curl '{}'", place.hello);
+            let _ = writeln!(text, "  browser test:     curl '{}'", place.hello);
             let _ = writeln!(
                 text,
-                "  its certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
+                "  TLS certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
             );
         }
-        let _ = writeln!(text, "  the control API:  curl {control}/v1/verdict   (epm-lab check)");
+        let _ = writeln!(text, "  control API:      curl {control}/v1/verdict   (epm-lab check)");
         let client = site.look(|site| site.clients().next().map(|client| client.agent));
         if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
             let _ = writeln!(
@@ -503,14 +508,15 @@ fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
 }
 
-/// The token of the control API, from its file; one that is not there is made.
+/// Reads the token of the control API from its file, which is created with a new token if it does not exist.
 fn token(file: &Path) -> Result<String, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&"the machine gives no random numbers"))?;
+            aws_lc_rs::rand::fill(&mut bytes)
+                .map_err(|_| bad(&"the operating system's random generator failed"))?;
             let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
             let mut options = std::fs::OpenOptions::new();
             let options =
@@ -523,7 +529,12 @@ fn token(file: &Path) -> Result<String, Failure> {
     };
     let token = text.trim();
     if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(bad(&"this is no token: expected at least 16 letters, digits or signs, without blanks"));
+        return Err(Failure::BadInput(format!(
+            "invalid token in {}: expected at least 16 printable ASCII characters without spaces, found {}; \
+             remove the file, and `--token-file` creates it with a new token",
+            file.display(),
+            token.chars().count()
+        )));
     }
     Ok(token.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The server certificate of each manager, per store; the restart of its services; its replication with the others.
+//! Server certificates per manager and store, restarts of services, and replication.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
@@ -19,112 +19,110 @@ use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Manager {
-    /// Its name.
-    manager: String,
+pub(super) struct ManagerName {
+    /// Name of the manager.
+    pub(super) manager: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct UpdatePath {
-    /// The manager's name.
+    /// Name of the manager.
     manager: String,
-    /// A name for this update: the same name again changes nothing.
+    /// Name of this update. Repeating a name with the same certificate changes nothing.
     update: String,
 }
 
-/// Where the new certificate comes from, and which stores get it.
+/// Source of the new certificate, and the stores that get it.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct UpdateSetting {
-    /// Both stores, as the wizard does, or one of them alone.
+    /// Stores to update: both, as the wizard does, or one of them.
     #[serde(default)]
     #[schemars(with = "BridgedSchema<Stores>")]
     stores: Stores,
-    /// A certificate in PEM, with its key; the manager makes a self-signed one when absent.
+    /// Certificate (PEM); the manager makes a self-signed one when absent.
     certificate: Option<String>,
-    /// The private key of the certificate in PEM.
+    /// Private key of the certificate (PEM).
     key: Option<String>,
-    /// A keystore instead, in base64: JKS, JCEKS or PKCS#12.
+    /// Keystore (JKS, JCEKS or PKCS#12) in base64, instead of certificate and key.
     keystore: Option<String>,
-    /// The password of the keystore; an empty one when absent.
+    /// Password of the keystore; empty when absent.
     password: Option<String>,
-    /// Under which alias the keystore has it; the only key that there is when absent.
+    /// Alias in the keystore; its only key when absent.
     alias: Option<String>,
-    /// The password of the key, if it is encrypted; in a keystore that of the store when absent.
+    /// Password of the key, if it is encrypted; the keystore's password when absent.
     key_password: Option<String>,
-    /// The common name of a self-made one; the manager's address when absent.
+    /// Common name of a self-signed certificate; the manager's address when absent.
     common_name: Option<String>,
-    /// For how many days a self-made one is valid; as assumed when absent.
+    /// Validity of a self-signed certificate in days; an assumption when absent.
     valid_days: Option<u32>,
 }
 
-/// What is to be restarted.
+/// Services to restart.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Restart {
-    /// One of its services; both when absent.
+    /// Service to restart; both when absent.
     service: Option<Service>,
 }
 
-/// Whether a manager is to replicate with the others.
+/// Whether a manager replicates with the others.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ReplicationSetting {
-    /// False breaks its replication; true restores it.
+    /// False breaks the manager's replication; true restores it.
     replicates: bool,
 }
 
-/// How a manager replicates with the others.
+/// Replication of a manager.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Replication {
-    /// The manager.
+    /// Name of the manager.
     manager: String,
-    /// Whether it replicates with anybody.
+    /// Whether the manager replicates with at least one other.
     replicates: bool,
-    /// With whom.
+    /// Names of the managers that it replicates with.
     partners: Vec<String>,
-    /// Since when it goes on with what it knew then; none if it knows what all know.
+    /// Lab time since which the manager has not replicated; absent while it replicates.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
-/// What a manager shows, and what it has shown.
+/// Certificates that a manager presents, and their history.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Certificates {
-    /// The manager.
+    /// Name of the manager.
     manager: String,
-    /// What each of its stores holds.
+    /// Certificates in its stores.
     stores: StoresHold,
-    /// The updates that were given a name, the first first.
+    /// Named updates, oldest first.
     history: Vec<Update>,
-    /// Its services that have not started.
+    /// Services that did not start.
     stopped: Vec<Service>,
 }
 
-/// What the stores of a manager hold.
+/// Certificates in the stores of a manager.
 #[derive(Debug, Serialize, JsonSchema)]
 struct StoresHold {
-    /// The console's, and the REST API's.
+    /// Certificate of the console and the REST API.
     console: Certificate,
-    /// The clients' port's.
+    /// Certificate of the clients' port.
     client: Certificate,
 }
 
 /// A certificate.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Certificate {
-    /// SHA-256 of its DER form.
+    /// SHA-256 of the DER form.
     #[schemars(with = "String")]
     fingerprint: Fingerprint,
-    /// Its first moment.
+    /// Start of the validity.
     #[schemars(with = "String")]
     not_before: Timestamp,
-    /// Its last.
+    /// End of the validity.
     #[schemars(with = "String")]
     not_after: Timestamp,
-    /// It, as a text.
+    /// Certificate in PEM.
     pem: String,
 }
 
@@ -144,16 +142,16 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/managers/{manager}/certificate",
-            get_with(show, doc("certificate", "A manager's certificates, per store, and their history")),
+            get_with(show, doc("certificate", "Show a manager's certificates per store, and their history")),
         )
         .api_route(
             "/v1/managers/{manager}/certificate/{update}",
-            put_with(update, doc("updateCertificate", "Update the server certificate of a manager")),
+            put_with(update, doc("updateCertificate", "Update a manager's server certificate under the name of an update; repeating it changes nothing")),
         )
         .api_route(
             "/v1/managers/{manager}/replication",
-            get_with(replication, doc("replication", "Whether a manager replicates with the others"))
-            .put_with(set_replication, doc("setReplication", "Break the replication of a manager with the others, or restore it: while it is broken, what is done is done at the others, its own certificate aside")),
+            get_with(replication, doc("replication", "Show whether a manager replicates with the others"))
+            .put_with(set_replication, doc("setReplication", "Break or restore a manager's replication. While it is broken, later changes reach only the other managers; certificate updates of this manager stay local")),
         )
         .api_route(
             "/v1/managers/{manager}/restart",
@@ -161,7 +159,10 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn show(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Certificates> {
+async fn show(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Certificates> {
     effective(&lab, &manager)
 }
 
@@ -181,11 +182,11 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
 
 fn unknown(lab: &Lab, manager: &str) -> Problem {
     let names: Vec<String> = lab.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
-    Problem::unknown(format!("there is no manager {manager:?}; there are: {}", names.join(", ")))
+    Problem::unknown(format!("there is no manager {manager:?}: expected one of {}", names.join(", ")))
 }
 
 impl UpdateSetting {
-    /// The certificate that it names.
+    /// The certificate described by the setting.
     fn certificate(self) -> Result<NewCertificate, Problem> {
         let secret = |name: &str, password: Option<String>| password.map(|password| material(name, password));
         let Self { key_password, common_name, valid_days, alias, password, .. } = self;
@@ -195,7 +196,7 @@ impl UpdateSetting {
             (Some(certificate), Some(key), None) if !is_of_keystore => Ok(NewCertificate::Import {
                 certificate: material("certificate", certificate),
                 key: material("key", key),
-                key_password: secret("key-password", key_password),
+                key_password: secret("key_password", key_password),
             }),
             (None, None, Some(keystore)) => {
                 let content = BASE64_STANDARD.decode(keystore.trim());
@@ -206,12 +207,11 @@ impl UpdateSetting {
                     store_type: None,
                     alias,
                     password: secret("password", password),
-                    key_password: secret("key-password", key_password),
+                    key_password: secret("key_password", key_password),
                 })
             }
             _ => Err(Problem::invalid(
-                "a certificate and its key come together, or a keystore with its password and alias"
-                    .to_owned(),
+                "expected a certificate with its key, or a keystore with its password and alias".to_owned(),
             )),
         }
     }
@@ -248,7 +248,7 @@ fn material(file: &str, content: String) -> Material {
 
 async fn restart(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(Restart { service }): JsonBody<Restart>,
 ) -> Answer<Certificates> {
     if !lab.site.restart(&manager, service) {
@@ -258,7 +258,10 @@ async fn restart(
     effective(&lab, &manager)
 }
 
-async fn replication(State(lab): LabState, Path(Manager { manager }): Path<Manager>) -> Answer<Replication> {
+async fn replication(
+    State(lab): LabState,
+    Path(ManagerName { manager }): Path<ManagerName>,
+) -> Answer<Replication> {
     replicating(&lab, manager)
 }
 
@@ -268,13 +271,13 @@ fn replicating(lab: &Lab, manager: String) -> Answer<Replication> {
         let partners = site.partners(&manager).map(|one| one.name.clone()).collect::<Vec<_>>();
         Some((partners, site.replication_stopped_since(&manager)))
     });
-    let (partners, apart_since) = found.ok_or_else(|| unknown(lab, &manager))?;
-    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, apart_since }))
+    let (partners, broken_since) = found.ok_or_else(|| unknown(lab, &manager))?;
+    Ok(Json(Replication { replicates: !partners.is_empty(), manager, partners, broken_since }))
 }
 
 async fn set_replication(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(ReplicationSetting { replicates }): JsonBody<ReplicationSetting>,
 ) -> Answer<Replication> {
     let name = manager.clone();

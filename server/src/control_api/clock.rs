@@ -1,4 +1,4 @@
-//! The lab's clock: shown, stopped, set, moved.
+//! The lab's clock: shown, stopped, set and advanced.
 
 use std::time::Duration;
 
@@ -15,46 +15,45 @@ use crate::control_api::extract::JsonBody;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::lab::Lab;
 
-/// How the clock is to be.
+/// Changes of the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Setting {
-    /// The moment that it shows, as 2026-01-05T08:00:00Z; certificates and heartbeats go by it at once.
+#[serde(deny_unknown_fields)]
+struct ClockSetting {
+    /// New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
     #[schemars(with = "Option<String>")]
     now: Option<Timestamp>,
-    /// How many times as fast as real time it runs; 0 is standing still.
+    /// Speed as a multiple of real time; 0 stops the clock.
     speed: Option<u32>,
 }
 
-/// How far time is to be moved.
+/// How far to advance the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Move {
-    /// A time, as 90m, 24h or 30d.
+#[serde(deny_unknown_fields)]
+struct ClockAdvance {
+    /// Duration, such as 90m, 24h or 30d.
     #[schemars(with = "String")]
     by: Span,
 }
 
-/// How many heartbeats are to pass.
+/// Heartbeats to wait for.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Heartbeats {
-    /// How many, of every client that is on.
+    /// Number of heartbeats of every client that is on.
     heartbeats: u64,
-    /// How many seconds of real time to wait at most; 60 when absent.
+    /// Longest wait in seconds of real time; 60 when absent.
     limit_seconds: Option<u64>,
 }
 
-/// The clock.
+/// State of the clock.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-struct Shown {
-    /// The moment that it shows.
+struct ClockView {
+    /// Lab time.
     #[schemars(with = "String")]
     now: Timestamp,
-    /// The same, in milliseconds since 1970.
+    /// Lab time in milliseconds since 1970.
     now_ms: i64,
-    /// How many times as fast as real time it runs; 0 is standing still.
+    /// Speed as a multiple of real time; 0 while the clock is stopped.
     speed: u32,
 }
 
@@ -62,8 +61,8 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/clock",
-            get_with(show, doc("clock", "The lab's clock"))
-                .put_with(set, doc("setClock", "Stop, set, or speed up the clock")),
+            get_with(show, doc("clock", "Show lab time and the speed of the clock"))
+                .put_with(set, doc("setClock", "Stop, set or speed up the clock")),
         )
         .api_route(
             "/v1/clock/advance",
@@ -71,7 +70,7 @@ pub(super) fn routes() -> Routes {
                 advance,
                 doc(
                     "advanceClock",
-                    "Let time pass: what falls due on the way happens; answers when the lab is quiet",
+                    "Advance the clock, with everything due in between in order; responds once all clients are idle",
                 ),
             ),
         )
@@ -79,35 +78,38 @@ pub(super) fn routes() -> Routes {
             "/v1/clock/heartbeats",
             post_with(
                 heartbeats,
-                doc("passHeartbeats", "Wait until every client that is on has ended so many heartbeats more"),
+                doc("passHeartbeats", "Wait until every client that is on has completed this many more heartbeats"),
             ),
         )
 }
 
-async fn show(State(lab): LabState) -> Json<Shown> {
+async fn show(State(lab): LabState) -> Json<ClockView> {
     effective(&lab)
 }
 
-async fn set(State(lab): LabState, JsonBody(setting): JsonBody<Setting>) -> Answer<Shown> {
+async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) -> Answer<ClockView> {
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
-        return Err(Problem::invalid("the speed is at most 1000000"));
+        return Err(Problem::invalid("speed: expected at most 1000000"));
     }
     lab.set_clock(setting.speed, setting.now).await;
     Ok(effective(&lab))
 }
 
-async fn advance(State(lab): LabState, JsonBody(Move { by }): JsonBody<Move>) -> Answer<Shown> {
+async fn advance(
+    State(lab): LabState,
+    JsonBody(ClockAdvance { by }): JsonBody<ClockAdvance>,
+) -> Answer<ClockView> {
     lab.advance(by.0).await?;
     Ok(effective(&lab))
 }
 
-async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<Shown> {
+async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<ClockView> {
     let limit = Duration::from_secs(asked.limit_seconds.unwrap_or(60).min(3600));
     lab.pass_heartbeats(asked.heartbeats, limit).await?;
     Ok(effective(&lab))
 }
 
-fn effective(lab: &Lab) -> Json<Shown> {
+fn effective(lab: &Lab) -> Json<ClockView> {
     let (now, speed) = (lab.clock().now(), lab.clock().speed());
-    Json(Shown { now, now_ms: now.as_millis(), speed })
+    Json(ClockView { now, now_ms: now.as_millis(), speed })
 }

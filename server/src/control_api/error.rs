@@ -1,4 +1,4 @@
-//! What the control API answers when it cannot do what was asked: RFC 9457, with a code that stays the same.
+//! Errors of the control API: RFC 9457, with stable codes.
 
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as ApiResponse};
@@ -12,18 +12,18 @@ use serde::Serialize;
 
 use crate::lab::{FleetError, SnapshotError, TimeError};
 
-/// Why something was not done; nothing has changed then.
+/// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem {
-    /// Where the kinds of problems are described.
+    /// URI that identifies the kind of the error.
     r#type: String,
-    /// What it is, in general.
+    /// Short description of the status.
     title: &'static str,
-    /// The status of the answer.
+    /// HTTP status.
     status: u16,
-    /// Its code, which does not change from release to release.
+    /// Code of the error, stable across releases.
     code: &'static str,
-    /// What it is, this time.
+    /// Description of this error.
     detail: String,
 }
 
@@ -44,13 +44,13 @@ impl Problem {
 }
 
 impl Problem {
-    /// What would be needed for an answer was dropped.
+    /// The response depends on dropped data.
     pub(crate) fn dropped(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, DROPPED, detail)
     }
 }
 
-/// The code of a question that cannot be answered, because what would be needed was dropped.
+/// Code of a request that cannot be answered because the data it needs was dropped.
 pub(crate) const DROPPED: &str = "dropped";
 
 impl IntoResponse for Problem {
@@ -77,7 +77,7 @@ impl OperationOutput for Problem {
             ..MediaType::default()
         };
         Some(ApiResponse {
-            description: "It was not done, and nothing has changed.".to_owned(),
+            description: "The request failed and changed nothing.".to_owned(),
             content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
             ..ApiResponse::default()
         })

@@ -1,4 +1,4 @@
-//! What is asked: paths, queries and bodies, each refused as a problem where it makes no sense; and the forms of answers.
+//! Requests and responses: paths, queries and bodies, with errors as problems, and the formats of responses.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,65 +27,65 @@ pub(super) use crate::control_api::error::Problem;
 use crate::lab::Lab;
 use crate::wire::PATIENCE;
 
-/// What the control API answers from.
+/// The state of every handler.
 pub(super) type LabState = State<Arc<Lab>>;
-/// An answer in JSON, of a type that describes itself.
+/// A JSON response, described by its type.
 pub(super) type Answer<T> = Result<Json<T>, Problem>;
 pub(super) type Routes = ApiRouter<Arc<Lab>>;
 
-/// Describes an operation by its identifier and one line about it.
+/// Describes an operation by its identifier and a summary.
 pub(super) fn doc(id: &'static str, summary: &'static str) -> impl Fn(Described<'_>) -> Described<'_> {
     move |operation| operation.id(id).summary(summary)
 }
 
-/// How an answer is written.
+/// Format of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Format {
-    /// As JSON.
+    /// JSON.
     #[default]
     Json,
-    /// The journal alone: JSON, a line for each entry.
+    /// JSON lines, one per entry; for the journal only.
     Ndjson,
-    /// The journal alone: an HTTP archive.
+    /// HTTP archive; for the journal only.
     Har,
-    /// Expectations alone: a report of tests, in XML.
+    /// JUnit XML; for expectations only.
     Junit,
 }
 
 impl Format {
-    /// There is nothing of the kind in this form.
+    /// The error for a format that the operation does not have.
     pub(crate) fn refused(self) -> Problem {
-        Problem::invalid(format!("there is no answer to this as {self:?}"))
+        Problem::invalid(format!("format: {self:?} is not available for this operation"))
     }
 }
 
-/// An answer of which there is another form than JSON.
+/// A response in JSON or in another format.
 pub(crate) enum Written<T> {
-    /// In JSON.
+    /// JSON.
     Json(T),
-    /// In its other form.
+    /// The other format.
     Other(String),
 }
 
-/// What has another form than JSON.
+/// A type with another format than JSON.
 pub(crate) trait OtherForm {
-    /// Its media type.
+    /// Media type of the other format.
     const MEDIA_TYPE: &'static str;
 }
 
-/// A file as an answer, of the kind that `K` says.
+/// A file as a response, of kind `K`.
 pub(crate) struct Download<K>(pub(crate) Vec<u8>, pub(crate) K);
 
-/// What a file is.
+/// The kind of a downloaded file.
 pub(crate) trait Kind {
-    /// Its media type.
+    /// Media type of the file.
     const MEDIA_TYPE: &'static str;
 }
 
-/// A text in XML.
+/// An XML file.
 pub(crate) struct Xml;
-/// An archive.
+/// A ZIP archive.
 pub(crate) struct Zip;
 
 impl Kind for Xml {
@@ -122,7 +122,7 @@ impl<T: JsonSchema + OtherForm> OperationOutput for Written<T> {
     }
 }
 
-/// Server-sent events.
+/// A stream of server-sent events.
 pub(crate) struct Events<S>(pub(crate) Sse<KeepAliveStream<S>>);
 
 impl<S> IntoResponse for Events<S>
@@ -138,7 +138,10 @@ impl<S> OperationOutput for Events<S> {
     type Inner = ();
 
     fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-        Some(of_type("Events, the entry of each as JSON in its data.", "text/event-stream"))
+        Some(of_type(
+            "Server-sent events with a journal entry as JSON in the data of each.",
+            "text/event-stream",
+        ))
     }
 
     fn inferred_responses(
@@ -149,7 +152,7 @@ impl<S> OperationOutput for Events<S> {
     }
 }
 
-/// An answer of this media type, of which no more is said.
+/// A response of this media type without a schema.
 fn of_type(description: &str, media_type: &str) -> ApiResponse {
     ApiResponse {
         description: description.to_owned(),
@@ -168,7 +171,7 @@ impl<K: Kind> OperationOutput for Download<K> {
     type Inner = Self;
 
     fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-        Some(of_type("The file.", K::MEDIA_TYPE))
+        Some(of_type("The requested file.", K::MEDIA_TYPE))
     }
 
     fn inferred_responses(
@@ -179,13 +182,13 @@ impl<K: Kind> OperationOutput for Download<K> {
     }
 }
 
-/// The body of a request: a file of any kind.
+/// A request body: a file of any kind.
 pub(crate) struct File(pub(crate) Bytes);
-/// The body of a request: JSON.
+/// A request body: JSON.
 pub(crate) struct JsonBody<T>(pub(crate) T);
-/// The parts of the path that a route names.
+/// Path parameters.
 pub(crate) struct Path<T>(pub(crate) T);
-/// The fields of the query.
+/// Query parameters.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
@@ -198,7 +201,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "no-json",
-                "expected a body with content-type: application/json",
+                "expected a JSON body with `content-type: application/json`",
             )),
             Err(error) => {
                 let code =
@@ -219,20 +222,20 @@ impl<S: Send + Sync> FromRequest<S> for File {
     }
 }
 
-/// The library's words, without what it says of itself.
+/// Shortens the library's messages.
 fn plain(words: &str) -> String {
     let own = [
         ("Failed to deserialize the JSON body into the target type: ", "the body: "),
-        ("Failed to parse the request body as JSON: ", "the body is no JSON: "),
+        ("Failed to parse the request body as JSON: ", "the body is not JSON: "),
         ("Failed to deserialize query string: ", "the query: "),
     ];
     let found = own.iter().find_map(|(said, meant)| Some(format!("{meant}{}", words.strip_prefix(said)?)));
     found.unwrap_or_else(|| words.to_owned())
 }
 
-/// Whoever sends a body must go on with it.
+/// The error for a body that arrives too slowly.
 fn slow() -> Problem {
-    let detail = format!("the body has not come within {} seconds", PATIENCE.as_secs());
+    let detail = format!("timed out after {} s waiting for the body", PATIENCE.as_secs());
     Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", detail)
 }
 

@@ -1,4 +1,4 @@
-//! Faults on demand, and the catalogue of failures.
+//! Faults, and the failure catalogue.
 
 use std::sync::Arc;
 
@@ -20,56 +20,56 @@ use crate::schema::BridgedSchema;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Fault {
-    /// Its name.
+    /// Name of the fault.
     fault: String,
 }
 
-/// What is done to whom, where, when and how often; its name may be left out.
+/// Rule of a fault: what it does, to which clients, where, when and how often. Its name may be left out.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Rule(#[schemars(with = "BridgedSchema<FaultRule>")] Value);
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Failure {
-    /// Its id, as F07.
+    /// ID of the failure, such as F07.
     failure: String,
 }
 
-/// A fault that is set.
+/// An active fault.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SetFault {
-    /// What is done to whom, where, when and how often.
+    /// Rule of the fault.
     #[schemars(with = "BridgedSchema<FaultRule>")]
     fault: Arc<FaultRule>,
-    /// Since when.
+    /// Lab time at which the fault was added.
     #[schemars(with = "String")]
-    set: Timestamp,
-    /// Until when.
+    set_at: Timestamp,
+    /// Lab time at which the fault expires.
     #[schemars(with = "String")]
-    ends: Timestamp,
+    ends_at: Timestamp,
 }
 
 impl SetFault {
     fn of(one: &InstalledFault) -> Self {
-        Self { fault: Arc::clone(&one.rule), set: one.since, ends: one.ends() }
+        Self { fault: Arc::clone(&one.rule), set_at: one.since, ends_at: one.ends() }
     }
 }
 
-/// What faults there are.
+/// Kinds of faults.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 struct Kinds(#[schemars(with = "BridgedSchema<Vec<KindInfo>>")] &'static [KindInfo]);
 
-/// An entry of the catalogue, by its name.
+/// ID and title of a known failure.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Title {
-    /// Its id, as F07.
+struct FailureTitle {
+    /// ID of the failure, such as F07.
     id: String,
-    /// What it is about.
+    /// Title of the failure.
     title: String,
 }
 
-/// An entry of the catalogue, as its file has it.
+/// A known failure, as in its file in the catalogue.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 struct Whole(Map<String, Value>);
@@ -78,19 +78,19 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/faults",
-            get_with(list, doc("faults", "The faults that are set"))
-                .delete_with(clear, doc("clearFaults", "Take all faults away")),
+            get_with(list, doc("faults", "List the active faults"))
+                .delete_with(clear, doc("clearFaults", "Remove all faults")),
         )
-        .api_route("/v1/fault-kinds", get_with(kinds, doc("faultKinds", "What faults there are")))
+        .api_route("/v1/fault-kinds", get_with(kinds, doc("faultKinds", "List the kinds of faults with their parameters")))
         .api_route(
             "/v1/faults/{fault}",
-            put_with(set, doc("setFault", "Set a fault; one of this name is replaced. It lives for an hour unless it says otherwise"))
-            .delete_with(remove, doc("removeFault", "Take a fault away")),
+            put_with(set, doc("setFault", "Add a fault, or replace the one of this name; it expires after an hour unless its rule says otherwise"))
+            .delete_with(remove, doc("removeFault", "Remove a fault")),
         )
-        .api_route("/v1/failures", get_with(failures, doc("failures", "The catalogue of failures")))
+        .api_route("/v1/failures", get_with(failures, doc("failures", "List the known failures")))
         .api_route(
             "/v1/failures/{failure}",
-            get_with(failure, doc("failure", "One entry of the catalogue")),
+            get_with(failure, doc("failure", "Show a known failure")),
         )
 }
 
@@ -114,33 +114,33 @@ async fn set(
     let refused = |error: serde_json::Error| Problem::invalid(error.to_string());
     if let Some(table) = rule.as_object_mut() {
         if table.get("name").is_some_and(|name| name.as_str() != Some(&fault)) {
-            return Err(Problem::invalid(format!("the body names another fault than the path, {fault:?}")));
+            return Err(Problem::invalid(format!("name: expected {fault:?} as in the path")));
         }
         table.insert("name".to_owned(), Value::String(fault.clone()));
     }
     let rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
     lab.site.faults().add(rule.with_default_lifetime())?.keep();
-    lab.site.journal().operator_action(format!("fault {fault:?} set"));
+    lab.site.journal().operator_action(format!("fault {fault:?} added"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
-    set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} is gone again")))
+    set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} was removed meanwhile")))
 }
 
 async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Json<Vec<SetFault>> {
     if lab.site.faults().remove(&fault).is_ok() {
-        lab.site.journal().operator_action(format!("fault {fault:?} taken away"));
+        lab.site.journal().operator_action(format!("fault {fault:?} removed"));
     }
     Json(in_force(&lab))
 }
 
 async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
     lab.site.faults().clear();
-    lab.site.journal().operator_action("all faults taken away".to_owned());
+    lab.site.journal().operator_action("all faults removed".to_owned());
     Json(in_force(&lab))
 }
 
-async fn failures() -> Json<Vec<Title>> {
+async fn failures() -> Json<Vec<FailureTitle>> {
     let titles =
-        catalogue::entries().iter().map(|one| Title { id: one.id.clone(), title: one.title.clone() });
+        catalogue::entries().iter().map(|one| FailureTitle { id: one.id.clone(), title: one.title.clone() });
     Json(titles.collect())
 }
 

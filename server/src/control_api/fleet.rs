@@ -1,4 +1,4 @@
-//! The fleet in the lab's process: who is there, what each holds, and what is done to it.
+//! The fleet in the lab's process: its clients, their state, and actions on them.
 
 use std::collections::BTreeMap;
 
@@ -19,63 +19,63 @@ use crate::control_api::extract::{JsonBody, Path, Query};
 use crate::lab::{ClientOperation, ClientView, Lab, Trace};
 use crate::schema::BridgedSchema;
 
-/// The most clients of one page.
+/// Maximum number of clients per page.
 const PAGE: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Client {
-    /// Its computer's name.
+    /// Computer name of the client.
     client: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Part {
-    /// Its name: its clients are called by it, with a number.
+struct PartName {
+    /// Name of the part; its clients are named PART-1, PART-2 and so on.
     part: String,
 }
 
-/// How large a part of the fleet is to be, and of what.
+/// Size and properties of a part of the fleet.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct PartSetting {
-    /// How many clients.
+    /// Number of clients.
     count: u32,
-    /// Their group; the default group when absent.
+    /// Full path of the clients' group; the default group when absent.
     group: Option<String>,
-    /// Their location; the group's default one when absent.
+    /// Location of the clients; the group's default location when absent.
     location: Option<String>,
-    /// Their version; 14.3 when absent.
+    /// Version of the clients; 14.3 when absent.
     #[schemars(with = "Option<String>")]
     version: Option<ClientVersion>,
-    /// Whether to answer at once, and not when all have been served.
+    /// Whether to respond at once instead of after every client has been served.
     #[serde(default)]
     at_once: bool,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Page {
+struct ClientQuery {
     /// Only clients of this part.
     part: Option<String>,
     /// Only clients in this state.
-    state: Option<Standing>,
-    /// How many to pass over.
+    state: Option<ClientState>,
+    /// Number of clients to skip.
     #[serde(default)]
     offset: usize,
-    /// How many to show, at most 1000.
+    /// Number of clients to return; 1000 when absent, which is the maximum.
     limit: Option<usize>,
 }
 
-/// How a client stands with its managers.
+/// State of a client's connection with its managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Standing {
+enum ClientState {
     New,
     Connected,
     Disconnected,
     Orphaned,
 }
 
-impl Standing {
+impl ClientState {
     const fn of(health: &Health) -> Self {
         match health {
             Health::New => Self::New,
@@ -86,82 +86,84 @@ impl Standing {
     }
 }
 
-/// Clients, a page of them.
+/// A page of clients.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Clients {
-    /// How many fit in all.
+    /// Number of matching clients.
     total: usize,
-    /// How many were passed over.
+    /// Number of skipped clients.
     offset: usize,
-    /// The page.
+    /// Clients of this page.
     clients: Vec<ClientView>,
 }
 
-/// All that is known of one client.
+/// A client of the fleet with all its state.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct WholeClient {
-    /// Its computer's name.
+    /// Computer name of the client.
     client: String,
-    /// The part of the fleet that it belongs to.
+    /// Part of the fleet that the client belongs to.
     part: String,
-    /// Whether its machine is on.
+    /// Whether the client's machine is on.
     on: bool,
-    /// Whether it is kept from waking.
+    /// Whether the client is frozen.
     frozen: bool,
-    /// What it thinks of its managers, in words.
-    thinks: String,
-    /// What it looks like.
+    /// State of the client's connection, as a text for people.
+    status_detail: String,
+    /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     view: AgentView,
-    /// The server that it stays with.
+    /// Server that the client uses until it fails.
     #[schemars(with = "Option<BridgedSchema<LastServer>>")]
     last_server: Option<LastServer>,
-    /// The packages that it has, each with its checksum.
+    /// Checksum of each package that the client has.
     packages: BTreeMap<String, String>,
-    /// When it wakes next.
+    /// Lab time of the client's next action.
     #[schemars(with = "String")]
     next_heartbeat: Timestamp,
-    /// What was seen of it; none if nothing was.
+    /// Recorded history of the client; absent before its first heartbeat.
     history: Option<Trace>,
 }
 
 /// A part of the fleet.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PartNow {
-    /// Its name.
+    /// Name of the part.
     part: String,
-    /// How many clients it has.
+    /// Number of clients in the part.
     count: usize,
-    /// Their names.
+    /// Computer names of the clients.
     clients: Vec<String>,
 }
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1/clients", get_with(list, doc("clients", "The clients of this lab")))
+        .api_route("/v1/clients", get_with(list, doc("clients", "List the clients of this lab")))
         .api_route(
             "/v1/clients/{client}",
-            get_with(show, doc("client", "One client: what it holds, and what became of it")),
+            get_with(show, doc("client", "Show a client: its state and its history")),
         )
         .api_route(
-            "/v1/clients/{client}/deeds",
+            "/v1/clients/{client}/operations",
             post_with(
                 act,
-                doc("doToClient", "Poke, freeze, take offline, bring home, move or re-image a client"),
+                doc(
+                    "operateClient",
+                    "Perform an action on a client, such as poke, freeze, offline, import, move or reimage",
+                ),
             ),
         )
         .api_route(
             "/v1/fleet/{part}",
-            put_with(set_part, doc("setPart", "Make a part of the fleet as large as this")),
+            put_with(set_part, doc("setPart", "Add a part to the fleet, or resize it")),
         )
 }
 
-async fn list(State(lab): LabState, Query(page): Query<Page>) -> Json<Clients> {
+async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Clients> {
     let mut clients = lab.views().await;
     clients.retain(|one| {
         page.part.as_ref().is_none_or(|wanted| *wanted == one.part)
-            && page.state.is_none_or(|wanted| wanted == Standing::of(&one.view.health))
+            && page.state.is_none_or(|wanted| wanted == ClientState::of(&one.view.health))
     });
     let total = clients.len();
     let limit = page.limit.unwrap_or(100).min(PAGE);
@@ -177,7 +179,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
     let member = lab.member(&client).await?;
     let agent = member.handle.agent();
     let view = agent.view();
-    let thinks = match view.health.orphaned() {
+    let status_detail = match view.health.orphaned() {
         Some((since, because)) => format!("orphaned since {since}: {because}"),
         None if view.health.is_connected() => "served".to_owned(),
         None => "not served".to_owned(),
@@ -187,7 +189,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
         part: member.part.clone(),
         on: !agent.is_stopped(),
         frozen: member.handle.is_frozen(),
-        thinks,
+        status_detail,
         view,
         last_server: state.last_server.clone(),
         packages: state.packages.clone(),
@@ -209,7 +211,7 @@ async fn act(
 
 async fn set_part(
     State(lab): LabState,
-    Path(Part { part }): Path<Part>,
+    Path(PartName { part }): Path<PartName>,
     JsonBody(setting): JsonBody<PartSetting>,
 ) -> Answer<PartNow> {
     let mut plan = PartPlan::new(&part, setting.count, setting.version.unwrap_or(ClientVersion::new(14, 3)));

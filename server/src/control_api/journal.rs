@@ -1,4 +1,4 @@
-//! What the managers remember of their visitors: found, counted, followed, taken away; and what nearly fitted.
+//! The journal: listed, counted, followed and exported, and near misses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -23,195 +23,197 @@ use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
 use crate::schema::BridgedSchema;
 
-/// The most entries of one answer.
+/// Maximum number of entries per response.
 const PAGE: usize = 10_000;
 
-/// What is looked for; what is left out does not matter.
+/// Filters for journal entries; absent ones match everything.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(default)]
 struct JournalQuery {
-    /// From this number on.
+    /// Only entries from this number on.
     since: u64,
-    /// Of one sort.
+    /// Only entries of this kind.
     kind: Option<Kind>,
-    /// A manager, by name.
+    /// Only entries of this manager.
     manager: Option<String>,
-    /// A client, by its identifier.
+    /// Only entries about the client with this identifier.
     #[schemars(with = "Option<String>")]
     agent: Option<AgentId>,
-    /// A client, by its computer's name.
+    /// Only entries about the client with this computer name.
     client: Option<String>,
-    /// What was asked: hello, register, index, policy, list, package, upload, hold, refused, unknown-path ...
+    /// Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+    /// unknown-path ...
     action: Option<String>,
-    /// The status of the answer.
+    /// Only responses with this status.
     status: Option<u16>,
-    /// From this moment on, in the lab's time.
+    /// Only entries from this lab time on.
     #[schemars(with = "Option<String>")]
     from: Option<Timestamp>,
-    /// How many to show, the last ones; 1000 when absent, at most 10000.
+    /// Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
     limit: Option<usize>,
-    /// `json`, `ndjson` or `har`.
+    /// Format of the response: `json`, `ndjson` or `har`.
     format: Format,
-    /// Count, or look for near misses, even if entries that could fit were dropped.
+    /// Return a result even if matching entries may have been dropped.
     partial: bool,
 }
 
 /// Entries of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Page {
-    /// How many of those that are remembered fit.
+struct Entries {
+    /// Number of kept entries that match.
     total: usize,
-    /// Whether none was dropped that could fit.
+    /// Whether no matching entry can have been dropped.
     complete: bool,
-    /// How many entries of any sort are no longer remembered.
+    /// Number of dropped entries of all kinds.
     forgotten: u64,
-    /// The number that the next entry gets.
+    /// Number that the next entry will get.
     next: u64,
-    /// Those that fit, the last ones, the oldest first.
-    entries: Vec<Row>,
+    /// Latest matching entries, oldest first.
+    entries: Vec<JournalEntry>,
 }
 
-/// What the journal answers.
+/// Response of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Found {
+enum JournalAnswer {
     /// Entries.
-    Page(Page),
-    /// The exchanges as an HTTP archive.
+    Entries(Entries),
+    /// Exchanges as an HTTP archive.
     Har(Archive),
 }
 
-impl OtherForm for Found {
+impl OtherForm for JournalAnswer {
     const MEDIA_TYPE: &'static str = "application/x-ndjson";
 }
 
 /// An HTTP archive.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Archive {
-    /// See the HAR 1.2 specification.
+    /// Log object as in the HAR 1.2 specification.
     log: Value,
 }
 
-/// An entry; what does not belong to its sort is absent.
+/// An entry of the journal; fields that do not apply to its kind are absent.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-struct Row {
-    /// Its number; entries of all sorts are numbered together, from 1.
+struct JournalEntry {
+    /// Number of the entry; entries of all kinds are numbered together, from 1.
     number: u64,
-    /// When it was, in the lab's time.
+    /// Lab time of the entry.
     #[schemars(with = "String")]
     at: Timestamp,
-    /// Its sort.
+    /// Kind of the entry.
     kind: Kind,
-    /// The manager.
+    /// Name of the manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     manager: Option<String>,
-    /// The client's computer.
+    /// Computer name of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
     #[serde(flatten)]
     more: More,
 }
 
-/// What belongs to some sorts alone.
+/// Fields of some kinds of entries.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct More {
-    /// Where it came from.
+    /// Address of the peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     peer: Option<SocketAddr>,
-    /// The client's identifier.
+    /// Identifier of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     agent: Option<AgentId>,
-    /// Of an exchange: whether over TLS.
+    /// For an exchange: whether it used TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<bool>,
-    /// Of an exchange: what was asked.
+    /// For an exchange: what was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
-    /// Of an exchange or a call: the status of the answer.
+    /// For an exchange or a call: status of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    /// Of a connection that closed early: silent, stalled, handshake or http.
+    /// For a closed connection: silent, stalled, handshake or http.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// In words.
+    /// Description of the entry for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    words: Option<String>,
-    /// Of an applied fault: its name.
+    text: Option<String>,
+    /// For an applied fault: name of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
-    /// Of an applied fault: what it does.
+    /// For an applied fault: what the fault does; for an operator action: what was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<String>,
-    /// Of an applied fault: how many times the client had come, this time included.
+    /// For an applied fault: ordinal of the client's connection or exchange, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordinal: Option<u64>,
-    /// Of an applied fault: the route that was asked; none of a connection.
+    /// For an applied fault: route of the exchange; absent for a connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BridgedSchema<Route>>")]
     route: Option<Route>,
-    /// Of an applied fault: whether the connection was hit, or an exchange.
+    /// For an applied fault: whether a connection or an exchange was hit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BridgedSchema<Moment>>")]
     moment: Option<Moment>,
-    /// Of a call: the method.
+    /// For a call: HTTP method.
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<String>,
-    /// Of a call: the path.
+    /// For a call: path.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-    /// Of a call: whose token it was.
+    /// For a call: user of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    who: Option<String>,
+    user: Option<String>,
 }
 
-/// How many entries fit.
+/// Number of matching entries.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Count {
-    /// How many in all.
+struct EntryCount {
+    /// Number of matching entries.
     total: usize,
-    /// How many of each sort, action and status.
+    /// Number of matching entries per kind, action and status.
     by: BTreeMap<String, u64>,
-    /// How many entries of any sort are no longer remembered.
+    /// Number of dropped entries of all kinds.
     forgotten: u64,
 }
 
-/// Who nearly asked for something.
+/// An entry about a request that came close to a valid one.
 #[derive(Debug, Serialize, JsonSchema)]
 struct NearMiss {
-    /// What was wrong with it.
+    /// What was wrong with the request.
     why: &'static str,
-    /// The entry.
-    entry: Row,
+    /// The entry of the request.
+    entry: JournalEntry,
 }
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/journal",
-            get_with(find, doc("journal", "What the managers remember; also as NDJSON and HAR")),
+            get_with(find, doc("journal", "List journal entries, as JSON, NDJSON or HAR")),
         )
         .api_route(
             "/v1/journal/count",
-            get_with(count, doc("countJournal", "How many entries fit, by kind, action and status")),
+            get_with(count, doc("countJournal", "Count the matching entries by kind, action and status")),
         )
         .api_route(
             "/v1/journal/near-misses",
             get_with(
                 near_misses,
-                doc("nearMisses", "Who nearly asked for something, and what was wrong with it"),
+                doc(
+                    "nearMisses",
+                    "List requests that came close to a known one, and what was wrong with each",
+                ),
             ),
         )
         .api_route(
             "/v1/journal/tail",
-            get_with(tail, doc("tailJournal", "The entries to come, as server-sent events; it does not end")),
+            get_with(tail, doc("tailJournal", "Follow new entries as server-sent events, without end")),
         )
 }
 
-/// An entry, with the names that belong to its numbers.
+/// An entry with the names of its manager and client.
 struct NamedEntry<'a> {
     number: u64,
     entry: &'a Entry,
@@ -254,7 +256,7 @@ impl NamedEntry<'_> {
             && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
-    fn row(self) -> Row {
+    fn row(self) -> JournalEntry {
         let NamedEntry { number, entry, manager, client } = self;
         let more = match entry {
             Entry::Exchange(record) => More {
@@ -272,7 +274,7 @@ impl NamedEntry<'_> {
                     ConnectionClosed::Handshake(words) => ("handshake", Some(words.clone())),
                     ConnectionClosed::Http(words) => ("http", Some(words.clone())),
                 };
-                More { peer: Some(*peer), reason: Some(reason), words, ..More::default() }
+                More { peer: Some(*peer), reason: Some(reason), text: words, ..More::default() }
             }
             Entry::FaultApplied(applied) => More {
                 peer: Some(applied.peer),
@@ -285,24 +287,24 @@ impl NamedEntry<'_> {
                 ..More::default()
             },
             Entry::FaultSkipped { peer, why, .. } => {
-                More { peer: Some(*peer), words: Some(why.clone()), ..More::default() }
+                More { peer: Some(*peer), text: Some(why.clone()), ..More::default() }
             }
             Entry::Call(call) => More {
                 peer: call.peer,
                 status: Some(call.status),
                 method: Some(call.method.clone()),
                 path: Some(call.path.clone()),
-                who: call.who.clone(),
+                user: call.who.clone(),
                 ..More::default()
             },
-            Entry::OperatorAction { what, .. } => More { words: Some(what.clone()), ..More::default() },
+            Entry::OperatorAction { what, .. } => More { text: Some(what.clone()), ..More::default() },
         };
-        Row { number, at: entry.at(), kind: entry.kind(), manager, client, more }
+        JournalEntry { number, at: entry.at(), kind: entry.kind(), manager, client, more }
     }
 }
 
 impl JournalQuery {
-    /// Whether an entry of this sort can fit.
+    /// Whether an entry of this kind can match.
     fn wants(&self, kind: Kind) -> bool {
         let (has_action, has_status, has_agent) = match kind {
             Kind::Exchange => (true, true, true),
@@ -317,7 +319,7 @@ impl JournalQuery {
             && (self.manager.is_none() || has_agent || kind == Kind::Call)
     }
 
-    /// Refuses what cannot be answered: an entry that could fit was dropped.
+    /// Fails if a matching entry may have been dropped.
     fn refuse_gaps(&self, lab: &Lab, kinds: &[Kind]) -> Result<(), Problem> {
         if self.partial {
             return Ok(());
@@ -326,7 +328,7 @@ impl JournalQuery {
         for kind in kinds.iter().filter(|kind| self.wants(**kind)) {
             if let Some(dropped) = journal.lacks(*kind, self.since) {
                 return Err(Problem::dropped(format!(
-                    "{dropped} entries of the kind {kind} are no longer remembered, and some of them could fit; ask since a later entry, or with partial=true for what is left"
+                    "{dropped} entries of the kind {kind} were dropped, and some could match: filter by a later `since`, or set `partial=true` to search the rest"
                 )));
             }
         }
@@ -334,21 +336,24 @@ impl JournalQuery {
     }
 }
 
-/// All that fit, the oldest first.
-fn found(lab: &Lab, query: &JournalQuery) -> Vec<Row> {
+/// All matching entries, oldest first.
+fn found(lab: &Lab, query: &JournalQuery) -> Vec<JournalEntry> {
     let entries = lab.site.journal().since(query.since);
     let named = entries.iter().map(|(number, entry)| NamedEntry::of(lab, *number, entry));
     named.filter(|one| one.fits(query)).map(NamedEntry::row).collect()
 }
 
-async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result<Written<Found>, Problem> {
+async fn find(
+    State(lab): LabState,
+    Query(query): Query<JournalQuery>,
+) -> Result<Written<JournalAnswer>, Problem> {
     let mut entries = found(&lab, &query);
     let total = entries.len();
     let limit = query.limit.unwrap_or(1000).min(PAGE);
     let entries = entries.split_off(total.saturating_sub(limit));
     let journal = lab.site.journal();
     match query.format {
-        Format::Json => Ok(Written::Json(Found::Page(Page {
+        Format::Json => Ok(Written::Json(JournalAnswer::Entries(Entries {
             total,
             complete: query.refuse_gaps(&lab, &Kind::ALL).is_ok(),
             forgotten: journal.forgotten(),
@@ -356,17 +361,17 @@ async fn find(State(lab): LabState, Query(query): Query<JournalQuery>) -> Result
             entries,
         }))),
         Format::Ndjson => Ok(Written::Other(entries.iter().map(|row| line(row) + "\n").collect())),
-        Format::Har => Ok(Written::Json(Found::Har(har(&entries)))),
+        Format::Har => Ok(Written::Json(JournalAnswer::Har(har(&entries)))),
         Format::Junit => Err(query.format.refused()),
     }
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &JournalEntry) -> String {
     serde_json::to_string(row).unwrap_or_default()
 }
 
-/// The exchanges as an HTTP archive, as far as the journal knows them.
-fn har(rows: &[Row]) -> Archive {
+/// The exchanges as an HTTP archive, as far as the journal records them.
+fn har(rows: &[JournalEntry]) -> Archive {
     let entries = rows.iter().filter(|row| row.kind == Kind::Exchange).map(|row| {
         let scheme = if row.more.tls == Some(true) { "https" } else { "http" };
         let manager = row.manager.as_deref().unwrap_or("manager");
@@ -399,7 +404,7 @@ fn har(rows: &[Row]) -> Archive {
     Archive { log }
 }
 
-async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Count> {
+async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<EntryCount> {
     query.refuse_gaps(&lab, &Kind::ALL)?;
     let rows = found(&lab, &query);
     let mut by = BTreeMap::<String, u64>::new();
@@ -412,7 +417,7 @@ async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answe
         }
         *by.entry(name).or_default() += 1;
     }
-    Ok(Json(Count { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
+    Ok(Json(EntryCount { total: rows.len(), by, forgotten: lab.site.journal().forgotten() }))
 }
 
 async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Vec<NearMiss>> {
@@ -420,22 +425,22 @@ async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) ->
     let misses = found(&lab, &query).into_iter().filter_map(|entry| {
         let why = match (entry.kind, entry.more.action, entry.more.reason) {
             (Kind::Exchange, Some("unknown-path"), _) => {
-                "asked for a path that the product's clients do not ask for"
+                "requested a path that the product's clients do not use"
             }
             (Kind::Exchange, Some("refused"), _) => {
-                "asked in the right place, and the message was not understood: its secret (KCS) or its form does not fit"
+                "used the right path, but the message cannot be decoded: its secret (KCS) or its format is wrong"
             }
-            (Kind::Exchange, Some("too-long" | "too-large"), _) => "asked for more than the manager takes",
-            (Kind::Exchange, Some("stalled" | "broken-off"), _) => "broke off in the middle of a request",
+            (Kind::Exchange, Some("too-long" | "too-large"), _) => "sent more than the manager accepts",
+            (Kind::Exchange, Some("stalled" | "broken-off"), _) => "disconnected within a request",
             (Kind::Exchange, Some(_), _) if entry.more.status.is_some_and(|status| status >= 400) => {
-                "asked rightly, and was not served: not registered, of another domain, or for what does not exist"
+                "sent a valid request but was not served: not registered, of another domain, or for something that does not exist"
             }
             (Kind::ConnectionClosed, _, Some("handshake")) => {
-                "left in the TLS handshake: most often, the certificate is not believed"
+                "aborted the TLS handshake, most often because it does not trust the certificate"
             }
-            (Kind::ConnectionClosed, _, Some("http")) => "spoke something that is not HTTP, or broke off",
+            (Kind::ConnectionClosed, _, Some("http")) => "did not speak HTTP, or disconnected",
             (Kind::ConnectionClosed, _, Some("silent" | "stalled")) => {
-                "connected and said nothing, or stopped in the middle"
+                "connected and sent nothing, or stalled within a request"
             }
             _ => return None,
         };
@@ -444,14 +449,14 @@ async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) ->
     Ok(Json(misses.collect()))
 }
 
-/// Entries as server-sent events, from `since` on, for as long as somebody listens.
+/// Entries from `since` on as server-sent events, until the listener disconnects.
 async fn tail(
     State(lab): LabState,
     Query(query): Query<JournalQuery>,
 ) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
     let growth = lab.site.journal().growth();
     let next = if query.since == 0 { lab.site.journal().next_number() } else { query.since };
-    let start = (lab, growth, query, next, VecDeque::<Row>::new());
+    let start = (lab, growth, query, next, VecDeque::<JournalEntry>::new());
     let events = stream::unfold(start, |(lab, mut growth, mut query, mut next, mut waiting)| async move {
         loop {
             if let Some(row) = waiting.pop_front() {

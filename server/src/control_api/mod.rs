@@ -1,8 +1,8 @@
-//! The control API: what the product has only in its console and its wizards, and what only a lab has.
+//! The control API: what the product offers only in its console and wizards, and what only a lab has.
 //!
-//! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. No fault and no certificate touches it, so nobody locks
-//! himself out. Every mutation names what it makes, says what is in force afterwards, and may be repeated. It decides
-//! nothing: [`Lab`] does.
+//! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. Faults and certificates never affect it, so it
+//! cannot lock users out. Every change names its object, returns the resulting state, and can be repeated. [`Lab`]
+//! decides; nothing here does.
 
 mod certificates;
 mod clock;
@@ -42,24 +42,25 @@ pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};
 
-/// The port of the control API.
+/// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
-/// No body is larger than this, packages aside.
+/// Maximum size of a request body, except for packages.
 const LARGEST: usize = 1024 * 1024;
 
-/// Serves the control API until it is told to stop; then connections are ended. With a token, nobody without it is let in.
+/// Serves the control API until it is stopped, then ends its connections. With a token, requests without it are
+/// refused.
 pub async fn serve(listener: TcpListener, lab: Arc<Lab>, token: Option<String>, stopping: CancellationToken) {
     serve_plain(listener, router(lab, token.map(Arc::from)), stopping).await;
 }
 
-/// What describes the control API.
+/// The OpenAPI document of the control API.
 pub fn openapi() -> OpenApi {
     let mut api = description();
     let _: Router<Arc<Lab>> = describe(&mut api);
     api
 }
 
-/// Describes all routes; each may be answered with a problem.
+/// Describes all routes; each may respond with a problem.
 fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
     routes().finish_api_with(api, |api| api.default_response::<Problem>())
 }
@@ -67,10 +68,10 @@ fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
 fn description() -> OpenApi {
     OpenApi {
         info: Info {
-            title: "epm-lab, the control API".to_owned(),
+            title: "epm-lab control API".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: Some(
-                "What the product has only in its console and its wizards, and what only a lab has. This is a mock.".to_owned(),
+                "Controls a running lab: what the product offers only in its console and wizards (certificates, management server lists, groups, packages), and what only a lab has (fleet, clock, faults, journal, verdict). This is a mock.".to_owned(),
             ),
             ..Info::default()
         },
@@ -80,8 +81,8 @@ fn description() -> OpenApi {
 
 fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1", get_with(index, doc("index", "What is here")))
-        .api_route("/v1/health", get_with(health, doc("health", "Whether the lab is ready")))
+        .api_route("/v1", get_with(index, doc("index", "Show name, version and addresses of the lab")))
+        .api_route("/v1/health", get_with(health, doc("health", "Show whether the lab is ready")))
         .merge(site::routes())
         .merge(certificates::routes())
         .merge(clock::routes())
@@ -100,10 +101,10 @@ fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
         .fallback(|| {
-            std::future::ready(Problem::unknown("there is nothing at this path; /v1 says what there is"))
+            std::future::ready(Problem::unknown("unknown path: /v1/openapi.json describes every path"))
         })
         .method_not_allowed_fallback(|| {
-            let detail = "this path has other methods; /v1/openapi.json says which";
+            let detail = "method not allowed for this path: /v1/openapi.json describes its methods";
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
@@ -111,21 +112,21 @@ fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
         .with_state(lab)
 }
 
-/// Lets in who has the token and is no page of somebody else's, and says of every answer that this is a mock.
+/// Refuses requests without the token or from a foreign web page, and marks every response as a mock's.
 async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer "));
     let is_health = request.uri().path() == "/v1/health";
     let mut response = match token {
         _ if is_of_a_foreign_page(request.headers()) => {
-            let detail = "this door answers no page of another origin, and without a token only by an address or localhost";
+            let detail = "request refused: without a token, the control API answers only at an IP address or localhost, and never to web pages of another origin";
             Problem::new(StatusCode::FORBIDDEN, "origin", detail).into_response()
         }
         Some(token)
             if !is_health
                 && given.is_none_or(|given| is_same(given.as_bytes(), token.as_bytes()).is_err()) =>
         {
-            let detail = "this door wants the header Authorization: Bearer TOKEN";
+            let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
             Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
         }
         _ => next.run(request).await,
@@ -134,8 +135,8 @@ async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Respons
     response
 }
 
-/// Whether a browser sends it for a page that does not come from the control API: it names where the page comes from. A name that was
-/// made to point here is the other way in; so the control API is asked by an address, or as localhost.
+/// Whether a browser sends the request for a page of another origin: either its `Origin` differs, or its host is a
+/// name, which DNS rebinding could make point here. Only addresses and localhost are accepted.
 fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(&header::HOST).unwrap_or_default();
@@ -146,29 +147,29 @@ fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
     foreign || (!is_plain && !headers.contains_key(header::AUTHORIZATION))
 }
 
-/// What is here.
+/// Name, version and addresses of the lab.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Index {
-    /// What this is.
+    /// Name of the program.
     name: &'static str,
-    /// Its version.
+    /// Version of the program.
     version: &'static str,
-    /// What it is, and what it is not.
-    is: &'static str,
-    /// The site's name.
+    /// What the program is, and what it is not.
+    about: &'static str,
+    /// Name of the site.
     site: String,
-    /// Where the description of the control API is.
+    /// Path of the OpenAPI document.
     openapi: &'static str,
-    /// The doors of each manager.
-    doors: Vec<Addresses>,
+    /// Addresses of each manager.
+    addresses: Vec<Addresses>,
 }
 
-/// Whether the lab is ready.
+/// Readiness of the lab.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Health {
-    /// It is, if it answers.
+    /// Whether the lab is ready; always true in a response.
     ready: bool,
-    /// The lab's time.
+    /// Lab time.
     #[schemars(with = "String")]
     now: Timestamp,
 }
@@ -177,10 +178,10 @@ async fn index(State(lab): LabState) -> Json<Index> {
     Json(Index {
         name: "epm-lab",
         version: env!("CARGO_PKG_VERSION"),
-        is: "a mock of an endpoint protection manager, for tests and labs; it protects nothing",
+        about: "a mock of an endpoint protection manager for tests and labs; it protects nothing",
         site: lab.site.look(|site| site.name().to_owned()),
         openapi: "/v1/openapi.json",
-        doors: lab.site.addresses().to_vec(),
+        addresses: lab.site.addresses().to_vec(),
     })
 }
 

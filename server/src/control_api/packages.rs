@@ -1,4 +1,4 @@
-//! Files that an administrator carries away or brings: communication update packages, and recovery files.
+//! Files to download or upload: communication update packages and recovery files.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
@@ -9,69 +9,53 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control_api::certificates::ManagerName;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Zip};
+use crate::control_api::site::{GroupName, OfLocation};
 use crate::lab::ClientOperation;
 use crate::runtime::install_dir::{InstallationError, pack_update_package, read_recovery};
 use crate::schema::BridgedSchema;
 
-#[derive(Debug, Deserialize, JsonSchema)]
-struct GroupName {
-    /// The group's full path, as `My Company\Desktops`, percent-encoded.
-    group: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OfLocation {
-    /// The location; the group's own settings when absent.
-    location: Option<String>,
-}
-
-/// To whom a package goes.
+/// Clients that a package is deployed to.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Deployment {
-    /// The location that the package is made for; the group's own settings when absent.
+    /// Location that the package is made for; the group's own settings when absent.
     location: Option<String>,
-    /// The clients of this lab that it goes to; all whose policy is of the group when absent.
+    /// Computer names of the clients; all clients with a policy of the group when absent.
     clients: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Manager {
-    /// Its name.
-    manager: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
 struct Restoring {
-    /// Whether the database is there too, so that the clients are still registered.
+    /// Whether the database is restored too, so that clients remain registered.
     #[serde(default)]
     database: bool,
 }
 
-/// Whom a package has reached.
+/// Result of a deployment.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Deployed {
-    /// The group that it is made for.
+    /// Group that the package is made for.
     group: String,
-    /// The clients that have imported it.
+    /// Clients that imported the package.
     delivered: Vec<String>,
-    /// The clients whose machine is off, so that it does not reach them.
+    /// Clients that were not reached, because their machine is off.
     off: Vec<String>,
 }
 
-/// A manager that was installed anew.
+/// State of a manager after its reinstallation.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Restored {
-    /// Its name.
+struct RestoredManager {
+    /// Name of the manager.
     manager: String,
-    /// The server certificate that it has now.
+    /// SHA-256 fingerprint of its server certificate.
     #[schemars(with = "BridgedSchema<Fingerprint>")]
     fingerprint: Fingerprint,
-    /// The domain's identifier.
+    /// Identifier of the domain.
     domain: String,
-    /// How many clients are registered.
+    /// Number of registered clients.
     clients: usize,
 }
 
@@ -79,16 +63,37 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/groups/{group}/package",
-            get_with(package, doc("updatePackage", "A communication update package: an archive with a sylink.xml"))
-            .post_with(deploy, doc("deployUpdatePackage", "Bring a communication update package to clients of this lab that are on")),
+            get_with(
+                package,
+                doc("updatePackage", "Download a communication update package: an archive with a sylink.xml"),
+            )
+            .post_with(
+                deploy,
+                doc(
+                    "deployUpdatePackage",
+                    "Import a communication update package into clients of this lab that are on",
+                ),
+            ),
         )
         .api_route(
             "/v1/managers/{manager}/recovery",
-            get_with(back_up, doc("backUpManager", "A recovery file of a manager as it is now: recovery_TIMESTAMP.zip")),
+            get_with(
+                back_up,
+                doc(
+                    "backUpManager",
+                    "Download a recovery file of a manager's current state: recovery_TIMESTAMP.zip",
+                ),
+            ),
         )
         .api_route(
             "/v1/managers/{manager}/restore",
-            post_with(restore, doc("restoreManager", "Install the managers anew from a recovery file, recovery_TIMESTAMP.zip, which is the body")),
+            post_with(
+                restore,
+                doc(
+                    "restoreManager",
+                    "Reinstall the managers from the recovery file (recovery_TIMESTAMP.zip) in the body",
+                ),
+            ),
         )
 }
 
@@ -108,7 +113,7 @@ async fn deploy(
     Path(GroupName { group }): Path<GroupName>,
     JsonBody(Deployment { location, clients }): JsonBody<Deployment>,
 ) -> Answer<Deployed> {
-    lab.site.export_sylink(&group, location.as_deref())?; // refused before anybody is touched
+    lab.site.export_sylink(&group, location.as_deref())?; // fails before any client is changed
     let views = lab.views().await;
     let is_meant = |name: &str, of: Option<&str>| match &clients {
         Some(named) => named.iter().any(|one| one == name),
@@ -127,13 +132,15 @@ async fn deploy(
     for name in &delivered {
         lab.do_to(name, &action).await?;
     }
-    lab.site.journal().operator_action(format!("update package of {group:?}: {} clients", delivered.len()));
+    lab.site
+        .journal()
+        .operator_action(format!("update package of {group:?} deployed to {} clients", delivered.len()));
     Ok(Json(Deployed { group, delivered, off }))
 }
 
 async fn back_up(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
 ) -> Result<Download<Zip>, Problem> {
     let zip = lab.site.recovery_file(&manager).map_err(|error| match error {
         InstallationError::NoManager(_) => Problem::unknown(error.to_string()),
@@ -144,15 +151,15 @@ async fn back_up(
 
 async fn restore(
     State(lab): LabState,
-    Path(Manager { manager }): Path<Manager>,
+    Path(ManagerName { manager }): Path<ManagerName>,
     Query(Restoring { database }): Query<Restoring>,
     File(content): File,
-) -> Answer<Restored> {
+) -> Answer<RestoredManager> {
     let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "recovery", detail);
     let file = read_recovery("the recovery file", &content).map_err(|error| invalid(error.to_string()))?;
     tokio::task::block_in_place(|| lab.site.restore(&manager, &file, database))?;
     let fingerprint = file.identity.certificate().fingerprint();
-    Ok(Json(lab.site.look(|site| Restored {
+    Ok(Json(lab.site.look(|site| RestoredManager {
         manager,
         fingerprint,
         domain: site.domain().to_string(),

@@ -1,4 +1,4 @@
-//! Management server lists, groups, locations, policies, packages: what the console shows and edits.
+//! The site's objects, as in the console: management server lists, groups, locations, policies and packages.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
@@ -16,178 +16,181 @@ use crate::control_api::view::{GroupView, ListView, SiteView};
 use crate::lab::Lab;
 use crate::schema::BridgedSchema;
 
-/// No more commands are taken at once: each group that one concerns is signed anew.
+/// Maximum number of commands per request: each affected group is signed anew.
 const MOST_COMMANDS: usize = 1000;
-/// A package is no larger than this.
+/// Maximum size of a package in bytes.
 const LARGEST_PACKAGE: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct List {
-    /// Its name.
+    /// Name of the list.
     list: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct GroupName {
-    /// Its full path, as `My Company\Desktops`, percent-encoded.
-    group: String,
+pub(super) struct GroupName {
+    /// Full path of the group, such as `My Company\Desktops`, percent-encoded.
+    pub(super) group: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct LocationName {
-    /// The group's full path.
+    /// Full path of the group.
     group: String,
-    /// The location's name.
+    /// Name of the location.
     location: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct PolicyName {
-    /// The group's full path.
+    /// Full path of the group.
     group: String,
-    /// The policy's name.
+    /// Name of the policy.
     policy: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct PackageName {
-    /// The package's name.
+    /// Name of the package.
     package: String,
 }
 
-/// What is done.
+/// Commands to apply.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
-/// How a list is to be; what is absent stays.
+/// Changes of a list; absent fields stay as they are.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ListSetting {
-    /// The list that it is a copy of, if there is none of its name yet.
+    /// List to copy if there is none of this name yet.
     copy_of: Option<String>,
-    /// What its clients speak.
+    /// Protocol that clients use.
     #[schemars(with = "Option<BridgedSchema<Protocol>>")]
     protocol: Option<Protocol>,
-    /// Whether clients hold a server's certificate against its name as well.
+    /// Whether clients also check the server's name against its certificate.
     verify_ca: Option<bool>,
-    /// Its servers, a block for each priority.
+    /// Servers of the list, one block per priority.
     #[schemars(with = "Option<BridgedSchema<Vec<ServerPriority>>>")]
     priorities: Option<Vec<ServerPriority>>,
 }
 
-/// Who is to use a list.
+/// Group or location that gets a list.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Assignment {
-    /// The group's full path.
+    /// Full path of the group.
     group: String,
-    /// The location; the group when absent.
+    /// Location; the group itself when absent.
     location: Option<String>,
 }
 
-/// How a group is to be; what is absent stays.
+/// Changes of a group; absent fields stay as they are.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct GroupSetting {
-    /// Whether it takes everything from its parent.
+    /// Whether the group inherits everything from its parent.
     inherits: Option<bool>,
-    /// The name of its management server list.
+    /// Name of the management server list.
     list: Option<String>,
-    /// Whether its clients authenticate their manager.
+    /// Whether clients authenticate their manager.
     secure_communications: Option<bool>,
-    /// How its clients keep in touch.
+    /// Communication settings of the clients.
     #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
 }
 
-/// How a location is to be; what is absent stays.
+/// Changes of a location; absent fields stay as they are.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct LocationSetting {
-    /// Its own list.
+    /// Name of the location's own list.
     list: Option<String>,
-    /// Its own communication settings.
+    /// Communication settings of the location itself.
     #[schemars(with = "Option<BridgedSchema<CommunicationChange>>")]
     communication: Option<CommunicationChange>,
-    /// True to take the group's settings and list instead of its own.
+    /// True to use the group's list and settings instead of the location's own.
     use_group_communication: Option<bool>,
 }
 
-/// The content of a policy.
+/// Content of a policy.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PolicySetting {
-    /// Its text.
+    /// Text of the policy.
     content: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct OfLocation {
-    /// The location; the group's own settings when absent.
-    location: Option<String>,
+pub(super) struct OfLocation {
+    /// Location; the group's own settings when absent.
+    pub(super) location: Option<String>,
 }
 
-/// What is assumed.
+/// Assumptions in effect.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumption>);
 
-/// What was done.
+/// Result of commands.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Done {
-    /// How many commands.
+struct AppliedCommands {
+    /// Number of commands.
     commands: usize,
-    /// How many things came of them.
+    /// Number of effects.
     effects: usize,
 }
 
 /// A client package.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PackageView {
-    /// Its name.
+    /// Name of the package.
     package: String,
-    /// How large it is.
+    /// Size of the package in bytes.
     bytes: usize,
 }
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1/site", get_with(site, doc("site", "The site and its managers")))
+        .api_route("/v1/site", get_with(site, doc("site", "Show the site and its managers")))
         .api_route(
             "/v1/assumptions",
             get_with(
                 assumptions,
-                doc("assumptions", "What the lab assumes where nobody documents the product"),
+                doc("assumptions", "List the assumptions about undocumented behaviour of the product"),
             ),
         )
         .api_route(
             "/v1/commands",
             post_with(
                 commands,
-                doc("giveCommands", "Give the site commands, as in a scenario's setup: all of them, or none"),
+                doc(
+                    "giveCommands",
+                    "Apply commands to the site, as in a scenario's setup: all of them or none",
+                ),
             ),
         )
-        .api_route("/v1/lists", get_with(lists, doc("lists", "The management server lists")))
+        .api_route("/v1/lists", get_with(lists, doc("lists", "List the management server lists")))
         .api_route(
             "/v1/lists/{list}",
-            get_with(list, doc("list", "One list, and who uses it"))
-                .put_with(set_list, doc("setList", "Copy and edit a list"))
-                .delete_with(remove_list, doc("removeList", "Remove a list that nobody uses")),
+            get_with(list, doc("list", "Show a list and its assignments"))
+                .put_with(set_list, doc("setList", "Copy or change a list"))
+                .delete_with(remove_list, doc("removeList", "Remove a list without assignments")),
         )
         .api_route(
             "/v1/lists/{list}/assignments",
-            put_with(assign, doc("assignList", "Assign a list to a group or location")),
+            put_with(assign, doc("assignList", "Assign a list to a group or a location")),
         )
-        .api_route("/v1/groups", get_with(groups, doc("groups", "The groups")))
+        .api_route("/v1/groups", get_with(groups, doc("groups", "List the groups")))
         .api_route(
             "/v1/groups/{group}",
-            get_with(group, doc("group", "One group with its locations"))
+            get_with(group, doc("group", "Show a group with its locations"))
                 .put_with(set_group, doc("setGroup", "Add or change a group")),
         )
         .api_route(
             "/v1/groups/{group}/sylink",
-            get_with(sylink, doc("sylink", "The communications file that the console exports")),
+            get_with(sylink, doc("sylink", "Download the communications file that the console exports")),
         )
         .api_route(
             "/v1/groups/{group}/locations/{location}",
@@ -204,7 +207,7 @@ pub(super) fn routes() -> Routes {
         )
         .api_route(
             "/v1/packages/{package}/assignments",
-            put_with(assign_package, doc("assignPackage", "Give a package to a group")),
+            put_with(assign_package, doc("assignPackage", "Assign a package to a group")),
         )
 }
 
@@ -219,22 +222,22 @@ async fn assumptions(State(lab): LabState) -> Json<Assumed> {
 async fn commands(
     State(lab): LabState,
     JsonBody(Commands(mut commands)): JsonBody<Commands>,
-) -> Answer<Done> {
+) -> Answer<AppliedCommands> {
     if let Some(file) = commands.iter_mut().flat_map(Command::materials_mut).next() {
         let file = &file.file;
         return Err(Problem::invalid(format!(
-            "{file:?} is a file, which this door does not read: use its own path"
+            "{file:?} is a file, which this operation does not read: use the operation for certificates or packages"
         )));
     }
     if commands.len() > MOST_COMMANDS {
         return Err(Problem::invalid(format!(
-            "at most {MOST_COMMANDS} commands at once, and these are {}",
+            "expected at most {MOST_COMMANDS} commands, found {}",
             commands.len()
         )));
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
-    lab.site.journal().operator_action(format!("{} commands", commands.len()));
-    Ok(Json(Done { commands: commands.len(), effects: effects.len() }))
+    lab.site.journal().operator_action(format!("{} commands applied", commands.len()));
+    Ok(Json(AppliedCommands { commands: commands.len(), effects: effects.len() }))
 }
 
 async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {
@@ -257,7 +260,7 @@ async fn set_list(
     JsonBody(setting): JsonBody<ListSetting>,
 ) -> Answer<ListView> {
     let ListSetting { copy_of, protocol, verify_ca, priorities } = setting;
-    decide(&lab, format!("list {list:?} set"), |site| {
+    decide(&lab, format!("list {list:?} changed"), |site| {
         let before = site.lists().find(|one| one.name == list);
         let mut commands = Vec::new();
         if before.is_none() {
@@ -322,7 +325,7 @@ async fn set_group(
     JsonBody(setting): JsonBody<GroupSetting>,
 ) -> Answer<GroupView> {
     let GroupSetting { inherits, list, secure_communications, communication } = setting;
-    decide(&lab, format!("group {group:?} set"), |site| {
+    decide(&lab, format!("group {group:?} changed"), |site| {
         let before = site.groups().get(&group);
         let own = if before.is_some() { site.groups().effective(&group).ok() } else { None };
         let mut commands = Vec::new();
@@ -364,10 +367,10 @@ async fn set_location(
     let gives_up = use_group_communication == Some(true);
     if gives_up && (list.is_some() || communication.is_some()) {
         return Err(Problem::invalid(
-            "use-group-communication gives up the location's own list and settings: name either it or them",
+            "use_group_communication discards the location's own list and settings: set either it or them",
         ));
     }
-    decide(&lab, format!("location {location:?} of {group:?} set"), |site| {
+    decide(&lab, format!("location {location:?} of {group:?} changed"), |site| {
         let before = site.groups().find(&group)?.own.locations.get(&location);
         let own = before.and_then(|known| known.own.as_ref());
         let at = || (group.clone(), location.clone());
@@ -401,7 +404,7 @@ async fn set_policy(
     Path(PolicyName { group, policy }): Path<PolicyName>,
     JsonBody(PolicySetting { content }): JsonBody<PolicySetting>,
 ) -> Answer<GroupView> {
-    decide(&lab, format!("policy {policy:?} of {group:?} set"), |site| {
+    decide(&lab, format!("policy {policy:?} of {group:?} changed"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let is_so = own.is_some_and(|own| own.policies.get(&policy) == Some(&content));
         let command = || Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
@@ -416,7 +419,7 @@ async fn set_package(
     File(content): File,
 ) -> Answer<PackageView> {
     let bytes = content.len();
-    decide(&lab, format!("package {package:?} set"), |_| {
+    decide(&lab, format!("package {package:?} changed"), |_| {
         let file = Material { file: package.clone(), content };
         Ok(vec![Command::AddPackage { package: package.clone(), file }])
     })?;
@@ -428,7 +431,7 @@ async fn assign_package(
     Path(PackageName { package }): Path<PackageName>,
     JsonBody(GroupName { group }): JsonBody<GroupName>,
 ) -> Answer<GroupView> {
-    decide(&lab, format!("package {package:?} given to {group:?}"), |site| {
+    decide(&lab, format!("package {package:?} assigned to {group:?}"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let has = own.is_some_and(|own| own.packages.contains(&package));
         let command = || Command::AssignPackage { package: package.clone(), group: group.clone() };
@@ -446,8 +449,8 @@ async fn sylink(
     Ok(Download(sylink.to_xml().into_bytes(), Xml))
 }
 
-/// Looks at the site and gives it what has been decided on, all of it or none, before anybody else changes it; nothing, where
-/// it is so already.
+/// Reads the site and applies the commands decided on, all or none, under one lock. Without commands, nothing
+/// changes.
 fn decide(
     lab: &Lab,
     what: String,

@@ -1,4 +1,4 @@
-//! Snapshots of the lab, and back to the start.
+//! Snapshots of the lab, and its reset.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
@@ -13,32 +13,32 @@ use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Snapshot {
-    /// Its name.
+    /// Name of the snapshot.
     snapshot: String,
 }
 
-/// What the lab has become again.
+/// State that the lab has returned to.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Restored {
-    /// The snapshot.
+struct RestoredSnapshot {
+    /// Name of the restored snapshot.
     restored: String,
 }
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
-        .api_route("/v1/snapshots", get_with(list, doc("snapshots", "What snapshots there are")))
+        .api_route("/v1/snapshots", get_with(list, doc("snapshots", "List the snapshots")))
         .api_route(
             "/v1/snapshots/{snapshot}",
-            put_with(take, doc("takeSnapshot", "Keep the lab as it is"))
-                .delete_with(remove, doc("removeSnapshot", "Forget a snapshot")),
+            put_with(take, doc("takeSnapshot", "Take a snapshot of the lab"))
+                .delete_with(remove, doc("removeSnapshot", "Remove a snapshot")),
         )
         .api_route(
             "/v1/snapshots/{snapshot}/restore",
-            post_with(restore, doc("restoreSnapshot", "The lab becomes what it was")),
+            post_with(restore, doc("restoreSnapshot", "Return the lab to a snapshot")),
         )
         .api_route(
             "/v1/reset",
-            post_with(reset, doc("reset", "The lab becomes what it was when it had started")),
+            post_with(reset, doc("reset", "Return the lab to its state right after its start")),
         )
 }
 
@@ -49,7 +49,7 @@ async fn list(State(lab): LabState) -> Json<Vec<SnapshotInfo>> {
 async fn take(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<SnapshotInfo> {
     lab.take_snapshot(&snapshot).await?;
     let taken = lab.snapshots().into_iter().find(|one| one.name == snapshot);
-    taken.map(Json).ok_or_else(|| Problem::unknown("the snapshot is gone again"))
+    taken.map(Json).ok_or_else(|| Problem::unknown("the snapshot was removed meanwhile"))
 }
 
 async fn remove(
@@ -60,14 +60,17 @@ async fn remove(
     Json(lab.snapshots())
 }
 
-async fn restore(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>) -> Answer<Restored> {
+async fn restore(
+    State(lab): LabState,
+    Path(Snapshot { snapshot }): Path<Snapshot>,
+) -> Answer<RestoredSnapshot> {
     lab.restore_snapshot(&snapshot).await?;
     lab.site.journal().operator_action(format!("snapshot {snapshot:?} restored"));
-    Ok(Json(Restored { restored: snapshot }))
+    Ok(Json(RestoredSnapshot { restored: snapshot }))
 }
 
-async fn reset(State(lab): LabState) -> Answer<Restored> {
+async fn reset(State(lab): LabState) -> Answer<RestoredSnapshot> {
     lab.reset().await?;
     lab.site.journal().operator_action("reset".to_owned());
-    Ok(Json(Restored { restored: "start".to_owned() }))
+    Ok(Json(RestoredSnapshot { restored: "start".to_owned() }))
 }

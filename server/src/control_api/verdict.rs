@@ -1,58 +1,63 @@
-//! The verdict, and what is expected.
+//! The verdict and expectations.
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
-use epm_client_agent::rehearsal::WouldBeLost;
+use epm_client_agent::rehearsal::WouldBeOrphaned;
 use epm_client_agent::report::{TestCase, TestResult, TestSuite};
+use epm_client_agent::scenario::Verdict;
 use epm_protocol::site::Command;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
-use crate::lab::{Expectation, Finding, LabVerdict, Standing};
+use crate::lab::{Expectation, Finding, FindingResult};
 use crate::schema::BridgedSchema;
 
-/// No more expectations are judged at once.
+/// Maximum number of expectations per request.
 const MOST: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ExpectationName {
-    /// Its name.
+    /// Name of the expectation.
     expectation: String,
 }
 
-/// What would be done.
+/// Commands to predict.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Form {
-    /// `json`, or `junit` for test reports.
+struct VerdictQuery {
+    /// Format of the response: `json`, or `junit` for a test report.
     #[serde(default)]
     format: Format,
 }
 
-/// Who would be lost.
+/// The verdict, described for the control API.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+struct ShownVerdict(#[schemars(with = "BridgedSchema<Verdict>")] Verdict);
+
+/// Clients that would be orphaned.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Foreseen {
-    /// How many.
-    would_be_lost: usize,
-    /// Who, and why.
-    #[schemars(with = "BridgedSchema<Vec<WouldBeLost>>")]
-    clients: Vec<WouldBeLost>,
+    /// Number of clients that would be orphaned.
+    would_be_orphaned: usize,
+    /// Clients that would be orphaned, each with the reason.
+    #[schemars(with = "BridgedSchema<Vec<WouldBeOrphaned>>")]
+    clients: Vec<WouldBeOrphaned>,
 }
 
-/// How what is expected stands.
+/// Results of expectations.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
-    /// All of it together: fail if one fails, pending if one has time yet, or else pass.
-    standing: Standing,
-    /// Each.
+    /// Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
+    result: FindingResult,
+    /// Result of each expectation.
     expectations: Vec<Finding>,
 }
 
@@ -64,47 +69,50 @@ pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/verdict",
-            get_with(verdict, doc("verdict", "Who holds what, and who is lost, since when and why")),
+            get_with(verdict, doc("verdict", "Show the verdict: what the clients hold, which are orphaned, since when and why")),
         )
         .api_route(
             "/v1/verdict/if-now",
             post_with(
                 if_now,
-                doc("ifNow", "Who would be lost if these commands were given now; nothing is changed"),
+                doc("ifNow", "Predict which clients would be orphaned if these commands were applied now; changes nothing"),
             ),
         )
         .api_route(
             "/v1/expectations",
-            get_with(findings, doc("findings", "How all that is expected stands"))
-                .post_with(find, doc("find", "How these expectations stand, asked now")),
+            get_with(findings, doc("findings", "Show the results of all registered expectations"))
+                .post_with(find, doc("find", "Judge these expectations now, without registering them")),
         )
         .api_route(
             "/v1/expectations/{expectation}",
-            put_with(expect, doc("expect", "Expect something from now on"))
-                .delete_with(expect_no_longer, doc("expectNoLonger", "Expect it no longer")),
+            put_with(expect, doc("expect", "Register an expectation from now on"))
+                .delete_with(expect_no_longer, doc("expectNoLonger", "Remove a registered expectation")),
         )
 }
 
-async fn verdict(State(lab): LabState) -> Json<LabVerdict> {
-    Json(lab.verdict().await)
+async fn verdict(State(lab): LabState) -> Json<ShownVerdict> {
+    Json(ShownVerdict(lab.verdict().await))
 }
 
 async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
     let clients = lab.if_now(&commands).await?;
-    Ok(Json(Foreseen { would_be_lost: clients.len(), clients }))
+    Ok(Json(Foreseen { would_be_orphaned: clients.len(), clients }))
 }
 
-async fn findings(State(lab): LabState, Query(form): Query<Form>) -> Result<Written<Findings>, Problem> {
+async fn findings(
+    State(lab): LabState,
+    Query(form): Query<VerdictQuery>,
+) -> Result<Written<Findings>, Problem> {
     shown(lab.findings().await, form.format)
 }
 
 async fn find(
     State(lab): LabState,
-    Query(form): Query<Form>,
+    Query(form): Query<VerdictQuery>,
     JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
     if expectations.len() > MOST {
-        return Err(Problem::invalid(format!("at most {MOST} expectations at once")));
+        return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
     shown(lab.find(expectations).await, form.format)
 }
@@ -115,10 +123,10 @@ async fn expect(
     JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
     if !lab.expect(&name, expectation).await {
-        return Err(Problem::invalid("there are too many expectations: remove some"));
+        return Err(Problem::invalid("too many registered expectations: remove some"));
     }
     let found = lab.findings().await.into_iter().find(|one| one.name == name);
-    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} is gone again")))
+    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} was removed meanwhile")))
 }
 
 async fn expect_no_longer(
@@ -129,9 +137,9 @@ async fn expect_no_longer(
     Json(lab.findings().await)
 }
 
-/// What came of it; or a refusal, where one of them cannot be judged.
+/// The results as a response, or an error if one expectation cannot be judged.
 fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>, Problem> {
-    let unknown = expectations.iter().filter(|one| one.standing == Standing::Unknown);
+    let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
     let why: Vec<String> =
         unknown.map(|one| format!("{}: {}", one.name, one.counter_examples.join(", "))).collect();
     if !why.is_empty() {
@@ -140,21 +148,21 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
     match format {
         Format::Junit => Ok(Written::Other(junit(&expectations))),
         Format::Json => {
-            let any = |standing: Standing| expectations.iter().any(|one| one.standing == standing);
-            let standing = if any(Standing::Fail) {
-                Standing::Fail
-            } else if any(Standing::Pending) {
-                Standing::Pending
+            let any = |result: FindingResult| expectations.iter().any(|one| one.result == result);
+            let result = if any(FindingResult::Fail) {
+                FindingResult::Fail
+            } else if any(FindingResult::Pending) {
+                FindingResult::Pending
             } else {
-                Standing::Pass
+                FindingResult::Pass
             };
-            Ok(Written::Json(Findings { standing, expectations }))
+            Ok(Written::Json(Findings { result, expectations }))
         }
         Format::Ndjson | Format::Har => Err(format.refused()),
     }
 }
 
-/// The findings as a suite of tests, a case for each.
+/// The results as a JUnit test suite with a case for each.
 fn junit(findings: &[Finding]) -> String {
     let cases = findings.iter().map(|finding| TestCase {
         class: "expectations",
@@ -164,13 +172,15 @@ fn junit(findings: &[Finding]) -> String {
             serde_json::to_string(&finding.expectation).unwrap_or_default()
         ),
         lasted: None,
-        result: match finding.standing {
-            // What cannot be judged is refused before.
-            Standing::Pass | Standing::Unknown => TestResult::Passed,
-            Standing::Pending => TestResult::Skipped { message: "there is time yet".to_owned() },
-            Standing::Fail => TestResult::Failed {
+        result: match finding.result {
+            // Responded to with an error before.
+            FindingResult::Pass | FindingResult::Unknown => TestResult::Passed,
+            FindingResult::Pending => {
+                TestResult::Skipped { message: "not met yet, but still possible".to_owned() }
+            }
+            FindingResult::Fail => TestResult::Failed {
                 kind: "expectation".to_owned(),
-                message: format!("{} against, of {} clients", finding.against, finding.clients),
+                message: format!("not met by {} of {} clients", finding.against, finding.clients),
                 text: finding.counter_examples.join("\n"),
             },
         },

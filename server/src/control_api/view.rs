@@ -1,4 +1,4 @@
-//! What the control API says of the site, its lists and its groups.
+//! Views of the site, its lists and its groups for the control API.
 
 use std::collections::BTreeMap;
 
@@ -17,131 +17,127 @@ use crate::schema::BridgedSchema;
 
 /// The site and its managers.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct SiteView {
-    /// Its name.
+    /// Name of the site.
     name: String,
-    /// Its identifier.
+    /// Identifier of the site.
     #[schemars(with = "String")]
     id: SiteId,
-    /// The identifier of its domain.
+    /// Identifier of the domain.
     #[schemars(with = "String")]
     domain: DomainId,
-    /// The name of the list that it made by itself.
+    /// Name of the default management server list.
     default_list: String,
-    /// Its managers.
+    /// Managers of the site.
     managers: Vec<ManagerView>,
-    /// Where each is found.
-    doors: Vec<Addresses>,
-    /// How many clients are registered.
+    /// Addresses of each manager.
+    addresses: Vec<Addresses>,
+    /// Number of registered clients.
     clients: usize,
 }
 
 /// A manager.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct ManagerView {
-    /// Its name.
+    /// Name of the manager.
     name: String,
-    /// The address that clients are told.
+    /// Address that is published to clients.
     address: String,
-    /// Its port for HTTP.
+    /// Port for HTTP.
     http_port: Option<u16>,
-    /// Its port for HTTPS.
+    /// Port for HTTPS.
     https_port: Option<u16>,
-    /// The certificate that it shows its clients.
+    /// SHA-256 fingerprint of the certificate that it presents to clients.
     #[schemars(with = "String")]
     fingerprint: Fingerprint,
-    /// Since when it does not replicate with the others; none if it does.
+    /// Lab time since which the manager has not replicated; absent while it replicates.
     #[schemars(with = "Option<String>")]
-    apart_since: Option<Timestamp>,
+    broken_since: Option<Timestamp>,
 }
 
-/// A management server list as the console shows it, with who uses it.
+/// A management server list as in the console, with its assignments.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct ListView {
-    /// Its name.
+    /// Name of the list.
     name: String,
-    /// What its clients speak.
+    /// Protocol that clients use.
     #[schemars(with = "BridgedSchema<Protocol>")]
     protocol: Protocol,
-    /// Whether clients hold a server's certificate against its name as well.
+    /// Whether clients also check the server's name against its certificate.
     verify_ca: bool,
-    /// Its servers, a block for each priority.
+    /// Servers of the list, one block per priority.
     #[schemars(with = "BridgedSchema<Vec<ServerPriority>>")]
     priorities: Vec<ServerPriority>,
-    /// Who uses it.
+    /// Groups and locations that use the list.
     used_by: Vec<ListUser>,
-    /// Whether it is the one that the site made by itself.
+    /// Whether this is the site's default list.
     default: bool,
 }
 
-/// Who uses a list.
+/// A group or location that uses a list.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ListUser {
-    /// The group's full path.
+    /// Full path of the group.
     group: String,
-    /// The location; the group itself when absent.
+    /// Location; absent for the group itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
 }
 
-/// A group, with the settings that hold for it.
+/// A group and the settings in effect for it.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct GroupView {
-    /// Its full path.
+    /// Full path of the group.
     group: String,
-    /// Its identifier.
+    /// Identifier of the group.
     #[schemars(with = "String")]
     id: GroupId,
-    /// Whether it takes everything from its parent.
+    /// Whether the group inherits everything from its parent.
     inherits: bool,
-    /// The group whose settings hold for it.
+    /// Full path of the group that the settings come from.
     settings_of: String,
-    /// The serial of its policy.
+    /// Serial number of the policy.
     #[schemars(with = "String")]
     serial: PolicySerial,
-    /// The name of its management server list.
+    /// Name of the management server list.
     list: String,
-    /// Whether its clients authenticate their manager.
+    /// Whether clients authenticate their manager.
     secure_communications: bool,
-    /// How its clients keep in touch.
+    /// Communication settings of the clients.
     #[schemars(with = "BridgedSchema<CommunicationSettings>")]
     communication: CommunicationSettings,
-    /// The names of its policies.
+    /// Names of the policies.
     policies: Vec<String>,
-    /// The packages that its clients should have.
+    /// Names of the packages that clients should have.
     packages: Vec<String>,
-    /// Its locations.
+    /// Locations of the group.
     locations: Vec<LocationView>,
 }
 
-/// A location; without a list and settings of its own, the group's hold.
+/// A location. Without its own list and settings, those of the group apply.
 #[derive(Debug, Serialize, JsonSchema)]
 struct LocationView {
-    /// Its name.
+    /// Name of the location.
     name: String,
-    /// Its identifier.
+    /// Identifier of the location.
     #[schemars(with = "String")]
     id: LocationId,
-    /// The name of its own list.
+    /// Name of the location's own list.
     list: Option<String>,
-    /// How clients keep in touch there.
+    /// Communication settings of the location itself.
     #[schemars(with = "Option<BridgedSchema<CommunicationSettings>>")]
     communication: Option<CommunicationSettings>,
 }
 
 impl SiteView {
-    pub(super) fn of(site: &Site, doors: &[Addresses]) -> Self {
+    pub(super) fn of(site: &Site, addresses: &[Addresses]) -> Self {
         Self {
             name: site.name().to_owned(),
             id: site.id(),
             domain: site.domain(),
             default_list: site.default_list(),
             managers: site.managers().map(|one| ManagerView::of(site, one)).collect(),
-            doors: doors.to_vec(),
+            addresses: addresses.to_vec(),
             clients: site.clients().count(),
         }
     }
@@ -155,7 +151,7 @@ impl ManagerView {
             http_port: one.ports.http,
             https_port: one.ports.https,
             fingerprint: one.client.certificate().fingerprint(),
-            apart_since: site.replication_stopped_since(&one.name),
+            broken_since: site.replication_stopped_since(&one.name),
         }
     }
 }
@@ -165,7 +161,7 @@ impl ListView {
         Self::all(site, [list]).pop().unwrap_or_else(|| Self::unused(site, list))
     }
 
-    /// All of these; the groups are gone through once.
+    /// Views of all these lists, in one pass over the groups.
     pub(super) fn all<'a>(
         site: &Site,
         lists: impl IntoIterator<Item = &'a ManagementServerList>,

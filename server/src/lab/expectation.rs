@@ -1,4 +1,4 @@
-//! What an author of a test expects of the fleet, and who does not meet it.
+//! Expectations about the fleet, and the clients that do not meet them.
 
 use std::collections::BTreeMap;
 
@@ -11,95 +11,95 @@ use crate::lab::history::Trace;
 use crate::lab::{ClientView, Lab, lock};
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
 
-/// How many counter-examples are named.
+/// Maximum number of counter-examples listed.
 const NAMED: usize = 20;
-/// How many expectations a lab keeps.
+/// Maximum number of registered expectations.
 const MOST: usize = 1000;
 
-/// What is expected.
+/// An expectation about the fleet of a lab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "expect", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "expect", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Expectation {
-    /// Every client holds this certificate; with a number, within so many of its heartbeats from when this was asked.
+    /// Every client holds this certificate; with `within_heartbeats`, at the latest after that many of its heartbeats
+    /// since the expectation was registered.
     EveryClientHolds {
-        /// The certificate: the SHA-256 of its DER form, in hexadecimal digits.
+        /// SHA-256 of the DER form of the certificate, in hexadecimal digits.
         #[schemars(with = "String")]
         fingerprint: Fingerprint,
-        /// Within how many of each client's heartbeats; at once when absent.
+        /// Number of each client's heartbeats after which the certificate must be held; immediately when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         within_heartbeats: Option<u64>,
     },
-    /// Every client holds the certificate that each manager shows now.
+    /// Every client holds the certificate that each manager presents now.
     EveryClientIsUpToDate,
     /// Every client whose machine is on is served.
     EveryClientIsServed,
     /// Every client authenticates its manager.
     EveryClientIsSecure,
-    /// Nobody is orphaned now.
-    NobodyIsOrphaned,
-    /// Nobody was orphaned at any moment.
-    NobodyWasOrphaned,
-    /// No policy was adopted that nobody vouched for.
-    NoPolicyUnsignedWasAdopted,
-    /// No manager was left in a handshake, and none answered a client with an error, since this was asked; since the lab
-    /// began, if it is asked without a name. The journal is asked.
-    NobodyWasTurnedAway,
+    /// No client is orphaned now.
+    NoClientIsOrphaned,
+    /// No client has been orphaned at any time.
+    NoClientWasOrphaned,
+    /// No client has adopted a policy without a verified signature.
+    NoUnsignedPolicyWasAdopted,
+    /// Since the expectation was registered, no client has aborted a handshake and no manager has answered a client
+    /// with an error. Without registration, since the lab started. Judged from the journal.
+    NoClientWasTurnedAway,
 }
 
-/// An expectation that was asked, and how far every client was then.
+/// A registered expectation, with each client's state at that time.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What.
+    /// The expectation.
     pub expectation: Expectation,
     heartbeats: BTreeMap<String, u64>,
-    /// The number of the journal's next entry then.
+    /// Number of the journal's next entry when the expectation was registered.
     since: u64,
 }
 
-/// How an expectation stands.
+/// Outcome of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
-    /// It is met.
+pub enum FindingResult {
+    /// The expectation is met.
     Pass,
-    /// It is not, and will not be.
+    /// The expectation is not met, and cannot be met any more.
     Fail,
-    /// It is not yet, and there is time.
+    /// The expectation is not met yet, and still can be.
     Pending,
-    /// It cannot be said: what would be needed was forgotten.
+    /// The expectation cannot be judged, because the journal has dropped entries that it needs.
     Unknown,
 }
 
-/// What came of an expectation.
+/// Result of an expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// Its name.
+    /// Name of the expectation.
     pub name: String,
-    /// What is expected.
+    /// The expectation.
     pub expectation: Expectation,
-    /// How it stands.
-    pub standing: Standing,
-    /// How many clients it was asked of.
+    /// Outcome of the expectation.
+    pub result: FindingResult,
+    /// Number of clients that the expectation was judged for.
     pub clients: usize,
-    /// How many do not meet it.
+    /// Number of clients that do not meet the expectation.
     pub against: usize,
-    /// Some of them, each with the reason.
+    /// Some of the clients that do not meet the expectation, each with the reason.
     pub counter_examples: Vec<String>,
 }
 
-/// What speaks against an expectation.
+/// One client's contribution to the result of an expectation.
 enum Word {
     Meets,
     NotYet(String),
     Against(String),
-    /// What would be needed was forgotten.
+    /// The data that is needed is no longer recorded.
     Forgotten(String),
 }
 
 impl Lab {
-    /// Expects something under a name; what was expected under it before is forgotten. The same again changes nothing.
-    /// Returns false where there are too many.
+    /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing.
+    /// False if there are too many.
     pub async fn expect(&self, name: &str, expectation: Expectation) -> bool {
         let views = self.views().await;
         let mut asked = lock(&self.expectations);
@@ -115,24 +115,24 @@ impl Lab {
         true
     }
 
-    /// Expects it no longer. Whether it was.
+    /// Removes a registered expectation. Whether there was one.
     pub fn expect_no_longer(&self, name: &str) -> bool {
         lock(&self.expectations).remove(name).is_some()
     }
 
-    /// Expects nothing any more.
+    /// Removes every registered expectation.
     pub(super) fn forget_expectations(&self) {
         lock(&self.expectations).clear();
     }
 
-    /// How all that is expected stands, by name.
+    /// Results of all registered expectations, by name.
     pub async fn findings(&self) -> Vec<Finding> {
         let asked: Vec<(String, Asked)> =
             lock(&self.expectations).iter().map(|(name, asked)| (name.clone(), asked.clone())).collect();
         self.judge(asked).await
     }
 
-    /// How these stand, asked now.
+    /// Results of these expectations, judged now.
     pub async fn find(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
         let asked = expectations.into_iter().enumerate().map(|(number, expectation)| {
             ((number + 1).to_string(), Asked { expectation, heartbeats: BTreeMap::new(), since: 0 })
@@ -148,12 +148,12 @@ impl Lab {
             let mut finding = Finding {
                 name,
                 expectation: asked.expectation.clone(),
-                standing: Standing::Pass,
+                result: FindingResult::Pass,
                 clients: views.len(),
                 against: 0,
                 counter_examples: Vec::new(),
             };
-            if asked.expectation == Expectation::NobodyWasTurnedAway {
+            if asked.expectation == Expectation::NoClientWasTurnedAway {
                 self.hear_the_journal(&mut finding, asked.since);
                 return finding;
             }
@@ -162,7 +162,10 @@ impl Lab {
                 finding.add(client, asked.word(view, *on, &trace, &in_force));
             }
             for (client, trace) in &departed {
-                finding.add(&format!("{client}, which has left"), asked.past(trace).unwrap_or(Word::Meets));
+                finding.add(
+                    &format!("{client}, no longer in the fleet"),
+                    asked.past(trace).unwrap_or(Word::Meets),
+                );
             }
             finding
         };
@@ -171,7 +174,7 @@ impl Lab {
 }
 
 impl Lab {
-    /// Looks in the journal for who was turned away.
+    /// Searches the journal for clients that were turned away.
     fn hear_the_journal(&self, finding: &mut Finding, since: u64) {
         let journal = self.site.journal();
         for (number, entry) in journal.since(since) {
@@ -183,7 +186,7 @@ impl Lab {
                     (who, format!("{action} was answered with {status}"))
                 }
                 Entry::ConnectionClosed { peer, why: ConnectionClosed::Handshake(words), .. } => {
-                    (peer.to_string(), format!("left in the handshake: {words}"))
+                    (peer.to_string(), format!("handshake aborted: {words}"))
                 }
                 _ => continue,
             };
@@ -191,7 +194,7 @@ impl Lab {
         }
         for kind in [Kind::Exchange, Kind::ConnectionClosed] {
             if let Some(dropped) = journal.lacks(kind, since) {
-                let forgotten = format!("{dropped} entries of the kind {kind} are no longer remembered");
+                let forgotten = format!("{dropped} entries of the kind {kind} were dropped");
                 finding.add("the journal", Word::Forgotten(forgotten));
             }
         }
@@ -200,25 +203,25 @@ impl Lab {
 
 impl Finding {
     fn add(&mut self, client: &str, word: Word) {
-        let (why, standing) = match word {
+        let (why, result) = match word {
             Word::Meets => return,
-            Word::NotYet(why) => (why, Standing::Pending),
-            Word::Against(why) => (why, Standing::Fail),
-            Word::Forgotten(what) => (what, Standing::Unknown),
+            Word::NotYet(why) => (why, FindingResult::Pending),
+            Word::Against(why) => (why, FindingResult::Fail),
+            Word::Forgotten(what) => (what, FindingResult::Unknown),
         };
         self.against += 1;
         if self.counter_examples.len() < NAMED {
             self.counter_examples.push(format!("{client}: {why}"));
         }
-        // Whoever fails decides; then whoever cannot be judged.
-        let weight = |one: Standing| match one {
-            Standing::Pass => 0,
-            Standing::Pending => 1,
-            Standing::Unknown => 2,
-            Standing::Fail => 3,
+        // A failure decides first, then a client that cannot be judged.
+        let weight = |one: FindingResult| match one {
+            FindingResult::Pass => 0,
+            FindingResult::Pending => 1,
+            FindingResult::Unknown => 2,
+            FindingResult::Fail => 3,
         };
-        if weight(standing) > weight(self.standing) {
-            self.standing = standing;
+        if weight(result) > weight(self.result) {
+            self.result = result;
         }
     }
 }
@@ -232,11 +235,11 @@ impl Asked {
                 let since = trace.certificates.iter().find(|(one, _)| one == fingerprint).map(|(_, at)| *at);
                 match (view.certificates.contains(fingerprint), limit) {
                     (true, Some(limit)) if since.is_some_and(|since| since > limit) => {
-                        Word::Against("it holds it, and came by it too late".to_owned())
+                        Word::Against("it received the certificate too late".to_owned())
                     }
                     (true, _) => Word::Meets,
                     (false, Some(limit)) if view.heartbeats < limit => {
-                        Word::NotYet(format!("{} heartbeats to go", limit - view.heartbeats))
+                        Word::NotYet(format!("{} heartbeats left", limit - view.heartbeats))
                     }
                     (false, _) => {
                         let held: Vec<String> = view.certificates.iter().map(ToString::to_string).collect();
@@ -256,26 +259,26 @@ impl Asked {
             Expectation::EveryClientIsSecure => {
                 Word::Against("it does not authenticate its manager".to_owned())
             }
-            Expectation::NobodyIsOrphaned => match view.health.orphaned() {
+            Expectation::NoClientIsOrphaned => match view.health.orphaned() {
                 None => Word::Meets,
                 Some((since, because)) => Word::Against(format!("since {since}: {because}")),
             },
-            Expectation::NobodyWasOrphaned | Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
                 self.past(trace).unwrap_or(Word::Meets)
             }
-            // Of this the journal tells, and no client.
-            Expectation::NobodyWasTurnedAway => Word::Meets,
+            // Judged from the journal, not from clients.
+            Expectation::NoClientWasTurnedAway => Word::Meets,
         }
     }
 
-    /// What speaks of what was, and stays so when a client has left.
+    /// What is known from a client's past, also after it has left the fleet.
     fn past(&self, trace: &Trace) -> Option<Word> {
         match &self.expectation {
-            Expectation::NobodyWasOrphaned => trace.orphaned.front().map(|one| {
+            Expectation::NoClientWasOrphaned => trace.orphaned.front().map(|one| {
                 let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
                 Word::Against(format!("from {} to {until}: {}", one.since, one.because))
             }),
-            Expectation::NoPolicyUnsignedWasAdopted => {
+            Expectation::NoUnsignedPolicyWasAdopted => {
                 let unsigned = trace.unsigned.front();
                 unsigned.map(|one| Word::Against(format!("at {}: the policy {}", one.at, one.serial)))
             }

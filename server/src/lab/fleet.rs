@@ -1,4 +1,4 @@
-//! The fleet of a lab: clients that come, go, freeze, move, and are re-imaged.
+//! The fleet of a lab: clients that are added, removed, frozen, moved and re-imaged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,95 +15,94 @@ use serde::{Deserialize, Serialize};
 use crate::lab::{Lab, lock, unknown};
 use crate::schema::BridgedSchema;
 
-/// How many clients a lab may run in its process.
+/// Maximum number of clients in a lab's process.
 const MOST: usize = 100_000;
 
-/// What can be done to a client.
+/// An action on a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Deed")]
-#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ClientOperation {
-    /// Ask it for an update now.
+    /// Makes the client send its next heartbeat now.
     Poke,
-    /// Keep it from waking: its machine is on, and it does nothing.
+    /// Suspends the client: its machine stays on, but it sends nothing until it is thawed.
     Freeze,
-    /// Let it wake again.
+    /// Resumes a frozen client.
     Thaw,
-    /// Switch its machine off.
+    /// Switches the client's machine off.
     Offline,
-    /// Switch its machine on again.
+    /// Switches the client's machine on.
     Online,
-    /// Put it into another location; the default one when none.
+    /// Puts the client into another location; its group's default location when absent.
     Location {
-        /// The location.
+        /// Name of the location.
         #[serde(default)]
         location: Option<String>,
     },
-    /// Put the image of its group back: it has forgotten all that it has learnt.
+    /// Re-images the client: it loses its state and starts from its installation package.
     Reimage,
-    /// Import the communications file that its group, or another one, gives now.
+    /// Makes the client import the communications file that its group, or another group, exports now.
     Import {
-        /// The group; its own when absent.
+        /// Full path of the group; the client's own group when absent.
         #[serde(default)]
         group: Option<String>,
-        /// The location; the group's own settings when absent.
+        /// Location of the group; the group's own settings when absent.
         #[serde(default)]
         location: Option<String>,
     },
-    /// Move it to another group, as the console does.
+    /// Moves the client to another group, as the console does.
     Move {
-        /// The group.
+        /// Full path of the group.
         group: String,
     },
 }
 
-/// A client of the fleet as it is now.
+/// A client of the fleet and its current state.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClientView {
-    /// Its computer's name.
+    /// Computer name of the client.
     pub client: String,
-    /// The part of the fleet that it belongs to.
+    /// Part of the fleet that the client belongs to.
     pub part: String,
-    /// Whether its machine is on.
+    /// Whether the client's machine is on.
     pub on: bool,
-    /// Whether it is kept from waking.
+    /// Whether the client is frozen.
     pub frozen: bool,
-    /// What it looks like.
+    /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
 }
 
-/// Why something cannot be done to the fleet.
+/// Why the fleet cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// The site refuses, or there is no such client.
+    /// The site refuses a command, or the client is unknown.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// Too many clients.
-    #[error("a lab runs at most {MOST} clients in its process, and these would make it {0}")]
+    /// The lab would have too many clients.
+    #[error("too many clients: a lab runs at most {MOST} in its process, this would make {0}")]
     TooMany(usize),
-    /// The clients did not check in.
+    /// The clients were not served in time.
     #[error(
-        "not all clients were served, within two minutes or, where the clock stands, at this moment of the lab's time"
+        "not all clients were served within two minutes or, with the clock stopped, at the current lab time"
     )]
     NotHere,
-    /// A part with this name is not like that.
-    #[error("the part {part:?} has clients of {what}; take another name")]
+    /// A part of this name exists with other clients.
+    #[error("the part {part:?} exists with clients of {what}; choose another name")]
     Differs {
-        /// The part.
+        /// Name of the part.
         part: String,
-        /// What they have.
+        /// Version and group of its clients.
         what: String,
     },
 }
 
 impl Lab {
-    /// Makes a part of the fleet as large as `plan` says: clients are added with the communications file that their group
-    /// gives now, on machines that have been on for long, or the last ones are taken away.
+    /// Adds a part, or resizes it as `plan` says: new clients start with the communications file that their group
+    /// exports now, on machines that were booted up to 30 days before; surplus clients are removed from the end.
     ///
     /// # Errors
     ///
-    /// When there is no such group or location, or a part of this name has other clients.
+    /// When the group or location is unknown, or a part of this name has other clients.
     pub async fn set_part(&self, plan: PartPlan) -> Result<(), FleetError> {
         let mut fleet = self.fleet.write().await;
         if let Some(known) = lock(&self.parts).get(&plan.name)
@@ -116,7 +115,7 @@ impl Lab {
         if total > MOST {
             return Err(FleetError::TooMany(total));
         }
-        // The clients that leave are known before any is touched.
+        // The leaving clients are determined before any is touched.
         let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
         let specs: Vec<MemberSpec> = (1..=plan.count)
             .map(|number| member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
@@ -150,11 +149,12 @@ impl Lab {
         Ok(())
     }
 
-    /// Waits until every client of a part has been served once; where the clock stands, until all clients are idle.
+    /// Waits until every client of a part has been served once, or, with the clock stopped, until all clients are
+    /// idle.
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes, or the clients are idle and were not served.
+    /// When that takes more than two minutes, or the clients become idle without having been served.
     pub async fn wait_for_part(&self, part: &str) -> Result<(), FleetError> {
         let is_here = |members: &[Member]| {
             members.iter().filter(|one| one.part == part).all(|one| one.handle.view().health.is_connected())
@@ -168,13 +168,13 @@ impl Lab {
         if are_here { Ok(()) } else { Err(FleetError::NotHere) }
     }
 
-    /// The names of its clients in order of the fleet, with the part that each belongs to.
+    /// Names of the clients in fleet order, each with its part.
     pub async fn names(&self) -> Vec<(String, String)> {
         let fleet = self.fleet.read().await;
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Every client as it is now.
+    /// Current state of every client.
     pub async fn views(&self) -> Vec<ClientView> {
         let fleet = self.fleet.read().await;
         let look = |one: &Member| {
@@ -190,24 +190,24 @@ impl Lab {
         fleet.members().iter().map(look).collect()
     }
 
-    /// A client of this lab.
+    /// A client of this lab by name.
     ///
     /// # Errors
     ///
-    /// When there is none of that name.
+    /// When there is no such client.
     pub async fn member(&self, name: &str) -> Result<Member, CommandError> {
         let fleet = self.fleet.read().await;
         find(&fleet, name).cloned()
     }
 
-    /// Every client as a value of its own.
+    /// A copy of every client's agent.
     pub(super) async fn agents(&self) -> Vec<(String, Agent, bool)> {
         let fleet = self.fleet.read().await;
         let frozen = |one: &Member| (one.part.clone(), one.handle.agent(), one.handle.is_frozen());
         fleet.members().iter().map(frozen).collect()
     }
 
-    /// Tells the client at this place of the fleet something.
+    /// Sends an input to the client at this index of the fleet.
     pub(super) async fn tell(&self, place: usize, input: Input) {
         let fleet = self.fleet.read().await;
         if let Some(member) = fleet.members().get(place) {
@@ -215,11 +215,11 @@ impl Lab {
         }
     }
 
-    /// Does something to a client, and returns when it has acted on it.
+    /// Performs an action on a client, and returns once the client has acted on it.
     ///
     /// # Errors
     ///
-    /// When there is no such client, group or location.
+    /// When the client, group or location is unknown.
     pub async fn do_to(&self, name: &str, action: &ClientOperation) -> Result<(), CommandError> {
         let member = self.member(name).await?;
         let tell = |input: Input| {
@@ -268,7 +268,7 @@ impl Lab {
         self.site.export_sylink(group.unwrap_or(&own_group), location).map(Arc::new)
     }
 
-    /// Another agent takes its place, with the file that it was installed with and nothing else.
+    /// Replaces the agent by a new one with the communications file that the client was installed with.
     async fn reimage(&self, member: &Member) -> Result<(), CommandError> {
         let sylink = self.package(member, None, None)?;
         let mut fleet = self.fleet.write().await;
@@ -290,7 +290,7 @@ impl Lab {
     }
 }
 
-/// The client with this number in its part, not started yet.
+/// The client with this number in its part, not yet started.
 pub(super) fn member_spec(seed: u64, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
     MemberSpec {
         part: plan.name.clone(),

@@ -1,9 +1,9 @@
-//! What became of each client, moment by moment: seen whenever a client has come to rest. Bounded for each client.
+//! The history of each client, recorded whenever a client becomes idle. Bounded per client.
 
 use std::collections::VecDeque;
 
 use dashmap::DashMap;
-use epm_client_agent::agent::{AgentView, Distrust, Health};
+use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
@@ -12,67 +12,67 @@ use serde::Serialize;
 
 use crate::schema::BridgedSchema;
 
-/// How many things of one sort are remembered of a client.
+/// Number of events of one kind that are kept per client.
 const REMEMBERED: usize = 32;
 
-/// What was seen of one client.
+/// Recorded history of a client.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Trace {
-    /// When it was orphaned, the first time first.
+    /// Periods in which the client was orphaned, oldest first.
     #[schemars(with = "Vec<Orphaning>")]
     pub orphaned: VecDeque<Orphaning>,
-    /// The policies that it adopted without authentication.
+    /// Policies that the client adopted without a verified signature.
     #[schemars(with = "Vec<Unsigned>")]
     pub unsigned: VecDeque<Unsigned>,
-    /// Since which of its heartbeats it has held each of its certificates.
+    /// Certificates that the client holds, each with the number of the heartbeat since which it does.
     #[schemars(with = "Vec<(String, u64)>")]
     pub certificates: Vec<(Fingerprint, u64)>,
-    /// How much is no longer remembered; of each sort, the last are.
+    /// Number of dropped events; the latest of each kind are kept.
     pub forgotten: u64,
     #[serde(skip)]
     serial: Option<PolicySerial>,
 }
 
-/// A time in which a client did not believe its managers.
+/// A period in which a client was orphaned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Orphaning {
-    /// Since when.
+    /// Lab time at which the client became orphaned.
     #[schemars(with = "String")]
     pub since: Timestamp,
-    /// Until when it was seen to be over; none if it is not.
+    /// Lab time at which the client was found to be served again; absent while it is orphaned.
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// The layer of trust that broke.
-    pub layer: String,
-    /// What was expected, and what was found.
+    /// Code of the trust layer that broke.
+    #[schemars(with = "BridgedSchema<TrustLayer>")]
+    pub layer: TrustLayer,
+    /// Title of the trust layer that broke, for people.
+    pub layer_title: &'static str,
+    /// Expected and found value.
     #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
 }
 
-/// A policy that was adopted without authentication.
+/// A policy that was adopted without a verified signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Unsigned {
-    /// When that was seen.
+    /// Lab time at which the adoption was recorded.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// The policy.
+    /// Serial number of the policy.
     #[schemars(with = "String")]
     pub serial: PolicySerial,
 }
 
-/// What was seen of all clients.
+/// Recorded history of all clients.
 #[derive(Debug, Default)]
 pub(super) struct History {
     here: DashMap<String, Trace>,
-    /// Of those who have left the fleet, whoever was lost or adopted something unsigned: what was is not undone by it.
+    /// Clients that left the fleet after they had been orphaned or had adopted an unsigned policy.
     departed: DashMap<String, Trace>,
 }
 
 impl History {
-    /// Sees a client that has come to rest.
+    /// Records the state of an idle client.
     pub(super) fn see(&self, view: &AgentView, now: Timestamp) {
         match self.here.get_mut(&view.computer_name) {
             Some(mut trace) => trace.see(view, now),
@@ -84,12 +84,12 @@ impl History {
         self.here.get(client).map(|trace| trace.clone())
     }
 
-    /// Asks something of what was seen of a client.
+    /// Reads the history of a client.
     pub(super) fn ask<R>(&self, client: &str, what: impl FnOnce(&Trace) -> R) -> Option<R> {
         self.here.get(client).map(|trace| what(&trace))
     }
 
-    /// A client leaves the fleet.
+    /// Moves the history of a client that leaves the fleet.
     pub(super) fn leave(&self, client: &str) {
         let Some((name, trace)) = self.here.remove(client) else { return };
         if !trace.orphaned.is_empty() || !trace.unsigned.is_empty() {
@@ -97,12 +97,12 @@ impl History {
         }
     }
 
-    /// Those who have left, and of whom there is something to say.
+    /// Clients that left the fleet with something to report.
     pub(super) fn departed(&self) -> Vec<(String, Trace)> {
         self.departed.iter().map(|one| (one.key().clone(), one.value().clone())).collect()
     }
 
-    /// Nobody has ever been here.
+    /// Forgets everything.
     pub(super) fn begin_again(&self) {
         self.here.clear();
         self.departed.clear();
@@ -118,7 +118,8 @@ impl Trace {
                 let one = Orphaning {
                     since: *since,
                     until: None,
-                    layer: because.layer().to_owned(),
+                    layer: because.layer(),
+                    layer_title: because.layer().title(),
                     because: because.clone(),
                 };
                 remember(&mut self.orphaned, one, &mut self.forgotten);

@@ -1,4 +1,4 @@
-//! The machines of a scenario: each is on or off, here or there, and has a client on it.
+//! The machines of a scenario: power, location, and the client installed on each.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,18 +20,18 @@ use crate::lab::fleet::member_spec;
 use crate::lab::run_error::RunError;
 use crate::runtime::faults::ExpectedClient;
 
-/// The power schedules of a lab's machines, and what is installed on each. There are none where only the control API
-/// switches machines on and off.
+/// Power schedules and installations of a lab's machines; empty where only the control API switches machines.
 ///
-/// Each machine has the same place here as its client has in the fleet.
+/// Each machine has the same index as its client in the fleet.
 #[derive(Default)]
 pub(super) struct Machines {
     seed: u64,
-    /// Whether there may be faults: then every client comes from an address of its own, by which it is known.
+    /// Whether the scenario may add faults: then every client connects from its own address, by which it is
+    /// identified.
     has_faults: bool,
     parts: Vec<Part>,
     machines: Vec<Machine>,
-    /// The hardware ids of images, by the parts that they are made from.
+    /// Hardware IDs of images, by the parts that they are made from.
     images_of: BTreeMap<String, HardwareKey>,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct Machines {
 struct Part {
     plan: PartPlan,
     calendar: PartCalendar,
-    /// The communications file that it was installed with at the beginning.
+    /// Communications file of the installation.
     image: Arc<Sylink>,
-    /// The communications file that was brought to it last, to be imported.
+    /// Communications file delivered last, to be imported.
     import: Arc<Sylink>,
-    /// The hardware id that was given to it last; each machine has its own if none.
+    /// Hardware ID given to the part last; without one, each machine has its own.
     identity: Option<HardwareKey>,
 }
 
@@ -54,7 +54,7 @@ struct Machine {
 }
 
 impl Machines {
-    /// The machines of a scenario; their clients join the fleet of the lab, not started yet.
+    /// Creates the machines of a scenario; their clients join the fleet, not yet started.
     pub(super) async fn assemble(scenario: &Scenario, lab: &Lab) -> Result<Self, RunError> {
         let start = lab.clock().now();
         let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
@@ -87,7 +87,7 @@ impl Machines {
         Ok(this)
     }
 
-    /// The clients that are installed by now: the part of each, what it looks like, and whether its machine is on.
+    /// The installed clients: part, state, and whether the machine is on.
     pub(super) fn views<'a>(
         &'a self,
         members: &'a [Member],
@@ -99,12 +99,13 @@ impl Machines {
             .map(|(machine, member)| (member.part.as_str(), member.handle.view(), machine.power.is_on()))
     }
 
-    /// Whether the machine at this place is on.
+    /// Whether the machine at this index is on.
     pub(super) fn is_on(&self, place: usize) -> bool {
         self.machines.get(place).is_some_and(|machine| machine.power.is_on())
     }
 
-    /// Applies what happens to the parts of the fleet to their machines; returns when the clients have acted on it.
+    /// Applies the events of a step to the machines of the affected parts; returns once the clients have acted on
+    /// them.
     pub(super) async fn apply<'b>(
         &mut self,
         lab: &Lab,
@@ -136,14 +137,14 @@ impl Machines {
         Ok(())
     }
 
-    /// When a machine is switched on or off next.
+    /// Next time at which a machine is switched on or off.
     pub(super) fn next_transition(&self, now: Timestamp) -> Timestamp {
         let transitions =
             self.machines.iter().map(|one| one.power.next_transition(&self.parts[one.part].calendar, now));
         transitions.min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Switches the machines on and off whose time has come.
+    /// Switches the machines that are due.
     pub(super) async fn take_transitions(&mut self, lab: &Lab) -> Result<(), CommandError> {
         let now = lab.clock().now();
         for place in 0..self.machines.len() {
@@ -187,7 +188,7 @@ impl Machines {
         Ok(())
     }
 
-    /// The client of the machine at this place.
+    /// The client of the machine at this index.
     fn spec(&self, place: usize, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
         let source = self.has_faults.then(|| address(place));
         MemberSpec { source, ..member_spec(self.seed, plan, number, sylink) }
@@ -198,7 +199,7 @@ fn package(lab: &Lab, plan: &PartPlan) -> Result<Arc<Sylink>, CommandError> {
     lab.site.export_sylink(&plan.group, plan.location.as_deref()).map(Arc::new)
 }
 
-/// The address of the client at this place: each has another loopback address, from 127.64.0.1 on.
+/// Loopback address of the client at this index, counting from 127.64.0.1.
 fn address(place: usize) -> Ipv4Addr {
     const FIRST: u32 = u32::from_be_bytes([127, 64, 0, 1]);
     const LAST: u32 = u32::from_be_bytes([127, 255, 255, 254]);

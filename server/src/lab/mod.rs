@@ -1,19 +1,19 @@
-//! A lab: a site, a fleet in the same process, one clock, and what was seen of the fleet from the beginning.
+//! A lab: a site, a fleet in the same process, one clock, and the history of the fleet.
 //!
 //! [`Lab`] alone owns these; the control API and scenarios drive it.
 //!
 //! | file | what |
 //! |---|---|
-//! | `pace` | the clock, moved from one thing that is due to the next |
-//! | `fleet` | clients that come, go, freeze, and are re-imaged |
-//! | `history` | what became of each client, moment by moment |
-//! | `verdict` | what each client holds, which are lost and since when, and which would be |
-//! | `expectation` | what an author of a test expects, and the counter-examples |
-//! | `snapshot` | the lab as it was |
-//! | `scenario_run` | a scenario, step by step |
-//! | `presence`, `present_machines` | the machines of a lab that stays which are switched on and off by their presence |
-//! | `machines` | the machines of a scenario: when each is on, where, and what is installed on it |
-//! | `reproduce` | an entry of the failure catalogue |
+//! | `pace` | the clock, moved from event to event |
+//! | `fleet` | clients that are added, removed, frozen and re-imaged |
+//! | `history` | recorded history of each client |
+//! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
+//! | `expectation` | expectations of test authors, and counter-examples |
+//! | `snapshot` | snapshots of the lab |
+//! | `scenario_run` | runs a scenario step by step |
+//! | `presence`, `present_machines` | machines of a running lab that are switched on and off by their presence |
+//! | `machines` | the machines of a scenario: power, location, installed client |
+//! | `reproduce` | reproduces an entry of the failure catalogue |
 //!
 //! How a lab is wired:
 //!
@@ -25,7 +25,7 @@
 //! scenario run: MockSite, Lab, Machines; each step: machines, faults, commands, Lab::pass
 //! ```
 //!
-//! Time passes in `pace` alone. It knows no HTTP: the APIs do.
+//! Only `pace` lets time pass. HTTP belongs to the APIs.
 
 mod expectation;
 mod fleet;
@@ -52,14 +52,13 @@ use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, RwLock};
 
-pub use expectation::{Asked, Expectation, Finding, Standing};
+pub use expectation::{Asked, Expectation, Finding, FindingResult};
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};
 pub use run_error::RunError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
-pub use verdict::{LabVerdict, LostClient, PartOfFleet};
 
 use crate::mock_site::MockSite;
 use history::History;
@@ -67,26 +66,26 @@ use present_machines::PresentMachines;
 use records::Snapshot;
 pub use records::Update;
 
-/// How many updates of a manager are remembered.
+/// Number of updates that are kept per manager.
 const UPDATES: usize = 1000;
 
-/// A lab that stays.
+/// A lab: site, fleet and clock in one process.
 pub struct Lab {
     /// The site.
     pub site: Arc<MockSite>,
     seed: u64,
     fleet: RwLock<Fleet>,
-    /// The parts of the fleet by name, as they were asked for last.
+    /// Parts of the fleet by name, as last requested.
     parts: Mutex<BTreeMap<String, PartPlan>>,
     history: Arc<History>,
     expectations: Mutex<BTreeMap<String, Asked>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
-    /// The updates of each manager's certificate, the first first.
+    /// Certificate updates of each manager, oldest first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
     present: tokio::sync::Mutex<PresentMachines>,
-    /// Is notified when other machines are in `present`, or at other times.
+    /// Notified when the machines in `present` change.
     presence_changed: Notify,
-    /// Who moves the clock or restores a snapshot holds this.
+    /// Held while the clock is moved or a snapshot is restored.
     moving: tokio::sync::Mutex<()>,
 }
 
@@ -97,7 +96,7 @@ impl std::fmt::Debug for Lab {
 }
 
 impl Lab {
-    /// A lab with this site and nobody in its fleet; `log` gets what its clients log.
+    /// A lab with this site and an empty fleet; `log` receives the log of its clients.
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
@@ -121,26 +120,27 @@ impl Lab {
         })
     }
 
-    /// The clock that everything in this process goes by.
+    /// The clock of this lab.
     pub fn clock(&self) -> &Arc<LabClock> {
         self.site.clock()
     }
 
-    /// What was seen of a client; none if nothing was.
+    /// Recorded history of a client, if there is any.
     pub fn trace(&self, client: &str) -> Option<Trace> {
         self.history.of(client)
     }
 
-    /// The updates of a manager's certificate that have names, the first first.
+    /// Named certificate updates of a manager, oldest first.
     pub fn updates(&self, manager: &str) -> Vec<Update> {
         lock(&self.updates).get(manager).cloned().unwrap_or_default()
     }
 
-    /// Updates a manager's certificate, unless that was done under this name already; of two at once the second finds it done.
+    /// Updates a manager's certificate unless an update of this name exists; of two concurrent calls the second finds
+    /// it done.
     ///
     /// # Errors
     ///
-    /// What `update` ends with; then the name is free.
+    /// The error of `update`; the name then stays free.
     pub(crate) fn update_once<E>(
         &self,
         manager: &str,
@@ -161,7 +161,7 @@ impl Lab {
         Ok(())
     }
 
-    /// The certificate that each manager shows its clients.
+    /// The certificate that each manager presents to clients.
     fn certificates(&self) -> BTreeMap<String, Fingerprint> {
         self.site.look(|site| {
             let managers = site.managers();
@@ -169,7 +169,7 @@ impl Lab {
         })
     }
 
-    /// Stops every client, and the site.
+    /// Stops every client and the site.
     pub async fn stop(&self) {
         let _ = self.fleet.write().await.stop_all().await;
         self.site.stop().await;
@@ -180,7 +180,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock()
 }
 
-/// There is no such thing; with the nearest name, if one is near.
+/// An error for an unknown name, with the nearest known one if there is one.
 fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> CommandError {
     CommandError::unknown(kind, name, known)
 }

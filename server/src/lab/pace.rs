@@ -1,8 +1,8 @@
-//! Moving the lab's clock: from one thing that is due to the next, each once all clients are idle. The control API and
-//! scenarios move it by the same functions.
+//! Moves the lab's clock from event to event, each once all clients are idle. Used by the control API and by
+//! scenarios.
 //!
-//! While the clock stands, an exchange takes no time: what a fault delays comes at once if it would be in time for a
-//! client, and an exchange that a fault holds up for longer is given up as soon as no other client is busy.
+//! While the clock is stopped, an exchange takes no time: an answer that a fault delays arrives at once if the client
+//! would still wait for it; an exchange that a fault delays longer is given up as soon as no other client is busy.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::lab::Lab;
 use crate::lab::machines::Machines;
 use crate::lab::time_error::{PATIENCE, TimeError};
 
-/// Stops the clock; when this is dropped, the clock has its speed again.
+/// Stops the clock, and restores its speed when dropped.
 struct Halted<'a>(&'a LabClock, u32);
 
 impl<'a> Halted<'a> {
@@ -33,8 +33,8 @@ impl Drop for Halted<'_> {
 }
 
 impl Lab {
-    /// Sets the clock's speed and time, when nothing else moves the clock. Where the time is another, no client has a
-    /// heartbeat because of it: each goes on with its row.
+    /// Sets the clock's speed and time while nothing else moves the clock. A new time causes no heartbeat: clients keep
+    /// their phases.
     pub async fn set_clock(&self, speed: Option<u32>, now: Option<Timestamp>) {
         let _moving = self.moving.lock().await;
         if let Some(speed) = speed {
@@ -49,12 +49,12 @@ impl Lab {
         }
     }
 
-    /// Lets so much of the lab's time pass: every heartbeat that falls due on the way happens. Returns when all clients
-    /// are idle; then the clock goes on as before.
+    /// Advances lab time by this duration, with every heartbeat due in between. Returns once all clients are idle;
+    /// the clock then continues as before.
     ///
     /// # Errors
     ///
-    /// When the clients do not become idle; the clock stands where that was.
+    /// When the clients do not become idle; lab time then stays at that moment.
     pub async fn advance(&self, by: Duration) -> Result<Timestamp, TimeError> {
         let _moving = self.moving.lock().await;
         let _halted = Halted::halt(self.clock());
@@ -63,12 +63,12 @@ impl Lab {
         Ok(self.clock().now())
     }
 
-    /// Waits until every client that is on has begun and ended so many heartbeats more. Where the clock stands, it is
+    /// Waits until every client that is on has begun and completed this many more heartbeats. A stopped clock is
     /// moved.
     ///
     /// # Errors
     ///
-    /// When that does not come within `limit` of real time.
+    /// When the heartbeats are not completed within `limit` of real time.
     pub async fn pass_heartbeats(&self, heartbeats: u64, limit: Duration) -> Result<(), TimeError> {
         let start: Vec<(String, u64)> = {
             let fleet = self.fleet.read().await;
@@ -110,11 +110,11 @@ impl Lab {
         })
     }
 
-    /// Lets the lab's time pass until `done` holds, which is asked whenever all clients are idle, or until `limit`.
-    /// Returns whether it holds; false also when nothing is due any more.
+    /// Lets lab time pass until `done` holds, checked whenever all clients are idle, or until `limit`. Returns
+    /// whether it holds; false also when nothing more is due.
     ///
-    /// Where the clock stands, it is moved from one thing that is due to the next; the caller sees to it that nothing else
-    /// moves it meanwhile. Where it runs, the lab's time is waited for.
+    /// A stopped clock is moved from event to event, and the caller ensures that nothing else moves it. With a
+    /// running clock, this waits.
     pub(super) async fn pass(
         &self,
         machines: &mut Machines,
@@ -155,20 +155,20 @@ impl Lab {
         }
     }
 
-    /// Waits until `done` holds, or until the clock shows `until`; for a second of real time at most, so that the fleet
-    /// can be changed meanwhile. Returns whether it holds.
+    /// Waits until `done` holds or the clock shows `until`, but for one second of real time at most, so that the
+    /// fleet can be changed in between. Returns whether it holds.
     async fn wait(&self, until: Timestamp, done: impl FnMut(&[Member]) -> bool) -> bool {
         let second = self.clock().now() + Duration::from_secs(1) * self.clock().speed();
         self.fleet.read().await.wait_until(until.min(second), done).await
     }
 
-    /// Whether the clock stands still.
+    /// Whether the clock is stopped.
     pub(super) fn stands(&self) -> bool {
         self.clock().speed() == 0
     }
 
-    /// Waits until every client has acted on what it was told, and, where the clock stands, until all clients are idle:
-    /// no exchange is under way, and no client has anything to do at this moment.
+    /// Waits until every client has acted on its inputs and, with the clock stopped, until all clients are idle: no
+    /// exchange in progress, nothing due now.
     pub(super) async fn settle(&self) -> Result<(), TimeError> {
         let fleet = self.fleet.read().await;
         if !self.stands() {
@@ -200,23 +200,23 @@ impl Lab {
         timeout(PATIENCE, idle).await.map_err(|_| TimeError::Restless { at })
     }
 
-    /// Whether a client rests, and neither its own schedule nor an answer to the request that its manager holds wakes it
-    /// at this moment.
+    /// Whether a client rests, with nothing due now, neither from its schedule nor from the request that its manager
+    /// holds.
     fn is_idle(&self, member: &Member, now: Timestamp) -> bool {
         let held = member.handle.held();
         member.handle.is_settled(now) && held.is_none_or(|held| self.site.would_hold(held.agent, held.serial))
     }
 
-    /// Whether the managers hold exactly the requests that the clients of this lab want held, each over a connection that
-    /// is open. What a client has sent may have yet to arrive, and the end of a connection may have yet to be noticed, on
-    /// either side.
+    /// Whether the managers hold exactly the requests that this lab's clients want held, each over an open
+    /// connection. A sent request may not have arrived yet, and the end of a connection may not have been noticed
+    /// yet, on either side.
     fn has_received_held_requests(&self, members: &[Member]) -> bool {
         let (open, stalled) = (self.site.connected_peers(), self.site.faults().stalled());
         let stalled = stalled.borrow();
         let mut wanted = 0;
         for member in members.iter().filter(|one| one.handle.held().is_some()) {
             match member.handle.connection() {
-                // It never arrives; the client waits in vain until its time is over.
+                // Such a request never arrives; the client waits until its limit.
                 Some(from) if stalled.contains(&from) => {}
                 Some(from) if open.contains(&from) => wanted += 1,
                 _ => return false,
@@ -226,8 +226,8 @@ impl Lab {
         self.site.held_of(agents) == wanted
     }
 
-    /// Once no client does anything but wait on a connection that a fault holds up, these clients give up, as if their
-    /// time were over.
+    /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their
+    /// limit were reached.
     fn give_up_stalled(&self, members: &[Member], now: Timestamp) {
         let stalled = self.site.faults().stalled();
         let stalled = stalled.borrow();
@@ -237,19 +237,19 @@ impl Lab {
         let busy: Vec<_> = members.iter().filter(|one| !one.handle.is_settled(now)).collect();
         let is_stalled = |one: &Member| one.handle.connection().is_some_and(|from| stalled.contains(&from));
         let waiting: Vec<_> = busy.iter().filter(|one| is_stalled(one)).collect();
-        // With as many as may be in a heartbeat at the same time, the others wait for these.
+        // With the maximum number of concurrent heartbeats, other clients wait for these.
         if waiting.len() == busy.len() || waiting.len() == TURNS {
             waiting.iter().for_each(|one| one.handle.give_up());
         }
     }
 }
 
-/// Whether a client has heartbeats to come.
+/// Whether a client has heartbeats due in the future.
 fn is_on(member: &Member) -> bool {
     !member.handle.is_frozen() && !member.handle.agent().is_stopped()
 }
 
-/// How many heartbeats a client has ended.
+/// Number of heartbeats that a client has completed.
 pub(super) fn ended_heartbeats(member: &Member) -> u64 {
     let begun = member.handle.view().heartbeats;
     if member.handle.is_resting() { begun } else { begun.saturating_sub(1) }

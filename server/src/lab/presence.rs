@@ -1,5 +1,5 @@
-//! The machines of a lab that stays which are switched on and off by their presence. The control API can switch them too;
-//! that holds until their presence switches them next.
+//! Switches machines of a running lab on and off by their presence. The control API can switch the same machines; that
+//! holds until their presence switches them next.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use epm_protocol::time::Clock;
 use crate::lab::{Lab, lock};
 
 impl Lab {
-    /// From now on the machines of a part are switched on and off as its presence says. All of them go off now, and are off
-    /// until the presence next switches them on.
+    /// Switches the machines of a part on and off by its presence from now on. All go off now, until the presence next
+    /// switches them on.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Switches machines on and off by their presence while the clock runs; never ends.
+    /// Switches machines on and off by their presence while the clock runs. Never returns.
     pub async fn keep_presence(&self) {
         loop {
             let next = self.present.lock().await.next_transition(self.clock().now());
@@ -46,7 +46,7 @@ impl Lab {
         }
     }
 
-    /// Switches the machines on and off whose time has come by their presence.
+    /// Switches the machines whose transition is due.
     pub(super) async fn take_presence_transitions(&self) {
         let now = self.clock().now();
         let mut present = self.present.lock().await;
@@ -57,7 +57,7 @@ impl Lab {
                         ClientAction::Stop => Input::Stop,
                         ClientAction::Start(booted) => Input::Start { booted },
                         ClientAction::MoveTo(place) => Input::MoveTo(part.location(place).map(str::to_owned)),
-                        // They belong to the steps of a scenario, and to parts that arrive or are re-imaged.
+                        // Only in scenarios, and for parts that arrive or are re-imaged.
                         ClientAction::Install(_) | ClientAction::Import | ClientAction::Identify => continue,
                     };
                     if let Ok(member) = self.member(name).await {

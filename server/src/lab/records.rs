@@ -1,4 +1,4 @@
-//! What a lab keeps of its past: snapshots, and the updates of certificates.
+//! Records that a lab keeps: snapshots and certificate updates.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +15,23 @@ use crate::lab::present_machines::PresentMachines;
 use crate::runtime::clients::ClientStatus;
 use crate::schema::BridgedSchema;
 
-/// An update of a manager's certificate, by its name.
+/// A named update of a manager's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Update {
-    /// Its name.
+    /// Name of the update.
     pub update: String,
-    /// When.
+    /// Lab time of the update.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Which stores it reached.
+    /// Stores that were updated.
     #[schemars(with = "BridgedSchema<Stores>")]
     pub stores: Stores,
-    /// The certificate.
+    /// SHA-256 fingerprint of the certificate.
     #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
 }
 
-/// The lab as it was.
+/// A snapshot of a lab.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) at: Timestamp,

@@ -1,4 +1,4 @@
-//! An entry of the failure catalogue over real sockets, with the clock moved: what was seen of each act.
+//! Reproduces an entry of the failure catalogue over real sockets, with the clock moved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::lab::run_error::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_moved};
 use crate::mock_site::{MockSite, StartError};
 
-/// What clients have logged, by their names.
+/// Log lines by client name.
 type Logs = BTreeMap<String, Vec<LogLine>>;
 
-/// What there was at the end of an act, since the beginning.
+/// Totals at the end of an act, counted from the start.
 struct Snapshot {
     ended: Timestamp,
     clients: Vec<(String, AgentView, Vec<LogLine>)>,
@@ -26,7 +26,7 @@ struct Snapshot {
     site: epm_protocol::site::Site,
 }
 
-/// Plays both acts over sockets.
+/// Runs both acts over sockets.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     let (Some(failure), Some(repair)) = (failure, repair) else {
         return Err(RunError::Incomplete("an act of the failure has no last step"));
     };
-    // The first of all steps is the installation, which is of no act.
+    // The first step is the installation, which belongs to neither act.
     let mut steps = began.into_iter().skip(1);
     let first = steps.by_ref().take(play.failure.len()).collect();
     Ok(Observed {
@@ -70,7 +70,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     })
 }
 
-/// Gives every command to a manager that listens. The words and the consequences must be the same as without sockets.
+/// Gives every command to a running manager. Answers and consequences must equal those without sockets.
 ///
 /// # Errors
 ///
@@ -120,7 +120,7 @@ impl Snapshot {
         }
     }
 
-    /// What there is beyond what was there before.
+    /// The difference from an earlier snapshot.
     fn since(&self, before: Option<&Self>, began: Vec<Timestamp>) -> Act {
         let skipped = |name: &str| {
             let known = before.map_or(&[][..], |before| before.clients.as_slice());
@@ -131,7 +131,7 @@ impl Snapshot {
             ObservedClient::new(part, view.clone(), new)
         });
         let answered = self.answered.iter().skip(before.map_or(0, |before| before.answered.len()));
-        // The end of a handshake is noted when the client has long gone on, so it counts by its time.
+        // An aborted handshake is recorded after the client has moved on, so it is assigned by its time.
         let broken_off = self.broken_off.iter();
         let broken_off = broken_off.filter(|note| before.is_none_or(|before| note.at > before.ended));
         let mut managers: Vec<ManagerNote> = answered.chain(broken_off).cloned().collect();

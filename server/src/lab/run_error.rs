@@ -1,4 +1,4 @@
-//! Why a scenario, or an entry of the failure catalogue, could not be run to its end over sockets.
+//! Why a run over sockets did not finish.
 
 use epm_client_agent::scenario::PlanError;
 use epm_protocol::fault::FaultError;
@@ -7,7 +7,7 @@ use epm_protocol::site::CommandError;
 use crate::lab::time_error::TimeError;
 use crate::mock_site::StartError;
 
-/// Why a scenario could not be run to its end.
+/// Why a scenario or an entry of the failure catalogue could not be run to its end over sockets.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The site could not start.
@@ -19,10 +19,10 @@ pub enum RunError {
     /// A fault of the scenario is invalid.
     #[error(transparent)]
     Fault(#[from] FaultError),
-    /// The lab's clock could not be moved.
+    /// Lab time could not pass as requested.
     #[error(transparent)]
     Time(#[from] TimeError),
-    /// Something that the run depends on is missing.
+    /// A part of the run is missing.
     #[error("the run is incomplete: {0}")]
     Incomplete(&'static str),
 }

@@ -1,11 +1,11 @@
-//! A scenario over real sockets: a lab, and an operator who does one step after the other.
+//! Runs a scenario over real sockets: a lab, and an operator who takes one step after another.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::scenario::{
-    PlanError, Scenario, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
+    PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
 };
 use epm_client_agent::wire::{LabClock, LogSink, Member};
 use epm_protocol::site::{CommandError, Effect};
@@ -18,28 +18,28 @@ use crate::lab::pace::ended_heartbeats;
 use crate::lab::run_error::RunError;
 use crate::mock_site::{Addresses, MockSite};
 
-/// How many times as fast as real time the clock runs of a scenario that is left standing.
+/// Speed of the clock, as a multiple of real time, while a finished scenario keeps running.
 pub const STANDING: u32 = 30;
 
-/// What a scenario that is run tells of its course.
+/// Progress of a running scenario.
 #[derive(Debug)]
 pub enum ProgressEvent<'a> {
-    /// The managers are up, and the fleet is being installed.
+    /// The managers are running, and the fleet is being installed.
     Up(&'a [Addresses]),
-    /// A step begins; the number of all steps is the second.
+    /// A step begins; the second value is the number of all steps.
     Begins(&'a StepReport, usize),
     /// A step has ended.
     Ended {
-        /// The step.
+        /// The step that ended.
         step: &'a StepReport,
-        /// Every client that is there by now, with the part that it belongs to.
+        /// Every installed client with its part.
         clients: &'a [(String, AgentView)],
-        /// The site.
+        /// The running site.
         site: &'a MockSite,
     },
 }
 
-/// A scenario under way.
+/// A scenario in progress.
 struct ScenarioRun<'a> {
     scenario: &'a Scenario,
     lab: Arc<Lab>,
@@ -48,7 +48,7 @@ struct ScenarioRun<'a> {
     steps: Vec<StepReport>,
 }
 
-/// Runs a scenario over sockets, its clock `speed` times as fast as real time.
+/// Runs a scenario over sockets, with the clock at `speed` times real time.
 ///
 /// # Errors
 ///
@@ -66,8 +66,8 @@ pub async fn run_scenario(
     run_by(clock, scenario, log, tell, None).await
 }
 
-/// Runs a scenario over sockets, with the clock moved instead of waited for: from one thing that is due to the next, each
-/// once all clients are idle. It begins at the moment at which a rehearsal does.
+/// Runs a scenario over sockets with the clock moved from event to event, each once all clients are idle, instead of
+/// waiting. Starts at the same lab time as a rehearsal.
 ///
 /// # Errors
 ///
@@ -81,8 +81,8 @@ pub async fn run_scenario_moved(
     run_by(clock, scenario, log, tell, None).await
 }
 
-/// Runs a scenario as [`run_scenario_moved`] does, and leaves it standing until `stay` is over: the clients go on with their
-/// heartbeats, [`STANDING`] times as fast as real time.
+/// Runs a scenario like [`run_scenario_moved`], and keeps it running until `stay` completes: clients continue their
+/// heartbeats at [`STANDING`] times real time.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ pub async fn run_scenario_and_stay(
     run_by(clock, scenario, log, tell, Some(Box::pin(stay))).await
 }
 
-/// How long a scenario is left standing.
+/// Completes when the scenario should end.
 type Stay<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 async fn run_by(
@@ -156,7 +156,7 @@ impl ScenarioRun<'_> {
                     self.machines.take_transitions(&self.lab).await.map_err(failed)?;
                     self.lab.settle().await?;
                     let fleet = self.lab.fleet.read().await;
-                    // What the clients have done while they were installed counts for the installation.
+                    // Heartbeats during the installation belong to the installation.
                     let begun = |one: &Member| if number == 0 { 0 } else { one.handle.view().heartbeats };
                     heartbeats = fleet.members().iter().map(begun).collect();
                 }
@@ -189,11 +189,11 @@ impl ScenarioRun<'_> {
         Ok(())
     }
 
-    /// Takes faults away, and sets others.
+    /// Removes and adds the faults of a step.
     fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
         let faults = self.lab.site.faults();
         for name in &step.heal {
-            // It may have come to its end by itself.
+            // The fault may have expired.
             let _ = faults.remove(name.get_ref());
         }
         for rule in self.scenario.faults_set_by(step) {
@@ -202,7 +202,7 @@ impl ScenarioRun<'_> {
         Ok(())
     }
 
-    /// The operator's commands, all at once.
+    /// Applies the operator's commands, all at once.
     fn operate(&mut self, step: &StepPlan) -> Result<(), CommandError> {
         let commands: Vec<_> = step.operator.iter().map(|command| command.get_ref().clone()).collect();
         if commands.is_empty() {
@@ -216,8 +216,8 @@ impl ScenarioRun<'_> {
         Ok(())
     }
 
-    /// Waits until every client that is on, and stays on, has ended so many heartbeats since `before`; and for so much
-    /// time since the step began.
+    /// Waits until every client that is on, and stays on, has completed this many heartbeats since `before`, and
+    /// until this much time has passed since the step began.
     async fn wait(
         &mut self,
         number: usize,
@@ -227,7 +227,7 @@ impl ScenarioRun<'_> {
         began: Timestamp,
     ) -> Result<(), RunError> {
         let mut awaited: Vec<bool> = (0..before.len()).map(|place| self.machines.is_on(place)).collect();
-        // A client that goes off is not waited for any more, though it may come back before the others are done.
+        // A client that is switched off is no longer waited for, even if it comes back before the others are done.
         let mut behind = |machines: &Machines, members: &[Member]| -> Vec<String> {
             let members = members.iter().zip(before).enumerate();
             let late = members.filter(|(place, (member, before))| {
@@ -260,24 +260,24 @@ impl ScenarioRun<'_> {
     }
 
     async fn verdict(self) -> Verdict {
-        let in_force: Vec<Fingerprint> = self.lab.certificates().into_values().collect();
         let fleet = self.lab.fleet.read().await;
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
-            seed: self.scenario.seed,
-            certificates: self.certificates,
+            certificate_history: self.certificates,
+            parts: self.steps.last().map(|step| step.holdings.clone()).unwrap_or_default(),
             steps: self.steps,
             clients: fleet.members().len(),
-            ..Verdict::default()
+            ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())
         };
+        let in_force = verdict.in_force();
         for (part, view, is_on) in self.machines.views(fleet.members()) {
-            verdict.add(part, &view, &in_force, is_on);
+            verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
         verdict
     }
 }
 
-/// Reads the files that the commands of a scenario name, relative to the scenario's own folder.
+/// Reads the files that the commands of a scenario name, relative to the scenario's folder.
 ///
 /// # Errors
 ///
@@ -295,7 +295,7 @@ pub fn read_materials(scenario: &mut Scenario, folder: &Path) -> Result<(), Stri
     Ok(())
 }
 
-/// A log sink that keeps nothing.
+/// A log sink that discards everything.
 pub fn silent() -> LogSink {
     Arc::new(|_: &str, _: &LogLine| {})
 }

@@ -1,4 +1,4 @@
-//! The lab as it was: its site, its registry, its faults, its clients with all that they had kept, and its time.
+//! Snapshots of a lab: site, registered clients, faults, agents with their state, and lab time.
 
 use epm_protocol::fault::FaultRule;
 use epm_protocol::time::{Clock, Timestamp};
@@ -8,48 +8,48 @@ use serde::Serialize;
 use crate::lab::records::Snapshot;
 use crate::lab::{Lab, lock};
 
-/// How many snapshots a lab keeps.
+/// Maximum number of snapshots.
 const MOST: usize = 16;
-/// The snapshot that a lab starts from.
+/// Name of the snapshot of a lab's start.
 pub(super) const START: &str = "start";
 
 /// Why a snapshot cannot be taken or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// There is none of that name.
+    /// There is no snapshot of this name.
     #[error("there is no snapshot {0:?}")]
     Unknown(String),
-    /// Too many.
+    /// The lab has too many snapshots.
     #[error("a lab keeps at most {MOST} snapshots: remove one")]
     TooMany,
-    /// Another one of that name was taken at another moment.
-    #[error("there is a snapshot {name:?} of {at}: remove it first")]
+    /// Another snapshot of this name exists.
+    #[error("the snapshot {name:?} of {at} exists: remove it first, or choose another name")]
     Taken {
-        /// Its name.
+        /// Name of the snapshot.
         name: String,
-        /// When it was taken.
+        /// Lab time of the existing snapshot.
         at: Timestamp,
     },
 }
 
-/// What is said of a snapshot.
+/// Description of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SnapshotInfo {
-    /// Its name.
+    /// Name of the snapshot.
     pub name: String,
-    /// The lab's time when it was taken.
+    /// Lab time at which the snapshot was taken.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// How many clients there were.
+    /// Number of clients in the snapshot.
     pub clients: usize,
 }
 
 impl Lab {
-    /// Keeps the lab as it is under a name that is free.
+    /// Takes a snapshot under an unused name.
     ///
     /// # Errors
     ///
-    /// When the name is taken, or there are too many.
+    /// When the name is in use, or there are too many snapshots.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let present = self.present.lock().await.clone();
         let agents = self.agents().await;
@@ -74,13 +74,13 @@ impl Lab {
         Ok(())
     }
 
-    /// Keeps the lab as it is as what [`Lab::reset`] goes back to.
+    /// Takes the snapshot that [`Lab::reset`] restores.
     pub async fn take_start(&self) {
         lock(&self.snapshots).remove(START);
         let _ = self.take_snapshot(START).await;
     }
 
-    /// What snapshots there are.
+    /// Descriptions of all snapshots.
     pub(crate) fn snapshots(&self) -> Vec<SnapshotInfo> {
         let snapshots = lock(&self.snapshots);
         let info = |(name, one): (&String, &Snapshot)| SnapshotInfo {
@@ -91,14 +91,14 @@ impl Lab {
         snapshots.iter().map(info).collect()
     }
 
-    /// Forgets a snapshot. Whether there was one.
+    /// Removes a snapshot. Whether there was one.
     pub fn remove_snapshot(&self, name: &str) -> bool {
         name != START && lock(&self.snapshots).remove(name).is_some()
     }
 
-    /// The lab becomes what it was: its connections end, its clients go on with what they knew then, and a clock that stands
-    /// shows that moment again; one that runs goes on. No client has a heartbeat because of it, except those whose held
-    /// request or heartbeat it cuts short.
+    /// Restores a snapshot: connections end, clients continue with the state that they had, and a stopped clock shows the
+    /// snapshot's time again. A running clock continues. Causes no heartbeat, except of clients whose held request or
+    /// heartbeat is interrupted.
     ///
     /// # Errors
     ///
@@ -134,11 +134,11 @@ impl Lab {
         Ok(())
     }
 
-    /// The lab becomes what it was when it had started; what is expected is forgotten.
+    /// Restores the lab's start, and removes every registered expectation.
     ///
     /// # Errors
     ///
-    /// When it had not started.
+    /// When the lab has not started completely.
     pub async fn reset(&self) -> Result<(), SnapshotError> {
         self.forget_expectations();
         self.restore_snapshot(START).await

@@ -1,39 +1,39 @@
-//! Why the lab's clock could not be moved.
+//! Why lab time could not pass as requested.
 
 use std::time::Duration;
 
 use epm_protocol::site::CommandError;
 use epm_protocol::time::Timestamp;
 
-/// How long all clients may take to become idle, in real time.
+/// Longest time for all clients to become idle, in real time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why the lab's clock could not be moved, or what was waited for did not come.
+/// Why lab time could not pass as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum TimeError {
-    /// The clients do not become idle.
+    /// The clients did not become idle in time.
     #[error("timed out after {PATIENCE:?} waiting for all clients to become idle (lab time {at})")]
     Restless {
-        /// The lab's time.
+        /// Current lab time.
         at: Timestamp,
     },
-    /// The heartbeats that were waited for did not come.
+    /// The heartbeats were not completed in time.
     #[error(
-        "after {limit:?} of real time, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
+        "timed out after {limit:?} waiting for {heartbeats} heartbeats: {missing} of {clients} clients have not completed them, for example {example}"
     )]
     Waited {
-        /// How many heartbeats were waited for.
+        /// Number of heartbeats that were waited for.
         heartbeats: u64,
-        /// The limit.
+        /// Limit in real time.
         limit: Duration,
-        /// How many clients are behind.
+        /// Number of clients that have not completed them.
         missing: usize,
-        /// How many there are.
+        /// Number of clients that were waited for.
         clients: usize,
-        /// One of them.
+        /// One of the clients that have not completed them.
         example: String,
     },
-    /// A client that was due could not be installed.
+    /// A client could not be installed when it was due.
     #[error("a client cannot be installed: {0}")]
     Installation(#[from] CommandError),
 }

@@ -1,21 +1,19 @@
 //! The vendor's REST API: `/sepm/api/v1` on port 8446, over HTTPS with the certificate of the console's store.
 //!
-//! Only what the vendor has is here; what the lab alone needs is in the control API, and the two know nothing of each
-//! other.
+//! Contains only what the vendor has; the control API has the rest. The two do not know each other.
 //!
 //! | room | what |
-//! |---|---|
-//! | `http` | what every request meets first (`middleware`), extractors, answers, errors, pages, the OpenAPI document |
-//! | `auth` | log-in, tokens, administrators |
+//! | module | contents |
+//! | `http` | checks (`middleware`), extractors, responses, errors, pages, the OpenAPI document |
+//! | `auth` | login, tokens, administrators |
 //! | `clients` | computers, statistics, commands to clients |
 //! | `groups` | groups, locations, policies, settings, fingerprint lists |
-//! | `system` | domains, version, the manager itself, and the store of what no client is told of |
+//! | `system` | domains, version, the manager itself, and the store of settings that clients do not see |
 //!
-//! A request is decided in this order: `http::middleware` asks `http::operations` whether the product has the operation,
-//! counts the call, looks at the size and at the token; then a handler answers. A module with handlers has
-//! `pub(crate) fn routes() -> ApiRouter<Arc<RestApi>>`, named in `routes` below. Its handlers take the types of
-//! `http::extract` and return those of `http::response`, or an `http::error::ApiError`; the OpenAPI document follows from
-//! both.
+//! Order of a request: `http::middleware` looks up the operation in `http::operations`, counts the call, checks size
+//! and token; then a handler answers. A module with handlers has `pub(crate) fn routes() -> ApiRouter<Arc<RestApi>>`,
+//! listed in `routes` below. Handlers take the types of `http::extract` and return those of `http::response` or an
+//! `http::error::ApiError`; the OpenAPI document follows from both.
 
 mod auth;
 mod clients;
@@ -37,13 +35,13 @@ pub(crate) use state::{Database, RestApi};
 
 use crate::runtime::context::ManagerContext;
 
-/// The REST API of a manager, found at `base`, and what serves it.
+/// The REST API of a manager at the URL `base`, with its router.
 pub(crate) fn rest_api(
     context: &ManagerContext,
     database: &Arc<Database>,
     base: &str,
 ) -> (Arc<RestApi>, Router) {
-    // The same for every manager, so made once.
+    // Equal for all managers, so built once.
     static MADE: OnceLock<(Router<Arc<RestApi>>, Bytes)> = OnceLock::new();
     let (routes, document) = MADE.get_or_init(|| http::openapi::finish(routes()));
     let api = Arc::new(RestApi::new(context, Arc::clone(database), base.to_owned(), document.clone()));
@@ -51,7 +49,7 @@ pub(crate) fn rest_api(
     (api, router)
 }
 
-/// Every module of the API.
+/// The routes of all modules.
 fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .merge(auth::identity::routes())

@@ -1,4 +1,4 @@
-//! The REST API of one manager: the parts of the site that its handlers use, and what it keeps beside them.
+//! The REST API of one manager: the parts of the site that its handlers use, and its own state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct RestApi {
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<LabClock>,
     pub(crate) database: Arc<Database>,
-    /// The API's address: `https://127.0.0.1:8446`.
+    /// Base URL of the API, such as `https://127.0.0.1:8446`.
     pub(crate) base: String,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
@@ -36,13 +36,13 @@ pub(crate) struct RestApi {
     pub(crate) throttle: Throttle,
 }
 
-/// What the REST APIs of all managers of a site share, beyond the site itself.
+/// State that the REST APIs of all managers of a site share.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) administrators: Administrators,
-    /// Settings that no client is told of.
+    /// Settings that clients do not see.
     pub(crate) store: RestStore,
-    /// The clients, sorted.
+    /// The sorted clients.
     pub(crate) client_index: ClientIndex,
 }
 
@@ -58,7 +58,7 @@ impl Database {
 }
 
 impl RestApi {
-    /// The REST API of a manager, found at `base`. `document` describes it.
+    /// The REST API of a manager at the URL `base`, described by `document`.
     pub(crate) fn new(
         context: &ManagerContext,
         database: Arc<Database>,
@@ -80,22 +80,22 @@ impl RestApi {
         }
     }
 
-    /// The lab's time.
+    /// Lab time.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// How many times the service has been restarted.
+    /// Number of restarts of the service.
     pub(crate) fn restarts(&self) -> u64 {
         self.manager.rest.restarts()
     }
 
-    /// What is assumed of the product. Must not be called while the site is locked.
+    /// The assumptions in effect. Must not be called while the site is locked.
     pub(crate) fn assumed(&self) -> Arc<Assumptions> {
         Arc::clone(self.site.read().assumptions())
     }
 
-    /// How long tokens and refresh tokens are in force.
+    /// Validity of tokens and refresh tokens.
     pub(crate) fn lifetimes(&self) -> Lifetimes {
         let assumed = self.assumed();
         Lifetimes {

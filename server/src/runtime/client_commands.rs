@@ -1,7 +1,6 @@
-//! The commands of the console, as the tasks of one running site share them.
+//! The console's commands to clients, shared by the tasks of a running site.
 //!
-//! What becomes of a command is [`CommandTable`]'s to say. While no client has anything to be told, a heartbeat costs one
-//! relaxed load here.
+//! [`CommandTable`] holds the rules. While no command is pending, a heartbeat costs one relaxed load here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,13 +10,13 @@ use epm_protocol::site::{CommandTable, GivenCommand, RegisteredClient};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
-/// How many rows of commands a site remembers, a row for each command and client.
+/// Maximum number of rows that a site keeps, one per command and client.
 const MOST_ROWS: usize = 500_000;
 
-/// The commands of a running site.
+/// Commands of a running site, pending and completed.
 #[derive(Debug)]
 pub(crate) struct CommandQueue {
-    /// Whether any client has something to be told, or to tell.
+    /// Whether any command is pending or in progress.
     any: AtomicBool,
     table: Mutex<CommandTable>,
 }
@@ -30,7 +29,7 @@ impl CommandQueue {
         }
     }
 
-    /// Gives a command to these clients.
+    /// Queues a command for these clients.
     pub(crate) fn give<'a>(
         &self,
         kind: CommandKind,
@@ -41,17 +40,17 @@ impl CommandQueue {
         self.change(|table| table.give(kind, particulars, clients, now))
     }
 
-    /// Cancels a command for whom it has not reached; none if there is none.
+    /// Cancels a command for the clients that it has not reached; none if there is no such command.
     pub(crate) fn cancel(&self, id: CommandId, now: Timestamp) -> Option<usize> {
         self.change(|table| table.cancel(id, now))
     }
 
-    /// A command, and what has come of it.
+    /// A command, and its state for each client.
     pub(crate) fn get(&self, id: CommandId) -> Option<GivenCommand> {
         self.table().get(id).cloned()
     }
 
-    /// What `wanted` finds first among the commands, the newest first.
+    /// The first match of `wanted` among the commands, newest first.
     pub(crate) fn find<R>(&self, wanted: impl FnMut(&GivenCommand) -> Option<R>) -> Option<R> {
         self.table().commands().find_map(wanted)
     }
@@ -61,12 +60,12 @@ impl CommandQueue {
         self.any.load(Ordering::Relaxed) && self.table().has_undelivered(agent)
     }
 
-    /// The commands that this client is told with its next index; they count as told from now on.
+    /// Commands for this client's next index; they count as delivered from now on.
     pub(crate) fn deliver(&self, agent: AgentId) -> Vec<ClientCommand> {
         if self.any.load(Ordering::Relaxed) { self.table().deliver(agent) } else { Vec::new() }
     }
 
-    /// A client tells how it is, and what has come of its commands.
+    /// Records a client's reported state and its results of commands.
     pub(crate) fn record_reports(&self, agent: AgentId, state: &OperationalState, now: Timestamp) {
         if !state.commands.is_empty() {
             self.change(|table| {
@@ -75,7 +74,7 @@ impl CommandQueue {
         }
     }
 
-    /// The site does not know this client any more; no client at all when none is named.
+    /// Forgets a client that the site no longer knows, or every client.
     pub(crate) fn forget(&self, agent: Option<AgentId>) {
         self.change(|table| match agent {
             Some(agent) => table.forget_client(agent),

@@ -1,5 +1,4 @@
-//! The clients of a running site: the table of who is registered and was last seen, what the console commands them, and
-//! the requests that managers hold for them.
+//! The clients of a running site: the client table, commands to clients, and the requests that managers hold.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -21,11 +20,11 @@ pub(crate) struct Clients {
     pub(crate) commands: CommandQueue,
     table: DashMap<AgentId, ClientStatus>,
     version: AtomicU64,
-    /// Counts the changes that a held request is answered for.
+    /// Counts the changes that a held request may be answered for.
     changes: watch::Sender<u64>,
-    /// How many requests are held.
+    /// Number of held requests.
     held: AtomicUsize,
-    /// How many requests are held for each client.
+    /// Number of held requests per client.
     held_of: DashMap<AgentId, usize>,
 }
 
@@ -47,7 +46,7 @@ pub struct ClientStatus {
 }
 
 impl Clients {
-    /// No clients yet.
+    /// An empty client table.
     pub(crate) fn new(commands: CommandQueue) -> Self {
         Self {
             commands,
@@ -59,27 +58,27 @@ impl Clients {
         }
     }
 
-    /// One client.
+    /// Status of a client.
     pub(crate) fn status(&self, agent: AgentId) -> Option<ClientStatus> {
         self.table.get(&agent).map(|status| status.clone())
     }
 
-    /// Every registered client.
+    /// Status of every registered client.
     pub(crate) fn statuses(&self) -> Vec<ClientStatus> {
         self.table.iter().map(|status| status.clone()).collect()
     }
 
-    /// Looks at every registered client.
+    /// Visits every registered client.
     pub(crate) fn each(&self, mut look: impl FnMut(&ClientStatus)) {
         self.table.iter().for_each(|status| look(&status));
     }
 
-    /// Rises whenever a client is registered, moved or forgotten.
+    /// Increases whenever a client is registered, moved or forgotten.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// Enters a client as the site has it now.
+    /// Adds or updates a client as the site has it now.
     pub(crate) fn place(&self, client: &RegisteredClient, now: Timestamp) {
         let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
             client: client.clone(),
@@ -95,7 +94,7 @@ impl Clients {
         self.wake_held();
     }
 
-    /// Forgets a client that the site has removed; every client when none is named.
+    /// Forgets a client that the site has removed, or every client.
     pub(crate) fn forget(&self, agent: Option<AgentId>) {
         match agent {
             Some(agent) => {
@@ -115,12 +114,12 @@ impl Clients {
         }
     }
 
-    /// Lets every held request look again for an answer.
+    /// Makes every held request check again for an answer.
     pub(crate) fn wake_held(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Gives a command to clients; a held request of theirs is answered at once.
+    /// Queues a command for clients; their held requests are answered at once.
     pub(crate) fn command(
         &self,
         kind: CommandKind,
@@ -133,7 +132,7 @@ impl Clients {
         id
     }
 
-    /// Answers from a publication, and notes the visit.
+    /// Answers from a publication, and records the visit.
     pub(crate) fn answer(
         &self,
         publication: &Publication,
@@ -143,7 +142,7 @@ impl Clients {
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
-    /// Keeps a request until there is an answer to it.
+    /// Holds a request until there is an answer to it.
     pub(crate) async fn hold(
         &self,
         publication: &ArcSwap<Publication>,
@@ -167,7 +166,7 @@ impl Clients {
         }
     }
 
-    /// Whether a request of this client to hold would be held: neither its group nor its commands have news.
+    /// Whether a request of this client to hold would be held: its group has no news and no command is pending.
     pub(crate) fn would_hold(
         &self,
         publication: &Publication,
@@ -180,17 +179,17 @@ impl Clients {
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
     }
 
-    /// How many requests the managers hold at this moment.
+    /// Number of requests that the managers hold at this moment.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::SeqCst)
     }
 
-    /// How many requests of this client the managers hold.
+    /// Number of requests of this client that the managers hold.
     pub(crate) fn held_of(&self, agent: AgentId) -> usize {
         self.held_of.get(&agent).map_or(0, |count| *count)
     }
 
-    /// How many requests the managers hold that are not this client's.
+    /// Number of requests that the managers hold for other clients.
     pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
         self.held().saturating_sub(agent.map_or(0, |agent| self.held_of(agent)))
     }
@@ -200,7 +199,7 @@ impl Clients {
     }
 }
 
-/// The table of clients, for one visit.
+/// The client table during one visit.
 struct VisitTo<'a> {
     clients: &'a Clients,
     manager: &'a str,
@@ -240,7 +239,7 @@ impl ClientTable for VisitTo<'_> {
     }
 }
 
-/// Counts one held request, as long as it lives.
+/// Counts one held request while it exists.
 struct HeldRequest<'a> {
     clients: &'a Clients,
     agent: Option<AgentId>,

@@ -1,7 +1,7 @@
-//! The connections that are open at one manager: ending them all, and finding those that stall.
+//! The open connections of one manager: ending all of them, and finding those that stall.
 //!
-//! A connection costs an entry here when it comes and when it goes, and nothing in between: no timer and no token of
-//! its own, only a count that it raises as it goes on. Whoever accepts looks at the counts now and then.
+//! A connection costs one entry while it is open: no timer and no token, only a counter that it advances. The
+//! accepting task checks the counters periodically.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-/// In the count of a connection that may stall: a fault is being carried out there.
+/// Flag in the counter of a connection that may stall because a fault acts on it.
 const SPARED: u64 = 1 << 63;
 
-/// The connections that are open at one manager.
+/// The open connections of one manager.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     book: Mutex<Book>,
@@ -32,24 +32,24 @@ struct Book {
 struct Entry {
     peer: SocketAddr,
     count: Arc<AtomicU64>,
-    /// What its count was when it was looked at last, and since when it has been that.
+    /// Counter at the last check, and the time since which it is unchanged.
     seen: Option<(u64, Instant)>,
-    /// None while its task is being started.
+    /// None while the task is being started.
     task: Option<AbortHandle>,
 }
 
-/// A connection, in the hands of its task. It leaves the register when it is dropped.
+/// A connection, owned by its task. Unregistered when dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     number: u64,
-    /// Even while it is the peer's turn, which must not last too long; odd while it is the manager's.
+    /// Even during the peer's turn, which has a time limit; odd during the manager's.
     count: Arc<AtomicU64>,
     connections: Arc<Connections>,
 }
 
 impl Connections {
-    /// Starts the task of a new connection. It is the manager's turn at first.
+    /// Starts the task of a new connection. The manager has the first turn.
     pub(crate) fn receive(
         self: &Arc<Self>,
         peer: SocketAddr,
@@ -60,28 +60,28 @@ impl Connections {
         book.came += 1;
         let number = book.came;
         book.here.insert(number, Entry { peer, count: Arc::clone(&count), seen: None, task: None });
-        // A runtime that shuts down drops the task at once, and the connection leaves the register.
+        // A runtime that shuts down drops the task at once, which unregisters the connection.
         drop(book);
         let task = start(Connection { peer, number, count, connections: Arc::clone(self) }).abort_handle();
         match self.book().here.get_mut(&number) {
             Some(entry) => entry.task = Some(task),
-            // All were ended meanwhile, or it has gone already.
+            // All connections were ended meanwhile, or this one is already gone.
             None => task.abort(),
         }
     }
 
-    /// Ends all connections that have been received until now.
+    /// Ends all current connections.
     pub(crate) fn end_all(&self) {
         let all = std::mem::take(&mut self.book().here);
         all.into_values().filter_map(|entry| entry.task).for_each(|task| task.abort());
     }
 
-    /// The peers whose connections are open. A connection that was ended is not, even if its task has yet to notice.
+    /// Addresses of the peers with open connections, without those that have been ended.
     pub(crate) fn peers(&self) -> Vec<SocketAddr> {
         self.book().here.values().map(|entry| entry.peer).collect()
     }
 
-    /// Ends the connections where the peer has had its turn this long, and says whose they were.
+    /// Ends the connections in which the peer's turn has lasted this long, and returns their peers.
     pub(crate) fn end_stalled(&self, now: Instant, patience: Duration) -> Vec<SocketAddr> {
         let stalls = |entry: &mut Entry| {
             let count = entry.count.load(Ordering::Relaxed);
@@ -107,17 +107,17 @@ impl Connections {
 }
 
 impl Connection {
-    /// From here on the manager takes its time, and nobody minds how long.
+    /// Lifts the time limit of this connection.
     pub(crate) fn spare(&self) {
         self.count.fetch_or(SPARED, Ordering::Relaxed);
     }
 
-    /// From the manager's turn to the peer's, or back.
+    /// Passes the turn from the manager to the peer, or back.
     pub(crate) fn turn(&self) {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It goes on, and whose turn it is stays the same.
+    /// Restarts the time limit of the current turn.
     pub(crate) fn goes_on(&self) {
         self.count.fetch_add(2, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the clients' port of one manager is handed: the manager itself, and the parts of the site that an answer needs.
+//! What the clients' port of one manager needs: the manager, and the parts of the site that answers depend on.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::runtime::journal::Journal;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::state::{SiteHandle, SiteState};
 
-/// A manager, and what it uses of its site to serve clients.
+/// A manager, and the parts of its site that it uses to serve clients.
 #[derive(Clone, Debug)]
 pub(crate) struct ManagerContext {
     pub(crate) runtime: Arc<ManagerRuntime>,
@@ -27,7 +27,7 @@ pub(crate) struct ManagerContext {
 }
 
 impl ManagerContext {
-    /// The parts of a site that one of its managers uses.
+    /// The context of one manager.
     pub(crate) fn new(manager: &Arc<ManagerRuntime>, state: &Arc<SiteState>) -> Self {
         Self {
             runtime: Arc::clone(manager),
@@ -43,11 +43,11 @@ impl ManagerContext {
         self.clock.now()
     }
 
-    /// How the manager shows the certificate that a fault mints.
+    /// TLS configuration for the certificate that a fault mints.
     ///
     /// # Errors
     ///
-    /// When there is no such certificate; the text says why.
+    /// When the certificate cannot be minted; the text has the reason.
     pub(crate) fn fault_certificate(&self, what: &FaultKind) -> Result<Arc<ServerConfig>, String> {
         let publication = self.runtime.publication.load_full();
         let previous = self.runtime.previous.load_full();

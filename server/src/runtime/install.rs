@@ -1,4 +1,4 @@
-//! Installing a running site's managers: a folder for one of them, and recovery files to and from.
+//! Installation of a running site's managers: installation folders, and recovery files.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
 
 impl SiteState {
-    /// Gives a manager its folder.
+    /// Gives a manager an installation folder.
     pub(crate) fn install(&self, manager: &str, root: &Path, anew: bool) -> Result<(), InstallationError> {
         let runtime =
             self.manager(manager).ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
@@ -18,15 +18,16 @@ impl SiteState {
         let now = self.now();
         if !anew {
             let (kept, mut broken) = installation.recoveries();
-            // Who brings a file to an empty manager wants it to be used, and not to lose every client.
+            // With a recovery file in an empty folder, the operator wants it used: otherwise every client would be
+            // orphaned.
             if kept.is_none() && !was_here && !broken.is_empty() {
                 return Err(broken.swap_remove(0));
             }
             for trouble in &broken {
-                installation.warn(now, &format!("a recovery file cannot be used: {trouble}"));
+                installation.warn(now, &format!("cannot use a recovery file: {trouble}"));
             }
             match kept {
-                // What the product keeps in its database.
+                // Data that the product keeps in its database.
                 Some(kept) if was_here => {
                     let is_other = {
                         let site = self.site();
@@ -60,7 +61,7 @@ impl SiteState {
         Ok(())
     }
 
-    /// Installs the managers anew, from this recovery file.
+    /// Reinstalls the managers from this recovery file.
     pub(crate) fn restore(
         &self,
         manager: &str,
@@ -86,7 +87,7 @@ impl SiteState {
         Ok(())
     }
 
-    /// A recovery file of a manager as it is now; none if there is no such manager.
+    /// A recovery file of a manager's current state.
     pub(crate) fn back_up(&self, manager: &str) -> Result<Vec<u8>, InstallationError> {
         let (now, site) = (self.now(), self.site());
         let mut zip = Err(InstallationError::NoManager(manager.to_owned()));

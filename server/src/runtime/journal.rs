@@ -1,4 +1,4 @@
-//! What the manager remembers of its visitors: bounded, and saying what it has dropped.
+//! The journal of a site: bounded, and it reports what it has dropped.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -14,107 +14,107 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// How many exchanges are remembered.
+/// Number of exchanges that are kept.
 const RECORDS: usize = 10_000;
-/// How many lines of the server's log are remembered.
+/// Number of lines of the server's log that are kept.
 const LINES: usize = 1_000;
-/// How much of what somebody else has worded is remembered, in bytes.
+/// Number of bytes that are kept of texts from peers and libraries.
 const WORDS: usize = 512;
-/// How much of a path is remembered.
+/// Number of bytes that are kept of a path.
 const PATH: usize = 256;
 
-/// One exchange.
+/// An exchange with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// When it was answered.
+    /// Lab time of the response.
     pub at: Timestamp,
-    /// Which manager, in the order of their names.
+    /// Index of the manager in name order.
     pub manager: usize,
-    /// Who asked.
+    /// Address of the client.
     pub peer: SocketAddr,
-    /// Whether over TLS.
+    /// Whether the connection used TLS.
     pub tls: bool,
-    /// What was asked.
+    /// What was requested.
     pub action: &'static str,
-    /// Which client, if it said so.
+    /// The client, if the request named it.
     pub agent: Option<AgentId>,
-    /// The status of the answer.
+    /// Status of the response.
     pub status: u16,
 }
 
-/// A fault that has hit.
+/// A fault that was applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultApplied {
-    /// When.
+    /// Lab time of the hit.
     pub at: Timestamp,
-    /// Which manager, in the order of their names.
+    /// Index of the manager in name order.
     pub manager: usize,
-    /// Who came.
+    /// Address of the peer.
     pub peer: SocketAddr,
-    /// Whether the connection was hit, or an exchange.
+    /// Whether a connection or an exchange was hit.
     pub moment: Moment,
-    /// What was asked; none of a connection.
+    /// Route of the exchange; none for a connection.
     pub route: Option<Route>,
-    /// Which client, if it is known.
+    /// The client, if it is known.
     pub agent: Option<AgentId>,
-    /// The how-manieth time it came: what the verdict was drawn for.
+    /// Ordinal of the connection or exchange, which the decision is derived from.
     pub ordinal: u64,
-    /// The fault, and what it does.
+    /// The rule of the fault.
     pub rule: Arc<FaultRule>,
 }
 
-/// One call of the REST API.
+/// A call of the vendor's REST API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// When it was answered.
+    /// Lab time of the response.
     pub at: Timestamp,
-    /// Which manager, in the order of their names.
+    /// Index of the manager in name order.
     pub manager: usize,
-    /// Who asked.
+    /// Address of the caller.
     pub peer: Option<SocketAddr>,
-    /// The method.
+    /// HTTP method.
     pub method: String,
-    /// The path, without the query.
+    /// Path without the query.
     pub path: String,
-    /// The status of the answer: 501 where the product has something that the lab does not.
+    /// Status of the response; 501 for operations that the product has and the lab does not.
     pub status: u16,
-    /// Whose token it was.
+    /// User of the token.
     pub who: Option<String>,
 }
 
-/// Why a connection ended before its time.
+/// Why a connection ended prematurely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionClosed {
-    /// It sent nothing.
+    /// The peer sent nothing.
     Silent,
-    /// It did not finish a request, asked for nothing more, or did not read its answer.
+    /// The peer did not finish a request, sent no further one, or did not read its response.
     Stalled,
-    /// The TLS handshake failed: the library's words, which name the peer's alert.
+    /// The TLS handshake failed; the library's message names the peer's alert.
     Handshake(String),
-    /// It broke off, or spoke no HTTP.
+    /// The peer disconnected, or did not speak HTTP.
     Http(String),
 }
 
-/// The sorts of what the journal remembers; each is bounded for itself.
+/// Kinds of journal entries; each is bounded separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Exchanges with clients.
     Exchange,
-    /// Connections that ended before their time.
+    /// Connections that ended prematurely.
     ConnectionClosed,
-    /// Faults that have hit.
+    /// Faults that were applied.
     FaultApplied,
-    /// Faults that hit and could not be carried out.
+    /// Faults that hit but could not be applied.
     FaultSkipped,
-    /// Calls of the product's REST API.
+    /// Calls of the vendor's REST API.
     Call,
-    /// What operators have done.
+    /// Actions of operators.
     OperatorAction,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::Exchange,
         Self::ConnectionClosed,
@@ -126,7 +126,7 @@ impl Kind {
 }
 
 impl Kind {
-    /// How many entries of the kind are remembered.
+    /// Number of entries of this kind that are kept.
     const fn limit(self) -> usize {
         match self {
             Self::Exchange | Self::FaultApplied | Self::Call => RECORDS,
@@ -148,44 +148,44 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// Anything that the journal remembers.
+/// An entry of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
-    /// An exchange.
+    /// An exchange with a client.
     Exchange(Record),
-    /// A connection that ended before its time.
+    /// A connection that ended prematurely.
     ConnectionClosed {
-        /// When.
+        /// Lab time of the end.
         at: Timestamp,
-        /// Who left.
+        /// Address of the peer.
         peer: SocketAddr,
-        /// Why.
+        /// Reason for the end.
         why: ConnectionClosed,
     },
-    /// A fault that has hit.
+    /// A fault that was applied.
     FaultApplied(FaultApplied),
-    /// A fault that hit and could not be carried out.
+    /// A fault that hit but could not be applied.
     FaultSkipped {
-        /// When.
+        /// Lab time of the hit.
         at: Timestamp,
-        /// The peer that the fault skipped.
+        /// Address of the peer.
         peer: SocketAddr,
-        /// What was missing.
+        /// What the fault needed and did not have.
         why: String,
     },
-    /// A call of the product's REST API.
+    /// A call of the vendor's REST API.
     Call(Box<Call>),
-    /// What an operator has done, by any way.
+    /// An action of an operator, through any interface.
     OperatorAction {
-        /// When.
+        /// Lab time of the action.
         at: Timestamp,
-        /// What.
+        /// Description of the action.
         what: String,
     },
 }
 
 impl Entry {
-    /// Of which sort it is.
+    /// Kind of this entry.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Exchange(_) => Kind::Exchange,
@@ -197,7 +197,7 @@ impl Entry {
         }
     }
 
-    /// When it was.
+    /// Lab time of this entry.
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Exchange(Record { at, .. })
@@ -210,25 +210,25 @@ impl Entry {
     }
 }
 
-/// The journal of a site: a bounded ring for each kind of entry.
+/// The journal of a site: a bounded ring buffer for each kind of entry.
 #[derive(Debug)]
 pub struct Journal {
     clock: Arc<LabClock>,
-    /// The number of the next entry.
+    /// Number of the next entry.
     next: AtomicU64,
-    /// Is told of every entry while something listens.
+    /// Notified of every entry while there are listeners.
     grown: watch::Sender<()>,
     entries: [Mutex<Ring<Entry>>; Kind::ALL.len()],
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
     log: Mutex<Ring<String>>,
 }
 
-/// What is remembered of one sort, each with its number in the journal.
+/// Entries of one kind, each with its number in the journal.
 #[derive(Debug)]
 struct Ring<T> {
     entries: VecDeque<(u64, T)>,
     dropped: u64,
-    /// The number of the last that was dropped.
+    /// Number of the last dropped entry.
     last_dropped: u64,
 }
 
@@ -251,12 +251,12 @@ impl<T> Ring<T> {
         self.entries.iter().map(|(_, entry)| entry)
     }
 
-    /// How many were dropped, if one of them had this number or a later one.
+    /// Number of dropped entries, if one of them had this number or a later one.
     fn lacks(&self, since: u64) -> Option<u64> {
         (self.dropped > 0 && self.last_dropped >= since).then_some(self.dropped)
     }
 
-    /// Those from this number on.
+    /// Entries from this number on.
     fn since(&self, number: u64) -> impl Iterator<Item = &(u64, T)> {
         let from = self.entries.partition_point(|(at, _)| *at < number);
         self.entries.iter().skip(from)
@@ -275,10 +275,10 @@ impl Journal {
         }
     }
 
-    /// All that is remembered from this number on, in order; numbers begin with 1.
+    /// All kept entries from this number on, in order; numbers begin with 1.
     pub fn since(&self, number: u64) -> Vec<(u64, Entry)> {
-        // Numbers are given under the lock of their sort, so what has a lower one than this is there, or will be when the
-        // lock is free: whoever goes on from the last number misses nothing.
+        // Numbers are assigned under the lock of their kind: every entry with a lower number than this is present, or
+        // will be once the lock is free. A reader that continues from the last number misses nothing.
         let end = self.next_number();
         let mut found: Vec<(u64, Entry)> = Vec::new();
         for ring in &self.entries {
@@ -289,38 +289,38 @@ impl Journal {
         found
     }
 
-    /// The number that the next entry gets.
+    /// Number of the next entry.
     pub fn next_number(&self) -> u64 {
         self.next.load(Ordering::SeqCst)
     }
 
-    /// Is told whenever the journal grows.
+    /// Notifies of new entries.
     pub fn growth(&self) -> watch::Receiver<()> {
         self.grown.subscribe()
     }
 
-    /// How many entries of any sort are no longer remembered.
+    /// Number of dropped entries of all kinds.
     pub fn forgotten(&self) -> u64 {
         self.entries.iter().map(|ring| locked(ring, |ring| ring.dropped)).sum()
     }
 
-    /// How many of a sort are no longer remembered, if one of them had this number or a later one: then nobody can say what
-    /// has happened since.
+    /// Number of dropped entries of a kind, if one of them had this number or a later one: then the history since
+    /// that number is incomplete.
     pub fn lacks(&self, kind: Kind, since: u64) -> Option<u64> {
         locked(self.ring(kind), |ring| ring.lacks(since))
     }
 
-    /// The exchanges that are remembered, the oldest first.
+    /// Kept exchanges, oldest first.
     pub fn records(&self) -> Vec<Record> {
         self.each(Kind::Exchange, |one| if let Entry::Exchange(record) = one { Some(*record) } else { None })
     }
 
-    /// How many exchanges are no longer remembered.
+    /// Number of dropped exchanges.
     pub fn dropped(&self) -> u64 {
         locked(self.ring(Kind::Exchange), |ring| ring.dropped)
     }
 
-    /// The connections that ended before their time, the oldest first.
+    /// Connections that ended prematurely, oldest first.
     pub fn connections_closed(&self) -> Vec<(SocketAddr, ConnectionClosed)> {
         self.each(Kind::ConnectionClosed, |one| match one {
             Entry::ConnectionClosed { peer, why, .. } => Some((*peer, why.clone())),
@@ -328,20 +328,20 @@ impl Journal {
         })
     }
 
-    /// The handshakes that came to nothing, the oldest first: when, and with which manager, in the order of their names.
+    /// Failed handshakes, oldest first: lab time, and index of the manager in name order.
     pub fn failed_handshakes(&self) -> Vec<(Timestamp, usize)> {
         locked(&self.handshakes, |ring| ring.all().copied().collect())
     }
 
-    /// The faults that have hit, the oldest first.
+    /// Applied faults, oldest first.
     pub fn faults_applied(&self) -> Vec<FaultApplied> {
         self.each(Kind::FaultApplied, |one| {
             if let Entry::FaultApplied(applied) = one { Some(applied.clone()) } else { None }
         })
     }
 
-    /// The faults that hit and could not be carried out, the oldest first: the peer, and what was missing. The exchange went
-    /// on there as if there were none.
+    /// Faults that hit but could not be applied, oldest first: peer and reason. The exchange continued as if there
+    /// were no fault.
     pub fn faults_skipped(&self) -> Vec<(SocketAddr, String)> {
         self.each(Kind::FaultSkipped, |one| match one {
             Entry::FaultSkipped { peer, why, .. } => Some((*peer, why.clone())),
@@ -349,12 +349,12 @@ impl Journal {
         })
     }
 
-    /// The lines of `ersecreg.log`, the oldest first.
+    /// Lines of `ersecreg.log`, oldest first.
     pub fn server_log(&self) -> Vec<String> {
         locked(&self.log, |ring| ring.all().cloned().collect())
     }
 
-    /// The calls of the REST API that are remembered, the oldest first.
+    /// Kept calls of the REST API, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.each(Kind::Call, |one| if let Entry::Call(call) = one { Some(Call::clone(call)) } else { None })
     }
@@ -364,7 +364,7 @@ impl Journal {
             tracing::warn!(
                 method = call.method,
                 path = call.path,
-                "the product serves this, and the lab does not"
+                "operation of the product that the lab does not have"
             );
         }
         if call.path.len() > PATH {
@@ -378,23 +378,23 @@ impl Journal {
     }
 
     pub(crate) fn fault_applied(&self, applied: FaultApplied) {
-        tracing::debug!(peer = %applied.peer, fault = applied.rule.name, kind = %applied.rule.what, "a fault hits");
+        tracing::debug!(peer = %applied.peer, fault = applied.rule.name, kind = %applied.rule.what, "fault applied");
         self.add(Entry::FaultApplied(applied));
     }
 
     pub(crate) fn fault_skipped(&self, peer: SocketAddr, why: String) {
-        tracing::warn!(%peer, why, "a fault cannot be carried out");
+        tracing::warn!(%peer, why, "cannot apply a fault");
         self.add(Entry::FaultSkipped { at: self.clock.now(), peer, why: cut(why) });
     }
 
-    /// An operator has done something.
+    /// Records an action of an operator.
     pub(crate) fn operator_action(&self, what: String) {
         tracing::info!(what, "operator action");
         self.add(Entry::OperatorAction { at: self.clock.now(), what: cut(what) });
     }
 
     pub(crate) fn connection_closed(&self, peer: SocketAddr, why: ConnectionClosed) {
-        tracing::debug!(%peer, ?why, "a connection ended before its time");
+        tracing::debug!(%peer, ?why, "connection ended prematurely");
         let why = match why {
             ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
             ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
@@ -403,13 +403,13 @@ impl Journal {
         self.add(Entry::ConnectionClosed { at: self.clock.now(), peer, why });
     }
 
-    /// A handshake with this manager came to nothing.
+    /// Records a failed handshake with this manager.
     pub(crate) fn handshake_failed(&self, peer: SocketAddr, manager: usize, at: Timestamp, why: String) {
         locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
         self.connection_closed(peer, ConnectionClosed::Handshake(why));
     }
 
-    /// A message whose secret does not fit: the product's two lines [C S9].
+    /// Records a message with another secret, in the product's two lines [C S9].
     pub(crate) fn bad_format(&self, peer: IpAddr) {
         tracing::info!(%peer, "4 Bad format.");
         for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
@@ -437,7 +437,7 @@ impl Journal {
     }
 }
 
-/// No more of it than is remembered.
+/// Truncates a text to the length that is kept.
 fn cut(mut words: String) -> String {
     let mut end = words.len().min(WORDS);
     while !words.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! One running manager: what it answers from, the certificates that it shows, and its open connections.
+//! A running manager: its publication, its certificates and its open connections.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,35 +13,35 @@ use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
 
-/// What one manager answers from, and the certificates that it shows. Each is replaced whole and read without a lock.
+/// The publication and certificates of one manager. Each is replaced as a whole and read without a lock.
 #[derive(Debug)]
 pub(crate) struct ManagerRuntime {
-    /// The manager's place in the order of names.
+    /// Index of the manager in name order.
     pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) publication: ArcSwap<Publication>,
-    /// The certificate of the clients' port.
+    /// Certificate of the clients' port.
     pub(crate) tls: ArcSwap<ServerConfig>,
-    /// What the manager was before its last change; only faults ask for it.
+    /// State before the last change, for faults.
     pub(crate) previous: ArcSwapOption<Previous>,
-    /// The certificates that the manager shows under faults.
+    /// Certificates that the manager presents under faults.
     pub(crate) fault_certs: FaultCertCache,
-    /// The open connections of the clients' port; a restart of the services ends them.
+    /// Open connections of the clients' port; a restart of the services ends them.
     pub(crate) connections: Arc<Connections>,
     pub(crate) rest: RestListener,
-    /// Whether the web server has not started: then the clients' port closes every connection at once.
+    /// Whether the web server failed to start: then the clients' port closes every connection at once.
     pub(crate) stopped: AtomicBool,
-    /// The manager's folder, if it has one.
+    /// Installation folder of the manager, if any.
     pub(crate) installation: OnceLock<Installation>,
 }
 
-/// The port of a manager's REST API: its certificate, its open connections, and how many times it has started.
+/// The port of a manager's REST API: certificate, open connections and number of restarts.
 #[derive(Debug, Default)]
 pub(crate) struct RestListener {
     /// None while the manager serves no REST API.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
     pub(crate) connections: Arc<Connections>,
-    /// Whether the service has not started.
+    /// Whether the service failed to start.
     pub(crate) stopped: AtomicBool,
     restarts: AtomicU64,
 }
@@ -63,7 +63,7 @@ impl ManagerRuntime {
         }
     }
 
-    /// Answers from the site's publication from now on.
+    /// Answers from the site's new publication from now on.
     pub(crate) fn publish(&self, site: &Site) {
         if let Some(publication) = site.publication(&self.name) {
             self.remember(publication);
@@ -71,7 +71,7 @@ impl ManagerRuntime {
         }
     }
 
-    /// The flag that says whether a service has not started, and the connections that end with it.
+    /// Whether a service failed to start, and the connections that end with it.
     pub(crate) const fn service(&self, service: Service) -> (&AtomicBool, &Arc<Connections>) {
         match service {
             Service::Semsrv => (&self.rest.stopped, &self.rest.connections),
@@ -79,7 +79,7 @@ impl ManagerRuntime {
         }
     }
 
-    /// Remembers what the manager has been until now, if it becomes something else.
+    /// Keeps the current state as the previous one, if it changes.
     fn remember(&self, next: &Publication) {
         let before = self.publication.load_full();
         if let Some(previous) = Previous::after(&before, next, self.previous.load().as_deref()) {
@@ -89,12 +89,12 @@ impl ManagerRuntime {
 }
 
 impl RestListener {
-    /// How many times the REST API has been restarted.
+    /// Number of restarts of the REST API.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::SeqCst)
     }
 
-    /// Ends the connections and, with the count of restarts, the tokens of before.
+    /// Ends all connections and, with the new count of restarts, all tokens.
     pub(crate) fn restart(&self) {
         self.restarts.fetch_add(1, Ordering::SeqCst);
         self.connections.end_all();

@@ -1,17 +1,17 @@
-//! A running site below its ports and APIs.
+//! A running site, without its ports and APIs.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `state` | the whole: reads the site, applies commands, lets their effects show |
-//! | `manager` | what one manager answers from, the certificates that it shows, its connections |
-//! | `clients` | who is registered and was seen last, commands to clients, held requests |
-//! | `context` | what the clients' port of one manager is handed |
-//! | `faults` | the faults that are set, and what they say to connections and exchanges |
-//! | `journal` | what managers remember of their visitors |
-//! | `install`, `install_dir` | the folder of a manager, laid out as the product's |
-//! | `connections`, `tls` | open connections, and how a certificate is served |
+//! | `state` | the whole: reads the site, applies commands, publishes their effects |
+//! | `manager` | publication, certificates and connections of one manager |
+//! | `clients` | registered clients, commands to clients, held requests |
+//! | `context` | what the clients' port of one manager needs |
+//! | `faults` | active faults, and their effect on connections and exchanges |
+//! | `journal` | what the managers recorded |
+//! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
+//! | `connections`, `tls` | open connections, and TLS configurations |
 //!
-//! [`state::SiteState`] is owned by `MockSite`. Ports and APIs are handed the parts that they use, never the whole.
+//! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
 
 pub(crate) mod client_commands;
 pub(crate) mod clients;

@@ -1,11 +1,11 @@
 //! The services of a manager.
 
-/// A service of a manager, by the name that the product has for it.
+/// A service of a manager, by its name in the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
-    /// The manager itself: the console and the REST API.
+    /// Console and REST API.
     Semsrv,
-    /// The web server: the clients' port.
+    /// Web server of the clients' port.
     Semwebsrv,
 }

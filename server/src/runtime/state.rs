@@ -1,8 +1,8 @@
-//! The state of a running site, and its one owner: the site's rules, its managers, clients and folders, changed together.
+//! The state of a running site, with one owner: the site's rules, managers, clients and folders, changed together.
 //!
-//! Reading the site and applying commands happen under one lock. What a command leads to (a certificate that is served, a
-//! publication, a client that is placed) shows before the lock is released. The ports and the APIs get a [`SiteHandle`],
-//! which reads and applies and does nothing else.
+//! Reading the site and applying commands happen under one lock. The effects of a command (a new certificate, a
+//! publication, a registered client) are visible before the lock is released. Ports and APIs get a [`SiteHandle`],
+//! which can only read and apply.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,7 +37,7 @@ pub(crate) struct SiteState {
     site: Mutex<Site>,
 }
 
-/// Reads a running site and applies commands to it: all that ports and APIs get of its state.
+/// Reads a running site and applies commands to it; all that ports and APIs get of its state.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteHandle(Arc<SiteState>);
 
@@ -46,18 +46,17 @@ impl SiteHandle {
         Self(state)
     }
 
-    /// The site, to be read. Never held over an await.
+    /// Locks the site for reading. Never hold it over an await.
     pub(crate) fn read(&self) -> MutexGuard<'_, Site> {
         self.0.site()
     }
 
-    /// Applies a command; when this returns, its effects show.
+    /// Applies a command. Its effects are visible when this returns.
     pub(crate) fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
         self.0.apply(command)
     }
 
-    /// Reads the site, decides on commands, and applies them before anything else can change the site. An empty decision
-    /// changes nothing.
+    /// Reads the site, decides on commands and applies them under one lock. An empty decision changes nothing.
     pub(crate) fn decide<R, E: From<CommandError>>(
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
@@ -65,7 +64,7 @@ impl SiteHandle {
         self.0.decide(decide)
     }
 
-    /// Answers a request that is not held, and does what comes of it.
+    /// Answers a request that is not held, and applies its consequences.
     pub(crate) fn serve(
         &self,
         publication: &Publication,
@@ -83,14 +82,14 @@ impl SiteHandle {
 impl Registrar for &SiteHandle {
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
-            tracing::error!(%error, "a registration was refused");
+            tracing::error!(%error, "registration refused");
         }
         self.0.clients.status(agent_id(registration.hardware_key)).map(|status| status.client)
     }
 
     fn note_conflict(&mut self, agent: AgentId) {
         if let Err(error) = self.apply(&Command::NoteConflict { agent }) {
-            tracing::error!(%error, "a conflict was refused");
+            tracing::error!(%error, "recording a conflict was refused");
         }
     }
 }
@@ -127,17 +126,17 @@ impl SiteState {
         self.clock.now()
     }
 
-    /// The site, to be read. Never held over an await.
+    /// Locks the site for reading. Never hold it over an await.
     pub(crate) fn site(&self) -> MutexGuard<'_, Site> {
         self.site.lock()
     }
 
-    /// Applies a command, and lets its effects show.
+    /// Applies a command, and publishes its effects.
     pub(crate) fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
         self.apply_all(std::slice::from_ref(command))
     }
 
-    /// Applies commands, and lets the effects of all of them show at once; or refuses, and changes nothing.
+    /// Applies commands, and publishes the effects of all of them at once; on an error nothing changes.
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
@@ -162,22 +161,22 @@ impl SiteState {
         Ok(decided)
     }
 
-    /// The services of a manager that did not start.
+    /// Services of a manager that did not start.
     pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
         let Some(manager) = self.manager(manager) else { return Vec::new() };
         let stopped = |one: &Service| manager.service(*one).0.load(Ordering::SeqCst);
         [Service::Semsrv, Service::Semwebsrv].into_iter().filter(stopped).collect()
     }
 
-    /// Writes effects into the managers' folders, and lets them show.
+    /// Writes effects into the managers' folders, and publishes them.
     fn show(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         sync::write_effects(&self.managers, site, effects, now);
         self.show_without_files(site, effects, now);
     }
 
-    /// Lets effects show that the folders hold already.
+    /// Publishes effects that the folders already contain.
     fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        // Restarts come first: over a connection of before, nothing is served that is published after.
+        // Restarts come first: an old connection must not serve the new publication.
         for effect in effects {
             match effect {
                 Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
@@ -209,8 +208,8 @@ impl SiteState {
         }
     }
 
-    /// Restarts a service of one manager, or both when none is named, with the certificate that its store holds. A service
-    /// whose files cannot be used does not start. False if there is no such manager.
+    /// Restarts a service of a manager, or both if none is given, with the certificate in its store. A service with
+    /// unusable files does not start. False if there is no such manager.
     pub(crate) fn restart_manager(&self, manager: &str, service: Option<Service>) -> bool {
         let Some(manager) = self.manager(manager) else { return false };
         let started = self.read_files(manager, service);
@@ -225,8 +224,8 @@ impl SiteState {
         true
     }
 
-    /// Reads the stores of services that are about to start, and returns those that start. The site takes over what a
-    /// store holds, if that is something else than before.
+    /// Reads the stores of services that are about to start, and returns the services that start. The site adopts a
+    /// store's contents if they have changed.
     fn read_files(&self, manager: &ManagerRuntime, service: Option<Service>) -> Vec<Service> {
         let mut services = vec![Service::Semsrv, Service::Semwebsrv];
         services.retain(|one| service.is_none_or(|only| only == *one));
@@ -238,7 +237,7 @@ impl SiteState {
                 if let Some(command) = command
                     && let Err(error) = self.take_over(manager, *one, &command)
                 {
-                    tracing::error!(%error, manager = manager.name, "the site refuses its own files");
+                    tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
                 }
                 if *one == Service::Semsrv {
                     sync::warn_of_console_trouble(&self.site(), manager, self.now());
@@ -255,7 +254,7 @@ impl SiteState {
         services
     }
 
-    /// Applies an update that a manager's files hold already.
+    /// Applies an update that a manager's files already contain.
     fn take_over(
         &self,
         manager: &ManagerRuntime,
@@ -270,7 +269,7 @@ impl SiteState {
         Ok(())
     }
 
-    /// Replaces the site and its clients with those of a snapshot; every connection ends.
+    /// Replaces the site and its clients by those of a snapshot; every connection ends.
     pub(crate) fn restore_snapshot(&self, site: Site, clients: Vec<ClientStatus>) {
         let mut current = self.site();
         *current = site;
@@ -281,7 +280,7 @@ impl SiteState {
         self.clients.wake_held();
     }
 
-    /// Shows the certificate of the clients' port from now on, with tickets of its own.
+    /// Serves the new certificate of the clients' port from now on, with new session tickets.
     fn show_certificate(&self, site: &Site, manager: &str) {
         let Some(manager) = self.manager(manager) else { return };
         self.configure_tls(site, manager);
@@ -290,7 +289,7 @@ impl SiteState {
         }
     }
 
-    /// Restarts the services of every manager: no ticket of before is valid, and no connection is left.
+    /// Restarts the services of every manager: session tickets become invalid, connections end.
     fn restart(&self, site: &Site) {
         for manager in &self.managers {
             self.configure_tls(site, manager);
@@ -308,13 +307,13 @@ impl SiteState {
         Ok(())
     }
 
-    /// Shows the certificate of the console's store from now on.
+    /// Serves the new certificate of the console's store from now on.
     fn show_rest_certificate(&self, site: &Site, manager: &str) {
         let Some(manager) = self.manager(manager) else { return };
         self.restart_rest(site, manager, site.assumptions().update_ends_connections);
     }
 
-    /// Shows the certificate of the console's store; a restart leaves no connection and no token of before.
+    /// Serves the certificate of the console's store; a restart ends connections and tokens.
     fn restart_rest(&self, site: &Site, manager: &ManagerRuntime, restarts: bool) {
         if manager.rest.tls.load().is_none() {
             return;
@@ -323,7 +322,7 @@ impl SiteState {
         match server_config(&known.console, self.clock.clone()) {
             Ok(config) => manager.rest.tls.store(Some(config)),
             Err(error) => {
-                tracing::error!(%error, manager = manager.name, "the console's certificate cannot be served");
+                tracing::error!(%error, manager = manager.name, "cannot serve the console's certificate");
             }
         }
         if restarts {
@@ -336,13 +335,13 @@ impl SiteState {
         match server_config(&publication.identity, self.clock.clone()) {
             Ok(config) => manager.tls.store(config),
             Err(error) => {
-                tracing::error!(%error, manager = manager.name, "the certificate cannot be served");
+                tracing::error!(%error, manager = manager.name, "cannot serve the certificate");
             }
         }
     }
 }
 
-/// Applies commands to the site. One that is refused changes nothing, so one alone needs no copy to try it on.
+/// Applies commands to the site. A single refused command changes nothing, so it needs no copy to try it on.
 fn apply(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Effect>, CommandError> {
     match commands {
         [one] => site.apply(one, now),

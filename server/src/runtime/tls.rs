@@ -1,4 +1,4 @@
-//! The TLS configuration of the certificate of the moment.
+//! TLS configurations for server certificates.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-/// A configuration that shows this certificate, over TLS 1.2 and 1.3.
+/// A configuration with this certificate, for TLS 1.2 and 1.3.
 ///
-/// Each has tickets of its own: a resumed session skips the check of the certificate, so tickets must not outlive the
-/// certificate under which they were given. Sessions live in tickets alone, because rustls' own store of 256 is too
-/// small for a fleet.
+/// Each configuration has its own ticket keys: a resumed session skips certificate verification, so tickets must not
+/// outlive the certificate under which they were issued. Sessions are kept in tickets only, because rustls' session
+/// store of 256 is too small for a fleet.
 ///
 /// # Errors
 ///
-/// When rustls cannot use the key, or finds that it does not belong to the certificate.
+/// When rustls cannot use the key, or the key does not match the certificate.
 pub(crate) fn server_config(
     identity: &ServerIdentity,
     clock: Arc<dyn Clock>,
@@ -33,8 +33,8 @@ pub(crate) fn server_config(
     with_tickets(config)
 }
 
-/// A configuration that shows these certificates and signs with this key, whether it belongs to the first of them or not:
-/// what a fault mints.
+/// A configuration that presents these certificates and signs with this key, whether or not it matches: for
+/// certificates that faults mint.
 ///
 /// # Errors
 ///
@@ -53,11 +53,11 @@ pub(crate) fn showing(
     with_tickets(config)
 }
 
-/// A key, as rustls signs with it.
+/// A key for signing with rustls.
 ///
 /// # Errors
 ///
-/// When rustls cannot use it.
+/// When rustls cannot use the key.
 pub(crate) fn signing(key: &SigningKey) -> Result<Arc<dyn rustls::sign::SigningKey>, rustls::Error> {
     provider().key_provider.load_private_key(private(key))
 }

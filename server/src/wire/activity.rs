@@ -1,4 +1,4 @@
-//! A stream whose writes show in the register of connections, so that a peer that never reads is found.
+//! A stream that reports its writes to the connection register, so that a peer that never reads is found.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,11 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::runtime::connections::Connection;
 
-/// Up to here, head and body of an answer are put together before they are sent: copying them costs less than handing
-/// the system two pieces.
+/// Responses up to this size are sent as one buffer: copying them costs less than two pieces per system call.
 const SMALL: usize = 2048;
 
-/// A stream on which the connection goes on with every write.
+/// A stream that restarts the connection's time limit with every write.
 pub(super) struct ActivityStream<'a, S> {
     stream: S,
     connection: &'a Connection,
@@ -20,7 +19,7 @@ pub(super) struct ActivityStream<'a, S> {
     closing: Option<LateClose>,
 }
 
-/// Waits before the connection is closed.
+/// Completes when the connection may be closed.
 type LateClose = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<'a, S> ActivityStream<'a, S> {
@@ -28,7 +27,7 @@ impl<'a, S> ActivityStream<'a, S> {
         Self { stream, connection, together: Vec::new(), closing: None }
     }
 
-    /// The same, but it is closed only when this is over.
+    /// The same stream, closed only once `closing` completes.
     pub(super) fn closed_after(self, closing: LateClose) -> Self {
         Self { closing: Some(closing), ..self }
     }

@@ -1,4 +1,4 @@
-//! The clients' port of a manager: HTTP, HTTPS, or both, where the first byte decides.
+//! The clients' port of a manager: HTTP, HTTPS, or both, told apart by the first byte.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,13 +28,13 @@ use crate::wire::exchange::respond;
 use crate::wire::faults;
 use crate::wire::listener::{PATIENCE, Room, accept};
 
-/// How many connections one port holds at a time; the next one waits in the system's queue.
+/// Maximum number of connections per port; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// The first byte of a TLS record that carries a handshake.
+/// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Accepts connections until the token is cancelled; then the port is closed when this returns, and the connections are
-/// ended. While a fault has the port closed, nobody listens.
+/// Accepts connections until the token is cancelled, then closes the port and ends the connections before it returns.
+/// While a fault closes the port, it does not listen.
 pub(crate) async fn serve(
     mut listener: TcpListener,
     speaks: Speaks,
@@ -80,7 +80,7 @@ pub(crate) async fn serve(
     manager.runtime.connections.end_all();
 }
 
-/// Attends to one connection until it ends.
+/// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
     if manager.runtime.stopped.load(Ordering::SeqCst) {
@@ -115,7 +115,7 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
     greet(stream, context).await;
 }
 
-/// Attends to a connection from its first byte on.
+/// Serves a connection from its first byte on.
 pub(super) async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
     let RequestContext { connection, manager, .. } = context;
     if !context.tls {
@@ -140,8 +140,8 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
 
 /// Answers requests on a connection until it ends.
 pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>) {
-    // From here on, whoever makes the rounds sees to it that the peer does not stall: hyper's own timer is made and
-    // dropped with every request, which costs more than the answer.
+    // From here on the register of connections finds stalled peers: hyper's own timer is created with every request,
+    // which costs more than the answer.
     context.connection.turn();
     let mut paced = ActivityStream::new(&mut stream, context.connection);
     if !context.late_close.is_zero() {

@@ -1,4 +1,4 @@
-//! What the answer to a request is made from: the connection that the request came over, and the manager that answers.
+//! What a response is made from: the connection of the request, and the manager that answers.
 
 use parking_lot::Mutex;
 use std::time::Duration;
@@ -22,20 +22,20 @@ use crate::runtime::journal::Record;
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults::raw_response::RawResponse;
 
-/// What a port speaks.
+/// Protocols of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// HTTP and HTTPS; the first byte decides.
+    /// HTTP and HTTPS, told apart by the first byte.
     Both,
-    /// HTTP alone.
+    /// HTTP only.
     Http,
-    /// HTTPS alone.
+    /// HTTPS only.
     Https,
 }
 
-/// A connection, whatever it is wrapped in.
+/// A connection, with or without TLS.
 pub(super) trait Line: AsyncRead + AsyncWrite + Unpin + Send {
-    /// When it is dropped, the peer sees a reset.
+    /// Makes the peer see a reset when the connection is dropped.
     fn reset_when_dropped(&self);
 }
 
@@ -51,21 +51,21 @@ impl<S: Line> Line for TlsStream<S> {
     }
 }
 
-/// The connection that requests come over, and the manager that answers them.
+/// The connection of a request, and the manager that answers.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
     pub(super) connection: &'a Connection,
     pub(super) tls: bool,
     pub(super) manager: &'a ManagerContext,
     pub(super) decode_cache: &'a DecodeCache,
-    /// What a fault has written in the place of an answer.
+    /// Response that a fault writes instead of the HTTP one.
     pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
-    /// How late the connection is closed.
+    /// Delay before the connection is closed.
     pub(super) late_close: Duration,
 }
 
 impl RequestContext<'_> {
-    /// Asks the site, and waits for its answer.
+    /// Passes the request to the site, and waits for its answer.
     pub(super) async fn ask(self, asked: &AgentRequest) -> ManagerResponse {
         let Self { manager, .. } = self;
         if matches!(asked, AgentRequest::Hold { .. }) {
@@ -74,12 +74,12 @@ impl RequestContext<'_> {
         manager.site.serve(&manager.runtime.publication.load_full(), asked, manager.now())
     }
 
-    /// The protocol that the client speaks on this connection.
+    /// Protocol that the client uses on this connection.
     pub(super) const fn protocol(self) -> Protocol {
         if self.tls { Protocol::Https } else { Protocol::Http }
     }
 
-    /// Notes an exchange in the journal.
+    /// Records an exchange in the journal.
     pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
         let Self { connection, tls, manager, .. } = self;
         manager.journal.note(Record {
@@ -94,7 +94,7 @@ impl RequestContext<'_> {
     }
 }
 
-/// The answer as HTTP.
+/// The answer as an HTTP response.
 pub(super) fn written(answer: ManagerResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,7 +1,8 @@
-//! What was asked last on a connection: who keeps one open asks the same until something changes.
+//! The last decoded request of a connection: a client that keeps its connection open repeats its query until
+//! something changes.
 //!
-//! What a query means follows from its letters and the secret alone. So the same letters on the same connection need
-//! not be checked and taken apart again.
+//! The meaning of a query depends only on its text and the secret, so an equal query on the same connection need not
+//! be verified and parsed again.
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::AgentRequest;
@@ -9,7 +10,7 @@ use epm_protocol::heartbeat::http::{self, RequestError};
 use epm_protocol::trust::Kcs;
 use parking_lot::Mutex;
 
-/// The last heartbeat on a connection, and what it was understood as.
+/// The last heartbeat on a connection, decoded.
 #[derive(Debug, Default)]
 pub(super) struct DecodeCache(Mutex<Option<Understood>>);
 
@@ -21,14 +22,14 @@ struct Understood {
 }
 
 impl DecodeCache {
-    /// As [`http::decode`], sooner where the same was asked last.
+    /// Like [`http::decode`], but faster for a repeated query.
     pub(super) fn decode(&self, query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
         let mut last = self.0.lock();
         if let Some(last) = last.as_ref().filter(|last| last.query == query && last.kcs == *kcs) {
             return Ok(last.asked.clone());
         }
         let asked = http::decode(query, body, kcs)?;
-        // All that counts of these is in the query.
+        // For these, the query contains everything that matters.
         if matches!(asked, AgentRequest::Index { .. } | AgentRequest::Hold { .. }) {
             *last = Some(Understood { query: query.to_owned(), kcs: kcs.clone(), asked: asked.clone() });
         }

@@ -1,4 +1,4 @@
-//! One request, one answer.
+//! One request and its response.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,16 +19,16 @@ use crate::wire::faults::exchange::answered;
 use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::PATIENCE;
 
-/// What comes of a request.
+/// The result of a request.
 type Outcome = Result<Response<Full<Bytes>>, WrittenRaw>;
 
-/// An answer, ready in most cases: only an upload and a held request have to wait for something.
+/// A response, ready in most cases: only uploads and held requests have to wait.
 pub(super) enum Responding<'a> {
     Ready(Option<Response<Full<Bytes>>>),
     Waiting(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
-/// Answers one request; a manager that has a folder keeps an access log in it.
+/// Answers one request; a manager with an installation folder also writes its access log.
 pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
     let Some(installation) = context.manager.runtime.installation.get() else {
         return responding(request, context);
@@ -54,7 +54,7 @@ pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -
 fn responding(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
     let uri = request.uri();
     if uri.path() != SECARS_PATH {
-        let words = "this mock manager has /secars/secars.dll?hello,secars\n";
+        let words = "unknown path: this mock manager serves /secars/secars.dll, for example /secars/secars.dll?hello,secars\n";
         return context.refuse("unknown-path", 404, words).into();
     }
     let query = uri.query().unwrap_or_default();
@@ -68,17 +68,17 @@ fn responding(request: Request<Incoming>, context: RequestContext<'_>) -> Respon
 }
 
 impl<'a> RequestContext<'a> {
-    /// Answers when the body is there.
+    /// Answers once the body has arrived.
     async fn upload(self, request: Request<Incoming>) -> Outcome {
         let (head, body) = request.into_parts();
         let body = match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Err(_) => return Ok(self.refuse("stalled", 408, "the body did not come in time\n")),
+            Err(_) => return Ok(self.refuse("stalled", 408, "timed out waiting for the body\n")),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 return Ok(self.refuse("too-large", 413, "the body is too large\n"));
             }
             Ok(Err(_)) => {
-                return Ok(self.refuse("broken-off", 400, "the body breaks off, or is malformed\n"));
+                return Ok(self.refuse("broken-off", 400, "the body is incomplete or malformed\n"));
             }
         };
         self.answer(head.uri.query().unwrap_or_default(), &body).await
@@ -123,7 +123,7 @@ impl<'a> RequestContext<'a> {
         written(ManagerResponse::text(status, words))
     }
 
-    /// It is the manager's turn until the answer is there.
+    /// The manager has the turn until the answer is ready.
     fn waiting(self, response: impl Future<Output = Outcome> + Send + 'a) -> Responding<'a> {
         Responding::Waiting(Box::pin(async move {
             self.connection.turn();

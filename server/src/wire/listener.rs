@@ -1,4 +1,4 @@
-//! Binding a port, and accepting connections on it, whatever is spoken there.
+//! Binds a port and accepts connections on it, for any protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,40 +13,40 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections};
 
-/// How long a peer may send nothing, or stall a handshake, a header, a body or the reading of its answer. Real time: it
-/// guards the machine, not the lab.
+/// Longest time in which a peer may send nothing, or stall a handshake, a header, a body or the reading of its
+/// response. In real time: it protects the machine, not the lab.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How often stalled peers are looked for; a peer may stay so much longer than [`PATIENCE`].
+/// Interval of the check for stalled peers, and so the tolerance of [`PATIENCE`].
 const ROUND: Duration = Duration::from_secs(3);
 
-/// Why a port cannot be had.
+/// Why a port cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for manager {manager:?}: {source}{}", advice(source))]
 pub struct BindError {
-    /// The manager.
+    /// Name of the manager.
     pub manager: String,
     /// Host and port.
     pub address: String,
-    /// What the system said.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "; stop what listens there, or choose another port (0 takes any that is free)"
+            "; stop the program that listens there, or choose another port (0 for any free one)"
         }
-        io::ErrorKind::PermissionDenied => "; ports below 1024 want privileges, choose a higher one",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges, choose a higher one",
         io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
         _ => "",
     }
 }
 
-/// Takes a port for a manager.
+/// Opens a port for a manager.
 ///
 /// # Errors
 ///
-/// When it cannot be had.
+/// When the port cannot be opened.
 pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpListener, BindError> {
     TcpListener::bind((address, port)).await.map_err(|source| BindError {
         manager: manager.to_owned(),
@@ -55,16 +55,16 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
     })
 }
 
-/// Where accepted connections are entered, and how many there may be.
+/// The register for accepted connections, and their limit.
 pub(super) struct Room<'a> {
     pub(super) connections: &'a Arc<Connections>,
-    /// A place for each connection; the next one waits in the system's queue.
+    /// A permit for each connection; further ones wait in the system's queue.
     pub(super) places: &'a Arc<Semaphore>,
     pub(super) tasks: &'a TaskTracker,
 }
 
-/// Accepts connections until the token is cancelled, each attended to by a task of its own. Peers that stall are sent away
-/// and told to `stalled`.
+/// Accepts connections until the token is cancelled, each served by its own task. Stalled peers are disconnected and
+/// passed to `stalled`.
 pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
     listener: &TcpListener,
     room: Room<'_>,
@@ -90,7 +90,7 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors, most likely: others must leave before another can come.
+                // Most likely out of descriptors: other connections must end first.
                 tracing::warn!(%error, listener = ?listener.local_addr().ok(), "cannot accept a connection");
                 tokio::task::yield_now().await;
                 continue;

@@ -1,16 +1,17 @@
-//! The clients' ports: listening, TLS, and one exchange after the other.
+//! The clients' ports: listening, TLS, and one exchange after another.
 //!
-//! This is the hot path. All that an answer needs was composed at publication and is signed when it is first fetched; a request loads one `Arc`,
-//! notes the visit, and sends bytes that are ready. While no fault is set, a connection and an exchange ask one flag.
+//! This is the hot path. Everything that an answer needs was composed at publication, and is signed when first
+//! fetched; a request loads one `Arc`, records the visit, and sends prepared bytes. While there is no fault, a
+//! connection and an exchange check one flag.
 //!
 //! | file | what |
 //! |---|---|
-//! | `listener` | binding a port, accepting connections |
-//! | `clients_port` | a connection of a client, from its first byte to its end |
-//! | `exchange` | one request, one answer |
-//! | `context` | what an answer is made from |
-//! | `faults` | carrying faults out; it wraps a conversation of `clients_port`, the one circle of files here |
-//! | `web` | serving a router: the REST API over HTTPS, the control API over plain HTTP |
+//! | `listener` | binds a port, accepts connections |
+//! | `clients_port` | a client's connection, from its first byte to its end |
+//! | `exchange` | one request and its response |
+//! | `context` | what a response is made from |
+//! | `faults` | carries faults out; wraps a conversation of `clients_port`, the only import cycle here |
+//! | `web` | serves a router: the REST API over HTTPS, the control API over plain HTTP |
 
 mod activity;
 mod clients_port;

@@ -1,4 +1,4 @@
-//! Serving a router: the console's port over HTTPS, and the control API over plain HTTP. Not the hot path.
+//! Serves a router: the REST API over HTTPS, and the control API over plain HTTP. Not the hot path.
 
 use std::io;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use crate::runtime::service::Service;
 use crate::wire::activity::ActivityStream;
 use crate::wire::listener::{PATIENCE, Room, accept};
 
-/// How many connections one listener holds at a time; the next one waits in the system's queue.
+/// Maximum number of connections per listener; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
-/// No head of a request is longer.
+/// Maximum size of a request head, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// Serves a console until the token is cancelled; then the port is closed when this returns, and the connections are ended.
+/// Serves the REST API until the token is cancelled, then closes the port and ends the connections before it returns.
 pub(crate) async fn serve_rest(
     listener: TcpListener,
     router: Router,
@@ -54,10 +54,10 @@ pub(crate) async fn serve_rest(
     connections.end_all();
 }
 
-/// Serves the control API until the token is cancelled; when this returns, nobody is there any more.
+/// Serves the control API until the token is cancelled; returns when every connection has ended.
 pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping: CancellationToken) {
     let (connections, tasks) = (Arc::<Connections>::default(), TaskTracker::new());
-    let stalled = |peer| tracing::debug!(%peer, "somebody stalled at the control API");
+    let stalled = |peer| tracing::debug!(%peer, "stalled peer disconnected from the control API");
     let attend = |mut stream: TcpStream, connection: Connection| {
         let router = router.clone();
         async move {
@@ -68,7 +68,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
                 async { response.await.map_err(|never| match never {}) }
             };
             if let Err(error) = answer(&mut stream, &connection, respond).await {
-                tracing::debug!(peer = %connection.peer, %error, "a connection to the control API broke off");
+                tracing::debug!(peer = %connection.peer, %error, "a connection to the control API failed");
             }
         }
     };
@@ -80,7 +80,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
     tasks.wait().await;
 }
 
-/// Attends to one connection until it ends.
+/// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, router: Router, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
     if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
@@ -107,9 +107,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         let response = (!is_dropped).then(|| web.call(request));
         async move {
             let Some(response) = response else {
-                return Err(io::Error::other(
-                    "the connection has carried a POST, and is dropped as is assumed",
-                ));
+                return Err(io::Error::other("dropping the connection after a POST, by assumption"));
             };
             let Ok(response) = response.await;
             if let Some((installation, access)) = installation {
@@ -125,7 +123,8 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
     }
 }
 
-/// Answers requests on a connection until it ends. The peer has its turn until a whole head has come, and when it reads.
+/// Answers requests on a connection until it ends. The peer has the turn until a whole head has arrived, and while it
+/// reads.
 async fn answer<S, R>(
     stream: &mut S,
     connection: &Connection,

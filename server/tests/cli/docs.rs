@@ -69,7 +69,11 @@ fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless() {
     assert_ne!(careless, script);
     let out = bash(folder.path(), &careless);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(words(&out).contains("LOST desk-1 since") && words(&out).contains("expected"), "{}", words(&out));
+    assert!(
+        words(&out).contains("ORPHANED desk-1 since") && words(&out).contains("expected"),
+        "{}",
+        words(&out)
+    );
 }
 
 #[needs(bash, python_packages, timeout)]
@@ -89,7 +93,11 @@ fn the_job_passes_and_fails_where_the_tool_is_careless() {
     fs::write(folder.path().join("job.yml"), careless).unwrap();
     let out = bash(folder.path(), "exec python3 runner.py");
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(words(&out).contains("6 clients are lost") && words(&out).contains("desk-1"), "{}", words(&out));
+    assert!(
+        words(&out).contains("6 clients are orphaned") && words(&out).contains("desk-1"),
+        "{}",
+        words(&out)
+    );
 }
 
 /// Runs the pytest example with this tool; with none, the one that stands there.
@@ -101,7 +109,7 @@ fn pytest(tool: Option<&str>) -> Output {
     let run = tool.map_or_else(
         || run.to_owned(),
         |tool| {
-            format!("export ROTATION_TOOL='{tool}'; {run} -s -k tool_loses")
+            format!("export ROTATION_TOOL='{tool}'; {run} -s -k tool_orphans")
                 .replace("SCRIPT", &script.display().to_string())
         },
     );
@@ -117,7 +125,7 @@ fn the_fixture_passes() {
 
 #[needs(bash, python_packages, timeout)]
 #[test]
-fn the_script_with_sepm_api_loses_nobody() {
+fn the_script_with_sepm_api_orphans_no_client() {
     let out = pytest(Some("python3 SCRIPT READY"));
     assert!(out.status.success() && words(&out).contains("1 passed"), "{}", words(&out));
     assert!(words(&out).contains("All is well."), "{}", words(&out));

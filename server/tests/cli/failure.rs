@@ -31,7 +31,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("errand") && text.contains("cannot"), "{text}");
+    assert!(text.contains("rest-case") && text.contains("cannot"), "{text}");
 }
 
 #[test]
@@ -44,21 +44,40 @@ fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
 }
 
 #[test]
-fn a_failure_is_brought_about_and_repaired_on_either_carrier() {
-    for (carrier, arguments) in [
+fn a_failure_is_shown_with_its_statements_and_with_the_assumptions_that_it_rests_on() {
+    let text = printed(&["show", "F07"]);
+    let rests = "rests on: module_14_2 = learns-only-the-speaking-manager (U)";
+    for expected in
+        [rests, "module_14_2_until = 14.3.0.0000 (I)", "Procedure: P17 Clients of 14.2 cannot learn this way"]
+    {
+        assert!(text.contains(expected), "expected {expected:?} in: {text}");
+    }
+    let shown = json(&["show", "F07", "--json"]);
+    let statement = serde_json::json!({"number": "P17", "title": "Clients of 14.2 cannot learn this way"});
+    assert_eq!(shown["statements"][0], statement);
+    let rests = &shown["rests_on"][0];
+    assert_eq!((&rests["assumption"], &rests["mark"]), (&"module_14_2".into(), &"U".into()));
+    assert_eq!(rests["value"], "learns-only-the-speaking-manager");
+    // Of what is set otherwise for the entry, the value that it is played with.
+    assert_eq!(json(&["show", "F14", "--json"])["rests_on"][0]["value"], "true");
+}
+
+#[test]
+fn a_failure_is_brought_about_and_repaired_on_either_driver() {
+    for (driver, arguments) in [
         ("virtual-time", &["reproduce", "F07", "--json"][..]),
         ("sockets", &["reproduce", "F07", "--json", "--sockets"][..]),
     ] {
         let seen = json(arguments);
-        assert_eq!((seen["carrier"].as_str(), &seen["is_as_described"]), (Some(carrier), &true.into()));
+        assert_eq!((seen["driver"].as_str(), &seen["is_as_described"]), (Some(driver), &true.into()));
         let states = |act: &str| {
             let clients = seen[act]["clients"].as_array().unwrap();
             clients.iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{carrier}");
-        assert_eq!(states("repair"), ["connected"; 4], "{carrier}");
+        assert_eq!(states("failure"), ["connected", "connected", "orphaned", "orphaned"], "{driver}");
+        assert_eq!(states("repair"), ["connected"; 4], "{driver}");
         let log = seen["failure"]["clients"][2]["log"].as_array().unwrap();
-        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{carrier}: {log:?}");
+        assert!(log.iter().any(|line| line["event"] == "120B0001"), "{driver}: {log:?}");
     }
 }
 
@@ -81,12 +100,14 @@ fn both_sides_of_a_failure_stand_beside_each_other() {
 fn what_a_manager_refuses_is_told_in_its_words() {
     for arguments in [&["reproduce", "F13"][..], &["reproduce", "F13", "--sockets"]] {
         let text = printed(arguments);
-        assert!(text.contains("invalid certificate signature algorithm") && text.contains("mended: taken"));
+        assert!(
+            text.contains("invalid certificate signature algorithm") && text.contains("corrected: accepted")
+        );
     }
 }
 
 #[test]
-fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_carrier() {
+fn what_a_tool_meets_at_the_rest_api_is_told_visit_by_visit_and_is_the_same_on_either_driver() {
     for (id, expected) in [("F41", "200, then 429"), ("F42", "not-pinned"), ("F14", "503")] {
         let text = printed(&["reproduce", id]);
         assert!(text.contains(expected), "{text}");
@@ -121,15 +142,15 @@ fn a_failure_that_does_not_show_its_symptom_ends_with_1_and_says_what_was_missed
     );
     refused(&["reproduce", "F25", "--assume", "identity_conflicts=many"], &["--assume", "many"]);
     refused(&["reproduce", "F25", "--assume", "x"], &["expected NAME=VALUE"]);
-    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not played"]);
+    refused(&["reproduce", "F13", "--assume", "x=1"], &["F13 is not run as a scenario"]);
 }
 
 #[test]
 fn what_there_is_not_is_refused_with_the_nearest_and_what_cannot_be_with_the_reason() {
     refused(&["show", "F77"], &["F77", "did you mean"]);
     refused(&["reproduce", "G7"], &["there is no failure \"G7\""]);
-    refused(&["reproduce", "F13", "--live"], &["nothing of F13 is left to stand"]);
-    refused(&["reproduce", "F23"], &["cannot be brought about by this lab", "proxy settings"]);
+    refused(&["reproduce", "F13", "--live"], &["`--live` does not apply to F13"]);
+    refused(&["reproduce", "F23"], &["cannot be reproduced by this lab", "proxy settings"]);
 }
 
 #[test]

@@ -102,9 +102,9 @@ impl RunningLab {
         Self { running, ready }
     }
 
-    /// Where its own door is.
+    /// Where its control API is.
     pub(crate) fn url(&self) -> &str {
-        self.ready["door"].as_str().unwrap()
+        self.ready["control_api"].as_str().unwrap()
     }
 
     /// Where its first manager listens.

@@ -21,7 +21,7 @@ impl RunningLab {
         self.ready["managers"][0]["fingerprint"].as_str().unwrap()
     }
 
-    /// Sends a request to its own door, and does not wait for the answer.
+    /// Sends a request to the control API, and does not wait for the answer.
     fn send(&self, method: &str, path: &str) -> TcpStream {
         let host = self.url().trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).unwrap();
@@ -46,7 +46,7 @@ fn a_lab_that_is_killed_while_it_updates_starts_again_with_both_stores_alike() {
     for time in 0..TIMES {
         let lab = start(&root);
         assert_eq!(lab.fingerprint(), before, "it starts from what was there");
-        // One update is asked for after another, and nobody waits for an answer; it is killed as soon as so much of an
+        // One update is asked for after another, without waiting for an answer; the lab is killed as soon as so much of an
         // update is seen in the folder.
         let signs = ["data/.update", "tomcat/etc/keystore.jks.pending", "apache/conf/ssl/server.key.pending"];
         let sign = root.join(signs[time % signs.len()]);

@@ -1,5 +1,4 @@
-//! The verbs that act on a running lab, as somebody at a terminal uses them: each as a table and as JSON, on a lab of two
-//! managers; each a thin client of the lab's own door.
+//! The commands that act on a running lab, as at a terminal: each as a table and as JSON, on a lab of two managers.
 
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     assert_eq!(lab.json(&["health", "--lab", lab.url()], 0)["ready"], true);
 
     let table = lab.words(&["check"], 0);
-    assert!(table.contains("All is well.") && table.contains("sepm-2 shows"), "{table}");
+    assert!(table.contains("All is well.") && table.contains("sepm-2 presents"), "{table}");
     assert_eq!(lab.json(&["check"], 0)["well"], true);
     assert!(lab.words(&["client", "list"], 0).contains("3 in all"));
     let first = lab.json(&["client", "list"], 0)["clients"][0]["client"].as_str().unwrap().to_owned();
@@ -89,7 +88,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     assert!(lab.words(&["snapshot", "list"], 0).contains("mine"));
     assert_eq!(lab.json(&["snapshot", "restore", "mine"], 0)["restored"], "mine");
 
-    let turned = lab.words(&["check", "--expect", "nobody-was-turned-away"], 1);
-    assert!(turned.contains("nobody-was-turned-away"), "{turned}");
+    let turned = lab.words(&["check", "--expect", "no-client-was-turned-away"], 1);
+    assert!(turned.contains("no-client-was-turned-away"), "{turned}");
     assert!(lab.words(&["check", "--expect", "nothing-at-all"], 2).contains("unknown variant"));
 }

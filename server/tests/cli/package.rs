@@ -42,8 +42,9 @@ impl Site {
 
     /// Waits until so many clients are lost.
     fn lost(&self, count: usize) -> Value {
-        self.lab
-            .until(&format!("{count} are lost"), |verdict| verdict["lost"].as_array().unwrap().len() == count)
+        self.lab.until(&format!("{count} are lost"), |verdict| {
+            verdict["orphaned"].as_array().unwrap().len() == count
+        })
     }
 }
 
@@ -63,7 +64,7 @@ fn an_orphan_on_its_own_machine_and_those_of_the_lab_are_brought_back_and_counte
 
         assert!(site.well(&["sylink", "package", "-o", package]).contains("epm-agent import"));
         let (code, said) = site.lab(&["sylink", "package", "-o", package]);
-        assert!(code == Some(2) && said.contains("name another file"), "it is there already: {said}");
+        assert!(code == Some(2) && said.contains("choose another name"), "it already exists: {said}");
         let imported = well(&output(&mut site.agent(&["import", package, "--cache", "state"])));
         assert!(imported.contains("1207021B"), "{imported}");
         assert_eq!(site.held()["rescue"], "imported");
@@ -75,10 +76,10 @@ fn an_orphan_on_its_own_machine_and_those_of_the_lab_are_brought_back_and_counte
         let deployed = site.well(&["sylink", "deploy"]);
         assert!(deployed.starts_with("2 clients"), "{deployed}");
         let verdict = site.lost(0);
-        assert_eq!(verdict["brought-back"].as_array().unwrap().len(), 2, "{verdict}");
+        assert_eq!(verdict["brought_back"].as_array().unwrap().len(), 2, "{verdict}");
     }
     let said = site.well(&["check"]);
-    assert!(said.contains("2 were lost, and brought back"), "{said}");
+    assert!(said.contains("2 were orphaned, and brought back"), "{said}");
 }
 
 #[needs(python3)]
@@ -90,7 +91,7 @@ fn what_is_no_package_is_refused_and_nobody_is_touched() {
     assert!(!site.folder.path().join("x.zip").exists());
     let (code, said) = site.lab(&["sylink", "deploy", "desk-1", "desk-99"]);
     assert!(code == Some(2) && said.contains("desk-99"), "{said}");
-    assert_eq!(site.lab.json(&["check"], 0)["brought-back"], serde_json::json!([]));
+    assert_eq!(site.lab.json(&["check"], 0)["brought_back"], serde_json::json!([]));
     let path = |name: &str| site.folder.path().join(name);
     std::fs::write(path("no.zip"), b"PK\x03\x04 and then nothing").unwrap();
     std::fs::create_dir(path("empty")).unwrap();

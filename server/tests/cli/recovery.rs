@@ -1,4 +1,4 @@
-//! Disaster recovery from the command line, and through the lab's own door: with the right recovery file no client
+//! Disaster recovery from the command line, and through the control API: with the right recovery file no client
 //! notices; with the secret of another site, or another domain, each is lost in its own way.
 
 use std::path::Path;
@@ -21,7 +21,7 @@ fn run(lab: &RunningLab, folder: &Path, arguments: &[&str]) -> (Option<i32>, Str
 /// How many heartbeats every client has been served at least.
 fn heartbeats(lab: &RunningLab) -> u64 {
     let all = lab.json(&["client", "list"], 0);
-    let count = |one: &Value| one["view"]["heartbeats-served"].as_u64().unwrap();
+    let count = |one: &Value| one["view"]["heartbeats_served"].as_u64().unwrap();
     all["clients"].as_array().unwrap().iter().map(count).min().unwrap()
 }
 
@@ -50,43 +50,43 @@ fn through_the_door_the_right_file_is_not_noticed_and_the_wrong_ones_are_each_in
     let lab = up(at, &["--http-port", "0", "--agents", "3", "--install-root", "sepm"]);
     let right = zip(&at.join("sepm"));
     let (code, said) = run(&lab, at, &["recovery", "save", "-o", "saved.zip"]);
-    assert!(code == Some(0) && said.contains("encryption password: is there"), "{said}");
+    assert!(code == Some(0) && said.contains("encryption password: present"), "{said}");
     assert_eq!(run(&lab, at, &["recovery", "save", "-o", "saved.zip"]).0, Some(2), "it is there already");
     let (code, said) = run(&lab, at, &["recovery", "save", "--manager", "sepm-9", "-o", "x.zip"]);
     assert!(code == Some(2) && said.contains("sepm-9"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", "saved.zip", "--database"]);
     assert!(code == Some(0) && said.contains("3 clients are registered"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", &right]);
-    assert!(code == Some(0) && said.contains("was installed anew"), "{said}");
+    assert!(code == Some(0) && said.contains("was reinstalled"), "{said}");
     let before = heartbeats(&lab);
     until("two heartbeats more", || (heartbeats(&lab) >= before + 2).then_some(()));
     let verdict = lab.until("all is well", |verdict| verdict["well"] == true);
-    assert_eq!(verdict["ever-lost"], serde_json::json!([]));
+    assert_eq!(verdict["ever_orphaned"], serde_json::json!([]));
 
     let torn = at.join("torn.zip");
     let bytes = std::fs::read(&right).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let (code, said) = run(&lab, at, &["recovery", "restore", "torn.zip"]);
-    assert!(code == Some(2) && said.contains("torn.zip is no recovery file"), "{said}");
+    assert!(code == Some(2) && said.contains("invalid recovery file torn.zip"), "{said}");
     let (code, said) = run(&lab, at, &["recovery", "restore", &right, "--manager", "sepm-9"]);
     assert!(code == Some(2) && said.contains("sepm-9"), "{said}");
 
     let wrong = at.join("wrong.zip");
     alter(&right, &wrong, "encryption.password", &"AB".repeat(16));
     assert_eq!(run(&lab, at, &["recovery", "restore", "wrong.zip"]).0, Some(0));
-    let verdict = lab.until("all are lost", |verdict| verdict["lost"].as_array().unwrap().len() == 3);
-    assert!(verdict["lost"].as_array().unwrap().iter().all(|one| one["layer"] == "c (shared secret)"), "F15");
+    let verdict = lab.until("all are lost", |verdict| verdict["orphaned"].as_array().unwrap().len() == 3);
+    assert!(verdict["orphaned"].as_array().unwrap().iter().all(|one| one["layer"] == "shared-secret"), "F15");
     let log = std::fs::read_to_string(at.join("sepm/data/inbox/log/ersecreg.log")).unwrap();
     assert!(log.contains("4 Bad format.") && log.contains(&"AB".repeat(16)), "{log}");
-    // The right one brings everybody back.
+    // The right file brings every client back.
     assert_eq!(run(&lab, at, &["recovery", "restore", &right]).0, Some(0));
     lab.until("all is well", |verdict| verdict["well"] == true);
 
     alter(&right, &at.join("domain.zip"), "default.domain.id", &"0123456789ABCDEF".repeat(2));
     assert_eq!(run(&lab, at, &["recovery", "restore", "domain.zip"]).0, Some(0));
     let verdict =
-        lab.until("all are out of touch", |verdict| verdict["out-of-touch"].as_array().unwrap().len() == 3);
-    assert_eq!(verdict["lost"], serde_json::json!([]), "F17");
+        lab.until("all are out of touch", |verdict| verdict["out_of_touch"].as_array().unwrap().len() == 3);
+    assert_eq!(verdict["orphaned"], serde_json::json!([]), "F17");
 }
 
 #[needs(python3)]
@@ -105,18 +105,18 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     let domain = lab.ready["domain"].clone();
     drop(lab);
     let again =
-        ["--http-port", &port, "--door-port", "0", "--rest-port", "0", "--agents", "0", "--seed", "7"];
+        ["--http-port", &port, "--control-port", "0", "--rest-port", "0", "--agents", "0", "--seed", "7"];
     // Without a file all is new (F16).
     let anew = up(at, &again);
     assert_ne!(anew.ready["domain"], domain);
     let (code, said) = check(&anew);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("What is wrong: the shared secret (Kcs)"), "{said}");
+    assert!(said.contains("Wrong: the shared secret (Kcs)"), "{said}");
     // Labs draw from the same public keys: two that start in the same second make the same certificate.
     let is_new = anew.ready["managers"][0]["fingerprint"] != fingerprint;
-    assert_eq!(said.contains("What is wrong: the certificates (ServerCertList)"), is_new, "{said}");
+    assert_eq!(said.contains("Wrong: the certificates (ServerCertList)"), is_new, "{said}");
     drop(anew);
-    // With the right one nothing is (S7).
+    // With the right one nothing is (P7).
     let restored = up(at, &[&again[..], &["--recovery", &right]].concat());
     assert_eq!(
         (&restored.ready["domain"], &restored.ready["managers"][0]["fingerprint"]),
@@ -128,13 +128,13 @@ fn on_an_empty_manager_the_command_line_restores_so_that_a_client_on_its_own_mac
     alter(&right, &at.join("domain.zip"), "default.domain.id", &"0123456789ABCDEF".repeat(2));
     let other = up(at, &[&again[..], &["--recovery", "domain.zip"]].concat());
     let (code, said) = check(&other);
-    assert!(code == Some(1) && said.contains("What is wrong: the domain"), "{said}");
-    assert!(!said.contains("What is wrong: the shared secret"), "{said}");
+    assert!(code == Some(1) && said.contains("Wrong: the domain"), "{said}");
+    assert!(!said.contains("Wrong: the shared secret"), "{said}");
     drop(other);
     // With that of another site, the secret is (F15).
     alter(&right, &at.join("wrong.zip"), "encryption.password", &"AB".repeat(16));
     let other = up(at, &[&again[..], &["--recovery", "wrong.zip"]].concat());
     let (code, said) = check(&other);
-    assert!(code == Some(1) && said.contains("What is wrong: the shared secret"), "{said}");
-    assert!(!said.contains("What is wrong: the domain"), "{said}");
+    assert!(code == Some(1) && said.contains("Wrong: the shared secret"), "{said}");
+    assert!(!said.contains("Wrong: the domain"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! `epm-lab rotate` against a running lab: both procedures lose nobody, whatever ends them in between; carelessness is found
-//! out by the verdict; and nothing is done while somebody would be lost.
+//! `epm-lab rotate` against a running lab: both procedures orphan no client, also when they are interrupted; the verdict
+//! finds careless runs; and no step is taken while it would orphan a client.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Running, RunningLab, needs, output, said, stderr, well};
 
 impl RunningLab {
-    /// Asks the lab's own door.
+    /// Asks the control API.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let asked = ["--silent", "--show-error", "--fail-with-body", "--request", method];
         let body = ["--header", "content-type: application/json", "--data-binary", &body.to_string()];
@@ -63,7 +63,7 @@ fn the_single_way_loses_nobody_in_any_group_or_location_and_puts_everything_back
     let found = lab.rotate(&["single"], 0);
     assert_eq!(found["verdict"]["well"], true, "{found}");
     assert_eq!(found["verdict"]["clients"], 5);
-    assert_eq!((&found["verdict"]["ever-lost"], &found["left-behind"]), (&json!([]), &json!([])));
+    assert_eq!((&found["verdict"]["ever_orphaned"], &found["left_behind"]), (&json!([]), &json!([])));
     assert_ne!(lab.certificate("sepm-1"), groups);
     assert_eq!(
         lab.run(&["list", "list", "--json"]).stdout,
@@ -96,7 +96,7 @@ fn the_multi_way_loses_nobody_and_changes_every_manager() {
     let before = managers.map(|one| lab.certificate(one));
     let found = lab.rotate(&["multi"], 0);
     assert_eq!(found["verdict"]["well"], true, "{found}");
-    assert_eq!(found["verdict"]["ever-lost"], json!([]));
+    assert_eq!(found["verdict"]["ever_orphaned"], json!([]));
     for (manager, old) in managers.iter().zip(before) {
         assert_ne!(lab.certificate(manager), old, "{manager}");
     }
@@ -112,7 +112,7 @@ fn broken_off_everywhere(lab: &RunningLab, way: &str, state: &Path, steps: &[&st
     }
     let found = lab.rotate(&[way, "--state", file], 0);
     assert_eq!(found["verdict"]["well"], true, "{found}");
-    assert_eq!(found["verdict"]["ever-lost"], json!([]), "{found}");
+    assert_eq!(found["verdict"]["ever_orphaned"], json!([]), "{found}");
     assert_eq!(found["done"], json!(steps), "each once");
     assert_eq!(lab.check_later().0, Some(0));
 }
@@ -170,7 +170,7 @@ fn killed_at_any_moment_it_goes_on_and_loses_nobody() {
         rotation.kill();
     }
     let found = lab.rotate(&["single", "--state", file.to_str().unwrap()], 0);
-    assert_eq!((&found["verdict"]["well"], &found["verdict"]["ever-lost"]), (&json!(true), &json!([])));
+    assert_eq!((&found["verdict"]["well"], &found["verdict"]["ever_orphaned"]), (&json!(true), &json!([])));
 }
 
 #[needs(curl)]
@@ -180,12 +180,12 @@ fn who_does_not_wait_loses_clients_and_the_verdict_names_them() {
     lab.rotate(&["single", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
-    assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2", "old-1"]);
+    assert_eq!(names(&verdict["orphaned"]), ["desk-1", "desk-2", "old-1"]);
     let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
     lab.rotate(&["multi", "--no-wait"], 1);
     let (code, verdict) = lab.check_later();
     assert_eq!(code, Some(3), "{verdict}");
-    assert_eq!(names(&verdict["lost"]), ["desk-1", "desk-2"]);
+    assert_eq!(names(&verdict["orphaned"]), ["desk-1", "desk-2"]);
 }
 
 #[needs(curl)]
@@ -194,8 +194,8 @@ fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
     lab.people_the_corners();
     let found = lab.rotate(&["single", "--skip-inheritance"], 3);
-    assert_eq!(names(&found["verdict"]["lost"]), ["sales-1", "home-1"], "{found}");
-    assert!(found["verdict"]["lost"][0]["why"].as_str().unwrap().contains("expected"), "{found}");
+    assert_eq!(names(&found["verdict"]["orphaned"]), ["sales-1", "home-1"], "{found}");
+    assert!(found["verdict"]["orphaned"][0]["why"].as_str().unwrap().contains("expected"), "{found}");
     assert_eq!(lab.check_later().0, Some(3));
 }
 
@@ -211,7 +211,7 @@ fn it_refuses_while_somebody_would_be_lost_and_names_them() {
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "nobody to fail over to: {found}");
     // Forced, it does what it was told, and says what came of it.
     let found = lab.rotate(&["multi", "--force"], 3);
-    assert_eq!(names(&found["verdict"]["lost"]), ["desk-1", "desk-2"], "{found}");
+    assert_eq!(names(&found["verdict"]["orphaned"]), ["desk-1", "desk-2"], "{found}");
 }
 
 #[needs(curl)]
@@ -221,7 +221,7 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "offline" }));
     let old = lab.certificate("sepm-1");
     for _ in 0..2 {
         let found = lab.rotate(&single, 3);
@@ -230,24 +230,24 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     }
     let found = lab.rotate(&[&single[..], &["--leave-behind", "desk-1"]].concat(), 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-2"], "{found}");
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "online" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "online" }));
     assert_eq!(lab.rotate(&single, 0)["verdict"]["well"], true);
 
-    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-1/operations", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--leave-behind", "all"], 0);
-    assert_eq!(found["left-behind"], json!(["desk-1"]));
-    lab.ask("POST", "/v1/clients/desk-1/deeds", &json!({ "do": "online" }));
+    assert_eq!(found["left_behind"], json!(["desk-1"]));
+    lab.ask("POST", "/v1/clients/desk-1/operations", &json!({ "do": "online" }));
     let (code, verdict) = lab.check_later();
-    assert_eq!((code, names(&verdict["lost"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
+    assert_eq!((code, names(&verdict["orphaned"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
 }
 
 #[needs(curl)]
 #[test]
 fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
-    lab.ask("POST", "/v1/clients/desk-2/deeds", &json!({ "do": "offline" }));
+    lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "offline" }));
     let found = lab.rotate(&["single", "--max-wait", "10m"], 0);
-    assert_eq!(found["left-behind"], json!(["desk-2"]), "{found}");
+    assert_eq!(found["left_behind"], json!(["desk-2"]), "{found}");
 }
 
 #[test]
@@ -272,19 +272,22 @@ fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
     let file = folder.path().join("state.json");
     let single = ["single", "--state", file.to_str().unwrap()];
     lab.rotate(&[&single[..], &["--stop-after", "wait-for-policy"]].concat(), 1);
-    let back = json!({ "secure-communications": true, "list": "Default Management Server List for My Site" });
+    let back = json!({ "secure_communications": true, "list": "Default Management Server List for My Site" });
     lab.ask("PUT", "/v1/groups/My%20Company", &back);
     lab.ask("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
     let old = lab.certificate("sepm-1");
     let found = lab.rotate(&single, 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "{found}");
-    assert!(found["stopped"]["why"].as_str().unwrap().contains("update-certificate would lose 2"), "{found}");
+    assert!(
+        found["stopped"]["why"].as_str().unwrap().contains("update-certificate would orphan 2"),
+        "{found}"
+    );
     assert_eq!((lab.certificate("sepm-1"), lab.check_later().0), (old, Some(0)), "nothing has happened");
 }
 
 #[needs(curl)]
 #[test]
-fn the_fleet_that_is_there_unless_told_otherwise_has_a_client_of_each_kind_that_carelessness_forgets() {
+fn the_default_fleet_has_a_client_of_each_kind_that_a_careless_rotation_forgets() {
     let lab = RunningLab::frozen(&[]);
     let clients = lab.ask("GET", "/v1/clients", &json!({}));
     let one = |name: &str| {
@@ -301,8 +304,8 @@ fn the_fleet_that_is_there_unless_told_otherwise_has_a_client_of_each_kind_that_
 
     let found = lab.rotate(&["single"], 0);
     assert_eq!(found["verdict"]["well"], true, "{found}");
-    let lost = names(&lab.rotate(&["single", "--skip-inheritance"], 3)["verdict"]["lost"]).join(" ");
-    assert_eq!(lost, "server-1 branch-1");
+    let found = lab.rotate(&["single", "--skip-inheritance"], 3);
+    assert_eq!(names(&found["verdict"]["orphaned"]), ["server-1", "branch-1"], "{found}");
 
     let several = RunningLab::frozen(&["--managers", "2"]);
     let found = several.rotate(&["multi"], 0);

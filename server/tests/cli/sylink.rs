@@ -113,7 +113,7 @@ fn servers_certificates_secret_and_domain_are_edited_and_each_is_a_difference() 
         (&["--kcs-file", &path("new.key")], "expected 32 hexadecimal digits"),
         (&["--certificate", "x=/nowhere.crt"], "cannot read /nowhere.crt"),
         (&["--without-certificate", "nobody"], "there is no certificate \"nobody\""),
-        (&["--group", "\u{1}"], "cannot be written"),
+        (&["--group", "\u{1}"], "the edited file would be invalid"),
     ] {
         let (code, told, out) = edited(folder.path(), arguments);
         assert!(code == Some(2) && told.contains(words), "{arguments:?}: {told}");
@@ -164,7 +164,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         change(&mut sylink);
         std::fs::write(&file, sylink.to_xml()).unwrap();
         let (code, text) = sylink_output(&["check", file.to_str().unwrap(), "--against", &url]);
-        let wrong = text.lines().filter_map(|line| line.strip_prefix("What is wrong: "));
+        let wrong = text.lines().filter_map(|line| line.strip_prefix("Wrong: "));
         let wrong: Vec<String> = wrong.map(|line| line.split(" (").next().unwrap().to_owned()).collect();
         (code, wrong, text)
     };
@@ -177,7 +177,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
     assert_eq!(code, Some(0), "{text}");
     let (code, wrong, text) = ask(&|sylink| conf(sylink, &|conf| conf.settings.kcs_hex = "0".repeat(32)));
     assert_eq!((code, wrong.join(";").as_str()), (Some(1), "the shared secret"), "{text}");
-    assert!(text.contains("Nothing can be told before that is right of the domain"), "{text}");
+    assert!(text.contains("Not checked until that is corrected: the domain"), "{text}");
     let (_, wrong, text) = ask(&|sylink| sylink.set_domain_id("A".repeat(32).parse().unwrap()));
     assert_eq!(wrong, ["the domain"], "{text}");
     let (_, wrong, text) = ask(&|sylink| conf(sylink, &|conf| conf.certificates.clear()));
@@ -191,7 +191,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         verify_ca: false,
         verify_signatures: true,
     };
-    // Several at once, and all of them named, behind certificates that nobody of the list has.
+    // Several at once, and all of them named, behind certificates that no server of the list has.
     let (code, wrong, text) = ask(&|sylink| {
         sylink.set_preferred_group("My Company\\Nowhere");
         conf(sylink, &|conf| {
@@ -223,13 +223,13 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         });
     });
     assert_eq!(wrong, ["the shared secret", "the certificates"], "{text}");
-    // Nobody listens there: that is the address, and nothing more can be told.
+    // No server listens there: the address is wrong, and nothing more can be told.
     let text = good.to_xml();
     std::fs::write(&file, &text).unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, text) =
         sylink_output(&["check", file.to_str().unwrap(), "--against", &format!("https://{free}")]);
-    assert!(code == Some(1) && text.contains("What is wrong: the server's address or port"), "{text}");
+    assert!(code == Some(1) && text.contains("Wrong: the server's address or port"), "{text}");
 }
 
 fn sylink_output(arguments: &[&str]) -> (Option<i32>, String) {

@@ -13,32 +13,33 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tool_loses_nobody() {
+async fn the_tool_orphans_no_client() {
     let clock = LabClock::starting_at(Timestamp::from_millis(1_800_000_000_000), 0);
     let site = MockSite::builder().rest_api(0).clock(Arc::new(clock)).start().await.unwrap();
     let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
     lab.set_part(PartPlan::new("desk", 4, "14.3".parse().unwrap())).await.unwrap();
     lab.wait_for_part("desk").await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let door = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let stopping = CancellationToken::new();
     tokio::spawn(control_api::serve(listener, Arc::clone(&lab), None, stopping.clone()));
 
-    let mut tool = tool(&door); // your tool
+    let mut tool = tool(&url); // your tool
     let ended = tokio::task::spawn_blocking(move || tool.status().unwrap()).await.unwrap();
     assert!(ended.success(), "the tool says {ended}");
 
     lab.pass_heartbeats(3, std::time::Duration::from_secs(60)).await.unwrap();
     let verdict = lab.verdict().await;
-    let lost: Vec<String> = verdict.lost.iter().map(|one| format!("{}: {}", one.client, one.why)).collect();
-    assert!(lost.is_empty(), "lost: {lost:#?}");
+    let orphaned: Vec<String> =
+        verdict.orphaned.iter().map(|one| format!("{}: {}", one.client, one.why)).collect();
+    assert!(orphaned.is_empty(), "orphaned: {orphaned:#?}");
     assert!(verdict.well, "{verdict:#?}");
     stopping.cancel();
     lab.stop().await;
 }
 
-fn tool(door: &str) -> Command {
+fn tool(url: &str) -> Command {
     let mut tool = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-    tool.args(["rotate", "single"]).env("EPM_LAB_URL", door).stdout(Stdio::null()).stderr(Stdio::null());
+    tool.args(["rotate", "single"]).env("EPM_LAB_URL", url).stdout(Stdio::null()).stderr(Stdio::null());
     tool
 }

@@ -1,4 +1,4 @@
-//! The two carriers tell the same story: what a scenario does to each client over sockets, with the clock moved instead
+//! Both drivers have the same results: what a scenario does to each client over sockets, with the clock moved instead
 //! of waited for, is what it does to it in virtual time, line by line of its log, to the millisecond.
 
 use std::collections::BTreeMap;
@@ -30,10 +30,10 @@ fn told(line: &LogLine) -> (epm_protocol::time::Timestamp, Event) {
 
 /// Plays a scenario in virtual time, and compares it with the play over sockets.
 fn compare(name: &str, scenario: &Scenario, played: &Played) {
-    // What a fault does to bytes, and how long somebody has waited, is told in the words of whoever notices it.
+    // Faults of bytes and durations of waits are logged in the words of each driver's own libraries.
     let is_worded =
         |layer: Layer| matches!(layer, Layer::Certificate | Layer::Artifact | Layer::List | Layer::Site);
-    // A refusal of some alone is a reset.
+    // A refusal of some clients only is a reset.
     let in_words = scenario.fault.iter().all(|rule| match rule.get_ref().what {
         FaultKind::Refuse => rule.get_ref().is_for_all(),
         FaultKind::Status { .. } => true,
@@ -65,7 +65,7 @@ fn compare(name: &str, scenario: &Scenario, played: &Played) {
     assert_eq!(rehearsal.outcome.verdict, played.verdict, "{name}");
 }
 
-/// Plays scenarios with something changed, all at the same time, and compares each with the same in virtual time.
+/// Plays changed scenarios, all at the same time, and compares each with the same in virtual time.
 async fn compare_all(texts: impl IntoIterator<Item = (&'static str, String)>) {
     let compare_one = |(name, text): (&'static str, String)| async move {
         let scenario = Scenario::parse(&text, name).unwrap();
@@ -87,8 +87,8 @@ fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
     });
 }
 
-/// A scenario in which one part of the fleet, or all, meet a fault, and are healed; each waits long enough for counts to
-/// matter.
+/// A scenario in which one part of the fleet, or all of it, meets a fault, and is healed; the waits are long enough for
+/// counts to matter.
 fn haunted(fault: &str) -> String {
     format!(
         r#"
@@ -138,8 +138,8 @@ async fn faults_hit_the_same_occasions_of_each_client_over_sockets_and_in_virtua
         "what = { kind = 'latency', ms = 2000 }\nprobability = 0.7",
         "what = { kind = 'latency', ms = 45000 }\nprobability = 0.5",
         "what = { kind = 'latency', ms = 20000 }\nwhere = { direction = 'both' }\nprobability = 0.5",
-        "what = { kind = 'bandwidth', bytes-per-second = 2 }\nprobability = 0.5",
-        "what = { kind = 'slicer', slice-bytes = 10, gap-ms = 1 }",
+        "what = { kind = 'bandwidth', bytes_per_second = 2 }\nprobability = 0.5",
+        "what = { kind = 'slicer', slice_bytes = 10, gap_ms = 1 }",
         "what = { kind = 'limit-data', bytes = 20 }\nwhere = { direction = 'to-manager' }\nprobability = 0.5",
         "what = 'bad-signature'\nwhere = { route = 'policy' }\nwhen = { first = 2 }",
         "what = 'dead-server'",
@@ -162,15 +162,15 @@ async fn machines_of_one_hardware_id_meet_each_other_and_faults_alike_on_either_
     compare_all(faults.map(|fault| (fault, format!("{text}\n[[fault]]\nname = 'it'\n{fault}\n")))).await;
 }
 
-/// A plan that begins in the middle of a working day, with machines that had been on for long and for hours, and in which clients
-/// consult their lists again after a day with their server, their interval changes, and the power is cut.
+/// A plan that begins in the middle of a working day, with machines that had been on before: clients consult their lists
+/// again after a day with their server, their interval changes, and the power is cut.
 const IN_OPERATION: &str = r#"
 title = "In operation"
 clock = { start = "2026-01-06T10:20:00Z" }
 
 [site]
 managers = [{ name = "sepm-1" }, { name = "sepm-2" }]
-setup = [{ set-communication = { group = 'My Company', change = { heartbeat-seconds = 1800 } } }]
+setup = [{ set-communication = { group = 'My Company', change = { heartbeat_seconds = 1800 } } }]
 
 [[fleet]]
 name = "always"
@@ -184,10 +184,10 @@ version = "14.3.8289"
 presence = { office = { zone = "UTC", from = "08:00", to = "17:00" } }
 
 [[fleet]]
-name = "drawer"
+name = "mostly-off"
 count = 4
 version = "14.3.8289"
-presence = { drawer = { on = "2h", every = "4h" } }
+presence = { mostly-off = { on = "2h", every = "4h" } }
 
 [[step]]
 title = "A policy"
@@ -196,7 +196,7 @@ wait = { time = "20m" }
 
 [[step]]
 title = "An hour between heartbeats"
-operator = [{ set-communication = { group = 'My Company', change = { heartbeat-seconds = 3600 } } }]
+operator = [{ set-communication = { group = 'My Company', change = { heartbeat_seconds = 3600 } } }]
 wait = { time = "25h" }
 
 [[step]]
@@ -212,8 +212,8 @@ wait = { time = "3h" }
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn machines_that_had_been_on_before_the_start_beat_at_the_same_moments_on_either_carrier() {
+async fn machines_that_had_been_on_before_the_start_have_heartbeats_at_the_same_times_in_both_drivers() {
     let anew =
         IN_OPERATION.replacen("[site]", "[assumptions]\nnew_interval_keeps_phase = false\n\n[site]", 1);
-    compare_all([("in operation", IN_OPERATION.to_owned()), ("a row anew", anew)]).await;
+    compare_all([("in operation", IN_OPERATION.to_owned()), ("a new series", anew)]).await;
 }

@@ -1,18 +1,19 @@
-//! Fleets that come and go by the calendar: who is lost follows from who was there when, and from nothing else.
+//! Fleets with calendars: which clients are orphaned follows from which machines were on when, and from nothing else.
 //!
-//! Each test asks the calendar of every machine when it was there, says from that who must be lost, when and by which
-//! layer, and holds the rehearsal against it.
+//! Each test asks the calendar of every machine when it was on, derives which clients must be orphaned, when and by
+//! which layer, and compares the rehearsal with that.
 
 use std::collections::BTreeSet;
 
+use epm_client_agent::agent::TrustLayer;
 use epm_client_agent::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::presence::{Calendar, Window};
 use epm_client_agent::scenario::{PartPlan, Scenario};
 use epm_protocol::time::Timestamp;
-use epm_tests::scenario_runs::assert_all_lost;
+use epm_tests::scenario_runs::assert_all_orphaned;
 
-const TLS: &str = "a (TLS certificate)";
-const SIGNATURE: &str = "b (signature)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SIGNATURE: TrustLayer = TrustLayer::Signature;
 
 /// A rehearsal, and the calendars of its machines.
 struct Rehearsed {
@@ -27,8 +28,8 @@ struct Machine {
     seed: u64,
 }
 
-/// Who is lost, during which step, and by which layer.
-type Losses = BTreeSet<(String, usize, &'static str)>;
+/// The orphaned clients, with the step and the layer.
+type Losses = BTreeSet<(String, usize, TrustLayer)>;
 
 fn rehearsed(text: &str) -> Rehearsed {
     let scenario = Scenario::parse(text, "calendar.toml").expect("the scenario can be read");
@@ -51,19 +52,19 @@ fn rehearsed(text: &str) -> Rehearsed {
 }
 
 impl Rehearsed {
-    /// When the step with this number began.
+    /// The time at which the step with this number began.
     fn step(&self, number: usize) -> Timestamp {
         self.outcome.verdict.steps[number].began
     }
 
-    /// Holds what was found against who must be lost: nobody else is, and whoever is not, is well.
-    fn assert_lost(&self, expected: &Losses) {
+    /// Asserts that exactly the expected clients are orphaned, and that all others are well.
+    fn assert_orphaned(&self, expected: &Losses) {
         let verdict = &self.outcome.verdict;
-        let layers = [TLS, SIGNATURE];
-        let layer =
-            |found: &str| *layers.iter().find(|layer| **layer == found).expect("it is lost by one of these");
-        let found: Losses =
-            verdict.lost.iter().map(|lost| (lost.client.clone(), lost.step, layer(&lost.layer))).collect();
+        let found: Losses = verdict
+            .orphaned
+            .iter()
+            .map(|lost| (lost.client.clone(), lost.step.unwrap(), lost.layer))
+            .collect();
         assert_eq!(&found, expected);
         let others = [&verdict.out_of_touch, &verdict.not_secure, &verdict.behind];
         assert!(others.iter().all(|clients| clients.is_empty()), "{others:?}");
@@ -71,12 +72,12 @@ impl Rehearsed {
 }
 
 impl Machine {
-    /// Whether it is there at some time from one moment to another.
+    /// Whether the machine is on at some time between two moments.
     fn comes_by(&self, from: Timestamp, until: Timestamp) -> bool {
         self.calendar.window(self.seed, from).is_some_and(|window| window.on < until)
     }
 
-    /// The first time that it comes from this moment on: it is re-imaged overnight.
+    /// The first window that begins from this moment on: the machine is re-imaged overnight.
     fn first_day_from(&self, from: Timestamp) -> Window {
         let day = self.calendar.window(self.seed, from).expect("it comes again");
         if day.on < from { self.calendar.window(self.seed, day.off).expect("it comes again") } else { day }
@@ -84,29 +85,29 @@ impl Machine {
 }
 
 #[test]
-fn s13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost() {
+fn p13_ignored_f03_exactly_those_who_were_on_holiday_for_all_of_a_wait_are_lost() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/holidays-single-manager.toml"));
     let (off, update, on) = (found.step(1), found.step(2), found.step(3));
     let mut expected = Losses::new();
     for machine in &found.machines {
         let fate = match (machine.comes_by(off, update), machine.comes_by(update, on)) {
             (true, true) => continue,
-            // It holds on to HTTPS and to the old certificate.
+            // It keeps HTTPS and the old certificate.
             (false, true) => (2, TLS),
             (false, false) => (3, TLS),
-            // It is told to be secure before it has the certificate to be so.
+            // It is told to be secure before it has the certificate.
             (true, false) => (3, SIGNATURE),
         };
         expected.insert((machine.name.clone(), fate.0, fate.1));
     }
     let ways: BTreeSet<_> = expected.iter().map(|(_, step, layer)| (*step, *layer)).collect();
     assert_eq!(ways.len(), 3, "the scenario shows each way to be lost: {expected:?}");
-    found.assert_lost(&expected);
-    assert!(found.outcome.verdict.away.is_empty(), "all have come home");
+    found.assert_orphaned(&expected);
+    assert!(found.outcome.verdict.away.is_empty(), "all machines are on");
 }
 
 #[test]
-fn s19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_came_back_as_they_were_are_lost()
+fn p19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_came_back_as_they_were_are_lost()
  {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/rotation-90-days.toml"));
     let (first, second) = (found.step(1), found.step(3));
@@ -123,12 +124,12 @@ fn s19_with_one_manager_kept_for_ninety_days_exactly_those_who_never_came_by_or_
     let parts: BTreeSet<&str> =
         expected.iter().map(|(name, ..)| name.trim_end_matches(|char: char| char.is_ascii_digit())).collect();
     assert_eq!(parts, ["forgotten-", "forgotten-legacy-", "reimaged-late-"].into());
-    found.assert_lost(&expected);
+    found.assert_orphaned(&expected);
     assert_eq!(found.outcome.verdict.away, ["gone-1", "gone-2"], "they left before the second update");
 }
 
 #[test]
-fn s19_nobody_is_lost_before_the_last_manager_is_updated() {
+fn p19_nobody_is_lost_before_the_last_manager_is_updated() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/rotation-90-days.toml"));
     for step in &found.outcome.verdict.steps[..3] {
         let orphaned: usize = step.holdings.iter().map(|part| part.orphaned).sum();
@@ -143,10 +144,10 @@ fn s19_nobody_is_lost_before_the_last_manager_is_updated() {
 }
 
 #[test]
-fn s3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_no_manager_is_as_it_was() {
+fn p3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_no_manager_is_as_it_was() {
     let found = rehearsed(include_str!("../../../fixtures/scenarios/reimaged.toml"));
     let verdict = &found.outcome.verdict;
-    assert_all_lost(verdict, 2, &[("reimaged-after", TLS), ("legacy-after", SIGNATURE)]);
+    assert_all_orphaned(verdict, 2, &[("reimaged-after", TLS), ("legacy-after", SIGNATURE)]);
     let second = found.step(2);
     for machine in &found.machines {
         let again = machine.calendar.reimaged(machine.seed);
@@ -156,7 +157,7 @@ fn s3_f43_machines_that_come_back_with_the_list_of_the_beginning_are_lost_once_n
             again.is_some_and(|at| at > second),
             name.ends_with("-after") && machine.part.arrives.is_none()
         );
-        if let Some(lost) = verdict.lost.iter().find(|lost| lost.client == machine.name) {
+        if let Some(lost) = verdict.orphaned.iter().find(|lost| lost.client == machine.name) {
             let home = machine.first_day_from(again.unwrap());
             assert!(
                 lost.since >= home.on && lost.since < home.off,

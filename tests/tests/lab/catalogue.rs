@@ -1,4 +1,4 @@
-//! Every entry of the failure catalogue over real sockets: its symptom, its repair, and the same story as in virtual
+//! Every entry of the failure catalogue over real sockets: its symptom, its repair, and the same result as in virtual
 //! time.
 
 use epm_client_agent::agent::Event;
@@ -16,7 +16,7 @@ fn scenario_runs() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     })
 }
 
-/// Whatever was looked for and is not as described.
+/// The findings that are not as described.
 fn unexpected(id: &str, seen: &Reproduction) -> Vec<String> {
     let acts = [("failure", &seen.symptom), ("repair", &seen.recovery)];
     let all = acts.into_iter().flat_map(|(act, findings)| findings.iter().map(move |one| (act, one)));
@@ -25,7 +25,7 @@ fn unexpected(id: &str, seen: &Reproduction) -> Vec<String> {
         .collect()
 }
 
-/// What each client logged, without words: addresses differ from carrier to carrier.
+/// The events that each client logged, without texts, since addresses differ between drivers.
 fn told(act: &Act) -> Vec<(&str, Vec<(Timestamp, Event)>)> {
     let lines = |seen: &epm_client_agent::catalogue::ObservedClient| {
         seen.log.iter().map(|line| (line.at, line.event)).collect::<Vec<_>>()

@@ -16,7 +16,7 @@ fn agents(fleet: &Fleet) -> Vec<AgentId> {
     fleet.members().iter().map(agent).collect()
 }
 
-/// How far a command has come with each of these clients.
+/// The state of a command at each of these clients.
 fn states(lab: &TestSite, id: CommandId, agents: &[AgentId]) -> Vec<i64> {
     let given = lab.site().commanded(id).unwrap();
     let row = |agent: &AgentId| given.rows.iter().find(|row| row.agent == *agent).unwrap();

@@ -1,5 +1,5 @@
-//! The lab's own door, asked with curl: what is set there holds for clients, what is asked is answered, and nothing that
-//! makes no sense leaves a trace.
+//! The control API, called with curl: changes take effect on clients, questions are answered, and invalid requests
+//! change nothing.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,8 +19,8 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     let list = lab.put("/v1/lists/http", json!({ "protocol": "http" })).await;
     assert_eq!(list["protocol"], "http");
     let used = lab.put("/v1/lists/http/assignments", json!({ "group": "My Company" })).await;
-    assert_eq!(used["used-by"], json!([{ "group": "My Company" }]));
-    lab.put(GROUP, json!({ "secure-communications": false })).await;
+    assert_eq!(used["used_by"], json!([{ "group": "My Company" }]));
+    lab.put(GROUP, json!({ "secure_communications": false })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["parts"][0]["secure"], 0, "{verdict}");
@@ -28,12 +28,12 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
 
     let update = lab.put("/v1/managers/sepm-1/certificate/the-new-one", json!({})).await;
     let new = update["stores"]["client"]["fingerprint"].clone();
-    let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within-heartbeats": 3 });
-    assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["standing"], "pending");
+    let expected = json!({ "expect": "every-client-holds", "fingerprint": new, "within_heartbeats": 3 });
+    assert_eq!(lab.put("/v1/expectations/new", expected.clone()).await["result"], "pending");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
-    assert_eq!(lab.put("/v1/expectations/new", expected).await["standing"], "pass");
+    assert_eq!(lab.put("/v1/expectations/new", expected).await["result"], "pass");
 
-    lab.put(GROUP, json!({ "secure-communications": true })).await;
+    lab.put(GROUP, json!({ "secure_communications": true })).await;
     lab.put(
         "/v1/lists/Default%20Management%20Server%20List%20for%20My%20Site/assignments",
         json!({ "group": "My Company" }),
@@ -42,8 +42,12 @@ async fn the_single_manager_procedure_through_the_door_loses_nobody() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
     assert_eq!(verdict["well"], true, "{verdict}");
-    assert_eq!(verdict["ever-lost"], json!([]));
-    assert_eq!(verdict["ever-unsigned"].as_array().unwrap().len(), 4, "with the switch off nobody vouched");
+    assert_eq!(verdict["ever_orphaned"], json!([]));
+    assert_eq!(
+        verdict["ever_unsigned"].as_array().unwrap().len(),
+        4,
+        "with the switch off no signature was checked"
+    );
     let junit = lab.get("/v1/expectations?format=junit").await;
     assert!(junit.as_str().unwrap().contains("<testsuite "), "{junit}");
 }
@@ -56,27 +60,27 @@ async fn who_would_be_lost_is_said_in_advance_and_nothing_is_changed() {
         json!([{ "update-certificate": { "manager": "sepm-1", "certificate": { "generate": {} } } }]);
     let before = lab.get("/v1/site").await;
     let foreseen = lab.post("/v1/verdict/if-now", command.clone()).await;
-    assert_eq!(foreseen["would-be-lost"], 3, "{foreseen}");
+    assert_eq!(foreseen["would_be_orphaned"], 3, "{foreseen}");
     assert_eq!(lab.get("/v1/site").await, before);
     assert_eq!(lab.get("/v1/verdict").await["well"], true);
 
     lab.post("/v1/commands", command).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!(verdict["lost"].as_array().unwrap().len(), 3, "{verdict}");
-    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
-    assert_eq!(found["standing"], "fail");
+    assert_eq!(verdict["orphaned"].as_array().unwrap().len(), 3, "{verdict}");
+    let found = lab.post("/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])).await;
+    assert_eq!(found["result"], "fail");
     assert!(
-        found["expectations"][0]["counter-examples"][0].as_str().unwrap().starts_with("desk-"),
+        found["expectations"][0]["counter_examples"][0].as_str().unwrap().starts_with("desk-"),
         "{found}"
     );
     let misses = lab.get("/v1/journal/near-misses").await;
     assert!(misses[0]["why"].as_str().unwrap().contains("handshake"), "{misses}");
 
-    // The communications file of today brings one back; the lab of the beginning, all.
-    lab.post("/v1/clients/desk-1/deeds", json!({ "do": "import" })).await;
+    // A present communications file brings one client back; the first snapshot brings back all.
+    lab.post("/v1/clients/desk-1/operations", json!({ "do": "import" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
-    assert_eq!(lab.get("/v1/verdict").await["lost"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.get("/v1/verdict").await["orphaned"].as_array().unwrap().len(), 2);
     lab.post("/v1/reset", json!({})).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let verdict = lab.get("/v1/verdict").await;
@@ -91,18 +95,18 @@ async fn time_that_passes_brings_every_heartbeat_that_is_due() {
     let beats = |client: Value| client["view"]["heartbeats"].as_u64().unwrap();
     let before = beats(lab.get("/v1/clients/desk-2").await);
     let clock = lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
-    assert_eq!(clock["now-ms"], START.as_millis() + 3_600_000);
+    assert_eq!(clock["now_ms"], START.as_millis() + 3_600_000);
     let after = beats(lab.get("/v1/clients/desk-2").await);
     assert!((11..=13).contains(&(after - before)), "one in five minutes: {before} to {after}");
 
-    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "freeze" })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "offline" })).await;
+    lab.post("/v1/clients/desk-2/operations", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "offline" })).await;
     let off = beats(lab.get("/v1/clients/desk-3").await);
     lab.post("/v1/clock/advance", json!({ "by": "1h" })).await;
     assert_eq!(beats(lab.get("/v1/clients/desk-2").await), after, "a frozen one does nothing");
     assert_eq!(beats(lab.get("/v1/clients/desk-3").await), off);
-    lab.post("/v1/clients/desk-2/deeds", json!({ "do": "thaw" })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "online" })).await;
+    lab.post("/v1/clients/desk-2/operations", json!({ "do": "thaw" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "online" })).await;
     lab.post("/v1/clock/advance", json!({ "by": "6m" })).await;
     assert!(beats(lab.get("/v1/clients/desk-2").await) > after);
     assert!(beats(lab.get("/v1/clients/desk-3").await) > off);
@@ -118,9 +122,9 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
             json!({ "what": { "kind": "status", "code": 503 }, "where": { "route": "index" } }),
         )
         .await;
-    assert!(set["ends"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
+    assert!(set["ends_at"].as_str().unwrap().starts_with("2026-01-05T09:00:00"), "an hour: {set}");
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
-    assert_eq!(lab.get("/v1/verdict").await["out-of-touch"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.get("/v1/verdict").await["out_of_touch"].as_array().unwrap().len(), 2);
     let faults_applied = lab.get("/v1/journal?kind=fault-applied&client=desk-1").await;
     assert_eq!(faults_applied["entries"][0]["fault"], "busy", "{faults_applied}");
     let ndjson = lab.ask("GET", "/v1/journal?format=ndjson&kind=fault-applied", None).await.2;
@@ -140,11 +144,11 @@ async fn what_is_asked_twice_changes_nothing_the_second_time() {
     let lab = Opened::with_clients(1).await;
     let asked = [
         ("/v1/lists/copy", json!({ "protocol": "http" })),
-        (r"/v1/groups/My%20Company%5CSales", json!({ "inherits": false, "secure-communications": false })),
+        (r"/v1/groups/My%20Company%5CSales", json!({ "inherits": false, "secure_communications": false })),
         (r"/v1/groups/My%20Company%5CSales/locations/Home", json!({ "list": "copy" })),
         (r"/v1/groups/My%20Company%5CSales/policies/av", json!({ "content": "strict" })),
-        ("/v1/managers/sepm-1/certificate/one", json!({ "common-name": "one" })),
-        ("/v1/fleet/desk", json!({ "count": 2, "at-once": true })),
+        ("/v1/managers/sepm-1/certificate/one", json!({ "common_name": "one" })),
+        ("/v1/fleet/desk", json!({ "count": 2, "at_once": true })),
     ];
     for (path, body) in asked {
         let first = lab.put(path, body.clone()).await;
@@ -167,15 +171,15 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         ("GET", "/v1/lists/nobody", None, 404, "unknown"),
         ("GET", "/v1/clients/desk-9", None, 404, "unknown"),
         ("PUT", GROUP, Some("{"), 400, "malformed"),
-        ("PUT", GROUP, Some(r#"{"secure-communications":"yes"}"#), 422, "malformed"),
+        ("PUT", GROUP, Some(r#"{"secure_communications":"yes"}"#), 422, "malformed"),
         ("PUT", GROUP, Some(r#"{"secure":true}"#), 422, "malformed"),
-        ("PUT", GROUP, Some(r#"{"list":"nobody","secure-communications":false}"#), 404, "unknown"),
-        ("PUT", GROUP, Some(r#"{"communication":{"heartbeat-seconds":0}}"#), 422, "invalid"),
+        ("PUT", GROUP, Some(r#"{"list":"nobody","secure_communications":false}"#), 404, "unknown"),
+        ("PUT", GROUP, Some(r#"{"communication":{"heartbeat_seconds":0}}"#), 422, "invalid"),
         ("PUT", "/v1/groups/Elsewhere", Some("{}"), 422, "invalid"),
         (
             "PUT",
             r"/v1/groups/My%20Company%5CDefault%20Group",
-            Some(r#"{"secure-communications":false}"#),
+            Some(r#"{"secure_communications":false}"#),
             409,
             "inherits",
         ),
@@ -199,8 +203,8 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         ("PUT", "/v1/faults/f", Some(r#"{"what":"stauts"}"#), 422, "invalid"),
         ("PUT", "/v1/faults/f", Some(r#"{"what":"expired","where":{"listener":"http"}}"#), 422, "fault"),
         ("POST", "/v1/clock/advance", Some(r#"{"by":"soon"}"#), 422, "malformed"),
-        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"dance"}"#), 422, "malformed"),
-        ("POST", "/v1/clients/desk-1/deeds", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
+        ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"dance"}"#), 422, "malformed"),
+        ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
         ("POST", "/v1/snapshots/none/restore", Some("{}"), 404, "unknown"),
         ("GET", "/v1/journal?status=many", None, 400, "malformed"),
         ("PUT", "/v1/fleet/desk", Some(r#"{"count":200000}"#), 422, "too-many"),
@@ -273,7 +277,7 @@ async fn the_journal_can_be_followed_from_the_next_entry_on() {
         .spawn()
         .unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(curl.stdout.take().unwrap()));
-    // Until it listens, nothing tells that it does: heartbeats go on until it has heard of one.
+    // Nothing tells when it begins to listen: heartbeats continue until it has seen one.
     let heard = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             tokio::select! {

@@ -1,5 +1,5 @@
-//! Deeds through the lab's own door: replication broken and restored, and what is answered when the journal has dropped what an
-//! answer needs.
+//! Actions through the control API: replication stopped and restored, and answers that need entries that the journal
+//! has dropped.
 
 use epm_fixtures::needs;
 use epm_server::MockSite;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 const OF_TWO: &str = "/v1/managers/sepm-2/replication";
 
-/// How many hold each certificate, of the part called desk.
+/// The number of clients of the part desk that hold each certificate.
 fn held(verdict: &Value) -> Value {
     verdict["parts"][0]["certificates"].clone()
 }
@@ -39,8 +39,8 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     let new = update["stores"]["client"]["fingerprint"].as_str().unwrap();
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!(verdict["lost"], json!([]), "sepm-1 serves them: {verdict}");
-    assert_eq!(held(&verdict)[new], Value::Null, "nobody has told them: {verdict}");
+    assert_eq!(verdict["orphaned"], json!([]), "sepm-1 serves them: {verdict}");
+    assert_eq!(held(&verdict)[new], Value::Null, "they were not told: {verdict}");
 
     let restored = lab.put(OF_TWO, json!({ "replicates": true })).await;
     assert_eq!(restored["partners"], json!(["sepm-1"]));
@@ -53,7 +53,7 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     assert_eq!(status, 404, "{text}");
 }
 
-/// Asks a manager for more hellos than the journal remembers.
+/// Sends a manager more hellos than the journal remembers.
 async fn flood(lab: &Opened) {
     let socket = lab.lab.site.addresses()[0].sockets()[0];
     let hello = "GET /secars/secars.dll?hello,secars HTTP/1.1\r\nHost: x\r\n";
@@ -70,8 +70,8 @@ async fn flood(lab: &Opened) {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let lab = Opened::with_clients(1).await;
-    let nobody = json!([{ "expect": "nobody-was-turned-away" }]);
-    assert_eq!(lab.post("/v1/expectations", nobody.clone()).await["standing"], "pass");
+    let nobody = json!([{ "expect": "no-client-was-turned-away" }]);
+    assert_eq!(lab.post("/v1/expectations", nobody.clone()).await["result"], "pass");
     assert_eq!(lab.get("/v1/journal").await["complete"], true);
     flood(&lab).await;
 
@@ -90,16 +90,16 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
         assert_eq!(problem["code"], "dropped", "{path}: {text}");
         assert!(problem["detail"].as_str().unwrap().contains("entries of the kind exchange"), "{text}");
     }
-    // What was not dropped can be asked for: another kind, what came later, or what is left.
+    // Questions about what was not dropped are answered: another kind, later entries, or the rest.
     lab.get("/v1/journal/count?kind=connection-closed").await;
     let next = lab.get("/v1/journal").await["next"].to_string();
     lab.get(&format!("/v1/journal/count?since={next}")).await;
     assert_eq!(lab.get("/v1/journal/count?partial=true&action=hello").await["total"], 10_000);
-    lab.put("/v1/expectations/from-now-on", json!({ "expect": "nobody-was-turned-away" })).await;
+    lab.put("/v1/expectations/from-now-on", json!({ "expect": "no-client-was-turned-away" })).await;
     let found = lab.get("/v1/expectations").await;
-    assert_eq!(found["standing"], "pass", "{found}");
+    assert_eq!(found["result"], "pass", "{found}");
 
-    // Who was turned away is found in what is left, and then the verdict is clear.
+    // A refused client is found in the rest, and then the verdict is certain.
     let (status, _, _) = lab.ask("GET", "/v1/journal?kind=nothing", None).await;
     assert_eq!(status, 400);
     let update =
@@ -107,9 +107,9 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     lab.post("/v1/commands", update).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     let found = lab.get("/v1/expectations").await;
-    assert_eq!(found["standing"], "fail", "{found}");
-    let why = found["expectations"][0]["counter-examples"][0].as_str().unwrap();
-    assert!(why.contains("left in the handshake"), "{why}");
+    assert_eq!(found["result"], "fail", "{found}");
+    let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
+    assert!(why.contains("handshake aborted"), "{why}");
 }
 
 #[needs(curl)]
@@ -122,13 +122,13 @@ async fn who_was_lost_and_has_left_the_fleet_was_lost_all_the_same() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     lab.put("/v1/fleet/desk", json!({ "count": 0 })).await;
     let verdict = lab.get("/v1/verdict").await;
-    assert_eq!((&verdict["clients"], &verdict["lost"]), (&json!(0), &json!([])));
-    assert_eq!(verdict["ever-lost"].as_array().unwrap().len(), 2, "{verdict}");
-    let found = lab.post("/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])).await;
-    let why = found["expectations"][0]["counter-examples"][0].as_str().unwrap();
-    assert!(found["standing"] == "fail" && why.contains("which has left"), "{found}");
+    assert_eq!((&verdict["clients"], &verdict["orphaned"]), (&json!(0), &json!([])));
+    assert_eq!(verdict["ever_orphaned"].as_array().unwrap().len(), 2, "{verdict}");
+    let found = lab.post("/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])).await;
+    let why = found["expectations"][0]["counter_examples"][0].as_str().unwrap();
+    assert!(found["result"] == "fail" && why.contains("no longer in the fleet"), "{found}");
     lab.post("/v1/reset", json!({})).await;
-    assert_eq!(lab.get("/v1/verdict").await["ever-lost"], json!([]));
+    assert_eq!(lab.get("/v1/verdict").await["ever_orphaned"], json!([]));
 }
 
 #[needs(curl)]
@@ -140,7 +140,7 @@ async fn a_client_in_no_location_goes_by_the_settings_of_the_default_one() {
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
     let client = lab.get("/v1/clients/desk-1").await;
     assert_eq!((&client["view"]["location"], &client["view"]["list"]), (&Value::Null, &json!("http")));
-    lab.post("/v1/clients/desk-1/deeds", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-1/operations", json!({ "do": "freeze" })).await;
     assert_eq!(lab.get("/v1/clients").await["clients"][0]["frozen"], true);
 }
 

@@ -1,4 +1,4 @@
-//! What the lab's own door says of itself, held to what it does: every answer has a schema, real answers fit it, and
+//! The description of the control API agrees with its behaviour: every answer has a schema, real answers fit it, and
 //! `schemathesis` finds no answer outside it and no server error.
 
 use std::process::Command as Process;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const ANSWERS: &str = include_str!("../../clients/answers.py");
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
-/// A lab of two managers, in which something of everything is there.
+/// A lab of two managers with an object of every kind.
 async fn furnished() -> Opened {
     let lab = Opened::of(two_managers(MockSite::builder()).rest_api(0), None).await.and_clients(3).await;
     lab.put("/v1/lists/copy", json!({ "protocol": "http" })).await;
@@ -29,9 +29,9 @@ async fn furnished() -> Opened {
     .await;
     lab.put("/v1/managers/sepm-1/certificate/one", json!({})).await;
     lab.put("/v1/snapshots/kept", json!({})).await;
-    lab.put("/v1/expectations/mine", json!({ "expect": "nobody-is-orphaned" })).await;
+    lab.put("/v1/expectations/mine", json!({ "expect": "no-client-is-orphaned" })).await;
     lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
-    lab.post("/v1/clients/desk-3/deeds", json!({ "do": "freeze" })).await;
+    lab.post("/v1/clients/desk-3/operations", json!({ "do": "freeze" })).await;
     lab
 }
 
@@ -66,7 +66,7 @@ async fn real_answers_fit_their_schemas() {
     let api = lab.get("/v1/openapi.json").await;
     let mut answers = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
-        // What does not end is followed elsewhere.
+        // Endless answers are tested elsewhere.
         if methods.get("get").is_none() || path == "/v1/journal/tail" {
             continue;
         }
@@ -93,7 +93,7 @@ async fn real_answers_fit_their_schemas() {
             }
         }
     }
-    // Somebody who is lost, and a problem.
+    // An orphaned client, and a problem.
     let command =
         json!([{ "update-certificate": { "manager": "sepm-2", "certificate": { "generate": {} } } }]);
     for (method, path, real, body) in [
@@ -103,8 +103,8 @@ async fn real_answers_fit_their_schemas() {
         ("get", "/v1/clients", "/v1/clients", Value::Null),
         ("get", "/v1/verdict", "/v1/verdict", Value::Null),
         ("get", "/v1/journal/near-misses", "/v1/journal/near-misses", Value::Null),
-        ("post", "/v1/expectations", "/v1/expectations", json!([{ "expect": "nobody-was-orphaned" }])),
-        ("put", "/v1/lists/{list}", "/v1/lists/none", json!({ "copy-of": "nobody" })),
+        ("post", "/v1/expectations", "/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])),
+        ("put", "/v1/lists/{list}", "/v1/lists/none", json!({ "copy_of": "nobody" })),
     ] {
         let text = (!body.is_null()).then(|| body.to_string());
         let (status, kind, text) = lab.ask(&method.to_uppercase(), real, text.as_deref()).await;
@@ -129,7 +129,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     st.env("NO_PROXY", "*").current_dir(folder.path());
     st.args(["run", &format!("{}/v1/openapi.json", lab.url), "--checks"]);
     st.arg("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance");
-    // Time that passes, and clients that come, take their time, and the tail has no end; they are asked elsewhere.
+    // Moves of the clock and new clients take time, and the tail has no end; they are tested elsewhere.
     for path in
         ["/v1/journal/tail", "/v1/clock", "/v1/clock/advance", "/v1/clock/heartbeats", "/v1/fleet/{part}"]
     {

@@ -1,5 +1,5 @@
-//! What the lab's own door takes and what it does not: slow peers, too many of them, more groups than anybody has, and many who
-//! change one group at a time.
+//! The limits of the control API: slow peers, too many of them, huge numbers of groups, and concurrent changes of one
+//! group.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     ] {
         let mut connection = lab.dial(said).await;
         let found = timeout(Duration::from_secs(80), heard(&mut connection)).await;
-        let found = found.unwrap_or_else(|_| panic!("who {what} is still there"));
-        assert!(found.starts_with(expected), "who {what} heard {found}");
+        let found = found.unwrap_or_else(|_| panic!("a peer that {what} is still connected"));
+        assert!(found.starts_with(expected), "a peer that {what} received {found}");
     }
     let mut connection = lab.dial(HEALTH).await;
     let mut drip = interval(Duration::from_secs(5));
@@ -38,7 +38,7 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
             drip.tick().await;
         }
     });
-    dripped.await.expect("who drips a header is left as well");
+    dripped.await.expect("a peer that drips a header is disconnected as well");
 }
 
 #[needs(curl)]
@@ -65,11 +65,11 @@ async fn ten_thousand_groups_wide_are_taken_and_changed_together() {
         lab.post("/v1/commands", groups.collect()).await;
     }
     lab.put(r"/v1/groups/My%20Company%5COne%20More", json!({})).await;
-    lab.put("/v1/groups/My%20Company", json!({ "secure-communications": false })).await;
+    lab.put("/v1/groups/My%20Company", json!({ "secure_communications": false })).await;
     let groups = lab.get("/v1/groups").await;
     let groups = groups.as_array().unwrap();
     assert_eq!(groups.len(), 10_003);
-    assert!(groups.iter().all(|group| group["secure-communications"] == false));
+    assert!(groups.iter().all(|group| group["secure_communications"] == false));
     let (status, _, text) = lab.ask("GET", r"/v1/groups/My%20Company%5CGroup%203%20x", None).await;
     assert_eq!(status, 404, "{text}");
 }
@@ -116,7 +116,7 @@ async fn of_many_changes_to_one_group_none_is_lost_and_its_serial_strictly_advan
         .map(|client| {
             let lab = Arc::clone(&lab);
             tokio::spawn(async move {
-                // Everybody founds it; it is founded once.
+                // All of them add it, but it is added once.
                 lab.put(group, json!({ "inherits": false })).await;
                 let mut serials = Vec::new();
                 for number in 0..EACH {
@@ -134,13 +134,13 @@ async fn of_many_changes_to_one_group_none_is_lost_and_its_serial_strictly_advan
     }
     let found = lab.get(group).await;
     assert_eq!(found["policies"].as_array().unwrap().len(), CLIENTS * EACH, "{found}");
-    // The clock stands: each change has advanced the serial by a millisecond of its own.
+    // The clock stands still: each change has advanced the serial by a millisecond.
     assert_eq!(generation(&lab) - before, 1 + (CLIENTS * EACH) as u64, "publications");
     let serial = found["serial"].as_str().unwrap();
     assert!(serial.ends_with(" 080"), "{serial}: founded at 0 ms, changed eighty times");
 }
 
-/// Puts something over a connection that is kept, and says the status.
+/// Makes a PUT call over a kept connection, and returns the status.
 async fn put(stream: &mut TcpStream, path: &str, body: &str) -> String {
     let head = format!(
         "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",

@@ -1,4 +1,4 @@
-//! The client's cache on disk: whatever happens, whoever looks finds one state whole.
+//! The client's cache on disk: at any moment a reader finds one complete state.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -15,16 +15,16 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
 use epm_tests::TestSite;
 
-/// In its environment the child is told where to save.
+/// The environment variable that tells the child where to save.
 const FOLDER: &str = "EPM_TESTS_SAVE_IN";
-/// How often a child is killed.
+/// The number of times that a child is killed.
 const TIMES: u64 = 50;
 
-/// The state with this number: it stands in both files, so that a mixture is found out.
+/// The state with this number, which is in both files, so that a mixture is detected.
 fn state(number: u64) -> Cache {
     let mut sylink = Sylink::parse(&exported()).expect("the sample can be read");
     sylink.set_preferred_group(&number.to_string());
-    // Of different lengths, so that a file that is cut off or written over is found out as well.
+    // Of different lengths, so that a truncated or overwritten file is detected as well.
     let padding = "x".repeat(usize::try_from(number * 977 % 50_000).unwrap_or(0));
     let state =
         AgentState { group: Some(number.to_string()), location: Some(padding), ..AgentState::default() };
@@ -44,7 +44,7 @@ fn exported() -> String {
     fs::read_to_string(sample).expect("the sample is there")
 }
 
-/// No test of its own: the child that saves until it is killed. Without the variable it has nothing to do.
+/// Not a test: the child that saves until it is killed. Without the variable it does nothing.
 #[test]
 fn saves_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -77,7 +77,7 @@ fn a_client_that_is_killed_while_it_saves_finds_the_old_state_or_the_new_one() {
             .map_while(Result::ok)
             .filter_map(|line| line.rsplit_once("saved ").and_then(|(_, number)| number.parse::<u64>().ok()));
         let saved = saved.next().expect("it saves");
-        // It is killed as soon as it is seen to be so far with another one.
+        // It is killed as soon as it is seen to write another state.
         let far = usize::try_from(time % 5).unwrap();
         let start = seen(folder.path());
         while !is_so_far(folder.path(), &start, far) {
@@ -97,7 +97,7 @@ fn a_client_that_is_killed_while_it_saves_finds_the_old_state_or_the_new_one() {
     assert!(broken_off > TIMES / 4, "killed {TIMES} times, in the midst of saving only {left_behind:?}");
 }
 
-/// What can be seen of a cache from outside.
+/// The state of a cache as seen from outside.
 #[derive(Debug, PartialEq)]
 struct Seen {
     current: Option<PathBuf>,
@@ -252,14 +252,14 @@ async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_
     assert_eq!(served.server.map(|one| one.protocol), Some(Protocol::Https));
     fleet.stop().await.unwrap();
 
-    // A person takes the HTTPS port away, so that the client speaks HTTP.
+    // The HTTPS port is removed by hand, so that the client speaks HTTP.
     let path = folder.path().join("current").join("sylink.xml");
     let text = fs::read_to_string(&path).unwrap();
     let port = format!(" HttpsPort=\"{}\"", lab.socket().port());
     assert!(text.contains(&port), "{text}");
     fs::write(&path, text.replace(&port, "").replace("<ServerSettings", "<!-- by hand -->\n<ServerSettings"))
         .unwrap();
-    lab.update(Stores::Client); // over HTTPS it would be lost
+    lab.update(Stores::Client); // over HTTPS it would be orphaned
     let kept = DiskCache::open(folder.path()).unwrap().load().unwrap().unwrap();
     let (sylink, state) = (Arc::clone(&kept.sylink), kept.state.clone());
     let agent = epm_client_agent::agent::Agent::new(

@@ -1,4 +1,4 @@
-//! The doctor against a manager over sockets: every step of a heartbeat breaks once, and is named.
+//! The doctor against a manager over sockets: every step of a heartbeat fails once, and is named.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn file(lab: &TestSite) -> Sylink {
     lab.site().export_sylink(DEFAULT_GROUP, None).unwrap()
 }
 
-/// What the doctor says of the only server of this file.
+/// The doctor's results for the only server of this file.
 async fn look(lab: &TestSite, sylink: &Sylink) -> Examination {
     let profile = profile("epm-doctor", "14.3.8289");
     let mut found = examine(sylink, &profile, &Arc::new(Assumptions::default()), lab.clock()).await;
@@ -87,7 +87,7 @@ async fn a_wrong_file_is_found_at_the_step_that_it_breaks() {
     let secret = edited(|conf| conf.settings.kcs_hex = "0".repeat(32));
     breaks(&look(&lab, &secret).await, Step::Registration, "KCS");
     let off = edited(|conf| conf.settings.disable_download_profile = true);
-    breaks(&look(&lab, &off).await, Step::Serial, "takes no policy");
+    breaks(&look(&lab, &off).await, Step::Serial, "downloads no policy");
     let pins = edited(|conf| conf.certificates.clear());
     breaks(&look(&lab, &pins).await, Step::Certificate, "no certificate is pinned");
 }

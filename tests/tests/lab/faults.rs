@@ -1,6 +1,6 @@
-//! Faults over sockets, seen by clients that share no line of code with the lab, and by the lab's own.
+//! Faults over sockets, as seen by clients that share no code with the lab, and by the lab's own.
 //!
-//! Delays are by the lab's clock: a test that measures one lets the clock run.
+//! Delays are in lab time: a test that measures one lets the clock run.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn set(lab: &TestSite, what: Value) -> FaultGuard {
     lab.site().faults().add(rule("one", what)).expect("a good rule")
 }
 
-/// What python says, from this machine.
+/// The output of Python from this machine.
 fn says(lab: &TestSite, way: &str) -> String {
     python(way, lab.socket(), HERE).words
 }
@@ -43,7 +43,7 @@ fn is_well(lab: &TestSite) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_reset_is_econnreset_within_a_second() {
     let lab = TestSite::start().await;
-    for what in [json!("reset"), json!({"kind": "reset", "after-bytes": 20})] {
+    for what in [json!("reset"), json!({"kind": "reset", "after_bytes": 20})] {
         let _guard = set(&lab, what.clone());
         for way in ["raw", "http", "https"] {
             let said = python(way, lab.socket(), HERE);
@@ -112,7 +112,7 @@ async fn a_stalled_connection_says_nothing_until_it_is_closed() {
         assert!(said.contains("timed out"), "{what}: {said}");
     }
     lab.clock().set_speed(1);
-    let _guard = set(&lab, json!({"kind": "accept-then-stall", "close-after-ms": 300}));
+    let _guard = set(&lab, json!({"kind": "accept-then-stall", "close_after_ms": 300}));
     let said = python("raw", lab.socket(), HERE);
     assert_eq!(said.words, "b''", "closed without a word");
     assert!((250..9000).contains(&said.ms), "{said:?}");
@@ -128,8 +128,8 @@ async fn bytes_come_late_slowly_and_in_pieces() {
     // The answer is about 130 bytes in the clear.
     let slow = [
         json!({"kind": "latency", "delay": {"distribution": "constant", "ms": 400}}),
-        json!({"kind": "bandwidth", "bytes-per-second": 300}),
-        json!({"kind": "slicer", "slice-bytes": 10, "gap-ms": 40}),
+        json!({"kind": "bandwidth", "bytes_per_second": 300}),
+        json!({"kind": "slicer", "slice_bytes": 10, "gap_ms": 40}),
     ];
     for what in slow {
         for route in [None, Some(Route::Hello)] {
@@ -141,7 +141,7 @@ async fn bytes_come_late_slowly_and_in_pieces() {
             assert!((300..9000).contains(&said.ms), "{what} {route:?}: {said:?}");
         }
     }
-    let mut to_manager = rule("one", json!({"kind": "slicer", "slice-bytes": 8, "gap-ms": 50}));
+    let mut to_manager = rule("one", json!({"kind": "slicer", "slice_bytes": 8, "gap_ms": 50}));
     to_manager.place.direction = Some(epm_protocol::fault::Direction::ToManager);
     let _guard = lab.site().faults().add(to_manager).unwrap();
     let said = python("http", lab.socket(), HERE);
@@ -154,7 +154,7 @@ async fn bytes_end_where_the_fault_says() {
     let lab = TestSite::start().await;
     for kind in ["limit-data", "half-close"] {
         for route in [None, Some(Route::Hello)] {
-            let parameter = if kind == "limit-data" { "bytes" } else { "after-bytes" };
+            let parameter = if kind == "limit-data" { "bytes" } else { "after_bytes" };
             let mut ending = rule("one", json!({"kind": kind, parameter: 12}));
             ending.place.route = route;
             let _guard = lab.site().faults().add(ending).unwrap();
@@ -188,7 +188,7 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
         let _guard = lab.site().faults().add(ending).unwrap();
         let said = says(&lab, "raw");
         if expected == "b''" {
-            // What the manager has not read when it closes makes a reset of it.
+            // Closing while the manager has unread bytes causes a reset.
             assert!(said == expected || said.contains("ECONNRESET"), "{direction:?} {bytes}: {said}");
         } else if (direction, bytes) == (Some(Direction::Both), 100) {
             assert!(
@@ -196,7 +196,7 @@ async fn bytes_end_in_the_direction_that_the_fault_names() {
                 "the answer is cut: {said}"
             );
         } else {
-            // The date in the head may be another by now.
+            // The date in the head may have changed.
             assert_eq!(said.len(), expected.len(), "{direction:?} {bytes}: {said}");
         }
     }
@@ -208,7 +208,7 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
     let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for route in [None, Some(Route::Hello)] {
-        let mut late = rule("one", json!({"kind": "slow-close", "delay-ms": 2500}));
+        let mut late = rule("one", json!({"kind": "slow-close", "delay_ms": 2500}));
         late.place.route = route;
         let _guard = lab.site().faults().add(late).unwrap();
         let answered = python("http", lab.socket(), HERE);
@@ -216,7 +216,7 @@ async fn a_connection_that_is_closed_late_has_answered_before() {
         let closed = python("raw", lab.socket(), HERE);
         assert!(closed.words.contains("OK") && closed.ms >= 2400, "{route:?} {closed:?}");
     }
-    let _guard = set(&lab, json!({"kind": "reset", "after-ms": 300}));
+    let _guard = set(&lab, json!({"kind": "reset", "after_ms": 300}));
     let said = python("silent", lab.socket(), HERE);
     assert!(said.words.contains("timed out"), "what is spoken is not known before the first byte: {said:?}");
     let answered = python("http", lab.socket(), HERE);
@@ -319,7 +319,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     ];
     for (kind, sent, is) in cases {
         let _guard = set(&lab, json!(kind));
-        // Whoever has the root first cannot make out whose the key is; openssl shows all that is sent all the same.
+        // A client that gets the root first cannot tell which key signs; openssl shows everything that is sent.
         let out = s_client(&lab);
         assert_eq!(out.matches("BEGIN CERTIFICATE").count(), sent, "{kind}: {out}");
         let first = out.find("-----BEGIN").map(|at| &out[at..]).unwrap();
@@ -330,7 +330,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     }
     let _guard = set(&lab, json!("weak-key"));
     assert!(s_client(&lab).contains("1024 bit"), "{}", s_client(&lab));
-    // It has the key: whoever does not mind its length is served, in either version and by either padding.
+    // The manager has the key: a client that ignores its length is served, in either version and with either padding.
     let served = says(&lab, "https");
     assert!(served.starts_with("200 b'OK'"), "{served}");
     for flags in [&["-tls1_3"][..], &["-tls1_2"], &["-tls1_2", "-sigalgs", "RSA+SHA256"]] {
@@ -349,7 +349,7 @@ async fn each_certificate_fault_is_shown_to_a_foreign_client() {
     assert!(lab.site().journal().faults_skipped().is_empty());
 }
 
-/// What openssl says of the handshake; it sends the certificates in the order in which they came.
+/// The output of openssl for the handshake, with the certificates in the order in which they were sent.
 fn s_client(lab: &TestSite) -> String {
     let place = lab.socket().to_string();
     let flags = ["s_client", "-connect", &place, "-showcerts", "-cipher", "DEFAULT@SECLEVEL=0"];
@@ -365,7 +365,7 @@ fn s_client(lab: &TestSite) -> String {
 async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
     let lab = TestSite::start().await;
     for (what, words, code) in [
-        (json!({"kind": "status", "retry-after-seconds": 7}), "503 b'' retry-after=7", 0),
+        (json!({"kind": "status", "retry_after_seconds": 7}), "503 b'' retry-after=7", 0),
         (
             json!("redirect"),
             "302 b'' content-type=text/plain; charset=utf-8 location=http://proxy.invalid",
@@ -389,11 +389,11 @@ async fn each_fault_of_the_answer_is_what_a_foreign_client_says_of_it() {
             assert_eq!(curl(way, lab.socket()), code, "{what} over {way}");
         }
     }
-    let _guard = set(&lab, json!({"kind": "clock-skew", "by-ms": 86_400_000}));
+    let _guard = set(&lab, json!({"kind": "clock-skew", "by_ms": 86_400_000}));
     assert!(says(&lab, "http").contains("date=Tue, 06 Jan 2026 08:00:00 GMT"), "{}", says(&lab, "http"));
 }
 
-/// Whether all words are there, in whatever order the headers came.
+/// Whether all words are there, whatever the order of the headers.
 fn has_words(said: &str, words: &str) -> bool {
     words.split(' ').all(|word| said.contains(word))
 }
@@ -404,7 +404,7 @@ async fn answers_are_dribbled_and_heads_are_slow_by_the_labs_clock() {
     let lab = TestSite::start().await;
     lab.clock().set_speed(1);
     for what in
-        [json!({"kind": "dribbled", "total-ms": 500}), json!({"kind": "slow-headers", "total-ms": 500})]
+        [json!({"kind": "dribbled", "total_ms": 500}), json!({"kind": "slow-headers", "total_ms": 500})]
     {
         let _guard = set(&lab, what.clone());
         let said = python("http", lab.socket(), HERE);
@@ -434,7 +434,7 @@ fn orphaned(member: &Member) -> Distrust {
 #[tokio::test]
 async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_guard_is_dropped() {
     let lab = TestSite::start().await;
-    // Something must have been before, for what is restored.
+    // There must be a previous certificate to restore.
     lab.update(Stores::Both);
     let fleet = one_client(&lab).await;
     for kind in [
@@ -500,7 +500,7 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn probability_0_never_fires_and_1_always_in_each_layer() {
     let lab = TestSite::start().await;
-    // Artifacts and lists: in `faults_of_answers`, where there is somebody to download them.
+    // Artifacts and lists: in `faults_of_answers`, where clients download them.
     for kind in ["blackhole", "reset", "alert", "wrong-host", "status", "slow-start"] {
         for probability in [0.0, 1.0] {
             let mut fault = rule(kind, json!(kind));

@@ -1,5 +1,5 @@
-//! Faults of what is downloaded, of lists and of the manager itself, request by request over sockets; and that what the
-//! rules say in advance is what happens.
+//! Faults of downloads, of lists and of the manager itself, request by request over sockets; predictions by
+//! `explain` come true.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn fetch(lab: &TestSite, agent: AgentId, artifact: Artifact) -> ManagerRes
     ask(lab, AgentRequest::Fetch { agent, artifact }).await.expect("an answer")
 }
 
-/// Whether the manager of now has signed it.
+/// Whether the present certificate's key has signed the answer.
 fn is_signed(lab: &TestSite, answer: &ManagerResponse) -> bool {
     let mut pins = Pins::new();
     pins.insert(lab.identity().certificate().clone());
@@ -135,7 +135,7 @@ async fn a_changed_secret_orphans_by_layer_c_until_the_guard_is_dropped() {
     lab.heartbeat(&fleet).await;
     let health = || fleet.members()[0].handle.view().health;
     assert!(
-        matches!(health(), Health::Orphaned { because: Distrust::Secret { status: 400 }, .. }),
+        matches!(health(), Health::Orphaned { because: Distrust::SharedSecret { status: 400 }, .. }),
         "{:?}",
         health()
     );
@@ -224,7 +224,7 @@ async fn probability_0_never_fires_and_1_always_for_artifacts_and_lists() {
     }
 }
 
-/// The code of a failure, and the stage if it has one.
+/// The code of a failure, and its stage if it has one.
 fn told(failure: &ExchangeFailure) -> (String, Option<Stage>) {
     let stage = match failure {
         ExchangeFailure::TimedOut { stage, .. } | ExchangeFailure::ConnectionLost { stage, .. } => {
@@ -258,7 +258,7 @@ async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says(
             let effect = verdicts.iter().find_map(|verdict| verdict.in_virtual_time(&meeting));
             let expected = match &effect {
                 Some(VirtualEffect::Fails(failure)) => Some(told(failure)),
-                // The manager has not the key of what it shows first.
+                // The manager lacks the key of the certificate that it shows first.
                 Some(VirtualEffect::Shows)
                     if matches!(info.name, "wrong-key" | "weak-key" | "reversed-chain") =>
                 {
@@ -266,7 +266,7 @@ async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says(
                 }
                 _ => None,
             };
-            // Closed ports and the waiting for nothing have tests of their own.
+            // Closed ports and endless waits have tests of their own.
             if info.name == "refuse" || expected.as_ref().is_some_and(|(code, _)| code == "timed-out") {
                 continue;
             }
@@ -307,14 +307,14 @@ async fn a_certificate_changes_under_a_fault_and_the_fault_goes_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_fault_holds_up_outlives_the_patience_of_the_port() {
-    let lab = TestSite::start().await; // its clock stands still, so what is too late for any client never comes
+    let lab = TestSite::start().await; // its clock stands still, so an answer that is too late never comes
     for what in [
         json!("blackhole"),
         json!("accept-then-stall"),
         json!({ "kind": "latency", "ms": 45_000 }),
-        json!({ "kind": "bandwidth", "bytes-per-second": 1 }),
-        json!({ "kind": "slow-headers", "total-ms": 45_000 }),
-        json!({ "kind": "dribbled", "total-ms": 45_000 }),
+        json!({ "kind": "bandwidth", "bytes_per_second": 1 }),
+        json!({ "kind": "slow-headers", "total_ms": 45_000 }),
+        json!({ "kind": "dribbled", "total_ms": 45_000 }),
     ] {
         let _guard = set(&lab, what.clone());
         let before = lab.site().journal().faults_applied().len();

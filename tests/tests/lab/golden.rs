@@ -1,5 +1,5 @@
-//! The bytes that the lab writes in the product's place, held against the files of `fixtures/golden`: each stands there
-//! with its source and how sure it is, in `README.md`.
+//! Files that the lab writes in the product's format, compared with `fixtures/golden`, whose `README.md` lists
+//! the source and the certainty of each.
 //!
 //! With `EPM_TESTS_WRITE_GOLDEN=1` the files are written instead.
 
@@ -25,7 +25,7 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden").join(name)
 }
 
-/// Holds what was written against the file of that name.
+/// Compares a file with the golden file of that name.
 #[track_caller]
 fn golden(name: &str, found: &[u8]) {
     if std::env::var_os("EPM_TESTS_WRITE_GOLDEN").is_some() {
@@ -153,7 +153,7 @@ async fn the_recovery_zip_and_the_registration_log_are_what_they_were() {
     golden("ersecreg.log", &log);
     let zips = fs::read_dir(folder.path().join("Server Private Key Backup")).unwrap();
     let zip = zips.map(|one| one.unwrap().path()).next().unwrap();
-    // What another tool lists, and not what the lab believes that it wrote.
+    // The listing of another tool, not what the lab believes that it wrote.
     let script = "import sys,zipfile; print('\\n'.join(zipfile.ZipFile(sys.argv[1]).namelist()))";
     let listed = output(Process::new("python3").args(["-c", script]).arg(&zip));
     let name = zip.file_name().unwrap().to_str().unwrap();

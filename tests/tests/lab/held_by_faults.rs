@@ -1,4 +1,4 @@
-//! Faults that hold clients up, met while the lab's clock stands and is moved: moving it takes no real time, and each
+//! Faults that delay clients, met while the lab's clock is stopped and moved: moving it takes no real time, and each
 //! client finds the same failure at the same moment through the control API, in a scenario, and in virtual time.
 
 use std::collections::BTreeMap;
@@ -17,18 +17,18 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Longer than any client waits, in milliseconds.
+/// A delay that no client waits for, in milliseconds.
 const TOO_LONG_MS: u64 = 45_000;
-/// How long moving the clock may take in real time; a client waits for 30 s of the lab's.
+/// The real time that a move of the clock may take; a client waits for 30 s of lab time.
 const AT_ONCE: Duration = Duration::from_secs(20);
-/// How many labs are open at the same time.
+/// The number of labs that are open at the same time.
 const TOGETHER: usize = 4;
 
-/// What each client has logged.
+/// The log of each client.
 type Logs = BTreeMap<String, Vec<LogLine>>;
 
-/// Every kind of fault of the connection, the handshake and the answer: as it is by default, and with each parameter that
-/// makes it last; those of the connection also on a route, where they hit the answer alone.
+/// Every kind of fault of the connection, the handshake and the answer, with defaults and with each parameter that
+/// prolongs it; those of the connection also on a route, where they affect only the answer.
 fn faults() -> Vec<Value> {
     let layers = [Layer::Listener, Layer::Tcp, Layer::Tls, Layer::Http];
     let mut faults = Vec::new();
@@ -40,7 +40,7 @@ fn faults() -> Vec<Value> {
                 "stage" => {
                     ["after-client-hello", "in-server-flight", "after-finished"].map(Value::from).to_vec()
                 }
-                "bytes-per-second" => vec![json!(2)],
+                "bytes_per_second" => vec![json!(2)],
                 name if name.ends_with("-ms") => vec![json!(TOO_LONG_MS)],
                 _ => Vec::new(),
             };
@@ -57,17 +57,17 @@ fn faults() -> Vec<Value> {
     faults
 }
 
-/// What is said of the kind of a fault.
+/// The documentation of a fault's kind.
 fn info(fault: &Value) -> &'static KindInfo {
     FaultKind::kinds().iter().find(|info| info.name == fault["what"]["kind"]).unwrap()
 }
 
-/// Whether the clients find that nothing comes in time, in words of their own.
+/// Whether the clients log a timeout, in words of their own.
 fn is_timeout(fault: &Value) -> bool {
     info(fault).virtual_time.contains("timed-out")
 }
 
-/// Whether a client may be held up, by a delay or for good.
+/// Whether a client may be delayed, or held up for ever.
 fn lasts(fault: &Value) -> bool {
     let has_time = info(fault).parameters.iter().any(|parameter| parameter.name.ends_with("-ms"));
     is_timeout(fault) || info(fault).virtual_time.contains("a delay") || has_time
@@ -87,11 +87,11 @@ async fn through_the_control_api(fault: &Value) -> Logs {
     lab.put("/v1/faults/it", fault.clone()).await;
     let passed = timeout(AT_ONCE, lab.post("/v1/clock/advance", json!({ "by": "10m" }))).await;
     assert!(passed.is_ok(), "{fault}: moving the clock took more than {AT_ONCE:?}");
-    assert_eq!(passed.unwrap()["now-ms"], START.as_millis() + 600_000, "{fault}");
+    assert_eq!(passed.unwrap()["now_ms"], START.as_millis() + 600_000, "{fault}");
     by_client(&lab.lines)
 }
 
-/// The same as a scenario.
+/// The same fault in a scenario.
 fn scenario(fault: &Value) -> Scenario {
     let rule = fault.as_object().unwrap().iter().map(|(key, value)| format!("{key} = {}\n", toml(value)));
     let text = format!(
@@ -197,13 +197,13 @@ async fn a_client_that_is_held_up_when_a_running_clock_is_moved_keeps_it_no_long
         json!({ "what": "blackhole" }),
         json!({ "what": { "kind": "latency", "delay": { "distribution": "constant", "ms": 20_000 } } }),
         json!({ "what": { "kind": "latency", "delay": { "distribution": "constant", "ms": TOO_LONG_MS } } }),
-        json!({ "what": { "kind": "accept-then-stall", "close-after-ms": 20_000 } }),
+        json!({ "what": { "kind": "accept-then-stall", "close_after_ms": 20_000 } }),
         json!({ "what": "slow-headers", "where": { "route": "index" } }),
     ] {
         let lab = Opened::with_clients(2).await;
         lab.put("/v1/faults/it", fault.clone()).await;
         lab.put("/v1/clock", json!({ "speed": 1 })).await;
-        lab.post("/v1/clients/desk-1/deeds", json!({ "do": "poke" })).await;
+        lab.post("/v1/clients/desk-1/operations", json!({ "do": "poke" })).await;
         let passed = timeout(AT_ONCE, lab.post("/v1/clock/advance", json!({ "by": "10m" }))).await;
         assert!(passed.is_ok(), "{fault}: moving the clock took more than {AT_ONCE:?}");
         assert_eq!(lab.lab.clock().speed(), 1, "{fault}");

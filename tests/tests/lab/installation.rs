@@ -1,5 +1,5 @@
-//! A manager that lives from its folder: openssl and keytool replace its files as a rotation tool does, a service is
-//! restarted through the lab's own door, and each port shows what it should.
+//! A manager with an installation folder: openssl and keytool replace its files as a rotation tool does, a service is
+//! restarted through the control API, and each port shows the right certificate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ const KEY: &str = "apache/conf/ssl/server.key";
 struct Installed {
     site: Arc<MockSite>,
     root: PathBuf,
-    door: String,
+    control_api: String,
     stopping: CancellationToken,
 }
 
@@ -43,19 +43,19 @@ impl Installed {
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), 1, Arc::new(|_, _| ()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = format!("http://{}", listener.local_addr().unwrap());
+        let control_api = format!("http://{}", listener.local_addr().unwrap());
         let stopping = CancellationToken::new();
         tokio::spawn(control_api::serve(listener, lab, None, stopping.clone()));
-        Self { site, root: root.to_owned(), door, stopping }
+        Self { site, root: root.to_owned(), control_api, stopping }
     }
 
     async fn restart(&self, service: &str) {
-        let url = format!("{}/v1/managers/{MANAGER}/restart", self.door);
+        let url = format!("{}/v1/managers/{MANAGER}/restart", self.control_api);
         let body = format!("{{\"service\":\"{service}\"}}");
         run("curl", &["-sSf", "-H", "content-type: application/json", "-d", &body, &url]).await.unwrap();
     }
 
-    /// The fingerprints that the clients' port and the console's show; none where nobody answers.
+    /// The fingerprints that the clients' port and the console's port show; none if the port is closed.
     async fn shown(&self) -> [Option<String>; 2] {
         let place = &self.site.addresses()[0];
         let client = shown(&place.https).await;
@@ -66,15 +66,15 @@ impl Installed {
         fs::read_to_string(self.root.join(path)).unwrap()
     }
 
-    /// The web server's log of this kind: it has the day in its name.
+    /// The web server's log of this kind; its name contains the date.
     fn web_log(&self, kind: &str) -> String {
         let found = fs::read_dir(self.root.join("apache/logs")).unwrap().map(|one| one.unwrap().path());
         let is_it = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(kind);
         found.filter(is_it).map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
-    async fn door(&self, method: &str, path: &str) -> String {
-        let url = format!("{}{path}", self.door);
+    async fn control_api(&self, method: &str, path: &str) -> String {
+        let url = format!("{}{path}", self.control_api);
         run("curl", &["-sSf", "-X", method, "-H", "content-type: application/json", "-d", "{}", &url])
             .await
             .unwrap()
@@ -112,7 +112,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A new certificate of openssl's: the files of certificate and key.
+/// Makes a new certificate with openssl; returns the files of certificate and key.
 async fn rotated(folder: &TempDir) -> (PathBuf, PathBuf) {
     let (crt, key) = (folder.path().join("new.crt"), folder.path().join("new.key"));
     let made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "30"];
@@ -126,7 +126,7 @@ fn password(installed: &Installed) -> String {
     xml.split("keystorePass=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
-/// keytool replaces the keystore.
+/// Replaces the keystore with keytool.
 async fn replace_keystore(installed: &Installed, folder: &TempDir, crt: &Path, key: &Path) {
     let (p12, jks) = (folder.path().join("new.p12"), folder.path().join("new.jks"));
     let password = password(installed);
@@ -267,7 +267,7 @@ async fn an_update_reaches_both_files_and_makes_a_recovery_zip_that_restores_ano
     assert_eq!(again.site.kcs(), lab.site.kcs());
     assert_eq!(again.site.look(|site| site.domain()), lab.site.look(|site| site.domain()));
 
-    // A client of another secret is refused, and the log says so (F15).
+    // A client with another secret is refused, and the log says so (F15).
     let place = &again.site.addresses()[0];
     let url = format!("{}/secars/secars.dll?h={}&l=12&action=index", place.http, "0".repeat(64));
     run("curl", &["-s", &url]).await.unwrap();
@@ -292,7 +292,7 @@ async fn a_manager_that_was_killed_between_two_writes_starts_with_both_stores_ol
     let (crt, key) = rotated(&folder).await;
     let new = fingerprint(&crt).await;
     let pending = |path: &str| root.join(format!("{path}.pending"));
-    // Only some of it was written: nothing of it holds.
+    // Only some of it was written: none of it takes effect.
     fs::copy(&crt, pending(CRT)).unwrap();
     fs::write(pending(KEY), "-----BEGIN").unwrap();
     let lab = Installed::at(&root).await;
@@ -300,7 +300,7 @@ async fn a_manager_that_was_killed_between_two_writes_starts_with_both_stores_ol
     assert!(!pending(CRT).exists() && !pending(KEY).exists());
     lab.site.stop().await;
     drop(lab);
-    // All of it was written, and the first was put into place: the rest follows.
+    // All of it was written, and the first file was put in place: the rest follows.
     fs::copy(&crt, root.join(CRT)).unwrap();
     fs::copy(&key, pending(KEY)).unwrap();
     fs::write(root.join("data/.update"), format!("{CRT}\n{KEY}")).unwrap();
@@ -314,12 +314,12 @@ async fn a_snapshot_brings_the_folder_back_as_well() {
     let folder = TempDir::new().unwrap();
     let lab = Installed::at(&folder.path().join("sepm")).await;
     let before = lab.shown().await;
-    lab.door("PUT", "/v1/snapshots/before").await;
-    lab.door("PUT", &format!("/v1/managers/{MANAGER}/certificate/one")).await;
+    lab.control_api("PUT", "/v1/snapshots/before").await;
+    lab.control_api("PUT", &format!("/v1/managers/{MANAGER}/certificate/one")).await;
     let after = lab.shown().await;
     assert_ne!(before, after);
     assert_eq!(after[0], fingerprint(&lab.root.join(CRT)).await);
-    lab.door("POST", "/v1/snapshots/before/restore").await;
+    lab.control_api("POST", "/v1/snapshots/before/restore").await;
     assert_eq!(lab.shown().await, before);
     assert_eq!(before[0], fingerprint(&lab.root.join(CRT)).await);
     lab.restart("semsrv").await;

@@ -1,4 +1,4 @@
-//! Foreign judges of keystores: keytool and openssl read what we write, and we read what they write.
+//! Keystores and foreign tools: keytool and openssl read what the lab writes, and the lab reads what they write.
 
 use std::process::{Command as Process, Output};
 
@@ -58,7 +58,7 @@ fn write(folder: &TempDir, file: &str, bytes: &[u8]) {
     std::fs::write(folder.path().join(file), bytes).unwrap();
 }
 
-/// A folder with a JKS of ours in it.
+/// A folder with a JKS written by the lab.
 fn with_jks() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, "ours.jks", &stored(StoreForm::Jks, None));
@@ -76,7 +76,7 @@ fn keytool_reads_what_we_write() {
         let list = text(&list.stdout);
         assert!(list.contains(&sha256) && list.contains("PrivateKeyEntry"), "{form}: {list}");
         assert!(list.contains("Alias name: tomcat"), "{form}: {list}");
-        // Only who opens the key can make a request with it.
+        // Only with the decrypted key can a request be made.
         run(&folder, "keytool", &["-certreq", "-alias", "tomcat", "-keystore", "ours", "-storepass", STORE]);
     }
     write(&folder, "ours", &stored(StoreForm::Jks, Some(KEY)));
@@ -181,8 +181,8 @@ fn keys_with_passwords_of_their_own_and_several_entries_are_told_apart() {
     let of_another_java = WizardRules { jceks: false, ..WizardRules::default() };
     let store = KeyStore::read(&two, "two", None, &Password::new(STORE)).unwrap();
     let refused = store.identity(Some("one"), &Password::new(KEY), &of_another_java);
-    assert!(said(refused).contains("only for the Java that wrote it"));
-    assert!(said(open(&two, Some("one"), STORE, STORE)).contains("does not open"));
+    assert!(said(refused).contains("read only by the Java that wrote it"));
+    assert!(said(open(&two, Some("one"), STORE, STORE)).contains("cannot be decrypted"));
     let near = said(open(&two, Some("tvo"), STORE, KEY));
     assert!(near.contains("no entry \"tvo\""), "{near}");
 
@@ -349,7 +349,7 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
         for place in (0..whole.len()).step_by(7) {
             let mut changed = whole.clone();
             changed[place] ^= 1 << (place % 8);
-            // A bit that says nothing, such as a flag of the encoding, may be read as before; never as another key.
+            // A bit without meaning, such as a flag of the encoding, may be read as before; never as another key.
             if let Ok(read) = open(&changed, None, STORE, STORE) {
                 assert_eq!(read.key(), identity().key(), "{form}, byte {place}");
             }
@@ -357,7 +357,7 @@ fn cut_changed_and_huge_files_are_refused_in_time_and_never_panic() {
     }
 }
 
-/// Who verifies with an authority's certificate alone needs what stands between, so a manager shows it.
+/// A client that trusts only the authority's certificate needs the intermediate ones, so a manager sends them.
 #[needs(openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_manager_shows_the_chain_that_came_with_its_keystore() {
@@ -413,7 +413,7 @@ fn every_form_is_read_again_and_only_with_its_password() {
     }
 }
 
-/// Python's cryptography brings an OpenSSL of its own, newer than the machine's: it judges PBMAC1, too.
+/// Python's cryptography has an OpenSSL of its own, newer than the machine's: it verifies PBMAC1, too.
 #[needs(python_packages)]
 #[test]
 fn python_reads_what_we_write_and_we_read_what_it_writes() {

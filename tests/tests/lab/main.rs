@@ -1,7 +1,7 @@
-//! The whole lab over real sockets, judged by foreign tools and by its own clients.
+//! The whole lab over real sockets, tested with foreign tools and with its own clients.
 //!
-//! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and each site
-//! has ports of its own.
+//! The tests run in threads of one process: none changes its environment, its working directory or its panic hook, and
+//! each site has ports of its own.
 
 #![cfg(test)]
 
@@ -17,6 +17,7 @@ mod disk_cache;
 mod doctor;
 mod faults;
 mod faults_of_answers;
+mod forms;
 mod golden;
 mod held_by_faults;
 mod installation;

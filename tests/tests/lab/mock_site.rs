@@ -1,4 +1,4 @@
-//! What a test may rely on that holds a `MockSite`: ports, starting and stopping, and that no visitor brings it down.
+//! What users of a `MockSite` rely on: ports, starting and stopping, and that no peer can bring it down.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Distrust, Health, TlsCheck};
+use epm_client_agent::agent::{Distrust, Health, TlsCheck, TrustLayer};
 use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::MemberSpec;
 use epm_protocol::assumption::Assumptions;
@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{interval, timeout};
 
 const HELLO: &str = "GET /secars/secars.dll?hello,secars HTTP/1.1\r\nHost: x\r\n";
-/// The first bytes of a TLS client's greeting, which then says no more.
+/// The first bytes of a TLS client hello, after which the client is silent.
 const TLS_STALLED: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01];
 
 // -------------------------------------------------------------------------------------------- starting and stopping
@@ -68,7 +68,7 @@ async fn stop_closes_everything() {
         }
     }
     let stopped = timeout(PATIENCE, lab.cut()).await;
-    assert!(stopped.is_ok(), "visitors who say nothing do not hold it up");
+    assert!(stopped.is_ok(), "silent peers do not delay it");
     for socket in sockets {
         let refused = TcpStream::connect(socket).await.map(drop).map_err(|error| error.kind());
         assert_eq!(refused, Err(ErrorKind::ConnectionRefused), "{socket}");
@@ -155,7 +155,7 @@ async fn a_held_request_is_woken_by_a_change_and_not_by_the_clock() {
         held.push(dial(lab.socket(), request.as_bytes()).await);
         eventually("it is held", || lab.site().client_status(agent).unwrap().last_seen == now).await;
     }
-    assert_eq!(lab.site().journal().records(), [], "nobody has been answered");
+    assert_eq!(lab.site().journal().records(), [], "no request was answered");
     let now = lab.clock().now();
     set_policy(&lab, "new");
     for request in &mut held {
@@ -239,9 +239,9 @@ async fn half_an_update_at_the_console_breaks_signatures_and_leaves_connections_
             other => panic!("{other:?}"),
         }
     }
-    // Who is installed now believes the new one alone, and is met with the old one.
+    // A client that is installed now trusts only the new certificate, and is shown the old one.
     let fresh = lab.fleet(vec![lab.client("fresh", "14.3")]).await;
-    assert_eq!(orphaned(fresh.members()[0].handle.view().health).layer(), "a (TLS certificate)");
+    assert_eq!(orphaned(fresh.members()[0].handle.view().health).layer(), TrustLayer::Tls);
 }
 
 // ------------------------------------------------------------------------------------------------------ bad visitors
@@ -319,7 +319,7 @@ async fn garbage_on_the_port_is_noted_and_harms_nobody() {
     still_answers(&lab).await;
 }
 
-/// The runtime's clock passes over waits here, so the half minute that the port has patience is over at once.
+/// The runtime's clock skips waits here, so the port's limit of half a minute is over at once.
 #[tokio::test(start_paused = true)]
 async fn whoever_stalls_is_left_after_half_a_minute() {
     let site = MockSite::builder().manager(plan(None)).start().await.unwrap();
@@ -335,9 +335,9 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
     ] {
         let mut connection = dial(socket, said).await;
         let ended = timeout(Duration::from_secs(60), connection.read_to_end(&mut Vec::new())).await;
-        assert!(ended.is_ok(), "who {what} is still there after a minute\n{}", history_of(&site));
+        assert!(ended.is_ok(), "a peer that {what} is still connected after a minute\n{}", history_of(&site));
     }
-    // Dripping a byte now and then does not help.
+    // Sending a byte now and then does not help.
     let mut connection = dial(socket, HELLO.as_bytes()).await;
     let mut drip = interval(Duration::from_secs(5));
     let dripped = timeout(Duration::from_secs(120), async {
@@ -350,14 +350,18 @@ async fn whoever_stalls_is_left_after_half_a_minute() {
             said += 1;
         }
     });
-    let said = dripped.await.expect("who drips is left as well");
-    // Nor does asking again and again, and never reading an answer.
+    let said = dripped.await.expect("a peer that drips bytes is disconnected as well");
+    // Nor does asking again and again without reading an answer.
     let mut connection = dial(socket, b"").await;
     let asked = timeout(Duration::from_secs(120), async {
         let many = format!("{HELLO}\r\n").repeat(1000);
         while connection.write_all(many.as_bytes()).await.is_ok() {}
     });
-    assert!(asked.await.is_ok(), "who never reads is still there after two minutes\n{}", history_of(&site));
+    assert!(
+        asked.await.is_ok(),
+        "a peer that never reads is still connected after two minutes\n{}",
+        history_of(&site)
+    );
     assert!(said <= 9, "{said} bytes in as many times five seconds");
     let connections_closed: Vec<ConnectionClosed> =
         site.journal().connections_closed().into_iter().map(|(_, why)| why).collect();
@@ -395,7 +399,7 @@ fn certificates(lab: &TestSite) -> Vec<Bytes> {
     sylink.conf().certificates.iter().map(|one| one.der.clone()).collect()
 }
 
-/// To believe the certificate that the manager shows now.
+/// Trusts the certificate that the manager shows now.
 fn pins(lab: &TestSite) -> TlsCheck {
     let pins: Pins = lab.site().certificate(MANAGER).into_iter().collect();
     TlsCheck::Against(Beliefs { pins, dates: DateRule::Checked, names: NameRule::Ignored })
@@ -414,17 +418,17 @@ fn closing(head: &str) -> Vec<u8> {
 }
 
 async fn dial(socket: SocketAddr, said: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(socket).await.expect("somebody listens");
+    let mut stream = TcpStream::connect(socket).await.expect("the port is open");
     stream.write_all(said).await.expect("it is taken");
     stream
 }
 
-/// Says this and no more, and returns all that comes back until the other side ends.
+/// Sends this and no more, and returns everything that comes back until the other side ends.
 async fn say(socket: SocketAddr, said: &[u8]) -> String {
-    let (mut from, mut to) = TcpStream::connect(socket).await.expect("somebody listens").into_split();
+    let (mut from, mut to) = TcpStream::connect(socket).await.expect("the port is open").into_split();
     let mut answer = Vec::new();
     let speaking = async {
-        let _ = to.write_all(said).await; // who refuses early does not take all of it
+        let _ = to.write_all(said).await; // a peer that refuses early does not read all of it
         let _ = to.shutdown().await;
     };
     let both = async { tokio::join!(speaking, from.read_to_end(&mut answer)) };
@@ -432,7 +436,7 @@ async fn say(socket: SocketAddr, said: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// One answer on a connection that stays open; none when it has ended.
+/// Reads an answer on a connection that stays open; none when it has ended.
 async fn answer_on(stream: &mut TcpStream) -> Option<String> {
     let mut answer = vec![0; 4096];
     match timeout(PATIENCE, stream.read(&mut answer)).await.expect("it answers or ends") {

@@ -1,4 +1,4 @@
-//! Foreign judges: curl, openssl and keytool, which share no line of code with the lab.
+//! Foreign tools: curl, openssl and keytool, which share no code with the lab.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Output};
@@ -44,7 +44,7 @@ async fn curl_verifies_the_manager_against_the_pem_file_of_its_certificate_and_n
     }
     lab.update(Stores::Both);
     let refused = Process::new("curl").args(["-sS", "--cacert", mine.to_str().unwrap(), &hello]).output();
-    assert_eq!(refused.unwrap().status.code(), Some(60), "curl does not believe the other certificate");
+    assert_eq!(refused.unwrap().status.code(), Some(60), "curl does not trust the other certificate");
     let new = write(&folder, "new.pem", lab.identity().certificate().to_pem().as_bytes());
     assert_eq!(curl(&["--cacert", new.to_str().unwrap(), &hello]).status, 200);
 }
@@ -83,7 +83,7 @@ async fn openssl_resumes_a_session_but_not_beyond_an_update_of_the_certificate()
     assert!(shake(&["-sess_in", ticket]).contains("New, TLSv1.2"), "the ticket is worth nothing now");
 }
 
-/// A whole client of curl and openssl: it registers, and gets index, policy, list and package.
+/// A whole client of curl and openssl: it registers, and downloads index, policy, list and package.
 #[needs(curl, openssl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn curl_and_openssl_alone_play_a_whole_client_and_verify_all_that_is_signed() {
@@ -167,7 +167,7 @@ async fn a_wrong_secret_gets_400_and_the_two_lines_of_the_servers_log() {
     assert_eq!(refused.status, 400);
     assert!(!refused.text().contains("<Profile"), "{refused:?}");
     assert_eq!(lab.site().journal().server_log(), ["4 Bad format.", "<127.0.0.1>--FAILED"]);
-    // Neither is a request without a seal, or with one that is none.
+    // Nor is a request without a seal, or with a malformed one.
     for query in ["action=policy", "h=abc", ""] {
         assert_eq!(curl(&[&format!("{}{SECARS}?{query}", wrong.base)]).status, 400, "{query:?}");
     }
@@ -273,7 +273,7 @@ impl Foreign {
         Self { base: site.addresses()[0].http.clone(), secret: site.kcs().to_string() }
     }
 
-    /// As the documentation of the envelope tells a person to do it.
+    /// Builds a URL as the documentation of the envelope describes it.
     fn url(&self, fields: &str) -> String {
         let rest = format!("l={}&{fields}", fields.len());
         let key = format!("hexkey:{}", self.secret);
@@ -288,7 +288,7 @@ impl Foreign {
     }
 }
 
-/// What curl got.
+/// The answer to curl.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -344,7 +344,7 @@ fn public_key_of_the_listed_certificate(folder: &tempfile::TempDir, list: &str) 
     write(folder, "listed.pub", &key.stdout)
 }
 
-/// What openssl says to a signature.
+/// The output of openssl for a signature.
 fn verifies(folder: &tempfile::TempDir, key: &Path, answer: &Answer, body: &[u8]) -> bool {
     let header = answer.header("x-epm-signature").expect("it is signed");
     let signature = run("openssl", &["base64", "-d", "-A"], header.as_bytes()).stdout;

@@ -1,9 +1,9 @@
-//! The clients of a lab have their heartbeats apart from each other: a change reaches within a time the share of them that
-//! this time is of the interval, whatever was done to the lab before.
+//! Heartbeats of a running lab's clients are spread over the interval: in a given time, a change reaches the share of the
+//! clients that this time is of the interval, whatever was done to the lab before.
 
 use std::time::Duration;
 
-use epm_client_agent::scenario::presence::{Drawer, Presence};
+use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{PartPlan, Span};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, TOP_GROUP};
@@ -37,13 +37,12 @@ fn change(opened: &Opened, list: &str) {
     opened.lab.site.apply_all(&[copy, assign]).unwrap();
 }
 
-/// How many clients hold this list.
+/// The number of clients that hold this list.
 async fn reached(opened: &Opened, list: &str) -> usize {
     opened.lab.views().await.iter().filter(|one| one.view.list == list).count()
 }
 
-/// A change is made, and half an hour later half of the clients have it, as nearly as chance has it: within four standard
-/// deviations.
+/// Makes a change, and checks that half of the clients have it after half an hour, within four standard deviations.
 async fn reaches_half_in_half_an_hour(opened: &Opened, list: &str, after: &str) {
     change(opened, list);
     opened.lab.advance(HALF).await.unwrap();
@@ -97,7 +96,7 @@ async fn a_clock_that_is_set_makes_no_client_due_whether_forward_or_back() {
         let now = Timestamp::from_millis(opened.lab.clock().now().as_millis() + by);
         opened.lab.set_clock(None, Some(now)).await;
         opened.lab.advance(Duration::ZERO).await.unwrap();
-        assert_eq!(reached(&opened, list).await, 0, "nobody is due because of a clock that is set {list}");
+        assert_eq!(reached(&opened, list).await, 0, "no client is due because the clock is set {list}");
         opened.lab.advance(HALF).await.unwrap();
         let found = reached(&opened, list).await;
         assert!((8..=32).contains(&found), "{found} of {CLIENTS}, {list}");
@@ -107,9 +106,9 @@ async fn a_clock_that_is_set_makes_no_client_due_whether_forward_or_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_with_a_presence_is_off_at_first_and_then_on_as_its_presence_says() {
     let opened = lab(600).await;
-    let drawer = Drawer { on: Span(10 * MINUTE), every: Span(40 * MINUTE) };
+    let mostly_off = MostlyOff { on: Span(10 * MINUTE), every: Span(40 * MINUTE) };
     let plan = PartPlan {
-        presence: Presence::Drawer(drawer),
+        presence: Presence::MostlyOff(mostly_off),
         ..PartPlan::new("seldom", 1, "14.3".parse().unwrap())
     };
     opened.lab.set_part(plan).await.unwrap();

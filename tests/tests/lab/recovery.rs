@@ -1,30 +1,30 @@
-//! S7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
+//! P7 over real sockets: managers that are installed anew, with the right recovery file, a wrong one, or none.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use epm_client_agent::agent::{Distrust, Health, Trouble};
+use epm_client_agent::agent::{Distrust, Health, Trouble, TrustLayer};
 use epm_client_agent::wire::{Fleet, MemberSpec};
 use epm_protocol::id::AgentId;
 use epm_protocol::installation::RecoverySettings;
 use epm_protocol::site::{Command, NewCertificate, Site, Stores};
 use epm_protocol::trust::Kcs;
 use epm_server::{MockSite, RecoveryFile, read_recovery};
-use epm_tests::scenario_runs::{assert_all_lost, assert_lost, played};
+use epm_tests::scenario_runs::{assert_all_orphaned, assert_orphaned, played};
 use epm_tests::{DEFAULT_LIST, MANAGER, TestSite, edit_list, push};
 use tempfile::TempDir;
 
-const TLS: &str = "a (TLS certificate)";
-const SECRET: &str = "c (shared secret)";
+const TLS: TrustLayer = TrustLayer::Tls;
+const SECRET: TrustLayer = TrustLayer::SharedSecret;
 const OURS: &str = "recovery";
 const THEIRS: &str = "recovery of another site";
 
 #[test]
-fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
+fn p7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
     let played = played("recovery");
     let verdict = &played.verdict;
-    assert!(verdict.is_well(), "{verdict:?}");
-    assert_eq!(verdict.certificates.len(), 2, "no manager has shown another certificate");
+    assert!(verdict.well, "{verdict:?}");
+    assert_eq!(verdict.certificate_history.len(), 2, "no manager has shown another certificate");
     for step in &verdict.steps {
         for part in &step.holdings {
             let (clients, held) = (part.clients, [0, 1].map(|one| played.holds(part, one)));
@@ -34,19 +34,19 @@ fn s7_with_the_right_recovery_file_every_client_stays_with_or_without_the_databa
 }
 
 #[test]
-fn s7_ignored_f15_with_the_secret_of_another_site_every_client_is_lost_by_the_secret() {
+fn p7_ignored_f15_with_the_secret_of_another_site_every_client_is_lost_by_the_secret() {
     let parts = ["desktop", "desktop-142", "laptop", "legacy"];
-    assert_lost(&played("recovery-wrong-file").verdict, 2, SECRET, &parts);
+    assert_orphaned(&played("recovery-wrong-file").verdict, 2, SECRET, &parts);
 }
 
 #[test]
-fn s7_ignored_f16_without_a_recovery_file_every_client_is_lost() {
+fn p7_ignored_f16_without_a_recovery_file_every_client_is_lost() {
     let parts = [("desktop", TLS), ("desktop-142", TLS), ("laptop", TLS), ("legacy", SECRET)];
-    assert_all_lost(&played("recovery-none").verdict, 1, &parts);
+    assert_all_orphaned(&played("recovery-none").verdict, 1, &parts);
 }
 
 #[tokio::test]
-async fn s7_with_the_right_recovery_file_no_client_has_anything_to_say() {
+async fn p7_with_the_right_recovery_file_no_client_has_anything_to_say() {
     let lab = insured().await;
     let fleet = lab.fleet(vec![lab.client("client", "14.3"), lab.client("older", "14.2")]).await;
     let known = registered(&lab);
@@ -56,7 +56,7 @@ async fn s7_with_the_right_recovery_file_no_client_has_anything_to_say() {
         for _ in 0..3 {
             lab.heartbeat(&fleet).await;
         }
-        assert_eq!(registered(&lab), known, "whoever was forgotten has registered again");
+        assert_eq!(registered(&lab), known, "all forgotten clients have registered again");
         for member in fleet.members() {
             let view = member.handle.view();
             assert!(view.health.is_connected());
@@ -80,7 +80,7 @@ async fn f15_with_the_secret_of_another_site_the_dot_is_green_and_the_console_do
     }
     let health = fleet.members()[0].handle.view().health;
     assert!(
-        matches!(&health, Health::Orphaned { because: Distrust::Secret { status: 400 }, .. }),
+        matches!(&health, Health::Orphaned { because: Distrust::SharedSecret { status: 400 }, .. }),
         "{health:?}"
     );
     assert!(health.green_dot());
@@ -141,7 +141,7 @@ fn registered(lab: &TestSite) -> Vec<AgentId> {
 // ------------------------------------------------------------------------- a manager that is installed anew, with files
 
 const LEGACY: &str = r"My Company\Legacy";
-/// Where a manager with a folder keeps its recovery zips.
+/// The folder of a manager's recovery zips.
 const BACKUPS: &str = "Server Private Key Backup";
 
 /// A site whose manager has a folder, with a client that speaks HTTPS and one that speaks HTTP and verifies nothing.
@@ -177,7 +177,7 @@ fn newest(root: &Path) -> RecoveryFile {
     read_recovery("it", &std::fs::read(zip).unwrap()).unwrap()
 }
 
-/// A recovery zip of a manager that holds this.
+/// A recovery zip of a manager with this content.
 async fn zip_of(file: &RecoveryFile) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let site = MockSite::builder().seed(31).start().await.unwrap();
@@ -189,7 +189,7 @@ async fn zip_of(file: &RecoveryFile) -> Vec<u8> {
 }
 
 impl Old {
-    /// The machine is gone; on the same port a manager is installed anew, in a folder that holds nothing, or this zip.
+    /// Reinstalls the lost manager on the same port, in a folder that is empty or contains this zip.
     async fn installed_anew(&mut self, zip: Option<&[u8]>) {
         self.lab.cut().await;
         self.lab.found_again(MockSite::builder().seed(99), self.port).await;
@@ -213,12 +213,12 @@ impl Old {
     }
 }
 
-fn layer(health: &Health) -> Option<&'static str> {
+fn layer(health: &Health) -> Option<TrustLayer> {
     health.orphaned().map(|(_, because)| because.layer())
 }
 
 #[tokio::test]
-async fn s7_a_manager_whose_folder_holds_the_right_zip_comes_back_and_no_client_notices() {
+async fn p7_a_manager_whose_folder_holds_the_right_zip_comes_back_and_no_client_notices() {
     let mut old = old().await;
     let zip = zip_of(&old.file).await;
     let before = old.lab.log_of("client").len() + old.lab.log_of("legacy").len();
@@ -273,7 +273,7 @@ async fn f15_with_a_zip_that_is_of_another_site_altogether_who_looks_at_certific
 #[tokio::test]
 async fn f16_in_an_empty_folder_all_is_new_and_everybody_is_lost() {
     let mut old = old().await;
-    // Another site draws from the same public keys: so that nobody has the old one by accident, it takes the next.
+    // Another site takes the same public keys: so that it does not have the old one by accident, it takes the next.
     old.installed_anew(None).await;
     let [client, legacy] = old.health();
     assert_eq!((layer(&client), layer(&legacy)), (Some(TLS), Some(SECRET)), "{client:?} {legacy:?}");
@@ -312,7 +312,7 @@ async fn a_zip_that_cannot_be_used_is_no_reason_to_lose_every_client() {
     let refused = site.install(MANAGER, folder.path(), false).unwrap_err().to_string();
     assert!(refused.contains("recovery_2026-01-05-07-00-00.zip"), "{refused}");
     assert!(!folder.path().join("tomcat").exists(), "nothing was laid out");
-    // Where a manager is laid out already, the next newest will do, and the log says so.
+    // If a manager is installed already, it takes the next newest, and the log says so.
     std::fs::remove_file(&zip).unwrap();
     site.install(MANAGER, folder.path(), false).unwrap();
     std::fs::write(folder.path().join(BACKUPS).join("recovery_9999-01-01-00-00-00.zip"), b"torn").unwrap();

@@ -10,7 +10,7 @@ use epm_server::MockSite;
 use epm_tests::{DEFAULT_LIST, MANAGER, TestSite, eventually, foreign};
 use serde_json::{Value, json};
 
-/// What curl got.
+/// The answer to curl.
 #[derive(Debug)]
 struct Got {
     status: u16,
@@ -24,7 +24,7 @@ impl Got {
     }
 }
 
-/// Somebody who asks with curl.
+/// A session of calls with curl.
 #[derive(Clone)]
 struct Rest {
     base: String,
@@ -103,7 +103,7 @@ impl Rest {
         page["content"][0].clone()
     }
 
-    /// The address of the settings of a group's default location.
+    /// The path of the settings of a group's default location.
     fn settings(&self, group: &Value) -> String {
         let id = group["id"].as_str().unwrap();
         let locations = self.get(&format!("/groups/{id}/locations?hasName=true")).json();
@@ -149,7 +149,7 @@ async fn an_agent_that_registers_is_a_computer_and_goes_with_its_group() {
     assert_eq!(one["profileSerialNo"], halls["policySerialNumber"]);
     let id = halls["id"].as_str().unwrap();
     assert_eq!(rest.get(&format!("/groups/{id}/computers")).json()["content"][0]["computerName"], "pc-1");
-    // Nobody beats any more.
+    // All heartbeats have stopped.
     fleet.stop().await.unwrap();
     lab.clock().advance(Duration::from_secs(3600));
     let counts = rest.get("/stats/client/onlinestatus").json();
@@ -210,7 +210,7 @@ async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() 
     assert_eq!(
         fleet.members()[0].handle.view().list,
         "HTTP",
-        "whoever was told of no location is in the default one"
+        "a client without a location is in the default one"
     );
     let after = rest.get(&place).json();
     let communication = &after["configuration"]["communication_settings"];
@@ -218,7 +218,7 @@ async fn a_change_of_settings_reaches_the_agents_and_the_two_serials_say_when() 
         (&communication["sem_server"]["name"], &communication["app_upload"]),
         (&json!("HTTP"), &json!(true))
     );
-    // The same certificate changes twice, and nobody notices: the way of the book.
+    // The same certificate changes twice without an effect on clients, by the documented procedure.
     lab.update(Stores::Client);
     lab.heartbeat(&fleet).await;
     assert_eq!(rest.computer("pc-1")["onlineStatus"], 1);
@@ -339,7 +339,7 @@ async fn the_console_shows_the_certificate_of_its_own_store() {
     let first = shown();
     lab.update(Stores::Client);
     assert_eq!(shown(), first);
-    // A connection that is kept alive ends with the restart of the services.
+    // A kept connection ends with the restart of the services.
     let asked = lab.site().journal().calls().len();
     let mut idle = Process::new("python3")
         .args(["-c", KEPT_ALIVE, rest.base.trim_start_matches("https://")])
@@ -367,7 +367,7 @@ async fn a_body_that_nobody_wants_does_not_cost_the_connection() {
     assert_eq!(said.trim(), "204 410 400 404 405 401 200 one connection", "{out:?}");
 }
 
-/// Sends large bodies to where nobody reads them, all over one connection.
+/// Sends large bodies that are not read, all over one connection.
 const UNWANTED: &str = r#"
 import http.client, ssl, sys
 context = ssl._create_unverified_context()
@@ -391,7 +391,7 @@ for method, path, token in [
 print(*said, "one connection" if len(sockets) == 1 else sockets)
 "#;
 
-/// Asks once, and says what becomes of the connection after that.
+/// Makes one call, and reports what becomes of the connection after that.
 const KEPT_ALIVE: &str = r#"
 import http.client, ssl, sys
 context = ssl._create_unverified_context()
@@ -534,7 +534,7 @@ async fn every_manager_has_a_console_of_its_own_and_all_show_one_site() {
     let top = one.group("My Company");
     let made = one.post(&format!("/groups/{}", top["id"].as_str().unwrap()), &json!({ "name": "Halls" }));
     assert_eq!(two.group(r"My Company\Halls"), made.json());
-    // One manager's certificate does not concern the other.
+    // A manager's certificate does not affect the other manager.
     lab.update(Stores::Both);
     assert_eq!((one.get("/groups").status, two.get("/groups").status), (401, 200));
 }

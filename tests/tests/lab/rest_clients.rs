@@ -1,5 +1,5 @@
-//! Clients that others wrote, unmodified, against the REST API: `sepm-api` through all its calls, with TLS verified, and
-//! `schemathesis` with what the lab says of itself.
+//! Third-party clients, unmodified, against the REST API: `sepm-api` through all its calls, with TLS verified, and
+//! `schemathesis` with the lab's own description.
 //!
 //! Both come from PyPI: see `fixtures/needs/python.txt`.
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 const CALLS: &str = include_str!("../../clients/sepm_api.py");
 
-/// What `schemathesis` is told besides. Methods that the vendor has and the lab does not are answered with 501 on purpose.
+/// Options of `schemathesis`. Methods that the vendor has and the lab does not are answered with 501 on purpose.
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
 
 /// Runs a program of the environment, whose requests verify the manager's certificate.
@@ -37,9 +37,9 @@ async fn lab() -> (TestSite, epm_client_agent::wire::Fleet, Rest) {
     (lab, fleet, rest)
 }
 
-/// Calls that end otherwise than well and otherwise than with 501, which says that the lab does not serve them.
+/// Calls that end neither with success nor with 501, the status of operations that the lab does not serve.
 const OTHERWISE: &[(&str, &str)] = &[
-    // The client's own faults: no `PATCH` at all, names that are not there, paths that nobody has.
+    // Mistakes of the client: it never uses `PATCH`, and has unknown names and paths.
     ("computers.moveClients", "\"AttributeError\""),
     ("groups.patchGroup", "\"AttributeError\""),
     ("groups.patchGroupExternalCommunicationSettings", "\"AttributeError\""),
@@ -55,14 +55,14 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("groups.unsynchronizeGroups", "\"NameError\""),
     ("policies.getPolicySummaryWithType", "\"NameError\""),
     ("statistics.getClientContentDownloadSources", "404"),
-    // It can send objects alone, and no list and no XML.
+    // It can send only objects, no lists and no XML.
     ("computers.deleteClients", "400"),
     ("commands.eocCommand", "400"),
-    // No file has come, and there is no partner.
+    // No file was uploaded, and there is no partner.
     ("commands.getBinaryFileDetails", "410"),
     ("replication.replicateNow", "400"),
 ];
-/// How many calls there are, and how many of them the lab serves.
+/// The number of calls, and the number of those that the lab serves.
 const CALLS_IN_ALL: usize = 147;
 const SERVED: usize = 58;
 
@@ -118,7 +118,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
             &bearer,
             "--checks",
             "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-            // Who logs out ends the token that all the others need.
+            // Logging out would end the token that all the others need.
             "--exclude-path",
             "/sepm/api/v1/identity/logout",
             "--phases",

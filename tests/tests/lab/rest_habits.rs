@@ -1,5 +1,5 @@
-//! What real clients send to the REST API, and what they read in its answers, habit by habit: a script that needs nothing but
-//! Python itself, with TLS verified.
+//! What real clients send to the REST API, and what they read in its answers, habit by habit: a script that needs only
+//! Python, with TLS verified.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command as Process, Stdio};
@@ -13,7 +13,7 @@ use epm_tests::{MANAGER, TestSite};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = include_str!("../../clients/habits.py");
-/// How many there are.
+/// The number of habits.
 const HABITS: usize = 25;
 
 #[needs(curl, python3)]
@@ -46,7 +46,7 @@ async fn what_real_clients_send_is_answered_as_they_read_it() {
     assert_eq!(outcomes.len(), HABITS);
 }
 
-/// A lab of which something else is assumed.
+/// A lab with other assumptions.
 async fn lab_that_assumes(assumed: Value) -> (TestSite, Rest) {
     let assumptions: Assumptions = serde_json::from_value(assumed).unwrap();
     let lab = TestSite::of(MockSite::builder().assumptions(assumptions).rest_api(0)).await;
@@ -145,7 +145,7 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     assert_eq!(rules.json["location_rules_xml"], "<R/>", "{rules:?}");
 }
 
-/// A connection that is kept: it posts, and asks again.
+/// A kept connection: a POST, then another request.
 const KEPT: &str = r#"
 import http.client, json, ssl, sys
 host = sys.argv[1].removeprefix("https://")

@@ -1,5 +1,5 @@
-//! Bad input for every operation of the product's REST API, and crowds: each answer has one of the product's shapes, no answer
-//! is an error of the server, and nothing is half changed.
+//! Bad input for every operation of the product's REST API, and crowds: each answer has one of the product's shapes, no
+//! answer is a server error, and nothing is changed by halves.
 
 use std::path::PathBuf;
 use std::process::Command as Process;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 const HOSTILE: &str = include_str!("../../clients/hostile.py");
 const CROWD: &str = include_str!("../../clients/crowd.py");
-/// How large a body may be.
+/// The largest body.
 const LARGEST: &str = "4194304";
 
-/// Runs a script against a lab, with its certificate and a token, and takes what it says.
+/// Runs a script against a lab, with its certificate and a token, and returns its output.
 fn run(lab: &TestSite, rest: &Rest, script: &str, arguments: &[&str], input: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let authority: PathBuf = folder.path().join("ca.pem");
@@ -42,9 +42,9 @@ async fn bad_input_to_any_operation_is_refused_in_the_right_shape_and_changes_no
     assert!(last["asked"].as_u64().unwrap() > 10_000, "{last}");
 }
 
-/// How many groups there are side by side before anybody asks.
+/// The number of groups side by side at the beginning.
 const CROWD_OF: usize = 10_000;
-/// How many more are made over the REST API.
+/// The number of groups that are added over the REST API.
 const MORE: usize = 200;
 
 #[needs(curl, python3)]
@@ -62,7 +62,7 @@ async fn groups_in_crowds_are_served_or_refused_and_no_change_is_lost_among_them
     assert!(said.is_empty(), "{said:#?}");
     assert_eq!((&last["deep"], &last["wide"]), (&63.into(), &MORE.into()));
 
-    // The lab's own door makes them deeper than the REST API does: they are listed, and no tree of them is written.
+    // The control API makes them deeper than the REST API does: they are listed, and no tree of them is written.
     let mut path = r"My Company\deep".to_owned();
     let deep: Vec<Command> = (0..300)
         .map(|_| {

@@ -1,4 +1,4 @@
-//! Policies, fingerprint lists, administrators and what the console says of the installation, asked for with curl.
+//! Policies, fingerprint lists, administrators and the console's data on the installation, called with curl.
 
 use epm_fixtures::needs;
 use epm_protocol::site::{Command, DEFAULT_GROUP, TOP_GROUP};
@@ -90,7 +90,7 @@ async fn an_assigned_policy_shows_where_it_is_and_reaches_the_clients_as_a_new_s
     lab.heartbeat(&fleet).await;
     assert!(serial() > before, "the client has the new policy");
     let below = format!("groups/{}/locations/default/policies/fw", group(&lab, DEFAULT_GROUP));
-    assert_eq!(rest.get(&below).json, quarantine.as_str(), "who inherits shows what is inherited");
+    assert_eq!(rest.get(&below).json, quarantine.as_str(), "a group that inherits shows what is inherited");
     refused(&rest.with("PUT", &below, &format!(r#"{{"id":"{quarantine}"}}"#)), 400);
     refused(&rest.with("PUT", &format!("{at}/av"), &format!(r#"{{"id":"{quarantine}"}}"#)), 400);
     refused(&rest.with("PUT", &format!("{at}/fw"), &format!(r#"{{"id":"{}"}}"#, "0".repeat(32))), 410);

@@ -1,6 +1,6 @@
-//! What is true of TLS whatever anybody wishes: above all, that a resumed session skips the check of the certificate.
+//! Facts of TLS that shape the lab: above all, that a resumed session skips the check of the certificate.
 //!
-//! The clock of these labs stands still unless a test moves it, so a fleet of any size waits for nobody.
+//! The clock of these labs stands still unless a test moves it, so the size of a fleet costs no waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn a_swap_of_the_certificate_under_live_tickets_is_felt_by_every_client_of
     lab.update(Stores::Both);
     let served = lab.site().journal().records().len();
     lab.heartbeat(&fleet).await;
-    assert_eq!(handshakes(&fleet), (2, 2), "no ticket has opened the door again");
+    assert_eq!(handshakes(&fleet), (2, 2), "no ticket was used again");
     for member in fleet.members() {
         let expected = Rejection::NotPinned { expected: vec![old], found: lab.certificate() };
         assert_eq!(rejection(member), expected, "{}", member.name);
@@ -79,7 +79,7 @@ async fn a_certificate_that_expires_while_tickets_live_is_judged_after_the_resum
     lab.apply(&Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores });
     let fleet = lab.fleet(both(&lab)).await;
     let minutes = |count: u64| Duration::from_secs(count * 60);
-    lab.pass(&fleet, minutes(24 * 60 - 6)).await; // whatever tickets there were, these are fresh
+    lab.pass(&fleet, minutes(24 * 60 - 6)).await; // these tickets are fresh
     let (full, resumed) = handshakes(&fleet);
     assert!(fleet.members().iter().all(is_served));
     lab.pass(&fleet, minutes(6) + Duration::from_secs(1)).await;
@@ -114,7 +114,7 @@ async fn tickets_grow_old_by_the_labs_clock() {
     lab.heartbeat(&fleet).await;
     assert_eq!(handshakes(&fleet), (2, 2));
     lab.pass(&fleet, Duration::from_secs(8 * 86_400)).await;
-    assert_eq!(handshakes(&fleet), (4, 2), "a week later nobody takes them");
+    assert_eq!(handshakes(&fleet), (4, 2), "a week later they are not accepted");
     assert!(fleet.members().iter().all(is_served));
 }
 
@@ -125,7 +125,7 @@ async fn a_client_whose_pins_change_forgets_its_tickets() {
     lab.heartbeat(&fleet).await;
     assert_eq!(handshakes(&fleet), (2, 2));
 
-    // The same manager and the same certificate, and one more that is believed besides.
+    // The same manager and the same certificate, and another trusted certificate.
     let mut sylink: Sylink = lab.site().export_sylink(DEFAULT_GROUP, None).unwrap();
     let mut conf = sylink.conf();
     let second = identity_of(5, Validity { not_before: START, not_after: START + INTERVAL });
@@ -142,7 +142,7 @@ async fn a_client_whose_pins_change_forgets_its_tickets() {
     .await;
     assert_eq!(handshakes(&fleet), (4, 2), "other beliefs, so the certificate is looked at again");
     assert!(fleet.members().iter().all(is_served));
-    // The list of the site is adopted, and believes in one again.
+    // The list of the site is adopted, and has one certificate again.
     lab.heartbeat(&fleet).await;
     let before = handshakes(&fleet);
     lab.heartbeat(&fleet).await;
@@ -176,7 +176,7 @@ async fn an_open_connection_in_push_mode_does_not_outlive_the_certificate() {
     let asked = || lab.site().journal().records().iter().filter(|one| one.action != "hold").count();
     let before = asked();
     lab.update(Stores::Both);
-    // Whose held request has broken off comes back within a minute.
+    // A client whose held request was cut off reconnects within a minute.
     eventually("both have come back", || {
         lab.clock().advance(Duration::from_secs(1));
         fleet.members().iter().all(|one| one.handle.view().health.orphaned().is_some())

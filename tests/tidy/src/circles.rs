@@ -1,16 +1,17 @@
-//! Circles of files: those of one crate that import each other, at once or by way of others.
+//! Circles of files: files of one crate that import each other, directly or indirectly.
 //!
-//! A path leads to the file of the module in which it ends. What a module only passes on (`pub use`) leads to where it comes
-//! from, and passing on is no import.
+//! A path leads to the file of the module in which it ends. What a module only re-exports (`pub use`) leads to where it
+//! comes from, and a re-export is not an import.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{File, code, is_of_name, is_rust, is_test, paths, shipped};
+use crate::scanner::{code, is_of_name, paths, shipped};
+use crate::{File, is_rust, is_test};
 
 /// The files of one crate's library, by the path of their module: `a::b`, and nothing for the root.
 struct Library<'a> {
     files: BTreeMap<String, &'a File>,
-    /// Where a module has a name from that it passes on.
+    /// The origins of the names that a module re-exports.
     passed_on: BTreeMap<(String, String), String>,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Library<'a> {
         library
     }
 
-    /// Whether the module above declares it for tests alone.
+    /// Whether the module above declares it for tests only.
     fn is_for_tests(&self, module: &str) -> bool {
         let (above, name) = split(module);
         let declaration = format!("mod {name};");
@@ -83,7 +84,7 @@ impl<'a> Library<'a> {
         })
     }
 
-    /// Each path in a module, and whether it is passed on.
+    /// Each path in a module, and whether it is re-exported.
     fn paths(&self, module: &str) -> Vec<(bool, String)> {
         let mut found = Vec::new();
         for statement in shipped(&code(&self.files[module].text)).split(';') {
@@ -119,7 +120,7 @@ impl<'a> Library<'a> {
         imports
     }
 
-    /// The module that a path leads to, and the name in it that comes next; nothing if it leads to another crate.
+    /// The module that a path leads to, and the next name in it; none if it leads to another crate.
     fn resolve(&self, module: &str, path: &str) -> Option<(String, Option<String>)> {
         // A name alone is a variable, or the `super` of `pub(super)`.
         let (first, _) = path.split_once("::")?;
@@ -151,7 +152,7 @@ fn split(module: &str) -> (&str, &str) {
     module.rsplit_once("::").unwrap_or(("", module))
 }
 
-/// What stands before the word `use` and what stands behind it.
+/// The text before the word `use`, and the text after it.
 fn split_at_use(statement: &str) -> Option<(&str, &str)> {
     let is_word = |at: &usize| {
         let (before, behind) = (statement[..*at].chars().next_back(), statement[at + 3..].chars().next());
@@ -166,7 +167,7 @@ fn files_that_import_each_other_are_a_circle() {
     let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
     let files = [
         file("x/src/lib.rs", "pub mod a;\nmod b;\nmod c;\nmod d;\n#[cfg(test)]\nmod e;\npub use b::B;"),
-        // By way of the root, which only passes it on.
+        // Through the root, which only re-exports it.
         file("x/src/a/mod.rs", "mod deep;\nuse crate::{B, d::D};\npub(crate) use deep::Deep;"),
         file("x/src/a/deep.rs", "pub(super) fn f() -> crate::c::C {}"),
         file("x/src/b.rs", "use super::a::Deep;\npub struct B;"),

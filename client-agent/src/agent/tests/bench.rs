@@ -1,4 +1,4 @@
-//! A site and some clients on a bench: values are carried from hand to hand, and time passes when it is told to.
+//! A test bench: a site and some clients, which exchange values directly while the test moves the time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,30 +15,30 @@ use epm_protocol::trust::{Fingerprint, KeyPool, ServerIdentity, judge};
 
 use super::super::*;
 
-/// Monday morning.
+/// A Monday, 08:00 UTC.
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
-/// The longest that a regular heartbeat can take to come.
+/// The longest time until the next regular heartbeat.
 pub(super) const BEAT: Duration = Duration::from_secs(330);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// The name of the list that steps 1 to 5 make.
 pub(super) const HTTP_LIST: &str = "Over HTTP";
 
-/// What somebody in the middle does to an answer.
+/// A change of an answer on its way to the client.
 pub(super) type Tamper = fn(&AgentRequest, &mut ManagerResponse);
 
 pub(super) struct Bench {
     pub(super) site: Site,
     pub(super) now: Timestamp,
     pub(super) slots: Vec<AgentSlot>,
-    /// Managers that refuse connections.
+    /// The managers that refuse connections.
     pub(super) down: BTreeSet<&'static str>,
     pub(super) tamper: Option<Tamper>,
 }
 
-/// A client, with what its carrier holds for it.
+/// A client with everything that its driver holds for it.
 pub(super) struct AgentSlot {
     pub(super) agent: Agent,
-    /// What it has asked to keep, in the form of its files.
+    /// The cache as last written, in the form of its files.
     pub(super) kept: (String, String),
     pub(super) held: Option<Exchange>,
     pub(super) log: Vec<LogLine>,
@@ -47,7 +47,7 @@ pub(super) struct AgentSlot {
 }
 
 impl Bench {
-    /// A site with managers of these names, at 10.0.0.1 and so on.
+    /// Makes a site with managers of these names, at 10.0.0.1 and so on.
     pub(super) fn with(managers: &[&str], seed: u64, assumptions: Assumptions) -> Self {
         let ports = |n: usize| ManagerPorts {
             address: format!("10.0.0.{}", n + 1),
@@ -65,17 +65,17 @@ impl Bench {
         Self { site, now: START, slots: Vec::new(), down: BTreeSet::new(), tamper: None }
     }
 
-    /// One manager, A.
+    /// Makes a site with one manager, A.
     pub(super) fn one() -> Self {
         Self::with(&["A"], 7, Assumptions::default())
     }
 
-    /// Two managers, A and B, that share the load.
+    /// Makes a site with two managers, A and B, that share the load.
     pub(super) fn two() -> Self {
         Self::with(&["A", "B"], 7, Assumptions::default())
     }
 
-    /// A client of the default group with its first heartbeat behind it.
+    /// Adds a client of the default group, and lets it have its first heartbeat.
     pub(super) fn client(&mut self, version: &str) -> usize {
         self.client_in(DEFAULT_GROUP, version)
     }
@@ -118,14 +118,14 @@ impl Bench {
         n
     }
 
-    /// Gives a command that must be taken, and wakes who holds a request for what it has changed.
+    /// Applies a command that must succeed, and answers the held requests that it affects.
     pub(super) fn apply(&mut self, command: &Command) -> Vec<Effect> {
         let effects = self.site.apply(command, self.now).unwrap();
         self.wake_held();
         effects
     }
 
-    /// Asks again for every request that is held.
+    /// Asks the manager again for every held request.
     pub(super) fn wake_held(&mut self) {
         for n in 0..self.slots.len() {
             if let Some(exchange) = self.slots[n].held.take() {
@@ -153,12 +153,12 @@ impl Bench {
         self.now = end;
     }
 
-    /// At least so many heartbeats of everyone.
+    /// Waits until every client has had at least `count` heartbeats.
     pub(super) fn beats(&mut self, count: u32) {
         self.wait(BEAT * count);
     }
 
-    /// Tells a client something, and carries out what it wishes until it wishes for nothing more.
+    /// Gives a client an input, and carries out its outputs until there are none left.
     pub(super) fn tell(&mut self, n: usize, input: Input) {
         let mut inputs = vec![input];
         for _ in 0..200 {
@@ -230,7 +230,7 @@ impl Bench {
         }
     }
 
-    /// The power fails, and comes back: all that is left is what was kept.
+    /// Restarts a client after a power failure, with nothing but its cache.
     pub(super) fn restart(&mut self, n: usize) {
         let slot = &mut self.slots[n];
         let profile = slot.agent.profile().clone();
@@ -243,7 +243,7 @@ impl Bench {
         self.tell(n, Input::Stop);
     }
 
-    /// A machine that was off is switched on, and has its first heartbeat.
+    /// Switches on a machine that was off; its client has its first heartbeat.
     pub(super) fn come_home(&mut self, n: usize) {
         self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
@@ -257,9 +257,9 @@ impl Bench {
         self.view(n).health.is_connected()
     }
 
-    /// Which layer of trust broke, if the client is an orphan.
-    pub(super) fn orphaned_by(&self, n: usize) -> Option<char> {
-        self.view(n).health.orphaned().and_then(|(_, because)| because.layer().chars().next())
+    /// The layer of trust that broke, if the client is orphaned.
+    pub(super) fn orphaned_by(&self, n: usize) -> Option<TrustLayer> {
+        self.view(n).health.orphaned().map(|(_, because)| because.layer())
     }
 
     /// The certificate of the manager's clients' port.
@@ -271,12 +271,12 @@ impl Bench {
         self.site.publication(manager).unwrap().identity.clone()
     }
 
-    /// Whether the client believes the certificate that the manager shows now.
+    /// Whether the client trusts the certificate that the manager shows now.
     pub(super) fn believes(&self, n: usize, manager: &str) -> bool {
         self.view(n).certificates.contains(&self.certificate(manager))
     }
 
-    /// Which manager the client turns to first.
+    /// The manager that the client tries first.
     pub(super) fn server(&self, n: usize) -> String {
         let server = self.view(n).server.unwrap();
         let manager = self.site.managers().find(|one| one.ports.address == server.address);
@@ -289,7 +289,7 @@ impl Bench {
         self.site.publication("A").unwrap().group(group).unwrap().serial
     }
 
-    /// Steps 1 to 5: the list is copied, the copy is made to speak HTTP, and assigned.
+    /// Takes steps 1 to 5: copies the list, makes the copy speak HTTP, and assigns it.
     pub(super) fn steps_1_to_5(&mut self, groups: &[&str]) {
         let from = self.site.default_list();
         self.apply(&Command::CopyList { from, to: HTTP_LIST.into() });
@@ -299,7 +299,7 @@ impl Bench {
         }
     }
 
-    /// Steps 6 and 7, or in step 10 back again.
+    /// Takes steps 6 and 7, or reverses them in step 10.
     pub(super) fn switch(&mut self, on: bool, groups: &[&str]) {
         for group in groups {
             self.apply(&Command::SetSecureCommunications { group: (*group).into(), on });
@@ -315,7 +315,7 @@ impl Bench {
         self.apply(&Command::UpdateCertificate { manager: manager.into(), certificate, stores });
     }
 
-    /// Gives the manager back a certificate that it had.
+    /// Gives the manager back a previous certificate.
     pub(super) fn restore(&mut self, manager: &str, identity: &ServerIdentity) {
         let file = |name: &str, content: &[u8]| Material {
             file: name.into(),
@@ -330,7 +330,7 @@ impl Bench {
         self.apply(&Command::UpdateCertificate { manager, certificate, stores });
     }
 
-    /// The original list is assigned again.
+    /// Assigns the original list again.
     pub(super) fn reassign(&mut self, groups: &[&str]) {
         let list = self.site.default_list();
         for group in groups {
@@ -338,7 +338,7 @@ impl Bench {
         }
     }
 
-    /// The whole procedure for one manager, as it should be.
+    /// Takes all steps of the procedure for one manager.
     pub(super) fn single_manager_way(&mut self, managers: &[&str], groups: &[&str]) {
         self.steps_1_to_5(groups);
         self.switch(false, groups);
@@ -352,7 +352,7 @@ impl Bench {
 }
 
 impl AgentSlot {
-    /// Does what the client wishes; gives back an exchange that it wishes for.
+    /// Carries out an output of the client; returns an exchange that it asks for.
     pub(super) fn obey(&mut self, output: Output) -> Option<Exchange> {
         match output {
             Output::Send(exchange) => {
@@ -370,14 +370,14 @@ impl AgentSlot {
         None
     }
 
-    /// What holds after every input.
+    /// Checks what holds after every input.
     pub(super) fn check(&self) {
         let AgentState { serial, complete, .. } = &self.agent.cache().state;
         assert!(complete.is_none() || complete == serial, "{complete:?} of {serial:?}");
         if self.agent.is_resting() {
             let again =
                 Agent::new(self.agent.profile().clone(), read(&self.kept), Arc::clone(&self.assumptions));
-            assert_eq!(again.cache(), self.agent.cache(), "who is restarted knows what he knew");
+            assert_eq!(again.cache(), self.agent.cache(), "a restarted client knows what it knew");
         } else {
             assert_eq!(self.agent.next_wake(), Timestamp::NEVER);
         }
@@ -423,5 +423,5 @@ pub(super) fn timeout() -> ExchangeFailure {
     ExchangeFailure::TimedOut { stage: Stage::Answer, after_ms: 30_000 }
 }
 
-/// The group that everybody inherits from.
+/// The group that all groups inherit from.
 pub(super) const ALL: [&str; 1] = [TOP_GROUP];

@@ -1,4 +1,4 @@
-//! Machines with one hardware id (F25): the record flips between them, until one makes a new identity.
+//! Machines with one hardware id (F25): the record changes hands, until one makes a new identity.
 
 use epm_protocol::id::HardwareKey;
 use epm_protocol::site::DEFAULT_GROUP;
@@ -6,7 +6,7 @@ use epm_protocol::site::DEFAULT_GROUP;
 use super::super::*;
 use super::bench::{BEAT, Bench};
 
-/// Two clients of this version on machines with one hardware id, after so many heartbeats.
+/// Two clients of this version on machines with one hardware id, after this many heartbeats.
 fn clones(version: &str, beats: u32) -> (Bench, [usize; 2]) {
     let mut bench = Bench::one();
     let clone = |bench: &mut Bench| {
@@ -73,6 +73,6 @@ fn f25_a_new_identity_is_kept_over_a_restart_and_one_that_is_given_takes_its_pla
     assert_eq!(kept.iter().flatten().count(), 1, "one of them alone had to make one");
     bench.tell(pair[0], Input::Identify(made[1]));
     bench.wait(BEAT);
-    assert_eq!(names(&bench).len(), 2, "the record that nobody uses any more stays");
+    assert_eq!(names(&bench).len(), 2, "the unused record stays");
     assert_eq!(bench.slots[pair[0]].agent.machine(), made[1]);
 }

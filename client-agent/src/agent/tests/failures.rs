@@ -1,4 +1,4 @@
-//! Rows of the failure catalogue in which something is broken: secrets, signatures, halves of an update, dates.
+//! Entries of the failure catalogue in which something is broken: secrets, signatures, half an update, dates.
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::site::{DEFAULT_GROUP, Stores};
@@ -20,9 +20,9 @@ fn f18_a_wrong_secret_in_the_sylink_is_a_400_a_green_dot_and_an_orphan_by_layer_
     let mut bench = Bench::one();
     let pc = bench.client_with(with_other_secret(&bench), V14, |_| ());
     bench.beats(2);
-    assert_eq!(bench.orphaned_by(pc), Some('c'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::SharedSecret));
     let because = bench.view(pc).health.orphaned().unwrap().1.clone();
-    assert_eq!(because, Distrust::Secret { status: 400 });
+    assert_eq!(because, Distrust::SharedSecret { status: 400 });
     assert!(bench.view(pc).health.green_dot());
     assert_eq!(bench.site.clients().count(), 0, "and the console does not know it");
 
@@ -42,7 +42,7 @@ fn f15_a_restore_with_the_file_of_another_secret_orphans_everybody_by_layer_c_un
     bench.restore("A", &identity);
     bench.beats(2);
     for pc in clients {
-        assert_eq!(bench.orphaned_by(pc), Some('c'));
+        assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::SharedSecret));
         assert!(bench.view(pc).health.green_dot());
     }
     assert_eq!(bench.site.clients().count(), 0);
@@ -55,7 +55,7 @@ fn f16_a_reinstallation_without_the_recovery_file_orphans_everybody_by_layer_a()
     bench.site = Bench::with(&["A"], 8, Assumptions::default()).site;
     bench.update("A");
     bench.beats(2);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     assert!(!bench.view(pc).health.green_dot());
     let fresh = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
     bench.tell(pc, Input::Import(Arc::new(fresh)));
@@ -72,7 +72,7 @@ fn f10_the_consoles_store_new_and_the_clients_port_old_breaks_layer_b_alone() {
     bench.update_stores("A", Stores::Console);
     assert_eq!(bench.certificate("A"), shown);
     bench.beats(2);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn f10_the_clients_port_new_and_the_consoles_store_old_breaks_layer_a_and_no_lis
     );
     bench.reassign(&ALL);
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
 }
 
 #[test]
@@ -148,15 +148,15 @@ fn f44_the_old_certificate_restored_heals_those_that_never_moved_and_orphans_tho
     bench.stop(orphan);
     bench.single_manager_way(&["A"], &ALL);
     bench.come_home(orphan);
-    assert!(bench.is_connected(moved) && bench.orphaned_by(orphan) == Some('a'));
+    assert!(bench.is_connected(moved) && bench.orphaned_by(orphan) == Some(TrustLayer::Tls));
     bench.restore("A", &old);
     bench.beats(2);
     assert!(bench.is_connected(orphan) && bench.believes(orphan, "A"));
     assert!(bench.slots[orphan].events().contains(&Event::Reconnected));
-    assert_eq!(bench.orphaned_by(moved), Some('a'));
+    assert_eq!(bench.orphaned_by(moved), Some(TrustLayer::Tls));
 }
 
-/// A manager whose certificate is over after 40 days, met again after 41.
+/// A manager whose certificate expires after 40 days, and a client that meets it after 41.
 fn after_expiry(dates: DateRule) -> (Bench, usize) {
     let assumptions =
         Assumptions { certificate_dates: dates, certificate_validity_days: 40, ..Assumptions::default() };
@@ -244,7 +244,7 @@ fn an_answer_that_is_not_understood_is_told_and_nothing_of_it_is_kept() {
 
 #[test]
 fn who_was_given_an_old_list_does_not_take_it_for_the_new_one() {
-    // Somebody changes the list while the client is between index and list, and then changes it back.
+    // The list changes while the client is between index and list, and then changes back.
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     bench.switch(false, &ALL);

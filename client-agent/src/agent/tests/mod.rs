@@ -1,5 +1,5 @@
-//! The client and its managers, by hand: one test for each statement of the vendor's procedure, each with the one
-//! that shows what happens to whoever ignores it.
+//! The client and its managers, by hand: one test for each statement of the vendor's procedure, and one
+//! that shows what happens if it is ignored.
 
 mod bench;
 mod clones;

@@ -1,4 +1,4 @@
-//! S1 to S8 and S10 to S15: how trust works, and the procedure for one manager.
+//! P1 to P8 and P10 to P15: how trust works, and the procedure for one manager.
 
 use epm_protocol::assumption::{AdoptionOrder, Assumptions};
 use epm_protocol::policy::Protocol;
@@ -18,7 +18,7 @@ fn over_http() -> Bench {
 }
 
 #[test]
-fn s1_an_agent_with_the_certificate_in_its_list_connects_over_https() {
+fn p1_an_agent_with_the_certificate_in_its_list_connects_over_https() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     assert!(bench.is_connected(pc));
@@ -49,7 +49,7 @@ fn an_agent_that_was_connected_says_once_after_each_start_that_it_is_again() {
 }
 
 #[test]
-fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
+fn p1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let (agent, known) = (bench.slots[pc].agent.cache().state.agent, bench.certificate("A"));
@@ -57,7 +57,7 @@ fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
     let requests = bench.slots[pc].sent.len();
     bench.beats(1);
 
-    // The connection ends at the certificate: no request but the first of each heartbeat, and that is never carried.
+    // The connection ends at the certificate: only the first request of each heartbeat is sent, and never arrives.
     let sent = &bench.slots[pc].sent[requests..];
     assert!(sent.iter().all(|one| matches!(one.request, AgentRequest::Index { .. })), "{sent:?}");
     let served = bench.view(pc).heartbeats_served;
@@ -75,7 +75,7 @@ fn s1_an_agent_with_another_certificate_refuses_before_it_sends_anything() {
 }
 
 #[test]
-fn s2_the_same_certificate_signs_policies_lists_and_packages() {
+fn p2_the_same_certificate_signs_policies_lists_and_packages() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let file = epm_protocol::site::Material { file: "setup.exe".into(), content: "MZ".into() };
@@ -106,7 +106,7 @@ fn agent(bench: &Bench, n: usize) -> epm_protocol::id::AgentId {
 }
 
 #[test]
-fn s2_ignored_f02_over_http_a_policy_signed_by_an_unknown_key_is_not_adopted_and_the_old_serial_stays() {
+fn p2_ignored_f02_over_http_a_policy_signed_by_an_unknown_key_is_not_adopted_and_the_old_serial_stays() {
     let mut bench = over_http();
     let pc = bench.client(V14);
     let (serial, group) = (bench.view(pc).serial, bench.view(pc).group);
@@ -115,14 +115,14 @@ fn s2_ignored_f02_over_http_a_policy_signed_by_an_unknown_key_is_not_adopted_and
     assert_eq!(bench.view(pc).serial, serial);
     assert_eq!(bench.view(pc).group, group);
     assert_ne!(Some(bench.serial_in_force(pc)), serial);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
     assert!(!bench.believes(pc, "A"));
     let words = "Refused the policy: the signature of the policy is refused";
     assert!(bench.slots[pc].has_logged(Event::NewPolicyFailed, words), "{:#?}", bench.slots[pc].log);
 }
 
 #[test]
-fn s3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() {
+fn p3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let believed = bench.view(pc).certificates;
@@ -132,7 +132,7 @@ fn s3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() 
     assert_eq!(bench.view(pc).certificates, believed);
     let TlsCheck::Against(beliefs) = &bench.slots[pc].sent.last().unwrap().check else { panic!() };
     assert_eq!(beliefs.pins.fingerprints(), believed);
-    assert_eq!(bench.view(pc).health.orphaned(), None, "who cannot reach anybody is no orphan");
+    assert_eq!(bench.view(pc).health.orphaned(), None, "a client that reaches no manager is not orphaned");
     bench.down.clear();
     bench.beats(1);
     assert!(bench.is_connected(pc));
@@ -140,7 +140,7 @@ fn s3_with_the_network_cut_the_cache_alone_says_whom_a_restarted_agent_trusts() 
 }
 
 #[test]
-fn s3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
+fn p3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
     let mut bench = Bench::one();
     let stored = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
     let pc = bench.client(V14);
@@ -149,10 +149,10 @@ fn s3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
 
     bench.tell(pc, Input::Import(Arc::new(stored)));
     bench.wait(Duration::ZERO);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     assert!(bench.slots[pc].has_logged(Event::ImportedSylink, ""));
     bench.wait(DAY);
-    assert_eq!(bench.orphaned_by(pc), Some('a'), "waiting does not help");
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls), "waiting does not help");
 
     let fresh = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
     bench.tell(pc, Input::Import(Arc::new(fresh)));
@@ -161,7 +161,7 @@ fn s3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
 }
 
 #[test]
-fn s5_with_the_switch_off_an_unknown_signature_and_an_unknown_certificate_are_adopted_and_the_log_says_so() {
+fn p5_with_the_switch_off_an_unknown_signature_and_an_unknown_certificate_are_adopted_and_the_log_says_so() {
     let mut bench = over_http();
     let pc = bench.client(V14);
     bench.switch(false, &ALL);
@@ -183,12 +183,12 @@ fn s5_with_the_switch_off_an_unknown_signature_and_an_unknown_certificate_are_ad
 }
 
 #[test]
-fn s7_after_disaster_recovery_with_the_right_file_no_client_is_lost() {
+fn p7_after_disaster_recovery_with_the_right_file_no_client_is_lost() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     let identity = bench.identity("A");
     bench.wait(DAY);
-    // The same seed stands for the recovery file's secret and domain; the certificate comes back from it, too.
+    // The seed stands for the recovery file's secret and domain; the certificate is restored from it, too.
     let recovered = Bench::one();
     bench.site = recovered.site;
     bench.restore("A", &identity);
@@ -199,7 +199,7 @@ fn s7_after_disaster_recovery_with_the_right_file_no_client_is_lost() {
 }
 
 #[test]
-fn s8_at_the_end_every_cache_has_the_new_certificate_and_is_secure_again() {
+fn p8_at_the_end_every_cache_has_the_new_certificate_and_is_secure_again() {
     let mut bench = Bench::one();
     let clients = [bench.client(V14), bench.client("14.0.1904"), bench.client("14.2.1031")];
     bench.single_manager_way(&["A"], &ALL);
@@ -212,7 +212,7 @@ fn s8_at_the_end_every_cache_has_the_new_certificate_and_is_secure_again() {
     }
 }
 
-/// Everything as it should be, but the switch comes on before `late` has met the new certificate.
+/// The right order, but the switch is turned on before `late` has met the new certificate.
 fn switched_on_too_early(assumptions: Assumptions) -> (Bench, usize, usize) {
     let mut bench = Bench::with(&["A"], 7, assumptions);
     let (there, late) = (bench.client(V14), bench.client(V14));
@@ -229,17 +229,20 @@ fn switched_on_too_early(assumptions: Assumptions) -> (Bench, usize, usize) {
 }
 
 #[test]
-fn s8_ignored_switched_on_too_early_those_that_had_not_received_the_certificate_are_orphaned() {
+fn p8_ignored_switched_on_too_early_those_that_had_not_received_the_certificate_are_orphaned() {
     let (mut bench, there, late) = switched_on_too_early(Assumptions::default());
     assert!(bench.is_connected(there) && bench.believes(there, "A"));
-    assert_eq!(bench.orphaned_by(late), Some('b'));
-    assert!(bench.view(late).secure_communications, "the policy with the switch was believed, the list not");
+    assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
+    assert!(
+        bench.view(late).secure_communications,
+        "the policy with the switch was adopted, the list was not"
+    );
     bench.wait(DAY);
-    assert_eq!(bench.orphaned_by(late), Some('b'));
+    assert_eq!(bench.orphaned_by(late), Some(TrustLayer::Signature));
 }
 
 #[test]
-fn s8_were_the_list_adopted_first_switching_on_early_would_do_no_harm() {
+fn p8_were_the_list_adopted_first_switching_on_early_would_do_no_harm() {
     let assumptions = Assumptions { adoption_order: AdoptionOrder::ListThenPolicy, ..Assumptions::default() };
     let (bench, _, late) = switched_on_too_early(assumptions);
     assert!(bench.is_connected(late) && bench.believes(late, "A"));
@@ -247,7 +250,7 @@ fn s8_were_the_list_adopted_first_switching_on_early_would_do_no_harm() {
 }
 
 #[test]
-fn s10_a_12_1_client_on_an_http_list_needs_no_steps_1_to_5() {
+fn p10_a_12_1_client_on_an_http_list_needs_no_steps_1_to_5() {
     let mut bench = over_http();
     let pc = bench.client("12.1.6");
     assert_eq!(bench.slots[pc].sent[0].tls, TlsVersions::Only12);
@@ -260,7 +263,7 @@ fn s10_a_12_1_client_on_an_http_list_needs_no_steps_1_to_5() {
     assert!(bench.is_connected(pc) && bench.believes(pc, "A") && bench.view(pc).secure_communications);
 }
 
-/// The switch off and the list left on HTTPS.
+/// The switch is off, but the list still uses HTTPS.
 fn left_on_https(assumptions: Assumptions) -> (Bench, usize) {
     let mut bench = Bench::with(&["A"], 7, assumptions);
     let pc = bench.client(V14);
@@ -273,13 +276,13 @@ fn left_on_https(assumptions: Assumptions) -> (Bench, usize) {
 }
 
 #[test]
-fn s10_ignored_f06_a_14_client_left_on_https_is_orphaned_though_the_switch_is_off() {
+fn p10_ignored_f06_a_14_client_left_on_https_is_orphaned_though_the_switch_is_off() {
     let (bench, pc) = left_on_https(Assumptions::default());
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
 }
 
 #[test]
-fn s10_if_the_switch_governed_tls_too_f06_would_not_be() {
+fn p10_if_the_switch_governed_tls_too_f06_would_not_be() {
     let assumptions = Assumptions { switch_off_still_checks_tls: false, ..Assumptions::default() };
     let (bench, pc) = left_on_https(assumptions);
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"));
@@ -287,7 +290,7 @@ fn s10_if_the_switch_governed_tls_too_f06_would_not_be() {
 }
 
 #[test]
-fn s11_the_copy_assigned_clients_speak_http_on_its_port() {
+fn p11_the_copy_assigned_clients_speak_http_on_its_port() {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     bench.steps_1_to_5(&ALL);
@@ -297,7 +300,7 @@ fn s11_the_copy_assigned_clients_speak_http_on_its_port() {
     assert!(bench.is_connected(pc));
 }
 
-/// A group with a location that has settings of its own, and a client there.
+/// A group with a location that has settings of its own, and a client at that location.
 fn in_a_location() -> (Bench, usize) {
     let mut bench = Bench::one();
     let pc = bench.client(V14);
@@ -312,7 +315,7 @@ fn in_a_location() -> (Bench, usize) {
 }
 
 #[test]
-fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there() {
+fn p11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there() {
     let (mut bench, pc) = in_a_location();
     bench.steps_1_to_5(&ALL);
     bench.switch(false, &ALL);
@@ -320,10 +323,10 @@ fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there
     assert_eq!(bench.view(pc).server.unwrap().protocol, Protocol::Https);
     bench.update("A");
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     bench.tell(pc, Input::MoveTo(None));
     bench.wait(Duration::ZERO);
-    // The group's list that it holds is the HTTP one, and its switch is off: it learns the certificate there.
+    // The client's group list is the HTTP one, and its switch is off: it learns the certificate there.
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"), "{:?}", bench.view(pc).health);
     bench.tell(pc, Input::MoveTo(Some("Office".into())));
     bench.wait(Duration::ZERO);
@@ -331,17 +334,17 @@ fn s11_ignored_f05_a_location_forgotten_orphans_its_clients_while_they_are_there
 }
 
 #[test]
-fn s11_ignored_f05_who_leaves_the_forgotten_location_after_the_switch_is_on_again_stays_orphaned() {
+fn p11_ignored_f05_who_leaves_the_forgotten_location_after_the_switch_is_on_again_stays_orphaned() {
     let (mut bench, pc) = in_a_location();
     bench.single_manager_way(&["A"], &ALL);
-    assert_eq!(bench.orphaned_by(pc), Some('a'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
     bench.tell(pc, Input::MoveTo(None));
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
 }
 
 #[test]
-fn s11_with_the_list_assigned_to_the_location_too_nobody_is_lost() {
+fn p11_with_the_list_assigned_to_the_location_too_nobody_is_lost() {
     let (mut bench, pc) = in_a_location();
     bench.steps_1_to_5(&ALL);
     bench.apply(&assign(HTTP_LIST, ALL[0], Some("Office")));
@@ -360,17 +363,17 @@ fn s11_with_the_list_assigned_to_the_location_too_nobody_is_lost() {
 }
 
 #[test]
-fn s12_ignored_not_switched_off_clients_are_orphaned_even_where_https_is_never_used() {
+fn p12_ignored_not_switched_off_clients_are_orphaned_even_where_https_is_never_used() {
     let mut bench = over_http();
     let pc = bench.client("12.1.6");
     bench.beats(3);
     bench.update("A");
     bench.beats(3);
-    assert_eq!(bench.orphaned_by(pc), Some('b'));
+    assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Signature));
 }
 
 #[test]
-fn s13_ignored_f03_not_waited_a_client_that_was_away_is_orphaned_when_it_comes_home() {
+fn p13_ignored_f03_not_waited_a_client_that_was_away_is_orphaned_when_it_comes_home() {
     let mut bench = Bench::one();
     let (there, away) = (bench.client(V14), bench.client(V14));
     bench.stop(away);
@@ -378,7 +381,7 @@ fn s13_ignored_f03_not_waited_a_client_that_was_away_is_orphaned_when_it_comes_h
     bench.wait(DAY);
     bench.come_home(away);
     assert!(bench.is_connected(there));
-    assert_eq!(bench.orphaned_by(away), Some('a'));
+    assert_eq!(bench.orphaned_by(away), Some(TrustLayer::Tls));
     let (since, _) = bench.view(away).health.orphaned().map(|(at, why)| (at, why.clone())).unwrap();
     assert_eq!(since, bench.now);
     bench.wait(DAY);
@@ -386,7 +389,7 @@ fn s13_ignored_f03_not_waited_a_client_that_was_away_is_orphaned_when_it_comes_h
 }
 
 #[test]
-fn s13_who_comes_home_before_the_update_is_not_lost() {
+fn p13_who_comes_home_before_the_update_is_not_lost() {
     let mut bench = Bench::one();
     let away = bench.client(V14);
     bench.stop(away);
@@ -400,19 +403,19 @@ fn s13_who_comes_home_before_the_update_is_not_lost() {
 }
 
 #[test]
-fn s13_ignored_f04_a_group_that_does_not_inherit_and_was_forgotten_is_orphaned_alone() {
+fn p13_ignored_f04_a_group_that_does_not_inherit_and_was_forgotten_is_orphaned_alone() {
     let mut bench = Bench::one();
     let own = r"My Company\Own";
     bench.apply(&Command::AddGroup { group: own.into(), inherits: false });
     let (set, forgotten) = (bench.client(V14), bench.client_in(own, V14));
     bench.single_manager_way(&["A"], &ALL);
     assert!(bench.is_connected(set));
-    assert_eq!(bench.orphaned_by(forgotten), Some('a'));
-    assert!(bench.view(forgotten).secure_communications, "nobody told it otherwise");
+    assert_eq!(bench.orphaned_by(forgotten), Some(TrustLayer::Tls));
+    assert!(bench.view(forgotten).secure_communications, "it was not told otherwise");
 }
 
 #[test]
-fn s13_with_every_group_set_one_by_one_nobody_is_lost() {
+fn p13_with_every_group_set_one_by_one_nobody_is_lost() {
     let mut bench = Bench::one();
     let own = r"My Company\Own";
     bench.apply(&Command::AddGroup { group: own.into(), inherits: false });
@@ -422,7 +425,7 @@ fn s13_with_every_group_set_one_by_one_nobody_is_lost() {
 }
 
 #[test]
-fn s14_after_the_update_the_port_shows_the_new_certificate_and_signs_with_it() {
+fn p14_after_the_update_the_port_shows_the_new_certificate_and_signs_with_it() {
     let mut bench = Bench::one();
     let old = bench.certificate("A");
     bench.update("A");
@@ -432,7 +435,7 @@ fn s14_after_the_update_the_port_shows_the_new_certificate_and_signs_with_it() {
 }
 
 #[test]
-fn s15_ignored_the_list_reassigned_before_a_client_holds_the_new_certificate_orphans_it() {
+fn p15_ignored_the_list_reassigned_before_a_client_holds_the_new_certificate_orphans_it() {
     let mut bench = Bench::one();
     let (there, late) = (bench.client(V14), bench.client(V14));
     bench.steps_1_to_5(&ALL);
@@ -450,7 +453,7 @@ fn s15_ignored_the_list_reassigned_before_a_client_holds_the_new_certificate_orp
 }
 
 #[test]
-fn s15_the_list_alone_reassigned_too_early_does_no_harm_for_it_brings_the_certificate() {
+fn p15_the_list_alone_reassigned_too_early_does_no_harm_for_it_brings_the_certificate() {
     let mut bench = Bench::one();
     let late = bench.client(V14);
     bench.steps_1_to_5(&ALL);

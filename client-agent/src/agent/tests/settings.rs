@@ -251,7 +251,7 @@ fn a_client_that_the_manager_does_not_know_registers_anew_once_in_a_heartbeat() 
     let mut bench = Bench::one();
     let pc = bench.client(V14);
     bench.beats(1);
-    // The same site, founded again: it knows no client, and its certificate is the same.
+    // The same site, founded again: it knows no client, but its certificate is the same.
     bench.site = Bench::one().site;
     let sent = bench.slots[pc].sent.len();
     bench.wait(BEAT);
@@ -334,13 +334,13 @@ fn kind(request: &AgentRequest) -> &'static str {
 }
 
 #[test]
-fn a_client_that_is_put_back_goes_on_with_its_heartbeats_and_connects_again_what_was_cut() {
+fn a_client_that_is_restored_continues_its_heartbeats_and_repeats_what_was_interrupted() {
     let (bench, pc) = pushed();
     let (agent, then) = (bench.slots[pc].agent.clone(), bench.now);
     let later = then + 3 * DAY;
     let held = agent.resumed(then, later);
     assert!(agent.held().is_some() && held.held().is_none(), "its connection has ended");
-    assert!(held.next_wake() <= later + Duration::from_secs(60), "so it comes back soon");
+    assert!(held.next_wake() <= later + Duration::from_secs(60), "so it connects again soon");
 
     let mut resting = agent.clone();
     resting.handle(
@@ -350,7 +350,7 @@ fn a_client_that_is_put_back_goes_on_with_its_heartbeats_and_connects_again_what
     let mut cut_short = resting.clone();
     cut_short.handle(Input::Wake, then);
     assert_eq!(cut_short.next_wake(), Timestamp::NEVER, "a heartbeat is under way");
-    assert_eq!(cut_short.resumed(then, later).next_wake(), later, "it begins again");
+    assert_eq!(cut_short.resumed(then, later).next_wake(), later, "the heartbeat begins again");
 
     assert_eq!(resting.resumed(then, then).next_wake(), resting.next_wake());
     let moved = resting.resumed(then, later).next_wake();

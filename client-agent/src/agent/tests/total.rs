@@ -1,4 +1,4 @@
-//! Whatever a client is told, in whatever phase: it goes on, and what it has kept is enough to go on from.
+//! Whatever inputs a client gets in whatever phase: it continues, and its cache suffices to continue from.
 
 use epm_protocol::heartbeat::{SignatureHeader, Stage};
 use epm_protocol::site::DEFAULT_GROUP;
@@ -10,7 +10,7 @@ use super::bench::{ALL, BEAT, Bench, START, read};
 
 const V14: &str = "14.3.8289.5000";
 
-/// What a client can be told, and when.
+/// An input of a client, and its time.
 #[derive(Clone, Debug)]
 enum Told {
     Start,
@@ -96,7 +96,7 @@ fn failure(which: u8) -> ExchangeFailure {
     }
 }
 
-/// Files that somebody might import: the site's, one of another secret, one of another domain, and a push one.
+/// Files to import: the site's, one with another secret, one with another domain, and one for push mode.
 fn files(bench: &Bench) -> Vec<Arc<Sylink>> {
     let own = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap().to_xml();
     let other = |from: &str, to: &str| Arc::new(Sylink::parse(&own.replace(from, to)).unwrap());
@@ -125,7 +125,7 @@ fn operate(bench: &mut Bench, which: u8) {
     bench.site.apply(&commands[usize::from(which / 2) % 2], now).unwrap();
 }
 
-/// Tells the first client of the bench all of this, one after the other, and checks it after each.
+/// Gives all these inputs to the first client of the bench, and checks it after each.
 fn tell_all(bench: &mut Bench, all: Vec<Told>) {
     let files = files(bench);
     for one in all {
@@ -194,7 +194,7 @@ proptest! {
     ) {
         let mut bench = bench_with_a_client();
         tell_all(&mut bench, all);
-        // Whatever was done to it: with a file of its site, and a moment at which certificates hold, all is well.
+        // Whatever was done to it: with a file of its site, and at a time at which certificates are valid, all is well.
         bench.now = START + BEAT;
         let sylink = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
         let n = bench.client_with(sylink, V14, |_| ());
@@ -212,7 +212,7 @@ proptest! {
     }
 }
 
-/// A site in the middle of its procedure: much is new for the client.
+/// A site in the middle of the procedure: much is new for the client.
 fn with_much_to_learn() -> Bench {
     let mut bench = Bench::one();
     bench.steps_1_to_5(&ALL);
@@ -228,7 +228,7 @@ fn with_much_to_learn() -> Bench {
     bench
 }
 
-/// Plays a heartbeat until `power` outputs have been obeyed; tells whether there were that many.
+/// Plays a heartbeat until `power` outputs have been carried out; returns whether there were that many.
 fn heartbeat_with_power_for(bench: &mut Bench, power: usize) -> bool {
     let mut left = power;
     let mut input = Some(Input::Wake);

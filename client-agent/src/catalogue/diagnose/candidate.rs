@@ -1,37 +1,36 @@
-//! A failure that a log may come from, and what tells it from the others.
+//! A failure that may be the cause of a log, and what distinguishes it from the others.
 
 use serde::Serialize;
 
 use super::clue::Clue;
 use crate::catalogue::entry::Entry;
 
-/// A failure that fits.
+/// A failure that may be the cause of a log.
 #[derive(Clone, Debug, Serialize)]
 pub struct Candidate {
-    /// Its name.
+    /// The identifier of the failure, like `F07`.
     pub id: String,
-    /// Its title.
+    /// The title of the failure.
     pub title: String,
-    /// How well it fits, from 0 to 1.
+    /// How well the failure fits, from 0 to 1.
     pub fit: f64,
-    /// What speaks for it, the rarest first.
+    /// The clues that speak for the failure, the rarest first.
     pub because: Vec<Clue>,
-    /// What it would show besides, and the log does not.
+    /// The clues of the failure that the log does not show.
     pub lacks: Vec<Clue>,
-    /// What tells it from the others.
-    #[serde(rename = "apart")]
+    /// What distinguishes the failure from other candidates.
     pub differences: Vec<Difference>,
-    /// What to run to see it.
+    /// The commands that show the failure.
     pub commands: Vec<String>,
-    /// The entry.
+    /// The entry of the catalogue.
     #[serde(skip)]
     pub entry: &'static Entry,
 }
 
-/// What tells a failure from another one.
+/// What distinguishes a failure from another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The other failure.
+    /// The identifier of the other failure.
     pub from: String,
     /// What to look for, in the words of the entry that says it.
     pub by: String,

@@ -1,4 +1,4 @@
-//! What a log gives away, each piece for itself: events, findings, their order, how many servers failed.
+//! The clues in a log, one by one: events, findings, their order, the number of servers that failed.
 //!
 //! Nothing here knows which failure a clue belongs to.
 
@@ -10,62 +10,62 @@ use serde::{Serialize, Serializer};
 use super::read::{Line, Log};
 use crate::agent::Event;
 
-/// One piece of evidence.
+/// A piece of evidence in a log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Clue {
-    /// An event stands in the log.
+    /// An event is in the log.
     Event(u32),
-    /// A finding does, by its stable code.
+    /// A finding is in the log, by its stable code.
     Finding(String),
-    /// A finding about a server that speaks this.
+    /// A finding about a server with this protocol is in the log.
     FindingOver(String, &'static str),
-    /// Two events follow each other, whatever repeats itself left out.
+    /// Two events follow each other, repetitions left out.
     Then(u32, u32),
-    /// The same, with what the lines say.
+    /// Two lines follow each other, with the particulars left out.
     Follows(String, String),
-    /// How many servers failed.
+    /// The number of servers that failed.
     Servers(Failed),
-    /// How the log begins, or ends.
+    /// The client's contact with its managers at the beginning and the end of the log.
     Contact(Contact),
-    /// Words that stand in an entry of the catalogue stand in the log.
+    /// Words of an entry of the catalogue are in the log.
     Words(String),
 }
 
-/// Which servers failed.
+/// The number of servers that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failed {
-    /// One alone.
+    /// One server failed.
     One,
-    /// Several.
+    /// Several servers failed.
     Several,
 }
 
-/// How a client stands with its managers, as the log shows it.
+/// A client's contact with its managers, according to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contact {
-    /// No manager has ever served it.
+    /// No manager has ever served the client.
     Never,
-    /// It was served, and at the end it is not.
+    /// A manager served the client, and at the end none does.
     Lost,
-    /// It is served at the end, after something went wrong.
+    /// A manager serves the client at the end, after a problem.
     Kept,
-    /// Nothing went wrong.
+    /// The log has no problem.
     Well,
-    /// It went out of touch while it was switched off.
+    /// The client lost contact while it was switched off.
     LostWhileAway,
 }
 
-/// How the words of a line betray a finding: the words, and the finding's stable code.
+/// The words of a line that reveal a finding, and the stable code of the finding.
 const WORDS: &[(&str, &str)] = &[
     ("did not prove that it has the key", "not-possessed"),
     ("which expired at", "expired"),
     ("which is not valid before", "not-yet-valid"),
     ("its certificate is for", "wrong-name"),
-    ("no certificate that can be read", "malformed"),
+    ("an unreadable certificate", "malformed"),
     ("the manager presented", "not-pinned"),
     ("has no signature", "missing"),
     ("the signature was made by another key", "not-by-a-pinned-certificate"),
-    ("nobody's signature counts", "no-pins"),
+    ("no signature is valid", "no-pins"),
     ("refused the client's messages with", "kcs"),
     ("does not resolve", "name-not-resolved"),
     ("resolve host", "name-not-resolved"),
@@ -84,10 +84,10 @@ const WORDS: &[(&str, &str)] = &[
 ];
 /// Words before a status.
 const STATUS: &[&str] = &["answered ", "http ", "status ", "code ", "http/1.1\" ", "error "];
-/// Words of a client that does not authenticate what it takes.
+/// Words of a client that does not authenticate its downloads.
 const UNAUTHENTICATED: &str = "without authenticating";
 
-/// All that a log gives away; `known` are words of the catalogue to look for.
+/// Finds all clues in a log; `known` are words of the catalogue to look for.
 pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTreeSet<Clue> {
     let mut found = BTreeSet::new();
     for line in &log.lines {
@@ -109,7 +109,7 @@ pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTre
     found
 }
 
-/// Whether the log says in words what was found, and not by numbers alone.
+/// Whether the log states findings in words, not only event numbers.
 pub(super) fn is_worded(clues: &BTreeSet<Clue>) -> bool {
     let is_failure =
         |clue: &Clue| matches!(clue, Clue::Event(id) if *id == Event::ServerConnectionFailed.id());
@@ -117,18 +117,18 @@ pub(super) fn is_worded(clues: &BTreeSet<Clue>) -> bool {
 }
 
 impl Clue {
-    /// Whether only a log in words can show it.
+    /// Whether only a log in words can show this clue.
     pub(super) fn needs_words(&self) -> bool {
         matches!(self, Self::Finding(_) | Self::FindingOver(..) | Self::Follows(..) | Self::Servers(_))
     }
 
-    /// Whether only a whole log can show it, and never a line of it.
+    /// Whether only a whole log can show this clue, never a single line.
     pub(super) fn needs_a_log(&self) -> bool {
         matches!(self, Self::Then(..) | Self::Follows(..) | Self::Servers(_) | Self::Contact(_))
     }
 }
 
-/// The code of the finding that a line tells of.
+/// The code of the finding in a line.
 pub(super) fn finding(text: &str) -> Option<String> {
     let text = text.to_lowercase();
     let status = STATUS.iter().find_map(|before| {
@@ -144,7 +144,7 @@ pub(super) fn finding(text: &str) -> Option<String> {
     Some(if code == "status-400" { "kcs".to_owned() } else { code })
 }
 
-/// The server that a line is about: what it speaks, and the whole of it.
+/// The server that a line is about: its protocol, and its URL.
 pub(super) fn server(text: &str) -> Option<(&'static str, &str)> {
     let (scheme, start) = ["https", "http"].into_iter().find_map(|scheme| {
         let start = text.find(&format!("{scheme}://"))?;
@@ -155,7 +155,7 @@ pub(super) fn server(text: &str) -> Option<(&'static str, &str)> {
     Some((scheme, rest[..end].trim_end_matches(['.', ':'])))
 }
 
-/// What stands in a line, without its particulars.
+/// The content of a line without its particulars.
 fn mark(line: &Line) -> String {
     let event = line.event.map(name).unwrap_or_default();
     let mut mark = event;
@@ -170,7 +170,7 @@ fn mark(line: &Line) -> String {
     mark
 }
 
-/// What follows what; a line that says the same as the one before counts once.
+/// Finds which lines follow which; repeated lines count once.
 fn order(lines: &[Line], found: &mut BTreeSet<Clue>) {
     let mut marks: Vec<(Option<u32>, String)> = lines.iter().map(|line| (line.event, mark(line))).collect();
     marks.dedup();
@@ -185,7 +185,7 @@ fn order(lines: &[Line], found: &mut BTreeSet<Clue>) {
     }
 }
 
-/// How the client stands with its managers.
+/// Finds the client's contact with its managers.
 fn standing(lines: &[Line], found: &mut BTreeSet<Clue>) {
     let is = |line: &Line, events: &[Event]| events.iter().any(|event| line.event == Some(event.id()));
     let served =
@@ -219,7 +219,7 @@ fn standing(lines: &[Line], found: &mut BTreeSet<Clue>) {
     }
 }
 
-/// An event by its number, and by its name where it is known.
+/// The number of an event, and its name if it is known.
 fn name(id: u32) -> String {
     let known = Event::ALL.iter().find(|event| event.id() == id);
     known.map_or_else(|| format!("{id:08X}"), |event| format!("{id:08X} {}", event.title()))

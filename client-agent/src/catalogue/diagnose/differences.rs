@@ -1,13 +1,15 @@
-//! What tells the candidates of a diagnosis apart: what their entries say of each other, and what to run to see it.
+//! What distinguishes the candidates of a diagnosis: what their entries say of each other, and the commands that show
+//! it.
 
 use super::candidate::{Candidate, Difference};
 use crate::catalogue::entry::{Entry, Means};
 use crate::catalogue::expected::Area;
 
-/// So many of the candidates are told apart.
+/// The number of candidates that are compared.
 const TOLD: usize = 5;
 
-/// Says of the first candidates what tells each from the others, and how to see it; `server` is one that failed.
+/// Adds to the first candidates what distinguishes each from the others, and how to see it; `server` is one that
+/// failed.
 pub(super) fn add_differences(candidates: &mut [Candidate], server: Option<&str>) {
     let entries: Vec<&'static Entry> = candidates.iter().take(TOLD).map(|one| one.entry).collect();
     for candidate in candidates.iter_mut().take(TOLD) {
@@ -24,7 +26,7 @@ pub(super) fn add_differences(candidates: &mut [Candidate], server: Option<&str>
     }
 }
 
-/// What shows the layer that a failure lies in, and the failure itself.
+/// The commands that show the layer of a failure, and the failure itself.
 fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
     let place = server.unwrap_or("https://SERVER:PORT");
     let host = place.split_once("://").map_or(place, |(_, host)| host);
@@ -40,7 +42,7 @@ fn commands(entry: &Entry, server: Option<&str>) -> Vec<String> {
         Area::Tls => vec![shown, doctor],
         Area::Network => vec![hello, doctor],
         Area::Signature | Area::Trust => vec![doctor],
-        Area::Secret | Area::Registration | Area::Settings => {
+        Area::SharedSecret | Area::Registration | Area::Settings => {
             vec![format!("epm-lab sylink check sylink.xml --against {place}"), doctor]
         }
         Area::Manager => vec![hello],

@@ -1,14 +1,15 @@
-//! From a client's log to the failures that fit it: its clues are held against what each failure looks like.
+//! Finds the failures that may be the cause of a client's log: its clues are compared with the signature of each
+//! failure.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
-//! | `read` | a log, ours or the real client's, or a line of one |
-//! | `clue` | what it gives away |
+//! | `read` | a log of the lab or of the real client, or a line of one |
+//! | `clue` | the clues in it |
 //! | `signature` | the clues that each failure leaves, as described and as played |
-//! | `candidate` | a failure that fits |
+//! | `candidate` | a failure that may be the cause |
 //! | `differences` | what distinguishes the candidates |
 //!
-//! No clue points to a failure by itself. Its weight is how few failures show it, and that is counted.
+//! No clue identifies a failure alone. Its weight is counted: the fewer failures show it, the greater.
 
 mod candidate;
 mod clue;
@@ -30,35 +31,35 @@ pub use read::{Form, Line, Log, LogError};
 
 use signature::Signature;
 
-/// What a failure shows and the log does not counts so much: a log may begin late, and end early.
+/// The weight of clues that a failure shows and the log does not: a log may begin late, and end early.
 const LACKING: f64 = 0.5;
-/// What the description of the real product has in common with the log counts so much beside what was played.
+/// The weight of clues that the entry's description shares with the log, compared with those of the reproduction.
 const DESCRIBED: f64 = 0.2;
-/// Below this, a failure is not named.
+/// The smallest fit with which a failure is named.
 const LEAST: f64 = 0.02;
 
-/// What every failure looks like. The plays take a second or so, once.
+/// The signatures of all failures. Playing them takes about a second, once.
 static SIGNATURES: LazyLock<Vec<Signature>> =
     LazyLock::new(|| super::entries().iter().map(Signature::of).collect());
 
-/// What a log may come from.
+/// The failures that may be the cause of a log.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     /// The form of the log.
     pub form: Form,
-    /// How many lines were read.
+    /// The number of lines that were read.
     pub lines: usize,
-    /// What the log gives away.
+    /// The clues in the log.
     pub clues: Vec<Clue>,
-    /// Whether it says anywhere that something went wrong.
+    /// Whether the log shows any problem.
     pub shows_trouble: bool,
-    /// The servers that failed in it.
+    /// The servers that failed according to the log.
     pub servers: Vec<String>,
     /// The failures that fit, best first.
     pub candidates: Vec<Candidate>,
 }
 
-/// How much each clue says: much, if few failures show it.
+/// The number of failures that show each clue: the fewer, the more it says.
 struct Weights(BTreeMap<Clue, usize>);
 
 impl Weights {
@@ -73,7 +74,7 @@ impl Weights {
         Self(counts)
     }
 
-    /// Of a clue that no failure shows: nothing speaks for or against it.
+    /// The weight of a clue; 0 if no failure shows it.
     fn of_clue(&self, clue: &Clue) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "there are few entries")]
         let (all, showing) = (SIGNATURES.len() as f64, self.0.get(clue).copied().unwrap_or(0) as f64);
@@ -85,7 +86,7 @@ impl Weights {
     }
 }
 
-/// Ranks the failures that a log may come from.
+/// Ranks the failures that may be the cause of a log.
 pub fn diagnose(log: &Log) -> Diagnosis {
     let known: BTreeSet<&str> = super::entries().iter().flat_map(signature::words).collect();
     let mut clues = clue::clues(log, known.into_iter());

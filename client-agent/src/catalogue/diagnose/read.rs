@@ -1,16 +1,16 @@
-//! From a client's log to its lines: ours as it is printed, and the tab-separated system log of the real client.
+//! Reads a client's log: the printed log of the lab, and the tab-separated system log of the real client.
 //!
-//! What text comes from where, and what a byte-order mark says, is settled here; what the lines mean is not.
+//! Encodings and the form of lines are handled here; the meaning of the lines is not.
 
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-/// Milliseconds from 1601, where the system log's time begins, to 1970.
+/// Milliseconds from 1601, the epoch of the system log, to 1970.
 const FILETIME_EPOCH_MS: i64 = 11_644_473_600_000;
-/// How much of a line a message shows.
+/// The number of characters of a line that a message shows.
 const SHOWN: usize = 60;
 
-/// The form that a log has.
+/// The form of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
@@ -18,57 +18,57 @@ pub enum Form {
     Printed,
     /// The client's `syslog.log`: fields with tabs between [C S31].
     SystemLog,
-    /// One line, or one number, as somebody gave it.
+    /// A single line, or an event number.
     Line,
 }
 
-/// A line of a log that is understood.
+/// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the file, from 1.
+    /// The number of the line in the file, from 1.
     pub number: usize,
-    /// When; a line that somebody gave has no time.
+    /// The time of the event; none for a single line.
     pub at: Option<Timestamp>,
     /// The number of the event.
     pub event: Option<u32>,
-    /// Its text.
+    /// The text of the line.
     pub text: String,
 }
 
-/// A log that is understood.
+/// A log that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// Its form.
+    /// The form of the log.
     pub form: Form,
-    /// Its lines, in order.
+    /// The lines of the log, in order.
     pub lines: Vec<Line>,
 }
 
-/// Why a text is no log.
+/// The reason why a text is not a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// There is no line in it.
+    /// The text is empty.
     #[error("the log is empty; expected lines of a client's log, or an event's number with --line")]
     Empty,
     /// The bytes are not text.
-    #[error("line {line}: expected text in UTF-8 or UTF-16; found the byte 0x{byte:02X}")]
+    #[error("line {line}: expected text in UTF-8 or UTF-16, found the byte 0x{byte:02X}")]
     NotText {
         /// The line, from 1.
         line: usize,
-        /// The byte.
+        /// The first invalid byte.
         byte: u8,
     },
-    /// A line is of no known form.
+    /// A line has no known form.
     #[error(
-        "line {line}: expected {expected}; found {found:?}. A log is what `epm-agent run` prints, or a client's \
+        "line {line}: expected {expected}, found {found:?}; a log is what `epm-agent run` prints, or a client's \
          syslog.log; for a line of another log use --line"
     )]
     Line {
         /// The line, from 1.
         line: usize,
-        /// What should stand there.
+        /// A description of what was expected.
         expected: String,
-        /// What does.
+        /// The text that was found.
         found: String,
     },
 }
@@ -78,7 +78,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// When it is empty or no text, or a line is of neither form.
+    /// When it is empty, not text, or a line has neither form.
     pub fn read(bytes: &[u8]) -> Result<Self, LogError> {
         Self::parse(&decode(bytes)?)
     }
@@ -87,7 +87,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// When it is empty, or a line is of neither form.
+    /// When it is empty, or a line has neither form.
     pub fn parse(text: &str) -> Result<Self, LogError> {
         let written = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let is_system =
@@ -115,11 +115,11 @@ impl Log {
         Ok(Self { form, lines })
     }
 
-    /// A single line, the number of an event, or words.
+    /// Reads a single line, the number of an event, or words.
     ///
     /// # Errors
     ///
-    /// When there is nothing in it.
+    /// When it is empty.
     pub fn line(text: &str) -> Result<Self, LogError> {
         if text.trim().is_empty() {
             return Err(LogError::Empty);
@@ -127,7 +127,7 @@ impl Log {
         if let Ok(log) = Self::parse(text) {
             return Ok(Self { form: Form::Line, ..log });
         }
-        // Every event of the client begins with 12 [C S31]; eight digits of another kind may be a date.
+        // Every event of the client begins with 12 [C S31]; eight other digits may be a date.
         let words = text.split(|one: char| !one.is_ascii_alphanumeric());
         let event = words.filter_map(event).find(|event| event >> 24 == 0x12);
         let line = Line { number: 1, at: None, event, text: text.trim().to_owned() };
@@ -135,7 +135,7 @@ impl Log {
     }
 }
 
-/// Text in UTF-8, or in UTF-16 with its mark, as Windows tools save it.
+/// Decodes UTF-8, or UTF-16 with a byte order mark, as Windows tools save it.
 fn decode(bytes: &[u8]) -> Result<String, LogError> {
     let utf_16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
@@ -155,7 +155,7 @@ fn decode(bytes: &[u8]) -> Result<String, LogError> {
     }
 }
 
-/// `2026-01-05T08:00:00.000Z 12070303 text`, after a client's name and a colon where several are printed.
+/// Reads `2026-01-05T08:00:00.000Z 12070303 text`, after a client's name and a colon where several are printed.
 fn printed_line(line: &str, number: usize) -> Result<Line, LogError> {
     let wrong = |expected: &str, found: &str| LogError::Line {
         line: number,
@@ -173,8 +173,8 @@ fn printed_line(line: &str, number: usize) -> Result<Line, LogError> {
     Ok(Line { number, at: Some(at), event: Some(event), text })
 }
 
-/// Length, FILETIME, event, numbers and the summary with tabs between. The severity is one number of three [C S31], or the only
-/// one, as others pass such lines on; what follows the summary is kept as it is.
+/// Reads length, FILETIME, event, numbers and summary with tabs between. The severity is one number of three [C S31],
+/// or the only one, as others pass such lines on; the text after the summary is kept as it is.
 fn system_line(line: &str, number: usize) -> Result<Line, LogError> {
     let wrong = |expected: &str, found: &str| LogError::Line {
         line: number,
@@ -208,7 +208,7 @@ fn is_header(line: &str) -> bool {
     line.trim().split('\t').all(|field| field.trim().bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The number of an event: eight hexadecimal digits, `0x` before them or not.
+/// Reads the number of an event: eight hexadecimal digits, with or without `0x`.
 fn event(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     let is_number = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! The signature of a failure: the clues in the log of a client that it hits, as described and as the lab plays it.
+//! The signature of a failure: the clues in the logs of affected clients, as described and as the lab reproduces it.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use crate::catalogue::entry::{Entry, Means, Play};
 use crate::catalogue::observed::State;
 use crate::catalogue::rehearse_play;
 
-/// The signature of one failure.
+/// The signature of a failure.
 #[derive(Clone, Debug)]
 pub(super) struct Signature {
-    /// The entry.
+    /// The entry of the catalogue.
     pub(super) entry: &'static Entry,
-    /// What the real product writes, as the entry says.
+    /// The clues in what the real product writes, according to the entry.
     pub(super) described: BTreeSet<Clue>,
-    /// The log of each client that it hits, in the lab.
+    /// The clues in the log of each affected client in the lab.
     pub(super) played: Vec<BTreeSet<Clue>>,
 }
 
@@ -32,7 +32,7 @@ impl Signature {
         }
     }
 
-    /// Every variant: the log of each client that it hits, or else the description.
+    /// The clues in the log of each affected client, or else those of the description.
     pub(super) fn variants(&self) -> impl Iterator<Item = &BTreeSet<Clue>> {
         let described = self.played.is_empty().then_some(&self.described);
         self.played.iter().chain(described)
@@ -55,10 +55,10 @@ fn described(entry: &Entry) -> BTreeSet<Clue> {
     clues
 }
 
-/// Where a client meets several managers, chance has a say in the order; then the failure is played so often.
+/// How many times a failure is played where a client meets several managers, since their order is random.
 const TIMES: u64 = 4;
 
-/// The log of each client of the parts that are hit.
+/// The clues in the log of each client of the affected parts.
 fn played(play: &Play, title: &str) -> Vec<BTreeSet<Clue>> {
     let times = if play.site.managers.len() > 1 { TIMES } else { 1 };
     let mut variants: Vec<BTreeSet<Clue>> = Vec::new();
@@ -72,7 +72,7 @@ fn played(play: &Play, title: &str) -> Vec<BTreeSet<Clue>> {
     variants
 }
 
-/// Whether a failure hits this part of its fleet: it does not end connected, or no part is worse off.
+/// Whether a failure affects this part of its fleet: it does not end connected, or no part is worse off.
 pub(super) fn is_hit(play: &Play, part: &str) -> bool {
     let fares = |part: &str| {
         let seen = play.seen.iter().find(|one| one.part == part);
@@ -81,7 +81,7 @@ pub(super) fn is_hit(play: &Play, part: &str) -> bool {
     fares(part) || !play.seen.iter().any(|one| fares(&one.part))
 }
 
-/// A client's log as if it had been read.
+/// Converts a client's log to the form of a log that was read.
 pub(super) fn log_of(lines: &[LogLine]) -> Log {
     let line = |(place, line): (usize, &LogLine)| Line {
         number: place + 1,

@@ -1,4 +1,4 @@
-//! Logs of clients that failures hit, told from each other; and what is no log.
+//! Logs of affected clients are attributed to their failures; texts that are not logs are refused.
 
 use super::signature::{is_hit, log_of};
 use super::*;
@@ -8,7 +8,7 @@ use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
 
-/// The logs of the clients that a failure hits, of another site and other clients than those of the signatures.
+/// The logs of the clients that a failure affects, from another site and other clients than those of the signatures.
 fn logs_of(entry: &Entry, seed: u64) -> Vec<(String, Vec<LogLine>)> {
     let Means::Play(play) = &entry.means else { return Vec::new() };
     let play = Play { seed, ..Play::clone(play) };
@@ -23,7 +23,7 @@ fn place_of(entry: &Entry, log: &Log) -> usize {
     diagnosis.candidates.iter().position(|one| one.id == entry.id).map_or(usize::MAX, |place| place + 1)
 }
 
-/// On how many logs the true cause is the first, of how many, and where it is further down than it may be.
+/// The number of logs whose true cause comes first, the number of logs, and those whose cause comes later than `most`.
 fn contest(most: usize, form: impl Fn(Vec<LogLine>) -> Log) -> (usize, usize, Vec<String>) {
     let (mut red, mut first, mut all) = (Vec::new(), 0, 0);
     for entry in entries() {
@@ -64,7 +64,7 @@ fn a_log_whose_first_half_is_gone_still_leads_close() {
 
 #[test]
 fn numbers_alone_lead_as_far_as_numbers_can() {
-    // The real client's words for its failures are not known; its numbers are.
+    // The real client's words for its failures are not known; its event numbers are.
     let (first, all, _) = contest(5, |mut lines| {
         lines.iter_mut().for_each(|line| line.text.clear());
         log_of(&lines)
@@ -112,7 +112,7 @@ fn the_words_of_every_finding_betray_its_code() {
     for failure in failures {
         assert_eq!(clue::finding(&failure.to_string()).as_deref(), Some(failure.code()));
     }
-    assert_eq!(clue::finding(&Distrust::Secret { status: 400 }.to_string()).as_deref(), Some("kcs"));
+    assert_eq!(clue::finding(&Distrust::SharedSecret { status: 400 }.to_string()).as_deref(), Some("kcs"));
     let trouble = Trouble::Status { status: 503, request: "the registration".to_owned() };
     assert_eq!(clue::finding(&trouble.to_string()).as_deref(), Some("status-503"));
     assert_eq!(clue::finding(&Trouble::Disabled.to_string()).as_deref(), Some("disabled"));
@@ -178,7 +178,7 @@ fn what_is_no_log_is_refused_with_the_line() {
         (b"\n \n".to_vec(), "the log is empty"),
         (
             format!("{entry}\nhello\n").into_bytes(),
-            "line 2: expected a time, an event and a text; found \"hello\"",
+            "line 2: expected a time, an event and a text, found \"hello\"",
         ),
         (format!("{entry}\n2026 12070302 x\n").into_bytes(), "line 2: expected a time like"),
         (

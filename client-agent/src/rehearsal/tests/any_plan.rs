@@ -1,4 +1,4 @@
-//! What must hold of a rehearsal whatever is planned.
+//! Properties of a rehearsal that hold for any plan.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -7,7 +7,7 @@ use super::plan::{Plan, plan};
 use super::*;
 use crate::agent::Event;
 
-/// How many plans are drawn, always the same ones; `PROPTEST_CASES` asks for so many others.
+/// The number of random plans, always the same ones; `PROPTEST_CASES` asks for that many others.
 const PLANS: u32 = 24;
 
 fn config() -> ProptestConfig {
@@ -34,7 +34,7 @@ proptest! {
     }
 }
 
-/// Whether what is counted over time agrees with what is counted of clients, and with what they have written.
+/// Whether the counts over time agree with the counts of clients, and with the clients' logs.
 fn adds_up(scenario: &Scenario, found: &Rehearsal) {
     let Outcome { course, steps, heartbeats, heartbeats_served, .. } = &found.outcome;
     let fleet: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
@@ -51,7 +51,7 @@ fn adds_up(scenario: &Scenario, found: &Rehearsal) {
         .filter(|part| part.arrives.is_none())
         .map(|part| part.count)
         .sum();
-    assert!(installed.is_sorted() && installed[0] >= from_the_start, "who is installed stays: {installed:?}");
+    assert!(installed.is_sorted() && installed[0] >= from_the_start, "installed clients stay: {installed:?}");
     for (hour, installed) in installed.iter().copied().enumerate() {
         assert!(course.online[hour] <= installed && installed <= fleet, "hour {hour}");
         assert!(course.orphaned[hour] <= installed, "hour {hour}");
@@ -68,7 +68,7 @@ fn adds_up(scenario: &Scenario, found: &Rehearsal) {
     assert!(heartbeats_served <= heartbeats);
     assert_eq!(*heartbeats, found.clients.iter().map(|(view, _)| view.heartbeats).sum::<u64>());
     assert_eq!(*heartbeats_served, found.clients.iter().map(|(view, _)| view.heartbeats_served).sum::<u64>());
-    // Whoever turns to a manager is served, or writes why not.
+    // A client that connects to a manager is served, or logs why not.
     let refused = found.clients.iter().flat_map(|(_, log)| log).filter(|line| is_refusal(line)).count();
     let load: u64 = course.load.values().flatten().map(|visits| u64::from(*visits)).sum();
     assert_eq!(load, heartbeats_served + refused as u64, "visits");

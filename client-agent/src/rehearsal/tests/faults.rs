@@ -1,4 +1,4 @@
-//! Under faults too, skipping and playing must not differ; and a fault is what a client writes that it is.
+//! Under faults, too, skipping and playing have the same results; and a fault is what a client logs.
 
 use super::super::*;
 use super::{options, played, same};
@@ -20,7 +20,7 @@ probability = 0.3
 name = "a day"
 what = "expired"
 where = { manager = "a" }
-when = { time-to-live-seconds = 86400 }
+when = { time_to_live_seconds = 86400 }
 
 [[fault]]
 name = "some"
@@ -30,7 +30,7 @@ where = { route = "list" }
 
 [[fault]]
 name = "each third"
-what = { kind = "reset", after-bytes = 0 }
+what = { kind = "reset", after_bytes = 0 }
 where = { manager = "b" }
 when = { every = 3 }
 
@@ -95,8 +95,8 @@ fn under_faults_too_passing_over_what_is_quiet_changes_nothing_on_any_number_of_
     same("faulted", &memoized, &played(&scenario, 3));
     let [_, _, update, _, last] = &memoized.outcome.steps[..] else { panic!("five steps") };
     let orphaned = |step: &StepOutcome| step.report.holdings.iter().map(|part| part.orphaned).sum::<usize>();
-    assert!(orphaned(update) > 0, "who is refused the list does not learn the new certificate");
-    assert_eq!(orphaned(last), 0, "and does when nobody tampers with it any more");
+    assert!(orphaned(update) > 0, "a client that gets no list does not learn the new certificate");
+    assert_eq!(orphaned(last), 0, "and does when the list is no longer altered");
     assert!(memoized.outcome.heartbeats_served < memoized.outcome.heartbeats);
     for (view, log) in &memoized.clients {
         let is_hit = log.iter().any(|line| line.text.contains("answered 503"));
@@ -104,7 +104,7 @@ fn under_faults_too_passing_over_what_is_quiet_changes_nothing_on_any_number_of_
     }
 }
 
-/// Two clients of one manager; the fault is there for an hour, and then healed for another.
+/// Two clients of one manager; the fault lasts for an hour, then is healed for another.
 fn under(fault: &str) -> Scenario {
     let text = format!(
         r#"
@@ -118,7 +118,7 @@ operator = [{{ set-secure-communications = {{ group = 'My Company', on = true }}
 faults = ["it"]
 wait = {{ time = "1h" }}
 [[step]]
-title = "a new policy, and the certificate of before is there"
+title = "a new policy, and the previous certificate is there"
 operator = [{{ update-certificate = {{ manager = "a", certificate = {{ generate = {{}} }} }} }}]
 wait = {{ time = "1h" }}
 [[step]]
@@ -187,7 +187,7 @@ fn faults_that_make_no_sense_in_a_scenario_are_refused_with_their_place() {
     for (fault, step, line, expected) in [
         ("what = \"latnecy\"", "faults = []", 4, "did you mean \"latency\"?"),
         ("what = \"latency\", wen = 1", "faults = []", 4, "did you mean \"when\"?"),
-        ("what = \"expired\", where = { listener = \"http\" }", "faults = []", 4, "there is no TLS"),
+        ("what = \"expired\", where = { listener = \"http\" }", "faults = []", 4, "HTTP has no TLS"),
         ("what = \"latency\", where = { manager = \"b\" }", "faults = []", 4, "there is no manager \"b\""),
         (
             "what = \"latency\"",
@@ -195,7 +195,7 @@ fn faults_that_make_no_sense_in_a_scenario_are_refused_with_their_place() {
             5,
             "there is no fault \"slwo\"; did you mean \"slow\"?",
         ),
-        ("what = \"latency\"", "heal = [\"slow\"]", 5, "no fault \"slow\" is set here"),
+        ("what = \"latency\"", "heal = [\"slow\"]", 5, "no fault \"slow\" is set at this step"),
     ] {
         let text = text(fault, step);
         let error = Scenario::parse(&text, "x.toml").and_then(|one| one.check("x.toml", &text)).unwrap_err();

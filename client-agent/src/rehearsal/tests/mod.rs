@@ -1,4 +1,4 @@
-//! Skipping and playing must not differ, whatever the scenario.
+//! Skipping and playing have the same results, whatever the scenario.
 
 mod any_plan;
 mod faults;
@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
 
-/// Every scenario of the project, and every play of the failure catalogue.
+/// All scenarios of the project, and all plays of the failure catalogue.
 fn scenarios() -> Vec<(String, Scenario)> {
     let mut files: Vec<_> = std::fs::read_dir(SCENARIOS).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -69,7 +69,7 @@ fn the_outcome_is_the_same_on_any_number_of_threads() {
     }
 }
 
-/// A step is taken in the last second of a certificate, when everybody has gone home; they come back after it.
+/// A step in the last second of a certificate, while all machines are off; they return after it.
 const LAST_SECOND: &str = r#"
 title = "t"
 clock = { start = "2026-03-27T15:59:59.999Z" }
@@ -84,7 +84,7 @@ presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00" } }
 [site]
 name = "S"
 managers = [{ name = "a" }]
-setup = [{ set-communication = { group = "My Company", change = { heartbeat-seconds = 7200 } } }]
+setup = [{ set-communication = { group = "My Company", change = { heartbeat_seconds = 7200 } } }]
 
 [[step]]
 title = "wait"
@@ -102,5 +102,5 @@ fn what_was_tried_in_the_last_second_of_a_certificate_says_nothing_of_the_time_a
     let memoized = played(&scenario, 1);
     let full = rehearse_every_heartbeat(&scenario, &options(1), &Progress::default(), |_| ()).unwrap();
     same("the last second", &memoized, &full);
-    assert_eq!(memoized.outcome.verdict.lost.len(), 2, "the certificate is over, and there is no other");
+    assert_eq!(memoized.outcome.verdict.orphaned.len(), 2, "the certificate is over, and there is no other");
 }

@@ -1,5 +1,5 @@
-//! How the heartbeats of a fleet lie between each other: a change reaches within a time the share of the fleet that this
-//! time is of the interval, whatever came before it.
+//! Heartbeats of a fleet are spread over the interval: in a given time, a change reaches the share of the fleet that this
+//! time is of the interval, whatever came before.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ version = "14.3.8289"
 name = "S"
 managers = [{{ name = "a" }}, {{ name = "b" }}]
 setup = [
-  {{ set-communication = {{ group = "My Company", change = {{ heartbeat-seconds = 3600 }} }} }},
+  {{ set-communication = {{ group = "My Company", change = {{ heartbeat_seconds = 3600 }} }} }},
   {{ copy-list = {{ from = "Default Management Server List for S", to = "Both" }} }},
   {{ copy-list = {{ from = "Both", to = "New" }} }},
 ]
@@ -34,14 +34,14 @@ setup = [
     Scenario::parse(&text, "phases.toml").unwrap()
 }
 
-/// A step that does this, and waits for so long.
+/// A step with these commands and this wait.
 fn step(operator: &str, wait: &str) -> String {
     format!("[[step]]\ntitle = \"s\"\noperator = [{operator}]\nwait = {{ time = \"{wait}\" }}\n")
 }
 
 const CHANGE: &str = r#"{ assign-list = { list = "New", group = "My Company" } }"#;
 
-/// How many clients a change reaches within this time, after the steps before it.
+/// The number of clients that a change reaches within this time, after the steps before it.
 fn reached(assumptions: &str, before: &str, within: &str) -> f64 {
     let scenario = plan(CLIENTS, assumptions, &format!("{before}{}", step(CHANGE, within)));
     let outcome = rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap();
@@ -49,7 +49,7 @@ fn reached(assumptions: &str, before: &str, within: &str) -> f64 {
     f64::from(u32::try_from(holding.lists.get("New").copied().unwrap_or(0)).unwrap())
 }
 
-/// Holds the number of clients that a change has reached against the share that the time is of an hour.
+/// Compares the number of clients that a change has reached with the share that the time is of an hour.
 fn is_share_of_an_hour(found: f64, within: &str, before: &str) {
     let within_seconds = within.parse::<Span>().unwrap().0.as_secs_f64();
     let share = (within_seconds / 3600.0).min(1.0);
@@ -76,7 +76,7 @@ fn a_change_reaches_the_share_of_the_fleet_that_the_time_since_is_of_the_interva
 fn the_heartbeats_of_a_fleet_stay_apart_after_its_interval_has_changed() {
     let interval = |seconds: u32| {
         format!(
-            r#"{{ set-communication = {{ group = "My Company", change = {{ heartbeat-seconds = {seconds} }} }} }}"#
+            r#"{{ set-communication = {{ group = "My Company", change = {{ heartbeat_seconds = {seconds} }} }} }}"#
         )
     };
     let mut before = String::new();
@@ -86,7 +86,7 @@ fn the_heartbeats_of_a_fleet_stay_apart_after_its_interval_has_changed() {
     for within in ["5m", "30m"] {
         is_share_of_an_hour(reached("", &before, within), within, "5 minutes became an hour");
     }
-    // All of them learn of the hour within the same 5 minutes; by the other assumption they count from there on.
+    // All clients receive the new interval within the same 5 minutes; by the other assumption the series starts there.
     let anew = reached("new_interval_keeps_phase = false", &before, "29m");
     assert_eq!(anew, 0.0, "the heartbeats are in the first 12 minutes of the hour since");
 }
@@ -113,11 +113,11 @@ fn clients_that_stay_with_their_server_consult_their_list_at_moments_of_their_ow
     let scenario = plan(CLIENTS, "", &(step(&to_a, "40h") + &step(&to_b, "6h")));
     let outcome = rehearse(&scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap();
     let load = |manager: &str| outcome.outcome.course.load[manager][45];
-    // In the sixth hour those have gone to the new first server whose day was over since they learnt of it.
+    // By the sixth hour, clients whose 24 hours have ended since the change have gone to the new first server.
     assert!((140..=320).contains(&load("b")) && load("a") > 600, "{} {}", load("a"), load("b"));
 }
 
-/// The documented procedure for one manager, with so much time to settle before it, and this wait before the update.
+/// The documented procedure for one manager, after this settling time, with this wait before the update.
 fn rotation(settling: &str, wait: &str) -> Scenario {
     let list = |list: &str| format!(r#"{{ assign-list = {{ list = "{list}", group = "My Company" }} }}"#);
     let secure =
@@ -138,14 +138,14 @@ fn rotation(settling: &str, wait: &str) -> Scenario {
 }
 
 #[test]
-fn a_wait_of_five_minutes_at_an_hourly_heartbeat_orphans_whoever_had_none_however_long_the_fleet_had_settled()
+fn a_wait_of_five_minutes_at_an_hourly_heartbeat_orphans_all_clients_without_one_whatever_the_settling_time()
 {
     for settling in ["10h", "10h15m", "0s"] {
         let outcome = played(&rotation(settling, "5m"), 2).outcome;
-        let orphaned = outcome.verdict.lost.len();
+        let orphaned = outcome.verdict.orphaned.len();
         assert!((168..=198).contains(&orphaned), "{orphaned} of 200 after {settling}");
     }
-    assert_eq!(played(&rotation("10h", "66m"), 2).outcome.verdict.lost.len(), 0);
+    assert_eq!(played(&rotation("10h", "66m"), 2).outcome.verdict.orphaned.len(), 0);
 }
 
 #[test]
@@ -154,6 +154,6 @@ fn a_sweep_recommends_no_wait_shorter_than_the_interval() {
     let options = RehearsalOptions { threads: 2, ..RehearsalOptions::default() };
     let plan = rotation("10h", "5m");
     let found = sweep(&plan, &waits, 3, &[1, 2], &options, &Progress::default(), |_| ()).unwrap();
-    let enough = found.shortest_without_loss().unwrap().0.as_secs() / 60;
+    let enough = found.shortest_without_orphans().unwrap().0.as_secs() / 60;
     assert!((55..=66).contains(&enough), "{enough} minutes");
 }

@@ -1,6 +1,6 @@
-//! Plans that nobody would make: any commands in any order, any waits, any fleet, most assumptions.
+//! Random plans: any commands in any order, any waits, any fleet, most assumptions.
 //!
-//! A plan is drawn as the document that a scenario file holds, so that whoever finds a fault can keep it as one.
+//! A plan is generated as the document of a scenario file, so that a failing one can be kept as a scenario.
 
 use epm_protocol::site::{Command, Site};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ pub(super) struct Plan {
     pub(super) scenario: Scenario,
 }
 
-/// A failing run shows the scenario as a file, its seed included.
+/// A failing run prints the scenario as a file, with its seed.
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\n{}", self.text)
@@ -28,11 +28,11 @@ const GROUPS: [&str; 5] =
     ["My Company", "My Company\\Default Group", "My Company\\Heir", OWN, "My Company\\Own\\Heir"];
 const LISTS: [&str; 4] = ["Default Management Server List for S", "plain", "one", "two"];
 const MANAGERS: [&str; 3] = ["a", "b", "c"];
-/// Locations that the setup adds, one of which settings of its own.
+/// The locations that the setup adds, one of them with settings of its own.
 const LOCATIONS: [&str; 2] = ["Home", "Branch"];
 const HEARTBEATS: [u32; 6] = [900, 3600, 5400, 7200, 14_400, 20_011];
 
-/// Any plan. Commands that its site refuses are left out.
+/// Generates any plan, without the commands that its site refuses.
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
     let fleet = (1..=5_usize).prop_flat_map(|parts| (0..parts).map(part).collect::<Vec<_>>());
     let steps = prop::collection::vec(step(), 1..6);
@@ -55,10 +55,10 @@ pub(super) fn plan() -> impl Strategy<Value = Plan> {
         })
 }
 
-/// What every plan can rely on: groups that inherit and that do not, locations, a list that speaks HTTP.
+/// What every plan starts with: groups that inherit and that do not, locations, a list that speaks HTTP.
 fn foundations() -> Vec<Value> {
     vec![
-        json!({ "set-communication": { "group": GROUPS[0], "change": { "heartbeat-seconds": 7200 } } }),
+        json!({ "set-communication": { "group": GROUPS[0], "change": { "heartbeat_seconds": 7200 } } }),
         json!({ "add-group": { "group": GROUPS[2] } }),
         json!({ "add-group": { "group": OWN, "inherits": false } }),
         json!({ "add-group": { "group": GROUPS[4] } }),
@@ -67,11 +67,11 @@ fn foundations() -> Vec<Value> {
         json!({ "copy-list": { "from": LISTS[0], "to": LISTS[1] } }),
         json!({ "edit-list": { "list": LISTS[1], "protocol": "http" } }),
         json!({ "set-communication": { "group": OWN, "location": LOCATIONS[0],
-            "change": { "mode": "push", "heartbeat-seconds": 14_400 } } }),
+            "change": { "mode": "push", "heartbeat_seconds": 14_400 } } }),
     ]
 }
 
-/// The same document without the commands that its site refuses.
+/// Removes the commands that the site refuses from a document.
 fn accepted(mut document: Value) -> Plan {
     let read = |document: &Value| {
         let text = toml::to_string(document).unwrap();
@@ -175,10 +175,10 @@ fn part(number: usize) -> BoxedStrategy<Value> {
             for (key, value) in [
                 ("name", json!(format!("p{number}"))),
                 ("count", json!(count)),
-                // Only this group has the locations that a laptop travels to.
+                // Only this group has the locations of travelling laptops.
                 ("group", json!(if presence["laptop"].is_object() { OWN } else { group })),
                 ("version", json!(version)),
-                ("use-last-server", json!(stays)),
+                ("use_last_server", json!(stays)),
             ] {
                 part.insert(key.to_owned(), value);
             }
@@ -197,7 +197,7 @@ fn part(number: usize) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// A presence, and what else the part must say with it.
+/// A presence, and the other keys that the part then needs.
 fn presence() -> impl Strategy<Value = (Value, Map<String, Value>)> {
     let zones = || select(vec!["Europe/Berlin", "America/New_York", "Asia/Kolkata"]);
     let hours = || (zones(), select(vec!["mon-fri", "mon-sun", "tue,thu"]), select(vec!["0s", "10m", "45m"]));
@@ -221,12 +221,12 @@ fn presence() -> impl Strategy<Value = (Value, Map<String, Value>)> {
         2 => (hours(), days_off(), 20..=100_u32).prop_map(move |((zone, days, spread), free, share)| {
             let laptop = json!({
                 "zone": zone, "from": "09:30", "to": "18:30", "days": days, "spread": spread,
-                "day-share": share, "away-share": 50, "away-location": LOCATIONS[0],
+                "day_share": share, "away_share": 50, "away_location": LOCATIONS[0],
             });
             (json!({ "laptop": laptop }), off(free))
         }),
         1 => select(vec![("6h", "3d"), ("1d", "9d")]).prop_map(|(on, every)| {
-            (json!({ "drawer": { "on": on, "every": every } }), Map::new())
+            (json!({ "mostly-off": { "on": on, "every": every } }), Map::new())
         }),
     ]
 }
@@ -235,7 +235,7 @@ fn fate() -> impl Strategy<Value = Value> {
     (30..=100_u32, between(15)).prop_map(|(share, between)| json!({ "share": share, "between": between }))
 }
 
-/// A range of days, as a scenario writes it.
+/// A range of days, as in a scenario.
 fn between(most: u32) -> impl Strategy<Value = [String; 2]> {
     (0..most, 0..most)
         .prop_map(|(one, other)| [one.min(other), one.max(other)].map(|days| format!("{days}d")))
@@ -261,7 +261,7 @@ fn step() -> impl Strategy<Value = Value> {
 }
 
 fn action() -> impl Strategy<Value = Value> {
-    // The first part is the only one that is always there.
+    // Only the first part always exists.
     prop_oneof![
         Just(json!({ "switch-off": "p0" })),
         Just(json!({ "switch-on": "p0" })),
@@ -271,13 +271,13 @@ fn action() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A communications file: a new export, or the one of the beginning; some are edited.
+/// A communications file: a new export, or that of the installation; some are edited.
 fn file() -> impl Strategy<Value = Value> {
     let group = prop::option::weighted(0.8, select(GROUPS.to_vec()));
     let edits = vec![
         json!({ "kcs": "00112233445566778899AABBCCDDEEFF" }),
         json!({ "domain": "00112233445566778899AABBCCDDEEFF" }),
-        json!({ "preferred-group": GROUPS[2] }),
+        json!({ "preferred_group": GROUPS[2] }),
         json!({ "list": "by hand" }),
     ];
     (group, rarely(select(edits))).prop_map(|(group, edited)| {
@@ -290,7 +290,7 @@ fn file() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A wait, or none at all.
+/// A wait, or none.
 fn wait() -> impl Strategy<Value = Value> {
     let time = select(vec!["20m", "20m", "5h", "1d", "3d", "3d", "7d"]);
     prop_oneof![
@@ -301,7 +301,7 @@ fn wait() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Where a command can be given: a group, and in one of them a location.
+/// The place of a command: a group, and in one of them a location.
 fn place() -> impl Strategy<Value = Map<String, Value>> {
     let places: Vec<(&str, Option<&str>)> = [GROUPS[0], OWN, OWN, GROUPS[2]]
         .into_iter()
@@ -334,10 +334,10 @@ fn settings() -> BoxedStrategy<Value> {
         1 => group().prop_map(|group| json!({ "add-location": { "group": group, "location": "New" } })),
         1 => (place(), select(vec!["push", "pull"]), select(HEARTBEATS.to_vec()))
             .prop_map(|(place, mode, seconds)| {
-                let change = json!({ "mode": mode, "heartbeat-seconds": seconds });
+                let change = json!({ "mode": mode, "heartbeat_seconds": seconds });
                 json!({ "set-communication": with(place, "change", change) })
             }),
-        1 => (place(), select(vec!["connect", "download-profile"]), prop::bool::weighted(0.7))
+        1 => (place(), select(vec!["connect", "download_profile"]), prop::bool::weighted(0.7))
             .prop_map(|(place, key, on)| json!({ "set-communication": with(place, "change", json!({ key: on })) })),
         1 => select(LOCATIONS.to_vec())
             .prop_map(|name| json!({ "use-group-communication": { "group": OWN, "location": name } })),
@@ -356,7 +356,7 @@ fn lists() -> BoxedStrategy<Value> {
     prop_oneof![
         1 => (list(), list()).prop_map(|(from, to)| json!({ "copy-list": { "from": from, "to": to } })),
         1 => (list(), select(vec!["http", "https"]), any::<bool>()).prop_map(|(list, protocol, verify)| {
-            json!({ "edit-list": { "list": list, "protocol": protocol, "verify-ca": verify } })
+            json!({ "edit-list": { "list": list, "protocol": protocol, "verify_ca": verify } })
         }),
         1 => (list(), servers, any::<Index>()).prop_map(|(list, servers, cut)| {
             let (first, last) = servers.split_at(cut.index(servers.len()) + 1);
@@ -378,7 +378,7 @@ fn certificates() -> BoxedStrategy<Value> {
         4 => (select(MANAGERS.to_vec()), select(vec!["both", "both", "console", "client"]), rarely(1..6_u32))
             .prop_map(|(manager, stores, days)| {
                 let mut generate = Map::new();
-                generate.extend(days.map(|days| ("valid-days".to_owned(), json!(days))));
+                generate.extend(days.map(|days| ("valid_days".to_owned(), json!(days))));
                 json!({ "update-certificate": {
                     "manager": manager, "stores": stores, "certificate": { "generate": generate },
                 } })

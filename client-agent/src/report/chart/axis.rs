@@ -1,4 +1,4 @@
-//! Ticks: round numbers, and round moments.
+//! Ticks at round numbers and round times.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn written(number: f64, step: f64) -> String {
     format!("{number:.digits$}")
 }
 
-/// Ticks of an axis of time: after how many hours, and what stands there.
+/// The ticks of a time axis: the offset in hours, and the label.
 pub(super) fn moments(origin: Timestamp, hours: usize, width: f64) -> Vec<(f64, String)> {
     let an_hour = width / hours.max(1) as f64;
     let with_year = hours > A_YEAR;
@@ -54,11 +54,11 @@ fn label(moment: Timestamp, step: i64, with_year: bool) -> String {
 }
 
 const HOUR: i64 = 3_600_000;
-/// Nearly; in hours. What is longer has years at its ticks.
+/// Nearly a year in hours. Longer axes have years at their ticks.
 const A_YEAR: usize = 350 * 24;
 /// 1970-01-05, in milliseconds since the epoch.
 const A_MONDAY: i64 = 4 * 24 * HOUR;
-/// In hours; weeks begin on Mondays.
+/// The distances between ticks in hours; weeks begin on Mondays.
 const STEPS: [i64; 15] =
     [1, 2, 3, 6, 12, 24, 2 * 24, 168, 2 * 168, 4 * 168, 8 * 168, 13 * 168, 26 * 168, 52 * 168, 520 * 168];
 const MONTHS: [&str; 12] =

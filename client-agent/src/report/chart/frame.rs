@@ -1,4 +1,5 @@
-//! What every drawing has: axes with ticks, the markers of the steps, and the way from hours and numbers to places.
+//! The parts of every chart: axes with ticks, the markers of the steps, and the mapping from hours and numbers to
+//! positions.
 
 use epm_protocol::time::Timestamp;
 use maud::{Markup, html};
@@ -8,28 +9,28 @@ use super::{axis, hours, place};
 use crate::rehearsal::Outcome;
 use crate::report::words;
 
-/// The upright axis: where it ends, and how far apart its ticks are.
+/// The vertical axis: its end, and the distance of its ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     top: f64,
     step: f64,
 }
 
-/// What is left free for the ticks at the left, and for names at the right; all drawings of a page share them, so
-/// that one moment stands in one place.
+/// The space for ticks at the left and for names at the right; all charts of a page share it, so that a moment has the
+/// same position in all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Margins {
     pub(super) left: f64,
     pub(super) right: f64,
 }
 
-/// A drawing without what is drawn in it.
+/// A chart without its data.
 #[derive(Debug)]
 pub(super) struct Frame {
     width: f64,
     left: f64,
     plot_width: f64,
-    /// Where the plot begins, below the markers.
+    /// The top of the plot, below the markers.
     top: f64,
     plot_height: f64,
     hours: usize,
@@ -41,9 +42,9 @@ pub(super) struct Frame {
 /// A step on the axis of time.
 #[derive(Debug)]
 struct Marker {
-    /// Where the step begins.
+    /// The position at which the step begins.
     at: f64,
-    /// Where its number has room.
+    /// The position of its number.
     x: f64,
     y: f64,
     width: f64,
@@ -52,36 +53,36 @@ struct Marker {
 }
 
 impl Axis {
-    /// It ends at `top`, whatever that is.
+    /// An axis that ends at `top`.
     pub(super) fn full(top: f64) -> Self {
         let top = top.max(1.0);
         Self { top, step: axis::step(top, 4.0).max(1.0) }
     }
 
-    /// Of whole numbers; it ends at a tick.
+    /// An axis of whole numbers that ends at a tick.
     pub(super) fn counts(most: f64) -> Self {
         let step = axis::step(most.max(1.0), 3.0).max(1.0);
         Self { top: (most.max(1.0) / step).ceil() * step, step }
     }
 
-    /// Of any numbers; it ends at a tick.
+    /// An axis of any numbers that ends at a tick.
     pub(super) fn rates(most: f64) -> Self {
         let most = if most > 0.0 { most } else { 1.0 };
         let step = axis::step(most, 4.0);
         Self { top: (most / step - 0.001).ceil().max(1.0) * step, step }
     }
 
-    /// How many characters its longest tick has.
+    /// The number of characters in the longest tick label.
     pub(super) fn longest(self) -> usize {
         self.ticks().map(|tick| axis::written(tick, self.step).chars().count()).max().unwrap_or(0)
     }
 
-    /// The number at its end.
+    /// The number at the end of the axis.
     pub(super) fn top(self) -> f64 {
         self.top
     }
 
-    /// The numbers at its ticks.
+    /// The numbers at the ticks.
     pub(super) fn ticks(self) -> impl Iterator<Item = f64> {
         let count = (self.top / self.step + 0.001).floor() as usize;
         (0..=count).map(move |tick| tick as f64 * self.step)
@@ -89,7 +90,7 @@ impl Axis {
 }
 
 impl Frame {
-    /// With a plot of that height between those margins.
+    /// Makes a frame with a plot of this height between these margins.
     pub(super) fn new(outcome: &Outcome, size: Size, plot_height: f64, axis: Axis, margins: Margins) -> Self {
         let width = size.width();
         let mut frame = Self {
@@ -108,7 +109,7 @@ impl Frame {
         frame
     }
 
-    /// Finds room for the numbers of the steps, and says how many rows that takes.
+    /// Finds positions for the numbers of the steps, and returns the number of rows that they take.
     fn place_markers(&mut self, outcome: &Outcome) -> usize {
         let (from, to) = (self.left, self.right());
         let at = |began: Timestamp| {
@@ -135,7 +136,7 @@ impl Frame {
         rows
     }
 
-    /// How many columns of pixels there are.
+    /// The number of pixel columns.
     pub(super) fn columns(&self) -> usize {
         self.plot_width.max(1.0) as usize
     }
@@ -145,7 +146,7 @@ impl Frame {
         self.left + self.plot_width
     }
 
-    /// The place of a number.
+    /// The position of a number.
     pub(super) fn y(&self, value: f64) -> f64 {
         self.top + self.plot_height * (1.0 - value / self.axis.top)
     }
@@ -154,7 +155,8 @@ impl Frame {
         self.left + self.plot_width * hours / self.hours.max(1) as f64
     }
 
-    /// The points of a row: a number stands where its hour ends, the first from the beginning, the last to the end.
+    /// The points of a series: a number is placed at the end of its hour, the first from the beginning, the last to the
+    /// end.
     fn points(&self, shown: &[usize], values: &[f64]) -> Vec<String> {
         let at = |(hour, value): (&usize, &f64)| (self.x((hour + 1) as f64), self.y(*value));
         let mut points: Vec<(f64, f64)> = shown.iter().zip(values).map(at).collect();
@@ -177,7 +179,7 @@ impl Frame {
         format!("M{}Z", points.join("L"))
     }
 
-    /// Where between two lines there is most room for a label, if there is enough.
+    /// The position between two lines with most room for a label, if there is enough.
     pub(super) fn label_within(
         &self,
         shown: &[usize],
@@ -212,7 +214,7 @@ impl Frame {
         best.map(|(_, x, y)| (x, y + 4.0))
     }
 
-    /// Places for labels at the right of lines that end there.
+    /// The positions of labels at the right of lines that end there.
     pub(super) fn labels_beside(&self, ends: &[f64]) -> Vec<f64> {
         let mut order: Vec<usize> = (0..ends.len()).collect();
         order.sort_by(|one, other| ends[*one].total_cmp(&ends[*other]));
@@ -225,13 +227,13 @@ impl Frame {
         labels
     }
 
-    /// From the end of a line to its label.
+    /// The line from the end of a series to its label.
     pub(super) fn leader(&self, from: f64, to: f64) -> String {
         let right = self.right();
         format!("M{} {}L{} {}", number(right), number(from), number(right + 9.0), number(to))
     }
 
-    /// The whole drawing, with `data` under the markers' lines and `labels` over them.
+    /// Draws the whole chart, with `data` under the markers' lines and `labels` over them.
     pub(super) fn draw(&self, spoken: &str, data: &Markup, labels: &Markup) -> Markup {
         let height = self.top + self.plot_height + 26.0;
         let bottom = self.top + self.plot_height;
@@ -261,7 +263,7 @@ impl Frame {
         }
     }
 
-    /// The middle of a tick's label: below the tick, if it is not cut off there.
+    /// The centre of a tick's label: below the tick, unless it would be cut off there.
     fn tick_label(&self, hours: f64, label: &str) -> f64 {
         let half = 3.5 * label.len() as f64 + 2.0;
         self.x(hours).clamp(half, self.width - half)
@@ -286,7 +288,7 @@ impl Marker {
     }
 }
 
-/// A coordinate to a tenth.
+/// Formats a coordinate to a tenth.
 pub(super) fn number(place: f64) -> String {
     let written = format!("{place:.1}");
     written.strip_suffix(".0").map_or_else(|| written.clone(), str::to_owned)

@@ -1,8 +1,8 @@
-//! The hours of a course, and which of them are drawn where there are more than columns of pixels.
+//! The hours of a course, and which of them are drawn if there are more than pixel columns.
 
 use crate::rehearsal::Outcome;
 
-/// What must not get lost.
+/// What must be kept of each bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     /// The last hour of each bucket, so that all rows are of the same hour.
@@ -13,7 +13,7 @@ pub(super) enum Keep {
     Extremes,
 }
 
-/// The hours to draw, in order. At most one for each bucket, two where there are two extremes.
+/// The hours to draw, in order: at most one for each bucket, or two for the extremes.
 pub(super) fn shown<T: Copy + PartialOrd + Default>(
     row: &[T],
     hours: usize,
@@ -40,7 +40,7 @@ pub(super) fn shown<T: Copy + PartialOrd + Default>(
     shown
 }
 
-/// How many hours were counted; without any there is nothing to draw.
+/// The number of hours that were counted; without any there is nothing to draw.
 pub(in super::super) fn counted(outcome: &Outcome) -> usize {
     let course = &outcome.course;
     let rows =

@@ -1,7 +1,7 @@
-//! The course of a rehearsal as drawings: SVG without script, each in several widths for the page to choose from.
+//! The course of a rehearsal as charts: SVG without script, each in several widths for the page to choose from.
 //!
-//! All share one time axis and the markers of the steps. Colours are the page's: here are only classes, and the
-//! patterns that tell areas apart without colour. A long course is thinned to what a column of pixels can show.
+//! All share a time axis and the markers of the steps. The page defines the colours: here are only classes, and the
+//! patterns that distinguish areas without colour. A long course is thinned to what a pixel column can show.
 
 mod axis;
 mod frame;
@@ -26,14 +26,14 @@ pub(super) use series::{DASHES, Load, TRUST};
 pub(super) use size::Size;
 pub(super) use sweep::sweep;
 
-/// The highest number of clients that were counted by what they believe.
+/// The largest number of clients that were counted by their trust.
 fn fleet(outcome: &Outcome) -> f64 {
     let rows = TRUST.map(|band| (band.row)(&outcome.course));
     let sum = |hour| rows.iter().filter_map(|row| row.get(hour)).map(|number| f64::from(*number)).sum();
     (0..hours(outcome)).map(sum).fold(0.0, f64::max)
 }
 
-/// The margins that suit every drawing of this outcome; a narrow one has room for names only if it has any.
+/// The margins for every chart of this outcome; a narrow one has no names.
 fn margins(outcome: &Outcome, size: Size, with_names: bool) -> Margins {
     let course = &outcome.course;
     let most = |row: &[u32]| f64::from(row.iter().copied().max().unwrap_or(0));
@@ -50,7 +50,7 @@ fn margins(outcome: &Outcome, size: Size, with_names: bool) -> Margins {
     Margins { left: 16.0 + 7.0 * ticks as f64, right: 16.0 + 7.0 * names as f64 }
 }
 
-/// What the clients believe, as areas that lie on each other and together are the fleet.
+/// What the clients trust, as stacked areas that add up to the fleet.
 pub(super) fn trust(outcome: &Outcome, size: Size) -> Markup {
     let rows = TRUST.map(|band| (band.row)(&outcome.course));
     let at = |row: &[u32], hour: usize| f64::from(row.get(hour).copied().unwrap_or(0));
@@ -89,14 +89,14 @@ pub(super) fn trust(outcome: &Outcome, size: Size) -> Markup {
     )
 }
 
-/// How many are orphaned: the most in each column of pixels.
+/// The number of orphaned clients: the maximum in each pixel column.
 pub(super) fn orphans(outcome: &Outcome, size: Size) -> Markup {
     let spoken =
         |most: &str, last: &str| format!("Orphaned clients over time: at most {most}, at the end {last}.");
     single(outcome, size, &outcome.course.orphaned, Keep::Highest, "orphans", spoken)
 }
 
-/// How many machines are on: the least and the most in each column of pixels.
+/// The number of machines that are on: minimum and maximum in each pixel column.
 pub(super) fn online(outcome: &Outcome, size: Size) -> Markup {
     let spoken = |most: &str, last: &str| {
         format!("Machines switched on over time: at most {most}, at the end {last}.")
@@ -128,7 +128,7 @@ fn single(
     )
 }
 
-/// Heartbeats a minute at each manager: a line for each, the highest hour of each column of pixels or day.
+/// Heartbeats per minute at each manager: a line for each, the highest hour of each pixel column or day.
 pub(super) fn load(outcome: &Outcome, size: Size) -> Markup {
     let loads = Load::all(&outcome.course);
     let axis = Axis::rates(Load::highest(&loads));
@@ -153,7 +153,7 @@ pub(super) fn load(outcome: &Outcome, size: Size) -> Markup {
             format!("{} at most {}", load.name, axis::written(peak, if peak < 10.0 { 0.01 } else { 1.0 }))
         })
         .collect();
-    let spoken = format!("Heartbeats a minute at each manager over time: {}.", peaks.join(", "));
+    let spoken = format!("Heartbeats per minute at each manager over time: {}.", peaks.join(", "));
     frame.draw(
         &spoken,
         &html! {
@@ -173,7 +173,7 @@ pub(super) fn load(outcome: &Outcome, size: Size) -> Markup {
     )
 }
 
-/// The patterns that the areas are filled with; once in a page.
+/// The fill patterns of the areas, once in a page.
 pub(super) fn patterns() -> Markup {
     html! {
         svg class="defs" width="0" height="0" aria-hidden="true" focusable="false" {

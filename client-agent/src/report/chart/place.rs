@@ -1,17 +1,17 @@
-//! Where labels go that would lie on each other where they belong: beside each other, as near as can be.
+//! Positions for labels that would overlap where they belong: side by side, as near as possible.
 
-/// The rows that so many labels of one width need between two limits.
+/// The rows that this many labels of one width need between two limits.
 pub(super) fn rows(labels: usize, width: f64, from: f64, to: f64) -> usize {
     let a_row = ((to - from) / width).floor().max(0.0) as usize + 1;
     labels.div_ceil(a_row).max(1)
 }
 
-/// Places for the centres of labels, each `width` from the next at least and within the limits, if they have room.
+/// The positions of labels' centres, each at least `width` from the next and within the limits, if there is room.
 /// `wanted` is in order.
 pub(super) fn apart(wanted: &[f64], width: f64, from: f64, to: f64) -> Vec<f64> {
     let count = wanted.len();
     let ahead = |at: usize| width * at as f64;
-    // Two answers that are both right, one that gives way to the end and one to the beginning; so is their middle.
+    // Moving labels to the end and moving them to the beginning are both right; so is the middle.
     let mut later: Vec<f64> = Vec::with_capacity(count);
     for (at, place) in wanted.iter().enumerate() {
         let free = later.last().map_or(from, |last| last + width);

@@ -1,70 +1,70 @@
-//! What is drawn: the four states of trust, and the load of each manager.
+//! The series of the charts: the four states of trust, and the load of each manager.
 
 use super::size::Size;
 use crate::rehearsal::Course;
 
-/// One of the areas of the fleet's trust.
+/// An area of the chart of the fleet's trust.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Band {
-    /// Its class, and the identifier of its pattern.
+    /// The CSS class, and the identifier of the pattern.
     pub(in super::super) id: &'static str,
-    /// Its title.
+    /// The title in the legend.
     pub(in super::super) title: &'static str,
-    /// What it means.
+    /// The meaning in the legend.
     pub(in super::super) about: &'static str,
-    /// Its row of the course.
+    /// The series in the course.
     pub(in super::super) row: fn(&Course) -> &[u32],
-    /// What tells it from the others without colour: a path on a tile of 8 by 8.
+    /// The pattern that distinguishes it without colour: a path on a tile of 8 by 8.
     pub(super) pattern: &'static str,
 }
 
-/// They stand on each other in this order, the first on top.
+/// The areas in their order from the top.
 pub(in super::super) const TRUST: [Band; 4] = [
     Band {
         id: "trust-none",
         title: "none",
-        about: "believes no certificate that was ever in force",
+        about: "trust no certificate that was ever in force",
         row: |course| &course.none,
         pattern: "M0 0L8 8M8 0L0 8",
     },
     Band {
         id: "trust-old",
         title: "old only",
-        about: "believes only certificates that were in force at the beginning",
+        about: "trust only certificates that were in force at the beginning",
         row: |course| &course.old_only,
         pattern: "M-2 2L2 -2M0 8L8 0M6 10L10 6",
     },
     Band {
         id: "trust-both",
         title: "both",
-        about: "believes such ones, and newer ones too",
+        about: "trust both certificates of the beginning and newer ones",
         row: |course| &course.both,
         pattern: "M1 2H3M5 6H7",
     },
     Band {
         id: "trust-new",
         title: "new only",
-        about: "believes newer ones only",
+        about: "trust only newer certificates",
         row: |course| &course.new_only,
         pattern: "",
     },
 ];
 
-/// How the lines of managers are broken, to be told apart without colour.
+/// The dash patterns of managers' lines, which distinguish them without colour.
 pub(in super::super) const DASHES: [&str; 8] =
     ["none", "8 4", "2 3", "12 3 2 3", "16 6", "5 2", "2 6", "12 3 2 3 2 3"];
 
-/// The heartbeats of a manager, or of several together, a minute.
+/// The heartbeats per minute of a manager, or of several together.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Load {
-    /// Whose they are.
+    /// The name of the manager.
     pub(in super::super) name: String,
-    /// How many a minute, hour by hour.
+    /// The heartbeats per minute, hour by hour.
     pub(super) row: Vec<f64>,
 }
 
 impl Load {
-    /// A row for each manager; where there are more than can be told apart, the least busy are one row.
+    /// A series for each manager; if there are too many to distinguish, the least busy are one series.
     pub(in super::super) fn all(course: &Course) -> Vec<Self> {
         let a_minute = |row: &Vec<u32>| row.iter().map(|beats| f64::from(*beats) / 60.0).collect();
         let mut loads: Vec<(u64, Self)> = course
@@ -86,23 +86,23 @@ impl Load {
         loads.into_iter().map(|(_, load)| load).collect()
     }
 
-    /// Whether so long a course is drawn day by day: by the hour, lines would be hatching.
+    /// Whether a course is so long that it is drawn by the day: by the hour, lines would be hatching.
     pub(in super::super) fn is_by_day(hours: usize) -> bool {
         hours > 10 * 24
     }
 
-    /// The highest number of all.
+    /// The largest number of all.
     pub(super) fn highest(loads: &[Self]) -> f64 {
         loads.iter().flat_map(|load| load.row.iter().copied()).fold(0.0, f64::max)
     }
 
-    /// Its name, cut to what stands beside a line.
+    /// The name, shortened to fit beside a line.
     pub(super) fn label(&self, size: Size) -> String {
         let most = if size == Size::Narrow { 9 } else { 14 };
         if self.name.chars().count() <= most {
             return self.name.clone();
         }
-        // Names of managers differ at their ends: the middle goes.
+        // Names of managers differ at their ends, so the middle is cut.
         let name: Vec<char> = self.name.chars().collect();
         let (head, tail) = (&name[..most - most / 2 - 1], &name[name.len() - most / 2..]);
         head.iter().chain(['…'].iter()).chain(tail).collect()

@@ -1,22 +1,22 @@
-//! The widths that drawings are made for.
+//! The widths of charts.
 
-/// The width that a drawing is made for.
+/// The width of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Size {
-    /// A telephone.
+    /// For a phone.
     Narrow,
-    /// A small window.
+    /// For a small window.
     Middle,
-    /// A page, and paper.
+    /// For a full page, and paper.
     Wide,
 }
 
 impl Size {
-    /// Each of them, with the class under which the page knows it.
+    /// All widths, each with its CSS class.
     pub(in super::super) const ALL: [(Self, &str); 3] =
         [(Self::Narrow, "narrow"), (Self::Middle, "middle"), (Self::Wide, "wide")];
 
-    /// In units of the drawing, which are pixels if it is shown as it was meant.
+    /// The width in units of the chart, which are pixels at its normal size.
     pub(super) fn width(self) -> f64 {
         match self {
             Self::Narrow => 350.0,

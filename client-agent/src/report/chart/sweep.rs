@@ -1,4 +1,4 @@
-//! The lost clients of a sweep against the wait: the median of the seeds as a line, the least and the most as a band.
+//! The orphaned clients of a sweep against the wait: the median of the seeds as a line, minimum and maximum as a band.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use super::size::Size;
 use crate::rehearsal::{Spread, Sweep};
 use crate::report::words;
 
-/// The curve. The waits stand at equal distances, whatever is between them.
+/// Draws the curve. The waits are at equal distances, whatever is between them.
 pub(in super::super) fn sweep(sweep: &Sweep, size: Size) -> Markup {
     let spreads = sweep.spreads();
     let most = spreads.iter().map(|spread| spread.most).max().unwrap_or(0);
@@ -24,19 +24,22 @@ pub(in super::super) fn sweep(sweep: &Sweep, size: Size) -> Markup {
     };
     let band: Vec<String> =
         line(|spread| spread.most).into_iter().chain(line(|spread| spread.least).into_iter().rev()).collect();
-    let enough = sweep.shortest_without_loss();
+    let enough = sweep.shortest_without_orphans();
     let mark = spreads.iter().position(|spread| Some(spread.wait) == enough).map(x);
-    // Every tick has its label where there is room, and every second, third or so where there is not.
+    // Every tick has a label if there is room, or else every second, third and so on.
     let longest = spreads.iter().map(|spread| words::stretch(spread.wait.0).len()).max().unwrap_or(0);
     let every = ((7.5 * longest as f64 + 10.0) / distance).ceil().max(1.0) as usize;
     let spoken = match enough {
         Some(wait) => {
             let wait = words::stretch(wait.0);
-            format!("Lost clients against the wait: none from {wait} on, at most {}.", words::grouped(most))
+            format!(
+                "Orphaned clients against the wait: none from {wait} on, at most {}.",
+                words::grouped(most)
+            )
         }
 
         None => format!(
-            "Lost clients against the wait: even the longest loses some, at most {}.",
+            "Orphaned clients against the wait: even the longest orphans some, at most {}.",
             words::grouped(most)
         ),
     };
@@ -65,13 +68,13 @@ pub(in super::super) fn sweep(sweep: &Sweep, size: Size) -> Markup {
             @if let (Some(x), Some(wait)) = (mark, enough) {
                 path class="step" d={ "M" (number(x)) " " (number(TOP - 6.0)) "V" (number(TOP + HEIGHT)) } {}
                 text class="enough" x=(number(x.clamp(left + 70.0, right - 70.0))) y=(number(TOP - 12.0)) text-anchor="middle" {
-                    "nobody lost from " (words::stretch(wait.0))
+                    "none orphaned from " (words::stretch(wait.0))
                 }
             }
         }
     }
 }
 
-/// Where the plot begins, below the mark's label.
+/// The top of the plot, below the mark's label.
 const TOP: f64 = 34.0;
 const HEIGHT: f64 = 260.0;

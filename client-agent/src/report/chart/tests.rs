@@ -1,4 +1,4 @@
-//! The numbers in the drawings are those of the outcome, whatever the outcome.
+//! The numbers in the charts are those of the outcome, whatever the outcome.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::report::sample;
 
 const DRAWINGS: [fn(&Outcome, Size) -> Markup; 4] = [trust, orphans, online, load];
 
-/// What was drawn, read back as XML.
+/// Reads a chart back as XML.
 fn drawn(markup: Markup) -> Element {
     Document::parse(&markup.into_string()).unwrap().into_root()
 }
 
-/// The coordinates that an attribute holds.
+/// The coordinates in an attribute.
 fn numbers(path: &str) -> Vec<f64> {
     path.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
         .filter(|part| !part.is_empty())
@@ -29,7 +29,7 @@ fn points(svg: &Element, class: &str) -> Vec<(f64, f64)> {
     numbers(path.attribute("d").unwrap()).chunks(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// The markers of a drawing: left edge, right edge and height of each.
+/// The markers of a chart: left edge, right edge and height of each.
 fn markers(svg: &Element) -> Vec<(f64, f64, f64)> {
     let groups = svg.descendants_named("g");
     let number = |group: &&Element, name| {

@@ -1,4 +1,4 @@
-//! The drawings of the course, each with its heading, its legend and its widths.
+//! The charts of the course, each with its heading, its legend and its widths.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use crate::rehearsal::Outcome;
 use crate::report::chart::{self, DASHES, Load, Size, TRUST};
 use crate::report::words;
 
-/// Every drawing.
+/// All charts.
 pub(super) fn all(outcome: &Outcome) -> Markup {
     if chart::hours(outcome) == 0 {
         return html! {
@@ -24,9 +24,9 @@ pub(super) fn all(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "How it went" }
-            p.note { "The numbers above each drawing are the steps, where they began. Times are the lab's, in UTC." }
+            p.note { "The numbers above each chart mark the beginnings of the steps. Times are lab time, in UTC." }
             (chart::patterns())
-            (figure("What the clients trust", "Clients, by the certificates that they believe.", |size| {
+            (figure("What the clients trust", "Clients, by the certificates that they trust.", |size| {
                 chart::trust(outcome, size)
             }, &html! {
                 ul.legend {
@@ -44,14 +44,14 @@ pub(super) fn all(outcome: &Outcome) -> Markup {
             }))
             (legend_of_steps(outcome))
             (figure("Orphans", &format!(
-                "Clients that believe none of their managers: at most {peak}, {} at the end.",
+                "Clients that trust none of their managers: at most {peak}, {} at the end.",
                 last(&course.orphaned)
             ), |size| chart::orphans(outcome, size), &html! {}))
             (figure("Machines online", "Clients whose machine is switched on.", |size| {
                 chart::online(outcome, size)
             }, &html! {}))
             @if !loads.is_empty() {
-                (figure("Heartbeats a minute", about_load(outcome), |size| {
+                (figure("Heartbeats per minute", about_load(outcome), |size| {
                     chart::load(outcome, size)
                 }, &legend_of_load(&loads)))
             }
@@ -71,9 +71,9 @@ fn figure(title: &str, about: &str, draw: impl Fn(Size) -> Markup, legend: &Mark
 
 fn about_load(outcome: &Outcome) -> &'static str {
     if Load::is_by_day(chart::hours(outcome)) {
-        "Clients that turn to each manager, served or not: the busiest hour of each day."
+        "Clients that connect to each manager, served or not: the busiest hour of each day."
     } else {
-        "Clients that turn to each manager, served or not, hour by hour."
+        "Clients that connect to each manager, served or not, hour by hour."
     }
 }
 

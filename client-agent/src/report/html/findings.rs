@@ -1,24 +1,24 @@
-//! The tables at the end: who was lost, who else is not well, which certificates were in force, what was assumed.
+//! The tables at the end: orphaned clients, other clients with problems, certificates in force, assumptions.
 
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
 use crate::report::words;
 
-/// Who was lost, and because of what.
+/// The orphaned clients, and why.
 pub(super) fn lost(outcome: &Outcome) -> Markup {
-    let lost = &outcome.verdict.lost;
+    let lost = &outcome.verdict.orphaned;
     let columns = ["Client", "Part", "Since (UTC)", "Step", "Layer", "Because"];
     html! {
         section {
-            h2 { "Lost clients" }
+            h2 { "Orphaned clients" }
             @if lost.is_empty() { p { "None." } } @else {
                 details open[lost.len() <= 20] {
                     summary {
                         (words::clients(lost.len()))
                         @if lost.len() > MOST { ", of which the first " (MOST) " are listed" }
                     }
-                    div.scroll tabindex="0" role="region" aria-label="Lost clients" {
+                    div.scroll tabindex="0" role="region" aria-label="Orphaned clients" {
                         table {
                             thead { tr { @for column in columns { th scope="col" { (column) } } } }
                             tbody {
@@ -27,9 +27,9 @@ pub(super) fn lost(outcome: &Outcome) -> Markup {
                                         th scope="row" { (one.client) }
                                         td { (one.part) }
                                         td.when { (words::moment(one.since)) }
-                                        td { span.number title=(one.step_title) { (one.step) } }
+                                        td { span.number title=[&one.step_title] { (one.step.unwrap_or_default()) } }
                                         td { (one.layer) }
-                                        td { (one.because) }
+                                        td { (one.why) }
                                     }
                                 }
                             }
@@ -41,11 +41,11 @@ pub(super) fn lost(outcome: &Outcome) -> Markup {
     }
 }
 
-/// Who else is not as a client should be.
+/// The other clients with problems.
 pub(super) fn not_well(outcome: &Outcome) -> Markup {
     let verdict = &outcome.verdict;
     let lists = [
-        ("Out of touch, for other reasons than trust", &verdict.out_of_touch),
+        ("Out of touch, for reasons other than trust", &verdict.out_of_touch),
         ("Served, but without authenticating the manager", &verdict.not_secure),
         ("Served, but without a certificate that is in force", &verdict.behind),
     ];
@@ -53,7 +53,7 @@ pub(super) fn not_well(outcome: &Outcome) -> Markup {
     html! {
         @if any {
             section {
-                h2 { "Not lost, and not well" }
+                h2 { "Not orphaned, but with problems" }
                 dl {
                     @for (what, clients) in lists {
                         @if !clients.is_empty() {
@@ -98,14 +98,14 @@ pub(super) fn certificates(outcome: &Outcome) -> Markup {
     }
 }
 
-/// What was assumed of the real product.
+/// The assumptions about the real product.
 pub(super) fn assumptions(outcome: &Outcome) -> Markup {
     let changed = outcome.assumptions.iter().filter(|one| one.value != one.default).count();
     html! {
         section {
             h2 { "Assumptions" }
             p.note {
-                "Nobody documents these. I: inferred from a source; R: recalled; U: unknown. Set otherwise than by default: "
+                "Undocumented. I: inferred from a source; R: recalled; U: unknown. Set otherwise than by default: "
                 (changed) "."
             }
             @if !outcome.assumptions.is_empty() {
@@ -122,8 +122,8 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
                                         th scope="row" { code { (one.name) } }
                                         td { (one.value) }
                                         td { (one.default) }
-                                        td { (format!("{:?}", one.mark)) }
-                                        td.about { (one.about) }
+                                        td { (one.mark.letter()) }
+                                        td.about { (one.about) @for statement in one.statements { div { (statement) } } }
                                     }
                                 }
                             }
@@ -135,5 +135,5 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
     }
 }
 
-/// How many of the lost clients are listed.
+/// The number of orphaned clients that are listed.
 const MOST: usize = 200;

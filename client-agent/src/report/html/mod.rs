@@ -1,6 +1,6 @@
-//! One page for people: the verdict in a sentence, the course in drawings, and everything behind it in tables.
+//! A page for people: the verdict in a sentence, the course in charts, and everything behind it in tables.
 //!
-//! It carries all that it shows: no script, and nothing from anywhere else. Its style is `style.css`.
+//! The page is self-contained, without script. Its style is `style.css`.
 
 mod figures;
 mod findings;
@@ -18,7 +18,7 @@ use crate::rehearsal::Sweep;
 
 use sentence::Sentence;
 
-/// The outcome as a page.
+/// Writes the outcome as a page.
 pub fn html(outcome: &Outcome) -> String {
     let sentence = Sentence::of(outcome);
     page(
@@ -35,7 +35,7 @@ pub fn html(outcome: &Outcome) -> String {
     )
 }
 
-/// A sweep as a page: the lost clients against the wait.
+/// Writes a sweep as a page: the orphaned clients against the wait.
 pub fn sweep_html(sweep: &Sweep) -> String {
     page(&format!("How long to wait: {}", sweep.scenario), &sweep::body(sweep))
 }
@@ -70,7 +70,7 @@ fn heading(outcome: &Outcome, sentence: &Sentence) -> Markup {
         ("Played", format!("{began} to {} UTC", words::moment(outcome.ended))),
         ("Lasted", words::stretch(outcome.ended.since(outcome.began))),
         ("Heartbeats", words::grouped(outcome.heartbeats)),
-        ("of them served", words::grouped(outcome.heartbeats_served)),
+        ("Heartbeats served", words::grouped(outcome.heartbeats_served)),
         ("Seed", verdict.seed.to_string()),
     ];
     html! {
@@ -102,8 +102,8 @@ fn footer() -> Markup {
         footer {
             p {
                 strong { "This is a mock." }
-                " epm-lab is made by nobody of the vendor, and is neither endorsed nor supported by them. It protects nothing: \
-                 what it finds is what its rules and assumptions lead to, and no promise about a real site."
+                " epm-lab is not affiliated with or endorsed by the vendor, and contains no vendor code. It protects nothing: \
+                 its results follow from its rules and assumptions, and promise nothing about a real site."
             }
         }
     }

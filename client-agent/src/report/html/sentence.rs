@@ -3,19 +3,19 @@
 use crate::rehearsal::Outcome;
 use crate::report::words;
 
-/// What became of the fleet, as a word, a colour, and a sentence.
+/// The verdict as a word, a colour, and a sentence.
 #[derive(Debug)]
 pub(super) struct Sentence {
-    /// One or two words.
+    /// The badge: one or two words.
     pub(super) badge: &'static str,
-    /// How the page knows it.
+    /// The CSS class of the badge.
     pub(super) class: &'static str,
-    /// The sentence.
+    /// The sentence itself.
     pub(super) text: String,
 }
 
 impl Sentence {
-    /// The verdict on this outcome.
+    /// Makes the sentence for an outcome.
     pub(super) fn of(outcome: &Outcome) -> Self {
         let verdict = &outcome.verdict;
         let all = words::clients(verdict.clients);
@@ -31,35 +31,35 @@ impl Sentence {
         .map(|(number, what)| format!("{} {} {what}", words::grouped(number), are(number)))
         .collect();
         let besides = if rest.is_empty() { String::new() } else { format!("; {}", rest.join(", ")) };
-        let lost = verdict.lost.len();
+        let lost = verdict.orphaned.len();
         let so_far = if lost == 0 {
-            "no client was lost".to_owned()
+            "no client was orphaned".to_owned()
         } else {
-            format!("{} {} lost", words::clients(lost), were(lost))
+            format!("{} {} orphaned", words::clients(lost), were(lost))
         };
         if outcome.is_partial {
             let text = format!(
-                "Broken off at {}: by then {so_far}, of {all}{besides}.",
+                "Interrupted at {}: by then {so_far}, of {all}{besides}.",
                 words::moment(outcome.ended)
             );
             return Self { badge: "Partial", class: "partial", text };
         }
         if lost > 0 {
-            let text = format!("{} of {all} {} lost{besides}.", words::grouped(lost), were(lost));
-            return Self { badge: "Lost", class: "lost", text };
+            let text = format!("{} of {all} {} orphaned{besides}.", words::grouped(lost), were(lost));
+            return Self { badge: "Orphaned", class: "lost", text };
         }
-        if !verdict.is_well() {
+        if !verdict.well {
             return Self {
-                badge: "Not well",
+                badge: "With problems",
                 class: "unwell",
-                text: format!("No client was lost{besides}."),
+                text: format!("No client was orphaned{besides}."),
             };
         }
         let text = match verdict.clients {
-            0 => "There was no client to lose.".to_owned(),
+            0 => "The fleet has no clients.".to_owned(),
             1 => "The only client is served, is secure, and holds every certificate in force.".to_owned(),
             _ => format!(
-                "No client was lost: all {all} are served, are secure, and hold every certificate in force."
+                "No client was orphaned: all {all} are served, are secure, and hold every certificate in force."
             ),
         };
         Self { badge: "Well", class: "well", text }
@@ -80,20 +80,22 @@ mod tests {
         let mut outcome = sample::ninety_days();
         assert_eq!(
             said(&outcome),
-            "Lost: 1,284 of 100,000 clients were lost; 2 are out of touch, 1 is without a certificate that is in force."
+            "Orphaned: 1,284 of 100,000 clients were orphaned; 2 are out of touch, 1 is without a certificate that is in force."
         );
         outcome.is_partial = true;
-        assert!(
-            said(&outcome)
-                .starts_with("Partial: Broken off at 2026-04-05 00:00: by then 1,284 clients were lost, of")
-        );
+        assert!(said(&outcome).starts_with(
+            "Partial: Interrupted at 2026-04-05 00:00: by then 1,284 clients were orphaned, of"
+        ));
         outcome = sample::well();
         assert_eq!(
             said(&outcome),
-            "Well: No client was lost: all 100,000 clients are served, are secure, and hold every certificate in force."
+            "Well: No client was orphaned: all 100,000 clients are served, are secure, and hold every certificate in force."
         );
         outcome.verdict.not_secure.push("PC-1".to_owned());
-        assert_eq!(said(&outcome), "Not well: No client was lost; 1 is not secure.");
-        assert_eq!(said(&Outcome::default()), "Well: There was no client to lose.");
+        outcome.verdict.well = false;
+        assert_eq!(said(&outcome), "With problems: No client was orphaned; 1 is not secure.");
+        outcome = Outcome::default();
+        outcome.verdict.well = true;
+        assert_eq!(said(&outcome), "Well: The fleet has no clients.");
     }
 }

@@ -1,6 +1,8 @@
-//! What came of each step: who held what, and who would be lost if the next were taken at once.
+//! The result of each step: what the clients hold, and which of them the next step would orphan if it were taken at
+//! once.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use epm_protocol::trust::Fingerprint;
 use maud::{Markup, html};
@@ -9,7 +11,7 @@ use crate::rehearsal::{AtRisk, Outcome, StepOutcome};
 use crate::report::words;
 use crate::scenario::PartHolding;
 
-/// Every step.
+/// All steps.
 pub(super) fn all(outcome: &Outcome) -> Markup {
     html! {
         section {
@@ -28,8 +30,8 @@ fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
             p.note {
                 "Began " (words::moment(report.began)) " UTC, lasted " (words::stretch(step.ended.since(report.began)))
                 "; then " (words::grouped(step.online)) " machines were on."
-                @if !report.statements.is_empty() { " Statements: " (report.statements.join(", ")) "." }
             }
+            @for statement in &report.statements { p.note { (statement) } }
             @if !step.actions.is_empty() { ul.actions { @for action in &step.actions { li { (action) } } } }
             (holdings(outcome, &report.holdings))
             @if let Some(risk) = &step.if_next_now { (next(risk)) }
@@ -37,28 +39,27 @@ fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
     }
 }
 
-/// Who would be lost.
+/// The clients that the next step would orphan.
 fn next(risk: &AtRisk) -> Markup {
     if risk.clients == 0 {
         return html! {
-            p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "nobody would be lost." } }
+            p.next { "If the next step (" i { (risk.step) } ") were taken at its end: " strong { "no client would be orphaned." } }
         };
     }
-    let counted = |counts: &BTreeMap<String, usize>| {
-        counts
-            .iter()
-            .map(|(what, number)| format!("{what} {}", words::grouped(number)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     html! {
         p.next.risk {
             "If the next step (" i { (risk.step) } ") were taken at its end: "
-            strong { (words::clients(risk.clients)) " would be lost." }
-            " By layer: " (counted(&risk.by_layer)) ". By part: " (counted(&risk.by_part)) "."
-            @if !risk.examples.is_empty() { " Such as " (words::first(&risk.examples, risk.clients, 5)) "." }
+            strong { (words::clients(risk.clients)) " would be orphaned." }
+            " By layer: " (counts(&risk.by_layer)) ". By part: " (counts(&risk.by_part)) "."
+            @if !risk.examples.is_empty() { " For example " (words::first(&risk.examples, risk.clients, 5)) "." }
         }
     }
+}
+
+/// Each key with its number: "TLS certificate 1,284, signature 12".
+fn counts<K: Display>(counts: &BTreeMap<K, usize>) -> String {
+    let counts = counts.iter().map(|(key, number)| format!("{key} {}", words::grouped(number)));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn holdings(outcome: &Outcome, parts: &[PartHolding]) -> Markup {
@@ -75,7 +76,7 @@ fn holdings(outcome: &Outcome, parts: &[PartHolding]) -> Markup {
     ];
     html! {
         @if !parts.is_empty() {
-            div.scroll tabindex="0" role="region" aria-label="Who holds what after this step" {
+            div.scroll tabindex="0" role="region" aria-label="What clients hold after this step" {
                 table {
                     thead {
                         tr { @for (at, column) in columns.into_iter().enumerate() {
@@ -114,7 +115,7 @@ fn row(outcome: &Outcome, part: &PartHolding) -> Markup {
     }
 }
 
-/// What is held, the certificates of managers first, in the order in which they came into force.
+/// The certificates that clients hold, those of managers first, in the order in which they came into force.
 fn in_order(outcome: &Outcome, part: &PartHolding) -> Vec<(Fingerprint, usize)> {
     let place = |one: &Fingerprint| outcome.certificates.iter().position(|known| known.fingerprint == *one);
     let mut held: Vec<_> = part.certificates.iter().map(|(one, number)| (*one, *number)).collect();

@@ -1,11 +1,11 @@
-//! The page holds what it must, and nothing in it breaks out of its place.
+//! The page has all its parts, and escapes its content.
 
 use epm_protocol::sylink::xml::{Document, Element};
 
 use super::*;
 use crate::report::{chart, sample};
 
-/// The part of the page that is well-formed XML as well.
+/// The part of the page that is also well-formed XML.
 fn main_of(page: &str) -> Element {
     let (from, to) = (page.find("<main>").unwrap(), page.find("</main>").unwrap());
     let main = page[from..to + "</main>".len()].replace("<details open>", "<details>");
@@ -26,9 +26,8 @@ fn no_name_breaks_out_of_its_place() {
     outcome.certificates[0].manager = nasty();
     outcome.steps[1].actions.push(nasty());
     outcome.steps[1].report.title = nasty();
-    outcome.steps[1].report.statements.push(nasty());
     outcome.steps[1].report.holdings[0].part = nasty();
-    outcome.verdict.lost[0].because = "a\u{0}b\u{1b}".to_owned();
+    outcome.verdict.orphaned[0].why = "a\u{0}b\u{1b}".to_owned();
     let page = html(&outcome);
     assert!(!page.contains("<script"), "there is no script in the page, so none from a name either");
     assert!(!page.contains(['\u{0}', '\u{1b}']));
@@ -42,7 +41,7 @@ fn the_page_needs_nothing_from_anywhere() {
     for outside in ["http://", "https://", "src=", "@import", "<link", "javascript:", "onload"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    // What an address within the page points to is there, once.
+    // Every link within the page has exactly one target.
     let main = main_of(&page);
     for link in main.descendants_named("a") {
         let target = link.attribute("href").unwrap().strip_prefix('#').unwrap();
@@ -58,11 +57,11 @@ fn the_verdict_comes_first_and_the_seed_with_it() {
     let page = html(&sample::ninety_days());
     let text = all_text(&main_of(&page));
     let places = [
-        "1,284 of 100,000 clients were lost",
+        "1,284 of 100,000 clients were orphaned",
         "--seed 20260105",
         "What the clients trust",
         "Step by step",
-        "Lost clients",
+        "Orphaned clients",
         "Assumptions",
     ]
     .map(|what| text.find(what).unwrap_or_else(|| panic!("{what:?} is not in the page")));
@@ -98,7 +97,7 @@ fn every_step_says_who_holds_what_and_who_would_be_lost_by_the_next() {
         assert_eq!(text.contains("were taken at its end"), step.if_next_now.is_some());
     }
     let risk = all_text(articles[3]).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(risk.contains("1,284 clients would be lost."), "{risk}");
+    assert!(risk.contains("1,284 clients would be orphaned."), "{risk}");
 }
 
 #[test]
@@ -152,7 +151,7 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
     let main = main_of(&page);
     let text = all_text(&main);
     assert!(
-        text.contains("Of the waits that were tried, 30 d and longer lost nobody with any seed."),
+        text.contains("Of the waits that were tried, 30 d and longer orphaned no client with any seed."),
         "{text}"
     );
     assert!(text.contains(sample::NASTY) && !page.contains("<script"));
@@ -162,7 +161,7 @@ fn a_sweep_says_the_wait_that_is_long_enough() {
     }
     sweep.points.truncate(1);
     let text = all_text(&main_of(&sweep_html(&sweep)));
-    assert!(text.contains("No wait was long enough: 7 d still loses up to 1,170 clients."), "{text}");
+    assert!(text.contains("No wait was long enough: 7 d still orphans up to 1,170 clients."), "{text}");
 }
 
 #[test]
@@ -170,7 +169,7 @@ fn a_sweep_that_is_hardly_there_is_a_page() {
     use crate::rehearsal::{Sweep, SweepPoint};
     let point = |lost: &[usize]| SweepPoint {
         wait: "0s".parse().unwrap(),
-        lost: lost.to_vec(),
+        orphaned: lost.to_vec(),
         a_day_more: lost.to_vec(),
     };
     for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {

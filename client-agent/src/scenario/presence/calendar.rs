@@ -1,4 +1,4 @@
-//! The calendar of a part: each window in which one of its machines is online.
+//! The calendar of a part: each window in which one of its machines is on.
 
 use epm_protocol::time::Timestamp;
 
@@ -12,7 +12,7 @@ use super::window::{Place, Raw, Window};
 use super::working_days::WorkingDays;
 use crate::scenario::plan::PartPlan;
 
-/// When the machines of one part are online. Its machines share it; each is told apart by its seed.
+/// The times at which the machines of a part are on. Its machines share it; the seed distinguishes them.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     pattern: Pattern,
@@ -26,15 +26,15 @@ pub struct Calendar {
 enum Pattern {
     Always,
     Days(WorkingDays),
-    Drawer { on: i64, every: i64 },
+    MostlyOff { on: i64, every: i64 },
 }
 
 impl Calendar {
-    /// The calendar of this part for a run from `start` to `end`, at most ten years later.
+    /// Makes the calendar of this part for a run from `start` to `end`, at most ten years later.
     ///
     /// # Errors
     ///
-    /// When what the part says of its presence does not fit together, or the run is too long.
+    /// When the presence of the part contradicts itself, or the run is too long.
     pub fn new(part: &PartPlan, start: Timestamp, end: Timestamp) -> Result<Self, PresenceError> {
         let run = [start.as_millis(), end.as_millis()];
         if end < start || run[1].saturating_sub(run[0]) > LONGEST_RUN_DAYS * 86_400_000 {
@@ -49,12 +49,12 @@ impl Calendar {
                 laptop.check()?;
                 Pattern::Days(days(&laptop.hours())?.opened(laptop))
             }
-            without @ (Presence::Always | Presence::Drawer(_)) => {
+            without @ (Presence::Always | Presence::MostlyOff(_)) => {
                 refuse_days_off(part)?;
                 match without {
-                    Presence::Drawer(drawer) => {
+                    Presence::MostlyOff(drawer) => {
                         drawer.check()?;
-                        Pattern::Drawer { on: millis(drawer.on), every: millis(drawer.every) }
+                        Pattern::MostlyOff { on: millis(drawer.on), every: millis(drawer.every) }
                     }
                     _ => Pattern::Always,
                 }
@@ -66,7 +66,7 @@ impl Calendar {
 
     /// The first window of the machine with this seed that ends after `after`.
     ///
-    /// Its windows are disjoint and in order, and begin from the start of the run up to, but without, its end.
+    /// Windows are disjoint and in order, and begin in the run, `end` excluded.
     pub fn window(&self, seed: u64, after: Timestamp) -> Option<Window> {
         let (from, until) = (self.life.from(seed), self.life.until(seed));
         let after = after.as_millis().max(from);
@@ -76,7 +76,7 @@ impl Calendar {
                 Raw { on: booted.as_millis(), off: i64::MAX, place: Place::Usual }
             }
             Pattern::Days(days) => days.window(seed, after)?,
-            Pattern::Drawer { on, every } => self.taken_out(seed, *on, *every, after),
+            Pattern::MostlyOff { on, every } => self.taken_out(seed, *on, *every, after),
         };
         let (on, off) = (raw.on.max(from), raw.off.min(until));
         let booted = if self.life.arrives() { on } else { raw.on };
@@ -93,14 +93,14 @@ impl Calendar {
         self.away_location.as_deref()
     }
 
-    /// When the machine with this seed is re-imaged, if it is, and is there at that moment.
+    /// The time at which the machine with this seed is re-imaged, if it is, and is there at that moment.
     pub fn reimaged(&self, seed: u64) -> Option<Timestamp> {
         self.life.reimaged(seed).filter(|at| *at < self.end).map(Timestamp::from_millis)
     }
 
-    /// The first time that a machine is out of its drawer until after `after`, which is not before the start.
+    /// The first time that a mostly-off machine is on until after `after`, which is not before the start.
     fn taken_out(&self, seed: u64, on: i64, every: i64, after: i64) -> Raw {
-        // One time out before the first whole one: it may reach over the start.
+        // Starts with the window before the first whole one, which may reach over the start.
         let first = self.start.saturating_sub(Draw::new(seed, PHASE, 0).up_to(every - 1));
         let passed = after.saturating_sub(first) / every;
         let began = first.saturating_add(passed.saturating_mul(every));
@@ -109,7 +109,7 @@ impl Calendar {
     }
 }
 
-/// When the machine with this seed was booted that is always on, and was before `start`: uniform over the 30 days before.
+/// The boot of the machine with this seed, which has been on since before `start`: uniform over the 30 days before.
 pub fn booted_before(seed: u64, start: Timestamp) -> Timestamp {
     let ago = 1 + Draw::new(seed, BOOT, 0).up_to(LONGEST_UPTIME_DAYS * 86_400_000);
     Timestamp::from_millis(start.as_millis().saturating_sub(ago))

@@ -1,39 +1,39 @@
-//! The only dice of presence: a keyed hash, so that any question can be asked at any time and has one answer.
+//! The only randomness of presence: a keyed hash, so that any question can be asked at any time and has one answer.
 //!
-//! It knows nothing of time. Who asks what stands in the table of the module above.
+//! Knows nothing of time. The table of the parent module lists what is drawn.
 
 use siphasher::sip::SipHasher24;
 
-/// What a draw is about. Two streams of one machine have nothing to do with each other.
+/// The subject of a draw. Two streams of one machine are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stream(u64);
 
-/// When the machine is installed.
+/// The time at which the machine is installed.
 pub(super) const ARRIVES: Stream = Stream::named(*b"arrives ");
-/// Whether it leaves, and when.
+/// Whether the machine leaves, and when.
 pub(super) const LEAVES: Stream = Stream::named(*b"leaves  ");
-/// Whether it is re-imaged, and when.
+/// Whether the machine is re-imaged, and when.
 pub(super) const REIMAGED: Stream = Stream::named(*b"reimaged");
-/// Its holiday; the question is the year of the run.
+/// The holiday of the machine; the question is the year of the run.
 pub(super) const HOLIDAY: Stream = Stream::named(*b"holiday ");
-/// When it comes and goes; the question is the day.
+/// The hours of the machine; the question is the day.
 pub(super) const HOURS: Stream = Stream::named(*b"hours   ");
 /// Whether a laptop is opened, and where; the question is the day.
 pub(super) const OPENED: Stream = Stream::named(*b"opened  ");
-/// When a machine that is always on was booted.
+/// The boot of a machine that is always on.
 pub(super) const BOOT: Stream = Stream::named(*b"boot    ");
-/// When a machine in a drawer is taken out.
+/// The phase of a mostly-off machine.
 pub(super) const PHASE: Stream = Stream::named(*b"phase   ");
 
 impl Stream {
-    /// A name in letters is a larger number than any moment, so no stream of a client's heartbeats is one of these.
+    /// A name in letters is a larger number than any moment, so it differs from every stream of a client's heartbeats.
     const fn named(name: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(name))
     }
 }
 
-/// The SipHash-2-4 of a question, keyed with the machine's seed and the stream: a fraction of 2^64 that is used up
-/// choice by choice.
+/// The SipHash-2-4 of a question, keyed with the machine's seed and the stream: a fraction of 2^64 that choices use
+/// up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draw(u64);
 
@@ -42,7 +42,7 @@ impl Draw {
         Self(SipHasher24::new_with_keys(seed, stream.0).hash(&question.to_le_bytes()))
     }
 
-    /// Uniform from 0 up to, but without, `count`; what the choice leaves of the fraction serves the next one.
+    /// A uniform choice from 0 up to `count`, exclusive; the rest of the fraction serves the next choice.
     ///
     /// All choices from one draw together should have far fewer than 2^64 outcomes.
     pub(super) fn below(&mut self, count: u64) -> u64 {
@@ -51,7 +51,7 @@ impl Draw {
         (product >> 64) as u64
     }
 
-    /// Uniform from 0 to `most`, for moments.
+    /// A uniform choice from 0 to `most`, for times.
     pub(super) fn up_to(&mut self, most: i64) -> i64 {
         self.below(most.unsigned_abs().saturating_add(1)).cast_signed()
     }

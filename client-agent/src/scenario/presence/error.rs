@@ -1,4 +1,4 @@
-//! Why the presence of a part of the fleet is refused: what was found, and what was expected.
+//! The reasons why the presence of a part of the fleet is refused: what was found, and what was expected.
 
 use epm_protocol::time::Timestamp;
 
@@ -6,127 +6,123 @@ use super::limits::{LONGEST_HOLIDAY, LONGEST_RUN_DAYS};
 use super::time_of_day::TimeOfDay;
 use crate::scenario::span::Span;
 
-/// Why the presence of a part of the fleet is refused.
+/// The reason why the presence of a part of the fleet is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PresenceError {
-    /// A time zone that the bundled database does not have.
+    /// The bundled database does not have the time zone.
     #[error(
         "there is no time zone {found:?}; expected a name of the IANA database like \"Europe/Berlin\"{hint}"
     )]
     Zone {
-        /// The name.
+        /// The name that was found.
         found: String,
-        /// The nearest that there is.
+        /// The nearest known name, as the end of a sentence.
         hint: String,
     },
-    /// A text that is no time of day.
-    #[error("{found:?} is not a time of day; expected one from \"00:00\" to \"23:59\"")]
+    /// The text is not a time of day.
+    #[error("invalid time of day {found:?}: expected one from \"00:00\" to \"23:59\"")]
     TimeOfDay {
-        /// The text.
+        /// The text that was found.
         found: String,
     },
-    /// A text that is no weekday.
+    /// The text is not a weekday.
     #[error(
         "there is no weekday {found:?}; expected some of mon, tue, wed, thu, fri, sat, sun, like \"mon-fri\" or \"mon,wed\"{hint}"
     )]
     Weekday {
-        /// The text.
+        /// The text that was found.
         found: String,
-        /// The nearest that there is.
+        /// The nearest known name, as the end of a sentence.
         hint: String,
     },
-    /// A text that is no date.
-    #[error("{found:?} is not a date; expected one like \"2026-12-24\"")]
+    /// The text is not a date.
+    #[error("invalid date {found:?}: expected one like \"2026-12-24\"")]
     Date {
-        /// The text.
+        /// The text that was found.
         found: String,
     },
-    /// A share that is not from 0 to 100.
-    #[error("{found} is not a share; expected per cent, from 0 to 100")]
+    /// The share is not from 0 to 100.
+    #[error("invalid share {found}: expected per cent, from 0 to 100")]
     Share {
-        /// The number.
+        /// The number that was found.
         found: String,
     },
-    /// A range whose end is before its beginning.
-    #[error("the range from {first} to {last} is the wrong way round; expected the smaller one first")]
+    /// The end of a range is before its beginning.
+    #[error("reversed range from {first} to {last}: expected the smaller value first")]
     Reversed {
-        /// Its first end.
+        /// The first end of the range.
         first: String,
-        /// Its second end.
+        /// The second end of the range.
         last: String,
     },
-    /// A holiday that is too short or too long.
-    #[error("a holiday cannot take {found} days; expected 1 to {} days", LONGEST_HOLIDAY)]
+    /// The holiday is too short or too long.
+    #[error("invalid holiday of {found} days: expected 1 to {} days", LONGEST_HOLIDAY)]
     HolidayDays {
-        /// Its length.
+        /// The length of the holiday in days.
         found: u32,
     },
-    /// Working hours that end before they begin.
-    #[error("the hours are from {from} to {to}; expected `from` before `to`, both on one day")]
+    /// The working hours end before they begin.
+    #[error("invalid hours from {from} to {to}: expected `from` before `to`, both on one day")]
     Hours {
-        /// When they begin.
+        /// The beginning of the hours.
         from: TimeOfDay,
-        /// When they end.
+        /// The end of the hours.
         to: TimeOfDay,
     },
-    /// A spread with which machines could go before they come, or stay until the next morning.
+    /// With this spread, hours could end before they begin, or last until the next morning.
     #[error("the spread {found} is too large for hours from {from} to {to}; expected less than {limit}")]
     Spread {
-        /// The spread.
+        /// The spread that was found.
         found: Span,
-        /// When the hours begin.
+        /// The beginning of the hours.
         from: TimeOfDay,
-        /// When they end.
+        /// The end of the hours.
         to: TimeOfDay,
-        /// What is too much.
+        /// The smallest spread that is too large.
         limit: Span,
     },
-    /// Laptops that nobody ever opens.
-    #[error("the day-share is 0, so nobody would ever come; expected more")]
+    /// With a day_share of 0, laptops are never opened.
+    #[error("the day_share is 0, so the machines would never be on: expected more")]
     NoDayShare,
-    /// Laptops that go nowhere in particular.
-    #[error(
-        "there is an away-share, but no away-location; expected the location that the machines then are in"
-    )]
+    /// An away_share has no away_location.
+    #[error("an away_share needs an away_location: the location of the machines when they are away")]
     NoAwayLocation,
-    /// A location that no laptop goes to.
-    #[error(
-        "there is the away-location {found:?}, but the away-share is 0; expected how often machines are there"
-    )]
+    /// An away_location has no away_share.
+    #[error("the away_location {found:?} needs an away_share greater than 0")]
     NoAwayShare {
-        /// The location.
+        /// The `away_location` that was found.
         found: String,
     },
-    /// A stretch of time that has no length.
-    #[error("`{key}` is 0s; expected a stretch of time like \"1d\"")]
+    /// A duration is 0.
+    #[error("`{key}` is 0s: expected a duration like \"1d\"")]
     Zero {
-        /// Its key.
+        /// The key of the duration.
         key: &'static str,
     },
-    /// A machine that would not be back in its drawer before it is taken out again.
-    #[error("`on` is {on} and `every` is {every}; expected a shorter `on`, or the presence \"always\"")]
+    /// A machine would be on for longer than its period.
+    #[error("`on` is {on} and `every` is {every}: expected a shorter `on`, or the presence \"always\"")]
     OnTooLong {
-        /// How long it is online.
+        /// The duration for which it is on.
         on: Span,
-        /// How often.
+        /// The period in which it is on once.
         every: Span,
     },
-    /// Days off for machines that have no working days.
+    /// Days off were set for machines without working days.
     #[error(
-        "`{key}` is for machines that have working days; expected the presence office or laptop, found {found}"
+        "`{key}` is only for machines with working days: expected the presence office or laptop, found {found}"
     )]
     NoWorkingDays {
-        /// The key.
+        /// The key of the days off.
         key: &'static str,
-        /// The presence that the part has.
+        /// The presence of the part.
         found: &'static str,
     },
-    /// A run that ends before it begins, or is longer than a calendar is made for.
-    #[error("the run would be from {start} to {end}; expected at most {} days", LONGEST_RUN_DAYS)]
+    /// The run ends before it begins, or is longer than a calendar can be.
+    #[error("invalid run from {start} to {end}: expected at most {} days", LONGEST_RUN_DAYS)]
     Run {
-        /// Its beginning.
+        /// The beginning of the run.
         start: Timestamp,
-        /// Its end.
+        /// The end of the run.
         end: Timestamp,
     },
 }

@@ -1,4 +1,4 @@
-//! From when to when a machine is there at all, and when it is re-imaged.
+//! The life of a machine: when it is installed, re-imaged and removed.
 
 use epm_protocol::time::Timestamp;
 
@@ -6,7 +6,7 @@ use super::draw::{ARRIVES, Draw, LEAVES, REIMAGED, Stream};
 use super::plan::{Arrives, Fate};
 use crate::scenario::plan::PartPlan;
 
-/// What happens once to each machine of a part, in milliseconds since the epoch.
+/// The times of what happens once to each machine of a part, in milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     start: i64,
@@ -21,24 +21,24 @@ impl Life {
         Self { start: start.as_millis(), arrives, leaves, reimaged }
     }
 
-    /// Whether its machines are installed during the run.
+    /// Whether the machines of the part are installed during the run.
     pub(super) fn arrives(&self) -> bool {
         self.arrives.is_some()
     }
 
-    /// When it is installed; the start of the run if it was there before.
+    /// The time at which the machine is installed; the start of the run if it was there before.
     pub(super) fn from(&self, seed: u64) -> i64 {
         self.arrives.map_or(self.start, |one| {
             self.start.saturating_add(one.between.draw(&mut Draw::new(seed, ARRIVES, 0)))
         })
     }
 
-    /// When it leaves; never, for most.
+    /// The time at which the machine leaves; for most, never.
     pub(super) fn until(&self, seed: u64) -> i64 {
         self.fate(self.leaves, seed, LEAVES).unwrap_or(Timestamp::NEVER.as_millis())
     }
 
-    /// When it is re-imaged, if that happens while it is there.
+    /// The time at which the machine is re-imaged, if that happens while it is there.
     pub(super) fn reimaged(&self, seed: u64) -> Option<i64> {
         let at = self.fate(self.reimaged, seed, REIMAGED)?;
         (self.from(seed) <= at && at < self.until(seed)).then_some(at)

@@ -1,6 +1,6 @@
 //! Presence as a scenario writes it.
 //!
-//! What a key alone can get wrong is refused when it is read; what two keys do to each other, when the calendar is made.
+//! Errors in one key are found when it is read, contradictions between keys when the calendar is made.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,111 +11,111 @@ use super::time_of_day::TimeOfDay;
 use super::words::{Weekdays, Zone};
 use crate::scenario::span::Span;
 
-/// When the machines of a part are online, and where.
+/// When the machines of a part are on, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Presence {
-    /// Day and night.
+    /// The machines are always on.
     #[default]
     Always,
-    /// In working hours.
+    /// The machines are on in working hours.
     Office(Office),
-    /// On some of the working days, in working hours, sometimes elsewhere.
+    /// The machines are on in the working hours of some working days, sometimes at another location.
     Laptop(Laptop),
-    /// Now and then, for a while.
-    Drawer(Drawer),
+    /// The machines are mostly off, and on once in each period.
+    MostlyOff(MostlyOff),
 }
 
-/// Machines that are switched on when somebody comes to work, and off when he goes.
+/// Machines that are on in working hours.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Office {
-    /// Where the clocks show these hours.
+    /// The time zone of the hours, by its IANA name.
     pub zone: Zone,
-    /// When people come.
+    /// The beginning of the hours.
     pub from: TimeOfDay,
-    /// When they go, on the same day.
+    /// The end of the hours, on the same day.
     pub to: TimeOfDay,
-    /// The working days.
+    /// The working days; Monday to Friday if absent.
     #[serde(default)]
     pub days: Weekdays,
-    /// How much earlier or later than `from` and `to` each comes and goes, drawn anew each day. Defaults to 30 minutes, or
-    /// to half of what the hours allow if that is less.
+    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; if absent, 30 minutes, or half of what
+    /// the hours allow if that is less.
     #[serde(default)]
     pub spread: Option<Span>,
 }
 
-/// Machines that are opened on some working days, and sleep otherwise.
+/// Machines that are on in the working hours of some working days, and off otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Laptop {
-    /// Where the clocks show these hours.
+    /// The time zone of the hours, by its IANA name.
     pub zone: Zone,
-    /// When they are opened.
+    /// The beginning of the hours.
     pub from: TimeOfDay,
-    /// When they are closed, on the same day.
+    /// The end of the hours, on the same day.
     pub to: TimeOfDay,
-    /// The working days.
+    /// The working days; Monday to Friday if absent.
     #[serde(default)]
     pub days: Weekdays,
-    /// How much earlier or later than `from` and `to` each is opened and closed, drawn anew each day. Defaults to 30 minutes,
-    /// or to half of what the hours allow if that is less.
+    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; if absent, 30 minutes, or half of what
+    /// the hours allow if that is less.
     #[serde(default)]
     pub spread: Option<Span>,
-    /// The share of the working days on which each is opened.
+    /// The share of the working days on which a machine is on, in per cent.
     pub day_share: Share,
-    /// The share of those days on which it is elsewhere.
+    /// The share of those days on which a machine is at `away_location`, in per cent; 0 if absent.
     #[serde(default)]
     pub away_share: Share,
-    /// The location of the group that it then is in.
+    /// The location of the group that machines are in when they are away.
     #[serde(default)]
     pub away_location: Option<String>,
 }
 
-/// Machines that lie in a drawer, and are taken out now and then.
+/// Machines that are mostly off, and on once in each period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Drawer {
-    /// For how long.
+#[serde(deny_unknown_fields)]
+pub struct MostlyOff {
+    /// The duration for which a machine is on.
     pub on: Span,
-    /// How often; when, is each machine's own.
+    /// The period; its phase is drawn for each machine.
     pub every: Span,
 }
 
-/// Holidays.
+/// The holidays of machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Holidays {
-    /// The share of the machines that have one in a year; which, is drawn anew for each year of the run.
+    /// The share of the machines with a holiday in a year, in per cent, drawn anew for each year of the run.
     pub share: Share,
-    /// How many days it takes, weekends included.
+    /// The range of the holiday's length in days, weekends included.
     pub days: HolidayDays,
 }
 
-/// Machines that are installed during the run.
+/// The installation of machines during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Arrives {
-    /// How long after the beginning of the run.
+    /// The range of the time of installation, from the beginning of the run.
     pub between: Between,
 }
 
-/// Something that happens once to a share of the machines.
+/// An event that happens once to a share of the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Fate {
-    /// The share of the machines.
+    /// The share of the machines, in per cent.
     pub share: Share,
-    /// How long after the beginning of the run.
+    /// The range of the time of the event, from the beginning of the run.
     pub between: Between,
 }
 
 impl Presence {
-    /// The location of machines that are elsewhere.
+    /// The location of machines that are away.
     pub fn away_location(&self) -> Option<&str> {
         match self {
             Self::Laptop(laptop) => laptop.away_location.as_deref(),
-            Self::Always | Self::Office(_) | Self::Drawer(_) => None,
+            Self::Always | Self::Office(_) | Self::MostlyOff(_) => None,
         }
     }
 
@@ -124,13 +124,13 @@ impl Presence {
             Self::Always => "always",
             Self::Office(_) => "office",
             Self::Laptop(_) => "laptop",
-            Self::Drawer(_) => "drawer",
+            Self::MostlyOff(_) => "mostly-off",
         }
     }
 }
 
 impl Office {
-    /// Refuses hours that end before they begin, and a spread that could turn a day or a night around.
+    /// Checks that hours do not end before they begin, and that the spread cannot reverse a day or a night.
     pub(super) fn check(&self) -> Result<(), PresenceError> {
         let (from, to) = (self.from, self.to);
         if from >= to {
@@ -143,12 +143,12 @@ impl Office {
         Ok(())
     }
 
-    /// How much earlier or later than their hours machines come and go.
+    /// The largest deviation of a machine from `from` and `to`, as given or by default.
     pub(super) fn spread(&self) -> Span {
         self.spread.unwrap_or_else(|| USUAL_SPREAD.min(Span(self.spread_limit().0 / 2)))
     }
 
-    /// A spread of this or more could turn a day or a night around.
+    /// The smallest spread with which a day or a night could end before it begins.
     fn spread_limit(&self) -> Span {
         let day = self.to.duration().saturating_sub(self.from.duration());
         let night = TimeOfDay::WHOLE_DAY.saturating_sub(day);
@@ -157,7 +157,7 @@ impl Office {
 }
 
 impl Laptop {
-    /// Its hours, when it is opened at all.
+    /// The hours of the machine on days on which it is on.
     pub(super) fn hours(&self) -> Office {
         let Self { zone, from, to, days, spread, .. } = self.clone();
         Office { zone, from, to, days, spread }
@@ -175,7 +175,7 @@ impl Laptop {
     }
 }
 
-impl Drawer {
+impl MostlyOff {
     pub(super) fn check(&self) -> Result<(), PresenceError> {
         let Self { on, every } = *self;
         let zero = [("every", every), ("on", on)].into_iter().find(|(_, span)| *span == none());
@@ -187,7 +187,7 @@ impl Drawer {
     }
 }
 
-/// The spread of working hours where none is given.
+/// The default spread of working hours.
 const USUAL_SPREAD: Span = Span(std::time::Duration::from_secs(30 * 60));
 
 const fn none() -> Span {

@@ -1,4 +1,4 @@
-//! The numbers of a calendar: shares in per cent, and ranges that are not the wrong way round.
+//! Numbers of a calendar: shares in per cent, and ordered ranges.
 
 use std::fmt;
 
@@ -11,29 +11,29 @@ use super::error::PresenceError;
 use super::limits::LONGEST_HOLIDAY;
 use crate::scenario::span::Span;
 
-/// A share of machines, or of days: per cent, from 0 to 100, with up to four decimals.
+/// A share of machines or days, in per cent: from 0 to 100, with up to four decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share {
     millionths: u32,
 }
 
-/// A range of stretches of time, both ends included.
+/// A range of durations, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "[Span; 2]")]
 #[schemars(extend("examples" = [["10d", "40d"]]))]
 pub struct Between([Span; 2]);
 
-/// How many days a holiday takes: a range, both ends included.
+/// A range of the length of a holiday in days, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "[u32; 2]")]
 #[schemars(extend("examples" = [[7, 28]]))]
 pub struct HolidayDays([u32; 2]);
 
 impl Share {
-    /// Everything.
+    /// The share of 100 per cent.
     pub const ALL: Self = Self { millionths: WHOLE };
 
-    /// So many per cent.
+    /// Makes a share of this many per cent.
     ///
     /// # Errors
     ///
@@ -50,14 +50,14 @@ impl Share {
         self.millionths == 0
     }
 
-    /// Whether this draw falls into the share: Bernoulli.
+    /// Whether this draw falls into the share.
     pub(super) fn takes(self, draw: &mut Draw) -> bool {
         draw.below(u64::from(WHOLE)) < u64::from(self.millionths)
     }
 }
 
 impl Between {
-    /// Uniform, to the millisecond.
+    /// Draws a uniform duration, to the millisecond.
     pub(super) fn draw(self, draw: &mut Draw) -> i64 {
         let [first, last] = self.0.map(millis);
         first.saturating_add(draw.up_to(last - first))
@@ -69,7 +69,7 @@ impl HolidayDays {
         self.0[1].cast_signed()
     }
 
-    /// Uniform, in whole days.
+    /// Draws a uniform number of whole days.
     pub(super) fn draw(self, draw: &mut Draw) -> i32 {
         let [least, most] = self.0;
         least.cast_signed() + draw.below(u64::from(most - least) + 1) as i32 // at most a year
@@ -116,7 +116,7 @@ impl JsonSchema for Share {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "number",
-            "description": "Per cent.",
+            "description": "A share in per cent, from 0 to 100.",
             "minimum": 0,
             "maximum": 100,
             "examples": [30, 0.5],
@@ -146,7 +146,7 @@ impl Visitor<'_> for ShareVisitor {
     }
 }
 
-/// In milliseconds.
+/// The duration in milliseconds.
 pub(super) fn millis(span: Span) -> i64 {
     i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX)
 }

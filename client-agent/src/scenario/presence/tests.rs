@@ -1,4 +1,4 @@
-//! Windows by hand, refusals with their places, and that any window is the same from any moment.
+//! Windows by hand, errors with their positions, and windows that are the same from any moment.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,9 +15,9 @@ const OFFICE: &str =
     r#"presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00", spread = "0s" } }"#;
 const LAPTOP: &str = concat!(
     r#"presence = { laptop = { zone = "America/New_York", from = "08:30", to = "18:00", days = "mon-sat", "#,
-    r#"spread = "45m", day-share = 70, away-share = 40, away-location = "Home" } }"#
+    r#"spread = "45m", day_share = 70, away_share = 40, away_location = "Home" } }"#
 );
-const DRAWER: &str = r#"presence = { drawer = { on = "1d", every = "30d" } }"#;
+const DRAWER: &str = r#"presence = { mostly-off = { on = "1d", every = "30d" } }"#;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -156,8 +156,11 @@ fn machines_that_are_on_at_the_start_were_booted_before_it_each_at_its_own_momen
     }
     let office = booted(&OFFICE.replace("0s", "2h"));
     assert!(office.len() == 3000 && (1..5).all(|hour| office.contains(&hour)), "{office:?}");
-    let drawer = booted(DRAWER);
-    assert!((60..140).contains(&drawer.len()) && drawer.iter().any(|hours| *hours > 20), "{drawer:?}");
+    let mostly_off = booted(DRAWER);
+    assert!(
+        (60..140).contains(&mostly_off.len()) && mostly_off.iter().any(|hours| *hours > 20),
+        "{mostly_off:?}"
+    );
     let arrived = booted("arrives = { between = [\"0s\", \"0s\"] }");
     assert!(arrived.len() == 3000 && arrived.iter().all(|hours| *hours == 0), "they are installed now");
 }
@@ -184,7 +187,7 @@ fn a_machine_in_a_drawer_is_out_for_a_day_in_thirty_at_its_own_time() {
         }
         phases.insert(windows[1].on.since(at(START)).as_secs() / 86_400 % 30);
     }
-    assert_eq!(phases.len(), 30, "every day of the thirty is somebody's");
+    assert_eq!(phases.len(), 30, "each of the thirty days has a machine that is on");
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn holidays_are_taken_by_their_share_of_the_machines_once_a_year_and_last_as_lon
     let calendar = calendar(&format!("{every_day}\nholidays = {{ share = 30, days = [7, 28] }}"), 730);
     let (mut taken, mut lengths) = (0, Vec::new());
     for seed in 0..2000 {
-        // Two holidays that touch look like one.
+        // Two adjacent holidays look like one.
         for pair in windows(&calendar, seed).windows(2) {
             let gap = (pair[1].on.since(pair[0].on).as_secs() + 43_200) / 86_400 - 1;
             if gap > 0 {
@@ -267,27 +270,27 @@ fn what_does_not_fit_together_is_named_with_what_was_expected() {
     let office = |more: &str| OFFICE.replace(r#", spread = "0s""#, more);
     let laptop = |more: &str| office(more).replace("office", "laptop");
     for (keys, expected) in [
-        (office("").replace("17:00", "08:00"), "from 08:00 to 08:00; expected `from` before `to`"),
+        (office("").replace("17:00", "08:00"), "from 08:00 to 08:00: expected `from` before `to`"),
         (
             office(r#", spread = "4h30m""#),
             "the spread 4h30m is too large for hours from 08:00 to 17:00; expected less than 4h30m",
         ),
-        (laptop(", day-share = 0"), "the day-share is 0"),
-        (laptop(", day-share = 9, away-share = 1"), "no away-location"),
+        (laptop(", day_share = 0"), "the day_share is 0"),
+        (laptop(", day_share = 9, away_share = 1"), "needs an away_location"),
         (
-            laptop(r#", day-share = 9, away-location = "Home""#),
-            "the away-location \"Home\", but the away-share is 0",
+            laptop(r#", day_share = 9, away_location = "Home""#),
+            "the away_location \"Home\" needs an away_share",
         ),
         (DRAWER.replace("30d", "0s"), "`every` is 0s"),
         (DRAWER.replace("1d", "0s"), "`on` is 0s"),
-        (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d; expected a shorter `on`"),
+        (DRAWER.replace("1d", "5w"), "`on` is 35d and `every` is 30d: expected a shorter `on`"),
         (
             "closed = [\"2026-01-05\"]".into(),
-            "`closed` is for machines that have working days; expected the presence office or laptop, found always",
+            "`closed` is only for machines with working days: expected the presence office or laptop, found always",
         ),
         (
             format!("{DRAWER}\nholidays = {{ share = 1, days = [1, 2] }}"),
-            "`holidays` is for machines that have working days",
+            "`holidays` is only for machines with working days",
         ),
     ] {
         let found = refusal(&keys);
@@ -343,13 +346,16 @@ fn a_refused_word_is_named_with_its_line_and_the_nearest_that_is_right() {
         (OFFICE.replace("Berlin", "Berlim"), "did you mean \"Europe/Berlin\"?"),
         (OFFICE.replace("zone", "zoen"), "did you mean \"zone\"?"),
         (OFFICE.replace("office", "offcie"), "did you mean \"office\"?"),
-        (OFFICE.replace("08:00", "8 am"), "\"8 am\" is not a time of day"),
+        (OFFICE.replace("08:00", "8 am"), "invalid time of day \"8 am\""),
         (LAPTOP.replace("mon-sat", "mon-sta"), "did you mean \"sat\"?"),
-        (LAPTOP.replace("70", "101"), "101 is not a share; expected per cent, from 0 to 100"),
-        ("arrives = { between = [\"2d\", \"1d\"] }".into(), "from 2d to 1d is the wrong way round"),
-        ("leaves = { share = -1, between = [\"1d\", \"2d\"] }".into(), "-1 is not a share"),
-        ("closed = [\"24.12.2026\"]".into(), "\"24.12.2026\" is not a date"),
-        ("holidays = { share = 1, days = [0, 2] }".into(), "cannot take 0 days; expected 1 to 365 days"),
+        (LAPTOP.replace("70", "101"), "invalid share 101: expected per cent, from 0 to 100"),
+        ("arrives = { between = [\"2d\", \"1d\"] }".into(), "reversed range from 2d to 1d"),
+        ("leaves = { share = -1, between = [\"1d\", \"2d\"] }".into(), "invalid share -1"),
+        ("closed = [\"24.12.2026\"]".into(), "invalid date \"24.12.2026\""),
+        (
+            "holidays = { share = 1, days = [0, 2] }".into(),
+            "invalid holiday of 0 days: expected 1 to 365 days",
+        ),
         ("holiday = { share = 1, days = [1, 2] }".into(), "did you mean \"holidays\"?"),
     ] {
         let (line, problem) = refused(&keys);
@@ -405,7 +411,7 @@ fn any_presence() -> impl Strategy<Value = String> {
     });
     let office = (hours, prop::sample::select(vec!["mon-fri", "mon-sun", "sat,wed", "sun"]), 0..3_u32, 1..365_u32)
         .prop_map(|((zone, from, to, spread), days, kind, holiday)| {
-            let more = ["", "", ", day-share = 50, away-share = 50, away-location = \"Home\""][kind as usize];
+            let more = ["", "", ", day_share = 50, away_share = 50, away_location = \"Home\""][kind as usize];
             let pattern = ["office", "office", "laptop"][kind as usize];
             format!(
                 "presence = {{ {pattern} = {{ zone = \"{zone}\", from = \"{from}\", to = \"{to}\", days = \"{days}\", spread = \"{spread}s\"{more} }} }}\n\
@@ -413,7 +419,7 @@ fn any_presence() -> impl Strategy<Value = String> {
             )
         });
     let drawer = (1..5000_u32, 1..5000_u32).prop_map(|(on, off)| {
-        format!("presence = {{ drawer = {{ on = \"{on}m\", every = \"{}m\" }} }}", on + off)
+        format!("presence = {{ mostly-off = {{ on = \"{on}m\", every = \"{}m\" }} }}", on + off)
     });
     prop_oneof![4 => office, 1 => drawer, 1 => Just(String::new())]
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A time of day, to the minute.
+/// A time of day, to the minute, as `HH:MM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("pattern" = r"^([01]?\d|2[0-3]):[0-5]\d$", "examples" = ["08:00"]))]
@@ -15,7 +15,7 @@ pub struct TimeOfDay(#[schemars(with = "String")] pub(super) u16); // minutes si
 impl TimeOfDay {
     pub(super) const WHOLE_DAY: Duration = Duration::from_secs(86_400);
 
-    /// Since midnight, on a day on which no clock is changed.
+    /// The duration since midnight, on a day without a clock change.
     pub(super) fn duration(self) -> Duration {
         Duration::from_secs(60 * u64::from(self.0))
     }

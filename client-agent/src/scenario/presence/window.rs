@@ -1,30 +1,30 @@
-//! A stretch of time during which a machine is online in one place.
+//! A period in which a machine is on at one place.
 
 use epm_protocol::time::Timestamp;
 
-/// A stretch of time during which a machine is online in one place: from `on` up to, but without, `off`.
+/// A period in which a machine is on at one place: from `on` up to `off`, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// When it comes online; at the start of the run, if it was on before.
+    /// The time at which it is switched on; the start of the run if it was on before.
     pub on: Timestamp,
-    /// When it was booted: at `on`, or earlier if it was on before the start of the run.
+    /// The time at which it was booted: `on`, or earlier if it was on before the start of the run.
     pub booted: Timestamp,
-    /// When it goes, later than `on`; [`Timestamp::NEVER`] if it stays.
+    /// The time at which it is switched off, later than `on`; [`Timestamp::NEVER`] if it stays on.
     pub off: Timestamp,
-    /// Where it is.
+    /// The place of the machine.
     pub place: Place,
 }
 
-/// Where a machine is.
+/// The place of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the location of its part.
+    /// The location of the part.
     Usual,
-    /// In the away-location of its part.
+    /// The away_location of the part.
     Away,
 }
 
-/// A window before anybody has asked whether the machine is there at all; in milliseconds since the epoch.
+/// A window before the life of the machine is considered; in milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Raw {
     pub(super) on: i64,

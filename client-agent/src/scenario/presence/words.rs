@@ -1,6 +1,6 @@
-//! The words of a calendar as people write them: a time zone, a time of day, weekdays and dates.
+//! Values of a calendar as people write them: time zones, weekdays and dates.
 //!
-//! Each is checked when it is read, so that a refusal has the line and column of the word itself.
+//! Each is checked when it is read, so that an error has the line and column of the value.
 
 use std::str::FromStr;
 
@@ -13,19 +13,19 @@ use serde::Deserialize;
 use super::error::PresenceError;
 use super::time_of_day::TimeOfDay;
 
-/// A time zone, by its name in the IANA database. The database is bundled: it is the same on every machine.
+/// A time zone, by its name in the bundled IANA database, like `Europe/Berlin`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("examples" = ["Europe/Berlin", "America/New_York", "UTC"]))]
 pub struct Zone(#[schemars(with = "String")] TimeZone);
 
-/// Some of the weekdays: names and ranges, with commas between them.
+/// Weekdays: names and ranges, separated by commas, like `mon-thu,sat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("examples" = ["mon-fri", "mon,wed,fri", "sat-sun"]))]
 pub struct Weekdays(#[schemars(with = "String")] [bool; 7]); // from Monday on
 
-/// A date.
+/// A date, like `2026-12-24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("format" = "date", "examples" = ["2026-12-24"]))]
@@ -42,7 +42,8 @@ impl Zone {
 
     /// The moment at which clocks show this time on this date, in milliseconds.
     ///
-    /// A time that clocks skip is as much later as they skip; of a time that they show twice, it is the first.
+    /// A time that clocks skip is moved forward by as much as they skip; of a time that they show twice, it is the
+    /// first.
     pub(super) fn moment(&self, date: Date, time: TimeOfDay) -> Option<i64> {
         let (hour, minute) = ((time.0 / 60) as i8, (time.0 % 60) as i8);
         let moment = self.0.to_ambiguous_timestamp(date.at(hour, minute, 0, 0)).compatible().ok()?;
@@ -63,7 +64,7 @@ impl Day {
 }
 
 impl Default for Weekdays {
-    /// From Monday to Friday.
+    /// Monday to Friday.
     fn default() -> Self {
         Self([true, true, true, true, true, false, false])
     }

@@ -1,4 +1,4 @@
-//! The working days of a part: their moments are worked out once, and each machine draws its own hours, days and
+//! The working days of a part: their moments are computed once, and each machine draws its own hours, days and
 //! holidays around them.
 
 use jiff::civil::Date;
@@ -9,22 +9,22 @@ use super::range::Share;
 use super::window::{Place, Raw};
 use super::words::Day;
 
-/// The working days of a run, and what its machines make of them.
+/// The working days of a run.
 #[derive(Clone, Debug)]
 pub(super) struct WorkingDays {
     days: Vec<WorkingDay>,
-    /// Where a search begins for a moment: for each span of 24 hours since `base`, the first day with windows that end
-    /// after the beginning of that span.
+    /// Where a search for a moment begins: for each period of 24 hours since `base`, the first day with windows that
+    /// end after the beginning of that period.
     after: Vec<u32>,
     base: i64,
-    /// For each date since that of the start, less one: the first working day from it on.
+    /// For each date since the day before the start: the first working day from it on.
     on_date: Vec<u32>,
     first_date: i32,
     holidays: Option<Holidays>,
     opened: Option<Opened>,
 }
 
-/// Which of the working days a laptop sees.
+/// The working days on which a laptop is opened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opened {
     day_share: Share,
@@ -38,12 +38,12 @@ struct WorkingDay {
     open: i64,
     close: i64,
     spread: i64,
-    /// Days since 1970-01-01.
+    /// The number of days since 1970-01-01.
     date: i32,
 }
 
 impl WorkingDays {
-    /// From the day before the start to the day after the end.
+    /// Makes the working days from the day before the start to the day after the end.
     pub(super) fn new(hours: &Office, closed: &[Day], holidays: Option<Holidays>, run: [i64; 2]) -> Self {
         let [first, last] = run.map(|moment| hours.zone.date(moment));
         let first = first.yesterday().unwrap_or(first);
@@ -61,7 +61,7 @@ impl WorkingDays {
         }
     }
 
-    /// The same days, as laptops see them.
+    /// Restricts the days to those on which laptops are opened.
     pub(super) fn opened(mut self, laptop: &Laptop) -> Self {
         self.opened = Some(Opened { day_share: laptop.day_share, away_share: laptop.away_share });
         self
@@ -90,7 +90,7 @@ impl WorkingDays {
         }
     }
 
-    /// Where it is on this day, if anywhere.
+    /// The place of the machine on this day; none if it is off.
     fn place(&self, seed: u64, date: i32) -> Option<Place> {
         let Some(opened) = self.opened else { return Some(Place::Usual) };
         let mut draw = Draw::new(seed, OPENED, question(date));
@@ -121,7 +121,7 @@ impl WorkingDays {
 }
 
 impl WorkingDay {
-    /// When this machine comes on this day, and when it goes.
+    /// The beginning and the end of this machine's hours on this day.
     fn hours(&self, seed: u64) -> (i64, i64) {
         if self.spread == 0 {
             return (self.open, self.close);
@@ -142,7 +142,7 @@ fn working_days(hours: &Office, closed: &[Day], first: Date, last: Date) -> Vec<
         }
         let moments = hours.zone.moment(date, hours.from).zip(hours.zone.moment(date, hours.to));
         let Some((open, close)) = moments else { continue };
-        // Where clocks are changed, a day or a night may be shorter than on paper, and a zone may leave out a date.
+        // Where clocks change, a day or a night may be shorter than on paper, and a zone may leave out a date.
         if close <= open || days.last().is_some_and(|before| open <= before.close) {
             continue;
         }
@@ -158,7 +158,7 @@ fn working_days(hours: &Office, closed: &[Day], first: Date, last: Date) -> Vec<
     days
 }
 
-/// For each place from 0 on, the first of `days`, which are in order, whose own place is not before it.
+/// For each index from 0 on, the first of `days`, which are in order, whose own index is not before it.
 fn starts(days: &[WorkingDay], place: impl Fn(&WorkingDay) -> usize) -> Vec<u32> {
     let mut starts = Vec::new();
     for (at, day) in (0..).zip(days) {
@@ -167,17 +167,17 @@ fn starts(days: &[WorkingDay], place: impl Fn(&WorkingDay) -> usize) -> Vec<u32>
     starts
 }
 
-/// Days since 1970-01-01.
+/// The number of days since 1970-01-01.
 fn number(date: Date) -> i32 {
     let epoch = jiff::civil::date(1970, 1, 1);
     date.since(epoch).map_or(0, |span| span.get_days())
 }
 
-/// A day or a year as the question of a draw; both may be before the first.
+/// A day or a year as the question of a draw; both may be negative.
 fn question(number: i32) -> u64 {
     i64::from(number).cast_unsigned()
 }
 
 const DAY_MS: i64 = 86_400_000;
-/// A year of the run, whatever the calendar says.
+/// The length of a year of the run in days, whatever the calendar says.
 const YEAR_DAYS: i32 = 365;

@@ -1,4 +1,4 @@
-//! As much of DER as it takes to exchange one part of a certificate for another and leave every other byte alone.
+//! Just enough DER to replace one part of a certificate and keep every other byte.
 
 use ::der::{Decode as _, Header, Reader as _, SliceReader};
 
@@ -17,26 +17,26 @@ const GENERALIZED_TIME: u8 = 0x18;
 pub(super) const ALTERNATIVE_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1D, 0x11];
 /// `commonName`, 2.5.4.3.
 const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
-/// The extension `basicConstraints`, critical, that says: an authority.
+/// The critical extension `basicConstraints` of an authority.
 const IS_AUTHORITY: [u8; 17] =
     [0x30, 0x0F, 0x06, 0x03, 0x55, 0x1D, 0x13, 0x01, 0x01, 0xFF, 0x04, 0x05, 0x30, 0x03, 0x01, 0x01, 0xFF];
 /// `sha256WithRSAEncryption`, without parameters.
 pub(super) const SHA256_WITH_RSA: [u8; 15] =
     [0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0B, 0x05, 0x00];
 
-/// Values one after the other, under one tag.
+/// Encodes values one after the other under one tag.
 pub(super) fn all(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     value(tag, &parts.concat())
 }
 
-/// The content of a value.
+/// Returns the content of a value.
 pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     let mut reader = SliceReader::new(der).ok()?;
     let header = Header::decode(&mut reader).ok()?;
     reader.read_slice(header.length()).ok()
 }
 
-/// The values in a value, each with its tag and length.
+/// Splits a value into the values in it, each with its tag and length.
 pub(super) fn parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut reader = SliceReader::new(content(der)?).ok()?;
     let mut parts = Vec::new();
@@ -46,18 +46,18 @@ pub(super) fn parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(parts)
 }
 
-/// A distinguished name of one common name.
+/// Encodes a distinguished name of one common name.
 pub(super) fn name(common_name: &str) -> Vec<u8> {
     let text = value(UTF8_STRING, common_name.as_bytes());
     value(SEQUENCE, &value(SET, &all(SEQUENCE, &[COMMON_NAME.to_vec(), text])))
 }
 
-/// The validity between two moments.
+/// Encodes the validity between two moments.
 pub(super) fn validity(not_before: Timestamp, not_after: Timestamp) -> Vec<u8> {
     all(SEQUENCE, &[moment(not_before), moment(not_after)])
 }
 
-/// UTCTime until 2049, as RFC 5280 demands.
+/// Encodes a moment: UTCTime until 2049, as RFC 5280 demands.
 fn moment(moment: Timestamp) -> Vec<u8> {
     let civil = moment.civil();
     let (tag, form) = match civil.year() {
@@ -67,19 +67,19 @@ fn moment(moment: Timestamp) -> Vec<u8> {
     value(tag, civil.strftime(form).to_string().as_bytes())
 }
 
-/// The extension that says for which host a certificate is.
+/// Encodes the extension that names the host of a certificate.
 pub(super) fn alternative_name(host: &str) -> Vec<u8> {
     const DNS_NAME: u8 = 0x82;
     let names = value(SEQUENCE, &value(DNS_NAME, host.as_bytes()));
     all(SEQUENCE, &[ALTERNATIVE_NAME.to_vec(), value(OCTET_STRING, &names)])
 }
 
-/// The extensions of an authority.
+/// Encodes the extensions of an authority.
 pub(super) fn extensions_of_an_authority() -> Vec<u8> {
     value(0xA3, &value(SEQUENCE, &IS_AUTHORITY))
 }
 
-/// A signature, as it stands at the end of a certificate.
+/// Encodes a signature as at the end of a certificate.
 pub(super) fn signature(bytes: &[u8]) -> Vec<u8> {
     value(BIT_STRING, &[&[0], bytes].concat())
 }

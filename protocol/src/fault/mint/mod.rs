@@ -1,20 +1,19 @@
-//! Certificates with a fault, minted on demand: what a manager shows differs from the good one in exactly one property.
+//! Faulty certificates, minted on demand. Each differs from the good one in exactly one property.
 //!
 //! | fault | differs in | the rest |
 //! |---|---|---|
 //! | `expired`, `not-yet-valid` | the validity | is the same, byte by byte |
 //! | `wrong-host` | the alternative names | |
 //! | `other-self-signed`, `weak-key` | the public key | |
-//! | `unknown-ca` | the issuer, and its certificate is sent behind | |
+//! | `unknown-ca` | the issuer, whose certificate is sent too | |
 //! | `incomplete-chain`, `reversed-chain` | which certificates are sent, and in what order | see [`complete_chain`] |
-//! | `old-restored`, `half-updated` | all: it is the certificate of before | |
-//! | `wrong-key` | nothing: the key that the manager uses is another | |
+//! | `old-restored`, `half-updated` | everything: it is the previous certificate | |
+//! | `wrong-key` | nothing: the manager uses another key | |
 //!
-//! The signature follows from the rest, and is made anew. It is RSA with SHA-256, whatever the good one's was; and where
-//! the good one is from an authority whose key nobody here has, its signature does not hold. A client of this product
-//! looks at the pin, not at that.
+//! The signature is made anew: RSA with SHA-256, whatever the good one's was. Where the good one is from an authority
+//! whose key is not at hand, the signature is invalid. A client of this product looks at the pin, not at that.
 //!
-//! A certificate is the same for a whole day (UTC), so that a driver can keep it.
+//! A certificate is the same for a whole day (UTC), so that a driver can cache it.
 
 mod der;
 
@@ -24,16 +23,16 @@ use super::kind::FaultKind;
 use crate::time::Timestamp;
 use crate::trust::{CertificateError, KeyPool, ServerCertificate, ServerIdentity, SigningKey};
 
-/// The host of the certificate under `wrong-host`.
+/// The host in the certificate under `wrong-host`.
 pub const ELSEWHERE: &str = "elsewhere.invalid";
-/// The authority of the certificate under `unknown-ca`, which no client knows.
+/// The unknown authority of the certificate under `unknown-ca`.
 pub const UNKNOWN_AUTHORITY: &str = "epm-lab unknown authority";
-/// The authority between that one and the manager.
+/// The intermediate authority between the unknown authority and the manager.
 pub const INTERMEDIATE_AUTHORITY: &str = "epm-lab intermediate authority";
 
-/// A public key of 1024 bits. [`SigningKey`] does not sign with such keys, so what is minted comes with the good one; a
-/// driver that has the other half signs its handshake with that. No client of the lab takes such a signature: its TLS
-/// library wants 2048 bits.
+/// A public key of 1024 bits. [`SigningKey`] does not sign with such keys, so the minted identity keeps the good key; a
+/// driver that has the private half signs its handshake with it. No client of the lab accepts such a signature: its TLS
+/// library demands 2048 bits.
 const WEAK_KEY: &[u8] = include_bytes!("rsa-1024-public.der");
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -41,54 +40,54 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// The certificates and the key that a manager under a fault presents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentedIdentity {
-    /// The certificates, in the order in which they are sent. Clients judge the first.
+    /// The certificates in the order in which they are sent. Clients judge the first.
     pub chain: Vec<ServerCertificate>,
-    /// The key that the manager uses in the handshake. It need not belong to the first certificate.
+    /// The key that the manager uses in the handshake; it need not belong to the first certificate.
     pub key: SigningKey,
 }
 
-/// The parts of the site that minting needs.
+/// The inputs of minting.
 #[derive(Clone, Copy, Debug)]
 pub struct MintInput<'a> {
     /// The identity of the clients' port without a fault.
     pub good: &'a ServerIdentity,
     /// The identity of the clients' port before the last change.
     pub previous: Option<&'a ServerIdentity>,
-    /// Keys for authorities and strangers: two that are not the good one.
+    /// Two keys other than the good one, for authorities and strangers.
     pub spare: &'a KeyPool,
     /// The present moment.
     pub now: Timestamp,
 }
 
-/// Why nothing could be minted.
+/// The reason why nothing could be minted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// The fault is none of the certificate.
-    #[error("{fault} is not a fault of the certificate")]
+    /// The fault does not concern the certificate.
+    #[error("the fault {fault} mints no certificate")]
     NotOfCertificates {
         /// The kind of fault.
         fault: &'static str,
     },
-    /// Something is needed that there is not.
-    #[error("{fault} needs {needed}, and there is none")]
+    /// Something that the fault needs is missing.
+    #[error("the fault {fault} needs {needed}, which is missing")]
     Lacks {
         /// The kind of fault.
         fault: &'static str,
-        /// The missing part.
+        /// The part that is missing.
         needed: &'static str,
     },
-    /// The good certificate has another form than certificates have.
-    #[error("the good certificate cannot be taken apart")]
+    /// The good certificate does not have the usual structure.
+    #[error("the good certificate has an unexpected structure")]
     Form,
     /// The minted certificate cannot be read.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// Makes the certificates that a manager shows under a fault of its certificate.
+/// Makes the certificates that a manager shows under a fault.
 ///
 /// # Errors
-/// If the fault is of another kind, or something is missing for it.
+/// If the fault does not concern the certificate, or something that it needs is missing.
 pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
     let MintInput { good, previous, .. } = mint_input;
     let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
@@ -139,7 +138,7 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
             return Ok(PresentedIdentity { chain, key });
         }
         FaultKind::OldRestored | FaultKind::HalfUpdated => {
-            let before = previous.ok_or_else(|| lacks("a certificate of before"))?;
+            let before = previous.ok_or_else(|| lacks("a previous certificate"))?;
             return Ok(PresentedIdentity {
                 chain: vec![before.certificate().clone()],
                 key: before.key().clone(),
@@ -150,15 +149,15 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
         }
         _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
     };
-    // Whoever signed it goes into the handshake with the same key.
+    // The signer of the downloads also signs the handshake.
     Ok(PresentedIdentity { chain: vec![made.signed(key)?], key: key.clone() })
 }
 
-/// The manager's certificate as an authority would have issued it, the one in between, and the root, in the order in
-/// which they should be sent. The two faults of chains are this, with one left out or turned around.
+/// Makes a chain of the manager's certificate, an intermediate authority and the root, in the order in which
+/// they should be sent. The faults of chains leave one out or reverse the order.
 ///
 /// # Errors
-/// If there are no two spare keys.
+/// If there are fewer than two spare keys.
 pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
     let lacks = || MintError::Lacks { fault: "a chain", needed: "a spare key" };
     let root_key = mint_input.spare_key(0).ok_or_else(lacks)?;
@@ -174,7 +173,7 @@ pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, M
 }
 
 impl<'a> MintInput<'a> {
-    /// The `n`th of the keys that are not the good one; none if the pool has too few.
+    /// Returns the `n`th key that is not the good one; none if the pool has too few.
     fn spare_key(&self, n: usize) -> Option<&'a SigningKey> {
         const SOME: usize = 16;
         let mut others: Vec<&SigningKey> = Vec::new();
@@ -187,7 +186,7 @@ impl<'a> MintInput<'a> {
     }
 }
 
-/// The parts of a certificate that is to be signed, each as it stands there.
+/// The parts of a certificate to be signed, in DER.
 #[derive(Clone)]
 struct Template {
     version_and_serial: Vec<u8>,
@@ -216,7 +215,7 @@ impl Template {
         }
     }
 
-    /// Puts another name in the place of all alternative ones.
+    /// Replaces all alternative names with one name.
     fn set_alternative_name(&mut self, host: &str) -> Result<(), MintError> {
         let made = der::alternative_name(host);
         let mut extensions = match &self.rest[..] {
@@ -235,7 +234,7 @@ impl Template {
         Ok(())
     }
 
-    /// An authority with the same serial number and validity.
+    /// Makes an authority with the same serial number and validity.
     fn authority(&self, name: &str, issuer: &str, key: &SigningKey) -> Self {
         Self {
             issuer: der::name(issuer),
@@ -265,7 +264,7 @@ impl Template {
     }
 }
 
-/// The beginning of the day.
+/// Returns the beginning of the day (UTC).
 fn today(now: Timestamp) -> Timestamp {
     const SECONDS: i64 = 86_400;
     Timestamp::from_seconds(now.as_seconds().div_euclid(SECONDS) * SECONDS)

@@ -1,4 +1,4 @@
-//! Each certificate is held against the good one, field by field, by another reader than the one that made it.
+//! Each certificate is compared with the good one, field by field, by another parser than the one that made it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::trust::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// The signature is not among them: it follows from the rest.
+/// The fields of a certificate without the signature, which follows from the rest.
 fn fields(certificate: &ServerCertificate) -> BTreeMap<String, Vec<u8>> {
     let (rest, parsed) = X509Certificate::from_der(certificate.der()).unwrap();
     assert!(rest.is_empty());
@@ -166,7 +166,10 @@ fn the_certificate_of_before_is_shown_as_it_was() {
         assert_eq!((&chain[..], &key), (&[bench.previous.certificate().clone()][..], bench.previous.key()));
         let mint_input = MintInput { previous: None, ..bench.mint_input() };
         let error = mint(&FaultKind::named(name).unwrap(), &mint_input).unwrap_err();
-        assert_eq!(error.to_string(), format!("{name} needs a certificate of before, and there is none"));
+        assert_eq!(
+            error.to_string(),
+            format!("the fault {name} needs a previous certificate, which is missing")
+        );
     }
 }
 
@@ -189,7 +192,7 @@ fn a_certificate_of_a_foreign_tool_keeps_all_its_other_bytes() {
     let good = read_certificates(bytes, "openssl.crt").unwrap().remove(0);
     let good = ServerIdentity::new(KeyPool::public().get(1).clone(), good).unwrap();
     let bench = Bench { good, ..Bench::new() };
-    // It was signed with SHA-512, which the minted one is not.
+    // The good one was signed with SHA-512, unlike the minted one.
     for (name, property) in [("expired", "validity"), ("wrong-host", "extension 2.5.29.17")] {
         let found = differences(&bench.mint(name).chain[0], bench.good.certificate());
         assert_eq!(found, BTreeSet::from([property.to_owned(), "algorithm".to_owned()]), "{name}");

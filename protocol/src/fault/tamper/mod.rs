@@ -1,4 +1,4 @@
-//! Answers under a fault: those given in the manager's stead, and the manager's own, altered.
+//! Answers under a fault: given instead of the manager's, or altered.
 //!
 //! | layer | here | otherwise |
 //! |---|---|---|
@@ -8,9 +8,9 @@
 //! | list | all ([`alter`]): read, changed, written and signed again | |
 //! | site | all: `clock-skew` ([`alter`]), the others ([`instead`]) | |
 //!
-//! Exactly the thing that the fault names is wrong in what comes out: a list that names a dead server bears a good
-//! signature, a document whose serial goes back is signed by the manager of now. Nothing here knows the site; what is
-//! needed of it comes in as [`TamperInput`].
+//! Exactly the thing that the fault names is wrong: a list that names a dead server has a valid signature, a document
+//! whose serial goes back is signed with the current key. Nothing here knows the site; what is needed of it comes in as
+//! [`TamperInput`].
 
 use std::fmt;
 
@@ -24,47 +24,47 @@ use crate::sylink::{ClientServer, CommConf, PublishedList};
 use crate::time::Timestamp;
 use crate::trust::{KcsError, ServerIdentity, Signature};
 
-/// An answer, with headers that are not among those that every answer has.
+/// An answer with additional headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tampered {
-    /// The answer.
+    /// The answer of the manager.
     pub response: ManagerResponse,
-    /// Headers to set, in lower case; one that the answer has anyway is replaced.
+    /// Headers to set, in lower case; they replace headers of the same name.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// The parts of the site that a fault may need.
+/// The inputs of tampering.
 #[derive(Clone, Copy)]
 pub struct TamperInput<'a> {
-    /// The identity that signs at present.
+    /// The identity that signs now.
     pub signer: &'a ServerIdentity,
     /// The identity that signed before the last change of the certificate.
     pub retired: Option<&'a ServerIdentity>,
     /// The answer of the previous publication to the same request.
     pub previous: Option<&'a ManagerResponse>,
-    /// The status for what is not there (`missing_status` of the assumptions).
+    /// The status for what does not exist (`missing_status` of the assumptions).
     pub missing_status: u16,
     /// The present moment.
     pub now: Timestamp,
 }
 
-/// The reason why a fault could not be carried out. The driver reports it and gives the answer unaltered.
+/// The reason why a fault could not be carried out. The driver reports it and sends the answer unaltered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TamperError {
-    /// Something is needed that there is not.
-    #[error("{fault} needs {needed}, and there is none")]
+    /// Something that the fault needs is missing.
+    #[error("the fault {fault} needs {needed}, which is missing")]
     Lacks {
         /// The kind of fault.
         fault: &'static str,
-        /// The missing part.
+        /// The part that is missing.
         needed: &'static str,
     },
-    /// The answer is not what the fault expects.
-    #[error("{fault} found {found} where a management server list should be")]
+    /// The answer is not a management server list.
+    #[error("the fault {fault} needs a management server list, found {found}")]
     NotAList {
         /// The kind of fault.
         fault: &'static str,
-        /// The defect of the answer.
+        /// What was found instead.
         found: String,
     },
 }
@@ -91,8 +91,8 @@ impl fmt::Debug for TamperInput<'_> {
     }
 }
 
-/// The answer that is given without asking the site, if the fault is of that sort: then the site does not learn of the
-/// request, and nobody is registered.
+/// Returns the answer of a fault that acts before the site: then the site does not learn of the request, and no client
+/// is registered.
 pub fn instead(hit: &Hit) -> Option<Tampered> {
     Some(match hit.what() {
         FaultKind::Status { code, retry_after_seconds } => Tampered {
@@ -120,11 +120,11 @@ pub fn instead(hit: &Hit) -> Option<Tampered> {
     })
 }
 
-/// Alters an answer of the site. Faults that concern other things, the bytes on the wire among them, leave it as it is;
-/// so do faults of artifacts and lists where the site had none to give.
+/// Alters an answer of the site. Faults of other layers, such as the bytes on the wire, leave it as it is; so do faults
+/// of artifacts and lists where the answer has none.
 ///
 /// # Errors
-/// If the fault needs something that there is not.
+/// If something that the fault needs is missing.
 pub fn alter(
     hit: &Hit,
     route: Route,
@@ -152,7 +152,7 @@ pub fn alter(
             ManagerResponse { signature: flipped(&answer).as_ref().map(SignatureHeader::new), ..answer }
         }
         FaultKind::RetiredKeySignature | FaultKind::OldRestored => {
-            let retired = needed(what, "a certificate of before", materials.retired)?;
+            let retired = needed(what, "a previous certificate", materials.retired)?;
             let signature = SignatureHeader::new(&retired.key().sign(&answer.body));
             ManagerResponse { signature: Some(signature), ..answer }
         }
@@ -172,7 +172,7 @@ pub fn alter(
     Ok(Tampered::plain(altered))
 }
 
-/// The older publication's answer, signed by the manager of now.
+/// The previous publication's answer, signed with the current key.
 fn earlier(
     what: &FaultKind,
     answer: ManagerResponse,
@@ -188,7 +188,7 @@ fn earlier(
     Ok(signed(before.body.clone(), before.content_type, materials.signer))
 }
 
-/// The list with exactly one thing wrong in it, under a good signature.
+/// The list with exactly one thing wrong in it, under a valid signature.
 fn list(
     what: &FaultKind,
     answer: ManagerResponse,
@@ -196,7 +196,7 @@ fn list(
 ) -> Result<ManagerResponse, TamperError> {
     let change: &dyn Fn(&mut CommConf) = match what {
         FaultKind::DeadServer { address, port } => &|conf| {
-            // It speaks what the others speak, so that the protocol of the list stays the same.
+            // The dead server speaks the protocol of the others, so that the protocol of the list stays the same.
             let like = conf.list.servers().next().cloned();
             if let Some(like) = like {
                 let dead = ClientServer {
@@ -236,7 +236,7 @@ fn signed(body: Bytes, content_type: ContentType, signer: &ServerIdentity) -> Ma
     ManagerResponse { status: 200, content_type, signature, body }
 }
 
-/// The signature with its last bit turned.
+/// The signature with its last bit flipped.
 fn flipped(answer: &ManagerResponse) -> Option<Signature> {
     let mut bytes = answer.signature.as_ref()?.signature()?.as_bytes().to_vec();
     *bytes.last_mut()? ^= 1;
@@ -246,7 +246,7 @@ fn flipped(answer: &ManagerResponse) -> Option<Signature> {
 /// Another document of the same sort.
 fn another(hit: &Hit, answer: &ManagerResponse) -> Bytes {
     match answer.content_type {
-        // It says the same to whoever reads it, so a client that looks at no signature is not led astray by chance.
+        // It has the same meaning, so a client that verifies no signature is not misled by chance.
         ContentType::Xml | ContentType::Text => {
             let mut body = answer.body.to_vec();
             body.extend_from_slice(b"<!-- swapped -->\n");
@@ -256,21 +256,21 @@ fn another(hit: &Hit, answer: &ManagerResponse) -> Bytes {
     }
 }
 
-/// The body that was published before, if it was a different one.
+/// The previously published body, if it was different.
 fn other_than<'a>(
     what: &FaultKind,
     answer: &ManagerResponse,
     materials: &TamperInput<'a>,
 ) -> Result<&'a ManagerResponse, TamperError> {
     let before = materials.previous.filter(|before| before.signature.is_some() && before.body != answer.body);
-    needed(what, "an earlier publication that was another", before)
+    needed(what, "an earlier publication with another body", before)
 }
 
 fn needed<T>(what: &FaultKind, needed: &'static str, found: Option<T>) -> Result<T, TamperError> {
     found.ok_or_else(|| TamperError::Lacks { fault: what.name(), needed })
 }
 
-/// As in the header `Date`: `Mon, 05 Jan 2026 08:00:00 GMT`.
+/// Formats a moment as in the header `Date`: `Mon, 05 Jan 2026 08:00:00 GMT`.
 fn http_date(moment: Timestamp) -> String {
     moment.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

@@ -1,4 +1,4 @@
-//! Each fault of an answer, and that nothing but what it names is wrong.
+//! Each fault of an answer makes exactly the thing wrong that it names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,9 +148,9 @@ fn what_a_fault_needs_and_there_is_not_is_named() {
     let materials = TamperInput { retired: None, previous: None, ..bench.materials() };
     for kind in ["retired-key-signature", "stale-signature", "serial-goes-back"] {
         let error = alter(&hit(json!(kind)), Route::Policy, bench.answer.clone(), &materials).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{kind} needs ")), "{error}");
+        assert!(error.to_string().starts_with(&format!("the fault {kind} needs ")), "{error}");
     }
-    // The signature of the same bytes would be no stale one.
+    // The signature of the same bytes would not be stale.
     let same = alter(&hit(json!("stale-signature")), Route::Policy, bench.answer.clone(), &bench.materials());
     assert!(same.is_err());
     let no_list = alter(&hit(json!("http-only")), Route::List, bench.answer.clone(), &materials).unwrap_err();
@@ -204,7 +204,7 @@ fn each_fault_of_a_list_changes_what_it_names_everywhere_and_is_signed_well() {
 fn answers_given_in_the_managers_stead_have_their_status_and_headers() {
     for (what, status, headers) in [
         (json!({"kind": "status", "code": 418}), 418, vec![]),
-        (json!({"kind": "status", "retry-after-seconds": 7}), 503, vec![("retry-after", "7".to_owned())]),
+        (json!({"kind": "status", "retry_after_seconds": 7}), 503, vec![("retry-after", "7".to_owned())]),
         (
             json!({"kind": "redirect", "location": "http://x.invalid/"}),
             302,
@@ -224,7 +224,7 @@ fn answers_given_in_the_managers_stead_have_their_status_and_headers() {
 #[test]
 fn a_manager_whose_clock_is_wrong_dates_its_answers_so() {
     let bench = Bench::new("<a/>", "");
-    let made = bench.after(json!({"kind": "clock-skew", "by-ms": -3_600_000}), Route::Policy);
+    let made = bench.after(json!({"kind": "clock-skew", "by_ms": -3_600_000}), Route::Policy);
     assert_eq!(made.response, bench.answer);
     assert_eq!(made.headers, [("date", "Mon, 05 Jan 2026 07:00:00 GMT".to_owned())]);
     let made = bench.after(json!("wrong-type"), Route::Policy);

@@ -1,4 +1,4 @@
-//! Several machines with one hardware id: one record, which belongs to whoever registered last.
+//! Several machines with one hardware id: one record, which belongs to the machine that registered last.
 
 use super::*;
 use crate::heartbeat::Registered;
@@ -46,7 +46,7 @@ fn three_conflicts_within_a_day_mark_the_hardware_id_and_spread_over_days_do_not
     };
     let mut site = shared();
     assert_eq!([0, 1, 2].map(|hours| conflict(&mut site, hours)), [468, 468, 470]);
-    assert_eq!(index(&site, 1).0, 200, "whose record it is is not bothered");
+    assert_eq!(index(&site, 1).0, 200, "the owner of the record is not affected");
     assert_eq!(arrive(&mut site, "original", LATER), 2);
     assert_eq!(index(&site, 1).0, 470, "the mark stays");
     let mut site = shared();

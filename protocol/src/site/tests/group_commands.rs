@@ -1,4 +1,4 @@
-//! Groups, locations and clients renamed, described and removed.
+//! Groups, locations and clients are renamed, described and removed.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_renamed_group_takes_its_children_along_and_all_of_them_are_published_anew()
         matches!(&effects[..], [Effect::Published { groups }] if groups.len() == 2 && groups.contains(&id))
     );
     assert!(site.groups().find(INHERITING).is_err() && site.groups().find(BELOW).is_err());
-    // Its old name is free, for a group that is another.
+    // The old name is free for another group.
     site.apply(&add_group(INHERITING, true), LATER).unwrap();
     let mut all = ids(&site);
     let count = all.len();

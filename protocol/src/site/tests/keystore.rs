@@ -1,4 +1,4 @@
-//! The wizard of a manager by hand: keystores and closed keys, what is refused in which words, and what is assumed.
+//! The wizard of a manager by hand: keystores and encrypted keys, refusals and their words, and assumptions.
 
 use super::*;
 use crate::trust::{
@@ -82,11 +82,11 @@ fn what_is_wrong_with_a_keystore_is_said_in_the_products_words_and_changes_nothi
     changed[300] ^= 1;
     for (command, words) in [
         (keystore(whole.clone(), None, "no", Some(KEY)), "the password is wrong"),
-        (keystore(whole.clone(), None, STORE, None), "does not open with this password"),
+        (keystore(whole.clone(), None, STORE, None), "cannot be decrypted with this password"),
         (keystore(whole.clone(), Some("tomcta"), STORE, Some(KEY)), "did you mean \"tomcat\"?"),
-        (keystore(cut, None, STORE, Some(KEY)), "breaks off within a certificate"),
+        (keystore(cut, None, STORE, Some(KEY)), "ends within a certificate"),
         (keystore(changed, None, STORE, Some(KEY)), "or the file was changed"),
-        (keystore(whole[..200].to_vec(), None, STORE, Some(KEY)), "breaks off within a key"),
+        (keystore(whole[..200].to_vec(), None, STORE, Some(KEY)), "ends within a key"),
         (keystore(b"hello".to_vec(), None, STORE, None), "not a keystore"),
         (keystore(identity().certificate().to_pem().into(), None, STORE, None), "this is PEM"),
         (keystore(Vec::new(), None, STORE, None), "is empty"),
@@ -117,7 +117,7 @@ fn a_closed_key_is_taken_with_its_password_and_refused_as_a_key_file_without() {
             key_password: password.map(|one| held("k.txt", one.into())),
         })
     };
-    for (password, words) in [(None, "the key is encrypted"), (Some("no"), "does not open")] {
+    for (password, words) in [(None, "the key is encrypted"), (Some("no"), "cannot be decrypted")] {
         let (refusal, said) = refused(&mut site, &import(password));
         assert_eq!(refusal, Refusal::PrivateKeyFile);
         assert!(said.contains(words), "{said}");
@@ -145,7 +145,7 @@ fn what_is_assumed_of_the_wizard_is_obeyed() {
     };
     let command = keystore(jks(STORE, STORE), None, STORE, None);
     let (refusal, said) = refused(&mut with(|it| it.wizard_shortest_key_bits = 3072), &command);
-    assert!(refusal == Refusal::Certificate && said.contains("3072 bits at least, found 2048"), "{said}");
+    assert!(refusal == Refusal::Certificate && said.contains("at least 3072 bits, found 2048"), "{said}");
 
     let mut site = with(|it| it.console_longest_key_bits = 1024);
     site.apply(&command, LATER).unwrap();
@@ -158,7 +158,7 @@ fn what_is_assumed_of_the_wizard_is_obeyed() {
 #[test]
 fn a_scenario_names_a_keystore_and_the_files_of_its_passwords() {
     let text = r#"{"update-certificate": {"manager": "A", "certificate": {"keystore":
-        {"file": "a.jks", "store-type": "pkcs12", "alias": "x", "password": "p.txt", "key-password": "k.txt"}}}}"#;
+        {"file": "a.jks", "store_type": "pkcs12", "alias": "x", "password": "p.txt", "key_password": "k.txt"}}}}"#;
     let mut command: Command = serde_json::from_str(text).unwrap();
     let files: Vec<_> = command.materials_mut().into_iter().map(|one| one.file.clone()).collect();
     assert_eq!(files, ["a.jks", "p.txt", "k.txt"]);

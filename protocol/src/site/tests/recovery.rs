@@ -18,7 +18,7 @@ fn reinstall(keystore: Option<&str>, secret: Option<&str>, domain: Option<&str>,
     Command::Reinstall { keystore, secret, domain, database }
 }
 
-/// All that clients hold against a site: the certificates of its managers, its secret, and its domain.
+/// Everything by which clients judge a site: the certificates of its managers, its secret, and its domain.
 fn trusted(site: &Site) -> (Vec<ServerCertificate>, String, DomainId) {
     let certificates = site.managers().map(|one| one.client.certificate().clone()).collect();
     (certificates, site.kcs().to_string(), site.domain())
@@ -182,8 +182,8 @@ fn every_refusal_of_a_recovery_names_its_reason_and_changes_nothing() {
     let slip = "before the blood";
     let hint = "there is no recovery file \"before the blood\"; did you mean \"before the flood\"?";
     let refused = [
-        (back_up(OURS), "there is a recovery file \"before the flood\" already"),
-        (another(OURS), "there is a recovery file"),
+        (back_up(OURS), "a recovery file \"before the flood\" exists already"),
+        (another(OURS), "exists already"),
         (back_up(""), "recovery is"),
         (another("a\u{1}b"), "without control characters"),
         (reinstall(Some(slip), None, None, true), hint),
@@ -198,7 +198,7 @@ fn every_refusal_of_a_recovery_names_its_reason_and_changes_nothing() {
         assert!(error.to_string().contains(reason), "{command:?}: {error}");
         assert_eq!(everything(&site), before, "{command:?}");
     }
-    // When no certificate can be made, not even a key has been used up.
+    // If no certificate can be made, no key is used up.
     let never = Timestamp::NEVER;
     for command in [another("late"), reinstall(None, Some(OURS), None, false)] {
         assert!(matches!(site.apply(&command, never), Err(CommandError::Issue(_))), "{command:?}");

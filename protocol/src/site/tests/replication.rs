@@ -1,4 +1,4 @@
-//! Replication broken and restored: what each manager publishes meanwhile, and after.
+//! Replication stopped and restored: what each manager publishes meanwhile, and after.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn shown_by(site: &Site, manager: &str, group: &str) -> (PolicySerial, PolicyDoc
     (serial, PolicyDocument::parse(&get(site, manager, group, Artifact::Policy).body).unwrap())
 }
 
-/// The certificates that a manager tells the clients of the top group.
+/// The certificates in a manager's list for the top group.
 fn published_by(site: &Site, manager: &str) -> BTreeMap<String, Bytes> {
     let body = get(site, manager, TOP_GROUP, Artifact::List).body;
     let list = PublishedList::parse(std::str::from_utf8(&body).unwrap()).unwrap();
@@ -62,7 +62,7 @@ fn a_certificate_of_the_manager_apart_is_published_by_itself_alone() {
     assert!(signed_by(&get(&site, "B", OWN, Artifact::Policy), &new));
     assert!(shown_by(&site, "B", OWN).0 > shown_by(&site, "A", OWN).0);
 
-    // Nor does B hear of what becomes of A, whatever is published for another reason.
+    // B does not learn of changes of A either, whatever else is published.
     site.apply(&generate("A", Stores::Both), LATER).unwrap();
     site.apply(&generate("B", Stores::Both), LATER).unwrap();
     assert_eq!(published_by(&site, "B")["A"], old[0].der());

@@ -1,4 +1,4 @@
-//! Who governs whom in the tree of groups, held to what asking each group one by one comes to.
+//! Inheritance in the tree of groups, compared with asking each group one by one.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn a_chain_of_groups_and_a_wide_tree_are_published_as_one_group_is() {
     commands.extend((0..3000).map(|number| add_group(&format!(r"My Company\wide {number}"), true)));
     site.apply_all(&commands, START).unwrap();
     let effects = site.apply(&secure(TOP_GROUP, false), LATER).unwrap();
-    // The top group and the default one are there as well.
+    // The top group and the default group exist as well.
     assert!(matches!(&effects[..], [Effect::Published { groups }] if groups.len() == chain + 3002));
     assert!(!published_policy(&site, &path).secure_communications);
     let deeper = add_group(&format!(r"{path}\{}", "y".repeat(4096)), true);

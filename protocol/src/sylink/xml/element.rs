@@ -1,36 +1,36 @@
-//! Elements as they stand in a file: what they say, and how it was written.
+//! Elements of a file, with their values and the form in which they were written.
 
 use std::fmt;
 
 use super::escape;
 
-/// A place in a file, both numbers from 1. Zeroes mean that a thing was made and not read.
+/// A position in a file, from 1. Zeroes mean that the thing was made and not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// The line.
+    /// The line, from 1.
     pub line: usize,
-    /// The column, in characters.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 
-/// What stands between the tags of an element, or around the root.
+/// A part of the content of an element, or of what surrounds the root.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// An element.
     Element(Element),
     /// Text as written, references and white space included. [`Element::text`] reads it.
     Text(String),
-    /// What stands in a `<![CDATA[` section.
+    /// The content of a `<![CDATA[` section.
     CData(String),
-    /// What stands between `<!--` and `-->`.
+    /// The content between `<!--` and `-->`.
     Comment(String),
-    /// What stands between `<?` and `?>`; the XML declaration is one.
+    /// The content between `<?` and `?>`; the XML declaration is one.
     Instruction(String),
 }
 
 /// An element: its attributes in the order of the file, and its children.
 ///
-/// Two elements are equal if they are written alike, wherever they stand. `Debug` shows no content, since
+/// Two elements are equal if they are written alike, wherever they are. `Debug` shows no content, since
 /// attributes can be secret.
 #[derive(Clone)]
 pub struct Element {
@@ -39,7 +39,7 @@ pub struct Element {
     pub(super) attributes: Vec<Attribute>,
     /// White space before the `>` of the start tag.
     pub(super) tail: String,
-    /// Written as `<a/>` while there are no children.
+    /// Whether the element is written as `<a/>` while it has no children.
     pub(super) self_closing: bool,
     /// White space before the `>` of the end tag.
     pub(super) end_tail: String,
@@ -50,7 +50,7 @@ pub struct Element {
 pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) position: Position,
-    /// All that is written before the quote: white space, name, equals sign.
+    /// Everything before the quote: white space, name, equals sign.
     pub(super) lead: String,
     pub(super) quote: char,
     /// The value as written between the quotes.
@@ -59,7 +59,7 @@ pub(super) struct Attribute {
 }
 
 impl Element {
-    /// An element without attributes and children.
+    /// Makes an element without attributes and children.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -72,38 +72,38 @@ impl Element {
         }
     }
 
-    /// This element with one attribute more.
+    /// Adds an attribute.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.set_attribute(name, value);
         self
     }
 
-    /// Its name, with the prefix if it has one.
+    /// The name of the element, with its prefix if it has one.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where its start tag stood in the file that was read.
+    /// The position of the start tag in the file that was read.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The names and values of its attributes, in order.
+    /// The names and values of the attributes, in order.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_str()))
     }
 
-    /// The value of an attribute.
+    /// The value of an attribute; none if there is no such attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// Where an attribute stood in the file; the place of the element if there is no such attribute.
+    /// The position of an attribute in the file; that of the element if there is no such attribute.
     pub fn attribute_position(&self, name: &str) -> Position {
         self.attributes.iter().find(|known| known.name == name).map_or(self.position, |known| known.position)
     }
 
-    /// Gives an attribute a value. One that is there keeps its place and quotes; a new one comes last.
+    /// Sets an attribute. An existing one keeps its position and quotes; a new one comes last.
     pub fn set_attribute(&mut self, name: &str, value: &str) {
         match self.attributes.iter_mut().find(|known| known.name == name) {
             Some(known) if known.value == value => {}
@@ -122,22 +122,22 @@ impl Element {
         }
     }
 
-    /// Takes an attribute away, with the white space before it.
+    /// Removes an attribute and the white space before it.
     pub fn remove_attribute(&mut self, name: &str) {
         self.attributes.retain(|known| known.name != name);
     }
 
-    /// Everything between its tags.
+    /// Everything between the tags of the element.
     pub fn children(&self) -> &[Node] {
         &self.children
     }
 
-    /// The elements among its children.
+    /// The child elements.
     pub fn elements(&self) -> impl Iterator<Item = &Self> {
         self.children.iter().filter_map(Node::as_element)
     }
 
-    /// The elements among its children, to change.
+    /// The child elements, to change.
     pub fn elements_mut(&mut self) -> impl Iterator<Item = &mut Self> {
         self.children.iter_mut().filter_map(|node| match node {
             Node::Element(element) => Some(element),
@@ -145,22 +145,22 @@ impl Element {
         })
     }
 
-    /// The children of a name.
+    /// The child elements of this name.
     pub fn children_named(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.elements().filter(move |element| element.name == name)
     }
 
-    /// The first child of a name.
+    /// The first child element of this name.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children_named(name).next()
     }
 
-    /// The first child of a name, to change.
+    /// The first child element of this name, to change.
     pub fn child_mut(&mut self, name: &str) -> Option<&mut Self> {
         self.elements_mut().find(|element| element.name == name)
     }
 
-    /// The elements of a name at any depth below this one, in the order of the file.
+    /// The elements of this name at any depth below this one, in the order of the file.
     pub fn descendants_named(&self, name: &str) -> Vec<&Self> {
         self.elements()
             .flat_map(|element| {
@@ -170,7 +170,7 @@ impl Element {
             .collect()
     }
 
-    /// The first element of a name at any depth below this one, to change.
+    /// The first element of this name at any depth below this one, to change.
     pub fn descendant_mut(&mut self, name: &str) -> Option<&mut Self> {
         for element in self.elements_mut() {
             if element.name == name {
@@ -183,12 +183,12 @@ impl Element {
         None
     }
 
-    /// What the text directly between its tags says.
+    /// The text directly between the tags, with references replaced.
     pub fn text(&self) -> String {
         self.children
             .iter()
             .map(|node| match node {
-                // A text that cannot be read never comes out of the parser.
+                // The parser never returns a text that cannot be read.
                 Node::Text(written) => escape::read_text(written).unwrap_or_default(),
                 Node::CData(plain) => plain.clone(),
                 Node::Element(_) | Node::Comment(_) | Node::Instruction(_) => String::new(),
@@ -196,7 +196,7 @@ impl Element {
             .collect()
     }
 
-    /// Puts a text in the place of all its children.
+    /// Replaces all children with a text.
     pub fn set_text(&mut self, plain: &str) {
         self.children = vec![Node::Text(escape::text(plain))];
     }
@@ -212,8 +212,8 @@ impl Element {
         self.insert(place.map_or_else(|| self.end_of_content(), |place| place + 1), element);
     }
 
-    /// Puts `new` in the place of the children of a name, one by one, so that what stands between them stays
-    /// where it is. Surplus old ones vanish, surplus new ones follow the last.
+    /// Replaces the children of this name with `new`, one by one, so that what stands between them stays in place.
+    /// Surplus old ones are removed, surplus new ones follow the last.
     pub fn replace_children(&mut self, name: &str, new: Vec<Self>) {
         let mut new = new.into_iter();
         let mut after = self.end_of_content();
@@ -241,18 +241,18 @@ impl Element {
     }
 
     fn insert(&mut self, at: usize, mut element: Self) {
-        // Without a place of its own it will be set on a line of its own by `lay_out`.
+        // Without a position, `lay_out` sets it on a line of its own.
         element.position = Position::default();
         self.children.insert(at, Node::Element(element));
     }
 
-    /// Where a new last child goes: before the white space that indents the end tag.
+    /// The index for a new last child: before the white space that indents the end tag.
     fn end_of_content(&self) -> usize {
         let length = self.children.len();
         length - usize::from(self.children.last().is_some_and(Node::is_space))
     }
 
-    /// Sets every element that was made or moved on a line of its own, indented as its neighbours are.
+    /// Sets every element that was made or moved on a line of its own, indented like its neighbours.
     /// `outer` is the white space before this element, `step` what a level adds. A file without line breaks
     /// gets none.
     pub(super) fn lay_out(&mut self, outer: &str, step: &str) {
@@ -286,7 +286,7 @@ impl Element {
         }
     }
 
-    /// The line break and indentation before its first child that has one.
+    /// The line break and indentation before the first child that has one.
     pub(super) fn separator(&self) -> Option<&str> {
         self.children.windows(2).find_map(|pair| match pair {
             [Node::Text(text), Node::Element(_)] if pair[0].is_space() && text.contains('\n') => {
@@ -302,7 +302,7 @@ impl Element {
 }
 
 impl Node {
-    /// The element, if it is one.
+    /// The element, if the node is one.
     pub fn as_element(&self) -> Option<&Element> {
         match self {
             Self::Element(element) => Some(element),

@@ -1,25 +1,25 @@
-//! What may stand in an XML file as it is, and what must be written as a reference.
+//! Which characters an XML file can hold as they are, and which must be written as references.
 
-/// A reference or character that cannot be read: its place in the text, what was expected, what was found.
+/// A reference or character that cannot be read: its offset in the text, what was expected, what was found.
 pub(super) type Unreadable = (usize, &'static str, String);
 
-/// Whether XML 1.0 lets a character stand in a file, as itself or as a reference.
+/// Whether XML 1.0 allows a character in a file, as itself or as a reference.
 pub(super) fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
 }
 
-/// Whether XML takes a character for white space.
+/// Whether XML counts a character as white space.
 pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// The text between two tags. A character that XML cannot hold at all becomes U+FFFD.
+/// Escapes the text between two tags. A character that XML cannot hold at all becomes U+FFFD.
 pub(super) fn text(plain: &str) -> String {
     escape(plain, |c| c == '\r')
 }
 
-/// An attribute's value, to stand between two of `quote`. Line ends and tabs become references, since a
-/// reader takes plain ones for spaces.
+/// Escapes the value of an attribute between two of `quote`. Line ends and tabs become references, since
+/// readers turn plain ones into spaces.
 pub(super) fn attribute(plain: &str, quote: char) -> String {
     escape(plain, |c| c == quote || matches!(c, '\t' | '\n' | '\r'))
 }
@@ -41,12 +41,12 @@ fn escape(plain: &str, also: impl Fn(char) -> bool) -> String {
     written
 }
 
-/// What an attribute's value says: references replaced, and white space made plain as XML 1.0, 3.3.3 has it.
+/// Reads the value of an attribute: references replaced, and white space normalised as in XML 1.0, 3.3.3.
 pub(super) fn read_attribute(written: &str) -> Result<String, Unreadable> {
     read(written, ' ')
 }
 
-/// What the text between two tags says: references replaced, every line end a line feed.
+/// Reads the text between two tags: references replaced, every line end a line feed.
 pub(super) fn read_text(written: &str) -> Result<String, Unreadable> {
     read(written, '\n')
 }
@@ -76,9 +76,9 @@ fn read(written: &str, line_end: char) -> Result<String, Unreadable> {
     Ok(plain)
 }
 
-/// The character that the reference at the start of a text stands for, and the reference's length.
+/// Reads the reference at the start of a text: its character, and its length.
 ///
-/// Only the five that XML defines itself, and numbers: a file without a DOCTYPE can define no others.
+/// Knows only the five that XML itself defines, and numbers: a file without a DOCTYPE can define no others.
 fn reference(text: &str) -> Result<(char, usize), (&'static str, String)> {
     const KNOWN: &str = "&amp; &lt; &gt; &quot; &apos; or a character's number";
     let body = &text[1..];
@@ -101,11 +101,11 @@ fn reference(text: &str) -> Result<(char, usize), (&'static str, String)> {
 fn number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix('#')?;
     let (digits, radix) = digits.strip_prefix('x').map_or((digits, 10), |digits| (digits, 16));
-    // A sign would pass `from_str_radix`.
+    // `from_str_radix` would accept a sign.
     digits.chars().all(|c| c.is_digit(radix)).then(|| u32::from_str_radix(digits, radix).ok()).flatten()
 }
 
-/// Enough of a text from a file to know it by.
+/// The beginning of a text, for error messages.
 pub(super) fn shown(text: &str) -> String {
     const LENGTH: usize = 40;
     match text.char_indices().nth(LENGTH) {

@@ -1,8 +1,8 @@
-//! A file of XML that comes out as it went in.
+//! An XML document that is written as it was read.
 //!
-//! Every byte that is read is kept: white space, quotes, comments, the form of a tag. A change touches what
-//! it changes and no more. There are no entities beyond those of XML itself, and a DOCTYPE is refused, so a
-//! file can not grow while it is read. Nothing here knows what the elements mean. Start at [`Document`].
+//! Every byte that is read is kept: white space, quotes, comments, the form of a tag. A change affects nothing else.
+//! There are no entities beyond those of XML itself, and a DOCTYPE is refused, so a file cannot grow while it is read.
+//! Nothing here knows what the elements mean. Start at [`Document`].
 
 mod element;
 mod escape;
@@ -22,20 +22,20 @@ use escape::shown;
 /// The largest file that is read, in bytes. Real ones have some thousand. [I, from their content]
 pub const SIZE_LIMIT: usize = 1 << 20;
 
-/// How deep elements may stand in each other. Real files have five levels. [C S17]
+/// The deepest nesting of elements that is read. Real files have five levels. [C S17]
 pub const DEPTH_LIMIT: usize = 64;
 
-/// A whole file: the root element, and what stands around it.
+/// A whole file: the root element, and what surrounds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// Begins with a byte order mark.
+    /// Whether the file begins with a byte order mark.
     marked: bool,
     prolog: Vec<Node>,
     root: Element,
     epilog: Vec<Node>,
 }
 
-/// A text that is not XML, or more than is read here.
+/// A text that is not well-formed XML, or exceeds a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: expected {expected}, found {found}")]
 pub struct XmlError {
@@ -43,9 +43,9 @@ pub struct XmlError {
     pub line: usize,
     /// The column in characters, from 1. A byte order mark is not counted.
     pub column: usize,
-    /// What would have been right.
+    /// A description of what was expected.
     pub expected: String,
-    /// What stands there.
+    /// A description of what was found.
     pub found: String,
 }
 
@@ -53,13 +53,13 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it is not well-formed, and where it has a DOCTYPE, a declared encoding that the text is not in,
-    /// or more than [`SIZE_LIMIT`] bytes or [`DEPTH_LIMIT`] levels.
+    /// When it is not well-formed, has a DOCTYPE, declares an encoding other than the text's, or exceeds [`SIZE_LIMIT`]
+    /// bytes or [`DEPTH_LIMIT`] levels.
     pub fn parse(text: &str) -> Result<Self, XmlError> {
         Self::read(text, true)
     }
 
-    /// Reads a file whose bytes have been decoded already: what encoding it declares is nothing to it any more.
+    /// Reads a file whose bytes have been decoded already, and ignores the encoding that it declares.
     ///
     /// # Errors
     /// As [`Document::parse`].
@@ -83,7 +83,7 @@ impl Document {
         Ok(Self { marked: unmarked.is_some(), prolog, root, epilog })
     }
 
-    /// A new file around a root: an XML declaration, and an element on each line.
+    /// Makes a new file around a root: an XML declaration, and an element on each line.
     pub fn compose(root: Element) -> Self {
         let declaration = Node::Instruction("xml version=\"1.0\" encoding=\"UTF-8\"".to_owned());
         let line_end = || Node::Text("\n".to_owned());
@@ -103,17 +103,17 @@ impl Document {
         &mut self.root
     }
 
-    /// The root element, without the rest.
+    /// Returns the root element, without the rest.
     pub fn into_root(self) -> Element {
         self.root
     }
 
-    /// The file's text. What was read and not changed is byte for byte what it was.
+    /// The text of the file. Unchanged parts are kept byte for byte.
     pub fn to_xml(&self) -> String {
         self.to_string()
     }
 
-    /// Sets what was made since the file was read on lines of its own, indented as the rest of the file is.
+    /// Sets what was made since the file was read on lines of its own, indented like the rest of the file.
     pub fn lay_out(&mut self) {
         let inner = match self.root.separator() {
             Some(inner) => inner.to_owned(),
@@ -141,19 +141,19 @@ impl fmt::Display for Document {
     }
 }
 
-/// The place just after a text that a file begins with.
+/// The position just after a text that a file begins with.
 pub(crate) fn end_of(text: &str) -> Position {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     Source { text, at: 0, position: START }.position(text.len())
 }
 
-/// Takes quick-xml's events and cuts what they stand for out of the text, as it is written.
+/// Takes quick-xml's events and cuts the parts they stand for out of the text, as written.
 struct Parser<'a> {
     source: Source<'a>,
     prolog: Vec<Node>,
     root: Option<Element>,
     epilog: Vec<Node>,
-    /// The elements whose end tags are still to come, outermost first.
+    /// The elements whose end tags have not been read yet, outermost first.
     open: Vec<Element>,
     /// Whether the bytes are UTF-8, so that no other encoding may be declared.
     is_utf8: bool,
@@ -176,7 +176,7 @@ impl<'a> Parser<'a> {
         }
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
-        // Tags are matched here, where the error can say which were expected.
+        // Tags are matched here, where the error can name the expected ones.
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         loop {
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Where text that is not white space cannot be, this is what can.
+    /// What is allowed where text other than white space is not.
     fn outside(&self) -> &'static str {
         if self.root.is_none() { ROOT } else { "nothing after the root element" }
     }
@@ -261,7 +261,7 @@ impl<'a> Parser<'a> {
             self.place(Node::Text(raw.to_owned()));
             return Ok(());
         };
-        // A reference is an event of its own, and no reason to break a text in two.
+        // A reference is an event of its own, but does not split a text.
         match element.children.last_mut() {
             Some(Node::Text(text)) => text.push_str(raw),
             _ => element.children.push(Node::Text(raw.to_owned())),
@@ -324,7 +324,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An attribute, up to its closing quote.
+    /// Reads an attribute up to its closing quote.
     fn attribute(&mut self, tag: &mut Tag<'a>, space: &str) -> Result<Attribute, XmlError> {
         let position = self.source.position(tag.at());
         let name = tag.name();
@@ -363,7 +363,7 @@ impl<'a> Parser<'a> {
         self.source.error(tag.at(), expected, character(tag.rest.chars().next()))
     }
 
-    /// What quick-xml refuses, in our words. It stops only where something has no end.
+    /// Translates quick-xml's errors. It stops only where something has no end.
     fn refuse(&mut self, error: &quick_xml::Error, start: usize) -> XmlError {
         use quick_xml::Error::{IllFormed, Syntax};
         let rest = self.source.text.get(start..).unwrap_or_default();
@@ -377,7 +377,7 @@ impl<'a> Parser<'a> {
                 | SyntaxError::UnclosedSingleQuotedAttributeValue
                 | SyntaxError::UnclosedDoubleQuotedAttributeValue,
             ) => {
-                // A quote or a > is missing; how far a start tag makes sense tells where.
+                // A quote or a > is missing; reading the start tag shows where.
                 if !rest.starts_with("</")
                     && let Err(error) = self.start_tag(rest, start)
                 {
@@ -397,10 +397,10 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// What is left of a start tag.
+/// The rest of a start tag.
 struct Tag<'a> {
     rest: &'a str,
-    /// Where the rest ends in the whole text.
+    /// The offset in the whole text at which the rest ends.
     end: usize,
 }
 
@@ -416,7 +416,7 @@ impl<'a> Tag<'a> {
         taken
     }
 
-    /// A name, or nothing if none stands here.
+    /// Reads a name; empty if there is none here.
     fn name(&mut self) -> &'a str {
         if self.rest.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | ':')) {
             self.take(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '-' | '.' | '\u{B7}'))
@@ -426,7 +426,7 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// The text, and the line and column of a moving place in it, so that no line is counted twice.
+/// The text, with the line and column of a moving offset, so that no line is counted twice.
 struct Source<'a> {
     text: &'a str,
     at: usize,

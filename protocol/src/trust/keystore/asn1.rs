@@ -1,7 +1,7 @@
-//! The few ASN.1 types that keystores are made of, and the way from BER to DER.
+//! The few ASN.1 types in keystores, and the conversion of BER to DER.
 //!
-//! Some programs write PKCS#12 with lengths that are not said in advance; [`canonical`] makes DER of it, so that the
-//! parser of the strict encoding can read it.
+//! Some programs write PKCS#12 with indefinite lengths; [`canonical`] makes DER of it, for the parser of the
+//! strict encoding.
 
 use der::asn1::{Any, ObjectIdentifier, OctetString};
 use der::{Decode, Encode, Reader as _, Sequence, SliceReader, Tag, Tagged as _};
@@ -16,33 +16,33 @@ pub(super) struct Algorithm {
     pub(super) parameters: Option<Any>,
 }
 
-/// A PKCS#8 key under a password.
+/// A PKCS#8 key, encrypted with a password.
 #[derive(Clone, Debug, PartialEq, Eq, Sequence)]
 pub(super) struct EncryptedKey {
     pub(super) algorithm: Algorithm,
     pub(super) data: OctetString,
 }
 
-/// Salt and rounds, as every password-based scheme before PBES2 has them.
+/// Salt and rounds, the parameters of every password-based scheme before PBES2.
 #[derive(Clone, Debug, PartialEq, Eq, Sequence)]
 pub(super) struct SaltAndRounds {
     pub(super) salt: OctetString,
     pub(super) rounds: u32,
 }
 
-/// The library's errors speak of positions and tags, never of content.
+/// The library's errors mention positions and tags, never content.
 impl From<der::Error> for StoreError {
     fn from(error: der::Error) -> Self {
         Self::Damaged { detail: error.to_string() }
     }
 }
 
-/// Reads one value and nothing behind it.
+/// Reads exactly one value.
 pub(super) fn read<'a, T: Decode<'a, Error = der::Error>>(der: &'a [u8]) -> Result<T, StoreError> {
     Ok(T::from_der(der)?)
 }
 
-/// Reads one value after another, as in a SEQUENCE OF whose own tag has been taken off.
+/// Reads values one after the other, as in a SEQUENCE OF without its own tag.
 pub(super) fn read_all<'a, T: Decode<'a, Error = der::Error>>(
     content: &'a [u8],
 ) -> Result<Vec<T>, StoreError> {
@@ -54,12 +54,12 @@ pub(super) fn read_all<'a, T: Decode<'a, Error = der::Error>>(
     Ok(all)
 }
 
-/// Writes one.
+/// Writes a value.
 pub(super) fn write(value: &impl Encode) -> Result<Vec<u8>, StoreError> {
     Ok(value.to_der()?)
 }
 
-/// What stands in a value of this tag.
+/// The content of a value of this tag.
 pub(super) fn content(any: &Any, tag: Tag) -> Result<&[u8], StoreError> {
     if any.tag() == tag {
         return Ok(any.value());
@@ -67,7 +67,7 @@ pub(super) fn content(any: &Any, tag: Tag) -> Result<&[u8], StoreError> {
     Err(StoreError::Damaged { detail: format!("expected {tag}, found {}", any.tag()) })
 }
 
-/// The same value in DER: every length said in advance, every OCTET STRING in one piece.
+/// Converts a value to DER: definite lengths, OCTET STRINGs in one piece.
 pub(super) fn canonical(ber: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut out = Vec::with_capacity(ber.len());
     let mut rest = ber;
@@ -77,7 +77,7 @@ pub(super) fn canonical(ber: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(out)
 }
 
-/// How deep a file may be nested.
+/// The deepest nesting of a file that is read.
 const DEPTH: u32 = 24;
 const CONSTRUCTED: u8 = 0x20;
 const OCTETS: u8 = 0x04;
@@ -87,10 +87,10 @@ fn broken(what: &str) -> StoreError {
     StoreError::Damaged { detail: what.to_owned() }
 }
 
-/// Rewrites the first value, and returns what stands behind it.
+/// Rewrites the first value, and returns the bytes after it.
 fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], StoreError> {
     let depth = depth.checked_sub(1).ok_or_else(|| broken("it is nested too deeply"))?;
-    let (&tag, rest) = ber.split_first().ok_or_else(|| broken("it breaks off before a tag"))?;
+    let (&tag, rest) = ber.split_first().ok_or_else(|| broken("it ends before a tag"))?;
     if tag & 0x1F == 0x1F {
         return Err(broken("it has a tag of more than one byte"));
     }
@@ -99,7 +99,7 @@ fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], Sto
     let rest = match length {
         Some(length) => {
             let (body, rest) =
-                rest.split_at_checked(length).ok_or_else(|| broken("it breaks off within a value"))?;
+                rest.split_at_checked(length).ok_or_else(|| broken("it ends within a value"))?;
             if tag & CONSTRUCTED == 0 {
                 content.extend_from_slice(body);
             } else {
@@ -110,7 +110,7 @@ fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], Sto
             }
             rest
         }
-        None if tag & CONSTRUCTED == 0 => return Err(broken("a plain value has no length")),
+        None if tag & CONSTRUCTED == 0 => return Err(broken("a primitive value has an indefinite length")),
         None => {
             let mut rest = rest;
             loop {
@@ -121,7 +121,7 @@ fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], Sto
             }
         }
     };
-    // An OCTET STRING in pieces becomes one; its pieces are plain by now.
+    // An OCTET STRING in pieces becomes one; its pieces are primitive by now.
     if tag == OCTETS | CONSTRUCTED {
         out.extend(tlv::value(OCTETS, &joined(&content)?));
     } else {
@@ -130,14 +130,14 @@ fn one<'a>(ber: &'a [u8], out: &mut Vec<u8>, depth: u32) -> Result<&'a [u8], Sto
     Ok(rest)
 }
 
-/// The content of OCTET STRINGs that follow each other.
+/// The content of consecutive OCTET STRINGs.
 pub(super) fn joined(pieces: &[u8]) -> Result<Vec<u8>, StoreError> {
     let pieces: Vec<OctetString> = read_all(pieces)?;
     Ok(pieces.iter().flat_map(|piece| piece.as_bytes()).copied().collect())
 }
 
 fn length(bytes: &[u8]) -> Result<(Option<usize>, &[u8]), StoreError> {
-    let off = || broken("it breaks off within a length");
+    let off = || broken("it ends within a length");
     let (&first, rest) = bytes.split_first().ok_or_else(off)?;
     match first {
         0..=0x7F => Ok((Some(usize::from(first)), rest)),

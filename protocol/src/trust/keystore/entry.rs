@@ -1,4 +1,4 @@
-//! The entries that every format of keystore holds, their keys still closed.
+//! The entries that every keystore format has, their keys still encrypted.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -15,18 +15,18 @@ pub(super) enum EntryContent {
         key: ProtectedKey,
         /// The manager's certificate first; all of the store's if not `linked`.
         chain: Vec<Vec<u8>>,
-        /// Whether the store says which certificate is the key's.
+        /// Whether the store says which certificate belongs to the key.
         linked: bool,
     },
     Certificate(Vec<u8>),
     Other(&'static str),
 }
 
-/// A private key before its password.
+/// A private key before its password is applied.
 pub(super) enum ProtectedKey {
-    /// PKCS#8 in the clear.
+    /// PKCS#8, unencrypted.
     Plain(Zeroizing<Vec<u8>>),
-    /// PKCS#8 under a password, in one of many ways.
+    /// PKCS#8, encrypted with a password in one of many ways.
     Encrypted(Zeroizing<Vec<u8>>),
 }
 

@@ -1,4 +1,4 @@
-//! Writes what a manager is in the forms in which it is backed up and carried about.
+//! Writes a manager's key and certificates in the formats for backup and transport.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,29 +17,29 @@ use super::refusal::StoreError;
 use super::secret::{Password, Salts};
 use crate::time::Timestamp;
 
-/// The alias that the lab writes, as Tomcat's.
+/// The alias that the lab writes, the same as Tomcat's.
 pub const ALIAS: &str = "tomcat";
 
-/// A form of a keystore that can be written.
+/// A keystore format that can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreForm {
-    /// JKS.
+    /// JKS, Java's own format.
     Jks,
-    /// PKCS#12 as of today: PBES2 with AES-256, HMAC-SHA-256.
+    /// Modern PKCS#12: PBES2 with AES-256, HMAC-SHA-256.
     #[default]
     Pkcs12,
-    /// The same, sealed with PBMAC1 (RFC 9579).
+    /// Modern PKCS#12, sealed with PBMAC1 (RFC 9579).
     Pkcs12Pbmac1,
-    /// PKCS#12 as old programs read it: RC2, 3DES and SHA-1.
+    /// PKCS#12 for old programs: RC2, 3DES and SHA-1.
     Pkcs12Old,
 }
 
 impl StoreForm {
-    /// Every one.
+    /// All formats.
     pub const ALL: [Self; 4] = [Self::Jks, Self::Pkcs12, Self::Pkcs12Pbmac1, Self::Pkcs12Old];
 
-    /// The word that names the form.
+    /// The name of the format in commands.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Jks => "jks",
@@ -56,11 +56,11 @@ impl fmt::Display for StoreForm {
     }
 }
 
-/// A word for no form of keystore.
+/// The error for a word that is not the name of a keystore format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no form of keystore; expected jks, pkcs12, pkcs12-pbmac1 or pkcs12-old")]
+#[error("unknown keystore format {found:?}: expected jks, pkcs12, pkcs12-pbmac1 or pkcs12-old")]
 pub struct UnknownStoreForm {
-    /// The word.
+    /// The word that was read.
     pub found: String,
 }
 
@@ -76,13 +76,13 @@ impl FromStr for StoreForm {
 /// Options for writing a keystore.
 #[derive(Debug)]
 pub struct StoreOptions<'a> {
-    /// In which form.
+    /// The format of the keystore.
     pub form: StoreForm,
-    /// Under which alias.
+    /// The alias of the entry.
     pub alias: &'a str,
-    /// The store's password.
+    /// The password of the keystore.
     pub password: &'a Password,
-    /// The key's, where it is to be another; a JKS alone can have one.
+    /// The password of the key, if different; only a JKS can have one.
     pub key_password: Option<&'a Password>,
     /// The date of the entry, in a JKS.
     pub created: Timestamp,
@@ -92,7 +92,7 @@ impl ServerIdentity {
     /// Writes a keystore with this key, its certificate and its chain.
     ///
     /// # Errors
-    /// If the alias cannot be written in this form.
+    /// If the alias cannot be written in this format.
     pub fn to_keystore(&self, options: &StoreOptions<'_>, salts: &mut Salts) -> Result<Vec<u8>, StoreError> {
         let chain: Vec<&[u8]> = self.certificates().map(|one| one.der()).collect();
         let pkcs8 = self.key().pkcs8_der();
@@ -108,18 +108,18 @@ impl ServerIdentity {
         };
         if options.key_password.is_some_and(|one| one != options.password) {
             let found =
-                "a password of the key's own in a PKCS#12 store, which its readers do not ask for".to_owned();
+                "a separate key password in a PKCS#12 store, which its readers do not ask for".to_owned();
             return Err(StoreError::Algorithm { found });
         }
         pkcs12::write(options.alias, pkcs8, &chain, options.password, encryption, salts)
     }
 
-    /// The certificate and its chain, as PEM: `server.crt`.
+    /// The certificate and its chain in PEM, as in `server.crt`.
     pub fn certificates_pem(&self) -> String {
         self.certificates().map(super::super::certificate::ServerCertificate::to_pem).collect()
     }
 
-    /// The key as PKCS#8 in PEM: `server.key`. With a password, it is encrypted by PBES2.
+    /// The key as PKCS#8 in PEM, as in `server.key`. With a password, it is encrypted with PBES2.
     ///
     /// # Errors
     /// If it cannot be encrypted.
@@ -132,7 +132,7 @@ impl ServerIdentity {
         Ok(Zeroizing::new(pem::write(label, &self.key_der(password, salts)?)))
     }
 
-    /// The key as PKCS#8 in DER. With a password, it is encrypted by PBES2.
+    /// The key as PKCS#8 in DER. With a password, it is encrypted with PBES2.
     ///
     /// # Errors
     /// If it cannot be encrypted.
@@ -147,10 +147,10 @@ impl ServerIdentity {
         asn1::write(&EncryptedKey { algorithm, data: OctetString::new(data)? }).map(Zeroizing::new)
     }
 
-    /// The key as PKCS#1 in PEM: what old programs call an RSA private key.
+    /// The key as PKCS#1 in PEM, which old programs call an RSA private key.
     ///
     /// # Errors
-    /// If the key is not of the form that it was checked to be.
+    /// If the key does not have the form that was checked when it was read.
     pub fn key_pkcs1_pem(&self) -> Result<Zeroizing<String>, StoreError> {
         let inner: Pkcs8 = asn1::read(self.key().pkcs8_der())?;
         Ok(Zeroizing::new(pem::write("RSA PRIVATE KEY", inner.key.as_bytes())))

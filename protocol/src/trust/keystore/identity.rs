@@ -1,20 +1,20 @@
-//! A key and its certificate: what a manager is.
+//! The identity of a manager: a key and its certificate.
 
 use super::super::certificate::{Fingerprint, ServerCertificate};
 use super::super::signature::SigningKey;
 use super::refusal::{FilePosition, KeystoreError};
 
-/// A key and a certificate that belong together: what a manager is.
+/// A key and a certificate that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerIdentity {
     key: SigningKey,
     certificate: ServerCertificate,
-    /// The certificates that stood behind the manager's own.
+    /// The certificates of the manager's issuers.
     chain: Vec<ServerCertificate>,
 }
 
 impl ServerIdentity {
-    /// Joins the two.
+    /// Joins a key and its certificate.
     ///
     /// # Errors
     /// If the certificate is for another key.
@@ -22,7 +22,7 @@ impl ServerIdentity {
         Self::join(key, certificate, FilePosition::of("the private key"), "the certificate")
     }
 
-    /// The same, with these certificates behind its own.
+    /// Adds the certificates of the issuers.
     #[must_use]
     pub fn with_chain(self, chain: Vec<ServerCertificate>) -> Self {
         Self { chain, ..self }
@@ -55,7 +55,7 @@ impl ServerIdentity {
         &self.certificate
     }
 
-    /// The certificates of those who vouch for it, the nearest first; empty for a self-signed one.
+    /// The certificates of the issuers, the nearest first; empty for a self-signed certificate.
     pub fn chain(&self) -> &[ServerCertificate] {
         &self.chain
     }

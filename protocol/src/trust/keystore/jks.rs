@@ -1,7 +1,7 @@
 //! The keystores of Java: JKS, read and written, and JCEKS, read.
 //!
-//! A small format without a standard: big-endian numbers, texts with their length before them, and at the end a
-//! SHA-1 over password, a phrase, and all that stands before. No crate reads it within bounds, so it is read here.
+//! A small format without a standard: big-endian numbers, texts after their length, and at the end a SHA-1 over
+//! password, a phrase, and everything before. No crate reads it within bounds, so it is read here.
 
 use der::asn1::{Any, ObjectIdentifier, OctetString};
 use md5::Md5;
@@ -30,7 +30,7 @@ const JKS_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4
 /// The algorithm by which a JCEKS protects a key.
 const JCEKS_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.19.1");
 
-/// The type of Java keystore that these bytes are meant as.
+/// The type of Java keystore by its magic number; none for other bytes.
 pub(super) fn kind(bytes: &[u8]) -> Option<StoreType> {
     match *bytes.first_chunk()? {
         JKS => Some(StoreType::Jks),
@@ -39,10 +39,10 @@ pub(super) fn kind(bytes: &[u8]) -> Option<StoreType> {
     }
 }
 
-/// Reads all entries; the keys stay closed.
+/// Reads all entries; the keys stay encrypted.
 pub(super) fn read(bytes: &[u8], password: &Password) -> Result<Vec<KeystoreEntry>, StoreError> {
     let (body, check) =
-        bytes.split_last_chunk::<CHECK>().ok_or_else(|| broken("it ends before its check sum"))?;
+        bytes.split_last_chunk::<CHECK>().ok_or_else(|| broken("it ends before its checksum"))?;
     let mut from = Reader(body);
     from.take(4, "the magic number")?;
     let version = from.number("the version")?;
@@ -82,7 +82,7 @@ fn entry(from: &mut Reader<'_>, version: u32) -> Result<KeystoreEntry, StoreErro
             }
         }
         CERTIFICATE => EntryContent::Certificate(certificate(from, version)?),
-        // Its length is known to Java's own deserializer alone: nothing behind it can be found.
+        // Only Java's own deserializer knows its length, so nothing after it can be found.
         SECRET => {
             return Err(StoreError::Algorithm {
                 found: format!("a secret key, under the alias {alias:?}, in Java's own serialization"),
@@ -103,7 +103,7 @@ fn certificate(from: &mut Reader<'_>, version: u32) -> Result<Vec<u8>, StoreErro
     Ok(from.bytes("a certificate")?.to_vec())
 }
 
-/// Opens the key of an entry.
+/// Decrypts the key of an entry.
 pub(super) fn open(
     protected: &[u8],
     password: &Password,
@@ -119,7 +119,7 @@ pub(super) fn open(
     pbe::decrypt(&algorithm, data.as_bytes(), password, rounds)
 }
 
-/// Salt, the key under a stream of SHA-1, and a SHA-1 over password and key.
+/// Decrypts a key of a JKS: a salt, the key under a stream of SHA-1, and a SHA-1 over password and key.
 fn open_jks(data: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let parts = data.split_first_chunk::<CHECK>();
     let parts = parts.and_then(|(salt, rest)| Some((salt, rest.split_last_chunk::<CHECK>()?)));
@@ -140,7 +140,7 @@ fn with_stream(bytes: &[u8], password: &[u8], salt: [u8; CHECK]) -> Zeroizing<Ve
     out
 }
 
-/// 3DES with key and vector from MD5, each half of the salt on its own.
+/// Decrypts a key of a JCEKS: 3DES with key and vector from MD5, each half of the salt on its own.
 fn open_jceks(
     algorithm: &Algorithm,
     data: &[u8],
@@ -150,12 +150,12 @@ fn open_jceks(
     let parameters = algorithm.parameters.as_ref().ok_or_else(|| broken("a protected key has no salt"))?;
     let SaltAndRounds { salt, rounds: times } = asn1::read(&asn1::write(parameters)?)?;
     let Ok(mut salt) = <[u8; 8]>::try_from(salt.as_bytes()) else {
-        return Err(broken("the salt of a protected key has not eight bytes"));
+        return Err(broken("the salt of a protected key is not eight bytes long"));
     };
     rounds.spend(u64::from(times).saturating_mul(2))?;
     let [a, b, _, d, ..] = salt;
     if salt[..4] == salt[4..] {
-        salt[..4].copy_from_slice(&[d, a, b, d]); // as the JDK does, which meant to turn it round
+        salt[..4].copy_from_slice(&[d, a, b, d]); // as the JDK does, by a mistake in reversing it
     }
     let mut derived = Zeroizing::new(Vec::with_capacity(32));
     for half in salt.chunks(4) {
@@ -168,7 +168,7 @@ fn open_jceks(
     pbe::decrypt_3des(&derived[..24], &derived[24..], data)
 }
 
-/// An entry that is to be written.
+/// An entry to be written.
 #[derive(Clone, Copy)]
 pub(super) struct NewEntry<'a> {
     pub(super) alias: &'a str,
@@ -177,7 +177,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) chain: &'a [&'a [u8]],
 }
 
-/// Writes a JKS with one key entry, as keytool does: the alias in small letters.
+/// Writes a JKS with one key entry, as keytool does: the alias in lower case.
 pub(super) fn write(
     entry: &NewEntry<'_>,
     password: &Password,
@@ -231,13 +231,13 @@ fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The part of a file that has not been read yet. No memory is set aside for a length that the file only claims.
+/// The part of a file that has not been read yet. No memory is reserved for a length that the file only claims.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], StoreError> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| {
-            broken(&format!("it breaks off within {what}: {length} bytes expected, {} left", self.0.len()))
+            broken(&format!("it ends within {what}: {length} bytes expected, {} left", self.0.len()))
         })?;
         self.0 = rest;
         Ok(taken)
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, what: &str) -> Result<String, StoreError> {
         let length = self.take(2, what)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
-        // Java's own UTF-8 differs beyond the basic plane, and in the zero.
+        // Java's UTF-8 differs beyond the basic plane, and for U+0000.
         Ok(String::from_utf8_lossy(self.take(length, what)?).into_owned())
     }
 }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreType {
-    /// Java's own: `keystore.jks` [C S4].
+    /// JKS, Java's own format: `keystore.jks` [C S4].
     Jks,
-    /// Java's own with better encryption.
+    /// JCEKS, Java's own format with better encryption.
     Jceks,
     /// PKCS#12: `.p12` and `.pfx`.
     Pkcs12,
@@ -28,11 +28,11 @@ impl fmt::Display for StoreType {
     }
 }
 
-/// A word that names no type of keystore.
+/// The error for a word that is not the name of a keystore type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no type of keystore; expected jks, jceks or pkcs12")]
+#[error("unknown keystore type {found:?}: expected jks, jceks or pkcs12")]
 pub struct UnknownStoreType {
-    /// The word.
+    /// The word that was read.
     pub found: String,
 }
 

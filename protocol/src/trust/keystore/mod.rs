@@ -1,4 +1,4 @@
-//! What an administrator brings to the certificate wizard, and what a manager is backed up as.
+//! The files that an administrator gives to the certificate wizard, and those that a manager is backed up in.
 //!
 //! | what | read | written | in |
 //! |---|---|---|---|
@@ -7,8 +7,8 @@
 //! | JCEKS | keys and certificates, not secret keys | no | `jks` |
 //! | PKCS#12 | RC2, RC4, 3DES, PBES2; HMAC with any SHA, PBMAC1 | old, modern, PBMAC1 | `pkcs12` |
 //!
-//! What must never be: a password or a key in an error, a `Debug` text or a log; a file that decides how much memory
-//! or time its reader takes; dice. Salts are handed in, as [`Salts`].
+//! Never here: a password or a key in an error, a `Debug` text or a log; a file that decides how much memory
+//! or time its reader takes; randomness. Salts are handed in, as [`Salts`].
 
 mod asn1;
 mod entry;

@@ -1,4 +1,4 @@
-//! What stands between a password and a key: each scheme by which keystores and key files encrypt.
+//! The password-based encryption schemes of keystores and key files.
 //!
 //! | scheme | who writes it |
 //! |---|---|
@@ -38,15 +38,15 @@ const PKCS12_3DES_2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11
 const PKCS12_RC2_128: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.5");
 const PKCS12_RC2_40: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.6");
 
-/// The most memory that scrypt may take, in bytes; openssl takes 16 MiB.
+/// The largest amount of memory that scrypt may take, in bytes; openssl takes 16 MiB.
 const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// Rounds of a derivation that is written here; that of the JDK.
+/// The number of rounds of a derivation written here, the same as the JDK's.
 pub(super) const OWN_ROUNDS: u32 = 10_000;
-/// The same in the old way; that of openssl.
+/// The number of rounds of a derivation in the old scheme, the same as openssl's.
 pub(super) const OWN_OLD_ROUNDS: u32 = 2_048;
 
-/// What the key derivation of PKCS#12 is asked for.
+/// The purpose of a key derived with PKCS#12's function.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 pub(super) enum Purpose {
@@ -57,7 +57,7 @@ pub(super) enum Purpose {
 
 type Secret = Zeroizing<Vec<u8>>;
 
-/// Opens what was encrypted under a password.
+/// Decrypts with a password.
 pub(super) fn decrypt(
     algorithm: &Algorithm,
     data: &[u8],
@@ -126,8 +126,9 @@ fn decrypt_pbes2(
     password: &Password,
     rounds: &mut Rounds,
 ) -> Result<Secret, StoreError> {
-    let scheme: EncryptionScheme = asn1::read(&asn1::write(algorithm)?)
-        .map_err(|error| StoreError::Algorithm { found: format!("a PBES2 of an unknown kind ({error})") })?;
+    let scheme: EncryptionScheme = asn1::read(&asn1::write(algorithm)?).map_err(|error| {
+        StoreError::Algorithm { found: format!("PBES2 with unknown parameters ({error})") }
+    })?;
     match scheme.pbes2().map(|parameters| &parameters.kdf) {
         Some(Kdf::Pbkdf2(kdf)) => rounds.spend(u64::from(kdf.iteration_count))?,
         Some(Kdf::Scrypt(kdf)) => {
@@ -147,18 +148,18 @@ fn decrypt_pbes2(
     }
 }
 
-/// By which scheme something is encrypted that is written here.
+/// The encryption scheme of a file written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// PBES2 with PBKDF2, HMAC-SHA-256 and AES-256.
     Modern,
-    /// That of PKCS#12 with SHA-1 and 3DES.
+    /// PKCS#12 with SHA-1 and 3DES.
     Old,
-    /// That of PKCS#12 with SHA-1 and RC2 of 40 bits, for certificates.
+    /// PKCS#12 with SHA-1 and RC2 of 40 bits, for certificates.
     OldForCertificates,
 }
 
-/// Encrypts under a password.
+/// Encrypts with a password.
 pub(super) fn encrypt(
     scheme: Scheme,
     plain: &[u8],
@@ -190,7 +191,7 @@ pub(super) fn encrypt(
     Ok((Algorithm { oid, parameters: Some(asn1::read::<Any>(&asn1::write(&parameters)?)?) }, data))
 }
 
-/// Decrypts a block of an old PEM file; `cipher` is what stands in its `DEK-Info`.
+/// Decrypts a block of an old PEM file; `cipher` is the value of its `DEK-Info`.
 pub(super) fn decrypt_old_pem(cipher: &str, data: &[u8], password: &Password) -> Result<Secret, StoreError> {
     let other =
         || StoreError::Algorithm { found: format!("{:?}", cipher.chars().take(60).collect::<String>()) };
@@ -223,18 +224,20 @@ pub(super) fn decrypt_old_pem(cipher: &str, data: &[u8], password: &Password) ->
     }
 }
 
-/// 3DES as the JCEKS protection uses it, where key and vector are derived in a way of their own.
+/// 3DES as in the protection of JCEKS, which derives key and vector in its own way.
 pub(super) fn decrypt_3des(key: &[u8], iv: &[u8], data: &[u8]) -> Result<Secret, StoreError> {
     cbc_decrypt::<Decryptor<TdesEde3>>(key, iv, data)
 }
 
-/// A wrong password shows in the padding, or in what comes out.
+/// A wrong password shows in the padding, or in the content.
 fn cbc_decrypt<C: KeyIvInit + cbc::cipher::BlockModeDecrypt>(
     key: &[u8],
     iv: &[u8],
     data: &[u8],
 ) -> Result<Secret, StoreError> {
-    let wrong = || StoreError::Damaged { detail: "a vector of another length than the cipher's".to_owned() };
+    let wrong = || StoreError::Damaged {
+        detail: "the initialization vector has the wrong length for the cipher".to_owned(),
+    };
     let cipher = C::new_from_slices(key, iv).map_err(|_| wrong())?;
     cipher.decrypt_padded_vec::<Pkcs7>(data).map(Zeroizing::new).map_err(|_| StoreError::Password)
 }
@@ -244,7 +247,7 @@ fn cbc_encrypt<C: KeyIvInit + cbc::cipher::BlockModeEncrypt>(
     iv: &[u8],
     plain: &[u8],
 ) -> Result<Vec<u8>, StoreError> {
-    let wrong = |_| StoreError::Damaged { detail: "a key of another length than the cipher's".to_owned() };
+    let wrong = |_| StoreError::Damaged { detail: "the key has the wrong length for the cipher".to_owned() };
     Ok(C::new_from_slices(key, iv).map_err(wrong)?.encrypt_padded_vec::<Pkcs7>(plain))
 }
 

@@ -1,7 +1,7 @@
-//! PKCS#12 (RFC 7292): keystores as everybody but old Java writes them.
+//! PKCS#12 (RFC 7292): keystores of all programs except old Java.
 //!
-//! The crates that read it want pre-releases of others, cannot do PBMAC1 (RFC 9579) or the RC2 and RC4 of old files,
-//! and take one password for store and keys alike.
+//! The crates that read it need pre-releases of others, cannot do PBMAC1 (RFC 9579) or the RC2 and RC4 of old files,
+//! and use one password for store and keys.
 
 use der::asn1::{Any, BmpString, ObjectIdentifier, OctetString};
 use der::{Sequence, Tag, TagNumber, Tagged as _};
@@ -31,7 +31,7 @@ const SECRET_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.5");
 const X509: ObjectIdentifier = oid("1.2.840.113549.1.9.22.1");
 const FRIENDLY_NAME: ObjectIdentifier = oid("1.2.840.113549.1.9.20");
 const LOCAL_KEY_ID: ObjectIdentifier = oid("1.2.840.113549.1.9.21");
-/// The JDK's sign for a certificate that is an entry of its own.
+/// The JDK's mark of a certificate that is an entry of its own.
 const TRUSTED: ObjectIdentifier = oid("2.16.840.1.113894.746875.1.1");
 const PBMAC1: ObjectIdentifier = oid("1.2.840.113549.1.5.14");
 const PBKDF2: ObjectIdentifier = oid("1.2.840.113549.1.5.12");
@@ -131,7 +131,7 @@ struct Pbkdf2 {
     hash: Option<Algorithm>,
 }
 
-/// Whether these bytes are meant as PKCS#12: a SEQUENCE that begins with the version 3 and a SEQUENCE.
+/// Whether these bytes look like PKCS#12: a SEQUENCE that begins with the version 3 and a SEQUENCE.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let Some((0x30, rest)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
     let of_length = match rest.first() {
@@ -141,7 +141,7 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
     rest.get(of_length..).is_some_and(|body| body.starts_with(&[2, 1, 3, 0x30]))
 }
 
-/// Reads all entries; the keys stay closed, unless nothing protects them.
+/// Reads all entries; keys stay encrypted.
 pub(super) fn read(
     bytes: &[u8],
     password: &Password,
@@ -150,8 +150,7 @@ pub(super) fn read(
     let bytes = asn1::canonical(bytes)?;
     let pfx: Pfx = asn1::read(&bytes)?;
     if pfx.content.kind != DATA {
-        let found =
-            format!("a store that is signed instead of sealed with a password ({})", pfx.content.kind);
+        let found = format!("a signature instead of a password ({})", pfx.content.kind);
         return Err(StoreError::Algorithm { found });
     }
     let safe = asn1::content(&pfx.content.content, Tag::OctetString)?;
@@ -177,7 +176,7 @@ pub(super) fn read(
         } else {
             return Err(StoreError::Algorithm { found: format!("content of the kind {}", content.kind) });
         };
-        // A wrong password that happens to end in right padding shows here, where there is no check sum.
+        // A wrong password that happens to give valid padding shows here, where there is no checksum.
         let wrong = |error| if content.kind == ENCRYPTED_DATA { StoreError::Password } else { error };
         let plain = Zeroizing::new(asn1::canonical(&plain).map_err(wrong)?);
         let bags = asn1::read::<Any>(&plain).map_err(wrong)?;
@@ -224,7 +223,7 @@ impl Bags {
         Ok(())
     }
 
-    /// Keys with their chains, then what stands alone. Who has no name is numbered, as by the JDK.
+    /// Keys with their chains, then the other entries. Those without a name are numbered, as the JDK does.
     fn entries(self) -> Vec<KeystoreEntry> {
         let mut unnamed = 0;
         let mut alias = |named: &BagAttributes| {
@@ -239,7 +238,7 @@ impl Bags {
             let by_id = |(other, _): &&(BagAttributes, _)| named.id.is_some() && other.id == named.id;
             let by_name = |(other, _): &&(BagAttributes, _)| named.name.is_some() && other.name == named.name;
             let own = self.certificates.iter().find(by_id).or_else(|| self.certificates.iter().find(by_name));
-            // Without a link the certificate is found by its public key, once the key is open.
+            // Without a link the certificate is found by its public key, once the key is decrypted.
             let (chain, linked) = match own {
                 Some((_, der)) => (chain_of(der, &all), true),
                 None => (all.iter().map(|der| der.to_vec()).collect(), false),
@@ -263,7 +262,7 @@ impl Bags {
     }
 }
 
-/// A certificate and those of its issuers, as far as they are there.
+/// A certificate and those of its issuers, as far as present.
 pub(super) fn chain_of(own: &[u8], all: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut chain = vec![own.to_vec()];
     while let Some(last) = chain.last() {
@@ -293,7 +292,7 @@ fn named(bag: &Bag) -> Result<BagAttributes, StoreError> {
     Ok(named)
 }
 
-/// EntryContent the store's check sum against its content.
+/// Compares the store's checksum with its content.
 fn check(mac: &MacData, safe: &[u8], password: &Password, rounds: &mut Rounds) -> Result<(), StoreError> {
     let kind = mac.mac.algorithm.oid;
     if kind == PBMAC1 {
@@ -318,7 +317,7 @@ fn check(mac: &MacData, safe: &[u8], password: &Password, rounds: &mut Rounds) -
         SHA512_224 => by!(Sha512_224),
         SHA512_256 => by!(Sha512_256),
         other => {
-            return Err(StoreError::Algorithm { found: format!("a check sum by the algorithm {other}") });
+            return Err(StoreError::Algorithm { found: format!("a checksum with the algorithm {other}") });
         }
     };
     if right { Ok(()) } else { Err(StoreError::Password) }
@@ -340,7 +339,7 @@ fn check_pbmac1(
     let parameters = derivation.parameters.as_ref().ok_or_else(|| broken("PBKDF2 without parameters"))?;
     let Pbkdf2 { salt, rounds: times, length, hash } = asn1::read(&asn1::write(parameters)?)?;
     rounds.spend(u64::from(times))?;
-    // RFC 9579 wants the length said; 20 is the least and 64 the most that a key can be of use.
+    // RFC 9579 demands the length; a key of less than 20 or more than 64 bytes is of no use.
     let length = usize::from(length.unwrap_or(0));
     if !(20..=64).contains(&length) {
         return Err(broken(&format!("expected a key of 20 to 64 bytes for PBMAC1, found {length}")));
@@ -371,7 +370,7 @@ fn check_pbmac1(
         HMAC_SHA512 => is_mac::<Sha512>(&key, safe, digest),
         HMAC_SHA512_224 => is_mac::<Sha512_224>(&key, safe, digest),
         HMAC_SHA512_256 => is_mac::<Sha512_256>(&key, safe, digest),
-        other => return Err(unknown("check sum", other)),
+        other => return Err(unknown("checksum", other)),
     };
     if right { Ok(()) } else { Err(StoreError::Password) }
 }
@@ -388,11 +387,11 @@ where
 /// The encryption and authentication of a store that is written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encryption {
-    /// PBES2 and HMAC-SHA-256: what keytool and openssl 3 write.
+    /// PBES2 and HMAC-SHA-256, as keytool and openssl 3 write.
     Modern,
-    /// The same under PBMAC1 (RFC 9579), which openssl reads from 3.4 on.
+    /// PBES2 and PBMAC1 (RFC 9579), which openssl reads from 3.4 on.
     Pbmac1,
-    /// RC2, 3DES and SHA-1: what old Java and old Windows read.
+    /// RC2, 3DES and SHA-1, which old Java and old Windows read.
     Old,
 }
 
@@ -443,7 +442,7 @@ fn mac_of(
     let null = |oid| Algorithm { oid, parameters: Some(Any::null()) };
     let mac_of = |key: &[u8]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key)
-            .map_err(|_| broken("a key that the check sum cannot be made with"))?;
+            .map_err(|_| broken("a key that does not suit the checksum"))?;
         mac.update(safe);
         Ok::<_, StoreError>(mac.finalize().into_bytes().to_vec())
     };
@@ -455,7 +454,7 @@ fn mac_of(
         Encryption::Old => {
             let key = pbe::pkcs12_key::<Sha1>(&end, &salt, pbe::OWN_OLD_ROUNDS, Purpose::Mac, 20);
             let mut mac = Hmac::<Sha1>::new_from_slice(&key)
-                .map_err(|_| broken("a key that the check sum cannot be made with"))?;
+                .map_err(|_| broken("a key that does not suit the checksum"))?;
             mac.update(safe);
             (null(SHA1), mac.finalize().into_bytes().to_vec(), pbe::OWN_OLD_ROUNDS)
         }
@@ -477,7 +476,7 @@ fn mac_of(
     Ok(MacData { mac, salt: OctetString::new(salt)?, rounds })
 }
 
-/// A SET OF attributes, in the order that DER wants.
+/// A SET OF attributes, in the order of DER.
 fn attributes(name: Option<&str>, id: Option<&[u8]>) -> Result<Any, StoreError> {
     let mut all = Vec::new();
     if let Some(name) = name {

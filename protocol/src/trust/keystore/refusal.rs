@@ -1,7 +1,7 @@
-//! Why a file of the certificate wizard is refused.
+//! The reasons why a file of the certificate wizard is refused.
 //!
-//! The product answers everything that it does not like with one of three sentences [C S6]; a [`KeystoreError`]
-//! begins with the one that it would give, and goes on to say what is really wrong, in which file and line.
+//! The product refuses every bad file with one of three sentences [C S6]. A [`KeystoreError`] begins with that
+//! sentence, then says what exactly is wrong, in which file and line.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use super::secret::PasswordError;
 /// The sentence with which the product refuses a file [C S6].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// Of private keys.
+    /// The sentence for private keys.
     #[error("Invalid private key file")]
     PrivateKeyFile,
-    /// Of keystores.
+    /// The sentence for keystores.
     #[error("Invalid keystore file")]
     KeystoreFile,
-    /// Of certificates.
+    /// The sentence for certificates.
     #[error("Invalid certificate type, or invalid certificate signature algorithm")]
     Certificate,
 }
 
-/// The role in which a file was given.
+/// The role in which a file was given to the wizard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileRole {
-    /// As the certificate.
+    /// The file was given as the certificate.
     Certificate,
-    /// As the private key.
+    /// The file was given as the private key.
     PrivateKey,
-    /// As a keystore, with both in it.
+    /// The file was given as a keystore, with certificate and key.
     Keystore,
 }
 
@@ -46,10 +46,10 @@ impl FileRole {
     }
 }
 
-/// A file, and the line in it if it is PEM.
+/// The name of a file, and the line in it if it is PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePosition {
-    /// Name of the file.
+    /// The name of the file.
     pub file: String,
     /// The line, from 1.
     pub line: Option<usize>,
@@ -73,161 +73,161 @@ impl fmt::Display for FilePosition {
 /// The defect of a keystore.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The file is no keystore.
+    /// The file is not a keystore.
     #[error("not a keystore; expected a JKS, JCEKS or PKCS#12 file{hint}")]
     NotAStore {
         /// The kind of file that it seems to be instead, as the end of a sentence.
         hint: String,
     },
-    /// The keystore is of another type than was said.
+    /// The keystore is of another type than given.
     #[error("expected a keystore of the type {expected}, found {found}")]
     Type {
-        /// The type that was said.
+        /// The type that was given.
         expected: StoreType,
         /// The type of the file.
         found: StoreType,
     },
-    /// JCEKS files are read by the very Java that wrote them [C S6], and this manager's is another.
-    #[error("a JCEKS file is only for the Java that wrote it; convert it with keytool to JKS")]
+    /// A JCEKS file can be read only by the Java that wrote it [C S6], and this manager's is another.
+    #[error("a JCEKS file can be read only by the Java that wrote it; convert it with keytool to JKS")]
     Jceks,
-    /// The file breaks off, or has content that cannot be there.
+    /// The file is cut off or malformed.
     #[error("the file is damaged: {detail}")]
     Damaged {
         /// The place of the damage, and the content that was expected there.
         detail: String,
     },
-    /// The check sum is not that of the content under this password.
+    /// The checksum does not match the content with this password.
     #[error("the password is wrong, or the file was changed after it was written")]
     Password,
-    /// The key does not open with the password.
+    /// The key cannot be decrypted with the password.
     #[error(
-        "the key under the alias {alias:?} does not open with this password; is its own a different one?"
+        "the key under the alias {alias:?} cannot be decrypted with this password; does it have a separate one?"
     )]
     KeyPassword {
-        /// The alias.
+        /// The alias of the entry.
         alias: String,
     },
-    /// Something in it is encrypted or checked in a way that is not known here.
-    #[error("it uses {found}, which is not supported")]
+    /// The file is encrypted or checked with an unsupported algorithm.
+    #[error("unsupported: {found}")]
     Algorithm {
-        /// The algorithm.
+        /// The name of the algorithm.
         found: String,
     },
-    /// The passwords go through an unreasonable number of rounds.
-    #[error("it wants {found} rounds of password derivation, expected 1 to {expected}")]
+    /// The file demands an unreasonable number of rounds of password derivation.
+    #[error("expected 1 to {expected} rounds of password derivation, found {found}")]
     Rounds {
-        /// The limit.
+        /// The largest number of rounds.
         expected: u64,
         /// The number in the file.
         found: u64,
     },
-    /// All its entries together want too many rounds.
-    #[error("its entries want more than {expected} rounds of password derivation together")]
+    /// The entries of the file together demand too many rounds of password derivation.
+    #[error("expected at most {expected} rounds of password derivation in all, found more")]
     RoundsInAll {
-        /// The limit.
+        /// The largest number of rounds.
         expected: u64,
     },
-    /// Two entries go by one alias.
+    /// Two entries have the same alias.
     #[error("two entries have the alias {alias:?}")]
     DuplicateAlias {
-        /// The alias.
+        /// The alias of both.
         alias: String,
     },
-    /// There is no entry of that alias.
-    #[error("it has no entry {alias:?}{hint}; it has {known:?}")]
+    /// There is no entry with that alias.
+    #[error("there is no entry {alias:?}{hint}; the keystore has {known:?}")]
     NoSuchAlias {
         /// The alias that was asked for.
         alias: String,
-        /// The nearest there is, as the end of a sentence; empty when none is near.
+        /// The nearest known alias, as the end of a sentence; empty if none is near.
         hint: String,
-        /// All that there are.
+        /// All aliases of the keystore.
         known: Vec<String>,
     },
-    /// The store has more keys than one, and no alias was named.
-    #[error("it has several keys; say which alias is meant: {aliases:?}")]
+    /// The keystore has several keys, and no alias was given.
+    #[error("the keystore has several keys: name one of the aliases {aliases:?}")]
     SeveralKeys {
-        /// Their aliases.
+        /// The aliases of the keys.
         aliases: Vec<String>,
     },
-    /// Nothing in it has a key.
-    #[error("it has no entry with a private key, only {known:?}")]
+    /// No entry of the keystore has a key.
+    #[error("the keystore has no entry with a private key, only {known:?}")]
     NoKey {
-        /// The aliases of those that it has.
+        /// The aliases of its entries.
         known: Vec<String>,
     },
-    /// The entry that is meant is something else.
+    /// The entry with that alias has no key.
     #[error("the entry {alias:?} is {found}, without a private key")]
     EntryWithoutKey {
-        /// The alias.
+        /// The alias of the entry.
         alias: String,
-        /// The kind of the entry.
+        /// What the entry is.
         found: String,
     },
-    /// The key has no certificate.
-    #[error("the entry {alias:?} has a key and no certificate to it")]
+    /// The entry has a key without a certificate.
+    #[error("the entry {alias:?} has a key without a certificate")]
     NoCertificate {
-        /// The alias.
+        /// The alias of the entry.
         alias: String,
     },
-    /// The key is none for a manager.
+    /// The key cannot be used by a manager.
     #[error("the key under the alias {alias:?}: {reason}")]
     Key {
-        /// The alias.
+        /// The alias of the entry.
         alias: String,
         /// The defect of the key.
         reason: KeyError,
     },
-    /// The key is for another certificate.
-    #[error("the entry {alias:?} has a key whose public key is {found}, and a certificate for {expected}")]
+    /// The key and the certificate of the entry do not belong together.
+    #[error("the entry {alias:?} has a key with the public key {found}, but a certificate for {expected}")]
     Mismatch {
-        /// The alias.
+        /// The alias of the entry.
         alias: String,
-        /// SHA-256 of the public key in the certificate.
+        /// The SHA-256 of the public key in the certificate.
         expected: Box<Fingerprint>,
-        /// SHA-256 of the public key that belongs to the private key.
+        /// The SHA-256 of the public key that belongs to the private key.
         found: Box<Fingerprint>,
     },
 }
 
-/// Why the files of the wizard are refused.
+/// The reason why the files of the wizard are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeystoreError {
-    /// There is nothing in the file.
+    /// The file is empty.
     #[error("{}: {at} is empty", .role.refusal())]
     Empty {
         /// The role in which the file was given.
         role: FileRole,
-        /// The file.
+        /// The name of the file.
         at: FilePosition,
     },
-    /// The file is too large to be what it should be.
+    /// The file is too large for its role.
     #[error("{}: {at} has {found} bytes, expected at most {expected}", .role.refusal())]
     TooLarge {
         /// The role in which the file was given.
         role: FileRole,
-        /// The file.
+        /// The name of the file.
         at: FilePosition,
-        /// The limit in bytes.
+        /// The largest size in bytes.
         expected: usize,
-        /// The length of the file in bytes.
+        /// The size of the file in bytes.
         found: usize,
     },
-    /// A PEM block breaks off.
+    /// A PEM block has no END.
     #[error("{}: {at}: BEGIN {label} without its END: the file was cut off", .role.refusal())]
     Truncated {
         /// The role in which the file was given.
         role: FileRole,
-        /// The BEGIN.
+        /// The position of the BEGIN.
         at: FilePosition,
         /// The label of the block.
         label: String,
     },
-    /// A PEM block has lost its beginning.
+    /// A PEM block has no BEGIN.
     #[error("{}: {at}: END {label} without its BEGIN", .role.refusal())]
     StrayEnd {
         /// The role in which the file was given.
         role: FileRole,
-        /// The END.
+        /// The position of the END.
         at: FilePosition,
         /// The label of the block.
         label: String,
@@ -237,38 +237,38 @@ pub enum KeystoreError {
     NotBase64 {
         /// The role in which the file was given.
         role: FileRole,
-        /// The BEGIN.
+        /// The position of the BEGIN.
         at: FilePosition,
         /// The label of the block.
         label: String,
         /// The defect of the content.
         detail: String,
     },
-    /// A PEM file holds other things than were asked for.
+    /// A PEM file lacks the expected block.
     #[error("{}: {at}: expected a {expected} block, found {found:?}", .role.refusal())]
     NoSuchBlock {
         /// The role in which the file was given.
         role: FileRole,
-        /// The file.
+        /// The name of the file.
         at: FilePosition,
-        /// The label that was looked for.
+        /// The expected label.
         expected: String,
-        /// The blocks that are there.
+        /// The labels of the blocks in the file.
         found: Vec<String>,
     },
-    /// The file has more keys than one.
+    /// The file has several private keys.
     #[error("{}: {}: expected one private key, found {}, at lines {lines:?}",
         Refusal::PrivateKeyFile, .at, .lines.len())]
     SeveralKeys {
-        /// The file.
+        /// The name of the file.
         at: FilePosition,
-        /// The BEGIN of each.
+        /// The line of each BEGIN.
         lines: Vec<usize>,
     },
-    /// The key is none for a manager: encrypted, not RSA, too short, broken.
+    /// The key cannot be used by a manager: encrypted, not RSA, too short, malformed.
     #[error("{}: {at}: {reason}", Refusal::PrivateKeyFile)]
     Key {
-        /// The file, or the BEGIN.
+        /// The position of the key.
         at: FilePosition,
         /// The defect of the key.
         reason: KeyError,
@@ -276,17 +276,17 @@ pub enum KeystoreError {
     /// The keystore cannot be used.
     #[error("{}: {at}: {reason}", Refusal::KeystoreFile)]
     Store {
-        /// The file.
+        /// The name of the keystore's file.
         at: FilePosition,
         /// The defect of the keystore. Boxed, to keep every error small.
         reason: Box<StoreError>,
     },
-    /// A file that should hold a password does not.
+    /// A password file cannot be read.
     #[error("{}: {at}: {reason}", .role.refusal())]
     Password {
-        /// The role of the file that the password should open.
+        /// The role of the file that the password is for.
         role: FileRole,
-        /// The password's file.
+        /// The name of the password file.
         at: FilePosition,
         /// The defect of the password file.
         reason: PasswordError,
@@ -294,66 +294,66 @@ pub enum KeystoreError {
     /// The certificate cannot be read.
     #[error("{}: {at}: {reason}", Refusal::Certificate)]
     Certificate {
-        /// The file, or the BEGIN.
+        /// The position of the certificate.
         at: FilePosition,
         /// The defect of the certificate.
         reason: CertificateError,
     },
-    /// The certificate is for another kind of key than RSA.
+    /// The certificate is not for an RSA key.
     #[error("{}: {at}: expected a certificate for an RSA key, found: {found}", Refusal::Certificate)]
     CertificateKey {
-        /// The file.
+        /// The position of the certificate.
         at: FilePosition,
-        /// For what kind of key it is.
+        /// The kind of its key.
         found: KeyAlgorithm,
     },
     /// The certificate was not signed with RSA, which managers demand since 12.1 [C S6].
     #[error("{}: {at}: expected a sha*WithRSAEncryption signature, found {found}", Refusal::Certificate)]
     CertificateSignature {
-        /// The file.
+        /// The position of the certificate.
         at: FilePosition,
         /// The algorithm of its signature.
         found: String,
     },
-    /// The certificate is signed by way of SHA-1, and by assumption this manager minds.
+    /// The certificate is signed with SHA-1, which this manager refuses by assumption.
     #[error("{}: {at}: expected a signature with SHA-256 or better, found {found}", Refusal::Certificate)]
     WeakSignature {
-        /// The file.
+        /// The position of the certificate.
         at: FilePosition,
         /// The algorithm of its signature.
         found: String,
     },
-    /// The certificate is for a key that is too short.
-    #[error("{}: {at}: expected a key of {expected} bits at least, found {found}", Refusal::Certificate)]
+    /// The key of the certificate is too short.
+    #[error("{}: {at}: expected a key of at least {expected} bits, found {found}", Refusal::Certificate)]
     ShortKey {
-        /// The file.
+        /// The position of the certificate.
         at: FilePosition,
-        /// The limit in bits.
+        /// The shortest length in bits.
         expected: u32,
         /// The length of the key in bits.
         found: u32,
     },
-    /// The certificate is of a version that no TLS library of today takes.
+    /// The certificate has an X.509 version that no current TLS library accepts.
     #[error("{}: {at}: expected X.509 version 3, found version {found}", Refusal::Certificate)]
     CertificateVersion {
-        /// The file.
+        /// The position of the certificate.
         at: FilePosition,
         /// The version of the certificate.
         found: u32,
     },
-    /// The key is not the one that the certificate is for.
+    /// The key does not belong to the certificate.
     #[error(
         "{}: {at}: the public key belonging to it is {found}, but {certificate} is for {expected}",
         Refusal::PrivateKeyFile
     )]
     Mismatch {
-        /// The key.
+        /// The position of the key.
         at: FilePosition,
-        /// Name of the certificate's file.
+        /// The name of the certificate's file.
         certificate: String,
-        /// SHA-256 of the public key in the certificate. Boxed, as is the other, to keep every error small.
+        /// The SHA-256 of the public key in the certificate. Boxed, like the other, to keep every error small.
         expected: Box<Fingerprint>,
-        /// SHA-256 of the public key that belongs to the private key.
+        /// The SHA-256 of the public key that belongs to the private key.
         found: Box<Fingerprint>,
     },
 }

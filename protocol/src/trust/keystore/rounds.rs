@@ -1,16 +1,15 @@
-//! How long a file may make its reader work.
+//! Limits the work that a file can cause.
 //!
-//! A keystore says itself how many rounds its passwords go through. A file that says four thousand millions is
-//! refused, not obeyed.
+//! A keystore itself says how many rounds of derivation its passwords need; an excessive number is refused.
 
 use super::refusal::StoreError;
 
-/// The most rounds of one derivation; the JDK writes 10,000, openssl 2,048.
+/// The largest number of rounds of one derivation; the JDK writes 10,000, openssl 2,048.
 pub(super) const MOST: u64 = 1_000_000;
-/// The most rounds of a whole file.
+/// The largest number of rounds of a whole file.
 pub(super) const MOST_IN_ALL: u64 = 4_000_000;
 
-/// What a file may still cost.
+/// The number of rounds that are left for a file.
 #[derive(Debug)]
 pub(super) struct Rounds(u64);
 
@@ -19,7 +18,7 @@ impl Rounds {
         Self(MOST_IN_ALL)
     }
 
-    /// Takes so many from it.
+    /// Subtracts these rounds.
     pub(super) fn spend(&mut self, rounds: u64) -> Result<(), StoreError> {
         if rounds == 0 || rounds > MOST {
             return Err(StoreError::Rounds { expected: MOST, found: rounds });

@@ -1,4 +1,4 @@
-//! Passwords, and the salts that go with them.
+//! Passwords, and salts.
 
 use std::fmt;
 
@@ -9,35 +9,35 @@ use zeroize::{Zeroize as _, Zeroizing};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
-/// Why some bytes are no password. What they are is not told.
+/// The reason why bytes are not a password. Does not show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// They are no text.
-    #[error("the password is not text in UTF-8")]
+    /// The bytes are not UTF-8.
+    #[error("the password is not UTF-8")]
     NotText,
-    /// They are more than a password can be.
+    /// The password is too long.
     #[error("the password has {found} bytes, expected at most {expected}")]
     TooLong {
-        /// The limit in bytes.
+        /// The largest length in bytes.
         expected: usize,
-        /// Its length in bytes.
+        /// The length of the password in bytes.
         found: usize,
     },
 }
 
 impl Password {
-    /// The most bytes that a password may have.
+    /// The largest length of a password in bytes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// This one.
+    /// Makes a password of this text.
     pub fn new(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }
 
-    /// The content of a password file, without the line end behind it.
+    /// Reads the content of a password file, without the line end after it.
     ///
     /// # Errors
-    /// If it is no text, or too long.
+    /// If it is not UTF-8, or too long.
     pub fn from_file(bytes: &[u8]) -> Result<Self, PasswordError> {
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -47,27 +47,27 @@ impl Password {
         std::str::from_utf8(line).map(Self::new).map_err(|_| PasswordError::NotText)
     }
 
-    /// Whether there is nothing to it.
+    /// Whether the password is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The password in the clear, for whoever writes it where the product writes it.
+    /// The password in the clear, to write it where the product writes it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// As PBES2 and old PEM take it.
+    /// The password as PBES2 and old PEM use it.
     pub(super) fn utf8(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// As a JKS takes it.
+    /// The password as a JKS uses it.
     pub(super) fn utf16(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.0.encode_utf16().flat_map(u16::to_be_bytes).collect())
     }
 
-    /// As the key derivation of PKCS#12 takes it: with a zero at its end.
+    /// The password as PKCS#12's key derivation uses it: with a zero at its end.
     pub(super) fn utf16_with_end(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = self.utf16();
         bytes.extend([0, 0]);
@@ -81,8 +81,8 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Where the salts of a keystore that is written come from: a stream that one seed determines, so that nothing here
-/// throws dice. Who writes a keystore for real use hands in random bytes.
+/// A stream of salts for keystores, determined by a seed, so that nothing here is random. For keystores in real use the
+/// caller must hand in a random seed.
 #[derive(Clone)]
 pub struct Salts {
     seed: [u8; 32],
@@ -90,7 +90,7 @@ pub struct Salts {
 }
 
 impl Salts {
-    /// The stream of this seed.
+    /// Makes the stream of this seed.
     pub const fn from_seed(seed: [u8; 32]) -> Self {
         Self { seed, used: 0 }
     }

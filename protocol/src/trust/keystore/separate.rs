@@ -1,6 +1,6 @@
-//! A certificate and its key in files of their own, as PEM or DER.
+//! A certificate and its key in separate files, as PEM or DER.
 //!
-//! Which of the two is found out from the content, never from the file name.
+//! The content decides which of the two formats a file has, never its name.
 
 use zeroize::Zeroizing;
 
@@ -16,14 +16,14 @@ use super::rounds::Rounds;
 use super::secret::Password;
 use super::wizard::WizardRules;
 
-/// The most bytes that a file of the wizard may have.
+/// The largest size of a file of the wizard, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// Reads what the wizard was given. Of several certificates, the first is the manager's and the rest its
+/// Reads a certificate and its key. The first of several certificates is the manager's, the others its
 /// chain.
 ///
 /// # Errors
-/// If a file cannot be read, if either is not of RSA, or if the two do not belong together.
+/// If a file cannot be read, is not of RSA, or the two do not belong together.
 pub fn read_identity(
     certificate: &[u8],
     certificate_name: &str,
@@ -34,10 +34,10 @@ pub fn read_identity(
     read_identity_with(certificate, certificate_name, key, key_name, None, &rules)
 }
 
-/// The same, with the password of the key's file, and by these rules.
+/// Reads a certificate and its key with the key's password, and applies the rules of the wizard.
 ///
 /// # Errors
-/// As [`read_identity`]; also if the key does not open, or if it is encrypted and no password was given.
+/// As [`read_identity`]; also if the key cannot be decrypted, or is encrypted and no password was given.
 pub fn read_identity_with(
     certificate: &[u8],
     certificate_name: &str,
@@ -52,28 +52,28 @@ pub fn read_identity_with(
     Ok(ServerIdentity::join(key, certificate, file(key_name), certificate_name)?.with_chain(chain))
 }
 
-/// Reads all certificates of a file, at least one, in their order.
+/// Reads all certificates of a file, at least one, in order.
 ///
 /// # Errors
-/// If there is none, or one that cannot be read.
+/// If there is none, or one cannot be read.
 pub fn read_certificates(bytes: &[u8], name: &str) -> Result<Vec<ServerCertificate>, KeystoreError> {
     let (first, mut rest) = read_chain(bytes, name)?;
     rest.insert(0, first);
     Ok(rest)
 }
 
-/// Reads the one private key of a file; certificates and parameters beside it do not matter.
+/// Reads the only private key of a file; certificates and parameters in it are ignored.
 ///
 /// # Errors
-/// If there is none, or more than one, or one that is encrypted, not RSA, or broken.
+/// If there is none, or several, or it is encrypted, not RSA, or malformed.
 pub fn read_private_key(bytes: &[u8], name: &str) -> Result<SigningKey, KeystoreError> {
     read_private_key_with(bytes, name, None)
 }
 
-/// The same, with the password of the key; for a key without one, it does not matter.
+/// Reads the only private key of a file with its password, which is ignored if the key is not encrypted.
 ///
 /// # Errors
-/// As [`read_private_key`]; also if the key does not open.
+/// As [`read_private_key`]; also if the key cannot be decrypted.
 pub fn read_private_key_with(
     bytes: &[u8],
     name: &str,
@@ -102,7 +102,7 @@ pub fn read_private_key_with(
             other => KeyError::Encryption { detail: other.to_string() },
         })
     })?;
-    // A wrong password ends in right padding once in 256 times.
+    // A wrong password gives valid padding once in 256 times.
     SigningKey::from_der(&plain)
         .map_err(|reason| refused(if reason == KeyError::NotAKey { KeyError::WrongPassword } else { reason }))
 }
@@ -125,15 +125,15 @@ fn read_chain(
     Ok((read(first)?, rest.into_iter().map(read).collect::<Result<_, _>>()?))
 }
 
-/// DER, and where it was found.
+/// The DER of a certificate or key, and its position.
 struct Part {
     at: FilePosition,
     der: Vec<u8>,
-    /// What a header says that the contents are encrypted with.
+    /// The encryption of the contents, according to a header.
     cipher: Option<String>,
 }
 
-/// The blocks of a PEM file that are `wanted`, or all of a DER file: the first, for there is one, and the
+/// Returns the blocks of a PEM file that are `wanted`, or all of a DER file: the first, which always exists, and the
 /// others.
 fn read_blocks(
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! A keystore, whichever its format: entries by their aliases, and the identity that one of them holds.
+//! A keystore of any format: entries by their aliases, and the identity in one of them.
 
 use std::fmt;
 
@@ -17,36 +17,36 @@ use super::separate::MAX_BYTES;
 use super::wizard::WizardRules;
 use super::{jks, pkcs12};
 
-/// A keystore that was opened; its keys are still closed.
+/// A keystore whose keys are still encrypted.
 pub struct KeyStore {
     name: String,
     kind: StoreType,
     entries: Vec<KeystoreEntry>,
 }
 
-/// An entry, for people: nothing of its key.
+/// A description of an entry, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryInfo {
     /// The alias of the entry.
     pub alias: String,
-    /// The kind of the entry, in words.
+    /// What the entry is, in words.
     pub what: String,
-    /// The certificates of the entry, the own one first; those that cannot be read are left out.
+    /// The certificates of the entry, its own first; those that cannot be read are left out.
     pub chain: Vec<ServerCertificate>,
 }
 
 impl StoreType {
-    /// The type that these bytes are meant as; none if they look like no keystore.
+    /// Detects the type of a keystore; none if the bytes do not look like one.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         jks::kind(bytes).or_else(|| pkcs12::looks_like(bytes).then_some(Self::Pkcs12))
     }
 }
 
 impl KeyStore {
-    /// Reads one; `kind` is what it is said to be, if anything was said.
+    /// Reads a keystore; `kind` is its expected type, if given.
     ///
     /// # Errors
-    /// If it is none, of another type, damaged, too large, or if the password is not its own.
+    /// If it is not a keystore, of another type, damaged or too large, or the password is wrong.
     pub fn read(
         bytes: &[u8],
         name: &str,
@@ -98,11 +98,11 @@ impl KeyStore {
         self.entries.iter().map(info).collect()
     }
 
-    /// The key and certificate under `alias`, or the only ones that there are, as the wizard takes them.
+    /// Returns the key and certificate under `alias`, or the only ones, as the wizard does.
     ///
     /// # Errors
-    /// If there is no such entry, if it has no key, if the key does not open, or if the wizard would not take what
-    /// it holds.
+    /// If there is no such entry, it has no key, the key cannot be decrypted, or the wizard would refuse
+    /// its content.
     pub fn identity(
         &self,
         alias: Option<&str>,
@@ -137,7 +137,7 @@ impl KeyStore {
                 .map_err(|reason| KeystoreError::Certificate { at: at.clone(), reason })?;
             certificates.push(read);
         }
-        // The kind of the certificate is judged first: the key of a wrong one is of the wrong kind, too.
+        // The certificate is judged first: if its kind is wrong, so is that of its key.
         if linked {
             rules.check(&certificates[0], &at)?;
         }
@@ -195,7 +195,7 @@ impl fmt::Debug for KeyStore {
     }
 }
 
-/// Java does not tell aliases apart by case.
+/// Whether two aliases are the same for Java, which ignores case.
 fn same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
@@ -207,7 +207,7 @@ fn open(key: &ProtectedKey, password: &Password) -> Result<Zeroizing<Vec<u8>>, S
     }
 }
 
-/// A key that opens to something that is no key was opened with a wrong password.
+/// Bytes that were decrypted but are not a key were decrypted with a wrong password.
 fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreError {
     match (reason, key) {
         (KeyError::NotAKey, ProtectedKey::Encrypted(_)) => StoreError::KeyPassword { alias },
@@ -215,10 +215,10 @@ fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreErro
     }
 }
 
-/// The kind of file that was given in place of a keystore, as the end of a sentence; empty if it is not recognized.
+/// The kind of a file that is not a keystore, as the end of a sentence; empty if it is not recognized.
 fn instead(bytes: &[u8]) -> &'static str {
     if pem::looks_like_pem(bytes) {
-        "; this is PEM, which is given as certificate and key"
+        "; this is PEM; give it as certificate and key"
     } else if ServerCertificate::from_der(bytes).is_ok() {
         "; this is a certificate"
     } else {

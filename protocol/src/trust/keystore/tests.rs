@@ -27,7 +27,7 @@ fn der(text: &[u8]) -> Vec<u8> {
     pem::read(text).unwrap()[0].contents.clone()
 }
 
-/// Checks on the way that text and [`KeystoreError::refusal`] agree.
+/// Checks that the text and [`KeystoreError::refusal`] agree.
 fn refusal<T: fmt::Debug>(result: Result<T, KeystoreError>) -> KeystoreError {
     let error = result.unwrap_err();
     let sentence = format!("{}: ", error.refusal());
@@ -213,7 +213,7 @@ fn open(bytes: &[u8]) -> Result<ServerIdentity, KeystoreError> {
 
 #[test]
 fn two_entries_of_one_alias_are_refused() {
-    // A JKS is written with one entry; a second copy of it is put behind the first.
+    // A JKS is written with one entry; a second copy of it is appended.
     let whole = store(StoreForm::Jks);
     let entry = &whole[12..whole.len() - 20];
     let mut twice = [&whole[..8], &[0, 0, 0, 2], entry, entry].concat();
@@ -265,7 +265,7 @@ fn a_file_does_not_decide_how_long_its_reader_works() {
     assert_eq!(pfx[mac], 0x30, "the seal");
     pfx[mac + 1] += 2;
     let error = refusal(open(&pfx));
-    assert!(error.to_string().contains("2147483647 rounds"), "{error}");
+    assert!(error.to_string().contains("found 2147483647"), "{error}");
 }
 
 proptest! {

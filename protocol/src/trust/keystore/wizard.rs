@@ -1,18 +1,18 @@
 //! The rules of the certificate wizard.
 //!
-//! RSA throughout, since 12.1 [C S6]; up to 8192 bits [C S5]. What the vendor does not say is a field.
+//! Only RSA, since 12.1 [C S6]; up to 8192 bits [C S5]. What the vendor does not document is a field.
 
 use super::super::certificate::{KeyAlgorithm, ServerCertificate};
 use super::refusal::{FilePosition, KeystoreError};
 
-/// Undocumented rules of the wizard; set from the lab's assumptions.
+/// Undocumented rules of the certificate wizard, set from the lab's assumptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WizardRules {
-    /// The shortest key that it takes, in bits. Below 2048 the lab itself cannot sign.
+    /// The shortest key that the wizard accepts, in bits. The lab itself cannot sign with less than 2048.
     pub shortest_key_bits: u32,
-    /// Whether the wizard takes a certificate whose issuer signed it by way of SHA-1.
+    /// Whether the wizard accepts a certificate signed with SHA-1.
     pub sha1: bool,
-    /// Whether the wizard reads JCEKS: it does if the same Java wrote the file [C S6].
+    /// Whether the wizard reads JCEKS; the product does if the same Java wrote the file [C S6].
     pub jceks: bool,
 }
 
@@ -23,10 +23,10 @@ impl Default for WizardRules {
 }
 
 impl WizardRules {
-    /// Whether a manager takes this certificate.
+    /// Checks whether a manager accepts this certificate.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the certificate breaks.
     pub(super) fn check(
         &self,
         certificate: &ServerCertificate,

@@ -1,4 +1,4 @@
-//! What a file holds, whichever its form, and where the passwords come from.
+//! Reads a certificate, key or keystore file in any format, and finds its passwords.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -10,47 +10,47 @@ use epm_protocol::trust::{
     read_certificates, read_identity_with,
 };
 
-/// The file, and what it takes to open it.
+/// A certificate or keystore file, and what is needed to open it.
 #[derive(Debug, Args)]
 pub(super) struct Source {
-    /// A certificate (PEM or DER), or a keystore (JKS, JCEKS or PKCS#12)
+    /// Certificate (PEM or DER) or keystore (JKS, JCEKS or PKCS#12)
     pub(super) file: PathBuf,
-    /// The private key, if it is in a file of its own (PEM or DER)
+    /// Private key, if it is in a separate file (PEM or DER)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The alias in the keystore; needed if it has several keys
+    /// Alias in the keystore; needed if it has several keys
     #[arg(long, value_name = "ALIAS")]
     alias: Option<String>,
-    /// The type of the keystore: jks, jceks or pkcs12; found out when absent
+    /// Type of the keystore: jks, jceks or pkcs12; detected by default
     #[arg(long = "from", value_name = "TYPE")]
     store_type: Option<StoreType>,
-    /// The file with the password of the keystore, or of the key
+    /// File with the password of the keystore or of the key
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// The variable of the environment with that password
+    /// Environment variable with the password of the keystore or of the key
     #[arg(long, value_name = "NAME", conflicts_with = "password_file")]
     password_env: Option<String>,
-    /// The file with the password of the key, where it is another than the keystore's
+    /// File with the password of the key, if it differs from the keystore's
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
 }
 
-/// What was found in a file.
+/// Contents of a file.
 pub(super) struct Brought {
-    /// Its name, as given.
+    /// Name of the file, as given.
     pub(super) file: String,
-    /// Its format, in words.
+    /// Format, for people.
     pub(super) format: String,
-    /// The certificates of the chosen entry, or of the file, the own one first.
+    /// Certificates of the chosen entry or of the file, leaf first.
     pub(super) certificates: Vec<ServerCertificate>,
-    /// The entries of a keystore.
+    /// Entries of a keystore.
     pub(super) entries: Vec<EntryInfo>,
-    /// Key and certificate as the wizard would take them, or why not; nothing where there is no key.
+    /// Key and certificate as the wizard would accept them, or the reason to refuse them; none without a key.
     pub(super) identity: Option<Result<ServerIdentity, KeystoreError>>,
 }
 
 impl Source {
-    /// Of a certificate alone.
+    /// A file with a certificate alone.
     pub(super) fn of(file: PathBuf) -> Self {
         Self {
             file,
@@ -63,7 +63,7 @@ impl Source {
         }
     }
 
-    /// Reads it.
+    /// Reads the file.
     pub(super) fn bring(&self) -> Result<Brought, Failure> {
         let bytes = read(&self.file)?;
         let name = self.file.display().to_string();
@@ -108,7 +108,7 @@ impl Source {
         Ok(Brought { file: name, format, certificates, entries: Vec::new(), identity })
     }
 
-    /// The password that was given, or else typed, if somebody sits there.
+    /// The password from a file, a variable or the terminal; none without a terminal.
     fn password(&self, prompt: &str) -> Result<Option<Password>, Failure> {
         if let Some(password) = self.given()? {
             return Ok(Some(password));
@@ -126,14 +126,15 @@ impl Source {
     }
 }
 
-/// The password in a file or in a variable.
+/// The password in a file or in an environment variable.
 pub(super) fn given(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Password>, Failure> {
     if let Some(file) = file {
         return password_in(file).map(Some);
     }
     let Some(name) = variable else { return Ok(None) };
-    let text = std::env::var(name)
-        .map_err(|_| Failure::BadInput(format!("there is no text in the environment's {name}")))?;
+    let text = std::env::var(name).map_err(|_| {
+        Failure::BadInput(format!("the environment variable {name} is not set, or is not UTF-8"))
+    })?;
     Ok(Some(Password::new(&text)))
 }
 

@@ -1,4 +1,4 @@
-//! `epm-lab cert check`: what the wizard would say, and what the clients of a list would.
+//! `epm-lab cert check`: would the wizard accept a certificate, and would clients trust it?
 
 use std::path::{Path, PathBuf};
 
@@ -18,22 +18,24 @@ use crate::cli::io::{Ending, Failure, read, say, say_json};
 #[command(after_help = "\
 Examples:
   epm-lab cert check server.crt --key server.key
-  epm-lab cert check keystore.jks --password-file password.txt --sylink sylink.xml
-  epm-lab cert check server.crt --key server.key --sylink sylink.xml --server sepm.example
-  epm-lab cert check server.crt --key server.key --sylink sylink.xml --at 2036-01-01T00:00:00Z --json")]
+  epm-lab cert check keystore.jks --password-file password.txt
+  epm-lab cert check server.crt --key server.key --sylink sylink.xml \\
+    --server sepm.example --at 2036-01-01T00:00:00Z
+
+Exit code 1 if the wizard would refuse it or a client would not trust it.")]
 pub(crate) struct Check {
     #[command(flatten)]
     source: Source,
-    /// A client's communications file: would it believe a manager with this certificate?
+    /// Communications file of a client: check that the client would trust a manager with this certificate
     #[arg(long, value_name = "FILE")]
     sylink: Option<PathBuf>,
-    /// As which server of the list; as any of them if absent
+    /// Check as this server of the list; defaults to every server
     #[arg(long, requires = "sylink", value_name = "ADDRESS")]
     server: Option<String>,
-    /// When; now if absent
+    /// Check at this time; defaults to now
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -42,9 +44,9 @@ pub(crate) struct Check {
 struct Checked {
     #[serde(flatten)]
     file: FileView,
-    /// Whether its dates cover the moment.
+    /// Whether the checked time is within the validity period.
     in_time: bool,
-    /// For each server of the client's list: its address, and why the client would not believe it.
+    /// Each server of the client's list, and why the client would not trust the certificate there.
     clients: Vec<Believed>,
     well: bool,
 }
@@ -74,10 +76,10 @@ impl Check {
         } else {
             let mut text = checked.file.text();
             if !in_time {
-                text.push_str(&format!("Dates:    they do not cover {now}\n"));
+                text.push_str(&format!("Validity: does not cover {now}\n"));
             }
             for Believed { server, rejection } in &checked.clients {
-                let verdict = rejection.as_deref().unwrap_or("would be believed");
+                let verdict = rejection.as_deref().unwrap_or("would trust it");
                 text.push_str(&format!("Clients:  as {server}: {verdict}\n"));
             }
             say(&text);
@@ -85,7 +87,7 @@ impl Check {
         Ok(if well { Ending::Well } else { Ending::NotWell })
     }
 
-    /// What the client with this file would say of each server of its list.
+    /// Judges the certificate as a client with this communications file would, for each server of its list.
     fn believed(
         &self,
         file: &Path,
@@ -94,7 +96,7 @@ impl Check {
     ) -> Result<Vec<Believed>, Failure> {
         let bad = |why: String| Failure::BadInput(format!("{}: {why}", file.display()));
         let conf = Sylink::parse_bytes(&read(file)?).map_err(|error| bad(error.to_string()))?.conf();
-        // What cannot be read cannot be met either: no manager shows it.
+        // Unreadable certificates are left out: no manager can present them.
         let pins: Pins =
             conf.certificates.iter().filter_map(|one| ServerCertificate::from_der(&one.der).ok()).collect();
         let judged = conf.list.servers().map(|server| {
@@ -108,7 +110,7 @@ impl Check {
         let judged: Vec<Believed> = of_interest.collect();
         if judged.is_empty() {
             let known: Vec<&str> = conf.list.servers().map(|server| server.address.as_str()).collect();
-            return Err(bad(format!("its list has no such server; it has {known:?}")));
+            return Err(bad(format!("no such server in its list: expected one of {known:?}")));
         }
         Ok(judged)
     }

@@ -1,5 +1,5 @@
-//! `epm-lab cert issue` and `convert`: files are written, with a key in them for their owner alone, and never over
-//! one that is there unless that is asked for.
+//! `epm-lab cert issue` and `convert`. Files with a key are readable by their owner alone; existing files are kept
+//! unless `--force` is given.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,84 +21,88 @@ use crate::cli::io::{Ending, Failure, complain};
 #[command(after_help = "\
 Examples:
   epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
-  epm-lab cert issue --name sepm --also 10.0.0.5 --also sepm.example --authority 'Lab CA' --out chain.crt --key-out server.key")]
+  epm-lab cert issue --name sepm --also 10.0.0.5 --authority 'Lab CA' \\
+    --out chain.crt --key-out server.key")]
 pub(crate) struct Issue {
-    /// The common name, and an alternative name
+    /// Common name; also the first subject alternative name
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// A further host name or address; may be repeated
+    /// Additional host name or address; repeatable
     #[arg(long, value_name = "NAME")]
     also: Vec<String>,
-    /// For how many days it holds
+    /// Validity in days
     #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
-    /// From when on; now if absent
+    /// Start of the validity; defaults to now
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// The length of the key: 2048, 3072, 4096 or 8192
+    /// Key length: 2048, 3072, 4096 or 8192 bits
     #[arg(long, default_value_t = 2048, value_name = "BITS")]
     bits: u32,
-    /// Sign with an authority of this name, made with it; its certificate stands second in the file
+    /// Sign with a new certificate authority of this name; its certificate is second in the file
     #[arg(long, value_name = "NAME")]
     authority: Option<String>,
-    /// Where the certificate goes (PEM)
+    /// File for the certificate (PEM)
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where the key goes (PKCS#8 in PEM)
+    /// File for the key (PKCS#8 in PEM)
     #[arg(long, value_name = "FILE")]
     key_out: PathBuf,
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }
 
-/// Writes in another form.
+/// Converts a certificate and its key to another format.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
-  epm-lab cert convert keystore.jks --password-file password.txt --to pem --out server.crt --key-out server.key
-  epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old --out old.p12 --out-password-env P")]
+  epm-lab cert convert server.crt --key server.key --to jks \\
+    --out keystore.jks --out-password-file password.txt
+  epm-lab cert convert keystore.jks --password-file password.txt --to pem \\
+    --out server.crt --key-out server.key
+  epm-lab cert convert keystore.p12 --password-env P --to pkcs12-old \\
+    --out old.p12 --out-password-env P")]
 pub(crate) struct Convert {
     #[command(flatten)]
     source: Source,
-    /// The form to write
+    /// Format to write
     #[arg(long, value_name = "FORM")]
     to: Form,
-    /// Where it goes; in pem, pkcs1 and der the certificate alone
+    /// File to write; with pem, pkcs1 and der it gets the certificate alone
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where the key goes, in pem, pkcs1 and der
+    /// File for the key, with pem, pkcs1 and der
     #[arg(long, value_name = "FILE")]
     key_out: Option<PathBuf>,
-    /// The alias to write
+    /// Alias to write
     #[arg(long, default_value = "tomcat", value_name = "ALIAS")]
     out_alias: String,
-    /// The file with the password to write with; a key in pem or der is encrypted if there is one
+    /// File with the password to write with; encrypts the key with pem and der
     #[arg(long, value_name = "FILE")]
     out_password_file: Option<PathBuf>,
-    /// The variable of the environment with that password
+    /// Environment variable with the password to write with
     #[arg(long, value_name = "NAME", conflicts_with = "out_password_file")]
     out_password_env: Option<String>,
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }
 
-/// What can be written.
+/// Formats that `cert convert` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// PEM, the key as PKCS#8
+    /// PEM, key in PKCS#8
     Pem,
-    /// PEM, the key as PKCS#1
+    /// PEM, key in PKCS#1
     Pkcs1,
-    /// DER, the key as PKCS#8
+    /// DER, key in PKCS#8
     Der,
     /// JKS
     Jks,
     /// PKCS#12 with AES-256 and HMAC-SHA-256
     Pkcs12,
-    /// PKCS#12 sealed by PBMAC1
+    /// PKCS#12 with PBMAC1 for integrity
     Pkcs12Pbmac1,
     /// PKCS#12 with RC2, 3DES and SHA-1
     Pkcs12Old,
@@ -146,7 +150,7 @@ impl Convert {
             Some(Err(error)) => return Err(Failure::BadInput(error.to_string())),
             None => {
                 return Err(Failure::BadInput(format!(
-                    "{} has no private key: name it with --key",
+                    "{} has no private key: give its file with `--key`",
                     brought.file
                 )));
             }
@@ -167,7 +171,7 @@ impl Convert {
         };
         let Some(password) = password else {
             return Err(Failure::BadInput(
-                "a keystore needs a password: give --out-password-file or --out-password-env".to_owned(),
+                "a keystore needs a password: give `--out-password-file` or `--out-password-env`".to_owned(),
             ));
         };
         let options = StoreOptions {
@@ -196,7 +200,7 @@ impl Convert {
         let failed = |error: epm_protocol::trust::StoreError| Failure::Failed(error.to_string());
         if self.to == Form::Pkcs1 && password.is_some() {
             return Err(Failure::BadInput(
-                "a key in PKCS#1 is written without a password; take --to pem".to_owned(),
+                "a PKCS#1 key cannot be encrypted: leave out the password, or use `--to pem`".to_owned(),
             ));
         }
         let certificate = match self.to {
@@ -220,24 +224,24 @@ impl Convert {
     }
 }
 
-/// Files that are written.
+/// Writes files, and remembers their names for the report.
 struct Files {
     force: bool,
     written: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Before anything is written, so that half of it never is.
+    /// Checked before anything is written, so that the output is never incomplete.
     fn refuse_what_is_there(&self, files: &[&Path]) -> Result<(), Failure> {
         match files.iter().find(|file| file.exists()) {
             Some(file) if !self.force => {
-                Err(Failure::BadInput(format!("{} is there already; --force writes over it", file.display())))
+                Err(Failure::BadInput(format!("{} already exists; `--force` overwrites it", file.display())))
             }
             _ => Ok(()),
         }
     }
 
-    /// A file with a key is made new, so that it is its owner's alone from the first byte on.
+    /// A file with a key is replaced by a new one, so that only its owner can ever read it.
     fn write(&mut self, file: &Path, content: &[u8], secret: bool) -> Result<(), Failure> {
         let failed =
             |error: std::io::Error| Failure::BadInput(format!("cannot write {}: {error}", file.display()));
@@ -263,12 +267,12 @@ impl Files {
     }
 }
 
-/// For salts and serial numbers.
+/// Random bytes for salts and serial numbers.
 fn random() -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
     rustls::crypto::aws_lc_rs::default_provider()
         .secure_random
         .fill(&mut seed)
-        .map_err(|_| Failure::Failed("the machine gives no random bytes".to_owned()))?;
+        .map_err(|_| Failure::Failed("the operating system's random generator failed".to_owned()))?;
     Ok(seed)
 }

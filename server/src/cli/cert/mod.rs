@@ -1,4 +1,4 @@
-//! `epm-lab cert`: what a lab engineer does with keytool and openssl, in one command each.
+//! `epm-lab cert`: certificates, keys and keystores, as with keytool and openssl but one command per task.
 
 mod bring;
 mod check;
@@ -10,32 +10,38 @@ use clap::Subcommand;
 use super::lab::LiveCert;
 use crate::cli::io::{Ending, Failure, waiting};
 
-/// What can be done with certificates, keys and keystores.
+/// Commands on certificates, keys and keystores.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   epm-lab cert show keystore.jks --password-file password.txt
   epm-lab cert issue --name sepm.example --out server.crt --key-out server.key
-  epm-lab cert convert server.crt --key server.key --to jks --out keystore.jks --out-password-file password.txt
+  epm-lab cert convert server.crt --key server.key --to jks \\
+    --out keystore.jks --out-password-file password.txt
   epm-lab cert check server.crt --key server.key --sylink sylink.xml
   epm-lab cert diff old.crt new.crt
-  epm-lab cert live                                    what each manager of a running lab shows
-  epm-lab cert renew sepm-2 --name january              let it make a new one
+  epm-lab cert live
+  epm-lab cert renew sepm-2 --name january
 
-Passwords come from a file, from a variable of the environment, or from the terminal; never from the command line.
-Exit codes: 0 well; 1 the check found something, or the two differ; 2 bad input.")]
+Passwords come from a file, an environment variable or the terminal, never from
+the command line.
+
+Exit codes: 0 success; 1 the check failed, or the certificates differ; 2 invalid
+input.")]
 pub(super) enum Cert {
-    /// Whom it names, until when, in which format; does the key fit, and would the wizard take it?
+    /// Show the contents of a certificate or keystore file: names, validity, format, whether the key matches, and
+    /// whether the wizard would accept it
     Show(show::Show),
-    /// Make a certificate, self-signed or by an authority that is made with it
+    /// Make a certificate, self-signed or signed by a new authority
     Issue(make::Issue),
-    /// Write certificate and key in another form
+    /// Convert a certificate and its key to another format
     Convert(make::Convert),
-    /// Would the wizard take it, and would the clients of a list believe it? Exit code 1 if not
+    /// Check that the wizard would accept a certificate and that the clients of a list would trust it; exit code 1 if
+    /// not
     Check(check::Check),
-    /// What differs between two; exit code 1 if anything does
+    /// Compare two certificates; exit code 1 if they differ
     Diff(show::Diff),
-    /// Those of a running lab
+    /// Commands on the certificates of a running lab.
     #[command(flatten)]
     Live(LiveCert),
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::bring::{Brought, Source};
 use crate::cli::io::{Ending, Failure, say, say_json};
 
-/// Shows what is in a file.
+/// Shows the contents of a certificate or keystore file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,28 +21,28 @@ Examples:
 pub(crate) struct Show {
     #[command(flatten)]
     source: Source,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Says what differs between two certificates.
+/// Compares two certificates.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   epm-lab cert diff old.crt new.crt
   epm-lab cert diff old.crt new.crt --json")]
 pub(crate) struct Diff {
-    /// A certificate (PEM or DER)
+    /// First certificate (PEM or DER)
     one: PathBuf,
-    /// Another
+    /// Second certificate (PEM or DER)
     other: PathBuf,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A certificate, for people and programs.
+/// The properties of a certificate.
 #[derive(Debug, Serialize)]
 pub(super) struct CertificateView {
     common_name: String,
@@ -56,17 +56,17 @@ pub(super) struct CertificateView {
     public_key_sha256: Fingerprint,
 }
 
-/// A file, likewise.
+/// The contents of a file.
 #[derive(Debug, Serialize)]
 pub(super) struct FileView {
     file: String,
     format: String,
-    /// Aliases, and what stands under each.
+    /// Alias and contents of each entry.
     entries: Vec<(String, String)>,
     certificates: Vec<CertificateView>,
-    /// Whether the key fits; nothing where there is none.
+    /// Whether the key matches; none without a key.
     key_fits: Option<bool>,
-    /// What the wizard would say; nothing where it would take it.
+    /// Why the wizard would refuse it; none if it would accept it.
     refusal: Option<String>,
     warnings: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl CertificateView {
 
     /// Each property with its name.
     fn rows(&self) -> [(&'static str, String); 8] {
-        let by = if self.self_signed { "its own issuer" } else { "signed by another" };
+        let by = if self.self_signed { "self-signed" } else { "signed by another certificate" };
         [
             ("common name", self.common_name.clone()),
             ("names", self.names.join(", ")),
@@ -117,8 +117,7 @@ impl FileView {
             let longest = Assumptions::default().console_longest_key_bits;
             if *bits > longest {
                 warnings.push(format!(
-                    "F14: with a key of more than {longest} bits nobody gets into the console of version 14, \
-                     but for the vendor's manual change"
+                    "F14: version 14 does not open its console with a key of more than {longest} bits, \\n                     unless the vendor's manual change is applied"
                 ));
             }
         }
@@ -139,7 +138,7 @@ impl FileView {
             let _ = writeln!(text, "  alias {alias:?}: {what}");
         }
         for (place, certificate) in self.certificates.iter().enumerate() {
-            let heading = if place == 0 { "Certificate" } else { "Behind it" };
+            let heading = if place == 0 { "Certificate" } else { "Issuer" };
             let _ = writeln!(text, "{heading}:");
             for (name, value) in certificate.rows() {
                 let _ = writeln!(text, "  {name:<12} {value}");
@@ -149,13 +148,13 @@ impl FileView {
             text,
             "Key:      {}",
             match self.key_fits {
-                Some(true) => "it fits",
-                Some(false) => "it does not fit, or cannot be read",
-                None => "none was given",
+                Some(true) => "matches",
+                Some(false) => "does not match, or cannot be read",
+                None => "not given",
             }
         );
         match &self.refusal {
-            None => text.push_str("Wizard:   takes it\n"),
+            None => text.push_str("Wizard:   accepts it\n"),
             Some(words) => {
                 let _ = writeln!(text, "Wizard:   {words}");
             }
@@ -213,7 +212,9 @@ impl Diff {
                 let _ = writeln!(text, "{what}:\n  - {one}\n  + {other}");
             }
             if one.public_key_sha256 == other.public_key_sha256 {
-                text.push_str("The key is the same; clients pin the certificate, and mind all the same.\n");
+                text.push_str(
+                    "The key is the same, but clients pin the whole certificate and notice the change.\n",
+                );
             }
             say(&text);
         }

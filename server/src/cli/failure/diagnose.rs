@@ -1,4 +1,4 @@
-//! `epm-lab failure diagnose`: which failures a client's log may come from.
+//! `epm-lab failure diagnose`: ranks the failures that a client's log may come from.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -8,9 +8,9 @@ use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
 
-/// So many candidates are told of in full.
+/// Number of candidates that are described in full.
 const IN_FULL: usize = 3;
-/// So many clues are shown of each.
+/// Number of clues shown for each candidate.
 const CLUES: usize = 4;
 
 /// Ranks the failures that fit a client's log.
@@ -22,18 +22,19 @@ Examples:
   epm-lab failure diagnose 12070308
   epm-lab failure diagnose --line '4 Bad format.'
 
-A log is what `epm-agent run` prints, or a client's syslog.log. Exit code 0 if it could be read, 2 if not.")]
+A log is the output of `epm-agent run` or a client's syslog.log.
+Exit code 0 if it could be read, 2 otherwise.")]
 pub(crate) struct Diagnose {
-    /// The log; `-` for standard input; the number of an event, if there is no such file
+    /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
     file: Option<PathBuf>,
-    /// A single line, of whatever log
+    /// Single line of a log
     #[arg(long, value_name = "TEXT")]
     line: Option<String>,
-    /// How many candidates to name
+    /// Number of candidates to list
     #[arg(long, default_value_t = 6, value_name = "COUNT")]
     most: usize,
-    /// As one JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +67,7 @@ impl Diagnose {
             let is_number = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             match std::fs::read(&file) {
                 Err(_) if is_number => return Log::line(&name).map_err(|error| bad(&error)),
-                read => read.map_err(|error| bad(&format!("cannot read it: {error}")))?,
+                read => read.map_err(|error| bad(&format!("cannot read the file: {error}")))?,
             }
         };
         Log::read(&bytes).map_err(|error| bad(&error))
@@ -74,16 +75,16 @@ impl Diagnose {
 }
 
 fn told(diagnosis: &Diagnosis) -> String {
-    let mut text = format!("{} lines were read.", diagnosis.lines);
+    let mut text = format!("{} lines read.", diagnosis.lines);
     if !diagnosis.servers.is_empty() {
         let _ = write!(text, " Servers that failed: {}.", diagnosis.servers.join(", "));
     }
     if !diagnosis.shows_trouble {
-        text.push_str(" Nothing in them says that something went wrong.");
+        text.push_str(" No line reports a failure.");
     }
     text.push('\n');
     if diagnosis.candidates.is_empty() {
-        text.push_str("No failure of the catalogue fits.\n");
+        text.push_str("No failure in the catalogue fits.\n");
     }
     for (place, one) in diagnosis.candidates.iter().enumerate() {
         let _ = writeln!(text, "\n{}. {} {}  (fit {:.0} %)", place + 1, one.id, one.title, one.fit * 100.0);
@@ -96,13 +97,13 @@ fn told(diagnosis: &Diagnosis) -> String {
 
 fn candidate(text: &mut String, one: &Candidate) {
     for clue in one.because.iter().take(CLUES) {
-        let _ = writeln!(text, "   for it:  {clue}");
+        let _ = writeln!(text, "   found:   {clue}");
     }
     for clue in one.lacks.iter().take(CLUES / 2) {
         let _ = writeln!(text, "   missing: {clue}");
     }
     for apart in &one.differences {
-        let _ = writeln!(text, "   it is this and not {} if: {}", apart.from, apart.by);
+        let _ = writeln!(text, "   differs from {} in: {}", apart.from, apart.by);
     }
     for command in &one.commands {
         let _ = writeln!(text, "   $ {command}");

@@ -1,4 +1,4 @@
-//! `epm-lab failure reproduce --live`: a failure that is left standing, to be looked at from outside.
+//! `epm-lab failure reproduce --live`: leaves a failure in place for inspection from outside.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// Brings the failure about, says how it can be looked at, and leaves it standing until it is stopped.
+/// Reproduces a failure, prints how to inspect it, and keeps it until the program is stopped.
 pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {
     let mut scenario = plan.scenario(&entry.title);
     scenario.step.truncate(plan.failure.len());
@@ -43,7 +43,7 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
     trouble.map_or(Ok(Ending::Well), Err)
 }
 
-/// Brings the failure of a tool about, and leaves the manager standing with its REST API until it is stopped.
+/// Reproduces a REST client's failure, and keeps the manager and its REST API running until the program is stopped.
 pub(super) async fn stand_for_tools(
     entry: &Entry,
     plan: &RestCase,
@@ -66,7 +66,7 @@ pub(super) async fn stand_for_tools(
     let control = site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
     let who = format!(r#"{{"username":"{DEFAULT_USER}","password":"{DEFAULT_PASSWORD}"}}"#);
     say(&format!(
-        "{0}: {1}\n{2}\n\n{0} stands. Its repair would be: {3}\n\n\
+        "{0}: {1}\n{2}\n\n{0} is in place. Repair: {3}\n\n\
          \x20 curl -sv {control}/sepm/api/v1/version\n\
          \x20 curl -sv --cacert {4} {control}/sepm/api/v1/version\n\
          \x20 curl -sv --cacert {4} -H 'Content-Type: application/json' -d '{who}' {control}/sepm/api/v1/identity/authenticate\n\n\
@@ -83,19 +83,19 @@ pub(super) async fn stand_for_tools(
     waited.map(|()| Ending::Well).map_err(|error| failed(&error))
 }
 
-/// How it can be looked at; the files that this needs are written.
+/// Commands to inspect the failure, whose files are written first.
 fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &Path) -> Result<String, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(|error| bad(&error))?;
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).map_err(|error| bad(&error));
-    // What a client of this failure was installed with, as far as the console still exports it.
+    // The communications file that a client of this failure was installed with, if the console still exports it.
     let part = plan.fleet.first().map(|part| part.get_ref());
     let (group, location) = part.map_or((epm_protocol::site::DEFAULT_GROUP, None), |part| {
         (part.group.as_str(), part.location.as_deref())
     });
     let sylink = site.export_sylink(group, location).map_err(|error| bad(&error))?;
     write("sylink.xml", &sylink.to_xml())?;
-    let mut text = format!("\n{} stands. Its repair would be: {}\n\n", entry.id, entry.repair);
+    let mut text = format!("\n{} is in place. Repair: {}\n\n", entry.id, entry.repair);
     for place in site.addresses() {
         let pem = site.certificate(&place.manager).map(|one| one.to_pem()).unwrap_or_default();
         let file = format!("{}.pem", place.manager);
@@ -114,9 +114,9 @@ fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &Path) -> Res
     }
     let _ = writeln!(
         text,
-        "\nA client with the communications file that the console exports now:\n\
+        "\nTo run a client with the communications file that the console exports now:\n\
          \x20 epm-agent doctor --sylink {0}/sylink.xml\n  epm-agent run --sylink {0}/sylink.xml --state {0}/state\n\n\
-         The clients go on; what they log follows. Ctrl-C stops.",
+         The clients keep running; their log follows. Ctrl-C stops.",
         folder.display()
     );
     Ok(text)

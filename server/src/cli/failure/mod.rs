@@ -1,4 +1,4 @@
-//! `epm-lab failure`: the failure catalogue, listed, shown, and brought about.
+//! `epm-lab failure`: lists, shows and reproduces the failures in the catalogue.
 
 mod diagnose;
 mod live;
@@ -10,7 +10,7 @@ use epm_client_agent::catalogue::{
     self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase,
     rehearse_play,
 };
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::suggest::hint;
 use serde::Serialize;
 
@@ -18,95 +18,95 @@ use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab;
 use crate::rest_case::rest_case;
 
-/// What can be done with the failure catalogue.
+/// Commands on the failure catalogue.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  epm-lab failure list                      every known failure, and whether the lab can bring it about
-  epm-lab failure show F07                  cause, symptom, log lines, look-alikes, repair
-  epm-lab failure reproduce F07             bring it about, look at both sides, repair it
-  epm-lab failure diagnose syslog.log       which failures a client's log may come from")]
+  epm-lab failure list
+  epm-lab failure show F07
+  epm-lab failure reproduce F07
+  epm-lab failure diagnose syslog.log")]
 pub(super) enum Catalogue {
-    /// List every failure
+    /// List every known failure, and whether the lab can reproduce it
     #[command(after_help = "\
 Examples:
   epm-lab failure list
   epm-lab failure list --json")]
     List {
-        /// As one JSON document
+        /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Show all that is known of a failure, each statement about the real product with its mark
+    /// Show cause, symptom, log lines, similar failures and repair of a failure, with the source of each statement
     #[command(after_help = "\
 Examples:
   epm-lab failure show F15
   epm-lab failure show F15 --json")]
     Show {
-        /// Its name, like F07
+        /// Failure, such as F07
         id: String,
-        /// As one JSON document
+        /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Bring a failure about, show both sides, repair it, and show the recovery
+    /// Reproduce a failure, repair it, and compare both with the catalogue
     Reproduce(Reproduce),
     /// Rank the failures that a client's log, or a line of one, may come from
     Diagnose(diagnose::Diagnose),
-    /// Print the catalogue as a page of the documentation
+    /// Print the catalogue as Markdown, as in docs/failures.md
+    #[command(after_help = "Example:\n  epm-lab failure page > docs/failures.md")]
     Page,
 }
 
-/// Brings a failure about, and repairs it.
+/// Reproduces a failure, and repairs it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  epm-lab failure reproduce F07             in virtual time: at once
-  epm-lab failure reproduce F15 --sockets   with real managers and clients, on any free ports of loopback
+  epm-lab failure reproduce F07            in virtual time
+  epm-lab failure reproduce F15 --sockets  over real sockets
   epm-lab failure reproduce F02 --json
-  epm-lab failure reproduce F01 --live      leave it standing, to be looked at with curl, openssl or epm-agent
+  epm-lab failure reproduce F01 --live     keep it, for curl or openssl
 
-Exit code 0 if the symptom was as described and the repair healed as described; 1 if not; 2 if there is no such failure, or
-the lab cannot bring it about.")]
+Exit code 0 if symptom and recovery are as described; 1 if not; 2 if there is no
+such failure, or the lab cannot reproduce it.")]
 pub(super) struct Reproduce {
-    /// Its name, like F07
+    /// Failure, such as F07
     id: String,
-    /// Over real sockets, with the clock moved, instead of in virtual time
+    /// Use real sockets, with the clock moved, instead of virtual time
     #[arg(long)]
     sockets: bool,
-    /// As one JSON document
+    /// Print one JSON document
     #[arg(long)]
     json: bool,
-    /// Assume something else of the real product than the entry does; see `epm-lab assumptions`. The symptom may not show then
+    /// Override an assumption of the entry (see `epm-lab assumptions`); the symptom may then not occur
     #[arg(long, value_name = "NAME=VALUE", value_parser = assumed)]
     assume: Vec<(String, serde_json::Value)>,
-    /// Leave the failure standing over real sockets, without its repair, until Ctrl-C
+    /// Keep the failure over real sockets, without its repair, until Ctrl-C
     #[arg(long, conflicts_with_all = ["sockets", "json"])]
     live: bool,
-    /// With --live, the folder for sylink.xml and the managers' certificates
+    /// Folder for sylink.xml and the managers' certificates, with --live
     #[arg(long, requires = "live", default_value = "live", value_name = "FOLDER")]
     export: std::path::PathBuf,
 }
 
-/// What is printed of a reproduction.
+/// Output of a reproduction.
 #[derive(Debug, Serialize)]
 struct Report<'a, T> {
     id: &'a str,
     title: &'a str,
-    #[serde(rename = "carrier")]
     driver: &'static str,
     is_as_described: bool,
     #[serde(flatten)]
     seen: T,
 }
 
-/// A line of the list.
+/// An entry in the JSON list of failures.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     id: &'a str,
     title: &'a str,
     layer: catalogue::Area,
-    mark: catalogue::Mark,
+    mark: Mark,
     lab: &'static str,
 }
 
@@ -142,7 +142,10 @@ impl Reproduce {
             Means::Play(play) => self.reassume(&mut play.assumptions)?,
             Means::RestCase(rest_case) => self.reassume(&mut rest_case.assumptions)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
-                let why = format!("{} is not played; nothing is assumed for it", entry.id);
+                let why = format!(
+                    "{} is not run as a scenario and rests on no assumption: leave out `--assume`",
+                    entry.id
+                );
                 return Err(Failure::BadInput(why));
             }
             Means::Refused(_) | Means::Cannot { .. } => {}
@@ -153,21 +156,21 @@ impl Reproduce {
                 return live::stand_for_tools(entry, plan, &self.export).await;
             }
             Means::Refused(_) if self.live => {
-                let why = format!("nothing of {} is left to stand: the manager refuses its cause", entry.id);
+                let why = format!("`--live` does not apply to {}: the manager refuses its cause", entry.id);
                 return Err(Failure::BadInput(why));
             }
             Means::Play(play) => self.play(entry, play).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::RestCase(plan) => self.run_errand(entry, plan).await?,
+            Means::RestCase(plan) => self.run_rest_case(entry, plan).await?,
             Means::Cannot { why } => {
-                let why = format!("{} cannot be brought about by this lab. {why}", entry.id);
+                let why = format!("{} cannot be reproduced by this lab: {why}", entry.id);
                 return Err(Failure::BadInput(why));
             }
         };
         Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
     }
 
-    /// Puts what was asked for in the place of what is assumed.
+    /// Overrides assumptions as requested.
     fn reassume(&self, assumptions: &mut Assumptions) -> Result<(), Failure> {
         let bad = |why: String| Failure::BadInput(why);
         let mut fields = serde_json::to_value(&*assumptions).map_err(|error| bad(error.to_string()))?;
@@ -175,7 +178,9 @@ impl Reproduce {
             let Some(field) = fields.get_mut(name) else {
                 let known = assumptions.list();
                 let hint = hint(name, known.iter().map(|one| one.name));
-                return Err(bad(format!("there is no assumption {name:?}{hint}")));
+                return Err(bad(format!(
+                    "there is no assumption {name:?}{hint}; `epm-lab assumptions` lists them"
+                )));
             };
             *field = value.clone();
         }
@@ -203,7 +208,7 @@ impl Reproduce {
     }
 
     async fn refuse(&self, entry: &Entry, refused: &Refused) -> Result<bool, Failure> {
-        /// What a manager said to each command.
+        /// The manager's answer to each command.
         #[derive(Serialize)]
         struct Said {
             commands: Vec<RefusalCheck>,
@@ -222,8 +227,8 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_errand(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
-        /// What a tool has met.
+    async fn run_rest_case(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
+        /// The result of each call.
         #[derive(Serialize)]
         struct Said {
             visits: Vec<CallResult>,
@@ -252,9 +257,9 @@ impl Reproduce {
     }
 }
 
-/// A name and a value; what is no JSON is a text.
+/// Reads NAME=VALUE; a value that is not JSON is taken as a string.
 fn assumed(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, like identity_conflicts=0")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as identity_conflicts=0")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
 }

@@ -1,12 +1,12 @@
-//! The catalogue as a page of the documentation: Markdown, made from the data.
+//! The catalogue as a Markdown page of the documentation, generated from the data.
 
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{Entry, Means};
 
-use super::print::{in_the_lab, letter};
+use super::print::in_the_lab;
 
-/// The whole page.
+/// Renders the whole page.
 pub(super) fn page(entries: &[Entry]) -> String {
     let mut text = String::from(
         "# The failure catalogue\n\n\
@@ -21,7 +21,7 @@ pub(super) fn page(entries: &[Entry]) -> String {
             "| [{id}](#{anchor}) | {} | {} | {} | {} |",
             cell(&entry.title),
             entry.layer,
-            letter(entry.mark),
+            entry.mark.letter(),
             in_the_lab(&entry.means),
             id = entry.id,
             anchor = entry.id.to_lowercase(),
@@ -36,11 +36,18 @@ pub(super) fn page(entries: &[Entry]) -> String {
 fn section(text: &mut String, entry: &Entry) {
     let _ = writeln!(text, "\n## {}\n\n**{}**\n", entry.id, entry.title);
     let _ = writeln!(text, "- Where: {}", entry.layer);
-    let _ = writeln!(text, "- Cause: {} [{}]", entry.cause, letter(entry.mark));
+    let _ = writeln!(text, "- Cause: {} [{}]", entry.cause, entry.mark.letter());
+    for one in &entry.rests_on {
+        let (name, mark) = (one.assumption, one.mark.letter());
+        let _ = writeln!(text, "- Rests on: `{name} = {}` [{mark}]: {}", one.value, one.what);
+    }
     let _ = writeln!(text, "- Symptom: {}", entry.symptom);
+    for statement in &entry.statements {
+        let _ = writeln!(text, "- Procedure: [{}](procedure.md) {}", statement.number(), statement.title());
+    }
     for line in &entry.log {
         let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
-        let _ = writeln!(text, "- Logged in {}: `{event}{}` [{}]", line.file, line.text, letter(line.mark));
+        let _ = writeln!(text, "- Logged in {}: `{event}{}` [{}]", line.file, line.text, line.mark.letter());
     }
     for (version, what) in &entry.versions {
         let _ = writeln!(text, "- Version {version}: {what}");
@@ -62,7 +69,7 @@ fn section(text: &mut String, entry: &Entry) {
     }
 }
 
-/// A text in a cell of a table.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -1,21 +1,20 @@
-//! The failure catalogue for people.
+//! The failure catalogue, printed for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use epm_client_agent::catalogue::{
-    Act, CallResult, Entry, Finding, ManagerNote, Mark, Means, ObservedClient, Play, RefusalCheck,
-    Reproduction,
+    Act, CallResult, Entry, Finding, ManagerNote, Means, ObservedClient, Play, RefusalCheck, Reproduction,
 };
 use epm_client_agent::scenario::StepPlan;
 use epm_protocol::time::Timestamp;
 
 use crate::cli::print::plain_table;
 
-/// How many moments of an act are shown of a client, beside those that repeat.
+/// Number of moments of an act that are shown per client, not counting repetitions.
 const MOMENTS: usize = 40;
 
-/// What both sides did at one moment.
+/// What the manager and the client did at one moment.
 type Moment = (Vec<String>, Vec<String>);
 
 pub(super) fn list(entries: &[Entry]) -> String {
@@ -32,10 +31,10 @@ pub(super) fn list(entries: &[Entry]) -> String {
     }
     let count = |what: &str| entries.iter().filter(|entry| in_the_lab(&entry.means) == what).count();
     format!(
-        "{table}\n{} played, {} refused by the manager, {} met by a tool at the REST API; {} cannot be brought about.\n",
+        "{table}\n{} run as scenarios, {} refused by the manager, {} run as REST client cases; {} cannot be reproduced.\n",
         count("played"),
         count("refused"),
-        count("errand"),
+        count("rest-case"),
         count("cannot"),
     )
 }
@@ -43,16 +42,22 @@ pub(super) fn list(entries: &[Entry]) -> String {
 pub(super) fn entry(entry: &Entry) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "\nWhere:    {}", entry.layer);
-    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, letter(entry.mark), entry.mark);
+    let _ = writeln!(text, "Cause:    {} ({}: {})", entry.cause, entry.mark.letter(), entry.mark);
+    for one in &entry.rests_on {
+        let _ = writeln!(text, "  rests on: {one}");
+    }
     let _ = writeln!(text, "Symptom:  {}", entry.symptom);
     let _ = writeln!(text, "Ends:     {}", entry.ends);
     let _ = writeln!(text, "Repair:   {}", entry.repair);
+    for statement in &entry.statements {
+        let _ = writeln!(text, "Procedure: {statement}");
+    }
     if !entry.log.is_empty() {
         text.push_str("\nThe real product writes:\n");
     }
     for line in &entry.log {
         let event = line.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
-        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, letter(line.mark));
+        let _ = writeln!(text, "  {}: {event}{} [{}]", line.file, line.text, line.mark.letter());
     }
     text.push_str("\nBy client version:\n");
     for (version, what) in &entry.versions {
@@ -90,11 +95,11 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], driver: &str) -
     let mut text = heading(entry);
     let _ = writeln!(text, "{}\n\nWhat the manager says ({driver}):", entry.cause);
     for one in verdicts {
-        let what = one.mistake.as_deref().unwrap_or("mended");
-        let said = one.refusal.as_deref().unwrap_or("taken; the clients are shown another certificate");
+        let what = one.mistake.as_deref().unwrap_or("corrected");
+        let said = one.refusal.as_deref().unwrap_or("accepted; clients now see another certificate");
         let _ = writeln!(text, "  {what}: {said}");
         if !one.is_as_described {
-            let expected = one.expected.as_deref().unwrap_or("that it is taken");
+            let expected = one.expected.as_deref().unwrap_or("acceptance");
             let _ = writeln!(text, "    NOT AS DESCRIBED: expected {expected:?}");
         }
     }
@@ -120,16 +125,7 @@ fn heading(entry: &Entry) -> String {
     format!("{}: {}\n", entry.id, entry.title)
 }
 
-pub(super) const fn letter(mark: Mark) -> char {
-    match mark {
-        Mark::C => 'C',
-        Mark::I => 'I',
-        Mark::R => 'R',
-        Mark::U => 'U',
-    }
-}
-
-/// What is done, both sides of the first client of each part, and how it stands.
+/// Prints the steps of an act, both sides for the first client of each part, and the client's final state.
 fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
     let mut last: Option<&str> = None;
     for client in &act.clients {
@@ -141,7 +137,7 @@ fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
     if !act.manager_log.is_empty() {
         let _ = writeln!(
             text,
-            "The manager's log: {} lines, {:?} among them",
+            "The manager's log: {} lines, including {:?}",
             act.manager_log.len(),
             act.manager_log[0]
         );
@@ -159,7 +155,7 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
         moments.entry(line.at).or_default().1.push(format!("{:08X} {}", line.event.id(), line.text));
     }
     for note in &act.managers {
-        // Whom the manager does not know is found by the moment, for no two clients beat at the same one.
+        // The manager's notes on unknown clients are matched by time: no two clients send at the same moment.
         let is_meant = match &note.client {
             Some(name) => *name == client.client,
             None => moments.contains_key(&note.at),
@@ -195,7 +191,7 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
         }
         table.add_row([at.to_string(), moment.0.join("\n"), moment.1.join("\n")]);
         if again > 0 {
-            table.add_row([format!("until {until}"), format!("{again} times more"), String::new()]);
+            table.add_row([format!("until {until}"), format!("{again} more times"), String::new()]);
         }
     }
     for (step, began) in steps {
@@ -204,12 +200,12 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
     table.to_string()
 }
 
-/// What a manager did, in words.
+/// What a manager did, for people.
 fn did(note: &ManagerNote) -> String {
     match note.status {
-        None => format!("{} shows its certificate; the client breaks off", note.manager),
+        None => format!("{} presents its certificate; the client closes the connection", note.manager),
         Some(status) if note.action == "refused" => {
-            format!("{} answers {status}: it cannot make out what is asked", note.manager)
+            format!("{} answers {status}: it cannot decode the request", note.manager)
         }
         Some(status) => format!("{} answers {status} to {}", note.manager, note.action),
     }
@@ -218,8 +214,7 @@ fn did(note: &ManagerNote) -> String {
 fn judged(text: &mut String, what: &str, findings: &[Finding]) {
     let wrong: Vec<&Finding> = findings.iter().filter(|one| !one.is_as_described()).collect();
     if wrong.is_empty() {
-        let _ =
-            writeln!(text, "\n{what} is as described: {} things were looked for, and found.", findings.len());
+        let _ = writeln!(text, "\n{what} is as described: all {} checks passed.", findings.len());
         return;
     }
     let _ = writeln!(text, "\n{what} is NOT AS DESCRIBED:");
@@ -229,12 +224,12 @@ fn judged(text: &mut String, what: &str, findings: &[Finding]) {
     }
 }
 
-/// How an entry stands in the lab, in a word or two.
+/// How the lab reproduces an entry, as a short word.
 pub(super) fn in_the_lab(means: &Means) -> &'static str {
     match means {
         Means::Play(_) => "played",
         Means::Refused(_) => "refused",
-        Means::RestCase(_) => "errand",
+        Means::RestCase(_) => "rest-case",
         Means::Cannot { .. } => "cannot",
     }
 }

@@ -1,4 +1,4 @@
-//! Where a running lab is, and how its answers are shown: what all verbs that act on a lab share.
+//! Options and output shared by all commands on a running lab.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::control_client::ControlClient;
 use crate::cli::io::{Ending, Failure, say, say_json};
 
-/// Where the lab is, and how its answers are shown.
+/// The running lab to act on, and the output format.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Where {
-    /// The control API
+    /// URL of the control API
     #[arg(
         long,
         global = true,
@@ -18,21 +18,21 @@ pub(crate) struct Where {
         value_name = "URL"
     )]
     lab: String,
-    /// The file with the token of that API, if it asks for one
+    /// File with the token of the control API, if it requires one
     #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
-    /// As JSON, as the control API answers it
+    /// Print JSON, as the control API returns it
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 impl Where {
-    /// The client of the control API.
+    /// A client of the control API.
     pub(crate) fn control(&self) -> Result<ControlClient, Failure> {
         ControlClient::new(&self.lab, self.token_file.as_deref())
     }
 
-    /// Shows an answer: as it is, or in the words that `people` has for it.
+    /// Prints a response, as JSON or formatted by `people`.
     pub(super) fn show(
         &self,
         answer: &Value,
@@ -47,7 +47,7 @@ impl Where {
     }
 }
 
-/// A verb with where its lab is.
+/// A command and the lab that it acts on.
 #[derive(Debug, Args)]
 pub(crate) struct At<V: Subcommand> {
     #[command(flatten)]
@@ -56,9 +56,9 @@ pub(crate) struct At<V: Subcommand> {
     verb: V,
 }
 
-/// What acts on a running lab.
+/// A command on a running lab.
 pub(crate) trait Act: Subcommand {
-    /// Does it.
+    /// Runs the command.
     async fn act(self, at: &Where) -> Result<Ending, Failure>;
 }
 
@@ -68,7 +68,7 @@ impl<V: Act> At<V> {
     }
 }
 
-/// A table for people; a word where there is nothing to show.
+/// A table, or "none" without rows.
 pub(super) fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
@@ -82,7 +82,7 @@ pub(super) fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>
     format!("{table}\n")
 }
 
-/// What stands at this path of an answer, in words.
+/// The value at this JSON pointer, as text.
 pub(super) fn words(answer: &Value, pointer: &str) -> String {
     match answer.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
@@ -91,12 +91,12 @@ pub(super) fn words(answer: &Value, pointer: &str) -> String {
     }
 }
 
-/// The rows of an answer.
+/// The rows at this JSON pointer.
 pub(super) fn rows<'a>(answer: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// A fingerprint or another long name, so short that it can still be told from others.
+/// A shortened fingerprint or long name, still distinguishable.
 pub(super) fn short(name: &str) -> String {
     name.chars().filter(|c| *c != ':').take(8).collect()
 }

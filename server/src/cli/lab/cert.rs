@@ -1,4 +1,4 @@
-//! `epm-lab cert live`, `history`, `renew`, `import`: the server certificates of a running lab's managers.
+//! `epm-lab cert live`, `history`, `renew`, `import`: server certificates in a running lab.
 
 use std::path::PathBuf;
 
@@ -10,49 +10,55 @@ use super::answer::{Where, rows, short, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure, read, read_password, read_text};
 
-/// What is done with the certificates of a running lab.
+/// Commands on the certificates of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LiveCert {
-    /// Of a running lab: what each manager shows, per store
+    /// Show the certificates that the managers of a running lab present, per store
+    #[command(after_help = "Example:\n  epm-lab cert live sepm-1")]
     Live {
-        /// This manager alone
+        /// Show this manager only
         manager: Option<String>,
         #[command(flatten)]
         at: Where,
     },
-    /// Of a running lab: the updates of a manager that were given a name
+    /// List the named certificate updates of a manager in a running lab
+    #[command(after_help = "Example:\n  epm-lab cert history sepm-1")]
     History(One),
-    /// In a running lab: let a manager make a new certificate for itself
+    /// Update a manager in a running lab with a new self-signed certificate
+    #[command(after_help = "Example:\n  epm-lab cert renew sepm-2 --name january")]
     Renew {
         #[command(flatten)]
         update: Update,
-        /// Its common name; the manager's address when absent
+        /// Common name; defaults to the manager's address
         #[arg(long, value_name = "NAME")]
         common_name: Option<String>,
-        /// For how many days it is valid
+        /// Validity in days
         #[arg(long, value_name = "DAYS")]
         valid_days: Option<u32>,
     },
-    /// In a running lab: give a manager this certificate
+    /// Update a manager in a running lab with a given certificate
+    #[command(
+        after_help = "Example:\n  epm-lab cert import --name january --certificate server.crt --key server.key"
+    )]
     Import {
         #[command(flatten)]
         update: Update,
-        /// The certificate, in PEM
+        /// Certificate (PEM)
         #[arg(long, value_name = "FILE", requires = "key", required_unless_present = "keystore")]
         certificate: Option<PathBuf>,
-        /// Its private key, in PEM
+        /// Private key of the certificate (PEM)
         #[arg(long, value_name = "FILE", requires = "certificate")]
         key: Option<PathBuf>,
-        /// A keystore instead: JKS, JCEKS or PKCS#12
+        /// Keystore with certificate and key: JKS, JCEKS or PKCS#12
         #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key"])]
         keystore: Option<PathBuf>,
-        /// The file with the password of the keystore
+        /// File with the password of the keystore
         #[arg(long, value_name = "FILE", requires = "keystore")]
         password_file: Option<PathBuf>,
-        /// Under which alias the keystore has it; the only key that there is when absent
+        /// Alias in the keystore; needed if it has several keys
         #[arg(long, value_name = "ALIAS", requires = "keystore")]
         alias: Option<String>,
-        /// The file with the password of the key, if it is encrypted; in a keystore that of the store when absent
+        /// File with the password of the key, if it is encrypted; defaults to the password of the keystore
         #[arg(long, value_name = "FILE")]
         key_password_file: Option<PathBuf>,
     },
@@ -61,22 +67,22 @@ pub(crate) enum LiveCert {
 /// A manager of a running lab.
 #[derive(Debug, Args)]
 pub(crate) struct One {
-    /// The manager
+    /// Name of the manager
     #[arg(default_value = "sepm-1")]
     manager: String,
     #[command(flatten)]
     at: Where,
 }
 
-/// An update of its certificate.
+/// A named update of a manager's certificate.
 #[derive(Debug, Args)]
 pub(crate) struct Update {
     #[command(flatten)]
     one: One,
-    /// A name for this update: the same name again changes nothing
+    /// Name of this update; repeating a name with the same certificate changes nothing
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Which stores get it: both, console or client
+    /// Stores to update: both, console or client
     #[arg(long, default_value = "both", value_name = "STORES")]
     stores: String,
 }
@@ -96,7 +102,7 @@ impl LiveCert {
                 at.show(&certificates(&at, &manager).await?["history"], history)
             }
             Self::Renew { update, common_name, valid_days } => {
-                update.give(json!({ "common-name": common_name, "valid-days": valid_days })).await
+                update.give(json!({ "common_name": common_name, "valid_days": valid_days })).await
             }
             Self::Import { update, certificate, key, keystore, password_file, alias, key_password_file } => {
                 let text = |file: Option<PathBuf>| file.as_deref().map(read_text).transpose();
@@ -108,7 +114,7 @@ impl LiveCert {
                     "keystore": keystore.map(|content| BASE64_STANDARD.encode(content)),
                     "password": secret(password_file)?,
                     "alias": alias,
-                    "key-password": secret(key_password_file)?,
+                    "key_password": secret(key_password_file)?,
                 });
                 update.give(certificate).await
             }
@@ -116,12 +122,12 @@ impl LiveCert {
     }
 }
 
-/// The certificates of a manager, and their history.
+/// Fetches a manager's certificates and their history.
 pub(super) async fn certificates(at: &Where, manager: &str) -> Result<Value, Failure> {
     at.control()?.get(&format!("/v1/managers/{}/certificate", segment(manager))).await
 }
 
-/// Gives a manager a certificate under the name of an update.
+/// Sends a certificate update under its name.
 pub(super) async fn update(at: &Where, manager: &str, name: &str, body: &Value) -> Result<Value, Failure> {
     let path = format!("/v1/managers/{}/certificate/{}", segment(manager), segment(name));
     at.control()?.put(&path, body).await
@@ -135,12 +141,15 @@ impl Update {
     }
 }
 
-/// A manager's certificates for people: per store, and their history.
+/// Prints a manager's certificates per store, and their history.
 pub(super) fn shown(found: &Value) -> String {
     let mut text = format!("{}\n", words(found, "/manager"));
     let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
     if !down.is_empty() {
-        text.push_str(&format!("DOWN: {}; its files are no good, and its log says why\n", down.join(", ")));
+        text.push_str(&format!(
+            "STOPPED: {}; its files are invalid, its log has the reason\n",
+            down.join(", ")
+        ));
     }
     let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
     let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];
@@ -152,8 +161,8 @@ pub(super) fn shown(found: &Value) -> String {
             "  {name:14} {}\n  {:14} from {} until {}\n",
             at(store, "fingerprint"),
             "",
-            at(store, "not-before"),
-            at(store, "not-after")
+            at(store, "not_before"),
+            at(store, "not_after")
         ));
     }
     if rows(found, "/history").next().is_some() {
@@ -162,7 +171,7 @@ pub(super) fn shown(found: &Value) -> String {
     text
 }
 
-/// The updates that were given a name.
+/// Prints the named updates.
 fn history(updates: &Value) -> String {
     let line = |one: &Value| {
         let mut line: Vec<String> =

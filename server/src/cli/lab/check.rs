@@ -1,4 +1,4 @@
-//! `epm-lab check`: how does the fleet of a running lab stand?
+//! `epm-lab check`: the verdict on the fleet of a running lab.
 
 use std::path::PathBuf;
 
@@ -8,33 +8,35 @@ use serde_json::Value;
 use super::answer::{Where, rows, short, table, words};
 use crate::cli::io::{Ending, Failure};
 
-/// Asks a running lab for its verdict: who holds what, who is lost, since when and why.
+/// Show the verdict of a running lab: client states, orphaned clients, since when and why.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well; 1 not all is well, or an expectation is not met; 3 clients are lost;
-4 there is no verdict, because the journal no longer has what it would need.
-
 Examples:
   epm-lab check
   epm-lab check --json
-  epm-lab check --expect nobody-was-orphaned --expect every-client-is-secure --junit report.xml
-  epm-lab check --if commands.json      who would be lost if these commands were given now")]
+  epm-lab check --expect no-client-was-orphaned --expect every-client-is-secure
+  epm-lab check --expected --junit report.xml
+  epm-lab check --if commands.json
+
+Exit codes: 0 all clients are well; 1 some are not, or an expectation is not
+met; 3 clients are orphaned; 4 there is no verdict, because the journal has
+dropped entries that it needs.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
-    /// Expect this instead of all being well; may be given again
+    /// Check this expectation instead of the overall verdict; repeatable
     #[arg(long, value_name = "EXPECTATION")]
     expect: Vec<String>,
-    /// Expect that every client holds this certificate
+    /// Check that every client holds this certificate
     #[arg(long, value_name = "FINGERPRINT")]
     holds: Option<String>,
-    /// Ask what the lab was told to expect
+    /// Check the expectations that were registered with the lab
     #[arg(long, conflicts_with_all = ["expect", "holds"])]
     expected: bool,
-    /// Write what became of the expectations into this file, as JUnit XML
+    /// Write the results of the expectations into this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Say who would be lost if the commands of this file (JSON) were given now; nothing is changed
+    /// Report which clients would be orphaned if the commands in this JSON file were applied now; changes nothing
     #[arg(long = "if", value_name = "FILE", conflicts_with_all = ["expect", "holds", "expected", "junit"])]
     commands: Option<PathBuf>,
 }
@@ -63,19 +65,19 @@ impl Check {
         let text = std::fs::read(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
         let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
-        self.at.show(&found, |found| match found["would-be-lost"].as_u64() {
-            Some(0) => "If these commands were given now, nobody would be lost.\n".to_owned(),
+        self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {
+            Some(0) => "If these commands were applied now, no client would be orphaned.\n".to_owned(),
             _ => {
                 let lines =
                     rows(found, "/clients").map(|one| vec![words(one, "/client"), words(one, "/layer")]);
                 format!(
-                    "If these commands were given now, {} clients would be lost:\n{}",
-                    found["would-be-lost"],
+                    "If these commands were applied now, {} clients would be orphaned:\n{}",
+                    found["would_be_orphaned"],
                     table(&["client", "layer"], lines)
                 )
             }
         })?;
-        Ok(if found["would-be-lost"] == 0 { Ending::Well } else { Ending::ClientsLost })
+        Ok(if found["would_be_orphaned"] == 0 { Ending::Well } else { Ending::ClientsOrphaned })
     }
 
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
@@ -97,9 +99,9 @@ impl Check {
         self.at.show(&found, |found| {
             let lines = rows(found, "/expectations").map(|one| {
                 let examples: Vec<String> =
-                    rows(one, "/counter-examples").filter_map(Value::as_str).map(str::to_owned).collect();
+                    rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
                 vec![
-                    words(one, "/standing"),
+                    words(one, "/result"),
                     words(one, "/expectation/expect"),
                     words(one, "/against"),
                     examples.join("\n"),
@@ -107,7 +109,7 @@ impl Check {
             });
             table(&["", "expected", "against", "counter-examples"], lines)
         })?;
-        Ok(if found["standing"] == "fail" || found["standing"] == "pending" {
+        Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
         } else {
             Ending::Well
@@ -116,8 +118,8 @@ impl Check {
 }
 
 fn ending(verdict: &Value) -> Ending {
-    if verdict["lost"].as_array().is_some_and(|lost| !lost.is_empty()) {
-        Ending::ClientsLost
+    if verdict["orphaned"].as_array().is_some_and(|lost| !lost.is_empty()) {
+        Ending::ClientsOrphaned
     } else if verdict["well"] == true {
         Ending::Well
     } else {
@@ -128,7 +130,7 @@ fn ending(verdict: &Value) -> Ending {
 fn shown(verdict: &Value) -> String {
     let mut text = format!("{}: {} clients\n", words(verdict, "/now"), verdict["clients"]);
     for (manager, fingerprint) in verdict["certificates"].as_object().into_iter().flatten() {
-        text.push_str(&format!("  {manager} shows {}\n", short(fingerprint.as_str().unwrap_or_default())));
+        text.push_str(&format!("  {manager} presents {}\n", short(fingerprint.as_str().unwrap_or_default())));
     }
     let parts = rows(verdict, "/parts").map(|part| {
         let held = part["certificates"].as_object().into_iter().flatten();
@@ -142,29 +144,32 @@ fn shown(verdict: &Value) -> String {
         row
     });
     text.push_str(&table(
-        &["part", "clients", "served", "out of touch", "lost", "secure", "https", "certificates held"],
+        &["part", "clients", "served", "out of touch", "orphaned", "secure", "https", "certificates held"],
         parts,
     ));
-    let lost: Vec<Vec<String>> = rows(verdict, "/lost")
+    let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
         .take(20)
         .map(|one| {
             ["client", "since", "layer", "why"].iter().map(|name| words(one, &format!("/{name}"))).collect()
         })
         .collect();
     if !lost.is_empty() {
-        text.push_str(&format!("{} clients are lost:\n", verdict["lost"].as_array().map_or(0, Vec::len)));
+        text.push_str(&format!(
+            "{} clients are orphaned:\n",
+            verdict["orphaned"].as_array().map_or(0, Vec::len)
+        ));
         text.push_str(&table(&["client", "since", "layer", "why"], lost));
     }
-    let back = rows(verdict, "/brought-back").count();
+    let back = rows(verdict, "/brought_back").count();
     if back > 0 {
-        text.push_str(&format!("{back} were lost, and brought back by a communications file.\n"));
+        text.push_str(&format!("{back} were orphaned, and brought back by a communications file.\n"));
     }
     for (name, what) in [
-        ("out-of-touch", "not served"),
-        ("not-secure", "do not authenticate their manager"),
-        ("behind", "do not hold every certificate in force"),
-        ("away", "switched off, and not up to date"),
-        ("ever-lost", "were lost at some moment"),
+        ("out_of_touch", "not served"),
+        ("not_secure", "served without authenticating the manager"),
+        ("behind", "not yet holding every certificate in force"),
+        ("away", "switched off and not up to date"),
+        ("ever_orphaned", "orphaned at some time"),
     ] {
         let names: Vec<&str> = rows(verdict, &format!("/{name}")).filter_map(Value::as_str).collect();
         if let Some(first) = names.first() {
@@ -175,6 +180,6 @@ fn shown(verdict: &Value) -> String {
             ));
         }
     }
-    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Not all is well.\n" });
+    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Some clients need attention.\n" });
     text
 }

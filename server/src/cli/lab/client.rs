@@ -7,88 +7,100 @@ use super::answer::{Act, Where, rows, short, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
-/// What is done to the clients of a running lab.
+/// Commands on the clients of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientVerb {
-    /// List them
+    /// List clients
+    #[command(after_help = "Example:\n  epm-lab client list --state orphaned")]
     List {
-        /// Only those of this part of the fleet
+        /// Only clients of this part of the fleet
         #[arg(long, value_name = "PART")]
         part: Option<String>,
-        /// Only those in this state: new, connected, disconnected, orphaned
+        /// Only clients in this state: new, connected, disconnected, orphaned
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
-        /// How many to pass over
+        /// Number of clients to skip
         #[arg(long, default_value_t = 0)]
         offset: usize,
-        /// How many to show, at most 1000
+        /// Number of clients to show, at most 1000
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// Show one: what it holds, what it thinks of its manager, and what became of it
+    /// Show a client: policy, list, certificates, connection and heartbeats
+    #[command(after_help = "Example:\n  epm-lab client show desk-1")]
     Show {
-        /// Its computer's name
+        /// Computer name of the client
         client: String,
     },
-    /// Make a part of the fleet as large as this
+    /// Add a part to the fleet, or resize it
+    #[command(after_help = "Example:\n  epm-lab client add laptops 20 --client-version 14.2")]
     Add {
-        /// The part's name: its clients are called by it, with a number
+        /// Name of the part; its clients are named PART-1, PART-2 and so on
         part: String,
-        /// How many clients it is to have
+        /// Number of clients in the part
         count: u32,
-        /// Their group; the default group when absent
+        /// Full path of the clients' group; defaults to the default group
         #[arg(long, value_name = "PATH")]
         group: Option<String>,
-        /// Their location
+        /// Location of the clients
         #[arg(long, value_name = "NAME")]
         location: Option<String>,
-        /// Their version
+        /// Version of the clients
         #[arg(long, value_name = "VERSION", default_value = "14.3")]
         client_version: String,
     },
-    /// Ask one for an update now
+    /// Make a client send its next heartbeat now
+    #[command(after_help = "Example:\n  epm-lab client poke desk-1")]
     Poke(One),
-    /// Keep one from waking
+    /// Suspend a client: it sends nothing until it is thawed
+    #[command(after_help = "Example:\n  epm-lab client freeze desk-1")]
     Freeze(One),
-    /// Let one wake again
+    /// Resume a frozen client
+    #[command(after_help = "Example:\n  epm-lab client thaw desk-1")]
     Thaw(One),
-    /// Switch its machine off
+    /// Switch a client's machine off
+    #[command(after_help = "Example:\n  epm-lab client offline desk-1")]
     Offline(One),
-    /// Switch its machine on again
+    /// Switch a client's machine on
+    #[command(after_help = "Example:\n  epm-lab client online desk-1")]
     Online(One),
-    /// Put the image of its group back: it forgets all that it has learnt
+    /// Re-image a client: it loses its state and starts from its installation package
+    #[command(after_help = "Example:\n  epm-lab client reimage desk-1")]
     Reimage(One),
-    /// Let one import the communications file that its group gives now, as an administrator would to bring it back
+    /// Make a client import its group's current communications file, which brings back an orphaned client
+    #[command(after_help = "Example:\n  epm-lab client import desk-1")]
     Import {
-        /// Its computer's name
+        /// Computer name of the client
         client: String,
-        /// Another group's file
+        /// Import the file of this group instead
         #[arg(long, value_name = "PATH")]
         group: Option<String>,
-        /// A location's file
+        /// Import the file of this location
         #[arg(long, value_name = "NAME")]
         location: Option<String>,
     },
-    /// Move one to another group
+    /// Move a client to another group
+    #[command(after_help = "Example:\n  epm-lab client move desk-1 'My Company\\Sales'")]
     Move {
-        /// Its computer's name
+        /// Computer name of the client
         client: String,
-        /// The group's full path
+        /// Full path of the group
         group: String,
     },
-    /// Put one into another location; its group's default one when none is named
+    /// Put a client into another location
+    #[command(after_help = "Example:\n  epm-lab client location desk-1 Home")]
     Location {
-        /// Its computer's name
+        /// Computer name of the client
         client: String,
-        /// The location's name
+        /// Location; defaults to the group's default location
         location: Option<String>,
     },
 }
 
-/// One client.
+/// A client by name.
 #[derive(Debug, clap::Args)]
 pub(crate) struct One {
-    /// Its computer's name
+    /// Computer name of the client
     client: String,
 }
 
@@ -128,7 +140,7 @@ impl Act for ClientVerb {
                 (client, json!({ "do": "location", "location": location }))
             }
         };
-        let found = control.post(&format!("/v1/clients/{}/deeds", segment(&client)), &deed).await?;
+        let found = control.post(&format!("/v1/clients/{}/operations", segment(&client)), &deed).await?;
         at.show(&found, shown)
     }
 }
@@ -143,7 +155,7 @@ fn listed(found: &Value) -> String {
             words(one, "/view/version"),
             words(one, "/view/health/state"),
             machine(one),
-            words(one, "/view/secure-communications"),
+            words(one, "/view/secure_communications"),
             words(one, "/view/serial"),
             held.join("\n"),
         ]
@@ -153,7 +165,7 @@ fn listed(found: &Value) -> String {
     format!("{text}{} in all\n", found["total"])
 }
 
-/// Whether its machine is on.
+/// Whether the client's machine is on or off, and whether it is frozen.
 fn machine(one: &Value) -> String {
     let on = if one["on"] == true { "on" } else { "off" };
     if one["frozen"] == true { format!("{on}, frozen") } else { on.to_owned() }
@@ -162,7 +174,7 @@ fn machine(one: &Value) -> String {
 fn shown(found: &Value) -> String {
     let server = |name: &str| words(found, &format!("/view/server/{name}"));
     let location = match words(found, "/view/location") {
-        none if none.is_empty() => "the default one".to_owned(),
+        none if none.is_empty() => "default".to_owned(),
         location => location,
     };
     let held: Vec<String> =
@@ -171,11 +183,11 @@ fn shown(found: &Value) -> String {
         ("client", words(found, "/client")),
         ("part", words(found, "/part")),
         ("machine", machine(found)),
-        ("thinks", words(found, "/thinks")),
+        ("status", words(found, "/status_detail")),
         ("group", words(found, "/view/group")),
         ("location", location),
         ("policy", words(found, "/view/serial")),
-        ("secure", words(found, "/view/secure-communications")),
+        ("secure", words(found, "/view/secure_communications")),
         ("list", words(found, "/view/list")),
         ("server", format!("{}://{}:{}", server("protocol"), server("address"), server("port"))),
         ("certificates", held.join("\n")),
@@ -184,11 +196,11 @@ fn shown(found: &Value) -> String {
             format!(
                 "{}, {} served",
                 words(found, "/view/heartbeats"),
-                words(found, "/view/heartbeats-served")
+                words(found, "/view/heartbeats_served")
             ),
         ),
-        ("next heartbeat", words(found, "/next-heartbeat")),
-        ("was lost", format!("{} times", rows(found, "/history/orphaned").count())),
+        ("next heartbeat", words(found, "/next_heartbeat")),
+        ("was orphaned", format!("{} times", rows(found, "/history/orphaned").count())),
     ];
     table(&["", ""], lines.map(|(name, value)| vec![name.to_owned(), value]))
 }

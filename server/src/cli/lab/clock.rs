@@ -6,34 +6,40 @@ use serde_json::{Value, json};
 use super::answer::{Act, Where, words};
 use crate::cli::io::{Ending, Failure};
 
-/// What is done to the clock of a running lab.
+/// Commands on the clock of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClockVerb {
-    /// Show it
+    /// Show the lab time and the speed of the clock
+    #[command(after_help = "Example:\n  epm-lab clock show")]
     Show,
-    /// Stop it
+    /// Stop the clock
+    #[command(after_help = "Example:\n  epm-lab clock freeze")]
     Freeze,
-    /// Let it run, so many times as fast as real time
+    /// Run the clock at a multiple of real time
+    #[command(after_help = "Example:\n  epm-lab clock run 60")]
     Run {
-        /// How many times as fast
+        /// Multiple of real time
         #[arg(default_value_t = 1)]
         speed: u32,
     },
-    /// Set it to a moment, as 2026-01-05T08:00:00Z; what falls due does so at once, and not one after the other
+    /// Set the clock; everything that became due happens at once, not in order
+    #[command(after_help = "Example:\n  epm-lab clock set 2026-01-05T08:00:00Z")]
     Set {
-        /// The moment
+        /// Lab time, such as 2026-01-05T08:00:00Z
         moment: String,
     },
-    /// Let time pass, as 90m, 24h or 30d: every heartbeat on the way happens; returns when the lab is quiet
+    /// Advance the clock, with every heartbeat in between in order; returns when all clients are idle
+    #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Advance {
-        /// How far
+        /// Duration, such as 90m, 24h or 30d
         by: String,
     },
-    /// Wait until every client that is on has ended so many heartbeats more
+    /// Wait until every client that is switched on has completed this many more heartbeats
+    #[command(after_help = "Example:\n  epm-lab clock heartbeats 2")]
     Heartbeats {
-        /// How many
+        /// Number of heartbeats
         count: u64,
-        /// How many seconds of real time to wait at most
+        /// Longest wait, in seconds of real time
         #[arg(long, default_value_t = 60)]
         limit: u64,
     },
@@ -50,7 +56,7 @@ impl Act for ClockVerb {
             Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by })).await,
             Self::Heartbeats { count, limit } => {
                 control
-                    .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit-seconds": limit }))
+                    .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit_seconds": limit }))
                     .await
             }
         }?;
@@ -60,9 +66,9 @@ impl Act for ClockVerb {
 
 fn shown(found: &Value) -> String {
     let speed = match found["speed"].as_u64() {
-        Some(0) => "stands still".to_owned(),
-        Some(1) => "runs as fast as real time".to_owned(),
-        _ => format!("runs {} times as fast as real time", found["speed"]),
+        Some(0) => "stopped".to_owned(),
+        Some(1) => "real time".to_owned(),
+        _ => format!("{} times real time", found["speed"]),
     };
     format!("{} ({speed})\n", words(found, "/now"))
 }

@@ -25,7 +25,7 @@ impl ControlClient {
     pub(crate) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         let server = Server::of(url, "http", 80).ok_or_else(|| {
             Failure::BadInput(format!(
-                "{url:?} is no address of a lab; expected one like http://127.0.0.1:8015"
+                "invalid control API address {url:?}: expected http://HOST:PORT, such as http://127.0.0.1:8015"
             ))
         })?;
         let token = token_file.map(read_text).transpose()?.map(|text| text.trim().to_owned());
@@ -48,28 +48,28 @@ impl ControlClient {
         self.ask(Method::DELETE, path, None).await
     }
 
-    /// The answer as it comes.
+    /// The body of the response, as text.
     pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
         Ok(String::from_utf8_lossy(&self.bytes(path).await?).into_owned())
     }
 
-    /// The bytes of the answer.
+    /// The body of the response, as bytes.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.read(self.send(Method::GET, path, Bytes::new()).await?).await
     }
 
-    /// The answer to a file.
+    /// Sends a file, and returns the response.
     pub(crate) async fn post_file(&self, path: &str, file: Bytes) -> Result<Value, Failure> {
         self.json(self.send(Method::POST, path, file).await?).await
     }
 
-    /// The answer to a body as it comes.
+    /// Sends a JSON body, and returns the response body as text.
     pub(crate) async fn post_text(&self, path: &str, body: &Value) -> Result<String, Failure> {
         let answer = self.read(self.send(Method::POST, path, body.to_string().into()).await?).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// Tells of every piece of an answer that does not end.
+    /// Passes each piece of an endless response to `tell`.
     pub(crate) async fn follow(&self, path: &str, mut tell: impl FnMut(&str)) -> Result<(), Failure> {
         let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
         while let Some(frame) = body.frame().await {
@@ -88,7 +88,7 @@ impl ControlClient {
 
     async fn json(&self, response: Response<Incoming>) -> Result<Value, Failure> {
         serde_json::from_slice(&self.read(response).await?)
-            .map_err(|error| Failure::Failed(format!("the lab's answer is no JSON: {error}")))
+            .map_err(|error| Failure::Failed(format!("the lab's response is not JSON: {error}")))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
@@ -99,7 +99,7 @@ impl ControlClient {
         let Server { host, port } = &self.server;
         let stream = TcpStream::connect((self.server.name(), *port)).await.map_err(|error| {
             Failure::Failed(format!(
-                "no lab answers at http://{host}:{port}: {error}; start one with epm-lab up, or name another with --lab"
+                "no lab responds at http://{host}:{port}: {error}; start one with `epm-lab up`, or give another URL with `--lab`"
             ))
         })?;
         let sent = self.server.send(stream, method, path, self.token.as_deref(), body).await;
@@ -109,8 +109,9 @@ impl ControlClient {
             return Ok(response);
         }
         let problem: Value = serde_json::from_slice(&self.read(response).await?).unwrap_or_default();
-        let detail =
-            problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
+        let detail = problem["detail"]
+            .as_str()
+            .map_or_else(|| format!("the lab responded with status {status}"), str::to_owned);
         if problem["code"] == DROPPED {
             return Err(Failure::Undecided(detail));
         }
@@ -119,14 +120,14 @@ impl ControlClient {
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Failure {
         let Server { host, port } = &self.server;
-        Failure::Failed(format!("the lab at http://{host}:{port} broke off: {error}"))
+        Failure::Failed(format!("the connection to the lab at http://{host}:{port} failed: {error}"))
     }
 }
 
-/// A name as a part of a path.
+/// A name, percent-encoded as a path segment.
 pub(crate) fn segment(name: &str) -> String {
     utf8_percent_encode(name, RESERVED).to_string()
 }
 
-/// All but the unreserved characters of RFC 3986.
+/// All characters but the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -7,81 +7,88 @@ use super::answer::{Act, Where, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
-/// What is done to the faults of a running lab.
+/// Commands on the faults of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FaultVerb {
-    /// Set a fault: it lives for an hour, unless --for says otherwise
+    /// Add a fault, for one hour unless --for is given
     Add(Box<Add>),
-    /// List those that are set
+    /// List the active faults
+    #[command(after_help = "Example:\n  epm-lab fault list")]
     List,
-    /// Take one away
+    /// Remove a fault
+    #[command(after_help = "Example:\n  epm-lab fault remove busy")]
     Remove {
-        /// Its name
+        /// Name of the fault
         name: String,
     },
-    /// Take all away
+    /// Remove all faults
+    #[command(after_help = "Example:\n  epm-lab fault clear")]
     Clear,
 }
 
-/// A fault to be set.
+/// Adds a fault.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-lab fault add busy status --set code=503 --route index --percent 30
+  epm-lab fault add flaky reset --agent 'desk-*' --after 2 --every 3 --for 600")]
 pub(crate) struct Add {
-    /// Its name; one of this name is replaced
+    /// Name of the fault; replaces an active fault of this name
     name: String,
-    /// What is done: a kind, as epm-lab fault kinds lists them
+    /// Kind of the fault, as listed by `epm-lab fault kinds`
     what: String,
-    /// A parameter of the kind, as code=503; may be given again
+    /// Parameter of the kind, such as code=503; repeatable
     #[arg(long = "set", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
-    /// To which client: an identifier or a computer's name; a * at the end stands for anything
+    /// Apply only to this client: identifier or computer name; a trailing * matches any rest
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// To the clients of this group and of those below it
+    /// Apply only to clients in this group or below it
     #[arg(long, value_name = "PATH")]
     group: Option<String>,
-    /// To clients of this version and later ones
+    /// Apply only to clients of this version or later
     #[arg(long, value_name = "VERSION")]
     version_from: Option<String>,
-    /// To clients of versions before this one
+    /// Apply only to clients of versions before this one
     #[arg(long, value_name = "VERSION")]
     version_until: Option<String>,
-    /// To so many in a hundred of the fleet
+    /// Apply only to this percentage of the clients
     #[arg(long, value_name = "PERCENT")]
     percent: Option<f64>,
-    /// To whoever comes from this address
+    /// Apply only to connections from this address
     #[arg(long, value_name = "ADDRESS")]
     source: Option<String>,
-    /// At this manager
+    /// Apply only at this manager
     #[arg(long, value_name = "NAME")]
     manager: Option<String>,
-    /// Over http or https only
+    /// Apply only over http or https
     #[arg(long, value_name = "LISTENER")]
     listener: Option<String>,
-    /// When this is asked: hello, register, index, policy, list, package, upload or hold
+    /// Apply only to this route: hello, register, index, policy, list, package, upload or hold
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
-    /// Of bytes, those that go this way: to-client, to-manager or both; to-client if it is left out
+    /// Direction of the bytes that a byte fault changes: to-client, to-manager or both; defaults to to-client
     #[arg(long, value_name = "DIRECTION")]
     direction: Option<String>,
-    /// From this moment of the lab's time, as 2026-01-05T08:00:00Z
+    /// Start of the fault in lab time, such as 2026-01-05T08:00:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Until this moment
+    /// End of the fault in lab time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The first so many are spared
-    #[arg(long, value_name = "COUNT")]
+    /// Skip the first N occasions
+    #[arg(long, value_name = "N")]
     after: Option<u64>,
-    /// Only the first so many
-    #[arg(long, value_name = "COUNT")]
+    /// Apply only to the first N occasions
+    #[arg(long, value_name = "N")]
     first: Option<u64>,
-    /// Each so-manieth
-    #[arg(long, value_name = "COUNT")]
+    /// Apply only to every Nth exchange
+    #[arg(long, value_name = "N")]
     every: Option<u64>,
-    /// How often, of the occasions that fit otherwise: 0 never, 1 always
+    /// Probability that a matching occasion is hit, from 0 to 1
     #[arg(long, default_value_t = 1.0)]
     probability: f64,
-    /// For how many seconds
+    /// Lifetime of the fault in seconds; defaults to 3600
     #[arg(long = "for", value_name = "SECONDS")]
     lives: Option<u64>,
 }
@@ -91,7 +98,9 @@ impl Add {
         let mut what = json!({ "kind": self.what });
         for parameter in &self.parameters {
             let (name, value) = parameter.split_once('=').ok_or_else(|| {
-                Failure::BadInput(format!("{parameter:?} is no parameter; expected NAME=VALUE, as code=503"))
+                Failure::BadInput(format!(
+                    "invalid parameter {parameter:?}: expected NAME=VALUE, such as code=503"
+                ))
             })?;
             what[name] = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         }
@@ -113,7 +122,7 @@ impl Add {
             },
             "when": {
                 "from": self.from, "until": self.until,
-                "after": self.after, "first": self.first, "every": self.every, "time-to-live-seconds": self.lives,
+                "after": self.after, "first": self.first, "every": self.every, "time_to_live_seconds": self.lives,
             },
             "probability": self.probability,
         });
@@ -141,8 +150,10 @@ impl Act for FaultVerb {
                 let known: Vec<String> =
                     before.as_array().into_iter().flatten().map(|one| words(one, "/fault/name")).collect();
                 if !known.contains(&name) {
-                    let known = if known.is_empty() { "none is set".to_owned() } else { known.join(", ") };
-                    return Err(Failure::BadInput(format!("there is no fault {name:?}; set: {known}")));
+                    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                    return Err(Failure::BadInput(format!(
+                        "there is no fault {name:?}; active faults: {known}"
+                    )));
                 }
                 let found = control.delete(&format!("/v1/faults/{}", segment(&name))).await?;
                 at.show(&found, |all| listed(all.as_array()))
@@ -178,8 +189,8 @@ fn listed(all: Option<&Vec<Value>>) -> String {
             plain("where"),
             plain("when"),
             words(one, "/fault/probability"),
-            words(one, "/ends"),
+            words(one, "/ends_at"),
         ]
     });
-    table(&["fault", "what", "to whom", "where", "when", "probability", "until"], lines)
+    table(&["fault", "what", "clients", "where", "when", "probability", "until"], lines)
 }

@@ -1,4 +1,4 @@
-//! `epm-lab journal`: what the managers of a running lab remember of their visitors.
+//! `epm-lab journal`: what the managers of a running lab recorded.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -7,52 +7,57 @@ use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure, say};
 
-/// What is asked of the journal of a running lab.
+/// Commands on the journal of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalVerb {
-    /// Show the last entries that fit
+    /// Show the last matching entries
+    #[command(after_help = "Example:\n  epm-lab journal find --client desk-1 --limit 20")]
     Find(Fits),
-    /// Count the entries that fit
+    /// Count the matching entries, by kind and outcome
+    #[command(after_help = "Example:\n  epm-lab journal count --kind exchange --status 503")]
     Count(Fits),
-    /// Follow it, until Ctrl-C
+    /// Follow the journal until Ctrl-C
+    #[command(after_help = "Example:\n  epm-lab journal tail --manager sepm-1")]
     Tail(Fits),
-    /// Print it as NDJSON, or as an HTTP archive
+    /// Export the matching entries as NDJSON or as an HTTP archive
+    #[command(after_help = "Example:\n  epm-lab journal export --har > lab.har")]
     Export {
         #[command(flatten)]
         fits: Fits,
-        /// As an HTTP archive (HAR)
+        /// Export as an HTTP archive (HAR)
         #[arg(long)]
         har: bool,
     },
-    /// Who nearly asked for something, and what was wrong with it
+    /// Show requests that came close to a known one, and what was wrong with each
+    #[command(after_help = "Example:\n  epm-lab journal near-misses")]
     NearMisses(Fits),
 }
 
-/// What fits; what is left out does not matter.
+/// Filters for journal entries; absent ones match everything.
 #[derive(Debug, Args)]
 pub(crate) struct Fits {
-    /// exchange, connection-closed, fault-applied, fault-skipped, call or operator-action
+    /// Only entries of this kind: exchange, connection-closed, fault-applied, fault-skipped, call or operator-action
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// A manager
+    /// Only entries of this manager
     #[arg(long, value_name = "NAME")]
     manager: Option<String>,
-    /// A client, by its computer's name
+    /// Only entries about this client, by computer name
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// What was asked: hello, register, index, policy, list, package, upload, hold, refused, unknown-path
+    /// Only requests for this: hello, register, index, policy, list, package, upload, hold, refused, unknown-path
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
-    /// The status of the answer
+    /// Only responses with this status
     #[arg(long, value_name = "STATUS")]
     status: Option<u16>,
-    /// From this entry on
+    /// Only entries from this number on
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     since: u64,
-    /// How many to show, the last ones
+    /// Show at most this many entries, the latest ones
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
-    /// Count, or look for near misses, even if entries that could fit are no longer remembered
+    /// Return a result even if matching entries may have been dropped from the journal
     #[arg(long)]
     partial: bool,
 }
@@ -87,17 +92,14 @@ impl Act for JournalVerb {
                 at.show(&found, |found| {
                     let lines = rows(found, "/entries").map(row);
                     let text = table(&["", "at", "what", "manager", "client", "peer", "outcome"], lines);
-                    format!("{text}{} fit; {} are no longer remembered\n", found["total"], found["forgotten"])
+                    format!("{text}{} match; {} were dropped\n", found["total"], found["forgotten"])
                 })
             }
             Self::Count(fits) => {
                 let found = control.get(&format!("/v1/journal/count?{}", fits.query())).await?;
                 at.show(&found, |found| {
                     let by = found["by"].as_object().into_iter().flatten();
-                    table(
-                        &["what", "how many"],
-                        by.map(|(name, count)| vec![name.clone(), count.to_string()]),
-                    )
+                    table(&["what", "count"], by.map(|(name, count)| vec![name.clone(), count.to_string()]))
                 })
             }
             Self::NearMisses(fits) => {
@@ -108,10 +110,7 @@ impl Act for JournalVerb {
                         line.push(words(one, "/why"));
                         line
                     });
-                    table(
-                        &["", "at", "what", "manager", "client", "peer", "outcome", "what was wrong"],
-                        lines,
-                    )
+                    table(&["", "at", "what", "manager", "client", "peer", "outcome", "difference"], lines)
                 })
             }
             Self::Export { fits, har } => {
@@ -149,7 +148,7 @@ fn row(one: &Value) -> Vec<String> {
         (kind, _, _) if kind == "call" => format!("{} {}", words(one, "/method"), words(one, "/path")),
         (kind, _, _) => kind,
     };
-    let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/words")];
+    let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/text")];
     let outcome: Vec<String> = outcome.into_iter().filter(|word| !word.is_empty()).collect();
     vec![
         words(one, "/number"),

@@ -1,4 +1,4 @@
-//! `epm-lab list`: the management server lists of a running lab, and who uses them.
+//! `epm-lab list`: the management server lists of a running lab.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -7,50 +7,60 @@ use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
-/// What is done to the management server lists of a running lab.
+/// Commands on the management server lists of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ListVerb {
-    /// List them, with who uses each
+    /// List the lists and their assignments
+    #[command(after_help = "Example:\n  epm-lab list list")]
     List,
-    /// Show one
+    /// Show a list
+    #[command(after_help = "Example:\n  epm-lab list show rotation")]
     Show {
-        /// Its name
+        /// Name of the list
         list: String,
     },
-    /// Copy one under another name
+    /// Copy a list
+    #[command(
+        after_help = "Example:\n  epm-lab list copy 'Default Management Server List for My Site' rotation"
+    )]
     Copy {
-        /// The list to copy
+        /// List to copy
         from: String,
-        /// The name of the copy
+        /// Name of the copy
         to: String,
     },
-    /// Edit one; what is not named stays
+    /// Change a list; settings that are not given stay as they are
+    #[command(
+        after_help = "Example:\n  epm-lab list edit rotation --protocol http --priority sepm-1 --priority sepm-2"
+    )]
     Edit {
-        /// Its name
+        /// Name of the list
         list: String,
-        /// What its clients speak: http or https
+        /// Protocol that clients use: http or https
         #[arg(long, value_name = "PROTOCOL")]
         protocol: Option<String>,
-        /// Whether clients hold a server's certificate against its name as well
+        /// Whether clients also check the server's name against its certificate
         #[arg(long, value_name = "BOOL")]
         verify_ca: Option<bool>,
-        /// The managers of one priority, with commas between; again for the next priority
+        /// Managers of one priority, separated by commas; repeat for each further priority
         #[arg(long = "priority", value_name = "MANAGER,..")]
         priorities: Vec<String>,
     },
-    /// Assign one to a group, or to one of its locations
+    /// Assign a list to a group or to one of its locations
+    #[command(after_help = "Example:\n  epm-lab list assign rotation 'My Company'")]
     Assign {
-        /// Its name
+        /// Name of the list
         list: String,
-        /// The group's full path
+        /// Full path of the group
         group: String,
-        /// The location
+        /// Location in the group
         #[arg(long, value_name = "NAME")]
         location: Option<String>,
     },
-    /// Remove one that nobody uses
+    /// Remove a list without assignments
+    #[command(after_help = "Example:\n  epm-lab list remove rotation")]
     Remove {
-        /// Its name
+        /// Name of the list
         list: String,
     },
 }
@@ -65,15 +75,15 @@ impl Act for ListVerb {
                 return at.show(&control.delete(&path(&list)).await?, |all| listed(all.as_array()));
             }
             Self::Show { list } => control.get(&path(&list)).await?,
-            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy-of": from })).await?,
+            Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy_of": from })).await?,
             Self::Edit { list, protocol, verify_ca, priorities } => {
-                let _ = control.get(&path(&list)).await?; // an edit makes no list
+                let _ = control.get(&path(&list)).await?; // an unknown list is an error here, not created
                 let blocks: Vec<Value> = priorities
                     .iter()
                     .map(|block| block.split(',').map(|name| json!({ "manager": name.trim() })).collect())
                     .collect();
                 let priorities = if blocks.is_empty() { Value::Null } else { Value::Array(blocks) };
-                let body = json!({ "protocol": protocol, "verify-ca": verify_ca, "priorities": priorities });
+                let body = json!({ "protocol": protocol, "verify_ca": verify_ca, "priorities": priorities });
                 control.put(&path(&list), &body).await?
             }
             Self::Assign { list, group, location } => {
@@ -94,10 +104,10 @@ fn listed(all: Option<&Vec<Value>>) -> String {
                 format!("{}: {}", number + 1, names.join(", "))
             })
             .collect();
-        let users: Vec<String> = rows(one, "/used-by")
+        let users: Vec<String> = rows(one, "/used_by")
             .map(|user| match words(user, "/location") {
                 location if location.is_empty() => words(user, "/group"),
-                location => format!("{} at {location}", words(user, "/group")),
+                location => format!("{} in location {location}", words(user, "/group")),
             })
             .collect();
         vec![words(one, "/name"), words(one, "/protocol"), servers.join("\n"), users.join("\n")]

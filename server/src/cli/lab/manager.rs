@@ -1,4 +1,4 @@
-//! `epm-lab manager`: the server certificates of a running lab's managers, the restart of their services, and replication.
+//! `epm-lab manager`: certificates, services and replication of the managers of a running lab.
 
 use std::path::PathBuf;
 
@@ -10,70 +10,78 @@ use super::cert;
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure, read_text};
 
-/// What is done to the managers of a running lab.
+/// Commands on the managers of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ManagerVerb {
-    /// Show the certificates of one, per store, and their history
+    /// Show a manager's certificates per store, and their history
+    #[command(after_help = "Example:\n  epm-lab manager certificate sepm-1")]
     Certificate {
-        /// The manager
+        /// Name of the manager
         #[arg(default_value = "sepm-1")]
         manager: String,
     },
-    /// Update the server certificate of one: it makes a new one, or takes this one
+    /// Update a manager's server certificate with a new self-signed one, or with a given one
+    #[command(after_help = "Example:\n  epm-lab manager update sepm-1 --name january --valid-days 365")]
     Update {
-        /// The manager
+        /// Name of the manager
         #[arg(default_value = "sepm-1")]
         manager: String,
-        /// A name for this update: the same name again changes nothing
+        /// Name of this update; repeating a name with the same certificate changes nothing
         #[arg(long, default_value = "update-1", value_name = "NAME")]
         name: String,
-        /// The certificate, in PEM
+        /// Certificate (PEM); defaults to a new self-signed one
         #[arg(long, requires = "key", value_name = "FILE")]
         certificate: Option<PathBuf>,
-        /// Its private key, in PEM, not encrypted
+        /// Private key of the certificate (PEM, not encrypted)
         #[arg(long, requires = "certificate", value_name = "FILE")]
         key: Option<PathBuf>,
-        /// The common name of a new one
+        /// Common name of a new certificate; defaults to the manager's address
         #[arg(long, value_name = "NAME")]
         common_name: Option<String>,
-        /// For how many days a new one is valid
+        /// Validity of a new certificate in days
         #[arg(long, value_name = "DAYS")]
         valid_days: Option<u32>,
-        /// Which stores get it: both, console or client
+        /// Stores to update: both, console or client
         #[arg(long, default_value = "both", value_name = "STORES")]
         stores: String,
     },
-    /// Show whether one replicates with the others, break its replication, or restore it
+    /// Show, break or restore a manager's replication with the other managers
+    #[command(
+        after_help = "Examples:\n  epm-lab manager replication sepm-2 --break\n  epm-lab manager replication sepm-2 --restore"
+    )]
     Replication {
-        /// The manager
+        /// Name of the manager
         #[arg(default_value = "sepm-1")]
         manager: String,
-        /// Break it: what is done from now on is done at the others, the manager's own certificate aside
+        /// Stop replicating. Later changes reach only the other managers; certificate updates of this manager stay
+        /// local
         #[arg(long = "break", conflicts_with = "restore")]
         breaks: bool,
-        /// Restore it
+        /// Resume replicating
         #[arg(long)]
         restore: bool,
     },
-    /// Restart the services of one
+    /// Restart the services of a manager
+    #[command(after_help = "Example:\n  epm-lab manager restart sepm-1 --service semwebsrv")]
     Restart {
-        /// The manager
+        /// Name of the manager
         #[arg(default_value = "sepm-1")]
         manager: String,
-        /// One of them alone: semsrv, the console and the REST API, or semwebsrv, the clients' port
+        /// Restart this service only: semsrv (console and REST API) or semwebsrv (clients' port)
         #[arg(long, value_name = "SERVICE")]
         service: Option<String>,
     },
 }
 
-/// What is done to one service of a running lab's manager.
+/// Commands on a service of a manager in a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceVerb {
-    /// Restart it: it reads its files again
+    /// Restart a service, so that it reads its files again
+    #[command(after_help = "Example:\n  epm-lab service restart semwebsrv --manager sepm-1")]
     Restart {
-        /// semsrv, the console and the REST API, or semwebsrv, the clients' port
+        /// Service: semsrv (console and REST API) or semwebsrv (clients' port)
         service: String,
-        /// The manager
+        /// Name of the manager
         #[arg(long, default_value = "sepm-1", value_name = "NAME")]
         manager: String,
     },
@@ -108,8 +116,8 @@ impl Act for ManagerVerb {
                 let body = json!({
                     "certificate": certificate.as_deref().map(read_text).transpose()?,
                     "key": key.as_deref().map(read_text).transpose()?,
-                    "common-name": common_name,
-                    "valid-days": valid_days,
+                    "common_name": common_name,
+                    "valid_days": valid_days,
                     "stores": stores,
                 });
                 cert::update(at, &manager, &name, &body).await?
@@ -124,11 +132,11 @@ fn replicating(found: &Value) -> String {
     let partners: Vec<String> =
         rows(found, "/partners").filter_map(Value::as_str).map(str::to_owned).collect();
     let manager = words(found, "/manager");
-    match (words(found, "/apart-since"), partners.join(", ")) {
+    match (words(found, "/broken_since"), partners.join(", ")) {
         (since, _) if !since.is_empty() => {
-            format!("{manager} goes on with what it knew at {since}: its replication is broken\n")
+            format!("{manager} has not replicated since {since}: its replication is broken\n")
         }
-        (_, partners) if partners.is_empty() => format!("{manager} replicates with nobody\n"),
+        (_, partners) if partners.is_empty() => format!("{manager} has no replication partner\n"),
         (_, partners) => format!("{manager} replicates with {partners}\n"),
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs that act on a running lab: each asks the control API, and shows what it answers.
+//! Commands on a running lab: each calls the control API and prints its response.
 
 mod answer;
 mod cert;

@@ -1,4 +1,4 @@
-//! `epm-lab snapshot`: a running lab as it was.
+//! `epm-lab snapshot`: snapshots of a running lab.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -7,27 +7,32 @@ use super::answer::{Act, Where, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
-/// What is done with snapshots of a running lab.
+/// Commands on the snapshots of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotVerb {
-    /// List them
+    /// List the snapshots
+    #[command(after_help = "Example:\n  epm-lab snapshot list")]
     List,
-    /// Keep the lab as it is
+    /// Take a snapshot of the lab
+    #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Take {
-        /// A name that is free
+        /// Name of the snapshot; an existing name is an error
         name: String,
     },
-    /// Let the lab become what it was
+    /// Return the lab to a snapshot
+    #[command(after_help = "Example:\n  epm-lab snapshot restore before-update")]
     Restore {
-        /// The snapshot
+        /// Name of the snapshot
         name: String,
     },
-    /// Forget one
+    /// Remove a snapshot
+    #[command(after_help = "Example:\n  epm-lab snapshot remove before-update")]
     Remove {
-        /// The snapshot
+        /// Name of the snapshot
         name: String,
     },
-    /// Let the lab become what it was when it had started
+    /// Return the lab to its state right after its start
+    #[command(after_help = "Example:\n  epm-lab snapshot reset")]
     Reset,
 }
 
@@ -36,7 +41,7 @@ impl Act for SnapshotVerb {
         let control = at.control()?;
         let path = |name: &str| format!("/v1/snapshots/{}", segment(name));
         let restored =
-            |found: &Value| format!("The lab is what it was at {:?}.\n", words(found, "/restored"));
+            |found: &Value| format!("Restored the lab's state of {:?}.\n", words(found, "/restored"));
         match self {
             Self::List => at.show(&control.get("/v1/snapshots").await?, |all| listed(all.as_array())),
             Self::Remove { name } => {
@@ -59,5 +64,5 @@ fn listed(all: Option<&Vec<Value>>) -> String {
         .into_iter()
         .flatten()
         .map(|one| vec![words(one, "/name"), words(one, "/at"), words(one, "/clients")]);
-    table(&["snapshot", "the lab's time", "clients"], lines)
+    table(&["snapshot", "lab time", "clients"], lines)
 }

@@ -1,4 +1,4 @@
-//! Coverage: who holds what is to be held, and how long to wait for the others.
+//! Coverage: which clients hold what they should, and how long to wait for the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use serde_json::{Value, json};
 use super::rotation::{Halt, Rotation, some, text};
 use crate::cli::io::Failure;
 
-/// How many heartbeats of the others clients that are away are waited for: some are on now and then.
+/// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
 const BEATS_AWAY: u32 = 12;
-/// How many clients the control API is asked for at once; it gives no more.
+/// Page size for listing clients, the control API's maximum.
 const PAGE: usize = 1000;
-/// How long those who are on are waited for, in milliseconds of the lab's time, if nobody says otherwise.
+/// Default wait for clients that are on, in milliseconds of lab time.
 const USUAL_PATIENCE: i64 = 3_600_000;
-/// How long, in seconds of real time, a heartbeat of every client may take.
+/// Longest wait for one heartbeat of every client, in seconds of real time.
 const BEAT_SECONDS: u64 = 3600;
 
-/// How often the bar shows that it is alive.
+/// Refresh interval of the progress bar.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A client, as far as a rotation is concerned.
+/// A client's progress in a rotation.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) list: String,
     is_on: bool,
-    /// What it still lacks; nothing if it is covered.
+    /// What the client still lacks; none if it is covered.
     lacks: Option<String>,
 }
 
 impl Rotation {
-    /// Every client: those of the lab's process by its own control, the others by what the REST API knows of them.
+    /// Every client: those of the lab's process through the control API, others through the REST API.
     pub(super) async fn clients(&mut self) -> Result<Vec<Seen>, Failure> {
         let mut rows: Vec<Value> = Vec::new();
         loop {
@@ -49,7 +49,7 @@ impl Rotation {
             groups.iter().map(|group| (text(&group["id"]), text(&group["policySerialNumber"]))).collect();
         let mut computers: BTreeMap<String, Value> = BTreeMap::new();
         for computer in self.rest.all("/computers").await? {
-            // One that was installed anew is there twice; the one that was there last counts.
+            // A re-installed client is listed twice; the most recent row counts.
             let name = text(&computer["computerName"]);
             let newer = |one: &Value| one["lastUpdateTime"].as_i64() <= computer["lastUpdateTime"].as_i64();
             if computers.get(&name).is_none_or(newer) {
@@ -61,14 +61,14 @@ impl Rotation {
             let mut lacks = None;
             let serial = serials.get(&text(&computer["group"]["id"]));
             if serial.is_none_or(|serial| computer["profileSerialNo"].as_str() != Some(serial)) {
-                lacks = Some("it has not got the policy of its group".to_owned());
+                lacks = Some("it does not hold the policy of its group".to_owned());
             }
             if let Some(view) = view {
                 let holds: Vec<&str> =
                     view["certificates"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let missing = self.state.updated.iter().find(|(_, new)| !holds.contains(&new.as_str()));
                 if let Some((manager, _)) = missing {
-                    lacks = Some(format!("it has not got the new certificate of {manager}"));
+                    lacks = Some(format!("it does not hold the new certificate of {manager}"));
                 }
             }
             let is_on = match held.get(&name) {
@@ -81,8 +81,8 @@ impl Rotation {
         Ok(seen.collect())
     }
 
-    /// Waits until every client that is on is covered. Those who are away and are not left behind stop it, unless there
-    /// is a time after which it goes on without them.
+    /// Waits until every client that is on is covered. Clients that are away and may not be left behind stop the
+    /// rotation, unless a maximum wait is set, after which it continues without them.
     pub(super) async fn wait(&mut self, step: &str) -> Result<(), Halt> {
         if self.options.no_wait {
             return Ok(());
@@ -132,12 +132,12 @@ impl Rotation {
                 .iter()
                 .map(|one| {
                     let lacks = one.lacks.clone().unwrap_or_default();
-                    (one.name.clone(), if one.is_on { lacks } else { format!("it is away, and {lacks}") })
+                    (one.name.clone(), if one.is_on { lacks } else { format!("it is away: {lacks}") })
                 })
                 .collect();
             if patience.is_some() {
                 self.tell(&format!(
-                    "  going on without {}\n",
+                    "  continuing without {}\n",
                     some(names.iter().map(|(name, _)| name.as_str()))
                 ));
                 self.state.left.extend(names.into_iter().map(|(name, _)| name));
@@ -147,17 +147,17 @@ impl Rotation {
         }
     }
 
-    /// Refuses to go on while somebody is lost who was not given up.
+    /// Refuses to continue while clients are orphaned that were not given up.
     async fn nobody_is_lost(&mut self, step: &str) -> Result<(), Halt> {
         let verdict = self.control.get("/v1/verdict").await?;
-        let lost = verdict["lost"].as_array().into_iter().flatten();
+        let lost = verdict["orphaned"].as_array().into_iter().flatten();
         let lost = lost.map(|one| (text(&one["client"]), text(&one["why"])));
         let lost: Vec<_> = lost.filter(|(name, _)| !self.state.left.contains(name)).collect();
         if self.is_careless() {
-            self.state.left.extend(lost.into_iter().map(|(name, _)| name)); // it does not look
+            self.state.left.extend(lost.into_iter().map(|(name, _)| name)); // --no-wait ignores orphaned clients
             return Ok(());
         }
-        self.refuse(format!("{step}: {} clients are lost", lost.len()), lost)
+        self.refuse(format!("{step}: {} clients are orphaned", lost.len()), lost)
     }
 
     fn is_left(&self, client: &Seen) -> bool {
@@ -166,7 +166,7 @@ impl Rotation {
             || !client.is_on && named.iter().any(|name| *name == client.name || name == "all")
     }
 
-    /// Whoever is away and may be left behind is from here on.
+    /// Leaves behind every client that is away and may be left behind.
     pub(super) async fn leave_behind(&mut self) -> Result<(), Failure> {
         if !self.options.leave_behind.is_empty() {
             let clients = self.clients().await?;
@@ -178,12 +178,12 @@ impl Rotation {
     }
 
     async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
-        let asked = json!({ "heartbeats": heartbeats, "limit-seconds": BEAT_SECONDS });
+        let asked = json!({ "heartbeats": heartbeats, "limit_seconds": BEAT_SECONDS });
         self.control.post("/v1/clock/heartbeats", &asked).await.map(drop)
     }
 
     async fn now(&self) -> Result<i64, Failure> {
-        Ok(self.control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default())
+        Ok(self.control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default())
     }
 }
 

@@ -1,8 +1,8 @@
-//! `epm-lab rotate`: an example of a rotation tool, which knows a lab by its two doors only.
+//! `epm-lab rotate`: an example of a rotation tool, which knows a lab only by its two APIs.
 //!
-//! What the product has in its REST API, it does there: groups, locations, the switch, who holds which policy. What the
-//! product has only in its console, it does through the control API: lists and certificates. From that API it also
-//! learns who would be lost, and does not go on while somebody would be.
+//! The vendor's REST API is used wherever it suffices: groups, locations, the switch, policies of clients. What the
+//! product offers only in its console goes through the control API: lists and certificates. The control API also
+//! predicts which clients would be orphaned, and the rotation stops while there are any.
 
 mod fleet;
 mod multi;
@@ -17,12 +17,12 @@ use crate::cli::io::{Ending, Failure};
 use rotation::{Halt, Options, Rotation};
 use state::Way;
 
-/// Which procedure.
+/// Rotation procedures.
 #[derive(Debug, Subcommand)]
 pub(super) enum Rotate {
-    /// The procedure that works with any number of managers: secure communications are off while the certificate changes
+    /// Rotate with any number of managers: secure communications are off while the certificate changes
     Single(Options),
-    /// The procedure for managers that stand in for each other: one after the other gets its new certificate
+    /// Rotate managers that stand in for each other: one after another gets its new certificate
     Multi(Options),
 }
 

@@ -1,4 +1,4 @@
-//! The procedure for managers that stand in for each other: one after the other gets its new certificate.
+//! Rotation of managers that stand in for each other: one after another gets its new certificate.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use super::rotation::{Halt, Rotation, text};
 use super::single::update_of;
 use crate::cli::io::Failure;
 
-/// Clients of these versions, from the first up to the last, which is not one of them, learn no certificate but that of the
-/// manager that they talk to.
-const LEFT_OUT: (ClientVersion, ClientVersion) = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
+/// The client versions that learn only the certificate of the manager that they talk to: the first, and the first after
+/// them.
+type LeftOut = (ClientVersion, ClientVersion);
 
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
@@ -19,16 +19,22 @@ impl Rotation {
         if self.is_due("check-lists") {
             let alone = self.with_one_manager().await?;
             self.refuse(
-                format!("{} clients have nobody to fail over to: use the single way", alone.len()),
+                format!(
+                    "{} clients have no manager to fail over to: use `epm-lab rotate single`",
+                    alone.len()
+                ),
                 alone,
             )?;
             self.did("check-lists")?;
         }
         if self.is_due("check-versions") {
-            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version));
+            let left_out = left_out(&self.control.get("/v1/assumptions").await?)?;
+            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
             let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
-            let why =
-                format!("{} clients of version 14.2 cannot go this way: use the single way", found.len());
+            let why = format!(
+                "{} clients of version 14.2 cannot follow this procedure: use `epm-lab rotate single`",
+                found.len()
+            );
             self.refuse(why, found)?;
             self.did("check-versions")?;
         }
@@ -71,24 +77,45 @@ impl Rotation {
     }
 }
 
-/// Whether a client of this version cannot go this way. Of a version that nobody can read, nobody knows.
-fn is_left_out(version: &str) -> bool {
-    let (first, end) = LEFT_OUT;
+/// Returns the client versions that cannot follow this procedure, from the assumptions of the lab.
+fn left_out(assumed: &Value) -> Result<LeftOut, Failure> {
+    let version = |name: &str| {
+        let mut all = assumed.as_array().into_iter().flatten();
+        let found = all.find(|one| one["name"] == name).and_then(|one| one["value"].as_str()?.parse().ok());
+        found.ok_or_else(|| Failure::Failed(format!("the lab names no version for the assumption {name}")))
+    };
+    Ok((version("module_14_2_from")?, version("module_14_2_until")?))
+}
+
+/// Whether a client of this version cannot follow this procedure. Unreadable versions cannot.
+fn is_left_out(version: &str, (first, end): LeftOut) -> bool {
     version.parse::<ClientVersion>().map_or(true, |version| version.is_between(first, end))
 }
 
 #[cfg(test)]
 mod tests {
+    use epm_protocol::assumption::Assumptions;
+
     use super::*;
 
     #[test]
+    fn the_versions_that_are_left_out_are_those_that_the_lab_assumes() {
+        let (first, end) = (ClientVersion::new(14, 2), ClientVersion::build(14, 2, 5000));
+        let assumed = Assumptions { module_14_2_until: end, ..Assumptions::default() }.list();
+        let assumed = serde_json::to_value(assumed).unwrap();
+        assert!(matches!(left_out(&assumed), Ok(found) if found == (first, end)));
+        assert!(left_out(&serde_json::json!([])).is_err());
+    }
+
+    #[test]
     fn all_of_14_2_is_left_out_and_what_cannot_be_read_as_well() {
+        let left_out = (ClientVersion::new(14, 2), ClientVersion::new(14, 3));
         for version in ["14.2", "14.2.0.0000", "14.2.5587.2100", "", "fourteen"] {
-            assert!(is_left_out(version), "{version}");
+            assert!(is_left_out(version, left_out), "{version}");
         }
         for version in ["14.0.3752.1000", "14.20.1.1", "14.3", "14.3.8289.5000", "12.1.671.4971", "15.2.1.1"]
         {
-            assert!(!is_left_out(version), "{version}");
+            assert!(!is_left_out(version, left_out), "{version}");
         }
     }
 }

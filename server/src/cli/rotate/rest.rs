@@ -1,4 +1,4 @@
-//! The vendor's REST API, from outside: over HTTPS, with the manager's certificate pinned.
+//! A client of the vendor's REST API, over HTTPS with the manager's certificate pinned.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use tokio_rustls::TlsConnector;
 use crate::cli::http::{self, Server};
 use crate::cli::io::Failure;
 
-/// Where everything of the API begins.
+/// Base path of the REST API.
 const BASE: &str = "/sepm/api/v1";
-/// How many rows are asked for at once.
+/// Page size.
 const PAGE: u32 = 500;
 
 /// A session with the REST API.
@@ -32,35 +32,35 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Of the manager at this address; nobody has logged in yet.
+    /// A session that has not logged in yet.
     pub(super) fn new(url: &str, user: &str, password: String) -> Result<Self, Failure> {
         let server = Server::of(url, "https", 443).ok_or_else(|| {
             Failure::BadInput(format!(
-                "{url:?} is no address of a REST API; expected one like https://127.0.0.1:8446"
+                "invalid REST API address {url:?}: expected https://HOST:PORT, such as https://127.0.0.1:8446"
             ))
         })?;
         Ok(Self { server, user: user.to_owned(), password, pinned: Vec::new(), token: None })
     }
 
-    /// Believes these certificates, in PEM, and whatever they have signed.
+    /// Trusts these certificates (PEM), and those that they have signed.
     pub(super) fn trust(&mut self, pem: &str, from: &str) -> Result<(), Failure> {
         let bad = |why: &str| Failure::BadInput(format!("{from}: {why}"));
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        let found = found.map_err(|error| bad(&format!("no certificate in PEM: {error}")))?;
+        let found = found.map_err(|error| bad(&format!("invalid PEM certificate: {error}")))?;
         if found.is_empty() {
-            return Err(bad("there is no certificate in PEM in it"));
+            return Err(bad("no PEM certificate found"));
         }
         self.pinned.extend(found);
-        self.token = None; // a manager with another certificate has been restarted, and knows its tokens no longer
+        self.token = None; // a manager with a new certificate has restarted, which revokes tokens
         Ok(())
     }
 
-    /// What stands at this path.
+    /// Gets a resource.
     pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::GET, path, None).await
     }
 
-    /// Changes what stands at this path.
+    /// Changes a resource.
     pub(super) async fn patch(&mut self, path: &str, change: &Value) -> Result<(), Failure> {
         self.ask(Method::PATCH, path, Some(change)).await.map(drop)
     }
@@ -80,7 +80,7 @@ impl Rest {
         Ok(rows)
     }
 
-    /// Asks; a token that is no longer good is replaced once.
+    /// Sends a request; logs in again once if the token is no longer valid.
     async fn ask(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let mut is_new = false;
         loop {
@@ -152,10 +152,10 @@ impl Rest {
 
 fn refused(path: &str, status: StatusCode, found: &Value) -> Failure {
     let words = found["error_description"].as_str().or(found["errorMessage"].as_str()).unwrap_or("no reason");
-    Failure::Failed(format!("the REST API refuses {path}: {status}, {words}"))
+    Failure::Failed(format!("the REST API refused {path} with status {status}: {words}"))
 }
 
-/// Believes the pinned certificates themselves, and those that one of them has signed for the name that is asked for.
+/// Trusts the pinned certificates, and certificates that one of them signed for the requested name.
 #[derive(Debug)]
 struct Pinning {
     pinned: Vec<CertificateDer<'static>>,

@@ -1,4 +1,4 @@
-//! A rotation under way: what it knows of the lab, what it has done, and how it ends.
+//! A rotation in progress: its view of the lab, its completed steps, and its end.
 
 use std::path::PathBuf;
 
@@ -14,63 +14,64 @@ use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, s
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
-/// How many clients are named in a line.
+/// Maximum number of clients named in a line.
 const NAMED: usize = 20;
 
-/// How it is done.
+/// Options of a rotation.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 all is well; 1 it failed, or not all is well; 2 bad input; 3 clients are lost, or would be.
-
 Examples:
   epm-lab rotate single --state rotation.json
   epm-lab rotate single --leave-behind laptop-7,laptop-8
-  epm-lab rotate multi --heartbeats 5 --max-wait 12h")]
+  epm-lab rotate multi --heartbeats 5 --max-wait 12h
+
+Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
+input; 3 clients are orphaned, or the next step would orphan clients.")]
 pub(crate) struct Options {
     #[command(flatten)]
     at: Where,
-    /// The REST API of a manager; the first one that the lab names when absent
+    /// REST API of a manager; defaults to the first one that the lab reports
     #[arg(long, value_name = "URL")]
     pub(super) rest: Option<String>,
-    /// The user of the REST API
+    /// User of the REST API
     #[arg(long, default_value = DEFAULT_USER, value_name = "NAME")]
     rest_user: String,
-    /// A file with that user's password; the lab's default one when absent
+    /// File with the password of the REST API's user; defaults to the lab's default password
     #[arg(long, value_name = "FILE")]
     rest_password_file: Option<PathBuf>,
-    /// The certificates (PEM) that the REST API is believed by; those that the lab names when absent
+    /// Certificates (PEM) that authenticate the REST API; default to those that the lab reports
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Keep in this file what is done, and go on from there
+    /// Record completed steps in this file, and continue from them
     #[arg(long, value_name = "FILE")]
     pub(super) state: Option<PathBuf>,
-    /// How many heartbeats to wait at least
+    /// Minimum number of heartbeats to wait
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub(super) heartbeats: u64,
-    /// Go on without these clients when they are away: names, or "all"
+    /// Continue without these clients while they are away: names, or "all"
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(super) leave_behind: Vec<String>,
-    /// Wait so long for those who are missing, in the lab's time, and go on without them
+    /// Longest wait for missing clients in lab time; continue without them afterwards
     #[arg(long, value_name = "TIME")]
     pub(super) max_wait: Option<Span>,
-    /// Go on even if clients are lost or would be
+    /// Continue even if clients are orphaned or the next step would orphan clients
     #[arg(long)]
     force: bool,
-    /// Be careless: wait for nobody, and do not ask who would be lost
+    /// Be careless: do not wait, and do not check which clients would be orphaned
     #[arg(long)]
     pub(super) no_wait: bool,
-    /// Be careless: forget groups that do not inherit, and locations with settings of their own, and ask nobody
+    /// Be careless: skip groups without inheritance and locations with their own settings, and check nothing
     #[arg(long)]
     pub(super) skip_inheritance: bool,
-    /// Break off when this step is done
+    /// Stop after this step
     #[arg(long, hide = true, value_name = "STEP")]
     stop_after: Option<String>,
-    /// Break off when this step is done, and before it is written down
+    /// Stop after this step, before it is recorded
     #[arg(long, hide = true, value_name = "STEP")]
     stop_within: Option<String>,
 }
 
-/// Why it did not come to its end.
+/// Why a rotation ended early.
 pub(super) enum Halt {
     Failure(Failure),
     Clients { why: String, clients: Vec<(String, String)> },
@@ -82,13 +83,13 @@ impl From<Failure> for Halt {
     }
 }
 
-/// A rotation under way.
+/// A rotation in progress.
 pub(super) struct Rotation {
     pub(super) options: Options,
     pub(super) control: ControlClient,
     pub(super) rest: Rest,
     pub(super) state: State,
-    /// How many clients are covered, on standard error while people look.
+    /// Number of covered clients, on standard error; hidden without a terminal.
     pub(super) bar: ProgressBar,
 }
 
@@ -103,11 +104,11 @@ impl Rotation {
         };
         let state = match known {
             Some(state) => {
-                complain(&format!("{} goes on after: {}\n", state.name, state.done.join(", ")));
+                complain(&format!("{} continues after: {}\n", state.name, state.done.join(", ")));
                 state
             }
             None => {
-                let now = control.get("/v1/clock").await?["now-ms"].as_i64().unwrap_or_default();
+                let now = control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default();
                 State {
                     way,
                     site: id,
@@ -120,10 +121,11 @@ impl Rotation {
                 }
             }
         };
-        let first = site["doors"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
+        let first = site["addresses"].as_array().into_iter().flatten().find_map(|one| one["rest"].as_str());
         let url = options.rest.as_deref().or(first).ok_or_else(|| {
             Failure::BadInput(
-                "the lab names no REST API (was it started with --no-rest?): name one with --rest".into(),
+                "the lab reports no REST API (was it started with `--no-rest`?): give its URL with `--rest`"
+                    .into(),
             )
         })?;
         let password = match &options.rest_password_file {
@@ -137,7 +139,7 @@ impl Rotation {
         let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
         let mut rotation = Self { options, control, rest, state, bar };
         for manager in rotation.managers().await? {
-            // What the file knows may have been before the update.
+            // The state file may describe the time before the update.
             if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
                 let found = rotation.control.get(&certificate_of(&manager)).await?;
                 rotation.trust_console(&manager, &found)?;
@@ -158,12 +160,12 @@ impl Rotation {
         Ok(names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
 
-    /// Whether it does as a careless tool does.
+    /// Whether it acts like a careless tool.
     pub(super) fn is_careless(&self) -> bool {
         self.options.no_wait || self.options.skip_inheritance
     }
 
-    /// Says what is being done, on standard error.
+    /// Prints what is being done on standard error.
     pub(super) fn tell(&self, text: &str) {
         self.bar.suspend(|| complain(text));
     }
@@ -176,9 +178,9 @@ impl Rotation {
         is_due
     }
 
-    /// Writes down that a step is done.
+    /// Records that a step is completed.
     pub(super) fn did(&mut self, step: &str) -> Result<(), Failure> {
-        let broken_off = || Err(Failure::Failed(format!("broken off at {step:?}, as was asked")));
+        let broken_off = || Err(Failure::Failed(format!("stopped at {step:?} as requested")));
         if self.options.stop_within.as_deref() == Some(step) {
             return broken_off();
         }
@@ -187,7 +189,7 @@ impl Rotation {
         if self.options.stop_after.as_deref() == Some(step) { broken_off() } else { Ok(()) }
     }
 
-    /// Gives a manager its new certificate; the same again changes nothing.
+    /// Gives a manager its new certificate; repeating it changes nothing.
     pub(super) async fn update(&mut self, manager: &str) -> Result<(), Failure> {
         let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
         let found = self.control.put(&path, &json!({})).await?;
@@ -198,7 +200,7 @@ impl Rotation {
         Ok(())
     }
 
-    /// Refuses to go on while somebody would be lost by these commands, if they were given now.
+    /// Refuses to continue if these commands, applied now, would orphan clients.
     pub(super) async fn nobody_would_be_lost(
         &mut self,
         step: &str,
@@ -212,10 +214,10 @@ impl Rotation {
         let would = found["clients"].as_array().into_iter().flatten();
         let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
         let would: Vec<_> = would.filter(|(client, _)| !self.state.left.contains(client)).collect();
-        self.refuse(format!("{step} would lose {} clients", would.len()), would)
+        self.refuse(format!("{step} would orphan {} clients", would.len()), would)
     }
 
-    /// Stops because of these clients, or is forced to go on without them.
+    /// Stops because of these clients, or continues without them if `--force` is given.
     pub(super) fn refuse(&mut self, why: String, clients: Vec<(String, String)>) -> Result<(), Halt> {
         if clients.is_empty() {
             return Ok(());
@@ -228,15 +230,15 @@ impl Rotation {
         Ok(())
     }
 
-    /// What came of it, as the lab sees it.
+    /// Prints the result, with the lab's verdict.
     pub(super) async fn report(
         &self,
         stopped: Option<(String, Vec<(String, String)>)>,
     ) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
-        let lost = verdict["lost"].as_array().map_or(0, Vec::len);
+        let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let ending = if stopped.is_some() || lost > 0 {
-            Ending::ClientsLost
+            Ending::ClientsOrphaned
         } else if verdict["well"] == true {
             Ending::Well
         } else {
@@ -252,7 +254,7 @@ impl Rotation {
                 "rotation": self.state.name,
                 "done": self.state.done,
                 "certificates": self.state.updated,
-                "left-behind": self.state.left,
+                "left_behind": self.state.left,
                 "stopped": stopped,
                 "verdict": verdict,
             });
@@ -265,18 +267,18 @@ impl Rotation {
                 say(&format!("  {client}: {why}\n"));
             }
             let again =
-                if self.options.state.is_some() { "; the same command goes on from here" } else { "" };
-            say(&format!("Nothing was done after that{again}. --force goes on without them.\n"));
+                if self.options.state.is_some() { "; the same command continues from here" } else { "" };
+            say(&format!("Nothing was changed after that{again}. `--force` continues regardless.\n"));
         }
         if !self.state.left.is_empty() {
             say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
         }
-        for one in verdict["lost"].as_array().into_iter().flatten().take(NAMED) {
-            say(&format!("LOST {}: {}\n", text(&one["client"]), text(&one["why"])));
+        for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
+            say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
         say(match ending {
             Ending::Well => "All is well.\n",
-            _ => "Not all is well; epm-lab check says more.\n",
+            _ => "Some clients need attention; see `epm-lab check`.\n",
         });
         Ok(ending)
     }
@@ -296,7 +298,7 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
 }
 
-/// A bar of covered clients on standard error; nothing where no terminal is.
+/// A progress bar of covered clients on standard error; hidden without a terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
     let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos} of {len} clients ({elapsed})");

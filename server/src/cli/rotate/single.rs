@@ -1,4 +1,4 @@
-//! The procedure for one manager: secure communications off, the new certificate, and on again.
+//! Rotation with secure communications switched off while the certificate changes.
 
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Rotation {
         Ok(())
     }
 
-    /// Every location of every group with settings of its own.
+    /// Every location of every group with its own settings.
     async fn places(&mut self) -> Result<Vec<Place>, Failure> {
         let mut places = Vec::new();
         for group in self.rest.all("/groups").await? {
@@ -74,7 +74,7 @@ impl Rotation {
             }
             let found = self.rest.get(&format!("/groups/{id}/locations?hasName=true")).await?;
             for named in found.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                // NAME:URL, where the last part of the address is the identifier.
+                // The format is NAME:URL, and the URL ends with the identifier.
                 let location_id = named.rsplit('/').next().unwrap_or_default().to_owned();
                 let location = named.split_once(":https:").map_or(named, |(name, _)| name).to_owned();
                 let is_default = group["defaultLocationId"].as_str() == Some(&location_id);
@@ -97,14 +97,14 @@ impl Rotation {
         Ok(places)
     }
 
-    /// A copy that speaks HTTP of each list that is in use and does not.
+    /// Copies each assigned list that does not use HTTP to one that does.
     async fn copy_lists(&mut self) -> Result<(), Failure> {
         let lists = self.control.get("/v1/lists").await?;
         for list in lists.as_array().into_iter().flatten().filter(|list| list["protocol"] != "http") {
             let name = text(&list["name"]);
             if self.state.places.iter().any(|place| place.list == name) {
                 let copy = format!("{name}, over HTTP for {}", self.state.name);
-                let body = json!({ "copy-of": name, "protocol": "http" });
+                let body = json!({ "copy_of": name, "protocol": "http" });
                 self.control.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
                 self.state.copies.insert(name, copy);
             }
@@ -112,13 +112,13 @@ impl Rotation {
         Ok(())
     }
 
-    /// The list that a place is to have.
+    /// The list for this place.
     fn list_of(&self, place: &Place, on: bool) -> String {
         let copy = self.state.copies.get(&place.list).filter(|_| !on);
         copy.unwrap_or(&place.list).clone()
     }
 
-    /// Assigns the copies and clears the switch everywhere, or puts back what was.
+    /// Assigns the copies and switches secure communications off everywhere, or restores what was before.
     async fn switch(&mut self, on: bool) -> Result<(), Failure> {
         for place in self.state.places.clone() {
             let (list, secure) = (self.list_of(&place, on), on && place.secure);
@@ -132,7 +132,7 @@ impl Rotation {
         Ok(())
     }
 
-    /// The same as the site's commands, to ask who would be lost.
+    /// The same change as commands of the site, to predict which clients would be orphaned.
     async fn commands(&mut self, on: bool) -> Result<Vec<Command>, Failure> {
         let mut commands = Vec::new();
         for group in self.control.get("/v1/groups").await?.as_array().into_iter().flatten() {
@@ -161,7 +161,7 @@ impl Rotation {
         Ok(commands)
     }
 
-    /// Removes the copies that nobody needs any more: where somebody was left behind, they stay.
+    /// Removes the copies that are no longer needed: all of them, unless clients were left behind.
     async fn remove_copies(&mut self) -> Result<(), Failure> {
         if self.state.left.is_empty() {
             for copy in self.state.copies.values() {
@@ -172,7 +172,7 @@ impl Rotation {
     }
 }
 
-/// The update of a manager's certificate, as the site's command.
+/// The update of a manager's certificate, as a command of the site.
 pub(super) fn update_of(manager: &str) -> Command {
     Command::UpdateCertificate {
         manager: manager.to_owned(),

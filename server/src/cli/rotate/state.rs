@@ -1,4 +1,4 @@
-//! What a rotation has done so far: kept in a file, so that it goes on where it was, whatever ended it.
+//! The completed steps of a rotation, kept in a file so that an interrupted rotation can continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,58 +6,56 @@ use std::path::{Path, PathBuf};
 use crate::cli::io::Failure;
 use serde::{Deserialize, Serialize};
 
-/// Which of the two documented procedures.
+/// The documented rotation procedures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Way {
-    /// With secure communications switched off in between.
+    /// Secure communications are switched off while the certificate changes.
     Single,
-    /// One manager after the other.
+    /// One manager after another.
     Multi,
 }
 
-/// A location, and how it was before.
+/// A location and its settings before the rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct Place {
-    /// The group's full path.
+    /// Full path of the group.
     pub(super) group: String,
-    /// Its identifier.
+    /// Identifier of the group.
     pub(super) group_id: String,
-    /// The location's name.
+    /// Name of the location.
     pub(super) location: String,
-    /// Its identifier.
+    /// Identifier of the location.
     pub(super) location_id: String,
-    /// The management server list that was in force.
+    /// Management server list that was in force.
     pub(super) list: String,
     /// Whether clients authenticated their manager.
     pub(super) secure: bool,
 }
 
-/// The journal of a rotation.
+/// The recorded state of a rotation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct State {
-    /// Which procedure.
+    /// Procedure of the rotation.
     pub(super) way: Way,
-    /// The identifier of the site.
+    /// Identifier of the site.
     pub(super) site: String,
-    /// The name of this rotation: each update of a certificate is given by it, so that none is made twice.
+    /// Name of the rotation. Certificate updates carry it, so that none is made twice.
     pub(super) name: String,
-    /// The steps that are done, in order.
+    /// Completed steps, in order.
     pub(super) done: Vec<String>,
-    /// How every location was before.
+    /// Settings of every location before the rotation.
     pub(super) places: Vec<Place>,
-    /// The lists that were copied, and the name of each copy.
+    /// Copied lists, with the name of each copy.
     pub(super) copies: BTreeMap<String, String>,
-    /// The new certificate of each manager that has one.
+    /// New certificate of each updated manager.
     pub(super) updated: BTreeMap<String, String>,
     /// Clients that are no longer waited for.
     pub(super) left: BTreeSet<String>,
 }
 
 impl State {
-    /// The one in this file, if there is one; it must be of this procedure and this site.
+    /// Reads the state from this file, if it exists; it must belong to this procedure and site.
     pub(super) fn read(file: &Path, way: Way, site: &str) -> Result<Option<Self>, Failure> {
         let bad = |why: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {why}", file.display()));
         let text = match std::fs::read_to_string(file) {
@@ -67,15 +65,21 @@ impl State {
         };
         let found: Self = serde_json::from_str(&text).map_err(|error| bad(&error))?;
         if found.way != way {
-            return Err(bad(&format!("a rotation of the other way is under way: {:?}", found.way)));
+            return Err(bad(&format!(
+                "the file belongs to a rotation with the other procedure: {:?}",
+                found.way
+            )));
         }
         if found.site != site {
-            return Err(bad(&format!("this rotation is of the site {}, and the lab is {site}", found.site)));
+            return Err(bad(&format!(
+                "the file belongs to a rotation of site {}, but the lab's site is {site}",
+                found.site
+            )));
         }
         Ok(Some(found))
     }
 
-    /// Writes it so that the file is always the old one or the new one.
+    /// Writes the state atomically: the file always holds the old state or the new one.
     pub(super) fn keep(&self, file: Option<&PathBuf>) -> Result<(), Failure> {
         let Some(file) = file else { return Ok(()) };
         let bad = |why: &dyn std::fmt::Display| Failure::Failed(format!("{}: {why}", file.display()));

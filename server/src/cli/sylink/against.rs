@@ -1,4 +1,4 @@
-//! Which values of a communications file are wrong, found out by how a manager behaves towards a client that has it.
+//! Finds the wrong values in a communications file by observing how a manager responds to a client that has it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use super::facts::{Facts, Value};
 use super::server::server;
 use crate::cli::io::Failure;
 
-/// The name under which the manager comes to know who asks.
+/// Prefix of the names under which the check registers clients.
 const NAME: &str = "epm-lab-check";
 
-/// What a manager makes of a file.
+/// How a manager responds to a client with the file.
 pub(super) struct Against {
-    /// One heartbeat with it.
+    /// One heartbeat with the file.
     pub(super) found: Examination,
-    /// The values that are wrong, with what is known of it, in the order in which an administrator compares them.
+    /// Wrong values and the reason for each, in the order in which an administrator compares them.
     pub(super) wrong: Vec<(Value, String)>,
-    /// The values of which nothing can be told from outside before others are right.
+    /// Values that cannot be checked before others are corrected.
     pub(super) unknown: Vec<Value>,
-    /// The manager itself does not serve: that is nothing in the file.
+    /// The manager itself does not serve: no value of the file is at fault.
     pub(super) manager: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn against(sylink: &Sylink, url: &str) -> Result<Against, Failu
     let mut last = (seen.found.clone(), agent);
     if let Some((Step::Certificate | Step::Signature, why)) = broken(&seen.found) {
         seen.wrong.push((Value::Certificates, why));
-        // What comes after that is seen by a client that believes anybody.
+        // Later values are examined with a client that trusts any manager.
         last = look(sylink, &target, false).await?;
     }
     let (found, agent) = last;
@@ -55,7 +55,7 @@ pub(super) async fn against(sylink: &Sylink, url: &str) -> Result<Against, Failu
 }
 
 impl Against {
-    /// What the last heartbeat shows of the values that are looked at before trust.
+    /// Judges the values that the last heartbeat exercised before trust.
     fn judge(&mut self, found: &Examination, sylink: &Sylink, agent: &Agent) {
         use Value::{Domain, Group, List, Mode, Secret, Servers};
         match broken(found) {
@@ -82,14 +82,14 @@ impl Against {
         }
     }
 
-    /// The manager has served a client with the file; what it has been told since is held against the file.
+    /// Compares the file with what a manager that serves the client has told it.
     fn compare(&mut self, sylink: &Sylink, agent: &Agent) {
         let (file, told) = (Facts::of(sylink), Facts::of(&agent.cache().sylink));
         let trusts = self.wrong.iter().all(|(value, _)| *value != Value::Certificates);
         for (value, what, is, should) in file.differences(&told) {
             let counts = match value {
                 Value::Mode | Value::List | Value::Servers | Value::Switch => true,
-                // Who has to be believed blindly was told everything anew.
+                // A client that trusted any manager was told all certificates anew.
                 Value::Certificates => trusts,
                 _ => false,
             };
@@ -107,7 +107,7 @@ impl Against {
     }
 }
 
-/// One heartbeat of a client that has the file, with this server alone.
+/// Sends one heartbeat of a client with the file, to this server alone.
 async fn look(
     sylink: &Sylink,
     target: &ClientServer,
@@ -116,7 +116,7 @@ async fn look(
     let mut file = sylink.clone();
     let secure = believes && file.conf().list.servers().any(|server| server.verify_signatures);
     file.set_verify_signatures(secure);
-    // Who comes with another file is another client to the manager, which puts each where it belongs.
+    // Each file gets its own client, since the manager assigns a group per client.
     let mut name = sha256_hex(&sylink.to_bytes());
     name.truncate(8);
     let name = format!("{NAME}-{name}");
@@ -128,7 +128,7 @@ async fn look(
         seed: 1,
         use_last_server: true,
     };
-    // Who believes anybody takes the list first, and with it the certificates by which all else is believed.
+    // A client that trusts any manager takes the list first, and with it the certificates for everything else.
     let adoption_order = if believes { AdoptionOrder::default() } else { AdoptionOrder::ListThenPolicy };
     let assumptions =
         Assumptions { switch_off_still_checks_tls: believes, adoption_order, ..Assumptions::default() };

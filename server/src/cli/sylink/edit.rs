@@ -1,4 +1,4 @@
-//! `epm-lab sylink edit`: what is asked for is changed, and nothing else.
+//! `epm-lab sylink edit`: changes the requested values and nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -10,45 +10,46 @@ use super::read::{read, switch};
 use super::server::{Placed, list, placed};
 use crate::cli::io::{Failure, write_new};
 
-/// Changes a communications file.
+/// Edits a communications file.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  epm-lab sylink edit sylink.xml --secure off --out new.xml")]
 pub(crate) struct Edit {
-    /// The file; it stays as it is
+    /// Communications file to edit; it is not changed
     file: PathBuf,
-    /// The new file, which must not be there yet; in the encoding of the old one
+    /// New file in the same encoding; an existing file is an error
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Whether signatures are verified
+    /// Whether clients verify signatures
     #[arg(long, value_name = "on|off", value_parser = switch)]
     secure: Option<bool>,
-    /// Whether the certificate of the connection must be for the server's name
+    /// Whether clients check the server's name against its certificate
     #[arg(long, value_name = "on|off", value_parser = switch)]
     verify_ca: Option<bool>,
-    /// The communication mode
+    /// Communication mode
     #[arg(long, value_name = "push|pull", value_parser = mode)]
     mode: Option<CommunicationMode>,
-    /// Seconds between two heartbeats, in both modes
+    /// Heartbeat interval in seconds, for both modes
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     heartbeat: Option<u32>,
-    /// The group that the client wants to be in
+    /// Preferred group of the client
     #[arg(long, value_name = "PATH")]
     group: Option<String>,
-    /// The identifier of the domain, 32 hexadecimal digits
+    /// Identifier of the domain: 32 hexadecimal digits
     #[arg(long, value_name = "ID")]
     domain: Option<String>,
-    /// The file with the shared secret: 32 hexadecimal digits, or another communications file
+    /// File with the shared secret: 32 hexadecimal digits, or another communications file
     #[arg(long, value_name = "FILE")]
     kcs_file: Option<PathBuf>,
-    /// The name of the management server list
+    /// Name of the management server list
     #[arg(long, value_name = "NAME")]
     list: Option<String>,
-    /// A server of the list, with its priority from 1: the servers that are named replace all that there were
+    /// Server of the list, with its priority from 1; the servers given replace all others; repeatable
     #[arg(long, value_name = "[PRIORITY=]URL", value_parser = placed)]
     server: Vec<Placed>,
-    /// A certificate (PEM or DER) that the client is to believe, in the place of one of that name
+    /// Certificate (PEM or DER) to trust; replaces one with the same name; repeatable
     #[arg(long, value_name = "NAME=FILE")]
     certificate: Vec<String>,
-    /// A certificate that the client is to believe no more
+    /// Name of a certificate to remove; repeatable
     #[arg(long, value_name = "NAME")]
     without_certificate: Vec<String>,
 }
@@ -83,7 +84,7 @@ impl Edit {
             if conf.certificates.len() == before {
                 let names: Vec<&str> = conf.certificates.iter().map(|one| one.name.as_str()).collect();
                 return Err(Failure::BadInput(format!(
-                    "{}: there is no certificate {name:?}; there are: {}",
+                    "{}: there is no certificate {name:?}: expected one of {}",
                     self.file.display(),
                     names.join(", ")
                 )));
@@ -100,27 +101,28 @@ impl Edit {
         if let Some(domain) = &self.domain {
             let read = domain.parse();
             sylink.set_domain_id(read.map_err(|_| {
-                Failure::BadInput(format!("--domain: expected 32 hexadecimal digits; found {domain:?}"))
+                Failure::BadInput(format!("--domain: expected 32 hexadecimal digits, found {domain:?}"))
             })?);
         }
         if let Some(group) = &self.group {
             sylink.set_preferred_group(group);
         }
-        // What XML cannot hold would be found out by the client only.
+        // Caught here, since XML errors would otherwise only surface in the client.
         let bytes = sylink.to_bytes();
         let again = Sylink::parse_bytes(&bytes)
-            .map_err(|error| Failure::BadInput(format!("what was asked for cannot be written: {error}")))?;
+            .map_err(|error| Failure::BadInput(format!("the edited file would be invalid: {error}")))?;
         let wanted = self.group.clone().filter(|group| !group.is_empty());
         if again.conf() != conf || (self.group.is_some() && again.preferred_group() != wanted) {
             return Err(Failure::BadInput(
-                "what was asked for cannot be written: it has a character that XML does not have".to_owned(),
+                "the edited file would be invalid: a value has a character that XML does not allow"
+                    .to_owned(),
             ));
         }
         write_new(&self.out, &bytes)
     }
 }
 
-/// The secret in a file that holds nothing else, or in a communications file.
+/// The secret in a file that contains nothing else, or in a communications file.
 fn secret(file: &Path) -> Result<String, Failure> {
     let bad = |what: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {what}", file.display()));
     let bytes = zeroize::Zeroizing::new(std::fs::read(file).map_err(|error| bad(&error))?);
@@ -134,16 +136,16 @@ fn secret(file: &Path) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// The first certificate of a file, under a name.
+/// The first certificate of a file, with a name.
 fn certificate(given: &str) -> Result<NamedCertificate, Failure> {
     let (name, file) = given
         .split_once('=')
         .filter(|(name, file)| !name.is_empty() && !file.is_empty())
-        .ok_or_else(|| Failure::BadInput(format!("--certificate: expected NAME=FILE; found {given:?}")))?;
+        .ok_or_else(|| Failure::BadInput(format!("--certificate: expected NAME=FILE, found {given:?}")))?;
     let bytes =
         std::fs::read(file).map_err(|error| Failure::BadInput(format!("cannot read {file}: {error}")))?;
     let found = read_certificates(&bytes, file).map_err(|error| Failure::BadInput(error.to_string()))?;
-    let first = found.first().ok_or_else(|| Failure::BadInput(format!("{file}: there is no certificate")))?;
+    let first = found.first().ok_or_else(|| Failure::BadInput(format!("{file}: no certificate found")))?;
     Ok(NamedCertificate { name: name.to_owned(), der: first.der().to_vec().into() })
 }
 

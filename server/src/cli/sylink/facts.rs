@@ -1,4 +1,4 @@
-//! What a communications file says, for people and for tools; without its secret, unless it is asked for.
+//! The contents of a communications file, for people and tools. Its secret is left out unless requested.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,9 @@ use epm_protocol::sylink::{ClientServer, Encoding, Sylink};
 use epm_protocol::trust::{Fingerprint, ServerCertificate};
 use serde::Serialize;
 
-/// So much of the secret's hash is shown.
+/// Number of digits of the secret's hash that are shown.
 const HASH: usize = 16;
-/// What is told with names of its own below; everything else is told as it is written.
+/// Elements that are described by fields below; all others are listed as written.
 const UNDERSTOOD: [&str; 3] = ["ServerList", "ServerCertList", "AgentCommunicationSetting"];
 
 /// A value of a file, in the order in which an administrator compares them [C S17]; those after the address are the lab's.
@@ -30,7 +30,7 @@ pub(super) enum Value {
     Other,
 }
 
-/// What a file says.
+/// The contents of a communications file.
 #[derive(Debug, Serialize)]
 pub(super) struct Facts {
     domain: String,
@@ -46,15 +46,15 @@ pub(super) struct Facts {
     always_connect: bool,
     disable_download_profile: bool,
     heartbeat_seconds: u32,
-    /// The attributes of the communication settings, but for the secret.
+    /// Attributes of the communication settings, without the secret.
     settings: BTreeMap<&'static str, String>,
     certificates: Vec<Certificate>,
     encoding: &'static str,
-    /// What is not understood here: each attribute or text by its place.
+    /// Attributes and texts that this program does not interpret, by their place.
     other: BTreeMap<String, String>,
 }
 
-/// A certificate in it.
+/// A certificate in the file.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Certificate {
     name: String,
@@ -111,16 +111,16 @@ impl Facts {
         }
     }
 
-    /// The same with the secret.
+    /// The same, with the secret.
     pub(super) fn with_secret(sylink: &Sylink) -> Self {
         Self { kcs: Some(sylink.kcs_hex().to_owned()), ..Self::of(sylink) }
     }
 
-    /// What is sound, and yet will not do.
+    /// What is valid, but keeps a client from working.
     pub(super) fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         if self.certificates.is_empty() {
-            doubts.push("it has no certificate, so a client believes nobody".to_owned());
+            doubts.push("it has no certificate, so a client trusts no manager".to_owned());
         }
         for one in self.certificates.iter().filter(|one| one.subject.is_none()) {
             doubts.push(format!("the certificate {:?} cannot be read", one.name));
@@ -134,7 +134,7 @@ impl Facts {
         doubts
     }
 
-    /// Each thing that it says.
+    /// Each value as a line.
     fn lines(&self) -> Vec<(Value, String, String)> {
         let yes = |on: bool| if on { "yes" } else { "no" }.to_owned();
         let priorities: Vec<String> = self
@@ -170,10 +170,10 @@ impl Facts {
         lines
     }
 
-    /// Everything that it says, to be compared: the settings attribute by attribute, and what is not understood.
+    /// Every value, for comparison: the settings by attribute, and what is not interpreted by place.
     fn all(&self) -> BTreeMap<(Value, String), String> {
         let lines = self.lines().into_iter().map(|(value, what, said)| ((value, what), said));
-        // Those of them that have lines of their own already are not told twice.
+        // Values that have lines of their own.
         const TOLD: [&str; 3] = ["CommunicationMode", "AlwaysConnect", "DisableDownloadProfile"];
         let settings = self.settings.iter().filter(|(name, _)| !TOLD.contains(name));
         let settings = settings.map(|(name, said)| ((Value::Settings, (*name).to_owned()), said.clone()));
@@ -181,7 +181,7 @@ impl Facts {
         lines.chain(settings).chain(other).collect()
     }
 
-    /// What another file says otherwise: the value, what it is called, what this one says of it, and what that one does.
+    /// Differences from another file: the value, its name, and its content here and there.
     pub(super) fn differences(&self, other: &Self) -> Vec<(Value, String, String, String)> {
         let (mine, theirs) = (self.all(), other.all());
         let keys: std::collections::BTreeSet<_> = mine.keys().chain(theirs.keys()).collect();
@@ -195,13 +195,13 @@ impl Facts {
     }
 }
 
-/// What is different, in words.
+/// The differences, for people.
 pub(super) fn differences(before: &Facts, after: &Facts) -> Vec<String> {
     let found = before.differences(after).into_iter();
     found.map(|(_, what, was, is)| format!("{what}: was {was}; is {is}")).collect()
 }
 
-/// A server of the list, with whatever is special about it; `secure` is whether any server's signatures are verified.
+/// A server of the list with its special settings; `secure` is whether the client verifies any server's signatures.
 fn address(server: &ClientServer, secure: bool) -> String {
     let mut told = Server::of_list(server).to_string();
     if let (Some(http), Some(_)) = (server.http_port, server.https_port) {
@@ -216,7 +216,7 @@ fn address(server: &ClientServer, secure: bool) -> String {
     told
 }
 
-/// The attributes and texts that are not understood, each by its place.
+/// Collects the attributes and texts that this program does not interpret, by their place.
 fn rest(element: &Element, above: &str, found: &mut BTreeMap<String, String>) {
     let place = format!("{above}/{}", element.name());
     for (name, value) in element.attributes() {
@@ -256,7 +256,7 @@ impl fmt::Display for Value {
             Self::Switch => "the switch (VerifySignatures)",
             Self::Settings => "the communication settings",
             Self::Certificates => "the certificates (ServerCertList)",
-            Self::Other => "what is not understood here",
+            Self::Other => "values that this program does not interpret",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `epm-lab sylink`: a communications file, shown, checked, compared, edited, and handed out.
+//! `epm-lab sylink`: shows, checks, compares, edits and deploys communications files.
 
 mod against;
 mod edit;
@@ -18,54 +18,59 @@ use facts::{Facts, differences};
 use package::{Deploy, Package};
 use read::read;
 
-/// What can be done with a communications file.
+/// Commands on communications files.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  epm-lab sylink show sylink.xml                            whom it names, whose certificates it believes
-  epm-lab sylink check sylink.xml                           is it sound? if not, where
+  epm-lab sylink show sylink.xml
+  epm-lab sylink check sylink.xml
   epm-lab sylink check sylink.xml --against https://10.0.0.5:443
-  epm-lab sylink diff before.xml after.xml                  in words
+  epm-lab sylink diff before.xml after.xml
   epm-lab sylink edit sylink.xml --secure off --out new.xml
-  epm-lab sylink edit sylink.xml --server 1=https://10.0.0.5:443 --server 2=http://10.0.0.6:8014 --out new.xml
-  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip   for epm-agent import
-  epm-lab sylink deploy --group 'My Company\\Default Group'                   to the lab's own clients
+  epm-lab sylink edit sylink.xml --server 1=https://10.0.0.5:443 --out new.xml
+  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip
+  epm-lab sylink deploy --group 'My Company\\Default Group'
 
-The shared secret is shown by a hash of it, unless --show-secret asks for it.")]
+The shared secret is shown as a hash, unless --show-secret is given.")]
 pub(super) enum Files {
-    /// Show what it says
+    /// Show the contents of a communications file
+    #[command(after_help = "Example:\n  epm-lab sylink show sylink.xml --json")]
     Show {
-        /// The file
+        /// Communications file
         file: PathBuf,
-        /// As one JSON document
+        /// Print one JSON document
         #[arg(long)]
         json: bool,
         /// Show the shared secret too
         #[arg(long)]
         show_secret: bool,
     },
-    /// Say whether it is sound, or where it is not; exit code 0 or 2
+    /// Check communications files, on their own or against a manager
+    #[command(
+        after_help = "Examples:\n  epm-lab sylink check sylink.xml\n  epm-lab sylink check sylink.xml --against https://10.0.0.5:443\n\nExit codes: 0 valid; 1 a value does not suit the manager; 2 invalid."
+    )]
     Check {
-        /// The files
+        /// Communications files
         #[arg(required = true)]
         file: Vec<PathBuf>,
-        /// A manager, https://HOST:PORT, that a client with this file would talk to: which values are wrong? In the
-        /// documented order: domain, secret, mode, list, preferred group, address. Exit code 1 if any is
+        /// Manager (https://HOST:PORT) to check the values against, in the documented order: domain, secret, mode,
+        /// list, preferred group, address
         #[arg(long, value_name = "URL")]
         against: Option<String>,
     },
-    /// Say in words what is different; exit code 0 if nothing is, 1 if something is
+    /// Compare two communications files; exit code 1 if they differ
+    #[command(after_help = "Example:\n  epm-lab sylink diff before.xml after.xml")]
     Diff {
-        /// The one
+        /// First file
         before: PathBuf,
-        /// The other
+        /// Second file
         after: PathBuf,
     },
-    /// Change what is said, and nothing else, into a new file
+    /// Change values of a communications file, and write it to a new file
     Edit(Box<Edit>),
-    /// Make a communication update package of a running lab's group: the cure for clients that have lost their manager
+    /// Make a communication update package for a group of a running lab, which brings back orphaned clients
     Package(Package),
-    /// Bring a communication update package to the clients in a running lab's process that are on
+    /// Import a communication update package into the clients of a running lab that are switched on
     Deploy(Deploy),
 }
 
@@ -86,9 +91,9 @@ impl Files {
                 for one in &file {
                     let sylink = read(one)?;
                     let facts = Facts::of(&sylink);
-                    say(&format!("{}: sound\n", one.display()));
+                    say(&format!("{}: valid\n", one.display()));
                     for doubt in facts.doubts() {
-                        say(&format!("  but {doubt}\n"));
+                        say(&format!("  warning: {doubt}\n"));
                     }
                     let Some(url) = &against else { continue };
                     if told(&against::against(&sylink, url).await?) {
@@ -100,7 +105,7 @@ impl Files {
             Self::Diff { before, after } => {
                 let found = differences(&Facts::of(&read(&before)?), &Facts::of(&read(&after)?));
                 if found.is_empty() {
-                    say("They say the same.\n");
+                    say("The files are equal.\n");
                     return Ok(Ending::Well);
                 }
                 for one in found {
@@ -116,18 +121,18 @@ impl Files {
     }
 }
 
-/// Says what a manager makes of a file; whether anything is wrong.
+/// Prints how a manager responds to a file; returns whether anything is wrong.
 fn told(seen: &Against) -> bool {
     say(&seen.found.to_string());
     for (value, why) in &seen.wrong {
-        say(&format!("What is wrong: {value}: {why}\n"));
+        say(&format!("Wrong: {value}: {why}\n"));
     }
     if let Some(why) = &seen.manager {
-        say(&format!("What is wrong: nothing in the file: the manager itself does not serve: {why}\n"));
+        say(&format!("The file is not at fault: the manager does not serve: {why}\n"));
     }
     if !seen.unknown.is_empty() {
         let names: Vec<String> = seen.unknown.iter().map(ToString::to_string).collect();
-        say(&format!("Nothing can be told before that is right of {}.\n", names.join(", ")));
+        say(&format!("Not checked until that is corrected: {}.\n", names.join(", ")));
     }
     !seen.wrong.is_empty() || seen.manager.is_some()
 }

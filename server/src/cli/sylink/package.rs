@@ -10,37 +10,41 @@ use serde_json::{Value, json};
 use crate::cli::io::{Failure, say, write_new};
 use crate::cli::lab::{Where, segment};
 
-/// For whom the file is.
+/// Group and location that the communications file is for.
 #[derive(Debug, Args)]
 struct For {
-    /// The group's full path
+    /// Full path of the group
     #[arg(long, default_value = DEFAULT_GROUP, value_name = "PATH")]
     group: String,
-    /// The location; the group's own settings when absent
+    /// Location; defaults to the group's own settings
     #[arg(long, value_name = "NAME")]
     location: Option<String>,
 }
 
 /// Makes a communication update package.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  epm-lab sylink package --group 'My Company\\Default Group' -o package.zip\n\n`epm-agent import` imports it."
+)]
 pub(crate) struct Package {
     #[command(flatten)]
     at: Where,
     #[command(flatten)]
     whom: For,
-    /// Where it goes: an archive, if the name ends in .zip, or else a folder, with a sylink.xml in it
+    /// Output: a ZIP archive if the name ends in .zip, otherwise a folder for sylink.xml
     #[arg(long, short, value_name = "DIR|FILE.zip")]
     out: PathBuf,
 }
 
-/// Brings one to clients.
+/// Imports a communication update package into clients.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  epm-lab sylink deploy --group 'My Company\\Default Group' desk-1 desk-2")]
 pub(crate) struct Deploy {
     #[command(flatten)]
     at: Where,
     #[command(flatten)]
     whom: For,
-    /// The clients; all whose policy is of the group when none is named
+    /// Clients to deploy to; default to all clients with a policy of the group
     client: Vec<String>,
 }
 
@@ -62,11 +66,7 @@ impl Package {
             self.out.join(IN_PACKAGE)
         };
         write_new(&file, &bytes)?;
-        say(&format!(
-            "{}: for {}; a client takes it with epm-agent import\n",
-            file.display(),
-            self.whom.group
-        ));
+        say(&format!("{}: for {}; import it with `epm-agent import`\n", file.display(), self.whom.group));
         Ok(())
     }
 }
@@ -85,9 +85,9 @@ impl Deploy {
             found[which].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
         };
         let (delivered, off) = (names("delivered"), names("off"));
-        say(&format!("{} clients have imported the file for {}.\n", delivered.len(), self.whom.group));
+        say(&format!("{} clients imported the file for {}.\n", delivered.len(), self.whom.group));
         if !off.is_empty() {
-            say(&format!("{} are off and were not reached: {}\n", off.len(), off.join(", ")));
+            say(&format!("{} are switched off and were not reached: {}\n", off.len(), off.join(", ")));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Reading what the verbs on communications files take.
+//! Reads communications files and switches from the command line.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Servers, as they are named on the command line.
+//! Servers given on the command line.
 
 use crate::cli::io::Failure;
 use epm_protocol::sylink::{ClientServer, ServerUrlError};
@@ -10,10 +10,10 @@ pub(super) struct Placed {
     server: ClientServer,
 }
 
-/// No list has more priorities than this.
+/// Highest number of a priority.
 const MOST: usize = 100;
 
-/// The server that a URL names.
+/// Reads a server from a URL.
 pub(super) fn server(url: &str) -> Result<ClientServer, Failure> {
     url.parse().map_err(|error: ServerUrlError| Failure::BadInput(error.to_string()))
 }
@@ -23,7 +23,7 @@ pub(super) fn placed(text: &str) -> Result<Placed, String> {
     let (priority, url) = match text.split_once('=') {
         Some((priority, url)) if !priority.contains(':') => {
             let number = priority.parse().ok().filter(|number| (1..=MOST).contains(number));
-            (number.ok_or_else(|| format!("expected a priority from 1 to {MOST}; found {priority:?}"))?, url)
+            (number.ok_or_else(|| format!("expected a priority from 1 to {MOST}, found {priority:?}"))?, url)
         }
         _ => (1, text),
     };
@@ -31,8 +31,8 @@ pub(super) fn placed(text: &str) -> Result<Placed, String> {
     Ok(Placed { priority, server })
 }
 
-/// The priorities of a list with these servers; one that is named for HTTP and for HTTPS is one with two ports. What is
-/// not named, each takes from the server of that address before, or else from the first.
+/// The priorities of a list with these servers. A server given for both HTTP and HTTPS becomes one with two ports.
+/// Other settings come from the earlier server of the same address, or else from the first.
 pub(super) fn list(placed: &[Placed], before: &[Vec<ClientServer>]) -> Vec<Vec<ClientServer>> {
     let last = placed.iter().map(|one| one.priority).max().unwrap_or(0);
     let mut blocks: Vec<Vec<ClientServer>> = vec![Vec::new(); last];

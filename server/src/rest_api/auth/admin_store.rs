@@ -1,4 +1,4 @@
-//! Who may ask: the administrators, and their passwords.
+//! The administrators of a site and their passwords.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,39 +11,39 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The administrator that every site starts with.
+/// User name of the administrator that every site starts with.
 pub(crate) const DEFAULT_USER: &str = "admin";
-/// His password, if nobody says another: good for loopback only.
+/// Default password of that administrator; accepted on loopback only.
 pub(crate) const DEFAULT_PASSWORD: &str = "epm-lab";
 
-/// A password, which nothing prints.
+/// A password that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Password(String);
 
 /// An administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Administrator {
-    /// His identifier.
+    /// Identifier of the administrator.
     pub(crate) id: Guid,
-    /// What he logs in with.
+    /// User name for logging in.
     pub(crate) login_name: String,
-    /// What he is called.
+    /// Display name.
     pub(crate) full_name: String,
-    /// Where he gets mail.
+    /// E-mail address.
     pub(crate) email: String,
-    /// What he may do.
+    /// Role of the administrator.
     pub(crate) role: Role,
-    /// His password.
+    /// Password for logging in.
     pub(crate) password: Password,
 }
 
-/// What an administrator may do.
+/// Role of an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Role {
-    /// 8 for a system administrator, 4 for one of a domain, 2 for a limited one.
+    /// 8 for a system administrator, 4 for a domain administrator, 2 for a limited one.
     pub(crate) bit_mask: u32,
-    /// In words.
+    /// Name of the role.
     pub(crate) title: &'static str,
 }
 
@@ -65,12 +65,12 @@ impl Role {
 }
 
 impl Password {
-    /// Keeps a password.
+    /// Stores a password.
     pub(crate) fn new(password: &str) -> Self {
         Self(password.to_owned())
     }
 
-    /// Whether it is this one. A client quotes what it sends as if it were part of an address.
+    /// Whether this is the password. Some clients send it percent-encoded.
     pub(crate) fn is(&self, given: &str) -> bool {
         self.0 == given || self.0 == unquoted(given)
     }
@@ -97,22 +97,22 @@ impl Administrator {
 }
 
 impl Administrators {
-    /// A site with this one alone.
+    /// A site with this administrator only.
     pub(crate) fn new(first: Administrator) -> Self {
         Self(RwLock::new(vec![Arc::new(first)]))
     }
 
-    /// All of them.
+    /// All administrators.
     pub(crate) fn all(&self) -> Vec<Arc<Administrator>> {
         self.0.read().clone()
     }
 
-    /// Changes them.
+    /// Changes the administrators.
     pub(crate) fn change<R>(&self, with: impl FnOnce(&mut Vec<Arc<Administrator>>) -> R) -> R {
         with(&mut self.0.write())
     }
 
-    /// Who logs in with this.
+    /// The administrator with this user name and password.
     pub(crate) fn log_in(&self, user: &str, password: &str) -> Option<Arc<Administrator>> {
         let all = self.0.read();
         let is_called = |one: &Administrator| one.login_name == user || one.login_name == unquoted(user);
@@ -120,7 +120,7 @@ impl Administrators {
     }
 }
 
-/// A text that was quoted for an address, as it was before.
+/// Decodes percent-encoding.
 fn unquoted(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }

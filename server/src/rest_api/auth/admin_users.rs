@@ -1,4 +1,4 @@
-//! `admin-users`: who may ask, shown, added and changed. No password is ever shown.
+//! `admin-users`: administrators, listed, added and changed. Passwords are never returned.
 
 use std::sync::Arc;
 
@@ -19,64 +19,64 @@ use crate::rest_api::system::store::{Lock, MOST_ADMINISTRATORS};
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct AdminSummary {
-    /// Which.
+    /// Identifier of the administrator.
     id: String,
-    /// What he logs in with.
+    /// User name for logging in.
     login_name: String,
-    /// What he is called.
+    /// Display name.
     full_name: String,
-    /// Where he gets mail.
+    /// E-mail address.
     email: String,
-    /// 1 for a system administrator, 2 for one of a domain, 3 for a limited one.
+    /// 1 for a system administrator, 2 for a domain administrator, 3 for a limited one.
     admin_type: i32,
-    /// 0: a password.
+    /// 0: password authentication.
     authentication_method: i32,
-    /// His company.
+    /// Name of the company.
     company_name: &'static str,
-    /// Whether he may log in.
+    /// Whether the administrator may log in.
     enabled: bool,
-    /// After how many wrong passwords he is locked out.
+    /// Number of failed logins before the account is locked.
     attempt_threshold: String,
-    /// For how many minutes.
+    /// Duration of a lock, in minutes.
     lock_time_threshold: i32,
-    /// Whether he is at all.
+    /// Whether failed logins lock the account.
     lock_account: bool,
-    /// Whether he is now.
+    /// Whether the account is locked now.
     lock_status: bool,
-    /// Whether he is told.
+    /// Whether the administrator is notified of a lock.
     notify_admin_of_locked_state: bool,
-    /// Wrong passwords since the last right one.
+    /// Number of failed logins since the last successful one.
     failed_login_count: i32,
-    /// When he was made, in milliseconds.
+    /// Creation time, in milliseconds since 1970.
     creation_time: Option<i64>,
-    /// When he logged in last.
+    /// Time of the last login, in milliseconds since 1970.
     last_login_time: Option<i64>,
-    /// From where.
+    /// Address of the last login.
     #[serde(rename = "lastLogonIP")]
     last_logon_ip: Option<String>,
-    /// When his password was changed.
+    /// Time of the last password change, in milliseconds since 1970.
     last_password_changed: Option<i64>,
-    /// In how many days it ends; -1 for never.
+    /// Days until the password expires; -1 for never.
     password_expires_in: i32,
-    /// Whether he is there now.
+    /// Whether the administrator is logged in now.
     online_status: bool,
 }
 
-/// What can be changed of an administrator; what is absent stays.
+/// Changes of an administrator; absent fields stay as they are.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 struct AdminEntry {
-    /// Where he gets mail.
+    /// E-mail address.
     email_address: Option<String>,
-    /// What he is called.
+    /// Display name.
     full_name: Option<String>,
-    /// Whether wrong passwords lock him out.
+    /// Whether failed logins lock the account.
     lock_account: Option<bool>,
-    /// For how many minutes.
+    /// Duration of a lock, in minutes.
     lock_time_threshold: Option<i32>,
-    /// After how many.
+    /// Number of failed logins before the account is locked.
     login_attempt_threshold: Option<i32>,
-    /// Whether he is told.
+    /// Whether the administrator is notified of a lock.
     notify_admin_of_locked_state: Option<bool>,
 }
 
@@ -84,13 +84,13 @@ struct AdminEntry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct AddAdminEntry {
-    /// What he logs in with.
+    /// User name for logging in.
     login_name: String,
-    /// With which password.
+    /// Password for logging in.
     password: String,
-    /// 1 for a system administrator, 2 for one of a domain, 3 for a limited one.
+    /// 1 for a system administrator, 2 for a domain administrator, 3 for a limited one.
     admin_type: Option<i32>,
-    /// The rest.
+    /// Other settings.
     #[serde(flatten)]
     entry: AdminEntry,
 }
@@ -121,11 +121,12 @@ async fn add(
     let AddAdminEntry { login_name, password, admin_type, entry } = sent;
     let is_bad = |c: char| c.is_whitespace() || "\"\\/[]:;|=,+*?<>".contains(c);
     if !(1..=64).contains(&login_name.chars().count()) || login_name.contains(is_bad) {
-        let words = "The field loginName has 1 to 64 characters, no blanks, and none of \"\\/[]:;|=,+*?<>.";
+        let words =
+            "The field loginName must have 1 to 64 characters, no spaces, and none of \"\\/[]:;|=,+*?<>.";
         return Err(ApiError::Invalid(words.to_owned()));
     }
     if !(8..=1024).contains(&password.chars().count()) {
-        return Err(ApiError::Invalid("The field password has 8 to 1024 characters.".to_owned()));
+        return Err(ApiError::Invalid("The field password must have 8 to 1024 characters.".to_owned()));
     }
     let assumed = api.assumed();
     let types = types(&assumed);
@@ -150,11 +151,11 @@ async fn add(
     api.database.administrators.change(|all| {
         if all.len() >= MOST_ADMINISTRATORS {
             return Err(ApiError::Invalid(format!(
-                "There are {MOST_ADMINISTRATORS} administrators already."
+                "There are already {MOST_ADMINISTRATORS} administrators."
             )));
         }
         if all.iter().any(|one| one.login_name == administrator.login_name) {
-            let words = format!("The administrator {:?} is there already.", administrator.login_name);
+            let words = format!("The administrator {:?} already exists.", administrator.login_name);
             return Err(ApiError::assumed(assumed.rest_administrator_taken_status, words));
         }
         all.push(Arc::clone(&administrator));
@@ -169,7 +170,7 @@ async fn change(
     Path(IdPath { id }): Path<IdPath>,
     OptionalJsonBody(body, _): OptionalJsonBody<AdminEntry>,
 ) -> Result<Json<AdminEntry>, ApiError> {
-    // A client sends no body at all.
+    // Some clients send no body.
     let entry: Option<AdminEntry> = match body.trim_ascii() {
         b"" => None,
         body => json_de::read(body).map_err(|error| ApiError::Invalid(error.to_string()))?,
@@ -200,7 +201,7 @@ async fn change(
     }))
 }
 
-/// The numbers of the kinds of administrators, and the masks of their roles.
+/// Numbers of administrator types, and the masks of their roles.
 fn types(assumed: &Assumptions) -> [(i32, u32); 3] {
     [
         (assumed.rest_system_administrator_type, 8),
@@ -226,7 +227,7 @@ impl AdminEntry {
         let is_bad = |c: char| c.is_control() || "\"%<>&/".contains(c);
         let name = self.full_name.as_deref().unwrap_or_default();
         if name.chars().count() > 50 || name.contains(is_bad) {
-            let words = "The field fullName has at most 50 characters, and none of \"%<>&/.";
+            let words = "The field fullName must have at most 50 characters, and none of \"%<>&/.";
             return Err(ApiError::Invalid(words.to_owned()));
         }
         Ok(lock)

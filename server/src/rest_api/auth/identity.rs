@@ -1,4 +1,4 @@
-//! Who asks: logging in and out, refreshing a token, and who one is.
+//! Login, logout, token refresh and the current user.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::rest_api::http::query_de;
 use crate::rest_api::http::{ApiError, Caller, Json, JsonBody, NoContent, Query, RawBody};
 use crate::rest_api::state::RestApi;
 
-/// What an administrator logs in with.
+/// Credentials of an administrator.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct UserCredential {
-    /// The name.
+    /// User name.
     username: String,
-    /// The password.
+    /// Password.
     password: String,
-    /// The domain: none, empty, or its name.
+    /// Name of the domain; absent or empty for the default domain.
     #[serde(default)]
     domain: Option<String>,
 }
 
-/// A token, and whose it is.
+/// A token and its user.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct UserToken {
@@ -35,13 +35,13 @@ struct UserToken {
     domain: String,
     #[serde(rename = "domainid")]
     domain_id: String,
-    /// The token.
+    /// Access token.
     token: String,
-    /// For how many seconds it is in force.
+    /// Validity of the token, in seconds.
     token_expiration: u64,
-    /// What another token is had for.
+    /// Token to obtain another access token with.
     refresh_token: String,
-    /// For how many seconds.
+    /// Validity of the refresh token, in seconds.
     refresh_token_expiration: u64,
     role: Role,
     admin_id: String,
@@ -50,7 +50,7 @@ struct UserToken {
     permission_set: PermissionSet,
     banner_title: Option<String>,
     banner_text: Option<String>,
-    /// Milliseconds since 1970.
+    /// Current time, in milliseconds since 1970.
     server_time: i64,
 }
 
@@ -64,33 +64,33 @@ struct PermissionSet {
     policy_rights: bool,
 }
 
-/// What a token is refreshed with.
+/// Request for a token refresh.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TokenRequest {
-    /// `refresh_token`.
+    /// Must be `refresh_token`.
     grant_type: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
-    /// What came with the token.
+    /// Refresh token that was issued with the token.
     refresh_token: Option<String>,
 }
 
-/// A token in the form of OAuth.
+/// A token in OAuth format.
 #[derive(Debug, Serialize, JsonSchema)]
 struct OAuthToken {
     access_token: String,
     token_type: &'static str,
     refresh_token: String,
-    /// For how many seconds it is in force.
+    /// Validity of the token, in seconds.
     expires_in: u64,
-    /// The same; a client reads this one.
+    /// The value of `expires_in` again, for clients that read this field.
     #[serde(rename = "tokenExpiration")]
     token_expiration: u64,
 }
 
-/// What the API calls itself towards OAuth.
+/// OAuth client ID of the API.
 const CLIENT_ID: &str = "epm-lab-rest";
-/// Its secret, which protects nothing.
+/// OAuth client secret of the API; it protects nothing.
 const CLIENT_SECRET: &str = "00000000-0000-4000-8000-000000000000";
 
 pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
@@ -114,7 +114,7 @@ async fn authenticate(
     Ok(Json(api.user_token(&session)))
 }
 
-/// Ends the token of the header, whatever the body says.
+/// Revokes the token in the header, whatever the body says.
 async fn logout(State(api): State<Arc<RestApi>>, Caller(session): Caller) -> NoContent {
     api.tokens.end(&session.token, api.restarts());
     NoContent
@@ -159,10 +159,10 @@ async fn token(
     }))
 }
 
-/// The name of the one domain.
+/// Name of the only domain.
 pub(crate) const DOMAIN: &str = "Default";
 
-/// Whether this is the domain of the site: nothing, its name, or its identifier.
+/// Whether this is the site's domain: absent, its name, or its identifier.
 pub(crate) fn is_default_domain(api: &RestApi, domain: Option<&str>) -> bool {
     let domain = domain.unwrap_or_default();
     domain.is_empty()
@@ -173,7 +173,7 @@ pub(crate) fn is_default_domain(api: &RestApi, domain: Option<&str>) -> bool {
 impl RestApi {
     /// # Errors
     ///
-    /// When the key in the console's store is too long, and the API is taken to suffer from it (F14).
+    /// When the console's key is too long, and the API is assumed to be affected (F14).
     fn lets_log_in(&self) -> Result<(), ApiError> {
         let site = self.site.read();
         let manager = site.managers().find(|one| one.name == self.manager.name);

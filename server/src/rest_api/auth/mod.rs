@@ -1,4 +1,4 @@
-//! Log-in, tokens and administrators.
+//! Login, tokens and administrators.
 
 pub(super) mod admin_store;
 pub(super) mod admin_users;

@@ -1,4 +1,4 @@
-//! Tokens: issued, refreshed, expired by the lab's clock, ended by a logout, and dead when the services restart.
+//! Tokens: issued, refreshed, expired by the lab's clock, and revoked by a logout or a restart of the service.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,27 +12,27 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::rest_api::auth::admin_store::Administrator;
 use crate::rest_api::http::ApiError;
 
-/// How many tokens are in force at a time; the oldest makes room for the next.
+/// Maximum number of valid tokens; the oldest is replaced by the next.
 const MOST: usize = 4_096;
 
-/// What a token stands for.
+/// The session of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    /// Whose it is.
+    /// The administrator.
     pub(crate) who: Arc<Administrator>,
-    /// The token.
+    /// Access token.
     pub(crate) token: String,
-    /// Until when it is in force.
+    /// End of the token's validity.
     pub(crate) ends: Timestamp,
-    /// What another token is had for.
+    /// Refresh token.
     pub(crate) refresh_token: String,
-    /// Until when.
+    /// End of the refresh token's validity.
     pub(crate) refresh_ends: Timestamp,
-    /// The how-manieth it was.
+    /// Sequence number of the token.
     number: u64,
 }
 
-/// How long tokens last.
+/// Validity of tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) token: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// Of which start of the services they are.
+    /// Restart count of the service that the tokens belong to.
     restarts: u64,
     issued: u64,
     sessions: HashMap<String, Arc<Session>>,
@@ -67,11 +67,11 @@ impl Tokens {
         book.add(who, random_uuid(), now + lasting.refresh, now + lasting.token)
     }
 
-    /// What a token stands for.
+    /// The session of a token.
     ///
     /// # Errors
     ///
-    /// When it is not in force.
+    /// When the token is not valid.
     pub(crate) fn find(&self, token: &str, restarts: u64, now: Timestamp) -> Result<Arc<Session>, ApiError> {
         match self.book(restarts).sessions.get(token) {
             Some(session) if now < session.ends => Ok(Arc::clone(session)),
@@ -82,7 +82,7 @@ impl Tokens {
         }
     }
 
-    /// Issues a token in the place of the one that this refresh token came with, which `ends` or stays in force as well.
+    /// Issues a token for a refresh token. The old token is revoked if `ends` is set, otherwise it stays valid.
     pub(crate) fn refresh(
         &self,
         refresh_token: &str,
@@ -107,17 +107,17 @@ impl Tokens {
         Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_ends, now + lasting.token))
     }
 
-    /// Ends a token, and what it could be refreshed with.
+    /// Revokes a token and its refresh token.
     pub(crate) fn end(&self, token: &str, restarts: u64) {
         self.book(restarts).sessions.remove(token);
     }
 
-    /// Ends all tokens.
+    /// Revokes all tokens.
     pub(crate) fn end_all(&self) {
         self.locked().sessions.clear();
     }
 
-    /// The book, without what was before the last start of the services.
+    /// The tokens issued since the last restart.
     fn book(&self, restarts: u64) -> MutexGuard<'_, Book> {
         let mut book = self.locked();
         if book.restarts < restarts {
@@ -154,7 +154,7 @@ impl Book {
     }
 }
 
-/// The refusal where there is no token at all.
+/// The error for a missing token.
 pub(crate) fn none(error: &str) -> ApiError {
     ApiError::Token {
         error: error.to_owned(),
@@ -162,7 +162,7 @@ pub(crate) fn none(error: &str) -> ApiError {
     }
 }
 
-/// As much of it as belongs into an answer.
+/// A token, shortened for an error message.
 fn shortened(token: &str) -> String {
     token.chars().take(80).collect()
 }
@@ -171,7 +171,7 @@ fn shortened(token: &str) -> String {
 fn random_uuid() -> String {
     let mut bytes = [0; 16];
     if provider().secure_random.fill(&mut bytes).is_err() {
-        tracing::error!("the system has no random numbers, and the next token can be guessed");
+        tracing::error!("the operating system's random generator failed: the next token is predictable");
     }
     bytes[6] = bytes[6] & 0x0F | 0x40;
     bytes[8] = bytes[8] & 0x3F | 0x80;

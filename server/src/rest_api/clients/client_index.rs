@@ -1,6 +1,5 @@
-//! The registered clients in the orders in which they are asked for: kept from one look at the registry to the next, of which
-//! only the differences are sorted in. So a page costs the same with a hundred clients as with a hundred thousand, and so does
-//! the first one after a client has come, moved or left, but for one look along the registry.
+//! Sorted indexes of the registered clients, updated with the differences since the last use. A page costs the same
+//! with a hundred clients as with a hundred thousand; after a change, only one pass over the client table is added.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,24 +8,24 @@ use epm_protocol::id::{AgentId, GroupId, HardwareKey};
 use epm_protocol::site::RegisteredClient;
 use parking_lot::Mutex;
 
-/// The clients, sorted. The present index is kept until the registry is another.
+/// The sorted clients. The index is reused until the client table changes.
 #[derive(Debug, Default)]
 pub(crate) struct ClientIndex(Mutex<Option<(u64, Arc<Index>)>>);
 
-/// The clients, sorted.
+/// The clients, sorted in several orders.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    /// By the names of their computers.
+    /// Clients by computer name.
     pub(crate) by_name: Vec<AgentId>,
-    /// By their identifiers.
+    /// Clients by identifier.
     pub(crate) by_id: Vec<AgentId>,
-    /// What they were sorted by, in the order of their identifiers.
+    /// Sort keys of the clients, by identifier.
     entries: Vec<Entry>,
     groups: HashMap<GroupId, Vec<AgentId>>,
     machines: HashMap<HardwareKey, AgentId>,
 }
 
-/// What a client is sorted by.
+/// Sort key of a client.
 #[derive(Clone, Debug)]
 struct Entry {
     agent: AgentId,
@@ -53,8 +52,7 @@ impl Entry {
 }
 
 impl ClientIndex {
-    /// The clients, sorted; `clients`, in the order of their identifiers, are looked at only if `version` is another than last
-    /// time.
+    /// The sorted clients. `clients`, ordered by identifier, is read only if `version` has changed.
     pub(crate) fn index<'a, C: Iterator<Item = &'a RegisteredClient>>(
         &self,
         version: u64,
@@ -63,7 +61,7 @@ impl ClientIndex {
         let mut known = self.0.lock();
         let (of, index) = known.get_or_insert_with(|| (version.wrapping_sub(1), Arc::default()));
         if *of != version {
-            // Who still looks at the index of before keeps it.
+            // Readers of the old index keep it.
             Arc::make_mut(index).follow(clients());
             *of = version;
         }
@@ -72,7 +70,7 @@ impl ClientIndex {
 }
 
 impl Index {
-    /// Sorts in whoever has come, and takes out whoever has gone; who has changed has done both.
+    /// Adds new clients and removes those that are gone; a changed client is removed and added.
     fn follow<'a>(&mut self, clients: impl Iterator<Item = &'a RegisteredClient>) {
         let before = std::mem::take(&mut self.entries);
         let mut before = before.into_iter().peekable();
@@ -116,7 +114,7 @@ impl Index {
         }
     }
 
-    /// The clients of one group, by name.
+    /// Clients of a group, by name.
     pub(crate) fn of_group(&self, group: GroupId) -> &[AgentId] {
         self.groups.get(&group).map_or(&[], Vec::as_slice)
     }
@@ -127,7 +125,7 @@ impl Index {
     }
 }
 
-/// A list that is sorted by name, without those who are gone and with those who have come, who are sorted likewise.
+/// Merges a list sorted by name with new clients sorted by name, without those that are gone.
 fn merged(entries: &[Entry], before: &[AgentId], gone: &HashSet<AgentId>, come: &[&Entry]) -> Vec<AgentId> {
     let kept: Vec<AgentId> = before.iter().copied().filter(|one| !gone.contains(one)).collect();
     let rank = |agent: AgentId| {
@@ -176,7 +174,7 @@ mod tests {
         clients
     }
 
-    /// What the index says, but for the order in which its maps are kept.
+    /// The contents of the index, independent of the order of its maps.
     fn told(index: &Index, clients: &[RegisteredClient]) -> impl PartialEq + std::fmt::Debug {
         let groups: Vec<Vec<AgentId>> =
             (0..4).map(|n| index.of_group(GroupId(Guid::from_bytes([n; 16]))).to_vec()).collect();
@@ -196,7 +194,7 @@ mod tests {
         let client_index = ClientIndex::default();
         let mut present: Vec<usize> = (0..60).collect();
         for round in 0..40_usize {
-            // Some leave, some come, some are renamed, some move: all of them at times, and nobody at times.
+            // Some clients are removed, added, renamed or moved; in some rounds all of them, in some none.
             present.retain(|number| (number + round) % 7 != 0 || round % 5 == 4);
             present.extend((0..round % 4).map(|more| 1000 + round * 10 + more));
             if round == 20 {

@@ -1,7 +1,7 @@
-//! `command-queue`: commands to clients, and what has come of them.
+//! `command-queue`: commands to clients, and their results.
 //!
-//! What a command is for comes in the query or in the body, in any of the forms that real clients send. Whom it reaches
-//! when, and what is believed of it, is [`crate::runtime::client_commands`]'s.
+//! Targets come in the query or in the body, in any of the formats that real clients send.
+//! [`crate::runtime::client_commands`] decides on delivery and results.
 
 use std::sync::Arc;
 
@@ -26,115 +26,115 @@ use crate::rest_api::http::{
 };
 use crate::rest_api::state::RestApi;
 
-/// Whom a command is for. Clients repeat these, join them by commas or blanks, or leave them empty.
+/// Targets of a command. Clients repeat these parameters, join values by commas or spaces, or leave them empty.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Targets {
-    /// Computers, by their `uniqueId`.
+    /// Computers by `uniqueId`.
     computer_ids: Vec<Id>,
-    /// Groups.
+    /// Groups by identifier.
     group_ids: Vec<Id>,
-    /// Computers, by their hardware keys.
+    /// Computers by hardware key.
     hardware_ids: Vec<Id>,
-    /// For a quarantine: whether it is to end.
+    /// For a quarantine: whether to end it.
     undo: Option<bool>,
 }
 
-/// The file that is to be fetched.
+/// The file to fetch.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct FileWanted {
-    /// Where it is.
+    /// Path of the file.
     file_path: String,
-    /// Its checksum, of one kind or another.
+    /// SHA-256 checksum of the file.
     sha256: Option<String>,
-    /// The same.
+    /// SHA-1 checksum of the file.
     sha1: Option<String>,
-    /// The same.
+    /// MD5 checksum of the file.
     md5: Option<String>,
 }
 
-/// The numbers of what was commanded.
+/// Identifiers of the issued commands.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 struct CommandIds {
-    /// The command to computers.
+    /// Identifier of the command to computers.
     #[serde(rename = "commandID_computer", skip_serializing_if = "Option::is_none")]
     computer: Option<String>,
-    /// The command to groups.
+    /// Identifier of the command to groups.
     #[serde(rename = "commandID_group", skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// The command, where there can be but one.
+    /// Identifier of the command, for operations that issue only one.
     #[serde(rename = "commandID", skip_serializing_if = "Option::is_none")]
     only: Option<String>,
 }
 
-/// A command in the path.
+/// Path parameter for a command.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct CommandPath {
-    /// The command.
+    /// Identifier of the command.
     command_id: Id,
 }
 
-/// A file in the path.
+/// Path parameter for a file.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct FilePath {
-    /// The file.
+    /// Identifier of the file.
     file_id: Id,
 }
 
-/// How the rows are to come.
+/// Sort order of the rows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Sorting {
-    /// Up or down.
+    /// `ASC` or `DESC`.
     order: Option<String>,
 }
 
-/// What has come of a command with one client.
+/// State of a command for one client.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct CommandStatus {
-    /// When the client told of it first; null before.
+    /// Time of the client's first report on the command; null before.
     begin_time: Option<String>,
-    /// When it told of it last; null before.
+    /// Time of the client's last report on the command; null before.
     last_update_time: Option<String>,
-    /// The computer.
+    /// Computer name of the client.
     computer_name: String,
-    /// Its address.
+    /// IP address of the computer.
     computer_ip: Option<String>,
-    /// The domain of the site.
+    /// Name of the domain.
     domain_name: &'static str,
-    /// Who is logged on.
+    /// User logged on to the computer.
     current_login_user_name: Option<&'static str>,
     /// 0 initial, 1 received, 2 in progress, 3 completed, 4 rejected, 5 cancelled, 6 error.
     state_id: i64,
     /// -1 unknown, 0 success, 1 not executed.
     sub_state_id: i64,
-    /// The same in words: none before the client has told of it.
+    /// Description of the sub-state; null before the client's first report.
     sub_state_desc: Option<&'static str>,
-    /// The file that it brought.
+    /// Identifier of the file that the client delivered.
     binary_file_id: Option<String>,
-    /// What it found.
+    /// Result of the command as XML.
     #[serde(rename = "resultInXML")]
     result_in_xml: Option<String>,
-    /// The computer's identifier.
+    /// Identifier of the computer.
     computer_id: String,
-    /// Its hardware key.
+    /// Hardware key of the computer.
     hardware_key: String,
 }
 
-/// A file that a client brought.
+/// A file that a client delivered.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BinaryFile {
-    /// Its checksum.
+    /// Checksum of the file.
     checksum: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     file_size: usize,
-    /// The file.
+    /// Identifier of the file.
     id: String,
 }
 
-/// How many rows a page has if nobody says otherwise [R].
+/// Default page size [R].
 const USUAL_PAGE: u32 = 20;
 
 macro_rules! commands {
@@ -184,14 +184,14 @@ async fn quarantine(
     api.command(kind, "", targets)
 }
 
-/// The body says what to look for, as XML, whatever its content type says.
+/// The body describes what to search for, as XML, whatever its content type.
 async fn evidence_scan(
     State(api): State<Arc<RestApi>>,
     Query(targets): Query<Targets>,
     XmlBody(body): XmlBody,
 ) -> Result<Json<CommandIds>, ApiError> {
     let wanted = String::from_utf8_lossy(&body);
-    // Some send the XML as a JSON text.
+    // Some clients send the XML as a JSON string.
     let wanted = serde_json::from_slice::<String>(&body).unwrap_or_else(|_| wanted.into_owned());
     if Document::parse(wanted.trim()).is_err() {
         return Err(ApiError::Invalid("The body is not the XML of an evidence of compromise scan.".into()));
@@ -265,7 +265,7 @@ async fn cancel(
 }
 
 impl Targets {
-    /// With what the body says of it as well: a form, or JSON.
+    /// Adds the targets in the body, which is a form or JSON.
     fn with_body(mut self, body: &[u8]) -> Result<Self, ApiError> {
         let pairs: Vec<(String, String)> = match serde_json::from_slice::<serde_json::Value>(body) {
             Ok(serde_json::Value::Object(fields)) => {
@@ -296,7 +296,7 @@ impl Targets {
 }
 
 impl RestApi {
-    /// Gives a command, one for the computers and one for the groups.
+    /// Issues a command, one for the computers and one for the groups.
     fn command(
         &self,
         kind: CommandKind,
@@ -325,7 +325,7 @@ impl RestApi {
             && members.is_none()
             && self.site.read().assumptions().unknown_command_targets_are_refused
         {
-            return Err(ApiError::Invalid("The parameters name nobody that the site knows.".to_owned()));
+            return Err(ApiError::Invalid("The parameters name no known computer or group.".to_owned()));
         }
         let give = |clients: &[RegisteredClient]| {
             self.clients.command(kind, particulars, clients, self.now()).to_string()
@@ -337,7 +337,7 @@ impl RestApi {
         }))
     }
 
-    /// The clients of these groups; none if the site has none of these groups.
+    /// Clients of these groups; none if the site has none of the groups.
     fn members(&self, groups: &[Id]) -> Option<Vec<RegisteredClient>> {
         let site = self.site.read();
         let below = site.assumptions().group_commands_reach_subgroups;
@@ -379,8 +379,8 @@ fn status_of(given: &GivenCommand, row: &CommandRow, assumed: &Assumptions) -> C
     }
 }
 
-/// What a scan for evidence found on an emulated machine: nothing, said of every file that was looked for. It is what was
-/// looked for, with the finding in each file, as a recorded answer has it; clients read it when a scan is completed.
+/// Result of an evidence scan on an emulated machine: the search itself, with the result "no match" for every file,
+/// in the format of a recorded result. Clients read it once the scan is completed.
 fn found_nothing(wanted: &str) -> Option<String> {
     fn note(element: &mut Element) {
         if element.name() == "File" {
@@ -393,19 +393,19 @@ fn found_nothing(wanted: &str) -> Option<String> {
     Some(found.to_string())
 }
 
-/// The file that a client has brought.
+/// Identifier of the file that a client delivered.
 fn file_of(given: &GivenCommand, row: &CommandRow) -> Option<Guid> {
     let has_come = given.command.kind == CommandKind::Files && row.state.number() == 3;
     let name = format!("{} {}", given.command.id, row.agent);
     has_come.then(|| Guid::derive(0, "file", &name, std::net::Ipv4Addr::LOCALHOST))
 }
 
-/// What is in a file of an emulated machine.
+/// Content of a file on an emulated machine.
 fn content_of(path: &str) -> String {
     format!("epm-lab: the file {path} of an emulated machine\n")
 }
 
-/// A moment as the rows of a command show it: `2019-06-06T10:50:35Z` [R].
+/// A time in the format of a command's rows: `2019-06-06T10:50:35Z` [R].
 fn shown(at: Timestamp) -> String {
     at.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

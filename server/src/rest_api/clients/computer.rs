@@ -1,4 +1,4 @@
-//! One computer, as the product shows it: what the lab knows of it, and what it makes up, in one place.
+//! A computer as the product shows it: known values, and made-up constants in one place.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::runtime::clients::ClientStatus;
 #[derive(Debug)]
 pub(crate) struct Computer(Known);
 
-/// What the lab knows of a computer.
+/// Values of a computer that the lab knows.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Known {
@@ -36,13 +36,13 @@ struct Known {
     deployment_target_version: String,
     major_version: u16,
     minor_version: u16,
-    /// When it registered, in milliseconds since 1970, like all that follow.
+    /// Registration time, in milliseconds since 1970.
     creation_time: i64,
     computer_time_stamp: i64,
     agent_time_stamp: i64,
-    /// When it was here last.
+    /// Time of the last contact, in milliseconds since 1970.
     last_update_time: i64,
-    /// 1 while it is online.
+    /// 1 while the computer is online, otherwise 0.
     online_status: u8,
     last_server_id: Option<String>,
     last_server_name: Option<String>,
@@ -51,14 +51,14 @@ struct Known {
     last_connected_ip_addr: String,
     ip_addresses: Vec<String>,
     mac_addresses: Vec<String>,
-    /// The policy that it holds: its group's `policySerialNumber`, once it is up to date.
+    /// Policy that the client holds; equals its group's `policySerialNumber` once it is up to date.
     profile_serial_no: Option<String>,
     quarantine_desc: String,
     profile_version: String,
     public_key: String,
 }
 
-/// Its group. The name is the full path.
+/// Group of a computer; its name is the full path.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct GroupSummary {
@@ -70,7 +70,7 @@ struct GroupSummary {
     source: Option<String>,
 }
 
-/// What is the same for all computers.
+/// Values that all computers of a site share.
 pub(crate) struct Surroundings {
     site: (String, String),
     managers: HashMap<String, String>,
@@ -79,7 +79,7 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of a site.
+    /// The shared values of a site.
     pub(crate) fn of(site: &Site, domain: &DomainSummary) -> Self {
         let summary = |path: &str, id: GroupId| GroupSummary {
             id: id.to_string(),
@@ -97,7 +97,7 @@ impl Surroundings {
         }
     }
 
-    /// A client as a computer.
+    /// The computer of a client.
     pub(crate) fn computer(&self, client_status: &ClientStatus, online: bool) -> Computer {
         let client = &client_status.client;
         let machine = client.hardware_key;
@@ -151,20 +151,20 @@ impl Surroundings {
     }
 }
 
-/// What a computer says that no command has cut off from the network, as recorded, with the end of a line in it.
+/// Status text of a computer that is not quarantined, as recorded, with its line break.
 const NOT_QUARANTINED: &str =
     "Host Integrity check is disabled.\n Host Integrity policy has been disabled by the administrator.";
 
-/// Who is logged on to every machine of the lab.
+/// User logged on to every machine of the lab.
 pub(crate) const LOGON_USER: &str = "user";
 
-/// The address of a machine of the lab.
+/// IP address of a machine of the lab.
 pub(crate) fn ip_address(machine: HardwareKey) -> String {
     let [_, b, c, d] = octets(machine);
     format!("10.{b}.{c}.{d}")
 }
 
-/// The MAC address of a machine of the lab.
+/// MAC address of a machine of the lab.
 pub(crate) fn mac_address(machine: HardwareKey) -> String {
     let [a, b, c, d] = octets(machine);
     format!("02-50-{a:02X}-{b:02X}-{c:02X}-{d:02X}")
@@ -179,8 +179,8 @@ fn derived(kind: &str, machine: HardwareKey) -> String {
     Guid::derive(0, kind, &machine.to_string(), std::net::Ipv4Addr::LOCALHOST).to_string()
 }
 
-/// A key in the form that the product has it in: a `PUBLICKEYBLOB` of 2048 bits in base64. It is derived from the machine
-/// and has the form alone: clients of the lab have no key of their own, and nobody can sign for this one.
+/// A key in the product's format: a 2048-bit `PUBLICKEYBLOB` in base64. It is derived from the machine and has no
+/// private key.
 fn public_key(machine: HardwareKey) -> String {
     let mut blob = vec![0x06, 0x02, 0, 0, 0, 0xA4, 0, 0];
     blob.extend(b"RSA1");
@@ -192,13 +192,13 @@ fn public_key(machine: HardwareKey) -> String {
         blob.extend(digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()));
     }
     if let [first, .., last] = &mut blob[20..] {
-        *first |= 1; // odd, and of full length
+        *first |= 1; // odd, and full length
         *last |= 0x80;
     }
     BASE64_STANDARD.encode(blob)
 }
 
-/// A constant.
+/// A made-up constant.
 #[derive(Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum MadeUp {
@@ -263,7 +263,7 @@ impl JsonSchema for Computer {
     }
 }
 
-/// What the lab does not know: nothing, or what is plausible for a healthy client on Windows 10.
+/// Values that the lab does not know: null, or plausible for a healthy Windows 10 client.
 const MADE_UP: &[(&str, MadeUp)] = &[
     ("agentType", Text("105")),
     ("agentUsn", Number(1)),

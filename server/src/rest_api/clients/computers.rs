@@ -1,4 +1,4 @@
-//! Computers: listed, moved, deleted.
+//! Computers: listed, moved and deleted.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -25,33 +25,33 @@ use crate::rest_api::http::{
 use crate::rest_api::state::RestApi;
 use crate::runtime::clients::ClientStatus;
 
-/// How many computers a page has if nobody says otherwise.
+/// Default page size.
 const PAGE: u32 = 20;
 
-/// Which computers are asked for.
+/// Filter for computers.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Filter {
-    /// The name, where `*` stands for anything.
+struct ComputerFilter {
+    /// Computer name; `*` matches anything.
     #[serde(rename = "computerName")]
     computer_name: Option<String>,
-    /// The client's `uniqueId`.
+    /// `uniqueId` of the client.
     computer_id: Option<Id>,
     hardware_key: Option<Id>,
-    /// A MAC address, where `*` stands for anything.
+    /// MAC address; `*` matches anything.
     mac: Option<String>,
-    /// The name or the identifier of the domain.
+    /// Name or identifier of the domain.
     domain: Option<String>,
-    /// Operating systems, as the product abbreviates them.
+    /// Operating systems, by the product's abbreviations.
     #[serde(default)]
     os: Vec<OperatingSystem>,
-    /// Only those that were here since, in milliseconds since 1970.
+    /// Only computers in contact since this time, in milliseconds since 1970.
     #[serde(rename = "lastUpdate")]
     last_update: Option<i64>,
     sort: Option<SortBy>,
     order: Option<Order>,
 }
 
-/// What computers are sorted by.
+/// Sort key of computers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum SortBy {
@@ -62,7 +62,7 @@ enum SortBy {
     DomainId,
 }
 
-/// The product's abbreviations. The lab's clients all have the same system.
+/// The product's abbreviations. All clients of the lab have the same operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[expect(clippy::upper_case_acronyms, reason = "the names of the product")]
 enum OperatingSystem {
@@ -100,7 +100,7 @@ enum OperatingSystem {
     WinXPProf64,
 }
 
-/// A computer, and the group it is to be in.
+/// A computer, and its new group.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct MoveItem {
@@ -113,16 +113,16 @@ struct GroupRef {
     id: String,
 }
 
-/// What came of one of several things.
+/// Result for one of several items.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BulkResponse {
-    /// A status, as text.
+    /// Status as a string.
     response_code: String,
     response_message: String,
 }
 
-/// A computer to be deleted.
+/// A computer to delete.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Machine {
@@ -140,7 +140,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 async fn computers(
     State(api): State<Arc<RestApi>>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<ComputerFilter>,
 ) -> Result<Json<Page<Computer>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     let index = api.index();
@@ -152,7 +152,7 @@ async fn of_group(
     State(api): State<Arc<RestApi>>,
     Path(GroupPath { group_id }): Path<GroupPath>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<ComputerFilter>,
 ) -> Result<Json<Page<Computer>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     find(&api.site.read(), group_id)?;
@@ -164,7 +164,7 @@ async fn of_group(
     Ok(Json(api.page(&sorted, &filter, slice)))
 }
 
-/// Moves computers, each for itself: what cannot be moved does not keep the others.
+/// Moves computers one by one: one that cannot be moved does not stop the others.
 async fn move_all(
     State(api): State<Arc<RestApi>>,
     JsonBody(items): JsonBody<Vec<MoveItem>>,
@@ -180,7 +180,7 @@ async fn move_all(
     Several { status, items: moved.collect() }
 }
 
-/// Deletes computers. One that is gone already is no mistake.
+/// Deletes computers. An unknown computer is no error.
 async fn delete_all(
     State(api): State<Arc<RestApi>>,
     JsonBody(machines): JsonBody<Vec<Machine>>,
@@ -201,15 +201,15 @@ async fn delete_one(
     api.forget(AgentId(id.0)).map(|()| NoContent)
 }
 
-/// Says who is online at a moment.
+/// Determines which clients are online at a given time.
 pub(crate) struct Presence {
     now: Timestamp,
-    /// After this time without a sign a client of the group is offline.
+    /// Time without contact after which a client of the group is offline.
     limits: HashMap<GroupId, Duration>,
 }
 
 impl Presence {
-    /// At this moment.
+    /// Presence at the current lab time.
     pub(crate) fn now(api: &RestApi) -> Self {
         let site = api.site.read();
         let missed = site.assumptions().offline_after_heartbeats;
@@ -228,7 +228,7 @@ impl Presence {
 }
 
 impl RestApi {
-    fn page(&self, sorted: &[AgentId], filter: &Filter, slice: Slice) -> Page<Computer> {
+    fn page(&self, sorted: &[AgentId], filter: &ComputerFilter, slice: Slice) -> Page<Computer> {
         let order = filter.order.unwrap_or_default();
         let property = serde_json::to_value(filter.sort.unwrap_or_default());
         let property = property.ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default();
@@ -287,13 +287,13 @@ impl RestApi {
     }
 }
 
-impl Filter {
-    /// Whether it is for one computer alone.
+impl ComputerFilter {
+    /// Whether the filter selects a single computer.
     fn is_for_one(&self) -> bool {
         self.computer_id.is_some() || self.hardware_key.is_some()
     }
 
-    /// Whether it takes everything.
+    /// Whether the filter matches everything.
     fn is_empty(&self) -> bool {
         self.computer_name.is_none()
             && self.computer_id.is_none()
@@ -307,7 +307,7 @@ impl Filter {
     fn takes(&self, client: &RegisteredClient, client_status: impl FnOnce() -> Option<ClientStatus>) -> bool {
         let like =
             |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| glob::is_match(it, text));
-        // Whoever asks for one computer asks for nothing else [S of the REST notes].
+        // A filter for one computer ignores all others [S of the REST notes].
         if let Some(id) = self.computer_id {
             return id.0 == client.agent.0;
         }

@@ -1,4 +1,4 @@
-//! How many clients are online, and of which versions.
+//! Statistics: clients online and offline, and clients by version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::rest_api::clients::computers::Presence;
 use crate::rest_api::http::Json;
 use crate::rest_api::state::RestApi;
 
-/// Online and offline.
+/// Numbers of clients online and offline.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OnlineStatus {
-    /// Milliseconds since 1970.
+    /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
     client_count_stats_list: [ClientCount; 2],
 }
@@ -31,12 +31,12 @@ struct ClientCount {
     clients_count: usize,
 }
 
-/// Clients by version.
+/// Numbers of clients by version.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientVersions {
     client_version_list: Vec<VersionCount>,
-    /// Milliseconds since 1970.
+    /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
 }
 

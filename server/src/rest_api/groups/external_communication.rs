@@ -1,5 +1,5 @@
-//! `external-communication` of a group and of a location: proxies, private cloud, insight, telemetry. It is kept and shown,
-//! and its change is a change of the policy; no emulated client goes by it.
+//! `external-communication` of groups and locations: proxies, private cloud, insight, telemetry. Stored, returned,
+//! and part of the policy; emulated clients ignore it.
 
 use std::sync::Arc;
 
@@ -15,22 +15,22 @@ use serde_json::{Map, Value};
 use crate::rest_api::http::{ApiError, Blank, GroupPath, Id, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
-/// External communication.
+/// External communication settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct ExternalCommunication {
-    /// What holds: `proxy`, `mac_proxy`, `lowbandwidth`, `privatecloud`, `insight`, `telemetry`.
+    /// Settings: `proxy`, `mac_proxy`, `lowbandwidth`, `privatecloud`, `insight`, `telemetry`.
     configuration: Option<Map<String, Value>>,
-    /// What groups below may not change.
+    /// Settings that groups below may not change.
     lockedoptions: Option<Map<String, Value>>,
 }
 
-/// What there is to set.
+/// Known settings.
 const KEYS: &[&str] = &["proxy", "mac_proxy", "lowbandwidth", "privatecloud", "insight", "telemetry"];
 
-/// How large it may be, as JSON.
+/// Maximum size as JSON, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Whether what is absent goes or stays.
+/// Whether absent settings are removed or kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Replace,
@@ -136,7 +136,7 @@ impl RestApi {
         let place = location.map_or_else(|| "the group".to_owned(), |one| one.to_string());
         let content = Value::Object(after.clone()).to_string();
         if content.len() > MOST_BYTES {
-            return Err(ApiError::Invalid(format!("There would be more than {MOST_BYTES} bytes of it.")));
+            return Err(ApiError::Invalid(format!("The settings exceed {MOST_BYTES} bytes.")));
         }
         let policy = format!("external communication of {place}");
         self.site.apply(&Command::SetPolicy { group: path, policy, content })?;
@@ -157,13 +157,15 @@ fn check(wanted: &Map<String, Value>) -> Result<(), ApiError> {
             }
         };
         if !is_right {
-            return Err(ApiError::Invalid(format!("The field {key} is not what it should be.")));
+            return Err(ApiError::Invalid(format!(
+                "The field {key} has the wrong type; expected an object, or true or false for insight."
+            )));
         }
     }
     Ok(())
 }
 
-/// What is sent replaces what is there, field by field.
+/// Replaces existing settings by the given ones, field by field.
 fn merge(into: &mut Map<String, Value>, sent: Map<String, Value>) {
     for (key, value) in sent {
         match (into.get_mut(&key), value) {

@@ -1,6 +1,6 @@
-//! `policy-objects/fingerprints`: lists of files by their hashes, and the groups that are locked down to them.
+//! `policy-objects/fingerprints`: file fingerprint lists, and the groups locked down to them.
 //!
-//! The two versions differ in the form of a hash alone: `v1` has texts, `v2` objects with `MD5` and `SHA256`.
+//! The two versions differ only in the format of a hash: strings in `v1`, objects with `MD5` and `SHA256` in `v2`.
 
 use std::sync::Arc;
 
@@ -17,76 +17,76 @@ use crate::rest_api::system::store::{
     Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,
 };
 
-/// Which list is meant.
+/// Selects a list.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ByName {
-    /// Its name.
+    /// Name of the list.
     name: String,
 }
 
-/// A group and a list in the path.
+/// Path parameters for a group and a list.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct LockdownPath {
-    /// The group.
+    /// Identifier of the group.
     #[serde(rename = "groupId")]
     group: Id,
-    /// The list.
+    /// Identifier of the list.
     fingerprint_id: Id,
 }
 
-/// A list that somebody sends.
+/// A list as sent by a client.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Payload<D> {
-    /// Its name.
+    /// Name of the list.
     name: Option<String>,
-    /// What it is for.
+    /// Description of the list.
     description: Option<String>,
     /// `MD5` or `SHA256`.
     hash_type: Option<String>,
-    /// The hashes.
+    /// Hashes of the list.
     data: Option<Vec<D>>,
 }
 
-/// A list.
+/// A fingerprint list.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Shown<D> {
-    /// Which.
+    /// Identifier of the list.
     id: String,
-    /// Its name.
+    /// Name of the list.
     name: String,
-    /// What it is for.
+    /// Description of the list.
     description: Option<String>,
     /// `MD5` or `SHA256`.
     hash_type: &'static str,
-    /// Where it comes from.
+    /// Source of the list.
     source: &'static str,
-    /// The groups that are locked down to it.
+    /// Identifiers of the groups that are locked down to the list.
     group_ids: Vec<String>,
-    /// The hashes, in upper case.
+    /// Hashes of the list, in upper case.
     data: Vec<D>,
 }
 
-/// What was made.
+/// The created object.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Made {
-    /// Which.
+    /// Identifier of the object.
     id: String,
 }
 
-/// The hashes of one file.
+/// Hashes of one file.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Hashes {
-    /// Its MD5.
+    /// MD5 hash.
     #[serde(rename = "MD5", skip_serializing_if = "Option::is_none")]
     md5: Option<String>,
-    /// Its SHA-256.
+    /// SHA-256 hash.
     #[serde(rename = "SHA256", skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
 
-/// How a hash looks in one version of the API.
+/// Format of a hash in one version of the API.
 trait Form: Sized {
     fn read(self, kind: HashType) -> Fingerprint;
     fn show(of: &Fingerprint) -> Option<Self>;
@@ -160,7 +160,7 @@ async fn add<D: Form>(
     };
     let mut kept = api.database.store.kept();
     if kept.fingerprints.len() >= MOST_LISTS {
-        return Err(ApiError::Invalid(format!("There are {MOST_LISTS} fingerprint lists already.")));
+        return Err(ApiError::Invalid(format!("There are already {MOST_LISTS} fingerprint lists.")));
     }
     room(&kept, None, &list)?;
     let id = kept.make("fingerprint list");
@@ -168,7 +168,7 @@ async fn add<D: Form>(
     Ok(Json(Made { id: id.to_string() }))
 }
 
-/// What is absent stays.
+/// Absent fields stay as they are.
 async fn update<D: Form>(
     State(api): State<Arc<RestApi>>,
     Path(IdPath { id }): Path<IdPath>,
@@ -195,7 +195,7 @@ async fn update<D: Form>(
     Ok(Blank)
 }
 
-/// 200: a connector takes nothing else for success.
+/// 200, because a connector accepts no other status.
 async fn remove(
     State(api): State<Arc<RestApi>>,
     Path(IdPath { id }): Path<IdPath>,
@@ -217,7 +217,7 @@ async fn lock_down(
     let list = kept.fingerprints.get_mut(&fingerprint_id.0).ok_or_else(|| gone(&fingerprint_id))?;
     let status = assumed.rest_lockdown_again_status;
     if !list.groups.insert(group) && status != 200 {
-        let words = "The group is locked down to this fingerprint list already.";
+        let words = "The group is already locked down to this fingerprint list.";
         return Err(ApiError::assumed(status, words));
     }
     Ok(Blank)
@@ -233,19 +233,19 @@ impl<D: Form> Payload<D> {
         }
     }
 
-    /// The hashes, each once, in upper case; none if there is no such field.
+    /// The hashes without duplicates, in upper case; none if the field is absent.
     fn entries(self, kind: HashType) -> Result<Option<Vec<Fingerprint>>, ApiError> {
         let checked = |hash: Option<String>, kind: HashType| match hash {
             None => Ok(None),
             Some(hash) => {
                 let hash = hash.trim().to_ascii_uppercase();
-                // A client that has no hash sends an empty one.
+                // Some clients send an empty hash instead of none.
                 if hash.is_empty() {
                     return Ok(None);
                 }
                 let is_hash = hash.len() == kind.digits() && hash.bytes().all(|one| one.is_ascii_hexdigit());
                 let found: String = hash.chars().take(80).collect();
-                let words = format!("The hash {found:?} is no {}.", kind.name());
+                let words = format!("The hash {found:?} is not a valid {} hash.", kind.name());
                 if is_hash { Ok(Some(hash)) } else { Err(ApiError::Invalid(words)) }
             }
         };
@@ -265,17 +265,19 @@ impl<D: Form> Payload<D> {
     }
 }
 
-/// Whether a list can be kept in the place of this one.
+/// Fails if the list cannot be stored, in place of another one if given.
 fn room(kept: &Stored, place: Option<Guid>, list: &FingerprintList) -> Result<(), ApiError> {
     let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
     if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
-        let words = format!("The fingerprint list {:?} is there already.", list.name);
-        // A client goes on with the list that the refusal names.
+        let words = format!("The fingerprint list {:?} already exists.", list.name);
+        // A client continues with the list that the error names.
         return Err(ApiError::Taken { words, id: Some(id.to_string()) });
     }
     let all: usize = kept.fingerprints.values().map(|list| list.entries.len()).sum();
     if all + list.entries.len() > MOST_FINGERPRINTS {
-        return Err(ApiError::Invalid(format!("There would be more than {MOST_FINGERPRINTS} fingerprints.")));
+        return Err(ApiError::Invalid(format!(
+            "The lists would have more than {MOST_FINGERPRINTS} fingerprints in total."
+        )));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Groups: listed, founded, changed, removed.
+//! Groups: listed, created, changed and removed.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::rest_api::http::{
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::domains::DomainSummary;
 
-/// How many groups a page has if nobody says otherwise.
+/// Default page size.
 const PAGE: u32 = 25;
-/// How deep groups may be below each other, so that a tree of them can be written and read.
+/// Maximum depth of nested groups, which bounds the size of a tree.
 const MAX_DEPTH: usize = 64;
 
 /// A group.
@@ -35,13 +35,13 @@ pub(crate) struct GroupView {
     number_of_physical_computers: usize,
     number_of_registered_users: usize,
     created_by: String,
-    /// Milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     created: i64,
-    /// Milliseconds since 1970.
+    /// Time of the last change, in milliseconds since 1970.
     last_modified: i64,
-    /// What its clients hold as soon as they have its policy.
+    /// Serial number of the policy; clients report it once they hold the policy.
     policy_serial_number: String,
-    /// The moment in it, in milliseconds since 1970.
+    /// Time in the serial number, in milliseconds since 1970.
     policy_date: i64,
     custom_ips_number: &'static str,
     default_location_id: Option<String>,
@@ -51,42 +51,42 @@ pub(crate) struct GroupView {
     child_groups: Option<Vec<Self>>,
 }
 
-/// Which groups are asked for.
+/// Filter for groups.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Filter {
-    /// The name or the identifier of the domain.
+struct GroupFilter {
+    /// Name or identifier of the domain.
     domain: Option<String>,
-    /// `tree` puts groups into those above them.
+    /// `tree` nests groups in their parents.
     mode: Option<String>,
-    /// The one group with this path.
+    /// Only the group with this full path.
     full_path_name: Option<String>,
-    /// What to sort by: `NAME`, or the path; the one or the other is assumed where absent.
+    /// Sort key: `NAME`, or the path; the default is an assumption.
     sort: Option<String>,
     order: Option<Order>,
 }
 
-/// A group to be founded.
+/// A group to create.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct NewGroup {
-    /// Its name, without the path.
+    /// Name of the group, without the path.
     #[schemars(length(min = 1, max = 256))]
     name: String,
     #[schemars(length(max = 1024))]
     description: Option<String>,
-    /// Whether it takes everything from its parent; it does when absent.
+    /// Whether the group inherits everything from its parent; true when absent.
     inherits: Option<bool>,
 }
 
-/// What is to be changed of a group; what is absent or null stays.
+/// Changes of a group; absent or null fields stay as they are.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct GroupPayload {
-    /// Its name, without the path.
+    /// Name of the group, without the path.
     #[schemars(length(min = 1, max = 256))]
     name: Option<String>,
     #[schemars(length(max = 1024))]
     description: Option<String>,
-    /// Whether it takes everything from its parent.
+    /// Whether the group inherits everything from its parent.
     inherits: Option<bool>,
 }
 
@@ -99,14 +99,14 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 async fn groups(
     State(api): State<Arc<RestApi>>,
     Query(paging): Query<Paging>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<GroupFilter>,
 ) -> Result<Json<Page<GroupView>>, ApiError> {
     let slice = paging.slice(PAGE, &api.assumed())?;
     let order = filter.order.unwrap_or_default();
     let asked = filter.sort.as_deref().map(str::to_ascii_uppercase).filter(|asked| !asked.is_empty());
     let by_path = asked.as_deref().is_some_and(|asked| asked != "NAME");
     let by_name = !by_path && (asked.is_some() || !api.assumed().rest_groups_in_order_of_paths);
-    // A recorded page says NAME where nobody asked for an order [R].
+    // A recorded page says NAME when no order was requested [R].
     let sort = Sort::by(if by_path { "FULL_PATH_NAME" } else { "NAME" }, order);
     if !is_default_domain(&api, filter.domain.as_deref()) {
         return Ok(Json(slice.of(Vec::new(), sort)));
@@ -117,9 +117,11 @@ async fn groups(
         let top = wanted
             .map_or_else(|| views.first().map(|view| view.full_path_name.clone()), |it| Some(it.to_owned()));
         let top = top.unwrap_or_default();
-        // The control API makes groups that are deeper than a tree of them can be written and read.
+        // The control API can create deeper groups than a tree may have.
         if views.iter().any(|view| view.full_path_name.matches('\\').count() >= MAX_DEPTH) {
-            let words = format!("There are groups more than {MAX_DEPTH} deep; ask for a list of them.");
+            let words = format!(
+                "Groups are nested deeper than {MAX_DEPTH} levels; request a list instead of a tree."
+            );
             return Err(ApiError::Invalid(words));
         }
         views = tree(views, &top);
@@ -142,7 +144,7 @@ async fn group(
     api.group_view(group_id).map(Json)
 }
 
-/// Founds a group below the one in the path.
+/// Creates a group below the one in the path.
 async fn found(
     State(api): State<Arc<RestApi>>,
     Path(GroupPath { group_id }): Path<GroupPath>,
@@ -153,12 +155,12 @@ async fn found(
     let path = api.site.decide(|site| {
         let (above, _) = find(site, group_id)?;
         if above.split('\\').count() >= MAX_DEPTH {
-            return Err(ApiError::Invalid(format!("Groups are at most {MAX_DEPTH} deep.")));
+            return Err(ApiError::Invalid(format!("Groups can be nested at most {MAX_DEPTH} levels deep.")));
         }
         let path = format!("{above}\\{name}");
         if site.groups().get(&path).is_some() {
             let status = site.assumptions().rest_group_name_taken_status;
-            return Err(ApiError::assumed(status, format!("A group {path} exists already.")));
+            return Err(ApiError::assumed(status, format!("A group {path} already exists.")));
         }
         let mut commands =
             vec![Command::AddGroup { group: path.clone(), inherits: inherits.unwrap_or(true) }];
@@ -191,7 +193,7 @@ async fn change(
             let above = path.rsplit_once('\\').map(|(above, _)| format!("{above}\\{name}"));
             if above.is_some_and(|path| site.groups().get(&path).is_some()) {
                 let status = site.assumptions().rest_group_name_taken_status;
-                return Err(ApiError::assumed(status, format!("A group {name} is there already.")));
+                return Err(ApiError::assumed(status, format!("A group {name} already exists.")));
             }
             commands.push(Command::RenameGroup { group: path.to_owned(), name });
         }
@@ -223,7 +225,7 @@ pub(crate) fn find(site: &Site, id: Id) -> Result<(&str, &Group), ApiError> {
 
 fn check_name(name: &str) -> Result<(), ApiError> {
     if name.trim().is_empty() || name.contains('\\') || name.chars().count() > 256 {
-        let words = "The name of a group has 1 to 256 characters and no backslash.";
+        let words = "The name of a group must have 1 to 256 characters and no backslash.";
         return Err(ApiError::Invalid(words.to_owned()));
     }
     Ok(())
@@ -233,14 +235,14 @@ fn last(path: &str) -> &str {
     path.rsplit('\\').next().unwrap_or(path)
 }
 
-/// Puts each group into the one above it; what is left is the one at `top`.
+/// Nests groups in their parents, and returns the group at `top`.
 fn tree(views: Vec<GroupView>, top: &str) -> Vec<GroupView> {
     let is_below =
         |path: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'));
     let depth = |path: &str| path.matches('\\').count();
     let mut open: Vec<GroupView> = Vec::new();
     let mut done = Vec::new();
-    // A parent comes before its children, and all of its children before the next of its own kind.
+    // Parents come before their children, and all descendants before the next sibling.
     let mut views: Vec<_> = views.into_iter().filter(|view| is_below(&view.full_path_name)).collect();
     views.sort_by(|one, two| one.full_path_name.split('\\').cmp(two.full_path_name.split('\\')));
     let close = |open: &mut Vec<GroupView>, done: &mut Vec<GroupView>| {
@@ -263,7 +265,7 @@ fn tree(views: Vec<GroupView>, top: &str) -> Vec<GroupView> {
 }
 
 impl RestApi {
-    /// The clients, sorted. Not to be asked for while the site is locked.
+    /// The sorted clients. Must not be called while the site is locked.
     pub(crate) fn index(&self) -> Arc<Index> {
         let version = self.clients.version();
         let site = self.site.read();

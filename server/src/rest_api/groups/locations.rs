@@ -1,4 +1,4 @@
-//! Locations of a group: their addresses, and one as XML.
+//! Locations of a group: a list of their URLs, and one location as XML.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::rest_api::groups::group::find;
 use crate::rest_api::http::{ApiError, GroupPath, Id, Json, LocationKey, LocationPath, Path, Query};
 use crate::rest_api::state::RestApi;
 
-/// How locations are asked for.
+/// Format of a list of locations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Naming {
-    /// Whether each address has the name of its location and a colon before it.
+    /// Whether each URL is preceded by the location's name and a colon.
     has_name: Option<bool>,
 }
 
@@ -63,7 +63,7 @@ async fn xml(
     }))
 }
 
-/// A location of a group, with the path of the group and its own name.
+/// A location of a group, with the group's path and the location's name.
 pub(crate) fn find_location(
     site: &Site,
     group: Id,

@@ -1,4 +1,4 @@
-//! `policies`: the fifteen that a fresh 14.3 has [R], and which of them is assigned where.
+//! `policies`: the fifteen policies of a fresh 14.3 installation [R], and their assignments.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::rest_api::http::{
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::Stored;
 
-/// A policy of a fresh installation: its type, its name, and whether it is the one of its type that is assigned.
+/// The policies of a fresh installation: type, name, and whether it is the assigned one of its type.
 const POLICIES: &[(&str, &str, bool)] = &[
     ("mem", "Memory Exploit Mitigation policy", true),
     ("ntr", "Web and Cloud Access Protection policy", true),
@@ -38,114 +38,114 @@ const POLICIES: &[(&str, &str, bool)] = &[
     ("hid", "HID policy", true),
 ];
 
-/// A policy in a summary.
+/// Summary of a policy.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PolicySummary {
-    /// Which.
+    /// Identifier of the policy.
     id: String,
-    /// Its name.
+    /// Name of the policy.
     name: &'static str,
-    /// Its type.
+    /// Type of the policy.
     policytype: &'static str,
-    /// Its subtype.
+    /// Subtype of the policy.
     subtype: Option<String>,
-    /// What it is for.
+    /// Description of the policy.
     desc: &'static str,
-    /// Whether it is in force.
+    /// Whether the policy is enabled.
     enabled: bool,
-    /// Its domain.
+    /// Identifier of the domain.
     domainid: String,
-    /// When it was changed last, in milliseconds.
+    /// Time of the last change, in milliseconds since 1970.
     lastmodifiedtime: i64,
-    /// Who else manages it.
+    /// Other sources that manage the policy.
     sources: Vec<String>,
-    /// Groups of the cloud.
+    /// Cloud groups that the policy is assigned to.
     assignedtocloudgroups: Option<Vec<String>>,
-    /// Where it is assigned.
+    /// Locations that the policy is assigned to.
     assignedtolocations: Option<Vec<Assigned>>,
 }
 
-/// The locations of a group that a policy is assigned to.
+/// Locations of a group that a policy is assigned to.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Assigned {
-    /// The group.
+    /// Identifier of the group.
     group_id: String,
-    /// Its default location.
+    /// Identifier of the group's default location.
     default_location_id: Option<String>,
-    /// Its locations.
+    /// Identifiers of the locations.
     location_ids: Vec<String>,
 }
 
-/// A policy type in the path.
+/// Path parameter for a policy type.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct TypePath {
-    /// `av`, `fw`, ..
+    /// Policy type, such as `av` or `fw`.
     policy_type: String,
 }
 
-/// A policy with its type in the path.
+/// Path parameters for a policy.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct RawPath {
-    /// `av`, `fw`, ..
+    /// Policy type, such as `av` or `fw`.
     policy_type: String,
-    /// The policy.
+    /// Identifier of the policy.
     id: Id,
 }
 
-/// A policy type at a location, in the path.
+/// Path parameters for a policy type at a location.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct AssignmentPath {
-    /// The group.
+    /// Identifier of the group.
     group_id: Id,
-    /// The location, or `default`.
+    /// Identifier of the location, or `default`.
     location_id: LocationKey,
-    /// `av`, `fw`, ..
+    /// Policy type, such as `av` or `fw`.
     policy_type: String,
 }
 
-/// Which policy is to be assigned.
+/// Policy to assign.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Assignment {
-    /// The policy.
+    /// Identifier of the policy.
     id: Id,
 }
 
 /// A policy as XML.
 #[derive(Debug, Serialize, JsonSchema)]
 struct RawPolicy {
-    /// The XML.
+    /// XML of the policy.
     policy_xml: String,
 }
 
 /// A firewall policy.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FirewallPolicy {
-    /// Its name.
+    /// Name of the policy.
     name: &'static str,
-    /// What it is for.
+    /// Description of the policy.
     desc: &'static str,
-    /// Whether it is in force.
+    /// Whether the policy is enabled.
     enabled: bool,
-    /// When it was changed last, in milliseconds.
+    /// Time of the last change, in milliseconds since 1970.
     lastmodifiedtime: i64,
-    /// Who else manages it.
+    /// Other sources that manage the policy.
     sources: Vec<String>,
-    /// What it says.
+    /// Configuration of the firewall.
     configuration: FirewallConfiguration,
-    /// What groups below may not change.
+    /// Settings that groups below may not change.
     lockedoptions: LockedOptions,
 }
 
-/// What a firewall policy says, by the product's names.
+/// Configuration of a firewall policy, with the product's field names.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FirewallConfiguration {
     /// Rules above the blue line.
     enforced_rules: Vec<String>,
-    /// Rules below it.
+    /// Rules below the blue line.
     baseline_rules: Vec<String>,
-    /// Rules of the parent that do not count.
+    /// Inherited rules that are ignored.
     ignore_parent_rules: Option<Vec<String>>,
     smart_dhcp: bool,
     smart_dns: bool,
@@ -157,7 +157,7 @@ struct FirewallConfiguration {
     dos: bool,
     antimac_spoofing: bool,
     autoblock: bool,
-    /// In seconds.
+    /// Duration of an automatic block, in seconds.
     autoblock_duration: i64,
     stealth_web: bool,
     #[serde(rename = "antiIP_spoofing")]
@@ -171,7 +171,7 @@ struct FirewallConfiguration {
 }
 
 impl FirewallConfiguration {
-    /// Without any rules, and all else as in a recorded policy.
+    /// Without rules; everything else as in a recorded policy.
     const fn recorded() -> Self {
         Self {
             enforced_rules: Vec::new(),
@@ -200,20 +200,20 @@ impl FirewallConfiguration {
     }
 }
 
-/// None.
+/// Locked settings; empty.
 #[derive(Debug, Serialize, JsonSchema)]
 struct LockedOptions {}
 
 /// A host group.
 #[derive(Debug, Serialize, JsonSchema)]
 struct HostGroupSummary {
-    /// Which.
+    /// Identifier of the host group.
     id: String,
-    /// Its name.
+    /// Name of the host group.
     name: String,
-    /// Its domain.
+    /// Identifier of the domain.
     domainid: String,
-    /// When it was changed last, in milliseconds.
+    /// Time of the last change, in milliseconds since 1970.
     lastmodifiedtime: i64,
 }
 
@@ -236,7 +236,7 @@ async fn summary(
     api.summaries(|_| true, paging)
 }
 
-/// `msl` is refused, as recorded: management server lists cannot be had here.
+/// `msl` is refused, as recorded: management server lists are not available here.
 async fn summary_of_type(
     State(api): State<Arc<RestApi>>,
     Path(TypePath { policy_type }): Path<TypePath>,
@@ -280,7 +280,7 @@ async fn firewall(
     }))
 }
 
-/// It pages as well, though the vendor's description of it has no such parameters.
+/// Pages the list, although the vendor's description has no such parameters.
 async fn host_groups(
     State(api): State<Arc<RestApi>>,
     Query(paging): Query<Paging>,
@@ -289,7 +289,7 @@ async fn host_groups(
     Ok(Json(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
 }
 
-/// What is assigned to a location, by its addresses unless something else is assumed.
+/// Policies assigned to a location, as URLs unless assumed otherwise.
 async fn assignments(
     State(api): State<Arc<RestApi>>,
     Path(LocationPath { group_id, location_id }): Path<LocationPath>,
@@ -302,7 +302,7 @@ async fn assignments(
     Ok(Json(named.collect()))
 }
 
-/// What is assigned, as a JSON text: its identifier unless something else is assumed.
+/// The assigned policy as a JSON string: its identifier unless assumed otherwise.
 async fn assignment(
     State(api): State<Arc<RestApi>>,
     Path(AssignmentPath { group_id, location_id, policy_type }): Path<AssignmentPath>,
@@ -324,7 +324,7 @@ async fn assign(
     let found = policy(&api.site.read(), id.0);
     let (found_kind, policy_name) = found.ok_or_else(|| gone(id))?;
     if found_kind != kind {
-        let words = format!("The policy {id} is of the type {found_kind}; expected {kind}.");
+        let words = format!("The policy {id} has the type {found_kind}; expected {kind}.");
         return Err(ApiError::Invalid(words));
     }
     let _changing = api.database.store.changing();
@@ -354,7 +354,7 @@ impl RestApi {
         Ok(Json(paging.slice(all, site.assumptions())?.of(rows, None)))
     }
 
-    /// How the policy of this type is named that is assigned to a location.
+    /// Reference to the policy of this type that is assigned to a location.
     fn reference(
         &self,
         form: PolicyReference,
@@ -373,7 +373,7 @@ impl RestApi {
         })
     }
 
-    /// The identifiers of a group and of one of its locations, and the location's name.
+    /// Identifiers of a group and of one of its locations, and the location's name.
     pub(crate) fn location(
         &self,
         group: Id,
@@ -384,7 +384,7 @@ impl RestApi {
         Ok((GroupId(group.0), found.id, name.to_owned()))
     }
 
-    /// The path of a group that has settings of its own.
+    /// Path of a group with its own settings.
     pub(crate) fn own_settings(&self, group: GroupId) -> Result<String, ApiError> {
         let site = self.site.read();
         let found = site.groups().iter().find(|(_, one)| one.id == group);
@@ -397,7 +397,7 @@ impl RestApi {
     }
 }
 
-/// What the lab says of every policy.
+/// Description of every policy.
 const DESCRIPTION: &str = "Created automatically during product installation.";
 
 fn known_type(found: &str) -> Result<&'static str, ApiError> {
@@ -405,7 +405,7 @@ fn known_type(found: &str) -> Result<&'static str, ApiError> {
     known.map(|(kind, ..)| *kind).ok_or_else(|| ApiError::Invalid(INVALID_TYPE.to_owned()))
 }
 
-/// The product's words [R].
+/// The product's message [R].
 const INVALID_TYPE: &str = "The policy type argument is invalid.";
 
 fn policy_id(site: &Site, name: &str) -> Guid {
@@ -419,7 +419,7 @@ fn policy(site: &Site, id: Guid) -> Option<(&'static str, &'static str)> {
     found.map(|(kind, name, _)| (*kind, *name))
 }
 
-/// Which policy of this type is assigned to a location.
+/// The policy of this type that is assigned to a location.
 fn in_force(
     site: &Site,
     kept: &Stored,
@@ -436,7 +436,7 @@ fn in_force(
 
 fn summary_row(site: &Site, kept: &Stored, kind: &'static str, name: &'static str) -> PolicySummary {
     let id = policy_id(site, name);
-    // Only groups that do not inherit show here [R].
+    // Only groups without inheritance are listed here [R].
     let own = site.groups().iter().filter(|(_, group)| !group.inherits);
     let assigned = own.filter_map(|(_, group)| {
         let locations = group.own.locations.values().map(|one| one.id);

@@ -1,8 +1,8 @@
-//! The settings of a location: what a rotation is made with.
+//! The settings of a location, which a rotation works with.
 //!
-//! Communication settings belong to the location, all else to the group, and shows alike under all its locations. What
-//! the site has no notion of is kept as a policy of the group, under [`OTHERS`], so that it is inherited and published
-//! and moves the serial as everything else does.
+//! Communication settings belong to the location; all others belong to the group and are the same in all its
+//! locations. Settings that the site does not model are stored in a policy of the group named [`OTHERS`], so that
+//! they are inherited, published, and advance the serial number like any other.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use crate::rest_api::groups::locations::find_location;
 use crate::rest_api::http::{ApiError, Blank, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
-/// The policy that keeps what the site has no notion of.
+/// Name of the policy that stores settings which the site does not model.
 pub(crate) const OTHERS: &str = "Other settings";
 
-/// Settings; in a change, what is absent or null stays.
+/// Settings of a location; in a change, absent or null fields stay as they are.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 struct Settings {
     configuration: Option<Configuration>,
@@ -42,7 +42,7 @@ struct Configuration {
     external_communication_settings: Option<Map<String, Value>>,
 }
 
-/// How clients keep in touch while they are in the location.
+/// Communication settings of clients in the location.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 struct Communication {
     mode: Option<Mode>,
@@ -51,7 +51,7 @@ struct Communication {
     upload_op_state_heartbeat_freq_in_seconds: Option<u32>,
     upload_log_heartbeat_freq_in_seconds: Option<u32>,
     upload_cmd_state_heartbeat_freq_in_seconds: Option<u32>,
-    /// The management server list in force; in a change, the one to assign.
+    /// Management server list in effect; in a change, the list to assign.
     sem_server: Option<ServerList>,
     download_profile: Option<bool>,
     connect_to_server: Option<bool>,
@@ -71,7 +71,7 @@ enum Mode {
     Push,
 }
 
-/// A management server list, by name.
+/// A management server list by name.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 struct ServerList {
     name: Option<String>,
@@ -128,7 +128,7 @@ async fn settings(
     let site = api.site.read();
     let (path, _, location) = find_location(&site, group_id, location_id)?;
     let mut known = in_force(site.groups().effective(path)?, location, &site.assumptions().rest_settings);
-    known["configuration"]["password_protection"]["password"] = Value::Null; // nobody reads it back
+    known["configuration"]["password_protection"]["password"] = Value::Null; // never returned
     serde_json::from_value(known).map(Json).map_err(|error| ApiError::Invalid(error.to_string()))
 }
 
@@ -152,7 +152,7 @@ async fn change(
         }
         let (_, group) = find(site, group_id)?;
         let shared = site.assumptions().rest_location_settings == RestLocation::OfTheGroup;
-        // Clients are in the default location unless they are told otherwise: what it uses of its group is theirs.
+        // Clients use the default location unless told otherwise, so it stands for its group's settings.
         let shared = shared || name == DEFAULT_LOCATION;
         let place = if location.own.is_none() && shared { None } else { Some(name.to_owned()) };
         Ok((wanted.commands(path, place, location, &group.own, site)?, ()))
@@ -160,14 +160,14 @@ async fn change(
     Ok(Blank)
 }
 
-/// What is wanted, sorted by who keeps it.
+/// Requested changes, by the place that stores them.
 struct Wanted {
     change: CommunicationChange,
     list: Option<String>,
     secure_communications: Option<bool>,
-    /// Communication settings that the site has no notion of.
+    /// Communication settings that the site does not model.
     of_location: Value,
-    /// All else that it has no notion of.
+    /// Other settings that the site does not model.
     of_group: Value,
 }
 
@@ -215,7 +215,7 @@ impl Wanted {
             && is_empty(&self.of_group)
     }
 
-    /// What is to be done; what is so already needs nothing.
+    /// Commands for the changes; values that are already set need none.
     fn commands(
         mut self,
         path: &str,
@@ -266,7 +266,7 @@ impl Wanted {
     }
 }
 
-/// The communication settings that the site keeps itself.
+/// Communication settings that the site models.
 const KNOWN: &[&str] = &[
     "mode",
     "pull_mode_heartbeat_freq_in_seconds",
@@ -277,7 +277,7 @@ const KNOWN: &[&str] = &[
     "randomization_range",
 ];
 
-/// All settings in force for a location.
+/// All settings in effect for a location.
 fn in_force(own: &GroupSettings, location: &Location, assumed: &Value) -> Value {
     let (communication, list) = match &location.own {
         Some(own) => (&own.communication, &own.list),
@@ -292,7 +292,7 @@ fn in_force(own: &GroupSettings, location: &Location, assumed: &Value) -> Value 
     known
 }
 
-/// All settings as they are if nobody has changed what the site has no notion of, which is assumed.
+/// All settings, with assumed values for those that the site does not model.
 fn all_of(
     communication: &CommunicationSettings,
     list: &str,
@@ -324,13 +324,13 @@ fn all_of(
     all
 }
 
-/// What a group keeps that the site has no notion of.
+/// Settings of a group that the site does not model.
 fn others(own: &GroupSettings) -> Value {
     let kept = own.policies.get(OTHERS).and_then(|text| serde_json::from_str(text).ok());
     kept.unwrap_or_else(|| json!({ "group": {}, "locations": {} }))
 }
 
-/// What the types do not say.
+/// Checks that the types do not express.
 fn check(settings: &Settings) -> Result<(), ApiError> {
     let configuration = settings.configuration.as_ref();
     let log = configuration.and_then(|one| one.client_log.as_ref());
@@ -342,7 +342,7 @@ fn check(settings: &Settings) -> Result<(), ApiError> {
     }
 }
 
-/// Lays what is new over what was.
+/// Merges changes into a value.
 fn merge(base: &mut Value, change: &Value) {
     match (base, change) {
         (Value::Object(base), Value::Object(change)) => {
@@ -354,14 +354,14 @@ fn merge(base: &mut Value, change: &Value) {
     }
 }
 
-/// Takes what is at this place out of it.
+/// Removes and returns the value at this place.
 fn take(value: &mut Value, place: &[&str]) -> Value {
     let Some((last, above)) = place.split_last() else { return Value::Null };
     let inner = above.iter().try_fold(value, |value, name| value.get_mut(*name));
     inner.and_then(Value::as_object_mut).and_then(|object| object.remove(*last)).unwrap_or_default()
 }
 
-/// Leaves what is other than what is known.
+/// Removes everything that equals the known value.
 fn without_same(value: &mut Value, known: &Value) {
     if value == known {
         *value = Value::Null;

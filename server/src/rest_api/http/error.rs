@@ -1,4 +1,4 @@
-//! Why a request is refused, and the three shapes in which the product says so. One place chooses the status.
+//! Errors of the REST API in the product's three formats. The status of each is chosen here only.
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
@@ -14,110 +14,110 @@ use crate::rest_api::http::response::{described, json};
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// A part of the path, a field of the query or the body is not what it should be.
+    /// A path parameter, a query parameter or the body is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// User and password do not fit. The product says 400 and not 401.
+    /// User name or password is wrong. The product responds with 400 instead of 401.
     #[error("The user name, the password or the domain is not correct.")]
     Credentials,
-    /// No token, or none that is in force.
+    /// The token is missing or not valid.
     #[error("{description}")]
     Token {
-        /// What is wrong with it: `invalid_token`, or what is assumed where there is none.
+        /// `invalid_token`, or the assumed error for a missing token.
         error: String,
-        /// In words.
+        /// Error message.
         description: String,
     },
-    /// The refusal of a token request, in the form of OAuth.
+    /// A refused token request, in OAuth format.
     #[error("{description}")]
     Grant {
         /// `invalid_request`, `invalid_grant` or `invalid_client`.
         error: String,
-        /// In words.
+        /// Error message.
         description: String,
     },
-    /// There is no such object. The words `do not exist` are what a client looks for.
+    /// The object does not exist. Some clients look for the words `do not exist`.
     #[error("The {kind} {id} do not exist.")]
     Gone {
-        /// What it would be, in the plural: `groups`.
+        /// Kind of the object in the plural, such as `groups`.
         kind: &'static str,
-        /// Its identifier.
+        /// Identifier of the object.
         id: String,
     },
-    /// There is no such event, which the product says with a code of its own, and in words that a client looks for [R].
+    /// The event does not exist. The product has its own code and message for this, which a client looks for [R].
     #[error("Failed to update the event {0}.")]
     NoEvent(String),
-    /// There is something of that name.
+    /// An object of this name exists.
     #[error("{words}")]
     Taken {
-        /// What is wrong.
+        /// Error message.
         words: String,
-        /// Which: a client goes on with what is there.
+        /// Identifier of the existing object, with which a client continues.
         id: Option<String>,
     },
-    /// What nobody documents: the status is assumed.
+    /// An undocumented case, with an assumed status.
     #[error("{words}")]
     Assumed {
-        /// The status.
+        /// HTTP status.
         status: u16,
-        /// What is wrong.
+        /// Error message.
         words: String,
     },
-    /// Nobody has this path.
-    #[error("there is nothing at this path")]
+    /// The product does not have this path.
+    #[error("unknown path")]
     NoPath,
-    /// The body did not come in time.
+    /// The body was not received in time.
     #[error("The body did not come in time.")]
     Stalled,
     /// The body is too large.
     #[error("The body is larger than {most} bytes.")]
     TooLarge {
-        /// How large it may be.
+        /// Maximum size in bytes.
         most: usize,
     },
-    /// More calls than are allowed.
-    #[error("More than {calls} calls in {minutes} minutes. Wait, and try again.")]
+    /// More calls than allowed.
+    #[error("More than {calls} calls in {minutes} minutes. Wait and try again.")]
     Throttled {
-        /// How many are allowed.
+        /// Number of calls allowed.
         calls: usize,
-        /// In how many minutes.
+        /// Period of the limit, in minutes.
         minutes: u64,
     },
-    /// Nobody can log in: the console's key is too long.
+    /// Logging in is impossible, because the console's key is too long.
     #[error("{0}.")]
     LogIn(ConsoleTrouble),
-    /// The product has it, and the lab does not.
+    /// An operation of the product that the lab does not have.
     #[error("This mock does not serve this operation.")]
     NotServed,
 }
 
-/// The body of an application's error, in the product's form.
+/// An application error in the product's format.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ApiError")]
 pub(crate) struct ErrorBody {
-    /// The status, as text.
+    /// HTTP status as a string.
     error_code: String,
-    /// A code of the application; empty in most cases.
+    /// Code of the application; mostly empty.
     app_error_code: &'static str,
-    /// What is wrong.
+    /// Error message.
     error_message: String,
-    /// What is there already, where a name is taken.
+    /// Identifier of the existing object, when a name is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
 
-/// The product's error about a token.
+/// A token error in the product's format.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OAuthError {
-    /// `invalid_token`, `unauthorized`, ..
+    /// Error code, such as `invalid_token` or `unauthorized`.
     error: String,
-    /// What is wrong.
+    /// Error message.
     error_description: String,
 }
 
 impl ApiError {
-    /// The status that it is answered with.
+    /// HTTP status of the error.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) | Self::Credentials | Self::NoEvent(_) => StatusCode::BAD_REQUEST,
@@ -135,18 +135,18 @@ impl ApiError {
         }
     }
 
-    /// There is no such object.
+    /// The error for an object that does not exist.
     #[expect(clippy::needless_pass_by_value, reason = "it is an identifier, and written at once")]
     pub(crate) fn gone(kind: &'static str, id: impl ToString) -> Self {
         Self::Gone { kind, id: id.to_string() }
     }
 
-    /// A refusal with a status that is assumed.
+    /// An error with an assumed status.
     pub(crate) fn assumed(status: u16, words: impl Into<String>) -> Self {
         Self::Assumed { status, words: words.into() }
     }
 
-    /// The same words, with a status that is assumed.
+    /// The same message with an assumed status.
     pub(crate) fn with(self, status: u16) -> Self {
         Self::assumed(status, self.to_string())
     }
@@ -193,14 +193,14 @@ impl OperationOutput for ApiError {
     type Inner = ();
 
     fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
-        let token = described::<OAuthError>(ctx, "No token, or none that is in force.");
-        let error = described::<ErrorBody>(ctx, "The error of an application.");
+        let token = described::<OAuthError>(ctx, "The token is missing or not valid.");
+        let error = described::<ErrorBody>(ctx, "The request is invalid or refused.");
         let errors = [400, 408, 409, 410, 413, 429].map(|status| (Some(status), error.clone()));
         errors.into_iter().chain([(Some(401), token)]).collect()
     }
 }
 
-/// Tomcat's page, in short.
+/// Tomcat's error page, shortened.
 const TOMCAT_404: &str = "<!doctype html><html lang=\"en\"><head><title>HTTP Status 404 – Not Found</title></head>\
 <body><h1>HTTP Status 404 – Not Found</h1><hr class=\"line\" /><p><b>Type</b> Status Report</p>\
 <p><b>Description</b> The origin server did not find a current representation for the target resource or is not \

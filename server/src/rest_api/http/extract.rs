@@ -1,4 +1,4 @@
-//! What a handler takes: parts of the path, fields of the query, the body, and who asks.
+//! Extractors of handlers: path, query, body and caller.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,75 +24,75 @@ use crate::rest_api::auth::tokens::Session;
 use crate::rest_api::http::error::ApiError;
 use crate::rest_api::http::{json_de, query_de};
 
-/// The largest body.
+/// Maximum size of a body in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
-/// How long a body may take to come, in real time.
+/// Longest time for receiving a body, in real time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The parts of the path.
+/// Path parameters.
 #[derive(Debug)]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The fields of the query. Those that the type does not have are ignored.
+/// Query parameters. Unknown ones are ignored.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// The body, which is JSON whatever its content type says.
+/// A JSON body, whatever its content type.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-/// The body, of whatever kind; empty where there is none.
+/// A body of any kind; empty if there is none.
 #[derive(Debug)]
 pub(crate) struct RawBody(pub(crate) Bytes);
 
-/// The body, which may be absent: JSON or a form, with what the type says.
+/// An optional body: JSON or a form, described by the type.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonBody<T>(pub(crate) Bytes, pub(crate) PhantomData<T>);
 
-/// The body, which is XML whatever its content type says.
+/// An XML body, whatever its content type.
 #[derive(Debug)]
 pub(crate) struct XmlBody(pub(crate) Bytes);
 
-/// Who asks.
+/// The session of the caller.
 #[derive(Debug)]
 pub(crate) struct Caller(pub(crate) Arc<Session>);
 
-/// An identifier: 32 hexadecimal digits, read in either case and written in upper case.
+/// An identifier: 32 hexadecimal digits, case-insensitive, written in upper case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Id(pub(crate) Guid);
 
-/// A location: its identifier, or `default` for the default one of its group.
+/// A location: its identifier, or `default` for the group's default location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LocationKey {
     /// The default location.
     Default,
-    /// This one.
+    /// The location with this identifier.
     Id(Guid),
 }
 
-/// A group in the path.
+/// Path parameter for a group.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GroupPath {
-    /// The group.
+    /// Identifier of the group.
     pub(crate) group_id: Id,
 }
 
-/// A location of a group in the path.
+/// Path parameters for a location of a group.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LocationPath {
-    /// The group.
+    /// Identifier of the group.
     pub(crate) group_id: Id,
-    /// The location, or `default`.
+    /// Identifier of the location, or `default`.
     pub(crate) location_id: LocationKey,
 }
 
-/// Any object in the path.
+/// Path parameter for an object.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub(crate) struct IdPath {
-    /// The object.
+    /// Identifier of the object.
     pub(crate) id: Id,
 }
 
@@ -196,7 +196,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// Reads a body of at most so many bytes.
+/// Reads a body of at most `most` bytes.
 pub(crate) async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
     match timeout(PATIENCE, to_bytes(body, most)).await {
         Err(_) => Err(ApiError::Stalled),
@@ -206,7 +206,7 @@ pub(crate) async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError
             if error.is::<http_body_util::LengthLimitError>() {
                 return Err(ApiError::TooLarge { most });
             }
-            Err(ApiError::Invalid("The body breaks off.".to_owned()))
+            Err(ApiError::Invalid("The body is incomplete.".to_owned()))
         }
     }
 }
@@ -254,7 +254,7 @@ impl OperationInput for XmlBody {
     }
 }
 
-/// Describes a body that may come as any of these.
+/// Describes a body that may have any of these content types.
 fn describe_body<T: JsonSchema>(
     ctx: &mut GenContext,
     operation: &mut Operation,
@@ -274,7 +274,7 @@ impl OperationInput for Caller {}
 fn parameters<T: JsonSchema>(ctx: &mut GenContext, operation: &mut Operation, location: ParamLocation) {
     let schema = ctx.schema.subschema_for::<T>();
     let mut parameters = parameters_from_schema(ctx, schema, location);
-    // A list may be repeated, which is how the document says it.
+    // OpenAPI describes a list as a repeatable parameter.
     parameters.retain(|one| {
         let name = &one.parameter_data_ref().name;
         !operation.parameters.iter().any(

@@ -1,5 +1,5 @@
-//! Reading a body: JSON, into what its type says, and into nothing else. The format would let a list stand for an object, with
-//! the fields in their order; the product does not. What is wrong is said with its place.
+//! Strict JSON deserialisation. Unlike serde's default, a list never stands for an object, as in the product. Errors
+//! name the place in the body.
 
 use std::fmt::Display;
 
@@ -8,17 +8,17 @@ use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, Unexpec
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-/// Reads a body.
+/// Deserialises a body.
 ///
 /// # Errors
 ///
-/// When it is no JSON, or is not what the type says.
+/// When the body is not JSON, or does not match the type.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
     let value = serde_json::from_slice(body).map_err(|error| Misread::custom(error).at(""))?;
     T::deserialize(Strict { value, place: String::new() })
 }
 
-/// What is wrong with a body, in words.
+/// An error in a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
 pub(crate) struct Misread {
@@ -27,7 +27,7 @@ pub(crate) struct Misread {
 }
 
 impl Misread {
-    /// The same, with the place that it is about.
+    /// Adds the place of the error.
     fn at(self, place: &str) -> Self {
         if self.has_place {
             return self;
@@ -47,16 +47,16 @@ impl Error for Misread {
     }
 }
 
-/// A value, and where it stands: `configuration.proxy`.
+/// A value with its place, such as `configuration.proxy`.
 struct Strict {
     value: Value,
     place: String,
 }
 
 impl Strict {
-    /// A value inside of this one.
+    /// A value inside this one.
     fn inner(place: &str, name: &str, value: Value) -> Self {
-        // Names are the sender's: only as much of them as belongs into an answer.
+        // Names come from the sender, so they are shortened.
         let name: String = name.chars().take(80).collect();
         let place = if place.is_empty() { name } else { format!("{place}.{name}") };
         Self { value, place }

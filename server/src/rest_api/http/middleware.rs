@@ -1,4 +1,4 @@
-//! What every request passes before a module sees it.
+//! Checks that every request passes before it reaches a handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,31 +22,31 @@ use crate::rest_api::http::operations::{Known, known};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
 
-/// Who is connected.
+/// Address of the caller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The path of the OpenAPI document. The vendor has nothing there.
+/// Path of the OpenAPI document, which the vendor does not have.
 pub(crate) const OPENAPI_PATH: &str = "/sepm/api/v1/openapi.json";
 /// Paths that need no token.
 const PUBLIC: &[&str] =
     &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", OPENAPI_PATH];
-/// The largest body of a request without a token.
+/// Maximum size of a body without a token.
 const MAX_PUBLIC_BODY: usize = 64 * 1024;
-/// How much of a body that is too large is read, so that its sender hears the answer.
+/// Number of bytes of an oversized body that are read, so that its sender receives the response.
 const DRAINED: usize = 4 * MAX_BODY;
 
-/// Puts the gate before the routes.
+/// Adds the checks in front of the routes.
 pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router {
-    // Whoever gets past the gate asks for an operation that the vendor has.
+    // A request that passes the checks is for an operation of the vendor.
     let not_served = || async { ApiError::NotServed };
     let served =
         routes.fallback(not_served).method_not_allowed_fallback(not_served).with_state(Arc::clone(api));
-    // Routes are looked for behind the gate, which may have taken slashes out of the path.
+    // Routing happens after the checks, which may have removed slashes from the path.
     Router::new().fallback_service(served).layer(from_fn_with_state(Arc::clone(api), pass))
 }
 
-/// Lets a request pass, or refuses it; and notes it in the journal.
+/// Checks a request, and records it in the journal.
 async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
     let assumed = api.assumed();
@@ -64,7 +64,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
                 who = Some(session.who.login_name.clone());
                 request.extensions_mut().insert(session);
             }
-            // A body that nobody reads would cost the connection.
+            // An unread body would cost the connection.
             let (head, body) = request.into_parts();
             let most = if is_public(&path) { MAX_PUBLIC_BODY } else { MAX_BODY };
             match read_body(body, most).await {
@@ -92,7 +92,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     response
 }
 
-/// Who asks, where that matters.
+/// The session of the caller, for operations that need one.
 fn admit(
     api: &RestApi,
     assumed: &Assumptions,
@@ -121,14 +121,14 @@ fn admit(
     Ok(session)
 }
 
-/// The token in the header.
+/// The bearer token in the header.
 fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Reads what is still being sent, up to a limit: who is still sending does not hear an answer.
+/// Reads the rest of a body up to a limit, since a sender does not read the response while sending.
 async fn drain(mut body: Body) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -139,7 +139,7 @@ async fn drain(mut body: Body) {
     }
 }
 
-/// Whether a path wants no token.
+/// Whether a path needs no token.
 pub(crate) fn is_public(path: &str) -> bool {
     PUBLIC.contains(&path)
 }

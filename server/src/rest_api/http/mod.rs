@@ -1,4 +1,4 @@
-//! What every request meets: the checks before a handler, extractors, answers, errors, pages, and the OpenAPI document.
+//! HTTP basics of the REST API: checks, extractors, responses, errors, pages, and the OpenAPI document.
 
 pub(super) mod error;
 pub(super) mod extract;

@@ -1,9 +1,9 @@
-//! Slashes that are too many in a path: at its end, and one beside another. Clients that glue addresses together send them.
+//! Removes redundant slashes from paths, which clients produce by joining URLs.
 
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 
-/// The same address without them; none if there are none.
+/// The URL without redundant slashes; none if it has none.
 pub(crate) fn without(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let has_too_many = path.contains("//") || path.len() > 1 && path.ends_with('/');

@@ -1,4 +1,4 @@
-//! What the lab serves, described by its own types: OpenAPI 3.1, to be had without a token.
+//! The OpenAPI 3.1 document of the REST API, generated from the types and available without a token.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::rest_api::http::middleware::{OPENAPI_PATH, is_public};
 use crate::rest_api::state::RestApi;
 
-/// How a token is called in it.
+/// Name of the security scheme.
 const BEARER: &str = "bearer";
 
 pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
@@ -34,7 +34,7 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
         info: Info {
             title: "epm-lab: a mock of the SEPM REST API".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            description: Some("For tests and labs. It protects nothing.".to_owned()),
+            description: Some("Mock of the REST API of Symantec Endpoint Protection Manager, for tests and labs. It protects nothing.".to_owned()),
             ..Info::default()
         },
         servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
@@ -44,7 +44,7 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
     let scheme = SecurityScheme::Http {
         scheme: "bearer".to_owned(),
         bearer_format: None,
-        description: Some("The token that identity/authenticate gives.".to_owned()),
+        description: Some("Access token from identity/authenticate.".to_owned()),
         extensions: Default::default(),
     };
     let components = api.components.get_or_insert_with(Components::default);
@@ -62,23 +62,23 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
         serde_json::to_vec(&document)
     });
     let document = document.unwrap_or_else(|error| {
-        tracing::error!(%error, "the OpenAPI document cannot be written");
+        tracing::error!(%error, "cannot serialise the OpenAPI document");
         Vec::new()
     });
     (router, Bytes::from(document))
 }
 
-/// Describes what the gate and the reading of a request answer, wherever a module has not said it itself.
+/// Adds the errors of the checks and extractors to every operation that does not describe them.
 fn with_errors(document: &mut Value) {
     let error = |schema: &str, words: &str| {
         let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
         json!({ "description": words, "content": { "application/json": { "schema": schema } } })
     };
-    // Where tokens are refreshed, errors have the form of OAuth.
+    // Token refresh reports errors in OAuth format.
     for method in ["get", "post"] {
         let place = format!("/paths/~1sepm~1oauth~1token/{method}/responses/400");
         let Some(at) = document.pointer_mut(&place) else { continue };
-        *at = json!({ "description": "Refused.", "content": { "application/json": { "schema": { "anyOf": [
+        *at = json!({ "description": "The request is invalid or refused.", "content": { "application/json": { "schema": { "anyOf": [
             { "$ref": "#/components/schemas/OAuthError" }, { "$ref": "#/components/schemas/ApiError" },
         ] } } } });
     }
@@ -87,10 +87,10 @@ fn with_errors(document: &mut Value) {
     let operations = items.flat_map(|item| item.values_mut());
     for responses in operations.filter_map(|one| one.get_mut("responses")).filter_map(Value::as_object_mut) {
         for status in ["400", "408", "413", "429"] {
-            let described = error("ApiError", "The error of an application.");
+            let described = error("ApiError", "The request is invalid or refused.");
             responses.entry(status).or_insert(described);
         }
-        let described = error("OAuthError", "No token, or none that is in force.");
+        let described = error("OAuthError", "The token is missing or not valid.");
         responses.entry("401").or_insert(described);
     }
 }

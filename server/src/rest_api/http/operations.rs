@@ -1,23 +1,22 @@
-//! Every operation of the vendor's specification: 195 methods on their paths, as facts. And one more, which a client uses: a token
-//! is refreshed with GET as well.
+//! Every operation of the vendor's specification: 195 methods and paths, plus one that a client uses: GET to refresh
+//! a token.
 //!
-//! What is here and has no route of ours is answered with 501; what is not here does not exist, as far as the product is
-//! concerned.
+//! Operations that are listed here and have no route respond with 501; others do not exist in the product.
 
 use axum::http::Method;
 
 /// What the vendor has at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// This very operation.
+    /// The operation.
     Operation,
     /// The path, but not with this method.
     Path,
-    /// Nothing.
+    /// Neither path nor method.
     Nothing,
 }
 
-/// What the vendor has for this method at this path. `HEAD` is there wherever `GET` is.
+/// What the vendor has for this method and path. `HEAD` exists wherever `GET` does.
 pub(crate) fn known(method: &Method, path: &str) -> Known {
     let Some(path) = path.strip_prefix("/sepm/") else { return Known::Nothing };
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
@@ -33,14 +32,14 @@ pub(crate) fn known(method: &Method, path: &str) -> Known {
     found
 }
 
-/// Every operation of the product's REST API: its method, and its path, where `{..}` stands for what varies.
+/// Every operation of the product's REST API: method and path template with `{..}` for parameters.
 pub fn operations() -> impl Iterator<Item = (&'static str, String)> {
     OPERATIONS.iter().flat_map(|(template, methods)| {
         methods.iter().map(move |method| (*method, format!("/sepm/{template}")))
     })
 }
 
-/// Whether a path is of this form; `{..}` stands for one part that is not empty.
+/// Whether a path matches this template; `{..}` matches one segment that is not empty.
 fn fits(template: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     template.split('/').all(|wanted| {
@@ -50,7 +49,7 @@ fn fits(template: &str, path: &str) -> bool {
     }) && parts.next().is_none()
 }
 
-/// Paths below `/sepm/`, each with its methods, in the order of the alphabet.
+/// Paths below `/sepm/` with their methods, in alphabetical order.
 const OPERATIONS: &[(&str, &[&str])] = &[
     ("api/v1/admin-users", &["GET", "POST"]),
     ("api/v1/admin-users/{id}", &["GET", "PUT"]),

@@ -1,4 +1,4 @@
-//! Pages: asked for from 1, numbered from 0.
+//! Pages: requested from 1, numbered from 0.
 
 use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
@@ -6,70 +6,70 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest_api::http::error::ApiError;
 
-/// Which page is asked for.
+/// Requested page.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Paging {
-    /// Which page, counted from 1.
+    /// Number of the page, from 1.
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     page_index: Option<u32>,
-    /// How many entries a page has.
+    /// Number of entries per page.
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     page_size: Option<u32>,
 }
 
-/// Up or down.
+/// Sort order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Order {
-    /// The smallest first.
+    /// Ascending.
     #[default]
     Asc,
-    /// The largest first.
+    /// Descending.
     Desc,
 }
 
-/// What a page is sorted by.
+/// Sort key of a page.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Sort {
-    /// The field.
+    /// Name of the field.
     pub(crate) property: String,
-    /// Up or down.
+    /// Sort order.
     pub(crate) direction: Order,
-    /// Whether it is up.
+    /// Whether the order is ascending.
     pub(crate) ascending: bool,
 }
 
-/// One page.
+/// A page of entries.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page<T> {
-    /// The entries.
+    /// Entries of the page.
     pub(crate) content: Vec<T>,
-    /// Which page, counted from 0.
+    /// Number of the page, from 0.
     pub(crate) number: u32,
-    /// How many entries a full page has.
+    /// Number of entries of a full page.
     pub(crate) size: u32,
-    /// How many this one has.
+    /// Number of entries of this page.
     pub(crate) number_of_elements: usize,
-    /// Whether it is the first.
+    /// Whether this is the first page.
     pub(crate) first_page: bool,
-    /// Whether it is the last, or behind it. Clients go on until it is.
+    /// Whether this is the last page, or after it. Clients continue until then.
     pub(crate) last_page: bool,
-    /// How many pages there are.
+    /// Number of pages.
     pub(crate) total_pages: usize,
-    /// How many entries there are in all.
+    /// Number of entries on all pages.
     pub(crate) total_elements: usize,
-    /// What it is sorted by.
+    /// Sort keys.
     pub(crate) sort: Option<Vec<Sort>>,
 }
 
-/// The part of the whole that a page is.
+/// The range of entries of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
-    /// Which page, counted from 0.
+    /// Number of the page, from 0.
     number: u32,
-    /// How many entries a full page has.
+    /// Number of entries of a full page.
     size: u32,
 }
 
@@ -82,11 +82,11 @@ impl Sort {
 }
 
 impl Paging {
-    /// The slice that is meant, where pages have `usual` entries if nobody says otherwise.
+    /// The requested range, with the default page size `usual`.
     ///
     /// # Errors
     ///
-    /// When the index or the size is 0, and that is not taken for what is usual.
+    /// When the index or the size is 0, unless 0 is assumed to mean the default.
     pub(crate) fn slice(self, usual: u32, assumed: &Assumptions) -> Result<Slice, ApiError> {
         let given = |name, value: Option<u32>| match value {
             Some(0) if assumed.rest_page_zero_is_refused => {
@@ -101,23 +101,23 @@ impl Paging {
 }
 
 impl Slice {
-    /// Where it starts.
+    /// Index of the first entry.
     pub(crate) const fn start(self) -> usize {
         self.number as usize * self.size as usize
     }
 
-    /// How many entries it has at most.
+    /// Maximum number of entries.
     pub(crate) const fn size(self) -> usize {
         self.size as usize
     }
 
-    /// Cuts the page out of all entries.
+    /// The page of all entries.
     pub(crate) fn of<T>(self, all: Vec<T>, sort: Option<Vec<Sort>>) -> Page<T> {
         let total = all.len();
         self.page(all.into_iter().skip(self.start()).take(self.size()).collect(), total, sort)
     }
 
-    /// The page with these entries, of so many in all.
+    /// The page with these entries, out of `total`.
     pub(crate) fn page<T>(self, content: Vec<T>, total: usize, sort: Option<Vec<Sort>>) -> Page<T> {
         Page {
             number: self.number,

@@ -1,7 +1,7 @@
-//! Reading the parts of a path and the fields of a query into a type, as leniently as the product's clients need it.
+//! Lenient deserialisation of path and query parameters, as the product's clients need it.
 //!
-//! The type says what is wanted. Where it is a list, a value may be repeated, joined by commas or joined by blanks;
-//! around numbers, truth values and parts of lists, quotes and blanks do not count; an empty value is none.
+//! The type decides: list values may be repeated, or joined by commas or spaces; quotes and spaces around numbers,
+//! booleans and list items are ignored; an empty value counts as absent.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -11,16 +11,16 @@ use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// A value that is not what it should be.
+/// An invalid parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unreadable(String);
 
-/// Reads names and values into a type.
+/// Deserialises names and values.
 ///
 /// # Errors
 ///
-/// When one of them is not what the type says, or is missing.
+/// When a value does not match the type, or is missing.
 pub(crate) fn read<'de, T: Deserialize<'de>>(
     pairs: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, Unreadable> {
@@ -32,7 +32,7 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(
     T::deserialize(MapDeserializer::new(fields))
 }
 
-/// What was given for one name.
+/// The values given for one name.
 struct Values {
     name: String,
     values: Vec<String>,
@@ -53,7 +53,7 @@ impl Values {
     }
 }
 
-/// Without quotes and blanks around it.
+/// Removes quotes and spaces around a value.
 fn bare(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
 }
@@ -92,7 +92,7 @@ impl<'de> Deserializer<'de> for Values {
         let (name, value) = (self.name.clone(), self.first().to_owned());
         visitor.visit_string(value).map_err(|error: Unreadable| {
             let known = error.0.starts_with("The parameter");
-            if known { error } else { Unreadable(format!("The parameter {name} is no {expected}: {error}")) }
+            if known { error } else { Unreadable(format!("The parameter {name} is not {expected}: {error}")) }
         })
     }
 
@@ -161,7 +161,7 @@ impl<'de> Deserializer<'de> for Values {
     }
 }
 
-/// What a visitor wants, in words.
+/// What a visitor expects, as text.
 struct Expected<'a, V>(&'a V);
 
 impl<'de, V: Visitor<'de>> Display for Expected<'_, V> {

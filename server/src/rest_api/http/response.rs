@@ -1,7 +1,7 @@
-//! What an answer can be: a value, something created, an empty text, or nothing.
+//! Responses: a value, a created object, an empty string, or nothing.
 //!
-//! JSON is compact, because clients cut values out of it with regular expressions; and an empty body never calls itself
-//! JSON.
+//! JSON is compact, because some clients parse it with regular expressions. An empty body never has the content type
+//! of JSON.
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
@@ -12,43 +12,43 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// 200, and a value.
+/// 200 with a value.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// 201, and what was created.
+/// 201 with the created object.
 #[derive(Debug)]
 pub(crate) struct Created<T>(pub(crate) T);
 
-/// A value for each of the things asked for, and a status that is assumed: 207.
+/// One value per requested item, with an assumed status: 207.
 #[derive(Debug)]
 pub(crate) struct Several<T> {
-    /// The status.
+    /// HTTP status.
     pub(crate) status: u16,
-    /// The values.
+    /// Value for each item.
     pub(crate) items: Vec<T>,
 }
 
-/// 200, and the JSON text `""`: what the product answers where there is nothing to say.
+/// 200 with the JSON string `""`, the product's response without content.
 #[derive(Debug)]
 pub(crate) struct Blank;
 
-/// 204, and no body.
+/// 204 without a body.
 #[derive(Debug)]
 pub(crate) struct NoContent;
 
-/// A value as JSON.
+/// A value as a JSON response.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (status, [(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "an answer cannot be written as JSON");
+            tracing::error!(%error, "cannot serialise a response as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// How a value is described in the OpenAPI document.
+/// Describes a value in the OpenAPI document.
 pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> ApiResponse {
     let json_schema = ctx.schema.subschema_for::<T>();
     let schema = Some(SchemaObject { json_schema, example: None, external_docs: None });
@@ -99,11 +99,11 @@ macro_rules! describes {
             type Inner = $holds;
 
             fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-                Some(described::<$holds>(ctx, "It is done."))
+                Some(described::<$holds>(ctx, "Success."))
             }
 
             fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
-                vec![(Some($status), described::<$holds>(ctx, "It is done."))]
+                vec![(Some($status), described::<$holds>(ctx, "Success."))]
             }
         }
     )*};
@@ -119,7 +119,7 @@ impl OperationOutput for Blank {
     type Inner = String;
 
     fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
-        vec![(Some(200), described::<String>(ctx, "It is done: an empty text."))]
+        vec![(Some(200), described::<String>(ctx, "Success, with an empty string."))]
     }
 }
 
@@ -127,6 +127,9 @@ impl OperationOutput for NoContent {
     type Inner = ();
 
     fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
-        vec![(Some(204), ApiResponse { description: "It is done.".to_owned(), ..ApiResponse::default() })]
+        vec![(
+            Some(204),
+            ApiResponse { description: "Success, without content.".to_owned(), ..ApiResponse::default() },
+        )]
     }
 }

@@ -1,4 +1,4 @@
-//! So many calls in so much time, and no more: off, unless somebody wants it.
+//! Limits the number of calls per time; off by default.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::rest_api::http::error::ApiError;
 
-/// How many calls are allowed at most; a larger limit is none.
+/// Maximum number of calls in a limit; a larger limit means none.
 const MOST: usize = 100_000;
 
 /// Counts the calls of one REST API.
@@ -16,7 +16,7 @@ const MOST: usize = 100_000;
 pub(crate) struct Throttle(Mutex<CallCounter>);
 
 impl Throttle {
-    /// Allows so many calls in so much time from now on; any number when none.
+    /// Sets the limit: a number of calls per duration, or none.
     pub(crate) fn set(&self, limit: Option<(usize, Duration)>) {
         let mut calls = self.0.lock();
         let limit = limit.filter(|(most, _)| *most <= MOST);
@@ -27,7 +27,7 @@ impl Throttle {
     ///
     /// # Errors
     ///
-    /// When there have been too many.
+    /// When the limit is exceeded.
     pub(crate) fn count(&self, now: Timestamp) -> Result<(), ApiError> {
         let mut calls = self.0.lock();
         calls

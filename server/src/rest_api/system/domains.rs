@@ -1,4 +1,4 @@
-//! Domains: a site of the lab has one.
+//! Domains; a site of the lab has one.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ struct DomainSettings {
     banner_text: Option<String>,
 }
 
-/// A domain, as groups and computers name it.
+/// Reference to a domain in groups and computers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct DomainSummary {
     id: String,
@@ -54,7 +54,7 @@ pub(crate) struct DomainSummary {
 }
 
 impl DomainSummary {
-    /// None.
+    /// No domain.
     pub(crate) const fn nowhere() -> Self {
         Self { id: String::new(), name: DOMAIN }
     }
@@ -107,7 +107,7 @@ impl RestApi {
         }
     }
 
-    /// The domain, in short.
+    /// Reference to the domain.
     pub(crate) fn domain_summary(&self) -> DomainSummary {
         DomainSummary { id: self.site.read().domain().to_string(), name: DOMAIN }
     }

@@ -1,4 +1,4 @@
-//! Domains, the version, the manager itself, and the store of settings that no client is told of.
+//! Domains, the version, the manager itself, and the store of settings that clients do not see.
 
 pub(super) mod domains;
 pub(super) mod server_info;

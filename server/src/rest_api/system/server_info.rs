@@ -1,5 +1,5 @@
-//! What the REST API says of the installation: servers, database, replication, licenses, definitions, events. There is
-//! little of it in a lab, and nothing of a certificate, as in life.
+//! Information on the installation: servers, database, replication, licenses, definitions, events. A lab has little
+//! of it, and as in the product nothing about certificates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 use crate::rest_api::http::{ApiError, Blank, Id, Json, Paging, Path, Query};
 use crate::rest_api::state::RestApi;
 
-/// A manager, of which the product says no more.
+/// A manager, as far as the product describes it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Server {
-    /// Which.
+    /// Identifier of the manager.
     id: String,
-    /// Whether it takes groups from a directory.
+    /// Synchronisation with a directory server.
     directory_server_integration: DirectoryServerIntegration,
 }
 
-/// Whether a manager takes groups from a directory.
+/// Synchronisation of a manager with a directory server.
 #[derive(Debug, Serialize, JsonSchema)]
 struct DirectoryServerIntegration {
-    /// It does not.
+    /// Whether it is enabled; always false.
     enable: bool,
 }
 
@@ -35,88 +35,88 @@ struct DirectoryServerIntegration {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SepmDatabase {
-    /// Its name.
+    /// Name of the database.
     name: String,
-    /// What it is for.
+    /// Description of the database.
     description: &'static str,
-    /// Where it is.
+    /// Address of the database server.
     address: String,
-    /// The instance.
+    /// Name of the instance.
     instance_name: String,
-    /// The port.
+    /// Port of the database server.
     port: u16,
-    /// The make.
+    /// Type of the database.
     r#type: String,
-    /// Its version.
+    /// Version of the database.
     version: String,
-    /// Whether it came with the manager.
+    /// Whether the manager's installation included the database.
     installed_by_sepm: bool,
-    /// The database of the instance.
+    /// Database of the instance.
     database: String,
-    /// Who logs in.
+    /// User of the database.
     db_user: String,
-    /// With what; never shown.
+    /// Passwords of the database; never returned.
     db_passwords: Option<Vec<String>>,
-    /// The certificate that it is believed by.
+    /// Root certificate for connections to the database.
     #[serde(rename = "dbTLSRootCertificate")]
     db_tls_root_certificate: Option<String>,
 }
 
-/// How replication stands.
+/// Replication status of all sites.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReplicationStatuses {
-    /// Of each site: an array, whatever the vendor's description says [R].
+    /// Status of each site: an array, unlike in the vendor's description [R].
     replication_status: Vec<ReplicationStatus>,
 }
 
-/// How the replication of a site stands.
+/// Replication status of a site.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReplicationStatus {
-    /// Its name.
+    /// Name of the site.
     site_name: String,
-    /// Where it is.
+    /// Place of the site.
     site_location: &'static str,
-    /// Which.
+    /// Identifier of the site.
     id: String,
-    /// Its partners.
+    /// Replication partners of the site.
     replication_partner_status_list: Vec<ReplicationPartner>,
 }
 
-/// How the replication with a partner stands.
+/// Replication status of a partner.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReplicationPartner {
-    /// Which.
+    /// Identifier of the partner.
     id: String,
-    /// Its name.
+    /// Name of the partner.
     name: String,
-    /// Where it is.
+    /// Place of the partner.
     location: &'static str,
-    /// When it was tried last, in milliseconds; in a lab every change reaches a partner at once.
+    /// Time of the last attempt, in milliseconds since 1970; in a lab every change is replicated at once.
     last_run_time: i64,
-    /// When it came to its end last.
+    /// Time of the last success, in milliseconds since 1970.
     last_successful_run_time: i64,
-    /// When it comes next.
+    /// Time of the next attempt, in milliseconds since 1970.
     next_run_time: i64,
-    /// `SUCCEEDED`: whose replication is broken is no partner.
+    /// Always `SUCCEEDED`: a manager with broken replication is not listed as a partner.
     #[serde(rename = "status_code")]
     status_code: &'static str,
 }
 
-/// With whom to replicate.
+/// The site to replicate with.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Partner {
-    /// The site.
+    /// Name of the partner site.
     partner_site_name: String,
 }
 
-/// Whether a replication was begun.
+/// Result of a replication request.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ReplicationBegun {
-    /// 0 if so.
+    /// 0 if replication was started.
     code: i32,
 }
 
@@ -124,42 +124,42 @@ struct ReplicationBegun {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct License {
-    /// Which.
+    /// Serial number of the license.
     serial_number: String,
-    /// 2 for a trial.
+    /// Type of the license; 2 for a trial.
     license_type: i32,
-    /// For how many clients.
+    /// Number of clients covered.
     seats: i32,
-    /// From when, in milliseconds.
+    /// Start of the license, in milliseconds since 1970.
     start_date: i64,
-    /// Until when.
+    /// Expiry of the license, in milliseconds since 1970.
     expire_date: i64,
-    /// Until when it is warned of.
+    /// End of the warning period, in milliseconds since 1970.
     end_date: i64,
-    /// Others that belong to it.
+    /// Associated licenses.
     associated_licenses: Option<String>,
-    /// For what.
+    /// Name of the product.
     product_name: &'static str,
-    /// Its files.
+    /// Names of the license files.
     key_names: Vec<String>,
 }
 
-/// All licenses in one.
+/// Summary of all licenses.
 #[derive(Debug, Serialize, JsonSchema)]
 struct LicenseSummary {
-    /// Whether it is over.
+    /// Whether the license has ended.
     ended: bool,
     /// `PAID`, `TRIAL`, `UPGRADE` or `UNKNOWN`.
     license_type: &'static str,
-    /// How many were ordered.
+    /// Number of seats ordered.
     ordered_quantity: i32,
-    /// Which.
+    /// Serial number of the license.
     serial_number: String,
-    /// Until when, in milliseconds.
+    /// End of the service, in milliseconds since 1970.
     service_end_date: i64,
-    /// The same.
+    /// The value of `service_end_date` again.
     service_expiration_date: i64,
-    /// How many are in force.
+    /// Number of seats that have not expired.
     unexpired_seats: i32,
 }
 
@@ -167,107 +167,107 @@ struct LicenseSummary {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct GroupUpdateProvider {
-    /// The computer.
+    /// Name of the computer.
     computer_name: String,
-    /// Its version.
+    /// Version of the client.
     agent_version: String,
-    /// Its address.
+    /// IP address of the computer.
     ip_address: String,
-    /// Where it listens.
+    /// Port of the provider.
     port: String,
 }
 
-/// The newest definitions.
+/// Latest definitions.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LatestRevision {
-    /// Of what.
+    /// Name of the content.
     content_name: &'static str,
-    /// What the vendor has.
+    /// Latest revision from the vendor.
     published_by_symantec: String,
-    /// What the manager has.
+    /// Latest revision on the manager.
     #[serde(rename = "publishedBySEPM")]
     published_by_sepm: String,
 }
 
-/// How many clients have which definitions.
+/// Numbers of clients by definitions.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientDefStatuses {
-    /// For each.
+    /// Number of clients per version of the definitions.
     client_def_status_list: Vec<ClientDefStatus>,
-    /// When this was so, in milliseconds.
+    /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
 }
 
-/// How many clients have these definitions.
+/// Number of clients with a version of the definitions.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientDefStatus {
-    /// The definitions: `2023-09-04 rev. 002`.
+    /// Version of the definitions, such as `2023-09-04 rev. 002`.
     version: String,
-    /// How many.
+    /// Number of clients.
     clients_count: i64,
 }
 
-/// Threats.
+/// Threat statistics.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Threats {
-    /// How many.
+    /// Statistics.
     #[serde(rename = "Stats")]
     stats: ThreatStats,
 }
 
-/// How many clients are infected.
+/// Number of infected clients.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ThreatStats {
-    /// When this was so, in milliseconds.
+    /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
-    /// How many.
+    /// Number of infected clients.
     infected_clients: i64,
 }
 
-/// Events that somebody should see.
+/// Critical events.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct CriticalEvents {
-    /// When this was so, in milliseconds.
+    /// Time of the list, in milliseconds since 1970.
     last_updated: i64,
-    /// How many nobody has acknowledged.
+    /// Number of events that are not acknowledged.
     total_unacknowledged_messages: usize,
-    /// They.
+    /// Events.
     critical_events_info_list: Vec<CriticalEvent>,
 }
 
-/// An event that somebody should see.
+/// A critical event.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct CriticalEvent {
-    /// Which.
+    /// Identifier of the event.
     event_id: String,
-    /// When: `2024-06-26 14:02:38.0`.
+    /// Time of the event, such as `2024-06-26 14:02:38.0`.
     event_date_time: String,
-    /// About what.
+    /// Subject of the event.
     subject: String,
-    /// In words.
+    /// Text of the event.
     message: String,
-    /// 1 once it is acknowledged.
+    /// 1 once the event is acknowledged, otherwise 0.
     acknowledged: i32,
 }
 
-/// Which events are asked for.
+/// Filter for events.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 struct EventsAsked {
-    /// Those too that somebody has acknowledged.
+    /// Whether to include acknowledged events.
     include_acknowledged: Option<bool>,
 }
 
-/// An event in the path.
+/// Path parameter for an event.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct EventPath {
-    /// The event.
+    /// Identifier of the event.
     #[serde(rename = "eventID")]
     event: Id,
 }
@@ -327,7 +327,7 @@ async fn is_replicated(State(api): State<Arc<RestApi>>) -> Json<bool> {
 
 async fn replication(State(api): State<Arc<RestApi>>) -> Json<ReplicationStatuses> {
     let (site, now) = (api.site.read(), api.now().as_millis());
-    // In the lab it is managers that replicate.
+    // In the lab, managers replicate instead of sites.
     let partners = site.partners(&api.manager.name).map(|one| ReplicationPartner {
         id: one.id.to_string(),
         name: one.name.clone(),
@@ -347,7 +347,8 @@ async fn replication(State(api): State<Arc<RestApi>>) -> Json<ReplicationStatuse
     })
 }
 
-/// Every change has reached the partners already; whoever is apart, or is none, is no partner.
+/// Every change has reached the partners already. A manager with broken replication, or an unknown one, is no
+/// partner.
 async fn replicate(
     State(api): State<Arc<RestApi>>,
     Query(Partner { partner_site_name }): Query<Partner>,
@@ -357,7 +358,7 @@ async fn replicate(
         return Ok(Json(ReplicationBegun { code: 0 }));
     }
     let shown: String = partner_site_name.chars().take(80).collect();
-    Err(ApiError::Invalid(format!("The site {shown:?} is no replication partner of this one.")))
+    Err(ApiError::Invalid(format!("The site {shown:?} is not a replication partner of this site.")))
 }
 
 async fn licenses(State(api): State<Arc<RestApi>>) -> Json<Vec<License>> {
@@ -470,14 +471,14 @@ async fn acknowledge(
 }
 
 impl RestApi {
-    /// From when until when the trial is: from when its first api was opened.
+    /// Start and end of the trial; it starts with the first REST API of the site.
     fn trial(&self) -> (i64, i64) {
         let from = self.database.store.founded().as_millis();
         let days = i64::from(self.assumed().rest_trial_days);
         (from, from.saturating_add(days * DAY_MS))
     }
 
-    /// The only event that a lab has: it runs on a trial license.
+    /// The only event of a lab: it runs on a trial license.
     fn event(&self) -> (Guid, Timestamp, String) {
         let (from, until) = self.trial();
         let address = std::net::Ipv4Addr::LOCALHOST;
@@ -489,7 +490,7 @@ impl RestApi {
     }
 }
 
-/// The definitions of the day: `2023-09-04 rev. 002`.
+/// Definitions of the day, such as `2023-09-04 rev. 002`.
 fn definitions_of(day: Timestamp) -> String {
     day.civil().strftime("%Y-%m-%d rev. 002").to_string()
 }

@@ -1,5 +1,6 @@
-//! What the REST API keeps that no client is told of: fingerprint lists, assigned policies, external communication,
-//! acknowledged events. All managers of a site share it, under one lock; it is bounded by what it refuses.
+//! State of the REST API that clients do not see: fingerprint lists, assigned policies, external communication,
+//! acknowledged events. Shared by all managers of a site under one lock. Bounded, since additions beyond the limits
+//! are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,37 +9,37 @@ use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 
-/// How many fingerprint lists there may be.
+/// Maximum number of fingerprint lists.
 pub(crate) const MOST_LISTS: usize = 2_000;
-/// How many fingerprints there may be in all of them.
+/// Maximum number of fingerprints in all lists.
 pub(crate) const MOST_FINGERPRINTS: usize = 1_000_000;
-/// How many administrators there may be.
+/// Maximum number of administrators.
 pub(crate) const MOST_ADMINISTRATORS: usize = 1_000;
 
-/// What the REST API keeps.
+/// Stored state of the REST API.
 #[derive(Debug, Default)]
 pub(crate) struct RestStore {
     kept: Mutex<Stored>,
-    /// Who changes the site and this together holds it.
+    /// Held while site and store are changed together.
     changing: Mutex<()>,
 }
 
-/// The same, looked at.
+/// The stored state.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
-    /// When the first api of the site was opened.
+    /// Time at which the first REST API of the site was opened.
     pub(crate) founded: Option<Timestamp>,
-    /// How many things have been made here.
+    /// Number of objects created.
     pub(crate) made: u64,
-    /// The fingerprint lists.
+    /// Fingerprint lists by identifier.
     pub(crate) fingerprints: BTreeMap<Guid, FingerprintList>,
-    /// Which policy is assigned, where it is not the one that is there from the start.
+    /// Assigned policies that differ from the initial ones.
     pub(crate) assigned: BTreeMap<(GroupId, LocationId, &'static str), Guid>,
-    /// External communication of groups and locations, where somebody has set it.
+    /// External communication settings of groups and locations, where set.
     pub(crate) external: BTreeMap<(GroupId, Option<LocationId>), Map<String, Value>>,
-    /// Events that somebody has seen.
+    /// Acknowledged events.
     pub(crate) acknowledged: BTreeSet<Guid>,
-    /// What is known of administrators beyond the name.
+    /// Lock settings of administrators.
     pub(crate) locks: BTreeMap<Guid, Lock>,
 }
 
@@ -49,34 +50,34 @@ pub(crate) struct FingerprintList {
     pub(crate) description: Option<String>,
     pub(crate) hash_type: HashType,
     pub(crate) entries: Vec<Fingerprint>,
-    /// The groups that are locked down to it.
+    /// Groups that are locked down to the list.
     pub(crate) groups: BTreeSet<GroupId>,
 }
 
-/// One file, by one or both of its hashes.
+/// A file, by one or both of its hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fingerprint {
     pub(crate) md5: Option<String>,
     pub(crate) sha256: Option<String>,
 }
 
-/// What its hashes are.
+/// Type of hash in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HashType {
     Md5,
     Sha256,
 }
 
-/// When an administrator is locked out.
+/// When an administrator's account is locked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lock {
-    /// After how many wrong passwords.
+    /// Number of failed logins before the account is locked.
     pub(crate) attempts: i32,
-    /// For how many minutes.
+    /// Duration of a lock, in minutes.
     pub(crate) minutes: i32,
-    /// Whether at all.
+    /// Whether failed logins lock the account.
     pub(crate) locks: bool,
-    /// Whether he is told.
+    /// Whether the administrator is notified of a lock.
     pub(crate) notifies: bool,
 }
 
@@ -87,7 +88,7 @@ impl Default for Lock {
 }
 
 impl HashType {
-    /// As the product writes it.
+    /// Name as the product writes it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
@@ -95,7 +96,7 @@ impl HashType {
         }
     }
 
-    /// How many digits such a hash has.
+    /// Number of hexadecimal digits of a hash.
     pub(crate) const fn digits(self) -> usize {
         match self {
             Self::Md5 => 32,
@@ -105,29 +106,29 @@ impl HashType {
 }
 
 impl RestStore {
-    /// Looks at it, and changes it.
+    /// Locks the stored state for reading and changing.
     pub(crate) fn kept(&self) -> MutexGuard<'_, Stored> {
         self.kept.lock()
     }
 
-    /// A api of the site is opened.
+    /// Records that a REST API of the site is opened.
     pub(crate) fn open(&self, now: Timestamp) {
         self.kept().founded.get_or_insert(now);
     }
 
-    /// When the first one was.
+    /// Time at which the first REST API was opened.
     pub(crate) fn founded(&self) -> Timestamp {
         self.kept().founded.unwrap_or(Timestamp::EPOCH)
     }
 
-    /// Nobody else changes the site and this together meanwhile.
+    /// Locks site and store against other changes.
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock()
     }
 }
 
 impl Stored {
-    /// The identifier of something new. It looks like a random UUID without dashes, as recorded ones do.
+    /// Identifier of a new object, which looks like a random UUID without dashes, as recorded ones do.
     pub(crate) fn make(&mut self, kind: &str) -> Guid {
         self.made += 1;
         let name = self.made.to_string();

@@ -1,4 +1,4 @@
-//! `GET /version`: which product this is. It wants no token.
+//! `GET /version`: version of the product, available without a token.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use serde::Serialize;
 use crate::rest_api::http::Json;
 use crate::rest_api::state::RestApi;
 
-/// What the manager is, as a recorded one said.
+/// Version of the manager, as recorded.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct VersionInfo {
-    /// The sequence of the API.
+    /// Sequence number of the API.
     #[serde(rename = "API_SEQUENCE")]
     sequence: &'static str,
-    /// Its version.
+    /// Version of the API.
     #[serde(rename = "API_VERSION")]
     api: &'static str,
-    /// The version of the manager.
+    /// Version of the manager.
     version: &'static str,
 }
 
-/// The manager's version [R of the REST notes].
+/// Version of the manager [R of the REST notes].
 pub(crate) const MANAGER_VERSION: &str = "14.3.25029.9000";
 
 pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {

@@ -1,4 +1,4 @@
-//! The certificates that a manager shows under faults, each made once.
+//! Certificates that a manager presents under faults, each made once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use rustls::ServerConfig;
 use crate::runtime::faults::rsa_1024::weak_key;
 use crate::runtime::tls::{showing, signing};
 
-/// How many certificates one manager keeps; at that number the cache starts anew.
+/// Maximum number of cached certificates; the cache is cleared at that number.
 const MAX_CERTIFICATES: usize = 64;
 const SECONDS_OF_A_DAY: i64 = 86_400;
 
-/// The TLS configurations that one manager shows under faults.
+/// TLS configurations that one manager uses under faults.
 #[derive(Debug, Default)]
 pub(crate) struct FaultCertCache(Mutex<HashMap<FaultCertKey, Arc<ServerConfig>>>);
 
-/// All that a configuration depends on.
+/// Everything that a configuration depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FaultCertKey {
     fault: &'static str,
@@ -31,11 +31,11 @@ struct FaultCertKey {
 }
 
 impl FaultCertCache {
-    /// The configuration that shows what this fault mints.
+    /// The configuration that presents the certificate of this fault.
     ///
     /// # Errors
     ///
-    /// When the certificate cannot be minted, or rustls cannot use its key; the text says why.
+    /// When the certificate cannot be minted, or rustls cannot use its key; the text has the reason.
     pub(crate) fn config_for(
         &self,
         what: &FaultKind,

@@ -1,7 +1,7 @@
-//! How many times somebody has come: what the ordinals of faults are counted in.
+//! Counts connections and exchanges per client: the ordinals of faults.
 //!
-//! Nothing is counted while there is no fault, and the maps are bounded: who came first is forgotten first,
-//! and begins again.
+//! Nothing is counted while there is no fault. The maps are bounded: the oldest keys are dropped first, and start
+//! again at 1.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -13,24 +13,24 @@ use epm_protocol::time::Timestamp;
 
 use crate::runtime::journal::Record;
 
-/// How many keys each map holds.
+/// Maximum number of keys per map.
 const MOST: usize = 100_000;
 
-/// Whose occasions are counted together: a client's, or those of an address while the client is not known.
+/// What ordinals are counted by: the client, or the address while the client is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Agent(AgentId),
     Source(IpAddr),
 }
 
-/// Which clients have been seen at an address.
+/// Clients that were seen at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbours {
     One(AgentId),
     Several,
 }
 
-/// All counts of a site.
+/// All counters of a site.
 #[derive(Debug, Default)]
 pub(crate) struct OrdinalCounter {
     since: Option<Timestamp>,
@@ -42,12 +42,12 @@ pub(crate) struct OrdinalCounter {
 #[derive(Debug)]
 struct Bounded<K, V> {
     entries: HashMap<K, V>,
-    /// In the order in which they came.
+    /// Keys in the order of their insertion.
     order: VecDeque<K>,
 }
 
 impl OrdinalCounter {
-    /// There is a fault again: who was where is known from the journal.
+    /// Starts counting with the first fault; the journal tells which clients were seen at which addresses.
     pub(crate) fn begin(&mut self, records: &[Record]) {
         self.seen = Bounded::default();
         for record in records {
@@ -57,13 +57,13 @@ impl OrdinalCounter {
         }
     }
 
-    /// The how-manieth connection this is, from 1.
+    /// Ordinal of this connection, from 1.
     pub(crate) fn connection(&mut self, key: Key, manager: usize, since: Option<Timestamp>) -> u64 {
         self.count_since(since);
         count(self.connections.entry((key, manager), 0))
     }
 
-    /// The how-manieth exchange this is, from 1.
+    /// Ordinal of this exchange, from 1.
     pub(crate) fn exchange(
         &mut self,
         key: Key,
@@ -75,7 +75,7 @@ impl OrdinalCounter {
         count(self.exchanges.entry((key, manager, route), 0))
     }
 
-    /// A client has asked from this address.
+    /// Records that a client sent a request from this address.
     pub(crate) fn saw(&mut self, source: IpAddr, agent: AgentId) {
         let neighbours = self.seen.entry(source, Neighbours::One(agent));
         if *neighbours != Neighbours::One(agent) {
@@ -83,7 +83,7 @@ impl OrdinalCounter {
         }
     }
 
-    /// The client that has been seen at this address, if it was one alone.
+    /// The client at this address, if only one was seen there.
     pub(crate) fn only_one_at(&self, source: IpAddr) -> Option<AgentId> {
         match self.seen.entries.get(&source) {
             Some(Neighbours::One(agent)) => Some(*agent),

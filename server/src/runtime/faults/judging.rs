@@ -1,4 +1,4 @@
-//! Who is at the other end, as far as the site knows, and what the faults say to it.
+//! Identifies the client behind a connection, as far as the site knows, and applies the faults to it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,7 +13,7 @@ use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::counts::Key;
 use crate::runtime::journal::FaultApplied;
 
-/// Somebody who comes to a manager.
+/// A connection to be judged.
 #[derive(Clone, Copy)]
 pub(crate) struct FaultQuery<'a> {
     pub(crate) peer: SocketAddr,
@@ -28,12 +28,12 @@ struct Known {
     computer: Option<String>,
     group: Option<String>,
     version: Option<ClientVersion>,
-    /// Where it comes from as far as faults are concerned, if not from where it does.
+    /// Address that faults see, if it differs from the connection's.
     source: Option<IpAddr>,
 }
 
 impl FaultQuery<'_> {
-    /// What the faults say to the connection; noted in the journal, if one hits.
+    /// The fault that hits this connection, if any; recorded in the journal.
     pub(crate) fn judge_connection(self) -> Option<Hit> {
         let Self { peer, protocol, manager } = self;
         let faults = &manager.faults;
@@ -51,7 +51,7 @@ impl FaultQuery<'_> {
         self.noted(verdict, known.agent, None, ordinal)
     }
 
-    /// What the faults say to the exchange; noted in the journal, if one hits.
+    /// The fault that hits this exchange, if any; recorded in the journal.
     pub(crate) fn judge_exchange(self, asked: &AgentRequest) -> Option<Hit> {
         let Self { peer, protocol, manager } = self;
         let faults = &manager.faults;
@@ -93,7 +93,7 @@ impl FaultQuery<'_> {
         Some(hit)
     }
 
-    /// Who comes from here, where that is known beforehand: everything but its group, which the site knows.
+    /// The client expected from this address: everything but its group, which the site knows.
     fn expected(self) -> Option<Known> {
         let client = self.manager.faults.expected(self.peer.ip())?;
         let group = self.known(Some(client.agent)).group;
@@ -110,7 +110,7 @@ impl FaultQuery<'_> {
         self.manager.faults.with_counter(|counts| counts.only_one_at(self.peer.ip()))
     }
 
-    /// Who asks this.
+    /// The client that sent this request.
     fn asking(self, asked: &AgentRequest) -> Known {
         let agent = match asked {
             AgentRequest::Hello => return self.known(self.neighbour()),
@@ -161,7 +161,7 @@ impl Known {
     }
 
     fn key(&self, peer: SocketAddr) -> Key {
-        // Who is expected has an address of his own, and may share his hardware id.
+        // An expected client has its own address, but may share its hardware ID.
         let agent = self.agent.filter(|_| self.source.is_none());
         agent.map_or(Key::Source(peer.ip()), Key::Agent)
     }

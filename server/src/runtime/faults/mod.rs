@@ -1,8 +1,8 @@
-//! The faults of a running site: what tests and operators hold, and what a driver asks.
+//! The faults of a running site, for tests, operators and the drivers.
 //!
-//! The rules are a value behind an `ArcSwap`, replaced whole. While there are none, a connection and an exchange cost one
-//! relaxed load each, and nothing is counted. Nothing here decides whom a fault hits: that is
-//! [`epm_protocol::fault::FaultSet`].
+//! The rules are one value behind an `ArcSwap`, replaced as a whole. While there are none, a connection and an
+//! exchange cost one relaxed load each, and nothing is counted. [`epm_protocol::fault::FaultSet`] decides which
+//! exchanges are hit.
 
 pub(crate) mod certs;
 mod counts;
@@ -29,41 +29,41 @@ use tokio::sync::watch;
 use crate::runtime::journal::Journal;
 use counts::OrdinalCounter;
 
-/// The faults of a running site. A copy speaks of the same faults.
+/// The faults of a running site. Clones refer to the same faults.
 #[derive(Clone)]
 pub struct Faults(Arc<FaultState>);
 
-/// A fault that is removed when this is dropped, unless it is told to [`keep`](FaultGuard::keep) it.
+/// A fault that is removed when this guard is dropped, unless [`keep`](FaultGuard::keep) is called.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped removes its fault at once"]
 pub struct FaultGuard {
-    /// None when the fault is to stay.
+    /// None if the fault stays.
     faults: Option<Faults>,
     rule: Arc<FaultRule>,
 }
 
-/// The faults, as the tasks of a site share them.
+/// The faults, shared by the tasks of a site.
 #[derive(Debug)]
 pub(crate) struct FaultState {
     clock: Arc<LabClock>,
     journal: Arc<Journal>,
-    /// Keys for what faults mint.
+    /// Keys for certificates that faults mint.
     pub(crate) spare_keys: KeyPool,
     any: AtomicBool,
     set: ArcSwap<FaultSet>,
-    /// Who changes the set holds this.
+    /// Held while the set is changed.
     changing: Mutex<()>,
     changed: watch::Sender<()>,
     counts: Mutex<OrdinalCounter>,
-    /// Who comes from which address, where that is known before anybody asks.
+    /// Clients that are known by their address before they send a request.
     expected: Mutex<HashMap<IpAddr, ExpectedClient>>,
     /// Every port, and whether it is open.
     ports: watch::Sender<BTreeMap<SocketAddr, Port>>,
-    /// Whose connection is held up without an end.
+    /// Peers whose connections are stalled indefinitely.
     stalled: watch::Sender<HashSet<SocketAddr>>,
 }
 
-/// A client that is known by its address.
+/// A client that is identified by its address.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedClient {
     pub(crate) agent: AgentId,
@@ -79,7 +79,7 @@ pub(crate) struct Port {
     pub(crate) is_open: bool,
 }
 
-/// A connection is held up, as long as this lives.
+/// Marks a connection as stalled while it exists.
 pub(crate) struct Stalled<'a> {
     faults: &'a FaultState,
     peer: SocketAddr,
@@ -98,55 +98,55 @@ impl Faults {
         Self(state)
     }
 
-    /// Sets a fault, behind the others. One of the same name is replaced. The next connection and the next exchange see
-    /// it; a port that has to be closed for it is closed a moment later.
+    /// Adds a fault after the others, replacing one of the same name. It applies from the next connection and
+    /// exchange on; a port that it closes is closed shortly afterwards.
     ///
     /// # Errors
     ///
-    /// When the rule makes no sense; nothing has changed then.
+    /// When the rule is invalid; nothing has changed then.
     pub fn add(&self, rule: FaultRule) -> Result<FaultGuard, FaultError> {
         let now = self.0.clock.now();
         let installed = self.0.change(|set| set.add(rule, now))?;
         Ok(FaultGuard { faults: Some(self.clone()), rule: installed.rule })
     }
 
-    /// Takes a fault away.
+    /// Removes a fault.
     ///
     /// # Errors
     ///
-    /// When there is none of that name, or its time was over.
+    /// When there is no active fault of that name.
     pub fn remove(&self, name: &str) -> Result<InstalledFault, FaultError> {
         self.0.change(|set| set.remove(name))
     }
 
-    /// Takes all away, and says which they were.
+    /// Removes all faults, and returns them.
     pub fn clear(&self) -> Vec<InstalledFault> {
         self.0.change(FaultSet::clear)
     }
 
-    /// All that are set and whose time is not over, in the order in which they are asked.
+    /// All active faults, in the order in which they are judged.
     pub fn list(&self) -> Vec<InstalledFault> {
         let now = self.0.clock.now();
         let set = self.0.set.load();
         set.list().iter().filter(|one| now < one.ends()).cloned().collect()
     }
 
-    /// The rules as they are now, with the seed: what explains what will be hit.
+    /// The current rules with the seed, to predict hits.
     pub fn set(&self) -> Arc<FaultSet> {
         self.0.set()
     }
 
-    /// Says who comes from this address. To the faults it comes from 127.0.0.1, like everybody in virtual time.
+    /// Identifies the client at this address. Faults see its address as 127.0.0.1, as in virtual time.
     pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
         self.0.expected.lock().insert(from, client);
     }
 
-    /// Whose connections are held up without an end.
+    /// Peers whose connections are stalled indefinitely.
     pub(crate) fn stalled(&self) -> watch::Receiver<HashSet<SocketAddr>> {
         self.0.stalled.subscribe()
     }
 
-    /// Returns when every port is closed that a fault has closed, and every other one is open.
+    /// Returns when every port that a fault closes is closed, and every other port is open.
     pub(crate) async fn ports_settled(&self) {
         let faults = &self.0;
         let mut ports = faults.ports.subscribe();
@@ -165,12 +165,12 @@ impl fmt::Debug for Faults {
 }
 
 impl FaultGuard {
-    /// The fault.
+    /// The rule of the fault.
     pub const fn rule(&self) -> &Arc<FaultRule> {
         &self.rule
     }
 
-    /// Lets the fault stay for as long as its rule says.
+    /// Keeps the fault for as long as its rule says.
     pub fn keep(mut self) {
         self.faults = None;
     }
@@ -180,7 +180,7 @@ impl Drop for FaultGuard {
     fn drop(&mut self) {
         let Some(faults) = self.faults.take() else { return };
         faults.0.change(|set| {
-            // Another of the same name that took its place stays.
+            // A newer fault of the same name stays.
             if set.list().iter().any(|one| Arc::ptr_eq(&one.rule, &self.rule)) {
                 let _ = set.remove(&self.rule.name);
             }
@@ -205,7 +205,7 @@ impl FaultState {
         }
     }
 
-    /// Whether there is any fault: all that is asked where there is none.
+    /// Whether there is any fault: the only check on the hot path.
     pub(crate) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
@@ -214,14 +214,14 @@ impl FaultState {
         self.set.load_full()
     }
 
-    /// A port is open, or closed.
+    /// Records that a port is open or closed.
     pub(crate) fn port_is(&self, address: SocketAddr, port: Port) {
         self.ports.send_modify(|ports| {
             ports.insert(address, port);
         });
     }
 
-    /// A connection is held up.
+    /// Marks a connection as stalled.
     pub(crate) fn stalls(&self, peer: SocketAddr) -> Stalled<'_> {
         self.stalled.send_modify(|stalled| {
             stalled.insert(peer);
@@ -229,17 +229,17 @@ impl FaultState {
         Stalled { faults: self, peer }
     }
 
-    /// Who comes from this address, where that is known before anybody asks.
+    /// The client that is expected from this address.
     fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
         self.expected.lock().get(&from).cloned()
     }
 
-    /// Is told whenever the faults are changed.
+    /// Notifies of changes of the faults.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Changes the faults, once those are away whose time is over.
+    /// Changes the faults, after removing expired ones.
     fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
         let changing = self.changing.lock();
         let mut set = FaultSet::clone(&self.set.load());
@@ -256,7 +256,7 @@ impl FaultState {
         result
     }
 
-    /// Takes those away whose time is over.
+    /// Removes expired faults.
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         if self.any() && self.set.load().list().iter().any(|one| one.ends() <= now) {

@@ -1,5 +1,5 @@
-//! A key of 1024 bits, and what a manager signs with it in a handshake. No TLS library of today does that, so the padding
-//! is made here, and the rest is one power of a large number. The key is public, like all keys of the lab.
+//! A 1024-bit RSA key, and the handshake signatures made with it. TLS libraries refuse such keys, so the padding is
+//! implemented here. The key is public, like all keys of the lab.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 
-/// The modulus, and the private exponent, of the key that `epm_protocol::fault::mint` shows.
+/// Modulus and private exponent of the key in the certificate of `epm_protocol::fault::mint`.
 const MODULUS: &str = "\
     d221e2b06b675bdc6264f4a8a3bc53f2029509486a716cedcd0f398c1bb74a6d133aed5475ffda777b9db1155303a1b2\
     036274eea291294b99bb56f3778efb0b740676c20b62bc2ca9087c87191f28838965fab6ece790896fea3b46233f0d11\
@@ -20,11 +20,11 @@ const EXPONENT: &str = "\
     d1fb8ebc28db22643d5bba14282aa165e32417864297469cc9afba901e20d39baa079a40e815f7c8a8c6e0e6c44f3ea5\
     079329eb8767c03fbdcdb571c1f8ee43ced56cf07498921a9049dda856b22339";
 
-/// How long the key is, and so each signature, in bytes.
+/// Length of the key and of each signature, in bytes.
 const LENGTH: usize = 128;
-/// How long a digest is, and the salt beside it.
+/// Length of a digest and of the salt, in bytes.
 const DIGEST: usize = 32;
-/// The `DigestInfo` of SHA-256, before the digest (RFC 8017, 9.2).
+/// `DigestInfo` prefix of SHA-256 (RFC 8017, 9.2).
 const DIGEST_INFO: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
     0x04, 0x20,
@@ -35,7 +35,7 @@ static KEY: LazyLock<(BigUint, BigUint)> = LazyLock::new(|| {
     (number(MODULUS), number(EXPONENT))
 });
 
-/// The key, for rustls.
+/// The key as a rustls signing key.
 #[derive(Debug)]
 pub(super) struct WeakKey;
 
@@ -49,7 +49,7 @@ impl SigningKey for WeakKey {
         Some(Box::new(WeakSigner(chosen)))
     }
 
-    /// Nobody holds it against the certificate.
+    /// Not compared with the certificate.
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
         None
     }
@@ -77,7 +77,7 @@ impl Signer for WeakSigner {
     }
 }
 
-/// The private power of these bytes, as long as the key.
+/// The private-key operation on these bytes.
 fn power(padded: &[u8]) -> Vec<u8> {
     let (modulus, exponent) = &*KEY;
     let number = BigUint::from_bytes_be(padded).modpow(exponent, modulus).to_bytes_be();
@@ -86,7 +86,7 @@ fn power(padded: &[u8]) -> Vec<u8> {
     signature
 }
 
-/// The padding of RSASSA-PKCS1-v1_5 (RFC 8017, 9.2).
+/// RSASSA-PKCS1-v1_5 padding (RFC 8017, 9.2).
 fn pkcs1(message: &[u8]) -> Vec<u8> {
     let mut padded = vec![0, 1];
     padded.resize(LENGTH - 1 - DIGEST_INFO.len() - DIGEST, 0xff);
@@ -96,7 +96,7 @@ fn pkcs1(message: &[u8]) -> Vec<u8> {
     padded
 }
 
-/// The padding of RSASSA-PSS (RFC 8017, 9.1), with MGF1 and a salt as long as the digest.
+/// RSASSA-PSS padding (RFC 8017, 9.1) with MGF1 and a salt as long as the digest.
 fn pss(message: &[u8], salt: &[u8; DIGEST]) -> Vec<u8> {
     let hashed = digest(&SHA256, message);
     let hash = digest(&SHA256, &[&[0; 8], hashed.as_ref(), salt].concat());
@@ -114,7 +114,7 @@ fn pss(message: &[u8], salt: &[u8; DIGEST]) -> Vec<u8> {
     padded
 }
 
-/// What `showing` takes.
+/// The key for `showing`.
 pub(super) fn weak_key() -> Arc<dyn SigningKey> {
     Arc::new(WeakKey)
 }

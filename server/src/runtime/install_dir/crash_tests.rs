@@ -1,4 +1,4 @@
-//! A lab that is killed before any one of its writes leaves an installation that starts.
+//! A lab that is killed before any of its writes leaves an installation that starts.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -53,7 +53,7 @@ fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new(
         }
         killed += 1;
     }
-    // Before the marker is in place nothing holds, and after it everything does.
+    // Before the marker is in place, no write counts; afterwards, all do.
     assert!(seen_old > 10 && seen_new > 4, "{seen_old} old, {seen_new} new");
 }
 
@@ -105,7 +105,7 @@ fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_
     let wanted = "WARNING: apache/conf/ssl/server.crt was replaced, and no service had read it";
     assert!(log().contains(wanted) && log().lines().count() == 1, "{}", log());
     assert_eq!(found(root), [new.clone(), new.clone()]);
-    // What a service has read is no news.
+    // A change that a service has read causes no warning.
     fs::write(root.join(CERTIFICATE), old.certificates_pem()).unwrap();
     installation.read_store(Service::Semwebsrv).unwrap_err();
     write(&new, Stores::Both);

@@ -1,29 +1,29 @@
-//! Files that are there whole or not at all, and several of them that change together.
+//! Writes files atomically, one at a time or several together.
 //!
-//! Each file is written beside its place and renamed into it. A set of files is first written beside their places in full;
-//! then a marker names them all, and from there on they are put into place, however often it is interrupted: whoever comes
-//! next goes on. Without the marker, nothing of the set holds, and what was written of it goes.
+//! Each file is written next to its destination and renamed. A set of files is first written completely next to the
+//! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
+//! next start continues the renaming if the marker exists, and otherwise removes the written files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Names the files that are put into place.
+/// File that lists the files of a set being renamed.
 const MARKER: &str = "data/.update";
-/// The end of the name of a file that is to be put into place.
+/// Suffix of a file that waits to be renamed.
 const PENDING: &str = ".pending";
-/// The end of the name of a file that is being written.
+/// Suffix of a file that is being written.
 const UNFINISHED: &str = ".unfinished";
 
-/// A file to be written: its path below the root, its content, and whether only its owner reads it.
+/// A file to write: path below the root, content, and whether only its owner may read it.
 pub(super) struct Written {
     pub(super) path: String,
     pub(super) content: Vec<u8>,
     pub(super) secret: bool,
 }
 
-/// Writes one file.
+/// Writes one file atomically.
 pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io::Result<()> {
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
@@ -32,7 +32,7 @@ pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io
     fs::rename(&beside, &place)
 }
 
-/// Writes several files, so that either all of them are found or none.
+/// Writes several files: all of them or none.
 pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
     for file in files {
         write_beside(&with_end(&root.join(&file.path), PENDING), &file.content, file.secret)?;
@@ -42,7 +42,7 @@ pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
     put_into_place(root)
 }
 
-/// Finishes what was interrupted, or takes it back, in these files.
+/// Completes an interrupted write of these files, or undoes it.
 pub(super) fn recover(root: &Path, paths: &[&str]) -> io::Result<()> {
     put_into_place(root)?;
     for path in paths.iter().chain([&MARKER]) {
@@ -53,7 +53,7 @@ pub(super) fn recover(root: &Path, paths: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-/// The process may be killed before anything that it does to a file: tests have it stop there.
+/// Called before each file operation, so that tests can stop there like a kill.
 #[cfg(not(test))]
 #[allow(clippy::unnecessary_wraps, reason = "in tests it may stop")]
 fn go_on() -> io::Result<()> {
@@ -65,7 +65,7 @@ fn go_on() -> io::Result<()> {
     stop::go_on()
 }
 
-/// How a test kills the process: after so many steps, nothing is done any more.
+/// Simulates a kill: after this many steps every operation fails.
 #[cfg(test)]
 pub(super) mod stop {
     use std::cell::Cell;
@@ -89,7 +89,7 @@ pub(super) mod stop {
     }
 }
 
-/// Removes what an interruption has left unfinished in a folder.
+/// Removes unfinished files from a folder.
 pub(super) fn sweep(folder: &Path) -> io::Result<()> {
     let Ok(found) = fs::read_dir(folder) else { return Ok(()) };
     for path in found.filter_map(|one| Some(one.ok()?.path())) {
@@ -115,7 +115,7 @@ fn put_into_place(root: &Path) -> io::Result<()> {
     fs::remove_file(&marker)
 }
 
-/// That it is not there is well.
+/// Treats a missing file as success.
 fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -128,7 +128,7 @@ fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     go_on()?;
-    gone(fs::remove_file(beside))?; // with its mode
+    gone(fs::remove_file(beside))?; // also drops its old mode
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
     let (first, second) = content.split_at(content.len() / 2);
@@ -167,14 +167,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         write_together(root, &pair("old")).unwrap();
-        // Before the marker: whole and torn.
+        // Before the marker: one complete and one partial file.
         fs::write(root.join("a/crt.pending"), "new").unwrap();
         fs::write(root.join("a/key.pending"), "ne").unwrap();
         fs::write(root.join("data/.update.unfinished"), "a/c").unwrap();
         recover(root, &["a/crt", "a/key"]).unwrap();
         assert_eq!(found(root), ["old", "old"]);
         assert!(!root.join("a/key.pending").exists());
-        // After it: nothing in place yet, and the first in place.
+        // After the marker: no file or one file renamed.
         for placed in [false, true] {
             write_together(root, &pair("old")).unwrap();
             for file in pair("new") {

@@ -1,13 +1,13 @@
-//! The logs in a manager's folder, as the product writes them: rotated, and bounded.
+//! The logs in a manager's folder, like the product's: rotated and bounded.
 //!
-//! | file | of whom | rotated |
+//! | file | writer | rotated |
 //! |---|---|---|
 //! | `data/inbox/log/ersecreg.log` [C S9, S35] | registration | by size, `ersecreg.log.1` and on |
 //! | `tomcat/logs/scm-server-0.log` [C S22, S42b] | the manager | by size, `scm-server-1.log` and on |
 //! | `tomcat/logs/semapisrv_access_log.DATE.log` [C S42b] | the REST API | by day and by size |
 //! | `apache/logs/access-DATE.log`, `error-DATE.log` [C S42b] | the web server | by day and by size |
 //!
-//! Where a mark is missing, and how they are rotated, is assumed: `log_kibibytes` and `logs_kept` of the assumptions.
+//! Names without a mark, and the rotation, are assumptions: `log_kibibytes` and `logs_kept`.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -20,7 +20,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 
-/// No line is longer: what a visitor sends stands in some.
+/// Maximum length of a line, since some contain what a peer sent.
 const LONGEST_LINE: usize = 4096;
 
 /// A log of a manager.
@@ -38,13 +38,13 @@ pub(super) enum Log {
 pub(super) struct Logs {
     root: PathBuf,
     most_bytes: u64,
-    /// So many files are kept of each log, the one that is written among them.
+    /// Number of files kept per log, including the current one.
     kept: usize,
-    /// One line at a time: who rotates is not to be overtaken.
+    /// Serialises writing, so that a rotation is never interleaved.
     writing: Mutex<()>,
 }
 
-/// A request that came to one of the web servers.
+/// A request to one of the web servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     peer: IpAddr,
@@ -59,7 +59,7 @@ impl Access {
         Self { peer, method, uri, version: request.version() }
     }
 
-    /// Its line in the common log format, which Apache and Tomcat share.
+    /// The line in the common log format, as Apache and Tomcat write it.
     pub(super) fn line(&self, at: Timestamp, status: u16, bytes: u64) -> String {
         let Self { peer, method, uri, version } = self;
         let at = at.civil().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
@@ -71,7 +71,7 @@ impl Access {
 }
 
 impl Log {
-    /// The file that is written at this moment, and so many rotations before it.
+    /// Path of the current file, or of the file this many rotations back.
     fn path(self, now: Timestamp, back: usize) -> String {
         let day = || now.civil().strftime("%Y-%m-%d").to_string();
         let part = if back == 0 { String::new() } else { format!(".{back}") };
@@ -84,7 +84,7 @@ impl Log {
         }
     }
 
-    /// How the names of the files begin that are kept by the day.
+    /// Prefix of the file names of a log with one file per day.
     fn by_day(self) -> Option<&'static str> {
         match self {
             Self::Registration | Self::Server => None,
@@ -105,10 +105,10 @@ impl Logs {
         }
     }
 
-    /// Adds a line. That it cannot be written is no reason to stop.
+    /// Appends a line. A write error is logged, and nothing else.
     pub(super) fn add(&self, log: Log, now: Timestamp, line: &str) {
         if let Err(error) = self.append(log, now, line) {
-            tracing::error!(%error, ?log, "a log cannot be written");
+            tracing::error!(%error, ?log, "cannot write a log");
         }
     }
 
@@ -143,7 +143,7 @@ impl Logs {
         OpenOptions::new().append(true).create(true).open(&place)?.write_all(line.as_bytes())
     }
 
-    /// A new day begins: the oldest files go.
+    /// Removes the oldest files when a new day begins.
     fn sweep(&self, log: Log, place: &Path) -> io::Result<()> {
         let (Some(start), Some(folder)) = (log.by_day(), place.parent()) else { return Ok(()) };
         let mut old: Vec<PathBuf> = fs::read_dir(folder)?.filter_map(|one| Some(one.ok()?.path())).collect();

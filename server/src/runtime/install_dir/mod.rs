@@ -1,20 +1,20 @@
-//! The folder of a manager's installation, laid out as the product's.
+//! The installation folder of a manager, laid out like the product's.
 //!
-//! | place | what | read when |
+//! | path | content | read when |
 //! |---|---|---|
 //! | `tomcat/conf/server.xml` | the connector, with the keystore's password [C S38, R] | `semsrv` starts |
 //! | `tomcat/etc/keystore.jks` | the console's store [C S4] | `semsrv` starts |
 //! | `tomcat/etc/conf.properties` | settings [C S21] | never |
 //! | `apache/conf/ssl/server.crt`, `server.key` | the clients' port's store [C S4] | `semwebsrv` starts |
-//! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts; in an empty folder it is restored from |
-//! | `data/outbox/agent/<group>/` | what the clients of a group get [C S26, S34] | never |
-//! | `data/inbox/log/ersecreg.log` | the secret [C S35], and whose secret does not fit [C S9] | never |
-//! | `tomcat/logs/`, `apache/logs/` | why a service does not start, and who was there; see `logs` | never |
+//! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts; restored from in an otherwise empty folder |
+//! | `data/outbox/agent/<group>/` | files for the clients of a group [C S26, S34] | never |
+//! | `data/inbox/log/ersecreg.log` | the secret [C S35], and peers with another secret [C S9] | never |
+//! | `tomcat/logs/`, `apache/logs/` | why a service does not start, and access logs; see `logs` | never |
 //!
-//! An update writes the files of the stores that it concerns. A file there that somebody has replaced since a service read
-//! it last is written over, as the product's wizard is assumed to do, and the manager's log says so.
+//! An update writes the files of its stores. A file that was replaced since a service last read it is overwritten, as
+//! the product's wizard is assumed to do, and the manager's log says so.
 //!
-//! What must never be: a file that is there in part, a private key that others can read, a password or private key in a
+//! Must never happen: a partially written file, a private key that others can read, a password or private key in a
 //! log.
 
 #[cfg(test)]
@@ -60,43 +60,43 @@ const CONF_PROPERTIES: &str = "tomcat/etc/conf.properties";
 const CERTIFICATE: &str = "apache/conf/ssl/server.crt";
 const KEY: &str = "apache/conf/ssl/server.key";
 const BACKUPS: &str = "Server Private Key Backup";
-/// What is written together.
+/// Files that are written together.
 const STORES: [&str; 5] = [SERVER_XML, KEYSTORE, CONF_PROPERTIES, CERTIFICATE, KEY];
-/// The most bytes that are read of a file.
+/// Maximum number of bytes read from a file.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// The folder of a manager's installation.
+/// The installation folder of a manager.
 #[derive(Debug)]
 pub(crate) struct Installation {
     root: PathBuf,
     logs: Logs,
     assumptions: Arc<Assumptions>,
-    /// A digest of what each file of a store held when a service read it, or an update wrote it.
+    /// Digest of each store file when a service last read it or an update last wrote it.
     known: Mutex<BTreeMap<&'static str, Vec<u8>>>,
 }
 
-/// What the files of a manager say.
+/// The contents for a manager's files.
 pub(crate) struct Stored<'a> {
-    /// The console's store.
+    /// Identity in the console's store.
     pub(crate) console: &'a ServerIdentity,
-    /// The clients' port's.
+    /// Identity in the store of the clients' port.
     pub(crate) client: &'a ServerIdentity,
-    /// What a recovery zip holds beside.
+    /// Other contents of a recovery file.
     pub(crate) settings: &'a RecoverySettings,
 }
 
-/// Why an installation cannot be laid out or kept.
+/// Why an installation folder cannot be created, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallationError {
-    /// The folder does not let itself be written or read.
-    #[error("the installation in {folder} cannot be written or read: {source}")]
+    /// The folder cannot be written or read.
+    #[error("cannot write or read the installation in {folder}: {source}")]
     Files {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The machine gives no random numbers.
-    #[error("the machine gives no random numbers for a keystore")]
+    /// The operating system's random generator failed.
+    #[error("the operating system's random generator failed")]
     NoRandom,
     /// A keystore cannot be written.
     #[error("the keystore cannot be written: {0}")]
@@ -110,7 +110,7 @@ pub enum InstallationError {
     /// The site refuses what the folder holds.
     #[error("the site refuses what the installation holds: {0}")]
     Site(#[from] epm_protocol::site::CommandError),
-    /// There is no such manager.
+    /// The manager is unknown.
     #[error("there is no manager {0:?}")]
     NoManager(String),
 }
@@ -133,7 +133,7 @@ impl From<KeystoreError> for StoreTrouble {
 }
 
 impl Installation {
-    /// The installation in this folder; what an interruption has left half done is finished or taken back.
+    /// Opens the installation in this folder, and completes or undoes an interrupted write.
     pub(crate) fn open(root: &Path, assumptions: &Arc<Assumptions>) -> Result<Self, InstallationError> {
         let installation = Self {
             root: root.to_owned(),
@@ -148,19 +148,19 @@ impl Installation {
         Ok(installation)
     }
 
-    /// Whether a manager was laid out here before.
+    /// Whether the folder holds the files of a manager.
     pub(crate) fn is_laid_out(&self) -> bool {
         [SERVER_XML, KEYSTORE, CERTIFICATE].iter().any(|path| self.root.join(path).exists())
     }
 
-    /// Writes the stores that are meant, then a recovery zip; where no manager was laid out before, everything.
+    /// Writes these stores, then a recovery file; in an empty folder, everything.
     pub(crate) fn write_stores(
         &self,
         kept: &Stored<'_>,
         stores: Stores,
         now: Timestamp,
     ) -> Result<(), InstallationError> {
-        // The password that is in use stays; who rotates may have changed it.
+        // The current password is kept; a rotation tool may have changed it.
         let (xml, password) = match self.password() {
             Ok((xml, password)) => (xml, password),
             Err(_) => {
@@ -182,10 +182,7 @@ impl Installation {
         };
         for (path, ..) in &meant {
             if self.is_unread(path) {
-                self.warn(
-                    now,
-                    &format!("{path} was replaced, and no service had read it: it is written over"),
-                );
+                self.warn(now, &format!("{path} was replaced, and no service had read it: overwriting it"));
             }
         }
         let mut set: Vec<Written> = meant
@@ -200,7 +197,7 @@ impl Installation {
             let content = conf_properties().into();
             set.push(Written { path: CONF_PROPERTIES.to_owned(), content, secret: false });
         }
-        // The zip first: it is no use to anybody before the stores change, and no harm.
+        // The recovery file comes first: it is harmless until the stores change.
         self.write_zip(&keystore, &xml, kept.settings, now)?;
         files::write_together(&self.root, &set).map_err(|error| self.bad(error))?;
         for (path, content, _) in meant {
@@ -209,7 +206,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Writes a recovery zip, if the newest one says something else: a tool has replaced the files.
+    /// Writes a recovery file if the newest one differs, because a tool has replaced the files.
     pub(crate) fn write_recovery(&self, kept: &Stored<'_>, now: Timestamp) -> Result<(), InstallationError> {
         if !self.assumptions.recovery_after_files {
             return Ok(());
@@ -245,7 +242,7 @@ impl Installation {
         }
     }
 
-    /// The newest recovery zip that can be used, if there is one; and what is wrong with those that are newer.
+    /// The newest usable recovery file, and the errors of newer ones.
     pub(crate) fn recoveries(&self) -> (Option<RecoveryFile>, Vec<InstallationError>) {
         let found = fs::read_dir(self.root.join(BACKUPS)).into_iter().flatten();
         let mut paths: Vec<PathBuf> = found
@@ -266,7 +263,7 @@ impl Installation {
         (None, broken)
     }
 
-    /// What the store of a service holds now.
+    /// Reads the current contents of a service's store.
     pub(crate) fn read_store(&self, service: Service) -> Result<ServerIdentity, StoreTrouble> {
         let rules = &self.assumptions.wizard_rules();
         match service {
@@ -289,7 +286,7 @@ impl Installation {
         }
     }
 
-    /// Writes what the clients of each group get, where it has changed.
+    /// Writes the changed files for the clients of each group.
     pub(crate) fn write_outbox(&self, publication: &Publication) -> Result<(), InstallationError> {
         for (group, published) in publication.groups() {
             for (name, content) in published.outbox() {
@@ -303,11 +300,12 @@ impl Installation {
         Ok(())
     }
 
-    /// Says in the log of a service why it does not start, or that it has started.
+    /// Logs why a service does not start, or that it has started.
     pub(crate) fn note(&self, service: Service, now: Timestamp, trouble: Option<&StoreTrouble>) {
         let moment = moment(now);
         let (log, line) = match (service, trouble) {
-            // The level and the words "Unexpected server error" [C S22, S42b]; what follows [A].
+            // The level and the words "Unexpected server error" are the product's [C S22, S42b]; the rest is assumed
+            // [A].
             (Service::Semsrv, Some(trouble)) => {
                 (Log::Server, format!("{moment} SEVERE: Unexpected server error. {trouble}"))
             }
@@ -325,13 +323,13 @@ impl Installation {
         self.logs.add(log, now, &line);
     }
 
-    /// A warning in the manager's log.
+    /// Logs a warning in the manager's log.
     pub(crate) fn warn(&self, now: Timestamp, what: &str) {
         tracing::warn!(folder = %self.root.display(), "{what}");
         self.logs.add(Log::Server, now, &format!("{} WARNING: {what}", moment(now)));
     }
 
-    /// A request to one of the web servers has been answered.
+    /// Logs a request to one of the web servers.
     pub(crate) fn accessed(
         &self,
         service: Service,
@@ -343,19 +341,19 @@ impl Installation {
         self.logs.add(log, now, &access.line(now, status, bytes));
     }
 
-    /// A message whose secret does not fit: the product's two lines [C S9].
+    /// Logs a message with another secret, in the product's two lines [C S9].
     pub(crate) fn bad_format(&self, peer: IpAddr, now: Timestamp) {
         for line in ["4 Bad format.".to_owned(), format!("<{peer}>--FAILED")] {
             self.logs.add(Log::Registration, now, &line);
         }
     }
 
-    /// The secret is visible in that log [C S35]; in which words is assumed [A].
+    /// Logs the secret, which is visible in that log [C S35]; the wording is assumed [A].
     pub(crate) fn note_secret(&self, secret: &Kcs, now: Timestamp) {
         self.logs.add(Log::Registration, now, &format!("KCS={secret}"));
     }
 
-    /// Whether a file holds something that neither a service has read nor an update has written.
+    /// Whether a file was replaced and neither read by a service nor written by an update since.
     fn is_unread(&self, path: &'static str) -> bool {
         let Ok(content) = read_bounded(&self.root.join(path)) else { return false };
         self.known().get(path).is_some_and(|known| *known != digest(&SHA256, &content).as_ref())
@@ -389,7 +387,7 @@ fn moment(now: Timestamp) -> String {
     now.civil().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
 }
 
-/// A recovery zip of a manager as it is, with a password of its own: the console's backup.
+/// A recovery file of a manager's current state with a new password, like the console's backup.
 pub(crate) fn back_up(
     kept: &Stored<'_>,
     assumptions: &Assumptions,
@@ -402,7 +400,7 @@ pub(crate) fn back_up(
     Ok(recovery::pack(now, &keystore, &server_xml(&password), settings)?)
 }
 
-/// The console's store, as the manager writes it.
+/// The console's keystore, as the manager writes it.
 fn jks(
     identity: &ServerIdentity,
     alias: &str,

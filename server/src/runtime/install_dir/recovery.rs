@@ -1,7 +1,7 @@
-//! The recovery zip: `Server Private Key Backup/recovery_<timestamp>.zip` [C S7, S36].
+//! The recovery file: `Server Private Key Backup/recovery_<timestamp>.zip` [C S7, S36].
 //!
-//! It holds the encryption password, the keystore and the identifier of the default domain [C S7], and the settings of the
-//! server [R]. How the files in it are named is assumed [A].
+//! It contains the encryption password, the keystore and the identifier of the default domain [C S7], and the
+//! settings of the server [R]. The file names inside are assumed [A].
 
 use std::io::{Cursor, Read, Write};
 
@@ -14,83 +14,83 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
 
-/// The most bytes that a file in it may have.
+/// Maximum size of a file in the archive, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// The most files that it may have.
+/// Maximum number of files in the archive.
 const MAX_FILES: usize = 100;
 
-/// What a recovery zip restores.
+/// Contents of a recovery file.
 #[derive(Clone, Debug)]
 pub struct RecoveryFile {
-    /// The server certificate and its key.
+    /// Server certificate and private key.
     pub identity: ServerIdentity,
-    /// The shared secret and the default domain.
+    /// Shared secret and default domain.
     pub settings: RecoverySettings,
-    /// The files in it.
+    /// Names of the files in the archive.
     pub files: Vec<String>,
 }
 
-/// Why a recovery zip cannot be used.
+/// Why a recovery file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// It is no zip, or a broken one.
-    #[error("{file} is no recovery file: {source}")]
+    /// The file is not a valid ZIP archive.
+    #[error("invalid recovery file {file}: {source}")]
     Zip {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// What is wrong.
+        /// Error of the ZIP reader.
         source: ZipError,
     },
-    /// A file is not in it.
-    #[error("{file} is no recovery file: there is no {expected} in it; it holds: {found}")]
+    /// A required file is missing in the archive.
+    #[error("invalid recovery file {file}: expected it to contain {expected}, found: {found}")]
     Missing {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// What it should hold.
+        /// Name of the missing file.
         expected: &'static str,
-        /// What it holds.
+        /// Names of the files found.
         found: String,
     },
-    /// Something in it is too large, or there is too much of it.
-    #[error("{file} is no recovery file: {what} is larger than any that a manager writes")]
+    /// The archive exceeds a limit.
+    #[error("invalid recovery file {file}: {what} exceeds what a manager writes")]
     TooLarge {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// What.
+        /// What exceeds its limit.
         what: String,
     },
-    /// A setting is missing or broken.
-    #[error("{file}: the setting {setting} in it is missing or broken")]
+    /// A setting is missing or invalid.
+    #[error("invalid recovery file {file}: the setting {setting} is missing or invalid")]
     Setting {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// The setting.
+        /// Name of the setting.
         setting: &'static str,
     },
-    /// The password of the keystore cannot be found.
-    #[error("{file}: in its server.xml: {source}")]
+    /// The keystore's password cannot be read.
+    #[error("invalid recovery file {file}: server.xml: {source}")]
     ServerXml {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// What is wrong.
+        /// Error in server.xml.
         source: ServerXmlError,
     },
     /// The keystore cannot be used.
     #[error("{file}: {source}")]
     Keystore {
-        /// The file.
+        /// Name of the recovery file.
         file: String,
-        /// What is wrong.
+        /// Error of the keystore.
         source: Box<KeystoreError>,
     },
 }
 
-/// A moment, as the names of recovery zips bear it.
+/// A time as used in the names of recovery files.
 pub(super) fn stamp(now: Timestamp) -> String {
     now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string()
 }
 
-/// The zip with these files of an installation; the moment is in their names.
+/// Packs these files of an installation into a recovery file; their names contain the time.
 pub(super) fn pack(
     now: Timestamp,
     keystore: &[u8],
@@ -103,7 +103,7 @@ pub(super) fn pack(
     let date = (u16::try_from(at.year()).unwrap_or_default(), field(at.month()), field(at.day()));
     let time = (field(at.hour()), field(at.minute()), field(at.second()));
     let written = DateTime::from_date_and_time(date.0, date.1, date.2, time.0, time.1, time.2);
-    // An archive has no dates before 1980.
+    // ZIP archives have no dates before 1980.
     let options = SimpleFileOptions::default().unix_permissions(0o600);
     let options = options.last_modified_time(written.unwrap_or_default());
     let settings = settings.to_text();
@@ -119,7 +119,7 @@ pub(super) fn pack(
     Ok(zip.finish()?.into_inner())
 }
 
-/// A communication update package: an archive with nothing but the communications file [the form A].
+/// A communication update package: an archive with only the communications file [format A].
 pub(crate) fn pack_update_package(sylink: &Sylink) -> Result<Vec<u8>, ZipError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file(IN_PACKAGE, SimpleFileOptions::default().unix_permissions(0o600))?;
@@ -127,11 +127,11 @@ pub(crate) fn pack_update_package(sylink: &Sylink) -> Result<Vec<u8>, ZipError> 
     Ok(zip.finish()?.into_inner())
 }
 
-/// Reads a recovery zip; `file` is its name, for messages.
+/// Reads a recovery file; `file` is its name for messages.
 ///
 /// # Errors
 ///
-/// When it is none, or what it holds cannot be used.
+/// When the archive is invalid, or its contents cannot be used.
 pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryError> {
     let name = || file.to_owned();
     let broken = |source| RecoveryError::Zip { file: file.to_owned(), source };

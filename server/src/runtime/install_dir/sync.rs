@@ -1,4 +1,4 @@
-//! What a site's changes write into its managers' folders, and what a folder's files ask of the site.
+//! Keeps installation folders and the site in step, in both directions.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::runtime::install_dir::{CERTIFICATE, Installation, InstallationError, 
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::service::Service;
 
-/// Writes effects into the folders of the managers, before they show.
+/// Writes the effects of commands into the managers' folders, before they are published.
 pub(crate) fn write_effects(
     managers: &[Arc<ManagerRuntime>],
     site: &Site,
@@ -50,7 +50,7 @@ pub(crate) fn write_effects(
     }
 }
 
-/// Writes what a site says after it has become another one; every service has started then.
+/// Writes everything of a replaced site; every service has then started.
 pub(crate) fn write_all(managers: &[Arc<ManagerRuntime>], site: &Site, now: Timestamp) {
     for manager in managers {
         let Some(installation) = manager.installation.get() else { continue };
@@ -71,7 +71,7 @@ pub(crate) fn write_all(managers: &[Arc<ManagerRuntime>], site: &Site, now: Time
     }
 }
 
-/// The update that makes the site take over what a store of a manager holds; none if the site knows it already.
+/// The update that makes the site adopt the contents of a manager's store; none if the site has them already.
 pub(crate) fn taken_over(
     site: &Site,
     manager: &ManagerRuntime,
@@ -86,7 +86,7 @@ pub(crate) fn taken_over(
         return None;
     }
     let material = |file: &str, content: Vec<u8>| Material { file: file.to_owned(), content: content.into() };
-    let key = identity.key_pem(None, &mut Salts::from_seed([0; 32])); // without a password, none is taken
+    let key = identity.key_pem(None, &mut Salts::from_seed([0; 32])); // not encrypted, so no salt is used
     let key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
     let certificate = NewCertificate::Import {
         certificate: material(CERTIFICATE, identity.certificates_pem().into_bytes()),
@@ -97,7 +97,7 @@ pub(crate) fn taken_over(
     Some(Command::UpdateCertificate { manager: manager.name.clone(), certificate, stores })
 }
 
-/// Writes what follows from files that a site has taken over: the outbox and, of the console's store, a recovery file.
+/// Writes what follows from adopted files: the outbox and, for the console's store, a recovery file.
 pub(crate) fn write_taken_over(site: &Site, manager: &ManagerRuntime, service: Service, now: Timestamp) {
     let Some(installation) = manager.installation.get() else { return };
     let mut written = write_outbox(site, manager, installation);
@@ -108,7 +108,7 @@ pub(crate) fn write_taken_over(site: &Site, manager: &ManagerRuntime, service: S
     log_failure(manager, written);
 }
 
-/// Warns in the manager's log of what keeps administrators out of its console (F14).
+/// Logs a warning if the console's certificate keeps administrators out (F14).
 pub(crate) fn warn_of_console_trouble(site: &Site, manager: &ManagerRuntime, now: Timestamp) {
     let Some(installation) = manager.installation.get() else { return };
     let known = site.managers().find(|one| one.name == manager.name);
@@ -128,7 +128,7 @@ pub(crate) fn write_stores(
     with_stored(site, manager, |stored| installation.write_stores(&stored, stores, now))
 }
 
-/// Does something with what the files of a manager are to say; nothing if there is no such manager.
+/// Calls `with` with the contents for the files of a manager; does nothing for an unknown manager.
 pub(crate) fn with_stored(
     site: &Site,
     manager: &str,
@@ -151,6 +151,6 @@ fn write_outbox(
 
 fn log_failure(manager: &ManagerRuntime, written: Result<(), InstallationError>) {
     if let Err(error) = written {
-        tracing::error!(%error, manager = manager.name, "the installation cannot be written");
+        tracing::error!(%error, manager = manager.name, "cannot write the installation");
     }
 }

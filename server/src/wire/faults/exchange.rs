@@ -1,4 +1,4 @@
-//! An exchange while there are faults: the rules are asked once, and what they say is carried out.
+//! An exchange under faults: the rules are asked once, and their verdict is carried out.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::runtime::faults::judging::FaultQuery;
 use crate::wire::context::{RequestContext, written};
 use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
 
-/// Answers a request as the site would, and as the faults have it.
+/// Answers a request as the site would, changed by the faults.
 pub(in super::super) async fn answered(
     context: RequestContext<'_>,
     asked: AgentRequest,
@@ -28,7 +28,7 @@ pub(in super::super) async fn answered(
         note(context, &asked, answer.status);
         return Ok(written(answer));
     };
-    // The client finds out by itself what becomes of an answer that is lost, and when it gives up.
+    // The client itself notices a missing answer, and when to give up.
     let meeting =
         VirtualExchange { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };
     let tampered = match intercept(&hit, &asked, &meeting) {
@@ -51,7 +51,7 @@ pub(in super::super) async fn answered(
     }
 }
 
-/// What the fault makes of the answer; the answer as it is, if the fault needs something that there is not.
+/// The answer changed by the fault, or unchanged if the fault lacks what it needs.
 fn altered(
     hit: &Hit,
     asked: &AgentRequest,

@@ -1,30 +1,30 @@
-//! Carrying faults out over sockets. Nothing is decided here: the rules say what is to be done, and to whom.
+//! Carries faults out over sockets. The rules decide which fault hits what.
 //!
 //! | file | what |
 //! |---|---|
-//! | `port` | a port that nobody listens on while a fault says so |
-//! | here | a connection under a fault: stalls, and which of the others is to do it |
-//! | `shaped_stream` | a connection whose bytes are late, slow, cut into pieces, or end |
-//! | `tls` | TLS: certificates that faults mint, and handshakes that go wrong |
+//! | `port` | a port that is closed while a fault says so |
+//! | here | a connection under a fault: stalls, and dispatch to the other files |
+//! | `shaped_stream` | a connection whose bytes are late, slow, fragmented or cut off |
+//! | `tls` | TLS: certificates that faults mint, and failing handshakes |
 //! | `exchange` | an exchange under a fault |
-//! | `raw_response` | an answer that is written byte by byte, where it is not HTTP as it should be |
-//! | `waits` | waiting until the peer goes, or for so long |
+//! | `raw_response` | a response written byte by byte, because it is not valid HTTP |
+//! | `waits` | waiting for a duration, or until the peer disconnects |
 //!
-//! What is done where a verdict cannot be had to the letter:
+//! Limits and choices:
 //!
-//! - `refuse` for everybody closes the port. For some only, the port stays open, and those are accepted and reset before
-//!   a byte is read.
+//! - `refuse` for every client closes the port. For some clients only, the port stays open, and their connections are
+//!   accepted and reset before a byte is read.
 //! - `blackhole` cannot swallow a client's first packet without a firewall: the client is connected, and then nothing
-//!   it sends is answered, nor does the connection end.
-//! - On a port that speaks both, what is spoken is known from the first byte, so faults begin with it.
-//! - A client is known once it has asked for something. Of a connection, it is whoever has been seen at its address, if it
-//!   was one alone; a fault for a client that shares its address with others hits its exchanges, not its connections.
-//! - What is no request of a client's is not judged: another path, or a message with the wrong secret.
-//! - A fault of bytes on a route strikes the answer alone, whatever the direction, and the connection ends with it.
-//! - Faults of bytes are of those to the client, unless the fault says the other direction, or both.
-//! - While the clock stands, what comes late comes at once if all in all it would be in time for a client; if not, the
-//!   connection is held up.
-//! - Delays are by the lab's clock.
+//!   is answered, and the connection does not end.
+//! - On a port that speaks both protocols, the first byte tells them apart, so faults begin with it.
+//! - A client is known once it has sent a request. A connection belongs to the client seen at its address, if there
+//!   was only one; a fault for a client that shares its address with others hits its exchanges, not its connections.
+//! - Requests that are not a client's are not judged: other paths, and messages with another secret.
+//! - A byte fault on a route hits only the response, whatever its direction, and the connection ends with it.
+//! - Byte faults act on bytes to the client, unless the fault names the other direction, or both.
+//! - While the clock is stopped, a late response arrives at once if the client would still wait for it; otherwise the
+//!   connection is stalled.
+//! - Delays use the lab's clock.
 
 pub(super) mod exchange;
 mod port;
@@ -49,7 +49,7 @@ use raw_response::{End, Piece};
 use shaped_stream::ShapedStream;
 use waits::{Staying, leave, linger, pause, stall};
 
-/// Attends to a connection that a fault has hit, until it ends.
+/// Serves a connection that a fault hits, until it ends.
 pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
     let clock = &context.manager.clock;
     match (hit.what().layer(), hit.what()) {
@@ -71,12 +71,12 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestCont
             Box::pin(greet(ShapedStream::new(stream, &hit, Arc::clone(clock), context), context)).await;
         }
         (Layer::Tls | Layer::Certificate, _) => Box::pin(tls::attend(stream, &hit, context)).await,
-        // The rules do not say such a thing of a connection.
+        // The rules never apply this kind to a connection.
         (Layer::Http | Layer::Artifact | Layer::List | Layer::Site, _) => greet(stream, context).await,
     }
 }
 
-/// Writes an answer byte by byte, once nothing else writes to the connection.
+/// Writes a response byte by byte, once nothing else writes to the connection.
 pub(super) async fn write_raw<S: Line>(response: RawResponse, mut stream: S, context: RequestContext<'_>) {
     context.connection.spare();
     let mut late = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! A port that nobody listens on while a fault says so.
+//! A port that is closed while a fault says so.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,12 +15,12 @@ use crate::runtime::context::ManagerContext;
 
 use crate::wire::context::Speaks;
 
-/// How many connections wait in the system's queue, as when the port was opened first.
+/// Length of the system's queue of waiting connections, as at the first opening.
 const QUEUE: u32 = 1024;
-/// How soon the number of a port is asked for again.
+/// Interval between attempts to bind the port again.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Cancels the token when the port is to be closed; ends when it is cancelled by somebody else.
+/// Cancels the token when the port is to be closed; ends when another task cancels it.
 pub(in super::super) async fn watch(manager: Arc<ManagerContext>, speaks: Speaks, pause: CancellationToken) {
     tokio::select! {
         () = until(&manager, speaks, Wanted::Closed) => pause.cancel(),
@@ -28,10 +28,10 @@ pub(in super::super) async fn watch(manager: Arc<ManagerContext>, speaks: Speaks
     }
 }
 
-/// The port again, when it is to be opened again; none if the site stops before.
+/// Reopens the port when the fault ends; none if the site stops before.
 ///
-/// While it is closed, a socket holds its number without listening, so that nobody is given it who asks for any free port.
-/// Connections that were open stay open.
+/// While the port is closed, a socket reserves its number without listening, so that no other process gets it as a
+/// free port. Open connections stay open.
 pub(in super::super) async fn reopened(
     address: SocketAddr,
     manager: &ManagerContext,
@@ -39,7 +39,7 @@ pub(in super::super) async fn reopened(
     stopping: &CancellationToken,
 ) -> Option<TcpListener> {
     let mut held = None;
-    // The one that was closed may keep the number for a moment, while another thread still looks at it.
+    // The closed listener may keep the number for a moment, while another thread still uses it.
     let mut again = interval(AGAIN);
     {
         let mut opening = pin!(until(manager, speaks, Wanted::Open));
@@ -66,7 +66,7 @@ pub(in super::super) async fn reopened(
     }
 }
 
-/// What a port is to be.
+/// The wanted state of a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Open,
@@ -93,7 +93,7 @@ async fn until(manager: &ManagerContext, speaks: Speaks, wanted: Wanted) {
     }
 }
 
-/// What is spoken at a port.
+/// The protocols of a port.
 pub(in super::super) const fn spoken(speaks: Speaks) -> &'static [Protocol] {
     match speaks {
         Speaks::Both => &[Protocol::Http, Protocol::Https],

@@ -1,6 +1,5 @@
-//! An answer that is written byte by byte, because it is not HTTP as it should be, or not as fast.
-//!
-//! The connection ends with it.
+//! A response that is written byte by byte, because it is not valid HTTP or is slowed down. The connection ends with
+//! it.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,24 +10,24 @@ use epm_protocol::fault::{FaultKind, Hit};
 use epm_protocol::heartbeat::ManagerResponse;
 use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 
-/// What is written, and how the connection ends.
+/// The bytes of a response, and how the connection ends.
 #[derive(Debug)]
 pub(in super::super) struct RawResponse {
     pub(super) pieces: Vec<Piece>,
     pub(super) end: End,
 }
 
-/// The answer is given by a [`RawResponse`], not by HTTP.
+/// Signals that the response is given by a [`RawResponse`] instead of HTTP.
 #[derive(Debug)]
 pub(in super::super) struct WrittenRaw;
 
-/// A part of an answer that is written byte by byte.
+/// A piece of a response that is written byte by byte.
 #[derive(Debug)]
 pub(super) enum Piece {
     Send(Bytes),
-    /// The client waits for what comes after.
+    /// Pause during which the client waits for more.
     Wait(Duration),
-    /// The client has all that it waits for.
+    /// Pause after the complete response.
     Linger(Duration),
 }
 
@@ -36,21 +35,21 @@ pub(super) enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Close,
-    /// Closed for what the manager says, until the client goes.
+    /// Closed for sending, open until the client disconnects.
     HalfClose,
     Reset,
 }
 
 impl fmt::Display for WrittenRaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fault answers")
+        f.write_str("a fault writes the response")
     }
 }
 
 impl std::error::Error for WrittenRaw {}
 
 impl RawResponse {
-    /// How this fault has an answer written; none if HTTP can do it.
+    /// The response as this fault writes it; none if HTTP can express it.
     pub(super) fn of(hit: &Hit, answer: &Tampered) -> Option<Self> {
         let Tampered { response, .. } = answer;
         let length = response.body.len();
@@ -89,7 +88,7 @@ impl RawResponse {
                     if *by < 0 { length.saturating_sub(by_size) } else { length.saturating_add(by_size) };
                 closing(vec![Piece::Send(whole(answer, said))])
             }
-            // Faults of bytes that strike the answer on a route. What is asked has come by then.
+            // Byte faults on the response of a route; the request is complete by then.
             FaultKind::Latency { .. } => {
                 closing(vec![Piece::Wait(hit.latency().unwrap_or_default()), Piece::Send(written())])
             }
@@ -123,7 +122,7 @@ impl RawResponse {
     }
 }
 
-/// The head of an answer, with this line about its length.
+/// The head of a response, with this line about its length.
 fn head(answer: &Tampered, length: &str) -> Vec<u8> {
     let Tampered { response, headers } = answer;
     let ManagerResponse { status, content_type, signature, .. } = response;
@@ -146,14 +145,14 @@ fn head(answer: &Tampered, length: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The whole answer, which says that its body is so long.
+/// The whole response, with this declared body length.
 fn whole(answer: &Tampered, length: usize) -> Bytes {
     let mut bytes = head(answer, &format!("Content-Length: {length}"));
     bytes.extend_from_slice(&answer.response.body);
     bytes.into()
 }
 
-/// The whole answer, with a head of this size at least.
+/// The whole response, with a head of at least this size.
 fn huge(answer: &Tampered, least: usize) -> Bytes {
     const LINE: usize = 4000;
     let mut lines = String::new();

@@ -1,7 +1,7 @@
-//! A connection whose bytes are late, slow, cut into pieces, or end after so many.
+//! A connection whose bytes are late, slow, fragmented, or cut off after a number.
 //!
-//! Each direction has a pace and, perhaps, an end. Bytes are counted on the wire: over TLS, its handshake and its
-//! records are among them.
+//! Each direction has a pace and optionally an end. Bytes are counted on the wire, including the TLS handshake and
+//! record headers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,39 +20,39 @@ use crate::runtime::faults::{FaultState, Stalled};
 use crate::wire::context::{Line, RequestContext};
 use crate::wire::faults::waits::{CLIENTS_LIMIT, pass};
 
-/// How much is read at a time.
+/// Maximum number of bytes per read.
 const PIECE: usize = 4096;
 
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A connection under a fault of its bytes.
+/// A connection under a byte fault.
 pub(super) struct ShapedStream<'a> {
     stream: TcpStream,
     clock: Arc<LabClock>,
     to_manager: DirectionState,
     to_client: DirectionState,
     ending: Ending,
-    /// Not before this moment does it end.
+    /// Earliest end of the connection.
     not_before: Option<Timestamp>,
-    /// Waits for that moment.
+    /// Wakes the task at that time.
     lifetime: Option<Waiting>,
     /// Whether the direction to the client is closed.
     closed: bool,
-    /// How late everything would be by now that has passed while the clock stood, when nothing waits.
+    /// Total delay so far that was not waited for, because the clock was stopped.
     owed: Duration,
     faults: &'a FaultState,
     peer: SocketAddr,
-    /// It would be so late that no client waits for it.
+    /// Set once the delay exceeds what any client would wait for.
     stalled: Option<Stalled<'a>>,
 }
 
-/// One direction.
+/// State of one direction.
 struct DirectionState {
     pace: Pace,
-    /// How many bytes are let through; any number if none.
+    /// Number of bytes that may still pass; none for no limit.
     left: Option<u64>,
     waiting: Option<Waiting>,
-    /// Whether the other direction had its turn since something passed here.
+    /// Whether the other direction had its turn since bytes last passed here.
     fresh: bool,
 }
 
@@ -63,7 +63,7 @@ enum Pace {
     Pieces { bytes: usize, gap: Duration },
 }
 
-/// What happens where no more is let through.
+/// What happens after the last byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Reset,
@@ -131,7 +131,7 @@ impl<'a> ShapedStream<'a> {
         }
     }
 
-    /// Whether it lives no longer; whoever waits is woken when its time has come.
+    /// Whether the connection has ended; otherwise the task is woken when its time comes.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         match &mut self.lifetime {
             None => true,
@@ -145,15 +145,15 @@ impl<'a> ShapedStream<'a> {
         }
     }
 
-    /// The time is over, where time alone ends it.
+    /// Whether the connection has ended by time alone.
     fn expires(&mut self, context: &mut Context<'_>) -> bool {
         let by_time_alone =
             self.not_before.is_some() && self.to_client.left.is_none() && self.to_manager.left.is_none();
         by_time_alone && self.is_over(context)
     }
 
-    /// Whether so many bytes that want to pass would be too late for any client. If so, nothing passes any more; whoever
-    /// waits is woken when the peer has gone.
+    /// Whether this many bytes would arrive too late for any client. Then nothing passes any more, and the task is
+    /// woken when the peer disconnects.
     fn is_too_late(
         &mut self,
         context: &mut Context<'_>,
@@ -177,7 +177,7 @@ impl<'a> ShapedStream<'a> {
         }
     }
 
-    /// So many bytes have passed.
+    /// Accounts for passed bytes.
     fn passed(&mut self, way: Direction, count: usize) {
         let waits = self.waits();
         let lane = if way == Direction::ToManager { &mut self.to_manager } else { &mut self.to_client };
@@ -188,7 +188,7 @@ impl<'a> ShapedStream<'a> {
         }
     }
 
-    /// Whether what is late waits for the lab's clock.
+    /// Whether delays wait for the lab's clock.
     fn waits(&self) -> bool {
         self.clock.speed() != 0
     }
@@ -198,16 +198,16 @@ impl<'a> ShapedStream<'a> {
         io::Error::new(io::ErrorKind::ConnectionReset, "a fault resets the connection")
     }
 
-    /// No more is let through to the manager.
+    /// Ends the direction to the manager.
     fn end_of_reading(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.ending != Ending::Reset {
-            // The end of what the client says.
+            // End of the client's data.
             return Poll::Ready(Ok(()));
         }
         if self.is_over(context) { Poll::Ready(Err(self.reset())) } else { Poll::Pending }
     }
 
-    /// No more is let through to the client.
+    /// Ends the direction to the client.
     fn end_of_writing(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         if self.ending == Ending::Reset {
             return if self.is_over(context) { Poll::Ready(Err(self.reset())) } else { Poll::Pending };
@@ -242,7 +242,7 @@ impl AsyncRead for ShapedStream<'_> {
         if this.to_manager.left == Some(0) {
             return this.end_of_reading(context);
         }
-        // What is late is late from when it has come, not from when somebody waits for it.
+        // The delay counts from the arrival of the bytes, not from the read.
         ready!(this.stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
         ready!(this.is_too_late(context, Direction::ToManager, 0))?;
         let waits = this.waits();
@@ -293,7 +293,7 @@ impl DirectionState {
         Self { pace: Pace::Free, left: None, waiting: None, fresh: true }
     }
 
-    /// How many bytes may pass now, of so many that want to.
+    /// Number of bytes that may pass now, of the bytes that are ready.
     fn room(
         &mut self,
         context: &mut Context<'_>,
@@ -316,7 +316,7 @@ impl DirectionState {
         Poll::Ready(wanted.min(piece).min(self.left.map_or(usize::MAX, size)))
     }
 
-    /// How late so many bytes would be, where nothing waits. What is late as a whole is so once.
+    /// Delay of this many bytes when nothing waits. A constant delay counts once.
     fn lateness(&self, count: usize) -> Duration {
         match self.pace {
             Pace::Free => Duration::ZERO,
@@ -325,7 +325,7 @@ impl DirectionState {
         }
     }
 
-    /// So many bytes have passed; returns how late they would be.
+    /// Accounts for bytes that passed without waiting; returns the delay that they would have had.
     fn passed_at_once(&mut self, count: usize) -> Duration {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(count as u64);
@@ -347,13 +347,13 @@ impl DirectionState {
     }
 }
 
-/// Returns when the lab's clock shows this moment, or stands.
+/// Completes when the lab's clock shows this time, or is stopped.
 fn sleep(clock: &Arc<LabClock>, until: Timestamp) -> Waiting {
     let clock = Arc::clone(clock);
     Box::pin(async move { pass(&clock, until).await })
 }
 
-/// Pieces of a twentieth of a second, or of one byte.
+/// A pace in pieces of a twentieth of a second, or of one byte.
 fn per_second(bytes: u64) -> Pace {
     let piece = (bytes / 20).max(1);
     let gap = Duration::from_nanos(piece.saturating_mul(1_000_000_000) / bytes.max(1));

@@ -1,8 +1,8 @@
-//! TLS under a fault: certificates that are minted, and handshakes that go wrong.
+//! TLS under a fault: minted certificates, and failing handshakes.
 //!
-//! What rustls would not do is done with raw records, and ends the connection: alerts, versions and ciphers that nobody
-//! shares. A manager that speaks only TLS 1.0 or 1.1, or only what comes after 1.3, answers as RFC 8446 has it, with the
-//! alert `protocol_version`; it does not offer those versions to anybody.
+//! What rustls would not do is written as raw records and ends the connection: alerts, and versions or ciphers
+//! without a match. A manager that only speaks TLS 1.0 or 1.1, or only versions after 1.3, answers with the alert
+//! `protocol_version` as RFC 8446 requires; it never offers those versions.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::wire::context::RequestContext;
 use crate::wire::faults::waits::{leave, stall};
 use crate::wire::listener::PATIENCE;
 
-/// The longest record of TLS, with its head.
+/// Maximum length of a TLS record, with its header.
 const LONGEST_RECORD: usize = 5 + (1 << 14);
 
-/// Attends to a connection whose handshake a fault has hit.
+/// Serves a connection whose handshake a fault hits.
 pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestContext<'_>) {
     let alert = match hit.what() {
         FaultKind::HandshakeStall { stage } => return break_off(stream, *stage, Break::Stall, context).await,
@@ -47,18 +47,18 @@ pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestCon
     say(&mut stream, &alert_record(alert)).await;
 }
 
-/// In the clear, as a manager answers whose port has lost its TLS.
+/// A plain HTTP response, as from a port without TLS.
 const CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-/// What a TLS server says to bytes that are no TLS, by its number in RFC 8446.
+/// Alert `unexpected_message`, the answer to bytes that are not TLS (RFC 8446).
 const UNEXPECTED_MESSAGE: u8 = 10;
 
-/// A fatal alert, as the record of a server that has said nothing before.
+/// The record with a fatal alert, as the server's first message.
 const fn alert_record(number: u8) -> [u8; 7] {
     const FATAL: u8 = 2;
     [0x15, 3, 3, 0, 2, FATAL, number]
 }
 
-/// Hears what the client says first, answers with these bytes, and leaves.
+/// Reads the client's first message, answers with these bytes, and closes the connection.
 async fn say(stream: &mut TcpStream, bytes: &[u8]) {
     let _ = first_said(stream).await;
     if stream.write_all(bytes).await.is_ok() {
@@ -116,7 +116,7 @@ async fn shake(
     None
 }
 
-/// What the client says first: a whole record of TLS, or what there is of anything else.
+/// The client's first message: a whole TLS record, or whatever else arrives.
 async fn first_said(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut said = Vec::new();
     let reading = async {
@@ -134,7 +134,7 @@ async fn first_said(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     timeout(PATIENCE, reading).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())).map(|()| said)
 }
 
-/// What a manager answers to a client's hello.
+/// The server's answer to a ClientHello.
 fn flight(config: Arc<ServerConfig>, hello: &[u8]) -> Result<Vec<u8>, rustls::Error> {
     let general = |error: io::Error| rustls::Error::General(error.to_string());
     let mut connection = ServerConnection::new(config)?;

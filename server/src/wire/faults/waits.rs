@@ -1,4 +1,4 @@
-//! Waiting as a fault has it: until the peer goes, or for so long.
+//! Waits of faults: for a duration, or until the peer disconnects.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use tokio::time::timeout;
 use crate::wire::context::RequestContext;
 use crate::wire::listener::PATIENCE;
 
-/// How long the lab's clients wait for a session [C S13].
+/// Session limit of the lab's clients [C S13].
 pub(super) const CLIENTS_LIMIT: Duration = Duration::from_secs(30);
 
-/// Says nothing until the peer goes; whoever asks can know of it.
+/// Sends nothing until the peer disconnects; the connection is marked as stalled meanwhile.
 pub(super) async fn stall<S: AsyncRead + Unpin>(stream: &mut S, context: RequestContext<'_>) {
     let _stalled = context.manager.faults.stalls(context.connection.peer);
     hear_out(stream).await;
 }
 
-/// Listens until the peer goes.
+/// Reads until the peer disconnects.
 async fn hear_out<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut bytes = [0; 1024];
     while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
 }
 
-/// Waits so long by the lab's clock, unless the peer goes before. While the clock stands, it does not wait, or, if what
-/// the peer waits for would be too late for any client in all, it waits until the peer goes.
+/// Waits by the lab's clock, unless the peer disconnects first. With the clock stopped, it does not wait, or, if the
+/// total delay exceeds what any client waits for, it waits until the peer disconnects.
 pub(super) async fn pause<S: AsyncRead + Unpin>(
     stream: &mut S,
     context: RequestContext<'_>,
@@ -41,7 +41,7 @@ pub(super) async fn pause<S: AsyncRead + Unpin>(
     staying
 }
 
-/// Waits so long by the lab's clock, unless the peer goes before, or the clock stands.
+/// Waits by the lab's clock, unless the peer disconnects first or the clock is stopped.
 pub(super) async fn linger<S: AsyncRead + Unpin>(
     stream: &mut S,
     context: RequestContext<'_>,
@@ -56,7 +56,7 @@ pub(super) async fn linger<S: AsyncRead + Unpin>(
     }
 }
 
-/// Returns when the lab's clock shows this moment, or stands.
+/// Completes when the lab's clock shows this time, or is stopped.
 pub(super) async fn pass(clock: &LabClock, until: Timestamp) {
     tokio::select! {
         () = clock.sleep_until(until) => {}
@@ -64,14 +64,14 @@ pub(super) async fn pass(clock: &LabClock, until: Timestamp) {
     }
 }
 
-/// Whether a peer is still there.
+/// Whether the peer is still connected.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Staying {
     Yes,
     No,
 }
 
-/// Closes the connection, and hears the peer out: if bytes were left unread, it would see a reset.
+/// Closes the connection and reads the rest of what the peer sends: unread bytes would cause a reset.
 pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     if stream.shutdown().await.is_ok() {
         let _ = timeout(PATIENCE, hear_out(stream)).await;
