@@ -260,7 +260,9 @@ async fn live(
     location: Option<String>,
     log: LogSink,
 ) -> Result<(), Failure> {
-    let (handle, life) = drive(agent, Arc::new(LabClock::wall()), log, Some(disk));
+    let clock = Arc::new(LabClock::wall());
+    let (booted, was_registered) = (clock.now(), agent.cache().state.agent.is_some());
+    let (handle, life) = drive(agent, clock, log, Some(disk));
     let mut life = tokio::spawn(life);
     if let Some(sylink) = import {
         handle.tell(Input::Import(sylink)).await;
@@ -268,7 +270,12 @@ async fn live(
     if location.is_some() {
         handle.tell(Input::MoveTo(location)).await;
     }
-    handle.tell(Input::Start).await;
+    if was_registered {
+        handle.tell(Input::Start { booted }).await;
+    } else {
+        // A new client stands for one in operation: many that are started together have different phases.
+        handle.start_long_after_boot(booted).await;
+    }
     let ended = tokio::select! {
         ended = &mut life => ended,
         interrupted = interrupted() => {

@@ -221,6 +221,10 @@ assumptions! {
     load_balance: LoadBalance = LoadBalance::Drawn, U;
     /// The largest random delay of a heartbeat, in per cent of the interval.
     heartbeat_jitter_percent: u8 = 10, U;
+    /// Whether a client's heartbeats keep their phase when its interval changes. If not, the series starts anew at the
+    /// heartbeat that brings the new interval, and a fleet whose interval grows from 5 minutes to an hour has all its
+    /// heartbeats within the same 5 minutes of each hour.
+    new_interval_keeps_phase: bool = true, U;
     /// The number of missed heartbeats after which the console shows a client as offline.
     offline_after_heartbeats: u32 = 3, U;
     /// The first client version that offers TLS 1.3; earlier ones, from 14.0 on, speak TLS 1.2.

@@ -14,7 +14,7 @@ use super::exchange::AgentProfile;
 use super::failover::{self, Server};
 use super::health::{Distrust, Health};
 use super::heartbeat_state::Phase;
-use super::schedule::Timing;
+use super::schedule::{STICKY_FOR, Schedule, Timing};
 use super::state::Agent;
 
 /// The dates in a client's state.
@@ -176,6 +176,16 @@ impl Agent {
         self.schedule.set_seed(seed);
     }
 
+    /// Replaces the schedule of the client's heartbeats.
+    pub(crate) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
+    }
+
+    /// The schedule of the client's heartbeats.
+    pub(crate) fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
     /// The servers from which the client chooses.
     pub(crate) fn choice(&self) -> Choice {
         let priorities = &self.trust_state.conf.list.priorities;
@@ -206,5 +216,5 @@ pub(crate) fn stays(since: Timestamp, now: Timestamp) -> bool {
 
 /// The time until which a client stays with its server.
 pub(crate) fn stays_until(since: Timestamp) -> Timestamp {
-    since + failover::STICKY_FOR
+    since + STICKY_FOR
 }

@@ -32,7 +32,11 @@ pub struct AgentProfile {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The service starts; its first heartbeat follows at once [C S15].
-    Start,
+    Start {
+        /// The time at which the machine was booted, at which the series of regular heartbeats starts: now, or earlier if
+        /// the machine was on before the lab started.
+        booted: Timestamp,
+    },
     /// The moment of [`super::Agent::next_wake`] has come.
     Wake,
     /// An exchange that the agent asked for has ended.

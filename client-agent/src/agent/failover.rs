@@ -3,18 +3,13 @@
 //! First the server that last served it, for up to 24 hours of uninterrupted contact; then the list, most
 //! preferred priority first, the servers of one priority in any order [C S10, S12].
 
-use std::time::Duration;
-
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::policy::Protocol;
 use epm_protocol::sylink::{ClientServer, ClientServerList};
 use epm_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::draw;
-
-/// The duration of uninterrupted contact after which a client consults its list again [C S12].
-pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
+use super::schedule::{STICKY_FOR, draw};
 
 /// The address of a server, and how to connect to it.
 #[derive(

@@ -62,10 +62,11 @@ impl Agent {
         let mut out = Vec::new();
         self.timings.clear();
         match (input, &self.phase) {
-            (Input::Start, Phase::Stopped) => {
+            (Input::Start { booted }, Phase::Stopped) => {
                 self.phase = Phase::Resting;
                 self.served_since_start = false;
                 self.time(Timing::Restart(self.trust_state.interval()), now);
+                self.schedule.was_booted(booted, now);
                 self.log(
                     &mut out,
                     now,
@@ -103,7 +104,7 @@ impl Agent {
                 self.hold_ended(&outcome, now, &mut out);
             }
             (Input::Answered { .. }, _) => out.push(Output::Odd("an answer to no pending exchange")),
-            (Input::Start, _) => out.push(Output::Odd("started while running")),
+            (Input::Start { .. }, _) => out.push(Output::Odd("started while running")),
             (Input::Wake | Input::UpdateNow, Phase::Stopped | Phase::InHeartbeat(_)) => {
                 out.push(Output::Odd("woken while stopped or in a heartbeat"));
             }
@@ -395,7 +396,8 @@ impl Agent {
         state.health = Health::Connected { since };
         state.rescue = state.rescue.map(|_| Rescue::BroughtBack);
         if !stays || event == Some(Event::Reconnected) {
-            state.last_server = Some(LastServer { server: beat.server.clone(), since: now });
+            let since = self.schedule.contact_since(now);
+            state.last_server = Some(LastServer { server: beat.server.clone(), since });
         }
         if let Some(event) = event {
             let text = format!("Connected to Symantec Endpoint Protection Manager ({})", beat.server.address);
@@ -405,8 +407,7 @@ impl Agent {
             self.persist(out);
         }
         if beat.adopted {
-            self.time(Timing::Begun(self.trust_state.interval()), now);
-            self.time(Timing::Accelerate, now);
+            self.time(Timing::Adopted(self.trust_state.interval()), now);
         }
         self.phase = Phase::Resting;
         // A client that lacks something would be told at once that something is new, over and over.

@@ -3,8 +3,12 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use siphasher::sip::SipHasher24;
+
+/// The duration of uninterrupted contact after which a client consults its list again [C S12].
+pub(super) const STICKY_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// The time within which the next heartbeat follows after a change [C S14].
 const ACCELERATED_WITHIN_MS: u64 = 60_000;
@@ -12,13 +16,15 @@ const ACCELERATED_WITHIN_MS: u64 = 60_000;
 /// A decision about the next heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timing {
-    /// Starts a new series of heartbeats at this interval, the first one now.
+    /// The machine was booted: starts a new series of heartbeats at this interval, the first one now.
     Restart(Duration),
     /// Schedules nothing more until the next restart.
     Stop,
     /// A heartbeat has begun; regular ones follow at this interval.
     Begun(Duration),
-    /// Something has changed: schedule an early heartbeat.
+    /// A heartbeat has changed what the client holds; regular ones follow at this interval.
+    Adopted(Duration),
+    /// A connection that the client wanted to keep has ended: schedule an early heartbeat.
     Accelerate,
     /// The next heartbeat is now.
     Now,
@@ -26,29 +32,47 @@ pub(crate) enum Timing {
 
 /// The schedule of a client's heartbeats.
 ///
-/// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The jitter does not accumulate, and depends on
-/// nothing but the client's seed, the anchor and k, so any heartbeat can be computed without those before it.
+/// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The anchor is the boot of the machine, so
+/// clients keep their phases when the interval changes. The jitter does not accumulate, and depends on nothing but the
+/// client's seed, the anchor and k, so any heartbeat can be computed without those before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
+    /// Whether a new interval keeps the anchor; if not, the anchor moves to the heartbeat that brings the interval.
+    keeps_phase: bool,
     anchor: Timestamp,
     /// The interval in milliseconds, at least 1.
     interval: i64,
     /// The number of the next regular heartbeat; none until the next restart.
     regular: Option<i64>,
     accelerated: Option<Timestamp>,
+    catching_up: CatchingUp,
+}
+
+/// The progress of the first heartbeat of a client whose machine was booted before the client's start.
+///
+/// Such a client has been in operation for some time. Its first heartbeat brings it up to date: no early heartbeat follows,
+/// and the contact with its server counts as begun before the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CatchingUp {
+    ToCome,
+    UnderWay,
+    /// The first heartbeat is over, or the machine was booted at the start.
+    Over,
 }
 
 impl Schedule {
-    pub(crate) fn new(seed: u64, jitter_percent: u8) -> Self {
+    pub(crate) fn new(seed: u64, assumptions: &Assumptions) -> Self {
         Self {
             seed,
-            jitter_percent: jitter_percent.min(100),
+            jitter_percent: assumptions.heartbeat_jitter_percent.min(100),
+            keeps_phase: assumptions.new_interval_keeps_phase,
             anchor: Timestamp::EPOCH,
             interval: 300_000,
             regular: None,
             accelerated: None,
+            catching_up: CatchingUp::Over,
         }
     }
 
@@ -63,6 +87,7 @@ impl Schedule {
             Timing::Restart(interval) => self.restart(interval, now),
             Timing::Stop => self.stop(),
             Timing::Begun(interval) => self.begun(interval, now),
+            Timing::Adopted(interval) => self.adopted(interval, now),
             Timing::Accelerate => self.accelerate(now),
             Timing::Now => self.accelerate_to(now),
         }
@@ -72,8 +97,18 @@ impl Schedule {
     fn restart(&mut self, interval: Duration, now: Timestamp) {
         self.anchor = now;
         self.interval = millis(interval);
-        self.regular = Some(0);
-        self.accelerated = None;
+        self.regular = Some(self.first_after(now));
+        self.accelerated = Some(now);
+        self.catching_up = CatchingUp::Over;
+    }
+
+    /// Moves the start of the series to the boot of the machine, if that was before the client's start at `now`.
+    pub(crate) fn was_booted(&mut self, booted: Timestamp, now: Timestamp) {
+        if booted < now {
+            self.anchor = booted;
+            self.regular = Some(self.first_after(now));
+            self.catching_up = CatchingUp::ToCome;
+        }
     }
 
     /// Schedules nothing more until the next restart.
@@ -84,13 +119,47 @@ impl Schedule {
 
     /// Notes that a heartbeat has begun: the next regular one is the first after it.
     fn begun(&mut self, interval: Duration, now: Timestamp) {
-        if millis(interval) != self.interval || now < self.anchor {
-            self.restart(interval, now);
-        }
         self.accelerated = None;
-        let passed = now.as_millis().saturating_sub(self.anchor.as_millis()) / self.interval;
-        let k = passed.max(1); // the one at the anchor is over
-        self.regular = Some(if self.is_after(k, now) { k } else { k + 1 });
+        self.catching_up = match self.catching_up {
+            CatchingUp::ToCome => CatchingUp::UnderWay,
+            CatchingUp::UnderWay | CatchingUp::Over => CatchingUp::Over,
+        };
+        self.set_interval(interval, now);
+    }
+
+    /// A heartbeat has changed what the client holds: schedules an early one.
+    fn adopted(&mut self, interval: Duration, now: Timestamp) {
+        self.set_interval(interval, now);
+        if self.catching_up == CatchingUp::Over {
+            self.accelerate(now);
+        }
+    }
+
+    fn set_interval(&mut self, interval: Duration, now: Timestamp) {
+        if millis(interval) != self.interval && !self.keeps_phase {
+            self.anchor = now;
+        }
+        self.interval = millis(interval);
+        self.regular = Some(self.first_after(now));
+    }
+
+    /// Continues after the clock was set from `then` to `now`: regular heartbeats keep their phase, and an early heartbeat
+    /// stays as far ahead as it was.
+    pub(crate) fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
+        self.regular = self.regular.map(|_| self.first_after(now));
+        self.accelerated = self.accelerated.map(|at| now + at.since(then));
+    }
+
+    /// The beginning of the contact with the server that serves the client now, for the first time since its start. In
+    /// operation, contact begins anew once a day, when the client consults its list.
+    pub(crate) fn contact_since(&self, now: Timestamp) -> Timestamp {
+        match self.catching_up {
+            CatchingUp::UnderWay => {
+                let since_boot = now.since(self.anchor).as_millis() % STICKY_FOR.as_millis();
+                now - Duration::from_millis(u64::try_from(since_boot).unwrap_or(0))
+            }
+            CatchingUp::ToCome | CatchingUp::Over => now,
+        }
     }
 
     /// Schedules an early heartbeat, unless a regular one is earlier.
@@ -124,7 +193,7 @@ impl Schedule {
     /// early one is due, or jitter could bring two of them together.
     pub(crate) fn skip(&mut self, end: Timestamp, most: u64) -> Option<Row> {
         let first = self.regular.filter(|_| self.accelerated.is_none() && self.jitter_percent < 100)?;
-        let count = (self.count_before(end) - first).min(i64::try_from(most).unwrap_or(i64::MAX));
+        let count = (self.first_from(end) - first).min(i64::try_from(most).unwrap_or(i64::MAX));
         if count <= 0 {
             return None;
         }
@@ -132,15 +201,16 @@ impl Schedule {
         Some(Row { schedule: *self, first, count })
     }
 
-    /// The number of heartbeats of the series before this moment.
-    fn count_before(&self, end: Timestamp) -> i64 {
-        let before = end.as_millis().saturating_sub(self.anchor.as_millis()) - 1;
-        if before < 0 {
-            return 0;
-        }
-        // Only the last heartbeat that is due can be delayed beyond the end.
-        let last = before / self.interval;
-        last + i64::from(!self.is_after(last, Timestamp::from_millis(end.as_millis() - 1)))
+    /// The number of the first heartbeat of the series after this moment.
+    fn first_after(&self, now: Timestamp) -> i64 {
+        // Only the last heartbeat that is due can be delayed beyond the moment.
+        let last = now.as_millis().saturating_sub(self.anchor.as_millis()).div_euclid(self.interval);
+        if self.is_after(last, now) { last } else { last + 1 }
+    }
+
+    /// The number of the first heartbeat of the series at or after this moment.
+    fn first_from(&self, moment: Timestamp) -> i64 {
+        self.first_after(Timestamp::from_millis(moment.as_millis().saturating_sub(1)))
     }
 
     /// Whether the k-th heartbeat is after this moment; the jitter is drawn only if it could decide that.
@@ -192,7 +262,7 @@ impl Row {
 
     /// The number of heartbeats before this moment.
     pub(crate) fn before(&self, end: Timestamp) -> u64 {
-        (self.schedule.count_before(end) - self.first).clamp(0, self.count).unsigned_abs()
+        (self.schedule.first_from(end) - self.first).clamp(0, self.count).unsigned_abs()
     }
 
     /// The time of the last heartbeat.
@@ -217,16 +287,31 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(300);
+    const HOUR: Duration = Duration::from_secs(3600);
 
-    fn started(at: i64) -> Schedule {
-        let mut schedule = Schedule::new(7, 10);
+    fn started(seed: u64, at: i64) -> Schedule {
+        let mut schedule = Schedule::new(seed, &Assumptions::default());
         schedule.restart(INTERVAL, Timestamp::from_seconds(at));
+        schedule.begun(INTERVAL, Timestamp::from_seconds(at));
+        schedule
+    }
+
+    /// A client in operation whose machine was booted `before` seconds before the moment 10,000,000 s.
+    fn in_operation(assumptions: &Assumptions, seed: u64, before: i64) -> Schedule {
+        let mut schedule = Schedule::new(seed, assumptions);
+        let now = Timestamp::from_seconds(10_000_000);
+        schedule.restart(INTERVAL, now);
+        schedule.was_booted(Timestamp::from_seconds(10_000_000 - before), now);
+        assert_eq!(schedule.next(), now, "the first heartbeat comes at once");
+        schedule.begun(INTERVAL, now);
+        schedule.adopted(INTERVAL, now);
         schedule
     }
 
     #[test]
     fn the_first_heartbeat_is_at_once_and_the_next_ones_do_not_drift() {
-        let mut schedule = started(1000);
+        let mut schedule = Schedule::new(7, &Assumptions::default());
+        schedule.restart(INTERVAL, Timestamp::from_seconds(1000));
         assert_eq!(schedule.next(), Timestamp::from_seconds(1000));
         for k in 1..1000 {
             let now = schedule.next();
@@ -238,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_the_same_whether_those_before_it_were_played_or_not() {
-        let (mut played, mut skipped) = (started(0), started(0));
+        let (mut played, mut skipped) = (started(7, 0), started(7, 0));
         while played.next() < Timestamp::from_seconds(90_000) {
             let now = played.next();
             played.begun(INTERVAL, now);
@@ -250,9 +335,7 @@ mod tests {
     #[test]
     fn heartbeats_that_are_passed_over_are_those_that_would_have_been_played() {
         for seed in 0..50 {
-            let mut played = Schedule::new(seed, 10);
-            played.restart(INTERVAL, Timestamp::from_seconds(seed as i64 * 7));
-            played.begun(INTERVAL, played.next());
+            let mut played = started(seed, seed as i64 * 7);
             let mut skipped = played;
             let end = Timestamp::from_millis(100_000_000 + seed as i64 * 12_345);
             let mut moments = Vec::new();
@@ -272,12 +355,68 @@ mod tests {
 
     #[test]
     fn a_change_brings_the_next_heartbeat_forward_but_never_back() {
-        let mut schedule = started(0);
-        schedule.begun(INTERVAL, Timestamp::from_seconds(0));
+        let mut schedule = started(7, 0);
         let regular = schedule.next();
         schedule.accelerate(Timestamp::from_seconds(1));
         assert!(schedule.next() <= Timestamp::from_seconds(61) && schedule.next() < regular);
         schedule.accelerate_to(regular + INTERVAL);
         assert!(schedule.next() <= Timestamp::from_seconds(61));
+    }
+
+    #[test]
+    fn a_machine_booted_before_continues_its_series_after_the_first_heartbeat_and_without_an_early_one() {
+        let schedule = in_operation(&Assumptions::default(), 7, 2 * 86_400 + 100);
+        let next = schedule.next().as_seconds();
+        assert!((10_000_200..=10_000_230).contains(&next), "576 heartbeats, and 200 s to the next: {next}");
+    }
+
+    #[test]
+    fn an_early_heartbeat_follows_each_change_after_the_first_heartbeat() {
+        let mut schedule = in_operation(&Assumptions::default(), 7, 86_400);
+        let now = schedule.next();
+        schedule.begun(HOUR, now);
+        schedule.adopted(HOUR, now);
+        assert!(schedule.next() <= now + Duration::from_millis(ACCELERATED_WITHIN_MS));
+    }
+
+    #[test]
+    fn a_new_interval_keeps_the_phase_or_begins_a_series_as_assumed() {
+        let minutes = |keeps: bool| {
+            let assumptions = Assumptions { new_interval_keeps_phase: keeps, ..Assumptions::default() };
+            let mut schedule = in_operation(&assumptions, 7, 1400);
+            let now = schedule.next();
+            schedule.begun(HOUR, now);
+            schedule.next().since(now).as_secs() / 60
+        };
+        // The heartbeat that brings the new interval is the one 25 minutes after the machine was booted.
+        assert!((34..42).contains(&minutes(true)), "{}", minutes(true));
+        assert!((60..66).contains(&minutes(false)), "{}", minutes(false));
+    }
+
+    #[test]
+    fn a_clock_that_is_moved_makes_no_heartbeat_due_and_puts_none_off() {
+        let moved = [-40 * 86_400, -7200, 0, 1, 3 * 86_400];
+        for (seed, by) in (0..).zip(moved) {
+            let mut schedule = in_operation(&Assumptions::default(), seed, 86_400 + 137);
+            let then = Timestamp::from_seconds(10_000_000);
+            let now = Timestamp::from_seconds(10_000_000 + by);
+            schedule.clock_moved(then, now);
+            let next = schedule.next();
+            assert!(next > now && next <= now + INTERVAL + INTERVAL / 10, "{by}: {next}");
+            schedule.begun(INTERVAL, next);
+            assert!(schedule.next().since(next) >= INTERVAL - INTERVAL / 10);
+        }
+    }
+
+    #[test]
+    fn the_contact_of_a_machine_booted_before_began_on_a_full_day_since_then() {
+        let now = Timestamp::from_seconds(10_000_000);
+        let first = in_operation(&Assumptions::default(), 7, 2 * 86_400 + 1000);
+        assert_eq!(first.contact_since(now), now - Duration::from_secs(1000));
+        let mut later = first;
+        let at = later.next();
+        later.begun(INTERVAL, at);
+        assert_eq!(later.contact_since(at), at);
+        assert_eq!(started(7, 5).contact_since(Timestamp::from_seconds(5)), Timestamp::from_seconds(5));
     }
 }

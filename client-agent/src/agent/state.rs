@@ -44,7 +44,7 @@ pub(super) type Outputs = Vec<Output>;
 impl Agent {
     /// Makes a client with its cache, not yet started.
     pub fn new(profile: AgentProfile, cache: Cache, assumptions: Arc<Assumptions>) -> Self {
-        let schedule = Schedule::new(profile.seed, assumptions.heartbeat_jitter_percent);
+        let schedule = Schedule::new(profile.seed, &assumptions);
         Self {
             trust_state: TrustState::new(cache, profile.version, Arc::clone(&assumptions)),
             profile: Arc::new(profile),
@@ -59,6 +59,27 @@ impl Agent {
             heartbeats_served: 0,
             served_since_start: false,
         }
+    }
+
+    /// The client after its lab was restored to the time `then` while the clock shows `now`: state and coming heartbeats
+    /// are unchanged, connections have ended.
+    #[must_use]
+    pub fn resumed(&self, then: Timestamp, now: Timestamp) -> Self {
+        let mut agent = self.clone();
+        agent.clock_moved(then, now);
+        match agent.phase {
+            Phase::Stopped | Phase::Resting => return agent,
+            Phase::InHeartbeat(_) => agent.schedule.take(Timing::Now, now),
+            Phase::Holding { .. } => agent.schedule.take(Timing::Accelerate, now),
+        }
+        agent.phase = Phase::Resting;
+        agent
+    }
+
+    /// Continues after the clock was set from `then` to `now`: heartbeats keep their phase, and so their distance from
+    /// those of other clients.
+    pub fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
+        self.schedule.clock_moved(then, now);
     }
 
     /// The time at which the client wants to be woken; never while it waits for an answer.

@@ -156,9 +156,10 @@ impl<C: VirtualClient> Machine<C> {
                 }
                 ClientAction::Import => self.handle(EventKind::Import(part.import), context),
                 ClientAction::Identify => self.handle(EventKind::Identify(part.identity), context),
-                ClientAction::Start => {
+                ClientAction::Start(booted) => {
                     context.hourly.switched(self.now, true);
                     self.handle(EventKind::Start, context);
+                    self.client.was_booted(booted, self.now);
                 }
             }
         }

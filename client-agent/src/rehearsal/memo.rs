@@ -19,7 +19,7 @@ use super::hourly::{Counted, Trust};
 use super::stimulus::{EventKind, Stimulus};
 use super::transcript::ManagerAction;
 use super::world::World;
-use crate::agent::{Choice, Dates, Event, Input, Timing, stays};
+use crate::agent::{Choice, Dates, Event, Input, Schedule, Timing, stays};
 
 /// The number of a node.
 pub(super) type NodeId = u32;
@@ -189,11 +189,13 @@ impl MemoTable {
         let health = now - Duration::from_millis(3_600_001);
         let last_server = now - Duration::from_secs(if key.stays { 3600 } else { 25 * 3600 });
         snapshot.agent.set_seed(seed);
+        // The client that applies the value has its own schedule, which decides what a date that is now here becomes.
+        snapshot.agent.set_schedule(Schedule::new(seed, world.site.assumptions()));
         snapshot.agent.set_dates(Dates { health: Some(health), last_server: Some(last_server) });
         let had = snapshot.agent.dates();
         debug_assert_eq!(key.stays, had.last_server.is_some_and(|since| stays(since, now)));
         let stimulus = match key.kind {
-            EventKind::Start => Stimulus::Told(Input::Start),
+            EventKind::Start => Stimulus::Told(Input::Start { booted: now }),
             EventKind::Stop => Stimulus::Told(Input::Stop),
             EventKind::Wake => Stimulus::Told(Input::Wake),
             // A client that may share a hardware id is never memoised.

@@ -16,6 +16,7 @@ pub(super) enum Stimulus {
 /// The kind of an event that happens to a client: small enough for the key of the memo table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EventKind {
+    /// The machine is booted and the service starts.
     Start,
     Stop,
     Wake,

@@ -30,6 +30,8 @@ pub(super) trait VirtualClient: Sized + Send {
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp>;
     /// Handles an event.
     fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>);
+    /// Moves the start of the client's series of heartbeats to `booted`, the boot of its machine, before the start at `now`.
+    fn was_booted(&mut self, booted: Timestamp, now: Timestamp);
     /// Skips quiet heartbeats from `first`, the next one, up to `end`, at most `most`. Returns the skipped ones,
     /// if any.
     fn skip(&mut self, first: Timestamp, end: Timestamp, most: u64, context: &mut Context<'_>)
@@ -104,7 +106,13 @@ impl VirtualClient for FullClient {
 
     fn handle(&mut self, kind: EventKind, now: Timestamp, context: &mut Context<'_>) {
         let Self { snapshot, faulted, .. } = self;
-        let _ = play(snapshot, kind, now, faulted.as_deref_mut(), context);
+        play(snapshot, kind, now, faulted.as_deref_mut(), context);
+    }
+
+    fn was_booted(&mut self, booted: Timestamp, now: Timestamp) {
+        let mut schedule = self.snapshot.agent.schedule();
+        schedule.was_booted(booted, now);
+        self.snapshot.agent.set_schedule(schedule);
     }
 
     fn skip(&mut self, _: Timestamp, _: Timestamp, _: u64, _: &mut Context<'_>) -> Option<Row> {
@@ -158,13 +166,14 @@ impl MemoizedClient {
         for timing in &value.timings {
             self.schedule.take(*timing, now);
         }
-        let dated = |change: DateChange, date: Option<Timestamp>| match change {
+        let dated = |change: DateChange, date: Option<Timestamp>, new: Timestamp| match change {
             DateChange::Absent => None,
             DateChange::Kept => date,
-            DateChange::Now => Some(now),
+            DateChange::Now => Some(new),
         };
-        self.dates.health = dated(value.health, self.dates.health);
-        self.dates.last_server = dated(value.last_server, self.dates.last_server);
+        self.dates.health = dated(value.health, self.dates.health, now);
+        let contact = self.schedule.contact_since(now);
+        self.dates.last_server = dated(value.last_server, self.dates.last_server, contact);
         self.counts.heartbeats += value.heartbeats;
         self.counts.heartbeats_served += value.served;
         self.counts.exchanges += value.exchanges;
@@ -177,6 +186,7 @@ impl MemoizedClient {
     fn snapshot(&self, memo: &MemoTable) -> ClientSnapshot {
         let mut snapshot = memo.node(self.node).snapshot.clone();
         snapshot.agent.set_seed(self.seed);
+        snapshot.agent.set_schedule(self.schedule);
         snapshot.agent.set_dates(self.dates);
         snapshot.agent.set_counts(self.counts);
         snapshot
@@ -187,8 +197,8 @@ impl VirtualClient for MemoizedClient {
     fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self {
         let faulted = faulted_client(image, identity, context);
         let node = context.memo.installed(image, context.world);
-        let jitter = context.world.site.assumptions().heartbeat_jitter_percent;
-        Self { schedule: Schedule::new(seed, jitter), seed, faulted, ..Self::at(node, context) }
+        let schedule = Schedule::new(seed, context.world.site.assumptions());
+        Self { schedule, seed, faulted, ..Self::at(node, context) }
     }
 
     fn equivalence_key(&self) -> Option<NodeId> {
@@ -224,6 +234,10 @@ impl VirtualClient for MemoizedClient {
             log.note(&value.lines, &value.manager_events, now);
         }
         self.apply(value, now, hourly);
+    }
+
+    fn was_booted(&mut self, booted: Timestamp, now: Timestamp) {
+        self.schedule.was_booted(booted, now);
     }
 
     fn skip(
@@ -289,7 +303,7 @@ impl MemoizedClient {
     pub(super) fn at(node: NodeId, context: &Context<'_>) -> Self {
         Self {
             node,
-            schedule: Schedule::new(0, context.world.site.assumptions().heartbeat_jitter_percent),
+            schedule: Schedule::new(0, context.world.site.assumptions()),
             dates: Dates { health: None, last_server: None },
             counts: Counts::default(),
             seed: 0,
@@ -319,10 +333,9 @@ impl MemoizedClient {
     ) {
         let mut snapshot = self.snapshot(context.memo);
         snapshot.agent.set_name(&faulted.name);
-        for timing in play(&mut snapshot, kind, now, Some(&mut faulted), context) {
-            self.schedule.take(timing, now);
-        }
+        play(&mut snapshot, kind, now, Some(&mut faulted), context);
         self.faulted = Some(faulted);
+        self.schedule = snapshot.agent.schedule();
         (self.dates, self.counts) = (snapshot.agent.dates(), snapshot.agent.counts());
         self.node = context.memo.admit(snapshot, context.world);
     }
@@ -350,16 +363,16 @@ fn faulted_client(
         .then(|| Box::new(FaultedClient::new(identity, version)))
 }
 
-/// Plays an event in full, counts and logs it. Returns the client's decisions about its heartbeats.
+/// Plays an event in full, counts and logs it.
 fn play(
     snapshot: &mut ClientSnapshot,
     kind: EventKind,
     now: Timestamp,
     faulted: Option<&mut FaultedClient>,
     context: &mut Context<'_>,
-) -> Vec<Timing> {
+) {
     let stimulus = match kind {
-        EventKind::Start => Stimulus::Told(Input::Start),
+        EventKind::Start => Stimulus::Told(Input::Start { booted: now }),
         EventKind::Stop => Stimulus::Told(Input::Stop),
         EventKind::Wake => Stimulus::Told(Input::Wake),
         EventKind::Changed => Stimulus::Changed,
@@ -384,7 +397,7 @@ fn play(
         snapshot.agent.set_machine(machine);
         snapshot.record = context.memo.shared.get(&agent_id(snapshot.agent.machine())).cloned();
     }
-    let Activation { timings, lines, visits, manager_events, broken } =
+    let Activation { timings: _, lines, visits, manager_events, broken } =
         snapshot.activate(stimulus, context.world, now, faulted);
     if meeting.is_some() {
         if let Some(record) = &snapshot.record {
@@ -399,5 +412,4 @@ fn play(
     if let Some(log) = &mut context.log {
         log.note(&lines, &manager_events, now);
     }
-    timings
 }

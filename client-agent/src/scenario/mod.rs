@@ -20,7 +20,7 @@ pub use plan::{
 };
 pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};
-pub use presence::{Place, PresenceError};
+pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
 pub use span::{Span, SpanError};
 pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};

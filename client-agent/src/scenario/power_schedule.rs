@@ -26,6 +26,8 @@ pub struct PowerSchedule {
     seed: u64,
     /// The window in which the machine is on, or will be next.
     window: Option<Window>,
+    /// The boot of the machine, if it is on when the run starts and its service has not been started yet.
+    booted_before: Option<Timestamp>,
     /// The place of which the client was told.
     place: Place,
     is_on: bool,
@@ -42,7 +44,7 @@ pub struct ClientActions {
     move_to: Option<Place>,
     import: bool,
     identify: bool,
-    start: bool,
+    start: Option<Timestamp>,
 }
 
 /// An action on the client of a machine.
@@ -58,8 +60,8 @@ pub enum ClientAction {
     Import,
     /// Gives the machine the hardware id of the part's change.
     Identify,
-    /// Starts the client's service.
-    Start,
+    /// Starts the client's service on a machine that was booted at this time.
+    Start(Timestamp),
 }
 
 impl IntoIterator for ClientActions {
@@ -73,7 +75,7 @@ impl IntoIterator for ClientActions {
             self.move_to.map(ClientAction::MoveTo),
             self.import.then_some(ClientAction::Import),
             self.identify.then_some(ClientAction::Identify),
-            self.start.then_some(ClientAction::Start),
+            self.start.map(ClientAction::Start),
         ]
         .into_iter()
         .flatten()
@@ -151,14 +153,25 @@ impl PartCalendar {
 impl PowerSchedule {
     /// Makes the schedule of a machine that is not on yet.
     pub fn new(part: &PartCalendar, seed: u64, start: Timestamp) -> Self {
+        let window = part.calendar.window(seed, start);
         Self {
             seed,
-            window: part.calendar.window(seed, start),
+            window,
+            booted_before: window.filter(|one| one.booted < one.on).map(|one| one.booted),
             place: Place::Usual,
             is_on: false,
             is_installed: !part.arrives,
             is_reimaged: false,
         }
+    }
+
+    /// A machine that is switched off now, until its presence switches it on the next time.
+    pub fn off_until_next(part: &PartCalendar, seed: u64, now: Timestamp) -> Self {
+        let machine = Self::new(part, seed, now);
+        let window = machine.window.and_then(|first| {
+            if first.on <= now { part.calendar.window(seed, first.off) } else { Some(first) }
+        });
+        Self { window, booted_before: None, is_installed: true, ..machine }
     }
 
     /// Whether the machine is on.
@@ -206,7 +219,7 @@ impl PowerSchedule {
             actions.move_to = Some(window.place);
         }
         self.is_on = true;
-        actions.start = true;
+        actions.start = Some(self.booted_before.take().unwrap_or(now));
         actions
     }
 

@@ -50,7 +50,7 @@ pub async fn examine_one(
 
 /// Makes one heartbeat, after the browser test; returns the step that failed, and why.
 async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, String)> {
-    agent.handle(Input::Start, clock.now());
+    agent.handle(Input::Start { booted: clock.now() }, clock.now());
     let mut next = sent(agent.handle(Input::Wake, clock.now()));
     let mut at = Step::Serial;
     if let Some(first) = &next {

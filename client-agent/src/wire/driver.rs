@@ -14,6 +14,7 @@ use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
+use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
 pub type LogSink = Arc<dyn Fn(&str, &LogLine) + Send + Sync>;
@@ -119,6 +120,19 @@ impl AgentHandle {
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
         self.inputs.send(input).await.is_ok()
+    }
+
+    /// Starts the agent at this time, on a machine that was booted up to 30 days before. Returns false when its task has
+    /// ended.
+    pub async fn start_long_after_boot(&self, now: Timestamp) -> bool {
+        let seed = lock(&self.agent).profile().seed;
+        self.tell(Input::Start { booted: booted_before(seed, now) }).await
+    }
+
+    /// Continues after the clock was set from `then` to `now`: the agent's heartbeats keep their phase.
+    pub fn clock_moved(&self, then: Timestamp, now: Timestamp) {
+        lock(&self.agent).clock_moved(then, now);
+        self.frozen.send_modify(|_| ()); // wakes the task, which sleeps until another time
     }
 
     /// The time at which the agent wants to be woken.
@@ -257,8 +271,13 @@ impl Driver {
                     return Some((answer, false));
                 }
                 input = self.inputs.recv() => return input.map(|input| (input, true)),
-                () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => return Some((Input::Wake, false)),
-                // Its handle is gone, or it has been frozen or thawed.
+                () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => {
+                    // The clock may have been set, which moves the agent's heartbeats.
+                    if lock(&self.agent).next_wake() <= self.clock.now() {
+                        return Some((Input::Wake, false));
+                    }
+                }
+                // The handle is gone, the agent was frozen or thawed, or the clock was set.
                 changed = self.frozen.changed() => changed.ok()?,
             }
         }

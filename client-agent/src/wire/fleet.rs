@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::sylink::Sylink;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::clock::LabClock;
 use super::driver::{AgentHandle, LogSink, Watcher, prepare};
 use super::store::{DiskCache, StoreError};
-use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input};
+use crate::agent::{Agent, AgentProfile, AgentState, Cache};
 
 /// The number of agents that may be in a heartbeat at the same time; without a limit, a stampede would time out.
 pub const TURNS: usize = 64;
@@ -78,7 +78,7 @@ impl Fleet {
         self.watcher = Some(watcher);
     }
 
-    /// Starts these agents; each has its first heartbeat at once.
+    /// Starts these agents, on machines that were booted up to 30 days before; each has its first heartbeat at once.
     pub async fn start(
         clock: Arc<LabClock>,
         assumptions: &Arc<Assumptions>,
@@ -90,7 +90,7 @@ impl Fleet {
             fleet.add(spec);
         }
         for member in &fleet.members {
-            member.handle.tell(Input::Start).await;
+            member.handle.start_long_after_boot(fleet.clock.now()).await;
         }
         fleet
     }
@@ -101,11 +101,10 @@ impl Fleet {
         self.members.push(member);
     }
 
-    /// Adds an agent with its cache, not started yet: as after a restart of its service.
-    pub fn bring_back(&mut self, part: String, agent: &Agent) {
-        let agent = Agent::new(agent.profile().clone(), agent.cache().clone(), Arc::clone(&self.assumptions));
+    /// Adds an agent in the state that it is in, which continues by itself.
+    pub fn bring_back(&mut self, part: String, agent: Agent) -> &Member {
         let member = self.run(part, agent, None, None);
-        self.members.push(member);
+        self.members.push_mut(member)
     }
 
     /// Stops these agents and removes them from the fleet.

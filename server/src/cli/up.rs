@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::scenario::{ManagerPlan, PartPlan};
+use epm_client_agent::scenario::presence::{MostlyOff, Presence};
+use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
 use epm_client_agent::wire::{LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Stores, TOP_GROUP};
@@ -32,10 +34,16 @@ use crate::runtime::install_dir::read_recovery;
 const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
+/// Smallest fleet with one client of each kind that a careless rotation forgets.
+const VARIED: u32 = 5;
+/// A group that does not inherit.
+const SERVERS: &str = r"My Company\Servers";
+/// A location with communication settings of its own.
+const BRANCH: &str = "Branch";
 /// Name of the first manager.
 const MANAGER: &str = "sepm-1";
 /// Longest wait for open requests when the control API closes.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a lab that runs until Ctrl-C.
 #[derive(Debug, Args)]
@@ -92,7 +100,8 @@ pub(super) struct Up {
     /// Number of managers: sepm-1, sepm-2 and so on, each with ports 10 higher than the one before
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=20))]
     managers: u16,
-    /// Number of clients to run in this process
+    /// Number of clients to run in this process. Of five or more, one each is in a group that does not inherit, in a
+    /// location with settings of its own, mostly off (on for one heartbeat in four), and, with one manager, of version 14.2
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     agents: u32,
     /// Seconds between two heartbeats of a client
@@ -233,7 +242,10 @@ impl Up {
         if let Some(file) = &self.ready_file {
             write(file, format!("{ready}\n").as_bytes())?;
         }
-        asked_to_stop(interrupted.await)?;
+        tokio::select! {
+            result = &mut interrupted => asked_to_stop(result)?,
+            () = lab.keep_presence() => {}
+        }
         control.close().await;
         lab.stop().await;
         Ok(Ending::Well)
@@ -295,6 +307,7 @@ impl Up {
             CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };
         site.apply(&Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change })
             .map_err(refused)?;
+        site.apply_all(&self.places(site.look(|site| site.default_list()))).map_err(refused)?;
         if let Some(root) = &self.install_root {
             let anew = self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some();
             let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
@@ -369,13 +382,52 @@ impl Up {
         Ok(ServedControlApi { url: format!("http://{host}"), stopping, tasks })
     }
 
+    /// Whether the fleet is large enough for a client of each kind that a careless rotation forgets.
+    fn is_varied(&self) -> bool {
+        self.agents >= VARIED
+    }
+
+    /// The commands that add the group and the location of a varied fleet.
+    fn places(&self, list: String) -> Vec<Command> {
+        let (group, location) = (TOP_GROUP.to_owned(), BRANCH.to_owned());
+        let servers = Command::AddGroup { group: SERVERS.to_owned(), inherits: false };
+        let branch = Command::AddLocation { group: group.clone(), location: location.clone() };
+        let own = Command::AssignList { list, group, location: Some(location) };
+        if self.is_varied() { vec![servers, branch, own] } else { Vec::new() }
+    }
+
+    /// The parts of the fleet. In a varied fleet, one client is in a group that does not inherit, one in a location with
+    /// settings of its own, one is mostly off and off at first, and, with one manager, one has version 14.2. In a smaller
+    /// fleet a third has version 14.2.
+    fn parts(&self) -> Vec<PartPlan> {
+        let part = |name: &str, count, minor| PartPlan::new(name, count, ClientVersion::new(14, minor));
+        if !self.is_varied() {
+            let older = self.agents / 3;
+            return vec![part("desk", self.agents - older, 3), part("old", older, 2)];
+        }
+        let heartbeat = Duration::from_secs(self.heartbeat.into());
+        let presence = Presence::MostlyOff(MostlyOff { on: Span(heartbeat), every: Span(4 * heartbeat) });
+        let older = u32::from(self.managers == 1);
+        vec![
+            part("desk", self.agents - 3 - older, 3),
+            part("old", older, 2),
+            PartPlan { group: SERVERS.to_owned(), ..part("server", 1, 3) },
+            PartPlan { location: Some(BRANCH.to_owned()), ..part("branch", 1, 3) },
+            PartPlan { presence, ..part("mostly-off", 1, 3) },
+        ]
+    }
+
     /// Adds the clients, and waits until all have been served.
     async fn people(&self, lab: &Lab) -> Result<(), Failure> {
         let failed = |error: FleetError| Failure::Failed(error.to_string());
-        for part in parts(self.agents) {
-            let name = part.name.clone();
+        for part in self.parts() {
+            let (name, presence) = (part.name.clone(), part.presence.clone());
             lab.set_part(part).await.map_err(failed)?;
             lab.wait_for_part(&name).await.map_err(failed)?;
+            if presence != Presence::Always {
+                let followed = lab.follow_presence(&name).await;
+                followed.map_err(|error| Failure::Failed(error.to_string()))?;
+            }
         }
         Ok(())
     }
@@ -451,13 +503,6 @@ fn new_seed() -> Result<u64, Failure> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
     Ok(u64::from_be_bytes(bytes) >> 11)
-}
-
-/// Two thirds of the clients have version 14.3, the others 14.2.
-fn parts(agents: u32) -> [PartPlan; 2] {
-    let older = agents / 3;
-    let part = |name: &str, count, minor| PartPlan::new(name, count, ClientVersion::new(14, minor));
-    [part("desk", agents - older, 3), part("old", older, 2)]
 }
 
 fn certificates(site: &MockSite) -> Vec<(String, String)> {

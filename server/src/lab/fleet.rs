@@ -98,7 +98,7 @@ pub enum FleetError {
 
 impl Lab {
     /// Adds a part, or resizes it as `plan` says: new clients start with the communications file that their group
-    /// exports now; surplus clients are removed from the end.
+    /// exports now, on machines that were booted up to 30 days before; surplus clients are removed from the end.
     ///
     /// # Errors
     ///
@@ -141,8 +141,9 @@ impl Lab {
         for spec in new {
             fleet.add(spec);
         }
+        let now = self.clock().now();
         for member in fleet.members().iter().skip(first) {
-            member.handle.tell(Input::Start).await;
+            member.handle.start_long_after_boot(now).await;
         }
         lock(&self.parts).insert(plan.name.clone(), plan);
         Ok(())
@@ -234,7 +235,7 @@ impl Lab {
             ClientOperation::Offline if member.handle.agent().is_stopped() => {}
             ClientOperation::Offline => tell(Input::Stop).await,
             ClientOperation::Online if !member.handle.agent().is_stopped() => {}
-            ClientOperation::Online => tell(Input::Start).await,
+            ClientOperation::Online => tell(Input::Start { booted: self.clock().now() }).await,
             ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
             ClientOperation::Import { group, location } => {
                 let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
@@ -283,7 +284,7 @@ impl Lab {
         };
         fleet.replace(place, spec);
         if let Some(member) = fleet.members().get(place) {
-            member.handle.tell(Input::Start).await;
+            member.handle.tell(Input::Start { booted: self.clock().now() }).await;
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ impl Machines {
                 ClientAction::Identify => {
                     Input::Identify(identity.unwrap_or_else(|| plan.own_machine(self.seed, number)))
                 }
-                ClientAction::Start => Input::Start,
+                ClientAction::Start(booted) => Input::Start { booted },
             };
             lab.tell(place, input).await;
         }

@@ -11,6 +11,7 @@
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `snapshot` | snapshots of the lab |
 //! | `scenario_run` | runs a scenario step by step |
+//! | `presence`, `present_machines` | machines of a running lab that are switched on and off by their presence |
 //! | `machines` | the machines of a scenario: power, location, installed client |
 //! | `reproduce` | reproduces an entry of the failure catalogue |
 //!
@@ -31,6 +32,8 @@ mod fleet;
 mod history;
 mod machines;
 mod pace;
+mod presence;
+mod present_machines;
 mod records;
 mod reproduce;
 mod run_error;
@@ -47,7 +50,7 @@ use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
 use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 pub use expectation::{Asked, Expectation, Finding, FindingResult};
 pub use fleet::{ClientOperation, ClientView, FleetError};
@@ -59,6 +62,7 @@ pub use time_error::TimeError;
 
 use crate::mock_site::MockSite;
 use history::History;
+use present_machines::PresentMachines;
 use records::Snapshot;
 pub use records::Update;
 
@@ -78,6 +82,9 @@ pub struct Lab {
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     /// Certificate updates of each manager, oldest first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
+    present: tokio::sync::Mutex<PresentMachines>,
+    /// Notified when the machines in `present` change.
+    presence_changed: Notify,
     /// Held while the clock is moved or a snapshot is restored.
     moving: tokio::sync::Mutex<()>,
 }
@@ -107,6 +114,8 @@ impl Lab {
             expectations: Mutex::default(),
             snapshots: Mutex::default(),
             updates: Mutex::default(),
+            present: tokio::sync::Mutex::default(),
+            presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
         })
     }

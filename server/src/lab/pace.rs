@@ -33,13 +33,18 @@ impl Drop for Halted<'_> {
 }
 
 impl Lab {
-    /// Sets the clock's speed and time while nothing else moves the clock.
+    /// Sets the clock's speed and time while nothing else moves the clock. A new time causes no heartbeat: clients keep
+    /// their phases.
     pub async fn set_clock(&self, speed: Option<u32>, now: Option<Timestamp>) {
         let _moving = self.moving.lock().await;
         if let Some(speed) = speed {
             self.clock().set_speed(speed);
         }
         if let Some(now) = now {
+            let then = self.clock().now();
+            for member in self.fleet.read().await.members() {
+                member.handle.clock_moved(then, now);
+            }
             self.clock().set(now);
         }
     }
@@ -121,6 +126,7 @@ impl Lab {
                 self.site.faults().ports_settled().await;
             }
             machines.take_transitions(self).await?;
+            self.take_presence_transitions().await;
             if self.stands() {
                 self.settle().await?;
             }
@@ -129,6 +135,7 @@ impl Lab {
             }
             let now = self.clock().now();
             let due = machines.next_transition(now).min(limit);
+            let due = due.min(self.present.lock().await.next_transition(now));
             if now >= limit {
                 return Ok(false);
             }

@@ -11,6 +11,7 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::lab::present_machines::PresentMachines;
 use crate::runtime::clients::ClientStatus;
 use crate::schema::BridgedSchema;
 
@@ -39,5 +40,6 @@ pub(super) struct Snapshot {
     pub(super) faults: Vec<FaultRule>,
     pub(super) agents: Vec<(String, Agent, bool)>,
     pub(super) parts: Vec<PartPlan>,
+    pub(super) present: PresentMachines,
     pub(super) updates: BTreeMap<String, Vec<Update>>,
 }

@@ -1,6 +1,5 @@
 //! Snapshots of a lab: site, registered clients, faults, agents with their state, and lab time.
 
-use epm_client_agent::agent::Input;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
@@ -52,6 +51,7 @@ impl Lab {
     ///
     /// When the name is in use, or there are too many snapshots.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        let present = self.present.lock().await.clone();
         let agents = self.agents().await;
         let snapshot = Snapshot {
             at: self.clock().now(),
@@ -60,6 +60,7 @@ impl Lab {
             faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
             agents,
             parts: lock(&self.parts).values().cloned().collect(),
+            present,
             updates: lock(&self.updates).clone(),
         };
         let mut snapshots = lock(&self.snapshots);
@@ -95,8 +96,9 @@ impl Lab {
         name != START && lock(&self.snapshots).remove(name).is_some()
     }
 
-    /// Restores a snapshot: connections end, clients start with the state that they had, as after a restart of their
-    /// service, and a stopped clock shows the snapshot's time again. A running clock continues.
+    /// Restores a snapshot: connections end, clients continue with the state that they had, and a stopped clock shows the
+    /// snapshot's time again. A running clock continues. Causes no heartbeat, except of clients whose held request or
+    /// heartbeat is interrupted.
     ///
     /// # Errors
     ///
@@ -105,7 +107,8 @@ impl Lab {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
-        let Snapshot { at, site, client_statuses, faults, agents, parts, updates } = snapshot;
+        let Snapshot { at, site, client_statuses, faults, agents, parts, present, updates } = snapshot;
+        let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
         fleet.dismiss(|_| true);
         self.history.begin_again();
@@ -121,14 +124,12 @@ impl Lab {
         }
         *lock(&self.parts) = parts.into_iter().map(|part| (part.name.clone(), part)).collect();
         *lock(&self.updates) = updates;
-        for (part, agent, _) in &agents {
-            fleet.bring_back(part.clone(), agent);
-        }
-        for (member, (_, agent, is_frozen)) in fleet.members().iter().zip(&agents) {
-            member.handle.freeze(*is_frozen);
-            if !agent.is_stopped() {
-                member.handle.tell(Input::Start).await;
-            }
+        *present_now = present;
+        self.presence_changed.notify_one();
+        let now = self.clock().now();
+        for (part, agent, is_frozen) in agents {
+            let member = fleet.bring_back(part, agent.resumed(at, now));
+            member.handle.freeze(is_frozen);
         }
         Ok(())
     }

@@ -284,3 +284,30 @@ fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
     );
     assert_eq!((lab.certificate("sepm-1"), lab.check_later().0), (old, Some(0)), "nothing has happened");
 }
+
+#[needs(curl)]
+#[test]
+fn the_default_fleet_has_a_client_of_each_kind_that_a_careless_rotation_forgets() {
+    let lab = RunningLab::frozen(&[]);
+    let clients = lab.ask("GET", "/v1/clients", &json!({}));
+    let one = |name: &str| {
+        clients["clients"].as_array().unwrap().iter().find(|one| one["client"] == name).unwrap().clone()
+    };
+    assert_eq!(clients["clients"].as_array().unwrap().len(), 5, "{clients}");
+    assert_eq!(one("desk-1")["on"], true);
+    assert_eq!(one("old-1")["view"]["version"], "14.2.0.0000");
+    assert_eq!(one("server-1")["view"]["group"], r"My Company\Servers");
+    assert_eq!(one("branch-1")["view"]["location"], "Branch");
+    let mostly_off = one("mostly-off-1");
+    assert!(mostly_off["on"] == false && !mostly_off["view"]["serial"].is_null(), "{mostly_off}");
+    assert_eq!(lab.check_later().0, Some(0), "all is well before a rotation");
+
+    let found = lab.rotate(&["single"], 0);
+    assert_eq!(found["verdict"]["well"], true, "{found}");
+    let found = lab.rotate(&["single", "--skip-inheritance"], 3);
+    assert_eq!(names(&found["verdict"]["orphaned"]), ["server-1", "branch-1"], "{found}");
+
+    let several = RunningLab::frozen(&["--managers", "2"]);
+    let found = several.rotate(&["multi"], 0);
+    assert_eq!((&found["verdict"]["well"], &found["verdict"]["clients"]), (&json!(true), &json!(5)));
+}

@@ -161,3 +161,59 @@ async fn machines_of_one_hardware_id_meet_each_other_and_faults_alike_on_either_
     let text = plan.replacen(set, &format!("faults = ['it']\n{set}"), 1);
     compare_all(faults.map(|fault| (fault, format!("{text}\n[[fault]]\nname = 'it'\n{fault}\n")))).await;
 }
+
+/// A plan that begins in the middle of a working day, with machines that had been on before: clients consult their lists
+/// again after a day with their server, their interval changes, and the power is cut.
+const IN_OPERATION: &str = r#"
+title = "In operation"
+clock = { start = "2026-01-06T10:20:00Z" }
+
+[site]
+managers = [{ name = "sepm-1" }, { name = "sepm-2" }]
+setup = [{ set-communication = { group = 'My Company', change = { heartbeat_seconds = 1800 } } }]
+
+[[fleet]]
+name = "always"
+count = 4
+version = "14.3.8289"
+
+[[fleet]]
+name = "office"
+count = 3
+version = "14.3.8289"
+presence = { office = { zone = "UTC", from = "08:00", to = "17:00" } }
+
+[[fleet]]
+name = "mostly-off"
+count = 4
+version = "14.3.8289"
+presence = { mostly-off = { on = "2h", every = "4h" } }
+
+[[step]]
+title = "A policy"
+operator = [{ set-policy = { group = 'My Company', policy = "Firewall", content = "1" } }]
+wait = { time = "20m" }
+
+[[step]]
+title = "An hour between heartbeats"
+operator = [{ set-communication = { group = 'My Company', change = { heartbeat_seconds = 3600 } } }]
+wait = { time = "25h" }
+
+[[step]]
+title = "The power is cut"
+fleet = [{ switch-off = "always" }]
+wait = { time = "10m" }
+
+[[step]]
+title = "The power is back"
+fleet = [{ switch-on = "always" }]
+operator = [{ set-policy = { group = 'My Company', policy = "Firewall", content = "2" } }]
+wait = { time = "3h" }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_that_had_been_on_before_the_start_have_heartbeats_at_the_same_times_in_both_drivers() {
+    let anew =
+        IN_OPERATION.replacen("[site]", "[assumptions]\nnew_interval_keeps_phase = false\n\n[site]", 1);
+    compare_all([("in operation", IN_OPERATION.to_owned()), ("a new series", anew)]).await;
+}

@@ -12,6 +12,7 @@ use epm_client_agent::wire::{DiskCache, StoreError};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::Stores;
 use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Clock;
 use epm_tests::TestSite;
 
 /// The environment variable that tells the child where to save.
@@ -270,7 +271,7 @@ async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_
     let (handle, life) = epm_client_agent::wire::drive(agent, Arc::clone(lab.clock()), lab.log(), Some(disk));
     let life = tokio::spawn(life);
     let before = lab.site().journal().records().len();
-    handle.tell(epm_client_agent::agent::Input::Start).await;
+    handle.tell(epm_client_agent::agent::Input::Start { booted: lab.clock().now() }).await;
     epm_tests::eventually("it asks over HTTP", || {
         lab.site().journal().records().iter().skip(before).any(|one| !one.tls)
     })

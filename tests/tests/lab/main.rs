@@ -25,6 +25,7 @@ mod keys;
 mod keystores;
 mod mock_site;
 mod outside_eyes;
+mod phases;
 mod procedure;
 mod recovery;
 mod rest;

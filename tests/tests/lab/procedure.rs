@@ -16,7 +16,7 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, Artifact, ExchangeFailure};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, CommandError, Material, NewCertificate, Stores, TOP_GROUP};
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
 use epm_tests::scenario_runs::{assert_orphaned, holding, played};
@@ -133,7 +133,7 @@ async fn p3_a_client_restarted_with_the_network_cut_knows_from_its_cache_whom_it
     let (handle, task) = restart(&lab, folder.path());
     assert_eq!(handle.view().certificates, [rotated]);
     assert_eq!((handle.view().serial, handle.view().server), (held.serial, held.server));
-    handle.tell(Input::Start).await;
+    handle.tell(Input::Start { booted: lab.clock().now() }).await;
     eventually("it has found no manager", || handle.view().heartbeats == 1 && handle.is_resting()).await;
     let view = handle.view();
     match view.health {
@@ -160,7 +160,7 @@ async fn p3_a_restored_old_list_orphans_the_client_again() {
     std::fs::write(&sylink, backup).unwrap();
     let (handle, task) = restart(&lab, folder.path());
     assert_eq!(handle.view().certificates, [old]);
-    handle.tell(Input::Start).await;
+    handle.tell(Input::Start { booted: lab.clock().now() }).await;
     eventually("it has judged its manager", || handle.view().heartbeats == 1 && handle.is_resting()).await;
     let rejection = Rejection::NotPinned { expected: vec![old], found: lab.certificate() };
     assert_eq!(distrust(handle.view().health), Distrust::Tls { rejection });

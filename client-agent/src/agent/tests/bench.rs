@@ -112,7 +112,7 @@ impl Bench {
             sent: Vec::new(),
             assumptions,
         });
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
         n
     }
@@ -235,7 +235,7 @@ impl Bench {
         let profile = slot.agent.profile().clone();
         slot.agent = Agent::new(profile, read(&slot.kept), Arc::clone(&slot.assumptions));
         slot.held = None;
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
     }
 
     pub(super) fn stop(&mut self, n: usize) {
@@ -244,7 +244,7 @@ impl Bench {
 
     /// Switches on a machine that was off; its client has its first heartbeat.
     pub(super) fn come_home(&mut self, n: usize) {
-        self.tell(n, Input::Start);
+        self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
     }
 

@@ -332,3 +332,31 @@ fn kind(request: &AgentRequest) -> &'static str {
         AgentRequest::Hold { .. } => "hold",
     }
 }
+
+#[test]
+fn a_client_that_is_restored_continues_its_heartbeats_and_repeats_what_was_interrupted() {
+    let (bench, pc) = pushed();
+    let (agent, then) = (bench.slots[pc].agent.clone(), bench.now);
+    let later = then + 3 * DAY;
+    let held = agent.resumed(then, later);
+    assert!(agent.held().is_some() && held.held().is_none(), "its connection has ended");
+    assert!(held.next_wake() <= later + Duration::from_secs(60), "so it connects again soon");
+
+    let mut resting = agent.clone();
+    resting.handle(
+        Input::Answered { exchange: agent.held().unwrap(), outcome: Err(super::bench::timeout()) },
+        then,
+    );
+    let mut cut_short = resting.clone();
+    cut_short.handle(Input::Wake, then);
+    assert_eq!(cut_short.next_wake(), Timestamp::NEVER, "a heartbeat is under way");
+    assert_eq!(cut_short.resumed(then, later).next_wake(), later, "the heartbeat begins again");
+
+    assert_eq!(resting.resumed(then, then).next_wake(), resting.next_wake());
+    let moved = resting.resumed(then, later).next_wake();
+    assert_eq!(moved.since(later), resting.next_wake().since(then), "the early heartbeat is as far ahead");
+
+    let mut off = agent;
+    off.handle(Input::Stop, then);
+    assert!(off.resumed(then, later).is_stopped());
+}

@@ -131,7 +131,7 @@ fn tell_all(bench: &mut Bench, all: Vec<Told>) {
     for one in all {
         let last = bench.slots[0].sent.last().cloned();
         let input = match one {
-            Told::Start => Input::Start,
+            Told::Start => Input::Start { booted: bench.now },
             Told::Stop => Input::Stop,
             Told::Wake => Input::Wake,
             Told::UpdateNow => Input::UpdateNow,
@@ -312,7 +312,7 @@ fn at_the_end_of_time_a_client_rests() {
     for now in [Timestamp::NEVER, Timestamp::from_millis(i64::MIN), Timestamp::EPOCH] {
         bench.slots[pc].agent.handle(Input::Wake, now);
         bench.slots[pc].agent.handle(Input::Stop, now);
-        bench.slots[pc].agent.handle(Input::Start, now);
+        bench.slots[pc].agent.handle(Input::Start { booted: now }, now);
     }
 }
 

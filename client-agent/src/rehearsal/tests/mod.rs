@@ -2,6 +2,7 @@
 
 mod any_plan;
 mod faults;
+mod phases;
 mod plan;
 
 use super::*;

@@ -138,7 +138,7 @@ fn assumptions() -> impl Strategy<Value = Value> {
             any::<bool>(),
             select(vec!["console", "client"]),
         ),
-        (prop::bool::weighted(0.8), select(vec!["ignored", "ignored", "checked"])),
+        (prop::bool::weighted(0.8), select(vec!["ignored", "ignored", "checked"]), any::<bool>()),
     )
         .prop_map(|(one, two, three)| {
             json!({
@@ -154,6 +154,7 @@ fn assumptions() -> impl Strategy<Value = Value> {
                 "signing_store": two.4,
                 "secure_communications_by_default": three.0,
                 "certificate_names": three.1,
+                "new_interval_keeps_phase": three.2,
             })
         })
 }

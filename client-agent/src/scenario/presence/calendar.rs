@@ -2,10 +2,10 @@
 
 use epm_protocol::time::Timestamp;
 
-use super::draw::{Draw, PHASE};
+use super::draw::{BOOT, Draw, PHASE};
 use super::error::PresenceError;
 use super::life::Life;
-use super::limits::LONGEST_RUN_DAYS;
+use super::limits::{LONGEST_RUN_DAYS, LONGEST_UPTIME_DAYS};
 use super::plan::{Office, Presence};
 use super::range::millis;
 use super::window::{Place, Raw, Window};
@@ -71,13 +71,18 @@ impl Calendar {
         let (from, until) = (self.life.from(seed), self.life.until(seed));
         let after = after.as_millis().max(from);
         let raw = match &self.pattern {
-            Pattern::Always => Raw { on: from, off: i64::MAX, place: Place::Usual },
+            Pattern::Always => {
+                let booted = booted_before(seed, Timestamp::from_millis(self.start));
+                Raw { on: booted.as_millis(), off: i64::MAX, place: Place::Usual }
+            }
             Pattern::Days(days) => days.window(seed, after)?,
             Pattern::MostlyOff { on, every } => self.taken_out(seed, *on, *every, after),
         };
         let (on, off) = (raw.on.max(from), raw.off.min(until));
+        let booted = if self.life.arrives() { on } else { raw.on };
         (off > after && on < until.min(self.end)).then(|| Window {
             on: Timestamp::from_millis(on),
+            booted: Timestamp::from_millis(booted),
             off: Timestamp::from_millis(off),
             place: raw.place,
         })
@@ -102,6 +107,12 @@ impl Calendar {
         let on_at = if began.saturating_add(on) > after { began } else { began.saturating_add(every) };
         Raw { on: on_at, off: on_at.saturating_add(on), place: Place::Usual }
     }
+}
+
+/// The boot of the machine with this seed, which has been on since before `start`: uniform over the 30 days before.
+pub fn booted_before(seed: u64, start: Timestamp) -> Timestamp {
+    let ago = 1 + Draw::new(seed, BOOT, 0).up_to(LONGEST_UPTIME_DAYS * 86_400_000);
+    Timestamp::from_millis(start.as_millis().saturating_sub(ago))
 }
 
 fn refuse_days_off(part: &PartPlan) -> Result<(), PresenceError> {

@@ -20,6 +20,8 @@ pub(super) const HOLIDAY: Stream = Stream::named(*b"holiday ");
 pub(super) const HOURS: Stream = Stream::named(*b"hours   ");
 /// Whether a laptop is opened, and where; the question is the day.
 pub(super) const OPENED: Stream = Stream::named(*b"opened  ");
+/// The boot of a machine that is always on.
+pub(super) const BOOT: Stream = Stream::named(*b"boot    ");
 /// The phase of a mostly-off machine.
 pub(super) const PHASE: Stream = Stream::named(*b"phase   ");
 

@@ -21,6 +21,11 @@ impl Life {
         Self { start: start.as_millis(), arrives, leaves, reimaged }
     }
 
+    /// Whether the machines of the part are installed during the run.
+    pub(super) fn arrives(&self) -> bool {
+        self.arrives.is_some()
+    }
+
     /// The time at which the machine is installed; the start of the run if it was there before.
     pub(super) fn from(&self, seed: u64) -> i64 {
         self.arrives.map_or(self.start, |one| {

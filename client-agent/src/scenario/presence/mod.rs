@@ -2,7 +2,7 @@
 //!
 //! | presence | on | drawn for each machine |
 //! |---|---|---|
-//! | `always` | from the start on | nothing |
+//! | `always` | from the start on | the time of its boot, uniform over the 30 days before the start |
 //! | `office` | on working days, `from` to `to` by the clocks of `zone` | each day: the beginning, `from` ± `spread`, and the end, `to` ± `spread`, both uniform |
 //! | `laptop` | as `office`, on `day_share` of the working days; `away_share` of those in `away_location` | as `office`; each day whether and where: Bernoulli |
 //! | `mostly-off` | for `on`, once in `every` | its phase, uniform from 0 to `every` |
@@ -22,6 +22,9 @@
 //!
 //! Time zones and their changes come from the bundled IANA database. Times that clocks skip are moved forward.
 //!
+//! A machine that is on when the run starts was booted before, so heartbeats are spread over the interval: for `always` at
+//! the time that is drawn, otherwise at the beginning of the current window.
+//!
 //! Nothing here knows what a client does while it is online.
 
 pub(super) mod calendar;
@@ -39,7 +42,7 @@ mod working_days;
 #[cfg(test)]
 mod tests;
 
-pub use calendar::Calendar;
+pub use calendar::{Calendar, booted_before};
 pub use error::PresenceError;
 pub use limits::{LONGEST_HOLIDAY, LONGEST_RUN_DAYS};
 pub use plan::{Arrives, Fate, Holidays, Laptop, MostlyOff, Office, Presence};

@@ -39,9 +39,10 @@ pub struct Office {
     /// The working days; Monday to Friday if absent.
     #[serde(default)]
     pub days: Weekdays,
-    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; `0s` if absent.
-    #[serde(default = "none")]
-    pub spread: Span,
+    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; if absent, 30 minutes, or half of what
+    /// the hours allow if that is less.
+    #[serde(default)]
+    pub spread: Option<Span>,
 }
 
 /// Machines that are on in the working hours of some working days, and off otherwise.
@@ -57,9 +58,10 @@ pub struct Laptop {
     /// The working days; Monday to Friday if absent.
     #[serde(default)]
     pub days: Weekdays,
-    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; `0s` if absent.
-    #[serde(default = "none")]
-    pub spread: Span,
+    /// The largest deviation of a machine from `from` and `to`, drawn anew each day; if absent, 30 minutes, or half of what
+    /// the hours allow if that is less.
+    #[serde(default)]
+    pub spread: Option<Span>,
     /// The share of the working days on which a machine is on, in per cent.
     pub day_share: Share,
     /// The share of those days on which a machine is at `away_location`, in per cent; 0 if absent.
@@ -134,13 +136,23 @@ impl Office {
         if from >= to {
             return Err(PresenceError::Hours { from, to });
         }
-        let day = Span(to.duration() - from.duration());
-        let night = Span(TimeOfDay::WHOLE_DAY - day.0);
-        let limit = Span(day.0.min(night.0) / 2);
-        if self.spread >= limit {
-            return Err(PresenceError::Spread { found: self.spread, from, to, limit });
+        let (found, limit) = (self.spread(), self.spread_limit());
+        if found >= limit {
+            return Err(PresenceError::Spread { found, from, to, limit });
         }
         Ok(())
+    }
+
+    /// The largest deviation of a machine from `from` and `to`, as given or by default.
+    pub(super) fn spread(&self) -> Span {
+        self.spread.unwrap_or_else(|| USUAL_SPREAD.min(Span(self.spread_limit().0 / 2)))
+    }
+
+    /// The smallest spread with which a day or a night could end before it begins.
+    fn spread_limit(&self) -> Span {
+        let day = self.to.duration().saturating_sub(self.from.duration());
+        let night = TimeOfDay::WHOLE_DAY.saturating_sub(day);
+        Span(day.min(night) / 2)
     }
 }
 
@@ -174,6 +186,9 @@ impl MostlyOff {
         }
     }
 }
+
+/// The default spread of working hours.
+const USUAL_SPREAD: Span = Span(std::time::Duration::from_secs(30 * 60));
 
 const fn none() -> Span {
     Span(std::time::Duration::ZERO)

@@ -11,7 +11,8 @@ use crate::scenario::{PartPlan, Scenario, schema};
 
 /// A Monday.
 const START: &str = "2026-01-05T00:00:00Z";
-const OFFICE: &str = r#"presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00" } }"#;
+const OFFICE: &str =
+    r#"presence = { office = { zone = "Europe/Berlin", from = "08:00", to = "17:00", spread = "0s" } }"#;
 const LAPTOP: &str = concat!(
     r#"presence = { laptop = { zone = "America/New_York", from = "08:30", to = "18:00", days = "mon-sat", "#,
     r#"spread = "45m", day_share = 70, away_share = 40, away_location = "Home" } }"#
@@ -50,7 +51,8 @@ fn hours(window: &Window) -> [String; 2] {
 #[test]
 fn a_machine_that_is_always_on_has_one_window_without_an_end() {
     let calendar = calendar("", 90);
-    let always = Window { on: at(START), off: Timestamp::NEVER, place: Place::Usual };
+    let booted = booted_before(1, at(START));
+    let always = Window { on: at(START), booted, off: Timestamp::NEVER, place: Place::Usual };
     assert_eq!(windows(&calendar, 1), [always]);
     assert_eq!(calendar.window(1, Timestamp::NEVER), None);
 }
@@ -69,7 +71,7 @@ fn office_hours_are_what_the_clocks_of_berlin_show_before_and_after_they_are_cha
 #[test]
 fn a_day_on_which_new_york_changes_its_clocks_is_an_hour_shorter_or_longer() {
     let calendar = calendar(
-        r#"presence = { office = { zone = "America/New_York", from = "01:30", to = "05:00", days = "sun" } }"#,
+        r#"presence = { office = { zone = "America/New_York", from = "01:30", to = "05:00", days = "sun", spread = "0s" } }"#,
         365,
     );
     let after = |moment| hours(&calendar.window(1, at(moment)).unwrap());
@@ -82,9 +84,8 @@ fn a_day_on_which_new_york_changes_its_clocks_is_an_hour_shorter_or_longer() {
 #[test]
 fn hours_that_clocks_skip_are_as_much_later_and_a_day_without_any_is_left_out() {
     let of = |from: &str, to: &str| {
-        let keys = format!(
-            r#"presence = {{ office = {{ zone = "Europe/Berlin", from = "{from}", to = "{to}", days = "sun" }} }}"#
-        );
+        let words = format!(r#"from = "{from}", to = "{to}", days = "sun", spread = "0s""#);
+        let keys = format!(r#"presence = {{ office = {{ zone = "Europe/Berlin", {words} }} }}"#);
         hours(&calendar(&keys, 365).window(1, at("2026-03-28T00:00:00Z")).unwrap())
     };
     assert_eq!(of("02:30", "04:00"), ["2026-03-29T01:30", "2026-03-29T02:00"]);
@@ -101,7 +102,7 @@ fn nobody_comes_at_the_weekend_or_on_closed_days() {
 
 #[test]
 fn each_machine_comes_and_goes_at_its_own_time_each_day_within_the_spread() {
-    let spread = OFFICE.replace("} }", r#", spread = "45m" } }"#);
+    let spread = OFFICE.replace("0s", "45m");
     let (exact, drawn) = (calendar(OFFICE, 90), calendar(&spread, 90));
     let mut seen = BTreeSet::new();
     for seed in 0..200 {
@@ -115,6 +116,53 @@ fn each_machine_comes_and_goes_at_its_own_time_each_day_within_the_spread() {
         }
     }
     assert!(seen.len() > 88, "nearly every minute from -45 to 45 is drawn: {}", seen.len());
+}
+
+#[test]
+fn machines_come_and_go_within_half_an_hour_of_their_hours_unless_told_otherwise() {
+    let hours = |from: &str, to: &str, spread: &str| {
+        let keys = format!(r#"zone = "Europe/Berlin", from = "{from}", to = "{to}"{spread}"#);
+        let day_share = [("office", ""), ("laptop", ", day-share = 100")];
+        day_share
+            .map(|(pattern, more)| calendar(&format!("presence = {{ {pattern} = {{ {keys}{more} }} }}"), 10))
+    };
+    let widest = |calendars: [Calendar; 2], open: &str| {
+        calendars.map(|calendar| {
+            let late = |seed| {
+                let on = calendar.window(seed, at("2026-01-06T00:00:00Z")).unwrap().on.as_millis();
+                (on - at(open).as_millis()).abs() / 60_000
+            };
+            (0..200).map(late).max().unwrap()
+        })
+    };
+    assert_eq!(widest(hours("08:00", "17:00", ""), "2026-01-06T07:00:00Z"), [29, 29]);
+    assert_eq!(widest(hours("08:00", "08:40", ""), "2026-01-06T07:00:00Z"), [9, 9]);
+    assert_eq!(widest(hours("08:00", "17:00", ", spread = \"0s\""), "2026-01-06T07:00:00Z"), [0, 0]);
+}
+
+#[test]
+fn machines_that_are_on_at_the_start_were_booted_before_it_each_at_its_own_moment() {
+    let start = at("2026-01-05T10:00:00Z");
+    let booted = |keys: &str| -> Vec<u64> {
+        let calendar = Calendar::new(&part(keys), start, start + days(90)).unwrap();
+        let on = (0..3000).filter_map(|seed| calendar.window(seed, start)).filter(|one| one.on == start);
+        on.map(|one| start.since(one.booted).as_secs() / 3600).collect()
+    };
+    let always = booted("");
+    assert!(always.len() == 3000 && always.iter().all(|hours| *hours < 720), "{:?}", always.iter().max());
+    for hour in 0..24 {
+        let here = always.iter().filter(|hours| *hours % 24 == hour).count();
+        assert!((85..170).contains(&here), "{here} of 3000 were booted in hour {hour} of a day");
+    }
+    let office = booted(&OFFICE.replace("0s", "2h"));
+    assert!(office.len() == 3000 && (1..5).all(|hour| office.contains(&hour)), "{office:?}");
+    let mostly_off = booted(DRAWER);
+    assert!(
+        (60..140).contains(&mostly_off.len()) && mostly_off.iter().any(|hours| *hours > 20),
+        "{mostly_off:?}"
+    );
+    let arrived = booted("arrives = { between = [\"0s\", \"0s\"] }");
+    assert!(arrived.len() == 3000 && arrived.iter().all(|hours| *hours == 0), "they are installed now");
 }
 
 #[test]
@@ -209,7 +257,7 @@ fn a_share_of_the_machines_is_reimaged_and_only_while_they_are_there() {
 
 #[test]
 fn the_windows_of_a_machine_depend_on_its_seed_and_not_on_when_the_run_begins_or_ends() {
-    let keys = OFFICE.replace("} }", r#", spread = "45m" } }"#);
+    let keys = OFFICE.replace("0s", "45m");
     let (short, long) = (calendar(&keys, 30), calendar(&keys, 3650));
     let later = Calendar::new(&part(&keys), at(START) + days(7), at(START) + days(30)).unwrap();
     assert_eq!(windows(&short, 5), windows(&long, 5)[..windows(&short, 5).len()]);
@@ -219,7 +267,7 @@ fn the_windows_of_a_machine_depend_on_its_seed_and_not_on_when_the_run_begins_or
 
 #[test]
 fn what_does_not_fit_together_is_named_with_what_was_expected() {
-    let office = |more: &str| OFFICE.replace("} }", &format!("{more} }} }}"));
+    let office = |more: &str| OFFICE.replace(r#", spread = "0s""#, more);
     let laptop = |more: &str| office(more).replace("office", "laptop");
     for (keys, expected) in [
         (office("").replace("17:00", "08:00"), "from 08:00 to 08:00: expected `from` before `to`"),

@@ -5,8 +5,10 @@ use epm_protocol::time::Timestamp;
 /// A period in which a machine is on at one place: from `on` up to `off`, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The time at which it is switched on.
+    /// The time at which it is switched on; the start of the run if it was on before.
     pub on: Timestamp,
+    /// The time at which it was booted: `on`, or earlier if it was on before the start of the run.
+    pub booted: Timestamp,
     /// The time at which it is switched off, later than `on`; [`Timestamp::NEVER`] if it stays on.
     pub off: Timestamp,
     /// The place of the machine.

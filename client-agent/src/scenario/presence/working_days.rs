@@ -133,7 +133,7 @@ impl WorkingDay {
 }
 
 fn working_days(hours: &Office, closed: &[Day], first: Date, last: Date) -> Vec<WorkingDay> {
-    let spread = i64::try_from(hours.spread.0.as_millis()).unwrap_or(i64::MAX);
+    let spread = i64::try_from(hours.spread().0.as_millis()).unwrap_or(i64::MAX);
     let mut days: Vec<WorkingDay> = Vec::new();
     let dates = first.series(jiff::Span::new().days(1)).take_while(|date| *date <= last);
     for date in dates.filter(|date| hours.days.contains(*date)) {

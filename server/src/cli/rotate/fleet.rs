@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::rotation::{Halt, Rotation, some, text};
 use crate::cli::io::Failure;
 
+/// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
+const BEATS_AWAY: u32 = 12;
 /// Page size for listing clients, the control API's maximum.
 const PAGE: usize = 1000;
 /// Default wait for clients that are on, in milliseconds of lab time.
@@ -98,6 +100,7 @@ impl Rotation {
 
     async fn wait_for_coverage(&mut self, step: &str, began: i64, patience: Option<i64>) -> Result<(), Halt> {
         let mut beats = self.options.heartbeats;
+        let mut beats_away = 0;
         loop {
             self.pass(beats).await?;
             beats = 1;
@@ -120,7 +123,8 @@ impl Rotation {
             }
             let waited = self.now().await? - began;
             let nobody_is_on = clients.iter().all(|one| !one.is_on);
-            let stays_away = on.is_empty() && patience.is_none();
+            beats_away = if on.is_empty() { beats_away + 1 } else { 0 };
+            let stays_away = beats_away > BEATS_AWAY && patience.is_none();
             if waited < patience.unwrap_or(USUAL_PATIENCE) && !nobody_is_on && !stays_away {
                 continue;
             }
