@@ -72,7 +72,7 @@ impl SiteHandle {
         now: Timestamp,
     ) -> ManagerResponse {
         let (answer, visit) = self.0.clients.answer(publication, asked, now);
-        match manager::follow(answer, &visit, &mut &*self) {
+        match manager::follow(publication, answer, &visit, &mut &*self) {
             Answer::Now(response) => response,
             Answer::WhenChanged => ManagerResponse::empty(500),
         }
@@ -80,6 +80,11 @@ impl SiteHandle {
 }
 
 impl Registrar for &SiteHandle {
+    fn admitted(&self, registration: &Registration) -> RegisteredClient {
+        let site = self.read();
+        site.admit(registration, site.client(agent_id(registration.hardware_key)))
+    }
+
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
             tracing::error!(%error, "registration refused");

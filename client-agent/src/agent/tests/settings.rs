@@ -330,5 +330,6 @@ fn kind(request: &AgentRequest) -> &'static str {
         AgentRequest::Fetch { .. } => "fetch",
         AgentRequest::Upload { .. } => "upload",
         AgentRequest::Hold { .. } => "hold",
+        AgentRequest::Probe(_) => "probe",
     }
 }
