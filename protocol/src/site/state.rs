@@ -115,6 +115,11 @@ impl Site {
         &self.assumptions
     }
 
+    /// The content of a client package.
+    pub fn package(&self, name: &str) -> Option<&Bytes> {
+        self.packages.get(name)
+    }
+
     /// The managers of the site, by name.
     pub fn managers(&self) -> impl Iterator<Item = &Manager> {
         self.managers.values()
