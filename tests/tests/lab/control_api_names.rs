@@ -2,8 +2,59 @@
 //! answers 200 and ignores what it was given.
 
 use epm_fixtures::needs;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{CertificateRequest, Salts, ServerIdentity, SigningKey, Validity, issue};
 use epm_tests::control_api::Opened;
-use serde_json::json;
+use serde_json::{Value, json};
+
+const UPDATE: &str = "/v1/managers/sepm-1/certificate/january";
+
+/// A certificate and its key, in PEM, as an update of the control API.
+fn brought(bits: u32) -> Value {
+    let key = SigningKey::generate(bits).unwrap();
+    let request = CertificateRequest {
+        common_name: "127.0.0.1".to_owned(),
+        names: vec!["127.0.0.1".to_owned()],
+        validity: Validity {
+            not_before: Timestamp::from_seconds(1_700_000_000),
+            not_after: Timestamp::from_seconds(2_000_000_000),
+        },
+        serial: 77,
+    };
+    let certificate = issue(&key, &request).unwrap();
+    let identity = ServerIdentity::new(key, certificate).unwrap();
+    let key = identity.key_pem(None, &mut Salts::from_seed([0; 32])).unwrap();
+    json!({ "certificate": identity.certificates_pem(), "key": *key })
+}
+
+async fn refused(lab: &Opened, path: &str, body: &Value) -> Value {
+    let (status, kind, text) = lab.ask("PUT", path, Some(&body.to_string())).await;
+    assert_eq!((status, kind.as_str()), (409, "application/problem+json"), "{body}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_update_with_another_certificate_is_refused_and_repeated_it_changes_nothing() {
+    let lab = Opened::with(None).await;
+    let (one, other) = (brought(2048), brought(2048));
+    let first = lab.put(UPDATE, one.clone()).await;
+    assert_eq!(lab.put(UPDATE, one.clone()).await, first, "the same request again");
+    let mut half = one.clone();
+    half["stores"] = json!("console");
+    for another in [other.clone(), half, json!({}), json!({ "valid_days": 30 })] {
+        let problem = refused(&lab, UPDATE, &another).await;
+        assert_eq!(problem["code"], "differs", "{problem}");
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.contains("january") && said.contains("choose another name"), "{said}");
+        assert!(!said.contains("PRIVATE"), "{said}");
+    }
+    assert_eq!(lab.get("/v1/managers/sepm-1/certificate").await, first, "nothing has changed");
+    let next = lab.put("/v1/managers/sepm-1/certificate/february", other).await;
+    assert_ne!(next["stores"], first["stores"]);
+    lab.put(UPDATE, one).await;
+    assert_eq!(lab.get("/v1/managers/sepm-1/certificate").await["stores"], next["stores"]);
+}
 
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]

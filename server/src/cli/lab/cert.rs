@@ -79,7 +79,7 @@ pub(crate) struct One {
 pub(crate) struct Update {
     #[command(flatten)]
     one: One,
-    /// Name of this update; repeating a name with the same certificate changes nothing
+    /// Name of this update; the same update again changes nothing, another one under this name is refused
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Stores to update: both, console or client
