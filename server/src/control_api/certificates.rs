@@ -99,6 +99,9 @@ struct Certificates {
     history: Vec<Update>,
     /// Services that did not start.
     stopped: Vec<Service>,
+    /// Why the console cannot log in to the manager (F14); absent if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_trouble: Option<String>,
 }
 
 /// Certificates in the stores of a manager.
@@ -170,13 +173,16 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
     let found = lab.site.look(|site| {
         let one = site.managers().find(|one| one.name == manager)?;
         let of = |identity: &ServerIdentity| Certificate::of(identity.certificate());
-        Some(StoresHold { console: of(&one.console), client: of(&one.client) })
+        let stores = StoresHold { console: of(&one.console), client: of(&one.client) };
+        Some((stores, one.console_trouble(site.assumptions())))
     });
+    let (stores, trouble) = found.ok_or_else(|| unknown(lab, manager))?;
     Ok(Json(Certificates {
         manager: manager.to_owned(),
-        stores: found.ok_or_else(|| unknown(lab, manager))?,
+        stores,
         history: lab.updates(manager),
         stopped: lab.site.stopped_services(manager),
+        console_trouble: trouble.map(|one| one.to_string()),
     }))
 }
 

@@ -185,8 +185,18 @@ impl SiteState {
         for effect in effects {
             match effect {
                 Effect::CertificateServed { manager, .. } => self.show_certificate(site, manager),
-                Effect::ConsoleCertificate { manager, .. } => self.show_rest_certificate(site, manager),
-                Effect::ServicesRestarted => self.restart(site),
+                Effect::ConsoleCertificate { manager, .. } => {
+                    self.show_rest_certificate(site, manager);
+                    if let Some(manager) = self.manager(manager) {
+                        sync::warn_of_console_trouble(site, manager, &self.journal, now);
+                    }
+                }
+                Effect::ServicesRestarted => {
+                    self.restart(site);
+                    for manager in &self.managers {
+                        sync::warn_of_console_trouble(site, manager, &self.journal, now);
+                    }
+                }
                 Effect::Published { .. }
                 | Effect::ClientsForgotten
                 | Effect::ClientRemoved { .. }
@@ -239,13 +249,15 @@ impl SiteState {
             let found = installation.read_store(*one);
             if let Ok(identity) = &found {
                 let command = sync::taken_over(&self.site(), manager, *one, identity);
-                if let Some(command) = command
-                    && let Err(error) = self.take_over(manager, *one, &command)
-                {
-                    tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
-                }
-                if *one == Service::Semsrv {
-                    sync::warn_of_console_trouble(&self.site(), manager, self.now());
+                match command.map(|command| self.take_over(manager, *one, &command)) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
+                    }
+                    None if *one == Service::Semsrv => {
+                        sync::warn_of_console_trouble(&self.site(), manager, &self.journal, self.now());
+                    }
+                    None => {}
                 }
             }
             installation.note(*one, self.now(), found.as_ref().err());

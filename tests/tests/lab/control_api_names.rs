@@ -84,3 +84,25 @@ async fn a_location_that_has_no_settings_of_its_own_is_not_told_to_use_them() {
     lab.put(home, json!({ "use_group_communication": false, "list": list })).await;
     lab.put(home, own).await;
 }
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_keeps_administrators_out_is_said_by_the_answer_the_verdict_and_the_journal() {
+    let lab = Opened::with(None).await;
+    let trouble = "F14: the console fails to connect to the server: its key has 3072 bits";
+    let long = lab.put(UPDATE, brought(3072)).await;
+    assert!(long["console_trouble"].as_str().unwrap().starts_with(trouble), "{long}");
+    let verdict = lab.get("/v1/verdict").await;
+    assert!(verdict["console_troubles"]["sepm-1"].as_str().unwrap().starts_with(trouble), "{verdict}");
+    let journal = lab.get("/v1/journal?kind=operator-action").await.to_string();
+    assert_eq!(journal.matches(trouble).count(), 1, "{journal}");
+    // The clients' port is no console.
+    let mut client = brought(2048);
+    let short = lab.put("/v1/managers/sepm-1/certificate/short", client.clone()).await;
+    assert!(short.get("console_trouble").is_none(), "{short}");
+    assert!(lab.get("/v1/verdict").await.get("console_troubles").is_none());
+    client = brought(3072);
+    client["stores"] = json!("client");
+    let half = lab.put("/v1/managers/sepm-1/certificate/half", client).await;
+    assert!(half.get("console_trouble").is_none(), "{half}");
+}

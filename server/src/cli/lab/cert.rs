@@ -151,6 +151,10 @@ pub(super) fn shown(found: &Value) -> String {
             down.join(", ")
         ));
     }
+    let trouble = words(found, "/console_trouble");
+    if !trouble.is_empty() {
+        text.push_str(&format!("WARNING: {trouble}\n"));
+    }
     let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
     let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];
     if at("client", "fingerprint") == at("console", "fingerprint") {
