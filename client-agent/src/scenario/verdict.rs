@@ -109,7 +109,7 @@ pub struct Verdict {
     #[schemars(with = "Vec<String>")]
     pub certificate_history: Vec<Fingerprint>,
     /// The reason why the console cannot log in (F14), by manager name; absent where it can.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub console_troubles: BTreeMap<String, String>,
     /// The state after each step of the scenario.
     #[serde(skip_serializing_if = "Vec::is_empty")]
