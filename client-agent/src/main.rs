@@ -77,8 +77,8 @@ Examples:
   epm-agent doctor --sylink sylink.xml
   epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
 
-Registers the client with the manager.
-Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
+A manager of this lab keeps nothing of the examination. Another one may keep the client registered; the result
+says so. Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
     Doctor(Doctor),
     /// Print completions for a shell
     Completions {

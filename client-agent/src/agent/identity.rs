@@ -26,7 +26,7 @@ impl Agent {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let Some(Registered { agent, turn }) = Registered::from_body(&response.body) else {
+        let Some(Registered { agent, turn, .. }) = Registered::from_body(&response.body) else {
             let detail = "no AgentId".to_owned();
             let trouble = Trouble::Malformed { what: "registration".into(), detail };
             return self.next_server(beat, trouble, now, out);

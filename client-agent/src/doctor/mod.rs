@@ -66,6 +66,9 @@ pub struct Examination {
     pub server: String,
     /// The results of all steps, in order.
     pub checks: Vec<Check>,
+    /// Whether the manager keeps a registration of the client: a manager of this lab keeps none, another one may not
+    /// know that this was an examination.
+    pub stays_registered: bool,
 }
 
 impl Step {
@@ -90,6 +93,7 @@ impl Step {
             AgentRequest::Index { .. } => Self::Index,
             AgentRequest::Fetch { .. } => Self::Signature,
             AgentRequest::Upload { .. } | AgentRequest::Hold { .. } => Self::Serial,
+            AgentRequest::Probe(probe) => Self::of(&probe.request),
         }
     }
 
@@ -167,7 +171,7 @@ impl Examination {
             _ => Outcome::Well,
         };
         let checks = Step::ALL.map(|step| Check { step, outcome: outcome(step) }).to_vec();
-        Self { server, checks }
+        Self { server, checks, stays_registered: false }
     }
 
     /// The step that failed, if one did.
@@ -189,6 +193,9 @@ impl std::fmt::Display for Examination {
                     writeln!(f, "  {name:<13} FAILED: {why}\n  {:<13} What to do: {advice}", "")?;
                 }
             }
+        }
+        if self.stays_registered {
+            writeln!(f, "  The client stays registered with this manager: delete it there.")?;
         }
         Ok(())
     }

@@ -506,6 +506,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             steps: self.steps.iter().map(|step| step.report.clone()).collect(),
             parts: self.steps.last().map(|step| step.report.holdings.clone()).unwrap_or_default(),
             clients: self.clients,
+            console_troubles: self.world.site.console_troubles(),
             ..Verdict::new(self.now, self.scenario.seed, shown)
         };
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);

@@ -272,8 +272,9 @@ impl World {
     ) -> Carried {
         let answered = self.decode(exchange, place).map(|request| {
             let mut client = OneClient { site: &self.site, record, now };
-            let (answer, visit) = answer(self.publication(place), &request, &client);
-            follow(answer, &visit, &mut client)
+            let publication = self.publication(place);
+            let (answer, visit) = answer(publication, &request, &client);
+            follow(publication, answer, &visit, &mut client)
         });
         match answered {
             Ok(Answer::Now(response)) | Err(response) => Carried::Ended(Ok(response)),
@@ -300,6 +301,10 @@ impl ClientTable for OneClient<'_> {
 }
 
 impl Registrar for OneClient<'_> {
+    fn admitted(&self, registration: &Registration) -> RegisteredClient {
+        self.site.admit(registration, self.record.as_ref())
+    }
+
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         *self.record = Some(self.site.admit(registration, self.record.as_ref()));
         self.record.clone()

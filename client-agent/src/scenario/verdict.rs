@@ -108,6 +108,9 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub certificate_history: Vec<Fingerprint>,
+    /// The reason why the console cannot log in (F14), by manager name; absent where it can.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub console_troubles: BTreeMap<String, String>,
     /// The state after each step of the scenario.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,

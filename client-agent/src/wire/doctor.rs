@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
-use epm_protocol::heartbeat::AgentRequest;
+use epm_protocol::heartbeat::{AgentRequest, Probe, Registered, Registration};
 use epm_protocol::policy::Protocol;
 use epm_protocol::sylink::{ClientServer, Sylink};
 use epm_protocol::time::Clock;
@@ -13,7 +13,8 @@ use super::connection::ask_once;
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Health, Input, Output, Server};
 use crate::doctor::{Examination, Step};
 
-/// Examines every server of a communications file, in order. This registers the client with the manager.
+/// Examines every server of a communications file, in order. The requests are probes, of which a manager of this lab keeps
+/// nothing.
 pub async fn examine(
     sylink: &Sylink,
     profile: &AgentProfile,
@@ -43,13 +44,15 @@ pub async fn examine_one(
     let cache = Cache { sylink: Arc::new(alone), state: AgentState::default() };
     let mut agent = Agent::new(profile.clone(), cache, Arc::clone(assumptions));
     let protocol: Protocol = Server::of_list(server).protocol;
-    let broken = heartbeat(&mut agent, clock).await;
+    let (broken, stays_registered) = heartbeat(&mut agent, clock).await;
     let found = Server::of_list(server).to_string();
-    (Examination::of(found, protocol, server.verify_signatures, broken.as_ref()), agent)
+    let found = Examination::of(found, protocol, server.verify_signatures, broken.as_ref());
+    (Examination { stays_registered, ..found }, agent)
 }
 
-/// Makes one heartbeat, after the browser test; returns the step that failed, and why.
-async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, String)> {
+/// Makes one heartbeat, after the browser test; returns the step that failed and why, and whether the manager keeps a
+/// registration of the client.
+async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> (Option<(Step, String)>, bool) {
     agent.handle(Input::Start { booted: clock.now() }, clock.now());
     let mut next = sent(agent.handle(Input::Wake, clock.now()));
     let mut at = Step::Serial;
@@ -57,20 +60,28 @@ async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, St
         let hello = Exchange { request: AgentRequest::Hello, ..Exchange::clone(first) };
         match ask_once(Arc::clone(clock), &hello).await {
             Ok(answer) if answer.status == 200 => {}
-            Ok(answer) => return Some((Step::Hello, format!("the manager answered {}", answer.status))),
-            Err(failure) => return Some((Step::broken_by(&failure, Step::Hello), failure.to_string())),
+            Ok(answer) => {
+                return (Some((Step::Hello, format!("the manager answered {}", answer.status))), false);
+            }
+            Err(failure) => {
+                return (Some((Step::broken_by(&failure, Step::Hello), failure.to_string())), false);
+            }
         }
     }
+    let (mut registration, mut stays_registered) = (None, false);
     while let Some(exchange) = next.take_if(|one| !matches!(one.request, AgentRequest::Hold { .. })) {
         at = Step::of(&exchange.request);
-        let outcome = ask_once(Arc::clone(clock), &exchange).await;
+        let outcome = ask_once(Arc::clone(clock), &probing(&exchange, &mut registration)).await;
+        if let (AgentRequest::Register(_), Ok(answer)) = (&exchange.request, &outcome) {
+            stays_registered |= Registered::from_body(&answer.body).is_some_and(|found| !found.is_probe);
+        }
         if let Err(failure) = &outcome {
             at = Step::broken_by(failure, at);
         }
         next = sent(agent.handle(Input::Answered { exchange: exchange.id, outcome }, clock.now()));
     }
     let view = agent.view();
-    match view.health {
+    let broken = match view.health {
         Health::Connected { .. } if view.complete.is_some() => None,
         Health::Connected { .. } => {
             Some((Step::Serial, "the client downloads no policy from its manager".to_owned()))
@@ -78,7 +89,21 @@ async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> Option<(Step, St
         Health::Disconnected { because, .. } => Some((at, because.to_string())),
         Health::Orphaned { because, .. } => Some((at, because.to_string())),
         Health::New => Some((at, "the client did not try".to_owned())),
+    };
+    (broken, stays_registered)
+}
+
+/// The exchange as a probe. A client registers first; `registration` is what it then said of itself.
+fn probing(exchange: &Exchange, registration: &mut Option<Registration>) -> Exchange {
+    if let AgentRequest::Register(own) = &exchange.request {
+        *registration = Some(own.clone());
     }
+    let request = exchange.request.clone();
+    let request = match registration.clone() {
+        Some(registration) => AgentRequest::Probe(Box::new(Probe { registration, request })),
+        None => request,
+    };
+    Exchange { request, ..exchange.clone() }
 }
 
 /// The exchange that the client asks for.

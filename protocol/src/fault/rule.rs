@@ -279,6 +279,7 @@ impl Route {
             AgentRequest::Fetch { artifact: Artifact::Package(_), .. } => Self::Package,
             AgentRequest::Upload { .. } => Self::Upload,
             AgentRequest::Hold { .. } => Self::Hold,
+            AgentRequest::Probe(probe) => Self::of(&probe.request),
         }
     }
 

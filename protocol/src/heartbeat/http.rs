@@ -14,6 +14,8 @@
 //! | upload | POST | `action=upload agent sha256`, the body is JSON |
 //! | hold | GET | `action=hold agent serial?` |
 //!
+//! A probe is one of these with `probe=yes` and the fields of a registration.
+//!
 //! A signed answer carries its detached RSA/SHA-256 signature, in base64, in the header [`SIGNATURE_HEADER`].
 
 use std::borrow::Cow;
@@ -23,7 +25,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use form_urlencoded::byte_serialize;
 
-use super::{AgentRequest, Artifact, Registration};
+use super::{AgentRequest, Artifact, Probe, Registration};
 use crate::id::AgentId;
 use crate::trust::{Kcs, KcsError};
 
@@ -72,18 +74,28 @@ pub enum RequestError {
 
 /// Writes a request, sealed with the shared secret.
 pub fn encode(request: &AgentRequest, kcs: &Kcs) -> HttpRequest {
+    match written(request) {
+        Some((fields, body)) => HttpRequest { target: format!("{SECARS_PATH}?{}", kcs.seal(&fields)), body },
+        None => HttpRequest { target: format!("{SECARS_PATH}?{HELLO_QUERY}"), body: None },
+    }
+}
+
+/// The fields and the body of a request; none for the browser test, which has neither.
+fn written(request: &AgentRequest) -> Option<(String, Option<Bytes>)> {
     let mut body = None;
     let fields = match request {
-        AgentRequest::Hello => {
-            return HttpRequest { target: format!("{SECARS_PATH}?{HELLO_QUERY}"), body };
-        }
-        AgentRequest::Register(one) => {
-            let mut fields = format!("action=register&domain={}&hardware={}", one.domain, one.hardware_key);
-            push(&mut fields, "computer", &one.computer_name);
-            push(&mut fields, "version", &one.version.to_string());
-            if let Some(group) = &one.preferred_group {
-                push(&mut fields, "group", group);
+        AgentRequest::Hello => return None,
+        AgentRequest::Probe(probe) => {
+            let (mut fields, body) = written(&probe.request)?;
+            push(&mut fields, "probe", "yes");
+            if !matches!(probe.request, AgentRequest::Register(_)) {
+                push_registration(&mut fields, &probe.registration);
             }
+            return Some((fields, body));
+        }
+        AgentRequest::Register(registration) => {
+            let mut fields = "action=register".to_owned();
+            push_registration(&mut fields, registration);
             fields
         }
         AgentRequest::Index { agent, serial, turn } => {
@@ -106,7 +118,16 @@ pub fn encode(request: &AgentRequest, kcs: &Kcs) -> HttpRequest {
             asking("upload", *agent, "sha256", Some(sha256_hex(state)))
         }
     };
-    HttpRequest { target: format!("{SECARS_PATH}?{}", kcs.seal(&fields)), body }
+    Some((fields, body))
+}
+
+fn push_registration(fields: &mut String, one: &Registration) {
+    fields.push_str(&format!("&domain={}&hardware={}", one.domain, one.hardware_key));
+    push(fields, "computer", &one.computer_name);
+    push(fields, "version", &one.version.to_string());
+    if let Some(group) = &one.preferred_group {
+        push(fields, "group", group);
+    }
 }
 
 fn asking(action: &str, agent: AgentId, name: &str, value: Option<String>) -> String {
@@ -134,6 +155,14 @@ pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, Requ
         return Ok(AgentRequest::Hello);
     }
     let fields = Fields(kcs.open(query)?);
+    let request = read(&fields, body)?;
+    if fields.one("probe").is_none() {
+        return Ok(request);
+    }
+    Ok(AgentRequest::Probe(Box::new(Probe { registration: fields.registration()?, request })))
+}
+
+fn read(fields: &Fields<'_>, body: &Bytes) -> Result<AgentRequest, RequestError> {
     let agent = || fields.parsed::<AgentId>("agent", "the identifier of a client");
     let serial = || fields.one("serial").map(|text| parsed("serial", text, "a policy serial")).transpose();
     match fields.one("action").as_deref() {
@@ -156,13 +185,7 @@ pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, Requ
             Ok(AgentRequest::Upload { agent: agent()?, state: body.clone() })
         }
         Some("upload") => Err(RequestError::Body),
-        Some("register") => Ok(AgentRequest::Register(Registration {
-            domain: fields.parsed("domain", "the identifier of a domain")?,
-            hardware_key: fields.parsed("hardware", "a hardware key")?,
-            computer_name: fields.required("computer", "the name of a computer")?.into_owned(),
-            version: fields.parsed("version", "a client version")?,
-            preferred_group: fields.one("group").map(Cow::into_owned),
-        })),
+        Some("register") => Ok(AgentRequest::Register(fields.registration()?)),
         other => Err(RequestError::Field {
             field: "action",
             found: other.unwrap_or_default().to_owned(),
@@ -186,6 +209,16 @@ impl<'a> Fields<'a> {
                 "" => Some(Cow::Borrowed("")),
                 rest => rest.strip_prefix('=').map(Cow::Borrowed),
             }
+        })
+    }
+
+    fn registration(&self) -> Result<Registration, RequestError> {
+        Ok(Registration {
+            domain: self.parsed("domain", "the identifier of a domain")?,
+            hardware_key: self.parsed("hardware", "a hardware key")?,
+            computer_name: self.required("computer", "the name of a computer")?.into_owned(),
+            version: self.parsed("version", "a client version")?,
+            preferred_group: self.one("group").map(Cow::into_owned),
         })
     }
 
@@ -265,7 +298,7 @@ mod tests {
             any::<String>().prop_map(Artifact::Package)
         ];
         let bodies = proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
-        prop_oneof![
+        let requests = prop_oneof![
             Just(AgentRequest::Hello),
             registrations().prop_map(AgentRequest::Register),
             (agents(), serials(), any::<u32>()).prop_map(|(agent, serial, turn)| AgentRequest::Index {
@@ -276,7 +309,15 @@ mod tests {
             (agents(), serials()).prop_map(|(agent, serial)| AgentRequest::Hold { agent, serial }),
             (agents(), artifacts).prop_map(|(agent, artifact)| AgentRequest::Fetch { agent, artifact }),
             (agents(), bodies).prop_map(|(agent, state)| AgentRequest::Upload { agent, state }),
-        ]
+        ];
+        (requests, registrations(), any::<bool>()).prop_map(|(request, registration, is_probe)| {
+            let registration = match &request {
+                AgentRequest::Hello => return request,
+                AgentRequest::Register(own) => own.clone(),
+                _ => registration,
+            };
+            if is_probe { AgentRequest::Probe(Box::new(Probe { registration, request })) } else { request }
+        })
     }
 
     /// Decodes a request that arrives as it was sent.

@@ -16,7 +16,7 @@ mod response;
 pub use command::{ClientCommand, CommandKind, CommandReport, CommandState};
 pub use failure::{ExchangeFailure, Stage};
 pub use index::{Index, IndexError, PackageEntry};
-pub use request::{AgentRequest, Artifact, OperationalState, Registration};
+pub use request::{AgentRequest, Artifact, OperationalState, Probe, Registration};
 pub use response::{
     ContentType, IDENTITY_CONFLICT, ManagerResponse, NEW_IDENTITY, Registered, SignatureHeader,
 };

@@ -48,6 +48,18 @@ pub enum AgentRequest {
         /// The serial of the policy that the client holds.
         serial: Option<PolicySerial>,
     },
+    /// A request that examines the manager: answered as to a registered client, and kept nowhere.
+    Probe(Box<Probe>),
+}
+
+/// A request of an examination, such as `epm-agent doctor`. It carries the registration of its client, so that the site
+/// can answer as if the client were registered, without a record of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The description of the client.
+    pub registration: Registration,
+    /// The request of the client: any but a browser test and a held request.
+    pub request: AgentRequest,
 }
 
 impl AgentRequest {
@@ -62,6 +74,7 @@ impl AgentRequest {
             Self::Fetch { artifact: Artifact::Policy, .. } => "policy",
             Self::Fetch { artifact: Artifact::List, .. } => "list",
             Self::Fetch { artifact: Artifact::Package(_), .. } => "package",
+            Self::Probe(_) => "probe",
         }
     }
 
@@ -73,6 +86,7 @@ impl AgentRequest {
             | Self::Hold { agent, .. }
             | Self::Upload { agent, .. }
             | Self::Fetch { agent, .. } => Some(*agent),
+            Self::Probe(probe) => probe.request.agent(),
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct Registered {
     /// The number of times that the record of the client has changed hands: 0, unless several machines share one
     /// hardware id.
     pub turn: u32,
+    /// Whether the client asked only to examine the manager, and the site keeps no record of it.
+    #[serde(default)]
+    pub is_probe: bool,
 }
 
 impl ManagerResponse {
@@ -113,10 +116,9 @@ impl Registered {
 
     /// Writes the body of the answer.
     pub fn to_body(self) -> Bytes {
-        Bytes::from(match self.turn {
-            0 => format!("<Registration AgentId=\"{}\"/>\n", self.agent),
-            turn => format!("<Registration AgentId=\"{}\" Turn=\"{turn}\"/>\n", self.agent),
-        })
+        let turn = if self.turn == 0 { String::new() } else { format!(" Turn=\"{}\"", self.turn) };
+        let probe = if self.is_probe { " Probe=\"yes\"" } else { "" };
+        Bytes::from(format!("<Registration AgentId=\"{}\"{turn}{probe}/>\n", self.agent))
     }
 
     /// Reads the body of an answer; none if it is malformed.
@@ -124,7 +126,8 @@ impl Registered {
         let text = std::str::from_utf8(body).ok()?;
         let document = crate::sylink::xml::Document::parse(text).ok()?;
         let agent = document.root().attribute("AgentId")?.parse().ok()?;
+        let is_probe = document.root().attribute("Probe").is_some();
         let turn = document.root().attribute("Turn").map_or(Some(0), |turn| turn.parse().ok())?;
-        Some(Self { agent, turn })
+        Some(Self { agent, turn, is_probe })
     }
 }

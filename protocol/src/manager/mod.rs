@@ -17,7 +17,7 @@ mod tests;
 use crate::heartbeat::http::RequestError;
 use crate::heartbeat::{AgentRequest, ClientCommand, ManagerResponse, Registration};
 use crate::id::AgentId;
-use crate::site::{Answer, Publication, RegisteredClient, Visit};
+use crate::site::{Answer, Publication, RegisteredClient, Visit, agent_id};
 
 /// The clients of a site, as a driver stores them.
 pub trait ClientTable {
@@ -42,6 +42,9 @@ pub trait ClientTable {
 
 /// A site that registers clients.
 pub trait Registrar {
+    /// Returns the record that a client would have once registered; changes nothing.
+    fn admitted(&self, registration: &Registration) -> RegisteredClient;
+
     /// Registers a client and returns its record; none if the site refuses it.
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient>;
 
@@ -56,7 +59,11 @@ pub fn answer(
     request: &AgentRequest,
     clients: &impl ClientTable,
 ) -> (Answer, Visit) {
-    let Some(agent) = request.agent() else { return publication.answer(request, None) };
+    let agent = match request {
+        AgentRequest::Probe(probe) => Some(agent_id(probe.registration.hardware_key)),
+        other => other.agent(),
+    };
+    let Some(agent) = agent else { return publication.answer(request, None) };
     clients.visit(agent, |client| {
         let (answer, visit) = publication.answer(request, client);
         let told = client.and_then(|client| tell_commands(publication, request, client, clients));
@@ -66,11 +73,15 @@ pub fn answer(
 
 /// Makes the changes of the site that a visit needs: registers a client, or notes an identity conflict. Returns the
 /// answer for the client.
-pub fn follow(answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answer {
+pub fn follow(publication: &Publication, answer: Answer, visit: &Visit, site: &mut impl Registrar) -> Answer {
     match visit {
         // The turn of the record is known once the site has registered the client.
         Visit::Registering(registration) => {
             site.register(registration).map_or(answer, |client| Answer::Now(client.registered()))
+        }
+        Visit::Probing(probe) => {
+            let client = site.admitted(&probe.registration);
+            publication.answer(&AgentRequest::Probe(probe.clone()), Some(&client)).0
         }
         Visit::Conflicting(agent) => {
             site.note_conflict(*agent);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::faulted::{Intercepted, alter, intercept};
@@ -12,8 +13,8 @@ use super::previous::Previous;
 use super::*;
 use crate::assumption::Assumptions;
 use crate::fault::{FaultRule, Hit, VirtualExchange};
-use crate::heartbeat::{Artifact, CommandKind, IDENTITY_CONFLICT, Index, Registered};
-use crate::id::{CommandId, Guid, HardwareKey};
+use crate::heartbeat::{Artifact, CommandKind, IDENTITY_CONFLICT, Index, Probe, Registered};
+use crate::id::{CommandId, DomainId, Guid, HardwareKey};
 use crate::policy::Protocol;
 use crate::site::{Command, Founding, ManagerPorts, NewCertificate, Site, Stores, agent_id};
 use crate::time::Timestamp;
@@ -51,6 +52,10 @@ impl ClientTable for Driver {
 }
 
 impl Registrar for Driver {
+    fn admitted(&self, registration: &Registration) -> RegisteredClient {
+        self.site.admit(registration, None)
+    }
+
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         let agent = agent_id(registration.hardware_key);
         let client = self.site.admit(registration, self.clients.get(&agent));
@@ -81,8 +86,9 @@ impl Driver {
     }
 
     fn ask(&mut self, request: &AgentRequest) -> Answer {
-        let (answer, visit) = answer(&self.publication(), request, self);
-        follow(answer, &visit, self)
+        let publication = self.publication();
+        let (answer, visit) = answer(&publication, request, self);
+        follow(&publication, answer, &visit, self)
     }
 
     fn status(&mut self, request: &AgentRequest) -> u16 {
@@ -92,16 +98,20 @@ impl Driver {
         }
     }
 
-    fn arrive(&mut self, computer: &str) -> (AgentId, u32) {
-        let registration = Registration {
+    fn registration(&self, computer: &str) -> Registration {
+        Registration {
             domain: self.publication().domain,
             hardware_key: HardwareKey(Guid::from_bytes([2; 16])),
             computer_name: computer.into(),
             version: ClientVersion::new(14, 3),
             preferred_group: None,
-        };
+        }
+    }
+
+    fn arrive(&mut self, computer: &str) -> (AgentId, u32) {
+        let registration = self.registration(computer);
         let Answer::Now(response) = self.ask(&AgentRequest::Register(registration)) else { panic!("held") };
-        let Registered { agent, turn } = Registered::from_body(&response.body).unwrap();
+        let Registered { agent, turn, .. } = Registered::from_body(&response.body).unwrap();
         (agent, turn)
     }
 
@@ -152,6 +162,45 @@ fn a_machine_whose_record_belongs_to_another_is_refused_and_the_conflict_is_note
     assert_eq!(driver.status(&index(agent, 0)), IDENTITY_CONFLICT);
     assert!(driver.clients[&agent].is_duplicate);
     assert_eq!(driver.visits.borrow().last(), Some(&Visit::Conflicting(agent)));
+}
+
+fn probe(registration: &Registration, request: AgentRequest) -> AgentRequest {
+    AgentRequest::Probe(Box::new(Probe { registration: registration.clone(), request }))
+}
+
+#[test]
+fn a_probe_is_answered_as_a_registered_client_and_leaves_no_record_and_no_visit() {
+    let mut driver = Driver::new();
+    let mut registration = driver.registration("doctor");
+    registration.preferred_group = Some(r"My Company\Default Group".into());
+    let register = AgentRequest::Register(registration.clone());
+    let Answer::Now(response) = driver.ask(&probe(&registration, register.clone())) else { panic!("held") };
+    let Registered { agent, turn, is_probe } = Registered::from_body(&response.body).unwrap();
+    assert!((response.status, turn, is_probe) == (200, 0, true));
+    let state = Bytes::from_static(b"{}");
+    let requests = [
+        index(agent, turn),
+        AgentRequest::Fetch { agent, artifact: Artifact::Policy },
+        AgentRequest::Upload { agent, state },
+    ];
+    let probed = requests.clone().map(|request| driver.ask(&probe(&registration, request)));
+    assert!(driver.clients.is_empty());
+    assert!(driver.visits.borrow().iter().all(|visit| matches!(visit, Visit::Probing(_))));
+    driver.ask(&register);
+    assert_eq!(probed, requests.clone().map(|request| driver.ask(&request)), "the same answers");
+    driver.visits.borrow_mut().clear();
+    let before = driver.clients.clone();
+    assert_eq!(probed, requests.map(|request| driver.ask(&probe(&registration, request))));
+    assert_eq!((driver.clients.clone(), driver.visits.take()), (before, vec![Visit::Anonymous; 3]));
+}
+
+#[test]
+fn a_probe_of_another_domain_is_refused() {
+    let mut driver = Driver::new();
+    let registration =
+        Registration { domain: DomainId(Guid::from_bytes([9; 16])), ..driver.registration("doctor") };
+    let register = probe(&registration, AgentRequest::Register(registration.clone()));
+    assert_eq!(driver.status(&register), Assumptions::default().unknown_domain_status);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::heartbeat::{ManagerResponse, Registered};
+use super::publication::agent_id;
+use crate::heartbeat::{ManagerResponse, Registered, Registration};
 use crate::id::{AgentId, GroupId, HardwareKey};
 use crate::time::Timestamp;
 use crate::version::ClientVersion;
@@ -39,9 +40,23 @@ pub struct RegisteredClient {
 const CONFLICTS_FOR: Duration = Duration::from_millis(86_400_000);
 
 impl RegisteredClient {
+    /// Makes the record of a client that registers for the first time.
+    pub fn new(registration: &Registration, group: GroupId) -> Self {
+        Self {
+            agent: agent_id(registration.hardware_key),
+            hardware_key: registration.hardware_key,
+            computer_name: registration.computer_name.clone(),
+            version: registration.version,
+            group,
+            turn: 0,
+            conflicts: Vec::new(),
+            is_duplicate: false,
+        }
+    }
+
     /// Makes the answer to the client's registration.
     pub fn registered(&self) -> ManagerResponse {
-        Registered { agent: self.agent, turn: self.turn }.response()
+        Registered { agent: self.agent, turn: self.turn, is_probe: false }.response()
     }
 
     /// Notes a visit of a machine whose record belongs to another. After `most` conflicts the hardware id counts as

@@ -25,7 +25,7 @@ pub struct Manager {
 /// The error of a console that cannot connect to its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the console fails to connect to the server: its key has {bits} bits, and without the vendor's manual change \
+    "F14: the console fails to connect to the server: its key has {bits} bits, and without the vendor's manual change \
     the longest that works has {longest}"
 )]
 pub struct ConsoleTrouble {
@@ -46,6 +46,15 @@ pub struct ManagerPorts {
     pub https: Option<u16>,
 }
 
+impl ConsoleTrouble {
+    /// The reason why the console cannot log in to a manager with a key of this length in the console's store, if so:
+    /// version 14 needs a manual change for long keys [C S5], without which the connection fails (F14).
+    pub fn of(bits: u32, assumptions: &Assumptions) -> Option<Self> {
+        let longest = assumptions.console_longest_key_bits;
+        (bits > longest).then_some(Self { bits, longest })
+    }
+}
+
 impl Manager {
     /// The certificate and key in this store.
     pub fn identity(&self, store: Store) -> &ServerIdentity {
@@ -55,15 +64,11 @@ impl Manager {
         }
     }
 
-    /// The reason why the console cannot log in to this manager, if so: version 14 needs a manual change for long keys
-    /// [C S5], without which the connection fails (F14).
+    /// The reason why the console cannot log in to this manager, if so; see [`ConsoleTrouble::of`].
     pub fn console_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
-        let (bits, longest) = (self.console.key().bits(), assumptions.console_longest_key_bits);
-        (bits > longest).then_some(ConsoleTrouble { bits, longest })
+        ConsoleTrouble::of(self.console.key().bits(), assumptions)
     }
-}
 
-impl Manager {
     /// The reason why no client can log in to the REST API either, if so; see [`Self::console_trouble`].
     pub fn log_in_trouble(&self, assumptions: &Assumptions) -> Option<ConsoleTrouble> {
         self.console_trouble(assumptions).filter(|_| assumptions.rest_shares_console_trouble)

@@ -9,7 +9,7 @@ use super::client::RegisteredClient;
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
     AgentRequest, Artifact, ClientCommand, ContentType, IDENTITY_CONFLICT, Index, ManagerResponse,
-    NEW_IDENTITY, OperationalState, Registered, Registration, SignatureHeader,
+    NEW_IDENTITY, OperationalState, Probe, Registered, Registration, SignatureHeader,
 };
 use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
 use crate::policy::PolicySerial;
@@ -73,6 +73,9 @@ pub enum Visit {
     /// A client asks to be registered. The answer holds once the site has done it, with the turn of
     /// [`RegisteredClient::registered`].
     Registering(Registration),
+    /// A client that the site does not know examines the manager. The answer is that to the record which the site would
+    /// make of its registration.
+    Probing(Box<Probe>),
     /// The client's record now belongs to another machine with the same hardware id; it was sent to register again.
     Conflicting(AgentId),
     /// A client came and holds this policy.
@@ -162,6 +165,20 @@ impl Publication {
                 let status = if client.is_some() { 200 } else { self.assumptions.unregistered_status };
                 (Answer::Now(ManagerResponse::empty(status)), visit)
             }
+            AgentRequest::Probe(probe) => match client {
+                Some(client) => (Answer::Now(self.answer_probe(&probe.request, client)), Visit::Anonymous),
+                None => (Answer::Now(self.unregistered()), Visit::Probing(probe.clone())),
+            },
+        }
+    }
+
+    fn answer_probe(&self, request: &AgentRequest, client: &RegisteredClient) -> ManagerResponse {
+        match self.answer(request, Some(client)) {
+            (_, Visit::Registering(_)) => {
+                Registered { agent: client.agent, turn: client.turn, is_probe: true }.response()
+            }
+            (Answer::Now(answer), _) => answer,
+            (Answer::WhenChanged, _) => ManagerResponse::text(400, "a probe is not held"),
         }
     }
 
@@ -188,7 +205,7 @@ impl Publication {
             return (Answer::Now(refusal), Visit::Anonymous);
         }
         let agent = agent_id(registration.hardware_key);
-        let answer = Registered { agent, turn: 0 }.response();
+        let answer = Registered { agent, turn: 0, is_probe: false }.response();
         (Answer::Now(answer), Visit::Registering(registration.clone()))
     }
 

@@ -34,15 +34,15 @@ impl Site {
             None => preferred.or(fallback).map_or(GroupId(Guid::from_bytes([0; 16])), |group| group.id),
         };
         let changes_hands = known.is_some_and(|one| one.computer_name != registration.computer_name);
-        RegisteredClient {
-            agent: agent_id(registration.hardware_key),
-            hardware_key: registration.hardware_key,
-            computer_name: registration.computer_name.clone(),
-            version: registration.version,
-            group,
-            turn: known.map_or(0, |one| one.turn.wrapping_add(u32::from(changes_hands))),
-            conflicts: known.map(|one| one.conflicts.clone()).unwrap_or_default(),
-            is_duplicate: known.is_some_and(|one| one.is_duplicate),
+        let new = RegisteredClient::new(registration, group);
+        match known {
+            None => new,
+            Some(known) => RegisteredClient {
+                turn: known.turn.wrapping_add(u32::from(changes_hands)),
+                conflicts: known.conflicts.clone(),
+                is_duplicate: known.is_duplicate,
+                ..new
+            },
         }
     }
 

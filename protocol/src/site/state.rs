@@ -133,6 +133,18 @@ impl Site {
         &self.assumptions
     }
 
+    /// The content of a client package.
+    pub fn package(&self, name: &str) -> Option<&Bytes> {
+        self.packages.get(name)
+    }
+
+    /// The reason why the console cannot log in, for each manager where it cannot.
+    pub fn console_troubles(&self) -> BTreeMap<String, String> {
+        let trouble =
+            |one: &Manager| Some((one.name.clone(), one.console_trouble(&self.assumptions)?.to_string()));
+        self.managers().filter_map(trouble).collect()
+    }
+
     /// The managers of the site, by name.
     pub fn managers(&self) -> impl Iterator<Item = &Manager> {
         self.managers.values()

@@ -206,6 +206,9 @@ fn verdict_of(verdict: &Verdict) -> String {
     } else {
         let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.orphaned.len(), verdict.clients);
     }
+    for (manager, trouble) in &verdict.console_troubles {
+        let _ = writeln!(text, "  {manager}: {trouble}");
+    }
     for (what, clients) in alike(&verdict.orphaned) {
         let _ = writeln!(text, "  {}\n      {what}", some(&clients));
     }

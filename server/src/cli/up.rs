@@ -14,7 +14,9 @@ use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
 use epm_client_agent::wire::{LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
-use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Stores, TOP_GROUP};
+use epm_protocol::site::{
+    Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
+};
 use epm_protocol::trust::StoreType;
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
@@ -302,6 +304,9 @@ impl Up {
             let found = read_recovery(&file.display().to_string(), &bytes)
                 .map_err(|error| Failure::BadInput(error.to_string()))?;
             site.restore(MANAGER, &found, true).map_err(refused)?;
+        }
+        for (manager, trouble) in site.look(Site::console_troubles) {
+            complain(&format!("warning: {manager}: {trouble}\n"));
         }
         let change =
             CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };

@@ -28,12 +28,12 @@ pub(super) struct ManagerName {
 struct UpdatePath {
     /// Name of the manager.
     manager: String,
-    /// Name of this update. Repeating a name with the same certificate changes nothing.
+    /// Name of this update. The same request again changes nothing; another one under this name is refused.
     update: String,
 }
 
 /// Source of the new certificate, and the stores that get it.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateSetting {
     /// Stores to update: both, as the wizard does, or one of them.
@@ -99,6 +99,9 @@ struct Certificates {
     history: Vec<Update>,
     /// Services that did not start.
     stopped: Vec<Service>,
+    /// Why the console cannot log in to the manager (F14); absent if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_trouble: Option<String>,
 }
 
 /// Certificates in the stores of a manager.
@@ -146,7 +149,7 @@ pub(super) fn routes() -> Routes {
         )
         .api_route(
             "/v1/managers/{manager}/certificate/{update}",
-            put_with(update, doc("updateCertificate", "Update a manager's server certificate under the name of an update; repeating it changes nothing")),
+            put_with(update, doc("updateCertificate", "Update a manager's server certificate under the name of an update; the same request again changes nothing, another one under a known name is refused with 409")),
         )
         .api_route(
             "/v1/managers/{manager}/replication",
@@ -170,13 +173,16 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
     let found = lab.site.look(|site| {
         let one = site.managers().find(|one| one.name == manager)?;
         let of = |identity: &ServerIdentity| Certificate::of(identity.certificate());
-        Some(StoresHold { console: of(&one.console), client: of(&one.client) })
+        let stores = StoresHold { console: of(&one.console), client: of(&one.client) };
+        Some((stores, one.console_trouble(site.assumptions())))
     });
+    let (stores, trouble) = found.ok_or_else(|| unknown(lab, manager))?;
     Ok(Json(Certificates {
         manager: manager.to_owned(),
-        stores: found.ok_or_else(|| unknown(lab, manager))?,
+        stores,
         history: lab.updates(manager),
         stopped: lab.site.stopped_services(manager),
+        console_trouble: trouble.map(|one| one.to_string()),
     }))
 }
 
@@ -226,6 +232,8 @@ async fn update(
         return Err(unknown(&lab, &manager));
     }
     let stores = setting.stores;
+    let request = serde_json::to_vec(&setting).map_err(|error| Problem::invalid(error.to_string()))?;
+    let request = Fingerprint::of(&request);
     let certificate = setting.certificate()?;
     let updating = || {
         lab.site.apply(&Command::UpdateCertificate { manager: manager.clone(), certificate, stores })?;
@@ -236,9 +244,15 @@ async fn update(
         });
         let fingerprint = fingerprint.ok_or_else(|| unknown(&lab, &manager))?;
         lab.site.journal().operator_action(format!("certificate of {manager:?} updated: {update:?}"));
-        Ok::<_, Problem>(Update { update: update.clone(), at: lab.clock().now(), stores, fingerprint })
+        Ok::<_, Problem>(Update {
+            update: update.clone(),
+            at: lab.clock().now(),
+            stores,
+            fingerprint,
+            request,
+        })
     };
-    tokio::task::block_in_place(|| lab.update_once(&manager, &update, updating))?;
+    tokio::task::block_in_place(|| lab.update_once(&manager, &update, request, updating))?;
     effective(&lab, &manager)
 }
 

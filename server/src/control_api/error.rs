@@ -10,7 +10,7 @@ use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{FleetError, SnapshotError, TimeError};
+use crate::lab::{FleetError, SnapshotError, TimeError, UpdateDiffers};
 
 /// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -107,6 +107,12 @@ impl From<CommandError> for Problem {
             _ => (Status::UNPROCESSABLE_ENTITY, "invalid"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<UpdateDiffers> for Problem {
+    fn from(error: UpdateDiffers) -> Self {
+        Self::new(StatusCode::CONFLICT, "differs", error.to_string())
     }
 }
 

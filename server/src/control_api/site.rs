@@ -64,7 +64,8 @@ struct Commands(#[schemars(with = "BridgedSchema<Vec<Command>>")] Vec<Command>);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListSetting {
-    /// List to copy if there is none of this name yet.
+    /// List to copy: what the other fields leave out is as in that list, also if there is a list of this name already.
+    /// When absent, a new list is a copy of the default list.
     copy_of: Option<String>,
     /// Protocol that clients use.
     #[schemars(with = "Option<BridgedSchema<Protocol>>")]
@@ -267,9 +268,22 @@ async fn set_list(
     decide(&lab, format!("list {list:?} changed"), |site| {
         let before = site.lists().find(|one| one.name == list);
         let mut commands = Vec::new();
-        if before.is_none() {
-            let from = copy_of.unwrap_or_else(|| site.default_list());
-            commands.push(Command::CopyList { from, to: list.clone() });
+        let (mut protocol, mut verify_ca, mut priorities) = (protocol, verify_ca, priorities);
+        match (before, copy_of) {
+            (None, from) => {
+                let from = from.unwrap_or_else(|| site.default_list());
+                commands.push(Command::CopyList { from, to: list.clone() });
+            }
+            (Some(_), Some(from)) => {
+                let known = site.lists().map(|one| one.name.as_str());
+                let source = site.lists().find(|one| one.name == from);
+                let source =
+                    source.ok_or_else(|| CommandError::unknown("management server list", &from, known))?;
+                protocol = protocol.or(Some(source.protocol));
+                verify_ca = verify_ca.or(Some(source.verify_ca));
+                priorities = priorities.or_else(|| Some(source.priorities.clone()));
+            }
+            (Some(_), None) => {}
         }
         let changes = |one: &ManagementServerList| {
             protocol.is_some_and(|protocol| protocol != one.protocol)
@@ -378,6 +392,17 @@ async fn set_location(
         let before = site.groups().find(&group)?.own.locations.get(&location);
         let own = before.and_then(|known| known.own.as_ref());
         let at = || (group.clone(), location.clone());
+        if use_group_communication == Some(false)
+            && own.is_none()
+            && list.is_none()
+            && communication.is_none()
+        {
+            return Err(CommandError::Invalid {
+                field: "use_group_communication",
+                found: "false".to_owned(),
+                expected: "true, or a list or communication of the location itself".to_owned(),
+            });
+        }
         let mut commands = Vec::new();
         if before.is_none() {
             let (group, location) = at();
@@ -423,7 +448,10 @@ async fn set_package(
     File(content): File,
 ) -> Answer<PackageView> {
     let bytes = content.len();
-    decide(&lab, format!("package {package:?} changed"), |_| {
+    decide(&lab, format!("package {package:?} changed"), |site| {
+        if site.package(&package).is_some_and(|known| *known == content) {
+            return Ok(Vec::new());
+        }
         let file = Material { file: package.clone(), content };
         Ok(vec![Command::AddPackage { package: package.clone(), file }])
     })?;

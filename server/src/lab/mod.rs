@@ -65,6 +65,7 @@ use history::History;
 use present_machines::PresentMachines;
 use records::Snapshot;
 pub use records::Update;
+pub(crate) use records::UpdateDiffers;
 
 /// Number of updates that are kept per manager.
 const UPDATES: usize = 1000;
@@ -136,21 +137,22 @@ impl Lab {
     }
 
     /// Updates a manager's certificate unless an update of this name exists; of two concurrent calls the second finds
-    /// it done.
+    /// it done. `request` is the digest of the request.
     ///
     /// # Errors
     ///
-    /// The error of `update`; the name then stays free.
-    pub(crate) fn update_once<E>(
+    /// The error of `update`; the name then stays free. [`UpdateDiffers`] if the name belongs to another request.
+    pub(crate) fn update_once<E: From<UpdateDiffers>>(
         &self,
         manager: &str,
         name: &str,
+        request: Fingerprint,
         update: impl FnOnce() -> Result<Update, E>,
     ) -> Result<(), E> {
         let mut updates = lock(&self.updates);
         let known = updates.get(manager).map_or(&[][..], Vec::as_slice);
-        if known.iter().any(|one| one.update == name) {
-            return Ok(());
+        if let Some(known) = known.iter().find(|one| one.update == name) {
+            return if known.request == request { Ok(()) } else { Err(UpdateDiffers::from(known).into()) };
         }
         let update = update()?;
         let known = updates.entry(manager.to_owned()).or_default();

@@ -29,6 +29,27 @@ pub struct Update {
     /// SHA-256 fingerprint of the certificate.
     #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
+    /// Digest of the request, by which its repetition is recognised.
+    #[serde(skip)]
+    pub(crate) request: Fingerprint,
+}
+
+/// Another request than the one of a known update.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the update {name:?} of {at} installed the certificate {fingerprint} with another request: repeat that request, \
+    or choose another name"
+)]
+pub(crate) struct UpdateDiffers {
+    name: String,
+    at: Timestamp,
+    fingerprint: Fingerprint,
+}
+
+impl UpdateDiffers {
+    pub(super) fn from(known: &Update) -> Self {
+        Self { name: known.update.clone(), at: known.at, fingerprint: known.fingerprint }
+    }
 }
 
 /// A snapshot of a lab.

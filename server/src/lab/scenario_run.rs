@@ -8,7 +8,7 @@ use epm_client_agent::scenario::{
     PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
 };
 use epm_client_agent::wire::{LabClock, LogSink, Member};
-use epm_protocol::site::{CommandError, Effect};
+use epm_protocol::site::{CommandError, Effect, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
@@ -267,6 +267,7 @@ impl ScenarioRun<'_> {
             parts: self.steps.last().map(|step| step.holdings.clone()).unwrap_or_default(),
             steps: self.steps,
             clients: fleet.members().len(),
+            console_troubles: self.lab.site.look(Site::console_troubles),
             ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())
         };
         let in_force = verdict.in_force();

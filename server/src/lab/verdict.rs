@@ -35,10 +35,12 @@ impl Lab {
                 ever_unsigned.push(name);
             }
         }
-        let registered = self.site.look(|site| site.clients().count());
+        let (registered, console_troubles) =
+            self.site.look(|site| (site.clients().count(), site.console_troubles()));
         let here = clients.iter().filter(|one| one.view.serial.is_some()).count();
         Verdict {
             clients: clients.len(),
+            console_troubles,
             elsewhere: Some(registered.saturating_sub(here)),
             parts: holdings(parts, clients.iter().map(|one| (one.part.as_str(), one.view.clone()))),
             ever_orphaned: Some(ever_orphaned),

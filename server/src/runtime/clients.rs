@@ -215,6 +215,9 @@ impl ClientTable for VisitTo<'_> {
     ) -> (Answer, Visit) {
         let Some(mut status) = self.clients.table.get_mut(&agent) else { return answer(None) };
         let (answer, visit) = answer(Some(&status.client));
+        if visit == Visit::Anonymous {
+            return (answer, visit); // a probe is no contact
+        }
         status.last_seen = self.now;
         if status.manager.as_deref() != Some(self.manager) {
             status.manager = Some(self.manager.to_owned());

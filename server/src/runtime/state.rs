@@ -72,7 +72,7 @@ impl SiteHandle {
         now: Timestamp,
     ) -> ManagerResponse {
         let (answer, visit) = self.0.clients.answer(publication, asked, now);
-        match manager::follow(answer, &visit, &mut &*self) {
+        match manager::follow(publication, answer, &visit, &mut &*self) {
             Answer::Now(response) => response,
             Answer::WhenChanged => ManagerResponse::empty(500),
         }
@@ -80,6 +80,11 @@ impl SiteHandle {
 }
 
 impl Registrar for &SiteHandle {
+    fn admitted(&self, registration: &Registration) -> RegisteredClient {
+        let site = self.read();
+        site.admit(registration, site.client(agent_id(registration.hardware_key)))
+    }
+
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
             tracing::error!(%error, "registration refused");
@@ -179,9 +184,17 @@ impl SiteState {
         self.show_publications(site, effects);
         for effect in effects {
             match effect {
-                Effect::ConsoleCertificate { manager, .. } => self.show_rest_certificate(site, manager),
+                Effect::ConsoleCertificate { manager, .. } => {
+                    self.show_rest_certificate(site, manager);
+                    if let Some(manager) = self.manager(manager) {
+                        sync::warn_of_console_trouble(site, manager, &self.journal, now);
+                    }
+                }
                 Effect::ServicesRestarted => {
-                    self.managers.iter().for_each(|one| self.restart_rest(site, one, true));
+                    for manager in &self.managers {
+                        self.restart_rest(site, manager, true);
+                        sync::warn_of_console_trouble(site, manager, &self.journal, now);
+                    }
                 }
                 Effect::ClientsForgotten => self.clients.forget(None),
                 Effect::ClientRemoved { agent } => self.clients.forget(Some(*agent)),
@@ -223,13 +236,15 @@ impl SiteState {
             let found = installation.read_store(*one);
             if let Ok(identity) = &found {
                 let command = sync::taken_over(&self.site(), manager, *one, identity);
-                if let Some(command) = command
-                    && let Err(error) = self.take_over(manager, *one, &command)
-                {
-                    tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
-                }
-                if *one == Service::Semsrv {
-                    sync::warn_of_console_trouble(&self.site(), manager, self.now());
+                match command.map(|command| self.take_over(manager, *one, &command)) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
+                    }
+                    None if *one == Service::Semsrv => {
+                        sync::warn_of_console_trouble(&self.site(), manager, &self.journal, self.now());
+                    }
+                    None => {}
                 }
             }
             installation.note(*one, self.now(), found.as_ref().err());

@@ -347,3 +347,28 @@ fn a_service_whose_files_are_no_good_is_said_to_be_down_and_each_manager_has_a_f
     fs::write(&key, good).unwrap();
     assert_eq!(up.json(&restart, 0)["stopped"], serde_json::json!([]));
 }
+
+#[needs(openssl)]
+#[test]
+fn a_key_that_keeps_administrators_out_is_said_when_it_is_brought_and_whenever_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    openssl(at, "req -x509 -newkey rsa:3072 -nodes -keyout long.key -out long.crt -subj /CN=long -days 2");
+    let (certificate, key) = (at.join("long.crt"), at.join("long.key"));
+    let files = ["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    let trouble = "F14: the console fails to connect to the server: its key has 3072 bits";
+    let mut up = Running::start(program().args(["up", "--http-port", "0", "--agents", "1"]).args(files));
+    assert!(up.says("warning").contains(trouble));
+    let ready: serde_json::Value = serde_json::from_str(&up.says("\"ready\":true")).unwrap();
+    let run = |arguments: &[&str]| {
+        let lab = ready["control_api"].as_str().unwrap();
+        well(&output(program().env("EPM_LAB_URL", lab).args(arguments)))
+    };
+    assert!(run(&["check"]).contains(trouble));
+    assert!(run(&["cert", "live"]).contains(trouble));
+    assert!(run(&["journal", "find", "--kind", "operator-action"]).contains("F14"));
+    assert!(run(&[&["cert", "import", "--name", "again"], &files[..]].concat()).contains(trouble));
+    let show = ["cert", "show", files[1], "--key", files[3]];
+    assert!(run(&show).contains(trouble));
+    up.kill();
+}

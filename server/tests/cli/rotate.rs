@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use epm_protocol::heartbeat::http::encode;
+use epm_protocol::heartbeat::{AgentRequest, Registration};
+use epm_protocol::id::{Guid, HardwareKey};
 use serde_json::{Value, json};
 
 use crate::harness::{Running, RunningLab, needs, output, said, stderr, well};
@@ -125,6 +128,7 @@ fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
     let folder = tempfile::tempdir().unwrap();
     let steps = [
         "inventory",
+        "preconditions",
         "copy-lists",
         "switch-off",
         "wait-for-policy",
@@ -147,14 +151,7 @@ fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
 fn the_multi_way_goes_on_where_it_was_broken_off() {
     let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
     let folder = tempfile::tempdir().unwrap();
-    let steps = [
-        "check-lists",
-        "check-versions",
-        "update sepm-1",
-        "wait after sepm-1",
-        "update sepm-2",
-        "wait after sepm-2",
-    ];
+    let steps = ["preconditions", "update sepm-1", "wait after sepm-1", "update sepm-2", "wait after sepm-2"];
     broken_off_everywhere(&lab, "multi", &folder.path().join("state.json"), &steps);
 }
 
@@ -239,6 +236,73 @@ fn who_is_away_stops_it_until_he_is_left_behind_or_back() {
     lab.ask("POST", "/v1/clients/desk-1/operations", &json!({ "do": "online" }));
     let (code, verdict) = lab.check_later();
     assert_eq!((code, names(&verdict["orphaned"])), (Some(3), vec!["desk-1"]), "what leaving behind means");
+}
+
+/// All of the site that a rotation changes.
+fn site(lab: &RunningLab) -> Value {
+    let ask = |path: &str| lab.ask("GET", path, &json!({}));
+    let certificate = ask("/v1/managers/sepm-1/certificate");
+    json!([ask("/v1/groups"), ask("/v1/lists"), certificate["stores"], certificate["history"]])
+}
+
+/// Rotates single against an obstacle: it must refuse, name these clients and this option, and change nothing.
+#[track_caller]
+fn refuses_before_any_change(lab: &RunningLab, clients: &[&str], why: &str, option: &str) {
+    let before = site(lab);
+    let found = lab.rotate(&["single"], 3);
+    let stopped = &found["stopped"];
+    assert_eq!((names(&stopped["clients"]), &stopped["before_any_change"]), (clients.to_vec(), &json!(true)));
+    let obstacle = &stopped["obstacles"][0];
+    assert!(obstacle["why"].as_str().unwrap().contains(why), "{found}");
+    assert!(obstacle["help"].as_str().unwrap().contains(option), "{found}");
+    assert_eq!(site(lab), before, "nothing of the site has changed");
+    let text = said(&lab.run(&["rotate", "single"])).1;
+    assert!(text.contains("Nothing of the site was changed") && text.contains(option), "{text}");
+}
+
+#[needs(curl)]
+#[test]
+fn an_examination_leaves_no_client_over_which_a_rotation_stops() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sylink.xml");
+    let exported = ["--silent", "--fail", "--output", file.to_str().unwrap()];
+    let url = format!("{}/v1/groups/My%20Company%5CDefault%20Group/sylink", lab.url());
+    well(&output(Command::new("curl").args(exported).arg(url)));
+    well(&lab.run(&["sylink", "check", file.to_str().unwrap(), "--against", lab.http()]));
+    assert_eq!(lab.ask("GET", "/v1/verdict", &json!({}))["elsewhere"], 0);
+    let found = lab.rotate(&["single"], 0);
+    assert_eq!(found["verdict"]["well"], true, "{found}");
+}
+
+#[needs(curl)]
+#[test]
+fn an_obstacle_stops_it_before_anything_of_the_site_has_changed() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let operate = |what: &str| lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": what }));
+    operate("offline");
+    refuses_before_any_change(&lab, &["desk-2"], "1 clients are away", "--leave-behind");
+    operate("online");
+    operate("freeze");
+    refuses_before_any_change(&lab, &["desk-2"], "cannot be judged", "--max-wait");
+    operate("thaw");
+    // A machine elsewhere that registered, and never came again.
+    let kcs = lab.ready["kcs"].as_str().unwrap().parse().unwrap();
+    let ghost = AgentRequest::Register(Registration {
+        domain: lab.ready["domain"].as_str().unwrap().parse().unwrap(),
+        hardware_key: HardwareKey(Guid::from_bytes([7; 16])),
+        computer_name: "ghost".to_owned(),
+        version: "14.3".parse().unwrap(),
+        preferred_group: None,
+    });
+    let url = format!("{}{}", lab.http(), encode(&ghost, &kcs).target);
+    well(&output(Command::new("curl").args(["--silent", "--fail"]).arg(url)));
+    refuses_before_any_change(&lab, &["ghost"], "cannot be judged", "--leave-behind");
+    let found = lab.rotate(&["single", "--leave-behind", "ghost"], 0);
+    assert_eq!((&found["left_behind"], &found["verdict"]["well"]), (&json!(["ghost"]), &json!(true)));
+    let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
+    well(&lab.run(&["manager", "replication", "sepm-2", "--break"]));
+    refuses_before_any_change(&lab, &[], "the replication of sepm-2 is broken", "--force");
 }
 
 #[needs(curl)]

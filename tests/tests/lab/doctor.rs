@@ -38,6 +38,9 @@ async fn a_manager_that_is_well_is_well_in_every_step() {
     let lab = TestSite::start().await;
     let found = look(&lab, &file(&lab)).await;
     assert!(found.checks.iter().all(|one| one.outcome == Outcome::Well), "{found}");
+    assert!(!found.stays_registered);
+    assert_eq!(lab.site().look(|site| site.clients().count()), 0, "an examination leaves no client");
+    assert!(lab.site().client_statuses().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -13,6 +13,7 @@ mod control_api;
 mod control_api_actions;
 mod control_api_described;
 mod control_api_limits;
+mod control_api_names;
 mod disk_cache;
 mod doctor;
 mod faults;

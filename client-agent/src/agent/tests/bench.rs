@@ -203,7 +203,7 @@ impl Bench {
             | AgentRequest::Fetch { agent, .. }
             | AgentRequest::Upload { agent, .. }
             | AgentRequest::Hold { agent, .. } => Some(*agent),
-            AgentRequest::Hello | AgentRequest::Register(_) => None,
+            AgentRequest::Hello | AgentRequest::Register(_) | AgentRequest::Probe(_) => None,
         };
         let client = agent.and_then(|agent| self.site.client(agent));
         let (mut answer, visit) = publication.answer(&exchange.request, client);

@@ -330,6 +330,7 @@ fn kind(request: &AgentRequest) -> &'static str {
         AgentRequest::Fetch { .. } => "fetch",
         AgentRequest::Upload { .. } => "upload",
         AgentRequest::Hold { .. } => "hold",
+        AgentRequest::Probe(_) => "probe",
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::site::ConsoleTrouble;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, KeyAlgorithm, ServerCertificate};
 use serde::Serialize;
@@ -110,17 +111,10 @@ impl FileView {
             Some(Err(error)) => Some(error.to_string()),
             None => Some("Invalid private key file: no private key was given".to_owned()),
         };
-        let mut warnings = Vec::new();
-        if let Some(KeyAlgorithm::Rsa { bits }) =
-            brought.certificates.first().map(ServerCertificate::key_algorithm)
-        {
-            let longest = Assumptions::default().console_longest_key_bits;
-            if *bits > longest {
-                warnings.push(format!(
-                    "F14: version 14 does not open its console with a key of more than {longest} bits, \\n                     unless the vendor's manual change is applied"
-                ));
-            }
-        }
+        let trouble = match brought.certificates.first().map(ServerCertificate::key_algorithm) {
+            Some(KeyAlgorithm::Rsa { bits }) => ConsoleTrouble::of(*bits, &Assumptions::default()),
+            _ => None,
+        };
         Self {
             file: brought.file.clone(),
             format: brought.format.clone(),
@@ -128,7 +122,7 @@ impl FileView {
             certificates: brought.certificates.iter().map(CertificateView::of).collect(),
             key_fits: brought.identity.as_ref().map(Result::is_ok),
             refusal,
-            warnings,
+            warnings: trouble.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) struct One {
 pub(crate) struct Update {
     #[command(flatten)]
     one: One,
-    /// Name of this update; repeating a name with the same certificate changes nothing
+    /// Name of this update; the same update again changes nothing, another one under this name is refused
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Stores to update: both, console or client
@@ -150,6 +150,10 @@ pub(super) fn shown(found: &Value) -> String {
             "STOPPED: {}; its files are invalid, its log has the reason\n",
             down.join(", ")
         ));
+    }
+    let trouble = words(found, "/console_trouble");
+    if !trouble.is_empty() {
+        text.push_str(&format!("WARNING: {trouble}\n"));
     }
     let at = |store: &str, name: &str| words(found, &format!("/stores/{store}/{name}"));
     let mut stores: Vec<(&str, &str)> = vec![("client", "clients' port"), ("console", "console")];

@@ -132,6 +132,9 @@ fn shown(verdict: &Value) -> String {
     for (manager, fingerprint) in verdict["certificates"].as_object().into_iter().flatten() {
         text.push_str(&format!("  {manager} presents {}\n", short(fingerprint.as_str().unwrap_or_default())));
     }
+    for (manager, trouble) in verdict["console_troubles"].as_object().into_iter().flatten() {
+        text.push_str(&format!("  {manager}: {}\n", trouble.as_str().unwrap_or_default()));
+    }
     let parts = rows(verdict, "/parts").map(|part| {
         let held = part["certificates"].as_object().into_iter().flatten();
         let held: Vec<String> = held.map(|(one, count)| format!("{} {count}", short(one))).collect();

@@ -26,7 +26,7 @@ pub(crate) enum ManagerVerb {
         /// Name of the manager
         #[arg(default_value = "sepm-1")]
         manager: String,
-        /// Name of this update; repeating a name with the same certificate changes nothing
+        /// Name of this update; the same update again changes nothing, another one under this name is refused
         #[arg(long, default_value = "update-1", value_name = "NAME")]
         name: String,
         /// Certificate (PEM); defaults to a new self-signed one

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rotation::{Halt, Rotation, some, text};
+use super::rotation::{Halt, Obstacle, Rotation, some, text};
 use crate::cli::io::Failure;
 
 /// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
@@ -26,7 +26,13 @@ pub(super) struct Seen {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) list: String,
-    is_on: bool,
+    pub(super) is_on: bool,
+    /// Suspended by the lab's operator.
+    pub(super) is_frozen: bool,
+    /// Whether the client runs outside the lab's process.
+    pub(super) is_elsewhere: bool,
+    /// Lab time of the last contact, in milliseconds since 1970.
+    pub(super) last_seen: i64,
     /// What the client still lacks; none if it is covered.
     lacks: Option<String>,
 }
@@ -47,6 +53,13 @@ impl Rotation {
         let groups = self.rest.all("/groups").await?;
         let serials: BTreeMap<String, String> =
             groups.iter().map(|group| (text(&group["id"]), text(&group["policySerialNumber"]))).collect();
+        let lists = self.control.get("/v1/groups").await?;
+        let lists: BTreeMap<String, String> = lists
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| (text(&one["id"]), text(&one["list"])))
+            .collect();
         let mut computers: BTreeMap<String, Value> = BTreeMap::new();
         for computer in self.rest.all("/computers").await? {
             // A re-installed client is listed twice; the most recent row counts.
@@ -75,8 +88,21 @@ impl Rotation {
                 Some(row) => row["on"] == true,
                 None => computer["onlineStatus"] == 1,
             };
-            let list = view.map(|view| text(&view["list"])).unwrap_or_default();
-            Seen { name, version: text(&computer["agentVersion"]), list, is_on, lacks }
+            // Of a client elsewhere the lab knows its group, which has the list for most locations.
+            let list = match view {
+                Some(view) => text(&view["list"]),
+                None => lists.get(&text(&computer["group"]["id"])).cloned().unwrap_or_default(),
+            };
+            Seen {
+                version: text(&computer["agentVersion"]),
+                list,
+                is_on,
+                is_frozen: held.get(&name).is_some_and(|row| row["frozen"] == true),
+                is_elsewhere: view.is_none(),
+                last_seen: computer["lastUpdateTime"].as_i64().unwrap_or_default(),
+                lacks,
+                name,
+            }
         });
         Ok(seen.collect())
     }
@@ -143,7 +169,8 @@ impl Rotation {
                 self.state.left.extend(names.into_iter().map(|(name, _)| name));
                 return Ok(());
             }
-            return self.refuse(format!("{step}: {} clients are not ready", names.len()), names);
+            let why = format!("{step}: {} clients are not ready", names.len());
+            return self.refuse(vec![Obstacle::of_clients(why, names, "`--force` continues regardless")]);
         }
     }
 
@@ -157,10 +184,11 @@ impl Rotation {
             self.state.left.extend(lost.into_iter().map(|(name, _)| name)); // --no-wait ignores orphaned clients
             return Ok(());
         }
-        self.refuse(format!("{step}: {} clients are orphaned", lost.len()), lost)
+        let why = format!("{step}: {} clients are orphaned", lost.len());
+        self.refuse(vec![Obstacle::of_clients(why, lost, "`--force` continues regardless")])
     }
 
-    fn is_left(&self, client: &Seen) -> bool {
+    pub(super) fn is_left(&self, client: &Seen) -> bool {
         let named = &self.options.leave_behind;
         self.state.left.contains(&client.name)
             || !client.is_on && named.iter().any(|name| *name == client.name || name == "all")
@@ -177,12 +205,12 @@ impl Rotation {
         Ok(())
     }
 
-    async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
+    pub(super) async fn pass(&self, heartbeats: u64) -> Result<(), Failure> {
         let asked = json!({ "heartbeats": heartbeats, "limit_seconds": BEAT_SECONDS });
         self.control.post("/v1/clock/heartbeats", &asked).await.map(drop)
     }
 
-    async fn now(&self) -> Result<i64, Failure> {
+    pub(super) async fn now(&self) -> Result<i64, Failure> {
         Ok(self.control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default())
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! The vendor's REST API is used wherever it suffices: groups, locations, the switch, policies of clients. What the
 //! product offers only in its console goes through the control API: lists and certificates. The control API also
-//! predicts which clients would be orphaned, and the rotation stops while there are any.
+//! predicts which clients would be orphaned, and the rotation stops while there are any. What would stop it half-way is looked
+//! for before it changes anything.
 
 mod fleet;
 mod multi;
+mod preconditions;
 mod rest;
 mod rotation;
 mod single;
@@ -39,7 +41,7 @@ impl Rotate {
         };
         let stopped = match went {
             Ok(()) => None,
-            Err(Halt::Clients { why, clients }) => Some((why, clients)),
+            Err(Halt::Refused(obstacles)) => Some(obstacles),
             Err(Halt::Failure(failure)) => return Err(failure),
         };
         rotation.report(stopped).await

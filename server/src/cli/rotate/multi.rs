@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use epm_protocol::version::ClientVersion;
 use serde_json::Value;
 
-use super::rotation::{Halt, Rotation, text};
+use super::preconditions;
+use super::rotation::{Halt, Obstacle, Rotation, text};
 use super::single::update_of;
 use crate::cli::io::Failure;
 
@@ -13,30 +14,18 @@ use crate::cli::io::Failure;
 /// them.
 type LeftOut = (ClientVersion, ClientVersion);
 
+/// What helps clients that cannot follow this procedure.
+const HELP: &str = "use `epm-lab rotate single`; `--force` continues regardless";
+
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
     pub(super) async fn multi(&mut self) -> Result<(), Halt> {
-        if self.is_due("check-lists") {
-            let alone = self.with_one_manager().await?;
-            self.refuse(
-                format!(
-                    "{} clients have no manager to fail over to: use `epm-lab rotate single`",
-                    alone.len()
-                ),
-                alone,
-            )?;
-            self.did("check-lists")?;
-        }
-        if self.is_due("check-versions") {
-            let left_out = left_out(&self.control.get("/v1/assumptions").await?)?;
-            let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
-            let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
-            let why = format!(
-                "{} clients of version 14.2 cannot follow this procedure: use `epm-lab rotate single`",
-                found.len()
-            );
-            self.refuse(why, found)?;
-            self.did("check-versions")?;
+        if self.is_due(preconditions::STEP) {
+            let own = vec![self.with_one_manager().await?, self.left_out().await?];
+            let managers = self.managers().await?;
+            let first: Vec<_> =
+                managers.iter().map(|one| (format!("update {one}"), vec![update_of(one)])).collect();
+            self.preconditions(own, &first).await?;
         }
         for manager in self.managers().await? {
             let step = format!("update {manager}");
@@ -58,7 +47,7 @@ impl Rotation {
     }
 
     /// Clients whose list names one manager only.
-    async fn with_one_manager(&mut self) -> Result<Vec<(String, String)>, Failure> {
+    async fn with_one_manager(&mut self) -> Result<Obstacle, Failure> {
         let lists = self.control.get("/v1/lists").await?;
         let alone = lists.as_array().into_iter().flatten().filter(|list| {
             let managers: BTreeSet<&str> = list["priorities"]
@@ -73,7 +62,18 @@ impl Rotation {
         });
         let alone: BTreeSet<String> = alone.map(|list| text(&list["name"])).collect();
         let found = self.clients().await?.into_iter().filter(|one| alone.contains(&one.list));
-        Ok(found.map(|one| (one.name, format!("its list is {:?}", one.list))).collect())
+        let found: Vec<_> = found.map(|one| (one.name, format!("its list is {:?}", one.list))).collect();
+        let why = format!("{} clients have no manager to fail over to", found.len());
+        Ok(Obstacle::of_clients(why, found, HELP))
+    }
+
+    /// Clients of a version that cannot follow this procedure.
+    async fn left_out(&mut self) -> Result<Obstacle, Failure> {
+        let left_out = left_out(&self.control.get("/v1/assumptions").await?)?;
+        let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
+        let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
+        let why = format!("{} clients of version 14.2 cannot follow this procedure", found.len());
+        Ok(Obstacle::of_clients(why, found, HELP))
     }
 }
 

@@ -8,6 +8,7 @@ use epm_protocol::site::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::preconditions;
 use super::rest::Rest;
 use super::state::{State, Way};
 use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, say_json};
@@ -26,7 +27,8 @@ Examples:
   epm-lab rotate multi --heartbeats 5 --max-wait 12h
 
 Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
-input; 3 clients are orphaned, or the next step would orphan clients.")]
+input; 3 clients are orphaned or would be, or cannot be waited for. What stands
+in the way is looked for before anything is changed.")]
 pub(crate) struct Options {
     #[command(flatten)]
     at: Where,
@@ -48,7 +50,8 @@ pub(crate) struct Options {
     /// Minimum number of heartbeats to wait
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub(super) heartbeats: u64,
-    /// Continue without these clients while they are away: names, or "all"
+    /// Continue without these clients while they are away, or give no sign of life outside the lab's process: names, or
+    /// "all"
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(super) leave_behind: Vec<String>,
     /// Longest wait for missing clients in lab time; continue without them afterwards
@@ -75,7 +78,37 @@ pub(crate) struct Options {
 /// Why a rotation ended early.
 pub(super) enum Halt {
     Failure(Failure),
-    Clients { why: String, clients: Vec<(String, String)> },
+    Refused(Vec<Obstacle>),
+}
+
+/// A reason not to continue.
+#[derive(Debug)]
+pub(super) struct Obstacle {
+    pub(super) why: String,
+    /// What the operator can do, with the option that helps.
+    pub(super) help: &'static str,
+    /// Whether clients are the obstacle; without any, it is none.
+    pub(super) is_of_clients: bool,
+    /// Clients with the reason for each.
+    pub(super) clients: Vec<(String, String)>,
+}
+
+impl Obstacle {
+    pub(super) fn of_site(why: String, help: &'static str) -> Self {
+        Self { why, help, is_of_clients: false, clients: Vec::new() }
+    }
+
+    pub(super) fn of_clients(why: String, clients: Vec<(String, String)>, help: &'static str) -> Self {
+        Self { why, help, is_of_clients: true, clients }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "why": self.why, "help": self.help, "clients": as_json(&self.clients) })
+    }
+}
+
+fn as_json<'a>(clients: impl IntoIterator<Item = &'a (String, String)>) -> Vec<Value> {
+    clients.into_iter().map(|(client, why)| json!({ "client": client, "why": why })).collect()
 }
 
 impl From<Failure> for Halt {
@@ -210,32 +243,39 @@ impl Rotation {
         if self.is_careless() {
             return Ok(());
         }
+        let would = self.would_be_orphaned(commands).await?;
+        let why = format!("{step} would orphan {} clients", would.len());
+        self.refuse(vec![Obstacle::of_clients(why, would, "`--force` continues regardless")])
+    }
+
+    /// Clients that would be orphaned if these commands were applied now, except those that are left behind.
+    pub(super) async fn would_be_orphaned(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<(String, String)>, Failure> {
         let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
         let found = self.control.post("/v1/verdict/if-now", &commands).await?;
         let would = found["clients"].as_array().into_iter().flatten();
         let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
-        let would: Vec<_> = would.filter(|(client, _)| !self.state.left.contains(client)).collect();
-        self.refuse(format!("{step} would orphan {} clients", would.len()), would)
+        Ok(would.filter(|(client, _)| !self.state.left.contains(client)).collect())
     }
 
-    /// Stops because of these clients, or continues without them if `--force` is given.
-    pub(super) fn refuse(&mut self, why: String, clients: Vec<(String, String)>) -> Result<(), Halt> {
-        if clients.is_empty() {
-            return Ok(());
+    /// Stops because of these obstacles, or continues without their clients if `--force` is given.
+    pub(super) fn refuse(&mut self, mut obstacles: Vec<Obstacle>) -> Result<(), Halt> {
+        obstacles.retain(|one| !one.is_of_clients || !one.clients.is_empty());
+        if !obstacles.is_empty() && !self.options.force {
+            return Err(Halt::Refused(obstacles));
         }
-        if !self.options.force {
-            return Err(Halt::Clients { why, clients });
+        for Obstacle { why, clients, .. } in obstacles {
+            let names = some(clients.iter().map(|(name, _)| name.as_str()));
+            self.tell(&format!("  forced: {why}{}{names}\n", if names.is_empty() { "" } else { ": " }));
+            self.state.left.extend(clients.into_iter().map(|(client, _)| client));
         }
-        self.tell(&format!("  forced: {why}: {}\n", some(clients.iter().map(|(name, _)| name.as_str()))));
-        self.state.left.extend(clients.into_iter().map(|(client, _)| client));
         Ok(())
     }
 
     /// Prints the result, with the lab's verdict.
-    pub(super) async fn report(
-        &self,
-        stopped: Option<(String, Vec<(String, String)>)>,
-    ) -> Result<Ending, Failure> {
+    pub(super) async fn report(&self, stopped: Option<Vec<Obstacle>>) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let ending = if stopped.is_some() || lost > 0 {
@@ -245,11 +285,16 @@ impl Rotation {
         } else {
             Ending::NotWell
         };
+        let has_begun = self.state.done.iter().any(|step| step == preconditions::STEP);
         if self.options.at.json {
-            let stopped = stopped.map(|(why, clients)| {
-                let clients =
-                    clients.into_iter().map(|(client, why)| json!({ "client": client, "why": why }));
-                json!({ "why": why, "clients": clients.collect::<Vec<_>>() })
+            let stopped = stopped.map(|obstacles| {
+                let why: Vec<&str> = obstacles.iter().map(|one| one.why.as_str()).collect();
+                json!({
+                    "why": why.join("; "),
+                    "before_any_change": !has_begun,
+                    "obstacles": obstacles.iter().map(Obstacle::to_json).collect::<Vec<_>>(),
+                    "clients": as_json(obstacles.iter().flat_map(|one| &one.clients)),
+                })
             });
             let found = json!({
                 "rotation": self.state.name,
@@ -262,14 +307,19 @@ impl Rotation {
             say_json(&found)?;
             return Ok(ending);
         }
-        if let Some((why, clients)) = stopped {
-            say(&format!("Stopped: {why}.\n"));
-            for (client, why) in clients.iter().take(NAMED) {
-                say(&format!("  {client}: {why}\n"));
+        if let Some(obstacles) = stopped {
+            for Obstacle { why, help, clients, .. } in &obstacles {
+                say(&format!("Stopped: {why}; {help}.\n"));
+                for (client, why) in clients.iter().take(NAMED) {
+                    say(&format!("  {client}: {why}\n"));
+                }
             }
-            let again =
-                if self.options.state.is_some() { "; the same command continues from here" } else { "" };
-            say(&format!("Nothing was changed after that{again}. `--force` continues regardless.\n"));
+            let again = match (has_begun, self.options.state.is_some()) {
+                (false, _) => "Nothing of the site was changed.\n",
+                (true, true) => "Nothing was changed after that; the same command continues from here.\n",
+                (true, false) => "Nothing was changed after that.\n",
+            };
+            say(again);
         }
         if !self.state.left.is_empty() {
             say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
@@ -285,7 +335,7 @@ impl Rotation {
     }
 }
 
-fn certificate_of(manager: &str) -> String {
+pub(super) fn certificate_of(manager: &str) -> String {
     format!("/v1/managers/{}/certificate", segment(manager))
 }
 

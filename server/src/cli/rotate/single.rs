@@ -1,8 +1,12 @@
 //! Rotation with secure communications switched off while the certificate changes.
 
+use std::collections::BTreeMap;
+
+use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use serde_json::{Value, json};
 
+use super::preconditions;
 use super::rotation::{Halt, Rotation, text};
 use super::state::Place;
 use crate::cli::io::Failure;
@@ -14,6 +18,22 @@ impl Rotation {
         if self.is_due("inventory") {
             self.state.places = self.places().await?;
             self.did("inventory")?;
+        }
+        if self.is_due(preconditions::STEP) {
+            self.state.copies = self.copies().await?;
+            let mut commands = Vec::new();
+            for (from, to) in &self.state.copies {
+                let (from, to, http) = (from.clone(), to.clone(), Some(Protocol::Http));
+                commands.push(Command::CopyList { from, to: to.clone() });
+                commands.push(Command::EditList {
+                    list: to,
+                    protocol: http,
+                    verify_ca: None,
+                    priorities: None,
+                });
+            }
+            commands.extend(self.commands(false).await?);
+            self.preconditions(Vec::new(), &[("switch-off".to_owned(), commands)]).await?;
         }
         if self.is_due("copy-lists") {
             self.copy_lists().await?;
@@ -97,17 +117,25 @@ impl Rotation {
         Ok(places)
     }
 
-    /// Copies each assigned list that does not use HTTP to one that does.
-    async fn copy_lists(&mut self) -> Result<(), Failure> {
+    /// Name of the copy for each assigned list that does not use HTTP.
+    async fn copies(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut copies = BTreeMap::new();
         let lists = self.control.get("/v1/lists").await?;
         for list in lists.as_array().into_iter().flatten().filter(|list| list["protocol"] != "http") {
             let name = text(&list["name"]);
             if self.state.places.iter().any(|place| place.list == name) {
                 let copy = format!("{name}, over HTTP for {}", self.state.name);
-                let body = json!({ "copy_of": name, "protocol": "http" });
-                self.control.put(&format!("/v1/lists/{}", segment(&copy)), &body).await?;
-                self.state.copies.insert(name, copy);
+                copies.insert(name, copy);
             }
+        }
+        Ok(copies)
+    }
+
+    /// Copies each assigned list that does not use HTTP to one that does.
+    async fn copy_lists(&self) -> Result<(), Failure> {
+        for (name, copy) in &self.state.copies {
+            let body = json!({ "copy_of": name, "protocol": "http" });
+            self.control.put(&format!("/v1/lists/{}", segment(copy)), &body).await?;
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ pub(super) async fn against(sylink: &Sylink, url: &str) -> Result<Against, Failu
         seen.wrong.push((Value::Certificates, why));
         // Later values are examined with a client that trusts any manager.
         last = look(sylink, &target, false).await?;
+        seen.found.stays_registered |= last.0.stays_registered;
     }
     let (found, agent) = last;
     seen.judge(&found, sylink, &agent);

@@ -47,7 +47,7 @@ pub(super) enum Files {
     },
     /// Check communications files, on their own or against a manager
     #[command(
-        after_help = "Examples:\n  epm-lab sylink check sylink.xml\n  epm-lab sylink check sylink.xml --against https://10.0.0.5:443\n\nExit codes: 0 valid; 1 a value does not suit the manager; 2 invalid."
+        after_help = "Examples:\n  epm-lab sylink check sylink.xml\n  epm-lab sylink check sylink.xml --against https://10.0.0.5:443\n\nA manager of the lab keeps nothing of the check; another one may keep a client registered, and the result says so.\n\nExit codes: 0 valid; 1 a value does not suit the manager; 2 invalid."
     )]
     Check {
         /// Communications files

@@ -119,6 +119,7 @@ impl FaultQuery<'_> {
             | AgentRequest::Fetch { agent, .. }
             | AgentRequest::Upload { agent, .. }
             | AgentRequest::Hold { agent, .. } => *agent,
+            AgentRequest::Probe(probe) => agent_id(probe.registration.hardware_key),
         };
         self.manager.faults.with_counter(|counts| counts.saw(self.peer.ip(), agent));
         let known = self.known(Some(agent));
@@ -126,6 +127,12 @@ impl FaultQuery<'_> {
             AgentRequest::Register(registration) => Known {
                 computer: Some(registration.computer_name.clone()),
                 version: Some(registration.version),
+                ..known
+            },
+            AgentRequest::Probe(probe) if known.computer.is_none() => Known {
+                group: probe.registration.preferred_group.clone(),
+                computer: Some(probe.registration.computer_name.clone()),
+                version: Some(probe.registration.version),
                 ..known
             },
             _ => known,

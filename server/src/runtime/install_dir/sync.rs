@@ -10,6 +10,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Salts, ServerIdentity};
 
 use crate::runtime::install_dir::{CERTIFICATE, Installation, InstallationError, KEY, Stored};
+use crate::runtime::journal::Journal;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::service::Service;
 
@@ -108,12 +109,18 @@ pub(crate) fn write_taken_over(site: &Site, manager: &ManagerRuntime, service: S
     log_failure(manager, written);
 }
 
-/// Logs a warning if the console's certificate keeps administrators out (F14).
-pub(crate) fn warn_of_console_trouble(site: &Site, manager: &ManagerRuntime, now: Timestamp) {
-    let Some(installation) = manager.installation.get() else { return };
+/// Says in the journal and in the manager's log if the console's certificate keeps administrators out (F14).
+pub(crate) fn warn_of_console_trouble(
+    site: &Site,
+    manager: &ManagerRuntime,
+    journal: &Journal,
+    now: Timestamp,
+) {
     let known = site.managers().find(|one| one.name == manager.name);
-    if let Some(trouble) = known.and_then(|one| one.console_trouble(site.assumptions())) {
-        installation.warn(now, &format!("F14: {trouble}"));
+    let Some(trouble) = known.and_then(|one| one.console_trouble(site.assumptions())) else { return };
+    journal.operator_action(format!("certificate of {:?}: {trouble}", manager.name));
+    if let Some(installation) = manager.installation.get() {
+        installation.warn(now, &trouble.to_string());
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{Hit, VirtualExchange};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
+use epm_protocol::manager::Registrar as _;
 use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
 use epm_protocol::site::RegisteredClient;
 use http_body_util::Full;
@@ -38,10 +39,12 @@ pub(in super::super) async fn answered(
         Some(Intercepted::Answered(tampered)) => tampered,
         Some(Intercepted::Lost(_)) => plain(ManagerResponse::empty(200)),
         None => {
-            let status = asked.agent().and_then(|agent| manager.clients.status(agent));
+            let client = match &asked {
+                AgentRequest::Probe(probe) => Some((&manager.site).admitted(&probe.registration)),
+                asked => asked.agent().and_then(|agent| manager.clients.status(agent)).map(|one| one.client),
+            };
             let answer = context.ask(&published, &asked).await;
-            let client = status.as_ref().map(|status| &status.client);
-            altered(&hit, &asked, client, answer, &published, context)
+            altered(&hit, &asked, client.as_ref(), answer, &published, context)
         }
     };
     note(context, &asked, tampered.response.status);
