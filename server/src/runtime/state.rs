@@ -17,6 +17,7 @@ use epm_protocol::site::{
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::runtime::changes::Changes;
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
@@ -31,6 +32,7 @@ use crate::runtime::tls::server_config;
 pub(crate) struct SiteState {
     pub(crate) clock: Arc<LabClock>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
@@ -110,6 +112,7 @@ impl SiteState {
         Ok(Self {
             faults: Arc::new(FaultState::new(seed, Arc::clone(&clock), Arc::clone(&journal))),
             journal,
+            changes: Arc::new(Changes::new(&site)),
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
@@ -161,6 +164,12 @@ impl SiteState {
         Ok(decided)
     }
 
+    /// Files of a manager that were replaced and that no service has read since.
+    pub(crate) fn unread_files(&self, manager: &str) -> Vec<&'static str> {
+        let installation = self.manager(manager).and_then(|manager| manager.installation.get());
+        installation.map(|installation| installation.unread()).unwrap_or_default()
+    }
+
     /// Services of a manager that did not start.
     pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
         let Some(manager) = self.manager(manager) else { return Vec::new() };
@@ -176,6 +185,9 @@ impl SiteState {
 
     /// Publishes effects that the folders already contain.
     fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
+        if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
+            self.changes.note(site, now);
+        }
         // Restarts come first: an old connection must not serve the new publication.
         for effect in effects {
             match effect {
@@ -273,6 +285,7 @@ impl SiteState {
     pub(crate) fn restore_snapshot(&self, site: Site, clients: Vec<ClientStatus>) {
         let mut current = self.site();
         *current = site;
+        self.changes.note(&current, self.now());
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());
         self.restart(&current);
