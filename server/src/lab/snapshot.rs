@@ -73,10 +73,11 @@ impl Lab {
         Ok(())
     }
 
-    /// Takes the snapshot that [`Lab::reset`] restores.
+    /// Takes the snapshot that [`Lab::reset`] restores, and the baseline of the lab's start.
     pub async fn take_start(&self) {
         lock(&self.snapshots).remove(START);
         let _ = self.take_snapshot(START).await;
+        self.take_start_baseline().await;
     }
 
     /// Descriptions of all snapshots.
@@ -129,6 +130,10 @@ impl Lab {
             if !agent.is_stopped() {
                 member.handle.tell(Input::Start).await;
             }
+        }
+        drop(fleet);
+        if name == START {
+            self.take_start_baseline().await;
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 /// Maximum number of clients named in a line.
 const NAMED: usize = 20;
 
+/// Name of the baseline that a rotation takes before it changes anything.
+const BASELINE: &str = "rotate";
+
 /// Options of a rotation.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,7 +29,8 @@ Examples:
   epm-lab rotate multi --heartbeats 5 --max-wait 12h
 
 Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
-input; 3 clients are orphaned, or the next step would orphan clients.")]
+input; 3 clients are orphaned, or the next step would orphan clients; 4 the
+rotation cannot be judged, because something was not watched.")]
 pub(crate) struct Options {
     #[command(flatten)]
     at: Where,
@@ -138,6 +142,9 @@ impl Rotation {
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
         let mut rotation = Self { options, control, rest, state, bar };
+        if rotation.state.done.is_empty() {
+            rotation.control.put(&format!("/v1/baselines/{BASELINE}"), &json!({})).await?;
+        }
         for manager in rotation.managers().await? {
             // The state file may describe the time before the update.
             if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
@@ -230,16 +237,27 @@ impl Rotation {
         Ok(())
     }
 
-    /// Prints the result, with the lab's verdict.
+    /// The lab's judgement of this rotation. If there is none, this is an error, unless the result is bad anyway.
+    async fn judgement(&self, is_bad: bool) -> Result<Value, Failure> {
+        let expected = json!([{ "expect": "rotation", "since": BASELINE, "left_behind": self.state.left }]);
+        match self.control.post("/v1/expectations", &expected).await {
+            Ok(mut judged) => Ok(judged["expectations"][0].take()),
+            Err(Failure::Undecided(_)) if is_bad => Ok(Value::Null),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Prints the result, with the lab's verdict and its judgement of the rotation.
     pub(super) async fn report(
         &self,
         stopped: Option<(String, Vec<(String, String)>)>,
     ) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
+        let judgement = if stopped.is_some() { Value::Null } else { self.judgement(lost > 0).await? };
         let ending = if stopped.is_some() || lost > 0 {
             Ending::ClientsOrphaned
-        } else if verdict["well"] == true {
+        } else if verdict["well"] == true && judgement["result"] == "pass" {
             Ending::Well
         } else {
             Ending::NotWell
@@ -257,6 +275,7 @@ impl Rotation {
                 "left_behind": self.state.left,
                 "stopped": stopped,
                 "verdict": verdict,
+                "judgement": judgement,
             });
             say_json(&found)?;
             return Ok(ending);
@@ -276,9 +295,14 @@ impl Rotation {
         for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
+        for finding in judgement["findings"].as_array().into_iter().flatten() {
+            for example in finding["counter_examples"].as_array().into_iter().flatten().take(NAMED) {
+                say(&format!("{}: {}\n", text(&finding["code"]), text(example)));
+            }
+        }
         say(match ending {
             Ending::Well => "All is well.\n",
-            _ => "Some clients need attention; see `epm-lab check`.\n",
+            _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n",
         });
         Ok(ending)
     }
