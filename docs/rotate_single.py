@@ -115,6 +115,7 @@ def wait(api, certificate=None):
 def main():
     """Steps 1 to 10."""
     api = log_in()
+    control("PUT", "/v1/baselines/rotate-single", {})
     before = list(places(api))
     copies = {}
     for server_list in control("GET", "/v1/lists"):
@@ -139,11 +140,14 @@ def main():
         assign(api, group, location, server_list, secure)
     wait(api)
 
-    verdict = control("GET", "/v1/verdict")
-    for one in verdict["orphaned"]:
-        print(f"ORPHANED {one['client']} since {one['since']}: {one['why']}")
-    print("All is well." if verdict["well"] else "Not all is well.")
-    sys.exit(3 if verdict["orphaned"] else 0 if verdict["well"] else 1)
+    rotation = {"expect": "rotation", "since": "rotate-single"}
+    judgement = control("POST", "/v1/expectations", [rotation])
+    for finding in judgement["expectations"][0]["findings"]:
+        for example in finding["counter_examples"]:
+            print(f"{finding['code']}: {example}")
+    is_well = judgement["result"] == "pass"
+    print("All is well." if is_well else "Not all is well.")
+    sys.exit(0 if is_well else 1)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ mod wire;
 
 pub use mock_site::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
+pub use runtime::changes::{Change, Changes, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use runtime::clients::ClientStatus;
 pub use runtime::faults::{FaultGuard, Faults};
 pub use runtime::install_dir::{InstallationError, RecoveryError, RecoveryFile, read_recovery};

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi, rest_api};
+use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::Faults;
@@ -231,6 +232,16 @@ impl MockSite {
         self.state.stopped_services(manager)
     }
 
+    /// Whether a manager has an installation folder.
+    pub fn is_installed(&self, manager: &str) -> bool {
+        self.state.manager(manager).is_some_and(|manager| manager.installation.get().is_some())
+    }
+
+    /// The files of a manager that were replaced and that no service has read since.
+    pub fn unread_files(&self, manager: &str) -> Vec<&'static str> {
+        self.state.unread_files(manager)
+    }
+
     /// Gives a manager an installation folder laid out like the product's, and keeps both in step from here on (see the
     /// README). A folder from an earlier run is loaded, unless `anew` is set: then it is overwritten.
     ///
@@ -285,6 +296,11 @@ impl MockSite {
     /// command.
     pub fn cancel(&self, id: CommandId) -> Option<usize> {
         self.state.clients.commands.cancel(id, self.state.now())
+    }
+
+    /// The changes of certificates, lists and switches.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.state.changes
     }
 
     /// What the managers recorded.

@@ -100,6 +100,13 @@ impl Agent {
         matches!(self.phase, Phase::Stopped)
     }
 
+    /// Whether the client's machine is on, and the client has begun no heartbeat for three intervals.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        // The next heartbeat is due one interval after the last one.
+        let next = self.next_wake();
+        next != Timestamp::NEVER && next + self.schedule.interval() * 2 <= now
+    }
+
     /// The number of the request that its manager holds, in push mode.
     pub fn held(&self) -> Option<u64> {
         match self.phase {

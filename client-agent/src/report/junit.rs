@@ -8,7 +8,7 @@ use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
 use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::OrphanedClient;
+use crate::scenario::{OrphanedClient, Verdict};
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
@@ -20,13 +20,8 @@ pub fn junit(outcome: &Outcome) -> String {
         let name = format!("step {}: {}", step.report.number, step.report.title);
         case("step", name, step.ended.since(step.report.began), loss(&lost))
     }));
-    let promises = [
-        ("no client was orphaned", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
-        ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
-        ("every client is secure", failing(&verdict.not_secure, "not secure")),
-        ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
-    ];
-    cases.extend(promises.map(|(name, result)| case("clients", name.to_owned(), Duration::ZERO, result)));
+    let timed = |case: TestCase| TestCase { lasted: Some(Duration::ZERO), ..case };
+    cases.extend(promises(verdict).into_iter().map(timed));
     let run = TestRun {
         name: "epm-lab rehearsal",
         began: outcome.began,
@@ -34,6 +29,41 @@ pub fn junit(outcome: &Outcome) -> String {
         properties: properties(outcome),
     };
     TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
+}
+
+/// A verdict without a rehearsal as JUnit XML.
+pub fn verdict_junit(verdict: &Verdict) -> String {
+    TestSuite { name: "epm-lab verdict", run: None, cases: promises(verdict) }.to_xml()
+}
+
+/// Each promise of a verdict as a test case: the verdict is well if all of them pass.
+fn promises(verdict: &Verdict) -> Vec<TestCase> {
+    let [(down, _), (unread, _)] = verdict.manager_troubles();
+    let clients = [
+        ("no client is orphaned", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
+        ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
+        ("every client is secure", failing(&verdict.not_secure, "not secure")),
+        ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
+        ("every client that is on has its heartbeats", failing(&verdict.silent, "silent")),
+    ];
+    let managers = [
+        ("no service of a manager is down", verdict.services_down.is_some(), trouble(&down, "down")),
+        ("no file of a manager waits unread", verdict.files_unread.is_some(), trouble(&unread, "unread")),
+    ];
+    let clients = clients.into_iter().map(|(name, result)| ("clients", name, result));
+    let observed = managers.into_iter().filter(|(_, is_observed, _)| *is_observed);
+    let managers = observed.map(|(name, _, result)| ("managers", name, result));
+    let case =
+        |(class, name, result): (_, &str, _)| TestCase { class, name: name.to_owned(), lasted: None, result };
+    clients.chain(managers).map(case).collect()
+}
+
+/// The failure for these objects of managers, if there are any.
+fn trouble(names: &[String], what: &str) -> TestResult {
+    if names.is_empty() {
+        return TestResult::Passed;
+    }
+    failure(what.to_owned(), format!("{what}: {}", names.join(", ")), names.iter().cloned(), names.len())
 }
 
 /// The case that the rehearsal was played to its end: if it was not, nothing else can be relied on.
@@ -126,7 +156,7 @@ mod tests {
         let outcome = sample::ninety_days();
         let suite = suite(&outcome);
         let cases: Vec<_> = suite.children_named("testcase").collect();
-        assert_eq!(cases.len(), 1 + outcome.steps.len() + 4);
+        assert_eq!(cases.len(), 1 + outcome.steps.len() + 5);
         assert_eq!(number(&suite, "tests"), cases.len());
         let failed = |case: &&&Element| case.child("failure").is_some();
         assert_eq!(number(&suite, "failures"), cases.iter().filter(failed).count());
@@ -146,7 +176,7 @@ mod tests {
         let suite = suite(&outcome);
         let case = suite
             .children_named("testcase")
-            .find(|case| case.attribute("name") == Some("no client was orphaned"))
+            .find(|case| case.attribute("name") == Some("no client is orphaned"))
             .unwrap();
         let failure = case.child("failure").unwrap();
         let lost = outcome.verdict.orphaned.len();
@@ -176,10 +206,15 @@ mod tests {
     #[test]
     fn every_promise_of_the_verdict_can_fail_alone() {
         let names = vec!["PC-7".to_owned()];
-        for at in 0..3 {
+        for at in 0..4 {
             let mut outcome = sample::well();
             let verdict = &mut outcome.verdict;
-            let lists = [&mut verdict.out_of_touch, &mut verdict.not_secure, &mut verdict.behind];
+            let lists = [
+                &mut verdict.out_of_touch,
+                &mut verdict.not_secure,
+                &mut verdict.behind,
+                &mut verdict.silent,
+            ];
             for (_, list) in lists.into_iter().enumerate().filter(|(index, _)| *index == at) {
                 list.clone_from(&names);
             }

@@ -17,7 +17,7 @@ use crate::rehearsal::Outcome;
 
 pub use csv::{course as csv, orphaned as orphaned_csv};
 pub use html::{html, sweep_html};
-pub use junit::junit;
+pub use junit::{junit, verdict_junit};
 pub use sweep::sweep_csv;
 pub use test_suite::{TestCase, TestResult, TestRun, TestSuite};
 

@@ -92,8 +92,8 @@ pub struct Verdict {
     /// The lab time of the verdict.
     #[schemars(with = "String")]
     pub now: Timestamp,
-    /// Whether every client that is on is served, authenticates its manager, and holds every certificate in force, and no
-    /// client is orphaned.
+    /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
+    /// certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread.
     pub well: bool,
     /// The number of clients.
     pub clients: usize,
@@ -124,6 +124,16 @@ pub struct Verdict {
     pub not_secure: Vec<String>,
     /// The clients that are on, served and secure, but lack a certificate in force.
     pub behind: Vec<String>,
+    /// The clients that are on, and have begun no heartbeat for three intervals.
+    pub silent: Vec<String>,
+    /// The services that are down, by manager; absent where no manager has an installation folder, without which
+    /// every service is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services_down: Option<BTreeMap<String, Vec<String>>>,
+    /// The files that were replaced and that no service has read since, by manager; absent where no manager has an
+    /// installation folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_unread: Option<BTreeMap<String, Vec<String>>>,
     /// The clients that are off, not orphaned, and have changes still to receive.
     pub away: Vec<String>,
     /// The clients that were orphaned, and brought back by an imported communications file.
@@ -202,6 +212,33 @@ impl Verdict {
         };
         self.well &= !is_on;
         names.push(view.computer_name.clone());
+    }
+
+    /// Adds a client that is on and has begun no heartbeat for three intervals.
+    pub fn add_silent(&mut self, client: &str) {
+        self.well = false;
+        self.silent.push(client.to_owned());
+    }
+
+    /// Adds what was observed of the managers: the services that are down, and the files that wait unread.
+    pub fn observe_managers(
+        &mut self,
+        services_down: BTreeMap<String, Vec<String>>,
+        files_unread: BTreeMap<String, Vec<String>>,
+    ) {
+        self.well &= services_down.is_empty() && files_unread.is_empty();
+        (self.services_down, self.files_unread) = (Some(services_down), Some(files_unread));
+    }
+
+    /// What is wrong with the managers, each in a short text such as `semsrv of sepm-1`: the services that are down, and
+    /// the files that wait unread.
+    pub fn manager_troubles(&self) -> [(Vec<String>, &'static str); 2] {
+        let named = |all: &Option<BTreeMap<String, Vec<String>>>| {
+            let all = all.iter().flatten();
+            all.flat_map(|(manager, names)| names.iter().map(move |name| format!("{name} of {manager}")))
+                .collect()
+        };
+        [(named(&self.services_down), "down"), (named(&self.files_unread), "unread")]
     }
 }
 

@@ -104,6 +104,9 @@ enum Verb {
     /// Take, list and restore snapshots of a running lab, or return it to its start
     #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Snapshot(lab::At<lab::SnapshotVerb>),
+    /// Take, list and show baselines of a running lab, which `check --since` judges a rotation against
+    #[command(after_help = "Example:\n  epm-lab baseline take before-rotation")]
+    Baseline(lab::At<lab::BaselineVerb>),
     /// Show, check, make and convert certificates, keys and keystores; update those of a running lab
     #[command(subcommand)]
     Cert(Box<cert::Cert>),
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
+        Verb::Baseline(verb) => waiting(verb.go()),
         Verb::Sylink(files) => waiting(files.go()),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Cert(cert) => cert.go(),

@@ -202,7 +202,7 @@ fn verdict_of(verdict: &Verdict) -> String {
             verdict.clients - verdict.away.len()
         );
     } else if verdict.orphaned.is_empty() {
-        let _ = writeln!(text, "no client is orphaned, but some need attention.");
+        let _ = writeln!(text, "no client is orphaned, but not all is well.");
     } else {
         let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.orphaned.len(), verdict.clients);
     }
@@ -224,10 +224,16 @@ fn verdict_of(verdict: &Verdict) -> String {
         (&verdict.out_of_touch, "out of touch for reasons other than trust"),
         (&verdict.not_secure, "served, but without authenticating the manager"),
         (&verdict.behind, "secure, but not yet holding the certificate in force"),
+        (&verdict.silent, "on, but without a heartbeat for three intervals"),
         (&verdict.away, "away (switched off), not orphaned, with changes still to receive"),
     ] {
         if !clients.is_empty() {
             let _ = writeln!(text, "  {} {what}: {}", clients.len(), some(clients));
+        }
+    }
+    for (names, what) in verdict.manager_troubles() {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", some(&names));
         }
     }
     text

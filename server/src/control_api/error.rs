@@ -10,7 +10,7 @@ use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{FleetError, SnapshotError, TimeError, UpdateDiffers};
+use crate::lab::{BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
 
 /// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -140,6 +140,17 @@ impl From<SnapshotError> for Problem {
             SnapshotError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
             SnapshotError::TooMany => (StatusCode::CONFLICT, "too-many"),
             SnapshotError::Taken { .. } => (StatusCode::CONFLICT, "name-taken"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<BaselineError> for Problem {
+    fn from(error: BaselineError) -> Self {
+        let (status, code) = match error {
+            BaselineError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
+            BaselineError::NotInIt { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            BaselineError::TooMany => (StatusCode::CONFLICT, "too-many"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -4,6 +4,7 @@
 //! cannot lock users out. Every change names its object, returns the resulting state, and can be repeated. [`Lab`]
 //! decides; nothing here does.
 
+mod baselines;
 mod certificates;
 mod clock;
 mod error;
@@ -92,6 +93,7 @@ fn routes() -> Routes {
         .merge(packages::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
+        .merge(baselines::routes())
 }
 
 fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {

@@ -5,7 +5,7 @@ use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::rehearsal::WouldBeOrphaned;
-use epm_client_agent::report::{TestCase, TestResult, TestSuite};
+use epm_client_agent::report::{TestCase, TestResult, TestSuite, verdict_junit};
 use epm_client_agent::scenario::Verdict;
 use epm_protocol::site::Command;
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
-use crate::lab::{Expectation, Finding, FindingResult};
+use crate::lab::{Expectation, Finding, FindingResult, RotationCode, RotationFinding};
 use crate::schema::BridgedSchema;
 
 /// Maximum number of expectations per request.
@@ -61,6 +61,10 @@ struct Findings {
     expectations: Vec<Finding>,
 }
 
+impl OtherForm for ShownVerdict {
+    const MEDIA_TYPE: &'static str = "application/xml";
+}
+
 impl OtherForm for Findings {
     const MEDIA_TYPE: &'static str = "application/xml";
 }
@@ -90,8 +94,16 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn verdict(State(lab): LabState) -> Json<ShownVerdict> {
-    Json(ShownVerdict(lab.verdict().await))
+async fn verdict(
+    State(lab): LabState,
+    Query(form): Query<VerdictQuery>,
+) -> Result<Written<ShownVerdict>, Problem> {
+    let verdict = lab.verdict().await;
+    match form.format {
+        Format::Json => Ok(Written::Json(ShownVerdict(verdict))),
+        Format::Junit => Ok(Written::Other(verdict_junit(&verdict))),
+        Format::Ndjson | Format::Har => Err(form.format.refused()),
+    }
 }
 
 async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
@@ -114,6 +126,7 @@ async fn find(
     if expectations.len() > MOST {
         return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
+    lab.check_expectations(&expectations)?;
     shown(lab.find(expectations).await, form.format)
 }
 
@@ -122,6 +135,7 @@ async fn expect(
     Path(ExpectationName { expectation: name }): Path<ExpectationName>,
     JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
+    lab.check_expectations(std::slice::from_ref(&expectation))?;
     if !lab.expect(&name, expectation).await {
         return Err(Problem::invalid("too many registered expectations: remove some"));
     }
@@ -162,28 +176,49 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
     }
 }
 
-/// The results as a JUnit test suite with a case for each.
+/// The results as a JUnit test suite: a case for each expectation, and for each finding of a rotation.
 fn junit(findings: &[Finding]) -> String {
-    let cases = findings.iter().map(|finding| TestCase {
-        class: "expectations",
-        name: format!(
-            "{}: {}",
-            finding.name,
-            serde_json::to_string(&finding.expectation).unwrap_or_default()
-        ),
-        lasted: None,
-        result: match finding.result {
-            // Responded to with an error before.
-            FindingResult::Pass | FindingResult::Unknown => TestResult::Passed,
-            FindingResult::Pending => {
-                TestResult::Skipped { message: "not met yet, but still possible".to_owned() }
-            }
-            FindingResult::Fail => TestResult::Failed {
-                kind: "expectation".to_owned(),
-                message: format!("not met by {} of {} clients", finding.against, finding.clients),
-                text: finding.counter_examples.join("\n"),
-            },
-        },
+    let cases = findings.iter().flat_map(|finding| -> Vec<TestCase> {
+        if finding.findings.is_empty() {
+            let Finding { expectation, against, clients, counter_examples, .. } = finding;
+            let message = format!("not met by {against} of {clients} clients");
+            return vec![TestCase {
+                class: "expectations",
+                name: expectation.title().to_owned(),
+                lasted: None,
+                result: test_result(finding.result, "expectation", message, counter_examples),
+            }];
+        }
+        let case = |one: &RotationFinding| TestCase {
+            class: "rotation",
+            name: one.title.to_owned(),
+            lasted: None,
+            result: test_result(
+                one.result,
+                &code_of(one.code),
+                format!("counter-examples: {}", one.against),
+                &one.counter_examples,
+            ),
+        };
+        finding.findings.iter().map(case).collect()
     });
     TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }.to_xml()
+}
+
+fn test_result(result: FindingResult, kind: &str, message: String, examples: &[String]) -> TestResult {
+    match result {
+        FindingResult::Pass => TestResult::Passed,
+        FindingResult::Pending => {
+            TestResult::Skipped { message: "not met yet, but still possible".to_owned() }
+        }
+        FindingResult::Unknown => TestResult::Error { kind: "unknown", message: examples.join("; ") },
+        FindingResult::Fail => {
+            TestResult::Failed { kind: kind.to_owned(), message, text: examples.join("\n") }
+        }
+    }
+}
+
+/// The code of a finding, as in JSON.
+fn code_of(code: RotationCode) -> String {
+    serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -7,8 +7,10 @@ use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
-use crate::lab::{ClientView, Lab, lock};
+use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
+use crate::lab::{BaselineError, ClientView, Lab, lock};
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
 
 /// Maximum number of counter-examples listed.
@@ -45,6 +47,26 @@ pub enum Expectation {
     /// Since the expectation was registered, no client has aborted a handshake and no manager has answered a client
     /// with an error. Without registration, since the lab started. Judged from the journal.
     NoClientWasTurnedAway,
+    /// The server certificates were rotated since a baseline: the new ones are in both stores and in force, every group
+    /// and location has its settings again, and no client was orphaned or lacks anything.
+    Rotation(Rotation),
+}
+
+impl Expectation {
+    /// The sentence that is true if the expectation is met; the same for every fingerprint and rotation.
+    pub const fn title(&self) -> &'static str {
+        match self {
+            Self::EveryClientHolds { .. } => "every client holds the certificate",
+            Self::EveryClientIsUpToDate => "every client holds every certificate in force",
+            Self::EveryClientIsServed => "every client that is on is served",
+            Self::EveryClientIsSecure => "every client is secure",
+            Self::NoClientIsOrphaned => "no client is orphaned",
+            Self::NoClientWasOrphaned => "no client was orphaned at any time",
+            Self::NoUnsignedPolicyWasAdopted => "no client adopted an unsigned policy",
+            Self::NoClientWasTurnedAway => "no client was turned away",
+            Self::Rotation(_) => "the certificates were rotated without harm",
+        }
+    }
 }
 
 /// A registered expectation, with each client's state at that time.
@@ -55,20 +77,6 @@ pub struct Asked {
     heartbeats: BTreeMap<String, u64>,
     /// Number of the journal's next entry when the expectation was registered.
     since: u64,
-}
-
-/// Outcome of an expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingResult {
-    /// The expectation is met.
-    Pass,
-    /// The expectation is not met, and cannot be met any more.
-    Fail,
-    /// The expectation is not met yet, and still can be.
-    Pending,
-    /// The expectation cannot be judged, because the journal has dropped entries that it needs.
-    Unknown,
 }
 
 /// Result of an expectation.
@@ -86,6 +94,10 @@ pub struct Finding {
     pub against: usize,
     /// Some of the clients that do not meet the expectation, each with the reason.
     pub counter_examples: Vec<String>,
+    /// The findings of a rotation, each with a result of its own; none for another expectation.
+    pub findings: Vec<RotationFinding>,
+    /// Facts about a rotation that are reported and fail nothing.
+    pub notes: Vec<String>,
 }
 
 /// One client's contribution to the result of an expectation.
@@ -152,10 +164,15 @@ impl Lab {
                 clients: views.len(),
                 against: 0,
                 counter_examples: Vec::new(),
+                findings: Vec::new(),
+                notes: Vec::new(),
             };
             if asked.expectation == Expectation::NoClientWasTurnedAway {
                 self.hear_the_journal(&mut finding, asked.since);
                 return finding;
+            }
+            if matches!(asked.expectation, Expectation::Rotation(_)) {
+                return finding; // judged below, as a whole
             }
             for ClientView { client, on, view, .. } in &views {
                 let trace = self.history.of(client).unwrap_or_default();
@@ -169,7 +186,25 @@ impl Lab {
             }
             finding
         };
-        asked.into_iter().map(judge_one).collect()
+        let mut findings: Vec<Finding> = asked.into_iter().map(judge_one).collect();
+        for finding in &mut findings {
+            if let Expectation::Rotation(rotation) = finding.expectation.clone() {
+                finding.add_rotation(self.judge_rotation(&rotation).await);
+            }
+        }
+        findings
+    }
+
+    /// Checks that what these expectations name is known.
+    ///
+    /// # Errors
+    ///
+    /// When a baseline, or a manager or client of a rotation, is unknown.
+    pub fn check_expectations(&self, expectations: &[Expectation]) -> Result<(), BaselineError> {
+        expectations.iter().try_for_each(|one| match one {
+            Expectation::Rotation(rotation) => self.check_rotation(rotation),
+            _ => Ok(()),
+        })
     }
 }
 
@@ -213,16 +248,22 @@ impl Finding {
         if self.counter_examples.len() < NAMED {
             self.counter_examples.push(format!("{client}: {why}"));
         }
-        // A failure decides first, then a client that cannot be judged.
-        let weight = |one: FindingResult| match one {
-            FindingResult::Pass => 0,
-            FindingResult::Pending => 1,
-            FindingResult::Unknown => 2,
-            FindingResult::Fail => 3,
+        self.result = self.result.worse(result);
+    }
+
+    /// Takes over the judgement of a rotation; none if its baseline was removed.
+    fn add_rotation(&mut self, judged: Option<JudgedRotation>) {
+        let Some(judged) = judged else {
+            return self.add("the baseline", Word::Forgotten("it was removed".to_owned()));
         };
-        if weight(result) > weight(self.result) {
-            self.result = result;
+        for one in &judged.findings {
+            self.result = self.result.worse(one.result);
+            self.against += one.against;
+            let examples = one.counter_examples.iter().map(|example| format!("{}: {example}", one.title));
+            self.counter_examples.extend(examples);
         }
+        self.counter_examples.truncate(NAMED);
+        (self.clients, self.findings, self.notes) = (judged.clients, judged.findings, judged.notes);
     }
 }
 
@@ -266,8 +307,8 @@ impl Asked {
             Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
                 self.past(trace).unwrap_or(Word::Meets)
             }
-            // Judged from the journal, not from clients.
-            Expectation::NoClientWasTurnedAway => Word::Meets,
+            // Not judged client by client.
+            Expectation::NoClientWasTurnedAway | Expectation::Rotation(_) => Word::Meets,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The history of each client, recorded whenever a client becomes idle. Bounded per client.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
@@ -31,6 +32,14 @@ pub struct Trace {
     pub forgotten: u64,
     #[serde(skip)]
     serial: Option<PolicySerial>,
+    /// Number of periods in which the client was orphaned, and of policies that it adopted without a verified
+    /// signature: of all, also of those that were dropped.
+    #[serde(skip)]
+    pub(super) counts: (u64, u64),
+    /// Number of heartbeats that a manager had served at the client's last rest before each change of the site: the
+    /// number of changes so far, and that of heartbeats.
+    #[serde(skip)]
+    served: VecDeque<(u64, u64)>,
 }
 
 /// A period in which a client was orphaned.
@@ -66,17 +75,19 @@ pub struct Unsigned {
 /// Recorded history of all clients.
 #[derive(Debug, Default)]
 pub(super) struct History {
+    /// Number of times that the history was forgotten.
+    pub(super) generation: AtomicU64,
     here: DashMap<String, Trace>,
     /// Clients that left the fleet after they had been orphaned or had adopted an unsigned policy.
     departed: DashMap<String, Trace>,
 }
 
 impl History {
-    /// Records the state of an idle client.
-    pub(super) fn see(&self, view: &AgentView, now: Timestamp) {
+    /// Records the state of an idle client; `changes` is the number of changes of the site so far.
+    pub(super) fn see(&self, view: &AgentView, now: Timestamp, changes: u64) {
         match self.here.get_mut(&view.computer_name) {
-            Some(mut trace) => trace.see(view, now),
-            None => self.here.entry(view.computer_name.clone()).or_default().see(view, now),
+            Some(mut trace) => trace.see(view, now, changes),
+            None => self.here.entry(view.computer_name.clone()).or_default().see(view, now, changes),
         }
     }
 
@@ -104,13 +115,32 @@ impl History {
 
     /// Forgets everything.
     pub(super) fn begin_again(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.here.clear();
         self.departed.clear();
     }
 }
 
 impl Trace {
-    fn see(&mut self, view: &AgentView, now: Timestamp) {
+    /// Number of heartbeats that a manager served between two changes of the site; none if that is no longer known.
+    pub(super) fn served_between(&self, earlier: u64, later: u64) -> Option<u64> {
+        let until = |change: u64| {
+            let before = self.served.partition_point(|(changes, _)| *changes < change);
+            self.served.get(before.checked_sub(1)?).map(|(_, heartbeats)| *heartbeats)
+        };
+        Some(until(later)?.saturating_sub(until(earlier)?))
+    }
+
+    fn see(&mut self, view: &AgentView, now: Timestamp, changes: u64) {
+        match self.served.back_mut() {
+            Some((known, heartbeats)) if *known == changes => *heartbeats = view.heartbeats_served,
+            _ => {
+                if self.served.len() == REMEMBERED {
+                    self.served.pop_front();
+                }
+                self.served.push_back((changes, view.heartbeats_served));
+            }
+        }
         let open = self.orphaned.back_mut().filter(|one| one.until.is_none());
         match (&view.health, open) {
             (Health::Orphaned { .. }, Some(_)) => {}
@@ -122,6 +152,7 @@ impl Trace {
                     layer_title: because.layer().title(),
                     because: because.clone(),
                 };
+                self.counts.0 += 1;
                 remember(&mut self.orphaned, one, &mut self.forgotten);
             }
             (_, Some(open)) => open.until = Some(now),
@@ -130,6 +161,7 @@ impl Trace {
         if self.serial != view.serial {
             self.serial = view.serial;
             if let (Some(serial), None) = (view.serial, view.policy_vouched_by) {
+                self.counts.1 += 1;
                 remember(&mut self.unsigned, Unsigned { at: now, serial }, &mut self.forgotten);
             }
         }

@@ -8,6 +8,8 @@
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `history` | recorded history of each client |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
+//! | `baseline` | the state of a lab before a rotation |
+//! | `rotation` | judges a rotation against a baseline |
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `snapshot` | snapshots of the lab |
 //! | `scenario_run` | runs a scenario step by step |
@@ -27,7 +29,9 @@
 //!
 //! Only `pace` lets time pass. HTTP belongs to the APIs.
 
+mod baseline;
 mod expectation;
+mod finding_result;
 mod fleet;
 mod history;
 mod machines;
@@ -36,6 +40,7 @@ mod presence;
 mod present_machines;
 mod records;
 mod reproduce;
+mod rotation;
 mod run_error;
 pub mod scenario_run;
 mod snapshot;
@@ -52,10 +57,13 @@ use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, RwLock};
 
-pub use expectation::{Asked, Expectation, Finding, FindingResult};
+pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
+pub use expectation::{Asked, Expectation, Finding};
+pub use finding_result::FindingResult;
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};
+pub use rotation::{Rotation, RotationCode, RotationFinding};
 pub use run_error::RunError;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
@@ -80,6 +88,7 @@ pub struct Lab {
     parts: Mutex<BTreeMap<String, PartPlan>>,
     history: Arc<History>,
     expectations: Mutex<BTreeMap<String, Asked>>,
+    baselines: Mutex<BTreeMap<String, Baseline>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     /// Certificate updates of each manager, oldest first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
@@ -103,8 +112,8 @@ impl Lab {
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch({
-            let history = Arc::clone(&history);
-            Arc::new(move |view, now| history.see(view, now))
+            let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));
+            Arc::new(move |view, now| history.see(view, now, changes.count()))
         });
         Arc::new(Self {
             site,
@@ -113,6 +122,7 @@ impl Lab {
             parts: Mutex::default(),
             history,
             expectations: Mutex::default(),
+            baselines: Mutex::default(),
             snapshots: Mutex::default(),
             updates: Mutex::default(),
             present: tokio::sync::Mutex::default(),

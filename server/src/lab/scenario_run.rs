@@ -274,6 +274,8 @@ impl ScenarioRun<'_> {
         for (part, view, is_on) in self.machines.views(fleet.members()) {
             verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
+        drop(fleet);
+        self.lab.observe(&mut verdict).await;
         verdict
     }
 }

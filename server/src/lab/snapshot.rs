@@ -74,10 +74,11 @@ impl Lab {
         Ok(())
     }
 
-    /// Takes the snapshot that [`Lab::reset`] restores.
+    /// Takes the snapshot that [`Lab::reset`] restores, and the baseline of the lab's start.
     pub async fn take_start(&self) {
         lock(&self.snapshots).remove(START);
         let _ = self.take_snapshot(START).await;
+        self.take_start_baseline().await;
     }
 
     /// Descriptions of all snapshots.
@@ -130,6 +131,10 @@ impl Lab {
         for (part, agent, is_frozen) in agents {
             let member = fleet.bring_back(part, agent.resumed(at, now));
             member.handle.freeze(is_frozen);
+        }
+        drop(fleet);
+        if name == START {
+            self.take_start_baseline().await;
         }
         Ok(())
     }

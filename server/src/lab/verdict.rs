@@ -1,18 +1,25 @@
 //! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
+use std::collections::BTreeMap;
+
 use epm_client_agent::agent::Agent;
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
 use epm_client_agent::scenario::{Standing, Verdict, holdings};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
+use crate::Service;
 use crate::lab::{ClientView, Lab};
+
+/// Names of services or files, by manager.
+pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
 
 impl Lab {
     /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
         let clients = self.views().await;
         let mut verdict = Verdict::new(self.clock().now(), self.seed, self.certificates());
+        self.observe(&mut verdict).await;
         let in_force = verdict.in_force();
         let mut parts: Vec<&str> = Vec::new();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
@@ -48,6 +55,37 @@ impl Lab {
             journal_forgotten: Some(self.site.journal().forgotten()),
             ..verdict
         }
+    }
+
+    /// Adds what is no matter of a client's view: silent clients, services that are down, and files that wait unread.
+    pub(super) async fn observe(&self, verdict: &mut Verdict) {
+        for member in self.fleet.read().await.members() {
+            if member.handle.agent().is_silent(verdict.now) {
+                verdict.add_silent(&member.name);
+            }
+        }
+        if let Some((down, unread)) = self.manager_troubles() {
+            verdict.observe_managers(down, unread);
+        }
+    }
+
+    /// Services that are down, and files that wait unread, by manager; none if no manager has an installation folder.
+    pub(super) fn manager_troubles(&self) -> Option<(NamesByManager, NamesByManager)> {
+        let names: Vec<String> = self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
+        if !names.iter().any(|name| self.site.is_installed(name)) {
+            return None;
+        }
+        let by_manager = |of: &dyn Fn(&str) -> Vec<String>| {
+            let all = names.iter().map(|name| (name.clone(), of(name)));
+            all.filter(|(_, found)| !found.is_empty()).collect()
+        };
+        let down = |name: &str| -> Vec<String> {
+            self.site.stopped_services(name).iter().map(Service::to_string).collect()
+        };
+        let unread = |name: &str| -> Vec<String> {
+            self.site.unread_files(name).into_iter().map(str::to_owned).collect()
+        };
+        Some((by_manager(&down), by_manager(&unread)))
     }
 
     /// Clients that would be orphaned if these commands were applied now and each client then had its next

@@ -7,12 +7,14 @@
 //! | `clients` | registered clients, commands to clients, held requests |
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
+//! | `changes` | changes of certificates, lists and switches, in order |
 //! | `journal` | what the managers recorded |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `connections`, `tls` | open connections, and TLS configurations |
 //!
 //! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
 
+pub(crate) mod changes;
 pub(crate) mod client_commands;
 pub(crate) mod clients;
 pub(crate) mod connections;

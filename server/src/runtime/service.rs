@@ -9,3 +9,12 @@ pub enum Service {
     /// Web server of the clients' port.
     Semwebsrv,
 }
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Semsrv => "semsrv",
+            Self::Semwebsrv => "semwebsrv",
+        })
+    }
+}

@@ -17,6 +17,7 @@ use epm_protocol::site::{
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::runtime::changes::Changes;
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
@@ -31,6 +32,7 @@ use crate::runtime::tls::server_config;
 pub(crate) struct SiteState {
     pub(crate) clock: Arc<LabClock>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
@@ -115,6 +117,7 @@ impl SiteState {
         Ok(Self {
             faults: Arc::new(FaultState::new(seed, Arc::clone(&clock), Arc::clone(&journal))),
             journal,
+            changes: Arc::new(Changes::new(&site)),
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
@@ -166,6 +169,12 @@ impl SiteState {
         Ok(decided)
     }
 
+    /// Files of a manager that were replaced and that no service has read since.
+    pub(crate) fn unread_files(&self, manager: &str) -> Vec<&'static str> {
+        let installation = self.manager(manager).and_then(|manager| manager.installation.get());
+        installation.map(|installation| installation.unread()).unwrap_or_default()
+    }
+
     /// Services of a manager that did not start.
     pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
         let Some(manager) = self.manager(manager) else { return Vec::new() };
@@ -181,6 +190,9 @@ impl SiteState {
 
     /// Publishes effects that the folders already contain.
     fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
+        if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
+            self.changes.note(site, now);
+        }
         self.show_publications(site, effects);
         for effect in effects {
             match effect {
@@ -278,6 +290,7 @@ impl SiteState {
         let mut current = self.site();
         site.draw_after(&current);
         *current = site;
+        self.changes.note(&current, self.now());
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());
         for manager in &self.managers {

@@ -60,7 +60,7 @@ fn words(out: &Output) -> String {
 
 #[needs(bash, python3, timeout)]
 #[test]
-fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless() {
+fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless_or_does_nothing() {
     let (folder, script) = (tempfile::tempdir().unwrap(), example("sh"));
     let out = bash(folder.path(), &script);
     assert!(out.status.success(), "{}", words(&out));
@@ -69,35 +69,45 @@ fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless() {
     assert_ne!(careless, script);
     let out = bash(folder.path(), &careless);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(
-        words(&out).contains("ORPHANED desk-1 since") && words(&out).contains("expected"),
-        "{}",
-        words(&out)
-    );
+    let (_, shown) = said(&out);
+    assert!(shown.contains("FAIL not-waited: desk-1 in My Company\\Default Group since"), "{shown}");
+    assert!(shown.contains(", expected "), "{shown}");
+    fs::remove_file(folder.path().join("ready.json")).unwrap();
+    let idle = script.replace("epm-lab rotate single", "true");
+    assert_ne!(idle, script);
+    let out = bash(folder.path(), &idle);
+    assert_eq!(out.status.code(), Some(1), "{}", words(&out));
+    assert!(words(&out).contains("FAIL certificate-new: sepm-1"), "{}", words(&out));
 }
 
 #[needs(bash, python_packages, timeout)]
 #[test]
-fn the_job_passes_and_fails_where_the_tool_is_careless() {
+fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
     let (folder, job) = (tempfile::tempdir().unwrap(), example("yaml"));
     fs::write(folder.path().join("runner.py"), RUNNER).unwrap();
     fs::write(folder.path().join("job.yml"), &job).unwrap();
     let out = bash(folder.path(), "exec python3 runner.py");
     assert!(out.status.success(), "{}", words(&out));
     let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
-    assert!(junit.contains("tests=\"2\" failures=\"0\""), "{junit}");
+    assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("name=\"every manager that rotates presents a new certificate\""), "{junit}");
     for left in ["ready.json", "github.env"] {
         fs::remove_file(folder.path().join(left)).unwrap();
     }
-    let careless = job.replace("rotate single", "rotate single --no-wait || true");
-    fs::write(folder.path().join("job.yml"), careless).unwrap();
-    let out = bash(folder.path(), "exec python3 runner.py");
-    assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(
-        words(&out).contains("6 clients are orphaned") && words(&out).contains("desk-1"),
-        "{}",
-        words(&out)
-    );
+    let fails = |tool: &str, finding: &str| {
+        let careless = job.replace("epm-lab rotate single", tool);
+        assert_ne!(careless, job);
+        fs::write(folder.path().join("job.yml"), careless).unwrap();
+        let out = bash(folder.path(), "exec python3 runner.py");
+        assert_eq!(out.status.code(), Some(1), "{}", words(&out));
+        let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
+        assert!(junit.contains(finding), "{junit}");
+    };
+    fails("epm-lab rotate single --no-wait || true", "type=\"not-waited\"");
+    for left in ["ready.json", "github.env"] {
+        fs::remove_file(folder.path().join(left)).unwrap();
+    }
+    fails("/bin/true", "type=\"certificate-new\"");
 }
 
 /// Runs the pytest example with this tool; with none, the one that stands there.
@@ -133,10 +143,13 @@ fn the_script_with_sepm_api_orphans_no_client() {
 
 #[needs(bash, python_packages, timeout)]
 #[test]
-fn the_fixture_fails_with_names_where_the_tool_updates_once_too_often() {
+fn the_fixture_fails_with_names_where_the_tool_updates_too_early_or_does_nothing() {
     let out = pytest(Some("epm-lab manager update"));
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
-    assert!(words(&out).contains("desk-1 since"), "{}", words(&out));
+    assert!(words(&out).contains("switch-left-on: desk-1 in"), "{}", words(&out));
+    let out = pytest(Some("true"));
+    assert_eq!(out.status.code(), Some(1), "{}", words(&out));
+    assert!(words(&out).contains("certificate-new: sepm-1"), "{}", words(&out));
 }
 
 #[test]

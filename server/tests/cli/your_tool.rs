@@ -7,7 +7,7 @@ use std::sync::Arc;
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::time::Timestamp;
-use epm_server::lab::Lab;
+use epm_server::lab::{Expectation, FindingResult, Lab, Rotation};
 use epm_server::{MockSite, control_api};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ async fn the_tool_orphans_no_client() {
     let lab = Lab::new(Arc::new(site), 1, Arc::new(|_, _| ()));
     lab.set_part(PartPlan::new("desk", 4, "14.3".parse().unwrap())).await.unwrap();
     lab.wait_for_part("desk").await.unwrap();
+    lab.take_start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stopping = CancellationToken::new();
@@ -29,11 +30,9 @@ async fn the_tool_orphans_no_client() {
     assert!(ended.success(), "the tool says {ended}");
 
     lab.pass_heartbeats(3, std::time::Duration::from_secs(60)).await.unwrap();
-    let verdict = lab.verdict().await;
-    let orphaned: Vec<String> =
-        verdict.orphaned.iter().map(|one| format!("{}: {}", one.client, one.why)).collect();
-    assert!(orphaned.is_empty(), "orphaned: {orphaned:#?}");
-    assert!(verdict.well, "{verdict:#?}");
+    let rotation = Expectation::Rotation(Rotation::default());
+    let judgement = lab.find(vec![rotation]).await.remove(0);
+    assert_eq!(judgement.result, FindingResult::Pass, "{:#?}", judgement.counter_examples);
     stopping.cancel();
     lab.stop().await;
 }

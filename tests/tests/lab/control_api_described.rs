@@ -78,6 +78,7 @@ async fn real_answers_fit_their_schemas() {
             ("{fault}", "busy"),
             ("{failure}", "F01"),
             ("{snapshot}", "kept"),
+            ("{baseline}", "start"),
         ];
         let real = names.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
         let queries = if path == "/v1/journal" { vec!["", "?format=har"] } else { vec![""] };

@@ -35,5 +35,6 @@ mod rest_commands;
 mod rest_habits;
 mod rest_hostile;
 mod rest_objects;
+mod rotations;
 mod several_managers;
 mod tls_truths;

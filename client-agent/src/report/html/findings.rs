@@ -48,6 +48,7 @@ pub(super) fn not_well(outcome: &Outcome) -> Markup {
         ("Out of touch, for reasons other than trust", &verdict.out_of_touch),
         ("Served, but without authenticating the manager", &verdict.not_secure),
         ("Served, but without a certificate that is in force", &verdict.behind),
+        ("On, but without a heartbeat for three intervals", &verdict.silent),
     ];
     let any = lists.iter().any(|(_, clients)| !clients.is_empty());
     html! {

@@ -25,6 +25,7 @@ impl Sentence {
             (verdict.out_of_touch.len(), "out of touch"),
             (verdict.not_secure.len(), "not secure"),
             (verdict.behind.len(), "without a certificate that is in force"),
+            (verdict.silent.len(), "without a heartbeat for three intervals"),
         ]
         .into_iter()
         .filter(|(number, _)| *number > 0)

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Where, rows, short, table, words};
 use crate::cli::io::{Ending, Failure};
+use crate::lab::START_BASELINE;
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
 #[derive(Debug, Args)]
@@ -14,13 +15,15 @@ use crate::cli::io::{Ending, Failure};
 Examples:
   epm-lab check
   epm-lab check --json
+  epm-lab check --since
+  epm-lab check --since before-rotation --rotates sepm-1 --left-behind laptop-7 --junit report.xml
   epm-lab check --expect no-client-was-orphaned --expect every-client-is-secure
   epm-lab check --expected --junit report.xml
   epm-lab check --if commands.json
 
 Exit codes: 0 all clients are well; 1 some are not, or an expectation is not
-met; 3 clients are orphaned; 4 there is no verdict, because the journal has
-dropped entries that it needs.")]
+met; 3 clients are orphaned; 4 there is no verdict, because something was not
+watched, or the journal has dropped entries that the verdict needs.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
@@ -30,14 +33,29 @@ pub(crate) struct Check {
     /// Check that every client holds this certificate
     #[arg(long, value_name = "FINGERPRINT")]
     holds: Option<String>,
+    /// Judge a rotation since this baseline: new certificates everywhere, old settings again, no client harmed
+    #[arg(long, value_name = "BASELINE", num_args = 0..=1, default_missing_value = START_BASELINE)]
+    since: Option<String>,
+    /// Managers that rotate; the others must keep their certificates. Defaults to all
+    #[arg(long, requires = "since", value_delimiter = ',', value_name = "MANAGERS")]
+    rotates: Vec<String>,
+    /// Clients that were left behind on purpose, and are not judged
+    #[arg(long, requires = "since", value_delimiter = ',', value_name = "CLIENTS")]
+    left_behind: Vec<String>,
+    /// Fail if secure communications were off at any time
+    #[arg(long, requires = "since")]
+    never_insecure: bool,
+    /// Fail if a client had fewer heartbeats between two steps
+    #[arg(long, requires = "since", value_name = "COUNT")]
+    least_heartbeats: Option<u64>,
     /// Check the expectations that were registered with the lab
-    #[arg(long, conflicts_with_all = ["expect", "holds"])]
+    #[arg(long, conflicts_with_all = ["expect", "holds", "since"])]
     expected: bool,
-    /// Write the results of the expectations into this file as JUnit XML
+    /// Write the results into this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Report which clients would be orphaned if the commands in this JSON file were applied now; changes nothing
-    #[arg(long = "if", value_name = "FILE", conflicts_with_all = ["expect", "holds", "expected", "junit"])]
+    #[arg(long = "if", value_name = "FILE", conflicts_with_all = ["expect", "holds", "since", "expected", "junit"])]
     commands: Option<PathBuf>,
 }
 
@@ -52,12 +70,32 @@ impl Check {
             expectations
                 .push(serde_json::json!({ "expect": "every-client-holds", "fingerprint": fingerprint }));
         }
-        if !expectations.is_empty() || self.expected || self.junit.is_some() {
+        expectations.extend(self.rotation());
+        if !expectations.is_empty() || self.expected {
             return self.expectations(expectations).await;
         }
-        let verdict = self.at.control()?.get("/v1/verdict").await?;
+        let control = self.at.control()?;
+        if let Some(file) = &self.junit {
+            write(file, &control.text("/v1/verdict?format=junit").await?)?;
+        }
+        let verdict = control.get("/v1/verdict").await?;
         self.at.show(&verdict, shown)?;
         Ok(ending(&verdict))
+    }
+
+    /// The expectation about a rotation, if it is asked for.
+    fn rotation(&self) -> Option<Value> {
+        let mut rotation = json!({
+            "expect": "rotation",
+            "since": self.since.as_ref()?,
+            "left_behind": self.left_behind,
+            "never_insecure": self.never_insecure,
+            "least_heartbeats": self.least_heartbeats,
+        });
+        if !self.rotates.is_empty() {
+            rotation["rotates"] = json!(self.rotates);
+        }
+        Some(rotation)
     }
 
     async fn foresee(&self, file: &std::path::Path) -> Result<Ending, Failure> {
@@ -93,28 +131,40 @@ impl Check {
             } else {
                 control.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
             };
-            std::fs::write(file, xml)
-                .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))?;
+            write(file, &xml)?;
         }
-        self.at.show(&found, |found| {
-            let lines = rows(found, "/expectations").map(|one| {
-                let examples: Vec<String> =
-                    rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
-                vec![
-                    words(one, "/result"),
-                    words(one, "/expectation/expect"),
-                    words(one, "/against"),
-                    examples.join("\n"),
-                ]
-            });
-            table(&["", "expected", "against", "counter-examples"], lines)
-        })?;
+        self.at.show(&found, findings)?;
         Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
         } else {
             Ending::Well
         })
     }
+}
+
+fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
+}
+
+/// A row for each expectation and, of a rotation, for each of its findings.
+fn findings(found: &Value) -> String {
+    let row = |one: &Value, name: &str| {
+        let examples: Vec<String> =
+            rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
+        vec![words(one, "/result"), words(one, name), words(one, "/against"), examples.join("\n")]
+    };
+    let lines = rows(found, "/expectations").flat_map(|one| {
+        let of_rotation: Vec<Vec<String>> = rows(one, "/findings").map(|one| row(one, "/title")).collect();
+        if of_rotation.is_empty() { vec![row(one, "/expectation/expect")] } else { of_rotation }
+    });
+    let mut text = table(&["", "expected", "against", "counter-examples"], lines);
+    for one in rows(found, "/expectations") {
+        for note in rows(one, "/notes").filter_map(Value::as_str) {
+            text.push_str(&format!("{note}\n"));
+        }
+    }
+    text
 }
 
 fn ending(verdict: &Value) -> Ending {
@@ -180,6 +230,7 @@ fn shown(verdict: &Value) -> String {
         ("out_of_touch", "not served"),
         ("not_secure", "served without authenticating the manager"),
         ("behind", "not yet holding every certificate in force"),
+        ("silent", "without a heartbeat for three intervals"),
         ("away", "switched off and not up to date"),
         ("ever_orphaned", "orphaned at some time"),
     ] {
@@ -192,6 +243,13 @@ fn shown(verdict: &Value) -> String {
             ));
         }
     }
-    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Some clients need attention.\n" });
+    for (name, what) in [("services_down", "is down"), ("files_unread", "waits unread")] {
+        for (manager, names) in verdict[name].as_object().into_iter().flatten() {
+            for one in rows(names, "").filter_map(Value::as_str) {
+                text.push_str(&format!("{one} of {manager} {what}\n"));
+            }
+        }
+    }
+    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Not all is well.\n" });
     text
 }

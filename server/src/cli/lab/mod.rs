@@ -1,6 +1,7 @@
 //! Commands on a running lab: each calls the control API and prints its response.
 
 mod answer;
+mod baseline;
 mod cert;
 mod check;
 mod client;
@@ -13,6 +14,7 @@ mod manager;
 mod snapshot;
 
 pub(super) use answer::{Act, At, Where};
+pub(super) use baseline::BaselineVerb;
 pub(super) use cert::LiveCert;
 pub(super) use check::Check;
 pub(super) use client::ClientVerb;

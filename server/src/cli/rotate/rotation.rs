@@ -18,6 +18,9 @@ use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 /// Maximum number of clients named in a line.
 const NAMED: usize = 20;
 
+/// Name of the baseline that a rotation takes before it changes anything.
+const BASELINE: &str = "rotate";
+
 /// Options of a rotation.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -27,8 +30,9 @@ Examples:
   epm-lab rotate multi --heartbeats 5 --max-wait 12h
 
 Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
-input; 3 clients are orphaned or would be, or cannot be waited for. What stands
-in the way is looked for before anything is changed.")]
+input; 3 clients are orphaned or would be, or cannot be waited for; 4 the
+rotation cannot be judged, because something was not watched. What stands in
+the way is looked for before anything is changed.")]
 pub(crate) struct Options {
     #[command(flatten)]
     at: Where,
@@ -172,6 +176,9 @@ impl Rotation {
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
         let mut rotation = Self { options, control, rest, state, bar };
+        if rotation.state.done.is_empty() {
+            rotation.control.put(&format!("/v1/baselines/{BASELINE}"), &json!({})).await?;
+        }
         for manager in rotation.managers().await? {
             // The state file may describe the time before the update.
             if rotation.options.ca.is_none() || !rotation.state.done.is_empty() {
@@ -274,13 +281,24 @@ impl Rotation {
         Ok(())
     }
 
-    /// Prints the result, with the lab's verdict.
+    /// The lab's judgement of this rotation. If there is none, this is an error, unless the result is bad anyway.
+    async fn judgement(&self, is_bad: bool) -> Result<Value, Failure> {
+        let expected = json!([{ "expect": "rotation", "since": BASELINE, "left_behind": self.state.left }]);
+        match self.control.post("/v1/expectations", &expected).await {
+            Ok(mut judged) => Ok(judged["expectations"][0].take()),
+            Err(Failure::Undecided(_)) if is_bad => Ok(Value::Null),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Prints the result, with the lab's verdict and its judgement of the rotation.
     pub(super) async fn report(&self, stopped: Option<Vec<Obstacle>>) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
+        let judgement = if stopped.is_some() { Value::Null } else { self.judgement(lost > 0).await? };
         let ending = if stopped.is_some() || lost > 0 {
             Ending::ClientsOrphaned
-        } else if verdict["well"] == true {
+        } else if verdict["well"] == true && judgement["result"] == "pass" {
             Ending::Well
         } else {
             Ending::NotWell
@@ -303,6 +321,7 @@ impl Rotation {
                 "left_behind": self.state.left,
                 "stopped": stopped,
                 "verdict": verdict,
+                "judgement": judgement,
             });
             say_json(&found)?;
             return Ok(ending);
@@ -327,9 +346,14 @@ impl Rotation {
         for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
+        for finding in judgement["findings"].as_array().into_iter().flatten() {
+            for example in finding["counter_examples"].as_array().into_iter().flatten().take(NAMED) {
+                say(&format!("{}: {}\n", text(&finding["code"]), text(example)));
+            }
+        }
         say(match ending {
             Ending::Well => "All is well.\n",
-            _ => "Some clients need attention; see `epm-lab check`.\n",
+            _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n",
         });
         Ok(ending)
     }

@@ -268,7 +268,8 @@ impl Installation {
         let rules = &self.assumptions.wizard_rules();
         match service {
             Service::Semsrv => {
-                let (_, password) = self.password()?;
+                let (xml, password) = self.password()?;
+                self.know(SERVER_XML, xml.as_bytes());
                 let content = self.read(KEYSTORE)?;
                 self.know(KEYSTORE, &content);
                 let store = KeyStore::read(&content, KEYSTORE, None, &password)?;
@@ -351,6 +352,12 @@ impl Installation {
     /// Logs the secret, which is visible in that log [C S35]; the wording is assumed [A].
     pub(crate) fn note_secret(&self, secret: &Kcs, now: Timestamp) {
         self.logs.add(Log::Registration, now, &format!("KCS={secret}"));
+    }
+
+    /// Files that were replaced or removed, and neither read by a service nor written by an update since.
+    pub(crate) fn unread(&self) -> Vec<&'static str> {
+        let is_gone = |path: &str| self.known().contains_key(path) && !self.root.join(path).exists();
+        STORES.into_iter().filter(|path| self.is_unread(path) || is_gone(path)).collect()
     }
 
     /// Whether a file was replaced and neither read by a service nor written by an update since.

@@ -1,0 +1,170 @@
+//! Baselines: the state of a lab before a rotation, which the rotation is judged against.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use epm_protocol::time::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::lab::{Lab, lock};
+use crate::runtime::changes::RotationSettings;
+
+/// Maximum number of baselines.
+const MOST: usize = 100;
+/// Name of the baseline that `epm-lab up` takes once every client has checked in.
+pub const START_BASELINE: &str = "start";
+
+/// Why a baseline cannot be taken or used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// There is no baseline of this name.
+    #[error("there is no baseline {name:?}: expected one of {known:?}; `epm-lab baseline take` takes one")]
+    Unknown {
+        /// Name of the baseline.
+        name: String,
+        /// Names of all baselines.
+        known: Vec<String>,
+    },
+    /// A rotation names a manager or client that is not in the baseline.
+    #[error("the baseline {baseline:?} has no {kind} {name:?}: expected one of {known:?}")]
+    NotInIt {
+        /// Name of the baseline.
+        baseline: String,
+        /// What was named: a manager or a client.
+        kind: &'static str,
+        /// Name of the manager or client.
+        name: String,
+        /// Some of the names in the baseline.
+        known: Vec<String>,
+    },
+    /// The lab has too many baselines.
+    #[error("a lab keeps at most {MOST} baselines: remove one")]
+    TooMany,
+}
+
+/// State of a lab before a rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Baseline {
+    /// Name of the baseline.
+    pub name: String,
+    /// Lab time of the baseline.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Number of the journal's next entry.
+    pub journal: u64,
+    /// Certificates, lists and switches.
+    pub settings: RotationSettings,
+    /// State of each client, by computer name.
+    pub clients: BTreeMap<String, BaselineClient>,
+    /// Number of changes of the site so far.
+    #[serde(skip)]
+    pub(super) changes: u64,
+    /// Generation of the history, which a restored snapshot begins anew.
+    #[serde(skip)]
+    pub(super) generation: u64,
+}
+
+/// State of a client at a baseline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BaselineClient {
+    /// Part of the fleet that the client belongs to.
+    pub part: String,
+    /// Full path of the client's group; absent before the client has received a policy.
+    pub group: Option<String>,
+    /// Location of the client; the group's default location when absent.
+    pub location: Option<String>,
+    /// Whether the client's machine is on.
+    pub on: bool,
+    /// Whether a manager served the client.
+    pub served: bool,
+    /// Number of heartbeats that the client has begun.
+    pub heartbeats: u64,
+    /// Numbers of orphanings and of unsigned policies so far.
+    #[serde(skip)]
+    pub(super) counts: (u64, u64),
+}
+
+/// Description of a baseline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BaselineInfo {
+    /// Name of the baseline.
+    pub name: String,
+    /// Lab time of the baseline.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Number of the journal's next entry.
+    pub journal: u64,
+    /// Number of clients in the baseline.
+    pub clients: usize,
+}
+
+impl Lab {
+    /// Takes a baseline, replacing another one of that name.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many baselines.
+    pub async fn take_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
+        let views = self.views().await;
+        let (settings, changes) =
+            self.site.look(|site| (RotationSettings::of(site), self.site.changes().count()));
+        let clients = views.into_iter().map(|one| {
+            let counts = self.history.ask(&one.client, |trace| trace.counts).unwrap_or_default();
+            let client = BaselineClient {
+                part: one.part,
+                group: one.view.group.clone(),
+                location: one.view.location.clone(),
+                on: one.on,
+                served: one.view.health.is_connected(),
+                heartbeats: one.view.heartbeats,
+                counts,
+            };
+            (one.client, client)
+        });
+        let baseline = Baseline {
+            name: name.to_owned(),
+            at: self.clock().now(),
+            journal: self.site.journal().next_number(),
+            settings,
+            clients: clients.collect(),
+            changes,
+            generation: self.history.generation.load(Ordering::SeqCst),
+        };
+        let mut baselines = lock(&self.baselines);
+        if baselines.len() >= MOST && !baselines.contains_key(name) {
+            return Err(BaselineError::TooMany);
+        }
+        baselines.insert(name.to_owned(), baseline.clone());
+        Ok(baseline)
+    }
+
+    /// The baseline of this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such baseline.
+    pub fn baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
+        let baselines = lock(&self.baselines);
+        baselines.get(name).cloned().ok_or_else(|| BaselineError::Unknown {
+            name: name.to_owned(),
+            known: baselines.keys().cloned().collect(),
+        })
+    }
+
+    /// Descriptions of all baselines.
+    pub fn baselines(&self) -> Vec<BaselineInfo> {
+        let info = |one: &Baseline| BaselineInfo {
+            name: one.name.clone(),
+            at: one.at,
+            journal: one.journal,
+            clients: one.clients.len(),
+        };
+        lock(&self.baselines).values().map(info).collect()
+    }
+
+    /// Removes a baseline. Whether there was one.
+    pub fn remove_baseline(&self, name: &str) -> bool {
+        lock(&self.baselines).remove(name).is_some()
+    }
+}

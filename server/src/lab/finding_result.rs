@@ -1,0 +1,31 @@
+//! The outcome of an expectation or of a finding, and which of two outcomes decides.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Outcome of an expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingResult {
+    /// The expectation is met.
+    Pass,
+    /// The expectation is not met, and cannot be met any more.
+    Fail,
+    /// The expectation is not met yet, and still can be.
+    Pending,
+    /// The expectation cannot be judged, because the journal has dropped entries that it needs.
+    Unknown,
+}
+
+impl FindingResult {
+    /// The one that decides: a failure first, then what cannot be judged.
+    pub(super) fn worse(self, other: Self) -> Self {
+        let weight = |one: Self| match one {
+            Self::Pass => 0,
+            Self::Pending => 1,
+            Self::Unknown => 2,
+            Self::Fail => 3,
+        };
+        if weight(other) > weight(self) { other } else { self }
+    }
+}

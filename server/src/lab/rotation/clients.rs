@@ -1,0 +1,229 @@
+//! Points 5 to 8: what each client holds, those that are off, and the heartbeats between two steps.
+
+use std::collections::BTreeSet;
+
+use epm_client_agent::rehearsal::would_be_orphaned;
+use epm_client_agent::scenario::Span;
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::Fingerprint;
+
+use super::finding::{Findings, RotationCode as Code};
+use super::orphaned::updated;
+use super::{JudgedClient, Judgement};
+use crate::lab::baseline::BaselineClient;
+use crate::runtime::changes::Change;
+
+impl Judgement<'_> {
+    pub(super) fn judge_clients(&self, findings: &mut Findings) {
+        for client in self.clients.iter().filter(|one| !one.agent.is_stopped()) {
+            self.judge_policy(client, findings);
+            self.judge_certificates_held(client, findings);
+        }
+        self.judge_elsewhere(findings);
+        self.judge_absent(findings);
+        self.judge_insecure(findings);
+        self.judge_heartbeats(findings);
+    }
+
+    fn judge_policy(&self, client: &JudgedClient, findings: &mut Findings) {
+        let JudgedClient { name, agent, view, group, .. } = client;
+        if agent.is_silent(self.now) {
+            findings.against(Code::ClientsServed, format!("{name}: it had no heartbeat for three intervals"));
+        } else if !view.health.is_connected() {
+            findings.against(Code::ClientsServed, format!("{name}: it is not served"));
+        }
+        let Some(path) = group else {
+            findings.against(Code::PolicyCurrent, format!("{name}: it is not registered"));
+            return;
+        };
+        let was_in = self.baseline.clients.get(name).and_then(|before| before.group.as_ref());
+        if let Some(before) = was_in.filter(|before| *before != path) {
+            findings.against(Code::PolicyCurrent, format!("{name}: it is in {path}, expected {before}"));
+        }
+        let Some(of) = self.site.groups().get(path) else { return };
+        let published = PolicySerial::new(of.id, of.changed);
+        if view.complete != Some(published) {
+            let held = view.complete.or(view.serial).map_or_else(|| "none".to_owned(), |one| one.to_string());
+            findings.against(
+                Code::PolicyCurrent,
+                format!("{name}: it holds {held}, {path} publishes {published}"),
+            );
+        }
+        let before = self.baseline.settings.groups.get(path).or_else(|| self.settings.groups.get(path));
+        let is_secure = before.is_some_and(|group| group.secure_communications);
+        if view.secure_communications != is_secure {
+            let state = |on| if on { "on" } else { "off" };
+            let (found, expected) = (state(view.secure_communications), state(is_secure));
+            findings.against(
+                Code::ClientSwitch,
+                format!("{name}: secure communications are {found}, expected {expected} as in {path}"),
+            );
+        }
+        let in_force: Vec<Fingerprint> = self.settings.managers.values().map(|one| one.client).collect();
+        // A policy that was adopted while the switch was off was not verified. The same bytes can be verified now if the
+        // client holds the certificate of a manager that publishes them.
+        let vouches = |one: &Fingerprint| in_force.contains(one);
+        let is_vouched =
+            view.policy_vouched_by.map_or_else(|| view.certificates.iter().any(vouches), |one| vouches(&one));
+        if is_secure && !is_vouched {
+            let by = view.policy_vouched_by.map_or_else(
+                || "it holds no certificate in force that vouches for its policy".to_owned(),
+                |one| format!("its policy is vouched for by {one}, which no manager presents"),
+            );
+            findings.against(Code::PolicyVouched, format!("{name}: {by}"));
+        }
+    }
+
+    fn judge_certificates_held(&self, client: &JudgedClient, findings: &mut Findings) {
+        let JudgedClient { name, view, .. } = client;
+        let Some(list) = self.site.lists().find(|list| list.name == view.list) else {
+            findings.against(Code::CertificatesHeld, format!("{name}: its list {:?} is gone", view.list));
+            return;
+        };
+        let managers: BTreeSet<&str> =
+            list.priorities.iter().flat_map(|block| &block.0).map(|server| server.manager.as_str()).collect();
+        for manager in managers {
+            let Some(stores) = self.settings.managers.get(manager) else { continue };
+            if !view.certificates.contains(&stores.client) {
+                let why = format!("{name}: it lacks the certificate of {manager}, {}", stores.client);
+                findings.against(Code::CertificatesHeld, why);
+            }
+        }
+    }
+
+    /// Clients that run outside of the lab's process are known only by what they tell their manager.
+    fn judge_elsewhere(&self, findings: &mut Findings) {
+        let here: BTreeSet<&str> = self.clients.iter().map(|one| one.name.as_str()).collect();
+        let is_elsewhere = |name: &&str| !here.contains(name) && !self.rotation.left_behind.contains(*name);
+        let registered = self.site.clients().map(|one| one.computer_name.as_str());
+        for name in registered.filter(is_elsewhere).collect::<BTreeSet<_>>() {
+            let why = format!("{name}: it runs outside of the lab's process, and was not watched");
+            findings.unknown(Code::ClientsServed, why);
+        }
+    }
+
+    fn judge_absent(&self, findings: &mut Findings) {
+        let off = self.clients.iter().filter(|one| one.agent.is_stopped());
+        let with_record = |one: &JudgedClient| {
+            let id = one.agent.cache().state.agent;
+            (one.agent.clone(), id.and_then(|id| self.site.client(id)).cloned())
+        };
+        let off: Vec<_> = off.map(with_record).collect();
+        if !off.is_empty() {
+            findings.notes.push(format!("clients that are off: {}", off.len()));
+        }
+        for one in would_be_orphaned(off, self.site, self.now) {
+            findings.against(Code::AbsentReturn, format!("{}: {}", one.client, one.because));
+        }
+    }
+
+    /// How long each group was without authentication, which is reported, and fails only if it is asked for.
+    fn judge_insecure(&self, findings: &mut Findings) {
+        let Some(changes) = &self.changes else {
+            findings.unknown(Code::NeverInsecure, "changes since the baseline were dropped".to_owned());
+            return;
+        };
+        for (path, before) in &self.baseline.settings.groups {
+            if before.inherits || !before.secure_communications {
+                continue;
+            }
+            for (from, to) in self.times_off(path, changes) {
+                let until = to.map_or_else(|| "now".to_owned(), |to| to.to_string());
+                let lasted = Span(to.unwrap_or(self.now).since(from));
+                let period = format!("{path}: from {from} to {until} ({lasted})");
+                findings.against(Code::NeverInsecure, period.clone());
+                findings.notes.push(format!("without authentication: {period}"));
+            }
+        }
+        for client in &self.clients {
+            let before = self.baseline.clients.get(&client.name).map_or(0, |one| one.counts.1);
+            if client.trace.counts.1 > before {
+                let why = format!("{}: it adopted a policy without a verified signature", client.name);
+                findings.against(Code::NeverInsecure, why);
+            }
+        }
+        if !self.has_history {
+            let why = "the history of clients does not reach back to the baseline";
+            findings.unknown(Code::NeverInsecure, why.to_owned());
+        }
+    }
+
+    /// Periods in which the switch of a group was off.
+    fn times_off(&self, path: &str, changes: &[Change]) -> Vec<(Timestamp, Option<Timestamp>)> {
+        let (mut periods, mut since) = (Vec::new(), None);
+        for change in changes {
+            let is_on = change.after.groups.get(path).is_some_and(|group| group.secure_communications);
+            match (since, is_on) {
+                (None, false) => since = Some(change.at),
+                (Some(from), true) => {
+                    periods.push((from, Some(change.at)));
+                    since = None;
+                }
+                _ => {}
+            }
+        }
+        periods.extend(since.map(|from| (from, None)));
+        periods
+    }
+
+    /// The least number of heartbeats that a client had between two steps that need one.
+    fn judge_heartbeats(&self, findings: &mut Findings) {
+        let code = Code::HeartbeatsBetweenSteps;
+        let Some(changes) = self.changes.as_ref().filter(|_| self.has_history) else {
+            findings.unknown(code, "changes since the baseline were dropped".to_owned());
+            return;
+        };
+        let wanted = self.rotation.least_heartbeats.unwrap_or(0);
+        let mut least: Option<(u64, String)> = None;
+        for client in self.clients.iter().filter(|one| !one.agent.is_stopped()) {
+            let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
+            let mut fewest: Option<(u64, String)> = None;
+            for (from, to) in self.dangerous(before, changes) {
+                let name = format!("{} in part {}", client.name, client.part);
+                let gap = format!("{name}, between {} and {}", from.at, to.at);
+                match client.trace.served_between(from.number, to.number) {
+                    None => findings.unknown(code, format!("{gap}: no longer known")),
+                    Some(served) if fewest.as_ref().is_none_or(|(few, _)| served < *few) => {
+                        fewest = Some((served, gap));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let Some((served, gap)) = fewest else { continue };
+            if served < wanted {
+                findings.against(code, format!("{gap}: {served}, expected {wanted}"));
+            }
+            if least.as_ref().is_none_or(|(few, _)| served < *few) {
+                least = Some((served, gap));
+            }
+        }
+        if let Some((served, gap)) = least {
+            findings.notes.push(format!("least heartbeats between two steps: {served} ({gap})"));
+        }
+    }
+
+    /// Pairs of consecutive changes that need a heartbeat of this client in between: its switch or list, and a
+    /// certificate; or two certificates while its switch is on.
+    fn dangerous<'c>(&self, client: &BaselineClient, changes: &'c [Change]) -> Vec<(&'c Change, &'c Change)> {
+        let is_secure = |change: &Change| {
+            let group = client.group.as_ref().and_then(|group| change.before.groups.get(group));
+            group.is_some_and(|group| group.secure_communications)
+        };
+        let relevant: Vec<(&Change, bool, bool)> = changes
+            .iter()
+            .map(|one| (one, !updated(one).is_empty(), self.concerns(client, one)))
+            .filter(|(_, is_update, is_setting)| *is_update || *is_setting)
+            .collect();
+        let pairs = relevant.windows(2).filter_map(|pair| {
+            let [(from, was_update, _), (to, is_update, _)] = pair else { return None };
+            let is_dangerous = match (*was_update, *is_update) {
+                (true, true) => is_secure(to),
+                (true, false) | (false, true) => true,
+                (false, false) => false,
+            };
+            is_dangerous.then_some((*from, *to))
+        });
+        pairs.collect()
+    }
+}

@@ -1,0 +1,217 @@
+//! Points 1 to 3: certificates, services and files of the managers, and the settings that have to be restored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use epm_protocol::fault::Layer;
+use epm_protocol::policy::Protocol;
+use epm_protocol::site::Manager;
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{Beliefs, DateRule, Fingerprint, NameRule, ServerCertificate, judge};
+
+use super::Judgement;
+use super::finding::{Findings, RotationCode as Code};
+use crate::lab::Lab;
+use crate::runtime::changes::{GroupState, ListState};
+
+impl Lab {
+    pub(super) fn judge_managers(&self, judged: &Judgement<'_>, findings: &mut Findings) {
+        judged.judge_certificates(findings);
+        judged.judge_validity(findings);
+        judged.judge_settings(findings);
+        for fault in self.site.faults().list() {
+            if fault.rule.what.layer() == Layer::Certificate {
+                let name = &fault.rule.name;
+                findings.unknown(Code::CertificateNew, format!("the fault {name:?} replaces certificates"));
+            }
+        }
+        let (down, unread) = self.manager_troubles().unwrap_or_default();
+        for (code, all) in [(Code::ServicesUp, down), (Code::FilesRead, unread)] {
+            for (manager, names) in all {
+                names.iter().for_each(|name| findings.against(code, format!("{manager}: {name}")));
+            }
+        }
+    }
+}
+
+impl Judgement<'_> {
+    fn judge_certificates(&self, findings: &mut Findings) {
+        let before = &self.baseline.settings.managers;
+        let old: BTreeSet<Fingerprint> =
+            before.values().flat_map(|stores| [stores.client, stores.console]).collect();
+        for (manager, now) in &self.settings.managers {
+            if !self.rotates(manager) {
+                if before.get(manager).is_some_and(|stores| stores != now) {
+                    let shown = format!(
+                        "{manager}: it should have kept its certificates, and presents {}",
+                        now.client
+                    );
+                    findings.against(Code::OthersUnchanged, shown);
+                }
+                continue;
+            }
+            if old.contains(&now.client) {
+                findings
+                    .against(Code::CertificateNew, format!("{manager}: it still presents {}", now.client));
+            }
+            if now.client != now.console {
+                findings.against(
+                    Code::StoresEqual,
+                    format!(
+                        "{manager}: the clients' port presents {}, the console {}",
+                        now.client, now.console
+                    ),
+                );
+            }
+        }
+        for manager in before.keys().filter(|name| !self.settings.managers.contains_key(*name)) {
+            findings.against(Code::CertificateNew, format!("{manager}: it is no longer in the site"));
+        }
+    }
+
+    fn judge_validity(&self, findings: &mut Findings) {
+        for manager in self.site.managers() {
+            for (store, identity) in [("clients' port", &manager.client), ("console", &manager.console)] {
+                let certificate = identity.certificate();
+                let validity = certificate.validity();
+                let why = if validity.is_before(self.now) {
+                    format!("is not valid before {}", validity.not_before)
+                } else if validity.is_over(self.now) {
+                    format!("expired at {}", validity.not_after)
+                } else {
+                    continue;
+                };
+                findings.against(
+                    Code::CertificateValid,
+                    format!("{}: the certificate of the {store} {why}", manager.name),
+                );
+            }
+            for (list, called) in self.verified_names(manager) {
+                if !is_named(manager.client.certificate(), &called, self.now) {
+                    findings.against(
+                        Code::CertificateNamesServer,
+                        format!("{}: the list {list:?} calls it {called:?}", manager.name),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Names by which the lists in use that verify names call this manager, each with the list.
+    fn verified_names(&self, manager: &Manager) -> BTreeSet<(String, String)> {
+        let of_group = |group: &GroupState| {
+            let own = group.locations.values().flatten().cloned();
+            own.chain([group.list.clone()]).collect::<Vec<ListState>>()
+        };
+        // A list counts whether it is in use now or was at the baseline: it is the one that is restored.
+        let groups = self.settings.groups.values().chain(self.baseline.settings.groups.values());
+        let lists = groups.flat_map(of_group);
+        let verifying = lists.filter(|list| list.verify_ca && list.protocol == Protocol::Https);
+        let mut names = BTreeSet::new();
+        for list in verifying {
+            for server in list.priorities.iter().flat_map(|block| &block.0) {
+                if server.manager == manager.name {
+                    let called = server.address.clone().unwrap_or_else(|| manager.ports.address.clone());
+                    names.insert((list.name.clone(), called));
+                }
+            }
+        }
+        names
+    }
+
+    fn judge_settings(&self, findings: &mut Findings) {
+        for (path, before) in &self.baseline.settings.groups {
+            let Some(now) = self.settings.groups.get(path) else {
+                findings.against(Code::InheritanceRestored, format!("{path}: the group is gone"));
+                continue;
+            };
+            if before.inherits != now.inherits {
+                let how = if now.inherits { "it inherits now" } else { "it no longer inherits" };
+                findings.against(Code::InheritanceRestored, format!("{path}: {how}"));
+                continue;
+            }
+            if before.inherits {
+                continue; // judged at the group whose settings apply
+            }
+            if before.secure_communications != now.secure_communications {
+                let state = if now.secure_communications { "on" } else { "off" };
+                let since = self.switched_at(path).unwrap_or_default();
+                findings.against(
+                    Code::SwitchRestored,
+                    format!("{path}: secure communications are {state}{since}"),
+                );
+            }
+            if let Some(why) = difference(&before.list, &now.list) {
+                findings.against(Code::ListRestored, format!("{path}: {why}"));
+            }
+            for (location, own) in &before.locations {
+                let place = format!("{path}, location {location}");
+                match (own, now.locations.get(location)) {
+                    (_, None) => {
+                        findings.against(Code::InheritanceRestored, format!("{place}: the location is gone"));
+                    }
+                    (Some(before), Some(Some(now))) => {
+                        if let Some(why) = difference(before, now) {
+                            findings.against(Code::ListRestored, format!("{place}: {why}"));
+                        }
+                    }
+                    (None, Some(None)) => {}
+                    (Some(_), Some(None)) => {
+                        let why = "it has lost its own settings";
+                        findings.against(Code::InheritanceRestored, format!("{place}: {why}"));
+                    }
+                    // Settings of its own that say the same as the group's change nothing for a client; the vendor's
+                    // API cannot write a location otherwise.
+                    (None, Some(Some(own))) => {
+                        if let Some(why) = difference(&before.list, own) {
+                            findings.against(Code::ListRestored, format!("{place}: {why}"));
+                        }
+                    }
+                }
+            }
+        }
+        let copies: Vec<&str> =
+            self.settings.lists.difference(&self.baseline.settings.lists).map(String::as_str).collect();
+        if !copies.is_empty() {
+            findings.notes.push(format!("lists that are left over: {}", copies.join(", ")));
+        }
+        for list in self.baseline.settings.lists.difference(&self.settings.lists) {
+            findings.against(Code::ListRestored, format!("the list {list:?} is gone"));
+        }
+    }
+
+    /// When the switch of this group last changed, as ` since TIME`.
+    fn switched_at(&self, path: &str) -> Option<String> {
+        let switch =
+            |groups: &BTreeMap<String, GroupState>| groups.get(path).map(|group| group.secure_communications);
+        let mut changes = self.changes.iter().flatten().rev();
+        let change = changes.find(|one| switch(&one.before.groups) != switch(&one.after.groups))?;
+        Some(format!(" since {}", change.at))
+    }
+}
+
+/// How a list differs from what it was, if it does.
+fn difference(before: &ListState, now: &ListState) -> Option<String> {
+    if before.name != now.name {
+        return Some(format!("its list is {:?}, expected {:?}", now.name, before.name));
+    }
+    let what = if before.protocol != now.protocol {
+        "speaks another protocol than before"
+    } else if before.verify_ca != now.verify_ca {
+        "verifies names otherwise than before"
+    } else if before.priorities != now.priorities {
+        "has other servers than before"
+    } else {
+        return None;
+    };
+    Some(format!("its list {:?} {what}", now.name))
+}
+
+/// Whether a client that verifies names accepts this certificate for a server of this name.
+fn is_named(certificate: &ServerCertificate, called: &str, now: Timestamp) -> bool {
+    let beliefs = Beliefs {
+        pins: [certificate.clone()].into_iter().collect(),
+        dates: DateRule::Ignored,
+        names: NameRule::Checked,
+    };
+    judge(certificate, &beliefs, called, now).is_ok()
+}

@@ -1,0 +1,678 @@
+//! The mistakes of `docs/rotation-mistakes.md`: each is made on a lab, and the judgement of the rotation fails with the
+//! finding that the page names. What is done right passes.
+//!
+//! The clock stands, and is moved from heartbeat to heartbeat.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command as Process;
+use std::time::Duration;
+
+use epm_client_agent::scenario::{ManagerPlan, PartPlan};
+use epm_fixtures::{needs, output_of};
+use epm_protocol::policy::Protocol;
+use epm_protocol::site::{Command, DEFAULT_GROUP, Stores, TOP_GROUP};
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{CertificateRequest, KeyPool, ServerIdentity, Validity, issue};
+use epm_server::lab::{ClientOperation, Expectation, Finding, FindingResult, Rotation, RotationCode};
+use epm_server::{MockSite, MockSiteBuilder, Service};
+use epm_tests::control_api::{Opened, two_managers};
+use epm_tests::{DEFAULT_LIST, MANAGER, START, identity_of, import};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const KIOSK: &str = r"My Company\Kiosk";
+const BRANCH: &str = r"My Company\Branch";
+const HOME: &str = "Home";
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A place with a list of its own, and the list.
+type Place = (&'static str, Option<&'static str>, &'static str);
+/// Every place with settings of its own.
+const PLACES: [Place; 4] = [
+    (TOP_GROUP, None, DEFAULT_LIST),
+    (KIOSK, None, DEFAULT_LIST),
+    (BRANCH, None, DEFAULT_LIST),
+    (BRANCH, Some(HOME), "Named"),
+];
+
+/// How a rotation of one manager is carried out; the default is right.
+struct Plan {
+    /// Places that the tool forgets.
+    forgets: Vec<(&'static str, Option<&'static str>)>,
+    /// Protocol of the copied lists.
+    copies: Protocol,
+    /// Which of the three waits are kept.
+    waits: [bool; 3],
+    /// How the certificate is replaced.
+    update: Box<dyn Fn(&Lab) + Send + Sync>,
+    restores_lists: bool,
+    restores_switch: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            forgets: Vec::new(),
+            copies: Protocol::Http,
+            waits: [true; 3],
+            update: Box::new(|lab| lab.update(MANAGER, Stores::Both)),
+            restores_lists: true,
+            restores_switch: true,
+        }
+    }
+}
+
+/// A lab with groups, a location, and clients of two versions, whose managers may have folders.
+struct Lab {
+    opened: Opened,
+    folder: Option<TempDir>,
+}
+
+impl Lab {
+    /// One manager; a group that does not inherit, and one with a location that has a list of its own.
+    async fn single() -> Self {
+        Self::of(MockSite::builder(), false).await
+    }
+
+    /// The same with an installation folder.
+    async fn with_folder() -> Self {
+        Self::of(MockSite::builder(), true).await
+    }
+
+    /// Several managers, clients of 14.3.
+    async fn several(site: MockSiteBuilder) -> Self {
+        let lab = Self { opened: Opened::of(site, None).await, folder: None };
+        lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
+        lab.opened.lab.take_start().await;
+        lab
+    }
+
+    async fn of(site: MockSiteBuilder, has_folder: bool) -> Self {
+        let lab = Self {
+            opened: Opened::of(site, None).await,
+            folder: has_folder.then(|| TempDir::new().unwrap()),
+        };
+        if let Some(folder) = &lab.folder {
+            lab.opened.lab.site.install(MANAGER, folder.path(), false).unwrap();
+        }
+        for group in [KIOSK, BRANCH] {
+            lab.apply(&Command::AddGroup { group: group.into(), inherits: false });
+        }
+        lab.apply(&Command::CopyList { from: DEFAULT_LIST.into(), to: "Named".into() });
+        lab.edit("Named", None, Some(true));
+        lab.apply(&Command::AddLocation { group: BRANCH.into(), location: HOME.into() });
+        lab.assign("Named", BRANCH, Some(HOME));
+        lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
+        lab.part("old", 1, "14.2", DEFAULT_GROUP, None).await;
+        lab.part("kiosk", 2, "14.3", KIOSK, None).await;
+        lab.part("home", 1, "14.3", BRANCH, Some(HOME)).await;
+        lab.opened.lab.take_start().await;
+        lab
+    }
+
+    async fn part(&self, name: &str, count: u32, version: &str, group: &str, location: Option<&str>) {
+        let mut plan = PartPlan::new(name, count, version.parse().unwrap());
+        plan.group = group.to_owned();
+        plan.location = location.map(str::to_owned);
+        self.opened.lab.set_part(plan).await.unwrap();
+        self.opened.lab.wait_for_part(name).await.unwrap();
+    }
+
+    fn apply(&self, command: &Command) {
+        self.opened.lab.site.apply(command).unwrap();
+    }
+
+    fn edit(&self, list: &str, protocol: Option<Protocol>, verify_ca: Option<bool>) {
+        self.apply(&Command::EditList { list: list.into(), protocol, verify_ca, priorities: None });
+    }
+
+    fn assign(&self, list: &str, group: &str, location: Option<&str>) {
+        let location = location.map(str::to_owned);
+        self.apply(&Command::AssignList { list: list.into(), group: group.into(), location });
+    }
+
+    fn update(&self, manager: &str, stores: Stores) {
+        let certificate =
+            epm_protocol::site::NewCertificate::Generate { common_name: None, valid_days: None };
+        self.apply(&Command::UpdateCertificate { manager: manager.into(), certificate, stores });
+    }
+
+    async fn beats(&self, heartbeats: u64) {
+        self.opened.lab.pass_heartbeats(heartbeats, Duration::from_secs(60)).await.unwrap();
+    }
+
+    async fn act(&self, client: &str, action: ClientOperation) {
+        self.opened.lab.do_to(client, &action).await.unwrap();
+    }
+
+    /// Carries out the documented procedure for one manager.
+    async fn rotate(&self, plan: &Plan) {
+        let places: Vec<Place> =
+            PLACES.into_iter().filter(|(group, at, _)| !plan.forgets.contains(&(*group, *at))).collect();
+        let copy = |list: &str| format!("{list}, copied");
+        for list in [DEFAULT_LIST, "Named"] {
+            self.apply(&Command::CopyList { from: list.into(), to: copy(list) });
+            self.edit(&copy(list), Some(plan.copies), None);
+        }
+        for (group, location, list) in &places {
+            self.assign(&copy(list), group, *location);
+            if location.is_none() {
+                self.apply(&Command::SetSecureCommunications { group: (*group).into(), on: false });
+            }
+        }
+        if plan.waits[0] {
+            self.beats(3).await;
+        }
+        (plan.update)(self);
+        if plan.waits[1] {
+            self.beats(3).await;
+        }
+        for (group, location, list) in &places {
+            if plan.restores_lists {
+                self.assign(list, group, *location);
+            }
+            if location.is_none() && plan.restores_switch {
+                self.apply(&Command::SetSecureCommunications { group: (*group).into(), on: true });
+            }
+        }
+        if plan.waits[2] {
+            self.beats(3).await;
+        }
+    }
+
+    async fn judge(&self, rotation: Rotation) -> Finding {
+        let expectation = vec![Expectation::Rotation(rotation)];
+        self.opened.lab.check_expectations(&expectation).unwrap();
+        self.opened.lab.find(expectation).await.remove(0)
+    }
+
+    /// Replaces the files of the manager by those of another certificate.
+    async fn replace_files(&self, files: &[&str]) {
+        let other = MockSite::start().await.unwrap();
+        other.apply(&import(&identity_of(5, validity(0, 300)))).unwrap();
+        let folder = TempDir::new().unwrap();
+        other.install(MANAGER, folder.path(), true).unwrap();
+        for file in files {
+            fs::copy(folder.path().join(file), self.root().join(file)).unwrap();
+        }
+        other.stop().await;
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    fn restart(&self, service: Option<Service>) {
+        assert!(self.opened.lab.site.restart(MANAGER, service));
+    }
+}
+
+/// The files that a rotation tool replaces.
+const FILES: [&str; 4] = [
+    "tomcat/conf/server.xml",
+    "tomcat/etc/keystore.jks",
+    "apache/conf/ssl/server.crt",
+    "apache/conf/ssl/server.key",
+];
+
+/// A validity from and until these numbers of days after the start.
+fn validity(from: i64, until: i64) -> Validity {
+    let day = |days: i64| Timestamp::from_millis(START.as_millis() + days * 86_400_000);
+    Validity { not_before: day(from), not_after: day(until) }
+}
+
+fn three_managers() -> MockSiteBuilder {
+    let third = ManagerPlan {
+        name: "sepm-3".to_owned(),
+        address: "127.0.0.1".to_owned(),
+        http_port: 0,
+        https_port: Some(0),
+    };
+    two_managers(MockSite::builder()).manager(third)
+}
+
+/// The codes of the failing findings, as in JSON.
+fn failing(finding: &Finding) -> Vec<String> {
+    let failing = finding.findings.iter().filter(|one| one.result == FindingResult::Fail);
+    failing.map(|one| code(one.code)).collect()
+}
+
+fn code(code: RotationCode) -> String {
+    serde_json::to_value(code).unwrap().as_str().unwrap().to_owned()
+}
+
+/// Runs on a lab that is prepared, and returns the judgement.
+async fn judged(lab: &Lab, plan: Plan) -> Finding {
+    lab.rotate(&plan).await;
+    lab.judge(Rotation::default()).await
+}
+
+async fn judged_update(update: impl Fn(&Lab) + Send + Sync + 'static) -> Finding {
+    judged(&Lab::single().await, Plan { update: Box::new(update), ..Plan::default() }).await
+}
+
+/// Makes a mistake by its name in the table, and returns the judgement.
+async fn make(mistake: &str) -> Finding {
+    let named = |names: &[&str]| {
+        let pool = KeyPool::public();
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let request = CertificateRequest {
+            common_name: "other".to_owned(),
+            names,
+            validity: validity(0, 300),
+            serial: 99,
+        };
+        let certificate = issue(pool.get(5), &request).unwrap();
+        ServerIdentity::new(pool.get(5).clone(), certificate).unwrap()
+    };
+    match mistake {
+        "does nothing" => Lab::single().await.judge(Rotation::default()).await,
+        "ignores that an upload is refused" => {
+            judged_update(|lab| {
+                let (one, other) = (identity_of(5, validity(0, 300)), identity_of(6, validity(0, 300)));
+                let material = |file: &str, content: Vec<u8>| epm_protocol::site::Material {
+                    file: file.to_owned(),
+                    content: content.into(),
+                };
+                let certificate = epm_protocol::site::NewCertificate::Import {
+                    certificate: material("server.crt", one.certificate().to_pem().into_bytes()),
+                    key: material("server.key", other.key().pkcs8_der().to_vec()),
+                    key_password: None,
+                };
+                let update =
+                    Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores: Stores::Both };
+                lab.opened.lab.site.apply(&update).unwrap_err();
+            })
+            .await
+        }
+        "updates one store only" => judged_update(|lab| lab.update(MANAGER, Stores::Client)).await,
+        "brings an expired certificate" => {
+            judged_update(|lab| lab.apply(&import(&identity_of(5, validity(-30, -1))))).await
+        }
+        "brings a certificate that is not yet valid" => {
+            judged_update(|lab| lab.apply(&import(&identity_of(5, validity(30, 300))))).await
+        }
+        "brings a certificate for another name" => {
+            let identity = named(&["other.example"]);
+            judged_update(move |lab| lab.apply(&import(&identity))).await
+        }
+        "leaves the copied lists assigned" => {
+            judged(&Lab::single().await, Plan { restores_lists: false, ..Plan::default() }).await
+        }
+        "does not switch on again" => {
+            judged(&Lab::single().await, Plan { restores_switch: false, ..Plan::default() }).await
+        }
+        "forgets a group" => {
+            judged(&Lab::single().await, Plan { forgets: vec![(KIOSK, None)], ..Plan::default() }).await
+        }
+        "forgets a location" => {
+            judged(&Lab::single().await, Plan { forgets: vec![(BRANCH, Some(HOME))], ..Plan::default() })
+                .await
+        }
+        "assigns copies that still speak HTTPS" => {
+            judged(&Lab::single().await, Plan { copies: Protocol::Https, ..Plan::default() }).await
+        }
+        "never switches off" => {
+            let lab = Lab::single().await;
+            lab.update(MANAGER, Stores::Both);
+            lab.beats(3).await;
+            lab.judge(Rotation::default()).await
+        }
+        "does not wait" => {
+            let lab = Lab::single().await;
+            lab.rotate(&Plan { waits: [false, false, true], ..Plan::default() }).await;
+            lab.judge(Rotation::default()).await
+        }
+        "does not wait before it switches on" => {
+            let lab = Lab::single().await;
+            lab.rotate(&Plan { waits: [true, false, true], ..Plan::default() }).await;
+            lab.judge(Rotation::default()).await
+        }
+        "leaves a client behind that was off" => {
+            let lab = Lab::single().await;
+            lab.act("desk-2", ClientOperation::Offline).await;
+            judged(&lab, Plan::default()).await
+        }
+        "forgets the last of three managers" => {
+            let lab = Lab::several(three_managers()).await;
+            for manager in ["sepm-1", "sepm-2"] {
+                lab.update(manager, Stores::Both);
+                lab.beats(6).await;
+            }
+            lab.judge(Rotation::default()).await
+        }
+        "updates a manager that should keep its certificate" => {
+            let lab = Lab::several(two_managers(MockSite::builder())).await;
+            for manager in ["sepm-1", "sepm-2"] {
+                lab.update(manager, Stores::Both);
+                lab.beats(6).await;
+            }
+            lab.judge(rotating(&["sepm-1"])).await
+        }
+        "updates the second manager too early" => {
+            let lab = Lab::several(two_managers(MockSite::builder())).await;
+            lab.update("sepm-1", Stores::Both);
+            lab.update("sepm-2", Stores::Both);
+            lab.beats(3).await;
+            lab.judge(Rotation::default()).await
+        }
+        "forgets the clients of 14.2" => {
+            let lab = Lab::several(two_managers(MockSite::builder())).await;
+            lab.part("old", 1, "14.2", DEFAULT_GROUP, None).await;
+            lab.opened.lab.take_start().await;
+            for manager in ["sepm-1", "sepm-2"] {
+                lab.update(manager, Stores::Both);
+                lab.beats(6).await;
+            }
+            lab.judge(Rotation::default()).await
+        }
+        "waits for too few heartbeats" => {
+            let lab = Lab::single().await;
+            lab.rotate(&Plan { waits: [false; 3], ..Plan::default() }).await;
+            lab.beats(3).await;
+            lab.judge(Rotation { least_heartbeats: Some(3), ..Rotation::default() }).await
+        }
+        "switches off although clients must always authenticate" => {
+            let lab = Lab::single().await;
+            lab.rotate(&Plan::default()).await;
+            lab.judge(Rotation { never_insecure: true, ..Rotation::default() }).await
+        }
+        "does not wait at the end" => {
+            judged(&Lab::single().await, Plan { waits: [true, true, false], ..Plan::default() }).await
+        }
+        "leaves a client without heartbeats" => {
+            let lab = Lab::single().await;
+            lab.rotate(&Plan::default()).await;
+            lab.act("desk-1", ClientOperation::Freeze).await;
+            lab.opened.lab.advance(DAY).await.unwrap();
+            lab.judge(Rotation::default()).await
+        }
+        _ => make_by_files(mistake).await,
+    }
+}
+
+async fn make_by_files(mistake: &str) -> Finding {
+    let lab = Lab::with_folder().await;
+    match mistake {
+        "replaces files and restarts nothing" => lab.replace_files(&FILES).await,
+        "restarts one service only, so that one of two ports keeps its certificate" => {
+            // The switch is off before, as it should be.
+            lab.rotate(&Plan { update: Box::new(|_| ()), restores_switch: false, ..Plan::default() }).await;
+            lab.replace_files(&FILES).await;
+            lab.restart(Some(Service::Semsrv));
+            lab.beats(3).await;
+        }
+        "replaces the files of one service only" => {
+            lab.replace_files(&FILES[..2]).await;
+            lab.restart(None);
+        }
+        "leaves a service that does not start" => {
+            lab.rotate(&Plan::default()).await;
+            fs::write(lab.root().join("tomcat/etc/keystore.jks"), "no keystore").unwrap();
+            lab.restart(Some(Service::Semsrv));
+        }
+        other => panic!("unknown mistake: {other}"),
+    }
+    lab.judge(Rotation::default()).await
+}
+
+fn rotating(managers: &[&str]) -> Rotation {
+    let rotates: BTreeSet<String> = managers.iter().map(|&name| name.to_owned()).collect();
+    Rotation { rotates: Some(rotates), ..Rotation::default() }
+}
+
+/// The rows of the table on the page: a mistake, the code of its finding, and by which way it can be made.
+fn table() -> BTreeMap<String, String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rotation-mistakes.md");
+    let page = fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let cells = rows.map(|row| row.split(" | ").map(str::to_owned).collect::<Vec<_>>());
+    let cells = cells.filter(|cells| cells.len() == 4 && cells[1].starts_with('`'));
+    cells.map(|cells| (cells[0].clone(), cells[1].trim_matches('`').to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_of_the_page_fails_with_its_finding() {
+    let table = table();
+    assert!(table.len() >= 20, "{table:?}");
+    let mut wrong = Vec::new();
+    for (mistake, expected) in &table {
+        let finding = make(mistake).await;
+        let failing = failing(&finding);
+        println!("{mistake}: {failing:?}");
+        if !failing.contains(expected) || finding.result != FindingResult::Fail {
+            let detail = serde_json::to_string_pretty(&finding).unwrap();
+            wrong.push(format!("{mistake}: expected {expected}, found {failing:?}\n{detail}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_page_names_every_code() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rotation-mistakes.md");
+    let page = fs::read_to_string(page).unwrap();
+    let missing: Vec<String> = RotationCode::ALL
+        .iter()
+        .map(|one| format!("`{}`", code(*one)))
+        .filter(|one| !page.contains(one.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_right_passes() {
+    let lab = Lab::single().await;
+    let finding = judged(&lab, Plan::default()).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+    assert!(
+        finding.notes.iter().any(|note| note.contains("lists that are left over")),
+        "{:?}",
+        finding.notes
+    );
+    assert!(finding.notes.iter().any(|note| note.starts_with("without authentication: My Company: ")));
+    let demanding = Rotation { least_heartbeats: Some(3), ..Rotation::default() };
+    let finding = lab.judge(demanding).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_right_by_files_passes() {
+    let lab = Lab::with_folder().await;
+    let plan = Plan {
+        update: Box::new(|_| ()),
+        waits: [true, true, true],
+        restores_switch: false,
+        restores_lists: false,
+        ..Plan::default()
+    };
+    lab.rotate(&plan).await;
+    lab.replace_files(&FILES).await;
+    lab.restart(None);
+    lab.beats(3).await;
+    for (group, location, list) in PLACES {
+        lab.assign(list, group, location);
+        if location.is_none() {
+            lab.apply(&Command::SetSecureCommunications { group: group.into(), on: true });
+        }
+    }
+    lab.beats(3).await;
+    let finding = lab.judge(Rotation::default()).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_manager_after_the_other_passes_and_one_that_is_kept_on_purpose() {
+    let lab = Lab::several(three_managers()).await;
+    for manager in ["sepm-1", "sepm-2"] {
+        lab.update(manager, Stores::Both);
+        lab.beats(6).await;
+    }
+    let finding = lab.judge(Rotation { never_insecure: true, ..rotating(&["sepm-1", "sepm-2"]) }).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+    lab.update("sepm-3", Stores::Both);
+    lab.beats(6).await;
+    let finding = lab.judge(Rotation { never_insecure: true, ..Rotation::default() }).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_left_behind_on_purpose_fails_nothing() {
+    let lab = Lab::single().await;
+    lab.act("desk-2", ClientOperation::Offline).await;
+    lab.rotate(&Plan::default()).await;
+    let left_behind = BTreeSet::from(["desk-2".to_owned()]);
+    let finding = lab.judge(Rotation { left_behind, ..Rotation::default() }).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healing_does_not_undo_an_orphaning() {
+    let lab = Lab::single().await;
+    let before = lab.opened.lab.site.look(|site| site.managers().next().unwrap().client.clone());
+    lab.update(MANAGER, Stores::Both);
+    lab.beats(1).await;
+    lab.apply(&import(&before));
+    lab.beats(3).await;
+    lab.rotate(&Plan::default()).await;
+    assert!(lab.opened.lab.verdict().await.well);
+    let finding = lab.judge(Rotation::default()).await;
+    assert_eq!(failing(&finding), ["switch-left-on"], "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_watched_is_unknown_and_never_passes() {
+    let lab = Lab::single().await;
+    lab.opened.lab.take_snapshot("before").await.unwrap();
+    lab.rotate(&Plan::default()).await;
+    assert_eq!(lab.judge(Rotation::default()).await.result, FindingResult::Pass);
+    // A client of another process is registered, and the lab does not see it.
+    let site = &lab.opened.lab.site;
+    let profile = epm_tests::profile("elsewhere", "14.3");
+    lab.apply(&Command::Register(epm_protocol::heartbeat::Registration {
+        domain: site.look(epm_protocol::site::Site::domain),
+        hardware_key: profile.hardware_key,
+        computer_name: profile.computer_name,
+        version: profile.version,
+        preferred_group: None,
+    }));
+    let finding = lab.judge(Rotation::default()).await;
+    assert_eq!(finding.result, FindingResult::Unknown, "{finding:#?}");
+    let left_behind = BTreeSet::from(["elsewhere".to_owned()]);
+    let finding = lab.judge(Rotation { left_behind, ..Rotation::default() }).await;
+    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+    // A restored snapshot ends the history that the judgement needs.
+    lab.opened.lab.restore_snapshot("before").await.unwrap();
+    lab.beats(1).await;
+    lab.rotate(&Plan { restores_lists: true, ..Plan::default() }).await;
+    let finding = lab.judge(Rotation::default()).await;
+    assert_eq!(finding.result, FindingResult::Unknown, "{finding:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_client_is_silent() {
+    let lab = Lab::with_folder().await;
+    assert!(lab.opened.lab.verdict().await.well);
+    lab.replace_files(&FILES[2..]).await;
+    let verdict = lab.opened.lab.verdict().await;
+    assert!(!verdict.well);
+    let unread =
+        BTreeMap::from([(MANAGER.to_owned(), FILES[2..].iter().map(|&one| one.to_owned()).collect())]);
+    assert_eq!(verdict.files_unread, Some(unread));
+
+    let lab = Lab::with_folder().await;
+    fs::write(lab.root().join("apache/conf/ssl/server.key"), "no key").unwrap();
+    lab.restart(Some(Service::Semwebsrv));
+    let verdict = lab.opened.lab.verdict().await;
+    assert!(!verdict.well);
+    let down = BTreeMap::from([(MANAGER.to_owned(), vec!["semwebsrv".to_owned()])]);
+    assert_eq!((verdict.services_down, verdict.files_unread), (Some(down), Some(BTreeMap::new())));
+
+    let lab = Lab::single().await;
+    lab.act("desk-1", ClientOperation::Freeze).await;
+    lab.act("desk-2", ClientOperation::Offline).await;
+    lab.opened.lab.advance(Duration::from_secs(600)).await.unwrap();
+    assert!(lab.opened.lab.verdict().await.well, "two intervals");
+    lab.opened.lab.advance(Duration::from_secs(400)).await.unwrap();
+    let verdict = lab.opened.lab.verdict().await;
+    assert!(!verdict.well);
+    assert_eq!(verdict.silent, ["desk-1"]);
+}
+
+/// Reads a JUnit file as a build server does: name, and kind of the failure or error, of each case.
+const READER: &str = r#"
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.stdin).getroot()
+for suite in root.iter("testsuite"):
+    cases = suite.findall("testcase")
+    counted = [len([c for c in cases if c.find(kind) is not None]) for kind in ("failure", "error")]
+    assert [int(suite.get(name)) for name in ("tests", "failures", "errors")] == [len(cases), *counted]
+    for case in cases:
+        bad = [child.get("type") for child in case if child.tag in ("failure", "error")]
+        print(case.get("name"), "|", *bad)
+"#;
+
+/// The cases of a JUnit file.
+async fn cases(xml: Value) -> Vec<String> {
+    let xml = xml.as_str().expect("not JSON").to_owned();
+    let mut reader = Process::new("python3");
+    reader.args(["-c", READER]);
+    let reading = tokio::task::spawn_blocking(move || output_of(&mut reader, xml.as_bytes()));
+    let output = reading.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[needs(curl, python3)]
+#[tokio::test(flavor = "multi_thread")]
+async fn junit_has_a_case_for_each_finding_and_the_verdict_alone_has_cases_too() {
+    let lab = Lab::single().await;
+    lab.update(MANAGER, Stores::Both);
+    lab.beats(1).await;
+    let rotation = json!([{ "expect": "rotation" }]);
+    let rotated = cases(lab.opened.post("/v1/expectations?format=junit", rotation).await).await;
+    assert_eq!(rotated.len(), RotationCode::ALL.len() - 2, "{rotated:#?}");
+    let title = RotationCode::SwitchLeftOn.title();
+    assert!(rotated.contains(&format!("{title} | switch-left-on")), "{rotated:#?}");
+    assert!(rotated.contains(&"every manager that rotates presents a new certificate |".to_owned()));
+
+    let verdict = cases(lab.opened.get("/v1/verdict?format=junit").await).await;
+    assert_eq!(verdict.len(), 5, "{verdict:#?}");
+    assert_eq!(verdict[0], "no client is orphaned | orphaned");
+    assert!(verdict[1..].iter().all(|case| case.ends_with(" |")), "{verdict:#?}");
+
+    let certificate = lab.opened.lab.site.certificate(MANAGER).unwrap().fingerprint().to_string();
+    let holds = json!([{ "expect": "every-client-holds", "fingerprint": certificate }]);
+    let found = cases(lab.opened.post("/v1/expectations?format=junit", holds).await).await;
+    assert_eq!(found, ["every client holds the certificate | expectation"]);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn baselines_are_taken_shown_and_removed_and_an_unknown_one_is_named() {
+    let lab = Opened::with_clients(1).await;
+    let taken = lab.put("/v1/baselines/before", json!({})).await;
+    assert_eq!(taken["clients"]["desk-1"]["served"], true);
+    assert_eq!(lab.get("/v1/baselines/before").await, taken);
+    let names = |all: &Value| -> Vec<String> {
+        all.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&lab.get("/v1/baselines").await), ["before", "start"]);
+    for (rotation, expected) in [
+        (json!([{ "expect": "rotation", "since": "never" }]), 404),
+        (json!([{ "expect": "rotation", "rotates": ["sepm-9"] }]), 422),
+        (json!([{ "expect": "rotation", "left_behind": ["nobody-1"] }]), 422),
+    ] {
+        let (status, _, text) = lab.ask("POST", "/v1/expectations", Some(&rotation.to_string())).await;
+        assert_eq!(status, expected, "{text}");
+    }
+    lab.well("DELETE", "/v1/baselines/before", None).await;
+    assert_eq!(lab.ask("GET", "/v1/baselines/before", None).await.0, 404);
+    lab.put("/v1/managers/sepm-1/certificate/careless", json!({})).await;
+    lab.post("/v1/reset", json!({})).await;
+    let found = lab.post("/v1/expectations", json!([{ "expect": "rotation" }])).await;
+    assert_eq!(found["expectations"][0]["findings"][0]["code"], "certificate-new");
+    assert_eq!(found["result"], "fail", "after a reset, the baseline is that of the start again");
+}
