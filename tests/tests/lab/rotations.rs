@@ -256,7 +256,7 @@ async fn judged_update(update: impl Fn(&Lab) + Send + Sync + 'static) -> Finding
 /// Makes a mistake by its name in the table, and returns the judgement.
 async fn make(mistake: &str) -> Finding {
     let named = |names: &[&str]| {
-        let pool = KeyPool::public();
+        let pool = KeyPool::of_faults(1);
         let names = names.iter().map(|&name| name.to_owned()).collect();
         let request = CertificateRequest {
             common_name: "other".to_owned(),
@@ -264,8 +264,8 @@ async fn make(mistake: &str) -> Finding {
             validity: validity(0, 300),
             serial: 99,
         };
-        let certificate = issue(pool.get(5), &request).unwrap();
-        ServerIdentity::new(pool.get(5).clone(), certificate).unwrap()
+        let certificate = issue(&pool.get(5), &request).unwrap();
+        ServerIdentity::new(pool.get(5), certificate).unwrap()
     };
     match mistake {
         "does nothing" => Lab::single().await.judge(Rotation::default()).await,

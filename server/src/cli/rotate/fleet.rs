@@ -9,7 +9,7 @@ use super::rotation::{Halt, Obstacle, Rotation, some, text};
 use crate::cli::io::Failure;
 
 /// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
-const BEATS_AWAY: u32 = 12;
+pub(super) const BEATS_AWAY: u32 = 12;
 /// Page size for listing clients, the control API's maximum.
 const PAGE: usize = 1000;
 /// Default wait for clients that are on, in milliseconds of lab time.

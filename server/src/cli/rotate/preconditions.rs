@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use epm_protocol::site::Command;
 use serde_json::Value;
 
-use super::fleet::Seen;
+use super::fleet::{BEATS_AWAY, Seen};
 use super::rotation::{Halt, Obstacle, Rotation, certificate_of, text};
 use crate::cli::io::Failure;
 
@@ -73,7 +73,11 @@ impl Rotation {
             orphaned,
             "`--force` continues regardless",
         )];
-        let clients = self.clients().await?;
+        let mut clients = self.clients().await?;
+        if self.options.max_wait.is_none() {
+            let seen = self.seen_now_and_then(&clients).await?;
+            clients.retain(|one| one.is_on || !seen.contains(&one.name));
+        }
         let (away, mut silent): (Vec<&Seen>, Vec<&Seen>) =
             clients.iter().filter(|one| !one.is_on || one.is_frozen).partition(|one| !one.is_on);
         let elsewhere: Vec<&Seen> = clients.iter().filter(|one| one.is_on && one.is_elsewhere).collect();
@@ -111,6 +115,23 @@ impl Rotation {
             ));
         }
         Ok(found)
+    }
+
+    /// Clients that are away, and make a heartbeat while the others make some: they are on now and then.
+    async fn seen_now_and_then(&mut self, clients: &[Seen]) -> Result<BTreeSet<String>, Failure> {
+        let away: BTreeSet<&str> = clients.iter().filter(|one| !one.is_on).map(|one| one.name.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        let waits = clients.iter().any(|one| one.is_on && !one.is_elsewhere && !one.is_frozen);
+        let began = self.now().await?;
+        for _ in 0..if waits { BEATS_AWAY } else { 0 } {
+            if seen.len() == away.len() {
+                break;
+            }
+            self.pass(1).await?;
+            let again = self.clients().await?.into_iter().filter(|one| one.last_seen > began);
+            seen.extend(again.map(|one| one.name).filter(|name| away.contains(name.as_str())));
+        }
+        Ok(seen)
     }
 
     /// Clients that make a heartbeat while the lab's own clients make some. Without clients of its own the lab has
