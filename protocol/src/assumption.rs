@@ -78,14 +78,14 @@ pub enum AdoptionOrder {
     ListThenPolicy,
 }
 
-/// The reason why clients of 14.2 cannot follow the several-manager procedure.
+/// How clients of 14.2 fail at the procedure for several managers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Module142 {
-    /// The client takes from a new list only the certificate of the manager that it is talking to; with secure
-    /// communications off it takes the whole list.
+    /// The client takes from a new list only the certificate of the manager that sent it; with secure communications
+    /// off it takes the whole list.
     #[default]
-    LearnsOnlyTheSpeakingManager,
+    LearnsOnlyTheSendingManager,
     /// The client ends the heartbeat at a server that it does not trust, instead of trying the next.
     StopsAtAnUntrustedServer,
     /// The client behaves like clients of other versions.
@@ -183,24 +183,26 @@ macro_rules! assumptions {
 }
 
 assumptions! {
-    /// Whether HTTPS connections are compared with the cached certificates even while secure communications are off.
-    /// Without this the documented change to HTTP before the update would be needless (F06).
+    /// Whether the certificate of an HTTPS connection is checked against the cached ones even while secure
+    /// communications are off. Without this the documented change to HTTP before the update would be needless (F06).
     switch_off_still_checks_tls: bool = true, I P5 P10;
     /// Whether a client checks the validity dates of a certificate that it has cached.
     certificate_dates: DateRule = DateRule::Checked, U P4;
     /// Whether a client checks the name in a certificate that it has cached; with HttpsVerifyCA on, it always does.
     certificate_names: NameRule = NameRule::Ignored, I;
-    /// What a client does first with an index that names a new policy and a new list. Policy first makes the switch
-    /// hold for the list that follows, so switching it on too early orphans clients, as documented.
+    /// What a client does first with an index that names a new policy and a new list. If the policy comes first, its
+    /// setting for secure communications already applies to the list that follows; so switching them on too early
+    /// orphans clients, as documented.
     adoption_order: AdoptionOrder = AdoptionOrder::PolicyThenList, U P8;
-    /// Why clients of 14.2 cannot follow the procedure for several managers: that they cannot is documented, the reason
-    /// is not. With secure communications off they learn as other clients do; otherwise the procedure for one manager,
-    /// which is documented for them on sites with several, would leave them with certificates that are not in force.
-    module_14_2: Module142 = Module142::LearnsOnlyTheSpeakingManager, U P17;
+    /// How clients of 14.2 fail at the procedure for several managers. That they fail is documented; the reason is not.
+    /// By default, a client takes from a new list only the certificate of the manager that sent it. With secure
+    /// communications off it takes all, as other clients do; otherwise the procedure for one manager, which is
+    /// documented for these clients, would orphan them too.
+    module_14_2: Module142 = Module142::LearnsOnlyTheSendingManager, U P17;
     /// The first client version with the 14.2 communication module.
     module_14_2_from: ClientVersion = ClientVersion::new(14, 2), I P17;
-    /// The first client version without that module. One text of the vendor says all of 14.2, another 14.2 and 14.2
-    /// RU1.
+    /// The first client version without that module. One text of the vendor names all of 14.2, another only 14.2 and
+    /// 14.2 RU1.
     module_14_2_until: ClientVersion = ClientVersion::new(14, 3), I P17;
     /// The number of identity conflicts (468) within 24 hours after which a manager tells the next machine with the
     /// same hardware id to make a new one (470); 0 means never. The number is that of the product's `conf.properties`
@@ -249,7 +251,7 @@ assumptions! {
     unknown_command_targets_are_refused: bool = false, U;
     /// The version of the definitions that a client has before a command makes it fetch newer ones.
     installed_definitions: String = "2023-09-04 rev. 002".to_owned(), U;
-    /// The lifetime of a REST API token, in seconds. 14.2 was seen to say 43199, 14.3 about a day.
+    /// The lifetime of a REST API token, in seconds. 14.2 returned 43199, 14.3 about a day.
     rest_token_seconds: u32 = 43_199, I;
     /// The lifetime of a refresh token of the REST API, in seconds.
     rest_refresh_token_seconds: u32 = 2_592_000, U;
@@ -362,11 +364,11 @@ assumptions! {
     rest_database_name: String = "sem5".to_owned(), R;
     /// The user name for the database.
     rest_database_user: String = "DBA".to_owned(), R;
-    /// The number of days of silence after which a domain forgets a client. Reported only: the lab forgets no client.
+    /// The number of days of silence after which a domain deletes a client. Reported only: the lab deletes none.
     rest_old_clients_days: u32 = 30, R;
-    /// The number of days of silence after which a domain forgets a non-persistent virtual desktop. Reported only.
+    /// The number of days of silence after which a domain deletes a non-persistent virtual desktop. Reported only.
     rest_old_vdi_clients_days: u32 = 7, U;
-    /// The rules of a location as XML. Empty, since a client of the lab is told where it is.
+    /// The rules of a location as XML. Empty, since in the lab the location is set from outside.
     rest_location_rules: String = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><LocationRules/>".to_owned(), U;
     /// The shortest RSA key that the certificate wizard takes, in bits; the vendor names only the longest, 8192. Values
     /// below 2048 have no effect, since the lab does not sign with shorter keys.

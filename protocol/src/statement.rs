@@ -45,12 +45,12 @@ statements! {
     P4 = "An invalid certificate stops communication";
     P5 = "With secure communications off, clients still communicate";
     P6 = "When to switch secure communications off";
-    P7 = "Recover a damaged certificate that is still valid";
+    P7 = "Recover a damaged certificate that has not expired";
     P8 = "Switch secure communications on again";
     P9 = "Let clients learn from another manager";
     P10 = "Where to begin: steps 1 to 5 are for version 14";
     P11 = "Assign a list that speaks HTTP (steps 1 to 5)";
-    P12 = "Clear the switch (steps 6 and 7)";
+    P12 = "Switch secure communications off (steps 6 and 7)";
     P13 = "Wait, and reach every group (step 8)";
     P14 = "Update the server certificate (step 9)";
     P15 = "Wait, switch on, restore the list (step 10)";
@@ -61,7 +61,7 @@ statements! {
     P20 = "Measure coverage instead of time";
 }
 
-/// A statement as programs print it: read as its number alone, written with its title.
+/// A statement of the procedure. Input is the number alone; output has the number and the title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TitledStatement {
     /// The number, `P1` to `P20`.

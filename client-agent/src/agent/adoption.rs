@@ -70,7 +70,7 @@ pub(super) fn certificates_taken(
     assumptions: &Assumptions,
 ) -> CommConf {
     if !has_142_module(version, assumptions)
-        || assumptions.module_14_2 != Module142::LearnsOnlyTheSpeakingManager
+        || assumptions.module_14_2 != Module142::LearnsOnlyTheSendingManager
     {
         return conf;
     }

@@ -147,7 +147,7 @@ impl Entry {
     }
 }
 
-/// `module_14_2 = learns-only-the-speaking-manager (U): why it learns nothing`.
+/// `module_14_2 = learns-only-the-sending-manager (U): why it learns nothing`.
 impl fmt::Display for RestsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = {} ({}): {}", self.assumption, self.value, self.mark.letter(), self.what)

@@ -34,7 +34,7 @@ pub enum Distribution {
     Pareto {
         /// The shortest delay in milliseconds.
         least_ms: u64,
-        /// The tail index: the larger, the rarer are long delays; 1.5 is wild, 3 is tame.
+        /// The tail index: the larger it is, the rarer long delays are; 1.5 gives many, 3 few.
         alpha: f64,
         /// The longest delay in milliseconds.
         most_ms: u64,

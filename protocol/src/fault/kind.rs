@@ -33,7 +33,9 @@ const ALTERED: &str = "the answer is altered";
 declare_kinds! {
     Listener {
         Refuse = "refuse" | "down": "the port is closed: the connection is refused" => "connection-refused";
-        Blackhole = "blackhole": "packets are dropped: nothing comes back, not even a refusal"
+        Blackhole = "blackhole":
+            "packets are dropped: nothing comes back, not even a refusal; over sockets the connection is accepted \
+             and never answered"
             => "timed-out in connect, after the client's limit";
         AcceptThenStall = "accept-then-stall" | "timeout":
             "the connection is accepted, then no byte is sent" {

@@ -52,7 +52,7 @@ pub struct HttpRequest {
 /// The reason why a request could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The shared secret does not fit, or the envelope is broken; answered with 400.
+    /// The shared secret does not match, or the envelope is broken; answered with 400.
     #[error(transparent)]
     Kcs(#[from] KcsError),
     /// A field is missing or malformed.
@@ -128,7 +128,7 @@ fn push(fields: &mut String, name: &str, value: &str) {
 ///
 /// # Errors
 ///
-/// When the secret does not fit, or a field is missing or malformed.
+/// When the secret does not match, or a field is missing or malformed.
 pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, RequestError> {
     if query == HELLO_QUERY {
         return Ok(AgentRequest::Hello);

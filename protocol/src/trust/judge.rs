@@ -63,7 +63,7 @@ impl Trusted {
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum Rejection {
     /// The client does not know the certificate.
-    #[error("the manager presented {found}, expected {}", one_of(expected))]
+    #[error("the manager presented {found}; the client trusts {}", listed(expected))]
     NotPinned {
         /// The fingerprints of the certificates that the client knows.
         expected: Vec<Fingerprint>,
@@ -171,15 +171,12 @@ fn is_for(borne: &str, called: &str) -> bool {
     }
 }
 
-fn one_of(expected: &[Fingerprint]) -> String {
-    match expected {
-        [] => "none, since no certificate is pinned".to_owned(),
-        [only] => only.to_string(),
-        several => {
-            let each: Vec<String> = several.iter().map(Fingerprint::to_string).collect();
-            format!("one of {}", each.join(", "))
-        }
+fn listed(trusted: &[Fingerprint]) -> String {
+    if trusted.is_empty() {
+        return "none, since no certificate is pinned".to_owned();
     }
+    let each: Vec<String> = trusted.iter().map(Fingerprint::to_string).collect();
+    each.join(", ")
 }
 
 #[cfg(test)]
@@ -207,7 +204,10 @@ mod tests {
         let (known, stranger) = (certificate(0).fingerprint(), certificate(1).fingerprint());
         let rejection = judge(&certificate(1), &believing(0), "manager", now()).unwrap_err();
         assert_eq!(rejection, Rejection::NotPinned { expected: vec![known], found: stranger });
-        assert_eq!(rejection.to_string(), format!("the manager presented {stranger}, expected {known}"));
+        assert_eq!(
+            rejection.to_string(),
+            format!("the manager presented {stranger}; the client trusts {known}")
+        );
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
     fn without_pins_no_certificate_is_trusted() {
         let rejection = judge(&certificate(0), &Beliefs::default(), "manager", now()).unwrap_err();
         assert!(
-            rejection.to_string().ends_with("expected none, since no certificate is pinned"),
+            rejection.to_string().ends_with("the client trusts none, since no certificate is pinned"),
             "{rejection}"
         );
     }

@@ -31,7 +31,7 @@ fn the_list_names_every_failure_and_how_it_stands_in_the_lab() {
     assert_eq!((ids.len(), ids[0], ids[43]), (44, "F01", "F44"));
     let text = printed(&["list"]);
     assert!(ids.iter().all(|id| text.contains(id)), "{text}");
-    assert!(text.contains("rest-case") && text.contains("cannot"), "{text}");
+    assert!(text.contains("REST calls") && text.contains("not reproducible"), "{text}");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_failure_is_shown_with_its_marks_its_lookalikes_and_its_repair() {
 #[test]
 fn a_failure_is_shown_with_its_statements_and_with_the_assumptions_that_it_rests_on() {
     let text = printed(&["show", "F07"]);
-    let rests = "rests on: module_14_2 = learns-only-the-speaking-manager (U)";
+    let rests = "rests on: module_14_2 = learns-only-the-sending-manager (U)";
     for expected in
         [rests, "module_14_2_until = 14.3.0.0000 (I)", "Procedure: P17 Clients of 14.2 cannot learn this way"]
     {
@@ -57,7 +57,7 @@ fn a_failure_is_shown_with_its_statements_and_with_the_assumptions_that_it_rests
     assert_eq!(shown["statements"][0], statement);
     let rests = &shown["rests_on"][0];
     assert_eq!((&rests["assumption"], &rests["mark"]), (&"module_14_2".into(), &"U".into()));
-    assert_eq!(rests["value"], "learns-only-the-speaking-manager");
+    assert_eq!(rests["value"], "learns-only-the-sending-manager");
     // Of what is set otherwise for the entry, the value that it is played with.
     assert_eq!(json(&["show", "F14", "--json"])["rests_on"][0]["value"], "true");
 }

@@ -127,7 +127,7 @@ fn assumptions() -> impl Strategy<Value = Value> {
         (
             select(vec!["drawn", "in-order"]),
             select(vec!["all", "one"]),
-            select(vec!["learns-only-the-speaking-manager", "stops-at-an-untrusted-server", "as-others"]),
+            select(vec!["learns-only-the-sending-manager", "stops-at-an-untrusted-server", "as-others"]),
             select(vec!["policy-then-list", "list-then-policy"]),
             0..=20_u8,
         ),
