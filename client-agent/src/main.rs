@@ -1,6 +1,6 @@
 //! The program `epm-agent`: one emulated client against any lab, on any machine.
 //!
-//! Exit codes: 0 success; 1 failure; 2 bad input.
+//! Exit codes: 0 success; 1 failure; 2 invalid input.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,16 @@ use parking_lot::Mutex;
 
 const EXAMPLES: &str = "\
 Examples:
-  epm-lab up --agents 0 --export lab/                              start a manager, and export a communications file
-  epm-agent run --sylink lab/sylink.xml --state state/             run a client of that manager until Ctrl-C
-  epm-agent show --state state/                                    print the client's cache
-  epm-agent doctor --sylink lab/sylink.xml                         find out where and why a heartbeat fails
+  epm-lab up --agents 0 --export lab/
+      start a manager, and export a communications file
+  epm-agent run --sylink lab/sylink.xml --state state/
+      run a client of that manager until Ctrl-C
+  epm-agent show --state state/
+      print the client's cache
+  epm-agent doctor --sylink lab/sylink.xml
+      find out where and why a heartbeat fails
 
-Exit codes: 0 success; 1 failure; 2 bad input.
+Exit codes: 0 success; 1 failure; 2 invalid input.
 This emulates a client, for tests and labs. It protects nothing.";
 
 /// Emulate one endpoint client: heartbeats, failover, and trust in its manager
@@ -52,10 +56,13 @@ enum Verb {
     #[command(after_help = "\
 Examples:
   epm-agent import sylink.xml --cache state/
-  epm-agent import package.zip --cache state/    a communication update package, made by epm-lab sylink package
-  epm-agent import package/ --cache state/       the same, as a folder
+  epm-agent import package.zip --cache state/
+      a communication update package, made by epm-lab sylink package
+  epm-agent import package/ --cache state/
+      the same, as a folder
 
-Logs the event 1207021B. Exit codes: 0 success; 1 the cache cannot be written; 2 bad input.")]
+Logs the event 1207021B.
+Exit codes: 0 success; 1 the cache cannot be written; 2 invalid input.")]
     Import {
         /// The communications file, or a folder or zip archive with a sylink.xml in it
         #[arg(value_name = "FILE")]
@@ -70,7 +77,8 @@ Examples:
   epm-agent doctor --sylink sylink.xml
   epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
 
-Registers the client with the manager. Exit codes: 0 success; 1 a step fails; 2 bad input.")]
+Registers the client with the manager.
+Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
     Doctor(Doctor),
     /// Print completions for a shell
     Completions {

@@ -27,7 +27,7 @@ pub struct Server {
     pub port: u16,
     /// The protocol of that port.
     pub protocol: Protocol,
-    /// Whether the server's certificate must have its name.
+    /// Whether the server's certificate must contain the server's name.
     pub verify_ca: bool,
 }
 

@@ -26,8 +26,8 @@ pub enum Health {
         /// The most recent problem.
         because: Trouble,
     },
-    /// The client trusts no manager of its list, or none accepts it as a client of its site: only another list, or
-    /// the old certificate, brings it back.
+    /// The client trusts no manager in its list, or no manager accepts it as a client of its site. Only another
+    /// communications file, or the old certificate or secret on a manager, brings it back.
     Orphaned {
         /// The time since when it has been orphaned.
         since: Timestamp,
@@ -92,14 +92,16 @@ pub enum Distrust {
         error: SignatureError,
     },
     /// The shared secret: the manager does not take the client for one of its own.
-    #[error("the manager refused the client's messages with {status}: the shared secret (KCS) does not fit")]
+    #[error(
+        "the manager refused the client's messages with {status}: the shared secret (KCS) does not match"
+    )]
     SharedSecret {
         /// The status.
         status: u16,
     },
 }
 
-/// A layer of trust between a client and its managers. Each is checked for itself, and each can break alone.
+/// A layer of trust between a client and its managers. Each is checked for itself, and each can fail alone.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -131,7 +133,7 @@ impl std::fmt::Display for TrustLayer {
 }
 
 impl Distrust {
-    /// The layer of trust that broke.
+    /// The layer of trust that failed.
     pub const fn layer(&self) -> TrustLayer {
         match self {
             Self::Tls { .. } => TrustLayer::Tls,

@@ -24,7 +24,7 @@ pub struct AgentView {
     pub serial: Option<PolicySerial>,
     /// The certificate whose key signed that policy; none if it was adopted without authentication.
     pub policy_vouched_by: Option<Fingerprint>,
-    /// The serial of the policy that the client holds with all that belongs to it.
+    /// The serial of the last policy for which the client also holds the list and the packages that belong to it.
     pub complete: Option<PolicySerial>,
     /// The group that the client's policy is for.
     pub group: Option<String>,

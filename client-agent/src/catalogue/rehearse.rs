@@ -5,7 +5,7 @@ use super::observed::{Act, ManagerNote, Observed, ObservedClient};
 use crate::rehearsal::{ManagerAction, Progress, Rehearsal, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::Scenario;
 
-/// The product's line for a message whose secret does not fit [C S9].
+/// The product's line for a message whose secret does not match [C S9].
 const BAD_FORMAT: &str = "4 Bad format.";
 
 /// Plays both acts in virtual time.

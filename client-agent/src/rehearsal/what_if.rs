@@ -19,7 +19,7 @@ const HEARTBEATS: usize = 4;
 pub struct WouldBeOrphaned {
     /// The name of the client's computer.
     pub client: String,
-    /// The code of the trust layer that would fail.
+    /// The code of the layer of trust that would fail.
     pub layer: TrustLayer,
     /// The title of that layer, for people.
     pub layer_title: &'static str,

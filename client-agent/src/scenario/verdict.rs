@@ -33,7 +33,7 @@ pub struct PartHolding {
     pub certificates: BTreeMap<Fingerprint, usize>,
     /// The number of clients that hold each management server list.
     pub lists: BTreeMap<String, usize>,
-    /// How many of the orphaned lost their trust in each layer.
+    /// The number of orphaned clients for each layer of trust that failed.
     pub layers: BTreeMap<TrustLayer, usize>,
 }
 
@@ -54,7 +54,7 @@ pub struct OrphanedClient {
     /// The title of that step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_title: Option<String>,
-    /// The code of the trust layer that broke.
+    /// The code of the layer of trust that failed.
     pub layer: TrustLayer,
     /// The title of that layer, for people.
     pub layer_title: &'static str,
@@ -121,7 +121,7 @@ pub struct Verdict {
     pub not_secure: Vec<String>,
     /// The clients that are on, served and secure, but lack a certificate in force.
     pub behind: Vec<String>,
-    /// The clients that are off, not orphaned, and have something yet to learn.
+    /// The clients that are off, not orphaned, and have changes still to receive.
     pub away: Vec<String>,
     /// The clients that were orphaned, and brought back by an imported communications file.
     pub brought_back: Vec<String>,

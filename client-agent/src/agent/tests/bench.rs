@@ -256,7 +256,7 @@ impl Bench {
         self.view(n).health.is_connected()
     }
 
-    /// The layer of trust that broke, if the client is orphaned.
+    /// The layer of trust that failed, if the client is orphaned.
     pub(super) fn orphaned_by(&self, n: usize) -> Option<TrustLayer> {
         self.view(n).health.orphaned().map(|(_, because)| because.layer())
     }
