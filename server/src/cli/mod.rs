@@ -35,8 +35,8 @@ Examples:
   epm-lab failure reproduce F07                reproduce a known failure
   epm-lab scenario check my.toml               check a scenario file
 
-Exit codes: 0 success; 1 the command failed; 2 invalid input; 3 success, but
-clients are orphaned; 4 there is no verdict.
+Exit codes: 0 success; 1 the command or its check failed; 2 invalid input;
+3 clients are orphaned, or would be; 4 there is no verdict.
 
 A mock, for tests and labs. It protects nothing.";
 

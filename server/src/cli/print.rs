@@ -63,10 +63,10 @@ pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Finge
             let _ = writeln!(text, "  If the next step were taken now, no client would be orphaned.");
         } else {
             let layers: Vec<String> =
-                risk.by_layer.iter().map(|(layer, count)| format!("{count} by layer {layer}")).collect();
+                risk.by_layer.iter().map(|(layer, count)| format!("{layer}: {count}")).collect();
             let _ = writeln!(
                 text,
-                "  If the next step were taken now, {} clients would be orphaned: {}; for example {}.",
+                "  If the next step were taken now, {} clients would be orphaned ({}), for example {}.",
                 risk.clients,
                 layers.join(", "),
                 risk.examples.first().map_or("", String::as_str)
@@ -155,7 +155,7 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
         "served",
         "out of touch",
         "orphaned",
-        "secure",
+        "authenticate",
         "on HTTPS",
         "trust certificate",
         "hold list",

@@ -29,8 +29,8 @@ Examples:
   epm-lab rehearse my.toml --sweep 2=1h..90d
   epm-lab rehearse my.toml --json > outcome.json
 
---sweep answers how long the operator must wait. --report writes report.html,
-outcome.json, junit.xml, course.csv and lost.csv.
+--sweep shows how long the operator must wait. --report writes report.html,
+outcome.json, junit.xml, course.csv and orphaned.csv.
 
 Exit code 3 if clients are orphaned. Clients that are switched off at the end
 with changes still to receive are listed as away, and are no failure. The same

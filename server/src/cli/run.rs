@@ -28,7 +28,7 @@ Examples:
   epm-lab run fixtures/scenarios/recovery.toml --moved
 
 Exit code 3 if clients are orphaned: the verdict names each, the step since
-which it is orphaned, and the layer of trust that broke.")]
+which it is orphaned, and the layer of trust that failed.")]
 pub(super) struct Run {
     /// Scenario file
     scenario: PathBuf,

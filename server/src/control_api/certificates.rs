@@ -54,7 +54,7 @@ struct UpdateSetting {
     key_password: Option<String>,
     /// Common name of a self-signed certificate; the manager's address when absent.
     common_name: Option<String>,
-    /// Validity of a self-signed certificate in days; an assumption when absent.
+    /// Validity of a self-signed certificate in days; the assumption `certificate_validity_days` when absent.
     valid_days: Option<u32>,
 }
 

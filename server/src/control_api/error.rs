@@ -77,7 +77,7 @@ impl OperationOutput for Problem {
             ..MediaType::default()
         };
         Some(ApiResponse {
-            description: "The request failed and changed nothing.".to_owned(),
+            description: "The request failed. It changed nothing unless `detail` says otherwise.".to_owned(),
             content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
             ..ApiResponse::default()
         })

@@ -138,7 +138,7 @@ struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumpti
 struct AppliedCommands {
     /// Number of commands.
     commands: usize,
-    /// Number of effects.
+    /// Number of changes that the commands caused.
     effects: usize,
 }
 
@@ -156,10 +156,14 @@ pub(super) fn routes() -> Routes {
         .api_route("/v1/site", get_with(site, doc("site", "Show the site and its managers")))
         .api_route(
             "/v1/assumptions",
-            get_with(
-                assumptions,
-                doc("assumptions", "List the assumptions about undocumented behaviour of the product"),
-            ),
+            get_with(assumptions, |operation| {
+                doc("assumptions", "List the assumptions about undocumented behaviour of the product")(
+                    operation,
+                )
+                .response_with::<200, Json<Assumed>, _>(|response| {
+                    response.description("The assumptions, each with its value, default, mark and reason.")
+                })
+            }),
         )
         .api_route(
             "/v1/commands",

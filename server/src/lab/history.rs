@@ -42,10 +42,10 @@ pub struct Orphaning {
     /// Lab time at which the client was found to be served again; absent while it is orphaned.
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
-    /// Code of the trust layer that broke.
+    /// Code of the layer of trust that failed.
     #[schemars(with = "BridgedSchema<TrustLayer>")]
     pub layer: TrustLayer,
-    /// Title of the trust layer that broke, for people.
+    /// Title of the layer of trust that failed, for people.
     pub layer_title: &'static str,
     /// Expected and found value.
     #[schemars(with = "BridgedSchema<Distrust>")]

@@ -19,7 +19,7 @@ type Moment = (Vec<String>, Vec<String>);
 
 pub(super) fn list(entries: &[Entry]) -> String {
     let mut table = plain_table();
-    table.set_header(["failure", "what happens", "where", "cause and effect", "in the lab"]);
+    table.set_header(["failure", "what happens", "where", "how well founded", "in the lab"]);
     for entry in entries {
         table.add_row([
             entry.id.clone(),
@@ -31,11 +31,11 @@ pub(super) fn list(entries: &[Entry]) -> String {
     }
     let count = |what: &str| entries.iter().filter(|entry| in_the_lab(&entry.means) == what).count();
     format!(
-        "{table}\n{} run as scenarios, {} refused by the manager, {} run as REST client cases; {} cannot be reproduced.\n",
-        count("played"),
-        count("refused"),
-        count("rest-case"),
-        count("cannot"),
+        "{table}\n{} run as scenarios; in {} the manager refuses a file; {} are REST calls; {} cannot be reproduced.\n",
+        count(SCENARIO),
+        count(REFUSED),
+        count(REST_CALLS),
+        count(NOT_REPRODUCIBLE),
     )
 }
 
@@ -47,7 +47,7 @@ pub(super) fn entry(entry: &Entry) -> String {
         let _ = writeln!(text, "  rests on: {one}");
     }
     let _ = writeln!(text, "Symptom:  {}", entry.symptom);
-    let _ = writeln!(text, "Ends:     {}", entry.ends);
+    let _ = writeln!(text, "Outcome:  {}", entry.ends);
     let _ = writeln!(text, "Repair:   {}", entry.repair);
     for statement in &entry.statements {
         let _ = writeln!(text, "Procedure: {statement}");
@@ -82,10 +82,10 @@ pub(super) fn entry(entry: &Entry) -> String {
 
 pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, driver: &str) -> String {
     let mut text = heading(entry);
-    let _ = writeln!(text, "{}\n\nAct 1, the failure ({driver}):", entry.cause);
+    let _ = writeln!(text, "{}\n\nPhase 1, the failure ({driver}):", entry.cause);
     act(&mut text, &play.failure, &seen.failure);
     judged(&mut text, "The symptom", &seen.symptom);
-    let _ = writeln!(text, "\nAct 2, the repair: {}", entry.repair);
+    let _ = writeln!(text, "\nPhase 2, the repair: {}", entry.repair);
     act(&mut text, &play.repair, &seen.repair);
     judged(&mut text, "The recovery", &seen.recovery);
     text
@@ -109,7 +109,7 @@ pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], driver: &str) -
 pub(super) fn rest_case(entry: &Entry, visits: &[CallResult], driver: &str) -> String {
     let mut text = heading(entry);
     let _ = writeln!(text, "{}", entry.cause);
-    for (act, is_repair) in [("Act 1, the failure", false), ("Act 2, the repair", true)] {
+    for (act, is_repair) in [("Phase 1, the failure", false), ("Phase 2, the repair", true)] {
         let _ = writeln!(text, "\n{act} ({driver}):");
         for one in visits.iter().filter(|one| one.is_repair == is_repair) {
             let _ = writeln!(text, "  {}: {}", one.title, one.found.join(", then "));
@@ -224,12 +224,17 @@ fn judged(text: &mut String, what: &str, findings: &[Finding]) {
     }
 }
 
-/// How the lab reproduces an entry, as a short word.
+const SCENARIO: &str = "scenario";
+const REFUSED: &str = "refused by the manager";
+const REST_CALLS: &str = "REST calls";
+const NOT_REPRODUCIBLE: &str = "not reproducible";
+
+/// How the lab reproduces an entry, in a few words.
 pub(super) fn in_the_lab(means: &Means) -> &'static str {
     match means {
-        Means::Play(_) => "played",
-        Means::Refused(_) => "refused",
-        Means::RestCase(_) => "rest-case",
-        Means::Cannot { .. } => "cannot",
+        Means::Play(_) => SCENARIO,
+        Means::Refused(_) => REFUSED,
+        Means::RestCase(_) => REST_CALLS,
+        Means::Cannot { .. } => NOT_REPRODUCIBLE,
     }
 }

@@ -144,7 +144,16 @@ fn shown(verdict: &Value) -> String {
         row
     });
     text.push_str(&table(
-        &["part", "clients", "served", "out of touch", "orphaned", "secure", "https", "certificates held"],
+        &[
+            "part",
+            "clients",
+            "served",
+            "out of touch",
+            "orphaned",
+            "authenticate",
+            "https",
+            "certificates held",
+        ],
         parts,
     ));
     let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")

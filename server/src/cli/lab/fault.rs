@@ -10,7 +10,7 @@ use crate::cli::io::{Ending, Failure};
 /// Commands on the faults of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FaultVerb {
-    /// Add a fault, for one hour unless --for is given
+    /// Add a fault; it lasts one hour unless --for or --until is given
     Add(Box<Add>),
     /// List the active faults
     #[command(after_help = "Example:\n  epm-lab fault list")]
@@ -79,16 +79,16 @@ pub(crate) struct Add {
     /// Skip the first N occasions
     #[arg(long, value_name = "N")]
     after: Option<u64>,
-    /// Apply only to the first N occasions
+    /// Apply only to the first N of the occasions left after --after and --every, counted per client
     #[arg(long, value_name = "N")]
     first: Option<u64>,
-    /// Apply only to every Nth exchange
+    /// Apply only to every Nth of the occasions left after --after, counted per client
     #[arg(long, value_name = "N")]
     every: Option<u64>,
     /// Probability that a matching occasion is hit, from 0 to 1
     #[arg(long, default_value_t = 1.0)]
     probability: f64,
-    /// Lifetime of the fault in seconds; defaults to 3600
+    /// Lifetime of the fault in seconds; 3600 if neither --for nor --until is given
     #[arg(long = "for", value_name = "SECONDS")]
     lives: Option<u64>,
 }

@@ -45,7 +45,8 @@ pub(crate) struct Fits {
     /// Only entries about this client, by computer name
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only requests for this: hello, register, index, policy, list, package, upload, hold, refused, unknown-path
+    /// Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+    /// unknown-path
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     /// Only responses with this status

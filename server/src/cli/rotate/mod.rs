@@ -20,9 +20,9 @@ use state::Way;
 /// Rotation procedures.
 #[derive(Debug, Subcommand)]
 pub(super) enum Rotate {
-    /// Rotate with any number of managers: secure communications are off while the certificate changes
+    /// Rotate any number of managers with secure communications off while the certificates change
     Single(Options),
-    /// Rotate managers that stand in for each other: one after another gets its new certificate
+    /// Rotate managers between which clients can fail over, one after the other
     Multi(Options),
 }
 

@@ -1,4 +1,4 @@
-//! Rotation of managers that stand in for each other: one after another gets its new certificate.
+//! Rotation of managers between which clients can fail over, one after the other.
 
 use std::collections::BTreeSet;
 

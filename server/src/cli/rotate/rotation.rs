@@ -57,10 +57,11 @@ pub(crate) struct Options {
     /// Continue even if clients are orphaned or the next step would orphan clients
     #[arg(long)]
     force: bool,
-    /// Be careless: do not wait, and do not check which clients would be orphaned
+    /// Make a mistake on purpose: do not wait, and do not check which clients would be orphaned
     #[arg(long)]
     pub(super) no_wait: bool,
-    /// Be careless: skip groups without inheritance and locations with their own settings, and check nothing
+    /// Make a mistake on purpose: skip groups without inheritance and locations with their own settings, and check
+    /// nothing
     #[arg(long)]
     pub(super) skip_inheritance: bool,
     /// Stop after this step
