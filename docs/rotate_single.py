@@ -33,7 +33,7 @@ def control(method, path, body=None):
 
 
 def log_in():
-    """A session with the REST API, which is believed by the certificate that its console shows now."""
+    """A session with the REST API, which is verified by the certificate that its console shows now."""
     pem = control("GET", f"/v1/managers/{MANAGER}/certificate")["stores"]["console"]["pem"]
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as authority:
         authority.write(pem)
