@@ -119,7 +119,8 @@ impl Rotation {
 
     /// Clients that are away, and make a heartbeat while the others make some: they are on now and then.
     async fn seen_now_and_then(&mut self, clients: &[Seen]) -> Result<BTreeSet<String>, Failure> {
-        let away: BTreeSet<&str> = clients.iter().filter(|one| !one.is_on).map(|one| one.name.as_str()).collect();
+        let away: BTreeSet<&str> =
+            clients.iter().filter(|one| !one.is_on).map(|one| one.name.as_str()).collect();
         let mut seen = BTreeSet::new();
         let waits = clients.iter().any(|one| one.is_on && !one.is_elsewhere && !one.is_frozen);
         let began = self.now().await?;
