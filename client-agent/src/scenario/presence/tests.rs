@@ -122,7 +122,7 @@ fn each_machine_comes_and_goes_at_its_own_time_each_day_within_the_spread() {
 fn machines_come_and_go_within_half_an_hour_of_their_hours_unless_told_otherwise() {
     let hours = |from: &str, to: &str, spread: &str| {
         let keys = format!(r#"zone = "Europe/Berlin", from = "{from}", to = "{to}"{spread}"#);
-        let day_share = [("office", ""), ("laptop", ", day-share = 100")];
+        let day_share = [("office", ""), ("laptop", ", day_share = 100")];
         day_share
             .map(|(pattern, more)| calendar(&format!("presence = {{ {pattern} = {{ {keys}{more} }} }}"), 10))
     };
