@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::publication::agent_id;
 use crate::heartbeat::{ManagerResponse, Registered, Registration};
-use crate::id::{AgentId, GroupId, HardwareKey};
+use crate::id::{AgentId, GroupId, Guid, HardwareKey};
 use crate::time::Timestamp;
 use crate::version::ClientVersion;
 
@@ -67,4 +66,9 @@ impl RegisteredClient {
         let count = u32::try_from(self.conflicts.len()).unwrap_or(u32::MAX);
         self.is_duplicate |= most > 0 && count >= most;
     }
+}
+
+/// The identifier that every manager of any site assigns to the client on this machine.
+pub fn agent_id(hardware_key: HardwareKey) -> AgentId {
+    AgentId(Guid::derive(0, "agent", &hardware_key.to_string(), std::net::Ipv4Addr::LOCALHOST))
 }

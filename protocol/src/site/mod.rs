@@ -36,7 +36,7 @@ mod state;
 mod tests;
 
 pub use calls::{CallCounter, CallLimit};
-pub use client::RegisteredClient;
+pub use client::{RegisteredClient, agent_id};
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
 pub use command_table::{CommandRow, CommandTable, GivenCommand};
 pub use founding::Founding;
@@ -44,5 +44,5 @@ pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,
 };
 pub use manager::{ConsoleTrouble, Manager, ManagerPorts};
-pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit, agent_id};
+pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
 pub use state::Site;

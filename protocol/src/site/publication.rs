@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::client::RegisteredClient;
+use super::client::{RegisteredClient, agent_id};
 use crate::assumption::Assumptions;
 use crate::heartbeat::{
     AgentRequest, Artifact, ClientCommand, ContentType, IDENTITY_CONFLICT, Index, ManagerResponse,
     NEW_IDENTITY, OperationalState, Probe, Registered, Registration, SignatureHeader,
 };
-use crate::id::{AgentId, DomainId, GroupId, Guid, HardwareKey};
+use crate::id::{AgentId, DomainId, GroupId};
 use crate::policy::PolicySerial;
 use crate::trust::{Kcs, ServerIdentity};
 
@@ -285,9 +285,4 @@ impl PublishedArtifact {
             body: self.body.clone(),
         }
     }
-}
-
-/// The identifier that every manager of any site assigns to the client on this machine.
-pub fn agent_id(hardware_key: HardwareKey) -> AgentId {
-    AgentId(Guid::derive(0, "agent", &hardware_key.to_string(), std::net::Ipv4Addr::LOCALHOST))
 }

@@ -1,9 +1,9 @@
 //! Registration: the records of clients when they register, move or are removed.
 
 use super::client::RegisteredClient;
+use super::client::agent_id;
 use super::command::{CommandError, Effect};
 use super::group::DEFAULT_GROUP;
-use super::publication::agent_id;
 use super::state::Site;
 use crate::heartbeat::Registration;
 use crate::id::{AgentId, GroupId, Guid};

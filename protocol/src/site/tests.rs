@@ -130,7 +130,7 @@ fn bare_domain() -> DomainId {
 }
 
 fn client(machine: u8) -> AgentId {
-    publication::agent_id(HardwareKey(Guid::from_bytes([machine; 16])))
+    agent_id(HardwareKey(Guid::from_bytes([machine; 16])))
 }
 
 fn serials(site: &Site) -> BTreeMap<String, PolicySerial> {

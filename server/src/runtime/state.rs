@@ -249,14 +249,13 @@ impl SiteState {
             if let Ok(identity) = &found {
                 let command = sync::taken_over(&self.site(), manager, *one, identity);
                 match command.map(|command| self.take_over(manager, *one, &command)) {
-                    Some(Ok(())) => {}
                     Some(Err(error)) => {
                         tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
                     }
                     None if *one == Service::Semsrv => {
                         sync::warn_of_console_trouble(&self.site(), manager, &self.journal, self.now());
                     }
-                    None => {}
+                    Some(Ok(())) | None => {}
                 }
             }
             installation.note(*one, self.now(), found.as_ref().err());

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use epm_protocol::version::ClientVersion;
 use serde_json::Value;
 
-use super::preconditions;
 use super::rotation::{Halt, Obstacle, Rotation, text};
 use super::single::update_of;
+use super::state::PRECONDITIONS;
 use crate::cli::io::Failure;
 
 /// The client versions that learn only the certificate of the manager that they talk to: the first, and the first after
@@ -20,7 +20,7 @@ const HELP: &str = "use `epm-lab rotate single`; `--force` continues regardless"
 impl Rotation {
     /// Steps 11 to 14 of the documented procedure.
     pub(super) async fn multi(&mut self) -> Result<(), Halt> {
-        if self.is_due(preconditions::STEP) {
+        if self.is_due(PRECONDITIONS) {
             let own = vec![self.with_one_manager().await?, self.left_out().await?];
             let managers = self.managers().await?;
             let first: Vec<_> =

@@ -7,10 +7,8 @@ use serde_json::Value;
 
 use super::fleet::{BEATS_AWAY, Seen};
 use super::rotation::{Halt, Obstacle, Rotation, certificate_of, text};
+use super::state::PRECONDITIONS;
 use crate::cli::io::Failure;
-
-/// Name of the step.
-pub(super) const STEP: &str = "preconditions";
 
 impl Rotation {
     /// Refuses to begin while something would stop the rotation half-way: `own` are the obstacles of its procedure, and
@@ -37,7 +35,7 @@ impl Rotation {
             obstacles.retain(|one| !one.is_of_clients || !one.clients.is_empty());
             self.refuse(obstacles)?;
         }
-        self.did(STEP)?;
+        self.did(PRECONDITIONS)?;
         Ok(())
     }
 

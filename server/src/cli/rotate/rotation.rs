@@ -8,9 +8,8 @@ use epm_protocol::site::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::preconditions;
 use super::rest::Rest;
-use super::state::{State, Way};
+use super::state::{PRECONDITIONS, State, Way};
 use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
@@ -303,7 +302,7 @@ impl Rotation {
         } else {
             Ending::NotWell
         };
-        let has_begun = self.state.done.iter().any(|step| step == preconditions::STEP);
+        let has_begun = self.state.done.iter().any(|step| step == PRECONDITIONS);
         if self.options.at.json {
             let stopped = stopped.map(|obstacles| {
                 let why: Vec<&str> = obstacles.iter().map(|one| one.why.as_str()).collect();

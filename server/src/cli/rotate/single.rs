@@ -6,9 +6,8 @@ use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use serde_json::{Value, json};
 
-use super::preconditions;
 use super::rotation::{Halt, Rotation, text};
-use super::state::Place;
+use super::state::{PRECONDITIONS, Place};
 use crate::cli::io::Failure;
 use crate::cli::lab::segment;
 
@@ -19,7 +18,7 @@ impl Rotation {
             self.state.places = self.places().await?;
             self.did("inventory")?;
         }
-        if self.is_due(preconditions::STEP) {
+        if self.is_due(PRECONDITIONS) {
             self.state.copies = self.copies().await?;
             let mut commands = Vec::new();
             for (from, to) in &self.state.copies {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::cli::io::Failure;
 use serde::{Deserialize, Serialize};
 
+/// The name of the step that looks for what would stop a rotation, before it changes anything.
+pub(super) const PRECONDITIONS: &str = "preconditions";
+
 /// The documented rotation procedures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
