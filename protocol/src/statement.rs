@@ -66,7 +66,7 @@ statements! {
 pub struct TitledStatement {
     /// The number, `P1` to `P20`.
     pub number: &'static str,
-    /// The title.
+    /// The title of the statement, as in `docs/procedure.md`.
     pub title: &'static str,
 }
 

@@ -26,7 +26,7 @@ pub enum EntryError {
     Unsound {
         /// The name of the file.
         file: String,
-        /// The contradiction.
+        /// What the parts of the entry say that does not go together, in one sentence.
         problem: String,
     },
 }

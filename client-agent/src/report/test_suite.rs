@@ -60,7 +60,7 @@ pub enum TestResult {
         kind: String,
         /// The finding, in one line.
         message: String,
-        /// The details.
+        /// The failing clients, one per line, each with the reason.
         text: String,
     },
     /// The test could not be run to its end.

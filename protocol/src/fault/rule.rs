@@ -256,7 +256,7 @@ impl Listener {
 }
 
 impl Route {
-    /// All routes.
+    /// The kinds of request that a fault can name.
     pub const ALL: [Self; 8] = [
         Self::Hello,
         Self::Register,

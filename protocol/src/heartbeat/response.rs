@@ -32,7 +32,7 @@ pub enum ContentType {
     Text,
     /// Index, policy, list and registration.
     Xml,
-    /// Packages.
+    /// The content of a client package.
     Binary,
 }
 

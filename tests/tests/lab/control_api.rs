@@ -168,12 +168,12 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
     let cases = [
         ("GET", "/v1/nothing", None, 404, "unknown"),
         ("POST", "/v1/site", Some("{}"), 405, "method"),
-        ("GET", "/v1/lists/nobody", None, 404, "unknown"),
+        ("GET", "/v1/lists/none", None, 404, "unknown"),
         ("GET", "/v1/clients/desk-9", None, 404, "unknown"),
         ("PUT", GROUP, Some("{"), 400, "malformed"),
         ("PUT", GROUP, Some(r#"{"secure_communications":"yes"}"#), 422, "malformed"),
         ("PUT", GROUP, Some(r#"{"secure":true}"#), 422, "malformed"),
-        ("PUT", GROUP, Some(r#"{"list":"nobody","secure_communications":false}"#), 404, "unknown"),
+        ("PUT", GROUP, Some(r#"{"list":"none","secure_communications":false}"#), 404, "unknown"),
         ("PUT", GROUP, Some(r#"{"communication":{"heartbeat_seconds":0}}"#), 422, "invalid"),
         ("PUT", "/v1/groups/Elsewhere", Some("{}"), 422, "invalid"),
         (
@@ -191,7 +191,7 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
             409,
             "default-list",
         ),
-        ("PUT", "/v1/managers/nobody/certificate/x", Some("{}"), 404, "unknown"),
+        ("PUT", "/v1/managers/none/certificate/x", Some("{}"), 404, "unknown"),
         ("PUT", "/v1/managers/sepm-1/certificate/x", Some(r#"{"certificate":"x"}"#), 422, "invalid"),
         (
             "PUT",

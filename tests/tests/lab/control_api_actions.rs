@@ -49,7 +49,7 @@ async fn a_new_certificate_reaches_no_client_of_the_other_manager_until_replicat
     assert_eq!((&held(&verdict)[new], &verdict["well"]), (&json!(3), &json!(true)), "{verdict}");
 
     let (status, _, text) =
-        lab.ask("PUT", "/v1/managers/nobody/replication", Some(r#"{"replicates":false}"#)).await;
+        lab.ask("PUT", "/v1/managers/none/replication", Some(r#"{"replicates":false}"#)).await;
     assert_eq!(status, 404, "{text}");
 }
 
@@ -70,8 +70,8 @@ async fn flood(lab: &Opened) {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
     let lab = Opened::with_clients(1).await;
-    let nobody = json!([{ "expect": "no-client-was-turned-away" }]);
-    assert_eq!(lab.post("/v1/expectations", nobody.clone()).await["result"], "pass");
+    let turned_away = json!([{ "expect": "no-client-was-turned-away" }]);
+    assert_eq!(lab.post("/v1/expectations", turned_away.clone()).await["result"], "pass");
     assert_eq!(lab.get("/v1/journal").await["complete"], true);
     flood(&lab).await;
 
@@ -80,8 +80,8 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
         ("GET", "/v1/journal/count", None),
         ("GET", "/v1/journal/count?action=hello", None),
         ("GET", "/v1/journal/near-misses", None),
-        ("POST", "/v1/expectations", Some(nobody.to_string())),
-        ("POST", "/v1/expectations?format=junit", Some(nobody.to_string())),
+        ("POST", "/v1/expectations", Some(turned_away.to_string())),
+        ("POST", "/v1/expectations?format=junit", Some(turned_away.to_string())),
     ];
     for (method, path, body) in refused {
         let (status, kind, text) = lab.ask(method, path, body.as_deref()).await;

@@ -105,7 +105,7 @@ async fn real_answers_fit_their_schemas() {
         ("get", "/v1/verdict", "/v1/verdict", Value::Null),
         ("get", "/v1/journal/near-misses", "/v1/journal/near-misses", Value::Null),
         ("post", "/v1/expectations", "/v1/expectations", json!([{ "expect": "no-client-was-orphaned" }])),
-        ("put", "/v1/lists/{list}", "/v1/lists/none", json!({ "copy_of": "nobody" })),
+        ("put", "/v1/lists/{list}", "/v1/lists/none", json!({ "copy_of": "missing" })),
     ] {
         let text = (!body.is_null()).then(|| body.to_string());
         let (status, kind, text) = lab.ask(&method.to_uppercase(), real, text.as_deref()).await;

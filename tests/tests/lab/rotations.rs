@@ -663,7 +663,7 @@ async fn baselines_are_taken_shown_and_removed_and_an_unknown_one_is_named() {
     for (rotation, expected) in [
         (json!([{ "expect": "rotation", "since": "never" }]), 404),
         (json!([{ "expect": "rotation", "rotates": ["sepm-9"] }]), 422),
-        (json!([{ "expect": "rotation", "left_behind": ["nobody-1"] }]), 422),
+        (json!([{ "expect": "rotation", "left_behind": ["missing-1"] }]), 422),
     ] {
         let (status, _, text) = lab.ask("POST", "/v1/expectations", Some(&rotation.to_string())).await;
         assert_eq!(status, expected, "{text}");

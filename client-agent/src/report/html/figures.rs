@@ -6,7 +6,7 @@ use crate::rehearsal::Outcome;
 use crate::report::chart::{self, DASHES, Load, Size, TRUST};
 use crate::report::words;
 
-/// All charts.
+/// The section with the charts of a rehearsal: trust, orphaned clients, machines that are on, and load, hour by hour.
 pub(super) fn all(outcome: &Outcome) -> Markup {
     if chart::hours(outcome) == 0 {
         return html! {

@@ -11,7 +11,7 @@ use crate::rehearsal::{AtRisk, Outcome, StepOutcome};
 use crate::report::words;
 use crate::scenario::PartHolding;
 
-/// All steps.
+/// The section with the steps of a rehearsal, each with what the clients held at its end.
 pub(super) fn all(outcome: &Outcome) -> Markup {
     html! {
         section {

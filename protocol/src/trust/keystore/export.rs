@@ -36,7 +36,7 @@ pub enum StoreForm {
 }
 
 impl StoreForm {
-    /// All formats.
+    /// The formats in which a keystore can be written.
     pub const ALL: [Self; 4] = [Self::Jks, Self::Pkcs12, Self::Pkcs12Pbmac1, Self::Pkcs12Old];
 
     /// The name of the format in commands.
