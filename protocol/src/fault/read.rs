@@ -26,7 +26,9 @@ fn kind(value: Value) -> Result<FaultKind, String> {
     let known = || KINDS.iter().flat_map(|info| info.aliases.iter().chain([&info.name]).copied());
     let info = KINDS.iter().find(|info| info.name == name || info.aliases.contains(&name.as_str()));
     let Some(info) = info else {
-        return Err(format!("unknown kind of fault {written:?}{}", hint(&name, known())));
+        let hint = hint(&name, known());
+        let help = if hint.is_empty() { "; `epm-lab fault kinds` lists the kinds" } else { &hint };
+        return Err(format!("unknown kind of fault {written:?}{help}"));
     };
     let mut table = own_parameters(info, &name, table);
     for key in table.keys() {

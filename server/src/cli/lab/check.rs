@@ -21,9 +21,10 @@ Examples:
   epm-lab check --expected --junit report.xml
   epm-lab check --if commands.json
 
-Exit codes: 0 all clients are well; 1 some are not, or an expectation is not
-met; 3 clients are orphaned; 4 there is no verdict, because something was not
-watched, or the journal has dropped entries that the verdict needs.")]
+Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned.
+With --since, --expect or --expected: 0 all that is expected is met; 1 it is
+not, also where clients are orphaned; 4 there is no verdict, because something
+was not watched, or the journal has dropped entries that it needs.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
