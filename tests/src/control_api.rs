@@ -7,6 +7,7 @@ use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_client_agent::wire::LabClock;
 use epm_fixtures::output_of;
 use epm_protocol::version::ClientVersion;
+use epm_server::control_api::Access;
 use epm_server::lab::Lab;
 use epm_server::{MockSite, MockSiteBuilder, control_api};
 use serde_json::Value;
@@ -43,6 +44,11 @@ impl Opened {
 
     /// Makes a lab of such a site.
     pub async fn of(site: MockSiteBuilder, token: Option<&'static str>) -> Self {
+        Self::at(site, token, &[]).await
+    }
+
+    /// Makes a lab of such a site, whose control API answers to these names too.
+    pub async fn at(site: MockSiteBuilder, token: Option<&'static str>, names: &[&str]) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
         let site = site.clock(clock).start().await.expect("the site starts");
         let lines = Lines::default();
@@ -50,12 +56,11 @@ impl Opened {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let stopping = CancellationToken::new();
-        tokio::spawn(control_api::serve(
-            listener,
-            Arc::clone(&lab),
-            token.map(str::to_owned),
-            stopping.clone(),
-        ));
+        let mut access = Access::from(token.map(str::to_owned));
+        for name in names {
+            access = access.allow_host(name).expect("it is a host name");
+        }
+        tokio::spawn(control_api::serve(listener, Arc::clone(&lab), access, stopping.clone()));
         Self { lab, url, token, lines, stopping }
     }
 

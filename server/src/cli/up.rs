@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
-use crate::control_api;
+use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};
 use crate::mock_site::{Addresses, MockSite};
@@ -99,6 +99,9 @@ pub(super) struct Up {
     /// does not exist
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Host name at which the control API answers too, besides addresses, localhost and the name of --address; repeatable
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Number of managers: sepm-1, sepm-2 and so on, each with ports 10 higher than the one before
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=20))]
     managers: u16,
@@ -371,6 +374,7 @@ impl Up {
                 self.bind
             )));
         }
+        let access = self.access(token)?;
         let port =
             self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
@@ -383,8 +387,22 @@ impl Up {
         let port = listener.local_addr().map_err(refused)?.port();
         let host = std::net::SocketAddr::new(self.reachable(), port);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control_api::serve(listener, Arc::clone(lab), token, stopping.clone()));
+        tasks.spawn(control_api::serve(listener, Arc::clone(lab), access, stopping.clone()));
         Ok(ServedControlApi { url: format!("http://{host}"), stopping, tasks })
+    }
+
+    /// The token of the control API and the names that it answers to.
+    fn access(&self, token: Option<String>) -> Result<Access, Failure> {
+        // An address is answered without being named.
+        let published = self.address.iter().filter(|address| address.parse::<IpAddr>().is_err());
+        let names = published.map(|name| ("--address", name));
+        let names = names.chain(self.allow_host.iter().map(|name| ("--allow-host", name)));
+        let mut access = Access::from(token);
+        for (option, name) in names {
+            access =
+                access.allow_host(name).map_err(|error| Failure::BadInput(format!("`{option}`: {error}")))?;
+        }
+        Ok(access)
     }
 
     /// Whether the fleet is large enough for a client of each kind that a careless rotation forgets.

@@ -11,6 +11,7 @@ mod error;
 mod extract;
 mod faults;
 mod fleet;
+mod guard;
 mod journal;
 mod packages;
 mod site;
@@ -23,11 +24,9 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use aide::openapi::{Info, OpenApi};
-use aws_lc_rs::constant_time::verify_slices_are_equal as is_same;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
 use epm_protocol::time::{Clock, Timestamp};
@@ -42,16 +41,23 @@ use crate::wire::serve_plain;
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};
+use guard::guard;
+pub use guard::{Access, InvalidHost};
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
 /// Maximum size of a request body, except for packages.
 const LARGEST: usize = 1024 * 1024;
 
-/// Serves the control API until it is stopped, then ends its connections. With a token, requests without it are
-/// refused.
-pub async fn serve(listener: TcpListener, lab: Arc<Lab>, token: Option<String>, stopping: CancellationToken) {
-    serve_plain(listener, router(lab, token.map(Arc::from)), stopping).await;
+/// Serves the control API until it is stopped, then ends its connections. `access` is the token that requests need, if
+/// any, or an [`Access`].
+pub async fn serve(
+    listener: TcpListener,
+    lab: Arc<Lab>,
+    access: impl Into<Access>,
+    stopping: CancellationToken,
+) {
+    serve_plain(listener, router(lab, access.into()), stopping).await;
 }
 
 /// The OpenAPI document of the control API.
@@ -96,7 +102,8 @@ fn routes() -> Routes {
         .merge(baselines::routes())
 }
 
-fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
+fn router(lab: Arc<Lab>, access: Access) -> Router {
+    let access = Arc::new(access);
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
     let described = serde_json::to_value(&api).unwrap_or_default();
@@ -110,43 +117,8 @@ fn router(lab: Arc<Lab>, token: Option<Arc<str>>) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
-        .layer(middleware::from_fn(move |request, next| guard(token.clone(), request, next)))
+        .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
         .with_state(lab)
-}
-
-/// Refuses requests without the token or from a foreign web page, and marks every response as a mock's.
-async fn guard(token: Option<Arc<str>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer "));
-    let is_health = request.uri().path() == "/v1/health";
-    let mut response = match token {
-        _ if is_of_a_foreign_page(request.headers()) => {
-            let detail = "request refused: without a token, the control API answers only at an IP address or localhost, and never to web pages of another origin";
-            Problem::new(StatusCode::FORBIDDEN, "origin", detail).into_response()
-        }
-        Some(token)
-            if !is_health
-                && given.is_none_or(|given| is_same(given.as_bytes(), token.as_bytes()).is_err()) =>
-        {
-            let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
-            Problem::new(StatusCode::UNAUTHORIZED, "token", detail).into_response()
-        }
-        _ => next.run(request).await,
-    };
-    response.headers_mut().insert("x-epm-lab", HeaderValue::from_static("mock"));
-    response
-}
-
-/// Whether a browser sends the request for a page of another origin: either its `Origin` differs, or its host is a
-/// name, which DNS rebinding could make point here. Only addresses and localhost are accepted.
-fn is_of_a_foreign_page(headers: &HeaderMap) -> bool {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(&header::HOST).unwrap_or_default();
-    let foreign =
-        text(&header::ORIGIN).is_some_and(|origin| origin.split_once("://").map(|(_, at)| at) != Some(host));
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let is_plain = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() || name == "localhost";
-    foreign || (!is_plain && !headers.contains_key(header::AUTHORIZATION))
 }
 
 /// Name, version and addresses of the lab.

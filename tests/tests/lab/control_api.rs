@@ -298,19 +298,61 @@ async fn the_journal_can_be_followed_from_the_next_entry_on() {
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_another_origin_does_nothing_in_a_browser_of_the_machine() {
-    let lab = Opened::with(None).await;
-    let port = lab.url.rsplit_once(':').unwrap().1.to_owned();
-    for (headers, expected) in [
-        (vec!["Origin: http://evil.example".to_owned()], "403"),
-        (vec![format!("Host: evil.example:{port}")], "403"),
-        (vec![format!("Origin: {}", lab.url)], "404"),
-        (vec![format!("Host: localhost:{port}")], "404"),
-    ] {
-        let mut curl = tokio::process::Command::new("curl");
-        curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--request", "POST"]);
-        curl.args(headers.iter().flat_map(|header| ["--header", header.as_str()]));
-        let output = curl.arg(format!("{}/v1/nothing", lab.url)).output().await.unwrap();
-        let found = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(found, expected, "{headers:?}");
+    const TOKEN: &str = "right-token-0123456";
+    for token in [None, Some(TOKEN)] {
+        let lab = Opened::with(token).await;
+        let port = lab.url.rsplit_once(':').unwrap().1;
+        let own = format!("Origin: {}", lab.url);
+        let (rebound, named) = (format!("Host: evil.example:{port}"), format!("Host: localhost:{port}"));
+        // What a page has no right to is refused with any header for a token, even with the right token.
+        for right in ["Authorization: x", "Authorization: Bearer right-token-0123456"] {
+            let wrong = (token.is_some() && !right.ends_with(TOKEN)).then_some("401");
+            for (headers, expected) in [
+                (vec!["Origin: http://evil.example"], "403"),
+                (vec!["Origin: null"], "403"),
+                (vec![rebound.as_str()], "403"),
+                (vec![&rebound, &format!("Origin: http://evil.example:{port}")], "403"),
+                (vec!["Sec-Fetch-Site: cross-site"], "403"),
+                (vec!["Content-Type: text/plain"], "415"),
+                (vec![&own, "Sec-Fetch-Site: same-origin"], wrong.unwrap_or("404")),
+                (vec![named.as_str()], wrong.unwrap_or("404")),
+            ] {
+                let headers: Vec<&str> = headers.into_iter().chain([right]).collect();
+                assert_eq!(posted(&lab.url, &headers).await.0, expected, "{token:?} {headers:?}");
+            }
+        }
     }
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_can_be_framed_sniffed_cached_or_read_by_another_origin() {
+    let lab = Opened::with(None).await;
+    for (headers, expected) in [(vec![], "404"), (vec!["Origin: http://evil.example"], "403")] {
+        let (status, head) = posted(&lab.url, &headers).await;
+        assert_eq!(status, expected);
+        for expected in [
+            "x-epm-lab: mock",
+            "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "x-frame-options: deny",
+            "x-content-type-options: nosniff",
+            "cross-origin-resource-policy: same-origin",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(expected), "expected {expected:?} in: {head}");
+        }
+        assert!(!head.contains("access-control-"), "{head}");
+    }
+}
+
+/// Posts with curl; returns the status and the head in lower case.
+async fn posted(url: &str, headers: &[&str]) -> (String, String) {
+    let mut curl = tokio::process::Command::new("curl");
+    curl.args(["--silent", "--output", "/dev/null", "--dump-header", "-", "--write-out", "\n%{http_code}"]);
+    curl.args(["--request", "POST"]).args(headers.iter().flat_map(|header| ["--header", header]));
+    let output = curl.arg(format!("{url}/v1/nothing")).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap().to_lowercase();
+    let (head, status) = text.rsplit_once('\n').unwrap();
+    (status.to_owned(), head.to_owned())
 }

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod both_drivers;
+mod browser;
 mod calendar;
 mod catalogue;
 mod commands;
