@@ -26,6 +26,7 @@ pub use mock_site::{Addresses, MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
 pub use runtime::changes::{Change, Changes, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use runtime::clients::ClientStatus;
+pub use runtime::descriptors::raise_descriptor_limit;
 pub use runtime::faults::{FaultGuard, Faults};
 pub use runtime::install_dir::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
 pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal, Kind, Record};

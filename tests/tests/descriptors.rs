@@ -7,15 +7,16 @@
 
 use std::time::Duration;
 
-use epm_server::MockSite;
+use epm_server::{MockSite, raise_descriptor_limit};
 use epm_tests::control_api::{Opened, heard};
 use epm_tests::refused;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 const HEALTH: &str = "GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n";
-/// The number of connections that the control API holds at a time.
-const ROOM: usize = 512;
+/// Ends a request, and its connection.
+const END: &[u8] = b"Connection: close\r\n\r\n";
 /// Lets one test run at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
@@ -36,19 +37,70 @@ async fn a_thousand_sites_opened_and_dropped_in_one_task_leave_nothing_open() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_comes_when_the_door_is_full_waits_until_somebody_goes() {
+#[tokio::test]
+async fn idle_connections_give_way_to_a_call_of_the_control_api() {
     let _alone = ALONE.lock().await;
+    let room = room();
     let lab = Opened::with(None).await;
-    let mut connections = Vec::new();
-    for _ in 0..ROOM {
-        connections.push(lab.dial(HEALTH).await);
+    let mut idle = Vec::new();
+    for _ in 0..2 * room {
+        idle.push(lab.dial(HEALTH).await);
     }
-    let mut late = lab.dial(&format!("{HEALTH}Connection: close\r\n\r\n")).await;
-    let waiting = timeout(Duration::from_secs(5), heard(&mut late)).await;
-    assert!(waiting.is_err(), "{waiting:?}");
-    connections.truncate(ROOM - 1);
-    assert!(heard(&mut late).await.starts_with("HTTP/1.1 200"));
+    // Those that came first have ended, the last ones wait for the rest of the request.
+    assert_eq!(heard(&mut idle[0]).await, "");
+    let last = idle.last_mut().expect("there are some");
+    last.write_all(END).await.expect("it is still open");
+    assert!(heard(last).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn listeners_of_the_journal_leave_room_for_calls() {
+    let _alone = ALONE.lock().await;
+    let room = room();
+    let lab = Opened::with(None).await;
+    let tail = HEALTH.replace("health", "journal/tail");
+    let mut listeners = Vec::new();
+    let mut refused = 0;
+    for _ in 0..room {
+        let mut listener = lab.dial(&format!("{tail}\r\n")).await;
+        let mut status = [0; 12];
+        listener.read_exact(&mut status).await.expect("an answer");
+        match &status {
+            b"HTTP/1.1 200" => listeners.push(listener),
+            b"HTTP/1.1 503" => refused += 1,
+            other => panic!("{}", String::from_utf8_lossy(other)),
+        }
+    }
+    assert_eq!((listeners.len(), refused), (room / 4, room - room / 4));
+    // Idle connections do not take their places either.
+    let mut idle = Vec::new();
+    for _ in 0..room {
+        idle.push(lab.dial(HEALTH).await);
+    }
+    let mut call = lab.dial(HEALTH).await;
+    call.write_all(END).await.expect("it is open");
+    assert!(heard(&mut call).await.starts_with("HTTP/1.1 200"));
+    // Every listener is still there; one that goes makes room for the next.
+    let open =
+        listeners.iter().filter(|one| matches!(one.try_read(&mut [0; 4096]), Ok(1..) | Err(_))).count();
+    assert_eq!(open, room / 4);
+    listeners.pop();
+    let status = timeout(Duration::from_secs(30), async {
+        loop {
+            let mut again = lab.dial(&format!("{tail}\r\n")).await;
+            let mut status = [0; 12];
+            again.read_exact(&mut status).await.expect("an answer");
+            if &status == b"HTTP/1.1 200" {
+                return;
+            }
+        }
+    });
+    status.await.expect("the place is free again");
+}
+
+/// The number of connections that the control API holds at a time.
+fn room() -> usize {
+    usize::try_from(raise_descriptor_limit() / 8).map_or(512, |room| room.min(512))
 }
 
 /// The number of open files of this process; 0 if the system does not say.

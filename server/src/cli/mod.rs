@@ -25,6 +25,8 @@ use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, complain, say, say_json, waiting};
 use tracing_subscriber::EnvFilter;
 
+use crate::runtime::descriptors::raise_descriptor_limit;
+
 const EXAMPLES: &str = "\
 Examples:
   epm-lab up                                   start a manager and a few clients
@@ -129,6 +131,7 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(std::io::stderr).init();
+    raise_descriptor_limit();
     let ended = match cli.verb {
         Verb::Up(up) => waiting(up.go()),
         Verb::Run(run) => waiting(run.go()),

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
-use crate::lab::{FleetError, Lab};
+use crate::lab::{FleetError, Lab, fits};
 use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::read_recovery;
@@ -207,6 +207,7 @@ impl Up {
                 self.bind
             )));
         }
+        fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one from an earlier run would report this one as ready
         }

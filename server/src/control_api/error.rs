@@ -126,7 +126,9 @@ impl From<FleetError> for Problem {
     fn from(error: FleetError) -> Self {
         let (status, code) = match error {
             FleetError::Command(error) => return error.into(),
-            FleetError::TooMany(_) => (StatusCode::UNPROCESSABLE_ENTITY, "too-many"),
+            FleetError::TooMany(_) | FleetError::Descriptors { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "too-many")
+            }
             FleetError::Differs { .. } => (StatusCode::CONFLICT, "differs"),
             FleetError::NotHere => (StatusCode::GATEWAY_TIMEOUT, "not-here"),
         };

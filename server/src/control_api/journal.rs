@@ -23,6 +23,8 @@ use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
 use crate::schema::BridgedSchema;
 
+/// Path of the endless response.
+pub(super) const TAIL: &str = "/v1/journal/tail";
 /// Maximum number of entries per response.
 const PAGE: usize = 10_000;
 
@@ -208,7 +210,7 @@ pub(super) fn routes() -> Routes {
             ),
         )
         .api_route(
-            "/v1/journal/tail",
+            TAIL,
             get_with(tail, doc("tailJournal", "Follow new entries as server-sent events, without end")),
         )
 }

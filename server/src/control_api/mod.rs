@@ -5,6 +5,7 @@
 //! decides; nothing here does.
 
 mod baselines;
+mod call_limits;
 mod certificates;
 mod clock;
 mod error;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Addresses;
 use crate::lab::Lab;
 use crate::wire::serve_plain;
+use call_limits::{CallLimits, limit};
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};
@@ -103,7 +105,7 @@ fn routes() -> Routes {
 }
 
 fn router(lab: Arc<Lab>, access: Access) -> Router {
-    let access = Arc::new(access);
+    let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
     let described = serde_json::to_value(&api).unwrap_or_default();
@@ -117,6 +119,7 @@ fn router(lab: Arc<Lab>, access: Access) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| limit(Arc::clone(&limits), request, next)))
         .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
         .with_state(lab)
 }

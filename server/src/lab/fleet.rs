@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, lock, unknown};
+use crate::runtime::descriptors::DESCRIPTORS;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
@@ -81,6 +82,19 @@ pub enum FleetError {
     /// The lab would have too many clients.
     #[error("too many clients: a lab runs at most {MOST} in its process, this would make {0}")]
     TooMany(usize),
+    /// The process has too few file descriptors for so many clients.
+    #[error(
+        "too many clients: {total} clients do not fit, since each may hold a connection open at both of its ends, \
+         and this process may open {limit} further files; {fits} would fit; or raise the limit (`ulimit -Hn`) and start again"
+    )]
+    Descriptors {
+        /// Number of clients that the lab would have.
+        total: usize,
+        /// Number of clients that fit.
+        fits: usize,
+        /// Number of file descriptors that there are.
+        limit: usize,
+    },
     /// The clients were not served in time.
     #[error(
         "not all clients were served within two minutes or, with the clock stopped, at the current lab time"
@@ -112,9 +126,7 @@ impl Lab {
             return Err(FleetError::Differs { part: plan.name, what });
         }
         let total = fleet.members().iter().filter(|one| one.part != plan.name).count() + plan.count as usize;
-        if total > MOST {
-            return Err(FleetError::TooMany(total));
-        }
+        fits(total)?;
         // The leaving clients are determined before any is touched.
         let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
         let specs: Vec<MemberSpec> = (1..=plan.count)
@@ -288,6 +300,18 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Fails if a lab cannot have this many clients in its process.
+pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
+    if total > MOST {
+        return Err(FleetError::TooMany(total));
+    }
+    let division = DESCRIPTORS.division;
+    if total > division.clients() {
+        return Err(FleetError::Descriptors { total, fits: division.clients(), limit: division.limit });
+    }
+    Ok(())
 }
 
 /// The client with this number in its part, not yet started.

@@ -16,7 +16,7 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::lab::Lab;
-use crate::lab::fleet::member_spec;
+use crate::lab::fleet::{fits, member_spec};
 use crate::lab::run_error::RunError;
 use crate::runtime::faults::ExpectedClient;
 
@@ -56,6 +56,7 @@ struct Machine {
 impl Machines {
     /// Creates the machines of a scenario; their clients join the fleet, not yet started.
     pub(super) async fn assemble(scenario: &Scenario, lab: &Lab) -> Result<Self, RunError> {
+        fits(scenario.fleet.iter().map(|part| part.get_ref().count as usize).sum())?;
         let start = lab.clock().now();
         let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
         let images_of = names.filter_map(|name| Some((name.clone(), scenario.machine_of(name)?)));

@@ -60,6 +60,7 @@ use tokio::sync::{Notify, RwLock};
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
 pub use finding_result::FindingResult;
+pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};

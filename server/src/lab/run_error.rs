@@ -4,6 +4,7 @@ use epm_client_agent::scenario::PlanError;
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::CommandError;
 
+use crate::lab::fleet::FleetError;
 use crate::lab::time_error::TimeError;
 use crate::mock_site::StartError;
 
@@ -16,6 +17,9 @@ pub enum RunError {
     /// The site refused a command, or a wait reached its limit.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The fleet does not fit into the process.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// A fault of the scenario is invalid.
     #[error(transparent)]
     Fault(#[from] FaultError),

@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// Flag in the counter of a connection that may stall because a fault acts on it.
 const SPARED: u64 = 1 << 63;
 
+/// Flag in the counter of a connection on which a response without end is sent.
+const STREAMS: u64 = 1 << 62;
+
 /// The open connections of one manager.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
@@ -101,6 +104,25 @@ impl Connections {
         stalled.iter().map(|entry| entry.peer).collect()
     }
 
+    /// Ends the connection that has waited for a request for the longest time, if one does.
+    pub(crate) fn end_idlest(&self, now: Instant) {
+        let mut book = self.book();
+        let idle = book.here.iter().filter_map(|(number, entry)| {
+            let count = entry.count.load(Ordering::Relaxed);
+            let is_idle = count.is_multiple_of(2) && count & (SPARED | STREAMS) == 0;
+            let since = entry.seen.filter(|(seen, _)| *seen == count).map_or(now, |(_, since)| since);
+            is_idle.then_some((since, *number))
+        });
+        let ended = idle.min().and_then(|(_, number)| book.here.remove(&number));
+        drop(book);
+        ended.and_then(|entry| entry.task).iter().for_each(AbortHandle::abort);
+    }
+
+    /// Number of open connections.
+    pub(crate) fn count(&self) -> usize {
+        self.book().here.len()
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
     }
@@ -110,6 +132,11 @@ impl Connection {
     /// Lifts the time limit of this connection.
     pub(crate) fn spare(&self) {
         self.count.fetch_or(SPARED, Ordering::Relaxed);
+    }
+
+    /// Marks the connection as one that is never idle: its response does not end.
+    pub(crate) fn streams(&self) {
+        self.count.fetch_or(STREAMS, Ordering::Relaxed);
     }
 
     /// Passes the turn from the manager to the peer, or back.

@@ -10,6 +10,7 @@
 //! | `changes` | changes of certificates, lists and switches, in order |
 //! | `journal` | what the managers recorded |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
+//! | `descriptors` | file descriptors of the process: what they are for |
 //! | `connections`, `tls` | open connections, and TLS configurations |
 //!
 //! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
@@ -19,6 +20,7 @@ pub(crate) mod client_commands;
 pub(crate) mod clients;
 pub(crate) mod connections;
 pub(crate) mod context;
+pub(crate) mod descriptors;
 pub(crate) mod faults;
 mod install;
 pub(crate) mod install_dir;

@@ -10,7 +10,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +25,7 @@ use crate::wire::context::{Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::respond;
 use crate::wire::faults;
-use crate::wire::listener::{PATIENCE, Room, accept};
+use crate::wire::listener::{PATIENCE, Places, Room, accept};
 
 /// Maximum number of connections per port; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -42,7 +41,7 @@ pub(crate) async fn serve(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::of_a_port(MAX_CONNECTIONS);
     let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
     let attend = |stream, connection: Connection| {
         let manager = Arc::clone(&manager);

@@ -6,18 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections};
+use crate::runtime::descriptors::DESCRIPTORS;
 
 /// Longest time in which a peer may send nothing, or stall a handshake, a header, a body or the reading of its
 /// response. In real time: it protects the machine, not the lab.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Interval of the check for stalled peers, and so the tolerance of [`PATIENCE`].
 const ROUND: Duration = Duration::from_secs(3);
+
+/// Pauses after a connection could not be accepted.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Time after which a full control API looks again for an idle connection.
+const SOON: Duration = Duration::from_millis(100);
+/// Shortest time between two lines in the log about the same.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why a port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +67,77 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
 /// The register for accepted connections, and their limit.
 pub(super) struct Room<'a> {
     pub(super) connections: &'a Arc<Connections>,
-    /// A permit for each connection; further ones wait in the system's queue.
-    pub(super) places: &'a Arc<Semaphore>,
+    pub(super) places: &'a Places,
     pub(super) tasks: &'a TaskTracker,
+}
+
+/// Permits for connections; without one, a connection waits in the system's queue.
+#[derive(Debug)]
+pub(super) struct Places {
+    own: Arc<Semaphore>,
+    /// Permits that all ports of the managers share; none for the control API.
+    shared: Option<Arc<Semaphore>>,
+}
+
+impl Places {
+    /// Places of a port of a manager.
+    pub(super) fn of_a_port(most: usize) -> Self {
+        Self { own: Arc::new(Semaphore::new(most)), shared: Some(Arc::clone(&DESCRIPTORS.ports)) }
+    }
+
+    /// Places of the control API. For the last one, the connection that has been idle for the longest time is ended.
+    pub(super) fn of_the_control_api() -> Self {
+        let most = DESCRIPTORS.division.control_connections();
+        Self { own: Arc::new(Semaphore::new(most)), shared: None }
+    }
+
+    const fn ends_idle(&self) -> bool {
+        self.shared.is_none()
+    }
+
+    fn is_full(&self) -> bool {
+        let shared = self.shared.as_ref().is_some_and(|shared| shared.available_permits() == 0);
+        shared || self.own.available_permits() == 0
+    }
+
+    async fn take(&self) -> Place {
+        let own = Arc::clone(&self.own).acquire_owned().await;
+        let shared = match &self.shared {
+            Some(shared) => Some(Arc::clone(shared).acquire_owned().await),
+            None => None,
+        };
+        Place { _own: own, _shared: shared }
+    }
+}
+
+type Permit = Result<OwnedSemaphorePermit, AcquireError>;
+
+/// The place of a connection, free again when dropped.
+struct Place {
+    _own: Permit,
+    _shared: Option<Permit>,
+}
+
+/// What a port could not do, told at most once a minute.
+#[derive(Debug, Default)]
+struct Repeated {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Repeated {
+    fn add(&mut self) {
+        self.count += 1;
+    }
+
+    /// The number since it was told last, if it is to be told now.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        let is_due = self.count > 0 && self.told.is_none_or(|told| now.duration_since(told) >= MINUTE);
+        is_due.then(|| {
+            self.told = Some(now);
+            std::mem::take(&mut self.count)
+        })
+    }
 }
 
 /// Accepts connections until the token is cancelled, each served by its own task. Stalled peers are disconnected and
@@ -74,13 +151,26 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
 ) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut full, mut failed) = (Repeated::default(), Repeated::default());
+    let (mut backs_off, mut error) = (Duration::ZERO, None);
     loop {
+        let is_full = room.places.is_full();
+        if is_full && room.places.ends_idle() {
+            room.connections.end_idlest(Instant::now());
+        } else if is_full {
+            full.add();
+        }
+        tell(listener, room.connections, (&mut full, &mut failed), error.as_ref());
         let next = async {
-            let place = Arc::clone(room.places).acquire_owned().await;
+            if !backs_off.is_zero() {
+                sleep(backs_off).await;
+            }
+            let place = room.places.take().await;
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
+            () = sleep(SOON), if is_full && room.places.ends_idle() => continue,
             now = rounds.tick() => {
                 room.connections.end_stalled(now, PATIENCE).into_iter().for_each(&stalled);
                 continue;
@@ -89,13 +179,17 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            Err(error) => {
-                // Most likely out of descriptors: other connections must end first.
-                tracing::warn!(%error, listener = ?listener.local_addr().ok(), "cannot accept a connection");
-                tokio::task::yield_now().await;
+            // The peer has gone again.
+            Err(gone) if gone.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(why) => {
+                // Most likely something else in the process took the descriptors: it must end first.
+                failed.add();
+                backs_off = (backs_off * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                error = Some(why);
                 continue;
             }
         };
+        backs_off = Duration::ZERO;
         room.connections.receive(peer, |connection| {
             let attending = attend(stream, connection);
             room.tasks.spawn(async move {
@@ -103,5 +197,46 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
                 attending.await;
             })
         });
+    }
+}
+
+/// Tells what a port could not do since it told last.
+fn tell(
+    listener: &TcpListener,
+    connections: &Connections,
+    (full, failed): (&mut Repeated, &mut Repeated),
+    error: Option<&io::Error>,
+) {
+    let now = Instant::now();
+    let port = || listener.local_addr().map_or_else(|_| "a closed port".to_owned(), |port| port.to_string());
+    if let Some(times) = full.due(now) {
+        tracing::warn!(
+            port = port(),
+            connections = connections.count(),
+            times,
+            limit = DESCRIPTORS.division.limit,
+            "port is full: further connections wait until others end; a higher limit of files (ulimit -n) makes room"
+        );
+    }
+    if let (Some(times), Some(error)) = (failed.due(now), error) {
+        tracing::warn!(port = port(), %error, times, "cannot accept connections; trying again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_again_and_again_is_told_once_a_minute_with_its_number() {
+        let (mut repeated, start) = (Repeated::default(), Instant::now());
+        assert_eq!(repeated.due(start), None);
+        let told: Vec<u64> = (0..150_000_u64)
+            .filter_map(|millis| {
+                repeated.add();
+                repeated.due(start + Duration::from_millis(millis))
+            })
+            .collect();
+        assert_eq!(told, [1, 60_000, 60_000]);
     }
 }

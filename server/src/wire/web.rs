@@ -14,7 +14,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -27,9 +26,9 @@ use crate::runtime::install_dir::Access;
 use crate::runtime::journal::ConnectionClosed;
 use crate::runtime::service::Service;
 use crate::wire::activity::ActivityStream;
-use crate::wire::listener::{PATIENCE, Room, accept};
+use crate::wire::listener::{PATIENCE, Places, Room, accept};
 
-/// Maximum number of connections per listener; further ones wait in the system's queue.
+/// Maximum number of connections per REST API; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
 /// Maximum size of a request head, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -48,7 +47,7 @@ pub(crate) async fn serve_rest(
         let (manager, router) = (Arc::clone(&manager), router.clone());
         async move { attend(stream, &connection, router, &manager).await }
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::of_a_port(MAX_CONNECTIONS);
     let room = Room { connections: &connections, places: &places, tasks: &tasks };
     accept(&listener, room, &stopping, stalled, attend).await;
     connections.end_all();
@@ -72,7 +71,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
             }
         }
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::of_the_control_api();
     let room = Room { connections: &connections, places: &places, tasks: &tasks };
     accept(&listener, room, &stopping, stalled, attend).await;
     connections.end_all();
@@ -141,6 +140,9 @@ where
         async move {
             connection.turn();
             let response = response.await;
+            if response.as_ref().is_ok_and(|response| response.body().size_hint().exact().is_none()) {
+                connection.streams();
+            }
             connection.turn();
             response
         }

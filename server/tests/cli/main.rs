@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod cert;
+mod descriptors;
 mod docs;
 mod failure;
 mod fault;
