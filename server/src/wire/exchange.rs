@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::runtime::install_dir::Access;
 use crate::runtime::service::Service;
+use crate::wire::body_budget::CLIENTS_PORTS;
 use crate::wire::context::{RequestContext, written};
 use crate::wire::faults::exchange::answered;
 use crate::wire::faults::raw_response::WrittenRaw;
@@ -71,7 +72,8 @@ impl<'a> RequestContext<'a> {
     /// Answers once the body has arrived.
     async fn upload(self, request: Request<Incoming>) -> Outcome {
         let (head, body) = request.into_parts();
-        let body = match timeout(PATIENCE, Limited::new(body, MAX_UPLOAD).collect()).await {
+        let body = match timeout(PATIENCE, Limited::new(CLIENTS_PORTS.body(body), MAX_UPLOAD).collect()).await
+        {
             Ok(Ok(body)) => body.to_bytes(),
             Err(_) => return Ok(self.refuse("stalled", 408, "timed out waiting for the body\n")),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {

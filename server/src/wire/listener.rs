@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -151,27 +151,29 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
 ) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut now = rounds.tick().await;
     let (mut full, mut failed) = (Repeated::default(), Repeated::default());
     let (mut backs_off, mut error) = (Duration::ZERO, None);
     loop {
         let is_full = room.places.is_full();
         if is_full && room.places.ends_idle() {
-            room.connections.end_idlest(Instant::now());
+            room.connections.end_idlest(now);
         } else if is_full {
             full.add();
         }
-        tell(listener, room.connections, (&mut full, &mut failed), error.as_ref());
+        tell(listener, room.connections, (&mut full, &mut failed), error.as_ref(), now);
         let next = async {
             if !backs_off.is_zero() {
-                sleep(backs_off).await;
+                pause(backs_off).await;
             }
             let place = room.places.take().await;
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = sleep(SOON), if is_full && room.places.ends_idle() => continue,
-            now = rounds.tick() => {
+            () = pause(SOON), if is_full && room.places.ends_idle() => continue,
+            tick = rounds.tick() => {
+                now = tick;
                 room.connections.end_stalled(now, PATIENCE).into_iter().for_each(&stalled);
                 continue;
             }
@@ -200,14 +202,18 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
     }
 }
 
+async fn pause(time: Duration) {
+    let _ = timeout(time, std::future::pending::<()>()).await;
+}
+
 /// Tells what a port could not do since it told last.
 fn tell(
     listener: &TcpListener,
     connections: &Connections,
     (full, failed): (&mut Repeated, &mut Repeated),
     error: Option<&io::Error>,
+    now: Instant,
 ) {
-    let now = Instant::now();
     let port = || listener.local_addr().map_or_else(|_| "a closed port".to_owned(), |port| port.to_string());
     if let Some(times) = full.due(now) {
         tracing::warn!(
@@ -227,9 +233,9 @@ fn tell(
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_happens_again_and_again_is_told_once_a_minute_with_its_number() {
-        let (mut repeated, start) = (Repeated::default(), Instant::now());
+    #[tokio::test]
+    async fn what_happens_again_and_again_is_told_once_a_minute_with_its_number() {
+        let (mut repeated, start) = (Repeated::default(), interval(MINUTE).tick().await);
         assert_eq!(repeated.due(start), None);
         let told: Vec<u64> = (0..150_000_u64)
             .filter_map(|millis| {

@@ -9,11 +9,13 @@
 //! | `listener` | binds a port, accepts connections |
 //! | `clients_port` | a client's connection, from its first byte to its end |
 //! | `exchange` | one request and its response |
+//! | `body_budget` | bounds what unfinished request bodies take |
 //! | `context` | what a response is made from |
 //! | `faults` | carries faults out; wraps a conversation of `clients_port`, the only import cycle here |
 //! | `web` | serves a router: the REST API over HTTPS, the control API over plain HTTP |
 
 mod activity;
+mod body_budget;
 mod clients_port;
 mod context;
 mod decode_cache;

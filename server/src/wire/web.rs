@@ -26,6 +26,7 @@ use crate::runtime::install_dir::Access;
 use crate::runtime::journal::ConnectionClosed;
 use crate::runtime::service::Service;
 use crate::wire::activity::ActivityStream;
+use crate::wire::body_budget::APIS;
 use crate::wire::listener::{PATIENCE, Places, Room, accept};
 
 /// Maximum number of connections per REST API; further ones wait in the system's queue.
@@ -136,7 +137,7 @@ where
     connection.turn();
     let respond = |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(connection.peer));
-        let response = respond(request.map(Body::new));
+        let response = respond(request.map(|body| Body::new(APIS.body(body))));
         async move {
             connection.turn();
             let response = response.await;
