@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
+use epm_client_agent::program::{arguments, say, unwritten};
 use epm_client_agent::wire::{
     DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
 };
@@ -132,13 +133,18 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().verb {
+    let cli: Cli = match arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let ended = match cli.verb {
         Verb::Run(run) => go(run),
         Verb::Show { state } => show(&state),
         Verb::Import { file, cache } => import(&file, &cache),
         Verb::Doctor(doctor) => match look_after(doctor) {
             Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::from(1),
+            Ok(false) if unwritten().is_none() => return ExitCode::from(1),
+            Ok(false) => Ok(()),
             Err(why) => Err(why),
         },
         Verb::Completions { shell } => {
@@ -149,7 +155,10 @@ fn main() -> ExitCode {
         }
     };
     let (code, why) = match ended {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(()) => match unwritten() {
+            None => return ExitCode::SUCCESS,
+            Some(why) => (1, why),
+        },
         Err(Failure::Failed(why)) => (1, why),
         Err(Failure::BadInput(why)) => (2, why),
     };
@@ -335,10 +344,4 @@ fn show(folder: &Path) -> Result<(), Failure> {
 
 fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
     read_package(path).map(Arc::new).map_err(|error| Failure::BadInput(error.to_string()))
-}
-
-/// Writes to standard output. A closed pipe is no error.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

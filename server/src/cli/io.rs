@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+pub(super) use epm_client_agent::program::{is_heard, say};
 use serde::Serialize;
 
 /// Why a command failed.
@@ -30,12 +31,6 @@ pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Re
     tokio::runtime::Runtime::new()
         .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
         .block_on(verb)
-}
-
-/// Writes to standard output. A closed pipe is no error.
-pub(super) fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Writes to standard error. A closed pipe is no error.

@@ -21,6 +21,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use epm_client_agent::program::{arguments, unwritten};
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, complain, say, say_json, waiting};
 use tracing_subscriber::EnvFilter;
@@ -129,7 +130,10 @@ enum Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = match arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(std::io::stderr).init();
     raise_descriptor_limit();
     let ended = match cli.verb {
@@ -161,6 +165,8 @@ pub fn main() -> ExitCode {
             Ok(Ending::Well)
         }
     };
+    // What could not be printed has not been done.
+    let ended = ended.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why))));
     match ended {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::NotWell) => ExitCode::from(1),

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
+use epm_client_agent::program::unwritten;
 use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
-use epm_client_agent::wire::{LogSink, interrupted};
+use epm_client_agent::wire::{LabClock, LogSink, interrupted};
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
 };
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::StoreType;
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
+use crate::cli::lab::OwnReadyFile;
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab, fits};
@@ -133,7 +136,7 @@ pub(super) struct Up {
     /// File with the password of the key; needed if it is encrypted, or differs from that of the keystore
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
-    /// Write the line with all addresses to this file once the lab is ready
+    /// Write the line with all addresses to this file once the lab is ready; the lab removes it at its start and its end
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Write sylink.xml and MANAGER.pem into this folder, for epm-agent and curl
@@ -161,6 +164,10 @@ struct Ready<'a> {
     ready: bool,
     pid: u32,
     version: &'static str,
+    /// Time of the machine at which the process started.
+    started: Timestamp,
+    /// Name that no other lab has, as /v1/health tells it.
+    instance: &'a str,
     seed: u64,
     kcs: String,
     domain: String,
@@ -200,6 +207,8 @@ struct ReadyClient {
 
 impl Up {
     pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
+        let mut ready_file = self.ready_file.as_deref().map(OwnReadyFile::at);
+        let started = LabClock::wall().now();
         if !self.bind.is_loopback() && !self.lab {
             return Err(Failure::BadInput(format!(
                 "{} can be reached from other machines, and this mock has no protection; \
@@ -208,9 +217,6 @@ impl Up {
             )));
         }
         fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
-        if let Some(file) = &self.ready_file {
-            let _ = std::fs::remove_file(file); // one from an earlier run would report this one as ready
-        }
         let seed = self.seed.map_or_else(new_seed, Ok)?;
         let mut builder = MockSite::builder().seed(seed).bind(self.bind);
         for number in 0..self.managers {
@@ -241,12 +247,16 @@ impl Up {
             here = self.people(&lab) => here?,
         }
         lab.take_start().await;
-        let ready = serde_json::to_string(&self.ready(&site, seed, &control.url))
+        let ready = serde_json::to_string(&self.ready(&lab, started, &control.url))
             .map_err(|error| Failure::Failed(error.to_string()))?;
         complain(&self.greeting(&site, seed, &control.url));
         say(&format!("{ready}\n"));
-        if let Some(file) = &self.ready_file {
-            write(file, format!("{ready}\n").as_bytes())?;
+        // The reader of that line would wait for it without end.
+        if let Some(why) = unwritten() {
+            return Err(Failure::Failed(why));
+        }
+        if let Some(file) = &mut ready_file {
+            file.write(&format!("{ready}\n"))?;
         }
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,
@@ -456,7 +466,8 @@ impl Up {
         Ok(())
     }
 
-    fn ready<'a>(&self, site: &'a MockSite, seed: u64, control: &'a str) -> Ready<'a> {
+    fn ready<'a>(&self, lab: &'a Lab, started: Timestamp, control: &'a str) -> Ready<'a> {
+        let site = &lab.site;
         let fingerprint = |manager: &str| {
             site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
         };
@@ -468,7 +479,9 @@ impl Up {
             ready: true,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
-            seed,
+            started,
+            instance: lab.instance(),
+            seed: lab.seed(),
             kcs: site.kcs().to_string(),
             domain: site.look(|site| site.domain().to_string()),
             control_api: control,

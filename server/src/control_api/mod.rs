@@ -149,6 +149,8 @@ struct Health {
     /// Lab time.
     #[schemars(with = "String")]
     now: Timestamp,
+    /// Name of this lab that no other one has, as in its ready file.
+    instance: String,
 }
 
 async fn index(State(lab): LabState) -> Json<Index> {
@@ -163,5 +165,5 @@ async fn index(State(lab): LabState) -> Json<Index> {
 }
 
 async fn health(State(lab): LabState) -> Json<Health> {
-    Json(Health { ready: true, now: lab.clock().now() })
+    Json(Health { ready: true, now: lab.clock().now(), instance: lab.instance().to_owned() })
 }

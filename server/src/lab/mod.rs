@@ -84,6 +84,8 @@ pub struct Lab {
     /// The site.
     pub site: Arc<MockSite>,
     seed: u64,
+    /// Name that no other lab has.
+    instance: String,
     fleet: RwLock<Fleet>,
     /// Parts of the fleet by name, as last requested.
     parts: Mutex<BTreeMap<String, PartPlan>>,
@@ -119,6 +121,7 @@ impl Lab {
         Arc::new(Self {
             site,
             seed,
+            instance: new_instance(),
             fleet: RwLock::new(fleet),
             parts: Mutex::default(),
             history,
@@ -130,6 +133,16 @@ impl Lab {
             presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Seed of the lab.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Name of this lab that no other one has, not even one of the same seed.
+    pub fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// The clock of this lab.
@@ -196,4 +209,12 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 /// An error for an unknown name, with the nearest known one if there is one.
 fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> CommandError {
     CommandError::unknown(kind, name, known)
+}
+
+/// Draws the name of a lab.
+fn new_instance() -> String {
+    let mut bytes = [0; 8];
+    // Without random numbers labs cannot be told apart by it.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    data_encoding::HEXLOWER.encode(&bytes)
 }

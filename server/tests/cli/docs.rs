@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use epm_fixtures::python_packages;
 
-use crate::harness::{needs, output, program, root, said};
+use crate::harness::{STALE, needs, output, program, root, said};
 
 /// A `cargo` for the examples: what it would install is on the path already.
 const NO_CARGO: &str = "#!/bin/sh\n[ \"$*\" = 'install --locked --path epm-lab/server' ] || { echo \"unknown: cargo $*\" >&2; exit 9; }\n";
@@ -64,7 +64,7 @@ fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless_or_do
     let (folder, script) = (tempfile::tempdir().unwrap(), example("sh"));
     let out = bash(folder.path(), &script);
     assert!(out.status.success(), "{}", words(&out));
-    fs::remove_file(folder.path().join("ready.json")).unwrap();
+    fs::write(folder.path().join("ready.json"), STALE).unwrap();
     let careless = script.replace("rotate single", "rotate single --no-wait");
     assert_ne!(careless, script);
     let out = bash(folder.path(), &careless);
@@ -72,7 +72,7 @@ fn the_shell_script_passes_and_fails_with_names_where_the_tool_is_careless_or_do
     let (_, shown) = said(&out);
     assert!(shown.contains("FAIL not-waited: desk-1 in My Company\\Default Group since"), "{shown}");
     assert!(shown.contains("; the client trusts "), "{shown}");
-    fs::remove_file(folder.path().join("ready.json")).unwrap();
+    fs::write(folder.path().join("ready.json"), STALE).unwrap();
     let idle = script.replace("epm-lab rotate single", "true");
     assert_ne!(idle, script);
     let out = bash(folder.path(), &idle);
@@ -91,9 +91,8 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
     let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
     assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
     assert!(junit.contains("name=\"every manager that rotates presents a new certificate\""), "{junit}");
-    for left in ["ready.json", "github.env"] {
-        fs::remove_file(folder.path().join(left)).unwrap();
-    }
+    fs::write(folder.path().join("ready.json"), STALE).unwrap();
+    fs::remove_file(folder.path().join("github.env")).unwrap();
     let fails = |tool: &str, finding: &str| {
         let careless = job.replace("epm-lab rotate single", tool);
         assert_ne!(careless, job);
@@ -104,9 +103,8 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
         assert!(junit.contains(finding), "{junit}");
     };
     fails("epm-lab rotate single --no-wait || true", "type=\"not-waited\"");
-    for left in ["ready.json", "github.env"] {
-        fs::remove_file(folder.path().join(left)).unwrap();
-    }
+    fs::write(folder.path().join("ready.json"), STALE).unwrap();
+    fs::remove_file(folder.path().join("github.env")).unwrap();
     fails("/bin/true", "type=\"certificate-new\"");
 }
 

@@ -72,6 +72,10 @@ pub(crate) fn refused(output: &Output, expected: &[&str]) {
     }
 }
 
+/// The ready file of a lab that was killed.
+pub(crate) const STALE: &str = r#"{"ready":true,"pid":1,"started":"2026-01-05T08:00:00.000Z","instance":"gone","control_api":"http://127.0.0.1:1"}
+"#;
+
 /// A lab that is up, until it is dropped.
 pub(crate) struct RunningLab {
     running: Running,

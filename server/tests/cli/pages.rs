@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{agent, needs, output, program, root, said};
+use crate::harness::{STALE, agent, needs, output, program, root, said};
 
 /// Stands before the script of a page: ends what the page leaves in the background.
 const BEFORE: &str = r#"
@@ -58,6 +58,8 @@ fn run(page: &str) {
     let text = fs::read_to_string(root().join(page)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(root().join("fixtures"), folder.path().join("fixtures")).unwrap();
+    // A lab that was killed has left its file behind.
+    fs::write(folder.path().join("ready.json"), STALE).unwrap();
     // Scenarios with faults have the addresses from 127.64.0.0 to 127.127.255.255.
     let [.., high, low] = std::process::id().to_be_bytes();
     let number = PAGES.iter().position(|one| *one == page).unwrap() + 1;

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::control_client::ControlClient;
+use super::control_client::{ControlClient, PATIENCE};
+use super::ready_file::ReadyFile;
 use crate::cli::io::{Ending, Failure, say, say_json};
 
 /// The running lab to act on, and the output format.
@@ -18,9 +19,21 @@ pub(crate) struct Where {
         value_name = "URL"
     )]
     lab: String,
+    /// Ready file of the lab to act on (`epm-lab up --ready-file`), instead of --lab; one of another lab is refused
+    #[arg(long, global = true, env = "EPM_LAB_READY_FILE", value_name = "FILE")]
+    ready_file: Option<std::path::PathBuf>,
     /// File with the token of the control API, if it requires one
     #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
+    /// Longest wait in seconds for a lab that does not respond; a long call on a lab that responds goes on
+    #[arg(
+        long,
+        global = true,
+        default_value_t = PATIENCE,
+        value_parser = clap::value_parser!(u32).range(1..=3600),
+        value_name = "SECONDS"
+    )]
+    timeout: u32,
     /// Print JSON, as the control API returns it
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -29,7 +42,11 @@ pub(crate) struct Where {
 impl Where {
     /// A client of the control API.
     pub(crate) fn control(&self) -> Result<ControlClient, Failure> {
-        ControlClient::new(&self.lab, self.token_file.as_deref())
+        let control = match &self.ready_file {
+            Some(file) => ControlClient::of(ReadyFile::read(file)?, self.token_file.as_deref()),
+            None => ControlClient::new(&self.lab, self.token_file.as_deref()),
+        };
+        Ok(control?.within(self.timeout))
     }
 
     /// Prints a response, as JSON or formatted by `people`.

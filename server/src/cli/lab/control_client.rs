@@ -1,6 +1,8 @@
 //! A client of the control API.
 
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -9,16 +11,24 @@ use hyper::{Method, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::cli::http::{self, Server};
 use crate::cli::io::{Failure, read_text};
+use crate::cli::lab::ready_file::ReadyFile;
 use crate::control_api::DROPPED;
+
+/// Longest wait for a lab that does not respond, in seconds.
+pub(super) const PATIENCE: u32 = 10;
 
 /// A client of a running lab's control API.
 #[derive(Debug)]
 pub(crate) struct ControlClient {
     server: Server,
     token: Option<String>,
+    ready: Option<ReadyFile>,
+    /// Longest wait for a connection or for a sign of life. A call may take longer on a lab that responds to others.
+    patience: Duration,
 }
 
 impl ControlClient {
@@ -29,7 +39,18 @@ impl ControlClient {
             ))
         })?;
         let token = token_file.map(read_text).transpose()?.map(|text| text.trim().to_owned());
-        Ok(Self { server, token })
+        Ok(Self { server, token, ready: None, patience: Duration::from_secs(PATIENCE.into()) })
+    }
+
+    /// A client of the lab that wrote this file when it was ready.
+    pub(crate) fn of(ready: ReadyFile, token_file: Option<&Path>) -> Result<Self, Failure> {
+        let client = Self::new(&ready.control_api, token_file)?;
+        Ok(Self { ready: Some(ready), ..client })
+    }
+
+    /// The same client, which gives up after this time without a sign of life.
+    pub(super) fn within(self, seconds: u32) -> Self {
+        Self { patience: Duration::from_secs(seconds.into()), ..self }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -69,13 +90,13 @@ impl ControlClient {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// Passes each piece of an endless response to `tell`.
-    pub(crate) async fn follow(&self, path: &str, mut tell: impl FnMut(&str)) -> Result<(), Failure> {
+    /// Passes each piece of an endless response to `tell`, as long as it returns true.
+    pub(crate) async fn follow(&self, path: &str, mut tell: impl FnMut(&str) -> bool) -> Result<(), Failure> {
         let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = self.while_it_responds(body.frame()).await? {
             let frame = frame.map_err(|error| self.lost(&error))?;
-            if let Some(piece) = frame.data_ref() {
-                tell(&String::from_utf8_lossy(piece));
+            if frame.data_ref().is_some_and(|piece| !tell(&String::from_utf8_lossy(piece))) {
+                break;
             }
         }
         Ok(())
@@ -92,18 +113,68 @@ impl ControlClient {
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
-        http::body(response).await.map_err(|error| self.lost(&error))
+        self.while_it_responds(http::body(response)).await?.map_err(|error| self.lost(&error))
+    }
+
+    /// Waits for as long as the lab responds to other calls.
+    async fn while_it_responds<T>(&self, wait: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut wait = pin!(wait);
+        loop {
+            if let Ok(found) = timeout(self.patience / 2, &mut wait).await {
+                return Ok(found);
+            }
+            tokio::select! {
+                biased;
+                found = &mut wait => return Ok(found),
+                health = timeout(self.patience, self.health()) => match health {
+                    Ok(health) => drop(health?),
+                    Err(_) => return Err(self.silent()),
+                },
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Failure> {
+        let Server { host, port } = &self.server;
+        let connecting = timeout(self.patience, TcpStream::connect((self.server.name(), *port)));
+        connecting.await.map_err(|_| self.silent())?.map_err(|error| {
+            let advice = match &self.ready {
+                Some(ready) => {
+                    format!("{} is stale: {} has ended; remove the file", ready.file, ready.writer())
+                }
+                None => "start one with `epm-lab up`, or give another URL with `--lab`".to_owned(),
+            };
+            Failure::Failed(format!("no lab responds at http://{host}:{port}: {error}; {advice}"))
+        })
+    }
+
+    /// The response about the lab's health, which needs no token. Fails if it is not the expected lab.
+    async fn health(&self) -> Result<(), Failure> {
+        let stream = self.connect().await?;
+        let asked = self.server.send(stream, Method::GET, "/v1/health", None, Bytes::new()).await;
+        let answer = http::body(asked.map_err(|error| self.lost(&error))?).await;
+        let health: Value =
+            serde_json::from_slice(&answer.map_err(|error| self.lost(&error))?).unwrap_or_default();
+        match &self.ready {
+            Some(ready) if health["instance"] != ready.instance => {
+                let Server { host, port } = &self.server;
+                Err(Failure::Failed(format!(
+                    "{} is stale: it was written by {}, and the lab at http://{host}:{port} is another one; remove the file",
+                    ready.file,
+                    ready.writer()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
-        let Server { host, port } = &self.server;
-        let stream = TcpStream::connect((self.server.name(), *port)).await.map_err(|error| {
-            Failure::Failed(format!(
-                "no lab responds at http://{host}:{port}: {error}; start one with `epm-lab up`, or give another URL with `--lab`"
-            ))
-        })?;
-        let sent = self.server.send(stream, method, path, self.token.as_deref(), body).await;
-        let response = sent.map_err(|error| self.lost(&error))?;
+        if self.ready.is_some() {
+            timeout(self.patience, self.health()).await.map_err(|_| self.silent())??;
+        }
+        let stream = self.connect().await?;
+        let sent = self.server.send(stream, method, path, self.token.as_deref(), body);
+        let response = self.while_it_responds(sent).await?.map_err(|error| self.lost(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -116,6 +187,18 @@ impl ControlClient {
             return Err(Failure::Undecided(detail));
         }
         if status.is_client_error() { Err(Failure::BadInput(detail)) } else { Err(Failure::Failed(detail)) }
+    }
+
+    fn silent(&self) -> Failure {
+        let Server { host, port } = &self.server;
+        let process = self.ready.as_ref().map_or_else(
+            || "`kill -CONT PID` continues a process that is stopped".to_owned(),
+            |ready| format!("`kill -CONT {}` continues it if it is stopped", ready.pid),
+        );
+        Failure::Failed(format!(
+            "the lab at http://{host}:{port} does not respond: it accepts connections, but has answered nothing for {} s (`--timeout`); {process}, otherwise end the lab and start it again",
+            self.patience.as_secs()
+        ))
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Failure {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure, say};
+use crate::cli::io::{Ending, Failure, is_heard, say};
 
 /// Commands on the journal of a running lab.
 #[derive(Debug, Subcommand)]
@@ -134,6 +134,7 @@ impl Act for JournalVerb {
                             }
                             rest = more.to_owned();
                         }
+                        is_heard()
                     })
                     .await?;
                 Ok(Ending::Well)

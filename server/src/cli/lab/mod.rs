@@ -11,6 +11,7 @@ mod fault;
 mod journal;
 mod list;
 mod manager;
+mod ready_file;
 mod snapshot;
 
 pub(super) use answer::{Act, At, Where};
@@ -24,4 +25,5 @@ pub(super) use fault::FaultVerb;
 pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
 pub(super) use manager::{ManagerVerb, ServiceVerb};
+pub(super) use ready_file::OwnReadyFile;
 pub(super) use snapshot::SnapshotVerb;

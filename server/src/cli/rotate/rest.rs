@@ -1,6 +1,7 @@
 //! A client of the vendor's REST API, over HTTPS with the manager's certificate pinned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
@@ -11,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::cli::http::{self, Server};
@@ -18,6 +20,8 @@ use crate::cli::io::Failure;
 
 /// Base path of the REST API.
 const BASE: &str = "/sepm/api/v1";
+/// Longest wait for a response.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Page size.
 const PAGE: u32 = 500;
 
@@ -113,6 +117,23 @@ impl Rest {
     }
 
     async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        token: Option<&str>,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let sent = timeout(PATIENCE, self.sent(method, path, body, token)).await;
+        let Server { host, port } = &self.server;
+        sent.map_err(|_| {
+            Failure::Failed(format!(
+                "the REST API at https://{host}:{port} has not responded for {} s; `kill -CONT PID` continues a process that is stopped, otherwise look at the faults of its port",
+                PATIENCE.as_secs()
+            ))
+        })?
+    }
+
+    async fn sent(
         &self,
         method: Method,
         path: &str,
