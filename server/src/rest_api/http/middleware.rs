@@ -50,7 +50,9 @@ pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router
 async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
     let assumed = api.assumed();
+    let is_refused = assumed.rest_double_slash_is_refused && asked.contains("//");
     if assumed.rest_slashes_do_not_count
+        && !is_refused
         && let Some(plain) = normalize_path::without(request.uri())
     {
         *request.uri_mut() = plain;
@@ -58,7 +60,11 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
-    let mut response = match admit(&api, &assumed, &method, &path, &request) {
+    let admitted = match is_refused {
+        true => Err(ApiError::Rejected),
+        false => admit(&api, &assumed, &method, &path, &request),
+    };
+    let mut response = match admitted {
         Ok(session) => {
             if let Some(session) = session {
                 who = Some(session.who.login_name.clone());
@@ -105,13 +111,13 @@ fn admit(
         return Err(ApiError::NoPath);
     }
     let now = api.now();
-    api.throttle.count(now)?;
+    api.throttle.count(assumed, now)?;
     if request.body().size_hint().lower() > MAX_BODY as u64 {
         return Err(ApiError::TooLarge { most: MAX_BODY });
     }
     let session = match bearer(request) {
         _ if is_public(path) => None,
-        Some(token) => Some(api.tokens.find(token, api.restarts(), now)?),
+        Some(token) => Some(api.tokens.find(token, api.lifetimes(), api.restarts(), now)?),
         None => return Err(tokens::none(&assumed.rest_no_token_error)),
     };
     if known == Known::Path {

@@ -18,4 +18,4 @@ pub(crate) use extract::{
     RawBody, XmlBody,
 };
 pub(crate) use page::{Order, Page, Paging, Slice, Sort};
-pub(crate) use response::{Blank, Created, Json, NoContent, Several};
+pub(crate) use response::{Blank, Created, File, Json, NoContent, Several};
