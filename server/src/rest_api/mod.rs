@@ -91,6 +91,9 @@ mod tests {
             for method in methods.as_object().unwrap().keys() {
                 let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
                 assert_eq!(known(&method, &asked), Known::Operation, "{method} {path}");
+                let summary =
+                    document["paths"][path][method.as_str().to_ascii_lowercase()]["summary"].as_str();
+                assert!(summary.is_some_and(|words| !words.is_empty()), "{method} {path} has no summary");
             }
         }
     }

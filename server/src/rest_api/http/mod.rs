@@ -10,6 +10,7 @@ pub(super) mod operations;
 pub(super) mod page;
 pub(super) mod query_de;
 pub(super) mod response;
+pub(super) mod summaries;
 pub(super) mod throttle;
 
 pub(crate) use error::ApiError;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::rest_api::http::middleware::{OPENAPI_PATH, is_public};
+use crate::rest_api::http::summaries::summary;
 use crate::rest_api::state::RestApi;
 
 /// Name of the security scheme.
@@ -52,8 +53,16 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
     let requirement = SecurityRequirement::from_iter([(BEARER.to_owned(), Vec::new())]);
     for (path, item) in api.paths.iter_mut().flat_map(|paths| &mut paths.paths) {
         let ReferenceOr::Item(item) = item else { continue };
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
+        let operations = [
+            ("GET", &mut item.get),
+            ("PUT", &mut item.put),
+            ("POST", &mut item.post),
+            ("DELETE", &mut item.delete),
+            ("PATCH", &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.summary = summary(method, path).map(ToOwned::to_owned);
             finish_operation(operation, path, &requirement);
         }
     }
