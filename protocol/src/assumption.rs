@@ -147,6 +147,17 @@ pub enum PolicyReference {
     Name,
 }
 
+/// The status of the REST API for an object that does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownObjects {
+    /// The status that the vendor's description has for the operation: 410, 404 or 400.
+    #[default]
+    AsDescribed,
+    /// 410 for every operation.
+    Gone,
+}
+
 /// One of a manager's two certificate stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -290,10 +301,12 @@ assumptions! {
     /// What a change of a location's communication settings over the REST API changes, where the location uses those of
     /// its group. No recording shows one.
     rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
-    /// The status of the REST API for a group whose name is taken: 400 or 409.
-    rest_group_name_taken_status: u16 = 409, U;
-    /// The status of the REST API for an administrator whose login name is taken.
-    rest_administrator_taken_status: u16 = 409, U;
+    /// The status of the REST API for a group whose name is taken: 400 or 409. The vendor's description has only 400.
+    rest_group_name_taken_status: u16 = 400, I;
+    /// The status of the REST API for an administrator whose login name is taken. The vendor's description has only 400.
+    rest_administrator_taken_status: u16 = 400, I;
+    /// The status of the REST API for a policy or a host group whose name is taken. The vendor's description has only 400.
+    rest_policy_name_taken_status: u16 = 400, I;
     /// The status of the REST API for a change of settings or policies in a group that inherits them.
     rest_inheriting_group_status: u16 = 400, U;
     /// The status of the REST API for settings that assign a management server list that is not there.
@@ -301,12 +314,9 @@ assumptions! {
     /// The status of the REST API for the removal of a group that cannot be removed: the top group, the default group,
     /// or a group with computers or groups in it.
     rest_group_in_use_status: u16 = 400, U;
-    /// The status of the REST API for a command or a file that does not exist. The vendor's description has 404 for
-    /// commands and 410 for files.
-    rest_unknown_command_status: u16 = 410, U;
-    /// The status of the REST API for a location that its group does not have. The vendor's description has 404 for its
-    /// settings and 410 for its policies.
-    rest_unknown_location_status: u16 = 410, U;
+    /// The status of the REST API for an object that does not exist. The vendor's description has 410 for some operations,
+    /// 404 for others, and only 400 for the rest; public clients look for 410 at fingerprint lists.
+    rest_unknown_objects: UnknownObjects = UnknownObjects::AsDescribed, I;
     /// The status of the REST API for a method that a path does not have.
     rest_wrong_method_status: u16 = 405, I;
     /// The status of the REST API for locking a group down to a fingerprint list to which it is locked down already.

@@ -194,7 +194,7 @@ async fn change(
     api.database.store.kept().locks.insert(id.0, lock);
     Ok(Json(AdminEntry {
         email_address: Some(changed.email.clone()),
-        full_name: Some(changed.full_name.clone()),
+        full_name: Some(changed.full_name.clone()).filter(|name| !name.is_empty()),
         lock_account: Some(lock.locks),
         lock_time_threshold: Some(lock.minutes),
         login_attempt_threshold: Some(lock.attempts),

@@ -283,8 +283,7 @@ async fn status(
     let slice = paging.slice(USUAL_PAGE, &api.assumed())?;
     let given = api.clients.commands.get(CommandId(command_id.0));
     let assumed = api.assumed();
-    let unknown = || ApiError::gone("commands", command_id).with(assumed.rest_unknown_command_status);
-    let mut given = given.ok_or_else(unknown)?;
+    let mut given = given.ok_or_else(|| ApiError::gone("commands", command_id))?;
     let is_down = order.is_some_and(|order| order.trim().eq_ignore_ascii_case("desc"));
     let order = if is_down { Order::Desc } else { Order::Asc };
     given.rows.sort_by_key(|row| row.begun);
@@ -301,8 +300,7 @@ async fn cancel(
     Path(CommandPath { command_id }): Path<CommandPath>,
 ) -> Result<Json<CommandIds>, ApiError> {
     let cancelled = api.clients.commands.cancel(CommandId(command_id.0), api.now());
-    let status = api.assumed().rest_unknown_command_status;
-    cancelled.ok_or_else(|| ApiError::gone("commands", command_id).with(status))?;
+    cancelled.ok_or_else(|| ApiError::gone("commands", command_id))?;
     Ok(Json(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
 }
 

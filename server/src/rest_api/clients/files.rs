@@ -98,8 +98,7 @@ impl RestApi {
                 .any(|row| file_of(given, row) == Some(file.0))
                 .then(|| given.particulars.clone())
         });
-        let status = self.assumed().rest_unknown_command_status;
-        let particulars = found.ok_or_else(|| ApiError::gone("files", file).with(status))?;
+        let particulars = found.ok_or_else(|| ApiError::gone("files", file))?;
         let (checksum, path) = particulars.split_once('\n').unwrap_or_default();
         Ok((checksum.to_owned(), content_of(path)))
     }

@@ -352,13 +352,11 @@ fn is_free(site: &Site, kept: &Stored, name: &str, own: Option<Guid>) -> Result<
         kept.exceptions.iter().find(|(id, one)| Some(**id) != own && one.name == name).map(|(id, _)| *id);
     let taken =
         taken.or_else(|| (is_first_unchanged && own != Some(first) && name == FIRST).then_some(first));
-    match taken {
-        None => Ok(()),
-        Some(id) => {
-            let words = format!("The policy {name} already exists.");
-            Err(ApiError::Taken { words, id: Some(id.to_string()) })
-        }
+    if taken.is_none() {
+        return Ok(());
     }
+    let status = site.assumptions().rest_policy_name_taken_status;
+    Err(ApiError::assumed(status, format!("The policy {name} already exists.")))
 }
 
 fn wrong(place: &str, expected: &str) -> ApiError {

@@ -190,7 +190,11 @@ async fn update<D: Form>(
     if let Some(entries) = payload.entries(hash_type)? {
         list.entries = entries;
     }
-    room(&kept, Some(id.0), &list)?;
+    // A taken name is 409 for a new list only.
+    room(&kept, Some(id.0), &list).map_err(|refusal| match refusal {
+        ApiError::Taken { words, .. } => ApiError::Invalid(words),
+        other => other,
+    })?;
     kept.fingerprints.insert(id.0, list);
     Ok(Blank)
 }

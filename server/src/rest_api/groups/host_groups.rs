@@ -86,11 +86,11 @@ async fn add(
     JsonBody(HostGroupBody { name, hosts }): JsonBody<HostGroupBody>,
 ) -> Result<Created<CreatedHostGroup>, ApiError> {
     policy_names::check(&name)?;
-    let modified = api.now();
+    let (modified, taken_status) = (api.now(), api.assumed().rest_policy_name_taken_status);
     let mut kept = api.database.store.kept();
-    if let Some((id, _)) = kept.host_groups.iter().find(|(_, one)| one.name == name) {
+    if kept.host_groups.values().any(|one| one.name == name) {
         let words = format!("The host group {name} already exists.");
-        return Err(ApiError::Taken { words, id: Some(id.to_string()) });
+        return Err(ApiError::assumed(taken_status, words));
     }
     if kept.host_groups.len() >= MOST_OBJECTS {
         return Err(ApiError::Invalid(format!("There are already {MOST_OBJECTS} host groups.")));

@@ -110,6 +110,10 @@ pub(crate) struct ErrorBody {
     id: Option<String>,
 }
 
+/// The message of an answer about an object that does not exist, for operations that have another status for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Gone(pub(crate) String);
+
 /// A token error in the product's format.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OAuthError {
@@ -215,11 +219,16 @@ impl IntoResponse for ApiError {
                 response
             }
             other => {
+                let gone = matches!(other, Self::Gone { .. }).then(|| Gone(other.to_string()));
                 let error_code = status.as_u16().to_string();
                 let app_error_code = if matches!(other, Self::NoEvent(_)) { "4104" } else { "" };
                 let error_message = other.to_string();
                 let id = if let Self::Taken { id, .. } = other { id } else { None };
-                json(status, &ErrorBody { error_code, app_error_code, error_message, id })
+                let mut response = json(status, &ErrorBody { error_code, app_error_code, error_message, id });
+                if let Some(gone) = gone {
+                    response.extensions_mut().insert(gone);
+                }
+                response
             }
         }
     }

@@ -9,16 +9,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, UnknownObjects};
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::rest_api::auth::tokens::{self, Session};
-use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::error::{ApiError, Gone};
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
-use crate::rest_api::http::normalize_path;
 use crate::rest_api::http::operations::{Known, known};
+use crate::rest_api::http::{normalize_path, unknown_objects};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
 
@@ -83,6 +83,14 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
             refusal.into_response()
         }
     };
+    if assumed.rest_unknown_objects == UnknownObjects::AsDescribed
+        && let Some(Gone(words)) = response.extensions_mut().remove()
+    {
+        let status = unknown_objects::status(&method, &path);
+        if status != response.status() {
+            response = ApiError::assumed(status.as_u16(), words).into_response();
+        }
+    }
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();

@@ -12,6 +12,7 @@ pub(super) mod query_de;
 pub(super) mod response;
 pub(super) mod summaries;
 pub(super) mod throttle;
+pub(super) mod unknown_objects;
 
 pub(crate) use error::ApiError;
 pub(crate) use extract::{
