@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::assume::{AssumeError, accepted, is_at_once, read};
 use crate::statement::{Statement, TitledStatement};
+use crate::suggest::hint;
 use crate::trust::{DateRule, NameRule, WizardRules};
 use crate::version::ClientVersion;
 
@@ -65,6 +67,13 @@ pub struct Assumption {
     /// The statements of the documented procedure that it decides about, by number and title.
     #[schemars(with = "Vec<TitledStatement>")]
     pub statements: &'static [Statement],
+    /// The value from the next reset of the lab on; absent if it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The accepted values, in words.
+    pub accepts: String,
+    /// Whether a new value takes effect in a running lab at once. The others do at the next reset of the lab.
+    pub at_once: bool,
 }
 
 /// The order in which a client adopts a new policy and a new list that one index names.
@@ -138,6 +147,17 @@ pub enum PolicyReference {
     Name,
 }
 
+/// The status of the REST API for an object that does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownObjects {
+    /// The status that the vendor's description has for the operation: 410, 404 or 400.
+    #[default]
+    AsDescribed,
+    /// 410 for every operation.
+    Gone,
+}
+
 /// One of a manager's two certificate stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -176,7 +196,26 @@ macro_rules! assumptions {
                     default: shown(&default.$name),
                     about: concat!($($about,)+).trim_ascii(),
                     statements: &[$(Statement::$statement),*],
+                    next: None,
+                    accepts: accepted::<$type>(stringify!($name)),
+                    at_once: is_at_once(stringify!($name)),
                 },)*]
+            }
+
+            /// Sets one assumption by name.
+            ///
+            /// # Errors
+            ///
+            /// When there is none of that name, or the value is not accepted; nothing has changed then.
+            pub fn set(&mut self, name: &str, value: &Value) -> Result<(), AssumeError> {
+                match name {
+                    $(stringify!($name) => self.$name = read(name, value)?,)*
+                    _ => {
+                        let hint = hint(name, [$(stringify!($name)),*]);
+                        return Err(AssumeError::Unknown { found: name.chars().take(80).collect(), hint });
+                    }
+                }
+                Ok(())
             }
         }
     };
@@ -262,10 +301,12 @@ assumptions! {
     /// What a change of a location's communication settings over the REST API changes, where the location uses those of
     /// its group. No recording shows one.
     rest_location_settings: RestLocation = RestLocation::OfItsOwn, U;
-    /// The status of the REST API for a group whose name is taken: 400 or 409.
-    rest_group_name_taken_status: u16 = 409, U;
-    /// The status of the REST API for an administrator whose login name is taken.
-    rest_administrator_taken_status: u16 = 409, U;
+    /// The status of the REST API for a group whose name is taken: 400 or 409. The vendor's description has only 400.
+    rest_group_name_taken_status: u16 = 400, I;
+    /// The status of the REST API for an administrator whose login name is taken. The vendor's description has only 400.
+    rest_administrator_taken_status: u16 = 400, I;
+    /// The status of the REST API for a policy or a host group whose name is taken. The vendor's description has only 400.
+    rest_policy_name_taken_status: u16 = 400, I;
     /// The status of the REST API for a change of settings or policies in a group that inherits them.
     rest_inheriting_group_status: u16 = 400, U;
     /// The status of the REST API for settings that assign a management server list that is not there.
@@ -273,12 +314,9 @@ assumptions! {
     /// The status of the REST API for the removal of a group that cannot be removed: the top group, the default group,
     /// or a group with computers or groups in it.
     rest_group_in_use_status: u16 = 400, U;
-    /// The status of the REST API for a command or a file that does not exist. The vendor's description has 404 for
-    /// commands and 410 for files.
-    rest_unknown_command_status: u16 = 410, U;
-    /// The status of the REST API for a location that its group does not have. The vendor's description has 404 for its
-    /// settings and 410 for its policies.
-    rest_unknown_location_status: u16 = 410, U;
+    /// The status of the REST API for an object that does not exist. The vendor's description has 410 for some operations,
+    /// 404 for others, and only 400 for the rest; public clients look for 410 at fingerprint lists.
+    rest_unknown_objects: UnknownObjects = UnknownObjects::AsDescribed, I;
     /// The status of the REST API for a method that a path does not have.
     rest_wrong_method_status: u16 = 405, I;
     /// The status of the REST API for locking a group down to a fingerprint list to which it is locked down already.
@@ -291,8 +329,31 @@ assumptions! {
     /// Whether a REST API token ends when another is obtained with its refresh token.
     rest_refresh_ends_token: bool = true, U;
     /// Whether the REST API ignores surplus slashes in a path, at its end or doubled. Spring and Tomcat do, unless
-    /// configured otherwise.
+    /// configured otherwise. Doubled ones are ignored only while `rest_double_slash_is_refused` is off.
     rest_slashes_do_not_count: bool = true, I;
+    /// Whether the REST API answers a path with two slashes in a row with 500, as 14.3 was seen to do: its framework's
+    /// firewall refuses such a path before anything else looks at it. Earlier versions served it.
+    rest_double_slash_is_refused: bool = true, I;
+    /// Whether the REST API shows certain lists without entries as `null` instead of `[]`, as 14.3 was seen to do on a
+    /// site without clients: the counts of clients by version and by definitions.
+    rest_empty_lists_are_null: bool = true, I;
+    /// Whether a `+` in a password at a log-in to the REST API stands for a space, as in a form. The product decodes
+    /// `%` sequences there; the vendor's texts do not mention `+`.
+    rest_password_plus_is_space: bool = false, U;
+    /// The number of calls that the REST API of a manager allows in `rest_throttle_minutes`; 0 means no limit, so that
+    /// tests are not slowed down. The product allows 50.
+    rest_throttle_calls: u32 = 0, I;
+    /// The period of the limit of calls, in minutes.
+    rest_throttle_minutes: u32 = 1, I;
+    /// Whether failed log-ins to the REST API lock an administrator's account, after the number of attempts and for the
+    /// time that the account's settings name. Off, so that a test of wrong passwords does not stop the next one.
+    rest_locks_accounts: bool = false, U;
+    /// The status of the REST API for a log-in to a locked account.
+    rest_locked_account_status: u16 = 400, U;
+    /// Whether a file that a client has uploaded is downloaded from the REST API as a zip archive: in it the file,
+    /// named by its checksum, each byte combined with a key by exclusive or, and `metadata.xml` with the key, as a public
+    /// client reads it. Otherwise the file itself is sent.
+    rest_file_is_zipped: bool = true, I;
     /// Whether the REST API closes, without an answer, a connection that has carried a POST when the next request
     /// comes: 14.3 does so to clients of the .NET Framework 4. Leave it off for other clients.
     rest_drops_connection_after_post: bool = false, I;
@@ -311,6 +372,10 @@ assumptions! {
     rest_settings: Value = json!({
         "configuration": {
             "communication_settings": {
+                "upload_op_state_heartbeat_freq_in_seconds": 300,
+                "upload_log_heartbeat_freq_in_seconds": 300,
+                "upload_cmd_state_heartbeat_freq_in_seconds": 300,
+                "randomization_frequency": 300,
                 "app_upload": false,
                 "remember_current_group": false,
                 "remember_current_policy_mode": true,
@@ -335,13 +400,6 @@ assumptions! {
     rest_assigned_policies: PolicyReference = PolicyReference::Address, U;
     /// How the REST API names the assigned policy of one type.
     rest_assigned_policy: PolicyReference = PolicyReference::Identifier, U;
-    /// The `adminType` of a system administrator in the REST API. The description has 1, 2 and 3, but not which is
-    /// which.
-    rest_system_administrator_type: i32 = 1, I;
-    /// The `adminType` of the administrator of a domain in the REST API.
-    rest_domain_administrator_type: i32 = 2, I;
-    /// The `adminType` of a limited administrator in the REST API.
-    rest_limited_administrator_type: i32 = 3, I;
     /// The `subStateId` of a command that its client has not reported on: -1 means unknown, and 0 was seen.
     rest_initial_sub_state: i64 = 0, I;
     /// What a computer's `quarantineDesc` says while a command has it quarantined.
@@ -402,6 +460,34 @@ assumptions! {
 }
 
 impl Assumptions {
+    /// Sets one assumption by name, from text: JSON, or a text without quotes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Assumptions::set`].
+    pub fn set_text(&mut self, name: &str, text: &str) -> Result<(), AssumeError> {
+        let as_text = || Value::String(text.to_owned());
+        let value = serde_json::from_str(text).unwrap_or_else(|_| as_text());
+        let read = self.set(name, &value);
+        // A text may look like a number: 14.3 is a version.
+        if matches!(read, Err(AssumeError::Value { .. })) && !value.is_string() {
+            return self.set(name, &as_text()).or(read);
+        }
+        read
+    }
+
+    /// These assumptions with those of `new` that take effect in a running lab at once.
+    #[must_use]
+    pub fn with_immediate(&self, new: &Self) -> Self {
+        let mut all = self.clone();
+        if let Ok(Value::Object(fields)) = serde_json::to_value(new) {
+            for (name, value) in fields.iter().filter(|(name, _)| is_at_once(name)) {
+                let _ = all.set(name, value);
+            }
+        }
+        all
+    }
+
     /// The rules of the certificate wizard.
     pub fn wizard_rules(&self) -> WizardRules {
         WizardRules {
@@ -436,6 +522,70 @@ mod tests {
         assert_eq!(serde_json::to_value(order).unwrap()["statements"][0]["title"], Statement::P8.title());
         let fields = serde_json::to_value(Assumptions::default()).unwrap().as_object().unwrap().len();
         assert_eq!(shown.len(), fields);
+    }
+
+    #[test]
+    fn a_value_is_read_from_text_and_a_wrong_one_is_answered_with_what_is_accepted() {
+        let mut assumed = Assumptions::default();
+        for (name, text, shown) in [
+            ("rest_throttle_calls", "50", "50"),
+            ("module_14_2_until", "14.2", "14.2.0.0000"),
+            ("hello_answer", "hi", "hi"),
+            ("hello_answer", "7", "7"),
+            ("load_balance", "in-order", "in-order"),
+            ("rest_locks_accounts", "true", "true"),
+            ("rest_settings", "{}", "{}"),
+        ] {
+            assumed.set_text(name, text).unwrap();
+            let value = assumed.list().into_iter().find(|one| one.name == name).unwrap().value;
+            assert_eq!(value, shown, "{name}");
+        }
+        for (name, text, words) in [
+            (
+                "rest_throttle_call",
+                "1",
+                "there is no assumption `rest_throttle_call`; did you mean \"rest_throttle_calls\"?; `epm-lab assumptions` lists them",
+            ),
+            (
+                "rest_throttle_calls",
+                "many",
+                "invalid value for the assumption rest_throttle_calls: expected a whole number from 0 to 4294967295, found \"many\"",
+            ),
+            (
+                "rest_locks_accounts",
+                "1",
+                "invalid value for the assumption rest_locks_accounts: expected true or false, found 1",
+            ),
+            (
+                "unchanged_status",
+                "9",
+                "invalid value for the assumption unchanged_status: expected an HTTP status from 200 to 599, found 9",
+            ),
+            (
+                "load_balance",
+                "none",
+                "invalid value for the assumption load_balance: expected one of drawn, in-order, found \"none\"",
+            ),
+            (
+                "module_14_2_from",
+                "new",
+                "invalid value for the assumption module_14_2_from: expected a text like 14.3.8289.5000, found \"new\"",
+            ),
+        ] {
+            let before = assumed.clone();
+            assert_eq!(assumed.set_text(name, text).unwrap_err().to_string(), words);
+            assert_eq!(assumed, before);
+        }
+        assert!(assumed.list().iter().all(|one| !one.accepts.ends_with("of ")), "{:?}", assumed.list());
+    }
+
+    #[test]
+    fn only_what_the_rest_api_reads_with_every_call_takes_effect_at_once() {
+        let mut new = Assumptions::default();
+        new.set_text("rest_token_seconds", "60").unwrap();
+        new.set_text("hello_answer", "hi").unwrap();
+        let now = Assumptions::default().with_immediate(&new);
+        assert_eq!((now.rest_token_seconds, now.hello_answer.as_str()), (60, "OK"));
     }
 
     #[test]

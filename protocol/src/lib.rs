@@ -20,6 +20,7 @@
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
 //! `site`, which does not know it, and below `manager`. A test enforces this.
 
+pub mod assume;
 pub mod assumption;
 pub mod fault;
 pub mod glob;

@@ -275,6 +275,10 @@ impl MockSite {
         self.state.back_up(manager)
     }
 
+    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) {
+        self.state.assume(assumptions);
+    }
+
     pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
         self.state.restore_snapshot(site, client_statuses);
     }

@@ -343,8 +343,11 @@ def a_shell_reads_a_firewall_policy_and_knows_an_event_that_cannot_be_acknowledg
 
 @habit
 def addresses_are_glued_together_with_slashes_too_many():
-    for path in ("/sepm/api/v1//groups", "/sepm/api/v1/groups/", "//sepm/api/v1/computers/?pageSize=1"):
+    for path in ("/sepm/api/v1/groups/", "/sepm/api/v1/computers/?pageSize=1"):
         assert ok(call("GET", path, None, JSON, TOKEN)).json()["content"]
+    for path in ("/sepm/api/v1//groups", "//sepm/api/v1/computers/?pageSize=1"):
+        refused = call("GET", path, None, JSON, TOKEN)
+        assert refused.status == 500 and "HTTP Status 500" in refused.text, refused.text
     said = ok(call("POST", "/sepm/api/v1/identity/authenticate/", json.dumps({"username": "admin", "password": "epm-lab"}), JSON))
     assert said.json()["token"]
     assert "HTTP Status 404" in call("GET", "/sepm/ws/v1/ClientService/", token=TOKEN).text

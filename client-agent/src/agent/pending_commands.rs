@@ -65,7 +65,9 @@ impl PendingCommands {
                     self.quarantined = *kind == CommandKind::Quarantine;
                     CommandState::Completed
                 }
-                CommandKind::Baseline | CommandKind::Files => CommandState::Completed,
+                CommandKind::Baseline | CommandKind::Files | CommandKind::ClearReputation => {
+                    CommandState::Completed
+                }
                 CommandKind::ActiveScan
                 | CommandKind::FullScan
                 | CommandKind::EvidenceScan

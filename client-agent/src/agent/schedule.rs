@@ -76,6 +76,12 @@ impl Schedule {
         }
     }
 
+    /// Replaces the assumptions about heartbeats.
+    pub(crate) fn assume(&mut self, assumptions: &Assumptions) {
+        self.jitter_percent = assumptions.heartbeat_jitter_percent.min(100);
+        self.keeps_phase = assumptions.new_interval_keeps_phase;
+    }
+
     /// Sets the seed of the random delays.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.seed = seed;

@@ -61,6 +61,13 @@ impl Agent {
         }
     }
 
+    /// Replaces the assumptions about undocumented behaviour, between two heartbeats.
+    pub fn assume(&mut self, assumptions: &Arc<Assumptions>) {
+        self.assumptions = Arc::clone(assumptions);
+        self.trust_state.assume(Arc::clone(assumptions));
+        self.schedule.assume(assumptions);
+    }
+
     /// The client after its lab was restored to the time `then` while the clock shows `now`: state and coming heartbeats
     /// are unchanged, connections have ended.
     #[must_use]

@@ -29,6 +29,10 @@ pub(super) struct TrustState {
 }
 
 impl TrustState {
+    pub(super) fn assume(&mut self, assumptions: Arc<Assumptions>) {
+        self.assumptions = assumptions;
+    }
+
     pub(super) fn new(mut cache: Cache, version: ClientVersion, assumptions: Arc<Assumptions>) -> Self {
         if cache.is_edited() {
             cache.state.forget_list();

@@ -107,6 +107,11 @@ impl Fleet {
         self.members.push_mut(member)
     }
 
+    /// Sets the assumptions of agents that are added from now on.
+    pub fn assume(&mut self, assumptions: Arc<Assumptions>) {
+        self.assumptions = assumptions;
+    }
+
     /// Stops these agents and removes them from the fleet.
     pub fn dismiss(&mut self, leaves: impl Fn(&Member) -> bool) {
         self.members.retain(|member| !leaves(member));

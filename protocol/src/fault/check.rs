@@ -2,7 +2,7 @@
 
 use super::kind::FaultKind;
 use super::layer::Layer;
-use super::rule::{FaultRule, Listener, Route};
+use super::rule::{FaultRule, Listener, Route, Whom};
 
 /// The reason why a fault is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,27 @@ impl FaultRule {
             FaultKind::TlsOnPlain => false,
             _ => matches!(layer, Layer::Tls | Layer::Certificate),
         };
+        if self.place.listener == Listener::Rest {
+            let Whom { agent, group, version, percent, source: _ } = &self.whom;
+            if !matches!(layer, Layer::Listener | Layer::Tcp | Layer::Http) {
+                return refuse(
+                    format!("{kind} on the listener of the REST API"),
+                    "cannot be: only faults of the layers listener, TCP and HTTP apply there",
+                );
+            }
+            if self.place.route.is_some() {
+                return refuse(
+                    "a route on the listener of the REST API".to_owned(),
+                    "cannot be: routes are requests of clients",
+                );
+            }
+            if agent.is_some() || group.is_some() || version.is_some() || percent.is_some() {
+                return refuse(
+                    "a client on the listener of the REST API".to_owned(),
+                    "cannot be: its callers are no clients; `source` names the address of a caller",
+                );
+            }
+        }
         if is_of_tls && self.place.listener == Listener::Http {
             return refuse(format!("{kind} on an HTTP listener"), "cannot be: HTTP has no TLS handshake");
         }

@@ -9,15 +9,14 @@ use siphasher::sip::SipHasher24;
 
 use super::distribution::{mixed, unit};
 use super::facts::Party;
-use super::rule::Route;
 
 /// Separates these draws from others that use the same seed.
 const PURPOSE: u64 = 0x6661_756c_7473_2031;
 
-/// A number for this occasion; `route` is none for a connection.
-pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, route: Option<Route>, ordinal: u64) -> u64 {
+/// A number for this occasion of a series, such as a route.
+pub(super) fn occasion(seed: u64, fault: &str, party: &Party<'_>, series: &str, ordinal: u64) -> u64 {
     let mut hasher = of_party(seed, fault, party);
-    hasher.write(route.map_or("connection", Route::name).as_bytes());
+    hasher.write(series.as_bytes());
     hasher.write(&[0]);
     hasher.write(&ordinal.to_le_bytes());
     hasher.finish()

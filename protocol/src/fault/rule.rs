@@ -84,7 +84,7 @@ pub struct Place {
     /// A manager, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
-    /// The protocol of the listener; both if left out.
+    /// The listener: that of the REST API, or the clients' by its protocol; both of the clients' if left out.
     #[serde(default)]
     pub listener: Listener,
     /// The kind of request. A fault of the connection's bytes with a route affects the answer on that route;
@@ -96,17 +96,19 @@ pub struct Place {
     pub direction: Option<Direction>,
 }
 
-/// The protocol of a listener.
+/// A listener of a manager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listener {
-    /// Listeners that speak HTTP.
+    /// Listeners for clients that speak HTTP.
     Http,
-    /// Listeners that speak HTTPS.
+    /// Listeners for clients that speak HTTPS.
     Https,
-    /// Listeners that speak HTTP or HTTPS.
+    /// Listeners for clients that speak HTTP or HTTPS.
     #[default]
     Both,
+    /// The listener of the REST API.
+    Rest,
 }
 
 /// The kind of request that a client makes.
@@ -245,12 +247,13 @@ impl VersionRange {
 }
 
 impl Listener {
-    /// Whether the listener speaks this protocol.
+    /// Whether the listener is for clients and speaks this protocol.
     pub const fn speaks(self, protocol: Protocol) -> bool {
         match self {
             Self::Http => matches!(protocol, Protocol::Http),
             Self::Https => matches!(protocol, Protocol::Https),
             Self::Both => true,
+            Self::Rest => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The faults that are set, and their verdicts.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::draw;
 use super::facts::{ConnectionFacts, ExchangeFacts, Party};
 use super::kind::FaultKind;
 use super::layer::Layer;
-use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
+use super::rule::{FaultRule, Listener, Moment, Place, Route, When, Whom};
 use super::verdict::{Hit, Verdict};
 use crate::glob;
 use crate::policy::Protocol;
@@ -65,12 +66,22 @@ pub enum FaultError {
 
 /// The facts that connections and exchanges have in common.
 struct Occasion<'a> {
+    moment: Moment,
     party: &'a Party<'a>,
     manager: &'a str,
-    protocol: Protocol,
+    door: Door,
     route: Option<Route>,
     ordinal: u64,
     held: u64,
+}
+
+/// The listener at which something happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// A listener for clients, with the protocol of the connection.
+    Clients(Protocol),
+    /// The listener of the REST API.
+    Rest,
 }
 
 impl FaultSet {
@@ -151,10 +162,8 @@ impl FaultSet {
             return Verdict::Pass;
         }
         let ConnectionFacts { party, manager, protocol, ordinal } = facts;
-        self.judge(
-            &Occasion { party, manager, protocol: *protocol, route: None, ordinal: *ordinal, held: 0 },
-            now,
-        )
+        let (moment, door) = (Moment::Connection, Door::Clients(*protocol));
+        self.judge(&Occasion { moment, party, manager, door, route: None, ordinal: *ordinal, held: 0 }, now)
     }
 
     /// Judges an exchange: the first exchange fault that hits decides.
@@ -165,15 +174,48 @@ impl FaultSet {
         let ExchangeFacts { party, manager, protocol, route, ordinal, held } = facts;
         self.judge(
             &Occasion {
+                moment: Moment::Exchange,
                 party,
                 manager,
-                protocol: *protocol,
+                door: Door::Clients(*protocol),
                 route: Some(*route),
                 ordinal: *ordinal,
                 held: *held,
             },
             now,
         )
+    }
+
+    /// Judges a connection to the REST API, or a call of it: the first fault that hits decides. Connections and calls
+    /// of each source address at a manager are counted from 1.
+    pub fn judge_rest(
+        &self,
+        moment: Moment,
+        source: IpAddr,
+        manager: &str,
+        ordinal: u64,
+        now: Timestamp,
+    ) -> Verdict {
+        if self.faults.is_empty() {
+            return Verdict::Pass;
+        }
+        let party = &Party::stranger(source);
+        self.judge(&Occasion { moment, party, manager, door: Door::Rest, route: None, ordinal, held: 0 }, now)
+    }
+
+    /// Predicts the verdicts on `how_many` connections to the REST API from this address, or calls of it, beginning with the
+    /// ordinal `next`, if no fault changes until then.
+    pub fn explain_rest(
+        &self,
+        moment: Moment,
+        source: IpAddr,
+        manager: &str,
+        next: u64,
+        how_many: u64,
+        now: Timestamp,
+    ) -> Vec<Prediction> {
+        let verdict = |ordinal| self.judge_rest(moment, source, manager, ordinal, now);
+        foretold(from(next, how_many), verdict)
     }
 
     /// Predicts the verdicts on `how_many` exchanges, beginning with this one, if no fault changes until then.
@@ -196,17 +238,40 @@ impl FaultSet {
         (everything && first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
     }
 
+    /// Returns the fault that refuses every connection to the REST API of a manager, if any; as [`FaultSet::closed`].
+    pub fn rest_closed(&self, manager: &str, now: Timestamp) -> Option<&InstalledFault> {
+        let first = self.faults.iter().find(|one| {
+            one.is_alive(now)
+                && one.rule.place.listener == Listener::Rest
+                && one.rule.moment() == Moment::Connection
+                && one.rule.place.manager.as_deref().is_none_or(|name| name == manager)
+        })?;
+        (first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
+    }
+
     /// The next moment after `now` at which a fault begins or ends; [`Timestamp::NEVER`] if none will.
     pub fn next_turn(&self, now: Timestamp) -> Timestamp {
         let turns = self.faults.iter().flat_map(|one| [one.begins(), one.ends(), one.changes()]);
         turns.filter(|turn| *turn > now).min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// Whether any fault could hit this party now, at any place and occasion; while none can, no verdict is needed.
+    /// Whether any fault could hit this client now, at any place and occasion; while none can, no verdict is needed.
     pub fn can_touch(&self, party: &Party<'_>, now: Timestamp) -> bool {
-        self.faults
-            .iter()
-            .any(|one| one.is_alive(now) && one.rule.probability > 0.0 && self.is_meant(&one.rule, party))
+        self.could_hit(party, now, |listener| listener != Listener::Rest)
+    }
+
+    /// Whether any fault could hit a caller of the REST API at this address now; while none can, no verdict is needed.
+    pub fn can_touch_caller(&self, source: IpAddr, now: Timestamp) -> bool {
+        self.could_hit(&Party::stranger(source), now, |listener| listener == Listener::Rest)
+    }
+
+    fn could_hit(&self, party: &Party<'_>, now: Timestamp, at: impl Fn(Listener) -> bool) -> bool {
+        self.faults.iter().any(|one| {
+            one.is_alive(now)
+                && at(one.rule.place.listener)
+                && one.rule.probability > 0.0
+                && self.is_meant(&one.rule, party)
+        })
     }
 
     fn forget_if_empty(&mut self) {
@@ -216,7 +281,7 @@ impl FaultSet {
     }
 
     fn judge(&self, occasion: &Occasion<'_>, now: Timestamp) -> Verdict {
-        let moment = if occasion.route.is_some() { Moment::Exchange } else { Moment::Connection };
+        let moment = occasion.moment;
         let hit = self.faults.iter().find_map(|one| {
             let rule = &one.rule;
             let fits = one.is_alive(now)
@@ -228,8 +293,8 @@ impl FaultSet {
             if !fits {
                 return None;
             }
-            let Occasion { party, route, ordinal, .. } = *occasion;
-            let drawn = draw::occasion(self.seed, &rule.name, party, route, ordinal);
+            let Occasion { party, ordinal, .. } = *occasion;
+            let drawn = draw::occasion(self.seed, &rule.name, party, occasion.label(), ordinal);
             draw::happens(drawn, rule.probability).then(|| Hit {
                 rule: Arc::clone(rule),
                 drawn,
@@ -276,19 +341,34 @@ impl InstalledFault {
     }
 }
 
+impl Occasion<'_> {
+    /// The name of the series that the ordinal counts.
+    fn label(&self) -> &'static str {
+        match (self.door, self.route) {
+            (Door::Clients(_), None) => "connection",
+            (Door::Clients(_), Some(route)) => route.name(),
+            (Door::Rest, _) if self.moment == Moment::Connection => "rest connection",
+            (Door::Rest, _) => "rest call",
+        }
+    }
+}
+
 fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
-    place.manager.as_deref().is_none_or(|name| name == occasion.manager)
-        && place.listener.speaks(occasion.protocol)
-        && acts_on(what, occasion)
+    let is_here = match occasion.door {
+        Door::Clients(protocol) => place.listener.speaks(protocol) && acts_on(what, protocol, occasion.route),
+        Door::Rest => place.listener == Listener::Rest,
+    };
+    is_here
+        && place.manager.as_deref().is_none_or(|name| name == occasion.manager)
         && place.route.is_none_or(|route| occasion.route == Some(route))
 }
 
 /// Whether a fault of this kind has any effect here: `expired` has none over HTTP.
-fn acts_on(what: &FaultKind, occasion: &Occasion<'_>) -> bool {
-    match (what.layer(), occasion.route) {
-        (Layer::Certificate, Some(route)) => route.is_download() && occasion.protocol == Protocol::Https,
+fn acts_on(what: &FaultKind, protocol: Protocol, route: Option<Route>) -> bool {
+    match (what.layer(), route) {
+        (Layer::Certificate, Some(route)) => route.is_download() && protocol == Protocol::Https,
         (Layer::Tls | Layer::Certificate, None) => {
-            (*what == FaultKind::TlsOnPlain) != (occasion.protocol == Protocol::Https)
+            (*what == FaultKind::TlsOnPlain) != (protocol == Protocol::Https)
         }
         (Layer::Artifact, Some(route)) if *what == FaultKind::SerialGoesBack => {
             matches!(route, Route::Index | Route::Policy | Route::List)

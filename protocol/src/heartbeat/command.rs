@@ -63,6 +63,8 @@ kinds! {
     Files = "files";
     /// Restart the computer.
     Restart = "restart";
+    /// Forget the reputation of the named files.
+    ClearReputation = "clear-reputation";
 }
 
 impl fmt::Display for CommandKind {

@@ -30,6 +30,14 @@ impl CallCounter {
         Self { limit, made: VecDeque::new() }
     }
 
+    /// Replaces the limit; the calls so far still count.
+    pub fn set_limit(&mut self, limit: Option<CallLimit>) {
+        if limit.is_none() {
+            self.made.clear();
+        }
+        self.limit = limit;
+    }
+
     /// Counts a call.
     ///
     /// # Errors

@@ -147,6 +147,11 @@ impl CommandTable {
         self.settle(agent, report.id);
     }
 
+    /// Sets whether cancelling also reaches commands in progress.
+    pub fn set_cancels_running(&mut self, cancels_running: bool) {
+        self.cancels_running = cancels_running;
+    }
+
     /// Cancels a command for every client that has not reported on it; returns their number, or none for an unknown
     /// command.
     pub fn cancel(&mut self, id: CommandId, now: Timestamp) -> Option<usize> {

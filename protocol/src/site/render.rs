@@ -11,6 +11,7 @@ use super::group::{Group, GroupSettings};
 use super::manager::Manager;
 use super::publication::{Publication, PublishedArtifact, PublishedGroup};
 use super::state::Site;
+use crate::assumption::Assumptions;
 use crate::heartbeat::http::sha256_hex;
 use crate::heartbeat::{ContentType, Index, PackageEntry};
 use crate::id::GroupId;
@@ -46,6 +47,23 @@ impl Site {
         let replicating = self.managers.keys().filter(|name| !self.stopped.contains_key(*name));
         let managers: Vec<String> = replicating.cloned().collect();
         self.publish_by(&managers, paths, now)
+    }
+
+    /// Replaces the assumptions. Where more changes than the REST API, everything is published anew, with the serials that
+    /// it has.
+    pub fn assume(&mut self, assumptions: Arc<Assumptions>) {
+        let is_immediate = self.assumptions.with_immediate(&assumptions) == *assumptions;
+        self.assumptions = assumptions;
+        if is_immediate {
+            return;
+        }
+        let paths = self.groups.iter().map(|(path, _)| path.to_owned()).collect();
+        let rendered = self.render_all(&paths);
+        let replicating = self.managers.keys().filter(|name| !self.stopped.contains_key(*name));
+        for name in replicating.cloned().collect::<Vec<_>>() {
+            let next = self.publication_of(&self.managers[&name], &rendered);
+            self.publications.insert(name, Arc::new(next));
+        }
     }
 
     /// Advances the serials of these groups and publishes them anew, on these managers.

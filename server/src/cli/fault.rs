@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Prediction, Route};
+use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Moment, Party, Prediction, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
@@ -54,7 +54,8 @@ The file is TOML:
 
 Examples:
   epm-lab fault explain faults.toml --client desktop-1 --next 20
-  epm-lab fault explain faults.toml --route policy --seed 7 --json")]
+  epm-lab fault explain faults.toml --route policy --seed 7 --json
+  epm-lab fault explain faults.toml --rest --next 100")]
 pub(super) struct Explain {
     /// File with the faults, in TOML
     file: PathBuf,
@@ -82,6 +83,9 @@ pub(super) struct Explain {
     /// Predict for plain HTTP instead of HTTPS
     #[arg(long)]
     http: bool,
+    /// Predict for connections and calls of the REST API from the address --source, instead of a client's exchanges
+    #[arg(long, conflicts_with_all = ["client", "agent", "group", "client_version", "route", "http"])]
+    rest: bool,
     /// Ordinal of the first exchange on this route, from 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     first: u64,
@@ -123,6 +127,9 @@ impl Explain {
             let added = faults.add(rule, self.at);
             added.map_err(|error| Failure::BadInput(format!("{}: {error}", self.file.display())))?;
         }
+        if self.rest {
+            return self.rest(&faults, json);
+        }
         let party = Party {
             agent: self.agent,
             computer: self.client.as_deref(),
@@ -150,14 +157,35 @@ impl Explain {
         Ok(())
     }
 
+    /// Predicts for the REST API.
+    fn rest(&self, faults: &FaultSet, json: bool) -> Result<(), Failure> {
+        let [connections, calls] = [Moment::Connection, Moment::Exchange].map(|moment| {
+            let mut foretold =
+                faults.explain_rest(moment, self.source, &self.manager, self.first, self.next, self.at);
+            foretold.retain(|one| !one.verdict.is_pass());
+            foretold
+        });
+        if json {
+            let hits = |found: &[Prediction]| found.iter().map(as_json).collect::<Vec<_>>();
+            let text = serde_json::json!({
+                "first": self.first, "asked": self.next,
+                "connections": hits(&connections), "hits": hits(&calls),
+            });
+            say(&format!("{text:#}\n"));
+        } else {
+            say(&self.list("Connections", "to the REST API", &connections));
+            say(&self.list("Calls", "of the REST API", &calls));
+        }
+        Ok(())
+    }
+
     fn told(&self, foretold: &[Prediction]) -> String {
-        let last = self.first.saturating_add(self.next - 1);
-        let mut text = format!(
-            "Exchanges {} to {last} on the route {}: {} will be hit\n",
-            self.first,
-            self.route,
-            foretold.len()
-        );
+        self.list("Exchanges", &format!("on the route {}", self.route), foretold)
+    }
+
+    fn list(&self, what: &str, place: &str, foretold: &[Prediction]) -> String {
+        let (first, last) = (self.first, self.first.saturating_add(self.next - 1));
+        let mut text = format!("{what} {first} to {last} {place}: {} will be hit\n", foretold.len());
         for one in foretold {
             let what = one.verdict.what().map(ToString::to_string).unwrap_or_default();
             let by = one.verdict.hit().map_or("", |hit| hit.rule.name.as_str());

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::assume::Assume;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::cli::lab::OwnReadyFile;
 use crate::control_api::{self, Access};
@@ -60,6 +61,7 @@ Examples:
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
   epm-lab up --install-root sepm/
   epm-lab up --agents 0 --export lab/
+  epm-lab up --assume rest_throttle_calls=50 --assume rest_token_seconds=600
   epm-lab up --bind 0.0.0.0 --lab --address manager --token-file token --no-rest
 
 Port 0 takes any free port; the line on standard output, and --ready-file, name
@@ -153,6 +155,8 @@ pub(super) struct Up {
     /// same seed gives the same lab again
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    assume: Assume,
     /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
@@ -218,7 +222,8 @@ impl Up {
         }
         fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
         let seed = self.seed.map_or_else(new_seed, Ok)?;
-        let mut builder = MockSite::builder().seed(seed).bind(self.bind);
+        let assumed = self.assume.read()?;
+        let mut builder = MockSite::builder().seed(seed).bind(self.bind).assumptions(assumed);
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
         }

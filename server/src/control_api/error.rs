@@ -5,6 +5,7 @@ use aide::openapi::{MediaType, Operation, Response as ApiResponse};
 use aide::operation::OperationOutput;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use epm_protocol::assume::AssumeError;
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
@@ -113,6 +114,15 @@ impl From<CommandError> for Problem {
 impl From<UpdateDiffers> for Problem {
     fn from(error: UpdateDiffers) -> Self {
         Self::new(StatusCode::CONFLICT, "differs", error.to_string())
+    }
+}
+
+impl From<AssumeError> for Problem {
+    fn from(error: AssumeError) -> Self {
+        match error {
+            AssumeError::Unknown { .. } => Self::unknown(error.to_string()),
+            AssumeError::Value { .. } => Self::invalid(error.to_string()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! cannot lock users out. Every change names its object, returns the resulting state, and can be repeated. [`Lab`]
 //! decides; nothing here does.
 
+mod answers;
 mod baselines;
 mod call_limits;
 mod certificates;
@@ -71,7 +72,9 @@ pub fn openapi() -> OpenApi {
 
 /// Describes all routes; each may respond with a problem.
 fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
-    routes().finish_api_with(api, |api| api.default_response::<Problem>())
+    let router = routes().finish_api_with(api, |api| api.default_response::<Problem>());
+    answers::describe(api);
+    router
 }
 
 fn description() -> OpenApi {

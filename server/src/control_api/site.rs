@@ -9,6 +9,7 @@ use epm_protocol::policy::{CommunicationChange, ManagementServerList, Protocol, 
 use epm_protocol::site::{Command, CommandError, Material, Site};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
@@ -134,6 +135,11 @@ pub(super) struct OfLocation {
 #[serde(transparent)]
 struct Assumed(#[schemars(with = "BridgedSchema<Vec<Assumption>>")] Vec<Assumption>);
 
+/// Values of assumptions by name; null for the value that the lab was started with. Absent ones stay as they are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct NewAssumptions(Map<String, Value>);
+
 /// Result of commands.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AppliedCommands {
@@ -164,7 +170,14 @@ pub(super) fn routes() -> Routes {
                 .response_with::<200, Json<Assumed>, _>(|response| {
                     response.description("The assumptions, each with its value, default, mark and reason.")
                 })
-            }),
+            })
+            .put_with(
+                assume,
+                doc(
+                    "assume",
+                    "Set assumptions by name: those of the REST API take effect at once, all others at the next reset",
+                ),
+            ),
         )
         .api_route(
             "/v1/commands",
@@ -221,7 +234,17 @@ async fn site(State(lab): LabState) -> Json<SiteView> {
 }
 
 async fn assumptions(State(lab): LabState) -> Json<Assumed> {
-    Json(Assumed(lab.site.look(|site| site.assumptions().list())))
+    Json(Assumed(lab.assumptions()))
+}
+
+async fn assume(
+    State(lab): LabState,
+    JsonBody(NewAssumptions(changes)): JsonBody<NewAssumptions>,
+) -> Answer<Assumed> {
+    tokio::task::block_in_place(|| lab.assume(&changes))?;
+    let changed: Vec<String> = changes.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    lab.site.journal().operator_action(format!("assumptions set: {}", changed.join(", ")));
+    Ok(Json(Assumed(lab.assumptions())))
 }
 
 async fn commands(

@@ -8,6 +8,7 @@
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `history` | recorded history of each client |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
+//! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
 //! | `rotation` | judges a rotation against a baseline |
 //! | `expectation` | expectations of test authors, and counter-examples |
@@ -29,6 +30,7 @@
 //!
 //! Only `pace` lets time pass. HTTP belongs to the APIs.
 
+mod assumed;
 mod baseline;
 mod expectation;
 mod finding_result;
@@ -93,6 +95,7 @@ pub struct Lab {
     expectations: Mutex<BTreeMap<String, Asked>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
+    assumed: Mutex<assumed::RequestedAssumptions>,
     /// Certificate updates of each manager, oldest first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
     present: tokio::sync::Mutex<PresentMachines>,
@@ -113,6 +116,7 @@ impl Lab {
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
+        let assumed = Mutex::new(assumed::RequestedAssumptions::new(Arc::clone(&assumptions)));
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch({
             let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));
@@ -128,6 +132,7 @@ impl Lab {
             expectations: Mutex::default(),
             baselines: Mutex::default(),
             snapshots: Mutex::default(),
+            assumed,
             updates: Mutex::default(),
             present: tokio::sync::Mutex::default(),
             presence_changed: Notify::new(),

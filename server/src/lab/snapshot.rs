@@ -1,5 +1,7 @@
 //! Snapshots of a lab: site, registered clients, faults, agents with their state, and lab time.
 
+use std::sync::Arc;
+
 use epm_protocol::fault::FaultRule;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
@@ -108,10 +110,17 @@ impl Lab {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
-        let Snapshot { at, site, client_statuses, faults, agents, parts, present, updates } = snapshot;
+        let Snapshot { at, mut site, client_statuses, faults, agents, parts, present, updates } = snapshot;
+        if name == START {
+            site.assume(self.next_assumptions());
+        } else {
+            self.keep_assumptions(site.assumptions());
+        }
+        let assumptions = Arc::clone(site.assumptions());
         let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
         fleet.dismiss(|_| true);
+        fleet.assume(Arc::clone(&assumptions));
         self.history.begin_again();
         self.site.faults().clear();
         if self.clock().speed() == 0 {
@@ -129,7 +138,9 @@ impl Lab {
         self.presence_changed.notify_one();
         let now = self.clock().now();
         for (part, agent, is_frozen) in agents {
-            let member = fleet.bring_back(part, agent.resumed(at, now));
+            let mut agent = agent.resumed(at, now);
+            agent.assume(&assumptions);
+            let member = fleet.bring_back(part, agent);
             member.handle.freeze(is_frozen);
         }
         drop(fleet);
@@ -139,7 +150,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Restores the lab's start, and removes every registered expectation.
+    /// Restores the lab's start with the assumptions that were set since then, and removes every registered expectation.
     ///
     /// # Errors
     ///

@@ -63,6 +63,10 @@ fn routes() -> ApiRouter<Arc<RestApi>> {
         .merge(groups::settings::routes())
         .merge(clients::command_queue::routes())
         .merge(groups::policies::routes())
+        .merge(groups::exceptions::routes())
+        .merge(groups::host_groups::routes())
+        .merge(clients::attacks::routes())
+        .merge(clients::files::routes())
         .merge(groups::fingerprints::routes())
         .merge(auth::admin_users::routes())
         .merge(system::server_info::routes())
@@ -87,6 +91,9 @@ mod tests {
             for method in methods.as_object().unwrap().keys() {
                 let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
                 assert_eq!(known(&method, &asked), Known::Operation, "{method} {path}");
+                let summary =
+                    document["paths"][path][method.as_str().to_ascii_lowercase()]["summary"].as_str();
+                assert!(summary.is_some_and(|words| !words.is_empty()), "{method} {path} has no summary");
             }
         }
     }

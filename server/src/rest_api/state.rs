@@ -95,6 +95,11 @@ impl RestApi {
         Arc::clone(self.site.read().assumptions())
     }
 
+    /// A list of which the product shows null when it is empty, unless assumed otherwise.
+    pub(crate) fn listed<T>(&self, all: Vec<T>) -> Option<Vec<T>> {
+        (!all.is_empty() || !self.assumed().rest_empty_lists_are_null).then_some(all)
+    }
+
     /// Validity of tokens and refresh tokens.
     pub(crate) fn lifetimes(&self) -> Lifetimes {
         let assumed = self.assumed();

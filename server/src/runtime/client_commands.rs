@@ -29,6 +29,11 @@ impl CommandQueue {
         }
     }
 
+    /// Sets whether cancelling also reaches commands in progress.
+    pub(crate) fn set_cancels_running(&self, cancels_running: bool) {
+        self.table().set_cancels_running(cancels_running);
+    }
+
     /// Queues a command for these clients.
     pub(crate) fn give<'a>(
         &self,

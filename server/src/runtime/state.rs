@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use epm_client_agent::wire::LabClock;
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, Registration};
 use epm_protocol::id::AgentId;
 use epm_protocol::manager::{self, Registrar};
@@ -288,6 +289,7 @@ impl SiteState {
     pub(crate) fn restore_snapshot(&self, mut site: Site, clients: Vec<ClientStatus>) {
         let mut current = self.site();
         site.draw_after(&current);
+        self.clients.commands.set_cancels_running(site.assumptions().cancel_reaches_running_commands);
         *current = site;
         self.changes.note(&current, self.now());
         self.clients.restore(clients);
@@ -297,6 +299,11 @@ impl SiteState {
             self.restart_rest(&current, manager, true);
         }
         self.clients.wake_held();
+    }
+
+    /// Replaces the assumptions. The clients' ports and the fleet follow completely at a restored snapshot only.
+    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) {
+        self.site().assume(assumptions);
     }
 
     /// Makes these effects visible on the clients' ports: certificate and publication in one step.

@@ -20,7 +20,7 @@ pub(super) struct ActivityStream<'a, S> {
 }
 
 /// Completes when the connection may be closed.
-type LateClose = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type LateClose = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<'a, S> ActivityStream<'a, S> {
     pub(super) const fn new(stream: S, connection: &'a Connection) -> Self {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use epm_protocol::time::Clock;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,15 +16,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
-use crate::runtime::faults::Port;
 use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::activity::ActivityStream;
-use crate::wire::context::{Line, RequestContext, Speaks};
+use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::respond;
 use crate::wire::faults;
-use crate::wire::listener::{PATIENCE, Places, Room, accept};
+use crate::wire::listener::{PATIENCE, Places, Room};
 
 /// Maximum number of connections per port; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -35,47 +33,20 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Accepts connections until the token is cancelled, then closes the port and ends the connections before it returns.
 /// While a fault closes the port, it does not listen.
 pub(crate) async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     speaks: Speaks,
     manager: Arc<ManagerContext>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let places = Places::of_a_port(MAX_CONNECTIONS);
-    let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
     let attend = |stream, connection: Connection| {
         let manager = Arc::clone(&manager);
         async move { attend(stream, &connection, speaks, &manager).await }
     };
-    let place = listener.local_addr();
-    let note = |is_open| {
-        if let Ok(address) = place {
-            let port =
-                Port { manager: manager.runtime.name.clone(), speaks: faults::spoken(speaks), is_open };
-            manager.faults.port_is(address, port);
-        }
-    };
-    note(true);
-    loop {
-        let pause = stopping.child_token();
-        tasks.spawn(faults::watch(Arc::clone(&manager), speaks, pause.clone()));
-        let connections = &manager.runtime.connections;
-        let room = Room { connections, places: &places, tasks: &tasks };
-        accept(&listener, room, &pause, stalled, attend).await;
-        let Ok(address) = listener.local_addr() else { break };
-        if stopping.is_cancelled() {
-            break;
-        }
-        drop(listener);
-        note(false);
-        match faults::reopened(address, &manager, speaks, &stopping).await {
-            Some(again) => {
-                listener = again;
-                note(true);
-            }
-            None => break,
-        }
-    }
+    let connections = &manager.runtime.connections;
+    let places = Places::of_a_port(MAX_CONNECTIONS);
+    let room = Room { connections, places: &places, tasks: &tasks };
+    faults::listen(listener, speaks, &manager, room, &stopping, attend).await;
     manager.runtime.connections.end_all();
 }
 
@@ -87,7 +58,7 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
     }
     let is_tls = match speaks {
         Speaks::Http => false,
-        Speaks::Https => true,
+        Speaks::Https | Speaks::Rest => true,
         Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
             Ok(None) | Err(_) => {
@@ -109,14 +80,24 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
     if manager.faults.any() {
         let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
         if let Some(hit) = asker.judge_connection() {
-            return Box::pin(faults::attend(stream, hit, context)).await;
+            return Box::pin(faults::attend(stream, hit, context, &Clients)).await;
         }
     }
     greet(stream, context).await;
 }
 
+/// The conversation with a client.
+#[derive(Clone, Copy, Debug)]
+struct Clients;
+
+impl Conversation for Clients {
+    async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
+        greet(stream, context).await;
+    }
+}
+
 /// Serves a connection from its first byte on.
-pub(super) async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
+async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
     let RequestContext { connection, manager, .. } = context;
     if !context.tls {
         return converse(stream, context).await;
@@ -145,9 +126,8 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
     // which costs more than the answer.
     context.connection.turn();
     let mut paced = ActivityStream::new(&mut stream, context.connection);
-    if !context.late_close.is_zero() {
-        let (clock, time) = (Arc::clone(&context.manager.clock), context.late_close);
-        paced = paced.closed_after(Box::pin(async move { clock.sleep_until(clock.now() + time).await }));
+    if let Some(late) = context.late() {
+        paced = paced.closed_after(late);
     }
     let connection = http1::Builder::new()
         .max_buf_size(16 * 1024)

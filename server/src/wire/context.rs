@@ -9,7 +9,7 @@ use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -22,6 +22,7 @@ use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::journal::Record;
 use crate::runtime::manager::{Generation, Published};
+use crate::wire::activity::LateClose;
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults::raw_response::RawResponse;
 
@@ -34,6 +35,14 @@ pub(crate) enum Speaks {
     Http,
     /// HTTPS only.
     Https,
+    /// The REST API over HTTPS.
+    Rest,
+}
+
+/// Serves a connection from its first byte to its end; a fault may have changed the stream.
+pub(super) trait Conversation: Sync {
+    /// Serves the connection.
+    fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) -> impl Future<Output = ()> + Send;
 }
 
 /// A connection, with or without TLS.
@@ -97,6 +106,13 @@ impl<'a> RequestContext<'a> {
     pub(super) async fn hold(self, asked: &AgentRequest) -> ManagerResponse {
         let published = || Guard::into_inner(self.published());
         self.manager.clients.hold(published, asked, || self.manager.now()).await
+    }
+
+    /// Completes when the connection may be closed; none if it is closed without delay.
+    pub(super) fn late(self) -> Option<LateClose> {
+        let (clock, time) = (Arc::clone(&self.manager.clock), self.late_close);
+        let late = async move { clock.sleep_until(clock.now() + time).await };
+        (!time.is_zero()).then(|| Box::pin(late) as LateClose)
     }
 
     /// Protocol that the client uses on this connection.

@@ -65,6 +65,7 @@ pub(crate) async fn bind(manager: &str, address: &str, port: u16) -> Result<TcpL
 }
 
 /// The register for accepted connections, and their limit.
+#[derive(Clone, Copy)]
 pub(super) struct Room<'a> {
     pub(super) connections: &'a Arc<Connections>,
     pub(super) places: &'a Places,

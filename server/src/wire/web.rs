@@ -3,15 +3,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use epm_protocol::fault::Moment;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -22,11 +25,16 @@ use tokio_util::task::TaskTracker;
 use crate::rest_api::Peer;
 use crate::runtime::connections::{Connection, Connections};
 use crate::runtime::context::ManagerContext;
+use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
-use crate::runtime::journal::ConnectionClosed;
+use crate::runtime::journal::{Call, ConnectionClosed};
 use crate::runtime::service::Service;
-use crate::wire::activity::ActivityStream;
+use crate::wire::activity::{ActivityStream, LateClose};
 use crate::wire::body_budget::APIS;
+use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
+use crate::wire::decode_cache::DecodeCache;
+use crate::wire::faults;
+use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::{PATIENCE, Places, Room, accept};
 
 /// Maximum number of connections per REST API; further ones wait in the system's queue.
@@ -42,15 +50,13 @@ pub(crate) async fn serve_rest(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let connections = Arc::clone(&manager.runtime.rest.connections);
-    let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
     let attend = |stream, connection: Connection| {
         let (manager, router) = (Arc::clone(&manager), router.clone());
         async move { attend(stream, &connection, router, &manager).await }
     };
-    let places = Places::of_a_port(MAX_CONNECTIONS);
-    let room = Room { connections: &connections, places: &places, tasks: &tasks };
-    accept(&listener, room, &stopping, stalled, attend).await;
+    let connections = &manager.runtime.rest.connections;
+    let room = Room { connections, places: &Places::of_a_port(MAX_CONNECTIONS), tasks: &tasks };
+    faults::listen(listener, Speaks::Rest, &manager, room, &stopping, attend).await;
     connections.end_all();
 }
 
@@ -67,7 +73,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
                 let response = web.call(request);
                 async { response.await.map_err(|never| match never {}) }
             };
-            if let Err(error) = answer(&mut stream, &connection, respond).await {
+            if let Err(error) = answer(&mut stream, &connection, None, respond).await {
                 tracing::debug!(peer = %connection.peer, %error, "a connection to the control API failed");
             }
         }
@@ -86,41 +92,103 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
     if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
         return;
     }
-    let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
-    let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            return manager
-                .journal
-                .connection_closed(connection.peer, ConnectionClosed::Handshake(error.to_string()));
-        }
-        Err(_) => return manager.journal.connection_closed(connection.peer, ConnectionClosed::Stalled),
+    let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
+    let context = RequestContext {
+        connection,
+        tls: true,
+        generation: None,
+        manager,
+        decode_cache: &decode_cache,
+        raw_response: &raw_response,
+        late_close: Duration::ZERO,
     };
-    let web = TowerToHyperService::new(router);
-    let drops = manager.site.read().assumptions().rest_drops_connection_after_post;
-    let posted = AtomicBool::new(false);
-    let respond = |request: Request<Body>| {
-        let installation =
-            manager.runtime.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
-        let is_dropped = drops && posted.load(Ordering::Relaxed);
-        posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
-        let response = (!is_dropped).then(|| web.call(request));
-        async move {
-            let Some(response) = response else {
-                return Err(io::Error::other("dropping the connection after a POST, by assumption"));
-            };
-            let Ok(response) = response.await;
-            if let Some((installation, access)) = installation {
-                let told =
-                    (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
-                installation.accessed(Service::Semsrv, &access, manager.now(), told);
-            }
-            Ok(response)
+    let rest = RestConversation { router };
+    if manager.faults.any() {
+        let query = RestQuery { peer: connection.peer, manager };
+        if let Some(hit) = query.judge(Moment::Connection) {
+            return Box::pin(faults::attend(stream, hit, context, &rest)).await;
         }
-    };
-    if let Err(error) = Box::pin(answer(&mut stream, connection, respond)).await {
-        manager.journal.connection_closed(connection.peer, ConnectionClosed::Http(error.to_string()));
     }
+    rest.greet(stream, context).await;
+}
+
+/// The conversation with a caller of the REST API.
+struct RestConversation {
+    router: Router,
+}
+
+impl Conversation for RestConversation {
+    async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
+        let RequestContext { manager, connection, .. } = context;
+        let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
+        let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                return manager
+                    .journal
+                    .connection_closed(connection.peer, ConnectionClosed::Handshake(error.to_string()));
+            }
+            Err(_) => return manager.journal.connection_closed(connection.peer, ConnectionClosed::Stalled),
+        };
+        let web = TowerToHyperService::new(self.router.clone());
+        let posted = AtomicBool::new(false);
+        let respond = |request: Request<Body>| {
+            let drops = || manager.site.read().assumptions().rest_drops_connection_after_post;
+            let is_dropped = posted.load(Ordering::Relaxed) && drops();
+            posted.fetch_or(request.method() == Method::POST, Ordering::Relaxed);
+            let web = web.clone();
+            async move {
+                if is_dropped {
+                    return Err(io::Error::other("dropping the connection after a POST, by assumption"));
+                }
+                called(request, &web, context).await.map_err(io::Error::other)
+            }
+        };
+        let answered = Box::pin(answer(&mut stream, connection, context.late(), respond)).await;
+        let Err(error) = answered else { return };
+        let raw_response = context.raw_response.lock().take();
+        match raw_response {
+            Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,
+            None => {
+                manager.journal.connection_closed(connection.peer, ConnectionClosed::Http(error.to_string()));
+            }
+        }
+    }
+}
+
+/// Answers one call, which a fault may hit. A manager with an installation folder also writes its access log.
+async fn called(
+    request: Request<Body>,
+    web: &TowerToHyperService<Router>,
+    context: RequestContext<'_>,
+) -> Result<Response<Body>, WrittenRaw> {
+    let RequestContext { manager, connection, .. } = context;
+    let installation =
+        manager.runtime.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
+    let query = RestQuery { peer: connection.peer, manager };
+    let hit = if manager.faults.any() { query.judge(Moment::Exchange) } else { None };
+    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let api = async {
+        let Ok(response) = web.call(request).await;
+        response
+    };
+    let response = match hit {
+        None => api.await,
+        Some(hit) => {
+            if let Some(status) = faults::rest_call::status_instead(&hit) {
+                // The API itself does not learn of the call.
+                let (peer, number) = (Some(connection.peer), manager.runtime.number);
+                let call = Call { at: manager.now(), manager: number, peer, method, path, status, who: None };
+                manager.journal.call(call);
+            }
+            faults::rest_call::answered(&hit, context, api).await?
+        }
+    };
+    if let Some((installation, access)) = installation {
+        let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
+        installation.accessed(Service::Semsrv, &access, manager.now(), told);
+    }
+    Ok(response)
 }
 
 /// Answers requests on a connection until it ends. The peer has the turn until a whole head has arrived, and while it
@@ -128,6 +196,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
 async fn answer<S, R>(
     stream: &mut S,
     connection: &Connection,
+    late: Option<LateClose>,
     respond: impl Fn(Request<Body>) -> R,
 ) -> hyper::Result<()>
 where
@@ -148,8 +217,12 @@ where
             response
         }
     };
+    let mut stream = ActivityStream::new(stream, connection);
+    if let Some(late) = late {
+        stream = stream.closed_after(late);
+    }
     http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
-        .serve_connection(TokioIo::new(ActivityStream::new(stream, connection)), service_fn(respond))
+        .serve_connection(TokioIo::new(stream), service_fn(respond))
         .await
 }

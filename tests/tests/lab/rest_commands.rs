@@ -1,7 +1,9 @@
 //! Commands through the REST API, as real clients send them, to clients that carry them out.
 
+use std::process::Command as Process;
+
 use epm_client_agent::wire::Fleet;
-use epm_fixtures::needs;
+use epm_fixtures::{needs, output};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{Command, DEFAULT_GROUP, agent_id};
@@ -141,9 +143,48 @@ async fn a_cancelled_command_does_not_arrive_and_a_scan_is_in_progress_for_a_hea
     assert_eq!(desk.rows(&eoc, "commandID_computer")[0]["stateId"], 3);
 }
 
+/// Downloads a file, restores it with the key in its archive, and prints it.
+const UNPACKED: &str = r#"
+import io, ssl, sys, urllib.request, xml.etree.ElementTree as tree, zipfile
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]})
+answer = urllib.request.urlopen(request, timeout=20, context=ssl._create_unverified_context())
+archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+key = int(tree.fromstring(archive.read("metadata.xml")).find("File").attrib["Key"])
+name = next(one for one in archive.namelist() if one != "metadata.xml")
+content = bytes(one ^ key for one in archive.read(name))
+print(answer.headers["Content-Type"], name, len(content), content.decode())
+"#;
+
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_was_asked_for_has_an_identifier_and_details_when_it_has_come() {
+async fn a_machine_is_named_by_its_mac_address_too_and_forgets_the_reputation_of_files() {
+    let desk = desk(&["one", "two"]).await;
+    let one = desk.rest.get("computers?computerName=one").json["content"][0].clone();
+    let mac = one["macAddresses"][0].as_str().unwrap().to_owned();
+    for mac in [mac.clone(), mac.to_lowercase().replace('-', ":"), mac.replace('-', "")] {
+        let said = desk.rest.post(&format!("command-queue/quarantine?hardware_ids={mac}"));
+        assert_eq!(desk.rows(&said, "commandID_computer")[0]["computerName"], "one", "{mac}");
+    }
+    // The stored answer of a public client for an address of another network.
+    let said = desk.rest.post("command-queue/quarantine?hardware_ids=00-50-56-8B-A6-C3&undo=False");
+    assert_eq!((said.status, said.text.as_str()), (200, "{}"));
+    assert_eq!(desk.rest.post("command-queue/quarantine?hardware_ids=00-50-56-8B-A6").status, 400);
+    let forget = |hashes: &str| {
+        desk.rest.with("POST", &format!("command-queue/ironcache?computer_ids={}", agent("two")), hashes)
+    };
+    let said = forget(&format!(r#"{{"hashType":"sha256","data":["{}"]}}"#, "e3".repeat(32)));
+    for body in [r#"{"hashType":"sha256","data":["e3"]}"#, r#"{"hashType":"crc"}"#, "[]"] {
+        assert_eq!(forget(body).status, 400, "{body}");
+    }
+    assert_eq!(forget("").status, 200);
+    desk.lab.heartbeat(&desk.fleet).await;
+    assert!(desk.quarantined(0) && !desk.quarantined(1));
+    assert_eq!(desk.rows(&said, "commandID_computer")[0]["stateId"], 3);
+}
+
+#[needs(curl, python3)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_asked_for_has_an_identifier_details_and_content_when_it_has_come() {
     let desk = desk(&["one"]).await;
     let sum = "AB".repeat(32);
     let path = format!(
@@ -157,9 +198,24 @@ async fn a_file_that_was_asked_for_has_an_identifier_and_details_when_it_has_com
     let details = desk.rest.get(&format!("command-queue/file/{file}/details"));
     assert_eq!(
         (details.status, &details.json["checksum"], &details.json["id"]),
-        (200, &sum.into(), &file.into())
+        (200, &sum.as_str().into(), &file.as_str().into())
     );
-    assert!(details.json["fileSize"].as_u64().unwrap() > 0);
+    let size = details.json["fileSize"].as_u64().unwrap();
+    assert!(size > 0);
+    // An archive with the file and the key that restores it, as a public client reads it.
+    let at = format!("{}/sepm/api/v1/command-queue/file/{}/content", desk.rest.base, file.as_str());
+    let out = output(Process::new("python3").args(["-c", UNPACKED, &at, desk.rest.token()]));
+    let said = String::from_utf8_lossy(&out.stdout);
+    let whole = r"epm-lab: the file c:\temp\x.exe of an emulated machine";
+    assert_eq!(said.trim(), format!("application/octet-stream {sum} {size} {whole}"), "{out:?}");
+    // Without the assumption it is the file itself.
+    let plain = Assumptions { rest_file_is_zipped: false, ..Assumptions::default() };
+    let other = desk_of(&["one"], MockSite::builder().assumptions(plain)).await;
+    let said = other.rest.post(&path);
+    other.lab.heartbeat(&other.fleet).await;
+    let file = other.rows(&said, "commandID")[0]["binaryFileId"].as_str().unwrap().to_owned();
+    let content = other.rest.get(&format!("command-queue/file/{file}/content"));
+    assert_eq!((content.status, content.text.trim_end()), (200, whole));
 }
 
 #[needs(curl)]
@@ -178,8 +234,8 @@ async fn what_cannot_be_commanded_is_refused_in_the_products_shape_and_nothing_h
         (400, desk.rest.with("POST", &format!("command-queue/eoc?computer_ids={one}"), "{}")),
         (400, desk.rest.post(&format!("command-queue/files?computer_ids={one}"))),
         (400, desk.rest.get("command-queue/7")),
-        (410, desk.rest.get(&format!("command-queue/{nobody}"))),
-        (410, desk.rest.post(&format!("command-queue/{nobody}/cancel"))),
+        (404, desk.rest.get(&format!("command-queue/{nobody}"))),
+        (404, desk.rest.post(&format!("command-queue/{nobody}/cancel"))),
         (410, desk.rest.get(&format!("command-queue/file/{nobody}/details"))),
     ] {
         assert_eq!((said.status, &said.json["errorCode"]), (status, &status.to_string().into()), "{said:?}");

@@ -58,13 +58,13 @@ async fn lab_that_assumes(assumed: Value) -> (TestSite, Rest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     let (lab, rest) = lab_that_assumes(json!({
-        "rest_group_name_taken_status": 400,
-        "rest_administrator_taken_status": 400,
+        "rest_group_name_taken_status": 409,
+        "rest_administrator_taken_status": 409,
+        "rest_policy_name_taken_status": 409,
         "rest_inheriting_group_status": 423,
         "rest_unknown_list_status": 410,
         "rest_group_in_use_status": 409,
-        "rest_unknown_command_status": 404,
-        "rest_unknown_location_status": 404,
+        "rest_unknown_objects": "gone",
         "rest_wrong_method_status": 501,
         "rest_lockdown_again_status": 400,
         "rest_move_status": 200,
@@ -74,7 +74,9 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         "rest_groups_in_order_of_paths": false,
         "rest_assigned_policies": PolicyReference::Name,
         "rest_assigned_policy": PolicyReference::Address,
-        "rest_system_administrator_type": 7,
+        "rest_double_slash_is_refused": false,
+        "rest_empty_lists_are_null": false,
+        "rest_password_plus_is_space": true,
         "rest_license_seats": 5,
         "rest_license_serial": "L",
         "rest_trial_days": 1,
@@ -99,20 +101,21 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         .to_owned();
     let lockdown = format!("groups/{top}/system-lockdown/fingerprints/{made}");
     assert_eq!(rest.with("PUT", &lockdown, "").status, 200);
-    let kim = r#"{"loginName":"admin","password":"12345678","adminType":7}"#;
+    let kim = r#"{"loginName":"admin","password":"12345678","adminType":1}"#;
     for (status, said) in [
-        (400, rest.with("POST", &format!("groups/{top}"), body)),
-        (400, rest.with("PATCH", &format!("groups/{halls}"), r#"{"name":"Default Group"}"#)),
-        (400, rest.with("POST", "admin-users", kim)),
+        (409, rest.with("POST", &format!("groups/{top}"), body)),
+        (409, rest.with("PATCH", &format!("groups/{halls}"), r#"{"name":"Default Group"}"#)),
+        (409, rest.with("POST", "admin-users", kim)),
+        (409, rest.with("POST", "policies/exceptions", r#"{"name":"Exceptions policy"}"#)),
         (423, rest.with("PATCH", &format!("groups/{halls}/locations/default/settings"), off)),
         (423, rest.with("PUT", &format!("groups/{halls}/external-communication"), "{}")),
         (410, rest.with("PATCH", &format!("groups/{top}/locations/default/settings"), list)),
         (409, rest.with("DELETE", &format!("groups/{top}"), "")),
-        (404, rest.get(&format!("command-queue/{nobody}"))),
-        (404, rest.post(&format!("command-queue/{nobody}/cancel"))),
-        (404, rest.get(&format!("command-queue/file/{nobody}/details"))),
-        (404, rest.get(&format!("groups/{top}/locations/{nobody}/settings"))),
-        (404, rest.get(&format!("groups/{top}/locations/{nobody}/policies"))),
+        (410, rest.get(&format!("command-queue/{nobody}"))),
+        (410, rest.post(&format!("command-queue/{nobody}/cancel"))),
+        (410, rest.get(&format!("command-queue/file/{nobody}/details"))),
+        (410, rest.get(&format!("groups/{top}/locations/{nobody}/settings"))),
+        (410, rest.get(&format!("domains/{nobody}"))),
         (501, rest.with("PUT", "computers", "")),
         (400, rest.with("PUT", &lockdown, "")),
     ] {
@@ -124,7 +127,11 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     let at = format!("groups/{top}/locations/default/policies");
     assert_eq!(rest.get(&at).json[0], "Memory Exploit Mitigation policy");
     assert!(rest.get(&format!("{at}/fw")).json.as_str().unwrap().ends_with("/policies/fw"));
-    assert_eq!(rest.get("admin-users").json[0]["adminType"], 7);
+    assert_eq!(rest.get("stats/client/version").json["clientVersionList"], json!([]));
+    let with_space = r#"{"loginName":"kim","password":"two words","adminType":3}"#;
+    assert_eq!(rest.with("POST", "admin-users", with_space).json["adminType"], 3);
+    let plus = r#"{"username":"kim","password":"two+words"}"#;
+    assert_eq!(rest.with("POST", "identity/authenticate", plus).status, 200);
     let license = rest.get("licenses").json[0].clone();
     assert_eq!((&license["seats"], &license["serialNumber"]), (&5.into(), &"L".into()));
     let lasts = license["expireDate"].as_i64().unwrap() - license["startDate"].as_i64().unwrap();

@@ -60,8 +60,8 @@ async fn a_fresh_installation_has_fifteen_policies_and_management_server_lists_a
     let start = r#"{"policy_xml":"<?xml version=\"1.0\" encoding=\"UTF-8\"?><SchemaContainer "#;
     assert!(raw.status == 200 && raw.text.starts_with(start), "{raw:?}");
     assert_eq!(rest.get(&format!("policies/firewall/{}", id.to_lowercase())).json["name"], "Firewall policy");
-    refused(&rest.get(&format!("policies/raw/av/{id}")), 410);
-    refused(&rest.get(&format!("policies/firewall/{}", "0".repeat(32))), 410);
+    refused(&rest.get(&format!("policies/raw/av/{id}")), 404);
+    refused(&rest.get(&format!("policies/firewall/{}", "0".repeat(32))), 400);
     refused(&rest.get("policies/firewall/7"), 400);
     assert!(content(&rest.get("policies/policy-objects/hostgroups/summary?pageSize=500")).is_empty());
 }
@@ -93,7 +93,7 @@ async fn an_assigned_policy_shows_where_it_is_and_reaches_the_clients_as_a_new_s
     assert_eq!(rest.get(&below).json, quarantine.as_str(), "a group that inherits shows what is inherited");
     refused(&rest.with("PUT", &below, &format!(r#"{{"id":"{quarantine}"}}"#)), 400);
     refused(&rest.with("PUT", &format!("{at}/av"), &format!(r#"{{"id":"{quarantine}"}}"#)), 400);
-    refused(&rest.with("PUT", &format!("{at}/fw"), &format!(r#"{{"id":"{}"}}"#, "0".repeat(32))), 410);
+    refused(&rest.with("PUT", &format!("{at}/fw"), &format!(r#"{{"id":"{}"}}"#, "0".repeat(32))), 400);
     refused(&rest.with("PUT", &format!("{at}/fw"), "[]"), 400);
     refused(&rest.get(&format!("groups/{}/locations/default/policies", "0".repeat(32))), 410);
     refused(&rest.get(&format!("groups/{top}/locations/{}/policies/fw", "0".repeat(32))), 410);
@@ -165,7 +165,7 @@ async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() 
         "emailAddress":"kim@example.org","fullName":"Kim","lockTimeThreshold":15,"loginAttemptThreshold":3}"#;
     let added = rest.with("POST", "admin-users", body);
     assert_eq!((added.status, &added.json["attemptThreshold"]), (200, &"3".into()), "{added:?}");
-    refused(&rest.with("POST", "admin-users", body), 409);
+    refused(&rest.with("POST", "admin-users", body), 400);
     let id = added.json["id"].as_str().unwrap();
     let changed = rest.with("PUT", &format!("admin-users/{id}"), r#"{"fullName":"Kim N."}"#);
     assert_eq!(
@@ -178,10 +178,20 @@ async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() 
     assert_eq!(rest.with("POST", "identity/authenticate", credential).status, 200);
     let all = rest.get("admin-users");
     assert!([&added, &one, &all].iter().all(|said| !said.text.contains("s3cret-word")));
-    refused(&rest.get(&format!("admin-users/{}", "0".repeat(32))), 410);
-    refused(&rest.with("PUT", &format!("admin-users/{}", "0".repeat(32)), "{}"), 410);
+    refused(&rest.get(&format!("admin-users/{}", "0".repeat(32))), 404);
+    refused(&rest.with("PUT", &format!("admin-users/{}", "0".repeat(32)), "{}"), 404);
+    let directory = r#"{"loginName":"lee","password":"s3cret-word","adminType":2,"authenticationMethod":2}"#;
+    let lee = rest.with("POST", "admin-users", directory);
+    assert_eq!(
+        (&lee.json["adminType"], &lee.json["authenticationMethod"]),
+        (&2.into(), &2.into()),
+        "{lee:?}"
+    );
+    let lee = rest.get(&format!("admin-users/{}", lee.json["id"].as_str().unwrap()));
+    assert_eq!((&lee.json["adminType"], &lee.json["authenticationMethod"]), (&2.into(), &2.into()));
     for wrong in [
         r#"{"loginName":"x","password":"12345678","adminType":9}"#,
+        r#"{"loginName":"x","password":"12345678","authenticationMethod":3}"#,
         r#"{"loginName":"x","password":"1234567","adminType":1}"#,
         r#"{"loginName":"x y","password":"12345678"}"#,
         r#"{"loginName":"x","password":"12345678","fullName":"<x>"}"#,

@@ -10,10 +10,10 @@ use epm_client_agent::catalogue::{
     self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase,
     rehearse_play,
 };
-use epm_protocol::assumption::{Assumptions, Mark};
-use epm_protocol::suggest::hint;
+use epm_protocol::assumption::Mark;
 use serde::Serialize;
 
+use crate::cli::assume::{assumption, override_with};
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab;
 use crate::rest_case::rest_case;
@@ -79,8 +79,8 @@ pub(super) struct Reproduce {
     #[arg(long)]
     json: bool,
     /// Override an assumption of the entry (see `epm-lab assumptions`); the symptom may then not occur
-    #[arg(long, value_name = "NAME=VALUE", value_parser = assumed)]
-    assume: Vec<(String, serde_json::Value)>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assumption)]
+    assume: Vec<(String, String)>,
     /// Keep the failure over real sockets, without its repair, until Ctrl-C
     #[arg(long, conflicts_with_all = ["sockets", "json"])]
     live: bool,
@@ -139,8 +139,8 @@ impl Reproduce {
         let entry = find(&self.id)?;
         let mut means = entry.means.clone();
         match &mut means {
-            Means::Play(play) => self.reassume(&mut play.assumptions)?,
-            Means::RestCase(rest_case) => self.reassume(&mut rest_case.assumptions)?,
+            Means::Play(play) => override_with(&mut play.assumptions, &self.assume)?,
+            Means::RestCase(rest_case) => override_with(&mut rest_case.assumptions, &self.assume)?,
             Means::Refused(_) | Means::Cannot { .. } if !self.assume.is_empty() => {
                 let why = format!(
                     "{} is not run as a scenario and rests on no assumption: leave out `--assume`",
@@ -168,25 +168,6 @@ impl Reproduce {
             }
         };
         Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
-    }
-
-    /// Overrides assumptions as requested.
-    fn reassume(&self, assumptions: &mut Assumptions) -> Result<(), Failure> {
-        let bad = |why: String| Failure::BadInput(why);
-        let mut fields = serde_json::to_value(&*assumptions).map_err(|error| bad(error.to_string()))?;
-        for (name, value) in &self.assume {
-            let Some(field) = fields.get_mut(name) else {
-                let known = assumptions.list();
-                let hint = hint(name, known.iter().map(|one| one.name));
-                return Err(bad(format!(
-                    "there is no assumption {name:?}{hint}; `epm-lab assumptions` lists them"
-                )));
-            };
-            *field = value.clone();
-        }
-        let refused = |error: serde_json::Error| bad(format!("--assume: {error}"));
-        *assumptions = serde_json::from_value(fields).map_err(refused)?;
-        Ok(())
     }
 
     async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, Failure> {
@@ -255,13 +236,6 @@ impl Reproduce {
     fn driver(&self) -> &'static str {
         if self.sockets { "sockets" } else { "virtual-time" }
     }
-}
-
-/// Reads NAME=VALUE; a value that is not JSON is taken as a string.
-fn assumed(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as identity_conflicts=0")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((name.to_owned(), value))
 }
 
 fn find(id: &str) -> Result<&'static Entry, Failure> {

@@ -31,7 +31,8 @@ pub(crate) enum FaultVerb {
 #[command(after_help = "\
 Examples:
   epm-lab fault add busy status --set code=503 --route index --percent 30
-  epm-lab fault add flaky reset --agent 'desk-*' --after 2 --every 3 --for 600")]
+  epm-lab fault add flaky reset --agent 'desk-*' --after 2 --every 3 --for 600
+  epm-lab fault add throttled status --set code=429 --listener rest --after 50")]
 pub(crate) struct Add {
     /// Name of the fault; replaces an active fault of this name
     name: String,
@@ -61,7 +62,7 @@ pub(crate) struct Add {
     /// Apply only at this manager
     #[arg(long, value_name = "NAME")]
     manager: Option<String>,
-    /// Apply only over http or https
+    /// Apply only to clients over http or https, or to callers of the REST API: http, https or rest; defaults to all clients
     #[arg(long, value_name = "LISTENER")]
     listener: Option<String>,
     /// Apply only to this route: hello, register, index, policy, list, package, upload or hold

@@ -1,13 +1,11 @@
 //! The administrators of a site and their passwords.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use epm_protocol::id::Guid;
 use parking_lot::RwLock;
-use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -35,6 +33,9 @@ pub(crate) struct Administrator {
     pub(crate) role: Role,
     /// Password for logging in.
     pub(crate) password: Password,
+    /// 0 for a password, 1 for RSA SecurID, 2 for a directory. The lab checks the password in each case, in place of the
+    /// other servers.
+    pub(crate) authentication_method: i32,
 }
 
 /// Role of an administrator.
@@ -52,15 +53,25 @@ pub(crate) struct Role {
 pub(crate) struct Administrators(RwLock<Vec<Arc<Administrator>>>);
 
 impl Role {
-    /// The role with this mask.
-    pub(crate) fn of(bit_mask: u32) -> Option<Self> {
-        let title = match bit_mask {
-            8 => "sysadmin",
-            4 => "domainadmin",
-            2 => "limitedadmin",
+    /// The role of an administrator of this type, as the vendor's description of the API names the types: 1 system, 2
+    /// domain, 3 limited.
+    pub(crate) fn of_type(admin_type: i32) -> Option<Self> {
+        let (bit_mask, title) = match admin_type {
+            1 => (8, "sysadmin"),
+            2 => (4, "domainadmin"),
+            3 => (2, "limitedadmin"),
             _ => return None,
         };
         Some(Self { bit_mask, title })
+    }
+
+    /// Type of an administrator with this role.
+    pub(crate) fn admin_type(self) -> i32 {
+        match self.bit_mask {
+            8 => 1,
+            4 => 2,
+            _ => 3,
+        }
     }
 }
 
@@ -70,9 +81,9 @@ impl Password {
         Self(password.to_owned())
     }
 
-    /// Whether this is the password. Some clients send it percent-encoded.
+    /// Whether this is the password.
     pub(crate) fn is(&self, given: &str) -> bool {
-        self.0 == given || self.0 == unquoted(given)
+        self.0 == given
     }
 }
 
@@ -92,6 +103,7 @@ impl Administrator {
             email: String::new(),
             role: Role { bit_mask: 8, title: "sysadmin" },
             password: Password::new(password),
+            authentication_method: 0,
         }
     }
 }
@@ -112,17 +124,10 @@ impl Administrators {
         with(&mut self.0.write())
     }
 
-    /// The administrator with this user name and password.
-    pub(crate) fn log_in(&self, user: &str, password: &str) -> Option<Arc<Administrator>> {
-        let all = self.0.read();
-        let is_called = |one: &Administrator| one.login_name == user || one.login_name == unquoted(user);
-        all.iter().find(|one| is_called(one) && one.password.is(password)).cloned()
+    /// The administrator with this user name.
+    pub(crate) fn named(&self, user: &str) -> Option<Arc<Administrator>> {
+        self.0.read().iter().find(|one| one.login_name == user).cloned()
     }
-}
-
-/// Decodes percent-encoding.
-fn unquoted(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -130,10 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_taken_as_it_is_or_quoted_and_is_never_printed() {
+    fn a_password_is_never_printed() {
         let password = Password::new("a+b %&x");
-        assert!(password.is("a+b %&x") && password.is("a%2Bb%20%25%26x") && password.is("a+b%20%25%26x"));
-        assert!(!password.is("") && !password.is("a b %&x"));
+        assert!(password.is("a+b %&x") && !password.is("") && !password.is("a%2Bb%20%25%26x"));
         assert!(!format!("{:?}", Administrator::first("admin", "secret")).contains("secret"));
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get;
 use axum::extract::State;
-use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +28,7 @@ struct AdminSummary {
     email: String,
     /// 1 for a system administrator, 2 for a domain administrator, 3 for a limited one.
     admin_type: i32,
-    /// 0: password authentication.
+    /// 0 for a password, 1 for RSA SecurID, 2 for a directory.
     authentication_method: i32,
     /// Name of the company.
     company_name: &'static str,
@@ -90,6 +89,8 @@ struct AddAdminEntry {
     password: String,
     /// 1 for a system administrator, 2 for a domain administrator, 3 for a limited one.
     admin_type: Option<i32>,
+    /// 0 for a password, 1 for RSA SecurID, 2 for a directory; 0 when absent.
+    authentication_method: Option<i32>,
     /// Other settings.
     #[serde(flatten)]
     entry: AdminEntry,
@@ -118,7 +119,7 @@ async fn add(
     State(api): State<Arc<RestApi>>,
     JsonBody(sent): JsonBody<AddAdminEntry>,
 ) -> Result<Json<AdminSummary>, ApiError> {
-    let AddAdminEntry { login_name, password, admin_type, entry } = sent;
+    let AddAdminEntry { login_name, password, admin_type, authentication_method, entry } = sent;
     let is_bad = |c: char| c.is_whitespace() || "\"\\/[]:;|=,+*?<>".contains(c);
     if !(1..=64).contains(&login_name.chars().count()) || login_name.contains(is_bad) {
         let words =
@@ -129,14 +130,13 @@ async fn add(
         return Err(ApiError::Invalid("The field password must have 8 to 1024 characters.".to_owned()));
     }
     let assumed = api.assumed();
-    let types = types(&assumed);
-    let wrong = || {
-        let known = types.map(|(number, _)| number.to_string()).join(", ");
-        ApiError::Invalid(format!("The administrator type is invalid; expected one of {known}."))
-    };
-    let admin_type = admin_type.unwrap_or(assumed.rest_system_administrator_type);
-    let role = types.into_iter().find(|(number, _)| *number == admin_type);
-    let role = role.and_then(|(_, mask)| Role::of(mask)).ok_or_else(wrong)?;
+    let wrong = |words: &str| ApiError::Invalid(words.to_owned());
+    let role = Role::of_type(admin_type.unwrap_or(1));
+    let role = role.ok_or_else(|| wrong("The administrator type is invalid; expected 1, 2 or 3."))?;
+    let authentication_method = authentication_method.unwrap_or(0);
+    if !(0..=2).contains(&authentication_method) {
+        return Err(wrong("The authentication method is invalid; expected 0, 1 or 2."));
+    }
     let lock = entry.lock(Lock::default())?;
     let id = api.database.store.kept().make("administrator");
     let administrator = Administrator {
@@ -145,6 +145,7 @@ async fn add(
         email: entry.email_address.unwrap_or_default(),
         role,
         password: Password::new(&password),
+        authentication_method,
         login_name,
     };
     let administrator = Arc::new(administrator);
@@ -155,7 +156,7 @@ async fn add(
             )));
         }
         if all.iter().any(|one| one.login_name == administrator.login_name) {
-            let words = format!("The administrator {:?} already exists.", administrator.login_name);
+            let words = format!("The administrator {} already exists.", administrator.login_name);
             return Err(ApiError::assumed(assumed.rest_administrator_taken_status, words));
         }
         all.push(Arc::clone(&administrator));
@@ -193,21 +194,12 @@ async fn change(
     api.database.store.kept().locks.insert(id.0, lock);
     Ok(Json(AdminEntry {
         email_address: Some(changed.email.clone()),
-        full_name: Some(changed.full_name.clone()),
+        full_name: Some(changed.full_name.clone()).filter(|name| !name.is_empty()),
         lock_account: Some(lock.locks),
         lock_time_threshold: Some(lock.minutes),
         login_attempt_threshold: Some(lock.attempts),
         notify_admin_of_locked_state: Some(lock.notifies),
     }))
-}
-
-/// Numbers of administrator types, and the masks of their roles.
-fn types(assumed: &Assumptions) -> [(i32, u32); 3] {
-    [
-        (assumed.rest_system_administrator_type, 8),
-        (assumed.rest_domain_administrator_type, 4),
-        (assumed.rest_limited_administrator_type, 2),
-    ]
 }
 
 impl AdminEntry {
@@ -236,25 +228,25 @@ impl AdminEntry {
 
 impl RestApi {
     fn summary(&self, one: &Administrator) -> AdminSummary {
-        let lock = self.database.store.kept().locks.get(&one.id).copied().unwrap_or_default();
-        let types = types(&self.assumed());
-        let admin_type = types.into_iter().find(|(_, mask)| *mask == one.role.bit_mask);
-        let admin_type = admin_type.map_or(0, |(number, _)| number);
+        let locks_accounts = self.assumed().rest_locks_accounts;
+        let kept = self.database.store.kept();
+        let lock = kept.locks.get(&one.id).copied().unwrap_or_default();
+        let failed = kept.failed.get(&one.id).map_or(0, |failed| failed.count);
         AdminSummary {
             id: one.id.to_string(),
             login_name: one.login_name.clone(),
             full_name: one.full_name.clone(),
             email: one.email.clone(),
-            admin_type,
-            authentication_method: 0,
+            admin_type: one.role.admin_type(),
+            authentication_method: one.authentication_method,
             company_name: "",
             enabled: true,
             attempt_threshold: lock.attempts.to_string(),
             lock_time_threshold: lock.minutes,
             lock_account: lock.locks,
-            lock_status: false,
+            lock_status: locks_accounts && kept.is_locked(one.id, self.now()),
             notify_admin_of_locked_state: lock.notifies,
-            failed_login_count: 0,
+            failed_login_count: failed,
             creation_time: None,
             last_login_time: None,
             last_logon_ip: None,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get, post};
 use axum::extract::State;
+use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rest_api::auth::admin_store::Role;
+use crate::rest_api::auth::admin_store::{Administrator, Role};
 use crate::rest_api::auth::tokens::Session;
+use crate::rest_api::auth::url_decoder;
 use crate::rest_api::http::query_de;
 use crate::rest_api::http::{ApiError, Caller, Json, JsonBody, NoContent, Query, RawBody};
 use crate::rest_api::state::RestApi;
@@ -105,11 +107,20 @@ async fn authenticate(
     State(api): State<Arc<RestApi>>,
     JsonBody(credential): JsonBody<UserCredential>,
 ) -> Result<Json<UserToken>, ApiError> {
-    let UserCredential { username, password, domain } = credential;
+    let assumed = api.assumed();
+    let decoded = |text: &str| url_decoder::decode(text, assumed.rest_password_plus_is_space);
+    let username = decoded(&credential.username)?;
+    let password = decoded(credential.password.trim())?;
+    let domain = credential.domain.as_deref().map(decoded).transpose()?;
     api.lets_log_in()?;
-    let known = api.database.administrators.log_in(&username, &password);
-    let who = known.filter(|_| is_default_domain(&api, domain.as_deref()));
-    let who = who.ok_or(ApiError::Credentials)?;
+    let named = api.database.administrators.named(&username).ok_or(ApiError::Credentials)?;
+    api.lets_try(&named, &assumed)?;
+    if !named.password.is(&password) || !is_default_domain(&api, domain.as_deref()) {
+        api.database.store.kept().failed_log_in(named.id, api.now());
+        return Err(ApiError::Credentials);
+    }
+    api.database.store.kept().failed.remove(&named.id);
+    let who = named;
     let session = api.tokens.issue(who, api.lifetimes(), api.restarts(), api.now());
     Ok(Json(api.user_token(&session)))
 }
@@ -149,7 +160,7 @@ async fn token(
     let now = api.now();
     let ends = api.assumed().rest_refresh_ends_token;
     let session = api.tokens.refresh(&refresh_token, api.lifetimes(), ends, api.restarts(), now)?;
-    let left = session.ends.since(now).as_secs();
+    let left = session.ends(api.lifetimes()).since(now).as_secs();
     Ok(Json(OAuthToken {
         access_token: session.token.clone(),
         token_type: "bearer",
@@ -181,17 +192,28 @@ impl RestApi {
         trouble.map_or(Ok(()), |trouble| Err(ApiError::LogIn(trouble)))
     }
 
+    /// # Errors
+    ///
+    /// When failed log-ins have locked the account, and they are assumed to.
+    fn lets_try(&self, who: &Administrator, assumed: &Assumptions) -> Result<(), ApiError> {
+        if assumed.rest_locks_accounts && self.database.store.kept().is_locked(who.id, self.now()) {
+            let words = "The account is locked after too many failed logon attempts. Try again later.";
+            return Err(ApiError::assumed(assumed.rest_locked_account_status, words));
+        }
+        Ok(())
+    }
+
     fn user_token(&self, session: &Session) -> UserToken {
-        let now = self.now();
+        let (now, lasting) = (self.now(), self.lifetimes());
         UserToken {
             username: session.who.login_name.clone(),
             full_name: session.who.full_name.clone(),
             domain: DOMAIN.to_owned(),
             domain_id: self.site.read().domain().to_string(),
             token: session.token.clone(),
-            token_expiration: session.ends.since(now).as_secs(),
+            token_expiration: session.ends(lasting).since(now).as_secs(),
             refresh_token: session.refresh_token.clone(),
-            refresh_token_expiration: session.refresh_ends.since(now).as_secs(),
+            refresh_token_expiration: session.refresh_ends(lasting).since(now).as_secs(),
             role: session.who.role,
             admin_id: session.who.id.to_string(),
             client_id: CLIENT_ID.to_owned(),

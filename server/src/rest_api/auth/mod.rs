@@ -4,3 +4,4 @@ pub(super) mod admin_store;
 pub(super) mod admin_users;
 pub(super) mod identity;
 pub(super) mod tokens;
+mod url_decoder;

@@ -22,17 +22,29 @@ pub(crate) struct Session {
     pub(crate) who: Arc<Administrator>,
     /// Access token.
     pub(crate) token: String,
-    /// End of the token's validity.
-    pub(crate) ends: Timestamp,
+    /// Time at which the token was issued.
+    begun: Timestamp,
     /// Refresh token.
     pub(crate) refresh_token: String,
-    /// End of the refresh token's validity.
-    pub(crate) refresh_ends: Timestamp,
+    /// Time at which the administrator logged in.
+    refresh_begun: Timestamp,
     /// Sequence number of the token.
     number: u64,
 }
 
-/// Validity of tokens.
+impl Session {
+    /// End of the token's validity.
+    pub(crate) fn ends(&self, lasting: Lifetimes) -> Timestamp {
+        self.begun + lasting.token
+    }
+
+    /// End of the refresh token's validity.
+    pub(crate) fn refresh_ends(&self, lasting: Lifetimes) -> Timestamp {
+        self.refresh_begun + lasting.refresh
+    }
+}
+
+/// Validity of tokens. A change applies to tokens that have been issued already too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) token: Duration,
@@ -63,8 +75,8 @@ impl Tokens {
         now: Timestamp,
     ) -> Arc<Session> {
         let mut book = self.book(restarts);
-        book.sessions.retain(|_, one| now < one.refresh_ends);
-        book.add(who, random_uuid(), now + lasting.refresh, now + lasting.token)
+        book.sessions.retain(|_, one| now < one.refresh_ends(lasting));
+        book.add(who, random_uuid(), now, now)
     }
 
     /// The session of a token.
@@ -72,9 +84,15 @@ impl Tokens {
     /// # Errors
     ///
     /// When the token is not valid.
-    pub(crate) fn find(&self, token: &str, restarts: u64, now: Timestamp) -> Result<Arc<Session>, ApiError> {
+    pub(crate) fn find(
+        &self,
+        token: &str,
+        lasting: Lifetimes,
+        restarts: u64,
+        now: Timestamp,
+    ) -> Result<Arc<Session>, ApiError> {
         match self.book(restarts).sessions.get(token) {
-            Some(session) if now < session.ends => Ok(Arc::clone(session)),
+            Some(session) if now < session.ends(lasting) => Ok(Arc::clone(session)),
             _ => Err(ApiError::Token {
                 error: "invalid_token".to_owned(),
                 description: format!("Invalid access token: {}", shortened(token)),
@@ -94,7 +112,7 @@ impl Tokens {
         let mut book = self.book(restarts);
         let known = book.sessions.values().filter(|one| one.refresh_token == refresh_token);
         let known = known.max_by_key(|one| one.number);
-        let Some(known) = known.filter(|one| now < one.refresh_ends).cloned() else {
+        let Some(known) = known.filter(|one| now < one.refresh_ends(lasting)).cloned() else {
             return Err(ApiError::Grant {
                 error: "invalid_grant".to_owned(),
                 description: format!("Invalid refresh token: {}", shortened(refresh_token)),
@@ -103,8 +121,8 @@ impl Tokens {
         if ends {
             book.sessions.remove(&known.token);
         }
-        let (refresh_token, refresh_ends) = (known.refresh_token.clone(), known.refresh_ends);
-        Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_ends, now + lasting.token))
+        let (refresh_token, refresh_begun) = (known.refresh_token.clone(), known.refresh_begun);
+        Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_begun, now))
     }
 
     /// Revokes a token and its refresh token.
@@ -137,8 +155,8 @@ impl Book {
         &mut self,
         who: Arc<Administrator>,
         refresh_token: String,
-        refresh_ends: Timestamp,
-        ends: Timestamp,
+        refresh_begun: Timestamp,
+        begun: Timestamp,
     ) -> Arc<Session> {
         if self.sessions.len() >= MOST
             && let Some(oldest) = self.sessions.values().min_by_key(|one| one.number).cloned()
@@ -147,7 +165,7 @@ impl Book {
         }
         self.issued += 1;
         let number = self.issued;
-        let session = Session { who, token: random_uuid(), ends, refresh_token, refresh_ends, number };
+        let session = Session { who, token: random_uuid(), begun, refresh_token, refresh_begun, number };
         let session = Arc::new(session);
         self.sessions.insert(session.token.clone(), Arc::clone(&session));
         session
@@ -203,14 +221,18 @@ mod tests {
     fn a_token_is_in_force_until_its_time_and_a_refreshed_one_takes_its_place() {
         let tokens = Tokens::default();
         let first = tokens.issue(admin(), LASTING, 0, at(0));
-        assert!(tokens.find(&first.token, 0, at(9)).is_ok());
-        assert!(tokens.find(&first.token, 0, at(10)).is_err());
+        assert!(tokens.find(&first.token, LASTING, 0, at(9)).is_ok());
+        assert!(tokens.find(&first.token, LASTING, 0, at(10)).is_err());
         let second = tokens.refresh(&first.refresh_token, LASTING, true, 0, at(50)).unwrap();
-        assert!(tokens.find(&second.token, 0, at(59)).is_ok());
-        assert!(tokens.find(&first.token, 0, at(9)).is_err());
+        assert!(tokens.find(&second.token, LASTING, 0, at(59)).is_ok());
+        assert!(tokens.find(&first.token, LASTING, 0, at(9)).is_err());
+        let shorter = Lifetimes { token: Duration::from_secs(5), ..LASTING };
+        assert!(tokens.find(&second.token, shorter, 0, at(54)).is_ok());
+        assert!(tokens.find(&second.token, shorter, 0, at(55)).is_err());
         let third = tokens.refresh(&second.refresh_token, LASTING, false, 0, at(55)).unwrap();
         assert!(
-            tokens.find(&second.token, 0, at(56)).is_ok() && tokens.find(&third.token, 0, at(56)).is_ok()
+            tokens.find(&second.token, LASTING, 0, at(56)).is_ok()
+                && tokens.find(&third.token, LASTING, 0, at(56)).is_ok()
         );
         assert!(tokens.refresh(&second.refresh_token, LASTING, true, 0, at(100)).is_err());
     }
@@ -220,11 +242,11 @@ mod tests {
         let tokens = Tokens::default();
         let [one, other] = [0, 1].map(|_| tokens.issue(admin(), LASTING, 0, at(0)));
         tokens.end(&one.token, 0);
-        assert!(tokens.find(&one.token, 0, at(1)).is_err());
+        assert!(tokens.find(&one.token, LASTING, 0, at(1)).is_err());
         assert!(tokens.refresh(&one.refresh_token, LASTING, true, 0, at(1)).is_err());
-        assert!(tokens.find(&other.token, 0, at(1)).is_ok());
-        assert!(tokens.find(&other.token, 1, at(1)).is_err());
-        assert!(tokens.find(&other.token, 0, at(1)).is_err());
+        assert!(tokens.find(&other.token, LASTING, 0, at(1)).is_ok());
+        assert!(tokens.find(&other.token, LASTING, 1, at(1)).is_err());
+        assert!(tokens.find(&other.token, LASTING, 0, at(1)).is_err());
     }
 
     #[test]
@@ -235,8 +257,8 @@ mod tests {
         for _ in 1..MOST {
             tokens.issue(admin(), LASTING, 0, at(0));
         }
-        assert!(tokens.find(&first.token, 0, at(1)).is_err());
-        assert!(tokens.find(&second.token, 0, at(1)).is_ok());
+        assert!(tokens.find(&first.token, LASTING, 0, at(1)).is_err());
+        assert!(tokens.find(&second.token, LASTING, 0, at(1)).is_ok());
     }
 
     #[test]

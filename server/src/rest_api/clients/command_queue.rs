@@ -11,7 +11,7 @@ use axum::extract::State;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::heartbeat::{CommandKind, CommandState};
-use epm_protocol::id::{AgentId, CommandId, GroupId, Guid, HardwareKey};
+use epm_protocol::id::{AgentId, CommandId, GroupId, HardwareKey};
 use epm_protocol::site::{CommandRow, GivenCommand, RegisteredClient, agent_id};
 use epm_protocol::sylink::xml::{Document, Element};
 use epm_protocol::time::Timestamp;
@@ -19,11 +19,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rest_api::auth::identity::DOMAIN;
-use crate::rest_api::clients::computer::{LOGON_USER, ip_address};
-use crate::rest_api::http::query_de;
+use crate::rest_api::clients::computer::{LOGON_USER, ip_address, mac_address};
+use crate::rest_api::clients::files::{content_of, file_of};
 use crate::rest_api::http::{
     ApiError, Id, Json, OptionalJsonBody, Order, Page, Paging, Path, Query, Sort, XmlBody,
 };
+use crate::rest_api::http::{json_de, query_de};
 use crate::rest_api::state::RestApi;
 
 /// Targets of a command. Clients repeat these parameters, join values by commas or spaces, or leave them empty.
@@ -34,10 +35,53 @@ struct Targets {
     computer_ids: Vec<Id>,
     /// Groups by identifier.
     group_ids: Vec<Id>,
-    /// Computers by hardware key.
-    hardware_ids: Vec<Id>,
+    /// Computers by hardware key, or by MAC address.
+    hardware_ids: Vec<HardwareId>,
     /// For a quarantine: whether to end it.
     undo: Option<bool>,
+}
+
+/// A computer by its hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HardwareId {
+    /// The hardware key.
+    Key(Id),
+    /// A MAC address.
+    Mac([u8; 6]),
+}
+
+impl<'de> Deserialize<'de> for HardwareId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits: String = text.trim().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        match data_encoding::HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).map(<[u8; 6]>::try_from) {
+            Ok(Ok(mac)) => Ok(Self::Mac(mac)),
+            _ => Id::deserialize(serde::de::value::StringDeserializer::new(text)).map(Self::Key),
+        }
+    }
+}
+
+impl JsonSchema for HardwareId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HardwareId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{2}([-:]?[0-9A-Fa-f]{2}){5})$",
+        })
+    }
+}
+
+/// Files whose reputation clients are to forget.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+struct ReputationEntries {
+    /// `MD5`, `SHA1` or `SHA256`, in any case.
+    hash_type: Option<String>,
+    /// Hashes of the files; all files when absent or empty.
+    data: Option<Vec<String>>,
 }
 
 /// The file to fetch.
@@ -72,13 +116,6 @@ struct CommandIds {
 struct CommandPath {
     /// Identifier of the command.
     command_id: Id,
-}
-
-/// Path parameter for a file.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct FilePath {
-    /// Identifier of the file.
-    file_id: Id,
 }
 
 /// Sort order of the rows.
@@ -122,18 +159,6 @@ struct CommandStatus {
     hardware_key: String,
 }
 
-/// A file that a client delivered.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct BinaryFile {
-    /// Checksum of the file.
-    checksum: String,
-    /// Size of the file in bytes.
-    file_size: usize,
-    /// Identifier of the file.
-    id: String,
-}
-
 /// Default page size [R].
 const USUAL_PAGE: u32 = 20;
 
@@ -168,7 +193,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
         .api_route(&at("restart"), post(restart))
         .api_route(&at("eoc"), post(evidence_scan))
         .api_route(&at("files"), post(files))
-        .api_route(&at("file/{file_id}/details"), get(file_details))
+        .api_route(&at("ironcache"), post(clear_reputation))
         .api_route(&at("{command_id}"), get(status))
         .api_route(&at("{command_id}/cancel"), post(cancel))
 }
@@ -199,6 +224,37 @@ async fn evidence_scan(
     api.command(CommandKind::EvidenceScan, &wanted, targets)
 }
 
+/// Makes clients forget what they know of the reputation of files.
+async fn clear_reputation(
+    State(api): State<Arc<RestApi>>,
+    Query(targets): Query<Targets>,
+    OptionalJsonBody(body, _): OptionalJsonBody<ReputationEntries>,
+) -> Result<Json<CommandIds>, ApiError> {
+    let entries: Option<ReputationEntries> = match body.trim_ascii() {
+        b"" => None,
+        body => json_de::read(body).map_err(|error| ApiError::Invalid(error.to_string()))?,
+    };
+    let ReputationEntries { hash_type, data } = entries.unwrap_or_default();
+    let digits = match hash_type.map(|kind| kind.to_ascii_uppercase().replace('-', "")).as_deref() {
+        None => None,
+        Some("MD5") => Some(32),
+        Some("SHA1") => Some(40),
+        Some("SHA256") => Some(64),
+        Some(_) => {
+            let words = "The hash type is invalid. Expected one of MD5, SHA1, SHA256.";
+            return Err(ApiError::Invalid(words.to_owned()));
+        }
+    };
+    for hash in data.iter().flatten() {
+        let is_hash = digits.map_or(matches!(hash.len(), 32 | 40 | 64), |digits| hash.len() == digits);
+        if !is_hash || !hash.bytes().all(|one| one.is_ascii_hexdigit()) {
+            let found: String = hash.chars().take(80).collect();
+            return Err(ApiError::Invalid(format!("The hash {found} is not valid.")));
+        }
+    }
+    api.command(CommandKind::ClearReputation, &data.unwrap_or_default().join("\n"), targets)
+}
+
 async fn files(
     State(api): State<Arc<RestApi>>,
     Query(wanted): Query<FileWanted>,
@@ -218,20 +274,6 @@ async fn files(
     Ok(Json(CommandIds { only: ids.computer.or(ids.group), ..CommandIds::default() }))
 }
 
-async fn file_details(
-    State(api): State<Arc<RestApi>>,
-    Path(FilePath { file_id }): Path<FilePath>,
-) -> Result<Json<BinaryFile>, ApiError> {
-    let found = api.clients.commands.find(|given| {
-        given.rows.iter().any(|row| file_of(given, row) == Some(file_id.0)).then(|| given.particulars.clone())
-    });
-    let status = api.assumed().rest_unknown_command_status;
-    let particulars = found.ok_or_else(|| ApiError::gone("files", file_id).with(status))?;
-    let (checksum, path) = particulars.split_once('\n').unwrap_or_default();
-    let (checksum, file_size) = (checksum.to_owned(), content_of(path).len());
-    Ok(Json(BinaryFile { checksum, file_size, id: file_id.to_string() }))
-}
-
 async fn status(
     State(api): State<Arc<RestApi>>,
     Path(CommandPath { command_id }): Path<CommandPath>,
@@ -241,8 +283,7 @@ async fn status(
     let slice = paging.slice(USUAL_PAGE, &api.assumed())?;
     let given = api.clients.commands.get(CommandId(command_id.0));
     let assumed = api.assumed();
-    let unknown = || ApiError::gone("commands", command_id).with(assumed.rest_unknown_command_status);
-    let mut given = given.ok_or_else(unknown)?;
+    let mut given = given.ok_or_else(|| ApiError::gone("commands", command_id))?;
     let is_down = order.is_some_and(|order| order.trim().eq_ignore_ascii_case("desc"));
     let order = if is_down { Order::Desc } else { Order::Asc };
     given.rows.sort_by_key(|row| row.begun);
@@ -259,8 +300,7 @@ async fn cancel(
     Path(CommandPath { command_id }): Path<CommandPath>,
 ) -> Result<Json<CommandIds>, ApiError> {
     let cancelled = api.clients.commands.cancel(CommandId(command_id.0), api.now());
-    let status = api.assumed().rest_unknown_command_status;
-    cancelled.ok_or_else(|| ApiError::gone("commands", command_id).with(status))?;
+    cancelled.ok_or_else(|| ApiError::gone("commands", command_id))?;
     Ok(Json(CommandIds { only: Some(command_id.to_string()), ..CommandIds::default() }))
 }
 
@@ -315,8 +355,11 @@ impl RestApi {
                 .or_else(|| self.clients.status(agent_id(HardwareKey(id.0))))
                 .map(|client_status| client_status.client)
         };
-        let machine = |id: &Id| {
-            self.clients.status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
+        let machine = |id: &HardwareId| match id {
+            HardwareId::Key(id) => {
+                self.clients.status(agent_id(HardwareKey(id.0))).map(|client_status| client_status.client)
+            }
+            HardwareId::Mac(mac) => self.client_with(*mac),
         };
         let computers: Vec<RegisteredClient> =
             computer_ids.iter().filter_map(computer).chain(hardware_ids.iter().filter_map(machine)).collect();
@@ -335,6 +378,18 @@ impl RestApi {
             group: members.map(|members| give(&members)),
             only: None,
         }))
+    }
+
+    /// The client of the computer with this MAC address.
+    fn client_with(&self, mac: [u8; 6]) -> Option<RegisteredClient> {
+        let wanted = mac.map(|byte| format!("{byte:02X}")).join("-");
+        let mut found = None;
+        self.clients.each(|status| {
+            if mac_address(status.client.hardware_key) == wanted {
+                found = Some(status.client.clone());
+            }
+        });
+        found
     }
 
     /// Clients of these groups; none if the site has none of the groups.
@@ -391,18 +446,6 @@ fn found_nothing(wanted: &str) -> Option<String> {
     let mut found = Document::parse(wanted.trim()).ok()?.into_root();
     note(&mut found);
     Some(found.to_string())
-}
-
-/// Identifier of the file that a client delivered.
-fn file_of(given: &GivenCommand, row: &CommandRow) -> Option<Guid> {
-    let has_come = given.command.kind == CommandKind::Files && row.state.number() == 3;
-    let name = format!("{} {}", given.command.id, row.agent);
-    has_come.then(|| Guid::derive(0, "file", &name, std::net::Ipv4Addr::LOCALHOST))
-}
-
-/// Content of a file on an emulated machine.
-fn content_of(path: &str) -> String {
-    format!("epm-lab: the file {path} of an emulated machine\n")
 }
 
 /// A time in the format of a command's rows: `2019-06-06T10:50:35Z` [R].

@@ -35,7 +35,8 @@ struct ClientCount {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientVersions {
-    client_version_list: Vec<VersionCount>,
+    /// Number of clients per version; null if there are none, unless assumed otherwise.
+    client_version_list: Option<Vec<VersionCount>>,
     /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
 }
@@ -76,7 +77,8 @@ async fn versions(State(api): State<Arc<RestApi>>) -> Json<ClientVersions> {
         clients_count,
         formatted_version: formatted(version),
     });
-    Json(ClientVersions { client_version_list: counts.collect(), last_updated: api.now().as_millis() })
+    let client_version_list = api.listed(counts.collect());
+    Json(ClientVersions { client_version_list, last_updated: api.now().as_millis() })
 }
 
 /// `14.3 (14.3) build 0000` for `14.3.558.0000` [R of the REST notes].

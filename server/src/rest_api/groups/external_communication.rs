@@ -152,7 +152,7 @@ fn check(wanted: &Map<String, Value>) -> Result<(), ApiError> {
             known if KEYS.contains(&known) => value.is_object() || value.is_null(),
             unknown => {
                 let shown: String = unknown.chars().take(80).collect();
-                let words = format!("The field {shown:?} is unknown; expected one of {}.", KEYS.join(", "));
+                let words = format!("The field {shown} is unknown; expected one of {}.", KEYS.join(", "));
                 return Err(ApiError::Invalid(words));
             }
         };

@@ -190,7 +190,11 @@ async fn update<D: Form>(
     if let Some(entries) = payload.entries(hash_type)? {
         list.entries = entries;
     }
-    room(&kept, Some(id.0), &list)?;
+    // A taken name is 409 for a new list only.
+    room(&kept, Some(id.0), &list).map_err(|refusal| match refusal {
+        ApiError::Taken { words, .. } => ApiError::Invalid(words),
+        other => other,
+    })?;
     kept.fingerprints.insert(id.0, list);
     Ok(Blank)
 }
@@ -245,7 +249,7 @@ impl<D: Form> Payload<D> {
                 }
                 let is_hash = hash.len() == kind.digits() && hash.bytes().all(|one| one.is_ascii_hexdigit());
                 let found: String = hash.chars().take(80).collect();
-                let words = format!("The hash {found:?} is not a valid {} hash.", kind.name());
+                let words = format!("The hash {found} is not a valid {} hash.", kind.name());
                 if is_hash { Ok(Some(hash)) } else { Err(ApiError::Invalid(words)) }
             }
         };
@@ -269,7 +273,7 @@ impl<D: Form> Payload<D> {
 fn room(kept: &Stored, place: Option<Guid>, list: &FingerprintList) -> Result<(), ApiError> {
     let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
     if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
-        let words = format!("The fingerprint list {:?} already exists.", list.name);
+        let words = format!("The fingerprint list {} already exists.", list.name);
         // A client continues with the list that the error names.
         return Err(ApiError::Taken { words, id: Some(id.to_string()) });
     }

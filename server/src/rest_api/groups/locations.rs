@@ -80,7 +80,6 @@ pub(crate) fn find_location(
         LocationKey::Default => "default".to_owned(),
         LocationKey::Id(id) => id.to_string(),
     };
-    let status = site.assumptions().rest_unknown_location_status;
     let found = found.map(|(name, one)| (path, name.as_str(), one));
-    found.ok_or_else(|| ApiError::gone("locations", shown).with(status))
+    found.ok_or_else(|| ApiError::gone("locations", shown))
 }

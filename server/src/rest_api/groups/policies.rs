@@ -37,6 +37,12 @@ const POLICIES: &[(&str, &str, bool)] = &[
     ("exceptions", "Exceptions policy", true),
     ("hid", "HID policy", true),
 ];
+/// Types of which a fresh installation has no policy.
+const OTHER_TYPES: &[&str] = &["tdad"];
+/// Type of the policies that the API can create here.
+pub(super) const EXCEPTIONS: &str = "exceptions";
+/// Name of the exceptions policy of a fresh installation.
+pub(super) const FIRST: &str = "Exceptions policy";
 
 /// Summary of a policy.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,13 +50,13 @@ struct PolicySummary {
     /// Identifier of the policy.
     id: String,
     /// Name of the policy.
-    name: &'static str,
+    name: String,
     /// Type of the policy.
     policytype: &'static str,
     /// Subtype of the policy.
     subtype: Option<String>,
     /// Description of the policy.
-    desc: &'static str,
+    desc: String,
     /// Whether the policy is enabled.
     enabled: bool,
     /// Identifier of the domain.
@@ -204,17 +210,38 @@ impl FirewallConfiguration {
 #[derive(Debug, Serialize, JsonSchema)]
 struct LockedOptions {}
 
-/// A host group.
+/// An intrusion prevention policy.
 #[derive(Debug, Serialize, JsonSchema)]
-struct HostGroupSummary {
-    /// Identifier of the host group.
-    id: String,
-    /// Name of the host group.
-    name: String,
-    /// Identifier of the domain.
-    domainid: String,
+struct IpsPolicy {
+    /// Name of the policy.
+    name: &'static str,
+    /// Description of the policy.
+    desc: &'static str,
+    /// Whether the policy is enabled.
+    enabled: bool,
     /// Time of the last change, in milliseconds since 1970.
     lastmodifiedtime: i64,
+    /// Other sources that manage the policy.
+    sources: Vec<String>,
+    /// Configuration of intrusion prevention.
+    configuration: IpsConfiguration,
+    /// Settings that groups below may not change.
+    lockedoptions: LockedOptions,
+}
+
+/// Configuration of an intrusion prevention policy, with the product's field names; without signatures of its own.
+#[derive(Debug, Serialize, JsonSchema)]
+struct IpsConfiguration {
+    enabled: bool,
+    browser_protection: &'static str,
+    out_of_band: bool,
+    server_signature_set: bool,
+    url_reputation: bool,
+    ips_signatures: Vec<String>,
+    custom_ips_signature_groups: Vec<String>,
+    custom_variables: Vec<String>,
+    mac: Vec<String>,
+    endpoint_notification: Option<LockedOptions>,
 }
 
 pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
@@ -224,7 +251,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
         .api_route("/sepm/api/v1/policies/summary/{policy_type}", get(summary_of_type))
         .api_route("/sepm/api/v1/policies/raw/{policy_type}/{id}", get(raw))
         .api_route("/sepm/api/v1/policies/firewall/{id}", get(firewall))
-        .api_route("/sepm/api/v1/policies/policy-objects/hostgroups/summary", get(host_groups))
+        .api_route("/sepm/api/v1/policies/ips/{id}", get(ips))
         .api_route(assigned, get(assignments))
         .api_route(&format!("{assigned}/{{policyType}}"), get(assignment).put(assign))
 }
@@ -252,9 +279,10 @@ async fn raw(
 ) -> Result<Json<RawPolicy>, ApiError> {
     let wanted = known_type(&policy_type)?;
     let site = api.site.read();
-    let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == wanted).ok_or_else(|| gone(id))?;
+    let found = policy(&site, &api.database.store.kept(), id.0);
+    let (_, name) = found.filter(|(kind, _)| *kind == wanted).ok_or_else(|| gone(id))?;
     let mut inner = Element::new("Policy");
-    for (attribute, value) in [("Id", id.to_string().as_str()), ("Name", name), ("Type", wanted)] {
+    for (attribute, value) in [("Id", id.to_string().as_str()), ("Name", name.as_str()), ("Type", wanted)] {
         inner.set_attribute(attribute, value);
     }
     let mut outer = Element::new("SchemaContainer");
@@ -268,7 +296,7 @@ async fn firewall(
     Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Json<FirewallPolicy>, ApiError> {
     let site = api.site.read();
-    let (_, name) = policy(&site, id.0).filter(|(kind, _)| *kind == "fw").ok_or_else(|| gone(id))?;
+    let (_, name) = installed(&site, id.0).filter(|(kind, _)| *kind == "fw").ok_or_else(|| gone(id))?;
     Ok(Json(FirewallPolicy {
         name,
         desc: DESCRIPTION,
@@ -280,13 +308,32 @@ async fn firewall(
     }))
 }
 
-/// Pages the list, although the vendor's description has no such parameters.
-async fn host_groups(
+async fn ips(
     State(api): State<Arc<RestApi>>,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<HostGroupSummary>>, ApiError> {
-    let assumed = api.assumed();
-    Ok(Json(paging.slice(assumed.rest_usual_page, &assumed)?.of(Vec::new(), None)))
+    Path(IdPath { id }): Path<IdPath>,
+) -> Result<Json<IpsPolicy>, ApiError> {
+    let site = api.site.read();
+    let name = installed(&site, id.0).filter(|(kind, _)| *kind == "ips").map(|(_, name)| name);
+    Ok(Json(IpsPolicy {
+        name: name.ok_or_else(|| gone(id))?,
+        desc: DESCRIPTION,
+        enabled: true,
+        lastmodifiedtime: api.database.store.founded().as_millis(),
+        sources: Vec::new(),
+        configuration: IpsConfiguration {
+            enabled: true,
+            browser_protection: "BLOCK",
+            out_of_band: false,
+            server_signature_set: false,
+            url_reputation: false,
+            ips_signatures: Vec::new(),
+            custom_ips_signature_groups: Vec::new(),
+            custom_variables: Vec::new(),
+            mac: Vec::new(),
+            endpoint_notification: None,
+        },
+        lockedoptions: LockedOptions {},
+    }))
 }
 
 /// Policies assigned to a location, as URLs unless assumed otherwise.
@@ -321,7 +368,7 @@ async fn assign(
 ) -> Result<Blank, ApiError> {
     let kind = known_type(&policy_type)?;
     let (group, location, name) = api.location(group_id, location_id)?;
-    let found = policy(&api.site.read(), id.0);
+    let found = policy(&api.site.read(), &api.database.store.kept(), id.0);
     let (found_kind, policy_name) = found.ok_or_else(|| gone(id))?;
     if found_kind != kind {
         let words = format!("The policy {id} has the type {found_kind}; expected {kind}.");
@@ -348,8 +395,11 @@ impl RestApi {
         let site = self.site.read();
         let kept = self.database.store.kept();
         let rows = POLICIES.iter().filter(|(kind, ..)| wanted(kind));
-        let rows: Vec<PolicySummary> =
-            rows.map(|(kind, name, _)| summary_row(&site, &kept, kind, name)).collect();
+        let rows = rows.map(|(kind, name, _)| summary_row(&site, &kept, kind, policy_id(&site, name), name));
+        let first = policy_id(&site, FIRST);
+        let own = kept.exceptions.iter().filter(|(id, _)| **id != first && wanted(EXCEPTIONS));
+        let own = own.map(|(id, policy)| summary_row(&site, &kept, EXCEPTIONS, *id, &policy.name));
+        let rows: Vec<PolicySummary> = rows.chain(own).collect();
         let all = u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
         Ok(Json(paging.slice(all, site.assumptions())?.of(rows, None)))
     }
@@ -363,13 +413,14 @@ impl RestApi {
         kind: &'static str,
     ) -> Option<String> {
         let site = self.site.read();
-        let id = in_force(&site, &self.database.store.kept(), group, location, kind)?;
+        let kept = self.database.store.kept();
+        let id = in_force(&site, &kept, group, location, kind)?;
         Some(match form {
             PolicyReference::Address => {
                 format!("{}/sepm/api/v1/groups/{group}/locations/{location}/policies/{kind}", self.base)
             }
             PolicyReference::Identifier => id.to_string(),
-            PolicyReference::Name => policy(&site, id)?.1.to_owned(),
+            PolicyReference::Name => policy(&site, &kept, id)?.1,
         })
     }
 
@@ -398,29 +449,38 @@ impl RestApi {
 }
 
 /// Description of every policy.
-const DESCRIPTION: &str = "Created automatically during product installation.";
+pub(super) const DESCRIPTION: &str = "Created automatically during product installation.";
 
 fn known_type(found: &str) -> Result<&'static str, ApiError> {
-    let known = POLICIES.iter().find(|(kind, ..)| kind.eq_ignore_ascii_case(found));
-    known.map(|(kind, ..)| *kind).ok_or_else(|| ApiError::Invalid(INVALID_TYPE.to_owned()))
+    let mut known = POLICIES.iter().map(|(kind, ..)| *kind).chain(OTHER_TYPES.iter().copied());
+    known
+        .find(|kind| kind.eq_ignore_ascii_case(found))
+        .ok_or_else(|| ApiError::Invalid(INVALID_TYPE.to_owned()))
 }
 
 /// The product's message [R].
 const INVALID_TYPE: &str = "The policy type argument is invalid.";
 
-fn policy_id(site: &Site, name: &str) -> Guid {
+pub(super) fn policy_id(site: &Site, name: &str) -> Guid {
     let address = site.managers().next().and_then(|one| one.ports.address.parse().ok());
     let name = format!("{} {name}", site.domain());
     Guid::derive(0, "policy", &name, address.unwrap_or(std::net::Ipv4Addr::LOCALHOST))
 }
 
-fn policy(site: &Site, id: Guid) -> Option<(&'static str, &'static str)> {
+/// Type and present name of a policy.
+fn policy(site: &Site, kept: &Stored, id: Guid) -> Option<(&'static str, String)> {
+    let own = kept.exceptions.get(&id).map(|policy| (EXCEPTIONS, policy.name.clone()));
+    own.or_else(|| installed(site, id).map(|(kind, name)| (kind, name.to_owned())))
+}
+
+/// Type and first name of a policy of a fresh installation.
+fn installed(site: &Site, id: Guid) -> Option<(&'static str, &'static str)> {
     let found = POLICIES.iter().find(|(_, name, _)| policy_id(site, name) == id);
     found.map(|(kind, name, _)| (*kind, *name))
 }
 
 /// The policy of this type that is assigned to a location.
-fn in_force(
+pub(super) fn in_force(
     site: &Site,
     kept: &Stored,
     group: GroupId,
@@ -434,8 +494,11 @@ fn in_force(
     assigned.or_else(|| first.map(|(_, name, _)| policy_id(site, name)))
 }
 
-fn summary_row(site: &Site, kept: &Stored, kind: &'static str, name: &'static str) -> PolicySummary {
-    let id = policy_id(site, name);
+fn summary_row(site: &Site, kept: &Stored, kind: &'static str, id: Guid, name: &str) -> PolicySummary {
+    let own = kept.exceptions.get(&id);
+    let (name, description) = own.map_or((name, DESCRIPTION), |own| (&own.name, &own.description));
+    let is_enabled = own.is_none_or(|own| own.enabled);
+    let modified = own.map(|own| own.modified).or(kept.founded);
     // Only groups without inheritance are listed here [R].
     let own = site.groups().iter().filter(|(_, group)| !group.inherits);
     let assigned = own.filter_map(|(_, group)| {
@@ -453,13 +516,13 @@ fn summary_row(site: &Site, kept: &Stored, kind: &'static str, name: &'static st
     let assigned: Vec<Assigned> = assigned.collect();
     PolicySummary {
         id: id.to_string(),
-        name,
+        name: name.to_owned(),
         policytype: kind,
         subtype: None,
-        desc: DESCRIPTION,
-        enabled: true,
+        desc: description.to_owned(),
+        enabled: is_enabled,
         domainid: site.domain().to_string(),
-        lastmodifiedtime: kept.founded.map_or(0, |at| at.as_millis()),
+        lastmodifiedtime: modified.map_or(0, |at| at.as_millis()),
         sources: Vec::new(),
         assignedtocloudgroups: None,
         assignedtolocations: (!assigned.is_empty()).then_some(assigned),

@@ -239,7 +239,7 @@ impl Wanted {
         }
         if let Some(wanted) = self.list {
             if !site.lists().any(|known| known.name == wanted) {
-                let words = format!("There is no management server list {wanted:?}.");
+                let words = format!("The management server list {wanted} does not exist.");
                 return Err(ApiError::assumed(site.assumptions().rest_unknown_list_status, words));
             }
             if wanted != list {
@@ -299,21 +299,16 @@ fn all_of(
     secure_communications: bool,
     assumed: &Value,
 ) -> Value {
-    let beat = communication.heartbeat_seconds;
     let known = json!({
         "configuration": {
             "communication_settings": {
                 "mode": communication.mode.as_str(),
-                "pull_mode_heartbeat_freq_in_seconds": beat,
-                "upload_op_state_heartbeat_freq_in_seconds": beat,
-                "upload_log_heartbeat_freq_in_seconds": beat,
-                "upload_cmd_state_heartbeat_freq_in_seconds": beat,
+                "pull_mode_heartbeat_freq_in_seconds": communication.heartbeat_seconds,
                 "sem_server": { "name": list, "description": null },
                 "download_profile": communication.download_profile,
                 "connect_to_server": communication.connect,
                 "randomization_enabled": communication.randomization_enabled,
                 "randomization_range": communication.randomization_range,
-                "randomization_frequency": communication.randomization_range,
             },
             "general_settings": { "security_settings": { "secure_communications": secure_communications } },
             "password_protection": {},

@@ -66,6 +66,9 @@ pub(crate) enum ApiError {
     /// The product does not have this path.
     #[error("unknown path")]
     NoPath,
+    /// The framework's firewall refuses the path before anything else looks at it.
+    #[error("rejected path")]
+    Rejected,
     /// The body was not received in time.
     #[error("The body did not come in time.")]
     Stalled,
@@ -107,6 +110,10 @@ pub(crate) struct ErrorBody {
     id: Option<String>,
 }
 
+/// The message of an answer about an object that does not exist, for operations that have another status for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Gone(pub(crate) String);
+
 /// A token error in the product's format.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OAuthError {
@@ -127,6 +134,7 @@ impl ApiError {
             Self::Taken { .. } => StatusCode::CONFLICT,
             Self::Assumed { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             Self::NoPath => StatusCode::NOT_FOUND,
+            Self::Rejected => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -154,10 +162,41 @@ impl ApiError {
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
-        let words = error.to_string();
+        let words = sentence(&error);
         match error {
             CommandError::NameTaken { .. } => Self::Taken { words, id: None },
             _ => Self::Invalid(words),
+        }
+    }
+}
+
+/// Why a command is refused, as a sentence of the product: names are not in quotes.
+fn sentence(error: &CommandError) -> String {
+    match error {
+        CommandError::Unknown { kind, name, .. } => format!("The {kind} {name} does not exist."),
+        CommandError::NameTaken { kind, name } => format!("The {kind} {name} already exists."),
+        CommandError::DefaultList { list } => {
+            format!("The default list {list} cannot be changed or removed.")
+        }
+        CommandError::Inherits { group, from } => {
+            format!("The group {group} inherits its settings from {from}. Change them there.")
+        }
+        CommandError::TopGroup { group } => format!("The group {group} has no parent group to inherit from."),
+        CommandError::Fixed { kind, name } => format!("The {kind} {name} cannot be renamed or removed."),
+        CommandError::NotEmpty { group, holds } => format!("The group {group} is not empty: it has {holds}."),
+        CommandError::ListInUse { list, by } => format!("The list {list} is in use by {by}."),
+        CommandError::Invalid { field, found, expected } => {
+            format!("The {field} is invalid: {found}. Expected {}.", expected.replace('"', ""))
+        }
+        CommandError::NoPort { list, manager, protocol } => {
+            format!("The list {list} uses {protocol}, and the manager {manager} has no {protocol} port.")
+        }
+        other => {
+            let text = other.to_string();
+            let mut letters = text.chars();
+            letters.next().map_or_else(String::new, |first| {
+                format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.'))
+            })
         }
     }
 }
@@ -166,9 +205,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         match self {
-            Self::NoPath => {
+            Self::NoPath | Self::Rejected => {
                 let html = HeaderValue::from_static("text/html;charset=utf-8");
-                (status, [(header::CONTENT_TYPE, html)], TOMCAT_404).into_response()
+                let page = if status == StatusCode::NOT_FOUND { TOMCAT_404 } else { TOMCAT_500 };
+                (status, [(header::CONTENT_TYPE, html)], page).into_response()
             }
             Self::Token { error, description } | Self::Grant { error, description } => {
                 let mut response = json(status, &OAuthError { error, error_description: description });
@@ -179,11 +219,16 @@ impl IntoResponse for ApiError {
                 response
             }
             other => {
+                let gone = matches!(other, Self::Gone { .. }).then(|| Gone(other.to_string()));
                 let error_code = status.as_u16().to_string();
                 let app_error_code = if matches!(other, Self::NoEvent(_)) { "4104" } else { "" };
                 let error_message = other.to_string();
                 let id = if let Self::Taken { id, .. } = other { id } else { None };
-                json(status, &ErrorBody { error_code, app_error_code, error_message, id })
+                let mut response = json(status, &ErrorBody { error_code, app_error_code, error_message, id });
+                if let Some(gone) = gone {
+                    response.extensions_mut().insert(gone);
+                }
+                response
             }
         }
     }
@@ -199,6 +244,12 @@ impl OperationOutput for ApiError {
         errors.into_iter().chain([(Some(401), token)]).collect()
     }
 }
+
+/// Tomcat's error page for a failure, shortened.
+const TOMCAT_500: &str = "<!doctype html><html lang=\"en\"><head><title>HTTP Status 500 – Internal Server Error</title></head>\
+<body><h1>HTTP Status 500 – Internal Server Error</h1><hr class=\"line\" /><p><b>Type</b> Exception Report</p>\
+<p><b>Message</b> The request was rejected because the URL contained a potentially malicious String &quot;&#47;&#47;&quot;</p>\
+<hr class=\"line\" /><h3>Apache Tomcat</h3></body></html>";
 
 /// Tomcat's error page, shortened.
 const TOMCAT_404: &str = "<!doctype html><html lang=\"en\"><head><title>HTTP Status 404 – Not Found</title></head>\

@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for Id {
         let text = String::deserialize(deserializer)?;
         Guid::from_str(text.trim()).map(Self).map_err(|_| {
             let shown: String = text.chars().take(80).collect();
-            serde::de::Error::custom(format!("The id {shown:?} is invalid; expected 32 hexadecimal digits."))
+            serde::de::Error::custom(format!("The id {shown} is invalid; expected 32 hexadecimal digits."))
         })
     }
 }

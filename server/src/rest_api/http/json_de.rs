@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
@@ -14,7 +14,11 @@ use serde_json::Value;
 ///
 /// When the body is not JSON, or does not match the type.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
-    let value = serde_json::from_slice(body).map_err(|error| Misread::custom(error).at(""))?;
+    let value = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let words = format!("The body is not valid JSON at line {line}, column {column}.");
+        Misread { words, has_place: true }
+    })?;
     T::deserialize(Strict { value, place: String::new() })
 }
 
@@ -34,16 +38,70 @@ impl Misread {
         }
         let words = self.words.trim_end_matches('.');
         let words = match place {
-            "" => format!("The body cannot be read: {words}."),
-            place => format!("The field {place} cannot be read: {words}."),
+            "" => format!("The body is invalid: {words}."),
+            place => format!("The field {place} is invalid: {words}."),
         };
         Self { words, has_place: true }
+    }
+
+    fn new(words: String) -> Self {
+        Self { words, has_place: false }
+    }
+}
+
+/// A found value, as part of a message.
+fn found(value: Unexpected<'_>) -> String {
+    match value {
+        Unexpected::Bool(value) => value.to_string(),
+        Unexpected::Unsigned(value) => value.to_string(),
+        Unexpected::Signed(value) => value.to_string(),
+        Unexpected::Float(value) => value.to_string(),
+        Unexpected::Char(value) => value.to_string(),
+        Unexpected::Str(value) => value.chars().take(80).collect(),
+        Unexpected::Unit | Unexpected::Option => "null".to_owned(),
+        Unexpected::Map => "an object".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Other(value) => value.to_owned(),
+        _ => "a value of another kind".to_owned(),
+    }
+}
+
+/// An expected value, as part of a message; deserialisers name Rust's types.
+fn wanted(expected: &dyn Expected) -> String {
+    let words = expected.to_string();
+    match words.as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" => "a text".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        words if words.starts_with("struct ") => "an object".to_owned(),
+        words => words.to_owned(),
     }
 }
 
 impl Error for Misread {
     fn custom<T: Display>(words: T) -> Self {
-        Self { words: words.to_string(), has_place: false }
+        Self::new(words.to_string())
+    }
+
+    fn invalid_type(value: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("{}. Expected {}", found(value), wanted(expected)))
+    }
+
+    fn invalid_value(value: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(value, expected)
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let variant: String = variant.chars().take(80).collect();
+        Self::new(format!("{variant}. Expected one of {}", expected.join(", ")))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("the field {field} is missing"))
     }
 }
 
@@ -199,25 +257,16 @@ mod tests {
     #[test]
     fn a_list_stands_for_no_object_and_what_is_wrong_is_said_with_its_place() {
         for (body, words) in [
-            ("[null,null]", "The body cannot be read: invalid type: a list, expected an object."),
-            (
-                r#"{"inner":[null,7]}"#,
-                "The field inner cannot be read: invalid type: a list, expected an object.",
-            ),
-            (
-                r#"{"inner":{"mode":"PUSH"}}"#,
-                "The field inner.mode cannot be read: unknown variant `PUSH`, expected `PULL`.",
-            ),
+            ("[null,null]", "The body is invalid: a list. Expected an object."),
+            (r#"{"inner":[null,7]}"#, "The field inner is invalid: a list. Expected an object."),
+            (r#"{"inner":{"mode":"PUSH"}}"#, "The field inner.mode is invalid: PUSH. Expected one of PULL."),
             (
                 r#"{"inner":{"seconds":-1}}"#,
-                "The field inner.seconds cannot be read: invalid value: integer `-1`, expected u32.",
+                "The field inner.seconds is invalid: -1. Expected a whole number that is not negative.",
             ),
-            (
-                r#"{"names":["a",1]}"#,
-                "The field names.1 cannot be read: invalid type: integer `1`, expected a string.",
-            ),
-            (r#"{"names":{}}"#, "The field names cannot be read: invalid type: map, expected a sequence."),
-            ("", "The body cannot be read: EOF while parsing a value at line 1 column 0."),
+            (r#"{"names":["a",1]}"#, "The field names.1 is invalid: 1. Expected a text."),
+            (r#"{"names":{}}"#, "The field names is invalid: an object. Expected a list."),
+            ("", "The body is not valid JSON at line 1, column 0."),
         ] {
             assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err().to_string(), words);
         }

@@ -9,16 +9,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use epm_protocol::assumption::Assumptions;
+use epm_protocol::assumption::{Assumptions, UnknownObjects};
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::rest_api::auth::tokens::{self, Session};
-use crate::rest_api::http::error::ApiError;
+use crate::rest_api::http::error::{ApiError, Gone};
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
-use crate::rest_api::http::normalize_path;
 use crate::rest_api::http::operations::{Known, known};
+use crate::rest_api::http::{normalize_path, unknown_objects};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
 
@@ -50,7 +50,9 @@ pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router
 async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
     let assumed = api.assumed();
+    let is_refused = assumed.rest_double_slash_is_refused && asked.contains("//");
     if assumed.rest_slashes_do_not_count
+        && !is_refused
         && let Some(plain) = normalize_path::without(request.uri())
     {
         *request.uri_mut() = plain;
@@ -58,7 +60,11 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
-    let mut response = match admit(&api, &assumed, &method, &path, &request) {
+    let admitted = match is_refused {
+        true => Err(ApiError::Rejected),
+        false => admit(&api, &assumed, &method, &path, &request),
+    };
+    let mut response = match admitted {
         Ok(session) => {
             if let Some(session) = session {
                 who = Some(session.who.login_name.clone());
@@ -77,6 +83,14 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
             refusal.into_response()
         }
     };
+    if assumed.rest_unknown_objects == UnknownObjects::AsDescribed
+        && let Some(Gone(words)) = response.extensions_mut().remove()
+    {
+        let status = unknown_objects::status(&method, &path);
+        if status != response.status() {
+            response = ApiError::assumed(status.as_u16(), words).into_response();
+        }
+    }
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();
@@ -105,13 +119,13 @@ fn admit(
         return Err(ApiError::NoPath);
     }
     let now = api.now();
-    api.throttle.count(now)?;
+    api.throttle.count(assumed, now)?;
     if request.body().size_hint().lower() > MAX_BODY as u64 {
         return Err(ApiError::TooLarge { most: MAX_BODY });
     }
     let session = match bearer(request) {
         _ if is_public(path) => None,
-        Some(token) => Some(api.tokens.find(token, api.restarts(), now)?),
+        Some(token) => Some(api.tokens.find(token, api.lifetimes(), api.restarts(), now)?),
         None => return Err(tokens::none(&assumed.rest_no_token_error)),
     };
     if known == Known::Path {

@@ -10,7 +10,9 @@ pub(super) mod operations;
 pub(super) mod page;
 pub(super) mod query_de;
 pub(super) mod response;
+pub(super) mod summaries;
 pub(super) mod throttle;
+pub(super) mod unknown_objects;
 
 pub(crate) use error::ApiError;
 pub(crate) use extract::{
@@ -18,4 +20,4 @@ pub(crate) use extract::{
     RawBody, XmlBody,
 };
 pub(crate) use page::{Order, Page, Paging, Slice, Sort};
-pub(crate) use response::{Blank, Created, Json, NoContent, Several};
+pub(crate) use response::{Blank, Created, File, Json, NoContent, Several};

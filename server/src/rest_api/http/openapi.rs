@@ -5,16 +5,19 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::openapi::{
     Components, Info, OpenApi, Operation, ReferenceOr, SecurityRequirement, SecurityScheme, Server,
+    StatusCode as ApiStatus,
 };
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::rest_api::http::middleware::{OPENAPI_PATH, is_public};
+use crate::rest_api::http::summaries::summary;
+use crate::rest_api::http::unknown_objects;
 use crate::rest_api::state::RestApi;
 
 /// Name of the security scheme.
@@ -52,8 +55,17 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
     let requirement = SecurityRequirement::from_iter([(BEARER.to_owned(), Vec::new())]);
     for (path, item) in api.paths.iter_mut().flat_map(|paths| &mut paths.paths) {
         let ReferenceOr::Item(item) = item else { continue };
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
+        let operations = [
+            ("GET", &mut item.get),
+            ("PUT", &mut item.put),
+            ("POST", &mut item.post),
+            ("DELETE", &mut item.delete),
+            ("PATCH", &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.summary = summary(method, path).map(ToOwned::to_owned);
+            describe_unknown_object(operation, method, path);
             finish_operation(operation, path, &requirement);
         }
     }
@@ -92,6 +104,17 @@ fn with_errors(document: &mut Value) {
         }
         let described = error("OAuthError", "The token is missing or not valid.");
         responses.entry("401").or_insert(described);
+    }
+}
+
+/// Describes the status for an unknown object where it is 404: like 410, which another assumption gives.
+fn describe_unknown_object(operation: &mut Operation, method: &str, path: &str) {
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else { return };
+    let Some(responses) = &mut operation.responses else { return };
+    if unknown_objects::status(&method, path) == StatusCode::NOT_FOUND
+        && let Some(gone) = responses.responses.get(&ApiStatus::Code(410)).cloned()
+    {
+        responses.responses.insert(ApiStatus::Code(404), gone);
     }
 }
 

@@ -40,7 +40,7 @@ pub fn operations() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 /// Whether a path matches this template; `{..}` matches one segment that is not empty.
-fn fits(template: &str, path: &str) -> bool {
+pub(crate) fn fits(template: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     template.split('/').all(|wanted| {
         parts

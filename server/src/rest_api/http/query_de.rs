@@ -45,7 +45,7 @@ impl Values {
 
     fn wrong(&self, expected: &str) -> Unreadable {
         let found: String = self.first().chars().take(80).collect();
-        Unreadable(format!("The parameter {} is {found:?}; expected {expected}.", self.name))
+        Unreadable(format!("The parameter {} is invalid: {found}. Expected {expected}.", self.name))
     }
 
     fn parsed<N: std::str::FromStr>(&self) -> Result<N, Unreadable> {
@@ -91,8 +91,12 @@ impl<'de> Deserializer<'de> for Values {
         let expected = Expected(&visitor).to_string();
         let (name, value) = (self.name.clone(), self.first().to_owned());
         visitor.visit_string(value).map_err(|error: Unreadable| {
-            let known = error.0.starts_with("The parameter");
-            if known { error } else { Unreadable(format!("The parameter {name} is not {expected}: {error}")) }
+            let known = error.0.starts_with("The ");
+            if known {
+                error
+            } else {
+                Unreadable(format!("The parameter {name} is invalid: {error}. Expected {expected}."))
+            }
         })
     }
 
@@ -211,10 +215,10 @@ mod tests {
         assert_eq!(read.name.as_deref(), Some("a,b c"));
         assert_eq!(fields("undo=&page=&order=").unwrap(), fields("").unwrap());
         for (query, words) in [
-            ("undo=maybe", "The parameter undo is \"maybe\"; expected true or false."),
-            ("page=-1", "The parameter page is \"-1\"; expected a number."),
-            ("page=99999999999", "The parameter page is \"99999999999\"; expected a number."),
-            ("order=up", "The parameter order is \"up\"; expected one of ASC, DESC."),
+            ("undo=maybe", "The parameter undo is invalid: maybe. Expected true or false."),
+            ("page=-1", "The parameter page is invalid: -1. Expected a number."),
+            ("page=99999999999", "The parameter page is invalid: 99999999999. Expected a number."),
+            ("order=up", "The parameter order is invalid: up. Expected one of ASC, DESC."),
         ] {
             assert_eq!(fields(query).unwrap_err().to_string(), words);
         }

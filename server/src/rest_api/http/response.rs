@@ -33,6 +33,10 @@ pub(crate) struct Several<T> {
 #[derive(Debug)]
 pub(crate) struct Blank;
 
+/// 200 with the bytes of a file.
+#[derive(Debug)]
+pub(crate) struct File(pub(crate) Vec<u8>);
+
 /// 204 without a body.
 #[derive(Debug)]
 pub(crate) struct NoContent;
@@ -60,6 +64,7 @@ pub(crate) fn described<T: JsonSchema>(ctx: &mut GenContext, words: &str) -> Api
     }
 }
 
+const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -84,6 +89,12 @@ impl<T: Serialize> IntoResponse for Several<T> {
 impl IntoResponse for Blank {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &"")
+    }
+}
+
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        (StatusCode::OK, [(header::CONTENT_TYPE, BINARY)], Body::from(self.0)).into_response()
     }
 }
 
@@ -120,6 +131,16 @@ impl OperationOutput for Blank {
 
     fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         vec![(Some(200), described::<String>(ctx, "Success, with an empty string."))]
+    }
+}
+
+impl OperationOutput for File {
+    type Inner = ();
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        let content = [("application/octet-stream".to_owned(), MediaType::default())].into_iter().collect();
+        let description = "The bytes of the file.".to_owned();
+        vec![(Some(200), ApiResponse { description, content, ..ApiResponse::default() })]
     }
 }
 

@@ -194,8 +194,8 @@ struct LatestRevision {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ClientDefStatuses {
-    /// Number of clients per version of the definitions.
-    client_def_status_list: Vec<ClientDefStatus>,
+    /// Number of clients per version of the definitions; null if there are none, unless assumed otherwise.
+    client_def_status_list: Option<Vec<ClientDefStatus>>,
     /// Time of the statistics, in milliseconds since 1970.
     last_updated: i64,
 }
@@ -358,7 +358,7 @@ async fn replicate(
         return Ok(Json(ReplicationBegun { code: 0 }));
     }
     let shown: String = partner_site_name.chars().take(80).collect();
-    Err(ApiError::Invalid(format!("The site {shown:?} is not a replication partner of this site.")))
+    Err(ApiError::Invalid(format!("The site {shown} is not a replication partner of this site.")))
 }
 
 async fn licenses(State(api): State<Arc<RestApi>>) -> Json<Vec<License>> {
@@ -424,7 +424,7 @@ async fn client_content(State(api): State<Arc<RestApi>>) -> Json<ClientDefStatus
         clients_count,
     };
     Json(ClientDefStatuses {
-        client_def_status_list: counts.into_iter().map(status).collect(),
+        client_def_status_list: api.listed(counts.into_iter().map(status).collect()),
         last_updated: api.now().as_millis(),
     })
 }

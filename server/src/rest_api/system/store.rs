@@ -15,6 +15,8 @@ pub(crate) const MOST_LISTS: usize = 2_000;
 pub(crate) const MOST_FINGERPRINTS: usize = 1_000_000;
 /// Maximum number of administrators.
 pub(crate) const MOST_ADMINISTRATORS: usize = 1_000;
+/// Maximum number of exceptions policies, and of host groups.
+pub(crate) const MOST_OBJECTS: usize = 1_000;
 
 /// Stored state of the REST API.
 #[derive(Debug, Default)]
@@ -41,6 +43,40 @@ pub(crate) struct Stored {
     pub(crate) acknowledged: BTreeSet<Guid>,
     /// Lock settings of administrators.
     pub(crate) locks: BTreeMap<Guid, Lock>,
+    /// Failed log-ins of administrators since the last successful one.
+    pub(crate) failed: BTreeMap<Guid, FailedLogIns>,
+    /// Exceptions policies that were created or changed.
+    pub(crate) exceptions: BTreeMap<Guid, ExceptionsPolicy>,
+    /// Host groups.
+    pub(crate) host_groups: BTreeMap<Guid, HostGroup>,
+}
+
+/// Failed log-ins of an administrator.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FailedLogIns {
+    /// Number since the last successful log-in, or the end of the last lock.
+    pub(crate) count: i32,
+    /// Time until which the account is locked.
+    pub(crate) locked_until: Option<Timestamp>,
+}
+
+/// An exceptions policy, in the form of version 2 of the API.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExceptionsPolicy {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) enabled: bool,
+    pub(crate) configuration: Map<String, Value>,
+    pub(crate) locked: Map<String, Value>,
+    pub(crate) modified: Timestamp,
+}
+
+/// A host group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HostGroup {
+    pub(crate) name: String,
+    pub(crate) hosts: Vec<Map<String, Value>>,
+    pub(crate) modified: Timestamp,
 }
 
 /// A fingerprint list.
@@ -128,6 +164,27 @@ impl RestStore {
 }
 
 impl Stored {
+    /// Counts a failed log-in; the account is locked once its settings say so.
+    pub(crate) fn failed_log_in(&mut self, administrator: Guid, now: Timestamp) {
+        let lock = self.locks.get(&administrator).copied().unwrap_or_default();
+        let failed = self.failed.entry(administrator).or_default();
+        if failed.locked_until.is_some_and(|until| until <= now) {
+            *failed = FailedLogIns::default();
+        }
+        failed.count = failed.count.saturating_add(1);
+        if lock.locks && failed.count >= lock.attempts && failed.locked_until.is_none() {
+            let minutes = u64::try_from(lock.minutes).unwrap_or_default();
+            failed.locked_until = Some(now + std::time::Duration::from_secs(minutes * 60));
+        }
+    }
+
+    /// Whether failed log-ins have locked the account.
+    pub(crate) fn is_locked(&self, administrator: Guid, now: Timestamp) -> bool {
+        self.failed
+            .get(&administrator)
+            .is_some_and(|failed| failed.locked_until.is_some_and(|until| now < until))
+    }
+
     /// Identifier of a new object, which looks like a random UUID without dashes, as recorded ones do.
     pub(crate) fn make(&mut self, kind: &str) -> Guid {
         self.made += 1;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use epm_protocol::fault::Route;
+use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 
@@ -36,6 +36,8 @@ pub(crate) struct OrdinalCounter {
     since: Option<Timestamp>,
     connections: Bounded<(Key, usize), u64>,
     exchanges: Bounded<(Key, usize, Route), u64>,
+    /// Connections to the REST API, and calls of it.
+    rest: Bounded<(IpAddr, usize, Moment), u64>,
     seen: Bounded<IpAddr, Neighbours>,
 }
 
@@ -75,6 +77,18 @@ impl OrdinalCounter {
         count(self.exchanges.entry((key, manager, route), 0))
     }
 
+    /// Ordinal of this connection to the REST API, or call of it, from 1.
+    pub(crate) fn rest(
+        &mut self,
+        source: IpAddr,
+        manager: usize,
+        moment: Moment,
+        since: Option<Timestamp>,
+    ) -> u64 {
+        self.count_since(since);
+        count(self.rest.entry((source, manager, moment), 0))
+    }
+
     /// Records that a client sent a request from this address.
     pub(crate) fn saw(&mut self, source: IpAddr, agent: AgentId) {
         let neighbours = self.seen.entry(source, Neighbours::One(agent));
@@ -96,6 +110,7 @@ impl OrdinalCounter {
             self.since = since;
             self.connections = Bounded::default();
             self.exchanges = Bounded::default();
+            self.rest = Bounded::default();
         }
     }
 }

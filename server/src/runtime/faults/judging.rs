@@ -156,6 +156,41 @@ impl FaultQuery<'_> {
     }
 }
 
+/// A connection to the REST API, or a call of it, to be judged.
+#[derive(Clone, Copy)]
+pub(crate) struct RestQuery<'a> {
+    pub(crate) peer: SocketAddr,
+    pub(crate) manager: &'a ManagerContext,
+}
+
+impl RestQuery<'_> {
+    /// The fault that hits, if any; recorded in the journal.
+    pub(crate) fn judge(self, moment: Moment) -> Option<Hit> {
+        let Self { peer, manager } = self;
+        let (faults, source) = (&manager.faults, peer.ip());
+        let (set, now) = (faults.set(), manager.now());
+        if !set.can_touch_caller(source, now) {
+            return None;
+        }
+        let ordinal = faults
+            .with_counter(|counts| counts.rest(source, manager.runtime.number, moment, set.counting_since()));
+        let Verdict::Hit(hit) = set.judge_rest(moment, source, &manager.runtime.name, ordinal, now) else {
+            return None;
+        };
+        manager.journal.fault_applied(FaultApplied {
+            at: now,
+            manager: manager.runtime.number,
+            peer,
+            moment,
+            route: None,
+            agent: None,
+            ordinal,
+            rule: hit.rule.clone(),
+        });
+        Some(hit)
+    }
+}
+
 impl Known {
     fn party(&self, peer: SocketAddr) -> Party<'_> {
         Party {

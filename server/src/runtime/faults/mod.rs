@@ -20,7 +20,7 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultError, FaultRule, FaultSet, InstalledFault};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
-use epm_protocol::time::Clock;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -72,7 +72,8 @@ pub(crate) struct ExpectedClient {
 #[derive(Clone, Debug)]
 pub(crate) struct Port {
     pub(crate) manager: String,
-    pub(crate) speaks: &'static [Protocol],
+    /// Protocols of a port for clients; none for that of the REST API.
+    pub(crate) speaks: Option<&'static [Protocol]>,
     pub(crate) is_open: bool,
 }
 
@@ -87,6 +88,19 @@ impl Drop for Stalled<'_> {
         self.faults.stalled.send_modify(|stalled| {
             stalled.remove(&self.peer);
         });
+    }
+}
+
+/// Whether a fault closes this port: one for clients with its protocols, or that of the REST API.
+pub(crate) fn closes(
+    set: &FaultSet,
+    manager: &str,
+    speaks: Option<&'static [Protocol]>,
+    now: Timestamp,
+) -> bool {
+    match speaks {
+        Some(speaks) => set.closed(manager, speaks, now).is_some(),
+        None => set.rest_closed(manager, now).is_some(),
     }
 }
 
@@ -149,7 +163,7 @@ impl Faults {
         let mut ports = faults.ports.subscribe();
         let is_so = |ports: &BTreeMap<SocketAddr, Port>| {
             let (set, now) = (faults.set(), faults.clock.now());
-            ports.values().all(|port| port.is_open == set.closed(&port.manager, port.speaks, now).is_none())
+            ports.values().all(|port| port.is_open != closes(&set, &port.manager, port.speaks, now))
         };
         let _ = ports.wait_for(is_so).await;
     }

@@ -7,6 +7,7 @@
 //! | `shaped_stream` | a connection whose bytes are late, slow, fragmented or cut off |
 //! | `tls` | TLS: certificates that faults mint, and failing handshakes |
 //! | `exchange` | an exchange under a fault |
+//! | `rest_call` | a call of the REST API under a fault |
 //! | `raw_response` | a response written byte by byte, because it is not valid HTTP |
 //! | `waits` | waiting for a duration, or until the peer disconnects |
 //!
@@ -25,10 +26,12 @@
 //! - While the clock is stopped, a late response arrives at once if the client would still wait for it; otherwise the
 //!   connection is stalled.
 //! - Delays use the lab's clock.
+//! - At the REST API only faults of the listener, of TCP and of HTTP apply; its callers are counted by their addresses.
 
 pub(super) mod exchange;
 mod port;
 pub(super) mod raw_response;
+pub(super) mod rest_call;
 mod shaped_stream;
 mod tls;
 mod waits;
@@ -40,17 +43,21 @@ use epm_protocol::fault::{FaultKind, Hit, Layer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::wire::clients_port::greet;
-use crate::wire::context::{Line, RequestContext};
+use crate::wire::context::{Conversation, Line, RequestContext};
 use crate::wire::faults::raw_response::RawResponse;
 
-pub(super) use port::{reopened, spoken, watch};
+pub(super) use port::listen;
 use raw_response::{End, Piece};
 use shaped_stream::ShapedStream;
 use waits::{Staying, leave, linger, pause, stall};
 
 /// Serves a connection that a fault hits, until it ends.
-pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestContext<'_>) {
+pub(super) async fn attend(
+    mut stream: TcpStream,
+    hit: Hit,
+    context: RequestContext<'_>,
+    conversation: &impl Conversation,
+) {
     let clock = &context.manager.clock;
     match (hit.what().layer(), hit.what()) {
         (_, FaultKind::Refuse) => stream.reset_when_dropped(),
@@ -64,15 +71,18 @@ pub(super) async fn attend(mut stream: TcpStream, hit: Hit, context: RequestCont
         (_, FaultKind::SlowClose { delay_ms }) => {
             context.connection.spare();
             let context = RequestContext { late_close: Duration::from_millis(*delay_ms), ..context };
-            greet(stream, context).await;
+            conversation.greet(stream, context).await;
         }
         (Layer::Tcp, _) => {
             context.connection.spare();
-            Box::pin(greet(ShapedStream::new(stream, &hit, Arc::clone(clock), context), context)).await;
+            let shaped = ShapedStream::new(stream, &hit, Arc::clone(clock), context);
+            Box::pin(conversation.greet(shaped, context)).await;
         }
         (Layer::Tls | Layer::Certificate, _) => Box::pin(tls::attend(stream, &hit, context)).await,
         // The rules never apply this kind to a connection.
-        (Layer::Http | Layer::Artifact | Layer::List | Layer::Site, _) => greet(stream, context).await,
+        (Layer::Http | Layer::Artifact | Layer::List | Layer::Site, _) => {
+            conversation.greet(stream, context).await;
+        }
     }
 }
 

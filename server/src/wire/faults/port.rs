@@ -7,21 +7,63 @@ use std::time::Duration;
 
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Clock;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
-
+use crate::runtime::faults::{Port, closes};
+use crate::runtime::journal::ConnectionClosed;
 use crate::wire::context::Speaks;
+use crate::wire::listener::{Room, accept};
 
 /// Length of the system's queue of waiting connections, as at the first opening.
 const QUEUE: u32 = 1024;
 /// Interval between attempts to bind the port again.
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// Accepts connections until the token is cancelled, each attended by its own task. While a fault closes the port, it does
+/// not listen.
+pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
+    mut listener: TcpListener,
+    speaks: Speaks,
+    manager: &Arc<ManagerContext>,
+    room: Room<'_>,
+    stopping: &CancellationToken,
+    attend: impl Fn(TcpStream, Connection) -> A,
+) {
+    let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
+    let place = listener.local_addr();
+    let note = |is_open| {
+        if let Ok(address) = place {
+            let port = Port { manager: manager.runtime.name.clone(), speaks: spoken(speaks), is_open };
+            manager.faults.port_is(address, port);
+        }
+    };
+    note(true);
+    loop {
+        let pause = stopping.child_token();
+        room.tasks.spawn(watch(Arc::clone(manager), speaks, pause.clone()));
+        accept(&listener, room, &pause, stalled, &attend).await;
+        let Ok(address) = listener.local_addr() else { break };
+        if stopping.is_cancelled() {
+            break;
+        }
+        drop(listener);
+        note(false);
+        match reopened(address, manager, speaks, stopping).await {
+            Some(again) => {
+                listener = again;
+                note(true);
+            }
+            None => break,
+        }
+    }
+}
+
 /// Cancels the token when the port is to be closed; ends when another task cancels it.
-pub(in super::super) async fn watch(manager: Arc<ManagerContext>, speaks: Speaks, pause: CancellationToken) {
+async fn watch(manager: Arc<ManagerContext>, speaks: Speaks, pause: CancellationToken) {
     tokio::select! {
         () = until(&manager, speaks, Wanted::Closed) => pause.cancel(),
         () = pause.cancelled() => {}
@@ -32,7 +74,7 @@ pub(in super::super) async fn watch(manager: Arc<ManagerContext>, speaks: Speaks
 ///
 /// While the port is closed, a socket reserves its number without listening, so that no other process gets it as a
 /// free port. Open connections stay open.
-pub(in super::super) async fn reopened(
+async fn reopened(
     address: SocketAddr,
     manager: &ManagerContext,
     speaks: Speaks,
@@ -74,13 +116,13 @@ enum Wanted {
 }
 
 async fn until(manager: &ManagerContext, speaks: Speaks, wanted: Wanted) {
-    let spoken = spoken(speaks);
+    let port = spoken(speaks);
     let mut changes = manager.faults.changes();
     loop {
         changes.mark_unchanged();
         let now = manager.clock.now();
         let set = manager.faults.set();
-        let is_closed = set.closed(&manager.runtime.name, spoken, now).is_some();
+        let is_closed = closes(&set, &manager.runtime.name, port, now);
         if is_closed == (wanted == Wanted::Closed) {
             return;
         }
@@ -93,13 +135,14 @@ async fn until(manager: &ManagerContext, speaks: Speaks, wanted: Wanted) {
     }
 }
 
-/// The protocols of a port.
-pub(in super::super) const fn spoken(speaks: Speaks) -> &'static [Protocol] {
-    match speaks {
+/// The protocols of a port for clients; none for that of the REST API.
+const fn spoken(speaks: Speaks) -> Option<&'static [Protocol]> {
+    Some(match speaks {
         Speaks::Both => &[Protocol::Http, Protocol::Https],
         Speaks::Http => &[Protocol::Http],
         Speaks::Https => &[Protocol::Https],
-    }
+        Speaks::Rest => return None,
+    })
 }
 
 fn hold(address: SocketAddr) -> std::io::Result<TcpSocket> {

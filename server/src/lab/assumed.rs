@@ -1,0 +1,66 @@
+//! The assumptions of a running lab: those of the REST API change at once, all others at the next reset.
+
+use std::sync::Arc;
+
+use epm_protocol::assume::AssumeError;
+use epm_protocol::assumption::{Assumption, Assumptions};
+use serde_json::{Map, Value};
+
+use crate::lab::{Lab, lock};
+
+/// The assumptions that were requested of a lab.
+#[derive(Debug)]
+pub(super) struct RequestedAssumptions {
+    /// The assumptions that the lab was started with.
+    start: Arc<Assumptions>,
+    /// The assumptions from the next reset on.
+    next: Assumptions,
+}
+
+impl RequestedAssumptions {
+    pub(super) fn new(start: Arc<Assumptions>) -> Self {
+        Self { next: Assumptions::clone(&start), start }
+    }
+}
+
+impl Lab {
+    /// Sets assumptions by name; null stands for the value that the lab was started with. What the REST API reads changes
+    /// at once, everything else at the next reset.
+    ///
+    /// # Errors
+    ///
+    /// When a name is unknown or a value is not accepted; nothing has changed then.
+    pub fn assume(&self, changes: &Map<String, Value>) -> Result<(), AssumeError> {
+        let mut requested = lock(&self.assumed);
+        let start = serde_json::to_value(&*requested.start).unwrap_or_default();
+        let mut next = requested.next.clone();
+        for (name, value) in changes {
+            let value = if value.is_null() { start.get(name).unwrap_or(value) } else { value };
+            next.set(name, value)?;
+        }
+        let now = self.site.look(|site| site.assumptions().with_immediate(&next));
+        requested.next = next;
+        self.site.assume(Arc::new(now));
+        Ok(())
+    }
+
+    /// Every assumption with its value, and with its value from the next reset on where that differs.
+    pub fn assumptions(&self) -> Vec<Assumption> {
+        let next = lock(&self.assumed).next.list();
+        let mut all = self.site.look(|site| site.assumptions().list());
+        for (one, next) in all.iter_mut().zip(next) {
+            one.next = (one.value != next.value).then_some(next.value);
+        }
+        all
+    }
+
+    /// The assumptions for a reset.
+    pub(super) fn next_assumptions(&self) -> Arc<Assumptions> {
+        Arc::new(lock(&self.assumed).next.clone())
+    }
+
+    /// Makes these assumptions those of the next reset too.
+    pub(super) fn keep_assumptions(&self, restored: &Assumptions) {
+        lock(&self.assumed).next = restored.clone();
+    }
+}
