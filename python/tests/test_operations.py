@@ -3,9 +3,9 @@
 import json
 from typing import Any, Callable, Dict, Iterator, List
 
-import generate
 import pytest
 
+import generate
 from epm_lab import ControlApi, Lab
 from epm_lab.api import CommunicationChange
 

@@ -174,7 +174,7 @@ class Lab:
         return {**os.environ, "EPM_LAB_URL": self.url, "PATH": path}
 
     def set_fault(self, name: str, rule: Any) -> None:
-        """Sets a fault: a kind such as "database-down", or a rule: {"what": .., "whom": .., "where": .., "when": ..}."""
+        """Sets a fault: a kind such as "database-down", or a rule: {"what": .., "whom": .., "where": .., ..}."""
         self.api.set_fault(name, **{"name": name, **({"what": rule} if isinstance(rule, str) else rule)})
 
     def take_baseline(self, name: str) -> None:
@@ -273,9 +273,9 @@ def _ended(code: int) -> str:
 
 
 def _last_lines(file: Path) -> str:
-    """The last lines of standard error."""
+    """The last lines of standard error, without the site's shared secret."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
-    return "\n".join(lines[-LAST_LINES:])
+    return re.sub(r"hexkey:\w+", "hexkey:...", "\n".join(lines[-LAST_LINES:]))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

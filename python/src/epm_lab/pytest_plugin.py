@@ -1,7 +1,7 @@
 """The fixture `epm_lab`: a lab for one test, on free ports, which ends with the test.
 
-`@pytest.mark.epm_lab(managers=2, scenario="file.toml", faults={"busy": "database-down"})` says what lab it is, with the
-arguments of `Lab.start`. The mark of a test goes before that of its class and of its module, argument by argument.
+`@pytest.mark.epm_lab(managers=2, agents=6, faults={"busy": "database-down"})` says what lab it is, with the arguments
+of `Lab.start`. The mark of a test goes before that of its class and of its module, argument by argument.
 """
 
 from __future__ import annotations
