@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-import hatch_build
 import pytest
 
+import hatch_build
 from epm_lab import find_program
 
 
@@ -21,7 +21,11 @@ def test_the_platform_tag_follows_from_the_symbols() -> None:
 
 def test_what_is_no_program_for_this_platform_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "epm-lab"
-    for content in (b"#!/bin/sh\n", b"\x7fELF\x02" + bytes(13) + b"\xb7\x00", b"\x7fELF\x02" + bytes(13) + b"\x3e\x00"):
+    arm = b"\x7fELF\x02" + bytes(13) + b"\xb7\x00\0GLIBC_2.34"
+    for content in (b"#!/bin/sh\n", arm):
         file.write_bytes(content)
-        with pytest.raises(SystemExit, match="epm-lab: expected "):
+        with pytest.raises(SystemExit, match="epm-lab: expected a program for Linux on x86-64"):
             hatch_build.glibc(file)
+    file.write_bytes(arm[:18] + b"\x3e\x00static")
+    with pytest.raises(SystemExit, match="expected symbols of the GNU C library, found none"):
+        hatch_build.glibc(file)
