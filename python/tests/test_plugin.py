@@ -68,8 +68,13 @@ def test_right(epm_lab):
 def test_idle(epm_lab):
     epm_lab.expect_rotation()
 
+@pytest.mark.epm_lab(agents=12)
 def test_careless(epm_lab):
     epm_lab.api.update_certificate("sepm-1", "too-early")
+    epm_lab.expect_rotation()
+
+def test_half(epm_lab):
+    epm_lab.api.update_certificate("sepm-1", "half", stores="console")
     epm_lab.expect_rotation()
 
 def test_other(epm_lab):
@@ -80,7 +85,7 @@ def test_other(epm_lab):
         "-n",
         "2",
     )
-    assert code == 1 and "3 failed, 1 passed" in shown, shown
+    assert code == 1 and "4 failed, 1 passed" in shown, shown
     idle = part(shown, "test_idle")
     assert "certificate-new (fail)" in idle and re.search(r"desk-1: connected; it trusts [0-9A-F]{8}\n", idle), idle
     assert re.search(r"the same lab again: epm-lab up --managers 1 .* --seed \d+\n", idle), idle
@@ -92,8 +97,11 @@ def test_other(epm_lab):
     assert re.search(
         r"desk-1: orphaned since .*, layer tls \(TLS certificate\), F01: the manager presented", careless
     ), careless
+    assert len(re.findall(r", F01: the manager presented", careless)) == 12, careless  # more than the finding names
     assert "F01: The server certificate is replaced while clients still verify it (HTTPS)" in careless
     assert "journal, the last 10 of" in careless and "connection-closed: " in careless
+    half = part(shown, "test_half")
+    assert "stores-equal (fail, F10): " in half and "F10: Half an update: " in half, half
     other = part(shown, "test_other")
     assert "--- epm-lab ---" in other and "layer tls" in other and "journal, the last 10 of" in other, other
 

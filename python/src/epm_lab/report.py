@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Union
 from .api import ClientView, ControlApi, Finding, JournalEntry, Verdict, VerdictOrphaned
 from .errors import LabError
 
-#: The known failure that a finding is a case of; where it depends on the layer of trust that failed, one for each.
+#: The known failure that a finding is a case of, by the layer of trust that failed if it depends on that.
 FAILURES: Dict[str, Dict[str, str]] = {
     "stores-equal": {"": "F10"},
     "group-forgotten": {"": "F04"},
@@ -19,6 +19,8 @@ FAILURES: Dict[str, Dict[str, str]] = {
     "manager-too-early": {"": "F08"},
     "version-learns-one": {"": "F07"},
 }
+#: The findings of which a client that was orphaned fails exactly one.
+OF_ORPHANED = {*FAILURES, "orphaned-otherwise"} - {"stores-equal"}
 #: How many clients and entries of the journal are shown.
 CLIENTS, ENTRIES = 20, 10
 FINGERPRINT = re.compile(r"\b((?:[0-9A-F]{2}:){3}[0-9A-F]{2})(?::[0-9A-F]{2}){28}\b")
@@ -29,7 +31,8 @@ def rotation(api: ControlApi, finding: Finding, verdict: Verdict, late: Optional
     wrong = [one for one in finding.findings if one.result != "pass"]
     lines = [f"the rotation is not as expected: {len(wrong)} of {len(finding.findings)} findings do not pass", ""]
     for one in wrong:
-        lines.append(f"{one.code} ({one.result}): {one.title}")
+        case = FAILURES.get(one.code, {}).get("")
+        lines.append(f"{one.code} ({one.result}{f', {case}' if case else ''}): {one.title}")
         lines += [f"  {example}" for example in one.counter_examples]
         more = one.against - len(one.counter_examples)
         lines += [f"  and {more} more"] if more > 0 else []
@@ -49,7 +52,8 @@ def _clients(api: ControlApi, finding: Finding, verdict: Verdict) -> List[str]:
     """A line for each client, the orphaned ones first, and the titles of the failures that the lines name."""
     orphaned = {one.client: one for one in verdict.orphaned}
     clients = sorted(api.clients(limit=1000).clients, key=lambda one: one.client not in orphaned)
-    lines, failures = ["clients"], set()
+    lines = ["clients"]
+    failures = {FAILURES.get(one.code, {}).get("") for one in finding.findings if one.result != "pass"}
     for one in clients[:CLIENTS]:
         if one.client not in orphaned:
             lines.append(f"  {one.client}: {_state(one)}")
@@ -79,14 +83,16 @@ def _state(client: ClientView) -> str:
 
 
 def _failure(finding: Finding, orphaned: VerdictOrphaned) -> Optional[str]:
-    """The number of the known failure, by the finding that names the client; None if there is none for it."""
-    for one in finding.findings:
-        if any(re.match(rf"{re.escape(orphaned.client)}\b(?!-)", example) for example in one.counter_examples):
-            by_layer = FAILURES.get(one.code, {})
-            number = by_layer.get(orphaned.layer, by_layer.get(""))
-            if number:
-                return number
-    return None
+    """The number of the known failure: of the finding that names the client, or of the only one that can mean it.
+
+    None if neither is known: findings name some clients only.
+    """
+    cases = [one for one in finding.findings if one.result != "pass" and one.code in OF_ORPHANED]
+    name = re.compile(rf"{re.escape(orphaned.client)}\b(?!-)")
+    named = [one for one in cases if any(name.match(example) for example in one.counter_examples)]
+    found = named or cases
+    by_layer = FAILURES.get(found[0].code, {}) if len(found) == 1 else {}
+    return by_layer.get(orphaned.layer, by_layer.get(""))
 
 
 def journal(api: ControlApi, limit: int = ENTRIES) -> List[str]:
