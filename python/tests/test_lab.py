@@ -99,6 +99,29 @@ def test_there_is_no_lab_without_its_program(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("EPM_LAB_PROGRAMS", raising=False)
     with pytest.raises(LabError, match="no epm-cat beside this Python or on the PATH: install the wheel"):
         find_program("epm-cat")
+    monkeypatch.setenv("EPM_LAB_PROGRAMS", "/elsewhere")
+    with pytest.raises(LabError, match="no epm-lab in /elsewhere, which EPM_LAB_PROGRAMS names"):
+        Lab.start()
+
+
+def test_what_the_program_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "epm-lab"
+    program.write_text(
+        """#!/bin/sh
+trap "" TERM HUP
+sleep 100 &
+sleep 100 &
+trap - TERM
+while [ "$1" != --ready-file ]; do shift; done
+echo '{"control_api": "http://127.0.0.1:1", "managers": [], "seed": '$!'}' > "$2"
+wait
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("EPM_LAB_PROGRAMS", str(tmp_path))
+    with Lab.start() as lab:
+        assert is_running(lab.seed)
+    until(lambda: not is_running(lab.seed), "what ignores SIGTERM has ended, too")
 
 
 def test_an_error_carries_the_problem_of_the_answer() -> None:

@@ -1,5 +1,6 @@
 """The fixture `epm_lab`, as tests of a rotation tool use it: each run is a pytest of its own."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -43,9 +44,10 @@ def run(folder: Path, test: str, *arguments: str) -> "tuple[int, str]":
 
 def labs_of(folder: Path) -> "list[str]":
     """The labs that still run with a ready file in this folder."""
-    lines = [
-        file.read_bytes().decode(errors="replace") for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()
-    ]
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            lines.append((process / "cmdline").read_bytes().decode(errors="replace"))
     return [line for line in lines if str(folder) in line and "--ready-file" in line]
 
 

@@ -34,17 +34,16 @@ LAST_LINES = 20
 def find_program(name: str = "epm-lab") -> str:
     """The path of `epm-lab` or `epm-agent`.
 
-    It is in the folder that EPM_LAB_PROGRAMS names, beside this Python, or on the PATH, in this order.
-
-    Raises `LabError` if it is in none of them.
+    It is in the folder that the environment variable EPM_LAB_PROGRAMS names; if that is not set, beside this Python,
+    as the wheel installs it, or on the PATH. Raises `LabError` if it is not there.
     """
-    folders = [os.environ.get("EPM_LAB_PROGRAMS"), sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
-    found = [shutil.which(name, path=folder) for folder in folders if folder]
-    program = next(filter(None, found), None) or shutil.which(name)
+    named = os.environ.get("EPM_LAB_PROGRAMS")
+    beside = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    program = shutil.which(name, path=named or os.pathsep.join(beside))
     if program is None:
+        where = f"in {named}, which EPM_LAB_PROGRAMS names" if named else "beside this Python or on the PATH"
         raise LabError(
-            f"there is no {name} beside this Python or on the PATH: install the wheel with the programs, "
-            "or name their folder in the environment variable EPM_LAB_PROGRAMS"
+            f"there is no {name} {where}: install the wheel, or set EPM_LAB_PROGRAMS to the folder of the programs"
         )
     return os.path.abspath(program)
 
@@ -279,13 +278,19 @@ def _last_lines(file: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and its group: politely, and after ten seconds with SIGKILL."""
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Ends the process and its group: politely, and after ten seconds with SIGKILL.
+
+    As long as the process is not waited for, no other process group can have its number.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, process.pid, ended) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
