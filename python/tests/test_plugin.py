@@ -191,9 +191,10 @@ def test_without():
 """,
     )
     assert code == 1 and "3 passed, 3 errors" in shown, shown
-    assert "the mark epm_lab takes named arguments only" in shown
-    assert "unexpected keyword argument 'manager'" in shown
+    assert "the mark epm_lab has 2; expected the named arguments managers, agents, " in shown, shown
+    assert "the mark epm_lab has manager; expected " in shown, shown
     assert "no-such-kind" in shown
+    assert "epm_lab/" not in shown, "the package shows its own code"
 
 
 def test_fingerprints_are_short_and_other_text_is_kept() -> None:

@@ -10,8 +10,9 @@ import typing
 import urllib.parse
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 
-from .errors import ApiError, LabError, UnexpectedAnswer, Unreachable
+from .errors import HIDDEN, ApiError, LabError, UnexpectedAnswer, Unreachable
 
+__tracebackhide__ = HIDDEN
 JsonObject = Dict[str, Any]
 
 
@@ -50,7 +51,6 @@ class Transport:
     def _json(
         self, kind: Any, verb: str, path: str, query: Optional[JsonObject], body: Any, timeout: Optional[float]
     ) -> Any:
-        __tracebackhide__ = True
         content = self._bytes(verb, path, query, body, timeout)
         try:
             return decode(kind, json.loads(content))
@@ -60,7 +60,6 @@ class Transport:
             ) from error
 
     def _bytes(self, verb: str, path: str, query: Optional[JsonObject], body: Any, timeout: Optional[float]) -> bytes:
-        __tracebackhide__ = True
         with self._open(verb, path, query, body, timeout) as answer:
             return answer.read()
 
@@ -77,7 +76,6 @@ class Transport:
         self, verb: str, path: str, query: Optional[JsonObject], body: Any, timeout: Optional[float]
     ) -> _Answer:
         """Sends a request, and raises for every status but 2xx."""
-        __tracebackhide__ = True
         asked = {key: _word(value) for key, value in (query or {}).items() if value is not None}
         target = path + ("?" + urllib.parse.urlencode(asked) if asked else "")
         headers = {"Accept": "application/json, application/problem+json, */*"}
@@ -142,14 +140,13 @@ class _Answer:
     _T = typing.TypeVar("_T")
 
     def _guarded(self, act: Callable[[], _T]) -> _T:
-        __tracebackhide__ = True
         try:
             return act()
         except (OSError, http.client.HTTPException) as error:
             self._on_lost()  # may raise another error
             late = isinstance(error, TimeoutError) or "timed out" in str(error)
             why = f"no answer within {self._connection.timeout} s" if late else str(error) or type(error).__name__
-            raise Unreachable(f"{self._request}: {why}") from error
+            raise Unreachable(f"{self._request}: {why}") from None
 
 
 def _problem(status: int, content: bytes) -> JsonObject:

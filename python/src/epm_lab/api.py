@@ -9,6 +9,9 @@ import typing
 from dataclasses import dataclass, field
 
 from ._http import JsonObject, Transport, quote
+from .errors import HIDDEN
+
+__tracebackhide__ = HIDDEN
 
 
 @dataclass(frozen=True)

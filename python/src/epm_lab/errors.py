@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 if TYPE_CHECKING:
@@ -56,3 +57,7 @@ class RotationFailed(AssertionError):
         #: The state of the clients at that moment.
         self.verdict = verdict
         super().__init__(message)
+
+
+#: As `__tracebackhide__` of a module: pytest shows where a test is wrong, and not what this package then does.
+HIDDEN = operator.methodcaller("errisinstance", (LabError, RotationFailed))

@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Type, Union
@@ -24,9 +24,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Type,
 from . import report
 from ._http import JsonObject
 from .api import ControlApi
-from .errors import ApiError, LabDied, LabError, RotationFailed
+from .errors import HIDDEN, ApiError, LabDied, LabError, RotationFailed
 from .scenario import Scenario
 
+__tracebackhide__ = HIDDEN
 #: The lines of standard error that an error repeats.
 LAST_LINES = 20
 
@@ -61,7 +62,7 @@ class Manager:
     rest: Optional[str]
 
 
-@dataclass
+@dataclass(repr=False)
 class Lab:
     """A running lab. End it with `close()`, or use it in a `with` statement."""
 
@@ -75,10 +76,10 @@ class Lab:
     ready_file: Path
     #: The name of the baseline that `expect_rotation` compares with.
     baseline: str = "start"
-    _again: str = field(default="", repr=False)
-    _process: Optional[subprocess.Popen[bytes]] = field(default=None, repr=False)
-    _stderr: Optional[Path] = field(default=None, repr=False)
-    _folder: Optional[tempfile.TemporaryDirectory[str]] = field(default=None, repr=False)
+    _again: str = ""
+    _process: Optional[subprocess.Popen[bytes]] = None
+    _stderr: Optional[Path] = None
+    _folder: Optional[tempfile.TemporaryDirectory[str]] = None
 
     @classmethod
     def start(
@@ -161,6 +162,9 @@ class Lab:
                 temporary.cleanup()
             raise
 
+    def __repr__(self) -> str:
+        return f"Lab({self.url!r}, seed={self.seed})"
+
     @property
     def url(self) -> str:
         """The address of the control API."""
@@ -199,8 +203,9 @@ class Lab:
         never_insecure: Whether secure communications must not have been off at any time.
         least_heartbeats: Number of heartbeats that each client must have had between two steps.
         timeout: Seconds to wait for the heartbeats.
+
+        Also raises `ApiError`, with the code "dropped" if the journal no longer has what the judgement needs.
         """
-        __tracebackhide__ = True
         expected: JsonObject = {"expect": "rotation", "since": self.baseline, "least_heartbeats": least_heartbeats}
         expected.update(left_behind=list(left_behind), never_insecure=never_insecure)
         if rotates is not None:
@@ -208,7 +213,7 @@ class Lab:
         late = None
         try:
             self.api.pass_heartbeats(
-                heartbeats=heartbeats, limit_seconds=int(timeout), timeout=timeout + self.api.timeout
+                heartbeats=heartbeats, limit_seconds=max(1, int(timeout)), timeout=timeout + self.api.timeout
             )
         except ApiError as error:  # the judgement names the clients without heartbeats
             late = error.detail

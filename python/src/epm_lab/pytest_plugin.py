@@ -6,16 +6,19 @@ of `Lab.start`. The mark of a test goes before that of its class and of its modu
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, Dict, Generator, Iterator
 
 import pytest
 
 from . import report
-from .errors import RotationFailed
+from .errors import HIDDEN, LabError, RotationFailed
 from .lab import Lab
 
+__tracebackhide__ = HIDDEN
 MARK = "epm_lab"
+ARGUMENTS = [name for name in inspect.signature(Lab.start).parameters if name != "folder"]
 _LAB = pytest.StashKey[Lab]()
 
 
@@ -41,8 +44,10 @@ def _wanted(test: pytest.Item) -> Dict[str, Any]:
     """The arguments of all marks, those of the test last."""
     wanted: Dict[str, Any] = {}
     for mark in reversed(list(test.iter_markers(MARK))):
-        if mark.args:
-            raise pytest.UsageError(f"{test.nodeid}: the mark {MARK} takes named arguments only")
+        wrong = [*map(repr, mark.args), *(name for name in mark.kwargs if name not in ARGUMENTS)]
+        if wrong:
+            expected = f"expected the named arguments {', '.join(ARGUMENTS)}"
+            raise LabError(f"{test.nodeid}: the mark {MARK} has {', '.join(wrong)}; {expected}")
         wanted.update(mark.kwargs)
     if wanted.get("scenario") is not None:
         wanted["scenario"] = Path(test.path).parent / wanted["scenario"]

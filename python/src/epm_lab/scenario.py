@@ -10,8 +10,9 @@ from typing import Any, Dict, List, Mapping
 
 from ._http import JsonObject
 from .api import ControlApi
-from .errors import LabError
+from .errors import HIDDEN, LabError
 
+__tracebackhide__ = HIDDEN
 #: What is set on the lab. `step` and `fault` are the plan, which the tool under test takes the place of.
 SITE = {"name", "managers", "setup"}
 CLOCK = {"speed"}
@@ -76,5 +77,5 @@ def _toml(file: Path) -> Dict[str, Any]:
     except ImportError:
         raise LabError(f"to read a scenario with this version of Python, install {name}") from None
     except (OSError, ValueError) as error:
-        raise LabError(f"{file}: {error}") from error
+        raise LabError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
     return read
