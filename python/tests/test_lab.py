@@ -89,6 +89,9 @@ def test_a_lab_that_does_not_come_up_says_why_and_is_ended(tmp_path: Path) -> No
         Lab.start(options=["--nonsense"])
     with pytest.raises(LabDied, match="not ready within 0 s"):
         Lab.start(timeout=0, folder=tmp_path)
+    for _ in "ab":  # the second time the folder has the ready file of the first
+        with Lab.start(agents=1, folder=tmp_path, options=[f"--token-file={tmp_path / 'token'}"]) as lab:
+            assert lab.api.site().clients
     with pytest.raises(ApiError, match="no-such-kind"):
         Lab.start(faults={"wrong": "no-such-kind"}, agents=1, folder=tmp_path)
     assert labs_of(tmp_path) == []

@@ -112,14 +112,16 @@ class Lab:
 
         Raises `LabDied` if it ends or is not ready in time, with the last lines of its standard error.
         """
+        program = find_program()
         plan = Scenario.read(Path(scenario)) if scenario is not None else None
         if plan:
             managers, agents, seed = len(plan.managers), 0, plan.seed if seed is None else seed
         temporary = tempfile.TemporaryDirectory(prefix="epm-lab-") if folder is None else None
         place = Path(temporary.name) if temporary else Path(str(folder))
         ready_file, stderr = place / "ready.json", place / "epm-lab.log"
+        ready_file.unlink(missing_ok=True)  # of an earlier lab
         arguments = ["--managers", str(managers), "--agents", str(agents), "--heartbeat", str(heartbeat), *options]
-        command = [find_program(), "up", "--http-port", "0", "--ready-file", str(ready_file), *arguments]
+        command = [program, "up", "--http-port", "0", "--ready-file", str(ready_file), *arguments]
         command += ["--seed", str(seed)] if seed is not None else []
         with open(stderr, "wb") as log:
             process = subprocess.Popen(  # its standard output repeats the ready file
@@ -132,8 +134,9 @@ class Lab:
             )
         try:
             ready = _wait_until_ready(process, ready_file, stderr, timeout)
-            token_file = options[options.index("--token-file") + 1] if "--token-file" in options else None
-            token = Path(token_file).read_text(encoding="utf-8") if token_file else None
+            token_file = re.search(r"(?:^|\0)--token-file[=\0]([^\0]+)", "\0".join(options))
+            token = Path(token_file[1]).read_text(encoding="utf-8") if token_file else None
+            again = _shown(["epm-lab", "up", *arguments, "--seed", str(ready["seed"])])
             lab = cls(
                 api=ControlApi(ready["control_api"], token=token, timeout=timeout),
                 managers=[
@@ -141,7 +144,7 @@ class Lab:
                 ],
                 seed=ready["seed"],
                 ready_file=ready_file,
-                _again=_shown(["epm-lab", "up", *arguments, "--seed", str(ready["seed"])]),
+                _again=again + (f", with setup and fleet of {scenario}" if plan else ""),
                 _process=process,
                 _stderr=stderr,
                 _folder=temporary,
