@@ -14,7 +14,7 @@ import pytest
 
 from epm_lab import ApiError, ControlApi, Lab, LabDied, LabError, UnexpectedAnswer, Unreachable, find_program
 from epm_lab import _http as http
-from epm_lab.api import Health
+from epm_lab.api import RestoredSnapshot
 from test_plugin import labs_of
 
 SCENARIOS = Path(__file__).resolve().parent.parent.parent / "fixtures" / "scenarios"
@@ -149,6 +149,19 @@ def test_the_token_is_sent_and_never_shown(tmp_path: Path) -> None:
     assert refused.value.status in (401, 403) and "another" not in str(refused.value)
 
 
+def test_commands_act_on_this_lab_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EPM_LAB_URL", "EPM_LAB_READY_FILE", "EPM_LAB_TOKEN_FILE"):
+        monkeypatch.setenv(name, "/of/another/lab")
+    with Lab.start(agents=1) as lab:
+        assert "EPM_LAB_TOKEN_FILE" not in lab.environ
+    with Lab.start(agents=1, options=["--token-file", str(tmp_path / "token")]) as lab:
+        assert lab.environ["EPM_LAB_READY_FILE"] == str(lab.ready_file)
+        done = subprocess.run(["epm-lab", "check"], env=lab.environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "All is well." in done.stdout, done
+
+
 def test_nothing_waits_for_ever() -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
@@ -169,7 +182,7 @@ def test_an_answer_of_another_version_is_refused_by_name(monkeypatch: pytest.Mon
     monkeypatch.setattr(http.Transport, "_bytes", lambda *_: b'{"ready": "yes"}')
     with pytest.raises(UnexpectedAnswer, match="GET /v1/health: .*another version"):
         ControlApi("http://127.0.0.1").health()
-    assert http.decode(Health, {"ready": True, "now": "x", "new": 1}).ready
+    assert http.decode(RestoredSnapshot, {"restored": "x", "new": 1}).restored == "x"
 
 
 def test_a_scenario_gives_site_and_fleet_and_leaves_the_steps_to_the_tool() -> None:

@@ -77,6 +77,7 @@ class Lab:
     #: The name of the baseline that `expect_rotation` compares with.
     baseline: str = "start"
     _again: str = ""
+    _token_file: Optional[str] = None
     _process: Optional[subprocess.Popen[bytes]] = None
     _stderr: Optional[Path] = None
     _folder: Optional[tempfile.TemporaryDirectory[str]] = None
@@ -134,8 +135,9 @@ class Lab:
             )
         try:
             ready = _wait_until_ready(process, ready_file, stderr, timeout)
-            token_file = re.search(r"(?:^|\0)--token-file[=\0]([^\0]+)", "\0".join(options))
-            token = Path(token_file[1]).read_text(encoding="utf-8") if token_file else None
+            named = re.search(r"(?:^|\0)--token-file[=\0]([^\0]+)", "\0".join(options))
+            token_file = os.path.abspath(named[1]) if named else None
+            token = Path(token_file).read_text(encoding="utf-8") if token_file else None
             again = _shown(["epm-lab", "up", *arguments, "--seed", str(ready["seed"])])
             lab = cls(
                 api=ControlApi(ready["control_api"], token=token, timeout=timeout),
@@ -145,6 +147,7 @@ class Lab:
                 seed=ready["seed"],
                 ready_file=ready_file,
                 _again=again + (f", with setup and fleet of {scenario}" if plan else ""),
+                _token_file=token_file,
                 _process=process,
                 _stderr=stderr,
                 _folder=temporary,
@@ -175,9 +178,12 @@ class Lab:
 
     @property
     def environ(self) -> Dict[str, str]:
-        """The environment for a tool, with EPM_LAB_URL for the commands of `epm-lab`, and its folder on the PATH."""
+        """The environment for a tool: the commands of `epm-lab` are on the PATH, and act on this lab."""
         path = os.pathsep.join([str(Path(find_program()).parent), os.environ.get("PATH", os.defpath)])
-        return {**os.environ, "EPM_LAB_URL": self.url, "PATH": path}
+        own = {"EPM_LAB_URL": self.url, "EPM_LAB_READY_FILE": os.path.abspath(self.ready_file), "PATH": path}
+        if self._token_file:
+            own["EPM_LAB_TOKEN_FILE"] = self._token_file
+        return {**{name: value for name, value in os.environ.items() if name != "EPM_LAB_TOKEN_FILE"}, **own}
 
     def set_fault(self, name: str, rule: Any) -> None:
         """Sets a fault: a kind such as "database-down", or a rule: {"what": .., "whom": .., "where": .., ..}."""
@@ -255,7 +261,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready_file: Path, stderr
     deadline = time.monotonic() + timeout
     while True:
         code = process.poll()
-        text = ready_file.read_text(encoding="utf-8") if ready_file.exists() else ""
+        text = ""
+        with contextlib.suppress(FileNotFoundError):  # the lab removes it, too
+            text = ready_file.read_text(encoding="utf-8")
         if text.endswith("\n"):
             ready: JsonObject = json.loads(text)
             return ready
