@@ -24,6 +24,7 @@ cargo() {
 /// Pages whose commands other tests run.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("failures.md", "failure.rs reproduces each entry"),
+    ("python.md", "python/tests/test_page.py runs each example"),
     ("test-your-rotation-tool.md", "docs.rs runs each example by itself"),
 ];
 

@@ -1,0 +1,2695 @@
+"""The control API of a lab: a dataclass for each object, a method for each operation.
+
+Written by python/generate.py from fixtures/forms/control-api.openapi.json; edit neither this file nor its order.
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass, field
+
+from ._http import JsonObject, Transport, quote
+from .errors import HIDDEN
+
+__tracebackhide__ = HIDDEN
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The addresses of one manager."""
+
+    #: URL of the browser test over HTTP.
+    hello: str
+
+    #: Base URL for HTTP.
+    http: str
+
+    #: Base URL for HTTPS.
+    https: str
+
+    #: Name of the manager.
+    manager: str
+
+    #: Base URL of the manager's REST API; absent without one.
+    rest: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """Name, version and addresses of the lab."""
+
+    #: What the program is, and what it is not.
+    about: str
+
+    #: Addresses of each manager.
+    addresses: typing.List[Addresses]
+
+    #: Name of the program.
+    name: str
+
+    #: Path of the OpenAPI document.
+    openapi: str
+
+    #: Name of the site.
+    site: str
+
+    #: Version of the program.
+    version: str
+
+
+@dataclass(frozen=True)
+class AssumptionStatement:
+    """A statement of the procedure. Input is the number alone; output has the number and the title."""
+
+    #: The number, `P1` to `P20`.
+    number: str
+
+    #: The title of the statement, as in `docs/procedure.md`.
+    title: str
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One assumption, as it is listed."""
+
+    #: What the assumption decides, and why this default.
+    about: str
+
+    #: The value when nothing is set.
+    default: str
+
+    #: The mark of the assumption: how well it is founded.
+    mark: typing.Literal["C", "I", "R", "U"]
+
+    #: The name of the field in a scenario's `[assumptions]`.
+    name: str
+
+    #: The statements of the documented procedure that it decides about, by number and title.
+    statements: typing.List[AssumptionStatement]
+
+    #: The value in force.
+    value: str
+
+
+@dataclass(frozen=True)
+class BaselineInfo:
+    """Description of a baseline."""
+
+    #: Lab time of the baseline.
+    at: str
+
+    #: Number of clients in the baseline.
+    clients: int
+
+    #: Number of the journal's next entry.
+    journal: int
+
+    #: Name of the baseline.
+    name: str
+
+
+@dataclass(frozen=True)
+class BaselineClient:
+    """State of a client at a baseline."""
+
+    #: Number of heartbeats that the client has begun.
+    heartbeats: int
+
+    #: Whether the client's machine is on.
+    on: bool
+
+    #: Part of the fleet that the client belongs to.
+    part: str
+
+    #: Whether a manager served the client.
+    served: bool
+
+    #: Full path of the client's group; absent before the client has received a policy.
+    group: typing.Optional[str] = None
+
+    #: Location of the client; the group's default location when absent.
+    location: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ServerPriority:
+    """A server of a list."""
+
+    #: The name of the manager.
+    manager: str
+
+    #: The address for clients; the manager's own if absent.
+    address: typing.Optional[str] = None
+
+    #: A custom HTTP port; the manager's own if absent.
+    http_port: typing.Optional[int] = None
+
+    #: A custom HTTPS port; the manager's own if absent.
+    https_port: typing.Optional[int] = None
+
+
+@dataclass(frozen=True)
+class ListState:
+    """Management server list."""
+
+    #: Name of the list.
+    name: str
+
+    #: Servers of the list, one block per priority.
+    priorities: typing.List[typing.List[ServerPriority]]
+
+    #: Protocol that clients use.
+    protocol: typing.Literal["http", "https"]
+
+    #: Whether clients also check the server's name against its certificate.
+    verify_ca: bool
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """Settings in effect for a group."""
+
+    #: Whether the group inherits everything from its parent.
+    inherits: bool
+
+    #: Management server list of the group.
+    list: ListState
+
+    #: Locations of the group, by name, each with its own list; null where the group's list applies.
+    locations: typing.Dict[str, typing.Optional[ListState]]
+
+    #: Whether clients of the group authenticate their manager.
+    secure_communications: bool
+
+
+@dataclass(frozen=True)
+class ManagerCertificates:
+    """Certificates of a manager: SHA-256 fingerprints."""
+
+    #: Certificate in the store of the clients' port, which that port presents.
+    client: str
+
+    #: Certificate in the console's store, which the REST API presents.
+    console: str
+
+
+@dataclass(frozen=True)
+class RotationSettings:
+    """Settings of a site that a rotation changes, or has to restore."""
+
+    #: Settings of each group, by its full path.
+    groups: typing.Dict[str, GroupState]
+
+    #: Names of all management server lists.
+    lists: typing.List[str]
+
+    #: Certificates of each manager, by its name.
+    managers: typing.Dict[str, ManagerCertificates]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """State of a lab before a rotation."""
+
+    #: Lab time of the baseline.
+    at: str
+
+    #: State of each client, by computer name.
+    clients: typing.Dict[str, BaselineClient]
+
+    #: Number of the journal's next entry.
+    journal: int
+
+    #: Name of the baseline.
+    name: str
+
+    #: Certificates, lists and switches.
+    settings: RotationSettings
+
+
+#: State of a client's connection with its managers.
+ClientState = typing.Literal["new", "connected", "disconnected", "orphaned"]
+
+
+@dataclass(frozen=True)
+class AgentViewServer:
+    """The server that the client tries first."""
+
+    #: The host name or IP address.
+    address: str
+
+    #: The TCP port.
+    port: int
+
+    #: The protocol of that port.
+    protocol: typing.Literal["http", "https"]
+
+    #: Whether the server's certificate must contain the server's name.
+    verify_ca: bool
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """State of the client: what it holds, and how its heartbeats go."""
+
+    #: Whether the client was orphaned, and an imported communications file has brought it back.
+    brought_back: bool
+
+    #: The certificates that the client trusts.
+    certificates: typing.List[str]
+
+    #: The name of the client's computer.
+    computer_name: str
+
+    #: The state of the client's contact with its managers.
+    health: JsonObject
+
+    #: The number of heartbeats that the client has begun.
+    heartbeats: int
+
+    #: The number of heartbeats in which a manager served the client.
+    heartbeats_served: int
+
+    #: The name of the client's management server list.
+    list: str
+
+    #: Whether the client is disconnected from the network, except from its managers.
+    quarantined: bool
+
+    #: Whether the client authenticates its manager.
+    secure_communications: bool
+
+    #: The version of the client.
+    version: str
+
+    #: The serial of the last policy for which the client also holds the list and the packages that belong to it.
+    complete: typing.Optional[str] = None
+
+    #: The group that the client's policy is for.
+    group: typing.Optional[str] = None
+
+    #: The location of the client; the default one if none.
+    location: typing.Optional[str] = None
+
+    #: The certificate whose key signed that policy; none if it was adopted without authentication.
+    policy_vouched_by: typing.Optional[str] = None
+
+    #: The serial of the policy that the client holds.
+    serial: typing.Optional[str] = None
+
+    #: The server that the client tries first.
+    server: typing.Optional[AgentViewServer] = None
+
+
+@dataclass(frozen=True)
+class ClientView:
+    """A client of the fleet and its current state."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: Whether the client is frozen.
+    frozen: bool
+
+    #: Whether the client's machine is on.
+    on: bool
+
+    #: Part of the fleet that the client belongs to.
+    part: str
+
+    #: State of the client: what it holds, and how its heartbeats go.
+    view: AgentView
+
+
+@dataclass(frozen=True)
+class Clients:
+    """A page of clients."""
+
+    #: Clients of this page.
+    clients: typing.List[ClientView]
+
+    #: Number of skipped clients.
+    offset: int
+
+    #: Number of matching clients.
+    total: int
+
+
+@dataclass(frozen=True)
+class Orphaning:
+    """A period in which a client was orphaned."""
+
+    #: Expected and found value.
+    because: JsonObject
+
+    #: Code of the layer of trust that failed.
+    layer: typing.Literal["tls", "signature", "shared-secret"]
+
+    #: Title of the layer of trust that failed, for people.
+    layer_title: str
+
+    #: Lab time at which the client became orphaned.
+    since: str
+
+    #: Lab time at which the client was found to be served again; absent while it is orphaned.
+    until: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """A policy that was adopted without a verified signature."""
+
+    #: Lab time at which the adoption was recorded.
+    at: str
+
+    #: Serial number of the policy.
+    serial: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Recorded history of a client."""
+
+    #: Certificates that the client holds, each with the number of the heartbeat since which it does.
+    certificates: typing.List[typing.Tuple[str, int]]
+
+    #: Number of dropped events; the latest of each kind are kept.
+    forgotten: int
+
+    #: Periods in which the client was orphaned, oldest first.
+    orphaned: typing.List[Orphaning]
+
+    #: Policies that the client adopted without a verified signature.
+    unsigned: typing.List[Unsigned]
+
+
+@dataclass(frozen=True)
+class LastServer:
+    """Server that the client uses until it fails."""
+
+    #: The server that the client stays with.
+    server: AgentViewServer
+
+    #: The time since when it has served the client without interruption.
+    since: str
+
+
+@dataclass(frozen=True)
+class WholeClient:
+    """A client of the fleet with all its state."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: Whether the client is frozen.
+    frozen: bool
+
+    #: Lab time of the client's next action.
+    next_heartbeat: str
+
+    #: Whether the client's machine is on.
+    on: bool
+
+    #: Checksum of each package that the client has.
+    packages: typing.Dict[str, str]
+
+    #: Part of the fleet that the client belongs to.
+    part: str
+
+    #: State of the client's connection, as a text for people.
+    status_detail: str
+
+    #: State of the client: what it holds, and how its heartbeats go.
+    view: AgentView
+
+    #: Recorded history of the client; absent before its first heartbeat.
+    history: typing.Optional[Trace] = None
+
+    #: Server that the client uses until it fails.
+    last_server: typing.Optional[LastServer] = None
+
+
+#: An action on a client. One of: {"do": "poke"}, {"do": "freeze"}, {"do": "thaw"}, {"do": "offline"}, {"do":
+#: "online"}, {"do": "location", "location"}, {"do": "reimage"}, {"do": "import", "group", "location"}, {"do": "move",
+#: "group"}.
+ClientOperation = JsonObject
+
+
+@dataclass(frozen=True)
+class ClockView:
+    """State of the clock."""
+
+    #: Lab time.
+    now: str
+
+    #: Lab time in milliseconds since 1970.
+    now_ms: int
+
+    #: Speed as a multiple of real time; 0 while the clock is stopped.
+    speed: int
+
+
+@dataclass(frozen=True)
+class AppliedCommands:
+    """Result of commands."""
+
+    #: Number of commands.
+    commands: int
+
+    #: Number of changes that the commands caused.
+    effects: int
+
+
+#: An expectation about the fleet of a lab. One of: {"expect": "every-client-holds", "fingerprint",
+#: "within_heartbeats"}, {"expect": "every-client-is-up-to-date"}, {"expect": "every-client-is-served"}, {"expect":
+#: "every-client-is-secure"}, {"expect": "no-client-is-orphaned"}, {"expect": "no-client-was-orphaned"}, {"expect":
+#: "no-unsigned-policy-was-adopted"}, {"expect": "no-client-was-turned-away"}, {"expect": "rotation",
+#: "least_heartbeats", "left_behind", "never_insecure", "rotates", "since"}.
+Expectation = JsonObject
+
+
+#: Code of a finding about a rotation.
+RotationCode = typing.Literal[
+    "certificate-new",
+    "stores-equal",
+    "certificate-valid",
+    "certificate-names-server",
+    "others-unchanged",
+    "services-up",
+    "files-read",
+    "inheritance-restored",
+    "list-restored",
+    "switch-restored",
+    "group-forgotten",
+    "location-forgotten",
+    "list-over-https",
+    "switch-left-on",
+    "not-waited",
+    "manager-too-early",
+    "version-learns-one",
+    "orphaned-otherwise",
+    "clients-served",
+    "policy-current",
+    "client-switch",
+    "policy-vouched",
+    "never-insecure",
+    "certificates-held",
+    "absent-return",
+    "heartbeats-between-steps",
+]
+
+
+#: Outcome of an expectation.
+FindingResult = typing.Literal["pass", "fail", "pending", "unknown"]
+
+
+@dataclass(frozen=True)
+class RotationFinding:
+    """One finding about a rotation."""
+
+    #: Number of counter-examples.
+    against: int
+
+    #: Stable code of the finding.
+    code: RotationCode
+
+    #: Some of the managers, groups or clients that contradict the sentence, each with the reason.
+    counter_examples: typing.List[str]
+
+    #: Point of the judgement that the finding belongs to, from 1 to 8.
+    point: int
+
+    #: Outcome of the finding.
+    result: FindingResult
+
+    #: Sentence that is true if the finding passes.
+    title: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of an expectation."""
+
+    #: Number of clients that do not meet the expectation.
+    against: int
+
+    #: Number of clients that the expectation was judged for.
+    clients: int
+
+    #: Some of the clients that do not meet the expectation, each with the reason.
+    counter_examples: typing.List[str]
+
+    #: The expectation.
+    expectation: Expectation
+
+    #: The findings of a rotation, each with a result of its own; none for another expectation.
+    findings: typing.List[RotationFinding]
+
+    #: Name of the expectation.
+    name: str
+
+    #: Facts about a rotation that are reported and fail nothing.
+    notes: typing.List[str]
+
+    #: Outcome of the expectation.
+    result: FindingResult
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Results of expectations."""
+
+    #: Result of each expectation.
+    expectations: typing.List[Finding]
+
+    #: Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
+    result: FindingResult
+
+
+#: Format of a response.
+Format = typing.Literal["json", "ndjson", "har", "junit"]
+
+
+@dataclass(frozen=True)
+class FailureTitle:
+    """ID and title of a known failure."""
+
+    #: ID of the failure, such as F07.
+    id: str
+
+    #: Title of the failure.
+    title: str
+
+
+@dataclass(frozen=True)
+class KindInfoParameter:
+    """A parameter of a kind of fault with its documentation."""
+
+    #: The purpose of the parameter.
+    about: str
+
+    #: The default value, as text.
+    default: str
+
+    #: The name of the parameter, with the unit last.
+    name: str
+
+
+@dataclass(frozen=True)
+class KindInfo:
+    """A kind of fault with its documentation."""
+
+    #: The effect of the fault.
+    about: str
+
+    #: Other tools' names of the kind.
+    aliases: typing.List[str]
+
+    #: The layer at which the kind acts.
+    layer: typing.Literal["listener", "tcp", "tls", "certificate", "http", "artifact", "list", "site"]
+
+    #: The name of the kind.
+    name: str
+
+    #: The parameters of the kind.
+    parameters: typing.List[KindInfoParameter]
+
+    #: The effect of the fault on a client in virtual time.
+    virtual_time: str
+
+
+@dataclass(frozen=True)
+class FaultRuleWhen:
+    """The time and the occasions that the fault applies to; all if left out."""
+
+    #: Skips the first N occasions.
+    after: typing.Optional[int] = None
+
+    #: Applies only to every Nth of the remaining occasions: 3 is the third, the sixth, and so on.
+    every: typing.Optional[int] = None
+
+    #: Applies only to the first N of the occasions that are left.
+    first: typing.Optional[int] = None
+
+    #: The moment from which the fault applies; since it was added if left out.
+    from_: typing.Optional[str] = field(default=None, metadata={"key": "from"})
+
+    #: The lifetime of the fault, in seconds after it was added.
+    time_to_live_seconds: typing.Optional[int] = None
+
+    #: The moment until which the fault applies, exclusive.
+    until: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class FaultRuleWhere:
+    """The managers, listeners and routes that the fault applies to; all if left out."""
+
+    #: The direction of the affected bytes; those to the client if left out.
+    direction: typing.Optional[typing.Literal["to-manager", "to-client", "both"]] = None
+
+    #: The protocol of the listener; both if left out.
+    listener: typing.Optional[typing.Literal["http", "https", "both"]] = None
+
+    #: A manager, by name.
+    manager: typing.Optional[str] = None
+
+    #: The kind of request. A fault of the connection's bytes with a route affects the answer on that route; without
+    #: one, the connection from its beginning.
+    route: typing.Optional[
+        typing.Literal["hello", "register", "index", "policy", "list", "package", "upload", "hold"]
+    ] = None
+
+
+@dataclass(frozen=True)
+class FaultRuleWhomVersion:
+    """The clients of a range of versions."""
+
+    #: The first version of the range.
+    from_: typing.Optional[str] = field(default=None, metadata={"key": "from"})
+
+    #: The first version after the range.
+    until: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class FaultRuleWhom:
+    """The clients that the fault applies to; all if left out."""
+
+    #: A client, by its identifier or its computer's name; a `*` at the end matches any characters.
+    agent: typing.Optional[str] = None
+
+    #: The clients of a group, by its full path, and of the groups below it.
+    group: typing.Optional[str] = None
+
+    #: A share of the fleet in per cent, 0 to 100; always the same clients for a fault of this name.
+    percent: typing.Optional[float] = None
+
+    #: The source IP address of the client.
+    source: typing.Optional[str] = None
+
+    #: The clients of a range of versions.
+    version: typing.Optional[FaultRuleWhomVersion] = None
+
+
+@dataclass(frozen=True)
+class FaultRule:
+    """Rule of the fault."""
+
+    #: The name of the fault, unique among the faults of a lab. Random decisions depend on it: two faults with the
+    #: same rule and different names hit different occasions.
+    name: str
+
+    #: The kind of fault: its name, if the defaults of its parameters will do, or a table with `kind` and parameters.
+    what: typing.Any
+
+    #: The probability with which a matching occasion is hit, from 0 (never) to 1 (always); 1 if left out.
+    probability: typing.Optional[float] = None
+
+    #: The time and the occasions that the fault applies to; all if left out.
+    when: typing.Optional[FaultRuleWhen] = None
+
+    #: The managers, listeners and routes that the fault applies to; all if left out.
+    where: typing.Optional[FaultRuleWhere] = None
+
+    #: The clients that the fault applies to; all if left out.
+    whom: typing.Optional[FaultRuleWhom] = None
+
+
+@dataclass(frozen=True)
+class SetFault:
+    """An active fault."""
+
+    #: Lab time at which the fault expires.
+    ends_at: str
+
+    #: Rule of the fault.
+    fault: FaultRule
+
+    #: Lab time at which the fault was added.
+    set_at: str
+
+
+@dataclass(frozen=True)
+class PartNow:
+    """A part of the fleet."""
+
+    #: Computer names of the clients.
+    clients: typing.List[str]
+
+    #: Number of clients in the part.
+    count: int
+
+    #: Name of the part.
+    part: str
+
+
+@dataclass(frozen=True)
+class CommunicationSettings:
+    """Communication settings of the clients."""
+
+    #: Whether clients connect to their manager at all.
+    connect: bool
+
+    #: Whether clients download policies and lists from their manager.
+    download_profile: bool
+
+    #: The heartbeat interval in seconds, in either mode; 300 in the product [C S13].
+    heartbeat_seconds: int
+
+    #: Pull mode, with heartbeats at an interval, or push mode, with a held connection.
+    mode: typing.Literal["push", "pull"]
+
+    #: Whether downloads of content are spread at random over `randomization_range`.
+    randomization_enabled: bool
+
+    #: The period, in seconds, over which downloads are spread; 300 in the product's sample [C S17].
+    randomization_range: int
+
+
+@dataclass(frozen=True)
+class LocationView:
+    """A location. Without its own list and settings, those of the group apply."""
+
+    #: Identifier of the location.
+    id: str
+
+    #: Name of the location.
+    name: str
+
+    #: Communication settings of the location itself.
+    communication: typing.Optional[CommunicationSettings] = None
+
+    #: Name of the location's own list.
+    list: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A group and the settings in effect for it."""
+
+    #: Communication settings of the clients.
+    communication: CommunicationSettings
+
+    #: Full path of the group.
+    group: str
+
+    #: Identifier of the group.
+    id: str
+
+    #: Whether the group inherits everything from its parent.
+    inherits: bool
+
+    #: Name of the management server list.
+    list: str
+
+    #: Locations of the group.
+    locations: typing.List[LocationView]
+
+    #: Names of the packages that clients should have.
+    packages: typing.List[str]
+
+    #: Names of the policies.
+    policies: typing.List[str]
+
+    #: Whether clients authenticate their manager.
+    secure_communications: bool
+
+    #: Serial number of the policy.
+    serial: str
+
+    #: Full path of the group that the settings come from.
+    settings_of: str
+
+
+@dataclass(frozen=True)
+class CommunicationChange:
+    """Communication settings of the clients."""
+
+    #: Whether clients connect to their manager at all.
+    connect: typing.Optional[bool] = None
+
+    #: Whether clients download policies and lists from their manager.
+    download_profile: typing.Optional[bool] = None
+
+    #: The heartbeat interval in seconds, at least 1.
+    heartbeat_seconds: typing.Optional[int] = None
+
+    #: Pull mode, with heartbeats at an interval, or push mode, with a held connection.
+    mode: typing.Optional[typing.Literal["push", "pull"]] = None
+
+    #: Whether downloads of content are spread at random over `randomization_range`.
+    randomization_enabled: typing.Optional[bool] = None
+
+    #: The period, in seconds, over which downloads are spread.
+    randomization_range: typing.Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Result of a deployment."""
+
+    #: Clients that imported the package.
+    delivered: typing.List[str]
+
+    #: Group that the package is made for.
+    group: str
+
+    #: Clients that were not reached, because their machine is off.
+    off: typing.List[str]
+
+
+@dataclass(frozen=True)
+class Health:
+    """Readiness of the lab."""
+
+    #: Name of this lab that no other one has, as in its ready file.
+    instance: str
+
+    #: Lab time.
+    now: str
+
+    #: Whether the lab is ready; always true in a response.
+    ready: bool
+
+
+#: Kinds of journal entries; each is bounded separately.
+Kind = typing.Literal["exchange", "connection-closed", "fault-applied", "fault-skipped", "call", "operator-action"]
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """An entry of the journal; fields that do not apply to its kind are absent."""
+
+    #: Lab time of the entry.
+    at: str
+
+    #: Kind of the entry.
+    kind: Kind
+
+    #: Number of the entry; entries of all kinds are numbered together, from 1.
+    number: int
+
+    #: For an exchange: what was requested.
+    action: typing.Optional[str] = None
+
+    #: Identifier of the client.
+    agent: typing.Optional[str] = None
+
+    #: Computer name of the client.
+    client: typing.Optional[str] = None
+
+    #: For an applied fault: name of the fault.
+    fault: typing.Optional[str] = None
+
+    #: Name of the manager.
+    manager: typing.Optional[str] = None
+
+    #: For a call: HTTP method.
+    method: typing.Optional[str] = None
+
+    #: For an applied fault: whether a connection or an exchange was hit.
+    moment: typing.Optional[typing.Literal["connection", "exchange"]] = None
+
+    #: For an applied fault: ordinal of the client's connection or exchange, from 1.
+    ordinal: typing.Optional[int] = None
+
+    #: For a call: path.
+    path: typing.Optional[str] = None
+
+    #: Address of the peer.
+    peer: typing.Optional[str] = None
+
+    #: For a closed connection: silent, stalled, handshake or http.
+    reason: typing.Optional[str] = None
+
+    #: For an applied fault: route of the exchange; absent for a connection.
+    route: typing.Optional[
+        typing.Literal["hello", "register", "index", "policy", "list", "package", "upload", "hold"]
+    ] = None
+
+    #: For an exchange or a call: status of the response.
+    status: typing.Optional[int] = None
+
+    #: Description of the entry for people.
+    text: typing.Optional[str] = None
+
+    #: For an exchange: whether it used TLS.
+    tls: typing.Optional[bool] = None
+
+    #: For a call: user of the token.
+    user: typing.Optional[str] = None
+
+    #: For an applied fault: what the fault does; for an operator action: what was done.
+    what: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Entries of the journal."""
+
+    #: Whether no matching entry can have been dropped.
+    complete: bool
+
+    #: Latest matching entries, oldest first.
+    entries: typing.List[JournalEntry]
+
+    #: Number of dropped entries of all kinds.
+    forgotten: int
+
+    #: Number that the next entry will get.
+    next: int
+
+    #: Number of kept entries that match.
+    total: int
+
+
+@dataclass(frozen=True)
+class EntryCount:
+    """Number of matching entries."""
+
+    #: Number of matching entries per kind, action and status.
+    by: typing.Dict[str, int]
+
+    #: Number of dropped entries of all kinds.
+    forgotten: int
+
+    #: Number of matching entries.
+    total: int
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """An entry about a request that came close to a valid one."""
+
+    #: The entry of the request.
+    entry: JournalEntry
+
+    #: What was wrong with the request.
+    why: str
+
+
+@dataclass(frozen=True)
+class ListUser:
+    """A group or location that uses a list."""
+
+    #: Full path of the group.
+    group: str
+
+    #: Location; absent for the group itself.
+    location: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ListView:
+    """A management server list as in the console, with its assignments."""
+
+    #: Whether this is the site's default list.
+    default: bool
+
+    #: Name of the list.
+    name: str
+
+    #: Servers of the list, one block per priority.
+    priorities: typing.List[typing.List[ServerPriority]]
+
+    #: Protocol that clients use.
+    protocol: typing.Literal["http", "https"]
+
+    #: Groups and locations that use the list.
+    used_by: typing.List[ListUser]
+
+    #: Whether clients also check the server's name against its certificate.
+    verify_ca: bool
+
+
+@dataclass(frozen=True)
+class Update:
+    """A named update of a manager's certificate."""
+
+    #: Lab time of the update.
+    at: str
+
+    #: SHA-256 fingerprint of the certificate.
+    fingerprint: str
+
+    #: Stores that were updated.
+    stores: typing.Literal["both", "console", "client"]
+
+    #: Name of the update.
+    update: str
+
+
+#: A service of a manager, by its name in the product.
+Service = typing.Literal["semsrv", "semwebsrv"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate."""
+
+    #: SHA-256 of the DER form.
+    fingerprint: str
+
+    #: End of the validity.
+    not_after: str
+
+    #: Start of the validity.
+    not_before: str
+
+    #: Certificate in PEM.
+    pem: str
+
+
+@dataclass(frozen=True)
+class StoresHold:
+    """Certificates in the stores of a manager."""
+
+    #: Certificate of the clients' port.
+    client: Certificate
+
+    #: Certificate of the console and the REST API.
+    console: Certificate
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Certificates that a manager presents, and their history."""
+
+    #: Named updates, oldest first.
+    history: typing.List[Update]
+
+    #: Name of the manager.
+    manager: str
+
+    #: Services that did not start.
+    stopped: typing.List[Service]
+
+    #: Certificates in its stores.
+    stores: StoresHold
+
+    #: Why the console cannot log in to the manager (F14); absent if it can.
+    console_trouble: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Replication:
+    """Replication of a manager."""
+
+    #: Name of the manager.
+    manager: str
+
+    #: Names of the managers that it replicates with.
+    partners: typing.List[str]
+
+    #: Whether the manager replicates with at least one other.
+    replicates: bool
+
+    #: Lab time since which the manager has not replicated; absent while it replicates.
+    broken_since: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class RestoredManager:
+    """State of a manager after its reinstallation."""
+
+    #: Number of registered clients.
+    clients: int
+
+    #: Identifier of the domain.
+    domain: str
+
+    #: SHA-256 fingerprint of its server certificate.
+    fingerprint: str
+
+    #: Name of the manager.
+    manager: str
+
+
+@dataclass(frozen=True)
+class PackageView:
+    """A client package."""
+
+    #: Size of the package in bytes.
+    bytes: int
+
+    #: Name of the package.
+    package: str
+
+
+@dataclass(frozen=True)
+class RestoredSnapshot:
+    """State that the lab has returned to."""
+
+    #: Name of the restored snapshot.
+    restored: str
+
+
+@dataclass(frozen=True)
+class ManagerView:
+    """A manager."""
+
+    #: Address that is published to clients.
+    address: str
+
+    #: SHA-256 fingerprint of the certificate that it presents to clients.
+    fingerprint: str
+
+    #: Name of the manager.
+    name: str
+
+    #: Lab time since which the manager has not replicated; absent while it replicates.
+    broken_since: typing.Optional[str] = None
+
+    #: Port for HTTP.
+    http_port: typing.Optional[int] = None
+
+    #: Port for HTTPS.
+    https_port: typing.Optional[int] = None
+
+
+@dataclass(frozen=True)
+class SiteView:
+    """The site and its managers."""
+
+    #: Addresses of each manager.
+    addresses: typing.List[Addresses]
+
+    #: Number of registered clients.
+    clients: int
+
+    #: Name of the default management server list.
+    default_list: str
+
+    #: Identifier of the domain.
+    domain: str
+
+    #: Identifier of the site.
+    id: str
+
+    #: Managers of the site.
+    managers: typing.List[ManagerView]
+
+    #: Name of the site.
+    name: str
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """Description of a snapshot."""
+
+    #: Lab time at which the snapshot was taken.
+    at: str
+
+    #: Number of clients in the snapshot.
+    clients: int
+
+    #: Name of the snapshot.
+    name: str
+
+
+@dataclass(frozen=True)
+class VerdictOrphaned:
+    """A client that is orphaned."""
+
+    #: The reason as data.
+    because: JsonObject
+
+    #: The computer name of the client.
+    client: str
+
+    #: The code of the layer of trust that failed.
+    layer: typing.Literal["tls", "signature", "shared-secret"]
+
+    #: The title of that layer, for people.
+    layer_title: str
+
+    #: The part of the fleet that the client belongs to.
+    part: str
+
+    #: The lab time since which the client has been orphaned.
+    since: str
+
+    #: The reason in one sentence: what was expected, and what was found.
+    why: str
+
+    #: The step of the scenario during which the client was orphaned, from 1; 0 is before the first step. Absent in a
+    #: lab without a scenario.
+    step: typing.Optional[int] = None
+
+    #: The title of that step.
+    step_title: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class VerdictPart:
+    """The clients of a part of the fleet, counted by what they hold."""
+
+    #: The number of clients that were orphaned and were brought back by an imported communications file.
+    brought_back: int
+
+    #: The number of clients that hold each certificate.
+    certificates: typing.Dict[str, int]
+
+    #: The number of clients in the part.
+    clients: int
+
+    #: The number of clients that are served.
+    connected: int
+
+    #: The number of clients that are out of touch for reasons other than trust.
+    disconnected: int
+
+    #: The number of clients that connect to their manager over HTTPS.
+    https: int
+
+    #: The number of orphaned clients for each layer of trust that failed.
+    layers: typing.Dict[str, int]
+
+    #: The number of clients that hold each management server list.
+    lists: typing.Dict[str, int]
+
+    #: The number of clients that are orphaned.
+    orphaned: int
+
+    #: The name of the part.
+    part: str
+
+    #: The number of clients that authenticate their manager.
+    secure: int
+
+
+@dataclass(frozen=True)
+class VerdictStep:
+    """The state of the fleet after a step."""
+
+    #: The lab time at which the step began.
+    began: str
+
+    #: What clients hold after the step, for each part.
+    holdings: typing.List[VerdictPart]
+
+    #: The number of the step, from 1; 0 is the installation.
+    number: int
+
+    #: The statements of the documented procedure that the step follows or breaks.
+    statements: typing.List[
+        typing.Literal[
+            "P1",
+            "P2",
+            "P3",
+            "P4",
+            "P5",
+            "P6",
+            "P7",
+            "P8",
+            "P9",
+            "P10",
+            "P11",
+            "P12",
+            "P13",
+            "P14",
+            "P15",
+            "P16",
+            "P17",
+            "P18",
+            "P19",
+            "P20",
+        ]
+    ]
+
+    #: The title of the step.
+    title: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state of a fleet: the certificates that its clients hold, the clients that are orphaned, since when and
+    why. `run`, `rehearse`, `check` and the control API give the same verdict.
+    """
+
+    #: The clients that are off, not orphaned, and have changes still to receive.
+    away: typing.List[str]
+
+    #: The clients that are on, served and secure, but lack a certificate in force.
+    behind: typing.List[str]
+
+    #: The clients that were orphaned, and brought back by an imported communications file.
+    brought_back: typing.List[str]
+
+    #: The certificate that each manager shows its clients now: SHA-256 fingerprints by manager name.
+    certificates: typing.Dict[str, str]
+
+    #: The number of clients.
+    clients: int
+
+    #: The clients that are on and served, but do not authenticate their manager.
+    not_secure: typing.List[str]
+
+    #: The lab time of the verdict.
+    now: str
+
+    #: The clients that are orphaned.
+    orphaned: typing.List[VerdictOrphaned]
+
+    #: The clients that are on, not served, and not orphaned: the reason is not trust.
+    out_of_touch: typing.List[str]
+
+    #: The certificates and lists that the clients of each part of the fleet hold now.
+    parts: typing.List[VerdictPart]
+
+    #: The seed that reproduces the same lab.
+    seed: int
+
+    #: The clients that are on, and have begun no heartbeat for three intervals.
+    silent: typing.List[str]
+
+    #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
+    #: certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread.
+    well: bool
+
+    #: Every certificate that was in force during the scenario, the oldest first.
+    certificate_history: typing.Optional[typing.List[str]] = None
+
+    #: The reason why the console cannot log in (F14), by manager name; absent where it can.
+    console_troubles: typing.Optional[typing.Dict[str, str]] = None
+
+    #: The number of registered clients that run outside this lab's process. They are not judged: of them the lab
+    #: knows only what they tell their manager.
+    elsewhere: typing.Optional[int] = None
+
+    #: The clients that were orphaned at any time, whether or not they still are or still belong to the fleet; absent
+    #: where this was not watched.
+    ever_orphaned: typing.Optional[typing.List[str]] = None
+
+    #: The clients that adopted a policy without authenticating it; absent where this was not watched.
+    ever_unsigned: typing.Optional[typing.List[str]] = None
+
+    #: The files that were replaced and that no service has read since, by manager; absent where no manager has an
+    #: installation folder.
+    files_unread: typing.Optional[typing.Dict[str, typing.List[str]]] = None
+
+    #: The number of journal entries that have been dropped; absent without a journal.
+    journal_forgotten: typing.Optional[int] = None
+
+    #: The title of the scenario; absent in a lab without one.
+    scenario: typing.Optional[str] = None
+
+    #: The services that are down, by manager; absent where no manager has an installation folder, without which every
+    #: service is up.
+    services_down: typing.Optional[typing.Dict[str, typing.List[str]]] = None
+
+    #: The state after each step of the scenario.
+    steps: typing.Optional[typing.List[VerdictStep]] = None
+
+
+@dataclass(frozen=True)
+class WouldBeOrphaned:
+    """A client that would be orphaned."""
+
+    #: What would be expected, and what found.
+    because: JsonObject
+
+    #: The name of the client's computer.
+    client: str
+
+    #: The code of the layer of trust that would fail.
+    layer: typing.Literal["tls", "signature", "shared-secret"]
+
+    #: The title of that layer, for people.
+    layer_title: str
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Clients that would be orphaned."""
+
+    #: Clients that would be orphaned, each with the reason.
+    clients: typing.List[WouldBeOrphaned]
+
+    #: Number of clients that would be orphaned.
+    would_be_orphaned: int
+
+
+class ControlApi(Transport):
+    """The operations of the control API."""
+
+    def index(self, *, timeout: typing.Optional[float] = None) -> Index:
+        """Show name, version and addresses of the lab.
+
+        GET /v1
+        """
+        answer: Index = self._json(Index, "GET", "/v1", None, None, timeout)
+        return answer
+
+    def assumptions(self, *, timeout: typing.Optional[float] = None) -> typing.List[Assumption]:
+        """List the assumptions about undocumented behaviour of the product.
+
+        GET /v1/assumptions
+        """
+        answer: typing.List[Assumption] = self._json(
+            typing.List[Assumption],
+            "GET",
+            "/v1/assumptions",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def baselines(self, *, timeout: typing.Optional[float] = None) -> typing.List[BaselineInfo]:
+        """List the baselines.
+
+        GET /v1/baselines
+        """
+        answer: typing.List[BaselineInfo] = self._json(
+            typing.List[BaselineInfo],
+            "GET",
+            "/v1/baselines",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def remove_baseline(self, baseline: str, *, timeout: typing.Optional[float] = None) -> typing.List[BaselineInfo]:
+        """Remove a baseline.
+
+        DELETE /v1/baselines/{baseline}
+
+        baseline: Name of the baseline.
+        """
+        answer: typing.List[BaselineInfo] = self._json(
+            typing.List[BaselineInfo],
+            "DELETE",
+            f"/v1/baselines/{quote(baseline)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def baseline(self, baseline: str, *, timeout: typing.Optional[float] = None) -> Baseline:
+        """Show a baseline.
+
+        GET /v1/baselines/{baseline}
+
+        baseline: Name of the baseline.
+        """
+        answer: Baseline = self._json(Baseline, "GET", f"/v1/baselines/{quote(baseline)}", None, None, timeout)
+        return answer
+
+    def take_baseline(self, baseline: str, *, timeout: typing.Optional[float] = None) -> Baseline:
+        """Take a baseline of the lab, replacing another one of that name.
+
+        PUT /v1/baselines/{baseline}
+
+        baseline: Name of the baseline.
+        """
+        answer: Baseline = self._json(Baseline, "PUT", f"/v1/baselines/{quote(baseline)}", None, None, timeout)
+        return answer
+
+    def clients(
+        self,
+        *,
+        limit: typing.Optional[int] = None,
+        offset: typing.Optional[int] = None,
+        part: typing.Optional[str] = None,
+        state: typing.Optional[ClientState] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> Clients:
+        """List the clients of this lab.
+
+        GET /v1/clients
+
+        limit: Number of clients to return; 1000 when absent, which is the maximum.
+        offset: Number of clients to skip. Defaults to `0`.
+        part: Only clients of this part.
+        state: Only clients in this state.
+        """
+        answer: Clients = self._json(
+            Clients,
+            "GET",
+            "/v1/clients",
+            {"limit": limit, "offset": offset, "part": part, "state": state},
+            None,
+            timeout,
+        )
+        return answer
+
+    def client(self, client: str, *, timeout: typing.Optional[float] = None) -> WholeClient:
+        """Show a client: its state and its history.
+
+        GET /v1/clients/{client}
+
+        client: Computer name of the client.
+        """
+        answer: WholeClient = self._json(WholeClient, "GET", f"/v1/clients/{quote(client)}", None, None, timeout)
+        return answer
+
+    def operate_client(
+        self,
+        client: str,
+        body: ClientOperation,
+        *,
+        timeout: typing.Optional[float] = None,
+    ) -> WholeClient:
+        """Perform an action on a client, such as poke, freeze, offline, import, move or reimage.
+
+        POST /v1/clients/{client}/operations
+
+        client: Computer name of the client.
+        body: An action on a client.
+        """
+        answer: WholeClient = self._json(
+            WholeClient,
+            "POST",
+            f"/v1/clients/{quote(client)}/operations",
+            None,
+            body,
+            timeout,
+        )
+        return answer
+
+    def clock(self, *, timeout: typing.Optional[float] = None) -> ClockView:
+        """Show lab time and the speed of the clock.
+
+        GET /v1/clock
+        """
+        answer: ClockView = self._json(ClockView, "GET", "/v1/clock", None, None, timeout)
+        return answer
+
+    def set_clock(
+        self,
+        *,
+        now: typing.Optional[str] = None,
+        speed: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ClockView:
+        """Stop, set or speed up the clock.
+
+        PUT /v1/clock
+
+        now: New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
+        speed: Speed as a multiple of real time; 0 stops the clock.
+        """
+        answer: ClockView = self._json(ClockView, "PUT", "/v1/clock", None, {"now": now, "speed": speed}, timeout)
+        return answer
+
+    def advance_clock(self, *, by: str, timeout: typing.Optional[float] = None) -> ClockView:
+        """Advance the clock, with everything due in between in order; responds once all clients are idle.
+
+        POST /v1/clock/advance
+
+        by: Duration, such as 90m, 24h or 30d.
+        """
+        answer: ClockView = self._json(ClockView, "POST", "/v1/clock/advance", None, {"by": by}, timeout)
+        return answer
+
+    def pass_heartbeats(
+        self,
+        *,
+        heartbeats: int,
+        limit_seconds: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ClockView:
+        """Wait until every client that is on has completed this many more heartbeats.
+
+        POST /v1/clock/heartbeats
+
+        heartbeats: Number of heartbeats of every client that is on.
+        limit_seconds: Longest wait in seconds of real time; 60 when absent.
+        """
+        answer: ClockView = self._json(
+            ClockView,
+            "POST",
+            "/v1/clock/heartbeats",
+            None,
+            {"heartbeats": heartbeats, "limit_seconds": limit_seconds},
+            timeout,
+        )
+        return answer
+
+    def give_commands(
+        self,
+        body: typing.Sequence[JsonObject],
+        *,
+        timeout: typing.Optional[float] = None,
+    ) -> AppliedCommands:
+        """Apply commands to the site, as in a scenario's setup: all of them or none.
+
+        POST /v1/commands
+
+        body: The objects, as JSON.
+        """
+        answer: AppliedCommands = self._json(AppliedCommands, "POST", "/v1/commands", None, body, timeout)
+        return answer
+
+    def findings(self, *, timeout: typing.Optional[float] = None) -> Findings:
+        """Show the results of all registered expectations.
+
+        GET /v1/expectations
+        """
+        answer: Findings = self._json(Findings, "GET", "/v1/expectations", None, None, timeout)
+        return answer
+
+    def findings_as(self, format: Format, *, timeout: typing.Optional[float] = None) -> bytes:
+        """Show the results of all registered expectations, in this format.
+
+        GET /v1/expectations
+
+        format: Format of the response: `json`, or `junit` for a test report.
+        """
+        return self._bytes("GET", "/v1/expectations", {"format": format}, None, timeout)
+
+    def find(self, body: typing.Sequence[Expectation], *, timeout: typing.Optional[float] = None) -> Findings:
+        """Judge these expectations now, without registering them.
+
+        POST /v1/expectations
+
+        body: The objects, as JSON.
+        """
+        answer: Findings = self._json(Findings, "POST", "/v1/expectations", None, body, timeout)
+        return answer
+
+    def find_as(
+        self,
+        body: typing.Sequence[Expectation],
+        format: Format,
+        *,
+        timeout: typing.Optional[float] = None,
+    ) -> bytes:
+        """Judge these expectations now, without registering them, in this format.
+
+        POST /v1/expectations
+
+        body: The objects, as JSON.
+        format: Format of the response: `json`, or `junit` for a test report.
+        """
+        return self._bytes("POST", "/v1/expectations", {"format": format}, body, timeout)
+
+    def expect_no_longer(self, expectation: str, *, timeout: typing.Optional[float] = None) -> typing.List[Finding]:
+        """Remove a registered expectation.
+
+        DELETE /v1/expectations/{expectation}
+
+        expectation: Name of the expectation.
+        """
+        answer: typing.List[Finding] = self._json(
+            typing.List[Finding],
+            "DELETE",
+            f"/v1/expectations/{quote(expectation)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def expect(self, expectation: str, body: Expectation, *, timeout: typing.Optional[float] = None) -> Finding:
+        """Register an expectation from now on.
+
+        PUT /v1/expectations/{expectation}
+
+        expectation: Name of the expectation.
+        body: An expectation about the fleet of a lab.
+        """
+        answer: Finding = self._json(Finding, "PUT", f"/v1/expectations/{quote(expectation)}", None, body, timeout)
+        return answer
+
+    def failures(self, *, timeout: typing.Optional[float] = None) -> typing.List[FailureTitle]:
+        """List the known failures.
+
+        GET /v1/failures
+        """
+        answer: typing.List[FailureTitle] = self._json(
+            typing.List[FailureTitle],
+            "GET",
+            "/v1/failures",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def failure(self, failure: str, *, timeout: typing.Optional[float] = None) -> JsonObject:
+        """Show a known failure.
+
+        GET /v1/failures/{failure}
+
+        failure: ID of the failure, such as F07.
+        """
+        answer: JsonObject = self._json(JsonObject, "GET", f"/v1/failures/{quote(failure)}", None, None, timeout)
+        return answer
+
+    def fault_kinds(self, *, timeout: typing.Optional[float] = None) -> typing.List[KindInfo]:
+        """List the kinds of faults with their parameters.
+
+        GET /v1/fault-kinds
+        """
+        answer: typing.List[KindInfo] = self._json(
+            typing.List[KindInfo],
+            "GET",
+            "/v1/fault-kinds",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def clear_faults(self, *, timeout: typing.Optional[float] = None) -> typing.List[SetFault]:
+        """Remove all faults.
+
+        DELETE /v1/faults
+        """
+        answer: typing.List[SetFault] = self._json(typing.List[SetFault], "DELETE", "/v1/faults", None, None, timeout)
+        return answer
+
+    def faults(self, *, timeout: typing.Optional[float] = None) -> typing.List[SetFault]:
+        """List the active faults.
+
+        GET /v1/faults
+        """
+        answer: typing.List[SetFault] = self._json(typing.List[SetFault], "GET", "/v1/faults", None, None, timeout)
+        return answer
+
+    def remove_fault(self, fault: str, *, timeout: typing.Optional[float] = None) -> typing.List[SetFault]:
+        """Remove a fault.
+
+        DELETE /v1/faults/{fault}
+
+        fault: Name of the fault.
+        """
+        answer: typing.List[SetFault] = self._json(
+            typing.List[SetFault],
+            "DELETE",
+            f"/v1/faults/{quote(fault)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def set_fault(
+        self,
+        fault: str,
+        *,
+        name: str,
+        what: typing.Any,
+        probability: typing.Optional[float] = None,
+        when: typing.Optional[typing.Union[FaultRuleWhen, JsonObject]] = None,
+        where: typing.Optional[typing.Union[FaultRuleWhere, JsonObject]] = None,
+        whom: typing.Optional[typing.Union[FaultRuleWhom, JsonObject]] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> SetFault:
+        """Add a fault, or replace the one of this name; it expires after an hour unless its rule says otherwise.
+
+        PUT /v1/faults/{fault}
+
+        fault: Name of the fault.
+        name: The name of the fault, unique among the faults of a lab. Random decisions depend on it: two faults with
+            the same rule and different names hit different occasions.
+        what: The kind of fault: its name, if the defaults of its parameters will do, or a table with `kind` and
+            parameters.
+        probability: The probability with which a matching occasion is hit, from 0 (never) to 1 (always); 1 if left
+            out.
+        when: The time and the occasions that the fault applies to; all if left out.
+        where: The managers, listeners and routes that the fault applies to; all if left out.
+        whom: The clients that the fault applies to; all if left out.
+        """
+        answer: SetFault = self._json(
+            SetFault,
+            "PUT",
+            f"/v1/faults/{quote(fault)}",
+            None,
+            {"name": name, "probability": probability, "what": what, "when": when, "where": where, "whom": whom},
+            timeout,
+        )
+        return answer
+
+    def set_part(
+        self,
+        part: str,
+        *,
+        count: int,
+        at_once: typing.Optional[bool] = None,
+        group: typing.Optional[str] = None,
+        location: typing.Optional[str] = None,
+        version: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> PartNow:
+        """Add a part to the fleet, or resize it.
+
+        PUT /v1/fleet/{part}
+
+        part: Name of the part; its clients are named PART-1, PART-2 and so on.
+        count: Number of clients.
+        at_once: Whether to respond at once instead of after every client has been served. Defaults to `false`.
+        group: Full path of the clients' group; the default group when absent.
+        location: Location of the clients; the group's default location when absent.
+        version: Version of the clients; 14.3 when absent.
+        """
+        answer: PartNow = self._json(
+            PartNow,
+            "PUT",
+            f"/v1/fleet/{quote(part)}",
+            None,
+            {"at_once": at_once, "count": count, "group": group, "location": location, "version": version},
+            timeout,
+        )
+        return answer
+
+    def groups(self, *, timeout: typing.Optional[float] = None) -> typing.List[GroupView]:
+        """List the groups.
+
+        GET /v1/groups
+        """
+        answer: typing.List[GroupView] = self._json(typing.List[GroupView], "GET", "/v1/groups", None, None, timeout)
+        return answer
+
+    def group(self, group: str, *, timeout: typing.Optional[float] = None) -> GroupView:
+        """Show a group with its locations.
+
+        GET /v1/groups/{group}
+
+        group: Full path of the group, such as `My Company\\Desktops`.
+        """
+        answer: GroupView = self._json(GroupView, "GET", f"/v1/groups/{quote(group)}", None, None, timeout)
+        return answer
+
+    def set_group(
+        self,
+        group: str,
+        *,
+        communication: typing.Optional[typing.Union[CommunicationChange, JsonObject]] = None,
+        inherits: typing.Optional[bool] = None,
+        list: typing.Optional[str] = None,
+        secure_communications: typing.Optional[bool] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> GroupView:
+        """Add or change a group.
+
+        PUT /v1/groups/{group}
+
+        group: Full path of the group, such as `My Company\\Desktops`.
+        communication: Communication settings of the clients.
+        inherits: Whether the group inherits everything from its parent.
+        list: Name of the management server list.
+        secure_communications: Whether clients authenticate their manager.
+        """
+        answer: GroupView = self._json(
+            GroupView,
+            "PUT",
+            f"/v1/groups/{quote(group)}",
+            None,
+            {
+                "communication": communication,
+                "inherits": inherits,
+                "list": list,
+                "secure_communications": secure_communications,
+            },
+            timeout,
+        )
+        return answer
+
+    def set_location(
+        self,
+        group: str,
+        location: str,
+        *,
+        communication: typing.Optional[typing.Union[CommunicationChange, JsonObject]] = None,
+        list: typing.Optional[str] = None,
+        use_group_communication: typing.Optional[bool] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> GroupView:
+        """Add or change a location.
+
+        PUT /v1/groups/{group}/locations/{location}
+
+        group: Full path of the group.
+        location: Name of the location.
+        communication: Communication settings of the location itself.
+        list: Name of the location's own list.
+        use_group_communication: True to use the group's list and settings instead of the location's own.
+        """
+        answer: GroupView = self._json(
+            GroupView,
+            "PUT",
+            f"/v1/groups/{quote(group)}/locations/{quote(location)}",
+            None,
+            {"communication": communication, "list": list, "use_group_communication": use_group_communication},
+            timeout,
+        )
+        return answer
+
+    def update_package(
+        self,
+        group: str,
+        *,
+        location: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> bytes:
+        """Download a communication update package: an archive with a sylink.xml.
+
+        GET /v1/groups/{group}/package
+
+        group: Full path of the group, such as `My Company\\Desktops`.
+        location: Location; the group's own settings when absent.
+        """
+        return self._bytes("GET", f"/v1/groups/{quote(group)}/package", {"location": location}, None, timeout)
+
+    def deploy_update_package(
+        self,
+        group: str,
+        *,
+        clients: typing.Optional[typing.Sequence[str]] = None,
+        location: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> Deployed:
+        """Import a communication update package into clients of this lab that are on.
+
+        POST /v1/groups/{group}/package
+
+        group: Full path of the group, such as `My Company\\Desktops`.
+        clients: Computer names of the clients; all clients with a policy of the group when absent.
+        location: Location that the package is made for; the group's own settings when absent.
+        """
+        answer: Deployed = self._json(
+            Deployed,
+            "POST",
+            f"/v1/groups/{quote(group)}/package",
+            None,
+            {"clients": clients, "location": location},
+            timeout,
+        )
+        return answer
+
+    def set_policy(
+        self,
+        group: str,
+        policy: str,
+        *,
+        content: str,
+        timeout: typing.Optional[float] = None,
+    ) -> GroupView:
+        """Add or change a policy.
+
+        PUT /v1/groups/{group}/policies/{policy}
+
+        group: Full path of the group.
+        policy: Name of the policy.
+        content: Text of the policy.
+        """
+        answer: GroupView = self._json(
+            GroupView,
+            "PUT",
+            f"/v1/groups/{quote(group)}/policies/{quote(policy)}",
+            None,
+            {"content": content},
+            timeout,
+        )
+        return answer
+
+    def sylink(
+        self,
+        group: str,
+        *,
+        location: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> bytes:
+        """Download the communications file that the console exports.
+
+        GET /v1/groups/{group}/sylink
+
+        group: Full path of the group, such as `My Company\\Desktops`.
+        location: Location; the group's own settings when absent.
+        """
+        return self._bytes("GET", f"/v1/groups/{quote(group)}/sylink", {"location": location}, None, timeout)
+
+    def health(self, *, timeout: typing.Optional[float] = None) -> Health:
+        """Show whether the lab is ready.
+
+        GET /v1/health
+        """
+        answer: Health = self._json(Health, "GET", "/v1/health", None, None, timeout)
+        return answer
+
+    def journal(
+        self,
+        *,
+        action: typing.Optional[str] = None,
+        agent: typing.Optional[str] = None,
+        client: typing.Optional[str] = None,
+        from_: typing.Optional[str] = None,
+        kind: typing.Optional[Kind] = None,
+        limit: typing.Optional[int] = None,
+        manager: typing.Optional[str] = None,
+        partial: typing.Optional[bool] = None,
+        since: typing.Optional[int] = None,
+        status: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> Entries:
+        """List journal entries, as JSON, NDJSON or HAR.
+
+        GET /v1/journal
+
+        action: Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+            unknown-path ...
+        agent: Only entries about the client with this identifier.
+        client: Only entries about the client with this computer name.
+        from_: Only entries from this lab time on.
+        kind: Only entries of this kind.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        manager: Only entries of this manager.
+        partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
+        since: Only entries from this number on. Defaults to `0`.
+        status: Only responses with this status.
+        """
+        answer: Entries = self._json(
+            Entries,
+            "GET",
+            "/v1/journal",
+            {
+                "action": action,
+                "agent": agent,
+                "client": client,
+                "from": from_,
+                "kind": kind,
+                "limit": limit,
+                "manager": manager,
+                "partial": partial,
+                "since": since,
+                "status": status,
+            },
+            None,
+            timeout,
+        )
+        return answer
+
+    def journal_as(
+        self,
+        format: Format,
+        *,
+        action: typing.Optional[str] = None,
+        agent: typing.Optional[str] = None,
+        client: typing.Optional[str] = None,
+        from_: typing.Optional[str] = None,
+        kind: typing.Optional[Kind] = None,
+        limit: typing.Optional[int] = None,
+        manager: typing.Optional[str] = None,
+        partial: typing.Optional[bool] = None,
+        since: typing.Optional[int] = None,
+        status: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> bytes:
+        """List journal entries, as JSON, NDJSON or HAR, in this format.
+
+        GET /v1/journal
+
+        format: Format of the response: `json`, `ndjson` or `har`.
+        action: Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+            unknown-path ...
+        agent: Only entries about the client with this identifier.
+        client: Only entries about the client with this computer name.
+        from_: Only entries from this lab time on.
+        kind: Only entries of this kind.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        manager: Only entries of this manager.
+        partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
+        since: Only entries from this number on. Defaults to `0`.
+        status: Only responses with this status.
+        """
+        return self._bytes(
+            "GET",
+            "/v1/journal",
+            {
+                "action": action,
+                "agent": agent,
+                "client": client,
+                "from": from_,
+                "kind": kind,
+                "limit": limit,
+                "manager": manager,
+                "partial": partial,
+                "since": since,
+                "status": status,
+                "format": format,
+            },
+            None,
+            timeout,
+        )
+
+    def count_journal(
+        self,
+        *,
+        action: typing.Optional[str] = None,
+        agent: typing.Optional[str] = None,
+        client: typing.Optional[str] = None,
+        from_: typing.Optional[str] = None,
+        kind: typing.Optional[Kind] = None,
+        limit: typing.Optional[int] = None,
+        manager: typing.Optional[str] = None,
+        partial: typing.Optional[bool] = None,
+        since: typing.Optional[int] = None,
+        status: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> EntryCount:
+        """Count the matching entries by kind, action and status.
+
+        GET /v1/journal/count
+
+        action: Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+            unknown-path ...
+        agent: Only entries about the client with this identifier.
+        client: Only entries about the client with this computer name.
+        from_: Only entries from this lab time on.
+        kind: Only entries of this kind.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        manager: Only entries of this manager.
+        partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
+        since: Only entries from this number on. Defaults to `0`.
+        status: Only responses with this status.
+        """
+        answer: EntryCount = self._json(
+            EntryCount,
+            "GET",
+            "/v1/journal/count",
+            {
+                "action": action,
+                "agent": agent,
+                "client": client,
+                "from": from_,
+                "kind": kind,
+                "limit": limit,
+                "manager": manager,
+                "partial": partial,
+                "since": since,
+                "status": status,
+            },
+            None,
+            timeout,
+        )
+        return answer
+
+    def near_misses(
+        self,
+        *,
+        action: typing.Optional[str] = None,
+        agent: typing.Optional[str] = None,
+        client: typing.Optional[str] = None,
+        from_: typing.Optional[str] = None,
+        kind: typing.Optional[Kind] = None,
+        limit: typing.Optional[int] = None,
+        manager: typing.Optional[str] = None,
+        partial: typing.Optional[bool] = None,
+        since: typing.Optional[int] = None,
+        status: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> typing.List[NearMiss]:
+        """List requests that came close to a known one, and what was wrong with each.
+
+        GET /v1/journal/near-misses
+
+        action: Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+            unknown-path ...
+        agent: Only entries about the client with this identifier.
+        client: Only entries about the client with this computer name.
+        from_: Only entries from this lab time on.
+        kind: Only entries of this kind.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        manager: Only entries of this manager.
+        partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
+        since: Only entries from this number on. Defaults to `0`.
+        status: Only responses with this status.
+        """
+        answer: typing.List[NearMiss] = self._json(
+            typing.List[NearMiss],
+            "GET",
+            "/v1/journal/near-misses",
+            {
+                "action": action,
+                "agent": agent,
+                "client": client,
+                "from": from_,
+                "kind": kind,
+                "limit": limit,
+                "manager": manager,
+                "partial": partial,
+                "since": since,
+                "status": status,
+            },
+            None,
+            timeout,
+        )
+        return answer
+
+    def tail_journal(
+        self,
+        *,
+        action: typing.Optional[str] = None,
+        agent: typing.Optional[str] = None,
+        client: typing.Optional[str] = None,
+        from_: typing.Optional[str] = None,
+        kind: typing.Optional[Kind] = None,
+        limit: typing.Optional[int] = None,
+        manager: typing.Optional[str] = None,
+        partial: typing.Optional[bool] = None,
+        since: typing.Optional[int] = None,
+        status: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> typing.Iterator[JsonObject]:
+        """Follow new entries as server-sent events, without end.
+
+        GET /v1/journal/tail
+
+        action: Only exchanges with this action: hello, register, index, policy, list, package, upload, hold, refused,
+            unknown-path ...
+        agent: Only entries about the client with this identifier.
+        client: Only entries about the client with this computer name.
+        from_: Only entries from this lab time on.
+        kind: Only entries of this kind.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        manager: Only entries of this manager.
+        partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
+        since: Only entries from this number on. Defaults to `0`.
+        status: Only responses with this status.
+        """
+        return self._events(
+            "GET",
+            "/v1/journal/tail",
+            {
+                "action": action,
+                "agent": agent,
+                "client": client,
+                "from": from_,
+                "kind": kind,
+                "limit": limit,
+                "manager": manager,
+                "partial": partial,
+                "since": since,
+                "status": status,
+            },
+            None,
+            timeout,
+        )
+
+    def lists(self, *, timeout: typing.Optional[float] = None) -> typing.List[ListView]:
+        """List the management server lists.
+
+        GET /v1/lists
+        """
+        answer: typing.List[ListView] = self._json(typing.List[ListView], "GET", "/v1/lists", None, None, timeout)
+        return answer
+
+    def remove_list(self, list: str, *, timeout: typing.Optional[float] = None) -> typing.List[ListView]:
+        """Remove a list without assignments.
+
+        DELETE /v1/lists/{list}
+
+        list: Name of the list.
+        """
+        answer: typing.List[ListView] = self._json(
+            typing.List[ListView],
+            "DELETE",
+            f"/v1/lists/{quote(list)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def list(self, list: str, *, timeout: typing.Optional[float] = None) -> ListView:
+        """Show a list and its assignments.
+
+        GET /v1/lists/{list}
+
+        list: Name of the list.
+        """
+        answer: ListView = self._json(ListView, "GET", f"/v1/lists/{quote(list)}", None, None, timeout)
+        return answer
+
+    def set_list(
+        self,
+        list: str,
+        *,
+        copy_of: typing.Optional[str] = None,
+        priorities: typing.Optional[typing.Sequence[typing.Sequence[ServerPriority]]] = None,
+        protocol: typing.Optional[typing.Literal["http", "https"]] = None,
+        verify_ca: typing.Optional[bool] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ListView:
+        """Copy or change a list.
+
+        PUT /v1/lists/{list}
+
+        list: Name of the list.
+        copy_of: List to copy: what the other fields leave out is as in that list, also if there is a list of this
+            name already. When absent, a new list is a copy of the default list.
+        priorities: Servers of the list, one block per priority.
+        protocol: Protocol that clients use.
+        verify_ca: Whether clients also check the server's name against its certificate.
+        """
+        answer: ListView = self._json(
+            ListView,
+            "PUT",
+            f"/v1/lists/{quote(list)}",
+            None,
+            {"copy_of": copy_of, "priorities": priorities, "protocol": protocol, "verify_ca": verify_ca},
+            timeout,
+        )
+        return answer
+
+    def assign_list(
+        self,
+        list: str,
+        *,
+        group: str,
+        location: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ListView:
+        """Assign a list to a group or a location.
+
+        PUT /v1/lists/{list}/assignments
+
+        list: Name of the list.
+        group: Full path of the group.
+        location: Location; the group itself when absent.
+        """
+        answer: ListView = self._json(
+            ListView,
+            "PUT",
+            f"/v1/lists/{quote(list)}/assignments",
+            None,
+            {"group": group, "location": location},
+            timeout,
+        )
+        return answer
+
+    def certificate(self, manager: str, *, timeout: typing.Optional[float] = None) -> Certificates:
+        """Show a manager's certificates per store, and their history.
+
+        GET /v1/managers/{manager}/certificate
+
+        manager: Name of the manager.
+        """
+        answer: Certificates = self._json(
+            Certificates,
+            "GET",
+            f"/v1/managers/{quote(manager)}/certificate",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def update_certificate(
+        self,
+        manager: str,
+        update: str,
+        *,
+        alias: typing.Optional[str] = None,
+        certificate: typing.Optional[str] = None,
+        common_name: typing.Optional[str] = None,
+        key: typing.Optional[str] = None,
+        key_password: typing.Optional[str] = None,
+        keystore: typing.Optional[str] = None,
+        password: typing.Optional[str] = None,
+        stores: typing.Optional[typing.Literal["both", "console", "client"]] = None,
+        valid_days: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> Certificates:
+        """Update a manager's server certificate under the name of an update; the same request again changes nothing,
+        another one under a known name is refused with 409.
+
+        PUT /v1/managers/{manager}/certificate/{update}
+
+        manager: Name of the manager.
+        update: Name of this update. The same request again changes nothing; another one under this name is refused.
+        alias: Alias in the keystore; its only key when absent.
+        certificate: Certificate (PEM); the manager makes a self-signed one when absent.
+        common_name: Common name of a self-signed certificate; the manager's address when absent.
+        key: Private key of the certificate (PEM).
+        key_password: Password of the key, if it is encrypted; the keystore's password when absent.
+        keystore: Keystore (JKS, JCEKS or PKCS#12) in base64, instead of certificate and key.
+        password: Password of the keystore; empty when absent.
+        stores: Stores to update: both, as the wizard does, or one of them. Defaults to `"both"`.
+        valid_days: Validity of a self-signed certificate in days; the assumption `certificate_validity_days` when
+            absent.
+        """
+        answer: Certificates = self._json(
+            Certificates,
+            "PUT",
+            f"/v1/managers/{quote(manager)}/certificate/{quote(update)}",
+            None,
+            {
+                "alias": alias,
+                "certificate": certificate,
+                "common_name": common_name,
+                "key": key,
+                "key_password": key_password,
+                "keystore": keystore,
+                "password": password,
+                "stores": stores,
+                "valid_days": valid_days,
+            },
+            timeout,
+        )
+        return answer
+
+    def back_up_manager(self, manager: str, *, timeout: typing.Optional[float] = None) -> bytes:
+        """Download a recovery file of a manager's current state: recovery_TIMESTAMP.zip.
+
+        GET /v1/managers/{manager}/recovery
+
+        manager: Name of the manager.
+        """
+        return self._bytes("GET", f"/v1/managers/{quote(manager)}/recovery", None, None, timeout)
+
+    def replication(self, manager: str, *, timeout: typing.Optional[float] = None) -> Replication:
+        """Show whether a manager replicates with the others.
+
+        GET /v1/managers/{manager}/replication
+
+        manager: Name of the manager.
+        """
+        answer: Replication = self._json(
+            Replication,
+            "GET",
+            f"/v1/managers/{quote(manager)}/replication",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def set_replication(
+        self,
+        manager: str,
+        *,
+        replicates: bool,
+        timeout: typing.Optional[float] = None,
+    ) -> Replication:
+        """Break or restore a manager's replication. While it is broken, later changes reach only the other managers;
+        certificate updates of this manager stay local.
+
+        PUT /v1/managers/{manager}/replication
+
+        manager: Name of the manager.
+        replicates: False breaks the manager's replication; true restores it.
+        """
+        answer: Replication = self._json(
+            Replication,
+            "PUT",
+            f"/v1/managers/{quote(manager)}/replication",
+            None,
+            {"replicates": replicates},
+            timeout,
+        )
+        return answer
+
+    def restart_manager(
+        self,
+        manager: str,
+        *,
+        service: typing.Optional[Service] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> Certificates:
+        """Restart the services of a manager.
+
+        POST /v1/managers/{manager}/restart
+
+        manager: Name of the manager.
+        service: Service to restart; both when absent.
+        """
+        answer: Certificates = self._json(
+            Certificates,
+            "POST",
+            f"/v1/managers/{quote(manager)}/restart",
+            None,
+            {"service": service},
+            timeout,
+        )
+        return answer
+
+    def restore_manager(
+        self,
+        manager: str,
+        body: bytes,
+        *,
+        database: typing.Optional[bool] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> RestoredManager:
+        """Reinstall the managers from the recovery file (recovery_TIMESTAMP.zip) in the body.
+
+        POST /v1/managers/{manager}/restore
+
+        manager: Name of the manager.
+        body: The content of the file.
+        database: Whether the database is restored too, so that clients remain registered. Defaults to `false`.
+        """
+        answer: RestoredManager = self._json(
+            RestoredManager,
+            "POST",
+            f"/v1/managers/{quote(manager)}/restore",
+            {"database": database},
+            body,
+            timeout,
+        )
+        return answer
+
+    def set_package(self, package: str, body: bytes, *, timeout: typing.Optional[float] = None) -> PackageView:
+        """Add or replace a client package.
+
+        PUT /v1/packages/{package}
+
+        package: Name of the package.
+        body: The content of the file.
+        """
+        answer: PackageView = self._json(PackageView, "PUT", f"/v1/packages/{quote(package)}", None, body, timeout)
+        return answer
+
+    def assign_package(self, package: str, *, group: str, timeout: typing.Optional[float] = None) -> GroupView:
+        """Assign a package to a group.
+
+        PUT /v1/packages/{package}/assignments
+
+        package: Name of the package.
+        group: Full path of the group, such as `My Company\\Desktops`.
+        """
+        answer: GroupView = self._json(
+            GroupView,
+            "PUT",
+            f"/v1/packages/{quote(package)}/assignments",
+            None,
+            {"group": group},
+            timeout,
+        )
+        return answer
+
+    def reset(self, *, timeout: typing.Optional[float] = None) -> RestoredSnapshot:
+        """Return the lab to its state right after its start.
+
+        POST /v1/reset
+        """
+        answer: RestoredSnapshot = self._json(RestoredSnapshot, "POST", "/v1/reset", None, None, timeout)
+        return answer
+
+    def site(self, *, timeout: typing.Optional[float] = None) -> SiteView:
+        """Show the site and its managers.
+
+        GET /v1/site
+        """
+        answer: SiteView = self._json(SiteView, "GET", "/v1/site", None, None, timeout)
+        return answer
+
+    def snapshots(self, *, timeout: typing.Optional[float] = None) -> typing.List[SnapshotInfo]:
+        """List the snapshots.
+
+        GET /v1/snapshots
+        """
+        answer: typing.List[SnapshotInfo] = self._json(
+            typing.List[SnapshotInfo],
+            "GET",
+            "/v1/snapshots",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def remove_snapshot(self, snapshot: str, *, timeout: typing.Optional[float] = None) -> typing.List[SnapshotInfo]:
+        """Remove a snapshot.
+
+        DELETE /v1/snapshots/{snapshot}
+
+        snapshot: Name of the snapshot.
+        """
+        answer: typing.List[SnapshotInfo] = self._json(
+            typing.List[SnapshotInfo],
+            "DELETE",
+            f"/v1/snapshots/{quote(snapshot)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def take_snapshot(self, snapshot: str, *, timeout: typing.Optional[float] = None) -> SnapshotInfo:
+        """Take a snapshot of the lab.
+
+        PUT /v1/snapshots/{snapshot}
+
+        snapshot: Name of the snapshot.
+        """
+        answer: SnapshotInfo = self._json(
+            SnapshotInfo,
+            "PUT",
+            f"/v1/snapshots/{quote(snapshot)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def restore_snapshot(self, snapshot: str, *, timeout: typing.Optional[float] = None) -> RestoredSnapshot:
+        """Return the lab to a snapshot.
+
+        POST /v1/snapshots/{snapshot}/restore
+
+        snapshot: Name of the snapshot.
+        """
+        answer: RestoredSnapshot = self._json(
+            RestoredSnapshot,
+            "POST",
+            f"/v1/snapshots/{quote(snapshot)}/restore",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def verdict(self, *, timeout: typing.Optional[float] = None) -> Verdict:
+        """Show the verdict: what the clients hold, which are orphaned, since when and why.
+
+        GET /v1/verdict
+        """
+        answer: Verdict = self._json(Verdict, "GET", "/v1/verdict", None, None, timeout)
+        return answer
+
+    def verdict_as(self, format: Format, *, timeout: typing.Optional[float] = None) -> bytes:
+        """Show the verdict: what the clients hold, which are orphaned, since when and why, in this format.
+
+        GET /v1/verdict
+
+        format: Format of the response: `json`, or `junit` for a test report.
+        """
+        return self._bytes("GET", "/v1/verdict", {"format": format}, None, timeout)
+
+    def if_now(self, body: typing.Sequence[JsonObject], *, timeout: typing.Optional[float] = None) -> Foreseen:
+        """Predict which clients would be orphaned if these commands were applied now; changes nothing.
+
+        POST /v1/verdict/if-now
+
+        body: The objects, as JSON.
+        """
+        answer: Foreseen = self._json(Foreseen, "POST", "/v1/verdict/if-now", None, body, timeout)
+        return answer
