@@ -15,6 +15,8 @@ use super::plan::{FleetAction, ManagerPlan, Scenario};
 use super::presence::calendar::Calendar;
 use super::read::ScenarioError;
 
+/// The largest number of managers of a site.
+const MOST_MANAGERS: usize = 16;
 /// The run for which calendars are made: whether they can be made does not depend on its length.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -48,6 +50,12 @@ impl Scenario {
     pub fn check(&self, file: &str, text: &str) -> Result<(), ScenarioError> {
         let refuse = |span: Range<usize>, problem: String| ScenarioError::at(file, text, span, problem);
         let now = self.rehearsal_start();
+        let managers = self.site.managers.len();
+        if managers > MOST_MANAGERS {
+            let problem =
+                format!("{managers} managers: expected at most {MOST_MANAGERS}, as many as a lab runs");
+            return Err(refuse(section(text, "[site]"), problem));
+        }
         let mut site = Site::found(self.founding(self.supposed_places()), now)
             .map_err(|error| refuse(section(text, "[site]"), error.to_string()))?;
         for command in &self.site.setup {

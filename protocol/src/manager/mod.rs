@@ -77,7 +77,8 @@ pub fn follow(publication: &Publication, answer: Answer, visit: &Visit, site: &m
     match visit {
         // The turn of the record is known once the site has registered the client.
         Visit::Registering(registration) => {
-            site.register(registration).map_or(answer, |client| Answer::Now(client.registered()))
+            let refused = || ManagerResponse::text(503, "the lab registers no further clients");
+            Answer::Now(site.register(registration).map_or_else(refused, |client| client.registered()))
         }
         Visit::Probing(probe) => {
             let client = site.admitted(&probe.registration);

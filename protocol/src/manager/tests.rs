@@ -29,6 +29,8 @@ struct Driver {
     clients: BTreeMap<AgentId, RegisteredClient>,
     visits: RefCell<Vec<Visit>>,
     commands: RefCell<Vec<ClientCommand>>,
+    /// The number of clients that the site registers.
+    most: usize,
 }
 
 impl ClientTable for Driver {
@@ -58,6 +60,9 @@ impl Registrar for Driver {
 
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
         let agent = agent_id(registration.hardware_key);
+        if self.clients.len() >= self.most && !self.clients.contains_key(&agent) {
+            return None;
+        }
         let client = self.site.admit(registration, self.clients.get(&agent));
         self.clients.insert(agent, client.clone());
         Some(client)
@@ -78,7 +83,8 @@ impl Driver {
             assumptions: Arc::new(Assumptions::default()),
         };
         let site = Site::found(founding, START).unwrap();
-        Self { site, clients: BTreeMap::new(), visits: RefCell::default(), commands: RefCell::default() }
+        let (visits, commands) = (RefCell::default(), RefCell::default());
+        Self { site, clients: BTreeMap::new(), visits, commands, most: usize::MAX }
     }
 
     fn publication(&self) -> Arc<Publication> {
@@ -192,6 +198,17 @@ fn a_probe_is_answered_as_a_registered_client_and_leaves_no_record_and_no_visit(
     let before = driver.clients.clone();
     assert_eq!(probed, requests.map(|request| driver.ask(&probe(&registration, request))));
     assert_eq!((driver.clients.clone(), driver.visits.take()), (before, vec![Visit::Anonymous; 3]));
+}
+
+#[test]
+fn a_client_that_the_site_does_not_register_is_not_told_that_it_is_registered() {
+    let mut driver = Driver::new();
+    driver.most = 0;
+    let registration = driver.registration("one too many");
+    assert_eq!(driver.status(&AgentRequest::Register(registration.clone())), 503);
+    driver.most = 1;
+    assert_eq!(driver.status(&AgentRequest::Register(registration.clone())), 200);
+    assert_eq!(driver.status(&AgentRequest::Register(registration)), 200, "a known client comes back");
 }
 
 #[test]

@@ -15,6 +15,11 @@ impl Site {
         self.clients.values()
     }
 
+    /// Whether the site may register this client, if it may have at most `most` of them. A known one may always come back.
+    pub fn has_room_for(&self, agent: AgentId, most: usize) -> bool {
+        self.clients.len() < most || self.clients.contains_key(&agent)
+    }
+
     /// The record of a registered client.
     pub fn client(&self, agent: AgentId) -> Option<&RegisteredClient> {
         self.clients.get(&agent)

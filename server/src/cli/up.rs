@@ -108,7 +108,7 @@ pub(super) struct Up {
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     /// Number of managers: sepm-1, sepm-2 and so on, each with ports 10 higher than the one before
-    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=20))]
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=16))]
     managers: u16,
     /// Number of clients to run in this process. Of five or more, one each is in a group that does not inherit, in a
     /// location with settings of its own, mostly off (on for one heartbeat in four), and, with one manager, of version 14.2

@@ -28,6 +28,9 @@ use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::service::Service;
 use crate::runtime::tls::server_config;
 
+/// Maximum number of registered clients: twice as many as a lab runs itself.
+const MOST_CLIENTS: usize = 200_000;
+
 /// The whole state of a running site.
 #[derive(Debug)]
 pub(crate) struct SiteState {
@@ -89,6 +92,10 @@ impl Registrar for &SiteHandle {
     }
 
     fn register(&mut self, registration: &Registration) -> Option<RegisteredClient> {
+        // A peer with the site's secret can register any number, and each record takes memory for as long as the lab runs.
+        if !self.read().has_room_for(agent_id(registration.hardware_key), MOST_CLIENTS) {
+            return None;
+        }
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
             tracing::error!(%error, "registration refused");
         }

@@ -68,6 +68,13 @@ fn a_port_in_use_is_refused_with_the_port() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     refused(&run(&["up", "--http-port", &port]), &[&port, "in use", "another port"]);
+    refused(&run(&["up", "--managers", "17"]), &["17", "1..=16"]);
+    for name in ["http://manager", "manager:8015"] {
+        refused(
+            &run(&["up", "--http-port", "0", "--allow-host", name]),
+            &["--allow-host", name, "such as manager"],
+        );
+    }
 }
 
 #[test]
@@ -177,7 +184,10 @@ fn changed(from: &str, to: &str) -> (tempfile::TempDir, String) {
 
 #[test]
 fn an_unsound_scenario_is_refused_with_its_line_before_anything_is_played() {
+    let seventeen: String = (1..=17).map(|number| format!("{{ name = \"sepm-{number}\" }}, ")).collect();
+    let seventeen = format!("managers = [{seventeen}]");
     for (from, to, expected) in [
+        ("managers = [{ name = \"sepm-1\" }]", seventeen.as_str(), ["17 managers", "at most 16"]),
         (
             "wait = { heartbeats = 3 }",
             "wait = { hartbeats = 3 }",
