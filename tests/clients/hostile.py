@@ -63,8 +63,8 @@ def shape(status, kind, text):
         return "an error of the server"
     if status < 400:
         return None if not text or "json" in kind else "a success that is no JSON"
-    if status == 404:
-        return None if "html" in kind and b"HTTP Status 404" in text else "404 without its page"
+    if status == 404 and "html" in kind:
+        return None if b"HTTP Status 404" in text else "404 without its page"
     if "json" not in kind:
         return "an error that is no JSON"
     try:
