@@ -106,7 +106,7 @@ BODIES = [
     b'{"name":7,"inherits":"x","description":[]}', b'{"configuration":[]}', b'{"configuration":{"communication_settings":[]}}',
     b'{"configuration":{"communication_settings":{"mode":"FAST"}}}', b'{"configuration":{"general_settings":{"security_settings":[true]}}}',
     b'{"username":[],"password":{}}', b'[{"group":[],"hardwareKey":7}]', b'[{"group":{"id":"7"},"hardwareKey":"x"}]', b'[{"hardwareKey":"7"}]',
-    b'{"name":"x","hashType":"CRC","data":["zz"]}', b'{"name":"x","data":[{}]}', b'{"loginName":"","password":""}', b"<EOC", b"a=b&a=b&=",
+    b'{"name":"x|","hashType":"CRC","data":["zz"]}', b'{"name":"x|","data":[{}]}', b'{"loginName":"","password":""}', b"<EOC", b"a=b&a=b&=",
     b'{"id":[]}', b'{"computer_ids":{"a":1},"undo":[[]]}', b"\xef\xbb\xbf{",
 ]
 TOKENS = ["", " ", "x", "CHANGEME", TOKEN.upper() + "0", "a" * 9000, "\u00e9", TOKEN + " " + TOKEN, "null", "../x"]
