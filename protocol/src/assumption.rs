@@ -476,7 +476,7 @@ impl Assumptions {
         read
     }
 
-    /// These assumptions with those of `new` that take effect in a running lab at once.
+    /// Returns a copy with the values of `new` that take effect in a running lab at once.
     #[must_use]
     pub fn with_immediate(&self, new: &Self) -> Self {
         let mut all = self.clone();

@@ -63,8 +63,8 @@ def shape(status, kind, text):
         return "an error of the server"
     if status < 400:
         return None if not text or "json" in kind else "a success that is no JSON"
-    if status == 404:
-        return None if "html" in kind and b"HTTP Status 404" in text else "404 without its page"
+    if status == 404 and "html" in kind:
+        return None if b"HTTP Status 404" in text else "404 without its page"
     if "json" not in kind:
         return "an error that is no JSON"
     try:
@@ -106,7 +106,7 @@ BODIES = [
     b'{"name":7,"inherits":"x","description":[]}', b'{"configuration":[]}', b'{"configuration":{"communication_settings":[]}}',
     b'{"configuration":{"communication_settings":{"mode":"FAST"}}}', b'{"configuration":{"general_settings":{"security_settings":[true]}}}',
     b'{"username":[],"password":{}}', b'[{"group":[],"hardwareKey":7}]', b'[{"group":{"id":"7"},"hardwareKey":"x"}]', b'[{"hardwareKey":"7"}]',
-    b'{"name":"x","hashType":"CRC","data":["zz"]}', b'{"name":"x","data":[{}]}', b'{"loginName":"","password":""}', b"<EOC", b"a=b&a=b&=",
+    b'{"name":"x|","hashType":"CRC","data":["zz"]}', b'{"name":"x|","data":[{}]}', b'{"loginName":"","password":""}', b"<EOC", b"a=b&a=b&=",
     b'{"id":[]}', b'{"computer_ids":{"a":1},"undo":[[]]}', b"\xef\xbb\xbf{",
 ]
 TOKENS = ["", " ", "x", "CHANGEME", TOKEN.upper() + "0", "a" * 9000, "\u00e9", TOKEN + " " + TOKEN, "null", "../x"]

@@ -57,7 +57,11 @@ OWN = {
     "groups.assignPolicyToLocation": {"id": policies["fw"]},
     "groups.createGroup": {"name": "New", "description": "d", "inherits": True},
     "identity.authenticate": {"username": "admin", "password": "epm-lab", "domain": ""},
+    "policies.createExceptionsPolicy": {"name": "ours"},
+    "policies.editExceptionsPolicy": {"id": policies["exceptions"], "enabled": True},
+    "policies.getExceptionsPolicy": {"id": policies["exceptions"]},
     "policies.getFirewallPolicy": {"id": policies["fw"]},
+    "policies.getIPSPolicy": {"id": policies["ips"]},
     "policies.getPolicyXML": {"policy_type": "fw", "id": policies["fw"]},
 }
 # The order of the calls, by the prefix of their names.

@@ -1,8 +1,8 @@
 """Prepares the vendor's description of the REST API for a search on a running lab.
 
 Usage: vendor_description.py DESCRIPTION BASE TOKEN OUT. Reads the names and types of the vendor's description, replaces
-the parameters that name an object by objects of the lab, applies the known contradictions, and writes the result. The
-certificate is verified against REQUESTS_CA_BUNDLE.
+the parameters that name an object by objects of the lab, applies the known contradictions, prints each as
+docs/rest-api.md lists it, and writes the result. The certificate is verified against REQUESTS_CA_BUNDLE.
 """
 
 import json
@@ -12,17 +12,17 @@ import requests
 
 DESCRIPTION, BASE, TOKEN, OUT = sys.argv[1:5]
 
-# Answers outside of the vendor's description that public records show: method, path, status, and the description of the
-# answer. docs/rest-api.md lists the same.
+# Answers outside of the vendor's description that public records show: method, path and status.
 CONTRADICTIONS = [
     ("get", "/sepm/api/v1/policy-objects/fingerprints", "410"),
     ("get", "/sepm/api/v2/policy-objects/fingerprints", "410"),
     ("get", "/sepm/api/v1/policy-objects/fingerprints/{id}", "410"),
     ("get", "/sepm/api/v2/policy-objects/fingerprints/{id}", "410"),
 ]
-# Values that public records show where the vendor's description has others: schema and property.
-OTHER_VALUES = [
-    (schema, name)
+# Properties whose values public records show to be others than in the vendor's description: schema, property, and the
+# keyword that does not hold.
+OTHER_VALUES = [("FingerPrintList", "data", "items")] + [
+    (schema, name, "enum")
     for schema in [
         "ExceptionsRuleFile", "ExceptionsRuleDirectory", "ExceptionsRuleExtensionList", "ExceptionsRuleMacFile",
         "ExceptionsRuleLinuxDirectory",
@@ -104,10 +104,11 @@ for path, methods in description["paths"].items():
             elif name in KNOWN and schema.get("type") == "string":
                 schema["enum"] = KNOWN[name]
 for method, path, status in CONTRADICTIONS:
+    print(f"`{method.upper()} {path.removeprefix('/sepm/api/')}` answers {status}")
     description["paths"][path][method]["responses"][status] = {"$ref": "#/components/responses/Error"}
-for schema, name in OTHER_VALUES:
+for schema, name, keyword in OTHER_VALUES:
     known = description["components"]["schemas"].get(schema, {}).get("properties", {}).get(name)
-    if known:
-        known.pop("enum", None)
+    if known and known.pop(keyword, None):
+        print(f"`{schema}.{name}`")
 with open(OUT, "w", encoding="utf-8") as file:
     json.dump(description, file)

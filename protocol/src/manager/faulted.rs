@@ -35,6 +35,11 @@ pub fn intercept(hit: &Hit, request: &AgentRequest, meeting: &VirtualExchange<'_
     }
 }
 
+/// Returns the answer that the fault gives to a call of the REST API, instead of the API, if it does.
+pub fn intercept_call(hit: &Hit) -> Option<Tampered> {
+    tamper::instead(hit)
+}
+
 /// Returns the manager's answer as the fault alters it. `client` is the client's record from before the request.
 ///
 /// # Errors

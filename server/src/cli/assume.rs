@@ -45,7 +45,7 @@ impl Assume {
 /// Sets assumptions by name.
 pub(super) fn override_with(assumed: &mut Assumptions, given: &[(String, String)]) -> Result<(), Failure> {
     given.iter().try_for_each(|(name, value)| {
-        assumed.set_text(name, value).map_err(|error| Failure::BadInput(error.to_string()))
+        assumed.set_text(name, value).map_err(|error| Failure::BadInput(format!("--assume: {error}")))
     })
 }
 

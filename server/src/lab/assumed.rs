@@ -8,21 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::lab::{Lab, lock};
 
-/// The assumptions that were requested of a lab.
-#[derive(Debug)]
-pub(super) struct RequestedAssumptions {
-    /// The assumptions that the lab was started with.
-    start: Arc<Assumptions>,
-    /// The assumptions from the next reset on.
-    next: Assumptions,
-}
-
-impl RequestedAssumptions {
-    pub(super) fn new(start: Arc<Assumptions>) -> Self {
-        Self { next: Assumptions::clone(&start), start }
-    }
-}
-
 impl Lab {
     /// Sets assumptions by name; null stands for the value that the lab was started with. What the REST API reads changes
     /// at once, everything else at the next reset.

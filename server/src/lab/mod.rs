@@ -74,9 +74,9 @@ pub use time_error::TimeError;
 use crate::mock_site::MockSite;
 use history::History;
 use present_machines::PresentMachines;
-use records::Snapshot;
 pub use records::Update;
 pub(crate) use records::UpdateDiffers;
+use records::{RequestedAssumptions, Snapshot};
 
 /// Number of updates that are kept per manager.
 const UPDATES: usize = 1000;
@@ -95,7 +95,7 @@ pub struct Lab {
     expectations: Mutex<BTreeMap<String, Asked>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
-    assumed: Mutex<assumed::RequestedAssumptions>,
+    assumed: Mutex<RequestedAssumptions>,
     /// Certificate updates of each manager, oldest first.
     updates: Mutex<BTreeMap<String, Vec<Update>>>,
     present: tokio::sync::Mutex<PresentMachines>,
@@ -116,7 +116,7 @@ impl Lab {
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
-        let assumed = Mutex::new(assumed::RequestedAssumptions::new(Arc::clone(&assumptions)));
+        let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch({
             let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));

@@ -1,9 +1,11 @@
 //! Records that a lab keeps: snapshots and certificate updates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
 use epm_client_agent::scenario::PartPlan;
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Site, Stores};
 use epm_protocol::time::Timestamp;
@@ -14,6 +16,21 @@ use serde::Serialize;
 use crate::lab::present_machines::PresentMachines;
 use crate::runtime::clients::ClientStatus;
 use crate::schema::BridgedSchema;
+
+/// The assumptions that were requested of a lab.
+#[derive(Debug)]
+pub(super) struct RequestedAssumptions {
+    /// The assumptions that the lab was started with.
+    pub(super) start: Arc<Assumptions>,
+    /// The assumptions from the next reset on.
+    pub(super) next: Assumptions,
+}
+
+impl RequestedAssumptions {
+    pub(super) fn new(start: Arc<Assumptions>) -> Self {
+        Self { next: Assumptions::clone(&start), start }
+    }
+}
 
 /// A named update of a manager's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

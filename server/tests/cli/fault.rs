@@ -49,6 +49,25 @@ fn what_a_fault_will_hit_can_be_said_in_advance_and_is_the_same_each_time() {
 }
 
 #[test]
+fn what_a_fault_will_hit_at_the_rest_api_can_be_said_in_advance() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    let rest = FLAKY.replace(r#"route = "index""#, r#"listener = "rest""#);
+    fs::write(&file, rest.replace("probability = 0.3", "when = { after = 1, first = 2 }")).unwrap();
+    let file = file.to_str().unwrap();
+    let told = well(&fault(&["explain", file, "--rest", "--next", "9"]));
+    assert!(told.contains("Connections 1 to 9 to the REST API: 0 will be hit"), "{told}");
+    assert!(told.contains("Calls 1 to 9 of the REST API: 2 will be hit"), "{told}");
+    let json: serde_json::Value =
+        serde_json::from_str(&well(&fault(&["explain", file, "--rest", "--json"]))).unwrap();
+    assert_eq!((&json["hits"][0]["ordinal"], json["hits"].as_array().unwrap().len()), (&2.into(), 2));
+    // The clients are not hit.
+    let told = well(&fault(&["explain", file, "--client", "desktop-1"]));
+    assert!(told.contains("0 will be hit"), "{told}");
+    refused(&fault(&["explain", file, "--rest", "--route", "index"]), &["--route"]);
+}
+
+#[test]
 fn a_file_that_is_not_sound_is_refused_with_what_was_meant() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faults.toml");

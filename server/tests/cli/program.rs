@@ -30,6 +30,49 @@ fn two_labs_share_nothing_and_with_the_seed_that_one_prints_it_is_the_same_lab_a
     }
 }
 
+#[needs(curl)]
+#[test]
+fn up_takes_assumptions_from_options_and_from_a_file_and_refuses_what_it_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("assumed.toml");
+    fs::write(
+        &file,
+        "hello_answer = \"from the file\"\nrest_throttle_calls = 1\nmodule_14_2_until = \"14.2\"\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let up = ["up", "--http-port", "0", "--agents", "0", "--assumptions", file, "--assume"];
+    let lab = RunningLab::as_it_is(program().args(up).args([
+        "rest_throttle_calls=2",
+        "--assume",
+        "rest_license_serial=7",
+    ]));
+    let manager = &lab.ready["managers"][0];
+    let call = |url: &str| stdout(&output(Command::new("curl").args(["-sk", "-w", " %{http_code}", url])));
+    assert_eq!(call(manager["hello"].as_str().unwrap()), "from the file 200");
+    let version = format!("{}/sepm/api/v1/version", manager["rest"].as_str().unwrap());
+    let statuses = [(); 3].map(|()| call(&version).rsplit(' ').next().unwrap().to_owned());
+    assert_eq!(statuses, ["200", "200", "429"]);
+    let listed = call(&format!("{}/v1/assumptions", lab.ready["control_api"].as_str().unwrap()));
+    assert!(listed.contains(r#""name":"rest_license_serial","mark":"U","value":"7""#), "{listed}");
+    for (more, expected) in [
+        (["--assume", "rest_throttle_call=1"], &["--assume", "did you mean \"rest_throttle_calls\""][..]),
+        (
+            ["--assume", "rest_throttle_calls=many"],
+            &["expected a whole number from 0 to 4294967295", "\"many\""],
+        ),
+        (["--assume", "load_balance=none"], &["expected one of drawn, in-order"]),
+        (["--assume", "x"], &["expected NAME=VALUE"]),
+        (["--assumptions", "missing.toml"], &["missing.toml"]),
+    ] {
+        refused(&run(&[&["up", "--http-port", "0"][..], &more].concat()), expected);
+    }
+    fs::write(file, "hello_answr = \"x\"\n").unwrap();
+    refused(&run(&["up", "--http-port", "0", "--assumptions", file]), &["assumed.toml", "hello_answer"]);
+    fs::write(file, "hello_answer = \n").unwrap();
+    refused(&run(&["up", "--http-port", "0", "--assumptions", file]), &["assumed.toml", "line 1"]);
+}
+
 #[test]
 fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
     for signal in ["INT", "TERM"] {

@@ -1,5 +1,5 @@
 //! Third-party clients, unmodified, against the REST API: `sepm-api` through all its calls, with TLS verified, and
-//! `schemathesis` with the lab's own description.
+//! `schemathesis` with the lab's own description and with the vendor's.
 //!
 //! Both come from PyPI: see `fixtures/needs/python.txt`.
 
@@ -15,6 +15,13 @@ use epm_tests::{MANAGER, TestSite};
 use serde_json::Value;
 
 const CALLS: &str = include_str!("../../clients/sepm_api.py");
+
+/// Prepares the vendor's description for a search.
+const VENDOR: &str = include_str!("../../clients/vendor_description.py");
+/// Names and types of the vendor's description, of the served operations.
+const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/vendor/rest-api.json");
+/// The page that lists where the lab's answers are outside of the vendor's description.
+const PAGE: &str = include_str!("../../../docs/rest-api.md");
 
 /// Options of `schemathesis`. Methods that the vendor has and the lab does not are answered with 501 on purpose.
 const SEARCH: &str = "[phases.coverage]\nunexpected-methods = [\"options\", \"trace\"]\n";
@@ -59,12 +66,13 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("computers.deleteClients", "400"),
     ("commands.eocCommand", "400"),
     // No file was uploaded, and there is no partner.
+    ("commands.getBinaryFileContent", "410"),
     ("commands.getBinaryFileDetails", "410"),
     ("replication.replicateNow", "400"),
 ];
 /// The number of calls, and the number of those that the lab serves.
 const CALLS_IN_ALL: usize = 147;
-const SERVED: usize = 58;
+const SERVED: usize = 67;
 
 #[needs(curl, python_packages)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,33 +116,54 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     let (lab, _fleet, rest) = lab().await;
     let document = format!("{}/sepm/api/v1/openapi.json", rest.base);
     let bearer = format!("Authorization: Bearer {}", rest.token());
-    let out = run(
-        &lab,
-        &python_packages().join("st"),
-        &[
-            "run",
-            &document,
-            "--header",
-            &bearer,
-            "--checks",
-            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-            // Logging out would end the token that all the others need.
-            "--exclude-path",
-            "/sepm/api/v1/identity/logout",
-            "--phases",
-            "examples,coverage,fuzzing",
-            "--max-time",
-            search_seconds(),
-            "--seed",
-            "1",
-            // Python before 3.11.10 counts the depth of a syntax tree once for all threads, and two that parse at once
-            // end with "AST constructor recursion depth mismatch" (CPython issue 106905).
-            "--workers",
-            "1",
-            "--no-color",
-        ],
-    );
+    let out = search(&lab, &document, &[], &bearer);
+    found_nothing(&out);
+}
+
+/// Searches for answers outside of a description.
+fn search(lab: &TestSite, document: &str, more: &[&str], bearer: &str) -> Output {
+    let checks =
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+    let mut arguments = vec!["run", document, "--header", bearer, "--checks", checks];
+    // Logging out would end the token that all the others need.
+    arguments.extend(["--exclude-path", "/sepm/api/v1/identity/logout"]);
+    arguments.extend([
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--max-time",
+        search_seconds(),
+        "--seed",
+        "1",
+    ]);
+    // Python before 3.11.10 counts the depth of a syntax tree once for all threads, and two that parse at once end with
+    // "AST constructor recursion depth mismatch" (CPython issue 106905).
+    arguments.extend(["--workers", "1", "--no-color"]);
+    arguments.extend(more);
+    run(lab, &python_packages().join("st"), &arguments)
+}
+
+#[track_caller]
+fn found_nothing(out: &Output) {
     let words = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{words}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(words.contains("passed"), "{words}");
+}
+
+#[needs(curl, python_packages)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_no_answer_outside_the_vendors_description_but_the_listed_ones() {
+    let (lab, _fleet, rest) = lab().await;
+    let folder = tempfile::tempdir().unwrap();
+    let prepared = folder.path().join("prepared.json");
+    let prepared = prepared.to_str().unwrap();
+    let arguments = ["-c", VENDOR, DESCRIPTION, &rest.base, rest.token(), prepared];
+    let out = run(&lab, &python_packages().join("python3"), &arguments);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let listed = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(listed.lines().count() > 3, "{listed}");
+    for contradiction in listed.lines() {
+        assert!(PAGE.contains(contradiction), "docs/rest-api.md does not list {contradiction}");
+    }
+    let bearer = format!("Authorization: Bearer {}", rest.token());
+    found_nothing(&search(&lab, prepared, &["--url", &rest.base], &bearer));
 }

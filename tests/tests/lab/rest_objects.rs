@@ -200,7 +200,7 @@ async fn an_administrator_is_added_may_log_in_and_his_password_is_never_shown() 
     ] {
         refused(&rest.with("POST", "admin-users", wrong), 400);
     }
-    assert_eq!(rest.get("admin-users").json.as_array().unwrap().len(), 2);
+    assert_eq!(rest.get("admin-users").json.as_array().unwrap().len(), 3);
     drop(lab);
 }
 

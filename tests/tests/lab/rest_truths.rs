@@ -146,7 +146,7 @@ async fn messages_are_sentences_without_the_words_and_quotes_of_rust() {
             location(r#"{"communication_settings":{"upload_log_heartbeat_freq_in_seconds":-1}}"#),
             "The field configuration.communication_settings.upload_log_heartbeat_freq_in_seconds is invalid: -1. Expected a whole number that is not negative.",
         ),
-        (location("7"), "The field configuration is invalid: 7. Expected an object."),
+        (location("7"), "The field configuration is invalid: a number. Expected an object."),
         (rest.with("PATCH", &settings, "{"), "The body is not valid JSON at line 1, column 1."),
         (
             rest.with("POST", "policy-objects/fingerprints", r#"{"name":"x","data":["z\\z"]}"#),

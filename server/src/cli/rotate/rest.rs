@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -105,7 +106,9 @@ impl Rest {
     }
 
     async fn log_in(&mut self) -> Result<String, Failure> {
-        let who = json!({ "username": self.user, "password": self.password, "domain": "" });
+        // The product decodes credentials as it does addresses.
+        let quoted = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let who = json!({ "username": quoted(&self.user), "password": quoted(&self.password), "domain": "" });
         let (status, found) = self.send(Method::POST, "/identity/authenticate", Some(&who), None).await?;
         match found["token"].as_str() {
             Some(token) if status.is_success() => {

@@ -244,10 +244,9 @@ fn changed<V: Version>(
     policy.enabled = body.enabled.unwrap_or(policy.enabled);
     for (name, value) in body.lockedoptions.into_iter().flatten() {
         match (policy.locked.get_mut(&name), value) {
-            (Some(_), Value::Null) => {}
+            (Some(_), Value::Null) | (None, _) => {}
             (Some(known), Value::Bool(value)) => *known = Value::Bool(value),
             (Some(_), _) => return Err(wrong(&format!("lockedoptions.{name}"), "true or false")),
-            (None, _) => {}
         }
     }
     if let Some(mut configuration) = body.configuration {

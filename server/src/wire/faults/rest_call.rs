@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use epm_protocol::fault::tamper::{self, Tampered};
+use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{FaultKind, Hit};
 use epm_protocol::heartbeat::{ContentType, ManagerResponse};
+use epm_protocol::manager::faulted::intercept_call;
 use http_body_util::BodyExt;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -18,7 +19,7 @@ pub(in super::super) async fn answered(
     context: RequestContext<'_>,
     api: impl Future<Output = Response<Body>>,
 ) -> Result<Response<Body>, WrittenRaw> {
-    let mut answer = match tamper::instead(hit) {
+    let mut answer = match intercept_call(hit) {
         Some(answer) => answer,
         None => whole(api.await).await,
     };
@@ -37,7 +38,7 @@ pub(in super::super) async fn answered(
 
 /// Status of the answer that the fault gives instead of the API, if it does.
 pub(in super::super) fn status_instead(hit: &Hit) -> Option<u16> {
-    tamper::instead(hit).map(|answer| answer.response.status)
+    intercept_call(hit).map(|answer| answer.response.status)
 }
 
 /// An answer of the API, with its body read.
