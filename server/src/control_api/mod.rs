@@ -11,6 +11,7 @@ mod error;
 mod extract;
 mod faults;
 mod fleet;
+mod har;
 mod journal;
 mod packages;
 mod site;

@@ -9,6 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
@@ -21,6 +23,8 @@ use crate::rest_api::http::normalize_path;
 use crate::rest_api::http::operations::{Known, known};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
+use crate::runtime::redact;
+use crate::runtime::transfer::{KeptBody, KeptResponse, Transfer};
 
 /// Address of the caller.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,11 @@ pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router
 /// Checks a request, and records it in the journal.
 async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
+    let watch = Stopwatch::start();
+    let mut seen = Request::new(()).into_parts().0;
+    (seen.method, seen.uri, seen.version) = (method.clone(), request.uri().clone(), request.version());
+    seen.headers = request.headers().clone();
+    let (mut transfer, mut sent) = (Transfer::of(seen, api.now()), Bytes::new());
     let assumed = api.assumed();
     if assumed.rest_slashes_do_not_count
         && let Some(plain) = normalize_path::without(request.uri())
@@ -68,7 +77,10 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
             let (head, body) = request.into_parts();
             let most = if is_public(&path) { MAX_PUBLIC_BODY } else { MAX_BODY };
             match read_body(body, most).await {
-                Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+                Ok(body) => {
+                    sent = body.clone();
+                    next.run(Request::from_parts(head, Body::from(body))).await
+                }
                 Err(refusal) => refusal.into_response(),
             }
         }
@@ -79,17 +91,32 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     };
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
-    let status = response.status().as_u16();
+    let (mut head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    transfer.took = watch.elapsed();
+    redact::headers(&mut transfer.request_headers);
+    transfer.uri = redact::uri(&transfer.uri);
+    transfer.request_body = kept(&sent);
+    let mut headers = head.headers.clone();
+    redact::headers(&mut headers);
+    transfer.response = Some(KeptResponse { headers, body: kept(&body) });
     api.journal.call(Call {
         at: api.now(),
         manager: api.manager.number,
         peer,
         method: method.to_string(),
         path: asked,
-        status,
+        status: head.status.as_u16(),
         who,
+        transfer: Arc::new(transfer),
     });
-    response
+    head.extensions.clear();
+    Response::from_parts(head, Body::from(body))
+}
+
+/// The beginning of a body, without passwords and tokens, and the length of the body as it was sent.
+fn kept(body: &Bytes) -> KeptBody {
+    KeptBody { length: body.len(), ..KeptBody::of(&redact::body(body)) }
 }
 
 /// The session of the caller, for operations that need one.
