@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::fault::FaultRule;
+use epm_protocol::id::AgentId;
 use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
@@ -93,7 +94,19 @@ impl Scenario {
                 give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
             }
         }
+        // Steps may add groups.
+        for fault in &self.fault {
+            if let Some(group) = &fault.get_ref().whom.group {
+                site.groups().find(group).map_err(|error| refuse(fault.span(), error.to_string()))?;
+            }
+        }
         Ok(())
+    }
+
+    /// The computer names of all clients of the fleet.
+    pub fn client_names(&self) -> impl Iterator<Item = String> + '_ {
+        let parts = self.fleet.iter().map(Spanned::get_ref);
+        parts.flat_map(|part| (1..=part.count).map(|number| part.client_name(number)))
     }
 
     /// Checks that every fault is valid, names existing managers, and is set before it is healed.
@@ -111,6 +124,17 @@ impl Scenario {
             }
             if rules.insert(&rule.name, rule).is_some() {
                 return Err((span, format!("a fault {:?} exists already", rule.name)));
+            }
+        }
+        for spanned in &self.fault {
+            let whom = &spanned.get_ref().whom;
+            let Some(agent) = whom.agent.as_deref().filter(|agent| !agent.contains('*')) else { continue };
+            if agent.parse::<AgentId>().is_err()
+                && !self.client_names().any(|name| name.eq_ignore_ascii_case(agent))
+            {
+                let names: Vec<String> = self.client_names().collect();
+                let hint = hint(agent, names.iter().map(String::as_str));
+                return Err((spanned.span(), format!("there is no client {agent:?} in the fleet{hint}")));
             }
         }
         let mut set: BTreeSet<&str> = BTreeSet::new();

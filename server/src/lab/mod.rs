@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `pace` | the clock, moved from event to event |
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
+//! | `sources` | source addresses of clients, by which connection faults know them |
+//! | `fault_check` | faults that name what there is not |
 //! | `history` | recorded history of each client |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `baseline` | the state of a lab before a rotation |
@@ -31,6 +33,7 @@
 
 mod baseline;
 mod expectation;
+mod fault_check;
 mod finding_result;
 mod fleet;
 mod history;
@@ -44,6 +47,7 @@ mod rotation;
 mod run_error;
 pub mod scenario_run;
 mod snapshot;
+mod sources;
 mod time_error;
 mod verdict;
 
@@ -59,6 +63,7 @@ use tokio::sync::{Notify, RwLock};
 
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
+pub use fault_check::FaultRefused;
 pub use finding_result::FindingResult;
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub use history::{Orphaning, Trace, Unsigned};
@@ -74,6 +79,7 @@ use present_machines::PresentMachines;
 use records::Snapshot;
 pub use records::Update;
 pub(crate) use records::UpdateDiffers;
+use sources::Sources;
 
 /// Number of updates that are kept per manager.
 const UPDATES: usize = 1000;
@@ -86,6 +92,8 @@ pub struct Lab {
     fleet: RwLock<Fleet>,
     /// Parts of the fleet by name, as last requested.
     parts: Mutex<BTreeMap<String, PartPlan>>,
+    /// Source addresses of the clients.
+    sources: Sources,
     history: Arc<History>,
     expectations: Mutex<BTreeMap<String, Asked>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
@@ -110,6 +118,7 @@ impl Lab {
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
+        let sources = Sources::of(&site);
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch({
             let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));
@@ -120,6 +129,7 @@ impl Lab {
             seed,
             fleet: RwLock::new(fleet),
             parts: Mutex::default(),
+            sources,
             history,
             expectations: Mutex::default(),
             baselines: Mutex::default(),

@@ -129,7 +129,8 @@ impl Lab {
         self.presence_changed.notify_one();
         let now = self.clock().now();
         for (part, agent, is_frozen) in agents {
-            let member = fleet.bring_back(part, agent.resumed(at, now));
+            let source = self.sources.address_of(agent.profile());
+            let member = fleet.bring_back(part, agent.resumed(at, now), source);
             member.handle.freeze(is_frozen);
         }
         drop(fleet);

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::harness::{Running, needs, output, program, root, run, stdout};
+use crate::harness::{Running, agent, needs, output, program, root, run, said, stdout};
 
 fn failure(arguments: &[&str]) -> Output {
     run(&[&["failure"], arguments].concat())
@@ -211,8 +211,8 @@ fn a_log_of_a_real_client_is_diagnosed_at_once_and_what_is_not_known_is_said_to_
         (&["diagnose", "--encoding", "latin-17", file.to_str().unwrap()], 2, "latin-17"),
     ] {
         let output = failure(arguments);
-        let (said, text) = crate::harness::said(&output);
-        assert_eq!(said, Some(code), "{arguments:?}: {text}");
+        let (ended, text) = said(&output);
+        assert_eq!(ended, Some(code), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
 }
@@ -224,23 +224,52 @@ fn the_page_of_the_documentation_is_what_the_catalogue_says() {
     assert!(kept == page, "docs/failures.md is behind; run: epm-lab failure page > docs/failures.md");
 }
 
-#[needs(curl)]
+#[needs(bash, curl)]
 #[test]
-fn a_failure_that_is_left_standing_can_be_looked_at_from_outside() {
-    let folder = tempfile::tempdir().unwrap();
-    let export = folder.path().to_str().unwrap();
-    let mut lab =
-        Running::start(program().args(["failure", "reproduce", "F01", "--live", "--export", export]));
-    let hello = lab.says("curl -sv '").split_once("curl -sv '").unwrap().1.trim_end_matches('\'').to_owned();
-    lab.says("Ctrl-C stops.");
-    let said = output(Command::new("curl").args(["--silent", "--max-time", "10", &hello]));
-    assert_eq!(stdout(&said).trim(), "OK", "{hello}");
-    assert!(folder.path().join("sepm-1.pem").is_file() && folder.path().join("sylink.xml").is_file());
-    // The clients go on, and still do not believe their manager.
-    while !lab.says(" 12070303 ").contains("desktop-1") {}
-    lab.signal("TERM");
-    lab.says("has been stopped");
-    assert_eq!(lab.ends().0, Some(0));
+fn a_failure_that_is_left_standing_is_a_whole_lab_and_shows_itself_to_every_tool() {
+    // One that all clients have, and one that a fault of the connection causes for one part.
+    for (id, client) in [("F01", "desktop-1"), ("F24", "desktop-1")] {
+        let folder = tempfile::tempdir().unwrap();
+        let export = folder.path().to_str().unwrap();
+        let mut lab =
+            Running::start(program().args(["failure", "reproduce", id, "--live", "--export", export]));
+        let url = lab.says("control API: ").split_once("control API: ").unwrap().1.to_owned();
+        let rest = lab.says("REST API ").split_once("REST API ").unwrap().1.to_owned();
+        let rest = rest.split(',').next().unwrap();
+        let hello =
+            lab.says("curl -sv '").split_once("curl -sv '").unwrap().1.trim_end_matches('\'').to_owned();
+        let commands = ["epm-agent doctor ", "epm-lab sylink check ", "epm-lab failure diagnose "];
+        let commands = commands.map(|command| lab.says(command).trim().to_owned());
+        lab.says("Ctrl-C stops.");
+        let curl = |url: &str| stdout(&output(Command::new("curl").args(["-sk", "--max-time", "10", url])));
+        assert_eq!(curl(&hello).trim(), "OK", "{hello}");
+        assert!(curl(&format!("{rest}/version")).contains("API_VERSION"), "{rest}");
+        let verdict = output(program().args(["check", "--json"]).env("EPM_LAB_URL", &url));
+        let verdict: serde_json::Value = serde_json::from_str(&stdout(&verdict)).unwrap();
+        assert!(verdict["orphaned"].to_string().contains(client), "{verdict}");
+        let journal = output(program().args(["journal", "count", "--json"]).env("EPM_LAB_URL", &url));
+        assert!(stdout(&journal).contains("exchange index 200"), "{}", stdout(&journal));
+        let bin = [program(), agent()]
+            .map(|one| std::path::Path::new(one.get_program()).parent().unwrap().to_owned());
+        let path = std::env::join_paths(
+            bin.into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        for (command, expected) in
+            commands.iter().zip(["certificate   FAILED", "Wrong: the certificates", "not-pinned"])
+        {
+            assert!(command.contains(client), "{command}");
+            let (code, text) =
+                said(&output(Command::new("bash").args(["-c", command]).env("PATH", path.as_ref().unwrap())));
+            assert_eq!(code, Some(i32::from(!command.contains("diagnose"))), "{command}: {text}");
+            assert!(text.contains(expected), "{command}: {text}");
+        }
+        assert!(folder.path().join("sepm-1.pem").is_file() && folder.path().join("sylink.xml").is_file());
+        // The clients go on, and still do not believe their manager.
+        while !lab.says(" 12070303 ").contains(client) {}
+        lab.signal("TERM");
+        lab.says("has been stopped");
+        assert_eq!(lab.ends().0, Some(0));
+    }
 }
 
 #[needs(curl)]
@@ -250,6 +279,7 @@ fn a_failure_of_a_tool_that_is_left_standing_can_be_met_with_curl() {
     let export = folder.path().to_str().unwrap();
     let mut lab =
         Running::start(program().args(["failure", "reproduce", "F41", "--live", "--export", export]));
+    lab.says("REST API, with its certificate");
     let url = lab.says("curl -sv ").split_once("curl -sv ").unwrap().1.to_owned();
     lab.says("Ctrl-C stops.");
     let pem = folder.path().join("console.pem");
