@@ -74,6 +74,9 @@ const TEXTS: &[KnownText] = texts! {
     APACHE, Some("status-503"), FULL, ["maxrequestworkers setting"];
     APACHE, Some("status-503"), FULL, ["ran out of threads to serve requests"];
     APACHE, Some("tls-failed"), "a client broke off the TLS handshake", ["ah02008"];
+    APACHE, Some("unreadable-certificate"), BAD_CERTIFICATE, ["unable to read server certificate"];
+    APACHE, Some("unreadable-key"), BAD_KEY, ["unable to read server private key"];
+    APACHE, Some("web-server-down"), "the configuration is invalid; the web server does not start", ["ah00526"];
     APACHE, None, "the certificate does not name this server, which clients with pinned certificates do not ask for", ["ah01909"];
     APACHE, None, "the certificate may also issue others", ["ah01906"];
     APACHE, None, "the server has started", ["resuming normal operations"];
@@ -96,6 +99,10 @@ const TEXTS: &[KnownText] = texts! {
     JAVA, Some("incomplete-chain"), "the issuers of the reply are not in the keystore", ["failed to establish chain from reply"];
     JAVA, Some("key-mismatch"), "the reply is for another key than the keystore's", ["public keys in reply and keystore don't match"];
     JAVA, Some("no-such-alias"), "the keystore has no entry of this alias", ["keytool error", "does not exist"];
+    JAVA, Some("no-such-alias"), "the keystore has no private key of this alias", ["does not identify a key entry"];
+    JAVA, Some("key-mismatch"), "the reply is for another key than the keystore's", ["certificate reply does not contain public key"];
+    JAVA, None, "the certificate was added to the keystore", ["certificate was added to keystore"];
+    JAVA, None, "the reply of the authority was added to the keystore", ["certificate reply was installed in keystore"];
     JAVA, Some("port-taken"), TAKEN, ["address already in use"];
     JAVA, Some("expired"), EXPIRED, ["certificateexpiredexception"];
     JAVA, Some("not-yet-valid"), EARLY, ["certificatenotyetvalidexception"];
@@ -126,6 +133,10 @@ const TEXTS: &[KnownText] = texts! {
     CURL, Some("connection-lost"), CUT, ["connection was reset"];
     CURL, Some("connection-lost"), CUT, ["transfer closed with"];
     CURL, Some("connection-lost"), CUT, ["unexpected eof while reading"];
+    CURL, Some("connection-lost"), CUT, ["server returned nothing"];
+    CURL, Some("connection-lost"), CUT, ["failure when receiving data from the peer"];
+    CURL, Some("connection-lost"), CUT, ["failed sending data to the peer"];
+    CURL, Some("tls-failed"), NO_TLS, ["ssl connect error"];
     CURL, Some("timed-out"), SILENT, ["operation too slow"];
     CURL, Some("not-http"), "the answer is not HTTP", ["received http/0.9 when not allowed"];
 

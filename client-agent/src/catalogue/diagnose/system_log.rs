@@ -143,6 +143,7 @@ pub(super) fn exported(line: &str, number: usize) -> Option<Line> {
         "Error" | "Fatal" => Some(2),
         _ => None,
     });
+    let severity = severity.or_else(|| of_priority(line));
     let host = fields().next_back().and_then(|field| field.rsplit(": ").next()).unwrap_or_default();
     let host = host.trim_matches(['"', ' ']);
     Some(Line {
@@ -150,6 +151,16 @@ pub(super) fn exported(line: &str, number: usize) -> Option<Line> {
         severity,
         ..Line::new(number, text.trim_end_matches('"'))
     })
+}
+
+/// The severity in the priority of a syslog message, `<54>`: its last three bits, of which 6 and 7 are information.
+fn of_priority(line: &str) -> Option<u32> {
+    let (digits, _) = line.trim_start().strip_prefix('<')?.split_once('>')?;
+    match digits.parse::<u8>().ok()? & 7 {
+        0..=3 => Some(2),
+        4..=5 => Some(1),
+        _ => Some(0),
+    }
 }
 
 /// Whether a line is the header of a system log: numbers only [C S31b].

@@ -229,6 +229,12 @@ fn what_is_not_known_is_said_to_be_not_known() {
     );
     // A record of another part of the client, which its log calls information, is no reason for doubt; a warning is one.
     let log = |severity| record(0x1207_0301, 0, "t", "Smc") + &record(0x1113_0000, severity, "scan", "AV");
+    let sent = |priority: u8| {
+        let head = format!("<{priority}>Oct  3 10:38:14 mgr SymantecServer: a");
+        format!("{head},Category: 0,Smc,{well}\n{head},Category: 0,LiveUpdate,Something new")
+    };
+    assert_eq!(unknown(&sent(54)), (Condition::Healthy, vec![2]));
+    assert_eq!(unknown(&sent(51)), (Condition::Unknown, vec![2]));
     assert_eq!(unknown(&log(0)), (Condition::Healthy, vec![2]));
     assert_eq!(unknown(&log(1)), (Condition::Unknown, vec![2]));
 }
