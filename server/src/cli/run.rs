@@ -93,7 +93,10 @@ impl Run {
         };
         bar.finish_and_clear();
         let verdict = verdict.map_err(|error| match error {
-            RunError::Start(_) | RunError::Plan(PlanError::Presence { .. }) | RunError::Fault(_) => {
+            RunError::Start(_)
+            | RunError::Plan(PlanError::Presence { .. })
+            | RunError::Fault(_)
+            | RunError::Refused(_) => {
                 Failure::BadInput(error.to_string())
             }
             RunError::Plan(_) | RunError::Time(_) | RunError::Incomplete(_) => {

@@ -165,7 +165,7 @@ impl ScenarioRun<'_> {
                     heartbeats = fleet.members().iter().map(begun).collect();
                 }
                 StepPhase::Faults => {
-                    self.set_faults(step)?;
+                    self.set_faults(step).await?;
                     if self.lab.stands() {
                         self.lab.site.faults().ports_settled().await;
                     }
@@ -194,13 +194,14 @@ impl ScenarioRun<'_> {
     }
 
     /// Removes and adds the faults of a step.
-    fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
+    async fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
         let faults = self.lab.site.faults();
         for name in &step.heal {
             // The fault may have expired.
             let _ = faults.remove(name.get_ref());
         }
         for rule in self.scenario.faults_set_by(step) {
+            self.lab.check_fault(rule).await?;
             faults.add(rule.clone())?.keep();
         }
         Ok(())
