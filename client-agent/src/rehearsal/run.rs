@@ -525,6 +525,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             assumptions: self.scenario.assumptions.list(),
             steps: self.steps,
             verdict,
+            run: None,
         };
         let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
         for shard in self.shards.into_iter().filter(|shard| shard.logs.is_some()) {

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::again;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::control_api;
 use crate::lab::scenario_run::silent;
@@ -495,9 +496,11 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
+            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
              Ctrl-C stops.",
-            self.agents, self.heartbeat
+            self.agents,
+            self.heartbeat,
+            again::command(seed)
         );
         text
     }
