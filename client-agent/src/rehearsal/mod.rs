@@ -27,6 +27,7 @@ mod faulted;
 mod hourly;
 mod machine;
 mod memo;
+mod moves;
 mod outcome;
 mod preview;
 mod run;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use epm_protocol::fault::FaultRule;
 use epm_protocol::id::AgentId;
-use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
+use epm_protocol::site::{ClientKey, Command, CommandError, Founding, ManagerPorts, Site, agent_id};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
 use toml::Spanned;
@@ -91,7 +91,12 @@ impl Scenario {
                     .map_err(|error| refuse(action.span(), error.to_string()))?;
             }
             for command in &step.operator {
-                give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
+                let given = match command.get_ref() {
+                    // There are no clients here.
+                    Command::MoveClient { client, group } => self.check_move(&site, client, group),
+                    _ => give(&mut site, command, now),
+                };
+                given.map_err(|problem| refuse(command.span(), problem))?;
             }
         }
         // Steps may add groups.
@@ -101,6 +106,31 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    fn check_move(&self, site: &Site, client: &ClientKey, group: &str) -> Result<(), String> {
+        self.place_of(client).map_err(|error| error.to_string())?;
+        site.groups().find(group).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The index of the part, and the number in it, of a client of the fleet.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such client, with the nearest name.
+    pub fn place_of(&self, client: &ClientKey) -> Result<(u32, u32), CommandError> {
+        let parts = self.fleet.iter().map(Spanned::get_ref);
+        let mut places = (0..)
+            .zip(parts)
+            .flat_map(|(place, part)| (1..=part.count).map(move |number| (place, part, number)));
+        let found = places.find(|(_, part, number)| match client {
+            ClientKey::Id(agent) => agent_id(part.machine(self.seed, *number)) == *agent,
+            ClientKey::Name(name) => part.client_name(*number).eq_ignore_ascii_case(name),
+        });
+        found.map(|(place, _, number)| (place, number)).ok_or_else(|| {
+            let names: Vec<String> = self.client_names().collect();
+            CommandError::unknown("client", &client.to_string(), names.iter().map(String::as_str))
+        })
     }
 
     /// The computer names of all clients of the fleet.

@@ -245,7 +245,7 @@ impl Lab {
             ClientOperation::Move { group } => {
                 let agent = member.handle.agent().cache().state.agent;
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
-                self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;
+                self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
         let fleet = self.fleet.read().await;
