@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use epm_client_agent::wire::Stopwatch;
+
 use crate::harness::{Running, agent, needs, output, program, root, run, said, stdout};
 
 fn failure(arguments: &[&str]) -> Output {
@@ -194,10 +196,10 @@ fn a_log_of_a_real_client_is_diagnosed_at_once_and_what_is_not_known_is_said_to_
     let text = record("1207030c", 0, "Downloaded new content. \r\n\r\nPath: C:\\\u{dc}bung\\a.dax", "CVE")
         + &record("12070303", 2, "server connection failed", "Smc");
     std::fs::write(&file, text.chars().map(|one| one as u8).collect::<Vec<_>>()).unwrap();
-    let began = std::time::Instant::now();
+    let watch = Stopwatch::start();
     let text = printed(&["diagnose", file.to_str().unwrap()]);
-    // In a build for tests the catalogue is slow to read; a release build takes a tenth of this.
-    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+    // On a busy machine; the catalogue is not reproduced, which takes ten seconds in a build for tests.
+    assert!(watch.elapsed() < std::time::Duration::from_secs(5), "{:?}", watch.elapsed());
     assert!(text.contains("2 records read as windows-1252.") && text.contains("12070303"), "{text}");
     for (arguments, code, expected) in [
         (

@@ -35,7 +35,7 @@ pub(super) fn records(text: &str, encoding: &'static Encoding) -> Vec<Line> {
         let (one, more) = rest.split_at(length);
         if is_record {
             lines.extend(record(one, number));
-        } else if !one.trim().is_empty() && !(lines.is_empty() && is_header(one)) {
+        } else if !(one.trim().is_empty() || lines.is_empty() && is_header(one)) {
             lines.push(Line::new(number, one));
         }
         number += one.matches('\n').count();

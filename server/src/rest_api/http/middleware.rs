@@ -40,6 +40,9 @@ const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// Number of bytes of an oversized body that are read, so that its sender receives the response.
 const DRAINED: usize = 4 * MAX_BODY;
 
+/// Number of bytes above which a body is not read as a whole for the journal.
+const LONG: usize = 64 * 1024;
+
 /// Adds the checks in front of the routes.
 pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router {
     // A request that passes the checks is for an operation of the vendor.
@@ -116,7 +119,11 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
 
 /// The beginning of a body, without passwords and tokens, and the length of the body as it was sent.
 fn kept(body: &Bytes) -> KeptBody {
-    KeptBody { length: body.len(), ..KeptBody::of(&redact::body(body)) }
+    let (length, is_long) = (body.len(), body.len() > LONG);
+    // Of a long body only what is kept is looked at.
+    let redacted = redact::body(&if is_long { KeptBody::of(body).bytes } else { body.clone() });
+    let kept = KeptBody::of(&redacted);
+    KeptBody { length, is_cut: kept.is_cut || is_long, ..kept }
 }
 
 /// The session of the caller, for operations that need one.
