@@ -17,7 +17,7 @@ use epm_client_agent::wire::{
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
-use epm_protocol::time::Clock;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 
@@ -121,6 +121,12 @@ struct Doctor {
     /// The computer's name
     #[arg(long, default_value = "epm-doctor", value_name = "NAME")]
     computer: String,
+    /// Connect from this loopback address, as a client of a lab does; then faults meant for that client apply
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<std::net::Ipv4Addr>,
+    /// Judge the dates of certificates at this time, such as a lab's, instead of now
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -242,8 +248,9 @@ fn look_after(doctor: Doctor) -> Result<bool, Failure> {
     let profile = profile(doctor.computer, version);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
-    let clock = Arc::new(LabClock::wall());
-    let found = runtime.block_on(examine(&sylink, &profile, &Arc::default(), &clock));
+    let clock = Arc::new(doctor.at.map_or_else(LabClock::wall, |at| LabClock::starting_at(at, 1)));
+    let assumptions = Arc::default();
+    let found = runtime.block_on(examine(&sylink, &profile, &assumptions, &clock, doctor.source));
     if doctor.json {
         let text =
             serde_json::to_string_pretty(&found).map_err(|error| Failure::Failed(error.to_string()))?;

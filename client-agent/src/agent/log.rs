@@ -71,6 +71,45 @@ events! {
     Reconnected = 0x120B_0002, 0, "reconnected";
 }
 
+/// Texts of the real client, or its names for events, in lower case, and the event of each [C S31]. Logs that are passed on
+/// have the text alone.
+const TEXTS: &[(&str, Event)] = &[
+    ("symantec management client has been started", Event::ServiceStarted),
+    ("symantec management client has been stopped", Event::ServiceStopped),
+    ("imported sylink", Event::ImportedSylink),
+    ("disconnected from symantec endpoint protection manager", Event::ServerDisconnected),
+    ("reconnected to symantec endpoint protection manager", Event::Reconnected),
+    ("connected to symantec endpoint protection manager", Event::ServerConnected),
+    ("no server response", Event::NoServerResponse),
+    ("server connection failed", Event::ServerConnectionFailed),
+    ("received a new policy with serial number", Event::NewPolicyReceived),
+    ("applied new policy with serial number", Event::NewPolicyApplied),
+    ("new policy failed", Event::NewPolicyFailed),
+    ("cannot download policy", Event::CannotDownloadPolicy),
+    ("already has the newest policy", Event::HaveLatestPolicy),
+    ("downloaded new content update from the management server", Event::ContentUpdated),
+    ("cannot reach server", Event::CannotReachServer),
+    ("cannot reach any server", Event::CannotReachServer),
+];
+
+/// Second numbers of events [C S31].
+const ALSO: &[(u32, Event)] =
+    &[(0x120B_0004, Event::HaveLatestPolicy), (0x120B_0005, Event::CannotDownloadPolicy)];
+
+impl Event {
+    /// The event with this number.
+    pub fn from_id(id: u32) -> Option<Self> {
+        let also = || ALSO.iter().find(|(other, _)| *other == id).map(|(_, event)| *event);
+        Self::ALL.iter().copied().find(|event| event.id() == id).or_else(also)
+    }
+
+    /// The event that a text of the client reports.
+    pub fn in_text(text: &str) -> Option<Self> {
+        let text = text.to_lowercase();
+        TEXTS.iter().find(|(words, _)| text.contains(words)).map(|(_, event)| *event)
+    }
+}
+
 /// A line for the log without its time.
 pub(super) type News = (Event, String);
 

@@ -37,7 +37,8 @@ use epm_protocol::suggest::hint;
 
 pub use check::{Finding, Reproduction};
 pub use diagnose::{
-    Candidate, Clue, Contact, Diagnosis, Difference, Failed, Form, Line, Log, LogError, diagnose,
+    Candidate, Clue, Condition, Contact, Diagnosis, Difference, Failed, Form, KnownLine, Line, Log, LogError,
+    UnknownLine, diagnose,
 };
 pub use entry::{Entry, Lookalike, Means, Play, ProductLine, RestsOn};
 pub use expected::{Area, Expected, ExpectedClient, ManagersDo};

@@ -126,11 +126,7 @@ impl<C: VirtualClient> Machine<C> {
         if !context.world.is_new {
             return;
         }
-        if context.world.forgot_clients {
-            self.handle(EventKind::Forgotten, context);
-        } else {
-            self.handle(EventKind::Changed, context);
-        }
+        self.handle(context.world.change_for(self.part, self.number), context);
     }
 
     fn act(&mut self, actions: ClientActions, part: &Part, context: &mut Context<'_>) {

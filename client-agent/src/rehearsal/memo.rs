@@ -206,6 +206,10 @@ impl MemoTable {
                 snapshot.record = None;
                 Stimulus::Changed
             }
+            EventKind::Placed(group) => {
+                world.place(snapshot.record.as_mut(), group);
+                Stimulus::Changed
+            }
         };
         let activation = snapshot.activate(stimulus, world, now, None);
         self.broken.extend(activation.broken);

@@ -27,6 +27,7 @@ mod faulted;
 mod hourly;
 mod machine;
 mod memo;
+mod moves;
 mod outcome;
 mod preview;
 mod run;
@@ -43,7 +44,7 @@ mod world;
 mod tests;
 
 pub use error::RehearsalError;
-pub use outcome::{AtRisk, Course, InForce, Outcome, StepOutcome};
+pub use outcome::{AtRisk, Course, InForce, Outcome, RunInfo, StepOutcome};
 pub use run::{Rehearsal, RehearsalOptions, rehearse, rehearse_every_heartbeat};
 pub use shard::Progress;
 pub use sweep::{SweepError, Waits, WaitsError, sweep};

@@ -37,6 +37,20 @@ pub struct Outcome {
     pub assumptions: Vec<Assumption>,
     /// The state of the fleet at the end.
     pub verdict: Verdict,
+    /// How to have the same outcome again, if a program knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunInfo>,
+}
+
+/// How an outcome was made: enough to have it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunInfo {
+    /// The version of epm-lab.
+    pub version: String,
+    /// The scenario file.
+    pub scenario_file: String,
+    /// The command with every flag that changes the outcome, the seed among them.
+    pub command: String,
 }
 
 /// A certificate, and the time at which it came into force.

@@ -8,6 +8,7 @@ use super::hourly::HourlyCounts;
 use super::memo::NodeId;
 use super::outcome::AtRisk;
 use super::shard::Shard;
+use super::stimulus::EventKind;
 use super::virtual_client::{Context, MemoizedClient, VirtualClient};
 use super::what_if::outcome_if;
 use super::world::World;
@@ -28,13 +29,14 @@ impl<C: VirtualClient> Shard<C> {
         name: impl Fn(u32, u32) -> String,
     ) -> AtRisk {
         let mut risk = AtRisk::default();
-        let mut known: BTreeMap<NodeId, Option<TrustLayer>> = BTreeMap::new();
+        let mut known: BTreeMap<(NodeId, EventKind), Option<TrustLayer>> = BTreeMap::new();
         let mut hourly = HourlyCounts::new(now, 0);
         let Self { machines, memo, .. } = self;
         for machine in machines.iter().filter(|machine| machine.is_installed()) {
             let mut context = Context { world, memo, hourly: &mut hourly, log: None };
             let node = machine.client.node(&mut context);
-            let lost = *known.entry(node).or_insert_with(|| {
+            let change = next.change_for(machine.part, machine.number);
+            let lost = *known.entry((node, change)).or_insert_with(|| {
                 let mut context = Context {
                     world: next,
                     memo: &mut *context.memo,
@@ -42,7 +44,8 @@ impl<C: VirtualClient> Shard<C> {
                     log: None,
                 };
                 let mut client = MemoizedClient::at(node, &context);
-                outcome_if(&mut client, machine.is_on(), now, &mut context).map(|because| because.layer())
+                outcome_if(&mut client, change, machine.is_on(), now, &mut context)
+                    .map(|because| because.layer())
             });
             let Some(layer) = lost else { continue };
             risk.clients += 1;

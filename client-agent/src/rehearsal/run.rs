@@ -15,6 +15,7 @@ use super::error::RehearsalError;
 use super::hourly::HourlyCounts;
 use super::machine::{Machine, Part};
 use super::memo::MemoTable;
+use super::moves;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
 use super::shard::{Progress, Shard, Waited};
 use super::stimulus::ClientIdentity;
@@ -319,8 +320,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let mut site = self.world.site.clone();
         let mut restarted = std::collections::BTreeSet::new();
         let mut forgot_clients = false;
-        let commands = step.operator.iter().map(|command| command.get_ref());
-        let effects = site.apply_all(commands, self.now);
+        let effects = site.apply_all(moves::of_the_site(step), self.now);
         for effect in effects.map_err(|source| refused(number, &step.title, source))? {
             match effect {
                 Effect::CertificateServed { manager, fingerprint } => {
@@ -341,11 +341,15 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         }
         let mut world = self.world.next(site);
         (world.restarted, world.forgot_clients) = (restarted, forgot_clients);
+        moves::note(self.scenario, step, &mut world)
+            .map_err(|source| refused(number, &step.title, source))?;
         Ok(Some((world, served)))
     }
 
     /// Applies the operator's commands, all at once.
     fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
+        let unregistered = moves::check(self.scenario, &self.shards, step);
+        unregistered.map_err(|source| refused(number, &step.title, source))?;
         let ahead = match self.ahead.take() {
             Some(ahead) => Some(ahead),
             None => self.world_after(number, step)?,
@@ -354,8 +358,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             self.world.is_new = false;
             return Ok(());
         };
-        let commands = step.operator.iter().map(|command| command.get_ref());
-        let again = self.replayed.apply_all(commands, self.now);
+        let again = self.replayed.apply_all(moves::of_the_site(step), self.now);
         again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);
         world.faults = std::mem::take(&mut self.world.faults);
@@ -525,6 +528,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             assumptions: self.scenario.assumptions.list(),
             steps: self.steps,
             verdict,
+            run: None,
         };
         let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
         for shard in self.shards.into_iter().filter(|shard| shard.logs.is_some()) {

@@ -14,7 +14,7 @@ pub(super) enum Stimulus {
 }
 
 /// The kind of an event that happens to a client: small enough for the key of the memo table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum EventKind {
     /// The machine is booted and the service starts.
     Start,
@@ -24,6 +24,8 @@ pub(super) enum EventKind {
     Changed,
     /// The site has forgotten its clients.
     Forgotten,
+    /// The operator has moved the client to the group with this number.
+    Placed(u32),
     /// The machine is in the location with this number.
     Move(u16),
     /// The communications file with this number is imported.

@@ -119,6 +119,7 @@ pub fn sweep(
         clients: scenario.fleet.iter().map(|part| part.get_ref().count as usize).sum(),
         seeds: seeds.to_vec(),
         points: Vec::new(),
+        run: None,
     };
     let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
         let lost = seeds.iter().map(|seed| {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::outcome::RunInfo;
 use crate::scenario::Span;
 
 /// Rehearsals of a scenario that differ in a wait and in the seed.
@@ -17,6 +18,9 @@ pub struct Sweep {
     pub seeds: Vec<u64>,
     /// The outcome of each wait.
     pub points: Vec<SweepPoint>,
+    /// How to have the same outcome again, if a program knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunInfo>,
 }
 
 /// The outcome of a wait.

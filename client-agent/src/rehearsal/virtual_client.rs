@@ -46,6 +46,8 @@ pub(super) trait VirtualClient: Sized + Send {
     fn equivalence_key(&self) -> Option<NodeId>;
     /// The node of the client's state.
     fn node(&self, context: &mut Context<'_>) -> NodeId;
+    /// Whether the client is registered at the site.
+    fn is_registered(&self, memo: &MemoTable) -> bool;
 }
 
 /// A client that plays every heartbeat.
@@ -84,6 +86,11 @@ impl FullClient {
 }
 
 impl VirtualClient for FullClient {
+    fn is_registered(&self, memo: &MemoTable) -> bool {
+        let agent = &self.snapshot.agent;
+        self.snapshot.record.is_some() || memo.shared.contains_key(&agent_id(agent.machine()))
+    }
+
     fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self {
         let name = identity.name.clone();
         let faulted = faulted_client(image, identity, context);
@@ -151,7 +158,7 @@ impl MemoizedClient {
             | EventKind::Move(_)
             | EventKind::Import(_)
             | EventKind::Identify(_) => 0,
-            EventKind::Wake | EventKind::Changed | EventKind::Forgotten => {
+            EventKind::Wake | EventKind::Changed | EventKind::Forgotten | EventKind::Placed(_) => {
                 context.memo.order(self.node, stays, self.seed, now)?
             }
         };
@@ -194,6 +201,10 @@ impl MemoizedClient {
 }
 
 impl VirtualClient for MemoizedClient {
+    fn is_registered(&self, memo: &MemoTable) -> bool {
+        memo.node(self.node).snapshot.record.is_some()
+    }
+
     fn new(image: &Image, identity: ClientIdentity, seed: u64, context: &mut Context<'_>) -> Self {
         let faulted = faulted_client(image, identity, context);
         let node = context.memo.installed(image, context.world);
@@ -385,6 +396,12 @@ fn play(
         }
         EventKind::Forgotten => {
             snapshot.record = None;
+            Stimulus::Changed
+        }
+        EventKind::Placed(group) => {
+            context.world.place(snapshot.record.as_mut(), group);
+            let shared = context.memo.shared.get_mut(&agent_id(snapshot.agent.machine()));
+            context.world.place(shared, group);
             Stimulus::Changed
         }
     };

@@ -46,7 +46,8 @@ pub fn would_be_orphaned(
             // Connections belong to the driver: the copy starts with its cache, as after a restart.
             client.handle(EventKind::Stop, now, &mut context);
         }
-        let because = outcome_if(&mut client, false, now, &mut context)?;
+        let change = if world.forgot_clients { EventKind::Forgotten } else { EventKind::Changed };
+        let because = outcome_if(&mut client, change, false, now, &mut context)?;
         Some(WouldBeOrphaned {
             client: client.view(context.memo).computer_name,
             layer: because.layer(),
@@ -58,9 +59,10 @@ pub fn would_be_orphaned(
 }
 
 /// The reason why this client is orphaned after its next heartbeats in the context's world, if it is, and was not
-/// before. A client whose machine is off is switched on first.
+/// before. `change` is the event of that world's beginning. A client whose machine is off is switched on first.
 pub(super) fn outcome_if(
     client: &mut impl VirtualClient,
+    change: EventKind,
     is_on: bool,
     now: Timestamp,
     context: &mut Context<'_>,
@@ -71,7 +73,6 @@ pub(super) fn outcome_if(
     if orphaned(client, context).is_some() {
         return None;
     }
-    let change = if context.world.forgot_clients { EventKind::Forgotten } else { EventKind::Changed };
     client.handle(change, now, context);
     if !is_on {
         client.handle(EventKind::Start, now, context);

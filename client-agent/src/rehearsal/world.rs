@@ -13,6 +13,7 @@ use epm_protocol::site::{Answer, Manager, Publication, RegisteredClient, Site, V
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Pins, ServerCertificate, judge};
 
+use super::stimulus::EventKind;
 use crate::agent::{Exchange, TlsCheck};
 
 /// The state that does not change for clients between two changes of the site.
@@ -34,6 +35,11 @@ pub(super) struct World {
     pub(super) restarted: BTreeSet<String>,
     /// Whether the site forgot its clients when this world began.
     pub(super) forgot_clients: bool,
+    /// The clients that the operator moved when this world began, by part and number: the index of the new group in
+    /// `moved_to`.
+    pub(super) moved: BTreeMap<(u32, u32), u32>,
+    /// The groups that clients were moved to when this world began.
+    pub(super) moved_to: Vec<GroupId>,
     /// The certificates that were in force when the rehearsal began.
     pub(super) old: Arc<BTreeSet<Fingerprint>>,
     /// The certificates of managers since then.
@@ -112,9 +118,28 @@ impl World {
             may_have_faults: false,
             restarted: BTreeSet::new(),
             forgot_clients: false,
+            moved: BTreeMap::new(),
+            moved_to: Vec::new(),
             old,
             new,
             turns,
+        }
+    }
+
+    /// The event of this world's beginning for the client with this number in this part.
+    pub(super) fn change_for(&self, part: u32, number: u32) -> EventKind {
+        match self.moved.get(&(part, number)) {
+            _ if self.forgot_clients => EventKind::Forgotten,
+            Some(group) => EventKind::Placed(*group),
+            None => EventKind::Changed,
+        }
+    }
+
+    /// Puts a registered client into the group with this index in `moved_to`.
+    pub(super) fn place(&self, record: Option<&mut RegisteredClient>, group: u32) {
+        let group = usize::try_from(group).ok().and_then(|place| self.moved_to.get(place));
+        if let (Some(record), Some(group)) = (record, group) {
+            record.group = *group;
         }
     }
 

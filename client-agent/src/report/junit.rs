@@ -79,13 +79,17 @@ fn whole(outcome: &Outcome) -> TestCase {
 }
 
 fn properties(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    vec![
+    let run = outcome.run.clone().map(|run| {
+        [("scenario_file", run.scenario_file), ("version", run.version), ("command", run.command)]
+    });
+    let counts = [
         ("seed", outcome.verdict.seed.to_string()),
         ("clients", outcome.verdict.clients.to_string()),
         ("heartbeats", outcome.heartbeats.to_string()),
         ("heartbeats_served", outcome.heartbeats_served.to_string()),
         ("ended", outcome.ended.to_string()),
-    ]
+    ];
+    run.into_iter().flatten().chain(counts).collect()
 }
 
 fn case(class: &'static str, name: String, lasted: Duration, result: TestResult) -> TestCase {

@@ -109,6 +109,7 @@ pub(super) fn sweep() -> Sweep {
         clients: CLIENTS,
         seeds: vec![11, 12, 13, 14, 15],
         points: waits.map(point).to_vec(),
+        run: None,
     }
 }
 

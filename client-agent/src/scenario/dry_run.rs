@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::fault::FaultRule;
-use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
+use epm_protocol::id::AgentId;
+use epm_protocol::site::{ClientKey, Command, CommandError, Founding, ManagerPorts, Site, agent_id};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
 use toml::Spanned;
@@ -98,10 +99,52 @@ impl Scenario {
                     .map_err(|error| refuse(action.span(), error.to_string()))?;
             }
             for command in &step.operator {
-                give(&mut site, command, now).map_err(|problem| refuse(command.span(), problem))?;
+                let given = match command.get_ref() {
+                    // There are no clients here.
+                    Command::MoveClient { client, group } => self.check_move(&site, client, group),
+                    _ => give(&mut site, command, now),
+                };
+                given.map_err(|problem| refuse(command.span(), problem))?;
+            }
+        }
+        // Steps may add groups.
+        for fault in &self.fault {
+            if let Some(group) = &fault.get_ref().whom.group {
+                site.groups().find(group).map_err(|error| refuse(fault.span(), error.to_string()))?;
             }
         }
         Ok(())
+    }
+
+    fn check_move(&self, site: &Site, client: &ClientKey, group: &str) -> Result<(), String> {
+        self.place_of(client).map_err(|error| error.to_string())?;
+        site.groups().find(group).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The index of the part, and the number in it, of a client of the fleet.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such client, with the nearest name.
+    pub fn place_of(&self, client: &ClientKey) -> Result<(u32, u32), CommandError> {
+        let parts = self.fleet.iter().map(Spanned::get_ref);
+        let mut places = (0..)
+            .zip(parts)
+            .flat_map(|(place, part)| (1..=part.count).map(move |number| (place, part, number)));
+        let found = places.find(|(_, part, number)| match client {
+            ClientKey::Id(agent) => agent_id(part.machine(self.seed, *number)) == *agent,
+            ClientKey::Name(name) => part.client_name(*number).eq_ignore_ascii_case(name),
+        });
+        found.map(|(place, _, number)| (place, number)).ok_or_else(|| {
+            let names: Vec<String> = self.client_names().collect();
+            CommandError::unknown("client", &client.to_string(), names.iter().map(String::as_str))
+        })
+    }
+
+    /// The computer names of all clients of the fleet.
+    pub fn client_names(&self) -> impl Iterator<Item = String> + '_ {
+        let parts = self.fleet.iter().map(Spanned::get_ref);
+        parts.flat_map(|part| (1..=part.count).map(|number| part.client_name(number)))
     }
 
     /// Checks that every fault is valid, names existing managers, and is set before it is healed.
@@ -119,6 +162,17 @@ impl Scenario {
             }
             if rules.insert(&rule.name, rule).is_some() {
                 return Err((span, format!("a fault {:?} exists already", rule.name)));
+            }
+        }
+        for spanned in &self.fault {
+            let whom = &spanned.get_ref().whom;
+            let Some(agent) = whom.agent.as_deref().filter(|agent| !agent.contains('*')) else { continue };
+            if agent.parse::<AgentId>().is_err()
+                && !self.client_names().any(|name| name.eq_ignore_ascii_case(agent))
+            {
+                let names: Vec<String> = self.client_names().collect();
+                let hint = hint(agent, names.iter().map(String::as_str));
+                return Err((spanned.span(), format!("there is no client {agent:?} in the fleet{hint}")));
             }
         }
         let mut set: BTreeSet<&str> = BTreeSet::new();

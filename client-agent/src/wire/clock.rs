@@ -101,6 +101,22 @@ impl LabClock {
     }
 }
 
+/// Measures real time, for the record: no decision may depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to measure.
+    pub fn start() -> Self {
+        Self(real_time())
+    }
+
+    /// The real time since the beginning.
+    pub fn elapsed(self) -> Duration {
+        real_time().saturating_duration_since(self.0)
+    }
+}
+
 impl Clock for LabClock {
     fn now(&self) -> Timestamp {
         self.read().now()

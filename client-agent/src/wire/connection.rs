@@ -147,7 +147,20 @@ impl Drop for Open {
 ///
 /// When the exchange fails.
 pub async fn ask_once(clock: Arc<LabClock>, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
-    Session::new(clock, Arc::default(), Arc::default()).exchange(exchange).await
+    ask_from(None, clock, exchange).await
+}
+
+/// Carries out an exchange on a connection of its own, from this source address if the server is on loopback.
+///
+/// # Errors
+///
+/// When the exchange fails.
+pub(super) async fn ask_from(
+    source: Option<Ipv4Addr>,
+    clock: Arc<LabClock>,
+    exchange: &Exchange,
+) -> Result<ManagerResponse, ExchangeFailure> {
+    Session::new(clock, Arc::default(), Arc::new(Endpoint::from(source))).exchange(exchange).await
 }
 
 type Failed = Result<(), ExchangeFailure>;

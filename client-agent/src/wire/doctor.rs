@@ -1,5 +1,6 @@
 //! Runs one heartbeat of a client with one server, and observes it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
@@ -9,22 +10,24 @@ use epm_protocol::sylink::{ClientServer, Sylink};
 use epm_protocol::time::Clock;
 
 use super::clock::LabClock;
-use super::connection::ask_once;
+use super::connection::ask_from;
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Health, Input, Output, Server};
 use crate::doctor::{Examination, Step};
 
 /// Examines every server of a communications file, in order. The requests are probes, of which a manager of this lab keeps
-/// nothing.
+/// nothing. `source` is the source address of connections to loopback, such as that of a client of a lab; the system's choice
+/// if none.
 pub async fn examine(
     sylink: &Sylink,
     profile: &AgentProfile,
     assumptions: &Arc<Assumptions>,
     clock: &Arc<LabClock>,
+    source: Option<Ipv4Addr>,
 ) -> Vec<Examination> {
     let mut all = Vec::new();
     let conf = sylink.conf();
     for server in conf.list.servers() {
-        all.push(examine_one(sylink, server, profile, assumptions, clock).await.0);
+        all.push(examine_one(sylink, server, profile, assumptions, clock, source).await.0);
     }
     all
 }
@@ -36,6 +39,7 @@ pub async fn examine_one(
     profile: &AgentProfile,
     assumptions: &Arc<Assumptions>,
     clock: &Arc<LabClock>,
+    source: Option<Ipv4Addr>,
 ) -> (Examination, Agent) {
     let mut alone = sylink.clone();
     let mut conf = alone.conf();
@@ -44,7 +48,7 @@ pub async fn examine_one(
     let cache = Cache { sylink: Arc::new(alone), state: AgentState::default() };
     let mut agent = Agent::new(profile.clone(), cache, Arc::clone(assumptions));
     let protocol: Protocol = Server::of_list(server).protocol;
-    let (broken, stays_registered) = heartbeat(&mut agent, clock).await;
+    let (broken, stays_registered) = heartbeat(&mut agent, clock, source).await;
     let found = Server::of_list(server).to_string();
     let found = Examination::of(found, protocol, server.verify_signatures, broken.as_ref());
     (Examination { stays_registered, ..found }, agent)
@@ -52,13 +56,17 @@ pub async fn examine_one(
 
 /// Makes one heartbeat, after the browser test; returns the step that failed and why, and whether the manager keeps a
 /// registration of the client.
-async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> (Option<(Step, String)>, bool) {
+async fn heartbeat(
+    agent: &mut Agent,
+    clock: &Arc<LabClock>,
+    source: Option<Ipv4Addr>,
+) -> (Option<(Step, String)>, bool) {
     agent.handle(Input::Start { booted: clock.now() }, clock.now());
     let mut next = sent(agent.handle(Input::Wake, clock.now()));
     let mut at = Step::Serial;
     if let Some(first) = &next {
         let hello = Exchange { request: AgentRequest::Hello, ..Exchange::clone(first) };
-        match ask_once(Arc::clone(clock), &hello).await {
+        match ask_from(source, Arc::clone(clock), &hello).await {
             Ok(answer) if answer.status == 200 => {}
             Ok(answer) => {
                 return (Some((Step::Hello, format!("the manager answered {}", answer.status))), false);
@@ -71,7 +79,7 @@ async fn heartbeat(agent: &mut Agent, clock: &Arc<LabClock>) -> (Option<(Step, S
     let (mut registration, mut stays_registered) = (None, false);
     while let Some(exchange) = next.take_if(|one| !matches!(one.request, AgentRequest::Hold { .. })) {
         at = Step::of(&exchange.request);
-        let outcome = ask_once(Arc::clone(clock), &probing(&exchange, &mut registration)).await;
+        let outcome = ask_from(source, Arc::clone(clock), &probing(&exchange, &mut registration)).await;
         if let (AgentRequest::Register(_), Ok(answer)) = (&exchange.request, &outcome) {
             stays_registered |= Registered::from_body(&answer.body).is_some_and(|found| !found.is_probe);
         }

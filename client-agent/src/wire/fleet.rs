@@ -101,9 +101,10 @@ impl Fleet {
         self.members.push(member);
     }
 
-    /// Adds an agent in the state that it is in, which continues by itself.
-    pub fn bring_back(&mut self, part: String, agent: Agent) -> &Member {
-        let member = self.run(part, agent, None, None);
+    /// Adds an agent in the state that it is in, which continues by itself; `source` is the source address of its
+    /// connections, the system's choice if none.
+    pub fn bring_back(&mut self, part: String, agent: Agent, source: Option<Ipv4Addr>) -> &Member {
+        let member = self.run(part, agent, None, source);
         self.members.push_mut(member)
     }
 

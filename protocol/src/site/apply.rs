@@ -133,8 +133,8 @@ impl Site {
                 effects.push(self.remove_client(*agent)?);
                 AffectedGroups::None
             }
-            Command::MoveClient { agent, group } => {
-                effects.push(self.move_client(*agent, group)?);
+            Command::MoveClient { client, group } => {
+                effects.push(self.move_client(client, group)?);
                 AffectedGroups::None
             }
         };

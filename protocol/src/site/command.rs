@@ -4,6 +4,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::client_key::ClientKey;
 use crate::heartbeat::Registration;
 use crate::id::{AgentId, DomainId, GroupId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
@@ -235,9 +236,9 @@ pub enum Command {
     },
     /// Move a client to another group.
     MoveClient {
-        /// The identifier of the client.
-        #[schemars(with = "String")]
-        agent: AgentId,
+        /// The name of the client's computer, or the identifier of the client.
+        #[serde(alias = "agent")]
+        client: ClientKey,
         /// The full path of the group.
         group: String,
     },

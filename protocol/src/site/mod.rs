@@ -19,6 +19,7 @@ mod apply;
 mod calls;
 mod certificate_update;
 mod client;
+mod client_key;
 mod command;
 mod command_table;
 mod founding;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use calls::{CallCounter, CallLimit};
 pub use client::{RegisteredClient, agent_id};
+pub use client_key::ClientKey;
 pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
 pub use command_table::{CommandRow, CommandTable, GivenCommand};
 pub use founding::Founding;

@@ -2,6 +2,7 @@
 
 use super::client::RegisteredClient;
 use super::client::agent_id;
+use super::client_key::ClientKey;
 use super::command::{CommandError, Effect};
 use super::group::DEFAULT_GROUP;
 use super::state::Site;
@@ -66,8 +67,34 @@ impl Site {
         Effect::ClientPlaced { agent, group }
     }
 
-    pub(super) fn move_client(&mut self, agent: AgentId, path: &str) -> Result<Effect, CommandError> {
+    /// The identifier of the registered client that is meant.
+    ///
+    /// # Errors
+    ///
+    /// When no client or more than one has this name.
+    pub fn find_client(&self, client: &ClientKey) -> Result<AgentId, CommandError> {
+        let name = match client {
+            ClientKey::Id(agent) => return Ok(*agent),
+            ClientKey::Name(name) => name,
+        };
+        let mut found = self.clients().filter(|one| one.computer_name.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (Some(client), None) => Ok(client.agent),
+            (Some(_), Some(_)) => Err(CommandError::Invalid {
+                field: "client",
+                found: name.clone(),
+                expected: "the name of one client; several have this one, so give an identifier".to_owned(),
+            }),
+            (None, _) => {
+                let known = self.clients().map(|one| one.computer_name.as_str());
+                Err(CommandError::unknown("registered client", name, known))
+            }
+        }
+    }
+
+    pub(super) fn move_client(&mut self, client: &ClientKey, path: &str) -> Result<Effect, CommandError> {
         let group = self.groups.find(path)?.id;
+        let agent = self.find_client(client)?;
         let known = self.clients.get_mut(&agent);
         let client = known.ok_or_else(|| CommandError::unknown("client", &agent.to_string(), []))?;
         client.group = group;

@@ -279,8 +279,8 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (made("", None), "invalid name \"\" for a certificate"),
         (made("x", Some(u32::MAX)), "cannot be written in a certificate"),
         (import, "server."),
-        (Command::MoveClient { agent: client(1), group: "x".into() }, "there is no group"),
-        (Command::MoveClient { agent: client(2), group: OWN.into() }, "there is no client"),
+        (Command::MoveClient { client: client(1).into(), group: "x".into() }, "there is no group"),
+        (Command::MoveClient { client: client(2).into(), group: OWN.into() }, "there is no client"),
     ];
     let mut site = furnished();
     let before = everything(&site);
@@ -365,7 +365,7 @@ fn serials_advance_for_exactly_the_groups_that_a_command_concerns() {
     assert_eq!(moved(&assign("Third", TOP_GROUP, None)), top_and_heirs);
     assert_eq!(moved(&generate("B", Stores::Both)), everybody);
     assert_eq!(moved(&Command::Register(registration(2, None))), [""; 0]);
-    assert_eq!(moved(&Command::MoveClient { agent: client(2), group: OWN.into() }), [""; 0]);
+    assert_eq!(moved(&Command::MoveClient { client: client(2).into(), group: OWN.into() }), [""; 0]);
     assert_eq!(
         moved(&Command::SetInheritance { group: INHERITING.into(), inherits: false }),
         [INHERITING, BELOW]
@@ -543,7 +543,7 @@ fn the_same_commands_give_the_same_site_to_the_byte() {
         policy(OWN, "<x/>"),
         assign(COPY, TOP_GROUP, None),
         generate("B", Stores::Console),
-        Command::MoveClient { agent: client(1), group: OWN.into() },
+        Command::MoveClient { client: client(1).into(), group: OWN.into() },
     ];
     let play = |refused: &[Command]| {
         let mut site = furnished();
@@ -659,7 +659,7 @@ fn a_client_lands_where_it_prefers_or_in_the_default_group_and_stays_where_it_wa
         site.apply(&Command::Register(registration(machine, preferred)), LATER).unwrap();
         assert_eq!(group_of(&site, machine), id(&site, lands));
     }
-    site.apply(&Command::MoveClient { agent: client(2), group: BELOW.into() }, LATER).unwrap();
+    site.apply(&Command::MoveClient { client: client(2).into(), group: BELOW.into() }, LATER).unwrap();
     site.apply(&Command::Register(registration(2, Some(OWN))), LATER).unwrap();
     assert_eq!(group_of(&site, 2), id(&site, BELOW));
 }

@@ -2,6 +2,7 @@
 //!
 //! 0: success. 1: the command failed. 2: invalid input. 3: success, but clients are orphaned. 4: no verdict.
 
+mod again;
 mod assume;
 mod cert;
 mod failure;

@@ -1,12 +1,11 @@
 //! Output for people.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
-use epm_client_agent::rehearsal::{Outcome, StepOutcome, Sweep, SweepPoint};
+use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
@@ -76,7 +75,7 @@ pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Finge
     text
 }
 
-pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
+pub(super) fn rehearsal_verdict(outcome: &Outcome, again: &RunInfo) -> String {
     let mut text = String::new();
     if outcome.is_partial {
         let _ = writeln!(text, "\nPARTIAL: interrupted; what follows is the state at {}.", outcome.ended);
@@ -92,15 +91,15 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, scenario: &Path) -> String {
         text,
         "{} heartbeats, {} of them served, in {} of lab time.\n\
          Assumptions: {} in all, {}; see `epm-lab assumptions`.\n\
-         Seed {}; repeat with: epm-lab rehearse {} --seed {}",
+         Seed {}; repeat with epm-lab {}: {}",
         outcome.heartbeats,
         outcome.heartbeats_served,
         Span(outcome.ended.since(outcome.began)),
         outcome.assumptions.len(),
         if set.is_empty() { "each at its default".to_owned() } else { set.join(", ") },
         outcome.verdict.seed,
-        scenario.display(),
-        outcome.verdict.seed,
+        again.version,
+        again.command,
     );
     text
 }
@@ -116,6 +115,12 @@ pub(super) fn sweep_point(point: &SweepPoint) -> String {
 }
 
 pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
+    let again =
+        sweep.run.as_ref().map(|run| format!("Repeat with epm-lab {}: {}\n", run.version, run.command));
+    found_by(sweep, is_partial) + &again.unwrap_or_default()
+}
+
+fn found_by(sweep: &Sweep, is_partial: bool) -> String {
     let partial = if is_partial { "PARTIAL: interrupted. " } else { "" };
     let seeds = sweep.seeds.len();
     match sweep.shortest_without_orphans() {
@@ -186,10 +191,10 @@ pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> St
     format!("{table}\n")
 }
 
-pub(super) fn verdict(verdict: &Verdict, scenario: &Path) -> String {
+pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
     let mut text = verdict_of(verdict);
-    let _ =
-        writeln!(text, "Seed {}; repeat with: epm-lab run {} --seed {0}", verdict.seed, scenario.display());
+    let RunInfo { version, command, .. } = again;
+    let _ = writeln!(text, "Seed {}; repeat with epm-lab {version}: {command}", verdict.seed);
     text
 }
 

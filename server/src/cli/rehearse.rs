@@ -16,7 +16,7 @@ use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{print, scenario};
+use super::{again, print, scenario};
 use crate::cli::io::{Ending, Failure, complain, say};
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
@@ -85,6 +85,7 @@ impl Rehearse {
     }
 
     async fn once(&self, scenario: Scenario, options: RehearsalOptions) -> Result<Ending, Failure> {
+        let again = again::run_info(&self.scenario, scenario.seed);
         let bar = self.bar(&scenario, 1);
         if !self.json {
             bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
@@ -101,7 +102,8 @@ impl Rehearse {
         };
         let (rehearsed, _) =
             watched(&bar, move |progress| rehearse(&scenario, &options, progress, tell)).await?;
-        let outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
+        let mut outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
+        outcome.run = Some(again.clone());
         if let Some(folder) = &self.report {
             for (name, text) in [
                 ("report.html", report::html(&outcome)),
@@ -116,7 +118,7 @@ impl Rehearse {
         if self.json {
             say(&report::json(&outcome));
         } else {
-            say(&print::rehearsal_verdict(&outcome, &self.scenario));
+            say(&print::rehearsal_verdict(&outcome, &again));
             self.say_where();
         }
         Ok(ending(&outcome))
@@ -149,6 +151,7 @@ impl Rehearse {
             return Err(Failure::Failed("interrupted before the first seed was finished".to_owned()));
         };
         let median = sorted[sorted.len() / 2];
+        let again = again::run_info(&self.scenario, scenario.seed);
         if self.json {
             let each: Vec<_> = lost
                 .iter()
@@ -156,6 +159,7 @@ impl Rehearse {
                 .collect();
             let text = serde_json::json!({
                 "scenario": scenario.title, "seeds": each, "least": least, "median": median, "most": most,
+                "run": again,
             });
             say(&format!("{text:#}\n"));
         } else {
@@ -165,8 +169,11 @@ impl Rehearse {
             }
             let _ = writeln!(
                 text,
-                "\n{} seeds: minimum {least} orphaned, median {median}, maximum {most}.",
-                lost.len()
+                "\n{} seeds: minimum {least} orphaned, median {median}, maximum {most}.\n\
+                 Repeat with epm-lab {}: {}",
+                lost.len(),
+                again.version,
+                again.command,
             );
             say(&text);
         }
@@ -181,6 +188,7 @@ impl Rehearse {
         options: RehearsalOptions,
     ) -> Result<Ending, Failure> {
         let points = usize::from(self.points);
+        let again = again::run_info(&self.scenario, scenario.seed);
         let bar = self.bar(&scenario, 2 * points * seeds.len());
         if !self.json {
             bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
@@ -198,10 +206,11 @@ impl Rehearse {
         let (swept, is_stopped) =
             watched(&bar, move |progress| sweep(&scenario, &waits, points, &seeds, &options, progress, tell))
                 .await?;
-        let swept = swept.map_err(|error| match error {
+        let mut swept = swept.map_err(|error| match error {
             SweepError::Rehearsal(error) => failure(&error, &self.scenario),
             SweepError::NoSuchStep { .. } => Failure::BadInput(error.to_string()),
         })?;
+        swept.run = Some(again);
         if let Some(folder) = &self.report {
             write(folder, "sweep.html", &report::sweep_html(&swept))?;
             write(folder, "sweep.csv", &report::sweep_csv(&swept))?;

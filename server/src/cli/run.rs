@@ -10,7 +10,7 @@ use epm_client_agent::scenario::{PlanError, Scenario, Span};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{print, scenario};
+use super::{again, print, scenario};
 use crate::cli::io::{Ending, Failure, complain, say, say_json};
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
@@ -96,15 +96,19 @@ impl Run {
             RunError::Start(_)
             | RunError::Plan(PlanError::Presence { .. })
             | RunError::Fault(_)
-            | RunError::Fleet(_) => Failure::BadInput(error.to_string()),
+            | RunError::Fleet(_)
+            | RunError::Refused(_) => Failure::BadInput(error.to_string()),
             RunError::Plan(_) | RunError::Time(_) | RunError::Incomplete(_) => {
                 Failure::Failed(error.to_string())
             }
         })?;
+        let again = again::run_info(&self.scenario, scenario.seed);
         if self.json {
-            say_json(&verdict)?;
+            let mut json = serde_json::to_value(&verdict).unwrap_or_default();
+            json["run"] = serde_json::to_value(&again).unwrap_or_default();
+            say_json(&json)?;
         } else {
-            say(&print::verdict(&verdict, &self.scenario));
+            say(&print::verdict(&verdict, &again));
         }
         Ok(match (verdict.orphaned.is_empty(), verdict.well) {
             (false, _) => Ending::ClientsOrphaned,

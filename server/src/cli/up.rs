@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::again;
 use crate::cli::assume::Assume;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::cli::lab::OwnReadyFile;
@@ -532,9 +533,11 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
+            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
              Ctrl-C stops.",
-            self.agents, self.heartbeat
+            self.agents,
+            self.heartbeat,
+            again::command(seed)
         );
         text
     }

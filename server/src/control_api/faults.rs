@@ -119,6 +119,7 @@ async fn set(
         table.insert("name".to_owned(), Value::String(fault.clone()));
     }
     let rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
+    lab.check_fault(&rule).await.map_err(|error| Problem::invalid(error.to_string()))?;
     lab.site.faults().add(rule.with_default_lifetime())?.keep();
     lab.site.journal().operator_action(format!("fault {fault:?} added"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);

@@ -15,18 +15,20 @@ use epm_protocol::time::Timestamp;
 use futures_util::stream::{self, Stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
+use crate::control_api::har::{self, Traffic};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
+use crate::runtime::transfer::KeptBody;
 use crate::schema::BridgedSchema;
 
 /// Path of the endless response.
 pub(super) const TAIL: &str = "/v1/journal/tail";
 /// Maximum number of entries per response.
-const PAGE: usize = 10_000;
+const PAGE: usize = 100_000;
 
 /// Filters for journal entries; absent ones match everything.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -51,7 +53,7 @@ struct JournalQuery {
     /// Only entries from this lab time on.
     #[schemars(with = "Option<String>")]
     from: Option<Timestamp>,
-    /// Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+    /// Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
     limit: Option<usize>,
     /// Format of the response: `json`, `ndjson` or `har`.
     format: Format,
@@ -80,7 +82,7 @@ struct Entries {
 enum JournalAnswer {
     /// Entries.
     Entries(Entries),
-    /// Exchanges as an HTTP archive.
+    /// Exchanges and calls as an HTTP archive.
     Har(Archive),
 }
 
@@ -164,6 +166,18 @@ struct More {
     /// For a call: path.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// For a call: query, without passwords and tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+    /// For a call: body of the request, without passwords and tokens, at most 8 KiB of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// For an exchange or a call: real time from the request to its response, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
+    /// For an exchange or a closed connection: whether a fault acted on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faulted: Option<bool>,
     /// For a call: user of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
@@ -226,7 +240,7 @@ struct NamedEntry<'a> {
 impl NamedEntry<'_> {
     fn of<'a>(lab: &Lab, number: u64, entry: &'a Entry) -> NamedEntry<'a> {
         let (manager, agent) = match entry {
-            Entry::Exchange(record) => (Some(record.manager), record.agent),
+            Entry::Exchange(record, _) => (Some(record.manager), record.agent),
             Entry::FaultApplied(applied) => (Some(applied.manager), applied.agent),
             Entry::Call(call) => (Some(call.manager), None),
             Entry::ConnectionClosed { .. } | Entry::FaultSkipped { .. } | Entry::OperatorAction { .. } => {
@@ -242,7 +256,7 @@ impl NamedEntry<'_> {
 
     fn fits(&self, query: &JournalQuery) -> bool {
         let (action, status, agent) = match self.entry {
-            Entry::Exchange(record) => (Some(record.action), Some(record.status), record.agent),
+            Entry::Exchange(record, _) => (Some(record.action), Some(record.status), record.agent),
             Entry::FaultApplied(applied) => (None, None, applied.agent),
             Entry::Call(call) => (None, Some(call.status), None),
             Entry::ConnectionClosed { .. } | Entry::FaultSkipped { .. } | Entry::OperatorAction { .. } => {
@@ -258,25 +272,60 @@ impl NamedEntry<'_> {
             && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
+    const fn is_traffic(&self) -> bool {
+        matches!(self.entry, Entry::Exchange(..) | Entry::Call(_))
+    }
+
+    /// The request and the response of an exchange or a call.
+    fn traffic(&self) -> Option<Traffic<'_>> {
+        let Self { number, entry, manager, client } = self;
+        let manager = manager.as_deref().unwrap_or("manager");
+        let of = |who: Option<&str>| {
+            who.map_or_else(|| format!("entry {number}"), |who| format!("entry {number}, {who}"))
+        };
+        Some(match entry {
+            Entry::Exchange(record, transfer) => Traffic {
+                transfer,
+                tls: record.tls,
+                manager,
+                peer: Some(record.peer.to_string()),
+                status: record.status,
+                comment: format!("{}, {}", of(client.as_deref()), record.action),
+            },
+            Entry::Call(call) => Traffic {
+                transfer: &call.transfer,
+                tls: true,
+                manager,
+                peer: call.peer.map(|peer| peer.to_string()),
+                status: call.status,
+                comment: of(call.who.as_deref()),
+            },
+            _ => return None,
+        })
+    }
+
     fn row(self) -> JournalEntry {
         let NamedEntry { number, entry, manager, client } = self;
         let more = match entry {
-            Entry::Exchange(record) => More {
+            Entry::Exchange(record, transfer) => More {
                 peer: Some(record.peer),
+                faulted: record.faulted.then_some(true),
+                duration_ms: Some(transfer.took_ms()),
                 agent: record.agent,
                 tls: Some(record.tls),
                 action: Some(record.action),
                 status: Some(record.status),
                 ..More::default()
             },
-            Entry::ConnectionClosed { peer, why, .. } => {
+            Entry::ConnectionClosed { peer, why, faulted, .. } => {
+                let faulted = faulted.then_some(true);
                 let (reason, words) = match why {
                     ConnectionClosed::Silent => ("silent", None),
                     ConnectionClosed::Stalled => ("stalled", None),
                     ConnectionClosed::Handshake(words) => ("handshake", Some(words.clone())),
                     ConnectionClosed::Http(words) => ("http", Some(words.clone())),
                 };
-                More { peer: Some(*peer), reason: Some(reason), text: words, ..More::default() }
+                More { peer: Some(*peer), reason: Some(reason), text: words, faulted, ..More::default() }
             }
             Entry::FaultApplied(applied) => More {
                 peer: Some(applied.peer),
@@ -296,6 +345,9 @@ impl NamedEntry<'_> {
                 status: Some(call.status),
                 method: Some(call.method.clone()),
                 path: Some(call.path.clone()),
+                query: call.transfer.uri.query().map(str::to_owned),
+                body: Some(&call.transfer.request_body).filter(|body| body.length > 0).map(shown),
+                duration_ms: Some(call.transfer.took_ms()),
                 user: call.who.clone(),
                 ..More::default()
             },
@@ -363,47 +415,27 @@ async fn find(
             entries,
         }))),
         Format::Ndjson => Ok(Written::Other(entries.iter().map(|row| line(row) + "\n").collect())),
-        Format::Har => Ok(Written::Json(JournalAnswer::Har(har(&entries)))),
+        Format::Har => Ok(Written::Json(JournalAnswer::Har(har(&lab, &query, limit)))),
         Format::Junit => Err(query.format.refused()),
     }
+}
+
+/// A kept body as text.
+fn shown(body: &KeptBody) -> String {
+    body.text().map_or_else(|| format!("{} bytes that are not text", body.length), str::to_owned)
 }
 
 fn line(row: &JournalEntry) -> String {
     serde_json::to_string(row).unwrap_or_default()
 }
 
-/// The exchanges as an HTTP archive, as far as the journal records them.
-fn har(rows: &[JournalEntry]) -> Archive {
-    let entries = rows.iter().filter(|row| row.kind == Kind::Exchange).map(|row| {
-        let scheme = if row.more.tls == Some(true) { "https" } else { "http" };
-        let manager = row.manager.as_deref().unwrap_or("manager");
-        let action = row.more.action.unwrap_or_default();
-        json!({
-            "startedDateTime": row.at,
-            "time": 0,
-            "request": {
-                "method": if action == "upload" { "POST" } else { "GET" },
-                "url": format!("{scheme}://{manager}/secars/secars.dll?action={action}"),
-                "httpVersion": "HTTP/1.1", "cookies": [], "headers": [], "queryString": [],
-                "headersSize": -1, "bodySize": -1,
-            },
-            "response": {
-                "status": row.more.status, "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
-                "content": { "size": -1, "mimeType": "" }, "redirectURL": "", "headersSize": -1, "bodySize": -1,
-            },
-            "cache": {},
-            "timings": { "send": 0, "wait": 0, "receive": 0 },
-            "serverIPAddress": "",
-            "connection": row.more.peer,
-            "comment": row.client,
-        })
-    });
-    let log = json!({
-        "version": "1.2",
-        "creator": { "name": "epm-lab", "version": env!("CARGO_PKG_VERSION") },
-        "entries": entries.collect::<Vec<_>>(),
-    });
-    Archive { log }
+/// The matching exchanges and calls as an HTTP archive, at most so many, the latest ones.
+fn har(lab: &Lab, query: &JournalQuery, limit: usize) -> Archive {
+    let entries = lab.site.journal().since(query.since);
+    let named = entries.iter().map(|(number, entry)| NamedEntry::of(lab, *number, entry));
+    let fits: Vec<NamedEntry<'_>> = named.filter(|one| one.is_traffic() && one.fits(query)).collect();
+    let latest = fits.iter().skip(fits.len().saturating_sub(limit));
+    Archive { log: har::log(latest.filter_map(NamedEntry::traffic)) }
 }
 
 async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<EntryCount> {
@@ -424,7 +456,9 @@ async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answe
 
 async fn near_misses(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<Vec<NearMiss>> {
     query.refuse_gaps(&lab, &[Kind::Exchange, Kind::ConnectionClosed])?;
-    let misses = found(&lab, &query).into_iter().filter_map(|entry| {
+    // What a fault of the lab refused has missed nothing.
+    let missed = |entry: &JournalEntry| entry.more.faulted != Some(true);
+    let misses = found(&lab, &query).into_iter().filter(missed).filter_map(|entry| {
         let why = match (entry.kind, entry.more.action, entry.more.reason) {
             (Kind::Exchange, Some("unknown-path"), _) => {
                 "requested a path that the product's clients do not use"

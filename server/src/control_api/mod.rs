@@ -14,6 +14,7 @@ mod extract;
 mod faults;
 mod fleet;
 mod guard;
+mod har;
 mod journal;
 mod packages;
 mod site;

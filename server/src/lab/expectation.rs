@@ -214,7 +214,7 @@ impl Lab {
         let journal = self.site.journal();
         for (number, entry) in journal.since(since) {
             let (who, why) = match entry {
-                Entry::Exchange(Record { agent, peer, action, status, .. }) if status >= 400 => {
+                Entry::Exchange(Record { agent, peer, action, status, .. }, _) if status >= 400 => {
                     let client = agent.and_then(|agent| self.site.client_status(agent));
                     let who = client
                         .map_or_else(|| peer.to_string(), |client_status| client_status.client.computer_name);

@@ -130,7 +130,7 @@ impl Lab {
         // The leaving clients are determined before any is touched.
         let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
         let specs: Vec<MemberSpec> = (1..=plan.count)
-            .map(|number| member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
+            .map(|number| self.member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
             .collect();
         let wanted: std::collections::HashSet<&str> =
             specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
@@ -257,7 +257,7 @@ impl Lab {
             ClientOperation::Move { group } => {
                 let agent = member.handle.agent().cache().state.agent;
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
-                self.site.apply(&Command::MoveClient { agent, group: group.clone() })?;
+                self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
         let fleet = self.fleet.read().await;
@@ -286,19 +286,49 @@ impl Lab {
         let mut fleet = self.fleet.write().await;
         let place = fleet.members().iter().position(|one| one.name == member.name);
         let place = place.ok_or_else(|| unknown("client", &member.name, []))?;
+        let profile = member.handle.agent().profile().clone();
         let spec = MemberSpec {
             part: member.part.clone(),
-            profile: member.handle.agent().profile().clone(),
             sylink,
             location: lock(&self.parts).get(&member.part).and_then(|part| part.location.clone()),
             disk: None,
-            source: None,
+            source: self.sources.address_of(&profile),
+            profile,
         };
         fleet.replace(place, spec);
         if let Some(member) = fleet.members().get(place) {
             member.handle.tell(Input::Start { booted: self.clock().now() }).await;
         }
         Ok(())
+    }
+
+    /// The client with this number in its part, not yet started.
+    pub(super) fn member_spec(
+        &self,
+        seed: u64,
+        plan: &PartPlan,
+        number: u32,
+        sylink: Arc<Sylink>,
+    ) -> MemberSpec {
+        let profile = plan.client(seed, number);
+        MemberSpec {
+            part: plan.name.clone(),
+            sylink,
+            location: plan.location.clone(),
+            disk: None,
+            source: self.sources.address_of(&profile),
+            profile,
+        }
+    }
+
+    /// Remembers the parts of a fleet that the control API did not add.
+    pub(super) fn remember_part(&self, plan: PartPlan) {
+        lock(&self.parts).insert(plan.name.clone(), plan);
+    }
+
+    /// The source address of a client's connections; none where clients have no address of their own.
+    pub fn source_of(&self, client: &str) -> Option<std::net::Ipv4Addr> {
+        self.sources.known(client)
     }
 }
 
@@ -312,18 +342,6 @@ pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
         return Err(FleetError::Descriptors { total, fits: division.clients(), limit: division.limit });
     }
     Ok(())
-}
-
-/// The client with this number in its part, not yet started.
-pub(super) fn member_spec(seed: u64, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
-    MemberSpec {
-        part: plan.name.clone(),
-        profile: plan.client(seed, number),
-        sylink,
-        location: plan.location.clone(),
-        disk: None,
-        source: None,
-    }
 }
 
 fn find<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a Member, CommandError> {

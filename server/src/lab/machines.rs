@@ -1,24 +1,22 @@
 //! The machines of a scenario: power, location, and the client installed on each.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use epm_client_agent::agent::{AgentProfile, AgentView, Input};
+use epm_client_agent::agent::{AgentView, Input};
 use epm_client_agent::scenario::{
     Change, ClientAction, ClientActions, FleetAction, Install, PartCalendar, PartPlan, PlanError,
     PowerSchedule, Scenario,
 };
-use epm_client_agent::wire::{Member, MemberSpec};
+use epm_client_agent::wire::Member;
 use epm_protocol::id::HardwareKey;
-use epm_protocol::site::{CommandError, agent_id};
+use epm_protocol::site::CommandError;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::lab::Lab;
-use crate::lab::fleet::{fits, member_spec};
+use crate::lab::fleet::fits;
 use crate::lab::run_error::RunError;
-use crate::runtime::faults::ExpectedClient;
 
 /// Power schedules and installations of a lab's machines; empty where only the control API switches machines.
 ///
@@ -26,9 +24,6 @@ use crate::runtime::faults::ExpectedClient;
 #[derive(Default)]
 pub(super) struct Machines {
     seed: u64,
-    /// Whether the scenario may add faults: then every client connects from its own address, by which it is
-    /// identified.
-    has_faults: bool,
     parts: Vec<Part>,
     machines: Vec<Machine>,
     /// Hardware IDs of images, by the parts that they are made from.
@@ -60,12 +55,7 @@ impl Machines {
         let start = lab.clock().now();
         let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
         let images_of = names.filter_map(|name| Some((name.clone(), scenario.machine_of(name)?)));
-        let mut this = Self {
-            seed: scenario.seed,
-            has_faults: !scenario.fault.is_empty(),
-            images_of: images_of.collect(),
-            ..Self::default()
-        };
+        let mut this = Self { seed: scenario.seed, images_of: images_of.collect(), ..Self::default() };
         let mut fleet = lab.fleet.write().await;
         for (part, plan) in scenario.fleet.iter().map(|part| part.get_ref().clone()).enumerate() {
             let calendar = PartCalendar::new(&plan, start)
@@ -73,16 +63,11 @@ impl Machines {
             let image = package(lab, &plan).map_err(|source| RunError::command(0, "the fleet", source))?;
             for number in 1..=plan.count {
                 let power = PowerSchedule::new(&calendar, plan.client_seed(scenario.seed, number), start);
-                let spec = this.spec(this.machines.len(), &plan, number, Arc::clone(&image));
+                let spec = lab.member_spec(this.seed, &plan, number, Arc::clone(&image));
                 this.machines.push(Machine { part, number, power });
-                if let Some(source) = spec.source {
-                    let AgentProfile { computer_name, version, hardware_key, .. } = &spec.profile;
-                    let (computer, agent) = (computer_name.clone(), agent_id(*hardware_key));
-                    let client = ExpectedClient { agent, computer, version: *version };
-                    lab.site.faults().expect(source.into(), client);
-                }
                 fleet.add(spec);
             }
+            lab.remember_part(plan.clone());
             this.parts.push(Part { plan, calendar, import: Arc::clone(&image), image, identity: None });
         }
         Ok(this)
@@ -173,7 +158,7 @@ impl Machines {
                         Install::Image => Arc::clone(image),
                         Install::Package => package(lab, plan)?,
                     };
-                    let spec = self.spec(place, plan, number, sylink);
+                    let spec = lab.member_spec(self.seed, plan, number, sylink);
                     lab.fleet.write().await.replace(place, spec);
                     continue;
                 }
@@ -188,22 +173,8 @@ impl Machines {
         }
         Ok(())
     }
-
-    /// The client of the machine at this index.
-    fn spec(&self, place: usize, plan: &PartPlan, number: u32, sylink: Arc<Sylink>) -> MemberSpec {
-        let source = self.has_faults.then(|| address(place));
-        MemberSpec { source, ..member_spec(self.seed, plan, number, sylink) }
-    }
 }
 
 fn package(lab: &Lab, plan: &PartPlan) -> Result<Arc<Sylink>, CommandError> {
     lab.site.export_sylink(&plan.group, plan.location.as_deref()).map(Arc::new)
-}
-
-/// Loopback address of the client at this index, counting from 127.64.0.1.
-fn address(place: usize) -> Ipv4Addr {
-    const FIRST: u32 = u32::from_be_bytes([127, 64, 0, 1]);
-    const LAST: u32 = u32::from_be_bytes([127, 255, 255, 254]);
-    let place = u32::try_from(place).unwrap_or(u32::MAX);
-    Ipv4Addr::from_bits(FIRST.saturating_add(place).min(LAST))
 }

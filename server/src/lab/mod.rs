@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `pace` | the clock, moved from event to event |
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
+//! | `sources` | source addresses of clients, by which connection faults know them |
+//! | `fault_check` | faults that name what there is not |
 //! | `history` | recorded history of each client |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
@@ -33,6 +35,7 @@
 mod assumed;
 mod baseline;
 mod expectation;
+mod fault_check;
 mod finding_result;
 mod fleet;
 mod history;
@@ -46,6 +49,7 @@ mod rotation;
 mod run_error;
 pub mod scenario_run;
 mod snapshot;
+mod sources;
 mod time_error;
 mod verdict;
 
@@ -61,6 +65,7 @@ use tokio::sync::{Notify, RwLock};
 
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
+pub use fault_check::FaultRefused;
 pub use finding_result::FindingResult;
 pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
@@ -77,6 +82,7 @@ use present_machines::PresentMachines;
 pub use records::Update;
 pub(crate) use records::UpdateDiffers;
 use records::{RequestedAssumptions, Snapshot};
+use sources::Sources;
 
 /// Number of updates that are kept per manager.
 const UPDATES: usize = 1000;
@@ -91,6 +97,8 @@ pub struct Lab {
     fleet: RwLock<Fleet>,
     /// Parts of the fleet by name, as last requested.
     parts: Mutex<BTreeMap<String, PartPlan>>,
+    /// Source addresses of the clients.
+    sources: Sources,
     history: Arc<History>,
     expectations: Mutex<BTreeMap<String, Asked>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
@@ -117,6 +125,7 @@ impl Lab {
         let history = Arc::new(History::default());
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
+        let sources = Sources::of(&site);
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch({
             let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));
@@ -128,6 +137,7 @@ impl Lab {
             instance: new_instance(),
             fleet: RwLock::new(fleet),
             parts: Mutex::default(),
+            sources,
             history,
             expectations: Mutex::default(),
             baselines: Mutex::default(),

@@ -4,6 +4,7 @@ use epm_client_agent::scenario::PlanError;
 use epm_protocol::fault::FaultError;
 use epm_protocol::site::CommandError;
 
+use crate::lab::fault_check::FaultRefused;
 use crate::lab::fleet::FleetError;
 use crate::lab::time_error::TimeError;
 use crate::mock_site::StartError;
@@ -23,6 +24,9 @@ pub enum RunError {
     /// A fault of the scenario is invalid.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// The lab refuses a fault of the scenario.
+    #[error(transparent)]
+    Refused(#[from] FaultRefused),
     /// Lab time could not pass as requested.
     #[error(transparent)]
     Time(#[from] TimeError),

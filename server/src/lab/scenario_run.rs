@@ -81,24 +81,25 @@ pub async fn run_scenario_moved(
     run_by(clock, scenario, log, tell, None).await
 }
 
-/// Runs a scenario like [`run_scenario_moved`], and keeps it running until `stay` completes: clients continue their
-/// heartbeats at [`STANDING`] times real time.
+/// Runs a scenario like [`run_scenario_moved`], with the REST API on any free port, and keeps the lab running until `stay`
+/// completes: clients continue their heartbeats at [`STANDING`] times real time.
 ///
 /// # Errors
 ///
 /// As [`run_scenario_moved`].
-pub async fn run_scenario_and_stay(
+pub async fn run_scenario_and_stay<F: Future<Output = ()> + Send>(
     scenario: &Scenario,
     log: &LogSink,
     tell: impl FnMut(ProgressEvent<'_>),
-    stay: impl Future<Output = ()> + Send,
+    stay: impl FnOnce(Arc<Lab>) -> F + Send,
 ) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    run_by(clock, scenario, log, tell, Some(Box::pin(stay))).await
+    run_by(clock, scenario, log, tell, Some(Box::new(|lab| Box::pin(stay(lab))))).await
 }
 
 /// Completes when the scenario should end.
-type Stay<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Stay<'a> = Box<dyn FnOnce(Arc<Lab>) -> Staying<'a> + Send + 'a>;
+type Staying<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 async fn run_by(
     clock: LabClock,
@@ -107,7 +108,9 @@ async fn run_by(
     mut tell: impl FnMut(ProgressEvent<'_>),
     stay: Option<Stay<'_>>,
 ) -> Result<Verdict, RunError> {
-    let site = MockSite::builder().scenario(scenario).clock(Arc::new(clock)).start().await?;
+    let builder = MockSite::builder().scenario(scenario).clock(Arc::new(clock));
+    let builder = if stay.is_some() { builder.rest_api(0) } else { builder };
+    let site = builder.start().await?;
     let lab = Lab::new(Arc::new(site), scenario.seed, Arc::clone(log));
     let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
     lab.site.apply_all(&setup).map_err(|source| RunError::command(0, "setup", source))?;
@@ -120,8 +123,9 @@ async fn run_by(
         run.step(number, step, &mut tell).await?;
     }
     if let Some(stay) = stay {
+        run.lab.take_start().await;
         run.lab.clock().set_speed(STANDING);
-        stay.await;
+        stay(Arc::clone(&run.lab)).await;
     }
     let lab = Arc::clone(&run.lab);
     let verdict = run.verdict().await;
@@ -161,7 +165,7 @@ impl ScenarioRun<'_> {
                     heartbeats = fleet.members().iter().map(begun).collect();
                 }
                 StepPhase::Faults => {
-                    self.set_faults(step)?;
+                    self.set_faults(step).await?;
                     if self.lab.stands() {
                         self.lab.site.faults().ports_settled().await;
                     }
@@ -190,13 +194,14 @@ impl ScenarioRun<'_> {
     }
 
     /// Removes and adds the faults of a step.
-    fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
+    async fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
         let faults = self.lab.site.faults();
         for name in &step.heal {
             // The fault may have expired.
             let _ = faults.remove(name.get_ref());
         }
         for rule in self.scenario.faults_set_by(step) {
+            self.lab.check_fault(rule).await?;
             faults.add(rule.clone())?.keep();
         }
         Ok(())

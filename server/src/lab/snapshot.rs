@@ -138,9 +138,10 @@ impl Lab {
         self.presence_changed.notify_one();
         let now = self.clock().now();
         for (part, agent, is_frozen) in agents {
+            let source = self.sources.address_of(agent.profile());
             let mut agent = agent.resumed(at, now);
             agent.assume(&assumptions);
-            let member = fleet.bring_back(part, agent);
+            let member = fleet.bring_back(part, agent, source);
             member.handle.freeze(is_frozen);
         }
         drop(fleet);

@@ -14,6 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::runtime::transfer::{SharedTransfer, Transfer};
+
 /// Number of exchanges that are kept.
 const RECORDS: usize = 10_000;
 /// Number of lines of the server's log that are kept.
@@ -40,6 +42,8 @@ pub struct Record {
     pub agent: Option<AgentId>,
     /// Status of the response.
     pub status: u16,
+    /// Whether a fault acted on the exchange or on its connection.
+    pub faulted: bool,
 }
 
 /// A fault that was applied.
@@ -80,6 +84,8 @@ pub struct Call {
     pub status: u16,
     /// User of the token.
     pub who: Option<String>,
+    /// Request and response, without passwords and tokens.
+    pub transfer: SharedTransfer,
 }
 
 /// Why a connection ended prematurely.
@@ -152,7 +158,7 @@ impl std::fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// An exchange with a client.
-    Exchange(Record),
+    Exchange(Record, SharedTransfer),
     /// A connection that ended prematurely.
     ConnectionClosed {
         /// Lab time of the end.
@@ -161,6 +167,8 @@ pub enum Entry {
         peer: SocketAddr,
         /// Reason for the end.
         why: ConnectionClosed,
+        /// Whether a fault acted on the connection.
+        faulted: bool,
     },
     /// A fault that was applied.
     FaultApplied(FaultApplied),
@@ -188,7 +196,7 @@ impl Entry {
     /// Kind of this entry.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Exchange(_) => Kind::Exchange,
+            Self::Exchange(..) => Kind::Exchange,
             Self::ConnectionClosed { .. } => Kind::ConnectionClosed,
             Self::FaultApplied(_) => Kind::FaultApplied,
             Self::FaultSkipped { .. } => Kind::FaultSkipped,
@@ -200,7 +208,7 @@ impl Entry {
     /// Lab time of this entry.
     pub fn at(&self) -> Timestamp {
         match self {
-            Self::Exchange(Record { at, .. })
+            Self::Exchange(Record { at, .. }, _)
             | Self::ConnectionClosed { at, .. }
             | Self::FaultApplied(FaultApplied { at, .. })
             | Self::FaultSkipped { at, .. }
@@ -312,7 +320,10 @@ impl Journal {
 
     /// Kept exchanges, oldest first.
     pub fn records(&self) -> Vec<Record> {
-        self.each(Kind::Exchange, |one| if let Entry::Exchange(record) = one { Some(*record) } else { None })
+        self.each(
+            Kind::Exchange,
+            |one| if let Entry::Exchange(record, _) = one { Some(*record) } else { None },
+        )
     }
 
     /// Number of dropped exchanges.
@@ -373,8 +384,8 @@ impl Journal {
         self.add(Entry::Call(Box::new(call)));
     }
 
-    pub(crate) fn note(&self, record: Record) {
-        self.add(Entry::Exchange(record));
+    pub(crate) fn note(&self, record: Record, transfer: Transfer) {
+        self.add(Entry::Exchange(record, Arc::new(transfer)));
     }
 
     pub(crate) fn fault_applied(&self, applied: FaultApplied) {
@@ -394,19 +405,30 @@ impl Journal {
     }
 
     pub(crate) fn connection_closed(&self, peer: SocketAddr, why: ConnectionClosed) {
+        self.connection_ended(peer, why, false);
+    }
+
+    /// Records a connection that ended prematurely; `faulted` if a fault acted on it.
+    pub(crate) fn connection_ended(&self, peer: SocketAddr, why: ConnectionClosed, faulted: bool) {
         tracing::debug!(%peer, ?why, "connection ended prematurely");
         let why = match why {
             ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
             ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
             ConnectionClosed::Silent | ConnectionClosed::Stalled => why,
         };
-        self.add(Entry::ConnectionClosed { at: self.clock.now(), peer, why });
+        self.add(Entry::ConnectionClosed { at: self.clock.now(), peer, why, faulted });
     }
 
     /// Records a failed handshake with this manager.
-    pub(crate) fn handshake_failed(&self, peer: SocketAddr, manager: usize, at: Timestamp, why: String) {
+    pub(crate) fn handshake_failed(
+        &self,
+        peer: SocketAddr,
+        (manager, at): (usize, Timestamp),
+        why: String,
+        faulted: bool,
+    ) {
         locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
-        self.connection_closed(peer, ConnectionClosed::Handshake(why));
+        self.connection_ended(peer, ConnectionClosed::Handshake(why), faulted);
     }
 
     /// Records a message with another secret, in the product's two lines [C S9].

@@ -8,7 +8,7 @@
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
-//! | `journal` | what the managers recorded |
+//! | `journal`, `transfer`, `redact` | what the managers recorded, with requests and responses, without secrets |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `descriptors` | file descriptors of the process: what they are for |
 //! | `connections`, `tls` | open connections, and TLS configurations |
@@ -26,6 +26,8 @@ mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
 pub(crate) mod manager;
+pub(crate) mod redact;
 pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod tls;
+pub(crate) mod transfer;

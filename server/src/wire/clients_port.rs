@@ -67,7 +67,7 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
         },
     };
     let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
-    let late_close = Duration::ZERO;
+    let (late_close, progress) = (Duration::ZERO, Mutex::default());
     let context = RequestContext {
         connection,
         tls: is_tls,
@@ -76,10 +76,13 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
         decode_cache: &decode_cache,
         raw_response: &raw_response,
         late_close,
+        faulted: false,
+        progress: &progress,
     };
     if manager.faults.any() {
         let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
         if let Some(hit) = asker.judge_connection() {
+            let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &Clients)).await;
         }
     }
@@ -109,7 +112,8 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    manager.journal.handshake_failed(connection.peer, manager.runtime.number, manager.now(), why);
+    let place = (manager.runtime.number, manager.now());
+    manager.journal.handshake_failed(connection.peer, place, why, context.faulted);
 }
 
 async fn first_byte(stream: &TcpStream) -> Option<u8> {
@@ -137,10 +141,8 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
     match raw_response {
         Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,
         None => {
-            context
-                .manager
-                .journal
-                .connection_closed(context.connection.peer, ConnectionClosed::Http(error.to_string()));
+            let why = ConnectionClosed::Http(error.to_string());
+            context.manager.journal.connection_ended(context.connection.peer, why, context.faulted);
         }
     }
 }

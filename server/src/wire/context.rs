@@ -76,6 +76,17 @@ pub(super) struct RequestContext<'a> {
     pub(super) raw_response: &'a Mutex<Option<RawResponse>>,
     /// Delay before the connection is closed.
     pub(super) late_close: Duration,
+    /// Whether a fault acts on this connection or exchange.
+    pub(super) faulted: bool,
+    /// What is known of the exchange in progress.
+    pub(super) progress: &'a Mutex<ExchangeProgress>,
+}
+
+/// What is known of an exchange before its response is complete.
+#[derive(Debug, Default)]
+pub(super) struct ExchangeProgress {
+    pub(super) body: Bytes,
+    pub(super) record: Option<Record>,
 }
 
 impl<'a> RequestContext<'a> {
@@ -120,10 +131,10 @@ impl<'a> RequestContext<'a> {
         if self.tls { Protocol::Https } else { Protocol::Http }
     }
 
-    /// Records an exchange in the journal.
+    /// Notes the outcome of an exchange, for the journal.
     pub(super) fn note(self, action: &'static str, agent: Option<AgentId>, status: u16, at: Timestamp) {
-        let Self { connection, tls, manager, .. } = self;
-        manager.journal.note(Record {
+        let Self { connection, tls, manager, faulted, .. } = self;
+        self.progress.lock().record = Some(Record {
             at,
             manager: manager.runtime.number,
             peer: connection.peer,
@@ -131,6 +142,7 @@ impl<'a> RequestContext<'a> {
             action,
             agent,
             status,
+            faulted,
         });
     }
 }

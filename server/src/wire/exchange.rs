@@ -1,21 +1,24 @@
 //! One request and its response.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::heartbeat::http::{HELLO_QUERY, MAX_QUERY, MAX_UPLOAD, RequestError, SECARS_PATH};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
 use epm_protocol::manager::refusal;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, Uri};
 use tokio::time::timeout;
 
 use crate::runtime::install_dir::Access;
 use crate::runtime::service::Service;
+use crate::runtime::transfer::{KeptBody, KeptResponse, Transfer};
 use crate::wire::body_budget::CLIENTS_PORTS;
-use crate::wire::context::{RequestContext, written};
+use crate::wire::context::{ExchangeProgress, RequestContext, written};
 use crate::wire::faults::exchange::answered;
 use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::PATIENCE;
@@ -29,49 +32,70 @@ pub(super) enum Responding<'a> {
     Waiting(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
-/// Answers one request; a manager with an installation folder also writes its access log.
+/// Answers one request, and records the exchange in the journal; a manager with an installation folder also writes its access
+/// log.
 pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
-    let Some(installation) = context.manager.runtime.installation.get() else {
-        return responding(request, context);
+    let (watch, began) = (Stopwatch::start(), context.manager.now());
+    let installation = context.manager.runtime.installation.get();
+    let access = installation.map(|one| (one, Access::of(context.connection.peer.ip(), &request)));
+    let (head, body) = request.into_parts();
+    let responding = responding(&head, body, context);
+    let answered = move |response: Option<&Response<Full<Bytes>>>| {
+        if let (Some((installation, access)), Some(response)) = (access, response) {
+            let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
+            installation.accessed(Service::Semwebsrv, &access, context.manager.now(), told);
+        }
+        let ExchangeProgress { body, record } = std::mem::take(&mut *context.progress.lock());
+        if let Some(record) = record {
+            let response = response.map(|response| KeptResponse {
+                headers: response.headers().clone(),
+                body: KeptBody::of(&content(response)),
+            });
+            let mut transfer = Transfer { took: watch.elapsed(), response, ..Transfer::of(head, began) };
+            transfer.request_body = KeptBody::of(&body);
+            context.manager.journal.note(record, transfer);
+        }
     };
-    let access = Access::of(context.connection.peer.ip(), &request);
-    let answered = move |response: &Response<Full<Bytes>>| {
-        let told = (response.status().as_u16(), response.body().size_hint().exact().unwrap_or_default());
-        installation.accessed(Service::Semwebsrv, &access, context.manager.now(), told);
-    };
-    match responding(request, context) {
+    match responding {
         Responding::Ready(response) => {
-            response.iter().for_each(answered);
+            answered(response.as_ref());
             Responding::Ready(response)
         }
         Responding::Waiting(outcome) => Responding::Waiting(Box::pin(async move {
             let outcome = outcome.await;
-            outcome.iter().for_each(answered);
+            answered(outcome.as_ref().ok());
             outcome
         })),
     }
 }
 
-fn responding(request: Request<Incoming>, context: RequestContext<'_>) -> Responding<'_> {
-    let uri = request.uri();
-    if uri.path() != SECARS_PATH {
+/// The body of a response, which is in memory.
+fn content(response: &Response<Full<Bytes>>) -> Bytes {
+    let mut body = response.body().clone();
+    match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
+}
+
+fn responding<'a>(head: &Parts, body: Incoming, context: RequestContext<'a>) -> Responding<'a> {
+    if head.uri.path() != SECARS_PATH {
         let words = "unknown path: this mock manager serves /secars/secars.dll, for example /secars/secars.dll?hello,secars\n";
         return context.refuse("unknown-path", 404, words).into();
     }
-    let query = uri.query().unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY {
         return context.refuse("too-long", 414, "the query is too long\n").into();
     }
-    if request.method() == Method::POST {
-        return context.waiting(context.upload(request));
+    if head.method == Method::POST {
+        return context.waiting(context.upload(head.uri.clone(), body));
     }
     context.answer(query, &Bytes::new())
 }
 
 impl<'a> RequestContext<'a> {
     /// Answers once the body has arrived.
-    async fn upload(self, request: Request<Incoming>) -> Outcome {
-        let (head, body) = request.into_parts();
+    async fn upload(self, uri: Uri, body: Incoming) -> Outcome {
         let body = match timeout(PATIENCE, Limited::new(CLIENTS_PORTS.body(body), MAX_UPLOAD).collect()).await
         {
             Ok(Ok(body)) => body.to_bytes(),
@@ -83,7 +107,8 @@ impl<'a> RequestContext<'a> {
                 return Ok(self.refuse("broken-off", 400, "the body is incomplete or malformed\n"));
             }
         };
-        self.answer(head.uri.query().unwrap_or_default(), &body).await
+        self.progress.lock().body = body.clone();
+        self.answer(uri.query().unwrap_or_default(), &body).await
     }
 
     fn answer(self, query: &str, body: &Bytes) -> Responding<'a> {

@@ -29,6 +29,7 @@ use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::{Call, ConnectionClosed};
 use crate::runtime::service::Service;
+use crate::runtime::transfer::Transfer;
 use crate::wire::activity::{ActivityStream, LateClose};
 use crate::wire::body_budget::APIS;
 use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
@@ -93,6 +94,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         return;
     }
     let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));
+    let progress = Mutex::default();
     let context = RequestContext {
         connection,
         tls: true,
@@ -101,11 +103,14 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         decode_cache: &decode_cache,
         raw_response: &raw_response,
         late_close: Duration::ZERO,
+        faulted: false,
+        progress: &progress,
     };
     let rest = RestConversation { router };
     if manager.faults.any() {
         let query = RestQuery { peer: connection.peer, manager };
         if let Some(hit) = query.judge(Moment::Connection) {
+            let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &rest)).await;
         }
     }
@@ -124,11 +129,16 @@ impl Conversation for RestConversation {
         let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                return manager
-                    .journal
-                    .connection_closed(connection.peer, ConnectionClosed::Handshake(error.to_string()));
+                let why = ConnectionClosed::Handshake(error.to_string());
+                return manager.journal.connection_ended(connection.peer, why, context.faulted);
             }
-            Err(_) => return manager.journal.connection_closed(connection.peer, ConnectionClosed::Stalled),
+            Err(_) => {
+                return manager.journal.connection_ended(
+                    connection.peer,
+                    ConnectionClosed::Stalled,
+                    context.faulted,
+                );
+            }
         };
         let web = TowerToHyperService::new(self.router.clone());
         let posted = AtomicBool::new(false);
@@ -150,7 +160,8 @@ impl Conversation for RestConversation {
         match raw_response {
             Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,
             None => {
-                manager.journal.connection_closed(connection.peer, ConnectionClosed::Http(error.to_string()));
+                let why = ConnectionClosed::Http(error.to_string());
+                manager.journal.connection_ended(connection.peer, why, context.faulted);
             }
         }
     }
@@ -167,7 +178,8 @@ async fn called(
         manager.runtime.installation.get().map(|one| (one, Access::of(connection.peer.ip(), &request)));
     let query = RestQuery { peer: connection.peer, manager };
     let hit = if manager.faults.any() { query.judge(Moment::Exchange) } else { None };
-    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let seen = hit.as_ref().map(|_| Transfer::seen(&request, manager.now()));
+    let path = request.uri().path().to_owned();
     let api = async {
         let Ok(response) = web.call(request).await;
         response
@@ -175,11 +187,18 @@ async fn called(
     let response = match hit {
         None => api.await,
         Some(hit) => {
-            if let Some(status) = faults::rest_call::status_instead(&hit) {
+            if let Some((status, transfer)) = faults::rest_call::status_instead(&hit).zip(seen) {
                 // The API itself does not learn of the call.
-                let (peer, number) = (Some(connection.peer), manager.runtime.number);
-                let call = Call { at: manager.now(), manager: number, peer, method, path, status, who: None };
-                manager.journal.call(call);
+                manager.journal.call(Call {
+                    at: manager.now(),
+                    manager: manager.runtime.number,
+                    peer: Some(connection.peer),
+                    method: transfer.method.to_string(),
+                    path,
+                    status,
+                    who: None,
+                    transfer: Arc::new(transfer),
+                });
             }
             faults::rest_call::answered(&hit, context, api).await?
         }

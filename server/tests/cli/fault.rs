@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::harness::{refused, run, well};
+use crate::harness::{RunningLab, refused, run, well};
 
 fn fault(arguments: &[&str]) -> Output {
     run(&[&["fault"], arguments].concat())
@@ -78,4 +78,47 @@ fn a_file_that_is_not_sound_is_refused_with_what_was_meant() {
         refused(&fault(&["explain", file.to_str().unwrap()]), &[expected, "faults.toml"]);
     }
     assert_eq!(fault(&["explain", "missing.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_fault_of_the_connection_for_one_client_hits_that_client_and_no_other() {
+    let lab = RunningLab::frozen(&["--agents", "3"]);
+    well(&lab.run(&["fault", "add", "cut", "refuse", "--agent", "desk-2"]));
+    well(&lab.run(&["clock", "heartbeats", "2"]));
+    let verdict = lab.json(&["check"], 1);
+    assert_eq!(verdict["out_of_touch"], serde_json::json!(["desk-2"]), "{verdict}");
+    let hit = lab.json(&["journal", "find", "--kind", "fault-applied"], 0);
+    let clients: Vec<_> =
+        hit["entries"].as_array().unwrap().iter().map(|one| one["client"].clone()).collect();
+    assert!(!clients.is_empty() && clients.iter().all(|client| client == "desk-2"), "{hit}");
+    // A restored lab has the same addresses.
+    well(&lab.run(&["snapshot", "take", "cut"]));
+    well(&lab.run(&["snapshot", "restore", "cut"]));
+    well(&lab.run(&["clock", "heartbeats", "2"]));
+    assert_eq!(lab.json(&["check"], 1)["out_of_touch"], serde_json::json!(["desk-2"]));
+}
+
+#[test]
+fn a_fault_that_names_what_there_is_not_is_refused_with_the_nearest() {
+    let lab = RunningLab::frozen(&["--agents", "3"]);
+    let no = |arguments: &[&str], expected: &[&str]| {
+        refused(&lab.run(&[&["fault", "add", "x", "refuse"], arguments].concat()), expected);
+    };
+    no(&["--agent", "desk-22"], &["there is no client \"desk-22\"", "did you mean \"desk-2\"?"]);
+    no(&["--manager", "sepm1"], &["there is no manager \"sepm1\"", "did you mean \"sepm-1\"?"]);
+    no(&["--group", "My Company\\Defaultgroup"], &["there is no group", "Default Group"]);
+    assert_eq!(lab.json(&["fault", "list"], 0), serde_json::json!([]));
+    for arguments in [["--agent", "later-*"], ["--agent", "DESK-1"], ["--group", "My Company"]] {
+        well(&lab.run(&[&["fault", "add", "x", "status"][..], &arguments].concat()));
+    }
+}
+
+#[test]
+fn where_clients_share_an_address_a_fault_of_the_connection_for_some_is_refused_with_the_reason() {
+    let lab = RunningLab::frozen(&["--agents", "2", "--address", "localhost"]);
+    let add = |arguments: &[&str]| lab.run(&[&["fault", "add", "x"], arguments].concat());
+    refused(&add(&["refuse", "--agent", "desk-1"]), &["localhost", "connect from one address", "127.0.0.1"]);
+    refused(&add(&["other-self-signed", "--percent", "50"]), &["connect from one address"]);
+    well(&add(&["refuse"]));
+    well(&add(&["status", "--agent", "desk-1"]));
 }

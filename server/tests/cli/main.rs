@@ -11,6 +11,7 @@ mod docs;
 mod failure;
 mod fault;
 mod harness;
+mod journal;
 mod killed;
 mod lab;
 mod package;

@@ -134,3 +134,59 @@ fn an_interrupt_prints_what_is_known_so_far_and_says_that_it_is_partial() {
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("PARTIAL: interrupted"), "{printed}");
 }
+
+/// The command of the line that says how to repeat a run.
+fn again(printed: &str) -> Vec<String> {
+    let line = printed
+        .lines()
+        .find(|line| line.contains("epeat with epm-lab "))
+        .unwrap_or_else(|| panic!("{printed}"));
+    let command = line.split_once(": epm-lab ").unwrap_or_else(|| panic!("{line}")).1;
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_repeats_a_run_repeats_it_with_every_flag_that_changes_the_outcome() {
+    let file = scenario("several-managers-142");
+    for arguments in [
+        &["rehearse", &file, "--agents", "40", "--threads", "1"][..],
+        &["rehearse", &file, "--agents", "40", "--seeds", "2"],
+        &["rehearse", &file, "--sweep", "2=1h..2d", "--points", "2"],
+        &["run", &file, "--moved"],
+    ] {
+        let printed = |arguments: &[&str]| stdout(&run(arguments));
+        let first = printed(arguments);
+        let again = again(&first);
+        assert!(
+            again.contains(&"--seed".to_owned()) && !again.contains(&"--threads".to_owned()),
+            "{again:?}"
+        );
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        // Ports differ from run to run.
+        let plain = |text: &str| {
+            text.lines()
+                .filter(|line| !line.contains("127.0.0.1") && !line.contains("epeat with"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(plain(&first), plain(&printed(&again)), "{again:?}");
+    }
+}
+
+#[test]
+fn a_report_names_the_scenario_file_the_version_and_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let file = scenario("several-managers-142");
+    let command = format!("epm-lab rehearse {file} --agents 22 --seed 4");
+    rehearse(&[&file, "--agents", "22", "--seed", "4", "--report", out]);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    for name in ["report.html", "outcome.json", "junit.xml"] {
+        let text = read(name);
+        for expected in [file.as_str(), env!("CARGO_PKG_VERSION"), &command] {
+            assert!(text.contains(expected), "{expected} in {name}");
+        }
+    }
+    let verdict = json(&run(&["run", &file, "--moved", "--json"]));
+    assert_eq!(verdict["run"]["command"], format!("epm-lab run {file} --moved --seed {}", verdict["seed"]));
+}

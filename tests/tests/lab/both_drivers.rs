@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use epm_client_agent::agent::{Event, LogLine};
+use epm_client_agent::agent::{AgentView, Event, LogLine};
 use epm_client_agent::rehearsal::{Progress, Rehearsal, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::Scenario;
 use epm_protocol::fault::{FaultKind, Layer};
@@ -216,4 +216,88 @@ async fn machines_that_had_been_on_before_the_start_have_heartbeats_at_the_same_
     let anew =
         IN_OPERATION.replacen("[site]", "[assumptions]\nnew_interval_keeps_phase = false\n\n[site]", 1);
     compare_all([("in operation", IN_OPERATION.to_owned()), ("a new series", anew)]).await;
+}
+
+/// Clients that the operator moves by name, one of them while it is off and one in push mode, as a step adds their group.
+const MOVED: &str = r#"
+title = "Moved"
+
+[site]
+managers = [{ name = "sepm-1" }]
+setup = [{ set-communication = { group = 'My Company', change = { mode = "push" } } }]
+
+[[fleet]]
+name = "desk"
+count = 3
+version = "14.3.8289"
+
+[[fleet]]
+name = "away"
+count = 2
+version = "14.3.8289"
+
+[[step]]
+title = "Some are switched off"
+fleet = [{ switch-off = "away" }]
+wait = { heartbeats = 1 }
+
+[[step]]
+title = "Two are moved to a group that speaks HTTP"
+operator = [
+  { copy-list = { from = "Default Management Server List for My Site", to = "HTTP" } },
+  { edit-list = { list = "HTTP", protocol = "http" } },
+  { add-group = { group = 'My Company\Others', inherits = false } },
+  { assign-list = { list = "HTTP", group = 'My Company\Others' } },
+  { move-client = { client = "desk-2", group = 'My Company\Others' } },
+  { move-client = { client = "AWAY-1", group = 'My Company\Others' } },
+]
+wait = { heartbeats = 2 }
+
+[[step]]
+title = "All are on, and one comes back"
+fleet = [{ switch-on = "away" }]
+operator = [{ move-client = { client = "desk-2", group = 'My Company\Default Group' } }]
+wait = { heartbeats = 2 }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_moved_by_their_names_in_both_drivers() {
+    let scenario = Scenario::parse(MOVED, "moved").unwrap();
+    scenario.check("moved", MOVED).unwrap();
+    let rehearsal = in_virtual_time(&scenario, &[]);
+    let with = |list: &str| {
+        let on =
+            |(view, _): &(AgentView, Vec<LogLine>)| (view.list == list).then(|| view.computer_name.clone());
+        rehearsal.clients.iter().filter_map(on).collect::<Vec<_>>()
+    };
+    assert_eq!(with("HTTP"), ["away-1"], "the one that did not come back");
+    compare_all([("moved", MOVED.to_owned())]).await;
+}
+
+#[test]
+fn a_move_of_a_client_that_there_is_not_is_refused_with_its_line_and_the_nearest() {
+    for (from, to, expected) in [
+        ("\"desk-2\"", "\"desk-22\"", "there is no client \"desk-22\"; did you mean \"desk-2\"?"),
+        (
+            "\"AWAY-1\"",
+            "\"0123456789ABCDEF0123456789ABCDEF\"",
+            "there is no client \"0123456789ABCDEF0123456789ABCDEF\"",
+        ),
+        (
+            "group = 'My Company\\Default Group' } }]",
+            "group = 'My Company\\Default' } }]",
+            "there is no group",
+        ),
+    ] {
+        let text = MOVED.replacen(from, to, 1);
+        let error = Scenario::parse(&text, "moved").unwrap().check("moved", &text).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("moved:"), "{error}");
+    }
+    // One that is not there yet.
+    let arrives = "name = \"away\"\narrives = { between = [\"10d\", \"12d\"] }";
+    let late = MOVED.replacen("name = \"away\"", arrives, 1);
+    let options = RehearsalOptions { threads: 1, ..RehearsalOptions::default() };
+    let scenario = Scenario::parse(&late, "moved").unwrap();
+    let error = rehearse(&scenario, &options, &Progress::default(), |_| ()).unwrap_err().to_string();
+    assert!(error.contains("there is no registered client \"AWAY-1\""), "{error}");
 }

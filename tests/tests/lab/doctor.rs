@@ -18,7 +18,7 @@ fn file(lab: &TestSite) -> Sylink {
 /// The doctor's results for the only server of this file.
 async fn look(lab: &TestSite, sylink: &Sylink) -> Examination {
     let profile = profile("epm-doctor", "14.3.8289");
-    let mut found = examine(sylink, &profile, &Arc::new(Assumptions::default()), lab.clock()).await;
+    let mut found = examine(sylink, &profile, &Arc::new(Assumptions::default()), lab.clock(), None).await;
     assert_eq!(found.len(), 1);
     found.remove(0)
 }

@@ -98,7 +98,7 @@ pub(crate) const STATE: (&str, &str, &str) = ("SiteState", "server/src/runtime/"
 pub(crate) const REPORT: &str = "client-agent/src/report/";
 
 const OUTCOME: &[&str] =
-    &["Outcome", "StepOutcome", "AtRisk", "Course", "InForce", "Sweep", "SweepPoint", "Spread"];
+    &["Outcome", "StepOutcome", "AtRisk", "Course", "InForce", "RunInfo", "Sweep", "SweepPoint", "Spread"];
 
 /// The sources of each crate, and the allowed circles of files, each with its reason: its files, or a folder that
 /// contains them and ends in `/`.

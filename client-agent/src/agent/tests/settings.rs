@@ -140,7 +140,7 @@ fn in_push_mode_a_change_reaches_the_client_at_once() {
     let moved = r"My Company\Other";
     bench.apply(&Command::AddGroup { group: moved.into(), inherits: false });
     let agent = bench.slots[pc].agent.cache().state.agent.unwrap();
-    bench.apply(&Command::MoveClient { agent, group: moved.into() });
+    bench.apply(&Command::MoveClient { client: agent.into(), group: moved.into() });
     assert_eq!(bench.view(pc).group.as_deref(), Some(moved));
     assert!(bench.slots[pc].has_logged(Event::ClientMoved, moved));
 }

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows which failure a clue belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::read::{Line, Log};
+use super::known_text;
+use super::line::Line;
+use super::read::Log;
 use crate::agent::Event;
 
 /// A piece of evidence in a log.
@@ -17,8 +19,8 @@ pub enum Clue {
     Event(u32),
     /// A finding is in the log, by its stable code.
     Finding(String),
-    /// A finding about a server with this protocol is in the log.
-    FindingOver(String, &'static str),
+    /// A finding about a server with this protocol, `http` or `https`, is in the log.
+    FindingOver(String, String),
     /// Two events follow each other, repetitions left out.
     Then(u32, u32),
     /// Two lines follow each other, with the particulars left out.
@@ -83,28 +85,54 @@ const WORDS: &[(&str, &str)] = &[
     ("communication is disabled", "disabled"),
 ];
 /// Words before a status.
-const STATUS: &[&str] = &["answered ", "http ", "status ", "code ", "http/1.1\" ", "error "];
+const STATUS: &[&str] = &[
+    "answered ",
+    "http ",
+    "status ",
+    "code ",
+    "code=",
+    "http/1.1\" ",
+    "http/1.0\" ",
+    "returned error: ",
+    "error ",
+];
+/// The first status of an answer that is a failure.
+const LEAST_FAILURE: u16 = 400;
+/// The number after the last status.
+const PAST_FAILURES: u16 = 600;
 /// Words of a client that does not authenticate its downloads.
 const UNAUTHENTICATED: &str = "without authenticating";
 
-/// Finds all clues in a log; `known` are words of the catalogue to look for.
+/// Finds all clues in a log; `known` are words of the catalogue to look for. Lines of several clients are taken apart before
+/// their order is.
 pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTreeSet<Clue> {
     let mut found = BTreeSet::new();
+    let mut of_hosts: BTreeMap<Option<&str>, Vec<&Line>> = BTreeMap::new();
     for line in &log.lines {
         found.extend(line.event.map(Clue::Event));
         if let Some(code) = finding(&line.text) {
             if let Some((scheme, _)) = server(&line.text) {
-                found.insert(Clue::FindingOver(code.clone(), scheme));
+                found.insert(Clue::FindingOver(code.clone(), scheme.to_owned()));
             }
             found.insert(Clue::Finding(code));
         }
+        // Records of definitions and scans come between those of the communication.
+        if line.known_event().is_some_and(|event| event != Event::ContentUpdated) {
+            of_hosts.entry(line.host.as_deref()).or_default().push(line);
+        }
     }
-    order(&log.lines, &mut found);
-    if log.lines.len() > 1 {
-        standing(&log.lines, &mut found);
+    for lines in of_hosts.values() {
+        order(lines, &mut found);
     }
+    if let Some(contact) = contact(log) {
+        found.insert(Clue::Contact(contact));
+    }
+    servers(&log.lines, &mut found);
     let texts: Vec<String> = log.lines.iter().map(|line| line.text.to_lowercase()).collect();
-    let stands = |words: &&str| texts.iter().any(|text| text.contains(&words.to_lowercase()));
+    let stands = |words: &&str| {
+        let words = words.to_lowercase();
+        texts.iter().any(|text| text.contains(&words))
+    };
     found.extend(known.filter(stands).map(|words| Clue::Words(words.to_owned())));
     found
 }
@@ -122,7 +150,7 @@ impl Clue {
         matches!(self, Self::Finding(_) | Self::FindingOver(..) | Self::Follows(..) | Self::Servers(_))
     }
 
-    /// Whether only a whole log can show this clue, never a single line.
+    /// Whether only a log with several events can show this clue, never a single line.
     pub(super) fn needs_a_log(&self) -> bool {
         matches!(self, Self::Then(..) | Self::Follows(..) | Self::Servers(_) | Self::Contact(_))
     }
@@ -130,18 +158,27 @@ impl Clue {
 
 /// The code of the finding in a line.
 pub(super) fn finding(text: &str) -> Option<String> {
-    let text = text.to_lowercase();
+    let lower = text.to_lowercase();
+    let is_failure = |digits: &str| {
+        digits.parse().is_ok_and(|status: u16| (LEAST_FAILURE..PAST_FAILURES).contains(&status))
+    };
     let status = STATUS.iter().find_map(|before| {
-        let (_, rest) = text.split_once(before)?;
+        let (_, rest) = lower.split_once(before)?;
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        (digits.len() == 3).then(|| format!("status-{digits}"))
+        is_failure(&digits).then(|| format!("status-{digits}"))
     });
-    let worded = WORDS.iter().find(|(words, _)| text.contains(words)).map(|(_, code)| (*code).to_owned());
-    // A request to the manager's module in the log of a web server or a proxy.
-    let fields = || text.split_whitespace().find(|word| word.len() == 3 && word.parse::<u16>().is_ok());
-    let logged = || text.contains("secars").then(fields).flatten().map(|status| format!("status-{status}"));
-    let code = worded.or(status).or_else(logged)?;
+    let worded = || WORDS.iter().find(|(words, _)| lower.contains(words)).map(|(_, code)| (*code).to_owned());
+    let foreign = || known_text::find(text).and_then(|known| known.code).map(str::to_owned);
+    let logged = || logged_status(&lower).filter(|status| is_failure(status));
+    let code =
+        worded().or_else(foreign).or(status).or_else(|| logged().map(|one| format!("status-{one}")))?;
     Some(if code == "status-400" { "kcs".to_owned() } else { code })
+}
+
+/// The status of a request to the manager's module in the log of a web server or a proxy.
+pub(super) fn logged_status(line: &str) -> Option<&str> {
+    let is_status = |word: &&str| word.len() == 3 && word.parse::<u16>().is_ok();
+    line.to_lowercase().contains("secars").then(|| line.split_whitespace().find(is_status)).flatten()
 }
 
 /// The server that a line is about: its protocol, and its URL.
@@ -171,7 +208,7 @@ fn mark(line: &Line) -> String {
 }
 
 /// Finds which lines follow which; repeated lines count once.
-fn order(lines: &[Line], found: &mut BTreeSet<Clue>) {
+fn order(lines: &[&Line], found: &mut BTreeSet<Clue>) {
     let mut marks: Vec<(Option<u32>, String)> = lines.iter().map(|line| (line.event, mark(line))).collect();
     marks.dedup();
     for pair in marks.windows(2) {
@@ -185,34 +222,47 @@ fn order(lines: &[Line], found: &mut BTreeSet<Clue>) {
     }
 }
 
-/// Finds the client's contact with its managers.
-fn standing(lines: &[Line], found: &mut BTreeSet<Clue>) {
-    let is = |line: &Line, events: &[Event]| events.iter().any(|event| line.event == Some(event.id()));
-    let served =
-        [Event::ServerConnected, Event::Reconnected, Event::HaveLatestPolicy, Event::NewPolicyApplied];
-    let failed = [Event::NoServerResponse, Event::ServerConnectionFailed, Event::CannotReachServer];
+/// The events of a client that a manager serves.
+const SERVED: &[Event] = &[
+    Event::ServerConnected,
+    Event::Reconnected,
+    Event::HaveLatestPolicy,
+    Event::NewPolicyApplied,
+    Event::ContentUpdated,
+];
+/// The events of a client whose manager does not serve it.
+const FAILED: &[Event] = &[Event::NoServerResponse, Event::ServerConnectionFailed, Event::CannotReachServer];
+
+fn is(line: &Line, events: &[Event]) -> bool {
+    line.known_event().is_some_and(|event| events.contains(&event))
+}
+
+/// The client's contact with its managers; none if the log has fewer than two lines.
+pub(super) fn contact(log: &Log) -> Option<Contact> {
+    let lines = &log.lines;
     let last = |events: &[Event]| lines.iter().rposition(|line| is(line, events));
-    let first = |events: &[Event]| lines.iter().position(|line| is(line, events));
-    let contact = match (last(&served), last(&failed)) {
+    let contact = match (last(SERVED), last(FAILED)) {
+        _ if lines.len() < 2 => return None,
         (_, None) => Contact::Well,
         (None, Some(_)) => Contact::Never,
         (Some(good), Some(bad)) if good > bad => Contact::Kept,
         (Some(good), Some(_)) => {
             let fell =
-                lines.iter().skip(good).position(|line| is(line, &failed)).map_or(good, |gap| good + gap);
+                lines.iter().skip(good).position(|line| is(line, FAILED)).map_or(good, |gap| good + gap);
             let away = lines[good..fell].iter().any(|line| is(line, &[Event::ServiceStopped]));
             if away { Contact::LostWhileAway } else { Contact::Lost }
         }
     };
-    found.insert(Clue::Contact(contact));
-    let begins = first(&failed).unwrap_or(lines.len());
-    let servers: BTreeSet<&str> = lines[begins..]
-        .iter()
-        .filter(|line| is(line, &failed))
-        .filter_map(|line| server(&line.text))
-        .map(|(_, one)| one)
-        .collect();
+    Some(contact)
+}
+
+/// Finds how many servers failed.
+fn servers(lines: &[Line], found: &mut BTreeSet<Clue>) {
+    let failed = lines.iter().filter(|line| is(line, FAILED));
+    let servers: BTreeSet<&str> =
+        failed.filter_map(|line| server(&line.text)).map(|(_, server)| server).collect();
     match servers.len() {
+        _ if lines.len() < 2 => {}
         0 => {}
         1 => drop(found.insert(Clue::Servers(Failed::One))),
         _ => drop(found.insert(Clue::Servers(Failed::Several))),
@@ -221,8 +271,58 @@ fn standing(lines: &[Line], found: &mut BTreeSet<Clue>) {
 
 /// The number of an event, and its name if it is known.
 fn name(id: u32) -> String {
-    let known = Event::ALL.iter().find(|event| event.id() == id);
+    let known = Event::from_id(id);
     known.map_or_else(|| format!("{id:08X}"), |event| format!("{id:08X} {}", event.title()))
+}
+
+impl Clue {
+    /// The clue as the file of signatures has it.
+    #[cfg(test)]
+    pub(super) fn to_key(&self) -> String {
+        match self {
+            Self::Event(id) => format!("event {id:08X}"),
+            Self::Finding(code) => format!("finding {code}"),
+            Self::FindingOver(code, scheme) => format!("finding-over {scheme} {code}"),
+            Self::Then(before, after) => format!("then {before:08X} {after:08X}"),
+            Self::Follows(before, after) => format!("follows {before} | {after}"),
+            Self::Servers(failed) => format!("servers {failed:?}"),
+            Self::Contact(contact) => format!("contact {contact:?}"),
+            Self::Words(words) => format!("words {words}"),
+        }
+    }
+
+    /// Reads a clue as the file of signatures has it.
+    pub(super) fn from_key(key: &str) -> Option<Self> {
+        let (kind, rest) = key.split_once(' ')?;
+        let number = |digits: &str| u32::from_str_radix(digits, 16).ok();
+        Some(match kind {
+            "event" => Self::Event(number(rest)?),
+            "finding" => Self::Finding(rest.to_owned()),
+            "finding-over" => {
+                let (scheme, code) = rest.split_once(' ')?;
+                Self::FindingOver(code.to_owned(), scheme.to_owned())
+            }
+            "then" => {
+                let (before, after) = rest.split_once(' ')?;
+                Self::Then(number(before)?, number(after)?)
+            }
+            "follows" => {
+                let (before, after) = rest.split_once(" | ")?;
+                Self::Follows(before.to_owned(), after.to_owned())
+            }
+            "servers" => {
+                let all = [Failed::One, Failed::Several];
+                Self::Servers(all.into_iter().find(|one| format!("{one:?}") == rest)?)
+            }
+            "contact" => Self::Contact(Contact::ALL.into_iter().find(|one| format!("{one:?}") == rest)?),
+            "words" => Self::Words(rest.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+impl Contact {
+    const ALL: [Self; 5] = [Self::Never, Self::Lost, Self::Kept, Self::Well, Self::LostWhileAway];
 }
 
 impl fmt::Display for Clue {

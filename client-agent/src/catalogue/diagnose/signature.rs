@@ -1,13 +1,17 @@
 //! The signature of a failure: the clues in the logs of affected clients, as described and as the lab reproduces it.
+//!
+//! The reproductions take seconds, so their clues are kept in `signatures.json`; a test reproduces every failure and compares.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clue::{self, Clue};
-use super::read::{Form, Line, Log};
-use crate::agent::LogLine;
-use crate::catalogue::entry::{Entry, Means, Play};
-use crate::catalogue::observed::State;
-use crate::catalogue::rehearse_play;
+use crate::catalogue::entry::Entry;
+
+/// The clues in the log of each affected client, by failure, as [`Clue::to_key`] writes them.
+const KEPT: &str = include_str!("signatures.json");
+
+/// The clues in the logs of the affected clients of a failure.
+pub(super) type Played = Vec<BTreeSet<Clue>>;
 
 /// The signature of a failure.
 #[derive(Clone, Debug)]
@@ -17,19 +21,19 @@ pub(super) struct Signature {
     /// The clues in what the real product writes, according to the entry.
     pub(super) described: BTreeSet<Clue>,
     /// The clues in the log of each affected client in the lab.
-    pub(super) played: Vec<BTreeSet<Clue>>,
+    pub(super) played: Played,
 }
 
 impl Signature {
-    pub(super) fn of(entry: &'static Entry) -> Self {
-        Self {
+    /// The signatures of these failures.
+    pub(super) fn all(entries: &'static [Entry]) -> Vec<Self> {
+        let mut kept = parse(KEPT);
+        let of = |entry: &'static Entry| Self {
             entry,
             described: described(entry),
-            played: match &entry.means {
-                Means::Play(play) => played(play, &entry.title),
-                _ => Vec::new(),
-            },
-        }
+            played: kept.remove(&entry.id).unwrap_or_default(),
+        };
+        entries.iter().map(of).collect()
     }
 
     /// The clues in the log of each affected client, or else those of the description.
@@ -37,6 +41,13 @@ impl Signature {
         let described = self.played.is_empty().then_some(&self.described);
         self.played.iter().chain(described)
     }
+}
+
+/// Reads the file of signatures; a test checks that all of it can be read.
+fn parse(text: &str) -> BTreeMap<String, Played> {
+    let read: BTreeMap<String, Vec<Vec<String>>> = serde_json::from_str(text).unwrap_or_default();
+    let clues = |keys: Vec<String>| keys.iter().filter_map(|key| Clue::from_key(key)).collect();
+    read.into_iter().map(|(id, variants)| (id, variants.into_iter().map(clues).collect())).collect()
 }
 
 /// Words of the product that are worth looking for in a log.
@@ -53,41 +64,4 @@ fn described(entry: &Entry) -> BTreeSet<Clue> {
         clues.extend(clue::finding(&line.text).map(Clue::Finding));
     }
     clues
-}
-
-/// How many times a failure is played where a client meets several managers, since their order is random.
-const TIMES: u64 = 4;
-
-/// The clues in the log of each client of the affected parts.
-fn played(play: &Play, title: &str) -> Vec<BTreeSet<Clue>> {
-    let times = if play.site.managers.len() > 1 { TIMES } else { 1 };
-    let mut variants: Vec<BTreeSet<Clue>> = Vec::new();
-    for seed in (0..times).map(|more| play.seed.wrapping_add(more)) {
-        let Ok(observed) = rehearse_play(&Play { seed, ..Play::clone(play) }, title) else { continue };
-        let clients = observed.failure.clients.iter().filter(|one| is_hit(play, &one.part));
-        variants.extend(clients.map(|one| clue::clues(&log_of(&one.log), std::iter::empty())));
-    }
-    variants.sort();
-    variants.dedup();
-    variants
-}
-
-/// Whether a failure affects this part of its fleet: it does not end connected, or no part is worse off.
-pub(super) fn is_hit(play: &Play, part: &str) -> bool {
-    let fares = |part: &str| {
-        let seen = play.seen.iter().find(|one| one.part == part);
-        seen.is_some_and(|one| one.failure.state != State::Connected)
-    };
-    fares(part) || !play.seen.iter().any(|one| fares(&one.part))
-}
-
-/// Converts a client's log to the form of a log that was read.
-pub(super) fn log_of(lines: &[LogLine]) -> Log {
-    let line = |(place, line): (usize, &LogLine)| Line {
-        number: place + 1,
-        at: Some(line.at),
-        event: Some(line.event.id()),
-        text: line.text.clone(),
-    };
-    Log { form: Form::Printed, lines: lines.iter().enumerate().map(line).collect() }
 }

@@ -13,8 +13,7 @@ mod tests;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::words;
-use crate::rehearsal::Outcome;
-use crate::rehearsal::Sweep;
+use crate::rehearsal::{Outcome, RunInfo, Sweep};
 
 use sentence::Sentence;
 
@@ -84,10 +83,25 @@ fn heading(outcome: &Outcome, sentence: &Sentence) -> Markup {
             dl.facts {
                 @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
             }
-            p.note {
+            (repeat(outcome.run.as_ref(), || html! {
                 "To repeat it, rehearse the same scenario with " code { "--seed " (verdict.seed) }
                 ": the same build of epm-lab finds the same, to the byte."
+            }))
+        }
+    }
+}
+
+/// Says how to have the same outcome again.
+fn repeat(run: Option<&RunInfo>, otherwise: impl FnOnce() -> Markup) -> Markup {
+    html! {
+        @match run {
+            Some(RunInfo { version, scenario_file, command }) => {
+                p.note {
+                    "Scenario file " code { (scenario_file) } ", rehearsed by epm-lab " (version) ". To repeat it: " code { (command) }
+                    ". The same build of epm-lab finds the same, to the byte."
+                }
             }
+            None => p.note { (otherwise()) }
         }
     }
 }

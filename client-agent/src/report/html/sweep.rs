@@ -41,6 +41,7 @@ pub(super) fn body(sweep: &Sweep) -> Markup {
                 div { dt { "Waits" } dd { (spreads.len()) } }
                 div { dt { "Seeds" } dd { (words::first(&seeds, seeds.len(), 10)) } }
             }
+            @if sweep.run.is_some() { (super::repeat(sweep.run.as_ref(), || html! {})) }
         }
         @if !spreads.is_empty() {
             section {

@@ -62,7 +62,7 @@ fn what_cannot_be_renamed_or_removed_says_so_and_stays() {
     assert!(after.apply(&rename(OWN, ""), LATER).is_err());
     assert!(after.apply(&rename(OWN, &"x".repeat(5000)), LATER).is_err());
     let agent = after.clients().next().unwrap().agent;
-    after.apply(&Command::MoveClient { agent, group: BELOW.into() }, LATER).unwrap();
+    after.apply(&Command::MoveClient { client: agent.into(), group: BELOW.into() }, LATER).unwrap();
     let error = after.apply(&remove(BELOW), LATER).unwrap_err();
     assert_eq!(error, CommandError::NotEmpty { group: BELOW.into(), holds: "clients" });
 }
@@ -112,4 +112,28 @@ fn a_removed_client_is_unknown_until_it_registers_again() {
     assert!(matches!(site.apply(&remove, LATER), Err(CommandError::Unknown { kind: "client", .. })));
     site.apply(&Command::Register(registration(1, None)), LATER).unwrap();
     assert!(site.client(agent).is_some());
+}
+
+#[test]
+fn a_client_is_moved_by_its_name_or_its_identifier_and_by_a_name_that_several_have_not_at_all() {
+    let mut site = furnished();
+    let (agent, name) = site.clients().next().map(|one| (one.agent, one.computer_name.clone())).unwrap();
+    let moved = |key: &str| -> Command {
+        let text = format!(r#"{{ "move-client": {{ "client": "{key}", "group": {OWN:?} }} }}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    for key in [name.to_uppercase(), agent.to_string()] {
+        let mut site = site.clone();
+        site.apply(&moved(&key), LATER).unwrap();
+        assert_eq!(site.client(agent).unwrap().group, site.groups().find(OWN).unwrap().id, "{key}");
+    }
+    // A recorded command keeps its meaning.
+    let recorded = format!(r#"{{ "move-client": {{ "agent": "{agent}", "group": {OWN:?} }} }}"#);
+    assert_eq!(serde_json::from_str::<Command>(&recorded).unwrap(), moved(&agent.to_string()));
+    let error = site.apply(&moved(&format!("{name}x")), LATER).unwrap_err().to_string();
+    assert!(error.contains("there is no registered client"), "{error}");
+    let twin = Registration { computer_name: name.clone(), ..registration(9, None) };
+    site.apply(&Command::Register(twin), LATER).unwrap();
+    let error = site.apply(&moved(&name), LATER).unwrap_err().to_string();
+    assert!(error.contains("several"), "{error}");
 }

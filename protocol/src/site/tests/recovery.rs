@@ -145,7 +145,7 @@ fn all_that_is_published_carries_the_new_certificates_the_secret_and_the_domain(
 #[test]
 fn without_the_database_no_client_is_registered_and_every_client_registers_anew() {
     let mut site = insured();
-    site.apply(&Command::MoveClient { agent: client(1), group: OWN.into() }, START).unwrap();
+    site.apply(&Command::MoveClient { client: client(1).into(), group: OWN.into() }, START).unwrap();
     let (groups, lists) = (site.groups.clone(), site.lists.clone());
     let effects = site.apply(&reinstall(Some(OURS), Some(OURS), Some(OURS), false), LATER).unwrap();
     assert_eq!(effects[1..], [Effect::ClientsForgotten, Effect::ServicesRestarted]);

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
-use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
+use epm_client_agent::catalogue::{Candidate, Condition, Diagnosis, Form, Log, UnknownLine, diagnose};
 
 /// Number of candidates that are described in full.
 const IN_FULL: usize = 3;
 /// Number of clues shown for each candidate.
 const CLUES: usize = 4;
+/// Number of lines shown, of those that are known and of those that are not.
+const LINES: usize = 5;
+/// Number of characters shown of a line.
+const SHOWN: usize = 60;
 
 /// Ranks the failures that fit a client's log.
 #[derive(Debug, Args)]
@@ -21,9 +25,12 @@ Examples:
   epm-agent run --state state/ | epm-lab failure diagnose -
   epm-lab failure diagnose 12070308
   epm-lab failure diagnose --line '4 Bad format.'
+  epm-lab failure diagnose --encoding windows-1251 syslog.log
 
-A log is the output of `epm-agent run` or a client's syslog.log.
-Exit code 0 if it could be read, 2 otherwise.")]
+A log is a client's syslog.log, its export by a manager, the output of
+`epm-agent run`, or lines of Apache, keytool, curl, OpenSSL and others. Exit
+code 0 if failures fit or the log is healthy; 1 if what it says is not known;
+2 if it cannot be read.")]
 pub(crate) struct Diagnose {
     /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
@@ -31,6 +38,9 @@ pub(crate) struct Diagnose {
     /// Single line of a log
     #[arg(long, value_name = "TEXT")]
     line: Option<String>,
+    /// Encoding of the log, such as windows-1251; by default UTF-8, UTF-16 or windows-1252, as its bytes suggest
+    #[arg(long, value_name = "NAME", conflicts_with = "line")]
+    encoding: Option<String>,
     /// Number of candidates to list
     #[arg(long, default_value_t = 6, value_name = "COUNT")]
     most: usize,
@@ -43,12 +53,16 @@ impl Diagnose {
     pub(crate) fn go(&self) -> Result<Ending, Failure> {
         let mut diagnosis = diagnose(&self.read()?);
         diagnosis.candidates.truncate(self.most);
+        diagnosis.without_trace.truncate(self.most);
         if self.json {
             say_json(&diagnosis)?;
         } else {
             say(&told(&diagnosis));
         }
-        Ok(Ending::Well)
+        Ok(match diagnosis.condition {
+            Condition::Healthy | Condition::Recovered | Condition::Failing => Ending::Well,
+            Condition::Unexplained | Condition::Unknown => Ending::NotWell,
+        })
     }
 
     fn read(&self) -> Result<Log, Failure> {
@@ -70,29 +84,85 @@ impl Diagnose {
                 read => read.map_err(|error| bad(&format!("cannot read the file: {error}")))?,
             }
         };
-        Log::read(&bytes).map_err(|error| bad(&error))
+        Log::read(&bytes, self.encoding.as_deref()).map_err(|error| bad(&error))
     }
 }
 
 fn told(diagnosis: &Diagnosis) -> String {
-    let mut text = format!("{} lines read.", diagnosis.lines);
+    let what = if diagnosis.form == Form::SystemLog { "record" } else { "line" };
+    let mut text = format!("{} read", counted(diagnosis.lines, what));
+    if diagnosis.encoding != "UTF-8" {
+        let _ = write!(text, " as {}", diagnosis.encoding);
+    }
+    text.push('.');
+    if !diagnosis.hosts.is_empty() {
+        let _ = write!(
+            text,
+            " Clients: {}; what is said of one may not hold for another.",
+            diagnosis.hosts.join(", ")
+        );
+    }
     if !diagnosis.servers.is_empty() {
         let _ = write!(text, " Servers that failed: {}.", diagnosis.servers.join(", "));
     }
-    if !diagnosis.shows_trouble {
-        text.push_str(" No line reports a failure.");
-    }
     text.push('\n');
-    if diagnosis.candidates.is_empty() {
-        text.push_str("No failure in the catalogue fits.\n");
+    for one in diagnosis.known_lines.iter().take(LINES) {
+        let _ = writeln!(text, "line {}, {}: {}", one.line, one.program, one.meaning);
     }
+    more(&mut text, diagnosis.known_lines.len());
+    unknown(&mut text, &diagnosis.unknown_lines, what);
+    text.push_str(match diagnosis.condition {
+        Condition::Healthy => "healthy: no line reports a failure.\n",
+        Condition::Recovered => "At the end of the log a manager serves the client. What was before:\n",
+        Condition::Failing => "",
+        Condition::Unexplained => "A failure is reported, but none in the catalogue fits.\n",
+        Condition::Unknown => "Whether this reports a failure is not known.\n",
+    });
     for (place, one) in diagnosis.candidates.iter().enumerate() {
         let _ = writeln!(text, "\n{}. {} {}  (fit {:.0} %)", place + 1, one.id, one.title, one.fit * 100.0);
         if place < IN_FULL {
             candidate(&mut text, one);
         }
     }
+    if !diagnosis.without_trace.is_empty() {
+        text.push_str("\nFailures that leave no more trace than this in a client's log:\n");
+    }
+    for one in &diagnosis.without_trace {
+        let _ = writeln!(text, "  {} {}", one.id, one.title);
+    }
     text
+}
+
+/// Names the lines that are not known: first those that may report a failure.
+fn unknown(text: &mut String, lines: &[UnknownLine], what: &str) {
+    if lines.is_empty() {
+        return;
+    }
+    let of_failures = lines.iter().filter(|one| one.may_be_trouble()).count();
+    let _ = write!(text, "{} not known", counted(lines.len(), what));
+    text.push_str(match of_failures {
+        0 => ", for information only according to the log:\n",
+        all if all == lines.len() => ":\n",
+        _ => ", some for information only according to the log:\n",
+    });
+    for one in lines.iter().take(LINES) {
+        let event = one.event.as_ref().map(|event| format!("{event} ")).unwrap_or_default();
+        let said: String = one.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: String = said.chars().take(SHOWN).collect();
+        let rest = if said.chars().count() > SHOWN { " ..." } else { "" };
+        let _ = writeln!(text, "  line {}: {event}{shown}{rest}", one.line);
+    }
+    more(text, lines.len());
+}
+
+fn more(text: &mut String, lines: usize) {
+    if lines > LINES {
+        let _ = writeln!(text, "  and {} more", lines - LINES);
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn candidate(text: &mut String, one: &Candidate) {

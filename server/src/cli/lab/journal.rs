@@ -20,11 +20,15 @@ pub(crate) enum JournalVerb {
     #[command(after_help = "Example:\n  epm-lab journal tail --manager sepm-1")]
     Tail(Fits),
     /// Export the matching entries as NDJSON or as an HTTP archive
-    #[command(after_help = "Example:\n  epm-lab journal export --har > lab.har")]
+    #[command(after_help = "\
+Examples:
+  epm-lab journal export --har > lab.har
+  epm-lab journal export --har --kind call --limit 20")]
     Export {
         #[command(flatten)]
         fits: Fits,
-        /// Export as an HTTP archive (HAR)
+        /// Export exchanges and calls as an HTTP archive (HAR 1.2), with headers, sizes, durations, and at most 8 KiB of
+        /// each body; passwords and tokens are left out
         #[arg(long)]
         har: bool,
     },
@@ -32,6 +36,9 @@ pub(crate) enum JournalVerb {
     #[command(after_help = "Example:\n  epm-lab journal near-misses")]
     NearMisses(Fits),
 }
+
+/// Number of entries that are exported without a limit: more than the journal keeps.
+const ALL: usize = 100_000;
 
 /// Filters for journal entries; absent ones match everything.
 #[derive(Debug, Args)]
@@ -116,9 +123,8 @@ impl Act for JournalVerb {
             }
             Self::Export { fits, har } => {
                 let form = if har { "har" } else { "ndjson" };
-                say(&control
-                    .text(&format!("/v1/journal?{}&format={form}&limit=10000", fits.query()))
-                    .await?);
+                let fits = Fits { limit: fits.limit.or(Some(ALL)), ..fits };
+                say(&control.text(&format!("/v1/journal?{}&format={form}", fits.query())).await?);
                 Ok(Ending::Well)
             }
             Self::Tail(fits) => {

@@ -10,6 +10,7 @@ use epm_protocol::assumption::{AdoptionOrder, Assumptions};
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, Sylink};
+use epm_protocol::time::Timestamp;
 
 use super::facts::{Facts, Value};
 use super::server::server;
@@ -30,16 +31,27 @@ pub(super) struct Against {
     pub(super) manager: Option<String>,
 }
 
+/// A loopback address that the examination connects from, and the time by which it judges dates of certificates.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(in crate::cli) struct Standpoint {
+    /// Connect from this loopback address, as a client of a lab does; then faults meant for that client apply
+    #[arg(long, value_name = "ADDRESS", requires = "against")]
+    source: Option<Ipv4Addr>,
+    /// Judge the dates of certificates at this time, such as a lab's, instead of now
+    #[arg(long, value_name = "TIME", requires = "against")]
+    at: Option<Timestamp>,
+}
+
 /// Examines the file against this manager.
-pub(super) async fn against(sylink: &Sylink, url: &str) -> Result<Against, Failure> {
+pub(super) async fn against(sylink: &Sylink, url: &str, from: Standpoint) -> Result<Against, Failure> {
     let target = server(url)?;
-    let (found, agent) = look(sylink, &target, true).await?;
+    let (found, agent) = look(sylink, &target, true, from).await?;
     let mut seen = Against { found, wrong: Vec::new(), unknown: Vec::new(), manager: None };
     let mut last = (seen.found.clone(), agent);
     if let Some((Step::Certificate | Step::Signature, why)) = broken(&seen.found) {
         seen.wrong.push((Value::Certificates, why));
         // Later values are examined with a client that trusts any manager.
-        last = look(sylink, &target, false).await?;
+        last = look(sylink, &target, false, from).await?;
         seen.found.stays_registered |= last.0.stays_registered;
     }
     let (found, agent) = last;
@@ -113,6 +125,7 @@ async fn look(
     sylink: &Sylink,
     target: &ClientServer,
     believes: bool,
+    from: Standpoint,
 ) -> Result<(Examination, Agent), Failure> {
     let mut file = sylink.clone();
     let secure = believes && file.conf().list.servers().any(|server| server.verify_signatures);
@@ -134,8 +147,8 @@ async fn look(
     let assumptions =
         Assumptions { switch_off_still_checks_tls: believes, adoption_order, ..Assumptions::default() };
     let target = ClientServer { verify_signatures: secure, ..target.clone() };
-    let clock = Arc::new(LabClock::wall());
-    Ok(examine_one(&file, &target, &profile, &Arc::new(assumptions), &clock).await)
+    let clock = Arc::new(from.at.map_or_else(LabClock::wall, |at| LabClock::starting_at(at, 1)));
+    Ok(examine_one(&file, &target, &profile, &Arc::new(assumptions), &clock, from.source).await)
 }
 
 fn broken(found: &Examination) -> Option<(Step, String)> {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
-use against::Against;
+use against::{Against, Standpoint};
 use edit::Edit;
 use facts::{Facts, differences};
 use package::{Deploy, Package};
@@ -57,6 +57,8 @@ pub(super) enum Files {
         /// list, preferred group, address
         #[arg(long, value_name = "URL")]
         against: Option<String>,
+        #[command(flatten)]
+        from: Standpoint,
     },
     /// Compare two communications files; exit code 1 if they differ
     #[command(after_help = "Example:\n  epm-lab sylink diff before.xml after.xml")]
@@ -86,7 +88,7 @@ impl Files {
                 }
                 say_json(&facts)?;
             }
-            Self::Check { file, against } => {
+            Self::Check { file, against, from } => {
                 let mut ending = Ending::Well;
                 for one in &file {
                     let sylink = read(one)?;
@@ -96,7 +98,7 @@ impl Files {
                         say(&format!("  warning: {doubt}\n"));
                     }
                     let Some(url) = &against else { continue };
-                    if told(&against::against(&sylink, url).await?) {
+                    if told(&against::against(&sylink, url, from).await?) {
                         ending = Ending::NotWell;
                     }
                 }

@@ -275,7 +275,7 @@ impl RestApi {
         let agent = self.index().on(machine).ok_or_else(|| ApiError::gone("computers", machine))?;
         self.site.decide(|site| {
             let (path, _) = find(site, Id(group.0))?;
-            Ok((vec![Command::MoveClient { agent, group: path.to_owned() }], ()))
+            Ok((vec![Command::MoveClient { client: agent.into(), group: path.to_owned() }], ()))
         })
     }
 

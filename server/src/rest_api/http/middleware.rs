@@ -9,6 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::assumption::{Assumptions, UnknownObjects};
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
@@ -21,6 +23,8 @@ use crate::rest_api::http::operations::{Known, known};
 use crate::rest_api::http::{normalize_path, unknown_objects};
 use crate::rest_api::state::RestApi;
 use crate::runtime::journal::Call;
+use crate::runtime::redact;
+use crate::runtime::transfer::{KeptBody, KeptResponse, Transfer};
 
 /// Address of the caller.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,9 @@ const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// Number of bytes of an oversized body that are read, so that its sender receives the response.
 const DRAINED: usize = 4 * MAX_BODY;
 
+/// Number of bytes above which a body is not read as a whole for the journal.
+const LONG: usize = 64 * 1024;
+
 /// Adds the checks in front of the routes.
 pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router {
     // A request that passes the checks is for an operation of the vendor.
@@ -49,6 +56,8 @@ pub(crate) fn before(routes: Router<Arc<RestApi>>, api: &Arc<RestApi>) -> Router
 /// Checks a request, and records it in the journal.
 async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().path().to_owned());
+    let watch = Stopwatch::start();
+    let (mut transfer, mut sent) = (Transfer::seen(&request, api.now()), Bytes::new());
     let assumed = api.assumed();
     let is_refused = assumed.rest_double_slash_is_refused && asked.contains("//");
     if assumed.rest_slashes_do_not_count
@@ -74,7 +83,10 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
             let (head, body) = request.into_parts();
             let most = if is_public(&path) { MAX_PUBLIC_BODY } else { MAX_BODY };
             match read_body(body, most).await {
-                Ok(body) => next.run(Request::from_parts(head, Body::from(body))).await,
+                Ok(body) => {
+                    sent = body.clone();
+                    next.run(Request::from_parts(head, Body::from(body))).await
+                }
                 Err(refusal) => refusal.into_response(),
             }
         }
@@ -93,17 +105,34 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     }
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
-    let status = response.status().as_u16();
+    let (mut head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    transfer.took = watch.elapsed();
+    transfer.request_body = kept(&sent);
+    let mut headers = head.headers.clone();
+    redact::headers(&mut headers);
+    transfer.response = Some(KeptResponse { headers, body: kept(&body) });
     api.journal.call(Call {
         at: api.now(),
         manager: api.manager.number,
         peer,
         method: method.to_string(),
         path: asked,
-        status,
+        status: head.status.as_u16(),
         who,
+        transfer: Arc::new(transfer),
     });
-    response
+    head.extensions.clear();
+    Response::from_parts(head, Body::from(body))
+}
+
+/// The beginning of a body, without passwords and tokens, and the length of the body as it was sent.
+fn kept(body: &Bytes) -> KeptBody {
+    let (length, is_long) = (body.len(), body.len() > LONG);
+    // Of a long body only what is kept is looked at.
+    let redacted = redact::body(&if is_long { KeptBody::of(body).bytes } else { body.clone() });
+    let kept = KeptBody::of(&redacted);
+    KeptBody { length, is_cut: kept.is_cut || is_long, ..kept }
 }
 
 /// The session of the caller, for operations that need one.

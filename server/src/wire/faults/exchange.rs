@@ -32,6 +32,7 @@ pub(in super::super) async fn answered(
         note(context, &asked, answer.status);
         return Ok(written(answer));
     };
+    let context = RequestContext { faulted: true, ..context };
     // The client itself notices a missing answer, and when to give up.
     let meeting =
         VirtualExchange { address: "", protocol: context.protocol(), limit: Duration::MAX, body_bytes: None };

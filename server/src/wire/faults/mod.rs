@@ -18,8 +18,9 @@
 //! - `blackhole` cannot swallow a client's first packet without a firewall: the client is connected, and then nothing
 //!   is answered, and the connection does not end.
 //! - On a port that speaks both protocols, the first byte tells them apart, so faults begin with it.
-//! - A client is known once it has sent a request. A connection belongs to the client seen at its address, if there
-//!   was only one; a fault for a client that shares its address with others hits its exchanges, not its connections.
+//! - The clients of a lab on loopback are known by their addresses. Another client is known once it has sent a request: a
+//!   connection belongs to the client seen at its address, if there was only one. A fault for a client that shares its
+//!   address with others hits its exchanges, not its connections.
 //! - Requests that are not a client's are not judged: other paths, and messages with another secret.
 //! - A byte fault on a route hits only the response, whatever its direction, and the connection ends with it.
 //! - Byte faults act on bytes to the client, unless the fault names the other direction, or both.

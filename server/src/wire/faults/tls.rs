@@ -113,7 +113,8 @@ async fn shake(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
-    context.manager.journal.connection_closed(context.connection.peer, ConnectionClosed::Handshake(why));
+    let why = ConnectionClosed::Handshake(why);
+    context.manager.journal.connection_ended(context.connection.peer, why, context.faulted);
     None
 }
 

@@ -1,0 +1,82 @@
+//! The command that repeats a run: as it was given, with its seed, without what only changes the output.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use epm_client_agent::rehearsal::RunInfo;
+
+/// Flags without a value that change only the output.
+const OUTPUT: &[&str] = &["--json", "--verbose", "-v"];
+/// Flags with a value that change only the output, or that have a secret as value.
+const OUTPUT_WITH_VALUE: &[&str] = &["--report", "--threads", "--ready-file", "--rest-password"];
+
+/// The command that this process was started with, and its seed.
+pub(super) fn command(seed: u64) -> String {
+    repeat(std::env::args_os().skip(1), seed)
+}
+
+/// How to have the outcome of this process again.
+pub(super) fn run_info(scenario: &Path, seed: u64) -> RunInfo {
+    RunInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario_file: scenario.display().to_string(),
+        command: command(seed),
+    }
+}
+
+fn repeat(arguments: impl Iterator<Item = OsString>, seed: u64) -> String {
+    let mut words = vec!["epm-lab".to_owned()];
+    let mut has_seed = false;
+    let mut arguments = arguments.map(|one| one.to_string_lossy().into_owned());
+    while let Some(argument) = arguments.next() {
+        let name = argument.split_once('=').map_or(argument.as_str(), |(name, _)| name);
+        if OUTPUT.contains(&name) {
+            continue;
+        }
+        if OUTPUT_WITH_VALUE.contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+            continue;
+        }
+        has_seed |= name == "--seed";
+        words.push(quoted(&argument));
+    }
+    if !has_seed {
+        words.push(format!("--seed {seed}"));
+    }
+    words.join(" ")
+}
+
+/// Quotes a word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "-_./=:,@%+".contains(one);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_repeated_with_every_flag_that_changes_the_outcome() {
+        for (given, expected) in [
+            (&["rehearse", "a.toml"][..], "epm-lab rehearse a.toml --seed 7"),
+            (
+                &["rehearse", "a b's.toml", "--agents", "500", "--report", "r", "--json", "--threads=2"],
+                r"epm-lab rehearse 'a b'\''s.toml --agents 500 --seed 7",
+            ),
+            (&["run", "--moved", "a.toml", "--seed=3", "-v"], "epm-lab run --moved a.toml --seed=3"),
+            (
+                &["failure", "reproduce", "F25", "--assume", "x=[1]"],
+                "epm-lab failure reproduce F25 --assume 'x=[1]' --seed 7",
+            ),
+            (&["up", "--rest-password", "hush", "--agents=3"], "epm-lab up --agents=3 --seed 7"),
+        ] {
+            assert_eq!(repeat(given.iter().map(OsString::from), 7), expected);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The HTTP messages of an exchange or a call, as far as the journal keeps them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, Request, Uri, Version, header, request};
+use bytes::Bytes;
+use epm_protocol::time::Timestamp;
+
+use crate::runtime::redact;
+
+/// Number of bytes that are kept of a body.
+pub(crate) const KEPT: usize = 8 * 1024;
+
+/// A request and its response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Lab time of the request.
+    pub began: Timestamp,
+    /// Real time from the head of the request to the response.
+    pub took: Duration,
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// HTTP version of the request.
+    pub version: Version,
+    /// Headers of the request.
+    pub request_headers: HeaderMap,
+    /// Body of the request.
+    pub request_body: KeptBody,
+    /// Response; none if a fault wrote something else.
+    pub response: Option<KeptResponse>,
+}
+
+/// The headers and the body of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResponse {
+    /// Headers of the response; the server adds its date and the length of the body.
+    pub headers: HeaderMap,
+    /// Body of the response.
+    pub body: KeptBody,
+}
+
+/// The beginning of a body, and its length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptBody {
+    /// At most 8 KiB from the beginning.
+    pub bytes: Bytes,
+    /// Length of the whole body.
+    pub length: usize,
+    /// Whether the body is longer than what is kept.
+    pub is_cut: bool,
+}
+
+impl KeptBody {
+    /// Keeps the beginning of a body. A short one is shared, not copied.
+    pub(crate) fn of(body: &Bytes) -> Self {
+        let bytes = if body.len() <= KEPT { body.clone() } else { Bytes::copy_from_slice(&body[..KEPT]) };
+        Self { bytes, length: body.len(), is_cut: body.len() > KEPT }
+    }
+
+    /// The kept bytes as text, if they are text; a character that was cut is left out.
+    pub fn text(&self) -> Option<&str> {
+        match std::str::from_utf8(&self.bytes) {
+            Ok(text) => Some(text),
+            Err(error) if self.is_cut && error.error_len().is_none() => {
+                std::str::from_utf8(&self.bytes[..error.valid_up_to()]).ok()
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+impl Transfer {
+    /// A transfer with this head of a request, and nothing else.
+    pub(crate) fn of(head: request::Parts, began: Timestamp) -> Self {
+        let request::Parts { method, uri, version, headers, .. } = head;
+        Self {
+            began,
+            took: Duration::ZERO,
+            method,
+            uri,
+            version,
+            request_headers: headers,
+            request_body: KeptBody::default(),
+            response: None,
+        }
+    }
+
+    /// A transfer with the head of this request, without secrets, and nothing else.
+    pub(crate) fn seen<B>(request: &Request<B>, began: Timestamp) -> Self {
+        let mut head = Request::new(()).into_parts().0;
+        (head.method, head.version) = (request.method().clone(), request.version());
+        (head.uri, head.headers) = (redact::uri(request.uri()), request.headers().clone());
+        redact::headers(&mut head.headers);
+        Self::of(head, began)
+    }
+
+    /// The host that the request names.
+    pub fn host(&self) -> Option<&str> {
+        self.request_headers.get(header::HOST).and_then(|host| host.to_str().ok())
+    }
+
+    /// Milliseconds from request to response, in real time.
+    pub fn took_ms(&self) -> f64 {
+        (self.took.as_secs_f64() * 1_000_000.0).round() / 1000.0
+    }
+}
+
+/// A transfer of an entry; entries are cloned, the transfer is not.
+pub(crate) type SharedTransfer = Arc<Transfer>;

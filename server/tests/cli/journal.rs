@@ -1,0 +1,130 @@
+//! The journal of a running lab: what came close, what is exported, and that no secret is.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::{RunningLab, needs, output, said, stdout, well};
+
+/// Reads an HTTP archive as HAR 1.2 says.
+const READER: &str = include_str!("../../../tests/clients/har.py");
+/// The body of a log-in, with the password of the lab.
+const LOG_IN: &str = r#"{"username":"admin","password":"epm-lab","domain":""}"#;
+
+/// Calls the REST API: status and body.
+fn call(lab: &RunningLab, path: &str, more: &[&str]) -> (String, String) {
+    let url = format!("{}{path}", lab.ready["managers"][0]["rest"].as_str().unwrap());
+    let mut curl = Command::new("curl");
+    let output = output(curl.args(["-sk", "--max-time", "20", "-w", "\n%{http_code}", &url]).args(more));
+    let text = stdout(&output);
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+/// Exports an archive, which a strict reader reads.
+fn har(lab: &RunningLab, more: &[&str]) -> Vec<Value> {
+    let text = well(&lab.run(&[&["journal", "export", "--har"], more].concat()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lab.har");
+    std::fs::write(&file, &text).unwrap();
+    let read = output(Command::new("python3").args(["-c", READER, file.to_str().unwrap()]));
+    let (code, words) = said(&read);
+    assert_eq!(code, Some(0), "{words}\n{text}");
+    let archive: Value = serde_json::from_str(&text).unwrap();
+    archive["log"]["entries"].as_array().unwrap().clone()
+}
+
+fn pairs(of: &Value) -> Vec<(String, String)> {
+    let word = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
+    of.as_array().unwrap().iter().map(|one| (word(one, "name"), word(one, "value"))).collect()
+}
+
+#[needs(curl, python3)]
+#[test]
+fn an_archive_has_exchanges_and_calls_with_their_headers_sizes_times_and_bodies_and_without_secrets() {
+    let lab = RunningLab::frozen(&["--agents", "1"]);
+    let (status, answer) = call(
+        &lab,
+        "/sepm/api/v1/identity/authenticate",
+        &["-H", "Content-Type: application/json", "-d", LOG_IN],
+    );
+    assert_eq!(status, "200");
+    let token = serde_json::from_str::<Value>(&answer).unwrap()["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Authorization: Bearer {token}");
+    assert_eq!(call(&lab, "/sepm/api/v1/groups?pageSize=3&token=hush", &["-H", &bearer]).0, "200");
+
+    let calls = har(&lab, &["--kind", "call"]);
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    let (log_in, groups) = (&calls[0], &calls[1]);
+    assert_eq!((&log_in["request"]["method"], &log_in["response"]["status"]), (&json!("POST"), &json!(200)));
+    let sent: Value = serde_json::from_str(log_in["request"]["postData"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!((&sent["username"], &sent["password"]), (&json!("admin"), &json!("[redacted]")));
+    assert_eq!(log_in["request"]["bodySize"], LOG_IN.len());
+    assert!(log_in["time"].as_f64().unwrap() > 0.0 && log_in["response"]["content"]["size"] == answer.len());
+    assert!(groups["request"]["url"].as_str().unwrap().ends_with("/groups?pageSize=3&token=redacted"));
+    assert!(pairs(&groups["request"]["queryString"]).contains(&("pageSize".into(), "3".into())));
+    assert!(pairs(&groups["request"]["headers"]).contains(&("authorization".into(), "[redacted]".into())));
+    assert!(groups["response"]["content"]["text"].as_str().unwrap().contains("My Company"));
+
+    let entries = lab.json(&["journal", "find", "--kind", "call"], 0);
+    let entry = &entries["entries"][1];
+    assert_eq!(
+        (&entry["query"], &entry["path"]),
+        (&json!("pageSize=3&token=redacted"), &json!("/sepm/api/v1/groups"))
+    );
+    assert!(entry["duration_ms"].as_f64().unwrap() > 0.0, "{entry}");
+    assert!(entries["entries"][0]["body"].as_str().unwrap().contains("\"username\":\"admin\""), "{entries}");
+
+    let all = har(&lab, &[]);
+    let of =
+        |action: &str| all.iter().find(|one| one["comment"].as_str().unwrap().ends_with(action)).unwrap();
+    let (registered, list) = (of(", register"), of(", list"));
+    assert_eq!(registered["request"]["method"], "GET");
+    assert!(
+        pairs(&registered["request"]["queryString"])
+            .iter()
+            .any(|(name, value)| name == "action" && value == "register")
+    );
+    assert!(list["response"]["content"]["text"].as_str().unwrap().contains("<"), "{list}");
+    assert!(pairs(&list["response"]["headers"]).iter().any(|(name, _)| name == "content-type"));
+    // The last ones, of all or of a kind.
+    let last = |more: &[&str]| har(&lab, &[more, &["--limit", "1"]].concat());
+    assert_eq!((last(&[]).len(), &last(&["--kind", "call"])[..]), (1, &calls[1..]));
+    let lines = well(&lab.run(&["journal", "export", "--limit", "2"]));
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+
+    let kcs = lab.ready["kcs"].as_str().unwrap();
+    let everything =
+        well(&lab.run(&["journal", "export"])) + &well(&lab.run(&["journal", "export", "--har"]));
+    for secret in [token.as_str(), "hush", r#"\"password\":\"epm-lab"#, kcs, &kcs.to_lowercase()] {
+        assert!(!everything.contains(secret), "{secret} in the export");
+    }
+}
+
+#[needs(curl)]
+#[test]
+fn what_a_fault_refused_came_not_close_to_anything() {
+    let lab = RunningLab::frozen(&["--agents", "1"]);
+    let misses = || {
+        let found = lab.json(&["journal", "near-misses"], 0);
+        found.as_array().unwrap().iter().map(|one| one["entry"]["action"].clone()).collect::<Vec<_>>()
+    };
+    well(&lab.run(&["fault", "add", "busy", "status", "--set", "code=503", "--route", "index"]));
+    well(&lab.run(&["clock", "heartbeats", "2"]));
+    well(&lab.run(&["fault", "clear"]));
+    let refused = lab.json(&["journal", "find", "--status", "503"], 0);
+    assert!(refused["total"].as_u64().unwrap() > 1 && refused["entries"][0]["faulted"] == true, "{refused}");
+    assert_eq!(misses(), [Value::Null; 0], "of an exchange");
+
+    well(&lab.run(&["fault", "add", "foreign", "self-signed"]));
+    well(&lab.run(&["clock", "heartbeats", "2"]));
+    well(&lab.run(&["fault", "clear"]));
+    let closed = lab.json(&["journal", "find", "--kind", "connection-closed"], 0);
+    assert_eq!(closed["entries"][0]["faulted"], true, "{closed}");
+    assert_eq!(misses(), [Value::Null; 0], "of a connection");
+
+    // What missed by itself is listed as before.
+    let url = format!("{}/secars/other.dll", lab.http());
+    output(Command::new("curl").args(["-s", "--max-time", "20", &url]));
+    assert_eq!(misses(), ["unknown-path"]);
+}
