@@ -1,5 +1,6 @@
 //! The faults that are set, and their verdicts.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::check::RuleError;
 use super::draw;
-use super::facts::{ConnectionFacts, ExchangeFacts, Party};
+use super::facts::{ConnectionFacts, ExchangeFacts, Party, Past};
 use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Moment, Place, Route, When, Whom};
@@ -71,6 +72,7 @@ struct Occasion<'a> {
     route: Option<Route>,
     ordinal: u64,
     held: u64,
+    past: Past,
 }
 
 impl FaultSet {
@@ -150,11 +152,9 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let ConnectionFacts { party, manager, protocol, ordinal } = facts;
-        self.judge(
-            &Occasion { party, manager, protocol: *protocol, route: None, ordinal: *ordinal, held: 0 },
-            now,
-        )
+        let ConnectionFacts { party, manager, protocol, ordinal, past } = facts;
+        let (protocol, ordinal, past) = (*protocol, *ordinal, *past);
+        self.judge(&Occasion { party, manager, protocol, route: None, ordinal, held: 0, past }, now)
     }
 
     /// Judges an exchange: the first exchange fault that hits decides.
@@ -162,7 +162,7 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let ExchangeFacts { party, manager, protocol, route, ordinal, held } = facts;
+        let ExchangeFacts { party, manager, protocol, route, ordinal, held, past } = facts;
         self.judge(
             &Occasion {
                 party,
@@ -171,6 +171,7 @@ impl FaultSet {
                 route: Some(*route),
                 ordinal: *ordinal,
                 held: *held,
+                past: *past,
             },
             now,
         )
@@ -194,6 +195,47 @@ impl FaultSet {
         let first = here.find(|one| speaks.iter().any(|spoken| one.rule.place.listener.speaks(*spoken)))?;
         let everything = speaks.iter().all(|spoken| first.rule.place.listener.speaks(*spoken));
         (everything && first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
+    }
+
+    /// The faults in force at this manager that have no effect there yet, and what each lacks.
+    pub fn without_effect(
+        &self,
+        manager: &str,
+        past: Past,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&InstalledFault, &'static str)> {
+        let here = move |one: &&InstalledFault| {
+            one.is_alive(now) && one.rule.place.manager.as_deref().is_none_or(|name| name == manager)
+        };
+        self.faults.iter().filter(here).filter_map(move |one| {
+            let moments = [Moment::Connection, Moment::Exchange];
+            let mut asked = moments.into_iter().filter(|moment| one.rule.is_asked_at(*moment)).peekable();
+            asked.peek()?;
+            let lacking: Option<Vec<_>> = asked.map(|moment| one.rule.what.lacks(past, moment)).collect();
+            Some((one, *lacking?.first()?))
+        })
+    }
+
+    /// The deviation of the clocks of these managers in milliseconds, where faults make them wrong.
+    pub fn clock_deviations<'a>(
+        &self,
+        managers: impl Iterator<Item = &'a str>,
+        now: Timestamp,
+    ) -> BTreeMap<String, i64> {
+        let deviation = |manager: &str| {
+            self.faults.iter().find_map(|one| match one.rule.what {
+                FaultKind::ClockSkew { by_ms }
+                    if one.is_alive(now)
+                        && one.rule.is_for_all()
+                        && one.rule.place.route.is_none()
+                        && one.rule.place.manager.as_deref().is_none_or(|name| name == manager) =>
+                {
+                    Some(by_ms)
+                }
+                _ => None,
+            })
+        };
+        managers.filter_map(|manager| Some((manager.to_owned(), deviation(manager)?))).collect()
     }
 
     /// The next moment after `now` at which a fault begins or ends; [`Timestamp::NEVER`] if none will.
@@ -222,6 +264,7 @@ impl FaultSet {
             let fits = one.is_alive(now)
                 && rule.is_asked_at(moment)
                 && is_there(&rule.place, &rule.what, occasion)
+                && rule.what.lacks(occasion.past, moment).is_none()
                 && is_its_turn(&rule.when, occasion.ordinal)
                 && self.is_meant(rule, occasion.party)
                 && is_due(&rule.what, now.since(one.begins()), occasion);
@@ -310,6 +353,26 @@ fn is_its_turn(when: &When, ordinal: u64) -> bool {
     };
     let every = when.every.unwrap_or(1).max(1);
     counted.is_multiple_of(every) && when.first.is_none_or(|first| counted / every <= first)
+}
+
+impl FaultKind {
+    /// What a fault of this kind needs and the manager does not have, because nothing was replaced yet: then the fault has
+    /// no effect.
+    pub fn lacks(&self, past: Past, moment: Moment) -> Option<&'static str> {
+        let (is_there, needed) = match (self, moment) {
+            (Self::OldRestored | Self::HalfUpdated, Moment::Connection) => {
+                (past.certificate, "a previous certificate")
+            }
+            (Self::OldRestored | Self::RetiredKeySignature, Moment::Exchange) => {
+                (past.signer, "a previous certificate")
+            }
+            (Self::StaleSignature | Self::SerialGoesBack, Moment::Exchange) => {
+                (past.publication, "an earlier publication")
+            }
+            _ => return None,
+        };
+        (!is_there).then_some(needed)
+    }
 }
 
 /// Whether the condition of the kind is met: enough held requests, or a manager that is still starting.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Prediction, Route};
+use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Past, Prediction, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
@@ -137,6 +137,7 @@ impl Explain {
             route: self.route,
             ordinal: self.first,
             held: 0,
+            past: Past::REPLACED,
         };
         let mut foretold = faults.explain(&next, self.next, self.at);
         foretold.retain(|one| !one.verdict.is_pass());
