@@ -49,8 +49,20 @@ pub(crate) async fn serve_rest(
         async move { attend(stream, &connection, router, &manager).await }
     };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let room = Room { connections: &connections, places: &places, tasks: &tasks };
-    accept(&listener, room, &stopping, stalled, attend).await;
+    let mut listener = listener;
+    loop {
+        let room = Room { connections: &connections, places: &places, tasks: &tasks };
+        let next = tokio::select! {
+            () = accept(&listener, room, &stopping, stalled, &attend) => break,
+            next = manager.runtime.rest.moved() => TcpListener::from_std(next),
+        };
+        match next {
+            Ok(next) => listener = next,
+            Err(error) => {
+                tracing::error!(%error, manager = manager.runtime.name, "cannot serve the new port")
+            }
+        }
+    }
     connections.end_all();
 }
 

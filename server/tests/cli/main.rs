@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod broken_store;
 mod cert;
 mod docs;
 mod failure;
