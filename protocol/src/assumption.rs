@@ -446,8 +446,11 @@ assumptions! {
     rest_shares_console_trouble: bool = false, U;
     /// The store whose key signs policies, lists and packages, and whose certificate the lists carry.
     signing_store: Store = Store::Console, I;
-    /// The alias of the console's key in the keystore that the manager writes, and reads if there are several keys.
+    /// The alias of the console's key in the keystore that the manager writes, unless `server.xml` names another.
     keystore_alias: String = "tomcat".to_owned(), R;
+    /// Whether the web server refuses keys below 2048 bits, and certificates that an authority has signed with MD5 or SHA-1, as
+    /// OpenSSL 3 does at the security level of many distributions. The lab serves no shorter key in either case.
+    web_server_refuses_weak: bool = true, U;
     /// The name of the settings in a recovery file, before the time stamp; the other files keep their names.
     recovery_settings_name: String = "settings".to_owned(), R;
     /// Whether a manager that starts with another keystore makes a recovery file, as the wizard's update does. No

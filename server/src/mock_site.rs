@@ -1,6 +1,6 @@
 //! A running site in this process: used by tests, and by the programs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::Faults;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
+use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
 use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
@@ -66,6 +67,8 @@ pub struct MockSiteBuilder {
     assumptions: Arc<Assumptions>,
     clock: Option<Arc<LabClock>>,
     rest: Option<u16>,
+    /// Ports of the REST API by manager, before that of all, and whether any free port will do instead.
+    rest_ports: BTreeMap<String, (u16, bool)>,
     administrator: Administrator,
 }
 
@@ -121,13 +124,28 @@ impl MockSite {
             assumptions: Arc::default(),
             clock: None,
             rest: None,
+            rest_ports: BTreeMap::new(),
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
         }
     }
 
-    /// Addresses of the managers, in the order in which they were given.
+    /// Addresses of the managers at the start, in the order in which they were given.
     pub fn addresses(&self) -> &[Addresses] {
         &self.places
+    }
+
+    /// Addresses of the managers now: a `server.xml` can have moved the REST API to another port.
+    pub fn addresses_now(&self) -> Vec<Addresses> {
+        let mut places = self.places.clone();
+        for place in &mut places {
+            let rest = self.state.manager(&place.manager).and_then(|manager| manager.rest.place());
+            if let (Some(url), Some(now)) = (&mut place.rest, rest)
+                && let Some((host, _)) = url.rsplit_once(':')
+            {
+                *url = format!("{host}:{}", now.port());
+            }
+        }
+        places
     }
 
     /// The clock of the site.
@@ -232,13 +250,19 @@ impl MockSite {
         self.state.stopped_services(manager)
     }
 
+    /// The services that did not start, by manager, each with the reason.
+    pub fn service_errors(&self) -> BTreeMap<String, BTreeMap<Service, String>> {
+        let errors = |manager: &Arc<ManagerRuntime>| (manager.name.clone(), manager.errors.lock().clone());
+        self.state.managers.iter().map(errors).filter(|(_, errors)| !errors.is_empty()).collect()
+    }
+
     /// Whether a manager has an installation folder.
     pub fn is_installed(&self, manager: &str) -> bool {
         self.state.manager(manager).is_some_and(|manager| manager.installation.get().is_some())
     }
 
     /// The files of a manager that were replaced and that no service has read since.
-    pub fn unread_files(&self, manager: &str) -> Vec<&'static str> {
+    pub fn unread_files(&self, manager: &str) -> Vec<String> {
         self.state.unread_files(manager)
     }
 
@@ -332,6 +356,19 @@ impl MockSite {
         Faults::of(Arc::clone(&self.state.faults))
     }
 
+    /// The active faults that have no effect at some managers yet, with the managers and what is missing there: nothing
+    /// was replaced that they could show again.
+    pub fn faults_without_effect(&self) -> BTreeMap<String, Vec<(String, &'static str)>> {
+        let (set, now) = (self.faults().set(), self.state.now());
+        let mut found = BTreeMap::<String, Vec<_>>::new();
+        for manager in &self.state.managers {
+            for (fault, lacks) in set.without_effect(&manager.name, manager.past(), now) {
+                found.entry(fault.rule.name.clone()).or_default().push((manager.name.clone(), lacks));
+            }
+        }
+        found
+    }
+
     /// Limits the calls of the REST API to this number in this much lab time, on each manager. `None` lifts the limit,
     /// which is the default; the product allows 50 a minute.
     pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
@@ -403,6 +440,12 @@ impl MockSiteBuilder {
         self
     }
 
+    /// Serves the REST API of one manager at this port; with `or_any`, at a free one if it is taken.
+    pub fn rest_port_of(mut self, manager: &str, port: u16, or_any: bool) -> Self {
+        self.rest_ports.insert(manager.to_owned(), (port, or_any));
+        self
+    }
+
     /// Sets the administrator of the REST API; defaults to `admin` with the password `epm-lab`.
     pub fn administrator(mut self, user: &str, password: &str) -> Self {
         self.administrator = Administrator::first(user, password);
@@ -464,6 +507,9 @@ impl MockSiteBuilder {
             }
             let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
             state.open_rest(manager)?;
+            if let Ok(place) = listener.local_addr() {
+                manager.rest.is_at(place);
+            }
             let (api, router) = rest_api(&context, &database, base);
             tasks.spawn(serve_rest(listener, router, context, stopping.clone(), tasks.clone()));
             rest_apis.push(api);
@@ -481,6 +527,12 @@ impl MockSiteBuilder {
         let place =
             |plan: &ManagerPlan| self.bind.map_or_else(|| plan.address.clone(), |one| one.to_string());
         let address = place(plan);
+        if let Some((port, or_any)) = self.rest_ports.get(&plan.name) {
+            match bind(&plan.name, &address, *port).await {
+                Err(_) if *or_any => return bind(&plan.name, &address, 0).await.map(Some),
+                bound => return bound.map(Some),
+            }
+        }
         let neighbours = self.managers.iter().take(before.len()).filter(|one| place(one) == address).count();
         let further = u16::try_from(neighbours * 10).unwrap_or(u16::MAX);
         let port = if first == 0 { 0 } else { first.saturating_add(further) };

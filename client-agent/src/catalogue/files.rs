@@ -26,7 +26,7 @@ pub(super) const ENTRIES: &[(&str, &str)] = files!["":
 
 /// The files that commands of entries need. The keys are public and protect nothing.
 const MATERIALS: &[(&str, &str)] = files!["files/":
-    "ecdsa.crt" "ecdsa.key" "long.crt" "long.key" "not-a-key.txt" "later.crt" "rsa.crt" "rsa.key"
+    "ecdsa.crt" "ecdsa.key" "long.crt" "long.key" "not-a-key.txt" "rsa.crt" "rsa.key"
 ];
 
 /// Reads the files that a command names.

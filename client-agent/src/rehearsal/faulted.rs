@@ -165,7 +165,8 @@ impl World {
         *count += 1;
         let ordinal = *count;
         let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
-        let facts = ConnectionFacts { party: faulted.party(self, record), manager, protocol, ordinal };
+        let (party, past) = (faulted.party(self, record), self.past(place));
+        let facts = ConnectionFacts { party, manager, protocol, ordinal, past };
         let verdict = self.faults.judge_connection(&facts, now);
         *open = Some(OpenConnection { server: exchange.server.clone(), verdict: verdict.clone() });
         verdict
@@ -189,7 +190,9 @@ impl World {
         let ordinal = *count;
         let (manager, protocol) = (self.manager_name(place), exchange.server.protocol);
         let (party, held) = (faulted.party(self, record), faulted.held_by_others);
-        self.faults.judge_exchange(&ExchangeFacts { party, manager, protocol, route, ordinal, held }, now)
+        let past = self.past(place);
+        let facts = ExchangeFacts { party, manager, protocol, route, ordinal, held, past };
+        self.faults.judge_exchange(&facts, now)
     }
 
     fn carry_under(
@@ -275,7 +278,8 @@ impl World {
                 let publication = self.publication(place);
                 let previous = self.previous(place).map(|previous| &previous.identity);
                 let spare = KeyPool::of_faults(self.faults.seed());
-                let mint_input = MintInput { good: &publication.identity, previous, spare, now };
+                let mint_input =
+                    MintInput { good: &publication.identity, previous, authorities: &[], spare, now };
                 // If the certificate cannot be minted, the good one is shown.
                 Ok(mint(hit.what(), &mint_input).ok())
             }

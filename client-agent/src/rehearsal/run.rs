@@ -1,5 +1,6 @@
 //! Runs a rehearsal step by step: changes of the fleet, faults, the operator's commands, and the wait.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -318,6 +319,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         }
         let mut served = Vec::new();
         let mut site = self.world.site.clone();
+        site.set_clocks(self.clocks());
         let mut restarted = std::collections::BTreeSet::new();
         let mut forgot_clients = false;
         let effects = site.apply_all(moves::of_the_site(step), self.now);
@@ -346,18 +348,25 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(Some((world, served)))
     }
 
+    /// The deviation of the managers' clocks under the faults that are set.
+    fn clocks(&self) -> BTreeMap<String, i64> {
+        self.world.faults.clock_deviations(self.world.manager_names(), self.now)
+    }
+
     /// Applies the operator's commands, all at once.
     fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let unregistered = moves::check(self.scenario, &self.shards, step);
         unregistered.map_err(|source| refused(number, &step.title, source))?;
         let ahead = match self.ahead.take() {
-            Some(ahead) => Some(ahead),
-            None => self.world_after(number, step)?,
+            // The faults of this step may have set other clocks.
+            Some(ahead) if *ahead.0.site.clocks() == self.clocks() => Some(ahead),
+            _ => self.world_after(number, step)?,
         };
         let Some((mut world, served)) = ahead else {
             self.world.is_new = false;
             return Ok(());
         };
+        self.replayed.set_clocks(self.clocks());
         let again = self.replayed.apply_all(moves::of_the_site(step), self.now);
         again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use epm_protocol::fault::FaultSet;
+use epm_protocol::fault::{FaultSet, Past};
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Registration, Stage, http};
 use epm_protocol::id::{AgentId, GroupId};
 use epm_protocol::manager::previous::Previous;
@@ -172,6 +172,11 @@ impl World {
     /// The state of the manager with this index before its last change.
     pub(super) fn previous(&self, place: usize) -> Option<&Previous> {
         self.previous.get(&self.managers[place].0.name)
+    }
+
+    /// What faults can use of the state of the manager with this index before its last change.
+    pub(super) fn past(&self, place: usize) -> Past {
+        Previous::past(self.previous(place), self.publication(place))
     }
 
     /// The path of a group.

@@ -30,6 +30,17 @@ pub struct Party<'a> {
     pub source: IpAddr,
 }
 
+/// What a manager had before its last change, as far as faults need it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Whether the clients' port showed another certificate before.
+    pub certificate: bool,
+    /// Whether another key signed downloads before.
+    pub signer: bool,
+    /// Whether something else was published before.
+    pub publication: bool,
+}
+
 /// The facts of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionFacts<'a> {
@@ -42,6 +53,8 @@ pub struct ConnectionFacts<'a> {
     pub protocol: Protocol,
     /// The ordinal of this connection among those of the client at this manager, from 1.
     pub ordinal: u64,
+    /// What the manager had before its last change.
+    pub past: Past,
 }
 
 /// The facts of a decoded request.
@@ -59,6 +72,13 @@ pub struct ExchangeFacts<'a> {
     pub ordinal: u64,
     /// The number of push-mode requests of other clients that the site is holding.
     pub held: u64,
+    /// What the manager had before its last change.
+    pub past: Past,
+}
+
+impl Past {
+    /// A manager of which everything was replaced before.
+    pub const REPLACED: Self = Self { certificate: true, signer: true, publication: true };
 }
 
 impl Party<'_> {

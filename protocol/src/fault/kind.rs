@@ -195,7 +195,9 @@ declare_kinds! {
             retry_after_seconds: Option<u64> = None, shown "none", "the value of Retry-After";
         } => ALTERED;
         DatabaseDown = "database-down": "the manager cannot reach its database: 500" => ALTERED;
-        ClockSkew = "clock-skew": "the manager's clock is wrong, and so are the dates that it sends" {
+        ClockSkew = "clock-skew":
+            "the manager's clock is wrong, and so are the dates that it sends, and those of the certificates that it \
+             makes; of certificates only if the fault is for all clients and routes" {
             by_ms: i64 = 86400000, "the deviation; negative if the clock is slow";
         } => "the answer is altered if it has a date";
         KcsChanged = "kcs-changed": "the manager has another shared secret: 400" => ALTERED;

@@ -42,7 +42,7 @@ mod virtual_time;
 
 pub use check::RuleError;
 pub use distribution::Distribution;
-pub use facts::{ConnectionFacts, ExchangeFacts, Party};
+pub use facts::{ConnectionFacts, ExchangeFacts, Party, Past};
 pub use handshake::{AlertKind, HandshakeStage};
 pub use kind::{FaultKind, KindInfo, ParameterInfo};
 pub use layer::Layer;

@@ -1,5 +1,6 @@
 //! The faults that are set, and their verdicts.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::check::RuleError;
 use super::draw;
-use super::facts::{ConnectionFacts, ExchangeFacts, Party};
+use super::facts::{ConnectionFacts, ExchangeFacts, Party, Past};
 use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Listener, Moment, Place, Route, When, Whom};
@@ -69,18 +70,19 @@ struct Occasion<'a> {
     moment: Moment,
     party: &'a Party<'a>,
     manager: &'a str,
-    door: Door,
+    port: PortKind,
     route: Option<Route>,
     ordinal: u64,
     held: u64,
+    past: Past,
 }
 
-/// The listener at which something happens.
+/// The kind of port at which something happens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
-    /// A listener for clients, with the protocol of the connection.
+enum PortKind {
+    /// A port for clients, with the protocol of the connection.
     Clients(Protocol),
-    /// The listener of the REST API.
+    /// The port of the REST API.
     Rest,
 }
 
@@ -161,9 +163,10 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let ConnectionFacts { party, manager, protocol, ordinal } = facts;
-        let (moment, door) = (Moment::Connection, Door::Clients(*protocol));
-        self.judge(&Occasion { moment, party, manager, door, route: None, ordinal: *ordinal, held: 0 }, now)
+        let ConnectionFacts { party, manager, protocol, ordinal, past } = facts;
+        let (moment, port, ordinal, past) =
+            (Moment::Connection, PortKind::Clients(*protocol), *ordinal, *past);
+        self.judge(&Occasion { moment, party, manager, port, route: None, ordinal, held: 0, past }, now)
     }
 
     /// Judges an exchange: the first exchange fault that hits decides.
@@ -171,16 +174,17 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let ExchangeFacts { party, manager, protocol, route, ordinal, held } = facts;
+        let ExchangeFacts { party, manager, protocol, route, ordinal, held, past } = facts;
         self.judge(
             &Occasion {
                 moment: Moment::Exchange,
                 party,
                 manager,
-                door: Door::Clients(*protocol),
+                port: PortKind::Clients(*protocol),
                 route: Some(*route),
                 ordinal: *ordinal,
                 held: *held,
+                past: *past,
             },
             now,
         )
@@ -199,8 +203,10 @@ impl FaultSet {
         if self.faults.is_empty() {
             return Verdict::Pass;
         }
-        let party = &Party::stranger(source);
-        self.judge(&Occasion { moment, party, manager, door: Door::Rest, route: None, ordinal, held: 0 }, now)
+        let (party, port) = (&Party::stranger(source), PortKind::Rest);
+        // No fault that needs an earlier state acts here.
+        let past = Past::default();
+        self.judge(&Occasion { moment, party, manager, port, route: None, ordinal, held: 0, past }, now)
     }
 
     /// Predicts the verdicts on `how_many` connections to the REST API from this address, or calls of it, beginning with the
@@ -249,6 +255,47 @@ impl FaultSet {
         (first.rule.what == FaultKind::Refuse && first.rule.is_for_all()).then_some(first)
     }
 
+    /// The faults in force at this manager that have no effect there yet, and what each lacks.
+    pub fn without_effect(
+        &self,
+        manager: &str,
+        past: Past,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&InstalledFault, &'static str)> {
+        let here = move |one: &&InstalledFault| {
+            one.is_alive(now) && one.rule.place.manager.as_deref().is_none_or(|name| name == manager)
+        };
+        self.faults.iter().filter(here).filter_map(move |one| {
+            let moments = [Moment::Connection, Moment::Exchange];
+            let mut asked = moments.into_iter().filter(|moment| one.rule.is_asked_at(*moment)).peekable();
+            asked.peek()?;
+            let lacking: Option<Vec<_>> = asked.map(|moment| one.rule.what.lacks(past, moment)).collect();
+            Some((one, *lacking?.first()?))
+        })
+    }
+
+    /// The deviation of the clocks of these managers in milliseconds, where faults make them wrong.
+    pub fn clock_deviations<'a>(
+        &self,
+        managers: impl Iterator<Item = &'a str>,
+        now: Timestamp,
+    ) -> BTreeMap<String, i64> {
+        let deviation = |manager: &str| {
+            self.faults.iter().find_map(|one| match one.rule.what {
+                FaultKind::ClockSkew { by_ms }
+                    if one.is_alive(now)
+                        && one.rule.is_for_all()
+                        && one.rule.place.route.is_none()
+                        && one.rule.place.manager.as_deref().is_none_or(|name| name == manager) =>
+                {
+                    Some(by_ms)
+                }
+                _ => None,
+            })
+        };
+        managers.filter_map(|manager| Some((manager.to_owned(), deviation(manager)?))).collect()
+    }
+
     /// The next moment after `now` at which a fault begins or ends; [`Timestamp::NEVER`] if none will.
     pub fn next_turn(&self, now: Timestamp) -> Timestamp {
         let turns = self.faults.iter().flat_map(|one| [one.begins(), one.ends(), one.changes()]);
@@ -287,6 +334,7 @@ impl FaultSet {
             let fits = one.is_alive(now)
                 && rule.is_asked_at(moment)
                 && is_there(&rule.place, &rule.what, occasion)
+                && rule.what.lacks(occasion.past, moment).is_none()
                 && is_its_turn(&rule.when, occasion.ordinal)
                 && self.is_meant(rule, occasion.party)
                 && is_due(&rule.what, now.since(one.begins()), occasion);
@@ -344,19 +392,21 @@ impl InstalledFault {
 impl Occasion<'_> {
     /// The name of the series that the ordinal counts.
     fn label(&self) -> &'static str {
-        match (self.door, self.route) {
-            (Door::Clients(_), None) => "connection",
-            (Door::Clients(_), Some(route)) => route.name(),
-            (Door::Rest, _) if self.moment == Moment::Connection => "rest connection",
-            (Door::Rest, _) => "rest call",
+        match (self.port, self.route) {
+            (PortKind::Clients(_), None) => "connection",
+            (PortKind::Clients(_), Some(route)) => route.name(),
+            (PortKind::Rest, _) if self.moment == Moment::Connection => "rest connection",
+            (PortKind::Rest, _) => "rest call",
         }
     }
 }
 
 fn is_there(place: &Place, what: &FaultKind, occasion: &Occasion<'_>) -> bool {
-    let is_here = match occasion.door {
-        Door::Clients(protocol) => place.listener.speaks(protocol) && acts_on(what, protocol, occasion.route),
-        Door::Rest => place.listener == Listener::Rest,
+    let is_here = match occasion.port {
+        PortKind::Clients(protocol) => {
+            place.listener.speaks(protocol) && acts_on(what, protocol, occasion.route)
+        }
+        PortKind::Rest => place.listener == Listener::Rest,
     };
     is_here
         && place.manager.as_deref().is_none_or(|name| name == occasion.manager)
@@ -390,6 +440,26 @@ fn is_its_turn(when: &When, ordinal: u64) -> bool {
     };
     let every = when.every.unwrap_or(1).max(1);
     counted.is_multiple_of(every) && when.first.is_none_or(|first| counted / every <= first)
+}
+
+impl FaultKind {
+    /// What a fault of this kind needs and the manager does not have, because nothing was replaced yet: then the fault has
+    /// no effect.
+    pub fn lacks(&self, past: Past, moment: Moment) -> Option<&'static str> {
+        let (is_there, needed) = match (self, moment) {
+            (Self::OldRestored | Self::HalfUpdated, Moment::Connection) => {
+                (past.certificate, "a previous certificate")
+            }
+            (Self::OldRestored | Self::RetiredKeySignature, Moment::Exchange) => {
+                (past.signer, "a previous certificate")
+            }
+            (Self::StaleSignature | Self::SerialGoesBack, Moment::Exchange) => {
+                (past.publication, "an earlier publication")
+            }
+            _ => return None,
+        };
+        (!is_there).then_some(needed)
+    }
 }
 
 /// Whether the condition of the kind is met: enough held requests, or a manager that is still starting.

@@ -38,11 +38,25 @@ fn set(rules: &[Value]) -> FaultSet {
 }
 
 fn asking(route: Route) -> ExchangeFacts<'static> {
-    ExchangeFacts { party: PARTY, manager: "A", protocol: Protocol::Https, route, ordinal: 1, held: 0 }
+    ExchangeFacts {
+        party: PARTY,
+        manager: "A",
+        protocol: Protocol::Https,
+        route,
+        ordinal: 1,
+        held: 0,
+        past: Past::REPLACED,
+    }
 }
 
 fn coming() -> ConnectionFacts<'static> {
-    ConnectionFacts { party: PARTY, manager: "A", protocol: Protocol::Https, ordinal: 1 }
+    ConnectionFacts {
+        party: PARTY,
+        manager: "A",
+        protocol: Protocol::Https,
+        ordinal: 1,
+        past: Past::REPLACED,
+    }
 }
 
 fn agent(number: u16) -> AgentId {
@@ -440,5 +454,56 @@ proptest! {
         if between < turn {
             prop_assert_eq!(what(NOW), what(between));
         }
+    }
+}
+
+#[test]
+fn a_fault_that_shows_what_was_before_hits_nothing_and_covers_no_other_until_something_was_replaced() {
+    let named = |name: &str, what: &str| FaultRule::new(name, FaultKind::named(what).unwrap());
+    let all = [
+        ("old-restored", "a previous certificate"),
+        ("half-updated", "a previous certificate"),
+        ("retired-key-signature", "a previous certificate"),
+        ("stale-signature", "an earlier publication"),
+        ("serial-goes-back", "an earlier publication"),
+    ];
+    for (kind, needed) in all {
+        let mut set = FaultSet::new(1);
+        set.add(named("first", kind), NOW).unwrap();
+        let verdicts = |set: &FaultSet, past| {
+            let connection = set.judge_connection(&ConnectionFacts { past, ..coming() }, NOW);
+            let exchange = set.judge_exchange(&ExchangeFacts { past, ..asking(Route::Policy) }, NOW);
+            [connection, exchange]
+        };
+        assert!(verdicts(&set, Past::default()).iter().all(Verdict::is_pass), "{kind}");
+        assert!(!verdicts(&set, Past::REPLACED).iter().all(Verdict::is_pass), "{kind}");
+        let idle = |past| set.without_effect("A", past, NOW).map(|(_, lacks)| lacks).collect::<Vec<_>>();
+        assert_eq!(idle(Past::default()), [needed], "{kind}");
+        assert!(idle(Past::REPLACED).is_empty(), "{kind}");
+        set.add(named("second", "bad-signature"), NOW).unwrap();
+        let [_, exchange] = verdicts(&set, Past::default());
+        assert_eq!(exchange.hit().map(|hit| hit.rule.name.as_str()), Some("second"), "{kind}");
+    }
+}
+
+#[test]
+fn a_clock_is_wrong_for_a_manager_only_if_the_fault_is_for_all_that_it_does() {
+    let skew = |more: Value| {
+        let mut rule = json!({"name": "clock", "what": {"kind": "clock-skew", "by_ms": 1000}});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut set = FaultSet::new(1);
+        set.add(serde_json::from_value(rule).unwrap(), NOW).unwrap();
+        let found = set.clock_deviations(["A", "B"].into_iter(), NOW);
+        found.into_iter().map(|(name, by)| format!("{name} {by}")).collect::<Vec<_>>()
+    };
+    assert_eq!(skew(json!({})), ["A 1000", "B 1000"]);
+    assert_eq!(skew(json!({"where": {"manager": "B"}})), ["B 1000"]);
+    for narrower in [
+        json!({"where": {"route": "policy"}}),
+        json!({"whom": {"percent": 50}}),
+        json!({"when": {"every": 2}}),
+        json!({"probability": 0.5}),
+    ] {
+        assert!(skew(narrower).is_empty());
     }
 }

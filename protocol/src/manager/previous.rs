@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fault::Past;
 use crate::heartbeat::{AgentRequest, ManagerResponse};
 use crate::site::{Answer, Publication, RegisteredClient};
 use crate::trust::ServerIdentity;
@@ -32,6 +33,15 @@ impl Previous {
             publication: Arc::clone(before),
             identity: replaced(&before.identity, &next.identity, known.map(|one| &one.identity)),
             signer: replaced(&before.signer, &next.signer, known.map(|one| &one.signer)),
+        })
+    }
+
+    /// Returns what faults can use of the state before this publication.
+    pub fn past(previous: Option<&Self>, now: &Publication) -> Past {
+        previous.map_or_else(Past::default, |before| Past {
+            certificate: before.identity != now.identity,
+            signer: before.signer != now.signer,
+            publication: true,
         })
     }
 

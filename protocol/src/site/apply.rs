@@ -109,6 +109,11 @@ impl Site {
                 effects.extend(self.update_certificate(manager, certificate, *stores, now)?);
                 self.certificate_updated(manager, &mut effects, now)
             }
+            Command::TakeOver { manager, identity, stores } => {
+                self.find_manager(manager)?;
+                effects.extend(self.store(manager, identity.clone(), *stores));
+                self.certificate_updated(manager, &mut effects, now)
+            }
             Command::BreakReplication { manager } => self.break_replication(manager, now)?,
             Command::RestoreReplication { manager } => self.restore_replication(manager)?,
             Command::BackUp { recovery } => self.back_up(recovery)?,

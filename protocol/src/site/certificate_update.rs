@@ -20,15 +20,20 @@ impl Site {
         let identity = match certificate {
             NewCertificate::Generate { common_name, valid_days } => {
                 let common_name = common_name.as_ref().unwrap_or(&ports.address);
-                self.self_signed(common_name, &ports, *valid_days, now)?
+                self.self_signed(common_name, &ports, *valid_days, self.time_at(name, now))?
             }
             brought => match brought.read(&self.assumptions.wizard_rules()) {
                 Some(read) => read?,
                 None => return Ok(Vec::new()),
             },
         };
+        Ok(self.store(name, identity, stores))
+    }
+
+    /// Puts an identity into stores of a manager.
+    pub(super) fn store(&mut self, name: &str, identity: ServerIdentity, stores: Stores) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some(manager) = self.managers.get_mut(name) else { return Ok(effects) };
+        let Some(manager) = self.managers.get_mut(name) else { return effects };
         let fingerprint = identity.certificate().fingerprint();
         if stores != Stores::Client {
             manager.console = identity.clone();
@@ -38,7 +43,7 @@ impl Site {
             manager.client = identity;
             effects.push(Effect::CertificateServed { manager: name.to_owned(), fingerprint });
         }
-        Ok(effects)
+        effects
     }
 
     pub(super) fn self_signed(

@@ -219,6 +219,16 @@ pub enum Command {
         /// The identifier of the default domain.
         domain: DomainId,
     },
+    /// Serve what a manager's files hold. The wizard has not seen them, so its rules do not apply.
+    #[serde(skip)]
+    TakeOver {
+        /// The name of the manager.
+        manager: String,
+        /// The certificate in the files, with its key.
+        identity: ServerIdentity,
+        /// The stores whose files hold it.
+        stores: Stores,
+    },
     /// Register a client, as at its first heartbeat.
     #[serde(skip)]
     Register(Registration),

@@ -57,6 +57,7 @@ impl Site {
             stopped: BTreeMap::new(),
             reinstalled: 0,
             removed_groups: 0,
+            clocks: BTreeMap::new(),
         };
         for (name, ports) in managers {
             site.add_manager(name, ports, now)?;
@@ -79,7 +80,7 @@ impl Site {
         if self.managers.contains_key(&name) {
             return Err(CommandError::NameTaken { kind: "manager", name });
         }
-        let identity = self.self_signed(&ports.address.clone(), &ports, None, now)?;
+        let identity = self.self_signed(&ports.address.clone(), &ports, None, self.time_at(&name, now))?;
         let id = ManagerId(Guid::derive(self.seed, "manager", &name, ports.ipv4()));
         let manager = Manager { id, name: name.clone(), ports, console: identity.clone(), client: identity };
         self.managers.insert(name, manager);

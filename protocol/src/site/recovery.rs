@@ -106,7 +106,7 @@ impl Site {
             self.managers.values().map(|one| (one.name.clone(), one.ports.clone())).collect();
         let mut keystores = BTreeMap::new();
         for (name, ports) in places {
-            match self.self_signed(&ports.address, &ports, None, now) {
+            match self.self_signed(&ports.address, &ports, None, self.time_at(&name, now)) {
                 Ok(identity) => {
                     keystores.insert(name, Keystore { console: identity.clone(), client: identity });
                 }

@@ -41,6 +41,8 @@ pub struct Site {
     pub(super) stopped: BTreeMap<String, StoppedReplication>,
     pub(super) reinstalled: u64,
     pub(super) removed_groups: u64,
+    /// The deviation of managers' clocks in milliseconds, where it is not zero.
+    pub(super) clocks: BTreeMap<String, i64>,
 }
 
 /// A recovery file.
@@ -91,6 +93,26 @@ impl Site {
         let pairs = || self.publications.values().zip(other.publications.values());
         self.publications.len() == other.publications.len()
             && pairs().all(|(one, other)| one.answers_as(other))
+    }
+
+    /// Sets the managers' clocks wrong, by this many milliseconds: a certificate that a manager makes is valid from the time
+    /// that its clock shows. The clocks of all other managers are right.
+    pub fn set_clocks(&mut self, deviations: BTreeMap<String, i64>) {
+        for stopped in self.stopped.values_mut() {
+            stopped.site.set_clocks(deviations.clone());
+        }
+        self.clocks = deviations;
+    }
+
+    /// The deviation of managers' clocks in milliseconds, where they are wrong.
+    pub fn clocks(&self) -> &BTreeMap<String, i64> {
+        &self.clocks
+    }
+
+    /// The time that a manager's clock shows now.
+    pub(super) fn time_at(&self, manager: &str, now: Timestamp) -> Timestamp {
+        let deviation = self.clocks.get(manager).copied().unwrap_or(0);
+        Timestamp::from_millis(now.as_millis().saturating_add(deviation))
     }
 
     /// Goes on after all that another state of this site has drawn: a site that is put back to an earlier state makes no

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use epm_protocol::fault::{ExchangeFacts, FaultKind, FaultRule, FaultSet, Moment, Party, Prediction, Route};
+use epm_protocol::fault::{
+    ExchangeFacts, FaultKind, FaultRule, FaultSet, Moment, Party, Past, Prediction, Route,
+};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
@@ -144,6 +146,7 @@ impl Explain {
             route: self.route,
             ordinal: self.first,
             held: 0,
+            past: Past::REPLACED,
         };
         let mut foretold = faults.explain(&next, self.next, self.at);
         foretold.retain(|one| !one.verdict.is_pass());

@@ -9,18 +9,19 @@ use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
 
 use super::lab::ControlClient;
+use super::print;
 use crate::cli::io::{Ending, Failure, say};
 
 /// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit code 0 if it responds, 1 otherwise."
+    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit code 0 if it responds and, with --lab, no service is down, 1 otherwise."
 )]
 pub(super) struct Health {
     /// Address of the manager: http://HOST:PORT or https://HOST:PORT; its certificate is not verified
     #[arg(default_value = "http://127.0.0.1:8014", conflicts_with = "lab")]
     url: String,
-    /// Ask this control API instead of a manager; it responds once the lab is ready
+    /// Ask this control API instead of a manager: it responds once the lab is ready, and knows the services that are down
     #[arg(long, value_name = "URL")]
     lab: Option<String>,
     /// Longest wait for the response, in seconds
@@ -38,8 +39,15 @@ impl Health {
             let limit = std::time::Duration::from_secs(self.seconds.into());
             let late = |_| Failure::Failed(format!("{lab} did not respond within {} seconds", self.seconds));
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
-            self.well(&found);
-            return Ok(Ending::Well);
+            let down = print::services_down(&found["service_errors"]);
+            if down.is_empty() {
+                self.well(&found);
+                return Ok(Ending::Well);
+            }
+            if self.json {
+                say(&format!("{found:#}\n"));
+            }
+            return Err(Failure::Failed(format!("not healthy: {}", down.join("; "))));
         }
         let server = server(&self.url).ok_or_else(|| {
             Failure::BadInput(format!(

@@ -10,8 +10,21 @@ use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, St
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::trust::Fingerprint;
+use serde_json::Value;
 
 use crate::mock_site::Addresses;
+
+/// One sentence for each service that is down, of the errors of services by manager and service.
+pub(super) fn services_down(errors: &Value) -> Vec<String> {
+    let mut down = Vec::new();
+    for (manager, errors) in errors.as_object().into_iter().flatten() {
+        for (service, why) in errors.as_object().into_iter().flatten() {
+            let why = why.as_str().unwrap_or_default();
+            down.push(format!("{manager}: {service} is down: {why}"));
+        }
+    }
+    down
+}
 
 /// Table width without a terminal.
 const WIDTH_ELSEWHERE: u16 = 120;

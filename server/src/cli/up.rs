@@ -1,5 +1,6 @@
 //! `epm-lab up`: starts a lab that runs until Ctrl-C.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +20,7 @@ use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
 };
 use epm_protocol::time::{Clock, Timestamp};
-use epm_protocol::trust::StoreType;
+use epm_protocol::trust::{StoreType, read_private_key};
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -30,12 +31,14 @@ use crate::cli::again;
 use crate::cli::assume::Assume;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::cli::lab::OwnReadyFile;
+use crate::cli::print;
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab, fits};
 use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
-use crate::runtime::install_dir::read_recovery;
+use crate::runtime::install_dir::{connector_port, read_recovery};
+use crate::runtime::service::Service;
 
 /// The error without random numbers.
 const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
@@ -76,7 +79,8 @@ pub(super) struct Up {
     /// Separate port for HTTPS; 0 for any free port
     #[arg(long, value_name = "PORT")]
     https_port: Option<u16>,
-    /// Port of the product's REST API over HTTPS; 0 for any free port [default: 8446, or 0 with --http-port 0]
+    /// Port of the product's REST API over HTTPS; 0 for any free port [default: that of server.xml in --install-root, or
+    /// 8446, or 0 with --http-port 0]
     #[arg(long, value_name = "PORT", conflicts_with = "no_rest")]
     rest_port: Option<u16>,
     /// Disable the REST API
@@ -136,6 +140,10 @@ pub(super) struct Up {
     /// File with the password of the keystore
     #[arg(long, requires = "keystore", value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Private key of the authority that signed the certificate: certificate faults sign with it, so that clients that
+    /// trust the authority find only the property wrong that the fault names
+    #[arg(long, value_name = "FILE")]
+    authority_key: Option<PathBuf>,
     /// File with the password of the key; needed if it is encrypted, or differs from that of the keystore
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
@@ -177,8 +185,14 @@ struct Ready<'a> {
     kcs: String,
     domain: String,
     control_api: &'a str,
-    managers: Vec<ReadyManager<'a>>,
+    managers: Vec<ReadyManager>,
     clients: Vec<ReadyClient>,
+    /// Services that are down, by manager.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    services_down: BTreeMap<String, Vec<Service>>,
+    /// Why each of them is down.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    service_errors: BTreeMap<String, BTreeMap<Service, String>>,
 }
 
 /// A running control API.
@@ -198,10 +212,12 @@ impl ServedControlApi {
 }
 
 #[derive(Debug, Serialize)]
-struct ReadyManager<'a> {
+struct ReadyManager {
     #[serde(flatten)]
-    addresses: &'a Addresses,
-    fingerprint: String,
+    addresses: Addresses,
+    /// Certificate of the clients' port; absent while the web server is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -230,6 +246,9 @@ impl Up {
         }
         if !self.no_rest {
             builder = builder.rest_api(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
+            for (manager, port, or_any) in self.ports_in_files() {
+                builder = builder.rest_port_of(&manager, port, or_any);
+            }
         }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
@@ -250,7 +269,7 @@ impl Up {
                 lab.stop().await;
                 return Ok(Ending::Well);
             }
-            here = self.people(&lab) => here?,
+            here = self.people(&lab) => tell_unserved(&here?),
         }
         lab.take_start().await;
         let ready = serde_json::to_string(&self.ready(&lab, started, &control.url))
@@ -293,6 +312,32 @@ impl Up {
         self.rest_port.unwrap_or(if self.http_port == 0 { 0 } else { REST_PORT })
     }
 
+    /// Ports of the REST API in the `server.xml` of each manager, which count unless one is given; if any free port is
+    /// asked for, they are free to be another.
+    fn ports_in_files(&self) -> Vec<(String, u16, bool)> {
+        let is_given = self.rest_port.is_some_and(|port| port != 0);
+        let Some(root) = self.install_root.as_ref().filter(|_| !is_given && !self.is_anew()) else {
+            return Vec::new();
+        };
+        let names = (0..self.managers).map(|number| self.plan(number).name);
+        names
+            .filter_map(|name| {
+                let port = connector_port(&self.folder_of(root, &name))?;
+                Some((name, port, self.rest_port() == 0))
+            })
+            .collect()
+    }
+
+    /// Whether files from an earlier run are overwritten.
+    fn is_anew(&self) -> bool {
+        self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some()
+    }
+
+    /// The installation folder of a manager. Several managers never share one: in the product each has its own machine.
+    fn folder_of(&self, root: &Path, manager: &str) -> PathBuf {
+        if self.managers == 1 { root.to_owned() } else { root.join(manager) }
+    }
+
     /// The password of the REST API. The default one is refused unless on loopback.
     fn rest_password(&self) -> Result<String, Failure> {
         let password = match &self.rest_password_file {
@@ -319,6 +364,10 @@ impl Up {
             site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
                 .map_err(refused)?;
         }
+        if let Some(file) = &self.authority_key {
+            let key = read_private_key(&read(file)?, &file.display().to_string());
+            site.faults().sign_with(key.map_err(|error| Failure::BadInput(error.to_string()))?);
+        }
         if let Some(file) = &self.recovery {
             let bytes = material(file)?.content;
             let found = read_recovery(&file.display().to_string(), &bytes)
@@ -334,13 +383,15 @@ impl Up {
             .map_err(refused)?;
         site.apply_all(&self.places(site.look(|site| site.default_list()))).map_err(refused)?;
         if let Some(root) = &self.install_root {
-            let anew = self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some();
             let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
             for name in &names {
-                // Several managers never share a folder: in the product each has its own machine.
-                let place = if names.len() == 1 { root.clone() } else { root.join(name) };
-                site.install(name, &place, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
+                let place = self.folder_of(root, name);
+                site.install(name, &place, self.is_anew())
+                    .map_err(|error| Failure::BadInput(error.to_string()))?;
             }
+        }
+        for down in print::services_down(&serde_json::to_value(site.service_errors()).unwrap_or_default()) {
+            complain(&format!("warning: {down}\n"));
         }
         if let Some(folder) = &self.export {
             std::fs::create_dir_all(folder).map_err(|error| {
@@ -457,30 +508,30 @@ impl Up {
         ]
     }
 
-    /// Adds the clients, and waits until all have been served.
-    async fn people(&self, lab: &Lab) -> Result<(), Failure> {
+    /// Adds the clients, and waits until each has been served, or cannot be. Returns those that are not, with the reasons.
+    async fn people(&self, lab: &Lab) -> Result<Vec<(String, String)>, Failure> {
+        let mut unserved = Vec::new();
         let failed = |error: FleetError| Failure::Failed(error.to_string());
         for part in self.parts() {
             let (name, presence) = (part.name.clone(), part.presence.clone());
             lab.set_part(part).await.map_err(failed)?;
-            lab.wait_for_part(&name).await.map_err(failed)?;
+            unserved.extend(lab.wait_for_contact(&name).await.map_err(failed)?);
             if presence != Presence::Always {
                 let followed = lab.follow_presence(&name).await;
                 followed.map_err(|error| Failure::Failed(error.to_string()))?;
             }
         }
-        Ok(())
+        Ok(unserved)
     }
 
     fn ready<'a>(&self, lab: &'a Lab, started: Timestamp, control: &'a str) -> Ready<'a> {
         let site = &lab.site;
-        let fingerprint = |manager: &str| {
-            site.certificate(manager).map(|one| one.fingerprint().to_string()).unwrap_or_default()
-        };
+        let fingerprint = |manager: &str| in_force(site, manager);
+        let service_errors = site.service_errors();
         let managers = site
-            .addresses()
-            .iter()
-            .map(|addresses| ReadyManager { addresses, fingerprint: fingerprint(&addresses.manager) });
+            .addresses_now()
+            .into_iter()
+            .map(|addresses| ReadyManager { fingerprint: fingerprint(&addresses.manager), addresses });
         Ready {
             ready: true,
             pid: std::process::id(),
@@ -492,6 +543,8 @@ impl Up {
             domain: site.look(|site| site.domain().to_string()),
             control_api: control,
             managers: managers.collect(),
+            services_down: control_api::services_down(&service_errors),
+            service_errors,
             clients: site.look(|site| {
                 site.clients()
                     .map(|client| ReadyClient {
@@ -505,11 +558,15 @@ impl Up {
 
     fn greeting(&self, site: &MockSite, seed: u64, control: &str) -> String {
         let mut text = String::from("epm-lab: a mock manager for tests and labs. It protects nothing.\n\n");
-        for place in site.addresses() {
-            let fingerprint = site.certificate(&place.manager).map(|one| one.fingerprint().to_string());
+        for place in site.addresses_now() {
             let host = place.https.trim_start_matches("https://");
             let _ = writeln!(text, "manager {}: {} and {}", place.manager, place.http, place.https);
-            let _ = writeln!(text, "  certificate in force (SHA-256): {}\n", fingerprint.unwrap_or_default());
+            match in_force(site, &place.manager) {
+                Some(fingerprint) => {
+                    let _ = writeln!(text, "  certificate in force (SHA-256): {fingerprint}\n");
+                }
+                None => text.push_str("  certificate in force: none, the web server is down\n\n"),
+            }
             if let Some(rest) = &place.rest {
                 let _ = writeln!(text, "  REST API:         {rest}/sepm/api/v1, as {DEFAULT_USER}");
             }
@@ -540,6 +597,30 @@ impl Up {
             again::command(seed)
         );
         text
+    }
+}
+
+/// Fingerprint of the certificate that a manager shows to clients; none while its web server is down.
+fn in_force(site: &MockSite, manager: &str) -> Option<String> {
+    if site.stopped_services(manager).contains(&Service::Semwebsrv) {
+        return None;
+    }
+    site.certificate(manager).map(|one| one.fingerprint().to_string())
+}
+
+/// Says which clients are not served, one line for each reason.
+fn tell_unserved(unserved: &[(String, String)]) {
+    let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
+    for (client, why) in unserved {
+        reasons.entry(why).or_default().push(client);
+    }
+    for (why, clients) in reasons {
+        let more = if clients.len() > 1 { ", ..." } else { "" };
+        complain(&format!(
+            "warning: clients not served: {} ({}{more}): {why}\n",
+            clients.len(),
+            clients.first().copied().unwrap_or_default()
+        ));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Server certificates per manager and store, restarts of services, and replication.
 
+use std::collections::BTreeMap;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
@@ -99,6 +101,9 @@ struct Certificates {
     history: Vec<Update>,
     /// Services that did not start.
     stopped: Vec<Service>,
+    /// Why each of them did not start.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    service_errors: BTreeMap<Service, String>,
     /// Why the console cannot log in to the manager (F14); absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     console_trouble: Option<String>,
@@ -182,6 +187,7 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
         stores,
         history: lab.updates(manager),
         stopped: lab.site.stopped_services(manager),
+        service_errors: lab.site.service_errors().remove(manager).unwrap_or_default(),
         console_trouble: trouble.map(|one| one.to_string()),
     }))
 }

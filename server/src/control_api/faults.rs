@@ -47,11 +47,27 @@ struct SetFault {
     /// Lab time at which the fault expires.
     #[schemars(with = "String")]
     ends_at: Timestamp,
+    /// Managers at which the fault has no effect yet, because nothing was replaced there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_effect: Vec<WithoutEffect>,
+}
+
+/// A manager at which a fault has no effect yet.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WithoutEffect {
+    /// Name of the manager.
+    manager: String,
+    /// What the fault needs and the manager does not have.
+    lacks: &'static str,
 }
 
 impl SetFault {
-    fn of(one: &InstalledFault) -> Self {
-        Self { fault: Arc::clone(&one.rule), set_at: one.since, ends_at: one.ends() }
+    fn of(one: &InstalledFault, without_effect: &[(String, &'static str)]) -> Self {
+        let without_effect = without_effect
+            .iter()
+            .map(|(manager, lacks)| WithoutEffect { manager: manager.clone(), lacks })
+            .collect();
+        Self { fault: Arc::clone(&one.rule), set_at: one.since, ends_at: one.ends(), without_effect }
     }
 }
 
@@ -99,7 +115,9 @@ async fn list(State(lab): LabState) -> Json<Vec<SetFault>> {
 }
 
 fn in_force(lab: &Lab) -> Vec<SetFault> {
-    lab.site.faults().list().iter().map(SetFault::of).collect()
+    let idle = lab.site.faults_without_effect();
+    let of = |one: &InstalledFault| SetFault::of(one, idle.get(&one.rule.name).map_or(&[], Vec::as_slice));
+    lab.site.faults().list().iter().map(of).collect()
 }
 
 async fn kinds() -> Json<Kinds> {

@@ -22,6 +22,7 @@ mod snapshots;
 mod verdict;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
@@ -38,9 +39,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::Addresses;
 use crate::lab::Lab;
 use crate::wire::serve_plain;
+use crate::{Addresses, Service};
 use call_limits::{CallLimits, limit};
 pub(crate) use error::DROPPED;
 use error::Problem;
@@ -155,6 +156,12 @@ struct Health {
     now: Timestamp,
     /// Name of this lab that no other one has, as in its ready file.
     instance: String,
+    /// Services that are down, by manager.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    services_down: BTreeMap<String, Vec<Service>>,
+    /// Why each of them is down.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    service_errors: BTreeMap<String, BTreeMap<Service, String>>,
 }
 
 async fn index(State(lab): LabState) -> Json<Index> {
@@ -164,10 +171,24 @@ async fn index(State(lab): LabState) -> Json<Index> {
         about: "a mock of an endpoint protection manager for tests and labs; it protects nothing",
         site: lab.site.look(|site| site.name().to_owned()),
         openapi: "/v1/openapi.json",
-        addresses: lab.site.addresses().to_vec(),
+        addresses: lab.site.addresses_now(),
     })
 }
 
+/// The services in these errors, by manager, as a verdict names them.
+pub(crate) fn services_down(
+    errors: &BTreeMap<String, BTreeMap<Service, String>>,
+) -> BTreeMap<String, Vec<Service>> {
+    errors.iter().map(|(manager, errors)| (manager.clone(), errors.keys().copied().collect())).collect()
+}
+
 async fn health(State(lab): LabState) -> Json<Health> {
-    Json(Health { ready: true, now: lab.clock().now(), instance: lab.instance().to_owned() })
+    let service_errors = lab.site.service_errors();
+    Json(Health {
+        ready: true,
+        now: lab.clock().now(),
+        instance: lab.instance().to_owned(),
+        services_down: services_down(&service_errors),
+        service_errors,
+    })
 }

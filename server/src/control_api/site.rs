@@ -230,7 +230,7 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn site(State(lab): LabState) -> Json<SiteView> {
-    Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses())))
+    Json(lab.site.look(|site| SiteView::of(site, &lab.site.addresses_now())))
 }
 
 async fn assumptions(State(lab): LabState) -> Json<Assumed> {

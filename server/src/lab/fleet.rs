@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::agent::{Agent, AgentView, Input};
+use epm_client_agent::agent::{Agent, AgentView, Health, Input};
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, Member, MemberSpec};
 use epm_protocol::site::{Command, CommandError};
@@ -12,6 +12,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Service;
 use crate::lab::{Lab, lock, unknown};
 use crate::runtime::descriptors::DESCRIPTORS;
 use crate::schema::BridgedSchema;
@@ -178,6 +179,41 @@ impl Lab {
             self.fleet.read().await.wait_until(limit, is_here).await
         };
         if are_here { Ok(()) } else { Err(FleetError::NotHere) }
+    }
+
+    /// Waits until every client of a part has been served once, or will not be by itself: it is orphaned, or a manager's web
+    /// server is down. Returns the clients that are not served, each with the reason.
+    ///
+    /// # Errors
+    ///
+    /// When that takes more than two minutes.
+    pub async fn wait_for_contact(&self, part: &str) -> Result<Vec<(String, String)>, FleetError> {
+        let is_down = self.is_web_server_down();
+        let why = |one: &Member| match one.handle.view().health {
+            Health::Orphaned { because, .. } => Some(because.to_string()),
+            Health::Disconnected { because, .. } => Some(because.to_string()),
+            Health::New | Health::Connected { .. } => None,
+        };
+        let has_ended = |one: &Member| match one.handle.view().health {
+            Health::Connected { .. } | Health::Orphaned { .. } => true,
+            Health::Disconnected { .. } => is_down,
+            Health::New => false,
+        };
+        let have_ended = |members: &[Member]| members.iter().filter(|one| one.part == part).all(has_ended);
+        let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
+        let fleet = self.fleet.read().await;
+        if !fleet.wait_until(limit, have_ended).await {
+            return Err(FleetError::NotHere);
+        }
+        let members = fleet.members().iter().filter(|one| one.part == part);
+        Ok(members.filter_map(|one| Some((one.name.clone(), why(one)?))).collect())
+    }
+
+    /// Whether the web server of any manager is down.
+    fn is_web_server_down(&self) -> bool {
+        let managers: Vec<String> =
+            self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
+        managers.iter().any(|one| self.site.stopped_services(one).contains(&Service::Semwebsrv))
     }
 
     /// Names of the clients in fleet order, each with its part.

@@ -82,9 +82,7 @@ impl Lab {
         let down = |name: &str| -> Vec<String> {
             self.site.stopped_services(name).iter().map(Service::to_string).collect()
         };
-        let unread = |name: &str| -> Vec<String> {
-            self.site.unread_files(name).into_iter().map(str::to_owned).collect()
-        };
+        let unread = |name: &str| -> Vec<String> { self.site.unread_files(name) };
         Some((by_manager(&down), by_manager(&unread)))
     }
 

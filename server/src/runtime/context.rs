@@ -55,9 +55,11 @@ impl ManagerContext {
         generation: &Generation,
     ) -> Result<Arc<ServerConfig>, String> {
         let published = generation.published();
+        let authorities = self.faults.authorities();
         let mint_input = MintInput {
             good: &published.publication.identity,
             previous: published.previous.as_ref().map(|previous| &previous.identity),
+            authorities: &authorities,
             spare: KeyPool::of_faults(self.faults.set().seed()),
             now: self.now(),
         };

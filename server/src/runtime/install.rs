@@ -14,6 +14,9 @@ impl SiteState {
         let runtime =
             self.manager(manager).ok_or_else(|| InstallationError::NoManager(manager.to_owned()))?;
         let installation = Installation::open(root, self.site().assumptions())?;
+        if let Some(place) = runtime.rest.place() {
+            installation.serves_rest_at(place.port());
+        }
         let was_here = installation.is_laid_out() && !anew;
         let now = self.now();
         if !anew {

@@ -1,12 +1,18 @@
 //! A running manager: its certificate and its publication, replaced in one step, and its open connections.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use epm_protocol::fault::Past;
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
+use parking_lot::Mutex;
 use rustls::ServerConfig;
+use tokio::sync::Notify;
 
 use crate::runtime::connections::Connections;
 use crate::runtime::faults::certs::FaultCertCache;
@@ -27,6 +33,8 @@ pub(crate) struct ManagerRuntime {
     pub(crate) rest: RestListener,
     /// Whether the web server failed to start: then the clients' port closes every connection at once.
     pub(crate) stopped: AtomicBool,
+    /// Why services did not start.
+    pub(crate) errors: Mutex<BTreeMap<Service, String>>,
     /// Installation folder of the manager, if any.
     pub(crate) installation: OnceLock<Installation>,
 }
@@ -67,6 +75,11 @@ pub(crate) struct RestListener {
     /// Whether the service failed to start.
     pub(crate) stopped: AtomicBool,
     restarts: AtomicU64,
+    /// Where the API is served; none while it is not.
+    place: Mutex<Option<SocketAddr>>,
+    /// A listener that replaces the present one.
+    next: Mutex<Option<TcpListener>>,
+    moved: Notify,
 }
 
 impl ManagerRuntime {
@@ -83,6 +96,7 @@ impl ManagerRuntime {
             connections: Arc::default(),
             rest: RestListener::default(),
             stopped: AtomicBool::new(false),
+            errors: Mutex::default(),
             installation: OnceLock::new(),
         }
     }
@@ -95,6 +109,12 @@ impl ManagerRuntime {
     /// Returns the publication for connections without a handshake.
     pub(crate) fn published(&self) -> Guard<Arc<Published>> {
         self.generation.load().published()
+    }
+
+    /// Returns what faults can use of the state before the last change.
+    pub(crate) fn past(&self) -> Past {
+        let published = self.published();
+        Previous::past(published.previous.as_deref(), &published.publication)
     }
 
     /// Answers from the site's new publication from now on, with the same certificate.
@@ -128,6 +148,20 @@ impl ManagerRuntime {
         }
     }
 
+    /// Notes that a service has started, or why it has not; then its connections end.
+    pub(crate) fn started(&self, service: Service, error: Option<String>) {
+        let (stopped, connections) = self.service(service);
+        stopped.store(error.is_some(), Ordering::SeqCst);
+        if error.is_some() {
+            connections.end_all();
+        }
+        let mut errors = self.errors.lock();
+        match error {
+            Some(error) => errors.insert(service, error),
+            None => errors.remove(&service),
+        };
+    }
+
     /// Returns the site's publication with the state before it, if it changes.
     fn next(&self, site: &Site) -> Arc<Published> {
         let now = Guard::into_inner(self.published());
@@ -152,6 +186,42 @@ impl Generation {
 }
 
 impl RestListener {
+    /// Where the API is served; none while it is not.
+    pub(crate) fn place(&self) -> Option<SocketAddr> {
+        *self.place.lock()
+    }
+
+    /// Notes where the API is served.
+    pub(crate) fn is_at(&self, place: SocketAddr) {
+        *self.place.lock() = Some(place);
+    }
+
+    /// Opens another port at the same address; the present one is closed, and its connections end.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be opened; then the present one stays.
+    pub(crate) fn move_to(&self, port: u16) -> io::Result<()> {
+        let Some(place) = self.place() else { return Ok(()) };
+        let listener = TcpListener::bind((place.ip(), port))?;
+        listener.set_nonblocking(true)?;
+        self.is_at(listener.local_addr()?);
+        *self.next.lock() = Some(listener);
+        self.moved.notify_one();
+        self.connections.end_all();
+        Ok(())
+    }
+
+    /// Completes with the listener of another port, once the API is to be served there.
+    pub(crate) async fn moved(&self) -> TcpListener {
+        loop {
+            self.moved.notified().await;
+            if let Some(listener) = self.next.lock().take() {
+                return listener;
+            }
+        }
+    }
+
     /// Number of restarts of the REST API.
     pub(crate) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::SeqCst)

@@ -22,7 +22,7 @@ use crate::runtime::changes::Changes;
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
-use crate::runtime::install_dir::sync;
+use crate::runtime::install_dir::{StoreTrouble, sync};
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::service::Service;
@@ -156,6 +156,7 @@ impl SiteState {
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
+        self.set_clocks(&mut site, now);
         let effects = apply(&mut site, commands, now)?;
         self.show(&site, &effects, now);
         Ok(effects)
@@ -172,13 +173,22 @@ impl SiteState {
         if commands.is_empty() {
             return Ok(decided);
         }
+        self.set_clocks(&mut site, now);
         let effects = apply(&mut site, &commands, now)?;
         self.show(&site, &effects, now);
         Ok(decided)
     }
 
+    /// Gives the site the deviation of its managers' clocks under the faults that are set.
+    fn set_clocks(&self, site: &mut Site, now: Timestamp) {
+        if self.faults.any() || !site.clocks().is_empty() {
+            let managers = self.managers.iter().map(|manager| manager.name.as_str());
+            site.set_clocks(self.faults.set().clock_deviations(managers, now));
+        }
+    }
+
     /// Files of a manager that were replaced and that no service has read since.
-    pub(crate) fn unread_files(&self, manager: &str) -> Vec<&'static str> {
+    pub(crate) fn unread_files(&self, manager: &str) -> Vec<String> {
         let installation = self.manager(manager).and_then(|manager| manager.installation.get());
         installation.map(|installation| installation.unread()).unwrap_or_default()
     }
@@ -253,25 +263,22 @@ impl SiteState {
         services.retain(|one| service.is_none_or(|only| only == *one));
         let Some(installation) = manager.installation.get() else { return services };
         services.retain(|one| {
-            let found = installation.read_store(*one);
-            if let Ok(identity) = &found {
-                let command = sync::taken_over(&self.site(), manager, *one, identity);
-                match command.map(|command| self.take_over(manager, *one, &command)) {
-                    Some(Err(error)) => {
-                        tracing::error!(%error, manager = manager.name, "the site refuses the files of its own manager");
-                    }
+            let found = installation.read_for_start(*one).and_then(|(identity, port)| {
+                let command = sync::taken_over(&self.site(), manager, *one, &identity);
+                match command {
+                    Some(command) => self.take_over(manager, *one, &command)?,
                     None if *one == Service::Semsrv => {
                         sync::warn_of_console_trouble(&self.site(), manager, &self.journal, self.now());
                     }
-                    Some(Ok(())) | None => {}
+                    None => {}
                 }
-            }
+                let Some(port) = port else { return Ok(()) };
+                manager.rest.move_to(port).map_err(|error| StoreTrouble::port(port, &error))?;
+                installation.serves_rest_at(port);
+                Ok(())
+            });
             installation.note(*one, self.now(), found.as_ref().err());
-            let (stopped, connections) = manager.service(*one);
-            stopped.store(found.is_err(), Ordering::SeqCst);
-            if found.is_err() {
-                connections.end_all();
-            }
+            manager.started(*one, found.as_ref().err().map(ToString::to_string));
             found.is_ok()
         });
         services

@@ -56,8 +56,24 @@ pub(crate) async fn serve_rest(
         async move { attend(stream, &connection, router, &manager).await }
     };
     let connections = &manager.runtime.rest.connections;
-    let room = Room { connections, places: &Places::of_a_port(MAX_CONNECTIONS), tasks: &tasks };
-    faults::listen(listener, Speaks::Rest, &manager, room, &stopping, attend).await;
+    let places = Places::of_a_port(MAX_CONNECTIONS);
+    let room = Room { connections, places: &places, tasks: &tasks };
+    let mut listener = listener;
+    loop {
+        let here = stopping.child_token();
+        let next = tokio::select! {
+            () = faults::listen(listener, Speaks::Rest, &manager, room, &here, &attend) => break,
+            next = manager.runtime.rest.moved() => TcpListener::from_std(next),
+        };
+        here.cancel();
+        match next {
+            Ok(next) => listener = next,
+            Err(error) => {
+                tracing::error!(%error, manager = manager.runtime.name, "cannot serve the new port");
+                break;
+            }
+        }
+    }
     connections.end_all();
 }
 

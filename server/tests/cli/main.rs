@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod broken_store;
 mod cert;
 mod descriptors;
 mod docs;

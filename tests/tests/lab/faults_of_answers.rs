@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{Distrust, Health, TlsCheck};
 use epm_protocol::fault::{
-    ConnectionFacts, ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Route, VirtualEffect,
+    ConnectionFacts, ExchangeFacts, FaultKind, FaultRule, FaultSet, Party, Past, Route, VirtualEffect,
     VirtualExchange, Whom,
 };
 use epm_protocol::heartbeat::{AgentRequest, Artifact, ExchangeFailure, ManagerResponse, Stage};
@@ -184,7 +184,8 @@ async fn what_is_explained_in_advance_is_what_happens_under_load() {
             source: lab.socket().ip(),
         };
         let (manager, protocol, route) = (MANAGER, Protocol::Http, Route::Index);
-        let facts = ExchangeFacts { party, manager, protocol, route, ordinal: 1, held: 0 };
+        let facts =
+            ExchangeFacts { party, manager, protocol, route, ordinal: 1, held: 0, past: Past::REPLACED };
         let told = lab.site().faults().set().explain(&facts, EACH, START);
         let told: Vec<bool> = told.iter().map(|one| !one.verdict.is_pass()).collect();
         let lab = Arc::clone(&lab);
@@ -248,9 +249,20 @@ async fn the_labs_client_meets_over_sockets_what_the_table_of_virtual_time_says(
             let rule = FaultRule::new("one", FaultKind::named(info.name).unwrap());
             alone.add(rule.clone(), START).unwrap();
             let verdicts = [
-                alone.judge_connection(&ConnectionFacts { party, manager, protocol, ordinal: 1 }, START),
+                alone.judge_connection(
+                    &ConnectionFacts { party, manager, protocol, ordinal: 1, past: Past::default() },
+                    START,
+                ),
                 alone.judge_exchange(
-                    &ExchangeFacts { party, manager, protocol, route, ordinal: 1, held: 0 },
+                    &ExchangeFacts {
+                        party,
+                        manager,
+                        protocol,
+                        route,
+                        ordinal: 1,
+                        held: 0,
+                        past: Past::default(),
+                    },
                     START,
                 ),
             ];

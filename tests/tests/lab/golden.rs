@@ -92,7 +92,7 @@ fn identifiers_and_serials_are_what_they_were() {
 
 #[test]
 fn the_texts_of_an_installation_are_what_they_were() {
-    golden("server.xml", server_xml(&Password::new("the-password-of-the-keystore")).as_bytes());
+    golden("server.xml", server_xml(&Password::new("the-password-of-the-keystore"), 8446).as_bytes());
     golden("conf.properties", conf_properties().as_bytes());
 }
 

@@ -54,7 +54,8 @@ async fn nss_takes_the_certificates_of_two_labs_and_of_all_their_faults_into_one
             vec![("before", previous.certificate().clone()), ("good", good.certificate().clone())];
         for info in FaultKind::kinds() {
             let spare = KeyPool::of_faults(seed);
-            let mint_input = MintInput { good: &good, previous: Some(&previous), spare, now: START };
+            let mint_input =
+                MintInput { good: &good, previous: Some(&previous), authorities: &[], spare, now: START };
             let minted = FaultKind::named(info.name).map(|kind| mint(&kind, &mint_input));
             if let Ok(Ok(minted)) = minted {
                 shown.extend(minted.chain.into_iter().map(|one| (info.name, one)));

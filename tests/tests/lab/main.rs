@@ -19,6 +19,8 @@ mod disk_cache;
 mod doctor;
 mod faults;
 mod faults_of_answers;
+mod faults_with_a_chain;
+mod foreign_servers;
 mod forms;
 mod golden;
 mod held_by_faults;

@@ -8,6 +8,8 @@ use crate::trust::tlv::integer;
 pub(super) use crate::trust::tlv::value;
 
 pub(super) const SEQUENCE: u8 = 0x30;
+/// The tag of the extensions of a certificate.
+pub(super) const EXTENSIONS: u8 = 0xA3;
 const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
@@ -17,6 +19,8 @@ const GENERALIZED_TIME: u8 = 0x18;
 
 /// The extension `subjectAltName`, 2.5.29.17.
 pub(super) const ALTERNATIVE_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1D, 0x11];
+/// The extension `authorityKeyIdentifier`, 2.5.29.35.
+pub(super) const AUTHORITY_KEY: [u8; 5] = [0x06, 0x03, 0x55, 0x1D, 0x23];
 /// `commonName`, 2.5.4.3.
 const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
 /// The critical extension `basicConstraints` of an authority.
@@ -85,7 +89,7 @@ pub(super) fn alternative_name(host: &str) -> Vec<u8> {
 
 /// Encodes the extensions of an authority.
 pub(super) fn extensions_of_an_authority() -> Vec<u8> {
-    value(0xA3, &value(SEQUENCE, &IS_AUTHORITY))
+    value(EXTENSIONS, &value(SEQUENCE, &IS_AUTHORITY))
 }
 
 /// Encodes a signature as at the end of a certificate.

@@ -6,12 +6,16 @@
 //! | `wrong-host` | the alternative names | |
 //! | `other-self-signed`, `weak-key` | the public key | |
 //! | `unknown-ca` | the issuer, whose certificate is sent too | |
-//! | `incomplete-chain`, `reversed-chain` | which certificates are sent, and in what order | see [`complete_chain`] |
+//! | `incomplete-chain`, `reversed-chain` | which certificates are sent, and in what order | the certificates are the good ones; without any of issuers, see [`complete_chain`] |
 //! | `old-restored`, `half-updated` | everything: it is the previous certificate | |
 //! | `wrong-key` | nothing: the manager uses another key | |
 //!
-//! The signature is made anew: RSA with SHA-256, whatever the good one's was. Where the good one is from an authority
-//! whose key is not at hand, the signature is invalid. A client of this product looks at the pin, not at that.
+//! The certificates of the issuers are sent as with the good certificate; `unknown-ca` sends its own.
+//!
+//! The signature is made anew: RSA with SHA-256, whatever the good one's was. It is made with the key of the good one's
+//! issuer: the good key if it is self-signed, else the key among [`MintInput::authorities`] that has signed it. Where that
+//! key is not at hand, the signature is invalid, and a client that trusts the authority finds a second defect. A client of
+//! this product looks at the pin, not at that.
 //!
 //! The serial number is a hash of the rest of the certificate and of the signer's key, so that no two certificates of one
 //! issuer share a number (RFC 5280, 4.1.2.2); NSS refuses those that do.
@@ -21,6 +25,12 @@
 mod der;
 
 use std::time::Duration;
+
+use aws_lc_rs::signature::{
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
+    UnparsedPublicKey,
+};
 
 use super::kind::FaultKind;
 use crate::time::Timestamp;
@@ -37,6 +47,15 @@ pub const INTERMEDIATE_AUTHORITY: &str = "epm-lab intermediate authority";
 /// driver that has the private half signs its handshake with it. No client of the lab accepts such a signature: its TLS
 /// library demands 2048 bits.
 const WEAK_KEY: &[u8] = include_bytes!("rsa-1024-public.der");
+/// The RSA signatures by which an authority's key is recognised.
+const RSA_SIGNATURES: [&RsaParameters; 6] = [
+    &RSA_PKCS1_2048_8192_SHA256,
+    &RSA_PKCS1_2048_8192_SHA384,
+    &RSA_PKCS1_2048_8192_SHA512,
+    &RSA_PSS_2048_8192_SHA256,
+    &RSA_PSS_2048_8192_SHA384,
+    &RSA_PSS_2048_8192_SHA512,
+];
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -56,6 +75,8 @@ pub struct MintInput<'a> {
     pub good: &'a ServerIdentity,
     /// The identity of the clients' port before the last change.
     pub previous: Option<&'a ServerIdentity>,
+    /// Keys of the authorities that have signed certificates of the site, as far as they are known.
+    pub authorities: &'a [SigningKey],
     /// Keys for authorities and strangers, none of which is a key of the site.
     pub spare: KeyPool,
     /// The present moment.
@@ -92,8 +113,7 @@ pub enum MintError {
 /// # Errors
 /// If the fault does not concern the certificate, or something that it needs is missing.
 pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
-    let MintInput { good, previous, spare, .. } = mint_input;
-    let lacks = |needed| MintError::Lacks { fault: what.name(), needed };
+    let MintInput { good, spare, .. } = mint_input;
     let today = today(mint_input.now);
     let own = good.key().clone();
     let mut made = Template::of(good.certificate())?;
@@ -125,34 +145,72 @@ pub fn mint(what: &FaultKind, mint_input: &MintInput<'_>) -> Result<PresentedIde
         }
         FaultKind::UnknownCa => {
             let authority = spare.get(0);
-            made.issuer = der::name(UNKNOWN_AUTHORITY);
+            made.set_issuer(UNKNOWN_AUTHORITY)?;
             let root = made.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &authority).signed(&authority)?;
             return Ok(PresentedIdentity { chain: vec![made.signed(&authority)?, root], key: own });
         }
         FaultKind::IncompleteChain => {
-            let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
+            let PresentedIdentity { mut chain, key } = sendable_chain(mint_input)?;
             chain.remove(1);
             return Ok(PresentedIdentity { chain, key });
         }
         FaultKind::ReversedChain => {
-            let PresentedIdentity { mut chain, key } = complete_chain(mint_input)?;
+            let PresentedIdentity { mut chain, key } = sendable_chain(mint_input)?;
             chain.reverse();
             return Ok(PresentedIdentity { chain, key });
         }
         FaultKind::OldRestored | FaultKind::HalfUpdated => {
-            let before = previous.ok_or_else(|| lacks("a previous certificate"))?;
-            return Ok(PresentedIdentity {
-                chain: vec![before.certificate().clone()],
-                key: before.key().clone(),
-            });
+            let before = mint_input
+                .replaced()
+                .ok_or_else(|| MintError::Lacks { fault: what.name(), needed: "a previous certificate" })?;
+            return Ok(PresentedIdentity { chain: sent(before), key: before.key().clone() });
         }
-        FaultKind::WrongKey => {
-            return Ok(PresentedIdentity { chain: vec![good.certificate().clone()], key: spare.get(0) });
-        }
+        FaultKind::WrongKey => return Ok(PresentedIdentity { chain: sent(good), key: spare.get(0) }),
         _ => return Err(MintError::NotOfCertificates { fault: what.name() }),
     };
-    // The key that signs the certificate also signs the handshake.
-    Ok(PresentedIdentity { chain: vec![made.signed(&key)?], key })
+    // The key that signs a self-signed certificate also signs the handshake.
+    let signer = mint_input.authority().unwrap_or(&key);
+    let made = made.signed(signer)?;
+    let chain = std::iter::once(made).chain(good.chain().iter().cloned()).collect();
+    Ok(PresentedIdentity { chain, key })
+}
+
+impl<'a> MintInput<'a> {
+    /// The identity before the last change, if it was another.
+    fn replaced(&self) -> Option<&'a ServerIdentity> {
+        self.previous.filter(|before| *before != self.good)
+    }
+
+    /// The key of the authority that signed the good certificate, if it is known.
+    fn authority(&self) -> Option<&'a SigningKey> {
+        let good = self.good.certificate();
+        self.authorities.iter().find(|key| is_signed_by(good.der(), key.public_key_der()))
+    }
+}
+
+/// The certificates of an identity in the order in which they are sent.
+fn sent(identity: &ServerIdentity) -> Vec<ServerCertificate> {
+    std::iter::once(identity.certificate()).chain(identity.chain()).cloned().collect()
+}
+
+/// The certificates that are sent, of which the faults of chains leave one out or reverse the order: those of the manager
+/// if an intermediate is among them, else those of [`complete_chain`].
+fn sendable_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, MintError> {
+    let good = mint_input.good;
+    if good.chain().first().is_some_and(|issuer| !issuer.is_self_signed()) {
+        return Ok(PresentedIdentity { chain: sent(good), key: good.key().clone() });
+    }
+    complete_chain(mint_input)
+}
+
+/// Whether this key has signed a certificate, with one of the usual RSA signatures.
+fn is_signed_by(certificate: &[u8], public_key: &[u8]) -> bool {
+    let Some(parts) = der::parts(certificate) else { return false };
+    let [signed, _, signature] = &parts[..] else { return false };
+    let Some([0, signature @ ..]) = der::content(signature) else { return false };
+    RSA_SIGNATURES
+        .iter()
+        .any(|algorithm| UnparsedPublicKey::new(*algorithm, public_key).verify(signed, signature).is_ok())
 }
 
 /// Makes a chain of the manager's certificate, an intermediate authority and the root, in the order in which
@@ -166,7 +224,7 @@ pub fn complete_chain(mint_input: &MintInput<'_>) -> Result<PresentedIdentity, M
     let root = leaf.authority(UNKNOWN_AUTHORITY, UNKNOWN_AUTHORITY, &root_key).signed(&root_key)?;
     let between =
         leaf.authority(INTERMEDIATE_AUTHORITY, UNKNOWN_AUTHORITY, &between_key).signed(&root_key)?;
-    leaf.issuer = der::name(INTERMEDIATE_AUTHORITY);
+    leaf.set_issuer(INTERMEDIATE_AUTHORITY)?;
     Ok(PresentedIdentity {
         chain: vec![leaf.signed(&between_key)?, between, root],
         key: mint_input.good.key().clone(),
@@ -204,20 +262,40 @@ impl Template {
 
     /// Replaces all alternative names with one name.
     fn set_alternative_name(&mut self, host: &str) -> Result<(), MintError> {
-        let made = der::alternative_name(host);
-        let mut extensions = match &self.rest[..] {
-            [] => Vec::new(),
-            rest => der::content(rest).and_then(der::parts).ok_or(MintError::Form)?,
+        self.set_extension(&der::ALTERNATIVE_NAME, Some(der::alternative_name(host)))
+    }
+
+    /// Names another issuer, without the identifier of the key of the issuer before.
+    fn set_issuer(&mut self, name: &str) -> Result<(), MintError> {
+        self.issuer = der::name(name);
+        self.set_extension(&der::AUTHORITY_KEY, None)
+    }
+
+    /// Replaces the extension of this kind, or removes it; a missing one is added.
+    fn set_extension(&mut self, kind: &[u8], made: Option<Vec<u8>>) -> Result<(), MintError> {
+        // Before the extensions there can be identifiers of issuer and subject.
+        let mut fields = der::parts(&der::value(der::SEQUENCE, &self.rest)).ok_or(MintError::Form)?;
+        let place = fields.iter().position(|field| field.first() == Some(&der::EXTENSIONS));
+        let mut extensions = match place {
+            None => Vec::new(),
+            Some(place) => der::content(&fields[place]).and_then(der::parts).ok_or(MintError::Form)?,
         };
-        let is_one = |one: &Vec<u8>| {
-            der::parts(one).and_then(|parts| parts.into_iter().next()).as_deref()
-                == Some(&der::ALTERNATIVE_NAME)
+        let is_of = |one: &Vec<u8>| {
+            der::parts(one).and_then(|parts| parts.into_iter().next()).as_deref() == Some(kind)
         };
-        match extensions.iter_mut().find(|one| is_one(one)) {
-            Some(one) => *one = made,
-            None => extensions.push(made),
+        match (extensions.iter().position(is_of), made) {
+            (Some(found), Some(made)) => extensions[found] = made,
+            (Some(found), None) => drop(extensions.remove(found)),
+            (None, Some(made)) => extensions.push(made),
+            (None, None) => return Ok(()),
         }
-        self.rest = der::value(0xA3, &der::all(der::SEQUENCE, &extensions));
+        let made = der::value(der::EXTENSIONS, &der::all(der::SEQUENCE, &extensions));
+        match place {
+            Some(place) if extensions.is_empty() => drop(fields.remove(place)),
+            Some(place) => fields[place] = made,
+            None => fields.push(made),
+        }
+        self.rest = fields.concat();
         Ok(())
     }
 

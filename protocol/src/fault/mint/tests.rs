@@ -59,17 +59,34 @@ fn identity(number: usize, first: Timestamp, last: Timestamp) -> ServerIdentity 
 struct Bench {
     good: ServerIdentity,
     previous: ServerIdentity,
+    authorities: Vec<SigningKey>,
 }
 
 impl Bench {
     fn new() -> Self {
         let (first, last) = (NOW - YEAR, NOW + YEAR);
         let (good, previous) = (identity(0, first, last), identity(1, first, last));
-        Self { good, previous }
+        Self { good, previous, authorities: Vec::new() }
+    }
+
+    /// A manager whose certificate is from an intermediate authority, whose key is at hand.
+    fn with_a_chain() -> Self {
+        let own = Self::new();
+        let made = complete_chain(&MintInput { spare: KeyPool::of_site(7), ..own.mint_input() }).unwrap();
+        let [leaf, between, _] = <[ServerCertificate; 3]>::try_from(made.chain).unwrap();
+        let good = ServerIdentity::new(made.key, leaf).unwrap().with_chain(vec![between]);
+        let authorities = vec![KeyPool::of_site(7).get(0), KeyPool::of_site(7).get(1)];
+        Self { good, authorities, ..own }
     }
 
     fn mint_input(&self) -> MintInput<'_> {
-        MintInput { good: &self.good, previous: Some(&self.previous), spare: KeyPool::of_faults(1), now: NOW }
+        MintInput {
+            good: &self.good,
+            previous: Some(&self.previous),
+            authorities: &self.authorities,
+            spare: KeyPool::of_faults(1),
+            now: NOW,
+        }
     }
 
     fn mint(&self, name: &str) -> PresentedIdentity {
@@ -99,6 +116,43 @@ fn each_fault_differs_from_the_good_certificate_in_exactly_one_property() {
         assert_eq!(found, property.map(str::to_owned).into_iter().collect(), "{name}");
         let is_long = name == "unknown-ca";
         assert_eq!(shown.chain.len(), if is_long { 2 } else { 1 }, "{name}");
+    }
+}
+
+#[test]
+fn with_a_chain_each_fault_differs_in_one_property_too_and_sends_the_issuers() {
+    let bench = Bench::with_a_chain();
+    let issuers = bench.good.chain();
+    for (name, property) in [
+        ("expired", Some("validity")),
+        ("not-yet-valid", Some("validity")),
+        ("wrong-host", Some("extension 2.5.29.17")),
+        ("other-self-signed", Some("public key")),
+        ("weak-key", Some("public key")),
+        ("wrong-key", None),
+    ] {
+        let shown = bench.mint(name);
+        let found = differences(&shown.chain[0], bench.good.certificate());
+        assert_eq!(found, property.map(str::to_owned).into_iter().collect(), "{name}");
+        assert_eq!(&shown.chain[1..], issuers, "{name}");
+
+        assert!(is_signed_by(&shown.chain[0], &bench.authorities[1]), "{name}");
+        let is_of_other_key = matches!(name, "other-self-signed" | "wrong-key");
+        assert_eq!(shown.key != *bench.good.key(), is_of_other_key, "{name}");
+    }
+    let whole = [bench.good.certificate().clone(), issuers[0].clone()];
+    assert_eq!(bench.mint("incomplete-chain").chain, whole[..1]);
+    assert_eq!(bench.mint("reversed-chain").chain, [whole[1].clone(), whole[0].clone()]);
+    // Without the authority's key the rest is the same.
+    let unknown = Bench { authorities: vec![bench.authorities[0].clone()], ..bench };
+    let shown = unknown.mint("expired");
+    assert_eq!(shown.chain[1..], *unknown.good.chain());
+    assert!(is_signed_by(&shown.chain[0], unknown.good.key()));
+    // The previous certificate comes with its own issuers.
+    let Bench { good, previous, authorities } = unknown;
+    let bench = Bench { good: previous, previous: good, authorities };
+    for name in ["old-restored", "half-updated"] {
+        assert_eq!(bench.mint(name).chain, whole, "{name}");
     }
 }
 
@@ -191,12 +245,14 @@ fn the_certificate_of_before_is_shown_as_it_was() {
     for name in ["old-restored", "half-updated"] {
         let PresentedIdentity { chain, key } = bench.mint(name);
         assert_eq!((&chain[..], &key), (&[bench.previous.certificate().clone()][..], bench.previous.key()));
-        let mint_input = MintInput { previous: None, ..bench.mint_input() };
-        let error = mint(&FaultKind::named(name).unwrap(), &mint_input).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("the fault {name} needs a previous certificate, which is missing")
-        );
+        for previous in [None, Some(&bench.good)] {
+            let mint_input = MintInput { previous, ..bench.mint_input() };
+            let error = mint(&FaultKind::named(name).unwrap(), &mint_input).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the fault {name} needs a previous certificate, which is missing")
+            );
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keys and serial numbers of a site: none comes a second time, and all follow from the seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -115,4 +116,26 @@ fn two_sites_of_different_seeds_share_nothing_and_two_of_one_seed_are_alike() {
     assert_eq!(drawn(&site_of(7)), drawn(&site_of(7)));
     let (one, other) = (drawn(&site_of(7)), drawn(&site_of(8)));
     assert!(one.1 != other.1 && one.2 != other.2 && one.3 != other.3);
+}
+
+#[test]
+fn a_manager_whose_clock_is_wrong_makes_certificates_by_that_clock() {
+    let mut site = site_of(1);
+    let begins = |site: &Site, manager: &str| {
+        site.publication(manager).unwrap().identity.certificate().validity().not_before
+    };
+    let week = Duration::from_secs(7 * 86_400);
+    site.set_clocks([("A".to_owned(), 604_800_000), ("B".to_owned(), -604_800_000)].into());
+    for manager in ["A", "B", "C"] {
+        site.apply(&generate(manager, Stores::Both), LATER).unwrap();
+    }
+    let later = Timestamp::from_seconds(LATER.as_seconds());
+    assert_eq!(["A", "B", "C"].map(|one| begins(&site, one)), [later + week, later - week, later]);
+    // A reinstallation makes certificates too.
+    let again = Command::Reinstall { keystore: None, secret: None, domain: None, database: true };
+    site.apply(&again, LATER).unwrap();
+    assert_eq!(["A", "B", "C"].map(|one| begins(&site, one)), [later + week, later - week, later]);
+    site.set_clocks(BTreeMap::new());
+    site.apply(&generate("A", Stores::Both), LATER).unwrap();
+    assert_eq!(begins(&site, "A"), later);
 }

@@ -146,10 +146,10 @@ pub(super) fn shown(found: &Value) -> String {
     let mut text = format!("{}\n", words(found, "/manager"));
     let down: Vec<&str> = rows(found, "/stopped").filter_map(Value::as_str).collect();
     if !down.is_empty() {
-        text.push_str(&format!(
-            "STOPPED: {}; its files are invalid, its log has the reason\n",
-            down.join(", ")
-        ));
+        for service in down {
+            let why = words(found, &format!("/service_errors/{service}"));
+            text.push_str(&format!("STOPPED: {service}: {why}\n"));
+        }
     }
     let trouble = words(found, "/console_trouble");
     if !trouble.is_empty() {

@@ -1,5 +1,7 @@
 //! `epm-lab fault add|list|remove|clear`: the faults of a running lab.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -193,5 +195,17 @@ fn listed(all: Option<&Vec<Value>>) -> String {
             words(one, "/ends_at"),
         ]
     });
-    table(&["fault", "what", "clients", "where", "when", "probability", "until"], lines)
+    let mut text = table(&["fault", "what", "clients", "where", "when", "probability", "until"], lines);
+    for one in all.into_iter().flatten() {
+        for idle in one["without_effect"].as_array().into_iter().flatten() {
+            let _ = writeln!(
+                text,
+                "note: {} has no effect at {} yet: it needs {}, and nothing was replaced there",
+                words(one, "/fault/name"),
+                words(idle, "/manager"),
+                words(idle, "/lacks"),
+            );
+        }
+    }
+    text
 }

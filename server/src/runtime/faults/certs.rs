@@ -6,7 +6,7 @@ use std::sync::Arc;
 use epm_protocol::fault::FaultKind;
 use epm_protocol::fault::mint::{MintInput, mint};
 use epm_protocol::time::{Clock, Timestamp};
-use epm_protocol::trust::Fingerprint;
+use epm_protocol::trust::{Fingerprint, ServerCertificate, ServerIdentity};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 
@@ -21,12 +21,14 @@ const SECONDS_OF_A_DAY: i64 = 86_400;
 #[derive(Debug, Default)]
 pub(crate) struct FaultCertCache(Mutex<HashMap<FaultCertKey, Arc<ServerConfig>>>);
 
-/// Everything that a configuration depends on.
+/// Everything that a configuration depends on; identities with the certificates of their issuers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FaultCertKey {
     fault: &'static str,
     good: Fingerprint,
     previous: Option<Fingerprint>,
+    /// Number of authorities whose keys are known.
+    authorities: usize,
     day: i64,
 }
 
@@ -42,13 +44,16 @@ impl FaultCertCache {
         mint_input: &MintInput<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<ServerConfig>, String> {
-        let fingerprint =
-            |identity: &epm_protocol::trust::ServerIdentity| identity.certificate().fingerprint();
+        let fingerprint = |identity: &ServerIdentity| {
+            let sent = std::iter::once(identity.certificate()).chain(identity.chain());
+            Fingerprint::of(&sent.flat_map(ServerCertificate::der).copied().collect::<Vec<_>>())
+        };
         let now: Timestamp = mint_input.now;
         let key = FaultCertKey {
             fault: what.name(),
             good: fingerprint(mint_input.good),
             previous: mint_input.previous.map(fingerprint),
+            authorities: mint_input.authorities.len(),
             day: now.as_seconds().div_euclid(SECONDS_OF_A_DAY),
         };
         let mut made = self.0.lock();

@@ -46,7 +46,8 @@ impl FaultQuery<'_> {
         let ordinal = faults.with_counter(|counts| {
             counts.connection(known.key(peer), manager.runtime.number, set.counting_since())
         });
-        let facts = ConnectionFacts { party, manager: &manager.runtime.name, protocol, ordinal };
+        let past = manager.runtime.past();
+        let facts = ConnectionFacts { party, manager: &manager.runtime.name, protocol, ordinal, past };
         let verdict = set.judge_connection(&facts, now);
         self.noted(verdict, known.agent, None, ordinal)
     }
@@ -66,7 +67,9 @@ impl FaultQuery<'_> {
             counts.exchange(known.key(peer), manager.runtime.number, route, set.counting_since())
         });
         let held = u64::try_from(manager.clients.held_by_others(asked.agent())).unwrap_or(u64::MAX);
-        let facts = ExchangeFacts { party, manager: &manager.runtime.name, protocol, route, ordinal, held };
+        let past = manager.runtime.past();
+        let name = &manager.runtime.name;
+        let facts = ExchangeFacts { party, manager: name, protocol, route, ordinal, held, past };
         let verdict = set.judge_exchange(&facts, now);
         self.noted(verdict, known.agent, Some(route), ordinal)
     }

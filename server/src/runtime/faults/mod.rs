@@ -21,6 +21,7 @@ use epm_protocol::fault::{FaultError, FaultRule, FaultSet, InstalledFault};
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::SigningKey;
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -48,6 +49,8 @@ pub(crate) struct FaultState {
     journal: Arc<Journal>,
     any: AtomicBool,
     set: ArcSwap<FaultSet>,
+    /// Keys of authorities that sign certificates of the site, as far as they are known.
+    authorities: ArcSwap<Vec<SigningKey>>,
     /// Held while the set is changed.
     changing: Mutex<()>,
     changed: watch::Sender<()>,
@@ -135,6 +138,16 @@ impl Faults {
         self.0.change(FaultSet::clear)
     }
 
+    /// Gives the faults the key of an authority that signs certificates of the site: certificate faults sign with it, so
+    /// that a client that trusts the authority finds the property wrong that the fault names, and no other.
+    pub fn sign_with(&self, authority: SigningKey) {
+        self.0.authorities.rcu(|known| {
+            let mut keys = Vec::clone(known);
+            keys.push(authority.clone());
+            keys
+        });
+    }
+
     /// All active faults, in the order in which they are judged.
     pub fn list(&self) -> Vec<InstalledFault> {
         let now = self.0.clock.now();
@@ -206,6 +219,7 @@ impl FaultState {
             journal,
             any: AtomicBool::new(false),
             set: ArcSwap::from_pointee(FaultSet::new(seed)),
+            authorities: ArcSwap::default(),
             changing: Mutex::new(()),
             changed: watch::Sender::new(()),
             counts: Mutex::default(),
@@ -224,10 +238,22 @@ impl FaultState {
         self.set.load_full()
     }
 
+    /// The keys of authorities that sign certificates of the site.
+    pub(crate) fn authorities(&self) -> Arc<Vec<SigningKey>> {
+        self.authorities.load_full()
+    }
+
     /// Records that a port is open or closed.
     pub(crate) fn port_is(&self, address: SocketAddr, port: Port) {
         self.ports.send_modify(|ports| {
             ports.insert(address, port);
+        });
+    }
+
+    /// Forgets a port that is served no longer.
+    pub(crate) fn port_has_ended(&self, address: SocketAddr) {
+        self.ports.send_modify(|ports| {
+            ports.remove(&address);
         });
     }
 

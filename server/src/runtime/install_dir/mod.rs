@@ -2,8 +2,8 @@
 //!
 //! | path | content | read when |
 //! |---|---|---|
-//! | `tomcat/conf/server.xml` | the connector, with the keystore's password [C S38, R] | `semsrv` starts |
-//! | `tomcat/etc/keystore.jks` | the console's store [C S4] | `semsrv` starts |
+//! | `tomcat/conf/server.xml` | the connector, with the keystore, its password and the key's alias [C S38, R] | `semsrv` starts |
+//! | `tomcat/etc/keystore.jks`, or what `server.xml` names | the console's store [C S4] | `semsrv` starts |
 //! | `tomcat/etc/conf.properties` | settings [C S21] | never |
 //! | `apache/conf/ssl/server.crt`, `server.key` | the clients' port's store [C S4] | `semwebsrv` starts |
 //! | `Server Private Key Backup/recovery_<timestamp>.zip` | one for each change of certificate [C S7, S36] | the lab starts; restored from in an otherwise empty folder |
@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -36,13 +36,14 @@ use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{
-    RecoverySettings, ServerXmlError, conf_properties, keystore_password, server_xml,
+    ApacheError, ApacheFile, CertificateSource, Connector, ConnectorKeystore, REST_PORT, RecoverySettings,
+    ServerXmlError, TomcatError, conf_properties, connector, connector_after, read_apache, server_xml,
 };
 use epm_protocol::site::{Publication, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
-    Kcs, KeyStore, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions,
-    read_identity_with,
+    Kcs, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions, StoreType,
+    WizardRules, read_certificates, read_identity_with,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -71,7 +72,27 @@ pub(crate) struct Installation {
     logs: Logs,
     assumptions: Arc<Assumptions>,
     /// Digest of each store file when a service last read it or an update last wrote it.
-    known: Mutex<BTreeMap<&'static str, Vec<u8>>>,
+    known: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Connector that the lab serves as the REST API.
+    rest: Mutex<RestConnector>,
+}
+
+/// The connector that the lab serves as the REST API, when it was last read.
+#[derive(Clone, Copy, Debug, Default)]
+struct RestConnector {
+    /// Port at which the lab listens; none without the REST API.
+    listening: Option<u16>,
+    /// Port in `server.xml`; none before it was read.
+    named: Option<u16>,
+    /// Place among the connectors for HTTPS.
+    place: usize,
+}
+
+/// The keystore that an update writes for the console, and the `server.xml` that names it.
+struct ConsoleStore {
+    path: String,
+    xml: String,
+    keystore: ConnectorKeystore,
 }
 
 /// The contents for a manager's files.
@@ -119,11 +140,31 @@ pub enum InstallationError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreTrouble {
     #[error("{file} cannot be read: {source}")]
-    File { file: &'static str, source: io::Error },
-    #[error("{file}: {source}")]
-    ServerXml { file: &'static str, source: ServerXmlError },
+    File { file: String, source: io::Error },
+    #[error("{SERVER_XML}: {0}")]
+    ServerXml(#[from] ServerXmlError),
+    #[error("{SERVER_XML}: Failed to initialize component [Connector[HTTP/1.1-{port}]]: {why}")]
+    Port { port: String, why: String },
+    #[error(transparent)]
+    Tomcat(#[from] TomcatError),
+    #[error(transparent)]
+    Apache(#[from] ApacheError),
     #[error("{0}")]
     Store(Box<KeystoreError>),
+    #[error("the site refuses the files of its own manager: {0}")]
+    Site(#[from] epm_protocol::site::CommandError),
+}
+
+impl StoreTrouble {
+    /// The port of the console cannot be opened, in Java's words.
+    pub(crate) fn port(port: u16, error: &io::Error) -> Self {
+        let why = if error.kind() == io::ErrorKind::AddrInUse {
+            "java.net.BindException: Address already in use".to_owned()
+        } else {
+            error.to_string()
+        };
+        Self::Port { port: port.to_string(), why }
+    }
 }
 
 impl From<KeystoreError> for StoreTrouble {
@@ -140,6 +181,7 @@ impl Installation {
             logs: Logs::new(root, assumptions),
             assumptions: Arc::clone(assumptions),
             known: Mutex::new(BTreeMap::new()),
+            rest: Mutex::default(),
         };
         fs::create_dir_all(root)
             .and_then(|()| files::recover(root, &STORES))
@@ -160,19 +202,12 @@ impl Installation {
         stores: Stores,
         now: Timestamp,
     ) -> Result<(), InstallationError> {
-        // The current password is kept; a rotation tool may have changed it.
-        let (xml, password) = match self.password() {
-            Ok((xml, password)) => (xml, password),
-            Err(_) => {
-                let password = new_password()?;
-                (server_xml(&password), password)
-            }
-        };
+        let store = self.console_store()?;
         let mut salts = Salts::from_seed(random()?);
-        let keystore = jks(kept.console, &self.assumptions.keystore_alias, &password, &mut salts, now)?;
+        let (path, xml) = (&store.path, &store.xml);
+        let keystore = self.keystore(kept.console, &store.keystore, &mut salts, now)?;
         let key = kept.client.key_pem(None, &mut salts)?;
-        let console: [(&'static str, &[u8], bool); 2] =
-            [(SERVER_XML, xml.as_bytes(), true), (KEYSTORE, &keystore, true)];
+        let console: [(&str, &[u8], bool); 2] = [(SERVER_XML, xml.as_bytes(), true), (path, &keystore, true)];
         let certificate = kept.client.certificates_pem();
         let client = [(CERTIFICATE, certificate.as_bytes(), false), (KEY, key.as_bytes(), true)];
         let meant: Vec<_> = match stores {
@@ -198,10 +233,14 @@ impl Installation {
             set.push(Written { path: CONF_PROPERTIES.to_owned(), content, secret: false });
         }
         // The recovery file comes first: it is harmless until the stores change.
-        self.write_zip(&keystore, &xml, kept.settings, now)?;
+        self.write_zip(&keystore, xml, kept.settings, now)?;
         files::write_together(&self.root, &set).map_err(|error| self.bad(error))?;
         for (path, content, _) in meant {
             self.know(path, content);
+        }
+        if let Ok((place, connector)) = self.connector_in(xml) {
+            let mut rest = self.rest.lock();
+            (rest.place, rest.named) = (place, connector.port);
         }
         Ok(())
     }
@@ -215,10 +254,92 @@ impl Installation {
         if newest.is_some_and(|one| one.identity == *kept.console && one.settings == *kept.settings) {
             return Ok(());
         }
-        let Ok((xml, password)) = self.password() else { return Ok(()) };
-        let alias = &self.assumptions.keystore_alias;
-        let keystore = jks(kept.console, alias, &password, &mut Salts::from_seed(random()?), now)?;
-        self.write_zip(&keystore, &xml, kept.settings, now)
+        let store = self.console_store()?;
+        let keystore = self.keystore(kept.console, &store.keystore, &mut Salts::from_seed(random()?), now)?;
+        self.write_zip(&keystore, &store.xml, kept.settings, now)
+    }
+
+    /// The keystore that the connector names, if it is a file of the folder that the lab can write; else a new one, with a
+    /// new `server.xml`. The current password is kept; a rotation tool may have changed it.
+    fn console_store(&self) -> Result<ConsoleStore, InstallationError> {
+        let current = || {
+            let xml = String::from_utf8_lossy(&self.read(SERVER_XML).ok()?).into_owned();
+            let CertificateSource::Keystore(keystore) = self.connector_in(&xml).ok()?.1.source else {
+                return None;
+            };
+            let place = self.place(keystore.file.as_deref());
+            let path = place.strip_prefix(&self.root).ok()?.to_str()?.to_owned();
+            let is_outside = place.components().any(|part| part == Component::ParentDir);
+            let is_writable = matches!(keystore.kind()?, StoreType::Jks | StoreType::Pkcs12);
+            (is_writable && !is_outside).then_some(ConsoleStore { path, xml, keystore })
+        };
+        if let Some(store) = current() {
+            return Ok(store);
+        }
+        let password = new_password()?;
+        let port = self.rest.lock().listening.unwrap_or(REST_PORT);
+        let (xml, path) = (server_xml(&password, port), KEYSTORE.to_owned());
+        Ok(ConsoleStore { path, xml, keystore: default_keystore(password) })
+    }
+
+    /// The bytes of a keystore with this identity that Tomcat reads with these settings.
+    fn keystore(
+        &self,
+        identity: &ServerIdentity,
+        settings: &ConnectorKeystore,
+        salts: &mut Salts,
+        created: Timestamp,
+    ) -> Result<Vec<u8>, InstallationError> {
+        written_keystore(identity, settings, &self.assumptions.keystore_alias, salts, created)
+    }
+
+    /// Sets the port at which the lab serves the REST API: the connector of this port counts.
+    pub(crate) fn serves_rest_at(&self, port: u16) {
+        self.rest.lock().listening = Some(port);
+    }
+
+    fn connector_in(&self, xml: &str) -> Result<(usize, Connector), ServerXmlError> {
+        let rest = *self.rest.lock();
+        connector_after(xml, rest.listening, rest.place)
+    }
+
+    /// Notes the port of the connector that Tomcat serves from now on. Returns it if it was changed in the file since the
+    /// service last started: then the port of the REST API moves there. A port that was there from the start stays mapped
+    /// to the one that the operator of the lab chose.
+    fn port_moves(&self, place: usize, port: Option<u16>) -> Result<Option<u16>, StoreTrouble> {
+        let port =
+            port.ok_or(StoreTrouble::Port { port: "-1".to_owned(), why: "port out of range:-1".to_owned() })?;
+        let mut rest = self.rest.lock();
+        let before = rest.named.replace(port);
+        rest.place = place;
+        let is_moved = before.is_some_and(|before| before != port) && port != 0;
+        Ok(rest.listening.is_some_and(|listening| is_moved && listening != port).then_some(port))
+    }
+
+    /// The place of a file that a connector names: relative to the folder of Tomcat. Paths of the product's machine lead
+    /// into this folder.
+    fn place(&self, named: Option<&str>) -> PathBuf {
+        let base = self.root.join("tomcat");
+        let named = named.unwrap_or(".keystore").replace('\\', "/");
+        let named = named.strip_prefix("file:").map_or(named.as_str(), |path| {
+            let path = path.trim_start_matches('/');
+            if is_of_windows(path) { path } else { &named["file:".len()..] }
+        });
+        let path = if is_of_windows(named) {
+            let lower = named.to_ascii_lowercase();
+            match lower.rfind("/tomcat/") {
+                Some(place) => base.join(&named[place + "/tomcat/".len()..]),
+                None => base.join(named),
+            }
+        } else {
+            base.join(named)
+        };
+        path.components().filter(|part| *part != Component::CurDir).collect()
+    }
+
+    /// The path of a file for messages: below the folder, where it is.
+    fn shown(&self, place: &Path) -> String {
+        place.strip_prefix(&self.root).unwrap_or(place).display().to_string()
     }
 
     fn write_zip(
@@ -265,24 +386,65 @@ impl Installation {
 
     /// Reads the current contents of a service's store.
     pub(crate) fn read_store(&self, service: Service) -> Result<ServerIdentity, StoreTrouble> {
-        let rules = &self.assumptions.wizard_rules();
+        self.read_for_start(service).map(|(identity, _)| identity)
+    }
+
+    /// Reads what a service that starts reads: the contents of its store, and the port to which it moves, if it does.
+    pub(crate) fn read_for_start(
+        &self,
+        service: Service,
+    ) -> Result<(ServerIdentity, Option<u16>), StoreTrouble> {
         match service {
             Service::Semsrv => {
-                let (xml, password) = self.password()?;
-                self.know(SERVER_XML, xml.as_bytes());
-                let content = self.read(KEYSTORE)?;
-                self.know(KEYSTORE, &content);
-                let store = KeyStore::read(&content, KEYSTORE, None, &password)?;
-                // Tomcat takes the entry of that name, or else the only key [R].
-                let alias = self.assumptions.keystore_alias.as_str();
-                let named = store.entries().iter().any(|entry| entry.alias.eq_ignore_ascii_case(alias));
-                Ok(store.identity(named.then_some(alias), &password, rules)?)
+                let xml = self.read(SERVER_XML)?;
+                self.know(SERVER_XML, &xml);
+                let (place, connector) = self.connector_in(&String::from_utf8_lossy(&xml))?;
+                let named = |file: Option<&str>| {
+                    let path = self.shown(&self.place(file));
+                    let content = self.read(&path)?;
+                    self.know(&path, &content);
+                    Ok::<_, StoreTrouble>((path, content))
+                };
+                let identity = match connector.source {
+                    CertificateSource::Keystore(keystore) => {
+                        let (path, content) = named(keystore.file.as_deref())?;
+                        keystore.identity(&content, &path)?
+                    }
+                    CertificateSource::Pem { certificate, key, chain, password } => {
+                        let ((path, certificate), (key_path, key)) =
+                            (named(Some(&certificate))?, named(Some(&key))?);
+                        let mut rules = WizardRules::default();
+                        (rules.shortest_key_bits, rules.sha1) = (0, true);
+                        let password = password.as_ref();
+                        let identity =
+                            read_identity_with(&certificate, &path, &key, &key_path, password, &rules)?;
+                        match chain {
+                            None => identity,
+                            Some(chain) => {
+                                let (path, chain) = named(Some(&chain))?;
+                                identity.with_chain(read_certificates(&chain, &path)?)
+                            }
+                        }
+                    }
+                };
+                Ok((identity, self.port_moves(place, connector.port)?))
             }
             Service::Semwebsrv => {
-                let (certificate, key) = (self.read(CERTIFICATE)?, self.read(KEY)?);
-                self.know(CERTIFICATE, &certificate);
-                self.know(KEY, &key);
-                Ok(read_identity_with(&certificate, CERTIFICATE, &key, KEY, None, rules)?)
+                let [certificate, key] = [CERTIFICATE, KEY].map(|path| match self.read(path) {
+                    Ok(content) => {
+                        self.know(path, &content);
+                        Ok(Some(content))
+                    }
+                    Err(StoreTrouble::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                        Ok(None)
+                    }
+                    Err(trouble) => Err(trouble),
+                });
+                let (certificate, key) = (certificate?, key?);
+                let file = |path, content| ApacheFile { path, content };
+                let certificate = file(CERTIFICATE, certificate.as_deref());
+                let refuses_weak = self.assumptions.web_server_refuses_weak;
+                Ok((read_apache(certificate, file(KEY, key.as_deref()), refuses_weak)?, None))
             }
         }
     }
@@ -304,24 +466,30 @@ impl Installation {
     /// Logs why a service does not start, or that it has started.
     pub(crate) fn note(&self, service: Service, now: Timestamp, trouble: Option<&StoreTrouble>) {
         let moment = moment(now);
-        let (log, line) = match (service, trouble) {
+        let lines = |level: &str, text: &str| format!("[{moment}] [{level}] {text}");
+        match (service, trouble) {
             // The level and the words "Unexpected server error" are the product's [C S22, S42b]; the rest is assumed
             // [A].
             (Service::Semsrv, Some(trouble)) => {
-                (Log::Server, format!("{moment} SEVERE: Unexpected server error. {trouble}"))
+                let line = format!("{moment} SEVERE: Unexpected server error. {trouble}");
+                self.logs.add(Log::Server, now, &line);
             }
-            (Service::Semsrv, None) => (Log::Server, format!("{moment} INFO: semsrv has started")),
-            (Service::Semwebsrv, Some(trouble)) => (
-                Log::WebError,
-                format!(
-                    "[{moment}] [ssl:emerg] AH02311: Fatal error initialising mod_ssl, exiting: {trouble}"
-                ),
-            ),
+            (Service::Semsrv, None) => {
+                self.logs.add(Log::Server, now, &format!("{moment} INFO: semsrv has started"));
+            }
+            // Codes and texts are Apache's.
+            (Service::Semwebsrv, Some(StoreTrouble::Apache(error))) => {
+                for (level, text) in error.lines() {
+                    self.logs.add(Log::WebError, now, &lines(&format!("ssl:{level}"), &text));
+                }
+            }
+            (Service::Semwebsrv, Some(trouble)) => {
+                self.logs.add(Log::WebError, now, &lines("ssl:emerg", &trouble.to_string()));
+            }
             (Service::Semwebsrv, None) => {
-                (Log::WebError, format!("[{moment}] [mpm:notice] semwebsrv has started"))
+                self.logs.add(Log::WebError, now, &lines("mpm:notice", "semwebsrv has started"));
             }
-        };
-        self.logs.add(log, now, &line);
+        }
     }
 
     /// Logs a warning in the manager's log.
@@ -355,34 +523,28 @@ impl Installation {
     }
 
     /// Files that were replaced or removed, and neither read by a service nor written by an update since.
-    pub(crate) fn unread(&self) -> Vec<&'static str> {
-        let is_gone = |path: &str| self.known().contains_key(path) && !self.root.join(path).exists();
-        STORES.into_iter().filter(|path| self.is_unread(path) || is_gone(path)).collect()
+    pub(crate) fn unread(&self) -> Vec<String> {
+        let known: Vec<String> = self.known().keys().cloned().collect();
+        known.into_iter().filter(|path| self.is_unread(path) || !self.root.join(path).exists()).collect()
     }
 
     /// Whether a file was replaced and neither read by a service nor written by an update since.
-    fn is_unread(&self, path: &'static str) -> bool {
+    fn is_unread(&self, path: &str) -> bool {
         let Ok(content) = read_bounded(&self.root.join(path)) else { return false };
         self.known().get(path).is_some_and(|known| *known != digest(&SHA256, &content).as_ref())
     }
 
-    fn know(&self, path: &'static str, content: &[u8]) {
-        self.known().insert(path, digest(&SHA256, content).as_ref().to_vec());
+    fn know(&self, path: &str, content: &[u8]) {
+        self.known().insert(path.to_owned(), digest(&SHA256, content).as_ref().to_vec());
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<u8>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.known.lock()
     }
 
-    fn password(&self) -> Result<(String, Password), StoreTrouble> {
-        let xml = String::from_utf8_lossy(&self.read(SERVER_XML)?).into_owned();
-        let password =
-            keystore_password(&xml).map_err(|source| StoreTrouble::ServerXml { file: SERVER_XML, source })?;
-        Ok((xml, password))
-    }
-
-    fn read(&self, file: &'static str) -> Result<Vec<u8>, StoreTrouble> {
-        read_bounded(&self.root.join(file)).map_err(|source| StoreTrouble::File { file, source })
+    fn read(&self, file: &str) -> Result<Vec<u8>, StoreTrouble> {
+        read_bounded(&self.root.join(file))
+            .map_err(|source| StoreTrouble::File { file: file.to_owned(), source })
     }
 
     fn bad(&self, source: io::Error) -> InstallationError {
@@ -394,6 +556,12 @@ fn moment(now: Timestamp) -> String {
     now.civil().strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
 }
 
+/// The port of the REST API in the files of an earlier run, or of a copied installation.
+pub(crate) fn connector_port(root: &Path) -> Option<u16> {
+    let xml = read_bounded(&root.join(SERVER_XML)).ok()?;
+    connector(&String::from_utf8_lossy(&xml), None).ok()?.port.filter(|port| *port > 0)
+}
+
 /// A recovery file of a manager's current state with a new password, like the console's backup.
 pub(crate) fn back_up(
     kept: &Stored<'_>,
@@ -401,22 +569,36 @@ pub(crate) fn back_up(
     now: Timestamp,
 ) -> Result<Vec<u8>, InstallationError> {
     let password = new_password()?;
-    let alias = &assumptions.keystore_alias;
-    let keystore = jks(kept.console, alias, &password, &mut Salts::from_seed(random()?), now)?;
+    let (xml, settings) = (server_xml(&password, REST_PORT), default_keystore(password));
+    let mut salts = Salts::from_seed(random()?);
+    let keystore = written_keystore(kept.console, &settings, &assumptions.keystore_alias, &mut salts, now)?;
     let settings = (assumptions.recovery_settings_name.as_str(), kept.settings);
-    Ok(recovery::pack(now, &keystore, &server_xml(&password), settings)?)
+    Ok(recovery::pack(now, &keystore, &xml, settings)?)
 }
 
-/// The console's keystore, as the manager writes it.
-fn jks(
+/// The keystore that the lab's `server.xml` names.
+fn default_keystore(password: Password) -> ConnectorKeystore {
+    ConnectorKeystore { file: None, store_type: "JKS".to_owned(), password, alias: None, key_password: None }
+}
+
+/// The bytes of a keystore that Tomcat reads with these settings; `alias` is meant if they name none.
+fn written_keystore(
     identity: &ServerIdentity,
+    settings: &ConnectorKeystore,
     alias: &str,
-    password: &Password,
     salts: &mut Salts,
     created: Timestamp,
 ) -> Result<Vec<u8>, InstallationError> {
-    let options = StoreOptions { form: StoreForm::Jks, alias, password, key_password: None, created };
+    let ConnectorKeystore { password, key_password, .. } = settings;
+    let form = if settings.kind() == Some(StoreType::Pkcs12) { StoreForm::Pkcs12 } else { StoreForm::Jks };
+    let alias = settings.alias.as_deref().unwrap_or(alias);
+    let options = StoreOptions { form, alias, password, key_password: key_password.as_ref(), created };
     Ok(identity.to_keystore(&options, salts)?)
+}
+
+/// Whether a path begins with a drive of Windows.
+fn is_of_windows(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'/', ..] if drive.is_ascii_alphabetic())
 }
 
 fn new_password() -> Result<Password, InstallationError> {

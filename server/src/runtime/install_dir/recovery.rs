@@ -6,10 +6,12 @@
 use std::io::{Cursor, Read, Write};
 
 use epm_client_agent::wire::IN_PACKAGE;
-use epm_protocol::installation::{RecoverySettings, ServerXmlError, keystore_password};
+use epm_protocol::installation::{
+    CertificateSource, RecoverySettings, ServerXmlError, TomcatError, connector,
+};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
+use epm_protocol::trust::ServerIdentity;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
@@ -81,7 +83,7 @@ pub enum RecoveryError {
         /// Name of the recovery file.
         file: String,
         /// Error of the keystore.
-        source: Box<KeystoreError>,
+        source: Box<TomcatError>,
     },
 }
 
@@ -163,12 +165,15 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
     let (keystore_name, keystore) = take("keystore", ".jks", "keystore_<timestamp>.jks")?;
     let (_, xml) = take("server", ".xml", "server_<timestamp>.xml")?;
     let (_, settings) = take("", ".properties", "settings_<timestamp>.properties")?;
-    let password = keystore_password(&String::from_utf8_lossy(&xml))
+    let connector = connector(&String::from_utf8_lossy(&xml), None)
         .map_err(|source| RecoveryError::ServerXml { file: name(), source })?;
+    let CertificateSource::Keystore(settings_of_keystore) = connector.source else {
+        return Err(RecoveryError::Setting { file: name(), setting: "keystoreFile in server.xml" });
+    };
     let settings = RecoverySettings::parse(&String::from_utf8_lossy(&settings))
         .map_err(|setting| RecoveryError::Setting { file: name(), setting })?;
-    let identity = KeyStore::read(&keystore, &keystore_name, Some(StoreType::Jks), &password)
-        .and_then(|store| store.identity(None, &password, &WizardRules::default()))
+    let identity = settings_of_keystore
+        .identity(&keystore, &keystore_name)
         .map_err(|source| RecoveryError::Keystore { file: name(), source: Box::new(source) })?;
     Ok(RecoveryFile { identity, settings, files })
 }

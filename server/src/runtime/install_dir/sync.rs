@@ -1,15 +1,13 @@
 //! Keeps installation folders and the site in step, in both directions.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use epm_protocol::installation::RecoverySettings;
-use epm_protocol::site::{Command, Effect, Material, NewCertificate, Site, Stores};
+use epm_protocol::site::{Command, Effect, Site, Stores};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Salts, ServerIdentity};
+use epm_protocol::trust::ServerIdentity;
 
-use crate::runtime::install_dir::{CERTIFICATE, Installation, InstallationError, KEY, Stored};
+use crate::runtime::install_dir::{Installation, InstallationError, Stored};
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::service::Service;
@@ -55,8 +53,9 @@ pub(crate) fn write_effects(
 pub(crate) fn write_all(managers: &[Arc<ManagerRuntime>], site: &Site, now: Timestamp) {
     for manager in managers {
         let Some(installation) = manager.installation.get() else { continue };
-        manager.stopped.store(false, Ordering::SeqCst);
-        manager.rest.stopped.store(false, Ordering::SeqCst);
+        for service in [Service::Semsrv, Service::Semwebsrv] {
+            manager.started(service, None);
+        }
         let written = with_stored(site, &manager.name, |stored| {
             let holds = |service, identity: &ServerIdentity| {
                 installation.read_store(service).is_ok_and(|found| found == *identity)
@@ -86,16 +85,8 @@ pub(crate) fn taken_over(
     if is_known {
         return None;
     }
-    let material = |file: &str, content: Vec<u8>| Material { file: file.to_owned(), content: content.into() };
-    let key = identity.key_pem(None, &mut Salts::from_seed([0; 32])); // not encrypted, so no salt is used
-    let key = key.map(|key| Bytes::copy_from_slice(key.as_bytes())).unwrap_or_default();
-    let certificate = NewCertificate::Import {
-        certificate: material(CERTIFICATE, identity.certificates_pem().into_bytes()),
-        key: Material { file: KEY.to_owned(), content: key },
-        key_password: None,
-    };
     let stores = if service == Service::Semsrv { Stores::Console } else { Stores::Client };
-    Some(Command::UpdateCertificate { manager: manager.name.clone(), certificate, stores })
+    Some(Command::TakeOver { manager: manager.name.clone(), identity: identity.clone(), stores })
 }
 
 /// Writes what follows from adopted files: the outbox and, for the console's store, a recovery file.

@@ -35,6 +35,7 @@ pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
 ) {
     let stalled = |peer| manager.journal.connection_closed(peer, ConnectionClosed::Stalled);
     let place = listener.local_addr();
+    let _recorded = Recorded { manager, place: place.as_ref().ok().copied() };
     let note = |is_open| {
         if let Ok(address) = place {
             let port = Port { manager: manager.runtime.name.clone(), speaks: spoken(speaks), is_open };
@@ -58,6 +59,20 @@ pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
                 note(true);
             }
             None => break,
+        }
+    }
+}
+
+/// Forgets a port when its listener ends.
+struct Recorded<'a> {
+    manager: &'a ManagerContext,
+    place: Option<SocketAddr>,
+}
+
+impl Drop for Recorded<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.manager.faults.port_has_ended(place);
         }
     }
 }
