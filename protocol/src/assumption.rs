@@ -338,7 +338,7 @@ assumptions! {
     /// site without clients: the counts of clients by version and by definitions.
     rest_empty_lists_are_null: bool = true, I;
     /// Whether a `+` in a password at a log-in to the REST API stands for a space, as in a form. The product decodes
-    /// `%` sequences there; the vendor's texts do not mention `+`.
+    /// `%` sequences there with a decoder that also reads `+` so; the vendor's texts do not mention `+`.
     rest_password_plus_is_space: bool = false, U;
     /// The number of calls that the REST API of a manager allows in `rest_throttle_minutes`; 0 means no limit, so that
     /// tests are not slowed down. The product allows 50.

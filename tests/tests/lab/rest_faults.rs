@@ -28,6 +28,9 @@ fn call(lab: &TestSite, path: &str) -> (i32, u16, f64) {
     (out.status.code().unwrap(), status.parse().unwrap(), time.parse().unwrap())
 }
 
+/// Stands for each exit code of curl after a connection that ends in its beginning.
+const LOST: i32 = 35;
+
 fn rule(name: &str, what: serde_json::Value) -> FaultRule {
     let what: FaultKind = serde_json::from_value(what).unwrap();
     let mut rule = FaultRule::new(name, what);
@@ -43,11 +46,11 @@ async fn calls_are_hit_as_the_rule_says_and_the_clients_are_not() {
     for (what, exit, status) in [
         (json!({ "kind": "status", "code": 429, "retry_after_seconds": 60 }), 0, 429),
         (json!({ "kind": "status", "code": 503 }), 0, 503),
-        (json!("reset"), 35, 0),
+        (json!("reset"), LOST, 0),
         (json!("empty"), 52, 0),
         (json!("garbage"), 1, 0),
         (json!({ "kind": "truncated", "percent": 50 }), 18, 200),
-        (json!({ "kind": "accept-then-stall", "close_after_ms": 10 }), 35, 0),
+        (json!({ "kind": "accept-then-stall", "close_after_ms": 10 }), LOST, 0),
         (json!({ "kind": "slicer", "slice_bytes": 1, "gap_ms": 1 }), 0, 200),
         (json!({ "kind": "latency", "delay": { "distribution": "constant", "ms": 5 } }), 0, 200),
         (json!({ "kind": "slow-headers", "total_ms": 5 }), 0, 200),
@@ -57,6 +60,8 @@ async fn calls_are_hit_as_the_rule_says_and_the_clients_are_not() {
         let guard = lab.site().faults().add(rule("it", what.clone())).unwrap();
         let before = lab.site().journal().faults_applied().len();
         let (found, answered, _) = call(&lab, "version");
+        // A reset may come before curl has noticed that it is connected.
+        let found = if [7, 35, 56].contains(&found) { LOST } else { found };
         assert_eq!((found, answered), (exit, status), "{what}");
         let applied = lab.site().journal().faults_applied();
         assert_eq!(applied.len(), before + 1, "{what}");

@@ -1,7 +1,7 @@
 //! Decodes credentials as the product does, with Java's `URLDecoder`.
 //!
-//! Knowledge base 227053 and 275153: user name, password and domain of a log-in are decoded, and where that fails the
-//! answer is 400 with the decoder's own message.
+//! User name, password and domain of a log-in are decoded, and where that fails the answer is 400 with the decoder's own
+//! message [C S47].
 
 use crate::rest_api::http::ApiError;
 
