@@ -8,6 +8,7 @@
 //! | [`report`] | the outcome of a rehearsal as HTML, SVG, CSV, JUnit XML and JSON |
 //! | [`catalogue`] | all known failures, reproduced and repaired |
 //! | [`doctor`] | examines a heartbeat step by step |
+//! | [`program`] | what both programs share on the command line (feature `wire`) |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
 //! Without the feature `wire` this crate does not depend on tokio; CI builds it without.
@@ -15,6 +16,8 @@
 pub mod agent;
 pub mod catalogue;
 pub mod doctor;
+#[cfg(feature = "wire")]
+pub mod program;
 pub mod rehearsal;
 pub mod report;
 pub mod scenario;
