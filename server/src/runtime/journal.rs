@@ -360,6 +360,7 @@ impl Journal {
     }
 
     pub(crate) fn call(&self, mut call: Call) {
+        tracing::info!(method = call.method, path = call.path, status = call.status, "REST call");
         if call.status == 501 {
             tracing::warn!(
                 method = call.method,
@@ -374,6 +375,9 @@ impl Journal {
     }
 
     pub(crate) fn note(&self, record: Record) {
+        let Record { peer, tls, action, status, .. } = &record;
+        let agent = record.agent.map(tracing::field::display);
+        tracing::debug!(%peer, tls, action, agent, status, "exchange");
         self.add(Entry::Exchange(record));
     }
 
