@@ -1,7 +1,7 @@
 //! `epm-lab up`: starts a lab that runs until Ctrl-C.
 
 use std::fmt::Write;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -13,6 +13,7 @@ use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
 use epm_client_agent::wire::{LogSink, interrupted};
+use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
+use crate::cli::out::OutFolder;
+use crate::cli::up_files::{NO_RANDOM_NUMBERS, Outs, Token, check_root, ready_file, token};
 use crate::control_api;
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab};
@@ -32,8 +35,6 @@ use crate::mock_site::{Addresses, MockSite};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::read_recovery;
 
-/// The error without random numbers.
-const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
 /// Smallest fleet with one client of each kind that a careless rotation forgets.
@@ -62,7 +63,10 @@ Examples:
 Port 0 takes any free port; the line on standard output, and --ready-file, name
 the addresses. --install-root writes the product's files, such as
 tomcat/etc/keystore.jks, and rereads them at a restart of a service. --export
-writes sylink.xml and the certificates for epm-agent and curl.")]
+writes sylink.xml and the certificates for epm-agent and curl.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 it failed while it ran; 2 invalid
+input, or a port is in use.")]
 pub(super) struct Up {
     /// Clients' port for HTTP, and for HTTPS too without --https-port; 0 for any free port
     #[arg(long, default_value_t = 8014, value_name = "PORT")]
@@ -150,6 +154,15 @@ pub(super) struct Up {
     /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
+    /// Write into folders that have other files, and replace a --ready-file that no lab has written
+    #[arg(long)]
+    force: bool,
+}
+
+/// An open port of the control API that is not served yet.
+struct Door {
+    listener: TcpListener,
+    url: String,
 }
 
 /// The line on standard output that reports that the lab is ready.
@@ -164,6 +177,14 @@ struct Ready<'a> {
     control_api: &'a str,
     managers: Vec<ReadyManager<'a>>,
     clients: Vec<ReadyClient>,
+}
+
+impl Door {
+    fn serve(self, lab: &Arc<Lab>, token: Option<String>) -> ServedControlApi {
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(control_api::serve(self.listener, Arc::clone(lab), token, stopping.clone()));
+        ServedControlApi { url: self.url, stopping, tasks }
+    }
 }
 
 /// A running control API.
@@ -204,6 +225,7 @@ impl Up {
                 self.bind
             )));
         }
+        let outs = self.outs()?;
         if let Some(file) = &self.ready_file {
             let _ = std::fs::remove_file(file); // one from an earlier run would report this one as ready
         }
@@ -217,10 +239,14 @@ impl Up {
         }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
-        self.set_up(&site)?;
+        let door = self.open_door().await?;
+        self.set_up(&site, outs.export.as_ref())?;
+        if let Some(Token { text, new: Some(file) }) = &outs.token {
+            file.write(format!("{text}\n").as_bytes())?;
+        }
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), seed, self.log());
-        let control = self.open_door(&lab).await?;
+        let control = door.serve(&lab, outs.token.map(|token| token.text));
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
             complain("Stopping.\n");
@@ -241,8 +267,8 @@ impl Up {
             .map_err(|error| Failure::Failed(error.to_string()))?;
         complain(&self.greeting(&site, seed, &control.url));
         say(&format!("{ready}\n"));
-        if let Some(file) = &self.ready_file {
-            write(file, format!("{ready}\n").as_bytes())?;
+        if let Some(file) = &outs.ready {
+            file.write(format!("{ready}\n").as_bytes())?;
         }
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,
@@ -251,6 +277,23 @@ impl Up {
         control.close().await;
         lab.stop().await;
         Ok(Ending::Well)
+    }
+
+    /// Checks every file and folder that will be written, and writes nothing yet.
+    fn outs(&self) -> Result<Outs, Failure> {
+        if let Some(root) = &self.install_root {
+            check_root(root, self.managers, self.force)?;
+        }
+        let named = [&self.ready_file, &self.token_file, &self.rest_password_file];
+        let named: Vec<&Path> = named.into_iter().flatten().map(PathBuf::as_path).collect();
+        let export = self.export.as_deref();
+        Ok(Outs {
+            ready: self.ready_file.as_deref().map(|file| ready_file(file, self.force)).transpose()?,
+            export: export
+                .map(|folder| OutFolder::again(folder, self.force, "epm-lab up --export", &named))
+                .transpose()?,
+            token: self.token_file.as_deref().map(token).transpose()?,
+        })
     }
 
     /// Plan of the manager with this many others before it.
@@ -292,7 +335,7 @@ impl Up {
         Ok(password)
     }
 
-    fn set_up(&self, site: &MockSite) -> Result<(), Failure> {
+    fn set_up(&self, site: &MockSite, export: Option<&OutFolder>) -> Result<(), Failure> {
         let refused = |error: CommandError| Failure::BadInput(error.to_string());
         if let Some(certificate) = self.brought()? {
             let manager = MANAGER.to_owned();
@@ -322,15 +365,14 @@ impl Up {
                 site.install(name, &place, anew).map_err(|error| Failure::BadInput(error.to_string()))?;
             }
         }
-        if let Some(folder) = &self.export {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                Failure::BadInput(format!("cannot create the folder {}: {error}", folder.display()))
-            })?;
-            let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?;
-            write(&folder.join("sylink.xml"), sylink.to_xml().as_bytes())?;
-            for (manager, pem) in certificates(site) {
-                write(&folder.join(format!("{manager}.pem")), pem.as_bytes())?;
-            }
+        if let Some(folder) = export {
+            let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?.to_xml();
+            let named: Vec<(String, String)> = std::iter::once(("sylink.xml".to_owned(), sylink))
+                .chain(certificates(site).into_iter().map(|(manager, pem)| (format!("{manager}.pem"), pem)))
+                .collect();
+            let files: Vec<(&str, &[u8])> =
+                named.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+            folder.fill(&files)?;
         }
         Ok(())
     }
@@ -361,10 +403,9 @@ impl Up {
         Ok(Some(NewCertificate::Import { certificate, key, key_password }))
     }
 
-    /// Opens the control API.
-    async fn open_door(&self, lab: &Arc<Lab>) -> Result<ServedControlApi, Failure> {
-        let token = self.token_file.as_deref().map(token).transpose()?;
-        if token.is_none() && !self.bind.is_loopback() {
+    /// Opens the port of the control API.
+    async fn open_door(&self) -> Result<Door, Failure> {
+        if self.token_file.is_none() && !self.bind.is_loopback() {
             return Err(Failure::BadInput(format!(
                 "{} can be reached from other machines, and the control API changes anything in the lab: \
                  protect it with `--token-file FILE`, which is created with a new token if it does not exist",
@@ -382,9 +423,7 @@ impl Up {
         let listener = TcpListener::bind((self.bind, port)).await.map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
         let host = std::net::SocketAddr::new(self.reachable(), port);
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control_api::serve(listener, Arc::clone(lab), token, stopping.clone()));
-        Ok(ServedControlApi { url: format!("http://{host}"), stopping, tasks })
+        Ok(Door { listener, url: format!("http://{host}") })
     }
 
     /// Whether the fleet is large enough for a client of each kind that a careless rotation forgets.
@@ -495,9 +534,10 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
+            "\n{}, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
              Ctrl-C stops.",
-            self.agents, self.heartbeat
+            counted(self.agents, "client"),
+            self.heartbeat
         );
         text
     }
@@ -518,39 +558,4 @@ fn certificates(site: &MockSite) -> Vec<(String, String)> {
 
 fn material(file: &Path) -> Result<Material, Failure> {
     Ok(Material { file: file.display().to_string(), content: read(file)?.into() })
-}
-
-fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
-    std::fs::write(file, content)
-        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
-}
-
-/// Reads the token of the control API from its file, which is created with a new token if it does not exist.
-fn token(file: &Path) -> Result<String, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
-            let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
-            let mut options = std::fs::OpenOptions::new();
-            let options =
-                std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
-            let written = options.open(file).and_then(|mut file| writeln!(file, "{token}"));
-            written.map_err(|error| bad(&error))?;
-            token
-        }
-        Err(error) => return Err(bad(&error)),
-    };
-    let token = text.trim();
-    if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::BadInput(format!(
-            "invalid token in {}: expected at least 16 printable ASCII characters without spaces, found {}; \
-             remove the file, and `--token-file` creates it with a new token",
-            file.display(),
-            token.chars().count()
-        )));
-    }
-    Ok(token.to_owned())
 }

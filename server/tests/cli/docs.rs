@@ -91,7 +91,7 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
     let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
     assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
     assert!(junit.contains("name=\"every manager that rotates presents a new certificate\""), "{junit}");
-    for left in ["ready.json", "github.env"] {
+    for left in ["ready.json", "github.env", "rotation.xml"] {
         fs::remove_file(folder.path().join(left)).unwrap();
     }
     let fails = |tool: &str, finding: &str| {
@@ -104,7 +104,7 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
         assert!(junit.contains(finding), "{junit}");
     };
     fails("epm-lab rotate single --no-wait || true", "type=\"not-waited\"");
-    for left in ["ready.json", "github.env"] {
+    for left in ["ready.json", "github.env", "rotation.xml"] {
         fs::remove_file(folder.path().join(left)).unwrap();
     }
     fails("/bin/true", "type=\"certificate-new\"");

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod cert;
+mod command_line;
 mod docs;
 mod failure;
 mod fault;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Diagnosis, Log, diagnose};
+use epm_protocol::plural::counted;
 
 /// Number of candidates that are described in full.
 const IN_FULL: usize = 3;
@@ -23,7 +24,7 @@ Examples:
   epm-lab failure diagnose --line '4 Bad format.'
 
 A log is the output of `epm-agent run` or a client's syslog.log.
-Exit code 0 if it could be read, 2 otherwise.")]
+Exit codes: 0 it could be read; 2 it could not.")]
 pub(crate) struct Diagnose {
     /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
@@ -75,7 +76,7 @@ impl Diagnose {
 }
 
 fn told(diagnosis: &Diagnosis) -> String {
-    let mut text = format!("{} lines read.", diagnosis.lines);
+    let mut text = format!("{} read.", counted(diagnosis.lines, "line"));
     if !diagnosis.servers.is_empty() {
         let _ = write!(text, " Servers that failed: {}.", diagnosis.servers.join(", "));
     }

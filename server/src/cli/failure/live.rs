@@ -1,7 +1,6 @@
 //! `epm-lab failure reproduce --live`: leaves a failure in place for inspection from outside.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::LogLine;
@@ -10,12 +9,13 @@ use epm_client_agent::wire::{LogSink, interrupted};
 use parking_lot::Mutex;
 
 use crate::cli::io::{Ending, Failure, complain, say};
+use crate::cli::out::OutFolder;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Reproduces a failure, prints how to inspect it, and keeps it until the program is stopped.
-pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {
+pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &OutFolder) -> Result<Ending, Failure> {
     let mut scenario = plan.scenario(&entry.title);
     scenario.step.truncate(plan.failure.len());
     let log: LogSink = Arc::new(|name: &str, line: &LogLine| say(&format!("  {name}: {line}\n")));
@@ -47,10 +47,9 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
 pub(super) async fn stand_for_tools(
     entry: &Entry,
     plan: &RestCase,
-    folder: &Path,
+    folder: &OutFolder,
 ) -> Result<Ending, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
-    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
     let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0);
     let site = site.start().await.map_err(|error| failed(&error))?;
     for visit in &plan.failure {
@@ -59,10 +58,9 @@ pub(super) async fn stand_for_tools(
             site.throttle_rest(Some((limit.calls, std::time::Duration::from_secs(limit.seconds))));
         }
     }
-    std::fs::create_dir_all(folder).map_err(|error| bad(&error))?;
-    let file = folder.join("console.pem");
+    let file = folder.path().join("console.pem");
     let pem = site.look(|site| site.managers().next().map(|one| one.console.certificate().to_pem()));
-    std::fs::write(&file, pem.unwrap_or_default()).map_err(|error| bad(&error))?;
+    folder.fill(&[("console.pem", pem.unwrap_or_default().as_bytes())])?;
     let control = site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
     let who = format!(r#"{{"username":"{DEFAULT_USER}","password":"{DEFAULT_PASSWORD}"}}"#);
     say(&format!(
@@ -84,30 +82,28 @@ pub(super) async fn stand_for_tools(
 }
 
 /// Commands to inspect the failure, whose files are written first.
-fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &Path) -> Result<String, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(|error| bad(&error))?;
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).map_err(|error| bad(&error));
+fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &OutFolder) -> Result<String, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
     // The communications file that a client of this failure was installed with, if the console still exports it.
     let part = plan.fleet.first().map(|part| part.get_ref());
     let (group, location) = part.map_or((epm_protocol::site::DEFAULT_GROUP, None), |part| {
         (part.group.as_str(), part.location.as_deref())
     });
     let sylink = site.export_sylink(group, location).map_err(|error| bad(&error))?;
-    write("sylink.xml", &sylink.to_xml())?;
+    let mut files = vec![("sylink.xml".to_owned(), sylink.to_xml())];
     let mut text = format!("\n{} is in place. Repair: {}\n\n", entry.id, entry.repair);
     for place in site.addresses() {
         let pem = site.certificate(&place.manager).map(|one| one.to_pem()).unwrap_or_default();
         let file = format!("{}.pem", place.manager);
-        write(&file, &pem)?;
         let host = place.https.trim_start_matches("https://");
-        let file = folder.join(file);
+        let path = folder.path().join(&file);
+        files.push((file, pem));
         let _ = writeln!(text, "{}:", place.manager);
         let _ = writeln!(text, "  curl -sv '{}'", place.hello);
         let _ = writeln!(
             text,
             "  curl -sv --cacert {} '{}'",
-            file.display(),
+            path.display(),
             place.hello.replacen(&place.http, &place.https, 1)
         );
         let _ = writeln!(text, "  openssl s_client -connect {host} </dev/null | openssl x509 -noout -text");
@@ -117,7 +113,10 @@ fn invitation(entry: &Entry, plan: &Play, site: &MockSite, folder: &Path) -> Res
         "\nTo run a client with the communications file that the console exports now:\n\
          \x20 epm-agent doctor --sylink {0}/sylink.xml\n  epm-agent run --sylink {0}/sylink.xml --state {0}/state\n\n\
          The clients keep running; their log follows. Ctrl-C stops.",
-        folder.display()
+        folder.path().display()
     );
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    folder.fill(&files)?;
     Ok(text)
 }

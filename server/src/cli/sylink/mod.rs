@@ -59,7 +59,9 @@ pub(super) enum Files {
         against: Option<String>,
     },
     /// Compare two communications files; exit code 1 if they differ
-    #[command(after_help = "Example:\n  epm-lab sylink diff before.xml after.xml")]
+    #[command(
+        after_help = "Example:\n  epm-lab sylink diff before.xml after.xml\n\nExit codes: 0 they are equal; 1 they differ; 2 invalid input."
+    )]
     Diff {
         /// First file
         before: PathBuf,
