@@ -9,6 +9,7 @@
 //! | [`catalogue`] | all known failures, reproduced and repaired |
 //! | [`doctor`] | examines a heartbeat step by step |
 //! | `program` | what the programs share: arguments, and standard output (feature `wire`) |
+//! | [`program`] | what both programs share on the command line (feature `wire`) |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
 //! Without the feature `wire` this crate does not depend on tokio; CI builds it without.

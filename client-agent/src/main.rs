@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use epm_client_agent::program::{arguments, say, unwritten};
+use epm_client_agent::program::{LogFilter, arguments, completions, foreign, say, unwritten};
 use epm_client_agent::wire::{
     DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
 };
@@ -35,10 +35,23 @@ Examples:
 Exit codes: 0 success; 1 failure; 2 invalid input.
 This emulates a client, for tests and labs. It protects nothing.";
 
+/// The exit codes of commands that do not name their own.
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure; 2 invalid input.";
+
 /// Emulate one endpoint client: heartbeats, failover, and trust in its manager
 #[derive(Debug, Parser)]
 #[command(name = "epm-agent", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
+    /// What to log on standard error: off, error, warn, info, debug (each exchange) or trace, or MODULE=LEVEL
+    #[arg(
+        long,
+        global = true,
+        env = "EPM_AGENT_LOG",
+        default_value = "warn",
+        value_name = "LEVEL",
+        display_order = 993
+    )]
+    log: LogFilter,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -48,6 +61,7 @@ enum Verb {
     /// Run one client until Ctrl-C
     Run(Run),
     /// Print the content of a client's cache as JSON
+    #[command(after_help = "Example:\n  epm-agent show --state state/")]
     Show {
         /// The folder with the client's cache
         #[arg(long, value_name = "FOLDER")]
@@ -71,6 +85,9 @@ Exit codes: 0 success; 1 the cache cannot be written; 2 invalid input.")]
         /// The folder with the client's cache
         #[arg(long, alias = "state", value_name = "FOLDER")]
         cache: PathBuf,
+        /// Make the cache even in a folder with other files
+        #[arg(long)]
+        force: bool,
     },
     /// Examine a heartbeat with every server of a communications file, and say where and why it fails
     #[command(after_help = "\
@@ -78,10 +95,14 @@ Examples:
   epm-agent doctor --sylink sylink.xml
   epm-agent doctor --sylink sylink.xml --server https://10.0.0.5:443 --json
 
-A manager of this lab keeps nothing of the examination. Another one may keep the client registered; the result
-says so. Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
+A manager of this lab keeps nothing of the examination. Another one may keep the
+client registered; the result says so.
+Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
     Doctor(Doctor),
     /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  epm-agent completions bash > ~/.local/share/bash-completion/completions/epm-agent"
+    )]
     Completions {
         /// The shell to print completions for
         shell: clap_complete::Shell,
@@ -89,6 +110,14 @@ says so. Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  epm-agent run --sylink lab/sylink.xml --state state/
+  epm-agent run --state state/ --log debug
+
+The client's log is on standard output and in syslog.log of the folder, that of
+the program on standard error.
+Exit codes: 0 stopped by Ctrl-C; 1 the cache cannot be written; 2 invalid input.")]
 struct Run {
     /// The communications file to start with; ignored once the client has a cache, unless --import is given
     #[arg(long, value_name = "FILE")]
@@ -108,6 +137,9 @@ struct Run {
     /// The location that the client is in; defaults to its group's default location
     #[arg(long, value_name = "LOCATION")]
     location: Option<String>,
+    /// Make the cache even in a folder with other files
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -139,14 +171,15 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let cli: Cli = match arguments() {
+    let cli: Cli = match arguments(EXIT_CODES) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    cli.log.start();
     let ended = match cli.verb {
         Verb::Run(run) => go(run),
         Verb::Show { state } => show(&state),
-        Verb::Import { file, cache } => import(&file, &cache),
+        Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {
             Ok(true) => Ok(()),
             Ok(false) if unwritten().is_none() => return ExitCode::from(1),
@@ -154,9 +187,7 @@ fn main() -> ExitCode {
             Err(why) => Err(why),
         },
         Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "epm-agent", &mut script);
-            say(&String::from_utf8_lossy(&script));
+            say(&completions(Cli::command(), shell));
             Ok(())
         }
     };
@@ -174,12 +205,13 @@ fn main() -> ExitCode {
 
 fn go(run: Run) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
-    let disk = DiskCache::open(&run.state).map_err(|error| bad(&error))?;
-    let kept = disk.load().map_err(|error| bad(&error))?;
+    // Everything is read before anything is written: a client that cannot be started leaves nothing behind.
     let given = run.sylink.as_deref().map(read_sylink).transpose()?;
+    let kept = DiskCache::read(&run.state).map_err(|error| bad(&error))?;
     let (cache, import) = match (kept, given) {
         (Some(kept), given) => (kept, given.filter(|_| run.import)),
         (None, Some(given)) => {
+            refuse_foreign(&run.state, run.force)?;
             (Cache { sylink: Arc::clone(&given), state: AgentState::default() }, Some(given))
         }
         (None, None) => {
@@ -189,6 +221,7 @@ fn go(run: Run) -> Result<(), Failure> {
             )));
         }
     };
+    let disk = DiskCache::open(&run.state).map_err(|error| bad(&error))?;
     let profile = profile(run.computer_name, run.client_version);
     let file = LogFile::open(&run.state).map_err(|error| {
         Failure::BadInput(format!("cannot write the log in {}: {error}", run.state.display()))
@@ -197,6 +230,16 @@ fn go(run: Run) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(live(agent, disk, import, run.location, log_to(file)))
+}
+
+/// Refuses to make a cache among files that are not a client's.
+fn refuse_foreign(folder: &Path, force: bool) -> Result<(), Failure> {
+    match foreign(folder, DiskCache::is_own) {
+        Some(why) if !force => Err(Failure::BadInput(format!(
+            "{why}; give the client a folder of its own, or use this one all the same with --force"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the profile of a client on the computer of this name.
@@ -212,11 +255,14 @@ fn profile(computer_name: String, version: ClientVersion) -> AgentProfile {
 }
 
 /// Puts a communications file into a client's cache, and notes it in the log.
-fn import(file: &Path, folder: &Path) -> Result<(), Failure> {
+fn import(file: &Path, folder: &Path, force: bool) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
     let sylink = read_sylink(file)?;
+    let kept = DiskCache::read(folder).map_err(|error| bad(&error))?;
+    if kept.is_none() {
+        refuse_foreign(folder, force)?;
+    }
     let mut disk = DiskCache::open(folder).map_err(|error| bad(&error))?;
-    let kept = disk.load().map_err(|error| bad(&error))?;
     let cache = kept.unwrap_or_else(|| Cache { sylink: Arc::clone(&sylink), state: AgentState::default() });
     let log = LogFile::open(folder)
         .map_err(|error| bad(&format!("cannot write the log in {}: {error}", folder.display())))?;
@@ -322,8 +368,7 @@ fn show(folder: &Path) -> Result<(), Failure> {
     if !folder.is_dir() {
         return Err(Failure::BadInput(format!("there is no folder {}", folder.display())));
     }
-    let disk = DiskCache::open(folder).map_err(|error| Failure::BadInput(error.to_string()))?;
-    let kept = disk.load().map_err(|error| Failure::BadInput(error.to_string()))?;
+    let kept = DiskCache::read(folder).map_err(|error| Failure::BadInput(error.to_string()))?;
     let Some(cache) = kept else {
         return Err(Failure::BadInput(format!("no cache in {}", folder.display())));
     };

@@ -1,21 +1,29 @@
-//! What the programs share: arguments, and standard output.
+//! What the programs `epm-lab` and `epm-agent` have in common on the command line: arguments, standard output, the log,
+//! completions, the exit codes in the help, and whether a folder may be written to.
 //!
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+
+use clap::Command;
+use clap_complete::Shell;
+use tracing_subscriber::EnvFilter;
 
 /// The first failed write to standard output.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Reads the arguments, or prints what is wrong with them, the help or the version.
+/// Reads the arguments, or prints what is wrong with them, the help or the version. The help of every command has its exit
+/// codes, these if it does not name its own.
 ///
 /// # Errors
 ///
 /// The exit code of the program: 0 after the help or the version, 1 when they could not be written, 2 for wrong arguments.
-pub fn arguments<C: clap::Parser>() -> Result<C, ExitCode> {
-    C::try_parse().map_err(|shown| {
+pub fn arguments<C: clap::Parser>(codes: &str) -> Result<C, ExitCode> {
+    let matches = with_exit_codes(C::command(), codes).try_get_matches();
+    matches.and_then(|matches| C::from_arg_matches(&matches)).map_err(|shown| {
         if shown.use_stderr() {
             let _ = shown.print();
             return ExitCode::from(2);
@@ -51,5 +59,113 @@ pub fn unwritten() -> Option<String> {
 fn note(written: io::Result<()>) {
     if let Err(error) = written {
         let _ = FAILED.set(error);
+    }
+}
+
+/// The levels of the log, from the fewest messages to the most.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// The largest number of a folder's entries that a message names.
+const NAMED: usize = 3;
+
+/// What the log on standard error contains: a level, or `MODULE=LEVEL`, several of them with commas between.
+#[derive(Clone, Debug)]
+pub struct LogFilter(String);
+
+impl std::str::FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        for part in text.split(',') {
+            let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+            // A word without a level would name a module that does not exist, and the log would stay empty.
+            if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+                let hint = epm_protocol::suggest::hint(level, LEVELS);
+                return Err(format!(
+                    "expected one of {}, or MODULE=LEVEL such as epm_server=debug, found {part:?}{hint}",
+                    LEVELS.join(", ")
+                ));
+            }
+        }
+        EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl LogFilter {
+    /// Starts the log on standard error.
+    pub fn start(&self) {
+        let filter = EnvFilter::new(&self.0);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+/// The script that completes the commands and options of this program in a shell.
+pub fn completions(mut command: Command, shell: Shell) -> String {
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, &name, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    if shell != Shell::Bash {
+        return script;
+    }
+    // clap_complete finds a command under `epm__lab__subcmd__up`, and looks it up under `epm__subcmd__lab__subcmd__up`.
+    script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
+}
+
+/// Adds these exit codes to the help of every command that does not name its own.
+fn with_exit_codes(mut command: Command, codes: &str) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    for name in &names {
+        command = command.mut_subcommand(name, |one| with_exit_codes(one, codes));
+    }
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    if !names.is_empty() || help.contains("xit code") {
+        return command;
+    }
+    let between = if help.is_empty() { "" } else { "\n\n" };
+    command.after_help(format!("{help}{between}{codes}"))
+}
+
+/// The reason not to write into a folder: it has entries which are not the program's own; none if it does not exist, is no
+/// folder, or has no other entries. `is_own` says of a name whether it is.
+pub fn foreign(folder: &Path, is_own: impl Fn(&str) -> bool) -> Option<String> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
+        Err(error) => return Some(format!("cannot read the folder {}: {error}", folder.display())),
+    };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name != "lost+found" && !is_own(name)).collect();
+    names.sort();
+    let shown = names.iter().take(NAMED).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
+    (!names.is_empty()).then(|| format!("the folder {} has other files: {shown}{more}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_a_module_with_one_is_taken_and_a_word_that_is_neither_is_refused() {
+        for text in ["warn", "DEBUG", "off", "epm_server=debug", "warn,epm_server::wire=trace"] {
+            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
+        }
+        for text in ["debgu", "", "epm_server", "epm_server=debgu", "warn,", "a=b=c"] {
+            assert!(text.parse::<LogFilter>().is_err(), "{text:?}");
+        }
+        assert!("debgu".parse::<LogFilter>().unwrap_err().contains("did you mean \"debug\"?"));
+    }
+
+    #[test]
+    fn a_folder_with_other_files_is_foreign_and_an_absent_or_empty_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = |name: &str| name == "ours";
+        assert_eq!(foreign(&folder.path().join("absent"), ours), None);
+        assert_eq!(foreign(folder.path(), ours), None);
+        std::fs::write(folder.path().join("ours"), "").unwrap();
+        assert_eq!(foreign(folder.path(), ours), None);
+        std::fs::write(folder.path().join("letter.txt"), "").unwrap();
+        assert!(foreign(folder.path(), ours).unwrap().ends_with("has other files: \"letter.txt\""));
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use epm_protocol::assumption::{AdoptionOrder, Assumptions};
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::heartbeat::{Artifact, Index, ManagerResponse, OperationalState};
+use epm_protocol::plural::counted;
 use epm_protocol::sylink::{AgentCommunication, CommConf, CommunicationMode, PublishedList, Sylink};
 use epm_protocol::trust::{Beliefs, Fingerprint, Kcs, NameRule, Pins};
 use epm_protocol::version::ClientVersion;
@@ -174,9 +175,9 @@ impl TrustState {
         news.push((
             Event::NewPolicyReceived,
             format!(
-                "Received the management server list {:?} with {} certificates{}.",
+                "Received the management server list {:?} with {}{}.",
                 self.conf.list.name,
-                self.pins.len(),
+                counted(self.pins.len(), "certificate"),
                 unauthenticated(accepted.authenticated_by())
             ),
         ));

@@ -35,7 +35,10 @@ pub enum SweepError {
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
     /// There is no such step, or it has no wait.
-    #[error("there is no step {step} whose wait could differ; the scenario has {steps}")]
+    #[error(
+        "there is no step {step} whose wait could differ; the scenario has {}",
+        epm_protocol::plural::counted(steps, "step")
+    )]
     NoSuchStep {
         /// The number of the step.
         step: usize,
@@ -92,6 +95,21 @@ impl Waits {
     }
 }
 
+impl Waits {
+    /// Checks that the scenario has the step whose wait differs.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such step.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), SweepError> {
+        let steps = scenario.step.len();
+        if steps < 2 || self.step.is_some_and(|step| step > steps) {
+            return Err(SweepError::NoSuchStep { step: self.step.unwrap_or(1), steps });
+        }
+        Ok(())
+    }
+}
+
 /// Rehearses a plan with at least `count` waits, with each of the seeds. Calls `tell` after each wait.
 ///
 /// # Errors
@@ -106,10 +124,7 @@ pub fn sweep(
     progress: &Progress,
     mut tell: impl FnMut(&SweepPoint),
 ) -> Result<Sweep, SweepError> {
-    let steps = scenario.step.len();
-    if steps < 2 || waits.step.is_some_and(|step| step > steps) {
-        return Err(SweepError::NoSuchStep { step: waits.step.unwrap_or(1), steps });
-    }
+    waits.check(scenario)?;
     let mut sweep = Sweep {
         scenario: scenario.title.clone(),
         step: match waits.step.and_then(|step| scenario.step.get(step - 1)) {

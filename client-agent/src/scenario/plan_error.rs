@@ -1,5 +1,6 @@
 //! Why a scenario cannot be played to its end, with either driver.
 
+use epm_protocol::plural::counted;
 use epm_protocol::site::CommandError;
 
 use super::presence::error::PresenceError;
@@ -28,7 +29,9 @@ pub enum PlanError {
     },
     /// A wait for heartbeats reached its limit.
     #[error(
-        "step {step} ({title}): after {limit}, {missing} of {clients} clients had not ended {heartbeats} heartbeats, {example} among them"
+        "step {step} ({title}): after {limit}, {missing} of {} had not ended {}, {example} among them",
+        counted(clients, "client"),
+        counted(heartbeats, "heartbeat")
     )]
     Waited {
         /// The number of the step.

@@ -25,7 +25,7 @@ pub struct PartHolding {
     pub orphaned: usize,
     /// The number of clients that were orphaned and were brought back by an imported communications file.
     pub brought_back: usize,
-    /// The number of clients that authenticate their manager.
+    /// The number of clients that are served and authenticate their manager.
     pub secure: usize,
     /// The number of clients that connect to their manager over HTTPS.
     pub https: usize,
@@ -252,7 +252,10 @@ impl PartHolding {
     pub fn add(&mut self, view: &AgentView, clients: usize) {
         self.clients += clients;
         match &view.health {
-            Health::Connected { .. } => self.connected += clients,
+            Health::Connected { .. } => {
+                self.connected += clients;
+                self.secure += if view.secure_communications { clients } else { 0 };
+            }
             Health::Orphaned { because, .. } => {
                 self.orphaned += clients;
                 *self.layers.entry(because.layer()).or_default() += clients;
@@ -261,7 +264,6 @@ impl PartHolding {
         }
         let is_https = view.server.as_ref().is_some_and(|server| server.protocol == Protocol::Https);
         self.brought_back += if view.brought_back { clients } else { 0 };
-        self.secure += if view.secure_communications { clients } else { 0 };
         self.https += if is_https { clients } else { 0 };
         *self.lists.entry(view.list.clone()).or_default() += clients;
         for certificate in &view.certificates {

@@ -196,6 +196,19 @@ impl Session {
 
     /// Carries out an exchange.
     pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
+        let outcome = self.carry_out(exchange).await;
+        let Server { protocol, address, port, .. } = &exchange.server;
+        let action = exchange.request.action();
+        match &outcome {
+            Ok(ManagerResponse { status, .. }) => {
+                tracing::debug!(%protocol, address, port, action, status, "exchange");
+            }
+            Err(failure) => tracing::debug!(%protocol, address, port, action, %failure, "exchange failed"),
+        }
+        outcome
+    }
+
+    async fn carry_out(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
         let started = self.clock.now();
         let reusable =
             self.open.as_ref().is_some_and(|open| open.server == exchange.server && !open.sender.is_closed());

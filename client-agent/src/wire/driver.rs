@@ -297,6 +297,7 @@ impl Driver {
             }
             Output::Log(line) => {
                 let name = lock(&self.agent).profile().computer_name.clone();
+                tracing::debug!(client = name, "{line}");
                 (self.log)(&name, &line);
             }
             Output::Odd(what) => tracing::debug!(what, "an input that made no sense"),

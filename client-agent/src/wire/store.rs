@@ -17,6 +17,12 @@ use crate::agent::Cache;
 const LINK: &str = "current";
 const SYLINK: &str = "sylink.xml";
 const STATE: &str = "state.json";
+/// The link before it replaces the one in force.
+const FRESH: &str = ".next";
+/// A file that is made and removed to see whether the folder can be written to.
+const PROBE: &str = ".writable";
+/// The digits in the name of a state's folder.
+const DIGITS: usize = 8;
 
 /// A folder with the cache of one client.
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl DiskCache {
     /// When the folder cannot be created or written to.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
-        let probe = folder.join(".writable");
+        let probe = folder.join(PROBE);
         File::create(&probe).map_err(failed("write to the folder", folder))?;
         fs::remove_file(&probe).map_err(failed("write to the folder", folder))?;
         let generation =
@@ -78,7 +84,16 @@ impl DiskCache {
     ///
     /// When a file cannot be read, or is invalid.
     pub fn load(&self) -> Result<Option<Cache>, StoreError> {
-        let current = self.folder.join(LINK);
+        Self::read(&self.folder)
+    }
+
+    /// Reads the cache of a folder, and writes nothing there; none if there is no cache.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or is invalid.
+    pub fn read(folder: &Path) -> Result<Option<Cache>, StoreError> {
+        let current = folder.join(LINK);
         if fs::symlink_metadata(&current).is_err() {
             return Ok(None);
         }
@@ -98,15 +113,17 @@ impl DiskCache {
     /// When something cannot be written; then the previous cache is untouched.
     pub fn save(&mut self, cache: &Cache) -> Result<(), StoreError> {
         let next = self.generation + 1;
-        let folder = self.folder.join(format!("{next:08}"));
+        let folder = self.folder.join(format!("{next:0DIGITS$}"));
         let state = serde_json::to_vec_pretty(&cache.state)
             .map_err(|source| StoreError::State { path: folder.join(STATE), source })?;
-        let _ = fs::remove_dir_all(&folder); // left half written by a crash
+        if is_state(&folder) {
+            let _ = fs::remove_dir_all(&folder); // left half written by a crash
+        }
         fs::create_dir(&folder).map_err(failed("create the folder", &folder))?;
         write_durably(&folder.join(SYLINK), &cache.sylink.to_bytes())?;
         write_durably(&folder.join(STATE), &state)?;
         sync_folder(&folder)?;
-        let (link, fresh) = (self.folder.join(LINK), self.folder.join(".next"));
+        let (link, fresh) = (self.folder.join(LINK), self.folder.join(FRESH));
         let _ = fs::remove_file(&fresh);
         symlink(folder.file_name().unwrap_or_default(), &fresh).map_err(failed("create the link", &fresh))?;
         fs::rename(&fresh, &link).map_err(failed("replace the link", &link))?;
@@ -116,19 +133,33 @@ impl DiskCache {
         Ok(())
     }
 
-    /// Removes folders that the link does not name: the previous state, and what a crash left. Each contains the
-    /// secret.
+    /// Whether a client makes entries of this name in the folder of its cache: the cache, and the log.
+    pub fn is_own(name: &str) -> bool {
+        [LINK, FRESH, PROBE, "syslog.log", "syslog.log.1"].contains(&name)
+            || number(Path::new(name)).is_some()
+    }
+
+    /// Removes states that the link does not name: the previous one, and what a crash left. Each contains the secret.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            if number(&entry.path()).is_some_and(|one| one != self.generation) {
+            if number(&entry.path()).is_some_and(|one| one != self.generation) && is_state(&entry.path()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
     }
 }
 
+/// The number of a state by its folder; none for a folder with another name, such as `2026`.
 fn number(target: &Path) -> Option<u64> {
-    target.file_name()?.to_str()?.parse().ok()
+    let name = target.file_name()?.to_str()?;
+    (name.len() >= DIGITS && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
+}
+
+/// Whether a folder contains a state of a client, whole or in part, and nothing else.
+fn is_state(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|one| one.file_name() == SYLINK || one.file_name() == STATE))
+    })
 }
 
 /// Writes a file that only its owner may read, since the communications file contains the site's secret.
@@ -146,4 +177,30 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { operation, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::AgentState;
+
+    #[test]
+    fn of_the_folders_beside_the_cache_only_earlier_states_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["2026", "20260105", "photos"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("beach.jpg"), "").unwrap();
+        }
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/sylink/exported.xml");
+        let sylink = Sylink::parse_bytes(&fs::read(file).unwrap()).unwrap();
+        let cache = Cache { sylink: Arc::new(sylink), state: AgentState::default() };
+        let mut disk = DiskCache::open(folder.path()).unwrap();
+        disk.save(&cache).unwrap();
+        disk.save(&cache).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["00000002", "2026", "20260105", "current", "photos"]);
+        assert!(DiskCache::read(folder.path()).unwrap().is_some());
+    }
 }

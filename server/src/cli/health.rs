@@ -4,6 +4,7 @@ use clap::Args;
 use epm_client_agent::agent::{Exchange, Server, TlsCheck, TlsVersions};
 use epm_client_agent::wire::{LabClock, ask_once};
 use epm_protocol::heartbeat::AgentRequest;
+use epm_protocol::plural::counted;
 use epm_protocol::sylink::ClientServer;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
@@ -15,7 +16,7 @@ use crate::cli::io::{Ending, Failure, say};
 /// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit code 0 if it responds and, with --lab, no service is down, 1 otherwise."
+    after_help = "Examples:\n  epm-lab health http://127.0.0.1:8014\n  epm-lab health --lab http://127.0.0.1:8015 --json\n\nExit codes: 0 it responds, and with --lab no service is down; 1 otherwise; 2\ninvalid input."
 )]
 pub(super) struct Health {
     /// Address of the manager: http://HOST:PORT or https://HOST:PORT; its certificate is not verified
@@ -37,7 +38,9 @@ impl Health {
         if let Some(lab) = &self.lab {
             let control = ControlClient::new(lab, None)?;
             let limit = std::time::Duration::from_secs(self.seconds.into());
-            let late = |_| Failure::Failed(format!("{lab} did not respond within {} seconds", self.seconds));
+            let late = |_| {
+                Failure::Failed(format!("{lab} did not respond within {}", counted(self.seconds, "second")))
+            };
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
             let down = print::services_down(&found["service_errors"]);
             if down.is_empty() {

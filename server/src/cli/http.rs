@@ -45,14 +45,17 @@ impl Server {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(path)
             .header(HOST, format!("{}:{}", self.host, self.port))
             .header(CONTENT_TYPE, "application/json");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        Ok(sender.send_request(request.body(Full::new(body))?).await?)
+        let response = sender.send_request(request.body(Full::new(body))?).await?;
+        let (host, port, status) = (&self.host, self.port, response.status().as_u16());
+        tracing::debug!(%method, host, port, path, status, "call");
+        Ok(response)
     }
 }
 

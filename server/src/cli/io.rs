@@ -1,7 +1,6 @@
 //! How a command ends, and how it reads and writes files and the terminal. Errors name the file.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub(super) use epm_client_agent::program::{is_heard, say};
@@ -62,14 +61,4 @@ pub(super) fn read_password(file: &Path) -> Result<String, Failure> {
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
     Failure::BadInput(format!("cannot read {}: {error}", file.display()))
-}
-
-/// Writes a new file, readable by its owner alone: it holds the site's secret.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(|error| {
-        let hint =
-            if error.kind() == std::io::ErrorKind::AlreadyExists { "; choose another name" } else { "" };
-        Failure::BadInput(format!("cannot write {}: {error}{hint}", path.display()))
-    })
 }

@@ -11,6 +11,7 @@ mod health;
 mod http;
 mod io;
 mod lab;
+mod out;
 mod print;
 mod recovery;
 mod rehearse;
@@ -18,15 +19,16 @@ mod rotate;
 mod run;
 mod scenario;
 mod sylink;
+mod table;
 mod up;
+mod up_files;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use epm_client_agent::program::{arguments, unwritten};
+use epm_client_agent::program::{LogFilter, arguments, completions, unwritten};
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, complain, say, say_json, waiting};
-use tracing_subscriber::EnvFilter;
 
 use crate::runtime::descriptors::raise_descriptor_limit;
 
@@ -45,13 +47,24 @@ Exit codes: 0 success; 1 the command or its check failed; 2 invalid input;
 
 A mock, for tests and labs. It protects nothing.";
 
+/// The exit codes of commands that do not name their own.
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 it failed; 2 invalid input, or refused by the lab.";
+
 /// A mock Endpoint Protection Manager with emulated clients, to rehearse server certificate updates
 #[derive(Debug, Parser)]
 #[command(name = "epm-lab", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
-    /// Log level on standard error: error, warn, info, debug, trace, or a filter by module
-    #[arg(long, global = true, env = "EPM_LAB_LOG", default_value = "warn", value_name = "FILTER")]
-    log: EnvFilter,
+    /// What to log on standard error: off, error, warn, info (operator's actions, REST calls), debug (every exchange) or
+    /// trace, or MODULE=LEVEL
+    #[arg(
+        long,
+        global = true,
+        env = "EPM_LAB_LOG",
+        default_value = "warn",
+        value_name = "LEVEL",
+        display_order = 993
+    )]
+    log: LogFilter,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -132,11 +145,11 @@ enum Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli: Cli = match arguments() {
+    let cli: Cli = match arguments(EXIT_CODES) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    tracing_subscriber::fmt().with_env_filter(cli.log).with_writer(std::io::stderr).init();
+    cli.log.start();
     raise_descriptor_limit();
     let ended = match cli.verb {
         Verb::Up(up) => waiting(up.go()),
@@ -161,9 +174,7 @@ pub fn main() -> ExitCode {
         Verb::Cert(cert) => cert.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "epm-lab", &mut script);
-            say(&String::from_utf8_lossy(&script));
+            say(&completions(Cli::command(), shell));
             Ok(Ending::Well)
         }
     };

@@ -2,16 +2,14 @@
 
 use std::fmt::Write;
 
-use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{ContentArrangement, Table};
-
 use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
-use epm_protocol::trust::Fingerprint;
+use epm_protocol::plural::{counted, either};
 use serde_json::Value;
 
+use super::table::Table;
 use crate::mock_site::Addresses;
 
 /// One sentence for each service that is down, of the errors of services by manager and service.
@@ -26,8 +24,6 @@ pub(super) fn services_down(errors: &Value) -> Vec<String> {
     down
 }
 
-/// Table width without a terminal.
-const WIDTH_ELSEWHERE: u16 = 120;
 /// Number of orphaned clients that are listed by name.
 const NAMED: usize = 20;
 
@@ -39,10 +35,11 @@ pub(super) fn opening(scenario: &Scenario, speed: Option<u32>) -> String {
     }
     let _ = writeln!(
         text,
-        "{} clients, seed {}, {}",
-        scenario.fleet.iter().map(|part| part.get_ref().count).sum::<u32>(),
+        "{}, seed {}, {}",
+        counted(scenario.fleet.iter().map(|part| part.get_ref().count).sum::<u32>(), "client"),
         scenario.seed,
         match speed {
+            Some(1) => "the lab's clock at real time".to_owned(),
             Some(speed) => format!("the lab's clock at {speed} times real time"),
             None => format!("the lab's clock moved from {}", scenario.rehearsal_start()),
         }
@@ -57,17 +54,20 @@ pub(super) fn rehearsal_opening(scenario: &Scenario) -> String {
     }
     let clients: u64 = scenario.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
     let start = scenario.rehearsal_start();
-    let _ = writeln!(text, "{clients} clients, seed {}, virtual time from {start}", scenario.seed);
+    let clients = counted(clients, "client");
+    let _ = writeln!(text, "{clients}, seed {}, virtual time from {start}", scenario.seed);
     text
 }
 
-pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Fingerprint>) -> String {
+pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<String>) -> String {
     let mut text = self::step(&step.report, of);
     let lasted = Span(step.ended.since(step.report.began));
     let _ = writeln!(
         text,
-        "  {} to {} ({lasted}); {} machines on at the end",
-        step.report.began, step.ended, step.online
+        "  {} to {} ({lasted}); {} on at the end",
+        step.report.began,
+        step.ended,
+        counted(step.online, "machine")
     );
     text.push_str(&holdings(&step.report.holdings, seen));
     if let Some(risk) = &step.if_next_now {
@@ -78,8 +78,8 @@ pub(super) fn rehearsed_step(step: &StepOutcome, of: usize, seen: &mut Vec<Finge
                 risk.by_layer.iter().map(|(layer, count)| format!("{layer}: {count}")).collect();
             let _ = writeln!(
                 text,
-                "  If the next step were taken now, {} clients would be orphaned ({}), for example {}.",
-                risk.clients,
+                "  If the next step were taken now, {} would be orphaned ({}), for example {}.",
+                counted(risk.clients, "client"),
                 layers.join(", "),
                 risk.examples.first().map_or("", String::as_str)
             );
@@ -102,10 +102,10 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, again: &RunInfo) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{} heartbeats, {} of them served, in {} of lab time.\n\
+        "{}, {} of them served, in {} of lab time.\n\
          Assumptions: {} in all, {}; see `epm-lab assumptions`.\n\
          Seed {}; repeat with epm-lab {}: {}",
-        outcome.heartbeats,
+        counted(outcome.heartbeats, "heartbeat"),
         outcome.heartbeats_served,
         Span(outcome.ended.since(outcome.began)),
         outcome.assumptions.len(),
@@ -161,47 +161,63 @@ pub(super) fn places(places: &[Addresses]) -> String {
 
 pub(super) fn step(step: &StepReport, of: usize) -> String {
     let statements: String = step.statements.iter().map(|one| format!("  {one}\n")).collect();
-    format!("\nStep {} of {of}: {}\n{statements}", step.number, step.title)
+    format!("\n{}\n{statements}", step_heading(step, of))
+}
+
+/// The heading of a step, also beside the progress.
+pub(super) fn step_heading(step: &StepReport, of: usize) -> String {
+    format!("Step {} of {of}: {}", step.number, step.title)
 }
 
 /// A table of what each part's clients hold. Certificates are numbered in the order in which they are first seen.
-pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<Fingerprint>) -> String {
-    let mut table = plain_table();
-    table.set_header([
+pub(super) fn holdings(parts: &[PartHolding], seen: &mut Vec<String>) -> String {
+    let parts: Vec<Value> = parts.iter().map(|part| serde_json::to_value(part).unwrap_or_default()).collect();
+    holdings_in_json(&parts, seen)
+}
+
+/// As [`holdings`], of parts as the control API returns them.
+pub(super) fn holdings_in_json(parts: &[Value], seen: &mut Vec<String>) -> String {
+    let counts = ["clients", "connected", "disconnected", "orphaned", "secure", "https"];
+    let mut table = Table::new(&[
         "part",
         "clients",
         "served",
         "out of touch",
         "orphaned",
-        "authenticate",
-        "on HTTPS",
+        "secure",
+        "HTTPS",
         "trust certificate",
         "hold list",
     ]);
     for part in parts {
-        let counted = part.certificates.iter().map(|(certificate, count)| {
-            let number = seen.iter().position(|one| one == certificate).unwrap_or_else(|| {
-                seen.push(*certificate);
-                seen.len() - 1
-            });
-            (number, format!("#{} {} by {count}", number + 1, certificate.short()))
-        });
-        let mut certificates: Vec<(usize, String)> = counted.collect();
+        let mut certificates: Vec<(usize, String)> = held(part, "certificates")
+            .map(|(certificate, count)| {
+                let number = seen.iter().position(|one| one == certificate).unwrap_or_else(|| {
+                    seen.push(certificate.clone());
+                    seen.len() - 1
+                });
+                (number, format!("#{} {} by {count}", number + 1, short(certificate)))
+            })
+            .collect();
         certificates.sort();
         let certificates: Vec<String> = certificates.into_iter().map(|(_, text)| text).collect();
-        table.add_row([
-            part.part.clone(),
-            part.clients.to_string(),
-            part.connected.to_string(),
-            part.disconnected.to_string(),
-            part.orphaned.to_string(),
-            part.secure.to_string(),
-            part.https.to_string(),
-            certificates.join("\n"),
-            held_lists(part),
-        ]);
+        let lists: Vec<String> =
+            held(part, "lists").map(|(name, count)| format!("{} by {count}", short_list(name))).collect();
+        let name = part["part"].as_str().unwrap_or_default().to_owned();
+        let counts = counts.map(|count| part[count].to_string());
+        table.add_row(std::iter::once(name).chain(counts).chain([certificates.join("\n"), lists.join("\n")]));
     }
     format!("{table}\n")
+}
+
+/// What clients of a part hold, and how many of them.
+fn held<'a>(part: &'a Value, what: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    part[what].as_object().into_iter().flatten()
+}
+
+/// A shortened fingerprint, still distinguishable.
+pub(super) fn short(fingerprint: &str) -> String {
+    fingerprint.chars().filter(|c| *c != ':').take(8).collect()
 }
 
 pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
@@ -214,15 +230,25 @@ pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
 fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
     if verdict.well {
-        let _ = writeln!(
-            text,
-            "all {} clients are secure and hold the certificate in force; none is orphaned.",
-            verdict.clients - verdict.away.len()
-        );
+        let _ = match verdict.clients - verdict.away.len() {
+            1 => {
+                writeln!(text, "the client is secure and holds the certificate in force; it is not orphaned.")
+            }
+            clients => writeln!(
+                text,
+                "all {clients} clients are secure and hold the certificate in force; none is orphaned."
+            ),
+        };
     } else if verdict.orphaned.is_empty() {
         let _ = writeln!(text, "no client is orphaned, but not all is well.");
     } else {
-        let _ = writeln!(text, "{} of {} clients are ORPHANED.", verdict.orphaned.len(), verdict.clients);
+        let are = if verdict.orphaned.len() == 1 { "is" } else { "are" };
+        let _ = writeln!(
+            text,
+            "{} of {} {are} ORPHANED.",
+            verdict.orphaned.len(),
+            counted(verdict.clients, "client")
+        );
     }
     for (manager, trouble) in &verdict.console_troubles {
         let _ = writeln!(text, "  {manager}: {trouble}");
@@ -232,11 +258,8 @@ fn verdict_of(verdict: &Verdict) -> String {
     }
     let back = verdict.brought_back.len();
     if back > 0 {
-        let _ = writeln!(
-            text,
-            "  {back} {} orphaned, and brought back by an imported communications file",
-            if back == 1 { "was" } else { "were" }
-        );
+        let were = either(back, "was", "were");
+        let _ = writeln!(text, "  {were} orphaned, and brought back by an imported communications file");
     }
     for (clients, what) in [
         (&verdict.out_of_touch, "out of touch for reasons other than trust"),
@@ -258,8 +281,7 @@ fn verdict_of(verdict: &Verdict) -> String {
 }
 
 pub(super) fn assumptions(list: &[Assumption]) -> String {
-    let mut table = plain_table();
-    table.set_header(["assumption", "mark", "value", "why"]);
+    let mut table = Table::new(&["assumption", "mark", "value", "why"]);
     for one in list {
         let statements: String = one.statements.iter().map(|one| format!("\n{one}")).collect();
         let about = format!("{}{statements}", one.about);
@@ -269,8 +291,7 @@ pub(super) fn assumptions(list: &[Assumption]) -> String {
 }
 
 pub(super) fn fault_kinds(kinds: &[KindInfo]) -> String {
-    let mut table = plain_table();
-    table.set_header(["layer", "kind", "what it does", "parameters", "also called"]);
+    let mut table = Table::new(&["layer", "kind", "what it does", "parameters", "also called"]);
     for kind in kinds {
         let parameters = kind.parameters.iter().map(|one| {
             let default = if one.default.is_empty() { String::new() } else { format!(" = {}", one.default) };
@@ -290,17 +311,9 @@ pub(super) fn fault_kinds(kinds: &[KindInfo]) -> String {
     format!("{table}\n")
 }
 
-/// Lists that a part holds. The default list is shortened: its name would make every row several lines high.
-fn held_lists(part: &PartHolding) -> String {
-    let shown = |name: &str| {
-        if name.starts_with("Default Management Server List for ") {
-            "default".to_owned()
-        } else {
-            name.to_owned()
-        }
-    };
-    let lists = part.lists.iter().map(|(name, count)| format!("{} by {count}", shown(name)));
-    lists.collect::<Vec<_>>().join("\n")
+/// The name of a list, shortened if it is the default one, whose name would make every row several lines high.
+fn short_list(name: &str) -> &str {
+    if name.starts_with("Default Management Server List for ") { "default" } else { name }
 }
 
 /// Orphaned clients, grouped by step, layer and reason.
@@ -325,13 +338,4 @@ fn alike(lost: &[OrphanedClient]) -> Vec<(String, Vec<String>)> {
 fn some(clients: &[String]) -> String {
     let shown = clients.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if clients.len() > NAMED { format!("{shown} and {} more", clients.len() - NAMED) } else { shown }
-}
-
-pub(super) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_none() {
-        table.set_width(WIDTH_ELSEWHERE);
-    }
-    table
 }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use epm_protocol::plural::either;
 
 use super::lab::{Where, segment};
-use crate::cli::io::{Ending, Failure, read, say, write_new};
+use crate::cli::io::{Ending, Failure, read, say};
+use crate::cli::out::OutFile;
 use crate::runtime::install_dir::read_recovery;
 
 /// Commands on recovery files.
@@ -43,9 +45,12 @@ pub(super) struct Save {
     /// Name of the manager
     #[arg(long, default_value = "sepm-1", value_name = "NAME")]
     manager: String,
-    /// File to create; an existing file is an error
+    /// File to create
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
 }
 
 /// Reinstalls the managers of a running lab.
@@ -77,7 +82,8 @@ impl Recovery {
 impl Save {
     async fn go(self) -> Result<Ending, Failure> {
         let path = format!("/v1/managers/{}/recovery", segment(&self.manager));
-        write_new(&self.out, &self.at.control()?.bytes(&path).await?)?;
+        let out = OutFile::secret(&self.out, self.force)?;
+        out.write(&self.at.control()?.bytes(&path).await?)?;
         show(&self.out)
     }
 }
@@ -95,11 +101,11 @@ impl Restore {
         } else {
             let word = |what: &str| found[what].as_str().unwrap_or_default().to_owned();
             say(&format!(
-                "{} was reinstalled: certificate {}, domain {}; {} clients are registered.\n",
+                "{} was reinstalled: certificate {}, domain {}; {} registered.\n",
                 self.manager,
                 word("fingerprint"),
                 word("domain"),
-                found["clients"]
+                either(&found["clients"], "client is", "clients are")
             ));
         }
         Ok(Ending::Well)

@@ -14,10 +14,12 @@ use epm_client_agent::rehearsal::{
 use epm_client_agent::report;
 use epm_client_agent::scenario::{PlanError, Scenario};
 use epm_client_agent::wire::interrupted;
+use epm_protocol::plural::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{again, print, scenario};
 use crate::cli::io::{Ending, Failure, complain, say};
+use crate::cli::out::OutFolder;
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
 #[derive(Debug, Args)]
@@ -32,9 +34,11 @@ Examples:
 --sweep shows how long the operator must wait. --report writes report.html,
 outcome.json, junit.xml, course.csv and orphaned.csv.
 
-Exit code 3 if clients are orphaned. Clients that are switched off at the end
-with changes still to receive are listed as away, and are no failure. The same
-scenario and seed give the same outcome, byte for byte.")]
+Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
+input; 3 clients are orphaned, or, with --sweep, with every wait. Clients that
+are switched off at the end with changes still to receive are listed as away,
+and are no failure. The same scenario and seed give the same outcome, byte for
+byte.")]
 pub(super) struct Rehearse {
     /// Scenario file
     scenario: PathBuf,
@@ -62,6 +66,9 @@ pub(super) struct Rehearse {
     /// Print the result as one JSON document and nothing else
     #[arg(long)]
     json: bool,
+    /// Write the report into the folder of --report even if it has other files, and over an earlier report
+    #[arg(long, requires = "report")]
+    force: bool,
 }
 
 impl Rehearse {
@@ -71,20 +78,32 @@ impl Rehearse {
         if let Some(agents) = self.agents {
             scenario.scale_to(agents);
         }
-        if let Some(folder) = &self.report {
-            prepare(folder)?;
+        if self.report.is_some() && self.seeds > 1 && self.sweep.is_none() {
+            return Err(Failure::BadInput(
+                "a report is on one seed or on a sweep: leave out `--report`, or `--seeds`, or add `--sweep`"
+                    .to_owned(),
+            ));
         }
+        if let Some(waits) = &self.sweep {
+            waits.check(&scenario).map_err(|error| Failure::BadInput(error.to_string()))?;
+        }
+        let report = self.report.as_deref().map(|folder| OutFolder::new(folder, self.force)).transpose()?;
         let threads = self.threads.map_or_else(cores, usize::from);
         let options = RehearsalOptions { threads, ..RehearsalOptions::default() };
         let seeds: Vec<u64> = (0..u64::from(self.seeds)).map(|n| scenario.seed.wrapping_add(n)).collect();
         match self.sweep {
-            Some(waits) => self.sweep(scenario, waits, seeds, options).await,
+            Some(waits) => self.sweep(scenario, waits, seeds, options, report).await,
             None if seeds.len() > 1 => self.spread(scenario, &seeds, options).await,
-            None => self.once(scenario, options).await,
+            None => self.once(scenario, options, report).await,
         }
     }
 
-    async fn once(&self, scenario: Scenario, options: RehearsalOptions) -> Result<Ending, Failure> {
+    async fn once(
+        &self,
+        scenario: Scenario,
+        options: RehearsalOptions,
+        folder: Option<OutFolder>,
+    ) -> Result<Ending, Failure> {
         let again = again::run_info(&self.scenario, scenario.seed);
         let bar = self.bar(&scenario, 1);
         if !self.json {
@@ -104,16 +123,14 @@ impl Rehearse {
             watched(&bar, move |progress| rehearse(&scenario, &options, progress, tell)).await?;
         let mut outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
         outcome.run = Some(again.clone());
-        if let Some(folder) = &self.report {
-            for (name, text) in [
-                ("report.html", report::html(&outcome)),
-                ("outcome.json", report::json(&outcome)),
-                ("junit.xml", report::junit(&outcome)),
-                ("course.csv", report::csv(&outcome)),
-                ("orphaned.csv", report::orphaned_csv(&outcome)),
-            ] {
-                write(folder, name, &text)?;
-            }
+        if let Some(folder) = folder {
+            folder.fill(&[
+                ("report.html", report::html(&outcome).as_bytes()),
+                ("outcome.json", report::json(&outcome).as_bytes()),
+                ("junit.xml", report::junit(&outcome).as_bytes()),
+                ("course.csv", report::csv(&outcome).as_bytes()),
+                ("orphaned.csv", report::orphaned_csv(&outcome).as_bytes()),
+            ])?;
         }
         if self.json {
             say(&report::json(&outcome));
@@ -165,13 +182,13 @@ impl Rehearse {
         } else {
             let mut text = format!("{}\n\n", scenario.title);
             for (seed, lost, clients) in &lost {
-                let _ = writeln!(text, "  seed {seed}: {lost} of {clients} clients orphaned");
+                let _ = writeln!(text, "  seed {seed}: {lost} of {} orphaned", counted(clients, "client"));
             }
             let _ = writeln!(
                 text,
-                "\n{} seeds: minimum {least} orphaned, median {median}, maximum {most}.\n\
+                "\n{}: minimum {least} orphaned, median {median}, maximum {most}.\n\
                  Repeat with epm-lab {}: {}",
-                lost.len(),
+                counted(lost.len(), "seed"),
                 again.version,
                 again.command,
             );
@@ -186,6 +203,7 @@ impl Rehearse {
         waits: Waits,
         seeds: Vec<u64>,
         options: RehearsalOptions,
+        folder: Option<OutFolder>,
     ) -> Result<Ending, Failure> {
         let points = usize::from(self.points);
         let again = again::run_info(&self.scenario, scenario.seed);
@@ -211,10 +229,12 @@ impl Rehearse {
             SweepError::NoSuchStep { .. } => Failure::BadInput(error.to_string()),
         })?;
         swept.run = Some(again);
-        if let Some(folder) = &self.report {
-            write(folder, "sweep.html", &report::sweep_html(&swept))?;
-            write(folder, "sweep.csv", &report::sweep_csv(&swept))?;
-            write(folder, "sweep.json", &sweep_json(&swept))?;
+        if let Some(folder) = folder {
+            folder.fill(&[
+                ("sweep.html", report::sweep_html(&swept).as_bytes()),
+                ("sweep.csv", report::sweep_csv(&swept).as_bytes()),
+                ("sweep.json", sweep_json(&swept).as_bytes()),
+            ])?;
         }
         if self.json {
             say(&sweep_json(&swept));
@@ -305,21 +325,4 @@ fn sweep_json(sweep: &Sweep) -> String {
     value["shortest_without_orphans"] =
         serde_json::to_value(sweep.shortest_without_orphans()).unwrap_or_default();
     format!("{value:#}\n")
-}
-
-/// Creates the report folder, and checks that it can be written to, before the rehearsal begins.
-fn prepare(folder: &Path) -> Result<(), Failure> {
-    let refused = |error: std::io::Error| {
-        Failure::BadInput(format!("cannot write into the folder {}: {error}", folder.display()))
-    };
-    std::fs::create_dir_all(folder).map_err(refused)?;
-    let probe = folder.join(".epm-lab-probe");
-    std::fs::write(&probe, b"").map_err(refused)?;
-    std::fs::remove_file(&probe).map_err(refused)
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
-    let file = folder.join(name);
-    std::fs::write(&file, text)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display())))
 }

@@ -27,8 +27,9 @@ Examples:
   epm-lab run my.toml --json > verdict.json
   epm-lab run fixtures/scenarios/recovery.toml --moved
 
-Exit code 3 if clients are orphaned: the verdict names each, the step since
-which it is orphaned, and the layer of trust that failed.")]
+Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
+input; 3 clients are orphaned: the verdict names each, the step since which it
+is orphaned, and the layer of trust that failed.")]
 pub(super) struct Run {
     /// Scenario file
     scenario: PathBuf,
@@ -58,7 +59,7 @@ impl Run {
         if !self.moved {
             refuse_to_wait(&scenario, speed)?;
         }
-        let bar = if self.json { ProgressBar::hidden() } else { progress(scenario.step.len()) };
+        let bar = if self.json { ProgressBar::hidden() } else { progress() };
         if !self.json {
             say(&print::opening(&scenario, (!self.moved).then_some(speed)));
         }
@@ -78,11 +79,10 @@ impl Run {
             match event {
                 ProgressEvent::Up(places) => bar.suspend(|| say(&print::places(places))),
                 ProgressEvent::Begins(step, of) => {
-                    bar.set_message(step.title.clone());
+                    bar.set_message(print::step_heading(step, of));
                     bar.suspend(|| say(&print::step(step, of)));
                 }
                 ProgressEvent::Ended { step, .. } => {
-                    bar.inc(1);
                     bar.suspend(|| say(&print::holdings(&step.holdings, &mut certificates)));
                 }
             }
@@ -135,9 +135,9 @@ fn refuse_to_wait(scenario: &Scenario, speed: u32) -> Result<(), Failure> {
 }
 
 /// A progress bar on standard error; hidden without a terminal.
-fn progress(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64 + 1);
-    let style = ProgressStyle::with_template("{spinner} step {pos} of {len}: {msg} ({elapsed})");
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} ({elapsed})");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use epm_client_agent::scenario;
+use epm_protocol::plural::counted;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab::scenario_run::read_materials;
@@ -28,8 +29,8 @@ impl Scenario {
             Self::Check { file } => {
                 let scenario = load(&file)?;
                 let clients: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
-                let steps = scenario.step.len();
-                say(&format!("{}: valid: {clients} clients, {steps} steps\n", file.display()));
+                let (clients, steps) = (counted(clients, "client"), counted(scenario.step.len(), "step"));
+                say(&format!("{}: valid: {clients}, {steps}\n", file.display()));
             }
             Self::Schema => say_json(&scenario::schema())?,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -15,6 +15,7 @@ use epm_client_agent::program::unwritten;
 use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
 use epm_client_agent::wire::{LabClock, LogSink, interrupted};
+use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
@@ -31,7 +32,9 @@ use crate::cli::again;
 use crate::cli::assume::Assume;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::cli::lab::OwnReadyFile;
+use crate::cli::out::OutFolder;
 use crate::cli::print;
+use crate::cli::up_files::{NO_RANDOM_NUMBERS, Outs, Token, check_ready_file, check_root, token};
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab, fits};
@@ -40,8 +43,6 @@ use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::{connector_port, read_recovery};
 use crate::runtime::service::Service;
 
-/// The error without random numbers.
-const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
 /// Smallest fleet with one client of each kind that a careless rotation forgets.
@@ -71,7 +72,10 @@ Examples:
 Port 0 takes any free port; the line on standard output, and --ready-file, name
 the addresses. --install-root writes the product's files, such as
 tomcat/etc/keystore.jks, and rereads them at a restart of a service. --export
-writes sylink.xml and the certificates for epm-agent and curl.")]
+writes sylink.xml and the certificates for epm-agent and curl.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 it failed while it ran; 2 invalid
+input, or a port is in use.")]
 pub(super) struct Up {
     /// Clients' port for HTTP, and for HTTPS too without --https-port; 0 for any free port
     #[arg(long, default_value_t = 8014, value_name = "PORT")]
@@ -169,6 +173,15 @@ pub(super) struct Up {
     /// Show the clients' log
     #[arg(long, short)]
     verbose: bool,
+    /// Write into folders that have other files, and replace a --ready-file that no lab has written
+    #[arg(long)]
+    force: bool,
+}
+
+/// An open port of the control API that is not served yet.
+struct OpenControlApi {
+    listener: TcpListener,
+    url: String,
 }
 
 /// The line on standard output that reports that the lab is ready.
@@ -193,6 +206,14 @@ struct Ready<'a> {
     /// Why each of them is down.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     service_errors: BTreeMap<String, BTreeMap<Service, String>>,
+}
+
+impl OpenControlApi {
+    fn serve(self, lab: &Arc<Lab>, access: Access) -> ServedControlApi {
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(control_api::serve(self.listener, Arc::clone(lab), access, stopping.clone()));
+        ServedControlApi { url: self.url, stopping, tasks }
+    }
 }
 
 /// A running control API.
@@ -228,7 +249,6 @@ struct ReadyClient {
 
 impl Up {
     pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
-        let mut ready_file = self.ready_file.as_deref().map(OwnReadyFile::at);
         let started = LabClock::wall().now();
         if !self.bind.is_loopback() && !self.lab {
             return Err(Failure::BadInput(format!(
@@ -238,6 +258,9 @@ impl Up {
             )));
         }
         fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
+        let outs = self.outs()?;
+        let mut ready_file = self.ready_file.as_deref().map(OwnReadyFile::at);
+        let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
         let seed = self.seed.map_or_else(new_seed, Ok)?;
         let assumed = self.assume.read()?;
         let mut builder = MockSite::builder().seed(seed).bind(self.bind).assumptions(assumed);
@@ -252,10 +275,14 @@ impl Up {
         }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
-        self.set_up(&site)?;
+        let opened = self.open_control_api().await?;
+        self.set_up(&site, outs.export.as_ref())?;
+        if let Some(Token { text, new: Some(file) }) = &outs.token {
+            file.write(format!("{text}\n").as_bytes())?;
+        }
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), seed, self.log());
-        let control = self.open_door(&lab).await?;
+        let control = opened.serve(&lab, access);
         let mut interrupted = pin!(interrupted());
         let asked_to_stop = |result: io::Result<()>| {
             complain("Stopping.\n");
@@ -290,6 +317,25 @@ impl Up {
         control.close().await;
         lab.stop().await;
         Ok(Ending::Well)
+    }
+
+    /// Checks every file and folder that will be written, and writes nothing yet.
+    fn outs(&self) -> Result<Outs, Failure> {
+        if let Some(root) = &self.install_root {
+            check_root(root, self.managers, self.force)?;
+        }
+        if let Some(file) = &self.ready_file {
+            check_ready_file(file, self.force)?;
+        }
+        let named = [&self.ready_file, &self.token_file, &self.rest_password_file];
+        let named: Vec<&Path> = named.into_iter().flatten().map(PathBuf::as_path).collect();
+        let export = self.export.as_deref();
+        Ok(Outs {
+            export: export
+                .map(|folder| OutFolder::again(folder, self.force, "epm-lab up --export", &named))
+                .transpose()?,
+            token: self.token_file.as_deref().map(token).transpose()?,
+        })
     }
 
     /// Plan of the manager with this many others before it.
@@ -357,7 +403,7 @@ impl Up {
         Ok(password)
     }
 
-    fn set_up(&self, site: &MockSite) -> Result<(), Failure> {
+    fn set_up(&self, site: &MockSite, export: Option<&OutFolder>) -> Result<(), Failure> {
         let refused = |error: CommandError| Failure::BadInput(error.to_string());
         if let Some(certificate) = self.brought()? {
             let manager = MANAGER.to_owned();
@@ -393,15 +439,14 @@ impl Up {
         for down in print::services_down(&serde_json::to_value(site.service_errors()).unwrap_or_default()) {
             complain(&format!("warning: {down}\n"));
         }
-        if let Some(folder) = &self.export {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                Failure::BadInput(format!("cannot create the folder {}: {error}", folder.display()))
-            })?;
-            let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?;
-            write(&folder.join("sylink.xml"), sylink.to_xml().as_bytes())?;
-            for (manager, pem) in certificates(site) {
-                write(&folder.join(format!("{manager}.pem")), pem.as_bytes())?;
-            }
+        if let Some(folder) = export {
+            let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?.to_xml();
+            let named: Vec<(String, String)> = std::iter::once(("sylink.xml".to_owned(), sylink))
+                .chain(certificates(site).into_iter().map(|(manager, pem)| (format!("{manager}.pem"), pem)))
+                .collect();
+            let files: Vec<(&str, &[u8])> =
+                named.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+            folder.fill(&files)?;
         }
         Ok(())
     }
@@ -432,17 +477,15 @@ impl Up {
         Ok(Some(NewCertificate::Import { certificate, key, key_password }))
     }
 
-    /// Opens the control API.
-    async fn open_door(&self, lab: &Arc<Lab>) -> Result<ServedControlApi, Failure> {
-        let token = self.token_file.as_deref().map(token).transpose()?;
-        if token.is_none() && !self.bind.is_loopback() {
+    /// Opens the port of the control API.
+    async fn open_control_api(&self) -> Result<OpenControlApi, Failure> {
+        if self.token_file.is_none() && !self.bind.is_loopback() {
             return Err(Failure::BadInput(format!(
                 "{} can be reached from other machines, and the control API changes anything in the lab: \
                  protect it with `--token-file FILE`, which is created with a new token if it does not exist",
                 self.bind
             )));
         }
-        let access = self.access(token)?;
         let port =
             self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
         let refused = |error: io::Error| {
@@ -454,9 +497,7 @@ impl Up {
         let listener = TcpListener::bind((self.bind, port)).await.map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
         let host = std::net::SocketAddr::new(self.reachable(), port);
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control_api::serve(listener, Arc::clone(lab), access, stopping.clone()));
-        Ok(ServedControlApi { url: format!("http://{host}"), stopping, tasks })
+        Ok(OpenControlApi { listener, url: format!("http://{host}") })
     }
 
     /// The token of the control API and the names that it answers to.
@@ -590,9 +631,9 @@ impl Up {
         }
         let _ = writeln!(
             text,
-            "\n{} clients, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
+            "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
              Ctrl-C stops.",
-            self.agents,
+            counted(self.agents, "client"),
             self.heartbeat,
             again::command(seed)
         );
@@ -639,39 +680,4 @@ fn certificates(site: &MockSite) -> Vec<(String, String)> {
 
 fn material(file: &Path) -> Result<Material, Failure> {
     Ok(Material { file: file.display().to_string(), content: read(file)?.into() })
-}
-
-fn write(file: &Path, content: &[u8]) -> Result<(), Failure> {
-    std::fs::write(file, content)
-        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
-}
-
-/// Reads the token of the control API from its file, which is created with a new token if it does not exist.
-fn token(file: &Path) -> Result<String, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
-            let token = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
-            let mut options = std::fs::OpenOptions::new();
-            let options =
-                std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
-            let written = options.open(file).and_then(|mut file| writeln!(file, "{token}"));
-            written.map_err(|error| bad(&error))?;
-            token
-        }
-        Err(error) => return Err(bad(&error)),
-    };
-    let token = text.trim();
-    if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::BadInput(format!(
-            "invalid token in {}: expected at least 16 printable ASCII characters without spaces, found {}; \
-             remove the file, and `--token-file` creates it with a new token",
-            file.display(),
-            token.chars().count()
-        )));
-    }
-    Ok(token.to_owned())
 }

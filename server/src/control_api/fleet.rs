@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use epm_client_agent::agent::{AgentView, Health, LastServer};
 use epm_client_agent::scenario::PartPlan;
-use epm_protocol::site::DEFAULT_GROUP;
+use epm_protocol::plural::counted;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
@@ -38,13 +38,13 @@ struct PartName {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PartSetting {
-    /// Number of clients.
+    /// Number of clients; with POST, the number of clients to add.
     count: u32,
-    /// Full path of the clients' group; the default group when absent.
+    /// Full path of the clients' group; when absent, that of the part, or of a new part the default group.
     group: Option<String>,
-    /// Location of the clients; the group's default location when absent.
+    /// Location of the clients; when absent, that of the part, or of a new part the group's default location.
     location: Option<String>,
-    /// Version of the clients; 14.3 when absent.
+    /// Version of the clients; when absent, that of the part, or of a new part 14.3.
     #[schemars(with = "Option<String>")]
     version: Option<ClientVersion>,
     /// Whether to respond at once instead of after every client has been served.
@@ -155,7 +155,10 @@ pub(super) fn routes() -> Routes {
         )
         .api_route(
             "/v1/fleet/{part}",
-            put_with(set_part, doc("setPart", "Add a part to the fleet, or resize it")),
+            put_with(set_part, doc("setPart", "Add a part to the fleet, or resize it")).post_with(
+                add_clients,
+                doc("addClients", "Add clients to a part of the fleet, or a part with them"),
+            ),
         )
 }
 
@@ -214,15 +217,41 @@ async fn set_part(
     Path(PartName { part }): Path<PartName>,
     JsonBody(setting): JsonBody<PartSetting>,
 ) -> Answer<PartNow> {
-    let mut plan = PartPlan::new(&part, setting.count, setting.version.unwrap_or(ClientVersion::new(14, 3)));
-    plan.group = setting.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned());
-    plan.location = setting.location;
-    lab.set_part(plan).await?;
-    if !setting.at_once {
+    change_part(&lab, part, setting, |_, count| count).await
+}
+
+async fn add_clients(
+    State(lab): LabState,
+    Path(PartName { part }): Path<PartName>,
+    JsonBody(setting): JsonBody<PartSetting>,
+) -> Answer<PartNow> {
+    change_part(&lab, part, setting, u32::saturating_add).await
+}
+
+/// Gives a part the number of clients that `count` makes of its own and of the setting's.
+async fn change_part(
+    lab: &Lab,
+    part: String,
+    setting: PartSetting,
+    count: impl FnOnce(u32, u32) -> u32,
+) -> Answer<PartNow> {
+    let at_once = setting.at_once;
+    lab.change_part(&part, |known| {
+        let new = || PartPlan::new(&part, 0, ClientVersion::new(14, 3));
+        let mut plan = known.cloned().unwrap_or_else(new);
+        plan.count = count(plan.count, setting.count);
+        plan.group = setting.group.unwrap_or(plan.group);
+        plan.location = setting.location.or(plan.location);
+        plan.version = setting.version.unwrap_or(plan.version);
+        plan
+    })
+    .await?;
+    if !at_once {
         lab.wait_for_part(&part).await?;
     }
-    lab.site.journal().operator_action(format!("part {part:?} of the fleet: {} clients", setting.count));
     let names = lab.names().await.into_iter();
     let clients: Vec<String> = names.filter(|(of, _)| *of == part).map(|(_, name)| name).collect();
+    let now = counted(clients.len(), "client");
+    lab.site.journal().operator_action(format!("part {part:?} of the fleet: {now}"));
     Ok(Json(PartNow { part, count: clients.len(), clients }))
 }

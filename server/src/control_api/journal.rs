@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
+use epm_protocol::plural::either;
 use epm_protocol::time::Timestamp;
 use futures_util::stream::{self, Stream};
 use schemars::JsonSchema;
@@ -382,7 +383,12 @@ impl JournalQuery {
         for kind in kinds.iter().filter(|kind| self.wants(**kind)) {
             if let Some(dropped) = journal.lacks(*kind, self.since) {
                 return Err(Problem::dropped(format!(
-                    "{dropped} entries of the kind {kind} were dropped, and some could match: filter by a later `since`, or set `partial=true` to search the rest"
+                    "{} dropped, and could match: filter by a later `since`, or set `partial=true` to search the rest",
+                    either(
+                        dropped,
+                        &format!("entry of the kind {kind} was"),
+                        &format!("entries of the kind {kind} were")
+                    )
                 )));
             }
         }

@@ -5,6 +5,7 @@ use aide::axum::routing::{get_with, post_with};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use epm_protocol::plural::counted;
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -132,9 +133,10 @@ async fn deploy(
     for name in &delivered {
         lab.do_to(name, &action).await?;
     }
-    lab.site
-        .journal()
-        .operator_action(format!("update package of {group:?} deployed to {} clients", delivered.len()));
+    lab.site.journal().operator_action(format!(
+        "update package of {group:?} deployed to {}",
+        counted(delivered.len(), "client")
+    ));
     Ok(Json(Deployed { group, delivered, off }))
 }
 

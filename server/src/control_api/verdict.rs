@@ -7,6 +7,7 @@ use axum::extract::State;
 use epm_client_agent::rehearsal::WouldBeOrphaned;
 use epm_client_agent::report::{TestCase, TestResult, TestSuite, verdict_junit};
 use epm_client_agent::scenario::Verdict;
+use epm_protocol::plural::counted;
 use epm_protocol::site::Command;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -181,7 +182,7 @@ fn junit(findings: &[Finding]) -> String {
     let cases = findings.iter().flat_map(|finding| -> Vec<TestCase> {
         if finding.findings.is_empty() {
             let Finding { expectation, against, clients, counter_examples, .. } = finding;
-            let message = format!("not met by {against} of {clients} clients");
+            let message = format!("not met by {against} of {}", counted(clients, "client"));
             return vec![TestCase {
                 class: "expectations",
                 name: expectation.title().to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use epm_client_agent::agent::AgentView;
+use epm_protocol::plural::{counted, either};
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -229,7 +230,14 @@ impl Lab {
         }
         for kind in [Kind::Exchange, Kind::ConnectionClosed] {
             if let Some(dropped) = journal.lacks(kind, since) {
-                let forgotten = format!("{dropped} entries of the kind {kind} were dropped");
+                let forgotten = format!(
+                    "{} dropped",
+                    either(
+                        dropped,
+                        &format!("entry of the kind {kind} was"),
+                        &format!("entries of the kind {kind} were")
+                    )
+                );
                 finding.add("the journal", Word::Forgotten(forgotten));
             }
         }
@@ -280,7 +288,7 @@ impl Asked {
                     }
                     (true, _) => Word::Meets,
                     (false, Some(limit)) if view.heartbeats < limit => {
-                        Word::NotYet(format!("{} heartbeats left", limit - view.heartbeats))
+                        Word::NotYet(format!("{} left", counted(limit - view.heartbeats, "heartbeat")))
                     }
                     (false, _) => {
                         let held: Vec<String> = view.certificates.iter().map(ToString::to_string).collect();

@@ -119,8 +119,23 @@ impl Lab {
     ///
     /// When the group or location is unknown, or a part of this name has other clients.
     pub async fn set_part(&self, plan: PartPlan) -> Result<(), FleetError> {
+        self.change_part(&plan.name.clone(), |_| plan).await
+    }
+
+    /// Adds or resizes a part as [`Lab::set_part`], by a plan that is made of the part's own, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::set_part`].
+    pub async fn change_part(
+        &self,
+        name: &str,
+        plan: impl FnOnce(Option<&PartPlan>) -> PartPlan,
+    ) -> Result<(), FleetError> {
         let mut fleet = self.fleet.write().await;
-        if let Some(known) = lock(&self.parts).get(&plan.name)
+        let known = lock(&self.parts).get(name).filter(|known| known.count > 0).cloned();
+        let plan = plan(known.as_ref());
+        if let Some(known) = known
             && (known.version != plan.version || known.group != plan.group || known.location != plan.location)
         {
             let what = format!("version {} in the group {}", known.version, known.group);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use epm_protocol::plural::{counted, either};
 use epm_protocol::site::CommandError;
 use epm_protocol::time::Timestamp;
 
@@ -19,7 +20,9 @@ pub enum TimeError {
     },
     /// The heartbeats were not completed in time.
     #[error(
-        "timed out after {limit:?} waiting for {heartbeats} heartbeats: {missing} of {clients} clients have not completed them, for example {example}"
+        "timed out after {limit:?} waiting for {}: {missing} of {} not completed that, for example {example}",
+        counted(heartbeats, "heartbeat"),
+        either(clients, "client has", "clients have")
     )]
     Waited {
         /// Number of heartbeats that were waited for.

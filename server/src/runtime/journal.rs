@@ -371,6 +371,7 @@ impl Journal {
     }
 
     pub(crate) fn call(&self, mut call: Call) {
+        tracing::info!(method = call.method, path = call.path, status = call.status, "REST call");
         if call.status == 501 {
             tracing::warn!(
                 method = call.method,
@@ -385,6 +386,9 @@ impl Journal {
     }
 
     pub(crate) fn note(&self, record: Record, transfer: Transfer) {
+        let Record { peer, tls, action, status, .. } = &record;
+        let agent = record.agent.map(tracing::field::display);
+        tracing::debug!(%peer, tls, action, agent, status, "exchange");
         self.add(Entry::Exchange(record, Arc::new(transfer)));
     }
 

@@ -86,9 +86,14 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
         async move {
             let _ = stream.set_nodelay(true);
             let web = TowerToHyperService::new(router);
-            let respond = |request| {
+            let respond = |request: Request<_>| {
+                let (method, uri) = (request.method().clone(), request.uri().clone());
                 let response = web.call(request);
-                async { response.await.map_err(|never| match never {}) }
+                async move {
+                    let Ok(response) = response.await;
+                    tracing::debug!(%method, %uri, status = response.status().as_u16(), "control API call");
+                    Ok(response)
+                }
             };
             if let Err(error) = answer(&mut stream, &connection, None, respond).await {
                 tracing::debug!(peer = %connection.peer, %error, "a connection to the control API failed");

@@ -92,7 +92,9 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
     assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
     assert!(junit.contains("name=\"every manager that rotates presents a new certificate\""), "{junit}");
     fs::write(folder.path().join("ready.json"), STALE).unwrap();
-    fs::remove_file(folder.path().join("github.env")).unwrap();
+    for left in ["github.env", "rotation.xml"] {
+        fs::remove_file(folder.path().join(left)).unwrap();
+    }
     let fails = |tool: &str, finding: &str| {
         let careless = job.replace("epm-lab rotate single", tool);
         assert_ne!(careless, job);
@@ -104,7 +106,9 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
     };
     fails("epm-lab rotate single --no-wait || true", "type=\"not-waited\"");
     fs::write(folder.path().join("ready.json"), STALE).unwrap();
-    fs::remove_file(folder.path().join("github.env")).unwrap();
+    for left in ["github.env", "rotation.xml"] {
+        fs::remove_file(folder.path().join(left)).unwrap();
+    }
     fails("/bin/true", "type=\"certificate-new\"");
 }
 

@@ -83,7 +83,7 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     assert!(lab.words(&["journal", "find", "--kind", "operator-action"], 0).contains("busy"));
     assert!(lab.json(&["journal", "count"], 0)["total"].as_u64().unwrap() > 0);
     lab.words(&["journal", "near-misses"], 0);
-    assert!(lab.words(&["journal", "find", "--kind", "nothing"], 2).contains("nothing"));
+    assert!(lab.words(&["journal", "find", "--kind", "nothing"], 2).contains("possible values"));
     lab.words(&["snapshot", "take", "mine"], 0);
     assert!(lab.words(&["snapshot", "list"], 0).contains("mine"));
     assert_eq!(lab.json(&["snapshot", "restore", "mine"], 0)["restored"], "mine");
@@ -91,4 +91,70 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     let turned = lab.words(&["check", "--expect", "no-client-was-turned-away"], 1);
     assert!(turned.contains("no-client-was-turned-away"), "{turned}");
     assert!(lab.words(&["check", "--expect", "nothing-at-all"], 2).contains("unknown variant"));
+}
+
+#[test]
+fn client_add_adds_resize_resizes_and_a_wrong_name_or_number_is_refused_with_the_nearest_one() {
+    let lab = RunningLab::frozen(&["--agents", "5"]);
+    assert_eq!(lab.words(&["client", "add", "old", "1"], 0), "old: 1 client added, 2 clients now\n");
+    let old = lab.json(&["client", "list", "--part", "old"], 0);
+    assert_eq!((&old["total"], &old["clients"][1]["view"]["version"]), (&2.into(), &"14.2.0.0000".into()));
+    assert_eq!(lab.words(&["client", "add", "desk", "2"], 0), "desk: 2 clients added, 3 clients now\n");
+    assert_eq!(lab.words(&["client", "add", "new", "1"], 0), "new: 1 client added, 1 client now\n");
+    assert_eq!(lab.words(&["client", "resize", "desk", "1"], 0), "desk: 1 client\n");
+    assert_eq!(lab.words(&["client", "resize", "new", "0"], 0), "new: 0 clients\n");
+    let names = lab.json(&["client", "list"], 0);
+    let names: Vec<&str> =
+        names["clients"].as_array().unwrap().iter().map(|one| one["client"].as_str().unwrap()).collect();
+    assert_eq!(names, ["desk-1", "old-1", "server-1", "branch-1", "mostly-off-1", "old-2"]);
+    for (arguments, expected) in [
+        (&["client", "add", "desk", "0"][..], "0 is not in 1..=100000"),
+        (&["client", "add", "desk", "many"], "invalid value 'many'"),
+        (
+            &["client", "add", "x", "1", "--group", "My Company\\Serers"],
+            "did you mean \"My Company\\\\Servers\"?",
+        ),
+        (
+            &["client", "add", "x", "1", "--client-version", "new"],
+            "'--client-version <VERSION>': invalid version",
+        ),
+        (
+            &["client", "add", "old", "1", "--client-version", "14.3"],
+            "the part \"old\" exists with clients of version",
+        ),
+        (&["client", "resize", "dekt", "1"], "did you mean \"desk\"?"),
+        (&["client", "list", "--part", "dekt"], "did you mean \"desk\"?"),
+        (&["client", "list", "--state", "lost"], "possible values: new, connected"),
+        (&["client", "move", "desk-1", "My Company\\Serers"], "did you mean"),
+        (&["snapshot", "remove", "starf"], "did you mean \"start\"?"),
+        (&["snapshot", "restore", "starf"], "did you mean \"start\"?"),
+        (&["baseline", "remove", "starf"], "did you mean \"start\"?"),
+        (&["list", "show", "Default Management Server List for My Sit"], "did you mean \"Default"),
+        (&["list", "remove", "x"], "(known: Default Management Server List for My Site)"),
+        (&["clock", "advance", "2x"], "'<BY>': invalid duration"),
+        (&["clock", "set", "yesterday"], "'<MOMENT>': invalid time"),
+        (&["service", "restart", "apache"], "possible values: semsrv, semwebsrv"),
+    ] {
+        let said = lab.words(arguments, 2);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn no_column_calls_an_orphan_secure_and_one_client_is_in_the_singular() {
+    let lab = RunningLab::frozen(&["--agents", "1"]);
+    let table = lab.words(&["check"], 0);
+    assert!(table.contains(": 1 client\n") && table.contains("\ndesk"), "{table}");
+    lab.words(&["manager", "update"], 0);
+    lab.words(&["clock", "heartbeats", "1"], 0);
+    let table = lab.words(&["check"], 3);
+    assert!(table.contains("1 client is orphaned:\n"), "{table}");
+    let counts: Vec<&str> =
+        table.lines().find(|line| line.starts_with("desk")).unwrap().split_whitespace().collect();
+    // Clients, served, out of touch, orphaned, secure.
+    assert_eq!(counts[1..6], ["1", "0", "0", "1", "0"], "{table}");
+    let listed = lab.words(&["client", "list"], 0);
+    assert!(listed.contains("orphaned") && !listed.contains("yes"), "{listed}");
+    let shown = lab.words(&["client", "show", "desk-1"], 0);
+    assert!(shown.contains("secure communications  on\n") && shown.contains("1 time\n"), "{shown}");
 }

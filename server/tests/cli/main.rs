@@ -7,6 +7,7 @@
 
 mod broken_store;
 mod cert;
+mod command_line;
 mod descriptors;
 mod docs;
 mod failure;

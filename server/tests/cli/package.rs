@@ -64,7 +64,7 @@ fn an_orphan_on_its_own_machine_and_those_of_the_lab_are_brought_back_and_counte
 
         assert!(site.well(&["sylink", "package", "-o", package]).contains("epm-agent import"));
         let (code, said) = site.lab(&["sylink", "package", "-o", package]);
-        assert!(code == Some(2) && said.contains("choose another name"), "it already exists: {said}");
+        assert!(code == Some(2) && said.contains("`--force`"), "it already exists: {said}");
         let imported = well(&output(&mut site.agent(&["import", package, "--cache", "state"])));
         assert!(imported.contains("1207021B"), "{imported}");
         assert_eq!(site.held()["rescue"], "imported");

@@ -88,14 +88,15 @@ fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody
     assert_eq!(seeds.status.code(), Some(3));
     assert!(stdout(&seeds).contains("3 seeds: minimum 9 orphaned, median 9, maximum 9."));
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().to_str().unwrap();
+    let report = folder.path().join("report");
+    let out = report.to_str().unwrap();
     let file = changed(folder.path(), "single-manager", "heartbeat_seconds = 5 ", "heartbeat_seconds = 600 ");
     let arguments = [file.to_str().unwrap(), "--sweep", "wait=1m..1d", "--points", "4", "--report", out];
     let swept = rehearse(&arguments);
     let printed = well(&swept);
     assert!(printed.contains("Shortest wait tried that orphans no client"), "{printed}");
-    assert!(fs::read_to_string(folder.path().join("sweep.csv")).unwrap().starts_with("wait,"));
-    assert!(fs::read_to_string(folder.path().join("sweep.html")).unwrap().contains("<svg"));
+    assert!(fs::read_to_string(report.join("sweep.csv")).unwrap().starts_with("wait,"));
+    assert!(fs::read_to_string(report.join("sweep.html")).unwrap().contains("<svg"));
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn an_obstacle_stops_it_before_anything_of_the_site_has_changed() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
     let operate = |what: &str| lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": what }));
     operate("offline");
-    refuses_before_any_change(&lab, &["desk-2"], "1 clients are away", "--leave-behind");
+    refuses_before_any_change(&lab, &["desk-2"], "1 client is away", "--leave-behind");
     operate("online");
     operate("freeze");
     refuses_before_any_change(&lab, &["desk-2"], "cannot be judged", "--max-wait");

@@ -24,6 +24,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("version", &[]),
     ("suggest", &[]),
     ("glob", &[]),
+    ("plural", &[]),
 ];
 
 /// A folder, the names that its shipped code must not use, and where they belong instead.

@@ -22,7 +22,8 @@ Examples:
   epm-lab cert check server.crt --key server.key --sylink sylink.xml \\
     --server sepm.example --at 2036-01-01T00:00:00Z
 
-Exit code 1 if the wizard would refuse it or a client would not trust it.")]
+Exit codes: 0 it would be accepted and trusted; 1 the wizard would refuse it, or a
+client would not trust it; 2 invalid input.")]
 pub(crate) struct Check {
     #[command(flatten)]
     source: Source,

@@ -1,8 +1,7 @@
 //! `epm-lab cert issue` and `convert`. Files with a key are readable by their owner alone; existing files are kept
 //! unless `--force` is given.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -15,6 +14,7 @@ use epm_protocol::trust::{
 
 use super::bring::{Source, given};
 use crate::cli::io::{Ending, Failure, complain};
+use crate::cli::out::{OutFile, write_together};
 
 /// Makes a key and its certificate.
 #[derive(Debug, Args)]
@@ -111,6 +111,11 @@ enum Form {
 impl Issue {
     pub(super) fn go(self) -> Result<Ending, Failure> {
         let bad = |error: &dyn std::error::Error| Failure::BadInput(error.to_string());
+        if self.out == self.key_out {
+            return Err(same_file(&self.out));
+        }
+        let out = OutFile::new(&self.out, self.force)?;
+        let key_out = OutFile::secret(&self.key_out, self.force)?;
         let begin = self.from.unwrap_or_else(|| LabClock::wall().now()).as_seconds();
         let not_before = Timestamp::from_seconds(begin);
         let not_after = not_before + Duration::from_secs(u64::from(self.days) * 86_400);
@@ -133,17 +138,29 @@ impl Issue {
         };
         let identity = ServerIdentity::new(key, certificate).map_err(|error| bad(&error))?.with_chain(chain);
         let key = identity.key_pem(None, &mut Salts::from_seed(random()?)).map_err(|error| bad(&error))?;
-        let mut files = Files { force: self.force, written: Vec::new() };
-        files.refuse_what_is_there(&[&self.out, &self.key_out])?;
-        files.write(&self.key_out, key.as_bytes(), true)?;
-        files.write(&self.out, identity.certificates_pem().as_bytes(), false)?;
-        files.report();
+        write_together(&[(&key_out, key.as_bytes()), (&out, identity.certificates_pem().as_bytes())])?;
+        report(&[&self.key_out, &self.out]);
         Ok(Ending::Well)
     }
 }
 
 impl Convert {
     pub(super) fn go(self) -> Result<Ending, Failure> {
+        if self.key_out.as_ref() == Some(&self.out) {
+            return Err(same_file(&self.out));
+        }
+        let is_apart = matches!(self.to, Form::Pem | Form::Pkcs1 | Form::Der);
+        if self.key_out.is_some() && !is_apart {
+            return Err(Failure::BadInput(
+                "`--key-out` is for pem, pkcs1 and der: a keystore holds the key itself".to_owned(),
+            ));
+        }
+        let out = if is_apart {
+            OutFile::new(&self.out, self.force)?
+        } else {
+            OutFile::secret(&self.out, self.force)?
+        };
+        let key_out = self.key_out.as_deref().map(|file| OutFile::secret(file, self.force)).transpose()?;
         let brought = self.source.bring()?;
         let identity = match brought.identity {
             Some(Ok(identity)) => identity,
@@ -157,15 +174,13 @@ impl Convert {
         };
         let password = given(self.out_password_file.as_deref(), self.out_password_env.as_deref())?;
         let mut salts = Salts::from_seed(random()?);
-        let mut files = Files { force: self.force, written: Vec::new() };
         let form = match self.to {
             Form::Jks => StoreForm::Jks,
             Form::Pkcs12 => StoreForm::Pkcs12,
             Form::Pkcs12Pbmac1 => StoreForm::Pkcs12Pbmac1,
             Form::Pkcs12Old => StoreForm::Pkcs12Old,
             Form::Pem | Form::Pkcs1 | Form::Der => {
-                self.apart(&identity, password.as_ref(), &mut salts, &mut files)?;
-                files.report();
+                self.apart(&identity, password.as_ref(), &mut salts, &out, key_out.as_ref())?;
                 return Ok(Ending::Well);
             }
         };
@@ -184,9 +199,8 @@ impl Convert {
         let bytes = identity
             .to_keystore(&options, &mut salts)
             .map_err(|error| Failure::BadInput(error.to_string()))?;
-        files.refuse_what_is_there(&[&self.out])?;
-        files.write(&self.out, &bytes, true)?;
-        files.report();
+        out.write(&bytes)?;
+        report(&[&self.out]);
         Ok(Ending::Well)
     }
 
@@ -195,7 +209,8 @@ impl Convert {
         identity: &ServerIdentity,
         password: Option<&Password>,
         salts: &mut Salts,
-        files: &mut Files,
+        out: &OutFile,
+        key_out: Option<&OutFile>,
     ) -> Result<(), Failure> {
         let failed = |error: epm_protocol::trust::StoreError| Failure::Failed(error.to_string());
         if self.to == Form::Pkcs1 && password.is_some() {
@@ -207,63 +222,29 @@ impl Convert {
             Form::Der => identity.certificate().der().to_vec(),
             _ => identity.certificates_pem().into_bytes(),
         };
-        let outs: Vec<&Path> = std::iter::once(self.out.as_path()).chain(self.key_out.as_deref()).collect();
-        files.refuse_what_is_there(&outs)?;
-        if let Some(file) = &self.key_out {
-            match self.to {
-                Form::Der => files.write(file, &identity.key_der(password, salts).map_err(failed)?, true)?,
-                Form::Pkcs1 => {
-                    files.write(file, identity.key_pkcs1_pem().map_err(failed)?.as_bytes(), true)?;
-                }
-                _ => {
-                    files.write(file, identity.key_pem(password, salts).map_err(failed)?.as_bytes(), true)?;
-                }
-            }
-        }
-        files.write(&self.out, &certificate, false)
-    }
-}
-
-/// Writes files, and remembers their names for the report.
-struct Files {
-    force: bool,
-    written: Vec<PathBuf>,
-}
-
-impl Files {
-    /// Checked before anything is written, so that the output is never incomplete.
-    fn refuse_what_is_there(&self, files: &[&Path]) -> Result<(), Failure> {
-        match files.iter().find(|file| file.exists()) {
-            Some(file) if !self.force => {
-                Err(Failure::BadInput(format!("{} already exists; `--force` overwrites it", file.display())))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A file with a key is replaced by a new one, so that only its owner can ever read it.
-    fn write(&mut self, file: &Path, content: &[u8], secret: bool) -> Result<(), Failure> {
-        let failed =
-            |error: std::io::Error| Failure::BadInput(format!("cannot write {}: {error}", file.display()));
-        if self.force && file.exists() {
-            std::fs::remove_file(file).map_err(failed)?;
-        }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        if secret {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        let mut open = options.open(file).map_err(failed)?;
-        open.write_all(content).and_then(|()| open.sync_all()).map_err(failed)?;
-        self.written.push(file.to_owned());
+        let Some(key_out) = key_out else {
+            out.write(&certificate)?;
+            report(&[&self.out]);
+            return Ok(());
+        };
+        let key = match self.to {
+            Form::Der => identity.key_der(password, salts).map_err(failed)?.to_vec(),
+            Form::Pkcs1 => identity.key_pkcs1_pem().map_err(failed)?.as_bytes().to_vec(),
+            _ => identity.key_pem(password, salts).map_err(failed)?.as_bytes().to_vec(),
+        };
+        write_together(&[(key_out, &key), (out, &certificate)])?;
+        report(&[self.key_out.as_ref().unwrap_or(&self.out), &self.out]);
         Ok(())
     }
+}
 
-    fn report(&self) {
-        for file in &self.written {
-            complain(&format!("Wrote {}.\n", file.display()));
-        }
+fn same_file(file: &std::path::Path) -> Failure {
+    Failure::BadInput(format!("the certificate and its key cannot be in the same file {}", file.display()))
+}
+
+fn report(files: &[&PathBuf]) {
+    for file in files {
+        complain(&format!("Wrote {}.\n", file.display()));
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) struct Show {
 #[command(after_help = "\
 Examples:
   epm-lab cert diff old.crt new.crt
-  epm-lab cert diff old.crt new.crt --json")]
+  epm-lab cert diff old.crt new.crt --json
+
+Exit codes: 0 they are equal; 1 they differ; 2 invalid input.")]
 pub(crate) struct Diff {
     /// First certificate (PEM or DER)
     one: PathBuf,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Condition, Diagnosis, Form, Log, UnknownLine, diagnose};
+use epm_protocol::plural::counted;
 
 /// Number of candidates that are described in full.
 const IN_FULL: usize = 3;
@@ -28,9 +29,9 @@ Examples:
   epm-lab failure diagnose --encoding windows-1251 syslog.log
 
 A log is a client's syslog.log, its export by a manager, the output of
-`epm-agent run`, or lines of Apache, keytool, curl, OpenSSL and others. Exit
-code 0 if failures fit or the log is healthy; 1 if what it says is not known;
-2 if it cannot be read.")]
+`epm-agent run`, or lines of Apache, keytool, curl, OpenSSL and others.
+Exit codes: 0 failures fit, or the log is healthy; 1 what it says is not known;
+2 it cannot be read.")]
 pub(crate) struct Diagnose {
     /// Log file, `-` for standard input, or, if no such file exists, an event number
     #[arg(value_name = "FILE|-|EVENT", required_unless_present = "line", conflicts_with = "line")]
@@ -159,10 +160,6 @@ fn more(text: &mut String, lines: usize) {
     if lines > LINES {
         let _ = writeln!(text, "  and {} more", lines - LINES);
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn candidate(text: &mut String, one: &Candidate) {

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::io::{Ending, Failure, complain, say};
+use crate::cli::out::OutFolder;
 use crate::control_api;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay, silent};
 use crate::lab::{ClientView, Lab};
@@ -28,7 +29,7 @@ const EXPORTED: usize = 16;
 type Logs = Arc<Mutex<BTreeMap<String, Vec<LogLine>>>>;
 
 /// Reproduces a failure, prints how to inspect it, and keeps it until the program is stopped.
-pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<Ending, Failure> {
+pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &OutFolder) -> Result<Ending, Failure> {
     let mut scenario = plan.scenario(&entry.title);
     scenario.step.truncate(plan.failure.len());
     let logs = Logs::default();
@@ -50,8 +51,8 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
         let kept = async {
             let control = Control::open(&lab).await?;
             say(&invitation(entry, &lab, &control.url, folder).await?);
-            say(&clients(&lab, &logs, folder).await?);
-            say(&ending(folder));
+            say(&clients(&lab, &logs, folder.path()).await?);
+            say(&ending(folder.path()));
             let waited = interrupted().await;
             complain("Stopping.\n");
             control.stopping.cancel();
@@ -71,7 +72,7 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &Path) -> Result<E
 pub(super) async fn stand_for_tools(
     entry: &Entry,
     plan: &RestCase,
-    folder: &Path,
+    folder: &OutFolder,
 ) -> Result<Ending, Failure> {
     let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0);
     let site = Arc::new(site.start().await.map_err(failed)?);
@@ -88,9 +89,9 @@ pub(super) async fn stand_for_tools(
     say(&invitation(entry, &lab, &control.url, folder).await?);
     let rest = lab.site.addresses().first().and_then(|place| place.rest.clone()).unwrap_or_default();
     let who = format!(r#"{{"username":"{DEFAULT_USER}","password":"{DEFAULT_PASSWORD}"}}"#);
-    let file = folder.join("console.pem");
+    let file = folder.path().join("console.pem");
     let pem = lab.site.look(|site| site.managers().next().map(|one| one.console.certificate().to_pem()));
-    std::fs::write(&file, pem.unwrap_or_default()).map_err(|error| bad(folder, &error))?;
+    folder.fill(&[("console.pem", pem.unwrap_or_default().as_bytes())])?;
     say(&format!(
         "\nREST API, with its certificate and a log-in:\n\
          \x20 curl -sv {rest}/sepm/api/v1/version\n\
@@ -123,16 +124,14 @@ impl Control {
 }
 
 /// The addresses of the lab, and commands to inspect the failure, whose files are written first.
-async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &Path) -> Result<String, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| bad(folder, &error))?;
-    let write =
-        |name: &str, text: &str| std::fs::write(folder.join(name), text).map_err(|error| bad(folder, &error));
+async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &OutFolder) -> Result<String, Failure> {
     // The communications file that the console exports now for the group of the first client.
     let first = lab.views().await.into_iter().next().and_then(|client| client.view.group);
     let group = first.as_deref().unwrap_or(epm_protocol::site::DEFAULT_GROUP);
     let exported = lab.site.export_sylink(group, None);
     let exported = exported.or_else(|_| lab.site.export_sylink(epm_protocol::site::DEFAULT_GROUP, None));
-    write("sylink.xml", &exported.map_err(|error| bad(folder, &error))?.to_xml())?;
+    let sylink = exported.map_err(|error| Failure::BadInput(error.to_string()))?.to_xml();
+    let mut files = vec![("sylink.xml".to_owned(), sylink)];
     let mut text = format!("\n{} is in place. Repair: {}\n\n", entry.id, entry.repair);
     let _ = writeln!(text, "control API: {control}");
     let _ = writeln!(text, "  EPM_LAB_URL={control} epm-lab check");
@@ -140,9 +139,9 @@ async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &Path) -> R
     for place in lab.site.addresses() {
         let pem = lab.site.certificate(&place.manager).map(|one| one.to_pem()).unwrap_or_default();
         let file = format!("{}.pem", place.manager);
-        write(&file, &pem)?;
         let host = place.https.trim_start_matches("https://");
-        let file = folder.join(file);
+        let path = folder.path().join(&file);
+        files.push((file, pem));
         let _ = writeln!(text, "{}:", place.manager);
         if let Some(rest) = &place.rest {
             let _ = writeln!(
@@ -152,9 +151,12 @@ async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &Path) -> R
         }
         let _ = writeln!(text, "  curl -sv '{}'", place.hello);
         let hello = place.hello.replacen(&place.http, &place.https, 1);
-        let _ = writeln!(text, "  curl -sv --cacert {} '{hello}'", file.display());
+        let _ = writeln!(text, "  curl -sv --cacert {} '{hello}'", path.display());
         let _ = writeln!(text, "  openssl s_client -connect {host} </dev/null | openssl x509 -noout -text");
     }
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    folder.fill(&files)?;
     Ok(text)
 }
 

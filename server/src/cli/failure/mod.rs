@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::cli::assume::{assumption, override_with};
 use crate::cli::io::{Ending, Failure, say, say_json};
+use crate::cli::out::OutFolder;
 use crate::lab;
 use crate::rest_case::rest_case;
 
@@ -67,7 +68,7 @@ Examples:
   epm-lab failure reproduce F02 --json
   epm-lab failure reproduce F01 --live     keep it, for curl or openssl
 
-Exit code 0 if symptom and recovery are as described; 1 if not; 2 if there is no
+Exit codes: 0 symptom and recovery are as described; 1 they are not; 2 there is no
 such failure, or the lab cannot reproduce it.")]
 pub(super) struct Reproduce {
     /// Failure, such as F07
@@ -87,6 +88,9 @@ pub(super) struct Reproduce {
     /// Folder for sylink.xml and the managers' certificates, with --live
     #[arg(long, requires = "live", default_value = "live", value_name = "FOLDER")]
     export: std::path::PathBuf,
+    /// Write into the folder of --export even if it has other files
+    #[arg(long, requires = "live")]
+    force: bool,
 }
 
 /// Output of a reproduction.
@@ -150,10 +154,11 @@ impl Reproduce {
             }
             Means::Refused(_) | Means::Cannot { .. } => {}
         }
+        let folder = || OutFolder::again(&self.export, self.force, "epm-lab failure reproduce --live", &[]);
         let is_as_described = match &means {
-            Means::Play(play) if self.live => return live::stand(entry, play, &self.export).await,
+            Means::Play(play) if self.live => return live::stand(entry, play, &folder()?).await,
             Means::RestCase(plan) if self.live => {
-                return live::stand_for_tools(entry, plan, &self.export).await;
+                return live::stand_for_tools(entry, plan, &folder()?).await;
             }
             Means::Refused(_) if self.live => {
                 let why = format!("`--live` does not apply to {}: the manager refuses its cause", entry.id);

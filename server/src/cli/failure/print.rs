@@ -7,9 +7,10 @@ use epm_client_agent::catalogue::{
     Act, CallResult, Entry, Finding, ManagerNote, Means, ObservedClient, Play, RefusalCheck, Reproduction,
 };
 use epm_client_agent::scenario::StepPlan;
+use epm_protocol::plural::{counted, either};
 use epm_protocol::time::Timestamp;
 
-use crate::cli::print::plain_table;
+use crate::cli::table::Table;
 
 /// Number of moments of an act that are shown per client, not counting repetitions.
 const MOMENTS: usize = 40;
@@ -18,8 +19,7 @@ const MOMENTS: usize = 40;
 type Moment = (Vec<String>, Vec<String>);
 
 pub(super) fn list(entries: &[Entry]) -> String {
-    let mut table = plain_table();
-    table.set_header(["failure", "what happens", "where", "how well founded", "in the lab"]);
+    let mut table = Table::new(&["failure", "what happens", "where", "how well founded", "in the lab"]);
     for entry in entries {
         table.add_row([
             entry.id.clone(),
@@ -137,8 +137,8 @@ fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
     if !act.manager_log.is_empty() {
         let _ = writeln!(
             text,
-            "The manager's log: {} lines, including {:?}",
-            act.manager_log.len(),
+            "The manager's log: {}, including {:?}",
+            counted(act.manager_log.len(), "line"),
             act.manager_log[0]
         );
     }
@@ -164,8 +164,7 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
             moments.entry(note.at).or_default().0.push(did(note));
         }
     }
-    let mut table = plain_table();
-    table.set_header(["when", "the manager", &client.client]);
+    let mut table = Table::new(&["when", "the manager", &client.client]);
     let mut moments = moments.into_iter().peekable();
     // What happens to the fleet comes before the heartbeats of that moment, what the operator does after them.
     let with_fleet = steps.iter().zip(&act.began).filter(|(step, _)| !step.fleet.is_empty());
@@ -180,7 +179,7 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
         }
         shown += 1;
         if shown > MOMENTS {
-            table.add_row(["...", "", ""]);
+            table.add_row(["...", "", ""].map(str::to_owned));
             break;
         }
         let next_step = steps.peek().map_or(Timestamp::NEVER, |(_, began)| **began);
@@ -191,7 +190,11 @@ fn side_by_side(steps: &[StepPlan], act: &Act, client: &ObservedClient) -> Strin
         }
         table.add_row([at.to_string(), moment.0.join("\n"), moment.1.join("\n")]);
         if again > 0 {
-            table.add_row([format!("until {until}"), format!("{again} more times"), String::new()]);
+            table.add_row([
+                format!("until {until}"),
+                either(again, "more time", "more times"),
+                String::new(),
+            ]);
         }
     }
     for (step, began) in steps {
@@ -214,7 +217,9 @@ fn did(note: &ManagerNote) -> String {
 fn judged(text: &mut String, what: &str, findings: &[Finding]) {
     let wrong: Vec<&Finding> = findings.iter().filter(|one| !one.is_as_described()).collect();
     if wrong.is_empty() {
-        let _ = writeln!(text, "\n{what} is as described: all {} checks passed.", findings.len());
+        let all = if findings.len() == 1 { "" } else { "all " };
+        let passed = counted(findings.len(), "check");
+        let _ = writeln!(text, "\n{what} is as described: {all}{passed} passed.");
         return;
     }
     let _ = writeln!(text, "\n{what} is NOT AS DESCRIBED:");

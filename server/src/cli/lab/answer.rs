@@ -1,11 +1,13 @@
 //! Options and output shared by all commands on a running lab.
 
 use clap::{Args, Subcommand};
+use epm_protocol::suggest::hint;
 use serde_json::Value;
 
 use super::control_client::{ControlClient, PATIENCE};
 use super::ready_file::ReadyFile;
 use crate::cli::io::{Ending, Failure, say, say_json};
+use crate::cli::table::Table;
 
 /// The running lab to act on, and the output format.
 #[derive(Clone, Debug, Args)]
@@ -16,14 +18,15 @@ pub(crate) struct Where {
         global = true,
         env = "EPM_LAB_URL",
         default_value = "http://127.0.0.1:8015",
-        value_name = "URL"
+        value_name = "URL",
+        display_order = 990
     )]
     lab: String,
     /// Ready file of the lab to act on (`epm-lab up --ready-file`), instead of --lab; one of another lab is refused
     #[arg(long, global = true, env = "EPM_LAB_READY_FILE", value_name = "FILE")]
     ready_file: Option<std::path::PathBuf>,
     /// File with the token of the control API, if it requires one
-    #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "EPM_LAB_TOKEN_FILE", value_name = "FILE", display_order = 991)]
     token_file: Option<std::path::PathBuf>,
     /// Longest wait in seconds for a lab that does not respond; a long call on a lab that responds goes on
     #[arg(
@@ -35,7 +38,7 @@ pub(crate) struct Where {
     )]
     timeout: u32,
     /// Print JSON, as the control API returns it
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 992)]
     pub(crate) json: bool,
 }
 
@@ -91,8 +94,7 @@ pub(super) fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>
     if rows.peek().is_none() {
         return "none\n".to_owned();
     }
-    let mut table = crate::cli::print::plain_table();
-    table.set_header(heading.to_vec());
+    let mut table = Table::new(heading);
     for row in rows {
         table.add_row(row);
     }
@@ -108,12 +110,18 @@ pub(super) fn words(answer: &Value, pointer: &str) -> String {
     }
 }
 
+/// Refuses a name that none of these objects has; `what` says what they are.
+pub(super) fn known(all: &Value, what: &str, name: &str) -> Result<(), Failure> {
+    let names: Vec<&str> = rows(all, "").filter_map(|one| one["name"].as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let hint = hint(name, names.iter().copied());
+    let names = if names.is_empty() { "there are none".to_owned() } else { names.join(", ") };
+    Err(Failure::BadInput(format!("there is no {what} {name:?}{hint} (known: {names})")))
+}
+
 /// The rows at this JSON pointer.
 pub(super) fn rows<'a>(answer: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// A shortened fingerprint or long name, still distinguishable.
-pub(super) fn short(name: &str) -> String {
-    name.chars().filter(|c| *c != ':').take(8).collect()
 }

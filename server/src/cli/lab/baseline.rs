@@ -1,11 +1,13 @@
 //! `epm-lab baseline`: states of a running lab that a rotation is judged against.
 
 use clap::Subcommand;
+use epm_protocol::plural::counted;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, rows, short, table, words};
+use super::answer::{Act, Where, known, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
+use crate::cli::print::short;
 use crate::lab::START_BASELINE;
 
 /// Commands on the baselines of a running lab.
@@ -42,7 +44,10 @@ impl Act for BaselineVerb {
         let path = |name: &str| format!("/v1/baselines/{}", segment(name));
         match self {
             Self::List => at.show(&control.get("/v1/baselines").await?, listed),
-            Self::Remove { name } => at.show(&control.delete(&path(&name)).await?, listed),
+            Self::Remove { name } => {
+                known(&control.get("/v1/baselines").await?, "baseline", &name)?;
+                at.show(&control.delete(&path(&name)).await?, listed)
+            }
             Self::Take { name } => at.show(&control.put(&path(&name), &json!({})).await?, shown),
             Self::Show { name } => at.show(&control.get(&path(&name)).await?, shown),
         }
@@ -57,7 +62,8 @@ fn listed(all: &Value) -> String {
 
 fn shown(one: &Value) -> String {
     let clients = one["clients"].as_object().map_or(0, serde_json::Map::len);
-    let mut text = format!("Baseline {} of {}: {clients} clients\n", words(one, "/name"), words(one, "/at"));
+    let clients = counted(clients, "client");
+    let mut text = format!("Baseline {} of {}: {clients}\n", words(one, "/name"), words(one, "/at"));
     for (manager, stores) in one["settings"]["managers"].as_object().into_iter().flatten() {
         let [client, console] = ["/client", "/console"].map(|store| short(&words(stores, store)));
         text.push_str(&format!("  {manager} presents {client} to clients, {console} in the console\n"));

@@ -6,9 +6,13 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::answer::{Where, rows, short, table, words};
+use super::answer::{Where, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure, read, read_password, read_text};
+use crate::cli::print::short;
+
+/// Stores that an update can be for.
+pub(super) const STORES: [&str; 3] = ["both", "console", "client"];
 
 /// Commands on the certificates of a running lab.
 #[derive(Debug, Subcommand)]
@@ -82,8 +86,8 @@ pub(crate) struct Update {
     /// Name of this update; the same update again changes nothing, another one under this name is refused
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Stores to update: both, console or client
-    #[arg(long, default_value = "both", value_name = "STORES")]
+    /// Stores to update
+    #[arg(long, default_value = "both", value_name = "STORES", value_parser = STORES)]
     stores: String,
 }
 

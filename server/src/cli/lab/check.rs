@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use epm_protocol::plural::{counted, either};
 use serde_json::{Value, json};
 
-use super::answer::{Where, rows, short, table, words};
+use super::answer::{Where, rows, table, words};
 use crate::cli::io::{Ending, Failure};
-use crate::lab::START_BASELINE;
+use crate::cli::out::OutFile;
+use crate::cli::print::{holdings_in_json, short};
+use crate::lab::{Expectation, START_BASELINE};
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
 #[derive(Debug, Args)]
@@ -16,7 +19,7 @@ Examples:
   epm-lab check
   epm-lab check --json
   epm-lab check --since
-  epm-lab check --since before-rotation --rotates sepm-1 --left-behind laptop-7 --junit report.xml
+  epm-lab check --since before-rotation --rotates sepm-1 --junit report.xml
   epm-lab check --expect no-client-was-orphaned --expect every-client-is-secure
   epm-lab check --expected --junit report.xml
   epm-lab check --if commands.json
@@ -29,7 +32,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
     /// Check this expectation instead of the overall verdict; repeatable
-    #[arg(long, value_name = "EXPECTATION")]
+    #[arg(long, value_name = "EXPECTATION", value_parser = expectation)]
     expect: Vec<String>,
     /// Check that every client holds this certificate
     #[arg(long, value_name = "FINGERPRINT")]
@@ -55,6 +58,9 @@ pub(crate) struct Check {
     /// Write the results into this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Overwrite the file of --junit
+    #[arg(long, requires = "junit")]
+    force: bool,
     /// Report which clients would be orphaned if the commands in this JSON file were applied now; changes nothing
     #[arg(long = "if", value_name = "FILE", conflicts_with_all = ["expect", "holds", "since", "expected", "junit"])]
     commands: Option<PathBuf>,
@@ -75,13 +81,19 @@ impl Check {
         if !expectations.is_empty() || self.expected {
             return self.expectations(expectations).await;
         }
+        let junit = self.junit()?;
         let control = self.at.control()?;
-        if let Some(file) = &self.junit {
-            write(file, &control.text("/v1/verdict?format=junit").await?)?;
+        if let Some(file) = &junit {
+            file.write(control.text("/v1/verdict?format=junit").await?.as_bytes())?;
         }
         let verdict = control.get("/v1/verdict").await?;
         self.at.show(&verdict, shown)?;
         Ok(ending(&verdict))
+    }
+
+    /// The file for the results, if one is given.
+    fn junit(&self) -> Result<Option<OutFile>, Failure> {
+        self.junit.as_deref().map(|file| OutFile::new(file, self.force)).transpose()
     }
 
     /// The expectation about a rotation, if it is asked for.
@@ -110,8 +122,8 @@ impl Check {
                 let lines =
                     rows(found, "/clients").map(|one| vec![words(one, "/client"), words(one, "/layer")]);
                 format!(
-                    "If these commands were applied now, {} clients would be orphaned:\n{}",
-                    found["would_be_orphaned"],
+                    "If these commands were applied now, {} would be orphaned:\n{}",
+                    counted(&found["would_be_orphaned"], "client"),
                     table(&["client", "layer"], lines)
                 )
             }
@@ -120,19 +132,20 @@ impl Check {
     }
 
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
+        let junit = self.junit()?;
         let control = self.at.control()?;
         let found = if asked.is_empty() {
             control.get("/v1/expectations").await?
         } else {
             control.post("/v1/expectations", &Value::Array(asked.clone())).await?
         };
-        if let Some(file) = &self.junit {
+        if let Some(file) = &junit {
             let xml = if asked.is_empty() {
                 control.text("/v1/expectations?format=junit").await?
             } else {
                 control.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
             };
-            write(file, &xml)?;
+            file.write(xml.as_bytes())?;
         }
         self.at.show(&found, findings)?;
         Ok(if found["result"] == "fail" || found["result"] == "pending" {
@@ -143,9 +156,10 @@ impl Check {
     }
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text)
-        .map_err(|error| Failure::BadInput(format!("cannot write {}: {error}", file.display())))
+/// The name of an expectation without parameters.
+fn expectation(name: &str) -> Result<String, String> {
+    let read = serde_json::from_value::<Expectation>(json!({ "expect": name }));
+    read.map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A row for each expectation and, of a rotation, for each of its findings.
@@ -179,37 +193,20 @@ fn ending(verdict: &Value) -> Ending {
 }
 
 fn shown(verdict: &Value) -> String {
-    let mut text = format!("{}: {} clients\n", words(verdict, "/now"), verdict["clients"]);
+    let mut text = format!("{}: {}\n", words(verdict, "/now"), counted(&verdict["clients"], "client"));
+    let mut seen = Vec::new();
     for (manager, fingerprint) in verdict["certificates"].as_object().into_iter().flatten() {
-        text.push_str(&format!("  {manager} presents {}\n", short(fingerprint.as_str().unwrap_or_default())));
+        let fingerprint = fingerprint.as_str().unwrap_or_default();
+        text.push_str(&format!("  {manager} presents {}\n", short(fingerprint)));
+        if !seen.iter().any(|one| one == fingerprint) {
+            seen.push(fingerprint.to_owned());
+        }
     }
     for (manager, trouble) in verdict["console_troubles"].as_object().into_iter().flatten() {
         text.push_str(&format!("  {manager}: {}\n", trouble.as_str().unwrap_or_default()));
     }
-    let parts = rows(verdict, "/parts").map(|part| {
-        let held = part["certificates"].as_object().into_iter().flatten();
-        let held: Vec<String> = held.map(|(one, count)| format!("{} {count}", short(one))).collect();
-        let mut row: Vec<String> =
-            ["part", "clients", "connected", "disconnected", "orphaned", "secure", "https"]
-                .iter()
-                .map(|name| words(part, &format!("/{name}")))
-                .collect();
-        row.push(held.join("\n"));
-        row
-    });
-    text.push_str(&table(
-        &[
-            "part",
-            "clients",
-            "served",
-            "out of touch",
-            "orphaned",
-            "authenticate",
-            "https",
-            "certificates held",
-        ],
-        parts,
-    ));
+    let parts: Vec<Value> = rows(verdict, "/parts").cloned().collect();
+    text.push_str(&if parts.is_empty() { "none\n".to_owned() } else { holdings_in_json(&parts, &mut seen) });
     let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
         .take(20)
         .map(|one| {
@@ -217,15 +214,14 @@ fn shown(verdict: &Value) -> String {
         })
         .collect();
     if !lost.is_empty() {
-        text.push_str(&format!(
-            "{} clients are orphaned:\n",
-            verdict["orphaned"].as_array().map_or(0, Vec::len)
-        ));
+        let orphaned = verdict["orphaned"].as_array().map_or(0, Vec::len);
+        text.push_str(&format!("{} orphaned:\n", either(orphaned, "client is", "clients are")));
         text.push_str(&table(&["client", "since", "layer", "why"], lost));
     }
     let back = rows(verdict, "/brought_back").count();
     if back > 0 {
-        text.push_str(&format!("{back} were orphaned, and brought back by a communications file.\n"));
+        let were = either(back, "was", "were");
+        text.push_str(&format!("{were} orphaned, and brought back by a communications file.\n"));
     }
     for (name, what) in [
         ("out_of_touch", "not served"),

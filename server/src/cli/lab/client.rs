@@ -1,11 +1,15 @@
 //! `epm-lab client`: the clients of a running lab.
 
 use clap::Subcommand;
+use epm_protocol::plural::counted;
+use epm_protocol::suggest::hint;
+use epm_protocol::version::ClientVersion;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, rows, short, table, words};
+use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
+use crate::cli::print::short;
 
 /// Commands on the clients of a running lab.
 #[derive(Debug, Subcommand)]
@@ -16,15 +20,15 @@ pub(crate) enum ClientVerb {
         /// Only clients of this part of the fleet
         #[arg(long, value_name = "PART")]
         part: Option<String>,
-        /// Only clients in this state: new, connected, disconnected, orphaned
-        #[arg(long, value_name = "STATE")]
+        /// Only clients in this state
+        #[arg(long, value_name = "STATE", value_parser = ["new", "connected", "disconnected", "orphaned"])]
         state: Option<String>,
         /// Number of clients to skip
         #[arg(long, default_value_t = 0)]
         offset: usize,
         /// Number of clients to show, at most 1000
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
     },
     /// Show a client: policy, list, certificates, connection and heartbeats
     #[command(after_help = "Example:\n  epm-lab client show desk-1")]
@@ -32,22 +36,34 @@ pub(crate) enum ClientVerb {
         /// Computer name of the client
         client: String,
     },
-    /// Add a part to the fleet, or resize it
-    #[command(after_help = "Example:\n  epm-lab client add laptops 20 --client-version 14.2")]
+    /// Add clients to a part of the fleet, or a new part with them; returns when all are served
+    #[command(
+        after_help = "Examples:\n  epm-lab client add desk 2\n  epm-lab client add laptops 20 --client-version 14.2"
+    )]
     Add {
         /// Name of the part; its clients are named PART-1, PART-2 and so on
         part: String,
-        /// Number of clients in the part
+        /// Number of clients to add
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         count: u32,
-        /// Full path of the clients' group; defaults to the default group
+        /// Full path of the group of a new part's clients; defaults to the default group
         #[arg(long, value_name = "PATH")]
         group: Option<String>,
-        /// Location of the clients
+        /// Location of a new part's clients
         #[arg(long, value_name = "NAME")]
         location: Option<String>,
-        /// Version of the clients
-        #[arg(long, value_name = "VERSION", default_value = "14.3")]
-        client_version: String,
+        /// Version of a new part's clients; defaults to 14.3
+        #[arg(long, value_name = "VERSION")]
+        client_version: Option<ClientVersion>,
+    },
+    /// Give a part of the fleet this number of clients: new ones are added, surplus ones removed from the end
+    #[command(after_help = "Example:\n  epm-lab client resize desk 1")]
+    Resize {
+        /// Name of the part
+        part: String,
+        /// Number of clients in the part; 0 removes all of them
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        count: u32,
     },
     /// Make a client send its next heartbeat now
     #[command(after_help = "Example:\n  epm-lab client poke desk-1")]
@@ -109,6 +125,9 @@ impl Act for ClientVerb {
         let control = at.control()?;
         let (client, deed) = match self {
             Self::List { part, state, offset, limit } => {
+                if let Some(part) = &part {
+                    refuse_unknown(&control.get("/v1/verdict").await?, part)?;
+                }
                 let mut path = format!("/v1/clients?offset={offset}&limit={limit}");
                 for (name, value) in [("part", part), ("state", state)] {
                     if let Some(value) = value {
@@ -122,9 +141,20 @@ impl Act for ClientVerb {
                 return at.show(&found, shown);
             }
             Self::Add { part, count, group, location, client_version } => {
-                let body = json!({ "count": count, "group": group, "location": location, "version": client_version });
-                let found = control.put(&format!("/v1/fleet/{}", segment(&part)), &body).await?;
-                return at.show(&found, |found| format!("{part}: {} clients\n", found["count"]));
+                let version = client_version.map(|version| version.to_string());
+                let body =
+                    json!({ "count": count, "group": group, "location": location, "version": version });
+                let found = control.post(&format!("/v1/fleet/{}", segment(&part)), &body).await?;
+                return at.show(&found, |found| {
+                    let now = counted(&found["count"], "client");
+                    format!("{part}: {} added, {now} now\n", counted(count, "client"))
+                });
+            }
+            Self::Resize { part, count } => {
+                refuse_unknown(&control.get("/v1/verdict").await?, &part)?;
+                let path = format!("/v1/fleet/{}", segment(&part));
+                let found = control.put(&path, &json!({ "count": count })).await?;
+                return at.show(&found, |found| format!("{part}: {}\n", counted(&found["count"], "client")));
             }
             Self::Poke(One { client }) => (client, json!({ "do": "poke" })),
             Self::Freeze(One { client }) => (client, json!({ "do": "freeze" })),
@@ -145,24 +175,44 @@ impl Act for ClientVerb {
     }
 }
 
+/// Refuses the name of a part that the fleet does not have.
+fn refuse_unknown(verdict: &Value, part: &str) -> Result<(), Failure> {
+    let known: Vec<&str> = rows(verdict, "/parts").filter_map(|one| one["part"].as_str()).collect();
+    if known.contains(&part) {
+        return Ok(());
+    }
+    let hint = hint(part, known.iter().copied());
+    Err(Failure::BadInput(format!(
+        "the fleet has no part {part:?}: its parts are {}{hint}",
+        known.join(", ")
+    )))
+}
+
 fn listed(found: &Value) -> String {
     let lines = rows(found, "/clients").map(|one| {
         let held: Vec<String> =
             rows(one, "/view/certificates").filter_map(Value::as_str).map(short).collect();
         vec![
             words(one, "/client"),
-            words(one, "/part"),
             words(one, "/view/version"),
             words(one, "/view/health/state"),
             machine(one),
-            words(one, "/view/secure_communications"),
+            secure(one).to_owned(),
             words(one, "/view/serial"),
             held.join("\n"),
         ]
     });
-    let text =
-        table(&["client", "part", "version", "state", "machine", "secure", "policy", "certificates"], lines);
+    let text = table(&["client", "version", "state", "machine", "secure", "policy", "trusts"], lines);
     format!("{text}{} in all\n", found["total"])
+}
+
+/// Whether the client authenticates the manager that serves it; nothing for a client that is not served.
+fn secure(one: &Value) -> &'static str {
+    match (words(one, "/view/health/state").as_str(), &one["view"]["secure_communications"]) {
+        ("connected", Value::Bool(true)) => "yes",
+        ("connected", _) => "no",
+        _ => "",
+    }
 }
 
 /// Whether the client's machine is on or off, and whether it is frozen.
@@ -187,7 +237,10 @@ fn shown(found: &Value) -> String {
         ("group", words(found, "/view/group")),
         ("location", location),
         ("policy", words(found, "/view/serial")),
-        ("secure", words(found, "/view/secure_communications")),
+        (
+            "secure communications",
+            if found["view"]["secure_communications"] == true { "on" } else { "off" }.to_owned(),
+        ),
         ("list", words(found, "/view/list")),
         ("server", format!("{}://{}:{}", server("protocol"), server("address"), server("port"))),
         ("certificates", held.join("\n")),
@@ -200,7 +253,7 @@ fn shown(found: &Value) -> String {
             ),
         ),
         ("next heartbeat", words(found, "/next_heartbeat")),
-        ("was orphaned", format!("{} times", rows(found, "/history/orphaned").count())),
+        ("was orphaned", counted(rows(found, "/history/orphaned").count(), "time")),
     ];
-    table(&["", ""], lines.map(|(name, value)| vec![name.to_owned(), value]))
+    table(&["property", "value"], lines.map(|(name, value)| vec![name.to_owned(), value]))
 }

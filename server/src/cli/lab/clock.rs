@@ -1,6 +1,8 @@
 //! `epm-lab clock`: the clock of a running lab.
 
 use clap::Subcommand;
+use epm_client_agent::scenario::Span;
+use epm_protocol::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Act, Where, words};
@@ -26,13 +28,13 @@ pub(crate) enum ClockVerb {
     #[command(after_help = "Example:\n  epm-lab clock set 2026-01-05T08:00:00Z")]
     Set {
         /// Lab time, such as 2026-01-05T08:00:00Z
-        moment: String,
+        moment: Timestamp,
     },
     /// Advance the clock, with every heartbeat in between in order; returns when all clients are idle
     #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Advance {
         /// Duration, such as 90m, 24h or 30d
-        by: String,
+        by: Span,
     },
     /// Wait until every client that is switched on has completed this many more heartbeats
     #[command(after_help = "Example:\n  epm-lab clock heartbeats 2")]
@@ -52,8 +54,8 @@ impl Act for ClockVerb {
             Self::Show => control.get("/v1/clock").await,
             Self::Freeze => control.put("/v1/clock", &json!({ "speed": 0 })).await,
             Self::Run { speed } => control.put("/v1/clock", &json!({ "speed": speed })).await,
-            Self::Set { moment } => control.put("/v1/clock", &json!({ "now": moment })).await,
-            Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by })).await,
+            Self::Set { moment } => control.put("/v1/clock", &json!({ "now": moment.to_string() })).await,
+            Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by.to_string() })).await,
             Self::Heartbeats { count, limit } => {
                 control
                     .post("/v1/clock/heartbeats", &json!({ "heartbeats": count, "limit_seconds": limit }))

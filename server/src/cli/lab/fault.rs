@@ -165,6 +165,11 @@ impl Act for FaultVerb {
     }
 }
 
+/// Whether a condition goes without saying: the default of every fault, or what the column "until" says.
+fn is_usual(name: &str, value: &Value) -> bool {
+    name == "time_to_live_seconds" || (name == "listener" && value == "both")
+}
+
 fn listed(all: Option<&Vec<Value>>) -> String {
     let lines = all.into_iter().flatten().map(|one| {
         let what = match one.pointer("/fault/what") {
@@ -179,7 +184,7 @@ fn listed(all: Option<&Vec<Value>>) -> String {
         let plain = |name: &str| match one.pointer(&format!("/fault/{name}")).and_then(Value::as_object) {
             Some(table) => table
                 .iter()
-                .filter(|(_, value)| !value.is_null())
+                .filter(|(name, value)| !value.is_null() && !is_usual(name, value))
                 .map(|(name, value)| format!("{name}={}", value.to_string().trim_matches('"')))
                 .collect::<Vec<_>>()
                 .join(" "),

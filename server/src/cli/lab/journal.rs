@@ -1,6 +1,7 @@
 //! `epm-lab journal`: what the managers of a running lab recorded.
 
 use clap::{Args, Subcommand};
+use epm_protocol::plural::either;
 use serde_json::Value;
 
 use super::answer::{Act, Where, rows, table, words};
@@ -11,10 +12,14 @@ use crate::cli::io::{Ending, Failure, is_heard, say};
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalVerb {
     /// Show the last matching entries
-    #[command(after_help = "Example:\n  epm-lab journal find --client desk-1 --limit 20")]
+    #[command(
+        after_help = "Example:\n  epm-lab journal find --client desk-1 --limit 20\n\nExit codes: 0 success; 1 it failed; 2 invalid input; 4 entries that could match\nwere dropped from the journal (see --partial)."
+    )]
     Find(Fits),
     /// Count the matching entries, by kind and outcome
-    #[command(after_help = "Example:\n  epm-lab journal count --kind exchange --status 503")]
+    #[command(
+        after_help = "Example:\n  epm-lab journal count --kind exchange --status 503\n\nExit codes: 0 success; 1 it failed; 2 invalid input; 4 entries that could match\nwere dropped from the journal (see --partial)."
+    )]
     Count(Fits),
     /// Follow the journal until Ctrl-C
     #[command(after_help = "Example:\n  epm-lab journal tail --manager sepm-1")]
@@ -23,7 +28,10 @@ pub(crate) enum JournalVerb {
     #[command(after_help = "\
 Examples:
   epm-lab journal export --har > lab.har
-  epm-lab journal export --har --kind call --limit 20")]
+  epm-lab journal export --har --kind call --limit 20
+
+Exit codes: 0 success; 1 it failed; 2 invalid input; 4 entries that could match
+were dropped from the journal (see --partial).")]
     Export {
         #[command(flatten)]
         fits: Fits,
@@ -33,18 +41,24 @@ Examples:
         har: bool,
     },
     /// Show requests that came close to a known one, and what was wrong with each
-    #[command(after_help = "Example:\n  epm-lab journal near-misses")]
+    #[command(
+        after_help = "Example:\n  epm-lab journal near-misses\n\nExit codes: 0 success; 1 it failed; 2 invalid input; 4 entries that could match\nwere dropped from the journal (see --partial)."
+    )]
     NearMisses(Fits),
 }
 
 /// Number of entries that are exported without a limit: more than the journal keeps.
 const ALL: usize = 100_000;
 
+/// Kinds of journal entries.
+const KINDS: [&str; 6] =
+    ["exchange", "connection-closed", "fault-applied", "fault-skipped", "call", "operator-action"];
+
 /// Filters for journal entries; absent ones match everything.
 #[derive(Debug, Args)]
 pub(crate) struct Fits {
-    /// Only entries of this kind: exchange, connection-closed, fault-applied, fault-skipped, call or operator-action
-    #[arg(long, value_name = "KIND")]
+    /// Only entries of this kind
+    #[arg(long, value_name = "KIND", value_parser = KINDS)]
     kind: Option<String>,
     /// Only entries of this manager
     #[arg(long, value_name = "NAME")]
@@ -100,7 +114,9 @@ impl Act for JournalVerb {
                 at.show(&found, |found| {
                     let lines = rows(found, "/entries").map(row);
                     let text = table(&["", "at", "what", "manager", "client", "peer", "outcome"], lines);
-                    format!("{text}{} match; {} were dropped\n", found["total"], found["forgotten"])
+                    let matches = either(&found["total"], "matches", "match");
+                    let dropped = either(&found["forgotten"], "was", "were");
+                    format!("{text}{matches}; {dropped} dropped\n")
                 })
             }
             Self::Count(fits) => {

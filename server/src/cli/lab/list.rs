@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, rows, table, words};
+use super::answer::{Act, Where, known, rows, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
@@ -36,8 +36,8 @@ pub(crate) enum ListVerb {
     Edit {
         /// Name of the list
         list: String,
-        /// Protocol that clients use: http or https
-        #[arg(long, value_name = "PROTOCOL")]
+        /// Protocol that clients use
+        #[arg(long, value_name = "PROTOCOL", value_parser = ["http", "https"])]
         protocol: Option<String>,
         /// Whether clients also check the server's name against its certificate
         #[arg(long, value_name = "BOOL")]
@@ -72,12 +72,17 @@ impl Act for ListVerb {
         let found = match self {
             Self::List => return at.show(&control.get("/v1/lists").await?, |all| listed(all.as_array())),
             Self::Remove { list } => {
+                known(&control.get("/v1/lists").await?, "management server list", &list)?;
                 return at.show(&control.delete(&path(&list)).await?, |all| listed(all.as_array()));
             }
-            Self::Show { list } => control.get(&path(&list)).await?,
+            Self::Show { list } => {
+                known(&control.get("/v1/lists").await?, "management server list", &list)?;
+                control.get(&path(&list)).await?
+            }
             Self::Copy { from, to } => control.put(&path(&to), &json!({ "copy_of": from })).await?,
             Self::Edit { list, protocol, verify_ca, priorities } => {
-                let _ = control.get(&path(&list)).await?; // an unknown list is an error here, not created
+                // An unknown list is an error here, not created.
+                known(&control.get("/v1/lists").await?, "management server list", &list)?;
                 let blocks: Vec<Value> = priorities
                     .iter()
                     .map(|block| block.split(',').map(|name| json!({ "manager": name.trim() })).collect())

@@ -10,6 +10,9 @@ use super::cert;
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure, read_text};
 
+/// Services of a manager.
+const SERVICES: [&str; 2] = ["semsrv", "semwebsrv"];
+
 /// Commands on the managers of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ManagerVerb {
@@ -41,8 +44,8 @@ pub(crate) enum ManagerVerb {
         /// Validity of a new certificate in days
         #[arg(long, value_name = "DAYS")]
         valid_days: Option<u32>,
-        /// Stores to update: both, console or client
-        #[arg(long, default_value = "both", value_name = "STORES")]
+        /// Stores to update
+        #[arg(long, default_value = "both", value_name = "STORES", value_parser = cert::STORES)]
         stores: String,
     },
     /// Show, break or restore a manager's replication with the other managers
@@ -68,7 +71,7 @@ pub(crate) enum ManagerVerb {
         #[arg(default_value = "sepm-1")]
         manager: String,
         /// Restart this service only: semsrv (console and REST API) or semwebsrv (clients' port)
-        #[arg(long, value_name = "SERVICE")]
+        #[arg(long, value_name = "SERVICE", value_parser = SERVICES)]
         service: Option<String>,
     },
 }
@@ -80,6 +83,7 @@ pub(crate) enum ServiceVerb {
     #[command(after_help = "Example:\n  epm-lab service restart semwebsrv --manager sepm-1")]
     Restart {
         /// Service: semsrv (console and REST API) or semwebsrv (clients' port)
+        #[arg(value_parser = SERVICES)]
         service: String,
         /// Name of the manager
         #[arg(long, default_value = "sepm-1", value_name = "NAME")]

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, table, words};
+use super::answer::{Act, Where, known, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
 
@@ -45,6 +45,7 @@ impl Act for SnapshotVerb {
         match self {
             Self::List => at.show(&control.get("/v1/snapshots").await?, |all| listed(all.as_array())),
             Self::Remove { name } => {
+                known(&control.get("/v1/snapshots").await?, "snapshot", &name)?;
                 at.show(&control.delete(&path(&name)).await?, |all| listed(all.as_array()))
             }
             Self::Take { name } => {
@@ -52,6 +53,7 @@ impl Act for SnapshotVerb {
                 at.show(&found, |one| listed(Some(&vec![one.clone()])))
             }
             Self::Restore { name } => {
+                known(&control.get("/v1/snapshots").await?, "snapshot", &name)?;
                 at.show(&control.post(&format!("{}/restore", path(&name)), &json!({})).await?, restored)
             }
             Self::Reset => at.show(&control.post("/v1/reset", &json!({})).await?, restored),

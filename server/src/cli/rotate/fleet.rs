@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use epm_protocol::plural::either;
 use serde_json::{Value, json};
 
 use super::rotation::{Halt, Obstacle, Rotation, some, text};
@@ -138,9 +139,9 @@ impl Rotation {
             self.bar.set_length(clients.len() as u64);
             self.bar.set_position((clients.len() - missing.len()) as u64);
             self.tell(&format!(
-                "  {} of {} clients are ready{}{}\n",
+                "  {} of {} ready{}{}\n",
                 clients.len() - missing.len(),
-                clients.len(),
+                either(clients.len(), "client is", "clients are"),
                 named("; not yet", &on),
                 named("; away", &away)
             ));
@@ -169,7 +170,7 @@ impl Rotation {
                 self.state.left.extend(names.into_iter().map(|(name, _)| name));
                 return Ok(());
             }
-            let why = format!("{step}: {} clients are not ready", names.len());
+            let why = format!("{step}: {} not ready", either(names.len(), "client is", "clients are"));
             return self.refuse(vec![Obstacle::of_clients(why, names, "`--force` continues regardless")]);
         }
     }
@@ -184,7 +185,7 @@ impl Rotation {
             self.state.left.extend(lost.into_iter().map(|(name, _)| name)); // --no-wait ignores orphaned clients
             return Ok(());
         }
-        let why = format!("{step}: {} clients are orphaned", lost.len());
+        let why = format!("{step}: {} orphaned", either(lost.len(), "client is", "clients are"));
         self.refuse(vec![Obstacle::of_clients(why, lost, "`--force` continues regardless")])
     }
 

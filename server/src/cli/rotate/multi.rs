@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use epm_protocol::plural::{counted, either};
 use epm_protocol::version::ClientVersion;
 use serde_json::Value;
 
@@ -63,7 +64,7 @@ impl Rotation {
         let alone: BTreeSet<String> = alone.map(|list| text(&list["name"])).collect();
         let found = self.clients().await?.into_iter().filter(|one| alone.contains(&one.list));
         let found: Vec<_> = found.map(|one| (one.name, format!("its list is {:?}", one.list))).collect();
-        let why = format!("{} clients have no manager to fail over to", found.len());
+        let why = format!("{} no manager to fail over to", either(found.len(), "client has", "clients have"));
         Ok(Obstacle::of_clients(why, found, HELP))
     }
 
@@ -72,7 +73,7 @@ impl Rotation {
         let left_out = left_out(&self.control.get("/v1/assumptions").await?)?;
         let found = self.clients().await?.into_iter().filter(|one| is_left_out(&one.version, left_out));
         let found: Vec<_> = found.map(|one| (one.name, format!("version {:?}", one.version))).collect();
-        let why = format!("{} clients of version 14.2 cannot follow this procedure", found.len());
+        let why = format!("{} of version 14.2 cannot follow this procedure", counted(found.len(), "client"));
         Ok(Obstacle::of_clients(why, found, HELP))
     }
 }

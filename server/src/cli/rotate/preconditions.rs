@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use epm_protocol::plural::{counted, either};
 use epm_protocol::site::Command;
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ impl Rotation {
             obstacles.extend(self.of_clients().await?);
             for (step, commands) in first {
                 let would = self.would_be_orphaned(commands).await?;
-                let why = format!("{step} would orphan {} clients", would.len());
+                let why = format!("{step} would orphan {}", counted(would.len(), "client"));
                 obstacles.push(Obstacle::of_clients(why, would, "`--force` continues regardless"));
             }
             // Each client is named once, with the first reason.
@@ -67,7 +68,7 @@ impl Rotation {
         let orphaned = verdict["orphaned"].as_array().into_iter().flatten();
         let orphaned: Vec<_> = orphaned.map(|one| (text(&one["client"]), text(&one["why"]))).collect();
         let mut found = vec![Obstacle::of_clients(
-            format!("{} clients are orphaned", orphaned.len()),
+            format!("{} orphaned", either(orphaned.len(), "client is", "clients are")),
             orphaned,
             "`--force` continues regardless",
         )];
@@ -100,13 +101,13 @@ impl Rotation {
             };
             let away = missing(away, "it is away");
             found.push(Obstacle::of_clients(
-                format!("{} clients are away", away.len()),
+                format!("{} away", either(away.len(), "client is", "clients are")),
                 away,
                 "`--leave-behind NAMES` continues without them, `--max-wait TIME` waits for them that long",
             ));
             let silent = missing(silent, "it is on, but makes no heartbeats");
             found.push(Obstacle::of_clients(
-                format!("{} clients cannot be judged", silent.len()),
+                format!("{} cannot be judged", counted(silent.len(), "client")),
                 silent,
                 "`--max-wait TIME` waits for them that long, `--leave-behind NAMES` continues without those that run \
                  outside the lab's process",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use epm_client_agent::scenario::Span;
+use epm_protocol::plural::counted;
 use epm_protocol::site::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use super::rest::Rest;
 use super::state::{PRECONDITIONS, State, Way};
 use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
+use crate::cli::out::OutFile;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -126,6 +128,8 @@ pub(super) struct Rotation {
     pub(super) control: ControlClient,
     pub(super) rest: Rest,
     pub(super) state: State,
+    /// The file that the state is recorded in.
+    kept: Option<OutFile>,
     /// Number of covered clients, on standard error; hidden without a terminal.
     pub(super) bar: ProgressBar,
 }
@@ -133,6 +137,8 @@ pub(super) struct Rotation {
 impl Rotation {
     pub(super) async fn begin(way: Way, options: Options) -> Result<Self, Failure> {
         let control = options.at.control()?;
+        // A file that is there is a state of this rotation, or is refused when it is read.
+        let kept = options.state.as_deref().map(|file| OutFile::new(file, true)).transpose()?;
         let site = control.get("/v1/site").await?;
         let id = site["id"].as_str().unwrap_or_default().to_owned();
         let known = match &options.state {
@@ -174,7 +180,7 @@ impl Rotation {
             rest.trust(&read_text(file)?, &file.display().to_string())?;
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
-        let mut rotation = Self { options, control, rest, state, bar };
+        let mut rotation = Self { options, control, rest, state, kept, bar };
         if rotation.state.done.is_empty() {
             rotation.control.put(&format!("/v1/baselines/{BASELINE}"), &json!({})).await?;
         }
@@ -225,7 +231,7 @@ impl Rotation {
             return broken_off();
         }
         self.state.done.push(step.to_owned());
-        self.state.keep(self.options.state.as_ref())?;
+        self.state.keep(self.kept.as_ref())?;
         if self.options.stop_after.as_deref() == Some(step) { broken_off() } else { Ok(()) }
     }
 
@@ -250,7 +256,7 @@ impl Rotation {
             return Ok(());
         }
         let would = self.would_be_orphaned(commands).await?;
-        let why = format!("{step} would orphan {} clients", would.len());
+        let why = format!("{step} would orphan {}", counted(would.len(), "client"));
         self.refuse(vec![Obstacle::of_clients(why, would, "`--force` continues regardless")])
     }
 

@@ -1,9 +1,10 @@
 //! The completed steps of a rotation, kept in a file so that an interrupted rotation can continue.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::io::Failure;
+use crate::cli::out::OutFile;
 use serde::{Deserialize, Serialize};
 
 /// The name of the step that looks for what would stop a rotation, before it changes anything.
@@ -83,13 +84,9 @@ impl State {
     }
 
     /// Writes the state atomically: the file always holds the old state or the new one.
-    pub(super) fn keep(&self, file: Option<&PathBuf>) -> Result<(), Failure> {
+    pub(super) fn keep(&self, file: Option<&OutFile>) -> Result<(), Failure> {
         let Some(file) = file else { return Ok(()) };
-        let bad = |why: &dyn std::fmt::Display| Failure::Failed(format!("{}: {why}", file.display()));
-        let text = serde_json::to_string_pretty(self).map_err(|error| bad(&error))?;
-        let mut beside = file.as_os_str().to_owned();
-        beside.push(".new");
-        std::fs::write(&beside, format!("{text}\n")).map_err(|error| bad(&error))?;
-        std::fs::rename(&beside, file).map_err(|error| bad(&error))
+        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::Failed(error.to_string()))?;
+        file.write(format!("{text}\n").as_bytes())
     }
 }

@@ -8,7 +8,8 @@ use epm_protocol::trust::read_certificates;
 
 use super::read::{read, switch};
 use super::server::{Placed, list, placed};
-use crate::cli::io::{Failure, write_new};
+use crate::cli::io::Failure;
+use crate::cli::out::OutFile;
 
 /// Edits a communications file.
 #[derive(Debug, Args)]
@@ -16,9 +17,12 @@ use crate::cli::io::{Failure, write_new};
 pub(crate) struct Edit {
     /// Communications file to edit; it is not changed
     file: PathBuf,
-    /// New file in the same encoding; an existing file is an error
+    /// New file in the same encoding
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
     /// Whether clients verify signatures
     #[arg(long, value_name = "on|off", value_parser = switch)]
     secure: Option<bool>,
@@ -57,6 +61,7 @@ pub(crate) struct Edit {
 impl Edit {
     pub(super) fn go(&self) -> Result<(), Failure> {
         let mut sylink = read(&self.file)?;
+        let out = OutFile::secret(&self.out, self.force)?;
         let mut conf = sylink.conf();
         if let Some(mode) = self.mode {
             conf.settings.mode = mode;
@@ -118,7 +123,7 @@ impl Edit {
                     .to_owned(),
             ));
         }
-        write_new(&self.out, &bytes)
+        out.write(&bytes)
     }
 }
 

@@ -61,7 +61,9 @@ pub(super) enum Files {
         from: Standpoint,
     },
     /// Compare two communications files; exit code 1 if they differ
-    #[command(after_help = "Example:\n  epm-lab sylink diff before.xml after.xml")]
+    #[command(
+        after_help = "Example:\n  epm-lab sylink diff before.xml after.xml\n\nExit codes: 0 they are equal; 1 they differ; 2 invalid input."
+    )]
     Diff {
         /// First file
         before: PathBuf,

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use epm_client_agent::wire::IN_PACKAGE;
+use epm_protocol::plural::{counted, either};
 use epm_protocol::site::DEFAULT_GROUP;
 use serde_json::{Value, json};
 
-use crate::cli::io::{Failure, say, write_new};
+use crate::cli::io::{Failure, say};
 use crate::cli::lab::{Where, segment};
+use crate::cli::out::{OutFile, OutFolder};
 
 /// Group and location that the communications file is for.
 #[derive(Debug, Args)]
@@ -34,6 +36,9 @@ pub(crate) struct Package {
     /// Output: a ZIP archive if the name ends in .zip, otherwise a folder for sylink.xml
     #[arg(long, short, value_name = "DIR|FILE.zip")]
     out: PathBuf,
+    /// Overwrite an existing file, and write into a folder with other files
+    #[arg(long)]
+    force: bool,
 }
 
 /// Imports a communication update package into clients.
@@ -56,16 +61,16 @@ impl Package {
         if let Some(location) = &self.whom.location {
             path.push_str(&format!("?location={}", segment(location)));
         }
-        let bytes = self.at.control()?.bytes(&path).await?;
         let file = if is_archive {
+            let out = OutFile::secret(&self.out, self.force)?;
+            out.write(&self.at.control()?.bytes(&path).await?)?;
             self.out
         } else {
-            std::fs::create_dir_all(&self.out).map_err(|error| {
-                Failure::BadInput(format!("cannot create the folder {}: {error}", self.out.display()))
-            })?;
+            let folder = OutFolder::new(&self.out, self.force)?;
+            let bytes = self.at.control()?.bytes(&path).await?;
+            folder.fill_secretly(&[(IN_PACKAGE, &bytes)])?;
             self.out.join(IN_PACKAGE)
         };
-        write_new(&file, &bytes)?;
         say(&format!("{}: for {}; import it with `epm-agent import`\n", file.display(), self.whom.group));
         Ok(())
     }
@@ -85,9 +90,10 @@ impl Deploy {
             found[which].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
         };
         let (delivered, off) = (names("delivered"), names("off"));
-        say(&format!("{} clients imported the file for {}.\n", delivered.len(), self.whom.group));
+        say(&format!("{} imported the file for {}.\n", counted(delivered.len(), "client"), self.whom.group));
         if !off.is_empty() {
-            say(&format!("{} are switched off and were not reached: {}\n", off.len(), off.join(", ")));
+            let are = either(off.len(), "is switched off and was", "are switched off and were");
+            say(&format!("{are} not reached: {}\n", off.join(", ")));
         }
         Ok(())
     }

@@ -61,6 +61,8 @@ const CONF_PROPERTIES: &str = "tomcat/etc/conf.properties";
 const CERTIFICATE: &str = "apache/conf/ssl/server.crt";
 const KEY: &str = "apache/conf/ssl/server.key";
 const BACKUPS: &str = "Server Private Key Backup";
+/// The entries of an installation folder itself.
+pub(crate) const ROOTS: [&str; 4] = ["tomcat", "apache", "data", BACKUPS];
 /// Files that are written together.
 const STORES: [&str; 5] = [SERVER_XML, KEYSTORE, CONF_PROPERTIES, CERTIFICATE, KEY];
 /// Maximum number of bytes read from a file.
