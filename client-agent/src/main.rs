@@ -181,9 +181,8 @@ fn main() -> ExitCode {
         Verb::Show { state } => show(&state),
         Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {
-            Ok(true) => Ok(()),
             Ok(false) if unwritten().is_none() => return ExitCode::from(1),
-            Ok(false) => Ok(()),
+            Ok(_) => Ok(()),
             Err(why) => Err(why),
         },
         Verb::Completions { shell } => {

@@ -19,7 +19,7 @@ pub fn raise_descriptor_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(MOST).min(MOST);
     if limit.current.is_some_and(|current| current < most) {
-        let before = std::mem::replace(&mut limit.current, Some(most));
+        let before = limit.current.replace(most);
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::warn!(%error, "cannot raise the limit of file descriptors");
             limit.current = before;
