@@ -346,7 +346,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(Some((world, served)))
     }
 
-    /// The deviation of the managers' clocks under the faults that are set.
+    /// The deviation of the managers' clocks under the faults of this step.
     fn clocks(&self) -> BTreeMap<String, i64> {
         self.world.faults.clock_deviations(self.world.manager_names(), self.now)
     }
@@ -354,7 +354,6 @@ impl<'a, C: VirtualClient> Run<'a, C> {
     /// Applies the operator's commands, all at once.
     fn apply_commands(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         let ahead = match self.ahead.take() {
-            // The faults of this step may have set other clocks.
             Some(ahead) if *ahead.0.site.clocks() == self.clocks() => Some(ahead),
             _ => self.world_after(number, step)?,
         };
