@@ -348,7 +348,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(Some((world, served)))
     }
 
-    /// The deviation of the managers' clocks under the faults that are set.
+    /// The deviation of the managers' clocks under the faults of this step.
     fn clocks(&self) -> BTreeMap<String, i64> {
         self.world.faults.clock_deviations(self.world.manager_names(), self.now)
     }
@@ -358,7 +358,6 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let unregistered = moves::check(self.scenario, &self.shards, step);
         unregistered.map_err(|source| refused(number, &step.title, source))?;
         let ahead = match self.ahead.take() {
-            // The faults of this step may have set other clocks.
             Some(ahead) if *ahead.0.site.clocks() == self.clocks() => Some(ahead),
             _ => self.world_after(number, step)?,
         };

@@ -86,7 +86,7 @@ pub enum ApacheError {
 /// What is wrong with the file of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyTrouble {
-    /// It has no key.
+    /// The file has no key.
     None,
     /// The key is encrypted.
     Encrypted,

@@ -96,6 +96,8 @@ async fn a_fault_that_lacks_something_spares_and_says_so() {
     assert!(is_signed(&lab, &fetch(&lab, agent, Artifact::Policy).await));
     let spared = lab.site().journal().faults_skipped();
     assert!(spared[0].1.contains("stale-signature needs an earlier publication"), "{spared:?}");
+    let applied = lab.site().journal().faults_applied();
+    assert!(applied.is_empty(), "what has no effect is no hit: {applied:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use epm_protocol::fault::{ConnectionFacts, ExchangeFacts, Hit, Moment, Party, Route, Verdict};
+use epm_protocol::fault::{ConnectionFacts, ExchangeFacts, Hit, Moment, Party, Past, Route, Verdict};
 use epm_protocol::heartbeat::AgentRequest;
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
@@ -49,6 +49,8 @@ impl FaultQuery<'_> {
         let past = manager.runtime.past();
         let facts = ConnectionFacts { party, manager: &manager.runtime.name, protocol, ordinal, past };
         let verdict = set.judge_connection(&facts, now);
+        let replaced = ConnectionFacts { past: Past::REPLACED, ..facts };
+        self.note_spared(&set.judge_connection(&replaced, now), past, Moment::Connection);
         self.noted(verdict, known.agent, None, ordinal)
     }
 
@@ -71,7 +73,18 @@ impl FaultQuery<'_> {
         let name = &manager.runtime.name;
         let facts = ExchangeFacts { party, manager: name, protocol, route, ordinal, held, past };
         let verdict = set.judge_exchange(&facts, now);
+        let replaced = ExchangeFacts { past: Past::REPLACED, ..facts };
+        self.note_spared(&set.judge_exchange(&replaced, now), past, Moment::Exchange);
         self.noted(verdict, known.agent, Some(route), ordinal)
+    }
+
+    /// Notes a fault that would hit if something had been replaced before.
+    fn note_spared(self, verdict: &Verdict, past: Past, moment: Moment) {
+        let Some(what) = verdict.what() else { return };
+        if let Some(needed) = what.lacks(past, moment) {
+            let why = format!("the fault {} needs {needed}, which is missing", what.name());
+            self.manager.journal.fault_skipped(self.peer, why);
+        }
     }
 
     fn noted(
