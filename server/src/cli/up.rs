@@ -17,7 +17,8 @@ use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
 };
-use epm_protocol::trust::StoreType;
+use epm_protocol::time::Clock as _;
+use epm_protocol::trust::{ServerCertificate, StoreType};
 use epm_protocol::version::ClientVersion;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -425,10 +426,14 @@ impl Up {
     /// Adds the clients, and waits until all have been served.
     async fn people(&self, lab: &Lab) -> Result<(), Failure> {
         let failed = |error: FleetError| Failure::Failed(error.to_string());
+        // Clients that nothing serves would be waited for in vain.
+        let is_out_of_date = warn_of_dates(lab);
         for part in self.parts() {
             let (name, presence) = (part.name.clone(), part.presence.clone());
             lab.set_part(part).await.map_err(failed)?;
-            lab.wait_for_part(&name).await.map_err(failed)?;
+            if !is_out_of_date {
+                lab.wait_for_part(&name).await.map_err(failed)?;
+            }
             if presence != Presence::Always {
                 let followed = lab.follow_presence(&name).await;
                 followed.map_err(|error| Failure::Failed(error.to_string()))?;
@@ -508,6 +513,26 @@ fn new_seed() -> Result<u64, Failure> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
     Ok(u64::from_be_bytes(bytes) >> 11)
+}
+
+/// Warns of certificates that clients refuse for their dates. Whether those are all.
+fn warn_of_dates(lab: &Lab) -> bool {
+    let now = lab.clock().now();
+    let places = lab.site.addresses().iter();
+    let mut served = places.filter_map(|place| Some((&place.manager, lab.site.certificate(&place.manager)?)));
+    let is_refused = |(manager, certificate): (&String, ServerCertificate)| {
+        let validity = certificate.validity();
+        let why = if validity.is_over(now) {
+            format!("it expired at {}", validity.not_after)
+        } else if validity.is_before(now) {
+            format!("it is not valid before {}", validity.not_before)
+        } else {
+            return false;
+        };
+        complain(&format!("warning: {manager}: clients do not trust its certificate: {why}\n"));
+        true
+    };
+    served.all(is_refused)
 }
 
 fn certificates(site: &MockSite) -> Vec<(String, String)> {

@@ -217,7 +217,8 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn site(State(lab): LabState) -> Json<SiteView> {
-    Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses())))
+    let served = lab.certificates();
+    Json(lab.site.look(|site| SiteView::of(site, lab.site.addresses(), &served)))
 }
 
 async fn assumptions(State(lab): LabState) -> Json<Assumed> {

@@ -6,12 +6,12 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
-use rustls::ServerConfig;
 
 use crate::runtime::connections::Connections;
 use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
+use crate::runtime::tls::Served;
 
 /// A running manager. Its certificate and publication are replaced as a whole and read without a lock.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub(crate) struct ManagerRuntime {
 /// generation of its handshake, and serves later publications with the same certificate.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    /// TLS configuration of the clients' port, with its own session tickets.
-    pub(crate) tls: Arc<ServerConfig>,
+    /// TLS configuration of the clients' port, with its own session tickets, and its certificate.
+    pub(crate) tls: Served,
     published: Arc<ArcSwap<Published>>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum OpenConnections {
 #[derive(Debug, Default)]
 pub(crate) struct RestListener {
     /// None while the manager serves no REST API.
-    pub(crate) tls: ArcSwapOption<ServerConfig>,
+    pub(crate) tls: ArcSwapOption<Served>,
     pub(crate) connections: Arc<Connections>,
     /// Whether the service failed to start.
     pub(crate) stopped: AtomicBool,
@@ -71,7 +71,7 @@ pub(crate) struct RestListener {
 
 impl ManagerRuntime {
     /// A manager that has just started.
-    pub(crate) fn new(number: usize, publication: &Arc<Publication>, tls: Arc<ServerConfig>) -> Self {
+    pub(crate) fn new(number: usize, publication: &Arc<Publication>, tls: Served) -> Self {
         Self {
             number,
             name: publication.manager.clone(),
@@ -104,7 +104,7 @@ impl ManagerRuntime {
 
     /// Begins a generation: presents the certificate of this configuration from now on, and answers from the site's
     /// publication.
-    pub(crate) fn renew(&self, site: &Site, tls: Arc<ServerConfig>, open: OpenConnections) {
+    pub(crate) fn renew(&self, site: &Site, tls: Served, open: OpenConnections) {
         let next = self.next(site);
         match open {
             OpenConnections::End => {
@@ -141,7 +141,7 @@ impl ManagerRuntime {
 }
 
 impl Generation {
-    fn new(tls: Arc<ServerConfig>, published: Arc<Published>) -> Self {
+    fn new(tls: Served, published: Arc<Published>) -> Self {
         Self { tls, published: Arc::new(ArcSwap::from(published)) }
     }
 

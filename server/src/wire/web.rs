@@ -87,6 +87,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         return;
     }
     let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
+    let tls = Arc::clone(&tls.config);
     let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

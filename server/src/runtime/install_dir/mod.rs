@@ -275,8 +275,7 @@ impl Installation {
                 let store = KeyStore::read(&content, KEYSTORE, None, &password)?;
                 // Tomcat takes the entry of that name, or else the only key [R].
                 let alias = self.assumptions.keystore_alias.as_str();
-                let named = store.entries().iter().any(|entry| entry.alias.eq_ignore_ascii_case(alias));
-                Ok(store.identity(named.then_some(alias), &password, rules)?)
+                Ok(store.identity(store.has(alias).then_some(alias), &password, rules)?)
             }
             Service::Semwebsrv => {
                 let (certificate, key) = (self.read(CERTIFICATE)?, self.read(KEY)?);

@@ -9,7 +9,7 @@ use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::installation::{RecoverySettings, ServerXmlError, keystore_password};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
+use epm_protocol::trust::{ALIAS, KeyStore, KeystoreError, ServerIdentity, StoreType, WizardRules};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
@@ -168,7 +168,11 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
     let settings = RecoverySettings::parse(&String::from_utf8_lossy(&settings))
         .map_err(|setting| RecoveryError::Setting { file: name(), setting })?;
     let identity = KeyStore::read(&keystore, &keystore_name, Some(StoreType::Jks), &password)
-        .and_then(|store| store.identity(None, &password, &WizardRules::default()))
+        .and_then(|store| {
+            // As the manager reads its own store, whatever the wizard took before.
+            let alias = store.has(ALIAS).then_some(ALIAS);
+            store.identity(alias, &password, &WizardRules::ALL)
+        })
         .map_err(|source| RecoveryError::Keystore { file: name(), source: Box::new(source) })?;
     Ok(RecoveryFile { identity, settings, files })
 }
