@@ -9,6 +9,7 @@ mod cert;
 mod docs;
 mod failure;
 mod fault;
+mod foreign_files;
 mod harness;
 mod killed;
 mod lab;
