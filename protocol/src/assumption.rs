@@ -437,6 +437,20 @@ assumptions! {
     wizard_shortest_key_bits: u32 = 2048, U;
     /// Whether the wizard takes a certificate signed with SHA-1; the vendor only asks that it is RSA-based.
     wizard_takes_sha1: bool = true, I;
+    /// Whether the wizard takes a certificate signed with MD5 (MD5withRSA) or MD2. Both are RSA-based, which is all that
+    /// the vendor asks for, but the manager's Java disables them for certificates.
+    wizard_takes_md5: bool = false, U;
+    /// Whether the wizard takes a certificate with an RSASSA-PSS signature. It is RSA-based, but the manager's Java of
+    /// that time does not know it.
+    wizard_takes_pss: bool = false, U;
+    /// Whether the wizard takes a certificate signed with SHA-512/256 or SHA-512/224 (SHA512/256withRSA), which the
+    /// manager's Java of that time does not know.
+    wizard_takes_sha512_256: bool = false, U;
+    /// Whether the wizard takes a certificate signed with SHA-3 (SHA3-256withRSA), which the manager's Java of that time
+    /// does not know.
+    wizard_takes_sha3: bool = false, U;
+    /// Whether the wizard takes a certificate of X.509 v1 or v2, which many TLS libraries refuse from a server.
+    wizard_takes_x509_v1: bool = false, U;
     /// Whether the manager's Java can read a given JCEKS keystore; such files work only with the JDK that wrote them.
     wizard_reads_jceks: bool = true, I;
     /// The longest key, in bits, with which the console of version 14 can log in without a manual change (F14).
@@ -496,6 +510,11 @@ impl Assumptions {
         WizardRules {
             shortest_key_bits: self.wizard_shortest_key_bits,
             sha1: self.wizard_takes_sha1,
+            md5: self.wizard_takes_md5,
+            pss: self.wizard_takes_pss,
+            sha512_256: self.wizard_takes_sha512_256,
+            sha3: self.wizard_takes_sha3,
+            x509_v1: self.wizard_takes_x509_v1,
             jceks: self.wizard_reads_jceks,
         }
     }

@@ -207,7 +207,16 @@ impl MockSite {
 
     /// The certificate that a manager presents on its clients' port.
     pub fn certificate(&self, manager: &str) -> Option<ServerCertificate> {
-        self.look(|site| site.publication(manager).map(|one| one.identity.certificate().clone()))
+        self.state.served(manager).map(|(client, _)| client)
+    }
+
+    /// The certificate that a manager presents on the port of its REST API; that of the console's store if it has none.
+    pub fn console_certificate(&self, manager: &str) -> Option<ServerCertificate> {
+        self.state.served(manager).and_then(|(_, console)| console).or_else(|| {
+            self.look(|site| {
+                site.managers().find(|one| one.name == manager).map(|one| one.console.certificate().clone())
+            })
+        })
     }
 
     /// The shared secret of the site.

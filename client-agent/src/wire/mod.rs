@@ -25,3 +25,4 @@ pub use package::{IN_PACKAGE, PackageError, read_package};
 pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};
 pub use tls::{ClockTime, provider};
+pub use verifier::{is_pkcs1, verify_handshake};

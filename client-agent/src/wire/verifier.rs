@@ -5,9 +5,9 @@ use std::sync::Arc;
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{self, Rejection, ServerCertificate};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, SignatureScheme};
 
 use crate::agent::TlsCheck;
 
@@ -59,7 +59,7 @@ impl ServerCertVerifier for PinVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_handshake(message, cert, dss, &self.provider)
     }
 
     fn verify_tls13_signature(
@@ -68,12 +68,63 @@ impl ServerCertVerifier for PinVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        if is_pkcs1(dss.scheme) {
+            // RFC 8446, 4.2.3.
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
+        verify_handshake(message, cert, dss, &self.provider)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Checks that the holder of a certificate's key signed a handshake. Of the certificate only the public key is read, by
+/// the lab's own reader: rustls' check refuses a certificate with a critical extension that it does not know, or with
+/// malformed alternative names, though no client that has pinned it minds. For TLS 1.3, PKCS#1 has to be refused before.
+///
+/// # Errors
+///
+/// When the certificate cannot be read, or its key did not make the signature.
+pub fn verify_handshake(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signed: &DigitallySignedStruct,
+    provider: &CryptoProvider,
+) -> Result<HandshakeSignatureValid, Error> {
+    let certificate = ServerCertificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let (identifier, key) = certificate.subject_public_key();
+    let mut known = provider.signature_verification_algorithms.mapping.iter();
+    let Some((_, algorithms)) = known.find(|(scheme, _)| *scheme == signed.scheme) else {
+        return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+    };
+    // RSA may come without the NULL that its identifier ends with.
+    let is_for =
+        |expected: &[u8]| expected == identifier || expected.strip_suffix(&[5, 0]) == Some(identifier);
+    let mut refusal = Error::from(CertificateError::BadEncoding);
+    for algorithm in *algorithms {
+        if !is_for(algorithm.public_key_alg_id().as_ref()) {
+            let (signature, key) = (algorithm.signature_alg_id(), identifier.to_vec());
+            refusal = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: signature.as_ref().to_vec(),
+                public_key_algorithm_id: key,
+            }
+            .into();
+            continue;
+        }
+        if algorithm.verify_signature(key, message, signed.signature()).is_ok() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        return Err(CertificateError::BadSignature.into());
+    }
+    Err(refusal)
+}
+
+/// Whether a scheme is RSA with PKCS#1, which TLS 1.3 forbids in handshakes.
+pub fn is_pkcs1(scheme: SignatureScheme) -> bool {
+    use SignatureScheme as S;
+    matches!(scheme, S::RSA_PKCS1_SHA1 | S::RSA_PKCS1_SHA256 | S::RSA_PKCS1_SHA384 | S::RSA_PKCS1_SHA512)
 }
 
 /// The judge's verdict inside an error of rustls, if there is one.

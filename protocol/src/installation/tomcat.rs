@@ -214,10 +214,8 @@ impl ConnectorKeystore {
             let alias = self.alias.as_deref().unwrap_or("null");
             return Err(refused(format!("Alias name [{alias}] does not identify a key entry"), None));
         };
-        let mut rules = WizardRules::default();
-        (rules.shortest_key_bits, rules.sha1, rules.jceks) = (0, true, true);
         let password = self.key_password.as_ref().unwrap_or(&self.password);
-        store.identity(Some(alias), password, &rules).map_err(|finding| {
+        store.identity(Some(alias), password, &WizardRules::ALL).map_err(|finding| {
             let is_password = matches!(
                 &finding,
                 KeystoreError::Store { reason, .. } if matches!(**reason, StoreError::KeyPassword { .. })

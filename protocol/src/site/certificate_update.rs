@@ -67,6 +67,7 @@ impl Site {
         };
         let certificate = trust::issue(&key, &request)?;
         let identity = ServerIdentity::new(key, certificate)?;
+        identity.check_size()?;
         self.keys_used += 1;
         Ok(identity)
     }

@@ -17,11 +17,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::error::BerError;
+use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName, SubjectPublicKeyInfo, X509Name};
 
 use super::pem;
 use crate::id::parse_hex;
@@ -143,6 +147,8 @@ pub enum KeyAlgorithm {
     Ed25519,
     /// A DSA key.
     Dsa,
+    /// An RSA key that its holder may use for RSASSA-PSS alone.
+    RsaPss,
     /// Another algorithm, by its object identifier.
     Other(String),
 }
@@ -155,6 +161,7 @@ impl KeyAlgorithm {
             "1.2.840.10045.2.1" => Self::Ec,
             "1.3.101.112" => Self::Ed25519,
             "1.2.840.10040.4.1" => Self::Dsa,
+            "1.2.840.113549.1.1.10" => Self::RsaPss,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -167,6 +174,7 @@ impl fmt::Display for KeyAlgorithm {
             Self::Ec => f.write_str("elliptic curve"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::Dsa => f.write_str("DSA"),
+            Self::RsaPss => f.write_str("RSA for RSASSA-PSS alone"),
             Self::Other(oid) => write!(f, "algorithm {oid}"),
         }
     }
@@ -178,7 +186,7 @@ pub enum CertificateError {
     /// The encoding is cut off or malformed.
     #[error("not an X.509 certificate in DER: {detail}")]
     Malformed {
-        /// The error of the parser.
+        /// The part of the certificate that is not as it should be.
         detail: String,
     },
     /// Bytes follow the certificate.
@@ -206,10 +214,14 @@ struct Parts {
     common_name: String,
     names: Vec<String>,
     public_key_der: Vec<u8>,
+    key_identifier: Vec<u8>,
+    key: Vec<u8>,
     key_algorithm: KeyAlgorithm,
     signature_algorithm: String,
     self_signed: bool,
     version: u32,
+    serial: Vec<u8>,
+    issuer: String,
     /// Made at the first signature that is verified with this certificate; most verify none.
     verifying_key: OnceLock<Option<ParsedPublicKey>>,
 }
@@ -221,7 +233,7 @@ impl ServerCertificate {
     /// If the bytes are not exactly one certificate. A weak, foreign or expired one is no error here.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, parsed) = X509Certificate::from_der(der)
-            .map_err(|error| CertificateError::Malformed { detail: error.to_string() })?;
+            .map_err(|error| CertificateError::Malformed { detail: defect(&error.into()).to_owned() })?;
         if !rest.is_empty() {
             return Err(CertificateError::TrailingBytes {
                 expected: der.len() - rest.len(),
@@ -238,10 +250,14 @@ impl ServerCertificate {
             common_name: common_name(&parsed),
             names: alternative_names(&parsed),
             public_key_der: parsed.public_key().raw.to_vec(),
+            key_identifier: identifier(parsed.public_key().raw).unwrap_or_default().to_vec(),
+            key: parsed.public_key().subject_public_key.data.to_vec(),
             key_algorithm: key_algorithm(parsed.public_key()),
             signature_algorithm: signature_name(&parsed.signature_algorithm.algorithm.to_id_string()),
             self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
-            version: parsed.version().0 + 1,
+            version: parsed.version().0.saturating_add(1),
+            serial: parsed.raw_serial().to_vec(),
+            issuer: distinguished_name(parsed.issuer()),
             verifying_key: OnceLock::new(),
         })))
     }
@@ -249,6 +265,27 @@ impl ServerCertificate {
     /// The X.509 version of the certificate, from 1.
     pub fn version(&self) -> u32 {
         self.0.version
+    }
+
+    /// The serial number in hexadecimal digits, as `openssl x509 -serial` prints it.
+    pub fn serial(&self) -> String {
+        let is_negative = self.0.serial.first().is_some_and(|byte| *byte >= 0x80);
+        let mut bytes = self.0.serial.clone();
+        if is_negative {
+            let mut carry = true;
+            for byte in bytes.iter_mut().rev() {
+                (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
+            }
+        }
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let digits = HEXUPPER.encode(&bytes[zeros..]);
+        let sign = if is_negative { "-" } else { "" };
+        if digits.is_empty() { "00".to_owned() } else { format!("{sign}{digits}") }
+    }
+
+    /// The name of the issuer, `C=DE, O=Example, CN=Lab CA`, in the order of the certificate.
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
     }
 
     /// The DER encoding of the certificate.
@@ -286,6 +323,17 @@ impl ServerCertificate {
         &self.0.public_key_der
     }
 
+    /// The algorithm of the public key, as the content of its AlgorithmIdentifier, and the key itself, as the content
+    /// of its BIT STRING: what a signature of the holder is checked with.
+    pub fn subject_public_key(&self) -> (&[u8], &[u8]) {
+        (&self.0.key_identifier, &self.0.key)
+    }
+
+    /// Whether this RSA public key, as RSAPublicKey in DER, is that of the certificate.
+    pub(super) fn is_for_rsa(&self, public_key: &[u8]) -> bool {
+        self.0.key == public_key
+    }
+
     /// The kind of key that the certificate is for.
     pub fn key_algorithm(&self) -> &KeyAlgorithm {
         &self.0.key_algorithm
@@ -294,12 +342,6 @@ impl ServerCertificate {
     /// The algorithm of the issuer's signature: its common name, or its object identifier.
     pub fn signature_algorithm(&self) -> &str {
         &self.0.signature_algorithm
-    }
-
-    /// Whether the issuer's signature is of the only kind that managers accept: PKCS#1 v1.5 with a SHA, not PSS.
-    pub fn signature_is_rsa(&self) -> bool {
-        let name = self.signature_algorithm();
-        name.starts_with("sha") && name.ends_with("WithRSAEncryption")
     }
 
     /// Whether the certificate names itself as its issuer. The signature is not checked: a pin replaces it.
@@ -311,7 +353,11 @@ impl ServerCertificate {
     pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0
             .verifying_key
-            .get_or_init(|| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.public_key_der()).ok())
+            .get_or_init(|| {
+                let read = |key: &[u8]| ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).ok();
+                // Without the NULL in its identifier the library reads an RSA key only alone.
+                read(self.public_key_der()).or_else(|| read(&self.0.key))
+            })
             .as_ref()
             .is_some_and(|key| key.verify_sig(message, signature).is_ok())
     }
@@ -441,13 +487,69 @@ fn moment(seconds: i64) -> Timestamp {
 
 /// The last common name, since a subject goes from the general to the particular.
 fn common_name(certificate: &X509Certificate<'_>) -> String {
-    certificate
-        .subject()
-        .iter_common_name()
-        .last()
-        .and_then(|name| name.as_str().ok())
-        .unwrap_or_default()
-        .to_owned()
+    certificate.subject().iter_common_name().last().map(|name| text_of(name.attr_value())).unwrap_or_default()
+}
+
+/// The content of the AlgorithmIdentifier in a SubjectPublicKeyInfo.
+fn identifier(public_key: &[u8]) -> Option<&[u8]> {
+    let (_, info) = Any::from_der(public_key).ok()?;
+    let (_, algorithm) = Any::from_der(info.data).ok()?;
+    Some(algorithm.data)
+}
+
+/// The text of a value in a name, in any of the string types of ASN.1; other values as hexadecimal digits.
+fn text_of(value: &Any<'_>) -> String {
+    let units = |bytes: &[u8]| -> Vec<u16> {
+        bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
+    };
+    match value.tag() {
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
+            String::from_utf8_lossy(value.data).into_owned()
+        }
+        // T.61 is written as Latin-1 in practice.
+        Tag::T61String => value.data.iter().copied().map(char::from).collect(),
+        Tag::BmpString => String::from_utf16_lossy(&units(value.data)),
+        Tag::UniversalString => {
+            let code = |four: &[u8]| four.iter().fold(0, |code, byte| (code << 8) | u32::from(*byte));
+            let letter = |four: &[u8]| char::from_u32(code(four)).unwrap_or(char::REPLACEMENT_CHARACTER);
+            value.data.chunks_exact(4).map(letter).collect()
+        }
+        _ => format!("#{}", HEXUPPER.encode(value.data)),
+    }
+}
+
+/// A name in its own order, each part with the usual abbreviation of its type or its object identifier.
+fn distinguished_name(name: &X509Name<'_>) -> String {
+    let part = |attribute: &AttributeTypeAndValue<'_>| {
+        let oid = attribute.attr_type();
+        let kind = oid2abbrev(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), str::to_owned);
+        let text = text_of(attribute.attr_value());
+        // As RFC 4514 quotes what would otherwise end the part.
+        let text = text.replace('\\', r"\\").replace(',', r"\,").replace('+', r"\+");
+        format!("{kind}={text}")
+    };
+    let several = |one: &RelativeDistinguishedName<'_>| one.iter().map(part).collect::<Vec<_>>().join(" + ");
+    name.iter().map(several).collect::<Vec<_>>().join(", ")
+}
+
+/// The part of a certificate in which the parser met an error.
+fn defect(error: &X509Error) -> &'static str {
+    match error {
+        X509Error::InvalidVersion => "its version is malformed",
+        X509Error::InvalidSerial => "its serial number is malformed",
+        X509Error::InvalidAlgorithmIdentifier => "an algorithm in it is malformed",
+        X509Error::InvalidX509Name => "a name in it is malformed",
+        X509Error::InvalidDate => "a date of its validity is malformed",
+        X509Error::InvalidSPKI => "its public key is malformed",
+        X509Error::InvalidSubjectUID | X509Error::InvalidIssuerUID => {
+            "a unique identifier in it is malformed"
+        }
+        X509Error::InvalidExtensions => "its extensions are malformed",
+        X509Error::DuplicateExtensions => "it has an extension twice",
+        X509Error::InvalidSignatureValue => "its signature is malformed",
+        X509Error::Der(BerError::Incomplete(_)) => "it was cut off",
+        _ => "its structure is another one",
+    }
 }
 
 fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -485,6 +587,7 @@ pub(super) fn bit_length(number: &[u8]) -> u32 {
 
 fn signature_name(oid: &str) -> String {
     match oid {
+        "1.2.840.113549.1.1.2" => "md2WithRSAEncryption",
         "1.2.840.113549.1.1.4" => "md5WithRSAEncryption",
         "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption",
         "1.2.840.113549.1.1.10" => "rsassaPss",
@@ -492,10 +595,20 @@ fn signature_name(oid: &str) -> String {
         "1.2.840.113549.1.1.12" => "sha384WithRSAEncryption",
         "1.2.840.113549.1.1.13" => "sha512WithRSAEncryption",
         "1.2.840.113549.1.1.14" => "sha224WithRSAEncryption",
+        "1.2.840.113549.1.1.15" => "sha512-224WithRSAEncryption",
+        "1.2.840.113549.1.1.16" => "sha512-256WithRSAEncryption",
+        "2.16.840.1.101.3.4.3.13" => "sha3-224WithRSAEncryption",
+        "2.16.840.1.101.3.4.3.14" => "sha3-256WithRSAEncryption",
+        "2.16.840.1.101.3.4.3.15" => "sha3-384WithRSAEncryption",
+        "2.16.840.1.101.3.4.3.16" => "sha3-512WithRSAEncryption",
+        "1.2.840.10040.4.3" => "dsa-with-SHA1",
+        "2.16.840.1.101.3.4.3.2" => "dsa-with-SHA256",
+        "1.2.840.10045.4.1" => "ecdsa-with-SHA1",
         "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",
         "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384",
         "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512",
         "1.3.101.112" => "Ed25519",
+        "1.3.101.113" => "Ed448",
         other => other,
     }
     .to_owned()
@@ -524,15 +637,14 @@ mod tests {
         assert_eq!(read.validity().not_before, moment("2026-11-23T23:30:15Z"));
         assert_eq!(read.key_algorithm(), &KeyAlgorithm::Rsa { bits: 2048 });
         assert_eq!(read.signature_algorithm(), "sha512WithRSAEncryption");
-        assert!(read.signature_is_rsa() && read.is_self_signed());
+        assert!(read.is_self_signed());
     }
 
     #[test]
     fn foreign_signatures_are_told_from_those_that_managers_take() {
         assert_eq!(sample(EC).key_algorithm(), &KeyAlgorithm::Ec);
-        assert!(!sample(EC).signature_is_rsa());
+        assert_eq!(sample(EC).signature_algorithm(), "ecdsa-with-SHA256");
         assert_eq!(sample(PSS).signature_algorithm(), "rsassaPss");
-        assert!(!sample(PSS).signature_is_rsa());
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Detects the kind of a private key in DER, before a library refuses it without a reason.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+};
 use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag};
 
-use super::certificate::{KeyAlgorithm, bit_length};
+use super::certificate::{KeyAlgorithm, ServerCertificate, bit_length};
 
 /// The formats of private keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,48 @@ fn recognize(der: &[u8]) -> Option<KeyForm> {
         },
         _ => KeyForm::Unknown,
     })
+}
+
+/// Whether a private key in DER, PKCS#8 or bare, belongs to a certificate; none if its public half cannot be told.
+pub(super) fn is_key_of(der: &[u8], certificate: &ServerCertificate) -> Option<bool> {
+    let form = KeyForm::of(der);
+    let (algorithm, key) = match &form {
+        KeyForm::Pkcs8(algorithm) => (algorithm, sequence(der)?.get(2)?.data.to_vec()),
+        KeyForm::Bare(algorithm) => (algorithm, der.to_vec()),
+        KeyForm::Encrypted | KeyForm::Unknown => return None,
+    };
+    let of_certificate = certificate.key_algorithm();
+    let is_rsa = |one: &KeyAlgorithm| matches!(one, KeyAlgorithm::Rsa { .. } | KeyAlgorithm::RsaPss);
+    let (_, public) = certificate.subject_public_key();
+    match algorithm {
+        one if is_rsa(one) && is_rsa(of_certificate) => {
+            let (own, theirs) = (sequence(&key)?, sequence(public)?);
+            let number = |parts: &[Any<'_>], at: usize| -> Option<Vec<u8>> {
+                Some(parts.get(at)?.data.iter().copied().skip_while(|byte| *byte == 0).collect())
+            };
+            Some(number(&own, 1)? == number(&theirs, 0)? && number(&own, 2)? == number(&theirs, 1)?)
+        }
+        KeyAlgorithm::Ec if *of_certificate == KeyAlgorithm::Ec => {
+            // SEC 1 may have the public key under the tag [1], as a BIT STRING; Java leaves it out.
+            if let Some(own) = sequence(&key)?.into_iter().find(|part| part.tag() == Tag(1)) {
+                let (_, bits) = Any::from_der(own.data).ok()?;
+                return Some(bits.data.get(1..)? == public);
+            }
+            let curves = [
+                &ECDSA_P256_SHA256_ASN1_SIGNING,
+                &ECDSA_P384_SHA384_ASN1_SIGNING,
+                &ECDSA_P521_SHA512_ASN1_SIGNING,
+            ];
+            let pair = curves.iter().find_map(|curve| EcdsaKeyPair::from_pkcs8(curve, der).ok())?;
+            Some(pair.public_key().as_ref() == public)
+        }
+        KeyAlgorithm::Ed25519 if *of_certificate == KeyAlgorithm::Ed25519 => {
+            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok()?;
+            Some(pair.public_key().as_ref() == public)
+        }
+        KeyAlgorithm::Dsa | KeyAlgorithm::Other(_) if algorithm == of_certificate => None,
+        _ => Some(false),
+    }
 }
 
 /// The modulus follows the version.

@@ -43,10 +43,10 @@ pub use issuer::{CertificateRequest, IssueError, issue, issue_by_authority};
 pub use judge::{Beliefs, DateRule, NameRule, Rejection, Trusted, judge};
 pub use kcs::{Kcs, KcsError, MalformedKcs};
 pub use keystore::{
-    ALIAS, EntryInfo, FilePosition, FileRole, KeyStore, KeystoreError, Password, Refusal, Salts,
-    ServerIdentity, StoreError, StoreForm, StoreOptions, StoreType, UnknownStoreForm, UnknownStoreType,
-    WizardRules, read_certificates, read_identity, read_identity_with, read_private_key,
-    read_private_key_with,
+    ALIAS, EntryInfo, FileKind, FilePosition, FileRole, KeyStore, KeystoreError, Password, Refusal, Salts,
+    ServerIdentity, StoreContents, StoreError, StoreForm, StoreOptions, StoreType, UnknownStoreForm,
+    UnknownStoreType, WizardRules, is_key_encrypted, key_fits, read_certificates, read_identity,
+    read_identity_with, read_private_key, read_private_key_with,
 };
 pub use pool::KeyPool;
 pub use signature::{

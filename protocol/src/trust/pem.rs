@@ -2,8 +2,8 @@
 //!
 //! Parsed by hand because of the line numbers: an error says in which line half a file ends.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::{Engine as _, alphabet};
 
 /// A block from `BEGIN` to `END`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum PemError {
     Truncated { label: String, line: usize },
     /// An END without its BEGIN.
     StrayEnd { label: String, line: usize },
-    /// Lines between BEGIN and END that are not base64; `line` is that of the BEGIN.
+    /// Lines between BEGIN and END that are not base64; `line` is that with the defect.
     NotBase64 { label: String, line: usize, detail: String },
 }
 
@@ -69,14 +69,11 @@ fn read_block<'a>(
 ) -> Result<Block, PemError> {
     let mut digits = String::new();
     let mut cipher = None;
-    for (_, text) in lines {
+    let not_base64 = |line, detail| PemError::NotBase64 { label: label.to_owned(), line, detail };
+    for (number, text) in lines {
         match boundary(text) {
             Some(Boundary::End(end)) if end == label => {
-                let contents = STANDARD.decode(&digits).map_err(|error| PemError::NotBase64 {
-                    label: label.to_owned(),
-                    line,
-                    detail: error.to_string(),
-                })?;
+                let contents = BASE64.decode(&digits).map_err(|_| not_base64(line, why_not(&digits)))?;
                 return Ok(Block { label: label.to_owned(), line, contents, cipher });
             }
             Some(_) => break,
@@ -87,10 +84,30 @@ fn read_block<'a>(
                     cipher = Some(String::new());
                 }
             }
-            None => digits.push_str(text),
+            None => {
+                let is_digit = |c: char| c.is_ascii_alphanumeric() || "+/= \t".contains(c);
+                if let Some(other) = text.chars().find(|c| !is_digit(*c)) {
+                    return Err(not_base64(number, format!("it has the character {other:?}")));
+                }
+                digits.extend(text.split_ascii_whitespace());
+            }
         }
     }
     Err(PemError::Truncated { label: label.to_owned(), line })
+}
+
+/// Base64 as programs write it: the unused bits of the last digit are not always zero.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// What is wrong with digits that cannot be decoded, all of them in the alphabet.
+fn why_not(digits: &str) -> String {
+    match digits.trim_end_matches('=').find('=') {
+        Some(_) => "it has an equals sign before its end".to_owned(),
+        None => format!("its digits are {}, not a multiple of four: a part is missing", digits.len()),
+    }
 }
 
 enum Boundary<'a> {
@@ -100,19 +117,24 @@ enum Boundary<'a> {
 
 fn boundary(line: &str) -> Option<Boundary<'_>> {
     let inner = line.strip_prefix("-----")?.strip_suffix("-----")?;
+    if inner.contains("-----") {
+        return None; // a whole block on one line
+    }
     inner
         .strip_prefix("BEGIN ")
         .map(Boundary::Begin)
         .or_else(|| inner.strip_prefix("END ").map(Boundary::End))
 }
 
-/// The numbered and trimmed lines; those that are not UTF-8 are skipped.
+/// The numbered and trimmed lines; one that is not UTF-8 is a replacement character. A file without line feeds has
+/// carriage returns between its lines, as on old Macs.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
     let without_mark = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let end = if without_mark.contains(&b'\n') { b'\n' } else { b'\r' };
     without_mark
-        .split(|byte| *byte == b'\n')
+        .split(move |byte| *byte == end)
         .enumerate()
-        .map(|(index, line)| (index + 1, std::str::from_utf8(line).unwrap_or_default().trim()))
+        .map(|(index, line)| (index + 1, std::str::from_utf8(line).unwrap_or("\u{FFFD}").trim()))
 }
 
 #[cfg(test)]
@@ -141,7 +163,7 @@ mod tests {
         assert_eq!(read(b"-----BEGIN A-----\nAQID\n-----END B-----\n"), truncated(1));
         assert_eq!(read(b"AQID\n-----END A-----\n"), Err(PemError::StrayEnd { label: "A".into(), line: 2 }));
         let broken = read(b"x\n-----BEGIN A-----\n!!!!\n-----END A-----\n");
-        assert!(matches!(broken, Err(PemError::NotBase64 { line: 2, .. })), "{broken:?}");
+        assert!(matches!(broken, Err(PemError::NotBase64 { line: 3, .. })), "{broken:?}");
     }
 
     #[test]

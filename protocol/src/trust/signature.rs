@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
@@ -106,7 +107,7 @@ impl SigningKey {
         }
         let bare = matches!(form, KeyForm::Bare(_));
         let pair = if bare { KeyPair::from_der(der) } else { KeyPair::from_pkcs8(der) };
-        Self::from_pair(pair.map_err(|error| KeyError::Broken { detail: error.to_string() })?)
+        Self::from_pair(pair.map_err(|error| KeyError::Broken { detail: defect(&error).to_owned() })?)
     }
 
     /// Makes a key of 2048, 3072, 4096 or 8192 bits, from the operating system's randomness.
@@ -166,6 +167,18 @@ impl SigningKey {
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut bytes)
             .expect("a key that was checked when it was read signs any message");
         Signature(bytes.into())
+    }
+}
+
+/// What is wrong with a key that the library refuses, which names it by a word of its own.
+fn defect(error: &KeyRejected) -> &'static str {
+    match error.description_() {
+        "InconsistentComponents" => "its numbers do not belong together",
+        "InvalidComponent" => "one of its numbers is not valid in an RSA key",
+        "TooSmall" => "it is too short",
+        "TooLarge" => "it is too long",
+        "VersionNotSupported" => "its format has an unknown version",
+        _ => "its encoding is malformed, or it has more than two primes",
     }
 }
 

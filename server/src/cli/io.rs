@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 pub(super) use epm_client_agent::program::{is_heard, say};
+use epm_protocol::trust::Password;
 use serde::Serialize;
 
 /// Why a command failed.
@@ -54,9 +55,11 @@ pub(super) fn read_text(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }
 
-/// Reads a password from a file, without the line ending.
+/// Reads a password from the first line of a file, as a keystore's.
 pub(super) fn read_password(file: &Path) -> Result<String, Failure> {
-    Ok(read_text(file)?.trim_end_matches(['\r', '\n']).to_owned())
+    let password = Password::from_file(&read(file)?);
+    let password = password.map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
+    Ok(password.reveal().to_owned())
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {

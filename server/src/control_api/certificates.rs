@@ -2,23 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use std::fmt;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::{Clock, Timestamp};
-use epm_protocol::trust::{Fingerprint, ServerCertificate, ServerIdentity};
+use epm_protocol::trust::keystore::MAX_BYTES;
+use epm_protocol::trust::{Fingerprint, ServerCertificate, StoreType};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Service;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
 use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
+
+/// Maximum size of an update, in bytes: two files of the largest size in base64, and passwords.
+const LARGEST_UPDATE: usize = 3 * MAX_BYTES;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ManagerName {
@@ -35,19 +43,22 @@ struct UpdatePath {
 }
 
 /// Source of the new certificate, and the stores that get it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateSetting {
     /// Stores to update: both, as the wizard does, or one of them.
     #[serde(default)]
     #[schemars(with = "BridgedSchema<Stores>")]
     stores: Stores,
-    /// Certificate (PEM); the manager makes a self-signed one when absent.
-    certificate: Option<String>,
-    /// Private key of the certificate (PEM).
-    key: Option<String>,
-    /// Keystore (JKS, JCEKS or PKCS#12) in base64, instead of certificate and key.
-    keystore: Option<String>,
+    /// Certificate (PEM as text, or any file); the manager makes a self-signed one when absent.
+    certificate: Option<FileContent>,
+    /// Private key of the certificate (PEM as text, or any file).
+    key: Option<FileContent>,
+    /// Keystore (JKS, JCEKS or PKCS#12), in base64 or as a file, instead of certificate and key.
+    keystore: Option<FileContent>,
+    /// Type of the keystore; detected when absent.
+    #[schemars(with = "Option<BridgedSchema<StoreType>>")]
+    store_type: Option<StoreType>,
     /// Password of the keystore; empty when absent.
     password: Option<String>,
     /// Alias in the keystore; its only key when absent.
@@ -58,6 +69,77 @@ struct UpdateSetting {
     common_name: Option<String>,
     /// Validity of a self-signed certificate in days; the assumption `certificate_validity_days` when absent.
     valid_days: Option<u32>,
+}
+
+/// Content of a file, as a text or as an object with the file's name.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+enum FileContent {
+    /// Content alone.
+    Text(String),
+    /// Content with the name of the file.
+    Named(NamedFile),
+}
+
+/// A file in PEM, DER or another format.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedFile {
+    /// Name of the file, for messages.
+    file: String,
+    /// Content of the file, in base64.
+    content: String,
+}
+
+impl<'de> Deserialize<'de> for FileContent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = FileContent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the content of a file, or an object with `file` and `content`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<FileContent, E> {
+                Ok(FileContent::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FileContent, A::Error> {
+                NamedFile::deserialize(MapAccessDeserializer::new(map)).map(FileContent::Named)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl FileContent {
+    /// The file, named like the field if it has no name.
+    fn material(self, field: &str) -> Result<Material, Problem> {
+        match self {
+            Self::Text(text) => Ok(material(field, text)),
+            Self::Named(NamedFile { file, content }) => {
+                Ok(Material { content: decoded(field, &content)?, file })
+            }
+        }
+    }
+
+    /// A keystore, which as a text is base64.
+    fn keystore(self, field: &str) -> Result<Material, Problem> {
+        let (file, content) = match self {
+            Self::Text(content) => (field.to_owned(), content),
+            Self::Named(NamedFile { file, content }) => (file, content),
+        };
+        Ok(Material { content: decoded(field, &content)?, file })
+    }
+}
+
+fn decoded(field: &str, content: &str) -> Result<Bytes, Problem> {
+    let digits: String = content.split_ascii_whitespace().collect();
+    let decoded = BASE64_STANDARD.decode(digits);
+    decoded.map(Bytes::from).map_err(|error| Problem::invalid(format!("{field}: expected base64: {error}")))
 }
 
 /// Services to restart.
@@ -154,7 +236,8 @@ pub(super) fn routes() -> Routes {
         )
         .api_route(
             "/v1/managers/{manager}/certificate/{update}",
-            put_with(update, doc("updateCertificate", "Update a manager's server certificate under the name of an update; the same request again changes nothing, another one under a known name is refused with 409")),
+            put_with(update, doc("updateCertificate", "Update a manager's server certificate under the name of an update; the same request again changes nothing, another one under a known name is refused with 409"))
+            .layer(DefaultBodyLimit::max(LARGEST_UPDATE)),
         )
         .api_route(
             "/v1/managers/{manager}/replication",
@@ -175,13 +258,14 @@ async fn show(
 }
 
 fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
-    let found = lab.site.look(|site| {
+    let trouble = lab.site.look(|site| {
         let one = site.managers().find(|one| one.name == manager)?;
-        let of = |identity: &ServerIdentity| Certificate::of(identity.certificate());
-        let stores = StoresHold { console: of(&one.console), client: of(&one.client) };
-        Some((stores, one.console_trouble(site.assumptions())))
+        Some(one.console_trouble(site.assumptions()))
     });
-    let (stores, trouble) = found.ok_or_else(|| unknown(lab, manager))?;
+    let trouble = trouble.ok_or_else(|| unknown(lab, manager))?;
+    let served = |one: Option<ServerCertificate>| one.ok_or_else(|| unknown(lab, manager));
+    let console = Certificate::of(&served(lab.site.console_certificate(manager))?);
+    let stores = StoresHold { console, client: Certificate::of(&served(lab.site.certificate(manager))?) };
     Ok(Json(Certificates {
         manager: manager.to_owned(),
         stores,
@@ -201,27 +285,22 @@ impl UpdateSetting {
     /// The certificate described by the setting.
     fn certificate(self) -> Result<NewCertificate, Problem> {
         let secret = |name: &str, password: Option<String>| password.map(|password| material(name, password));
-        let Self { key_password, common_name, valid_days, alias, password, .. } = self;
-        let is_of_keystore = alias.is_some() || password.is_some();
+        let Self { key_password, common_name, valid_days, alias, password, store_type, .. } = self;
+        let is_of_keystore = alias.is_some() || password.is_some() || store_type.is_some();
         match (self.certificate, self.key, self.keystore) {
             (None, None, None) if !is_of_keystore => Ok(NewCertificate::Generate { common_name, valid_days }),
             (Some(certificate), Some(key), None) if !is_of_keystore => Ok(NewCertificate::Import {
-                certificate: material("certificate", certificate),
-                key: material("key", key),
+                certificate: certificate.material("certificate")?,
+                key: key.material("key")?,
                 key_password: secret("key_password", key_password),
             }),
-            (None, None, Some(keystore)) => {
-                let content = BASE64_STANDARD.decode(keystore.trim());
-                let content = content
-                    .map_err(|error| Problem::invalid(format!("keystore: expected base64: {error}")))?;
-                Ok(NewCertificate::Keystore {
-                    file: Material { file: "keystore".to_owned(), content: Bytes::from(content) },
-                    store_type: None,
-                    alias,
-                    password: secret("password", password),
-                    key_password: secret("key_password", key_password),
-                })
-            }
+            (None, None, Some(keystore)) => Ok(NewCertificate::Keystore {
+                file: keystore.keystore("keystore")?,
+                store_type,
+                alias,
+                password: secret("password", password),
+                key_password: secret("key_password", key_password),
+            }),
             _ => Err(Problem::invalid(
                 "expected a certificate with its key, or a keystore with its password and alias".to_owned(),
             )),
@@ -238,11 +317,11 @@ async fn update(
         return Err(unknown(&lab, &manager));
     }
     let stores = setting.stores;
-    let request = serde_json::to_vec(&setting).map_err(|error| Problem::invalid(error.to_string()))?;
-    let request = Fingerprint::of(&request);
     let certificate = setting.certificate()?;
+    let command = Command::UpdateCertificate { manager: manager.clone(), certificate, stores };
+    let request = request(command.clone())?;
     let updating = || {
-        lab.site.apply(&Command::UpdateCertificate { manager: manager.clone(), certificate, stores })?;
+        lab.site.apply(&command)?;
         let fingerprint = lab.site.look(|site| {
             let one = site.managers().find(|one| one.name == manager)?;
             let identity = if stores == Stores::Console { &one.console } else { &one.client };
@@ -260,6 +339,18 @@ async fn update(
     };
     tokio::task::block_in_place(|| lab.update_once(&manager, &update, request, updating))?;
     effective(&lab, &manager)
+}
+
+/// Identifies a request by all but the names of its files.
+fn request(mut command: Command) -> Result<Fingerprint, Problem> {
+    let mut parts = Vec::new();
+    for file in command.materials_mut() {
+        parts.extend_from_slice(Fingerprint::of(&file.content).as_bytes());
+        file.file.clear();
+    }
+    let rest = serde_json::to_vec(&command).map_err(|error| Problem::invalid(error.to_string()))?;
+    parts.extend(rest);
+    Ok(Fingerprint::of(&parts))
 }
 
 fn material(file: &str, content: String) -> Material {

@@ -230,7 +230,8 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn site(State(lab): LabState) -> Json<SiteView> {
-    Json(lab.site.look(|site| SiteView::of(site, &lab.site.addresses_now())))
+    let served = lab.certificates();
+    Json(lab.site.look(|site| SiteView::of(site, &lab.site.addresses_now(), &served)))
 }
 
 async fn assumptions(State(lab): LabState) -> Json<Assumed> {

@@ -130,13 +130,14 @@ struct LocationView {
 }
 
 impl SiteView {
-    pub(super) fn of(site: &Site, addresses: &[Addresses]) -> Self {
+    /// View of a site whose managers present these certificates.
+    pub(super) fn of(site: &Site, addresses: &[Addresses], served: &BTreeMap<String, Fingerprint>) -> Self {
         Self {
             name: site.name().to_owned(),
             id: site.id(),
             domain: site.domain(),
             default_list: site.default_list(),
-            managers: site.managers().map(|one| ManagerView::of(site, one)).collect(),
+            managers: site.managers().filter_map(|one| ManagerView::of(site, one, served)).collect(),
             addresses: addresses.to_vec(),
             clients: site.clients().count(),
         }
@@ -144,15 +145,15 @@ impl SiteView {
 }
 
 impl ManagerView {
-    fn of(site: &Site, one: &Manager) -> Self {
-        Self {
+    fn of(site: &Site, one: &Manager, served: &BTreeMap<String, Fingerprint>) -> Option<Self> {
+        Some(Self {
             name: one.name.clone(),
             address: one.ports.address.clone(),
             http_port: one.ports.http,
             https_port: one.ports.https,
-            fingerprint: one.client.certificate().fingerprint(),
+            fingerprint: *served.get(&one.name)?,
             broken_since: site.replication_stopped_since(&one.name),
-        }
+        })
     }
 }
 

@@ -203,11 +203,10 @@ impl Lab {
     }
 
     /// The certificate that each manager presents to clients.
-    fn certificates(&self) -> BTreeMap<String, Fingerprint> {
-        self.site.look(|site| {
-            let managers = site.managers();
-            managers.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect()
-        })
+    pub(crate) fn certificates(&self) -> BTreeMap<String, Fingerprint> {
+        let places = self.site.addresses().iter();
+        let served = places.filter_map(|place| self.site.certificate(&place.manager).map(|one| (place, one)));
+        served.map(|(place, one)| (place.manager.clone(), one.fingerprint())).collect()
     }
 
     /// Stops every client and the site.

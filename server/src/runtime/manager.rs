@@ -11,13 +11,13 @@ use epm_protocol::fault::Past;
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
 use parking_lot::Mutex;
-use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use crate::runtime::connections::Connections;
 use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
+use crate::runtime::tls::Served;
 
 /// A running manager. Its certificate and publication are replaced as a whole and read without a lock.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub(crate) struct ManagerRuntime {
 /// generation of its handshake, and serves later publications with the same certificate.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    /// TLS configuration of the clients' port, with its own session tickets.
-    pub(crate) tls: Arc<ServerConfig>,
+    /// TLS configuration of the clients' port, with its own session tickets, and its certificate.
+    pub(crate) tls: Served,
     published: Arc<ArcSwap<Published>>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum OpenConnections {
 #[derive(Debug, Default)]
 pub(crate) struct RestListener {
     /// None while the manager serves no REST API.
-    pub(crate) tls: ArcSwapOption<ServerConfig>,
+    pub(crate) tls: ArcSwapOption<Served>,
     pub(crate) connections: Arc<Connections>,
     /// Whether the service failed to start.
     pub(crate) stopped: AtomicBool,
@@ -84,7 +84,7 @@ pub(crate) struct RestListener {
 
 impl ManagerRuntime {
     /// A manager that has just started.
-    pub(crate) fn new(number: usize, publication: &Arc<Publication>, tls: Arc<ServerConfig>) -> Self {
+    pub(crate) fn new(number: usize, publication: &Arc<Publication>, tls: Served) -> Self {
         Self {
             number,
             name: publication.manager.clone(),
@@ -124,7 +124,7 @@ impl ManagerRuntime {
 
     /// Begins a generation: presents the certificate of this configuration from now on, and answers from the site's
     /// publication.
-    pub(crate) fn renew(&self, site: &Site, tls: Arc<ServerConfig>, open: OpenConnections) {
+    pub(crate) fn renew(&self, site: &Site, tls: Served, open: OpenConnections) {
         let next = self.next(site);
         match open {
             OpenConnections::End => {
@@ -175,7 +175,7 @@ impl ManagerRuntime {
 }
 
 impl Generation {
-    fn new(tls: Arc<ServerConfig>, published: Arc<Published>) -> Self {
+    fn new(tls: Served, published: Arc<Published>) -> Self {
         Self { tls, published: Arc::new(ArcSwap::from(published)) }
     }
 

@@ -16,6 +16,7 @@ use epm_protocol::site::{
     Answer, Command, CommandError, Effect, Publication, RegisteredClient, Site, agent_id,
 };
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::ServerCertificate;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::runtime::changes::Changes;
@@ -26,7 +27,7 @@ use crate::runtime::install_dir::{StoreTrouble, sync};
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::service::Service;
-use crate::runtime::tls::server_config;
+use crate::runtime::tls::Served;
 
 /// Maximum number of registered clients: twice as many as a lab runs itself.
 const MOST_CLIENTS: usize = 200_000;
@@ -117,7 +118,7 @@ impl SiteState {
         let mut managers = Vec::new();
         for (number, manager) in site.managers().enumerate() {
             let Some(publication) = site.publication(&manager.name) else { continue };
-            let tls = server_config(&publication.identity, clock.clone())?;
+            let tls = Served::of(&publication.identity, clock.clone())?;
             managers.push(Arc::new(ManagerRuntime::new(number, publication, tls)));
         }
         let journal = Arc::new(Journal::new(Arc::clone(&clock)));
@@ -140,6 +141,13 @@ impl SiteState {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The certificates that a manager presents to clients, and to the console if it serves the REST API.
+    pub(crate) fn served(&self, manager: &str) -> Option<(ServerCertificate, Option<ServerCertificate>)> {
+        let manager = self.manager(manager)?;
+        let console = manager.rest.tls.load().as_ref().map(|served| served.certificate.clone());
+        Some((manager.generation().tls.certificate.clone(), console))
     }
 
     /// Locks the site for reading. Never hold it over an await.
@@ -344,7 +352,7 @@ impl SiteState {
         let identity =
             self.site().managers().find(|one| one.name == manager.name).map(|one| one.console.clone());
         let Some(identity) = identity else { return Ok(()) };
-        manager.rest.tls.store(Some(server_config(&identity, self.clock.clone())?));
+        manager.rest.tls.store(Some(Arc::new(Served::of(&identity, self.clock.clone())?)));
         Ok(())
     }
 
@@ -360,8 +368,8 @@ impl SiteState {
             return;
         }
         let Some(known) = site.managers().find(|one| one.name == manager.name) else { return };
-        match server_config(&known.console, self.clock.clone()) {
-            Ok(config) => manager.rest.tls.store(Some(config)),
+        match Served::of(&known.console, self.clock.clone()) {
+            Ok(served) => manager.rest.tls.store(Some(Arc::new(served))),
             Err(error) => {
                 tracing::error!(%error, manager = manager.name, "cannot serve the console's certificate");
             }
@@ -374,9 +382,9 @@ impl SiteState {
     /// Begins a generation of a manager with the site's present certificate and publication, and new session tickets.
     fn renew(&self, site: &Site, manager: &ManagerRuntime, open: OpenConnections) {
         let Some(publication) = site.publication(&manager.name) else { return };
-        let tls = server_config(&publication.identity, self.clock.clone()).unwrap_or_else(|error| {
+        let tls = Served::of(&publication.identity, self.clock.clone()).unwrap_or_else(|error| {
             tracing::error!(%error, manager = manager.name, "cannot serve the certificate");
-            Arc::clone(&manager.generation().tls)
+            manager.generation().tls.clone()
         });
         manager.renew(site, tls, open);
     }
@@ -432,10 +440,11 @@ mod tests {
             while !renewed.load(Ordering::SeqCst) {
                 let generation = state.managers[0].generation();
                 let found = generation.published().publication.identity.certificate().fingerprint();
-                let (_, first) = met
-                    .entry(Arc::as_ptr(&generation.tls))
-                    .or_insert_with(|| (Arc::clone(&generation.tls), found));
+                let config = &generation.tls.config;
+                let (_, first) =
+                    met.entry(Arc::as_ptr(config)).or_insert_with(|| (Arc::clone(config), found));
                 assert_eq!(*first, found, "one configuration, and publications of two certificates");
+                assert_eq!(generation.tls.certificate.fingerprint(), found, "another one is announced");
             }
             assert!(met.len() > 1, "a renewal was seen");
         });

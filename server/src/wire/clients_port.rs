@@ -106,7 +106,7 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
         return converse(stream, context).await;
     }
     let generation = manager.runtime.generation();
-    let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls));
+    let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls.config));
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => return Box::pin(converse(stream, context.of(&generation))).await,
         Ok(Err(error)) => error.to_string(),

@@ -147,6 +147,7 @@ impl Conversation for RestConversation {
     async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
         let RequestContext { manager, connection, .. } = context;
         let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
+        let tls = Arc::clone(&tls.config);
         let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {

@@ -148,7 +148,7 @@ fn slips_are_bad_input() {
     let to = ["convert", "server.crt", "--key", "server.key", "--out", "o", "--to"];
     refused(&folder, &[&to[..], &["jks"]].concat(), "a keystore needs a password");
     refused(&folder, &["show", "missing.crt"], "cannot read missing.crt");
-    refused(&folder, &["show", "server.key"], "expected a CERTIFICATE block");
+    refused(&folder, &["show", "server.key"], "found a private key");
     refused(&folder, &["show", "server.crt", "--from", "jsk"], "unknown keystore type");
     refused(&folder, &["convert", "server.crt", "--to", "der", "--out", "o"], "has no private key");
     refused(&folder, &["issue", "--name", "a b", "--out", "o", "--key-out", "k"], "invalid name");

@@ -12,6 +12,7 @@ mod descriptors;
 mod docs;
 mod failure;
 mod fault;
+mod foreign_files;
 mod harness;
 mod journal;
 mod killed;

@@ -87,8 +87,11 @@ fn what_is_wrong_with_a_keystore_is_said_in_the_products_words_and_changes_nothi
         (keystore(cut, None, STORE, Some(KEY)), "ends within a certificate"),
         (keystore(changed, None, STORE, Some(KEY)), "or the file was changed"),
         (keystore(whole[..200].to_vec(), None, STORE, Some(KEY)), "ends within a key"),
-        (keystore(b"hello".to_vec(), None, STORE, None), "not a keystore"),
-        (keystore(identity().certificate().to_pem().into(), None, STORE, None), "this is PEM"),
+        (keystore(b"hello".to_vec(), None, STORE, None), "found text of another kind"),
+        (
+            keystore(identity().certificate().to_pem().into(), None, STORE, None),
+            "found a certificate; give it as",
+        ),
         (keystore(Vec::new(), None, STORE, None), "is empty"),
         (keystore(vec![0; 50 * 1024 * 1024], None, STORE, None), "52428800 bytes"),
     ] {

@@ -33,7 +33,7 @@ pub(super) struct SaltAndRounds {
 /// The library's errors mention positions and tags, never content.
 impl From<der::Error> for StoreError {
     fn from(error: der::Error) -> Self {
-        Self::Damaged { detail: error.to_string() }
+        Self::Damaged { detail: format!("its ASN.1 is malformed: {error}") }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::certificate::{Fingerprint, ServerCertificate};
 use super::super::signature::SigningKey;
 use super::refusal::{FilePosition, KeystoreError};
+use super::wizard::check_size;
 
 /// A key and a certificate that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +29,22 @@ impl ServerIdentity {
         Self { chain, ..self }
     }
 
+    /// Checks that a server can present the certificate with its chain.
+    ///
+    /// # Errors
+    /// If the two are larger than a TLS message.
+    pub(crate) fn check_size(&self) -> Result<(), KeystoreError> {
+        let all = std::iter::once(self.certificate()).chain(self.chain());
+        check_size(all, &FilePosition::of("the certificate"))
+    }
+
     pub(super) fn join(
         key: SigningKey,
         certificate: ServerCertificate,
         key_place: FilePosition,
         certificate_name: &str,
     ) -> Result<Self, KeystoreError> {
-        if key.public_key_der() != certificate.public_key_der() {
+        if !certificate.is_for_rsa(key.rsa_public_key_der()) {
             return Err(KeystoreError::Mismatch {
                 at: key_place,
                 certificate: certificate_name.to_owned(),

@@ -10,8 +10,10 @@ use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey, SaltAndRounds};
 use super::entry::{EntryContent, KeystoreEntry, ProtectedKey};
+use super::java;
 use super::kind::StoreType;
 use super::pbe;
+use super::reader::{self, Reader};
 use super::refusal::StoreError;
 use super::rounds::Rounds;
 use super::secret::{Password, Salts};
@@ -82,11 +84,9 @@ fn entry(from: &mut Reader<'_>, version: u32) -> Result<KeystoreEntry, StoreErro
             }
         }
         CERTIFICATE => EntryContent::Certificate(certificate(from, version)?),
-        // Only Java's own deserializer knows its length, so nothing after it can be found.
         SECRET => {
-            return Err(StoreError::Algorithm {
-                found: format!("a secret key, under the alias {alias:?}, in Java's own serialization"),
-            });
+            java::skip_object(from)?;
+            EntryContent::Other("a secret key")
         }
         other => return Err(broken(&format!("expected an entry of kind 1, 2 or 3, found {other}"))),
     };
@@ -225,38 +225,11 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), StoreError> {
+    let text = reader::to_java(text);
     let length = u16::try_from(text.len()).map_err(|_| broken("a text is too long to be written"))?;
     out.extend(length.to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(&text);
     Ok(())
-}
-
-/// The part of a file that has not been read yet. No memory is reserved for a length that the file only claims.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], StoreError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| {
-            broken(&format!("it ends within {what}: {length} bytes expected, {} left", self.0.len()))
-        })?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self, what: &str) -> Result<u32, StoreError> {
-        Ok(self.take(4, what)?.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
-    }
-
-    fn bytes(&mut self, what: &str) -> Result<&'a [u8], StoreError> {
-        let length = self.number(what)?;
-        self.take(usize::try_from(length).unwrap_or(usize::MAX), what)
-    }
-
-    fn text(&mut self, what: &str) -> Result<String, StoreError> {
-        let length = self.take(2, what)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
-        // Java's UTF-8 differs beyond the basic plane, and for U+0000.
-        Ok(String::from_utf8_lossy(self.take(length, what)?).into_owned())
-    }
 }
 
 fn broken(detail: &str) -> StoreError {

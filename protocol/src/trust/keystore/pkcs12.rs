@@ -3,7 +3,7 @@
 //! The crates that read it need pre-releases of others, cannot do PBMAC1 (RFC 9579) or the RC2 and RC4 of old files,
 //! and use one password for store and keys.
 
-use der::asn1::{Any, BmpString, ObjectIdentifier, OctetString};
+use der::asn1::{Any, ObjectIdentifier, OctetString};
 use der::{Sequence, Tag, TagNumber, Tagged as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::asn1::{self, Algorithm, EncryptedKey};
 use super::entry::{EntryContent, KeystoreEntry, ProtectedKey, issued_by};
+use super::file_kind::outer_length;
 use super::pbe::{self, Purpose, Scheme};
 use super::refusal::StoreError;
 use super::rounds::Rounds;
@@ -147,6 +148,31 @@ pub(super) fn read(
     password: &Password,
     rounds: &mut Rounds,
 ) -> Result<Vec<KeystoreEntry>, StoreError> {
+    let mut read = Err(StoreError::Password);
+    for form in password.forms() {
+        read = read_with(bytes, &form, rounds);
+        if !matches!(read, Err(StoreError::Password)) {
+            break;
+        }
+    }
+    read
+}
+
+fn read_with(
+    bytes: &[u8],
+    password: &Password,
+    rounds: &mut Rounds,
+) -> Result<Vec<KeystoreEntry>, StoreError> {
+    // Bytes behind the store, such as a line end, are no part of it.
+    let bytes = match outer_length(bytes) {
+        Some((content, header)) => {
+            let length = header.saturating_add(content);
+            let cut_off =
+                || broken(&format!("it was cut off: expected {length} bytes, found {}", bytes.len()));
+            bytes.get(..length).ok_or_else(cut_off)?
+        }
+        None => bytes,
+    };
     let bytes = asn1::canonical(bytes)?;
     let pfx: Pfx = asn1::read(&bytes)?;
     if pfx.content.kind != DATA {
@@ -280,8 +306,8 @@ fn named(bag: &Bag) -> Result<BagAttributes, StoreError> {
     for attribute in asn1::read_all::<Attribute>(asn1::content(attributes, Tag::Set)?)? {
         let values = asn1::content(&attribute.values, Tag::Set)?;
         if attribute.kind == FRIENDLY_NAME {
-            let names: Vec<BmpString> = asn1::read_all(values)?;
-            named.name = names.first().map(ToString::to_string);
+            let names: Vec<Any> = asn1::read_all(values)?;
+            named.name = names.first().map(name);
         } else if attribute.kind == LOCAL_KEY_ID {
             let ids: Vec<OctetString> = asn1::read_all(values)?;
             named.id = ids.first().map(|id| id.as_bytes().to_vec());
@@ -290,6 +316,16 @@ fn named(bag: &Bag) -> Result<BagAttributes, StoreError> {
         }
     }
     Ok(named)
+}
+
+/// A name, which has letters beyond the basic plane as two surrogates: Java and others write UTF-16 as a BMPString.
+fn name(value: &Any) -> String {
+    if value.tag() != Tag::BmpString {
+        return String::from_utf8_lossy(value.value()).into_owned();
+    }
+    let units: Vec<u16> =
+        value.value().chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+    String::from_utf16_lossy(&units)
 }
 
 /// Compares the store's checksum with its content.
@@ -480,7 +516,8 @@ fn mac_of(
 fn attributes(name: Option<&str>, id: Option<&[u8]>) -> Result<Any, StoreError> {
     let mut all = Vec::new();
     if let Some(name) = name {
-        all.push(attribute(FRIENDLY_NAME, &BmpString::from_utf8(name)?)?);
+        let units: Vec<u8> = name.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        all.push(attribute(FRIENDLY_NAME, &Any::new(Tag::BmpString, units)?)?);
     }
     if let Some(id) = id {
         all.push(attribute(LOCAL_KEY_ID, &OctetString::new(id)?)?);

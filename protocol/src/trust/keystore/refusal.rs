@@ -7,44 +7,10 @@ use std::fmt;
 
 use super::super::certificate::{CertificateError, Fingerprint, KeyAlgorithm};
 use super::super::signature::KeyError;
+use super::file_kind::FileKind;
 use super::kind::StoreType;
+pub use super::role::{FileRole, Refusal};
 use super::secret::PasswordError;
-
-/// The sentence with which the product refuses a file [C S6].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// The sentence for private keys.
-    #[error("Invalid private key file")]
-    PrivateKeyFile,
-    /// The sentence for keystores.
-    #[error("Invalid keystore file")]
-    KeystoreFile,
-    /// The sentence for certificates.
-    #[error("Invalid certificate type, or invalid certificate signature algorithm")]
-    Certificate,
-}
-
-/// The role in which a file was given to the wizard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FileRole {
-    /// The file was given as the certificate.
-    Certificate,
-    /// The file was given as the private key.
-    PrivateKey,
-    /// The file was given as a keystore, with certificate and key.
-    Keystore,
-}
-
-impl FileRole {
-    /// The sentence with which the product refuses a bad file in this role.
-    pub const fn refusal(self) -> Refusal {
-        match self {
-            Self::Certificate => Refusal::Certificate,
-            Self::PrivateKey => Refusal::PrivateKeyFile,
-            Self::Keystore => Refusal::KeystoreFile,
-        }
-    }
-}
 
 /// The name of a file, and the line in it if it is PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +39,6 @@ impl fmt::Display for FilePosition {
 /// The defect of a keystore.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The file is not a keystore.
-    #[error("not a keystore; expected a JKS, JCEKS or PKCS#12 file{hint}")]
-    NotAStore {
-        /// The kind of file that it seems to be instead, as the end of a sentence.
-        hint: String,
-    },
     /// The keystore is of another type than given.
     #[error("expected a keystore of the type {expected}, found {found}")]
     Type {
@@ -134,7 +94,7 @@ pub enum StoreError {
         alias: String,
     },
     /// There is no entry with that alias.
-    #[error("there is no entry {alias:?}{hint}; the keystore has {known:?}")]
+    #[error("there is no entry {alias:?}{hint}; the keystore has {}", quoted(known))]
     NoSuchAlias {
         /// The alias that was asked for.
         alias: String,
@@ -144,13 +104,16 @@ pub enum StoreError {
         known: Vec<String>,
     },
     /// The keystore has several keys, and no alias was given.
-    #[error("the keystore has several keys: name one of the aliases {aliases:?}")]
+    #[error(
+        "the keystore has several keys: name one of them with `--alias` (`alias` in the control API): {}",
+        quoted(aliases)
+    )]
     SeveralKeys {
         /// The aliases of the keys.
         aliases: Vec<String>,
     },
     /// No entry of the keystore has a key.
-    #[error("the keystore has no entry with a private key, only {known:?}")]
+    #[error("the keystore has no entry with a private key, only {}", quoted(known))]
     NoKey {
         /// The aliases of its entries.
         known: Vec<String>,
@@ -187,6 +150,14 @@ pub enum StoreError {
         /// The SHA-256 of the public key that belongs to the private key.
         found: Box<Fingerprint>,
     },
+}
+
+/// Aliases in a sentence.
+fn quoted(aliases: &[String]) -> String {
+    match aliases {
+        [] => "no entries".to_owned(),
+        some => some.iter().map(|alias| format!("{alias:?}")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The reason why the files of the wizard are refused.
@@ -244,17 +215,15 @@ pub enum KeystoreError {
         /// The defect of the content.
         detail: String,
     },
-    /// A PEM file lacks the expected block.
-    #[error("{}: {at}: expected a {expected} block, found {found:?}", .role.refusal())]
-    NoSuchBlock {
+    /// The file is something else than its role expects.
+    #[error("{}: {at}: expected {}, found {found}{}", .role.refusal(), .role.expected(), .found.hint(*.role))]
+    Unexpected {
         /// The role in which the file was given.
         role: FileRole,
-        /// The name of the file.
+        /// The name of the file, and the line of a block that is not what its label says.
         at: FilePosition,
-        /// The expected label.
-        expected: String,
-        /// The labels of the blocks in the file.
-        found: Vec<String>,
+        /// What the file is.
+        found: FileKind,
     },
     /// The file has several private keys.
     #[error("{}: {}: expected one private key, found {}, at lines {lines:?}",
@@ -308,20 +277,40 @@ pub enum KeystoreError {
         found: KeyAlgorithm,
     },
     /// The certificate was not signed with RSA, which managers demand since 12.1 [C S6].
-    #[error("{}: {at}: expected a sha*WithRSAEncryption signature, found {found}", Refusal::Certificate)]
+    #[error("{}: {at}: expected a signature with RSA, found {found}", Refusal::Certificate)]
     CertificateSignature {
         /// The position of the certificate.
         at: FilePosition,
         /// The algorithm of its signature.
         found: String,
     },
-    /// The certificate is signed with SHA-1, which this manager refuses by assumption.
-    #[error("{}: {at}: expected a signature with SHA-256 or better, found {found}", Refusal::Certificate)]
-    WeakSignature {
+    /// The certificate is signed with RSA in a way that this manager refuses by assumption.
+    #[error(
+        "{}: {at}: expected a signature that the wizard accepts, such as sha256WithRSAEncryption, found {found}; \
+         the assumption `{assumption}` decides about it",
+        Refusal::Certificate
+    )]
+    AssumedSignature {
         /// The position of the certificate.
         at: FilePosition,
         /// The algorithm of its signature.
         found: String,
+        /// The name of the assumption.
+        assumption: &'static str,
+    },
+    /// Certificate and chain do not fit into the message in which a server presents them.
+    #[error(
+        "{}: {at}: expected a certificate that fits into a TLS handshake message with its chain, at most {expected} \
+         bytes, found {found}",
+        Refusal::Certificate
+    )]
+    TooLargeForTls {
+        /// The position of the certificate.
+        at: FilePosition,
+        /// The largest size in bytes.
+        expected: usize,
+        /// The size in bytes.
+        found: usize,
     },
     /// The key of the certificate is too short.
     #[error("{}: {at}: expected a key of at least {expected} bits, found {found}", Refusal::Certificate)]
@@ -333,8 +322,12 @@ pub enum KeystoreError {
         /// The length of the key in bits.
         found: u32,
     },
-    /// The certificate has an X.509 version that no current TLS library accepts.
-    #[error("{}: {at}: expected X.509 version 3, found version {found}", Refusal::Certificate)]
+    /// The certificate has an X.509 version that this manager refuses by assumption.
+    #[error(
+        "{}: {at}: expected an X.509 v3 certificate, found X.509 v{found}; the assumption `wizard_takes_x509_v1` \
+         decides about it",
+        Refusal::Certificate
+    )]
     CertificateVersion {
         /// The position of the certificate.
         at: FilePosition,
@@ -367,14 +360,15 @@ impl KeystoreError {
             | Self::Truncated { role, .. }
             | Self::StrayEnd { role, .. }
             | Self::NotBase64 { role, .. }
-            | Self::NoSuchBlock { role, .. }
+            | Self::Unexpected { role, .. }
             | Self::Password { role, .. } => role.refusal(),
             Self::Store { .. } => Refusal::KeystoreFile,
             Self::SeveralKeys { .. } | Self::Key { .. } | Self::Mismatch { .. } => Refusal::PrivateKeyFile,
             Self::Certificate { .. }
             | Self::CertificateKey { .. }
             | Self::CertificateSignature { .. }
-            | Self::WeakSignature { .. }
+            | Self::AssumedSignature { .. }
+            | Self::TooLargeForTls { .. }
             | Self::ShortKey { .. }
             | Self::CertificateVersion { .. } => Refusal::Certificate,
         }

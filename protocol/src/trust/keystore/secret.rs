@@ -5,9 +5,15 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::file_kind;
+
 /// A password: never shown, and wiped from memory when it is no longer needed.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    text: Zeroizing<String>,
+    /// Whether PKCS#12's key derivation gets no bytes at all, instead of the two zeros of an empty text.
+    is_absent: bool,
+}
 
 /// The reason why bytes are not a password. Does not show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,15 +37,21 @@ impl Password {
 
     /// Makes a password of this text.
     pub fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
+        Self { text: Zeroizing::new(text.to_owned()), is_absent: false }
     }
 
-    /// Reads the content of a password file, without the line end after it.
+    /// Reads the first line of a password file, as keytool and openssl do. The file is UTF-8, with or without a byte
+    /// order mark, or UTF-16 with one, as Windows PowerShell writes it.
     ///
     /// # Errors
-    /// If it is not UTF-8, or too long.
+    /// If it is neither, or too long.
     pub fn from_file(bytes: &[u8]) -> Result<Self, PasswordError> {
-        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let from_utf16 = matches!(bytes, [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..])
+            .then(|| file_kind::utf16(bytes).map(Zeroizing::new))
+            .flatten();
+        let bytes = from_utf16.as_ref().map_or(bytes, |text| text.as_bytes());
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > Self::MAX_BYTES {
             return Err(PasswordError::TooLong { expected: Self::MAX_BYTES, found: line.len() });
@@ -49,27 +61,37 @@ impl Password {
 
     /// Whether the password is empty.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
     /// The password in the clear, to write it where the product writes it.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The forms in which programs derive keys from this password: an empty one stands for no password as well, which
+    /// `certtool --null-password` writes.
+    pub(super) fn forms(&self) -> impl Iterator<Item = Self> {
+        let absent = self.is_empty().then(|| Self { is_absent: true, ..Self::default() });
+        std::iter::once(self.clone()).chain(absent)
     }
 
     /// The password as PBES2 and old PEM use it.
     pub(super) fn utf8(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.text.as_bytes()
     }
 
     /// The password as a JKS uses it.
     pub(super) fn utf16(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.0.encode_utf16().flat_map(u16::to_be_bytes).collect())
+        Zeroizing::new(self.text.encode_utf16().flat_map(u16::to_be_bytes).collect())
     }
 
     /// The password as PKCS#12's key derivation uses it: with a zero at its end.
     pub(super) fn utf16_with_end(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = self.utf16();
+        if self.is_absent {
+            return bytes;
+        }
         bytes.extend([0, 0]);
         bytes
     }
@@ -127,10 +149,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_file_loses_its_line_end_and_nothing_else() {
+    fn a_password_is_the_first_line_of_its_file_without_a_mark_of_the_encoding() {
         let read = |bytes: &[u8]| Password::from_file(bytes).map(|one| one.reveal().to_owned());
         assert_eq!(read(b"s3cret\r\n").unwrap(), "s3cret");
-        assert_eq!(read(b" s3 cret \n\n").unwrap(), " s3 cret \n");
+        assert_eq!(read(b" s3 cret \nsecond\n").unwrap(), " s3 cret ");
+        assert_eq!(read(b"\xEF\xBB\xBFs3cret\r\n").unwrap(), "s3cret");
+        let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{FEFF}s3crêt\r\n".encode_utf16().flat_map(order).collect()
+        };
+        assert_eq!(read(&utf16(u16::to_le_bytes)).unwrap(), "s3crêt");
+        assert_eq!(read(&utf16(u16::to_be_bytes)).unwrap(), "s3crêt");
         assert_eq!(read(b"").unwrap(), "");
         assert_eq!(read(b"\xFF"), Err(PasswordError::NotText));
         assert!(matches!(read(&[b'x'; 1025]), Err(PasswordError::TooLong { found: 1025, .. })));

@@ -5,16 +5,17 @@
 use zeroize::Zeroizing;
 
 use super::super::certificate::ServerCertificate;
-use super::super::key_form::KeyForm;
+use super::super::key_form::{KeyForm, is_key_of};
 use super::super::pem::{self, Block, PemError};
 use super::super::signature::{KeyError, SigningKey};
 use super::asn1::{self, EncryptedKey};
+use super::file_kind::{FileKind, outer_length};
 use super::identity::ServerIdentity;
 use super::pbe;
 use super::refusal::{FilePosition, FileRole, KeystoreError, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
-use super::wizard::WizardRules;
+use super::wizard::{WizardRules, check_size};
 
 /// The largest size of a file of the wizard, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -48,8 +49,32 @@ pub fn read_identity_with(
 ) -> Result<ServerIdentity, KeystoreError> {
     let (certificate, chain) = read_chain(certificate, certificate_name)?;
     rules.check(&certificate, &file(certificate_name))?;
+    check_size(std::iter::once(&certificate).chain(&chain), &file(certificate_name))?;
     let key = read_private_key_with(key, key_name, key_password)?;
     Ok(ServerIdentity::join(key, certificate, file(key_name), certificate_name)?.with_chain(chain))
+}
+
+/// Whether the private key in a file belongs to a certificate, whether or not a manager could use the two; none for a
+/// key whose public half cannot be told.
+///
+/// # Errors
+/// If the file has no private key, or several, or it cannot be decrypted.
+pub fn key_fits(
+    certificate: &ServerCertificate,
+    key: &[u8],
+    key_name: &str,
+    key_password: Option<&Password>,
+) -> Result<Option<bool>, KeystoreError> {
+    let (_, der, _) = read_key_der(key, key_name, key_password)?;
+    Ok(is_key_of(&der, certificate))
+}
+
+/// Whether the private key in a file is encrypted.
+///
+/// # Errors
+/// If the file has no private key, or several.
+pub fn is_key_encrypted(key: &[u8], key_name: &str) -> Result<bool, KeystoreError> {
+    Ok(the_key(key, key_name)?.is_encrypted())
 }
 
 /// Reads all certificates of a file, at least one, in order.
@@ -79,32 +104,56 @@ pub fn read_private_key_with(
     name: &str,
     password: Option<&Password>,
 ) -> Result<SigningKey, KeystoreError> {
-    let (block, others) =
-        read_blocks(bytes, name, FileRole::PrivateKey, |label| label.ends_with("PRIVATE KEY"))?;
-    if !others.is_empty() {
-        let lines = std::iter::once(&block).chain(&others).filter_map(|each| each.at.line).collect();
-        return Err(KeystoreError::SeveralKeys { at: file(name), lines });
-    }
-    let Part { at, der, cipher } = block;
-    let refused = |reason| KeystoreError::Key { at: at.clone(), reason };
-    let is_encrypted = cipher.is_some() || KeyForm::of(&der) == KeyForm::Encrypted;
+    let (at, der, was_encrypted) = read_key_der(bytes, name, password)?;
+    SigningKey::from_der(&der).map_err(|reason| match reason {
+        // A wrong password gives valid padding once in 256 times.
+        KeyError::NotAKey if was_encrypted => KeystoreError::Key { at, reason: KeyError::WrongPassword },
+        KeyError::NotAKey => unexpected(FileRole::PrivateKey, at, &der),
+        reason => KeystoreError::Key { at, reason },
+    })
+}
+
+/// The only private key of a file, its position, and whether it was encrypted.
+fn read_key_der(
+    bytes: &[u8],
+    name: &str,
+    password: Option<&Password>,
+) -> Result<(FilePosition, Zeroizing<Vec<u8>>, bool), KeystoreError> {
+    let part = the_key(bytes, name)?;
+    let is_encrypted = part.is_encrypted();
+    let Part { at, der, cipher } = part;
     if !is_encrypted {
-        return SigningKey::from_der(&der).map_err(refused);
+        return Ok((at, Zeroizing::new(der), false));
     }
+    let refused = |reason| KeystoreError::Key { at: at.clone(), reason };
     let password = password.ok_or_else(|| refused(KeyError::Encrypted))?;
-    let plain = match &cipher {
-        Some(cipher) => pbe::decrypt_old_pem(cipher, &der, password),
-        None => open_pkcs8(&der, password),
-    };
+    let mut plain = Err(StoreError::Password);
+    for form in password.forms() {
+        plain = match &cipher {
+            Some(cipher) => pbe::decrypt_old_pem(cipher, &der, &form),
+            None => open_pkcs8(&der, &form),
+        };
+        if plain.as_ref().is_ok_and(|plain| KeyForm::of(plain) != KeyForm::Unknown) {
+            break;
+        }
+    }
     let plain = plain.map_err(|reason| {
         refused(match reason {
             StoreError::Password => KeyError::WrongPassword,
             other => KeyError::Encryption { detail: other.to_string() },
         })
     })?;
-    // A wrong password gives valid padding once in 256 times.
-    SigningKey::from_der(&plain)
-        .map_err(|reason| refused(if reason == KeyError::NotAKey { KeyError::WrongPassword } else { reason }))
+    Ok((at, plain, true))
+}
+
+fn the_key(bytes: &[u8], name: &str) -> Result<Part, KeystoreError> {
+    let (block, others) =
+        read_blocks(bytes, name, FileRole::PrivateKey, |label| label.ends_with("PRIVATE KEY"))?;
+    if !others.is_empty() {
+        let lines = std::iter::once(&block).chain(&others).filter_map(|each| each.at.line).collect();
+        return Err(KeystoreError::SeveralKeys { at: file(name), lines });
+    }
+    Ok(block)
 }
 
 fn open_pkcs8(der: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -119,8 +168,10 @@ fn read_chain(
     let is_certificate = |label: &str| matches!(label, "CERTIFICATE" | "X509 CERTIFICATE");
     let (first, rest) = read_blocks(bytes, name, FileRole::Certificate, is_certificate)?;
     let read = |part: Part| {
-        ServerCertificate::from_der(&part.der)
-            .map_err(|reason| KeystoreError::Certificate { at: part.at, reason })
+        ServerCertificate::from_der(&part.der).map_err(|reason| match FileKind::of_der(&part.der) {
+            FileKind::Certificate => KeystoreError::Certificate { at: part.at, reason },
+            found => KeystoreError::Unexpected { role: FileRole::Certificate, at: part.at, found },
+        })
     };
     Ok((read(first)?, rest.into_iter().map(read).collect::<Result<_, _>>()?))
 }
@@ -131,6 +182,12 @@ struct Part {
     der: Vec<u8>,
     /// The encryption of the contents, according to a header.
     cipher: Option<String>,
+}
+
+impl Part {
+    fn is_encrypted(&self) -> bool {
+        self.cipher.is_some() || KeyForm::of(&self.der) == KeyForm::Encrypted
+    }
 }
 
 /// Returns the blocks of a PEM file that are `wanted`, or all of a DER file: the first, which always exists, and the
@@ -145,28 +202,46 @@ fn read_blocks(
         let (expected, found) = (MAX_BYTES, bytes.len());
         return Err(KeystoreError::TooLarge { role, at: file(name), expected, found });
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(KeystoreError::Empty { role, at: file(name) });
-    }
-    if !pem::looks_like_pem(bytes) {
-        return Ok((Part { at: file(name), der: bytes.to_vec(), cipher: None }, Vec::new()));
+    let unexpected = |found| KeystoreError::Unexpected { role, at: file(name), found };
+    match FileKind::of(bytes) {
+        FileKind::Empty => return Err(KeystoreError::Empty { role, at: file(name) }),
+        // A store may begin like DER of another kind.
+        found @ (FileKind::Store(_) | FileKind::Utf16(_)) => return Err(unexpected(found)),
+        found if !pem::looks_like_pem(bytes) => {
+            return match values(bytes, role) {
+                Some(mut values) if !values.is_empty() => {
+                    let first = values.remove(0);
+                    let part = |der: &[u8]| Part { at: file(name), der: der.to_vec(), cipher: None };
+                    Ok((part(first), values.into_iter().map(part).collect()))
+                }
+                _ => Err(unexpected(found)),
+            };
+        }
+        _ => {}
     }
     let blocks = pem::read(bytes).map_err(|error| broken_pem(error, role, name))?;
-    let found: Vec<String> = blocks.iter().map(|block| block.label.clone()).collect();
     let mut parts = blocks.into_iter().filter(|block| wanted(&block.label)).map(|block| part(block, name));
     match parts.next() {
         Some(first) => Ok((first, parts.collect())),
-        None => Err(KeystoreError::NoSuchBlock {
-            role,
-            at: file(name),
-            expected: match role {
-                FileRole::Certificate => "CERTIFICATE".to_owned(),
-                FileRole::PrivateKey => "PRIVATE KEY".to_owned(),
-                FileRole::Keystore => "keystore".to_owned(),
-            },
-            found,
-        }),
+        None => Err(unexpected(FileKind::of(bytes))),
     }
+}
+
+/// The values of a file in DER: several certificates may follow each other, and a line end the last one. None if
+/// something else does, or a value is cut off.
+fn values(mut bytes: &[u8], role: FileRole) -> Option<Vec<&[u8]>> {
+    let mut values = Vec::new();
+    while !bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+        let (content, header) = outer_length(bytes)?;
+        let (value, rest) = bytes.split_at_checked(content.checked_add(header)?)?;
+        values.push(value);
+        bytes = rest;
+    }
+    (role == FileRole::Certificate || values.len() == 1).then_some(values)
+}
+
+fn unexpected(role: FileRole, at: FilePosition, der: &[u8]) -> KeystoreError {
+    KeystoreError::Unexpected { role, at, found: FileKind::of_der(der) }
 }
 
 fn part(block: Block, name: &str) -> Part {

@@ -5,16 +5,17 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::super::certificate::{Fingerprint, ServerCertificate};
-use super::super::pem;
+use super::super::key_form::{KeyForm, is_key_of};
 use super::super::signature::{KeyError, SigningKey};
 use super::entry::{EntryContent, KeystoreEntry, ProtectedKey};
+use super::file_kind::FileKind;
 use super::identity::ServerIdentity;
 use super::kind::StoreType;
 use super::refusal::{FilePosition, FileRole, KeystoreError, StoreError};
 use super::rounds::Rounds;
 use super::secret::Password;
 use super::separate::MAX_BYTES;
-use super::wizard::WizardRules;
+use super::wizard::{WizardRules, check_size};
 use super::{jks, pkcs12};
 
 /// A keystore whose keys are still encrypted.
@@ -31,9 +32,25 @@ pub struct EntryInfo {
     pub alias: String,
     /// What the entry is, in words.
     pub what: String,
+    /// Whether the entry has a private key.
+    pub has_key: bool,
     /// The certificates of the entry, its own first; those that cannot be read are left out.
     pub chain: Vec<ServerCertificate>,
 }
+
+/// The certificates of an entry, without its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreContents {
+    /// The alias of the entry.
+    pub alias: String,
+    /// The certificates of the entry, its own first.
+    pub certificates: Vec<ServerCertificate>,
+    /// Whether the private key belongs to the first certificate; none without a key, or if it cannot be told.
+    pub key_fits: Option<bool>,
+}
+
+/// Certificates, and a key in DER or why it cannot be decrypted.
+type Opened = (Vec<ServerCertificate>, Result<Zeroizing<Vec<u8>>, StoreError>);
 
 impl StoreType {
     /// Detects the type of a keystore; none if the bytes do not look like one.
@@ -57,12 +74,12 @@ impl KeyStore {
         if bytes.len() > MAX_BYTES {
             return Err(KeystoreError::TooLarge { role, at, expected: MAX_BYTES, found: bytes.len() });
         }
-        if bytes.is_empty() {
-            return Err(KeystoreError::Empty { role, at });
-        }
         let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
-        let found = StoreType::of(bytes)
-            .ok_or_else(|| refused(StoreError::NotAStore { hint: instead(bytes).to_owned() }))?;
+        let found = match FileKind::of(bytes) {
+            FileKind::Empty => return Err(KeystoreError::Empty { role, at }),
+            FileKind::Store(found) => found,
+            found => return Err(KeystoreError::Unexpected { role, at, found }),
+        };
         if let Some(expected) = kind.filter(|expected| *expected != found) {
             return Err(refused(StoreError::Type { expected, found }));
         }
@@ -93,9 +110,38 @@ impl KeyStore {
                 EntryContent::Other(what) => (*what, &[][..]),
             };
             let chain = chain.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
-            EntryInfo { alias: entry.alias.clone(), what: what.to_owned(), chain }
+            let has_key = matches!(entry.content, EntryContent::Key { .. });
+            EntryInfo { alias: entry.alias.clone(), what: what.to_owned(), has_key, chain }
         };
         self.entries.iter().map(info).collect()
+    }
+
+    /// Whether there is an entry of this alias, in upper or lower case.
+    pub fn has(&self, alias: &str) -> bool {
+        self.entries.iter().any(|entry| same(&entry.alias, alias))
+    }
+
+    /// Returns the certificates of the entry under `alias`, or of the only one with a private key, and whether that key
+    /// belongs to them; the wizard does not judge them.
+    ///
+    /// # Errors
+    /// If there is no such entry, or its certificates cannot be read.
+    pub fn contents(
+        &self,
+        alias: Option<&str>,
+        key_password: &Password,
+    ) -> Result<StoreContents, KeystoreError> {
+        let entry = self.chosen(alias).map_err(|reason| self.refused(reason))?;
+        if let EntryContent::Certificate(der) = &entry.content {
+            let certificates = vec![self.certificate(der)?];
+            return Ok(StoreContents { alias: entry.alias.clone(), certificates, key_fits: None });
+        }
+        let (certificates, key) = self.opened(entry, key_password)?;
+        let key_fits = match (&key, certificates.first()) {
+            (Ok(der), Some(own)) => is_key_of(der, own),
+            _ => None,
+        };
+        Ok(StoreContents { alias: entry.alias.clone(), certificates, key_fits })
     }
 
     /// Returns the key and certificate under `alias`, or the only ones, as the wizard does.
@@ -110,59 +156,75 @@ impl KeyStore {
         rules: &WizardRules,
     ) -> Result<ServerIdentity, KeystoreError> {
         let at = FilePosition::of(&self.name);
-        let refused = |reason| KeystoreError::Store { at: at.clone(), reason: Box::new(reason) };
         if self.kind == StoreType::Jceks && !rules.jceks {
-            return Err(refused(StoreError::Jceks));
+            return Err(self.refused(StoreError::Jceks));
         }
-        let entry = self.chosen(alias).map_err(refused)?;
+        let entry = self.chosen(alias).map_err(|reason| self.refused(reason))?;
         let alias = || entry.alias.clone();
-        let (key, chain, linked) = match &entry.content {
-            EntryContent::Key { key, chain, linked } => (key, chain, *linked),
-            EntryContent::Certificate(_) => {
-                return Err(refused(StoreError::EntryWithoutKey {
-                    alias: alias(),
-                    found: "a certificate".into(),
-                }));
-            }
-            EntryContent::Other(what) => {
-                return Err(refused(StoreError::EntryWithoutKey { alias: alias(), found: (*what).into() }));
-            }
-        };
-        if chain.is_empty() {
-            return Err(refused(StoreError::NoCertificate { alias: alias() }));
-        }
-        let mut certificates = Vec::new();
-        for der in chain {
-            let read = ServerCertificate::from_der(der)
-                .map_err(|reason| KeystoreError::Certificate { at: at.clone(), reason })?;
-            certificates.push(read);
-        }
+        let (mut certificates, der) = self.opened(entry, key_password)?;
         // The certificate is judged first: if its kind is wrong, so is that of its key.
-        if linked {
-            rules.check(&certificates[0], &at)?;
-        }
-        let der = open(key, key_password).map_err(|reason| match reason {
-            StoreError::Password => refused(StoreError::KeyPassword { alias: alias() }),
-            other => refused(other),
-        })?;
-        let key = SigningKey::from_der(&der).map_err(|reason| refused(key_refused(alias(), reason, key)))?;
-        if !linked {
-            let own = certificates.iter().position(|one| one.public_key_der() == key.public_key_der());
-            let own = own.ok_or_else(|| refused(StoreError::NoCertificate { alias: alias() }))?;
-            let all: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-            let ordered = pkcs12::chain_of(&chain[own], &all);
-            certificates = ordered.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
-            rules.check(&certificates[0], &at)?;
-        }
+        rules.check(&certificates[0], &at)?;
+        check_size(&certificates, &at)?;
+        let is_encrypted =
+            matches!(&entry.content, EntryContent::Key { key: ProtectedKey::Encrypted(_), .. });
+        let key = der.and_then(|der| {
+            SigningKey::from_der(&der).map_err(|reason| match reason {
+                // Bytes that were decrypted but are not a key were decrypted with a wrong password.
+                KeyError::NotAKey if is_encrypted => StoreError::KeyPassword { alias: alias() },
+                reason => StoreError::Key { alias: alias(), reason },
+            })
+        });
+        let key = key.map_err(|reason| self.refused(reason))?;
         let own = certificates.remove(0);
-        if own.public_key_der() != key.public_key_der() {
-            return Err(refused(StoreError::Mismatch {
+        if !own.is_for_rsa(key.rsa_public_key_der()) {
+            return Err(self.refused(StoreError::Mismatch {
                 alias: alias(),
                 expected: Box::new(Fingerprint::of(own.public_key_der())),
                 found: Box::new(Fingerprint::of(key.public_key_der())),
             }));
         }
         Ok(ServerIdentity::join(key, own, at, &self.name)?.with_chain(certificates))
+    }
+
+    /// The certificates of an entry with a private key, its own first, at least one; and the key in DER.
+    fn opened(&self, entry: &KeystoreEntry, key_password: &Password) -> Result<Opened, KeystoreError> {
+        let alias = || entry.alias.clone();
+        let without_key = |found: &str| {
+            self.refused(StoreError::EntryWithoutKey { alias: alias(), found: found.to_owned() })
+        };
+        let (key, chain, linked) = match &entry.content {
+            EntryContent::Key { key, chain, linked } => (key, chain, *linked),
+            EntryContent::Certificate(_) => return Err(without_key("a certificate")),
+            EntryContent::Other(what) => return Err(without_key(what)),
+        };
+        let no_certificate = || self.refused(StoreError::NoCertificate { alias: alias() });
+        let mut certificates =
+            chain.iter().map(|der| self.certificate(der)).collect::<Result<Vec<_>, _>>()?;
+        if certificates.is_empty() {
+            return Err(no_certificate());
+        }
+        let der = open(key, key_password).map_err(|reason| match reason {
+            StoreError::Password => StoreError::KeyPassword { alias: alias() },
+            other => other,
+        });
+        if !linked {
+            let der = der.as_ref().map_err(|reason| self.refused(reason.clone()))?;
+            let is_own = |one: &ServerCertificate| is_key_of(der, one) == Some(true);
+            let own = certificates.iter().position(is_own).ok_or_else(no_certificate)?;
+            let all: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+            let ordered = pkcs12::chain_of(&chain[own], &all);
+            certificates = ordered.iter().filter_map(|der| ServerCertificate::from_der(der).ok()).collect();
+        }
+        Ok((certificates, der))
+    }
+
+    fn certificate(&self, der: &[u8]) -> Result<ServerCertificate, KeystoreError> {
+        let at = FilePosition::of(&self.name);
+        ServerCertificate::from_der(der).map_err(|reason| KeystoreError::Certificate { at, reason })
+    }
+
+    fn refused(&self, reason: StoreError) -> KeystoreError {
+        KeystoreError::Store { at: FilePosition::of(&self.name), reason: Box::new(reason) }
     }
 
     fn chosen(&self, alias: Option<&str>) -> Result<&KeystoreEntry, StoreError> {
@@ -200,28 +262,18 @@ fn same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
 
+/// Decrypts a key.
 fn open(key: &ProtectedKey, password: &Password) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    match key {
-        ProtectedKey::Plain(der) => Ok(der.clone()),
-        ProtectedKey::Encrypted(der) => jks::open(der, password, &mut Rounds::of_a_file()),
+    let der = match key {
+        ProtectedKey::Plain(der) => return Ok(der.clone()),
+        ProtectedKey::Encrypted(der) => der,
+    };
+    let mut plain = Err(StoreError::Password);
+    for form in password.forms() {
+        plain = jks::open(der, &form, &mut Rounds::of_a_file());
+        if plain.as_ref().is_ok_and(|plain| KeyForm::of(plain) != KeyForm::Unknown) {
+            break;
+        }
     }
-}
-
-/// Bytes that were decrypted but are not a key were decrypted with a wrong password.
-fn key_refused(alias: String, reason: KeyError, key: &ProtectedKey) -> StoreError {
-    match (reason, key) {
-        (KeyError::NotAKey, ProtectedKey::Encrypted(_)) => StoreError::KeyPassword { alias },
-        (reason, _) => StoreError::Key { alias, reason },
-    }
-}
-
-/// The kind of a file that is not a keystore, as the end of a sentence; empty if it is not recognized.
-fn instead(bytes: &[u8]) -> &'static str {
-    if pem::looks_like_pem(bytes) {
-        "; this is PEM; give it as certificate and key"
-    } else if ServerCertificate::from_der(bytes).is_ok() {
-        "; this is a certificate"
-    } else {
-        ""
-    }
+    plain
 }

@@ -93,8 +93,9 @@ fn keys_that_are_not_for_managers_are_refused_with_the_reason() {
     assert_eq!(refused(samples::ENCRYPTED_PKCS8), (KeyError::Encrypted, Some(2)));
     assert_eq!(refused(samples::ENCRYPTED_LEGACY), (KeyError::Encrypted, Some(2)));
     assert_eq!(refused(&der(samples::ENCRYPTED_PKCS8)), (KeyError::Encrypted, None));
-    assert_eq!(refused(b"not a key"), (KeyError::NotAKey, None));
-    assert_eq!(refused(certificate(0).der()), (KeyError::NotAKey, None));
+    for text in [b"not a key", certificate(0).der()] {
+        assert!(matches!(refusal(key(text)), KeystoreError::Unexpected { .. }));
+    }
     let (reason, _) = refused(samples::RSA_1024);
     assert_eq!(reason.to_string(), "expected an RSA key of 2048 to 8192 bits, found 1024");
 }
@@ -143,17 +144,119 @@ fn empty_and_huge_files_are_refused_in_the_words_of_their_role() {
 fn a_file_of_other_things_says_what_they_are() {
     assert_eq!(
         refusal(read_certificates(samples::KEY_0, "server.crt")),
-        KeystoreError::NoSuchBlock {
+        KeystoreError::Unexpected {
             role: FileRole::Certificate,
             at: file("server.crt"),
-            expected: "CERTIFICATE".to_owned(),
-            found: vec!["PRIVATE KEY".to_owned()],
+            found: FileKind::PrivateKey,
         }
     );
     let no_key = refusal(key(certificate(0).to_pem().as_bytes()));
     assert_eq!(no_key.refusal(), Refusal::PrivateKeyFile);
-    let not_a_certificate = refusal(read_certificates(b"hello", "server.crt"));
-    assert!(matches!(not_a_certificate, KeystoreError::Certificate { .. }), "{not_a_certificate}");
+    assert_eq!(
+        no_key.to_string(),
+        "Invalid private key file: server.key: expected a private key (PEM or DER), found a certificate; give the file \
+         with the private key of that certificate"
+    );
+}
+
+/// What is said of a file in each role.
+fn kind(bytes: &[u8]) -> FileKind {
+    let found = FileKind::of(bytes);
+    let password = Password::new("p");
+    let as_store = KeyStore::read(bytes, "file", None, &password).map(drop);
+    let as_key = read_private_key(bytes, "file").map(drop);
+    let as_certificate = read_certificates(bytes, "file").map(drop);
+    for refused in [as_store, as_key, as_certificate].into_iter().filter_map(Result::err) {
+        let text = refused.to_string();
+        assert!(text.contains("file") && !text.contains("Tag(") && !text.contains("Parsing"), "{text}");
+    }
+    found
+}
+
+#[test]
+fn a_file_is_told_by_its_content_in_every_encoding() {
+    let pem = certificate(0).to_pem();
+    let der_of = |bytes: &[u8]| data_encoding::BASE64.encode(bytes).into_bytes();
+    let utf16 = |order: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> {
+        format!("{mark}{pem}").encode_utf16().flat_map(order).collect()
+    };
+    let in_utf16 = FileKind::Utf16(Box::new(FileKind::Certificate));
+    for (bytes, expected) in [
+        (utf16(u16::to_le_bytes, "\u{FEFF}"), in_utf16.clone()),
+        (utf16(u16::to_be_bytes, "\u{FEFF}"), in_utf16.clone()),
+        (utf16(u16::to_le_bytes, ""), in_utf16),
+        (der_of(&store(StoreForm::Pkcs12)), FileKind::Base64(Box::new(FileKind::Store(StoreType::Pkcs12)))),
+        (der_of(certificate(0).der()), FileKind::Base64(Box::new(FileKind::Certificate))),
+        (pem.replace("-----", "----").into_bytes(), FileKind::AlmostPem),
+        (pem.replace('\n', "").into_bytes(), FileKind::AlmostPem),
+        (pem.replace("CERTIFICATE", "PKCS7").into_bytes(), FileKind::Pkcs7),
+        (der(samples::KEY_0), FileKind::PrivateKey),
+        (der(samples::ENCRYPTED_PKCS8), FileKind::EncryptedKey),
+        (certificate(0).public_key_der().to_vec(), FileKind::PublicKey),
+        (samples::key(0).rsa_public_key_der().to_vec(), FileKind::PublicKey),
+        (store(StoreForm::Jks), FileKind::Store(StoreType::Jks)),
+        (
+            certificate(0).der()[..300].to_vec(),
+            FileKind::CutOff { expected: certificate(0).der().len(), found: 300 },
+        ),
+        (b"<html><body>404</body></html>".to_vec(), FileKind::Html),
+        (b"PK\x03\x04".to_vec(), FileKind::Zip),
+        (b"openssh-key-v1\0".to_vec(), FileKind::OpensshKey),
+        (b"\xEF\xBB\xBF \r\n".to_vec(), FileKind::Empty),
+        (b"hello".to_vec(), FileKind::Text),
+        (vec![0x9C; 40], FileKind::Unknown),
+    ] {
+        assert_eq!(kind(&bytes), expected);
+    }
+}
+
+#[test]
+fn der_may_have_a_line_end_or_another_certificate_behind_it_and_a_mac_its_own_line_ends() {
+    let (own, other) = (certificate(0), certificate(1));
+    let read = |bytes: &[u8]| read_certificates(bytes, "server.crt").unwrap();
+    assert_eq!(read(&[own.der(), b"\r\n"].concat()), std::slice::from_ref(&own));
+    assert_eq!(read(&[own.der(), other.der()].concat()), [own.clone(), other]);
+    assert_eq!(read(own.to_pem().replace('\n', "\r").as_bytes()), [own]);
+    assert_eq!(key(&[&der(samples::KEY_0)[..], b"\n"].concat()).unwrap(), samples::key(0));
+}
+
+#[test]
+fn a_digit_that_is_not_base64_is_named_with_its_line() {
+    let pem = certificate(0).to_pem().replacen("MII", "M\u{2013}I", 1);
+    let error = refusal(read_certificates(pem.as_bytes(), "server.crt"));
+    assert!(error.to_string().contains("server.crt, line 2: the CERTIFICATE block is not base64"), "{error}");
+    assert!(error.to_string().ends_with("it has the character '\u{2013}'"), "{error}");
+}
+
+#[test]
+fn a_key_fits_whatever_the_wizard_thinks_of_its_certificate() {
+    let fits = |certificate: &[u8], key: &[u8]| {
+        let certificate = read_certificates(certificate, "server.crt").unwrap().remove(0);
+        key_fits(&certificate, key, "server.key", None).unwrap()
+    };
+    let own = certificate(0).to_pem();
+    assert_eq!(fits(own.as_bytes(), samples::KEY_0), Some(true));
+    assert_eq!(fits(own.as_bytes(), samples::KEY_0_AS_PKCS1), Some(true));
+    assert_eq!(fits(own.as_bytes(), samples::KEY_1), Some(false));
+    assert_eq!(fits(own.as_bytes(), samples::RSA_1024), Some(false));
+    for ec in [samples::EC_PKCS8, samples::EC_SEC1, samples::ED25519] {
+        assert_eq!(fits(own.as_bytes(), ec), Some(false));
+    }
+    // The three are of one key by openssl, or of two.
+    assert_eq!(fits(samples::EC, samples::EC_PKCS8), fits(samples::EC, samples::EC_SEC1));
+}
+
+#[test]
+fn what_the_wizard_refuses_by_assumption_it_takes_by_the_opposite_one() {
+    let read = |rules: &WizardRules| {
+        read_identity_with(samples::PSS, "server.crt", samples::KEY_0, "server.key", None, rules).map(drop)
+    };
+    let refused = refusal(read(&WizardRules::default()));
+    assert!(
+        matches!(refused, KeystoreError::AssumedSignature { assumption: "wizard_takes_pss", .. }),
+        "{refused}"
+    );
+    read(&WizardRules { pss: true, ..WizardRules::default() }).unwrap();
 }
 
 #[test]
@@ -163,12 +266,15 @@ fn certificates_that_are_not_of_rsa_throughout_are_refused() {
         refused(samples::EC),
         KeystoreError::CertificateKey { at: file("server.crt"), found: KeyAlgorithm::Ec }
     );
-    for (text, found) in [(samples::PSS, "rsassaPss"), (samples::RSA_BY_EC, "ecdsa-with-SHA256")] {
+    let (at, found) = (file("server.crt"), "rsassaPss".to_owned());
+    let by_assumption = KeystoreError::AssumedSignature { at, found, assumption: "wizard_takes_pss" };
+    let (at, found) = (file("server.crt"), "ecdsa-with-SHA256".to_owned());
+    for (text, expected) in [
+        (samples::PSS, by_assumption),
+        (samples::RSA_BY_EC, KeystoreError::CertificateSignature { at, found }),
+    ] {
         let error = refused(text);
-        assert_eq!(
-            error,
-            KeystoreError::CertificateSignature { at: file("server.crt"), found: found.to_owned() }
-        );
+        assert_eq!(error, expected);
         assert_eq!(
             error.refusal().to_string(),
             "Invalid certificate type, or invalid certificate signature algorithm"

@@ -7,7 +7,9 @@ use clap::Args;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::site::ConsoleTrouble;
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{Fingerprint, KeyAlgorithm, ServerCertificate};
+use epm_protocol::trust::{
+    EntryInfo, FilePosition, Fingerprint, KeyAlgorithm, ServerCertificate, WizardRules,
+};
 use serde::Serialize;
 
 use super::bring::{Brought, Source};
@@ -48,7 +50,9 @@ pub(crate) struct Diff {
 /// The properties of a certificate.
 #[derive(Debug, Serialize)]
 pub(super) struct CertificateView {
+    serial: String,
     common_name: String,
+    issuer: String,
     names: Vec<String>,
     not_before: Timestamp,
     not_after: Timestamp,
@@ -66,9 +70,16 @@ pub(super) struct FileView {
     format: String,
     /// Alias and contents of each entry.
     entries: Vec<(String, String)>,
+    /// The certificate of each entry in short.
+    #[serde(skip)]
+    leaves: Vec<String>,
+    /// Alias of the entry that the certificates below are from; none outside of a keystore, or if it has several keys.
+    alias: Option<String>,
     certificates: Vec<CertificateView>,
-    /// Whether the key matches; none without a key.
+    /// Whether the key belongs to the certificate; none without a key, or if it cannot be read.
     key_fits: Option<bool>,
+    #[serde(skip)]
+    key: &'static str,
     /// Why the wizard would refuse it; none if it would accept it.
     refusal: Option<String>,
     warnings: Vec<String>,
@@ -78,7 +89,9 @@ impl CertificateView {
     fn of(certificate: &ServerCertificate) -> Self {
         let validity = certificate.validity();
         Self {
+            serial: certificate.serial(),
             common_name: certificate.common_name().to_owned(),
+            issuer: certificate.issuer().to_owned(),
             names: certificate.names().to_vec(),
             not_before: validity.not_before,
             not_after: validity.not_after,
@@ -91,11 +104,13 @@ impl CertificateView {
     }
 
     /// Each property with its name.
-    fn rows(&self) -> [(&'static str, String); 8] {
+    fn rows(&self) -> [(&'static str, String); 10] {
         let by = if self.self_signed { "self-signed" } else { "signed by another certificate" };
         [
-            ("common name", self.common_name.clone()),
-            ("names", self.names.join(", ")),
+            ("common name", printable(&self.common_name)),
+            ("names", printable(&self.names.join(", "))),
+            ("serial", self.serial.clone()),
+            ("issuer", printable(&self.issuer)),
             ("valid from", self.not_before.to_string()),
             ("valid until", self.not_after.to_string()),
             ("key", self.key.clone()),
@@ -106,12 +121,34 @@ impl CertificateView {
     }
 }
 
+/// Why the wizard refuses a certificate without a key: for the certificate itself, if it is at fault.
+fn without_key(brought: &Brought) -> String {
+    let at = FilePosition { file: brought.file.clone(), line: None };
+    let own = brought.certificates.first();
+    match own.map(|own| WizardRules::default().check(own, &at)) {
+        Some(Err(refusal)) => refusal.to_string(),
+        _ => "Invalid private key file: no private key was given".to_owned(),
+    }
+}
+
+/// The certificate of an entry in short, to tell the entries apart; empty if it has none.
+fn leaf(entry: &EntryInfo) -> String {
+    let Some(own) = entry.chain.first() else { return String::new() };
+    format!(" ({}, {})", printable(own.common_name()), own.fingerprint().short())
+}
+
+/// A text from a certificate for the terminal, which its control characters would reach otherwise.
+fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
 impl FileView {
     pub(super) fn of(brought: &Brought) -> Self {
         let refusal = match &brought.identity {
             Some(Ok(_)) => None,
             Some(Err(error)) => Some(error.to_string()),
-            None => Some("Invalid private key file: no private key was given".to_owned()),
+            None => Some(without_key(brought)),
         };
         let trouble = match brought.certificates.first().map(ServerCertificate::key_algorithm) {
             Some(KeyAlgorithm::Rsa { bits }) => ConsoleTrouble::of(*bits, &Assumptions::default()),
@@ -121,8 +158,11 @@ impl FileView {
             file: brought.file.clone(),
             format: brought.format.clone(),
             entries: brought.entries.iter().map(|one| (one.alias.clone(), one.what.clone())).collect(),
+            leaves: brought.entries.iter().map(leaf).collect(),
+            alias: brought.alias.clone(),
             certificates: brought.certificates.iter().map(CertificateView::of).collect(),
-            key_fits: brought.identity.as_ref().map(Result::is_ok),
+            key_fits: brought.key_fits,
+            key: brought.key,
             refusal,
             warnings: trouble.iter().map(ToString::to_string).collect(),
         }
@@ -130,25 +170,21 @@ impl FileView {
 
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.file, self.format);
-        for (alias, what) in &self.entries {
-            let _ = writeln!(text, "  alias {alias:?}: {what}");
+        for ((alias, what), leaf) in self.entries.iter().zip(&self.leaves) {
+            let _ = writeln!(text, "  alias {alias:?}: {what}{leaf}");
         }
         for (place, certificate) in self.certificates.iter().enumerate() {
-            let heading = if place == 0 { "Certificate" } else { "Issuer" };
-            let _ = writeln!(text, "{heading}:");
+            let heading = match (place, &self.alias) {
+                (0, Some(alias)) => format!("Certificate of {alias:?}:"),
+                (0, None) => "Certificate:".to_owned(),
+                _ => "Issuer:".to_owned(),
+            };
+            let _ = writeln!(text, "{heading}");
             for (name, value) in certificate.rows() {
                 let _ = writeln!(text, "  {name:<12} {value}");
             }
         }
-        let _ = writeln!(
-            text,
-            "Key:      {}",
-            match self.key_fits {
-                Some(true) => "matches",
-                Some(false) => "does not match, or cannot be read",
-                None => "not given",
-            }
-        );
+        let _ = writeln!(text, "Key:      {}", self.key);
         match &self.refusal {
             None => text.push_str("Wizard:   accepts it\n"),
             Some(words) => {

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::{Args, Subcommand};
+use epm_protocol::trust::keystore::MAX_BYTES;
+use epm_protocol::trust::{FilePosition, FileRole, KeystoreError, StoreType};
 use serde_json::{Value, json};
 
 use super::answer::{Where, rows, table, words};
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure, read, read_password, read_text};
+use crate::cli::io::{Ending, Failure, read, read_password};
 use crate::cli::print::short;
 
 /// Stores that an update can be for.
@@ -42,20 +44,23 @@ pub(crate) enum LiveCert {
     },
     /// Update a manager in a running lab with a given certificate
     #[command(
-        after_help = "Example:\n  epm-lab cert import --name january --certificate server.crt --key server.key"
+        after_help = "Examples:\n  epm-lab cert import --name january --certificate server.crt --key server.key\n  epm-lab cert import --name january --keystore server.p12 --password-file password.txt"
     )]
     Import {
         #[command(flatten)]
         update: Update,
-        /// Certificate (PEM)
+        /// Certificate (PEM or DER)
         #[arg(long, value_name = "FILE", requires = "key", required_unless_present = "keystore")]
         certificate: Option<PathBuf>,
-        /// Private key of the certificate (PEM)
+        /// Private key of the certificate (PEM or DER)
         #[arg(long, value_name = "FILE", requires = "certificate")]
         key: Option<PathBuf>,
         /// Keystore with certificate and key: JKS, JCEKS or PKCS#12
         #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key"])]
         keystore: Option<PathBuf>,
+        /// Type of the keystore: jks, jceks or pkcs12; detected by default
+        #[arg(long, requires = "keystore", value_name = "TYPE")]
+        store_type: Option<StoreType>,
         /// File with the password of the keystore
         #[arg(long, value_name = "FILE", requires = "keystore")]
         password_file: Option<PathBuf>,
@@ -108,14 +113,22 @@ impl LiveCert {
             Self::Renew { update, common_name, valid_days } => {
                 update.give(json!({ "common_name": common_name, "valid_days": valid_days })).await
             }
-            Self::Import { update, certificate, key, keystore, password_file, alias, key_password_file } => {
-                let text = |file: Option<PathBuf>| file.as_deref().map(read_text).transpose();
+            Self::Import {
+                update,
+                certificate,
+                key,
+                keystore,
+                store_type,
+                password_file,
+                alias,
+                key_password_file,
+            } => {
                 let secret = |file: Option<PathBuf>| file.as_deref().map(read_password).transpose();
-                let keystore = keystore.as_deref().map(read).transpose()?;
                 let certificate = json!({
-                    "certificate": text(certificate)?,
-                    "key": text(key)?,
-                    "keystore": keystore.map(|content| BASE64_STANDARD.encode(content)),
+                    "certificate": file(certificate, FileRole::Certificate)?,
+                    "key": file(key, FileRole::PrivateKey)?,
+                    "keystore": file(keystore, FileRole::Keystore)?,
+                    "store_type": store_type,
                     "password": secret(password_file)?,
                     "alias": alias,
                     "key_password": secret(key_password_file)?,
@@ -124,6 +137,19 @@ impl LiveCert {
             }
         }
     }
+}
+
+/// A file with its name, for the control API. One that is too large is refused here, as the manager would.
+pub(super) fn file(file: Option<PathBuf>, role: FileRole) -> Result<Option<Value>, Failure> {
+    let Some(file) = file else { return Ok(None) };
+    let content = read(&file)?;
+    let name = file.display().to_string();
+    if content.len() > MAX_BYTES {
+        let at = FilePosition { file: name, line: None };
+        let refusal = KeystoreError::TooLarge { role, at, expected: MAX_BYTES, found: content.len() };
+        return Err(Failure::BadInput(refusal.to_string()));
+    }
+    Ok(Some(json!({ "file": name, "content": BASE64_STANDARD.encode(content) })))
 }
 
 /// Fetches a manager's certificates and their history.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use epm_protocol::trust::FileRole;
 use serde_json::{Value, json};
 
 use super::answer::{Act, Where, rows, words};
 use super::cert;
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure, read_text};
+use crate::cli::io::{Ending, Failure};
 
 /// Services of a manager.
 const SERVICES: [&str; 2] = ["semsrv", "semwebsrv"];
@@ -32,7 +33,7 @@ pub(crate) enum ManagerVerb {
         /// Name of this update; the same update again changes nothing, another one under this name is refused
         #[arg(long, default_value = "update-1", value_name = "NAME")]
         name: String,
-        /// Certificate (PEM); defaults to a new self-signed one
+        /// Certificate (PEM or DER); defaults to a new self-signed one
         #[arg(long, requires = "key", value_name = "FILE")]
         certificate: Option<PathBuf>,
         /// Private key of the certificate (PEM, not encrypted)
@@ -118,8 +119,8 @@ impl Act for ManagerVerb {
             }
             Self::Update { manager, name, certificate, key, common_name, valid_days, stores } => {
                 let body = json!({
-                    "certificate": certificate.as_deref().map(read_text).transpose()?,
-                    "key": key.as_deref().map(read_text).transpose()?,
+                    "certificate": cert::file(certificate, FileRole::Certificate)?,
+                    "key": cert::file(key, FileRole::PrivateKey)?,
                     "common_name": common_name,
                     "valid_days": valid_days,
                     "stores": stores,

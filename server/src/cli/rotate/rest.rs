@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use epm_client_agent::wire::{is_pkcs1, verify_handshake};
+use epm_protocol::trust::read_certificates;
 use hyper::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, PeerMisbehaved, RootCertStore, SignatureScheme,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -47,15 +51,11 @@ impl Rest {
         Ok(Self { server, user: user.to_owned(), password, pinned: Vec::new(), token: None })
     }
 
-    /// Trusts these certificates (PEM), and those that they have signed.
-    pub(super) fn trust(&mut self, pem: &str, from: &str) -> Result<(), Failure> {
-        let bad = |why: &str| Failure::BadInput(format!("{from}: {why}"));
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        let found = found.map_err(|error| bad(&format!("invalid PEM certificate: {error}")))?;
-        if found.is_empty() {
-            return Err(bad("no PEM certificate found"));
-        }
-        self.pinned.extend(found);
+    /// Trusts the certificates in a file (PEM or DER), and those that they have signed.
+    pub(super) fn trust(&mut self, certificates: &[u8], from: &str) -> Result<(), Failure> {
+        let found = read_certificates(certificates, from);
+        let found = found.map_err(|error| Failure::BadInput(error.to_string()))?;
+        self.pinned.extend(found.iter().map(|one| CertificateDer::from(one.der().to_vec())));
         self.token = None; // a manager with a new certificate has restarted, which revokes tokens
         Ok(())
     }
@@ -166,9 +166,15 @@ impl Rest {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.pinned.iter().cloned());
-        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let authorities = authorities.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-        let verifier = Arc::new(Pinning { pinned: self.pinned.clone(), authorities });
+        // A certificate that cannot be an authority's is pinned all the same.
+        let authorities = if roots.is_empty() {
+            None
+        } else {
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+            Some(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
+        };
+        let verifier =
+            Arc::new(Pinning { pinned: self.pinned.clone(), authorities, provider: Arc::clone(&provider) });
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
     }
@@ -183,7 +189,8 @@ fn refused(path: &str, status: StatusCode, found: &Value) -> Failure {
 #[derive(Debug)]
 struct Pinning {
     pinned: Vec<CertificateDer<'static>>,
-    authorities: Arc<WebPkiServerVerifier>,
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for Pinning {
@@ -198,7 +205,10 @@ impl ServerCertVerifier for Pinning {
         if self.pinned.iter().any(|one| one == end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
-        self.authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        match &self.authorities {
+            Some(authorities) => authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -207,7 +217,7 @@ impl ServerCertVerifier for Pinning {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signature)
+        verify_handshake(message, certificate, signature, &self.provider)
     }
 
     fn verify_tls13_signature(
@@ -216,10 +226,13 @@ impl ServerCertVerifier for Pinning {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signature)
+        if is_pkcs1(signature.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
+        verify_handshake(message, certificate, signature, &self.provider)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

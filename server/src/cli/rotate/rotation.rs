@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::rest::Rest;
 use super::state::{PRECONDITIONS, State, Way};
-use crate::cli::io::{Ending, Failure, complain, read_password, read_text, say, say_json};
+use crate::cli::io::{Ending, Failure, complain, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
@@ -177,7 +177,7 @@ impl Rotation {
         };
         let mut rest = Rest::new(url, &options.rest_user, password)?;
         if let Some(file) = &options.ca {
-            rest.trust(&read_text(file)?, &file.display().to_string())?;
+            rest.trust(&read(file)?, &file.display().to_string())?;
         }
         let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
         let mut rotation = Self { options, control, rest, state, kept, bar };
@@ -197,7 +197,7 @@ impl Rotation {
 
     fn trust_console(&mut self, manager: &str, found: &Value) -> Result<(), Failure> {
         let pem = found["stores"]["console"]["pem"].as_str().unwrap_or_default();
-        self.rest.trust(pem, &format!("the certificate of {manager}"))
+        self.rest.trust(pem.as_bytes(), &format!("the certificate of {manager}"))
     }
 
     pub(super) async fn managers(&self) -> Result<Vec<String>, Failure> {

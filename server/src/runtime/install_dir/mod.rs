@@ -415,11 +415,9 @@ impl Installation {
                     CertificateSource::Pem { certificate, key, chain, password } => {
                         let ((path, certificate), (key_path, key)) =
                             (named(Some(&certificate))?, named(Some(&key))?);
-                        let mut rules = WizardRules::default();
-                        (rules.shortest_key_bits, rules.sha1) = (0, true);
-                        let password = password.as_ref();
+                        let (password, rules) = (password.as_ref(), &WizardRules::ALL);
                         let identity =
-                            read_identity_with(&certificate, &path, &key, &key_path, password, &rules)?;
+                            read_identity_with(&certificate, &path, &key, &key_path, password, rules)?;
                         match chain {
                             None => identity,
                             Some(chain) => {

@@ -37,7 +37,7 @@ pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestCon
             let generation = context.manager.runtime.generation();
             let config = context.manager.fault_certificate(what, &generation).unwrap_or_else(|why| {
                 context.manager.journal.fault_skipped(context.connection.peer, why);
-                Arc::clone(&generation.tls)
+                Arc::clone(&generation.tls.config)
             });
             if let Some(stream) = shake(stream, config, context).await {
                 Box::pin(converse(stream, context.of(&generation))).await;
@@ -81,7 +81,8 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
         }
         HandshakeStage::InServerFlight => {
             let Ok(hello) = first_said(&mut stream).await else { return };
-            let Ok(flight) = flight(Arc::clone(&context.manager.runtime.generation().tls), &hello) else {
+            let Ok(flight) = flight(Arc::clone(&context.manager.runtime.generation().tls.config), &hello)
+            else {
                 return;
             };
             if stream.write_all(&flight[..flight.len() / 2]).await.is_err() {
@@ -89,7 +90,7 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
             }
         }
         HandshakeStage::AfterFinished => {
-            let config = Arc::clone(&context.manager.runtime.generation().tls);
+            let config = Arc::clone(&context.manager.runtime.generation().tls.config);
             let Some(mut stream) = shake(stream, config, context).await else { return };
             return match how {
                 Break::Stall => stall(&mut stream, context).await,
