@@ -28,11 +28,7 @@ mod signature;
 mod system_log;
 
 #[cfg(test)]
-mod played;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_of_logs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -1,12 +1,15 @@
 //! Logs of affected clients are attributed to their failures; texts that are not logs are refused.
 
-use super::played::{is_hit, log_of};
+mod logs;
+mod played;
+
 use super::*;
 use crate::agent::{Distrust, Event, LogLine, Trouble};
 use crate::catalogue::{Entry, Means, ObservedClient, Play, entries, rehearse_play};
 use epm_protocol::heartbeat::{ExchangeFailure, Stage};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
+use played::{is_hit, log_of};
 
 /// The logs of the clients that a failure affects, from another site and other clients than those of the signatures.
 fn logs_of(entry: &Entry, seed: u64) -> Vec<(String, Vec<LogLine>)> {

@@ -4,6 +4,7 @@
 
 mod figures;
 mod findings;
+mod repeat;
 mod sentence;
 mod steps;
 mod sweep;
@@ -13,7 +14,7 @@ mod tests;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::words;
-use crate::rehearsal::{Outcome, RunInfo, Sweep};
+use crate::rehearsal::{Outcome, Sweep};
 
 use sentence::Sentence;
 
@@ -83,25 +84,10 @@ fn heading(outcome: &Outcome, sentence: &Sentence) -> Markup {
             dl.facts {
                 @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
             }
-            (repeat(outcome.run.as_ref(), || html! {
+            (repeat::repeat(outcome.run.as_ref(), || html! {
                 "To repeat it, rehearse the same scenario with " code { "--seed " (verdict.seed) }
                 ": the same build of epm-lab finds the same, to the byte."
             }))
-        }
-    }
-}
-
-/// Says how to have the same outcome again.
-fn repeat(run: Option<&RunInfo>, otherwise: impl FnOnce() -> Markup) -> Markup {
-    html! {
-        @match run {
-            Some(RunInfo { version, scenario_file, command }) => {
-                p.note {
-                    "Scenario file " code { (scenario_file) } ", rehearsed by epm-lab " (version) ". To repeat it: " code { (command) }
-                    ". The same build of epm-lab finds the same, to the byte."
-                }
-            }
-            None => p.note { (otherwise()) }
         }
     }
 }

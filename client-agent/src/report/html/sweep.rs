@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::repeat::repeat;
 use crate::rehearsal::Sweep;
 use crate::report::chart::{self, Size};
 use crate::report::words;
@@ -41,7 +42,7 @@ pub(super) fn body(sweep: &Sweep) -> Markup {
                 div { dt { "Waits" } dd { (spreads.len()) } }
                 div { dt { "Seeds" } dd { (words::first(&seeds, seeds.len(), 10)) } }
             }
-            @if sweep.run.is_some() { (super::repeat(sweep.run.as_ref(), || html! {})) }
+            @if sweep.run.is_some() { (repeat(sweep.run.as_ref(), || html! {})) }
         }
         @if !spreads.is_empty() {
             section {

@@ -33,7 +33,7 @@ pub(super) struct Against {
 
 /// A loopback address that the examination connects from, and the time by which it judges dates of certificates.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub(in crate::cli) struct Standpoint {
+pub(crate) struct Standpoint {
     /// Connect from this loopback address, as a client of a lab does; then faults meant for that client apply
     #[arg(long, value_name = "ADDRESS", requires = "against")]
     source: Option<Ipv4Addr>,

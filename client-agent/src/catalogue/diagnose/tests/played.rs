@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::clue::{self, Clue};
-use super::line::Line;
-use super::read::{Form, Log};
-use super::signature::{Played, Signature};
 use crate::agent::LogLine;
+use crate::catalogue::diagnose::clue::{self, Clue};
+use crate::catalogue::diagnose::line::Line;
+use crate::catalogue::diagnose::read::{Form, Log};
+use crate::catalogue::diagnose::signature::{Played, Signature};
 use crate::catalogue::entry::{Means, Play};
 use crate::catalogue::observed::State;
 use crate::catalogue::{entries, rehearse_play};

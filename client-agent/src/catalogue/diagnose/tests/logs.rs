@@ -1,7 +1,8 @@
 //! Logs as people bring them: records over several lines, other encodings, exports, lines of other programs.
 
-use super::*;
+use super::played;
 use crate::agent::{Event, LogLine};
+use crate::catalogue::diagnose::*;
 use crate::catalogue::{Means, entries, rehearse_play};
 use epm_protocol::time::Timestamp;
 
