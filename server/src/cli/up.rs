@@ -11,8 +11,9 @@ use std::time::Duration;
 use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::presence::{MostlyOff, Presence};
-use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
+use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span, SpanError};
 use epm_client_agent::wire::{LogSink, interrupted};
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
@@ -44,6 +45,9 @@ const SERVERS: &str = r"My Company\Servers";
 const BRANCH: &str = "Branch";
 /// Name of the first manager.
 const MANAGER: &str = "sepm-1";
+/// With a hold, seconds before the update at which a certificate becomes valid: lab time gets ahead of the machine's, and a
+/// tool that verifies by the machine's clock would reject the certificate.
+const BACKDATED: u32 = 86_400;
 /// Longest wait for open requests when the control API closes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -57,6 +61,7 @@ Examples:
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
   epm-lab up --install-root sepm/
   epm-lab up --agents 0 --export lab/
+  epm-lab up --http-port 0 --heartbeat 1 --hold 1s
   epm-lab up --bind 0.0.0.0 --lab --address manager --token-file token --no-rest
 
 Port 0 takes any free port; the line on standard output, and --ready-file, name
@@ -109,6 +114,14 @@ pub(super) struct Up {
     /// Seconds between two heartbeats of a client
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     heartbeat: u32,
+    /// Stop lab time after each change of the site, until this much real time (1ms to 1h) has passed without another one, so
+    /// that a slow tool leaves no heartbeat where it does not wait. Choose more than the tool's longest step takes, and at most
+    /// half of its shortest wait
+    #[arg(long, value_name = "DURATION", value_parser = hold)]
+    hold: Option<Span>,
+    /// Speed at which lab time runs on after the hold, as a multiple of real time
+    #[arg(long, requires = "hold", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pace: u32,
     /// Initial server certificate (PEM or DER)
     #[arg(long, requires = "key", value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -212,6 +225,11 @@ impl Up {
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
         }
+        if self.hold.is_some() {
+            let certificate_backdated_seconds = BACKDATED;
+            builder =
+                builder.assumptions(Assumptions { certificate_backdated_seconds, ..Assumptions::default() });
+        }
         if !self.no_rest {
             builder = builder.rest_api(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password()?);
         }
@@ -235,6 +253,10 @@ impl Up {
                 return Ok(Ending::Well);
             }
             here = self.people(&lab) => here?,
+        }
+        if let Some(hold) = self.hold {
+            lab.set_clock(Some(self.pace), None).await;
+            lab.clock().set_hold(hold.0);
         }
         lab.take_start().await;
         let ready = serde_json::to_string(&self.ready(&site, seed, &control.url))
@@ -493,6 +515,13 @@ impl Up {
                 place.http
             );
         }
+        if let Some(hold) = self.hold {
+            let pace = self.pace;
+            let _ = writeln!(
+                text,
+                "  lab time:         stands for {hold} after each change of the site, then runs at {pace} times real time"
+            );
+        }
         let _ = writeln!(
             text,
             "\n{} clients, a heartbeat every {} s. Seed {seed}; the same keys and identifiers again: epm-lab up --seed {seed}\n\
@@ -501,6 +530,15 @@ impl Up {
         );
         text
     }
+}
+
+/// Reads the length of a hold.
+fn hold(text: &str) -> Result<Span, String> {
+    let hold: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    if hold.0.is_zero() || hold.0 > control_api::LONGEST_HOLD {
+        return Err(format!("expected from 1ms to 1h, found {hold}"));
+    }
+    Ok(hold)
 }
 
 /// Draws a seed of 53 bits, which every JSON reader takes exactly.

@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Addresses;
 use crate::lab::Lab;
 use crate::wire::serve_plain;
+pub(crate) use clock::LONGEST_HOLD;
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};

@@ -8,6 +8,7 @@
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
+//! | `pauses` | pauses between changes, from which a slow tool is told from one that waits |
 //! | `journal` | what the managers recorded |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `connections`, `tls` | open connections, and TLS configurations |
@@ -24,6 +25,7 @@ mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
 pub(crate) mod manager;
+pub(crate) mod pauses;
 pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod tls;

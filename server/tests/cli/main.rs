@@ -10,6 +10,7 @@ mod docs;
 mod failure;
 mod fault;
 mod harness;
+mod held_clock;
 mod killed;
 mod lab;
 mod package;

@@ -21,6 +21,7 @@ mod faults_of_answers;
 mod forms;
 mod golden;
 mod held_by_faults;
+mod held_clock;
 mod installation;
 mod keys;
 mod keystores;

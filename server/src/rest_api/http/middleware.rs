@@ -56,6 +56,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
         *request.uri_mut() = plain;
     }
     let path = request.uri().path().to_owned();
+    let read = request.uri().to_string();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
     let mut response = match admit(&api, &assumed, &method, &path, &request) {
@@ -80,6 +81,9 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let name = HeaderName::from_static(MOCK_HEADER.0);
     response.headers_mut().insert(name, HeaderValue::from_static(MOCK_HEADER.1));
     let status = response.status().as_u16();
+    if method == Method::GET && status == 200 && path.split('/').any(|part| part == "computers") {
+        api.site.clients_read(&read);
+    }
     api.journal.call(Call {
         at: api.now(),
         manager: api.manager.number,
