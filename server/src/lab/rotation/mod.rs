@@ -125,10 +125,11 @@ impl Lab {
     /// Judges a rotation; none if its baseline was removed.
     pub(super) async fn judge_rotation(&self, rotation: &Rotation) -> Option<JudgedRotation> {
         let baseline = self.baseline(&rotation.since).ok()?;
-        self.end_due_heartbeats().await;
-        let agents = self.agents().await;
         let has_faults = !self.site.faults().list().is_empty();
         let presented = if has_faults { None } else { Some(self.site.presented().await) };
+        self.end_due_heartbeats().await;
+        // Read together: clients are judged at the time at which they were looked at.
+        let (now, agents) = (self.clock().now(), self.agents().await);
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
@@ -145,7 +146,7 @@ impl Lab {
             rotation,
             baseline: &baseline,
             site: &site,
-            now: self.clock().now(),
+            now,
             settings,
             changes,
             site_pauses: self.site.pauses(),
