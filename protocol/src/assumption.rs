@@ -280,6 +280,9 @@ assumptions! {
     missing_status: u16 = 404, R;
     /// The validity, in days, of a server certificate that the manager makes itself.
     certificate_validity_days: u32 = 3650, R;
+    /// How many seconds before it is made such a certificate becomes valid. A machine whose clock is behind the manager's
+    /// by more than that rejects it as not yet valid. `up --hold` sets a day, as lab time gets ahead of the machine's.
+    certificate_backdated_seconds: u32 = 0, U;
     /// Whether a new group has secure communications switched on.
     secure_communications_by_default: bool = true, R;
     /// Whether an update of the server certificate ends the open connections: the vendor's text wants the services

@@ -15,7 +15,7 @@ use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
-use epm_protocol::trust::{Kcs, ServerCertificate};
+use epm_protocol::trust::{Fingerprint, Kcs, ServerCertificate};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,10 @@ use crate::runtime::faults::Faults;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::ManagerRuntime;
+use crate::runtime::pauses::Pauses;
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
-use crate::wire::{BindError, Speaks, bind, serve, serve_rest};
+use crate::wire::{BindError, Speaks, bind, presented, serve, serve_rest};
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
 ///
@@ -88,6 +89,17 @@ pub struct Addresses {
     pub rest: Option<String>,
     #[serde(skip)]
     listening: Vec<SocketAddr>,
+    #[serde(skip)]
+    rest_listening: Option<SocketAddr>,
+}
+
+/// The certificate that a service of a manager presents, seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Presented {
+    pub(crate) manager: String,
+    pub(crate) service: Service,
+    /// SHA-256 of the certificate, or why none was seen.
+    pub(crate) certificate: Result<Fingerprint, String>,
 }
 
 /// Why a site cannot start.
@@ -275,6 +287,24 @@ impl MockSite {
         self.state.unread_files(manager)
     }
 
+    /// Dials both ports of every manager whose services are up, and returns the certificates that they present.
+    pub(crate) async fn presented(&self) -> Vec<Presented> {
+        let mut seen = Vec::new();
+        for place in &self.places {
+            let stopped = self.stopped_services(&place.manager);
+            let ports = [
+                (Service::Semwebsrv, place.listening.last()),
+                (Service::Semsrv, place.rest_listening.as_ref()),
+            ];
+            for (service, port) in ports {
+                let Some(port) = port.filter(|_| !stopped.contains(&service)) else { continue };
+                let certificate = presented(*port).await;
+                seen.push(Presented { manager: place.manager.clone(), service, certificate });
+            }
+        }
+        seen
+    }
+
     /// Gives a manager an installation folder laid out like the product's, and keeps both in step from here on (see the
     /// README). A folder from an earlier run is loaded, unless `anew` is set: then it is overwritten.
     ///
@@ -338,6 +368,11 @@ impl MockSite {
     /// The changes of certificates, lists and switches.
     pub fn changes(&self) -> &Arc<Changes> {
         &self.state.changes
+    }
+
+    /// The pauses between changes of the site.
+    pub fn pauses(&self) -> &Arc<Pauses> {
+        &self.state.pauses
     }
 
     /// What the managers recorded.
@@ -586,6 +621,7 @@ fn addresses(
         https: format!("https://{address}:{https}"),
         rest: rest.map(|listener| format!("https://{address}:{}", port_of(listener))),
         hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
+        rest_listening: rest.and_then(|listener| listener.local_addr().ok()),
         listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
     }
 }
@@ -596,3 +632,6 @@ impl Addresses {
         &self.listening
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,7 @@
 //! The clock of a lab over sockets: real time from a start, at a speed, or standing still.
+//!
+//! A clock with a hold also stands for a while after each change of the site, so that a slow tool leaves its clients no
+//! more heartbeats between two changes than a fast one.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +12,7 @@ use tokio::sync::watch;
 /// The clock of a lab. Everything in the lab shares one, so that moving it moves everything.
 #[derive(Debug)]
 pub struct LabClock {
+    started: Instant,
     rate: Mutex<Rate>,
     moved: watch::Sender<()>,
 }
@@ -16,8 +20,28 @@ pub struct LabClock {
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     lab: Timestamp,
+    /// Real time at which the clock showed `lab`.
     real: Instant,
     speed: u32,
+    /// How long the clock stands after a change of the site; zero without a hold.
+    hold: Duration,
+    /// Real time until which the clock stands, whatever its speed.
+    held_until: Instant,
+    /// Real time for which the clock has run until `real`.
+    ran: Duration,
+}
+
+/// A reading of a lab's clock and of the machine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// Lab time.
+    pub now: Timestamp,
+    /// Real time since the clock was made.
+    pub real: Duration,
+    /// Real time for which the clock has run: neither stopped, nor held, nor moved by hand.
+    pub ran: Duration,
+    /// How long the clock stands after a change of the site; zero without a hold.
+    pub hold: Duration,
 }
 
 impl LabClock {
@@ -28,8 +52,10 @@ impl LabClock {
 
     /// Makes a clock that shows `start` now and runs `speed` times as fast as real time; 0 stops it.
     pub fn starting_at(start: Timestamp, speed: u32) -> Self {
-        let rate = Rate { lab: start, real: real_time(), speed };
-        Self { rate: Mutex::new(rate), moved: watch::Sender::new(()) }
+        let now = real_time();
+        let (hold, ran) = (Duration::ZERO, Duration::ZERO);
+        let rate = Rate { lab: start, real: now, speed, hold, held_until: now, ran };
+        Self { started: now, rate: Mutex::new(rate), moved: watch::Sender::new(()) }
     }
 
     /// Makes a clock that shows real time now and runs `speed` times as fast.
@@ -39,30 +65,70 @@ impl LabClock {
 
     /// Moves the clock to `moment`, from where it runs at its speed. Wakes what sleeps until then.
     pub fn set(&self, moment: Timestamp) {
-        self.change(|rate| rate.lab = moment);
+        self.change(|rate, _| rate.lab = moment);
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.change(|rate| rate.lab = rate.lab + by);
+        self.change(|rate, _| rate.lab = rate.lab + by);
     }
 
-    /// The speed of the clock as a multiple of real time; 0 if it is stopped.
+    /// The speed of the clock as a multiple of real time; 0 if it is stopped. A held clock keeps its speed.
     pub fn speed(&self) -> u32 {
-        self.read().speed
+        self.rate.lock().speed
     }
 
-    /// Sets the speed of the clock; 0 stops it.
+    /// Sets the speed of the clock; 0 stops it. A held clock runs on at once.
     pub fn set_speed(&self, speed: u32) {
-        self.change(|rate| rate.speed = speed);
+        self.change(|rate, real| {
+            rate.speed = speed;
+            rate.held_until = real;
+        });
+    }
+
+    /// Stops the clock until the guard is dropped; then it has its speed again, and stands as long as it would have.
+    #[must_use = "the clock runs on when the guard is dropped"]
+    pub fn halt(&self) -> Halted<'_> {
+        let speed = self.speed();
+        self.change(|rate, _| rate.speed = 0);
+        Halted { clock: self, speed }
+    }
+
+    /// Sets how long the clock stands after a change of the site; zero ends the hold.
+    pub fn set_hold(&self, hold: Duration) {
+        self.change(|rate, real| {
+            rate.hold = hold;
+            rate.held_until = rate.held_until.min(real + hold);
+        });
+    }
+
+    /// How long the clock still stands after the last change of the site.
+    pub fn held_for(&self) -> Duration {
+        self.rate.lock().held_until.saturating_duration_since(real_time())
+    }
+
+    /// Holds the clock from now on, as the site has changed. Does nothing without a hold.
+    pub fn site_changed(&self) -> ClockReading {
+        let mut rate = self.rate.lock();
+        let real = real_time();
+        // What sleeps wakes too early, and sleeps again.
+        rate.settle(real);
+        rate.held_until = rate.held_until.max(real + rate.hold);
+        self.reading(&rate, real)
+    }
+
+    /// Reads the clock.
+    pub fn read(&self) -> ClockReading {
+        let rate = *self.rate.lock();
+        self.reading(&rate, real_time())
     }
 
     /// Waits until the clock shows `moment`, whether it runs or is moved there.
     pub async fn sleep_until(&self, moment: Timestamp) {
         let mut moved = self.moved.subscribe();
         loop {
-            let rate = self.read();
-            let left = moment.since(rate.now());
+            let (rate, real) = (*self.rate.lock(), real_time());
+            let left = moment.since(rate.now(real));
             if moment != Timestamp::NEVER && left.is_zero() {
                 return;
             }
@@ -70,7 +136,8 @@ impl LabClock {
                 let _ = moved.changed().await;
                 continue;
             }
-            let real = left / rate.speed + Duration::from_millis(1);
+            let held = rate.held_until.saturating_duration_since(real);
+            let real = held.saturating_add(left / rate.speed) + Duration::from_millis(1);
             tokio::select! {
                 () = real_sleep(real) => {}
                 _ = moved.changed() => {}
@@ -86,16 +153,21 @@ impl LabClock {
         }
     }
 
-    fn read(&self) -> Rate {
-        *self.rate.lock()
+    fn reading(&self, rate: &Rate, real: Instant) -> ClockReading {
+        ClockReading {
+            now: rate.now(real),
+            real: real.saturating_duration_since(self.started),
+            ran: rate.ran + rate.running(real),
+            hold: rate.hold,
+        }
     }
 
-    fn change(&self, with: impl FnOnce(&mut Rate)) {
+    fn change(&self, with: impl FnOnce(&mut Rate, Instant)) {
         {
             let mut rate = self.rate.lock();
-            rate.lab = rate.now();
-            rate.real = real_time();
-            with(&mut rate);
+            let real = real_time();
+            rate.settle(real);
+            with(&mut rate, real);
         }
         let _ = self.moved.send(());
     }
@@ -117,15 +189,43 @@ impl Stopwatch {
     }
 }
 
+/// Keeps a clock stopped until it is dropped.
+#[derive(Debug)]
+pub struct Halted<'a> {
+    clock: &'a LabClock,
+    speed: u32,
+}
+
+impl Drop for Halted<'_> {
+    fn drop(&mut self) {
+        self.clock.change(|rate, _| rate.speed = self.speed);
+    }
+}
+
 impl Clock for LabClock {
     fn now(&self) -> Timestamp {
-        self.read().now()
+        let rate = *self.rate.lock();
+        rate.now(real_time())
     }
 }
 
 impl Rate {
-    fn now(&self) -> Timestamp {
-        self.lab + real_time().saturating_duration_since(self.real) * self.speed
+    fn now(&self, real: Instant) -> Timestamp {
+        self.lab + self.running(real) * self.speed
+    }
+
+    /// Real time for which the clock has run since `self.real`.
+    fn running(&self, real: Instant) -> Duration {
+        let since = self.real.max(self.held_until);
+        if self.speed == 0 { Duration::ZERO } else { real.saturating_duration_since(since) }
+    }
+
+    /// Continues from this moment.
+    fn settle(&mut self, real: Instant) {
+        let running = self.running(real);
+        self.lab = self.lab + running * self.speed;
+        self.ran += running;
+        self.real = self.real.max(real);
     }
 }
 
@@ -167,6 +267,40 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_secs(86_400));
         assert_eq!(sleeper.await.unwrap(), start + Duration::from_secs(90 * 86_400));
+    }
+
+    #[tokio::test]
+    async fn a_held_clock_stands_after_each_change_and_then_runs_at_its_speed() {
+        let start = Timestamp::from_seconds(0);
+        let clock = LabClock::starting_at(start, 1_000_000);
+        clock.set_hold(Duration::from_secs(3600));
+        let at = clock.site_changed().now;
+        assert_eq!((clock.site_changed().now, clock.now(), clock.speed()), (at, at, 1_000_000));
+        let ran = clock.read().ran;
+        {
+            let _halted = clock.halt();
+            clock.advance(Duration::from_secs(60));
+            clock.site_changed();
+        }
+        // An advanced clock stands again, and has not run.
+        assert_eq!((clock.now(), clock.read().ran), (at + Duration::from_secs(60), ran));
+        assert!(clock.held_for() > Duration::from_secs(3500));
+        clock.set_hold(Duration::from_millis(5));
+        clock.sleep_until(clock.now() + Duration::from_secs(3600)).await;
+        assert!(clock.read().ran > ran && clock.held_for().is_zero());
+    }
+
+    #[test]
+    fn a_speed_that_is_set_ends_a_hold_and_a_stopped_clock_stays_stopped() {
+        let clock = LabClock::starting_at(Timestamp::from_seconds(0), 3);
+        clock.set_hold(Duration::from_secs(3600));
+        clock.site_changed();
+        clock.set_speed(2);
+        assert!(clock.held_for().is_zero());
+        clock.set_speed(0);
+        let at = clock.now();
+        clock.set_hold(Duration::ZERO);
+        assert_eq!((clock.site_changed().now, clock.now(), clock.speed()), (at, at, 0));
     }
 
     #[tokio::test]

@@ -81,7 +81,9 @@ async fn heartbeat(
         at = Step::of(&exchange.request);
         let outcome = ask_from(source, Arc::clone(clock), &probing(&exchange, &mut registration)).await;
         if let (AgentRequest::Register(_), Ok(answer)) = (&exchange.request, &outcome) {
-            stays_registered |= Registered::from_body(&answer.body).is_some_and(|found| !found.is_probe);
+            // A manager whose answer is unknown does not know probes either.
+            let is_probe = Registered::from_body(&answer.body).is_some_and(|found| found.is_probe);
+            stays_registered |= answer.status == 200 && !is_probe;
         }
         if let Err(failure) = &outcome {
             at = Step::broken_by(failure, at);

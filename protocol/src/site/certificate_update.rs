@@ -54,12 +54,13 @@ impl Site {
         now: Timestamp,
     ) -> Result<ServerIdentity, CommandError> {
         let days = valid_days.unwrap_or(self.assumptions.certificate_validity_days);
+        let backdated = i64::from(self.assumptions.certificate_backdated_seconds);
         let key = self.keys.get(self.keys_used);
         let request = CertificateRequest {
             common_name: common_name.to_owned(),
             names: vec![ports.address.clone()],
             validity: Validity {
-                not_before: Timestamp::from_seconds(now.as_seconds()),
+                not_before: Timestamp::from_seconds(now.as_seconds() - backdated),
                 not_after: Timestamp::from_seconds(now.as_seconds())
                     + Duration::from_secs(u64::from(days) * 86_400),
             },

@@ -20,8 +20,8 @@ pub(super) struct Assume {
 
 impl Assume {
     /// The assumptions: the defaults, those of the file, those of the options.
-    pub(super) fn read(&self) -> Result<Assumptions, Failure> {
-        let mut assumed = Assumptions::default();
+    pub(super) fn read(&self, defaults: Assumptions) -> Result<Assumptions, Failure> {
+        let mut assumed = defaults;
         if let Some(file) = &self.assumptions {
             let bad =
                 |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));

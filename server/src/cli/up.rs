@@ -13,8 +13,9 @@ use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::program::unwritten;
 use epm_client_agent::scenario::presence::{MostlyOff, Presence};
-use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span};
+use epm_client_agent::scenario::{ManagerPlan, PartPlan, Span, SpanError};
 use epm_client_agent::wire::{LabClock, LogSink, interrupted};
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
@@ -53,6 +54,9 @@ const SERVERS: &str = r"My Company\Servers";
 const BRANCH: &str = "Branch";
 /// Name of the first manager.
 const MANAGER: &str = "sepm-1";
+/// With a hold, seconds before the update at which a certificate becomes valid: lab time gets ahead of the machine's, and a
+/// tool that verifies by the machine's clock would reject the certificate.
+const BACKDATED: u32 = 86_400;
 /// Longest wait for open requests when the control API closes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,7 @@ Examples:
   epm-lab up --install-root sepm/
   epm-lab up --agents 0 --export lab/
   epm-lab up --assume rest_throttle_calls=50 --assume rest_token_seconds=600
+  epm-lab up --http-port 0 --heartbeat 1 --hold 1s
   epm-lab up --bind 0.0.0.0 --lab --address manager --token-file token --no-rest
 
 Port 0 takes any free port; the line on standard output, and --ready-file, name
@@ -126,6 +131,14 @@ pub(super) struct Up {
     /// Seconds between two heartbeats of a client
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     heartbeat: u32,
+    /// Stop lab time after each change of the site, until this much real time (1ms to 1h) has passed without another one, so
+    /// that a slow tool leaves no heartbeat where it does not wait. Choose more than the tool's longest step takes, and at most
+    /// half of its shortest wait
+    #[arg(long, value_name = "DURATION", value_parser = hold)]
+    hold: Option<Span>,
+    /// Speed at which lab time runs on after the hold, as a multiple of real time
+    #[arg(long, requires = "hold", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pace: u32,
     /// Initial server certificate (PEM or DER)
     #[arg(long, requires = "key", value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -262,7 +275,9 @@ impl Up {
         let mut ready_file = self.ready_file.as_deref().map(OwnReadyFile::at);
         let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
         let seed = self.seed.map_or_else(new_seed, Ok)?;
-        let assumed = self.assume.read()?;
+        let certificate_backdated_seconds = if self.hold.is_some() { BACKDATED } else { 0 };
+        let defaults = Assumptions { certificate_backdated_seconds, ..Assumptions::default() };
+        let assumed = self.assume.read(defaults)?;
         let mut builder = MockSite::builder().seed(seed).bind(self.bind).assumptions(assumed);
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
@@ -297,6 +312,10 @@ impl Up {
                 return Ok(Ending::Well);
             }
             here = self.people(&lab) => tell_unserved(&here?),
+        }
+        if let Some(hold) = self.hold {
+            lab.set_clock(Some(self.pace), None).await;
+            lab.clock().set_hold(hold.0);
         }
         lab.take_start().await;
         let ready = serde_json::to_string(&self.ready(&lab, started, &control.url))
@@ -629,6 +648,13 @@ impl Up {
                 place.http
             );
         }
+        if let Some(hold) = self.hold {
+            let pace = self.pace;
+            let _ = writeln!(
+                text,
+                "  lab time:         stands for {hold} after each change of the site, then runs at {pace} times real time"
+            );
+        }
         let _ = writeln!(
             text,
             "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
@@ -663,6 +689,15 @@ fn tell_unserved(unserved: &[(String, String)]) {
             clients.first().copied().unwrap_or_default()
         ));
     }
+}
+
+/// Reads the length of a hold.
+fn hold(text: &str) -> Result<Span, String> {
+    let hold: Span = text.parse().map_err(|error: SpanError| error.to_string())?;
+    if hold.0.is_zero() || hold.0 > control_api::LONGEST_HOLD {
+        return Err(format!("expected from 1ms to 1h, found {hold}"));
+    }
+    Ok(hold)
 }
 
 /// Draws a seed of 53 bits, which every JSON reader takes exactly.

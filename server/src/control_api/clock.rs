@@ -1,4 +1,4 @@
-//! The lab's clock: shown, stopped, set and advanced.
+//! The lab's clock: shown, stopped, set, held and advanced.
 
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::control_api::extract::JsonBody;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::lab::Lab;
+use crate::runtime::pauses::Pause;
+
+/// Longest hold of the clock.
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 
 /// Changes of the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,8 +26,11 @@ struct ClockSetting {
     /// New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
     #[schemars(with = "Option<String>")]
     now: Option<Timestamp>,
-    /// Speed as a multiple of real time; 0 stops the clock.
+    /// Speed as a multiple of real time; 0 stops the clock. A held clock runs on at once.
     speed: Option<u32>,
+    /// Real time, such as 1s, for which the clock stands after each change of the site; 0s ends the hold.
+    #[schemars(with = "Option<String>")]
+    hold: Option<Span>,
 }
 
 /// How far to advance the clock.
@@ -55,14 +62,51 @@ struct ClockView {
     now_ms: i64,
     /// Speed as a multiple of real time; 0 while the clock is stopped.
     speed: u32,
+    /// Real time for which the clock stands after each change of the site; absent without a hold.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<Span>,
+    /// Milliseconds of real time for which the clock still stands after the last change of the site.
+    held_ms: u64,
+    /// The longest pauses between two changes of the site, the longest first.
+    longest_pauses: Vec<PauseView>,
+}
+
+/// Pause between two changes of the site.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PauseView {
+    /// Lab time of the change before the pause.
+    #[schemars(with = "String")]
+    from: Timestamp,
+    /// Lab time of the change after the pause.
+    #[schemars(with = "String")]
+    to: Timestamp,
+    /// Length of the pause in milliseconds of real time.
+    lasted_ms: u64,
+    /// Milliseconds of real time in the pause for which the clock ran by itself.
+    ran_ms: u64,
+    /// Number of heartbeats that the managers answered in the pause.
+    heartbeats: u64,
+}
+
+impl PauseView {
+    fn of(pause: &Pause) -> Self {
+        Self {
+            from: pause.from,
+            to: pause.to,
+            lasted_ms: millis(pause.lasted),
+            ran_ms: millis(pause.ran),
+            heartbeats: pause.heartbeats,
+        }
+    }
 }
 
 pub(super) fn routes() -> Routes {
     ApiRouter::new()
         .api_route(
             "/v1/clock",
-            get_with(show, doc("clock", "Show lab time and the speed of the clock"))
-                .put_with(set, doc("setClock", "Stop, set or speed up the clock")),
+            get_with(show, doc("clock", "Show lab time, the clock's speed and hold, and the longest pauses"))
+                .put_with(set, doc("setClock", "Stop, set, speed up or hold the clock")),
         )
         .api_route(
             "/v1/clock/advance",
@@ -91,6 +135,12 @@ async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) ->
     if setting.speed.is_some_and(|speed| speed > 1_000_000) {
         return Err(Problem::invalid("speed: expected at most 1000000"));
     }
+    if setting.hold.is_some_and(|hold| hold.0 > LONGEST_HOLD) {
+        return Err(Problem::invalid("hold: expected at most 1h"));
+    }
+    if let Some(hold) = setting.hold {
+        lab.clock().set_hold(hold.0);
+    }
     lab.set_clock(setting.speed, setting.now).await;
     Ok(effective(&lab))
 }
@@ -110,6 +160,18 @@ async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>)
 }
 
 fn effective(lab: &Lab) -> Json<ClockView> {
-    let (now, speed) = (lab.clock().now(), lab.clock().speed());
-    Json(ClockView { now, now_ms: now.as_millis(), speed })
+    let clock = lab.clock();
+    let (now, hold) = (clock.now(), clock.read().hold);
+    Json(ClockView {
+        now,
+        now_ms: now.as_millis(),
+        speed: clock.speed(),
+        hold: (!hold.is_zero()).then_some(Span(hold)),
+        held_ms: millis(clock.held_for()),
+        longest_pauses: lab.site.pauses().longest().iter().map(PauseView::of).collect(),
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

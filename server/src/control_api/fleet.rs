@@ -9,7 +9,7 @@ use axum::extract::State;
 use epm_client_agent::agent::{AgentView, Health, LastServer};
 use epm_client_agent::scenario::PartPlan;
 use epm_protocol::plural::counted;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,8 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Clients> {
+    let request = format!("/v1/clients from {}", page.offset);
+    lab.site.pauses().read(&request, lab.clock().now());
     let mut clients = lab.views().await;
     clients.retain(|one| {
         page.part.as_ref().is_none_or(|wanted| *wanted == one.part)

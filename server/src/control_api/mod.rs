@@ -43,6 +43,7 @@ use crate::lab::Lab;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
 use call_limits::{CallLimits, limit};
+pub(crate) use clock::LONGEST_HOLD;
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};

@@ -3,11 +3,13 @@
 //!
 //! While the clock is stopped, an exchange takes no time: an answer that a fault delays arrives at once if the client
 //! would still wait for it; an exchange that a fault delays longer is given up as soon as no other client is busy.
+//!
+//! A clock that is held after a change of the site is not stopped: what waits for lab time waits for the end of the hold.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use epm_client_agent::wire::{LabClock, Member, TURNS};
+use epm_client_agent::wire::{Member, TURNS};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
@@ -15,26 +17,9 @@ use crate::lab::Lab;
 use crate::lab::machines::Machines;
 use crate::lab::time_error::{PATIENCE, TimeError};
 
-/// Stops the clock, and restores its speed when dropped.
-struct Halted<'a>(&'a LabClock, u32);
-
-impl<'a> Halted<'a> {
-    fn halt(clock: &'a LabClock) -> Self {
-        let speed = clock.speed();
-        clock.set_speed(0);
-        Self(clock, speed)
-    }
-}
-
-impl Drop for Halted<'_> {
-    fn drop(&mut self) {
-        self.0.set_speed(self.1);
-    }
-}
-
 impl Lab {
-    /// Sets the clock's speed and time while nothing else moves the clock. A new time causes no heartbeat: clients keep
-    /// their phases.
+    /// Sets the clock's speed and time while nothing else moves the clock. A held clock runs on at a new speed at once; the
+    /// speed also applies after later holds. A new time causes no heartbeat: clients keep their phases.
     pub async fn set_clock(&self, speed: Option<u32>, now: Option<Timestamp>) {
         let _moving = self.moving.lock().await;
         if let Some(speed) = speed {
@@ -57,9 +42,10 @@ impl Lab {
     /// When the clients do not become idle; lab time then stays at that moment.
     pub async fn advance(&self, by: Duration) -> Result<Timestamp, TimeError> {
         let _moving = self.moving.lock().await;
-        let _halted = Halted::halt(self.clock());
+        let _halted = self.clock().halt();
         let until = self.clock().now() + by;
         self.pass(&mut Machines::default(), until, |_, _| false).await?;
+        self.site.pauses().asked();
         Ok(self.clock().now())
     }
 
@@ -98,6 +84,7 @@ impl Lab {
             }
         };
         if timeout(limit, passing).await.unwrap_or(Ok(false))? {
+            self.site.pauses().asked();
             return Ok(());
         }
         let late = behind(self.fleet.read().await.members());
@@ -160,6 +147,17 @@ impl Lab {
     async fn wait(&self, until: Timestamp, done: impl FnMut(&[Member]) -> bool) -> bool {
         let second = self.clock().now() + Duration::from_secs(1) * self.clock().speed();
         self.fleet.read().await.wait_until(until.min(second), done).await
+    }
+
+    /// Waits until every client has ended the heartbeats that are due now, for three seconds of real time at most. A client
+    /// that has just been switched on is not served yet, which is no finding.
+    pub(super) async fn end_due_heartbeats(&self) {
+        let now = self.clock().now();
+        let limit = now + Duration::from_secs(3) * self.clock().speed();
+        if !self.stands() {
+            let are_done = |members: &[Member]| members.iter().all(|one| one.handle.is_settled(now));
+            self.fleet.read().await.wait_until(limit, are_done).await;
+        }
     }
 
     /// Whether the clock is stopped.

@@ -2,12 +2,17 @@
 //! holds until their presence switches them next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use epm_client_agent::agent::Input;
 use epm_client_agent::scenario::{ClientAction, PartCalendar, PlanError, PowerSchedule};
+use epm_client_agent::wire::Member;
 use epm_protocol::time::Clock;
 
 use crate::lab::{Lab, lock};
+
+/// Longest real time that a machine stays on for a heartbeat that is due.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3);
 
 impl Lab {
     /// Switches the machines of a part on and off by its presence from now on. All go off now, until the presence next
@@ -60,11 +65,24 @@ impl Lab {
                         // Only in scenarios, and for parts that arrive or are re-imaged.
                         ClientAction::Install(_) | ClientAction::Import | ClientAction::Identify => continue,
                     };
-                    if let Ok(member) = self.member(name).await {
-                        member.handle.tell(input).await;
+                    let Ok(member) = self.member(name).await else { continue };
+                    if matches!(input, Input::Stop) {
+                        self.await_heartbeat(&member).await;
                     }
+                    member.handle.tell(input).await;
                 }
             }
+        }
+    }
+
+    /// Lets a client end the heartbeats that are due before its machine goes off: on a busy machine they would otherwise not
+    /// happen at all, since lab time passes while the client waits for its turn.
+    async fn await_heartbeat(&self, member: &Member) {
+        let clock = self.clock();
+        let limit = clock.now() + LONGEST_HEARTBEAT * clock.speed();
+        if !self.stands() {
+            let is_done = |_: &[Member]| member.handle.is_settled(clock.now());
+            self.fleet.read().await.wait_until(limit, is_done).await;
         }
     }
 }

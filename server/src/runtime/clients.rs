@@ -21,6 +21,8 @@ pub(crate) struct Clients {
     pub(crate) commands: CommandQueue,
     table: DashMap<AgentId, ClientStatus>,
     version: AtomicU64,
+    /// Number of heartbeats that were answered.
+    heartbeats: AtomicU64,
     /// Counts the changes that a held request may be answered for.
     changes: watch::Sender<u64>,
     /// Number of held requests.
@@ -53,6 +55,7 @@ impl Clients {
             commands,
             table: DashMap::new(),
             version: AtomicU64::new(0),
+            heartbeats: AtomicU64::new(0),
             changes: watch::Sender::new(0),
             held: AtomicUsize::new(0),
             held_of: DashMap::new(),
@@ -77,6 +80,11 @@ impl Clients {
     /// Increases whenever a client is registered, moved or forgotten.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::SeqCst)
+    }
+
+    /// Number of heartbeats that the managers have answered.
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.heartbeats.load(Ordering::Relaxed)
     }
 
     /// Adds or updates a client as the site has it now.
@@ -140,6 +148,9 @@ impl Clients {
         asked: &AgentRequest,
         now: Timestamp,
     ) -> (Answer, Visit) {
+        if matches!(asked, AgentRequest::Index { .. }) {
+            self.heartbeats.fetch_add(1, Ordering::Relaxed);
+        }
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 

@@ -8,6 +8,7 @@
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
+//! | `pauses` | pauses between changes, from which a slow tool is told from one that waits |
 //! | `journal`, `transfer`, `redact` | what the managers recorded, with requests and responses, without secrets |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `descriptors` | file descriptors of the process: what they are for |
@@ -26,6 +27,7 @@ mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
 pub(crate) mod manager;
+pub(crate) mod pauses;
 pub(crate) mod redact;
 pub(crate) mod service;
 pub(crate) mod state;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use epm_client_agent::wire::LabClock;
+use epm_client_agent::wire::{ClockReading, LabClock};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse, Registration};
 use epm_protocol::id::AgentId;
@@ -26,6 +26,7 @@ use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::{StoreTrouble, sync};
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
+use crate::runtime::pauses::Pauses;
 use crate::runtime::service::Service;
 use crate::runtime::tls::Served;
 
@@ -38,6 +39,7 @@ pub(crate) struct SiteState {
     pub(crate) clock: Arc<LabClock>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) changes: Arc<Changes>,
+    pub(crate) pauses: Arc<Pauses>,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
@@ -69,6 +71,11 @@ impl SiteHandle {
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
     ) -> Result<R, E> {
         self.0.decide(decide)
+    }
+
+    /// Records a request for the state of clients, by which a tool that waits is told from one that is slow.
+    pub(crate) fn clients_read(&self, request: &str) {
+        self.0.pauses.read(request, self.0.now());
     }
 
     /// Answers a request that is not held, and applies its consequences.
@@ -127,6 +134,7 @@ impl SiteState {
             faults: Arc::new(FaultState::new(seed, Arc::clone(&clock), Arc::clone(&journal))),
             journal,
             changes: Arc::new(Changes::new(&site)),
+            pauses: Arc::new(Pauses::new(clock.read())),
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
@@ -166,7 +174,7 @@ impl SiteState {
         let mut site = self.site();
         self.set_clocks(&mut site, now);
         let effects = apply(&mut site, commands, now)?;
-        self.show(&site, &effects, now);
+        self.changed_by(commands, || self.show(&site, &effects, now));
         Ok(effects)
     }
 
@@ -183,7 +191,7 @@ impl SiteState {
         }
         self.set_clocks(&mut site, now);
         let effects = apply(&mut site, &commands, now)?;
-        self.show(&site, &effects, now);
+        self.changed_by(&commands, || self.show(&site, &effects, now));
         Ok(decided)
     }
 
@@ -193,6 +201,19 @@ impl SiteState {
             let managers = self.managers.iter().map(|manager| manager.name.as_str());
             site.set_clocks(self.faults.set().clock_deviations(managers, now));
         }
+    }
+
+    /// Shows the effects of commands, as a change of the site if an operator gave one of them.
+    fn changed_by(&self, commands: &[Command], show: impl FnOnce()) {
+        if commands.iter().any(is_of_an_operator) { self.changed(show) } else { show() }
+    }
+
+    /// Shows a change of the site: holds the clock first, and records the pause before the change. The site must be locked.
+    fn changed<R>(&self, show: impl FnOnce() -> R) -> R {
+        let clock: ClockReading = self.clock.site_changed();
+        let shown = show();
+        self.pauses.site_changed(clock, self.changes.count(), self.clients.heartbeats());
+        shown
     }
 
     /// Files of a manager that were replaced and that no service has read since.
@@ -255,6 +276,7 @@ impl SiteState {
         let Some(manager) = self.manager(manager) else { return false };
         let started = self.read_files(manager, service);
         let site = self.site();
+        self.changed(|| ());
         if started.contains(&Service::Semwebsrv) {
             self.renew(&site, manager, OpenConnections::End);
         }
@@ -302,7 +324,7 @@ impl SiteState {
         let now = self.now();
         let mut site = self.site();
         let effects = site.apply(command, now)?;
-        self.show_without_files(&site, &effects, now);
+        self.changed(|| self.show_without_files(&site, &effects, now));
         sync::write_taken_over(&site, manager, service, now);
         Ok(())
     }
@@ -313,7 +335,7 @@ impl SiteState {
         site.draw_after(&current);
         self.clients.commands.set_cancels_running(site.assumptions().cancel_reaches_running_commands);
         *current = site;
-        self.changes.note(&current, self.now());
+        self.changed(|| self.changes.note(&current, self.now()));
         self.clients.restore(clients);
         sync::write_all(&self.managers, &current, self.now());
         for manager in &self.managers {
@@ -388,6 +410,19 @@ impl SiteState {
         });
         manager.renew(site, tls, open);
     }
+}
+
+/// Whether a command changes the site, and is none that follows from what a client does.
+const fn is_of_an_operator(command: &Command) -> bool {
+    use Command as C;
+    !matches!(
+        command,
+        C::Register(_)
+            | C::NoteConflict { .. }
+            | C::BackUp { .. }
+            | C::KeepRecovery { .. }
+            | C::BackUpAnotherSite { .. }
+    )
 }
 
 /// Applies commands to the site. A single refused command changes nothing, so it needs no copy to try it on.

@@ -12,6 +12,7 @@
 //! | `body_budget` | bounds what unfinished request bodies take |
 //! | `context` | what a response is made from |
 //! | `faults` | carries faults out; wraps a conversation of `clients_port`, the only import cycle here |
+//! | `presented` | looks at the certificate that a port presents, from outside |
 //! | `web` | serves a router: the REST API over HTTPS, the control API over plain HTTP |
 
 mod activity;
@@ -22,10 +23,12 @@ mod decode_cache;
 mod exchange;
 mod faults;
 mod listener;
+mod presented;
 mod web;
 
 pub(crate) use clients_port::serve;
 pub(crate) use context::Speaks;
 pub use listener::BindError;
 pub(crate) use listener::{PATIENCE, bind};
+pub(crate) use presented::presented;
 pub(crate) use web::{serve_plain, serve_rest};

@@ -76,6 +76,32 @@ pub(crate) fn refused(output: &Output, expected: &[&str]) {
 pub(crate) const STALE: &str = r#"{"ready":true,"pid":1,"started":"2026-01-05T08:00:00.000Z","instance":"gone","control_api":"http://127.0.0.1:1"}
 "#;
 
+/// Reads a JUnit file as a build server does: each case as `NAME | passed`, or with the kind and all words of what it is
+/// instead. The counts of each suite must be right.
+const JUNIT_READER: &str = r#"
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+suites = list(root.iter("testsuite"))
+assert root.tag in ("testsuites", "testsuite") and suites, root.tag
+for suite in suites:
+    cases = suite.findall("testcase")
+    counted = [len([c for c in cases if c.find(kind) is not None]) for kind in ("failure", "error", "skipped")]
+    expected = [int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")]
+    assert expected == [len(cases), *counted], (suite.attrib, counted)
+    for case in cases:
+        assert case.get("name") and case.get("classname"), case.attrib
+        bad = [child for child in case if child.tag in ("failure", "error", "skipped")]
+        words = [f"{one.tag} {one.get('type', '')} {one.get('message', '')} {one.text or ''}" for one in bad]
+        print(case.get("name"), "|", " ".join(" ".join(words or ["passed"]).split()))
+"#;
+
+/// The cases of a JUnit file, read by a foreign reader.
+#[track_caller]
+pub(crate) fn junit_cases(file: &Path) -> Vec<String> {
+    let mut reader = Command::new("python3");
+    well(&output(reader.args(["-c", JUNIT_READER]).arg(file))).lines().map(str::to_owned).collect()
+}
+
 /// A lab that is up, until it is dropped.
 pub(crate) struct RunningLab {
     running: Running,

@@ -14,6 +14,7 @@ mod failure;
 mod fault;
 mod foreign_files;
 mod harness;
+mod held_clock;
 mod journal;
 mod killed;
 mod lab;

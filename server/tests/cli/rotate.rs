@@ -310,6 +310,21 @@ fn an_obstacle_stops_it_before_anything_of_the_site_has_changed() {
 
 #[needs(curl)]
 #[test]
+fn a_service_that_is_down_stops_it_before_anything_of_the_site_has_changed() {
+    for (file, service) in
+        [("apache/conf/ssl/server.key", "semwebsrv"), ("tomcat/etc/keystore.jks", "semsrv")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = RunningLab::frozen(&["--agents", "2", "--install-root", folder.path().to_str().unwrap()]);
+        std::fs::write(folder.path().join(file), "not to be read").unwrap();
+        lab.run(&["manager", "restart", "sepm-1"]);
+        let why = format!("the service {service} of sepm-1 is down");
+        refuses_before_any_change(&lab, &[], &why, "epm-lab manager restart");
+    }
+}
+
+#[needs(curl)]
+#[test]
 fn after_the_longest_wait_it_goes_on_without_who_is_missing() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
     lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": "offline" }));

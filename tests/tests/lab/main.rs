@@ -26,6 +26,7 @@ mod forms;
 mod golden;
 mod hard_certificates;
 mod held_by_faults;
+mod held_clock;
 mod installation;
 mod keys;
 mod keystores;

@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command as Process;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_fixtures::{needs, output_of};
 use epm_protocol::policy::Protocol;
-use epm_protocol::site::{Command, DEFAULT_GROUP, Stores, TOP_GROUP};
+use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores, TOP_GROUP};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{CertificateRequest, KeyPool, ServerIdentity, Validity, issue};
+use epm_protocol::trust::{CertificateRequest, KeyPool, Salts, ServerIdentity, Validity, issue};
 use epm_server::lab::{ClientOperation, Expectation, Finding, FindingResult, Rotation, RotationCode};
 use epm_server::{MockSite, MockSiteBuilder, Service};
 use epm_tests::control_api::{Opened, two_managers};
@@ -37,6 +38,27 @@ const PLACES: [Place; 4] = [
     (BRANCH, Some(HOME), "Named"),
 ];
 
+/// How a tool replaces certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hand {
+    /// By the control API, as in the console.
+    Api,
+    /// By the files of the manager's folder, and a restart of its services.
+    Files,
+}
+
+/// What a tool does where the certificate is to be replaced.
+#[derive(Clone)]
+enum Update {
+    Nothing,
+    /// A new certificate, which is right, in these stores.
+    Good(Stores),
+    /// This certificate.
+    Of(ServerIdentity),
+    /// Uploads that are refused: a key of another certificate, and a certificate of an elliptic curve.
+    Refused,
+}
+
 /// How a rotation of one manager is carried out; the default is right.
 struct Plan {
     /// Places that the tool forgets.
@@ -46,7 +68,7 @@ struct Plan {
     /// Which of the three waits are kept.
     waits: [bool; 3],
     /// How the certificate is replaced.
-    update: Box<dyn Fn(&Lab) + Send + Sync>,
+    update: Update,
     restores_lists: bool,
     restores_switch: bool,
 }
@@ -57,46 +79,51 @@ impl Default for Plan {
             forgets: Vec::new(),
             copies: Protocol::Http,
             waits: [true; 3],
-            update: Box::new(|lab| lab.update(MANAGER, Stores::Both)),
+            update: Update::Good(Stores::Both),
             restores_lists: true,
             restores_switch: true,
         }
     }
 }
 
-/// A lab with groups, a location, and clients of two versions, whose managers may have folders.
+/// A lab with groups, a location, and clients of two versions, whose managers have folders if the tool uses files.
 struct Lab {
     opened: Opened,
-    folder: Option<TempDir>,
+    hand: Hand,
+    folder: TempDir,
+    /// Number of the certificates that were made for files.
+    made: AtomicUsize,
 }
 
 impl Lab {
     /// One manager; a group that does not inherit, and one with a location that has a list of its own.
-    async fn single() -> Self {
-        Self::of(MockSite::builder(), false).await
-    }
-
-    /// The same with an installation folder.
-    async fn with_folder() -> Self {
-        Self::of(MockSite::builder(), true).await
+    async fn single(hand: Hand) -> Self {
+        Self::of(MockSite::builder(), hand).await.with_groups().await
     }
 
     /// Several managers, clients of 14.3.
-    async fn several(site: MockSiteBuilder) -> Self {
-        let lab = Self { opened: Opened::of(site, None).await, folder: None };
+    async fn several(site: MockSiteBuilder, hand: Hand) -> Self {
+        let lab = Self::of(site, hand).await;
         lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
         lab.opened.lab.take_start().await;
         lab
     }
 
-    async fn of(site: MockSiteBuilder, has_folder: bool) -> Self {
-        let lab = Self {
-            opened: Opened::of(site, None).await,
-            folder: has_folder.then(|| TempDir::new().unwrap()),
-        };
-        if let Some(folder) = &lab.folder {
-            lab.opened.lab.site.install(MANAGER, folder.path(), false).unwrap();
+    async fn of(site: MockSiteBuilder, hand: Hand) -> Self {
+        let (opened, folder) = (Opened::of(site, None).await, TempDir::new().unwrap());
+        let lab = Self { opened, hand, folder, made: AtomicUsize::new(5) };
+        if hand == Hand::Files {
+            let site = &lab.opened.lab.site;
+            let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
+            for name in names {
+                site.install(&name, &lab.root(&name), false).unwrap();
+            }
         }
+        lab
+    }
+
+    async fn with_groups(self) -> Self {
+        let lab = self;
         for group in [KIOSK, BRANCH] {
             lab.apply(&Command::AddGroup { group: group.into(), inherits: false });
         }
@@ -133,10 +160,51 @@ impl Lab {
         self.apply(&Command::AssignList { list: list.into(), group: group.into(), location });
     }
 
-    fn update(&self, manager: &str, stores: Stores) {
-        let certificate =
-            epm_protocol::site::NewCertificate::Generate { common_name: None, valid_days: None };
-        self.apply(&Command::UpdateCertificate { manager: manager.into(), certificate, stores });
+    /// Gives a manager a new certificate.
+    async fn renew(&self, manager: &str) {
+        self.update(manager, &Update::Good(Stores::Both)).await;
+    }
+
+    async fn update(&self, manager: &str, update: &Update) {
+        match (update, self.hand) {
+            (Update::Nothing, _) => {}
+            (Update::Good(stores), Hand::Api) => {
+                let certificate = NewCertificate::Generate { common_name: None, valid_days: None };
+                let stores = *stores;
+                self.apply(&Command::UpdateCertificate { manager: manager.into(), certificate, stores });
+            }
+            (Update::Of(identity), Hand::Api) => self.apply(&import(identity)),
+            (Update::Good(stores), Hand::Files) => {
+                let identity = self.another();
+                let files = match stores {
+                    Stores::Both => &FILES[..],
+                    Stores::Console => &FILES[..2],
+                    Stores::Client => &FILES[2..],
+                };
+                self.replace_files(manager, files, &identity).await;
+                self.restart(manager, None);
+            }
+            (Update::Of(identity), Hand::Files) => {
+                self.replace_files(manager, &FILES, identity).await;
+                self.restart(manager, None);
+            }
+            (Update::Refused, _) => {
+                let (one, other) = (identity_of(5, validity(0, 300)), identity_of(6, validity(0, 300)));
+                let key = other.key_pem(None, &mut Salts::from_seed([0; 32])).unwrap().to_string();
+                let ec = elliptic_curve().await;
+                for (certificate, key) in [(one.certificate().to_pem(), key), ec] {
+                    let upload = json!({ "certificate": certificate, "key": key }).to_string();
+                    let path = format!("/v1/managers/{manager}/certificate/new");
+                    let (status, _, text) = self.opened.ask("PUT", &path, Some(&upload)).await;
+                    assert_eq!(status, 422, "{text}");
+                }
+            }
+        }
+    }
+
+    /// A certificate that no manager has had.
+    fn another(&self) -> ServerIdentity {
+        identity_of(self.made.fetch_add(1, Ordering::SeqCst), validity(0, 300))
     }
 
     async fn beats(&self, heartbeats: u64) {
@@ -165,7 +233,7 @@ impl Lab {
         if plan.waits[0] {
             self.beats(3).await;
         }
-        (plan.update)(self);
+        self.update(MANAGER, &plan.update).await;
         if plan.waits[1] {
             self.beats(3).await;
         }
@@ -188,25 +256,36 @@ impl Lab {
         self.opened.lab.find(expectation).await.remove(0)
     }
 
-    /// Replaces the files of the manager by those of another certificate.
-    async fn replace_files(&self, files: &[&str]) {
+    /// Replaces files of a manager by those of this certificate.
+    async fn replace_files(&self, manager: &str, files: &[&str], identity: &ServerIdentity) {
         let other = MockSite::start().await.unwrap();
-        other.apply(&import(&identity_of(5, validity(0, 300)))).unwrap();
+        other.apply(&import(identity)).unwrap();
         let folder = TempDir::new().unwrap();
         other.install(MANAGER, folder.path(), true).unwrap();
         for file in files {
-            fs::copy(folder.path().join(file), self.root().join(file)).unwrap();
+            fs::copy(folder.path().join(file), self.root(manager).join(file)).unwrap();
         }
         other.stop().await;
     }
 
-    fn root(&self) -> &Path {
-        self.folder.as_ref().unwrap().path()
+    fn root(&self, manager: &str) -> PathBuf {
+        self.folder.path().join(manager)
     }
 
-    fn restart(&self, service: Option<Service>) {
-        assert!(self.opened.lab.site.restart(MANAGER, service));
+    fn restart(&self, manager: &str, service: Option<Service>) {
+        assert!(self.opened.lab.site.restart(manager, service));
     }
+}
+
+/// A self-signed certificate of an elliptic curve, and its key.
+async fn elliptic_curve() -> (String, String) {
+    let mut openssl = Process::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-"]);
+    let output = tokio::task::spawn_blocking(move || output_of(&mut openssl, b"")).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (key, certificate) = text.split_at(text.find("-----BEGIN CERTIFICATE").unwrap());
+    (certificate.to_owned(), key.to_owned())
 }
 
 /// The files that a rotation tool replaces.
@@ -249,12 +328,12 @@ async fn judged(lab: &Lab, plan: Plan) -> Finding {
     lab.judge(Rotation::default()).await
 }
 
-async fn judged_update(update: impl Fn(&Lab) + Send + Sync + 'static) -> Finding {
-    judged(&Lab::single().await, Plan { update: Box::new(update), ..Plan::default() }).await
+async fn judged_update(hand: Hand, update: Update) -> Finding {
+    judged(&Lab::single(hand).await, Plan { update, ..Plan::default() }).await
 }
 
-/// Makes a mistake by its name in the table, and returns the judgement.
-async fn make(mistake: &str) -> Finding {
+/// Makes a mistake by its name in the table, in this way, and returns the judgement.
+async fn make(mistake: &str, hand: Hand) -> Finding {
     let named = |names: &[&str]| {
         let pool = KeyPool::of_faults(1);
         let names = names.iter().map(|&name| name.to_owned()).collect();
@@ -268,150 +347,136 @@ async fn make(mistake: &str) -> Finding {
         ServerIdentity::new(pool.get(5), certificate).unwrap()
     };
     match mistake {
-        "does nothing" => Lab::single().await.judge(Rotation::default()).await,
-        "ignores that an upload is refused" => {
-            judged_update(|lab| {
-                let (one, other) = (identity_of(5, validity(0, 300)), identity_of(6, validity(0, 300)));
-                let material = |file: &str, content: Vec<u8>| epm_protocol::site::Material {
-                    file: file.to_owned(),
-                    content: content.into(),
-                };
-                let certificate = epm_protocol::site::NewCertificate::Import {
-                    certificate: material("server.crt", one.certificate().to_pem().into_bytes()),
-                    key: material("server.key", other.key().pkcs8_der().to_vec()),
-                    key_password: None,
-                };
-                let update =
-                    Command::UpdateCertificate { manager: MANAGER.into(), certificate, stores: Stores::Both };
-                lab.opened.lab.site.apply(&update).unwrap_err();
-            })
-            .await
-        }
-        "updates one store only" => judged_update(|lab| lab.update(MANAGER, Stores::Client)).await,
+        "does nothing" => Lab::single(hand).await.judge(Rotation::default()).await,
+        "ignores that an upload is refused" => judged_update(hand, Update::Refused).await,
+        "updates one store only" => judged_update(hand, Update::Good(Stores::Client)).await,
         "brings an expired certificate" => {
-            judged_update(|lab| lab.apply(&import(&identity_of(5, validity(-30, -1))))).await
+            judged_update(hand, Update::Of(identity_of(5, validity(-30, -1)))).await
         }
         "brings a certificate that is not yet valid" => {
-            judged_update(|lab| lab.apply(&import(&identity_of(5, validity(30, 300))))).await
+            judged_update(hand, Update::Of(identity_of(5, validity(30, 300)))).await
         }
         "brings a certificate for another name" => {
-            let identity = named(&["other.example"]);
-            judged_update(move |lab| lab.apply(&import(&identity))).await
+            judged_update(hand, Update::Of(named(&["other.example"]))).await
         }
         "leaves the copied lists assigned" => {
-            judged(&Lab::single().await, Plan { restores_lists: false, ..Plan::default() }).await
+            judged(&Lab::single(hand).await, Plan { restores_lists: false, ..Plan::default() }).await
         }
         "does not switch on again" => {
-            judged(&Lab::single().await, Plan { restores_switch: false, ..Plan::default() }).await
+            judged(&Lab::single(hand).await, Plan { restores_switch: false, ..Plan::default() }).await
         }
         "forgets a group" => {
-            judged(&Lab::single().await, Plan { forgets: vec![(KIOSK, None)], ..Plan::default() }).await
+            judged(&Lab::single(hand).await, Plan { forgets: vec![(KIOSK, None)], ..Plan::default() }).await
         }
         "forgets a location" => {
-            judged(&Lab::single().await, Plan { forgets: vec![(BRANCH, Some(HOME))], ..Plan::default() })
+            judged(&Lab::single(hand).await, Plan { forgets: vec![(BRANCH, Some(HOME))], ..Plan::default() })
                 .await
         }
         "assigns copies that still speak HTTPS" => {
-            judged(&Lab::single().await, Plan { copies: Protocol::Https, ..Plan::default() }).await
+            judged(&Lab::single(hand).await, Plan { copies: Protocol::Https, ..Plan::default() }).await
         }
         "never switches off" => {
-            let lab = Lab::single().await;
-            lab.update(MANAGER, Stores::Both);
+            let lab = Lab::single(hand).await;
+            lab.renew(MANAGER).await;
             lab.beats(3).await;
             lab.judge(Rotation::default()).await
         }
         "does not wait" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.rotate(&Plan { waits: [false, false, true], ..Plan::default() }).await;
             lab.judge(Rotation::default()).await
         }
         "does not wait before it switches on" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.rotate(&Plan { waits: [true, false, true], ..Plan::default() }).await;
             lab.judge(Rotation::default()).await
         }
         "leaves a client behind that was off" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.act("desk-2", ClientOperation::Offline).await;
             judged(&lab, Plan::default()).await
         }
         "forgets the last of three managers" => {
-            let lab = Lab::several(three_managers()).await;
+            let lab = Lab::several(three_managers(), hand).await;
             for manager in ["sepm-1", "sepm-2"] {
-                lab.update(manager, Stores::Both);
+                lab.renew(manager).await;
                 lab.beats(6).await;
             }
             lab.judge(Rotation::default()).await
         }
         "updates a manager that should keep its certificate" => {
-            let lab = Lab::several(two_managers(MockSite::builder())).await;
+            let lab = Lab::several(two_managers(MockSite::builder()), hand).await;
             for manager in ["sepm-1", "sepm-2"] {
-                lab.update(manager, Stores::Both);
+                lab.renew(manager).await;
                 lab.beats(6).await;
             }
             lab.judge(rotating(&["sepm-1"])).await
         }
         "updates the second manager too early" => {
-            let lab = Lab::several(two_managers(MockSite::builder())).await;
-            lab.update("sepm-1", Stores::Both);
-            lab.update("sepm-2", Stores::Both);
+            let lab = Lab::several(two_managers(MockSite::builder()), hand).await;
+            lab.renew("sepm-1").await;
+            lab.renew("sepm-2").await;
             lab.beats(3).await;
             lab.judge(Rotation::default()).await
         }
         "forgets the clients of 14.2" => {
-            let lab = Lab::several(two_managers(MockSite::builder())).await;
+            let lab = Lab::several(two_managers(MockSite::builder()), hand).await;
             lab.part("old", 1, "14.2", DEFAULT_GROUP, None).await;
             lab.opened.lab.take_start().await;
             for manager in ["sepm-1", "sepm-2"] {
-                lab.update(manager, Stores::Both);
+                lab.renew(manager).await;
                 lab.beats(6).await;
             }
             lab.judge(Rotation::default()).await
         }
         "waits for too few heartbeats" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.rotate(&Plan { waits: [false; 3], ..Plan::default() }).await;
             lab.beats(3).await;
             lab.judge(Rotation { least_heartbeats: Some(3), ..Rotation::default() }).await
         }
         "switches off although clients must always authenticate" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.rotate(&Plan::default()).await;
             lab.judge(Rotation { never_insecure: true, ..Rotation::default() }).await
         }
         "does not wait at the end" => {
-            judged(&Lab::single().await, Plan { waits: [true, true, false], ..Plan::default() }).await
+            judged(&Lab::single(hand).await, Plan { waits: [true, true, false], ..Plan::default() }).await
         }
         "leaves a client without heartbeats" => {
-            let lab = Lab::single().await;
+            let lab = Lab::single(hand).await;
             lab.rotate(&Plan::default()).await;
             lab.act("desk-1", ClientOperation::Freeze).await;
             lab.opened.lab.advance(DAY).await.unwrap();
             lab.judge(Rotation::default()).await
         }
-        _ => make_by_files(mistake).await,
+        _ => {
+            assert_eq!(hand, Hand::Files, "unknown mistake: {mistake}");
+            make_by_files(mistake).await
+        }
     }
 }
 
 async fn make_by_files(mistake: &str) -> Finding {
-    let lab = Lab::with_folder().await;
+    let lab = Lab::single(Hand::Files).await;
+    let other = lab.another();
     match mistake {
-        "replaces files and restarts nothing" => lab.replace_files(&FILES).await,
+        "replaces files and restarts nothing" => lab.replace_files(MANAGER, &FILES, &other).await,
         "restarts one service only, so that one of two ports keeps its certificate" => {
             // The switch is off before, as it should be.
-            lab.rotate(&Plan { update: Box::new(|_| ()), restores_switch: false, ..Plan::default() }).await;
-            lab.replace_files(&FILES).await;
-            lab.restart(Some(Service::Semsrv));
+            lab.rotate(&Plan { update: Update::Nothing, restores_switch: false, ..Plan::default() }).await;
+            lab.replace_files(MANAGER, &FILES, &other).await;
+            lab.restart(MANAGER, Some(Service::Semsrv));
             lab.beats(3).await;
         }
         "replaces the files of one service only" => {
-            lab.replace_files(&FILES[..2]).await;
-            lab.restart(None);
+            lab.replace_files(MANAGER, &FILES[..2], &other).await;
+            lab.restart(MANAGER, None);
         }
         "leaves a service that does not start" => {
             lab.rotate(&Plan::default()).await;
-            fs::write(lab.root().join("tomcat/etc/keystore.jks"), "no keystore").unwrap();
-            lab.restart(Some(Service::Semsrv));
+            fs::write(lab.root(MANAGER).join("tomcat/etc/keystore.jks"), "no keystore").unwrap();
+            lab.restart(MANAGER, Some(Service::Semsrv));
         }
         other => panic!("unknown mistake: {other}"),
     }
@@ -423,23 +488,24 @@ fn rotating(managers: &[&str]) -> Rotation {
     Rotation { rotates: Some(rotates), ..Rotation::default() }
 }
 
-/// The rows of the table on the page: a mistake, the code of its finding, and by which way it can be made.
-fn table() -> BTreeMap<String, String> {
+/// The rows of the table on the page: a mistake and a way in which it can be made, with the code of its finding.
+fn table(hand: Hand) -> BTreeMap<String, String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rotation-mistakes.md");
     let page = fs::read_to_string(page).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let cells = rows.map(|row| row.split(" | ").map(str::to_owned).collect::<Vec<_>>());
     let cells = cells.filter(|cells| cells.len() == 4 && cells[1].starts_with('`'));
+    let column = if hand == Hand::Api { 2 } else { 3 };
+    let cells = cells.filter(|cells| cells[column].starts_with("yes"));
     cells.map(|cells| (cells[0].clone(), cells[1].trim_matches('`').to_owned())).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_mistake_of_the_page_fails_with_its_finding() {
-    let table = table();
+async fn each_fails_with_its_finding(hand: Hand) {
+    let table = table(hand);
     assert!(table.len() >= 20, "{table:?}");
     let mut wrong = Vec::new();
     for (mistake, expected) in &table {
-        let finding = make(mistake).await;
+        let finding = make(mistake, hand).await;
         let failing = failing(&finding);
         println!("{mistake}: {failing:?}");
         if !failing.contains(expected) || finding.result != FindingResult::Fail {
@@ -448,6 +514,17 @@ async fn each_mistake_of_the_page_fails_with_its_finding() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[needs(curl, openssl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_of_the_page_fails_with_its_finding() {
+    each_fails_with_its_finding(Hand::Api).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_that_can_be_made_by_files_fails_with_its_finding_too() {
+    each_fails_with_its_finding(Hand::Files).await;
 }
 
 #[test]
@@ -463,9 +540,14 @@ fn the_page_names_every_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_done_right_passes() {
-    let lab = Lab::single().await;
-    let finding = judged(&lab, Plan::default()).await;
+async fn what_is_done_right_passes_by_api_and_by_files() {
+    for hand in [Hand::Api, Hand::Files] {
+        what_is_done_right_passes(&Lab::single(hand).await).await;
+    }
+}
+
+async fn what_is_done_right_passes(lab: &Lab) {
+    let finding = judged(lab, Plan::default()).await;
     assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
     assert!(
         finding.notes.iter().any(|note| note.contains("lists that are left over")),
@@ -473,46 +555,29 @@ async fn what_is_done_right_passes() {
         finding.notes
     );
     assert!(finding.notes.iter().any(|note| note.starts_with("without authentication: My Company: ")));
+    // The judgement dials the ports, and turns no client away by that.
+    let turned_away = lab.opened.lab.find(vec![Expectation::NoClientWasTurnedAway]).await.remove(0);
+    assert_eq!(turned_away.result, FindingResult::Pass, "{turned_away:#?}");
     let demanding = Rotation { least_heartbeats: Some(3), ..Rotation::default() };
     let finding = lab.judge(demanding).await;
     assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_done_right_by_files_passes() {
-    let lab = Lab::with_folder().await;
-    let plan = Plan {
-        update: Box::new(|_| ()),
-        waits: [true, true, true],
-        restores_switch: false,
-        restores_lists: false,
-        ..Plan::default()
-    };
-    lab.rotate(&plan).await;
-    lab.replace_files(&FILES).await;
-    lab.restart(None);
-    lab.beats(3).await;
-    for (group, location, list) in PLACES {
-        lab.assign(list, group, location);
-        if location.is_none() {
-            lab.apply(&Command::SetSecureCommunications { group: group.into(), on: true });
-        }
+async fn one_manager_after_the_other_passes_and_one_that_is_kept_on_purpose() {
+    for hand in [Hand::Api, Hand::Files] {
+        one_after_the_other_passes(&Lab::several(three_managers(), hand).await).await;
     }
-    lab.beats(3).await;
-    let finding = lab.judge(Rotation::default()).await;
-    assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_manager_after_the_other_passes_and_one_that_is_kept_on_purpose() {
-    let lab = Lab::several(three_managers()).await;
+async fn one_after_the_other_passes(lab: &Lab) {
     for manager in ["sepm-1", "sepm-2"] {
-        lab.update(manager, Stores::Both);
+        lab.renew(manager).await;
         lab.beats(6).await;
     }
     let finding = lab.judge(Rotation { never_insecure: true, ..rotating(&["sepm-1", "sepm-2"]) }).await;
     assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
-    lab.update("sepm-3", Stores::Both);
+    lab.renew("sepm-3").await;
     lab.beats(6).await;
     let finding = lab.judge(Rotation { never_insecure: true, ..Rotation::default() }).await;
     assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
@@ -520,7 +585,7 @@ async fn one_manager_after_the_other_passes_and_one_that_is_kept_on_purpose() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_left_behind_on_purpose_fails_nothing() {
-    let lab = Lab::single().await;
+    let lab = Lab::single(Hand::Api).await;
     lab.act("desk-2", ClientOperation::Offline).await;
     lab.rotate(&Plan::default()).await;
     let left_behind = BTreeSet::from(["desk-2".to_owned()]);
@@ -530,9 +595,9 @@ async fn a_client_that_is_left_behind_on_purpose_fails_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn healing_does_not_undo_an_orphaning() {
-    let lab = Lab::single().await;
+    let lab = Lab::single(Hand::Api).await;
     let before = lab.opened.lab.site.look(|site| site.managers().next().unwrap().client.clone());
-    lab.update(MANAGER, Stores::Both);
+    lab.renew(MANAGER).await;
     lab.beats(1).await;
     lab.apply(&import(&before));
     lab.beats(3).await;
@@ -544,7 +609,7 @@ async fn healing_does_not_undo_an_orphaning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_watched_is_unknown_and_never_passes() {
-    let lab = Lab::single().await;
+    let lab = Lab::single(Hand::Api).await;
     lab.opened.lab.take_snapshot("before").await.unwrap();
     lab.rotate(&Plan::default()).await;
     assert_eq!(lab.judge(Rotation::default()).await.result, FindingResult::Pass);
@@ -563,6 +628,14 @@ async fn what_was_not_watched_is_unknown_and_never_passes() {
     let left_behind = BTreeSet::from(["elsewhere".to_owned()]);
     let finding = lab.judge(Rotation { left_behind, ..Rotation::default() }).await;
     assert_eq!(finding.result, FindingResult::Pass, "{finding:#?}");
+    // Ports that cannot be dialled present nothing, whatever the stores hold.
+    let closed = Lab::single(Hand::Api).await;
+    closed.rotate(&Plan::default()).await;
+    closed.opened.lab.site.stop().await;
+    let finding = closed.judge(Rotation::default()).await;
+    let new = finding.findings.iter().find(|one| one.code == RotationCode::CertificateNew).unwrap();
+    assert_eq!(new.result, FindingResult::Unknown, "{new:#?}");
+    assert!(new.counter_examples[0].starts_with("sepm-1: no handshake with the clients' port: "), "{new:#?}");
     // A restored snapshot ends the history that the judgement needs.
     lab.opened.lab.restore_snapshot("before").await.unwrap();
     lab.beats(1).await;
@@ -573,24 +646,24 @@ async fn what_was_not_watched_is_unknown_and_never_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_client_is_silent() {
-    let lab = Lab::with_folder().await;
+    let lab = Lab::single(Hand::Files).await;
     assert!(lab.opened.lab.verdict().await.well);
-    lab.replace_files(&FILES[2..]).await;
+    lab.replace_files(MANAGER, &FILES[2..], &lab.another()).await;
     let verdict = lab.opened.lab.verdict().await;
     assert!(!verdict.well);
     let unread =
         BTreeMap::from([(MANAGER.to_owned(), FILES[2..].iter().map(|&one| one.to_owned()).collect())]);
     assert_eq!(verdict.files_unread, Some(unread));
 
-    let lab = Lab::with_folder().await;
-    fs::write(lab.root().join("apache/conf/ssl/server.key"), "no key").unwrap();
-    lab.restart(Some(Service::Semwebsrv));
+    let lab = Lab::single(Hand::Files).await;
+    fs::write(lab.root(MANAGER).join("apache/conf/ssl/server.key"), "no key").unwrap();
+    lab.restart(MANAGER, Some(Service::Semwebsrv));
     let verdict = lab.opened.lab.verdict().await;
     assert!(!verdict.well);
     let down = BTreeMap::from([(MANAGER.to_owned(), vec!["semwebsrv".to_owned()])]);
     assert_eq!((verdict.services_down, verdict.files_unread), (Some(down), Some(BTreeMap::new())));
 
-    let lab = Lab::single().await;
+    let lab = Lab::single(Hand::Api).await;
     lab.act("desk-1", ClientOperation::Freeze).await;
     lab.act("desk-2", ClientOperation::Offline).await;
     lab.opened.lab.advance(Duration::from_secs(600)).await.unwrap();
@@ -628,8 +701,8 @@ async fn cases(xml: Value) -> Vec<String> {
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread")]
 async fn junit_has_a_case_for_each_finding_and_the_verdict_alone_has_cases_too() {
-    let lab = Lab::single().await;
-    lab.update(MANAGER, Stores::Both);
+    let lab = Lab::single(Hand::Api).await;
+    lab.renew(MANAGER).await;
     lab.beats(1).await;
     let rotation = json!([{ "expect": "rotation" }]);
     let rotated = cases(lab.opened.post("/v1/expectations?format=junit", rotation).await).await;

@@ -27,7 +27,8 @@ Examples:
 Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned.
 With --since, --expect or --expected: 0 all that is expected is met; 1 it is
 not, also where clients are orphaned; 4 there is no verdict, because something
-was not watched, or the journal has dropped entries that it needs.")]
+was not watched, or the journal has dropped entries that it needs. --junit
+writes an error for it.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
@@ -134,19 +135,20 @@ impl Check {
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
         let junit = self.junit()?;
         let control = self.at.control()?;
-        let found = if asked.is_empty() {
-            control.get("/v1/expectations").await?
-        } else {
-            control.post("/v1/expectations", &Value::Array(asked.clone())).await?
-        };
+        // The file also says what cannot be judged, which is an error below.
         if let Some(file) = &junit {
             let xml = if asked.is_empty() {
                 control.text("/v1/expectations?format=junit").await?
             } else {
-                control.post_text("/v1/expectations?format=junit", &Value::Array(asked)).await?
+                control.post_text("/v1/expectations?format=junit", &Value::Array(asked.clone())).await?
             };
             file.write(xml.as_bytes())?;
         }
+        let found = if asked.is_empty() {
+            control.get("/v1/expectations").await?
+        } else {
+            control.post("/v1/expectations", &Value::Array(asked)).await?
+        };
         self.at.show(&found, findings)?;
         Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell

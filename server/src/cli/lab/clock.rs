@@ -5,24 +5,30 @@ use epm_client_agent::scenario::Span;
 use epm_protocol::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::answer::{Act, Where, words};
+use super::answer::{Act, Where, rows, table, words};
 use crate::cli::io::{Ending, Failure};
 
 /// Commands on the clock of a running lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClockVerb {
-    /// Show the lab time and the speed of the clock
+    /// Show the lab time, the speed and hold of the clock, and the longest pauses between changes
     #[command(after_help = "Example:\n  epm-lab clock show")]
     Show,
-    /// Stop the clock
+    /// Stop the clock, until `clock run`; also with a hold
     #[command(after_help = "Example:\n  epm-lab clock freeze")]
     Freeze,
-    /// Run the clock at a multiple of real time
+    /// Run the clock at a multiple of real time; with a hold, also after each later one
     #[command(after_help = "Example:\n  epm-lab clock run 60")]
     Run {
         /// Multiple of real time
         #[arg(default_value_t = 1)]
         speed: u32,
+    },
+    /// Let the clock stand for a while after each change of the site
+    #[command(after_help = "Examples:\n  epm-lab clock hold 1s\n  epm-lab clock hold 0s   (ends the hold)")]
+    Hold {
+        /// Real time, such as 1s or 500ms; 0s ends the hold
+        time: String,
     },
     /// Set the clock; everything that became due happens at once, not in order
     #[command(after_help = "Example:\n  epm-lab clock set 2026-01-05T08:00:00Z")]
@@ -50,10 +56,12 @@ pub(crate) enum ClockVerb {
 impl Act for ClockVerb {
     async fn act(self, at: &Where) -> Result<Ending, Failure> {
         let control = at.control()?;
+        let people = if matches!(self, Self::Show) { shown_with_pauses } else { shown };
         let found = match self {
             Self::Show => control.get("/v1/clock").await,
             Self::Freeze => control.put("/v1/clock", &json!({ "speed": 0 })).await,
             Self::Run { speed } => control.put("/v1/clock", &json!({ "speed": speed })).await,
+            Self::Hold { time } => control.put("/v1/clock", &json!({ "hold": time.to_string() })).await,
             Self::Set { moment } => control.put("/v1/clock", &json!({ "now": moment.to_string() })).await,
             Self::Advance { by } => control.post("/v1/clock/advance", &json!({ "by": by.to_string() })).await,
             Self::Heartbeats { count, limit } => {
@@ -62,7 +70,7 @@ impl Act for ClockVerb {
                     .await
             }
         }?;
-        at.show(&found, shown)
+        at.show(&found, people)
     }
 }
 
@@ -72,5 +80,24 @@ fn shown(found: &Value) -> String {
         Some(1) => "real time".to_owned(),
         _ => format!("{} times real time", found["speed"]),
     };
-    format!("{} ({speed})\n", words(found, "/now"))
+    let mut text = format!("{} ({speed}", words(found, "/now"));
+    if let Some(hold) = found["hold"].as_str() {
+        text.push_str(&format!("; stands for {hold} after each change of the site"));
+    }
+    if let Some(left) = found["held_ms"].as_u64().filter(|left| *left > 0) {
+        text.push_str(&format!(", now for {left} ms more"));
+    }
+    text.push_str(")\n");
+    text
+}
+
+/// The clock, with the longest pauses between changes.
+fn shown_with_pauses(found: &Value) -> String {
+    let mut text = shown(found);
+    let pauses = rows(found, "/longest_pauses").map(|one| {
+        ["from", "lasted_ms", "ran_ms", "heartbeats"].map(|name| words(one, &format!("/{name}"))).to_vec()
+    });
+    text.push_str("Longest pauses between changes:\n");
+    text.push_str(&table(&["after the change at", "ms", "ms not held", "heartbeats"], pauses));
+    text
 }

@@ -35,9 +35,10 @@ impl Rotate {
             Self::Multi(options) => (Way::Multi, options),
         };
         let mut rotation = Rotation::begin(way, options).await?;
-        let went = match way {
-            Way::Single => rotation.single().await,
-            Way::Multi => rotation.multi().await,
+        let went = match (rotation.reach().await, way) {
+            (Err(halt), _) => Err(halt),
+            (Ok(()), Way::Single) => rotation.single().await,
+            (Ok(()), Way::Multi) => rotation.multi().await,
         };
         let stopped = match went {
             Ok(()) => None,

@@ -40,18 +40,26 @@ impl Rotation {
         Ok(())
     }
 
-    /// Services that are down, and managers that changes do not reach.
-    async fn of_managers(&self) -> Result<Vec<Obstacle>, Failure> {
+    /// Services that are down.
+    pub(super) async fn services_down(&self) -> Result<Vec<Obstacle>, Failure> {
         let mut found = Vec::new();
-        for manager in self.control.get("/v1/site").await?["managers"].as_array().into_iter().flatten() {
-            let name = text(&manager["name"]);
+        for name in self.managers().await? {
             let stopped = self.control.get(&certificate_of(&name)).await?;
             for service in stopped["stopped"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 found.push(Obstacle::of_site(
                     format!("the service {service} of {name} is down"),
-                    "restart it with `epm-lab manager restart`; `--force` continues regardless",
+                    "mend its files, and restart it with `epm-lab manager restart`",
                 ));
             }
+        }
+        Ok(found)
+    }
+
+    /// Services that are down, and managers that changes do not reach.
+    async fn of_managers(&self) -> Result<Vec<Obstacle>, Failure> {
+        let mut found = self.services_down().await?;
+        for manager in self.control.get("/v1/site").await?["managers"].as_array().into_iter().flatten() {
+            let name = text(&manager["name"]);
             if manager["broken_since"].is_string() {
                 found.push(Obstacle::of_site(
                     format!("the replication of {name} is broken"),

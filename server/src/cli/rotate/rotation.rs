@@ -191,8 +191,14 @@ impl Rotation {
                 rotation.trust_console(&manager, &found)?;
             }
         }
-        rotation.rest.get("/version").await?;
         Ok(rotation)
+    }
+
+    /// Reaches the REST API. A service that is down is an obstacle, of which its port says nothing.
+    pub(super) async fn reach(&mut self) -> Result<(), Halt> {
+        let Err(failure) = self.rest.get("/version").await else { return Ok(()) };
+        let down = self.services_down().await?;
+        Err(if down.is_empty() { Halt::Failure(failure) } else { Halt::Refused(down) })
     }
 
     fn trust_console(&mut self, manager: &str, found: &Value) -> Result<(), Failure> {

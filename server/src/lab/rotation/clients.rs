@@ -205,7 +205,11 @@ impl Judgement<'_> {
 
     /// Pairs of consecutive changes that need a heartbeat of this client in between: its switch or list, and a
     /// certificate; or two certificates while its switch is on.
-    fn dangerous<'c>(&self, client: &BaselineClient, changes: &'c [Change]) -> Vec<(&'c Change, &'c Change)> {
+    pub(super) fn dangerous<'c>(
+        &self,
+        client: &BaselineClient,
+        changes: &'c [Change],
+    ) -> Vec<(&'c Change, &'c Change)> {
         let is_secure = |change: &Change| {
             let group = client.group.as_ref().and_then(|group| change.before.groups.get(group));
             group.is_some_and(|group| group.secure_communications)

@@ -10,12 +10,15 @@ use epm_protocol::trust::{Beliefs, DateRule, Fingerprint, NameRule, ServerCertif
 
 use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
+use crate::Service;
 use crate::lab::Lab;
+use crate::mock_site::Presented;
 use crate::runtime::changes::{GroupState, ListState};
 
 impl Lab {
     pub(super) fn judge_managers(&self, judged: &Judgement<'_>, findings: &mut Findings) {
         judged.judge_certificates(findings);
+        judged.judge_ports(findings);
         judged.judge_validity(findings);
         judged.judge_settings(findings);
         for fault in self.site.faults().list() {
@@ -65,6 +68,32 @@ impl Judgement<'_> {
         }
         for manager in before.keys().filter(|name| !self.settings.managers.contains_key(*name)) {
             findings.against(Code::CertificateNew, format!("{manager}: it is no longer in the site"));
+        }
+    }
+
+    /// Whether the ports present what is in the stores.
+    fn judge_ports(&self, findings: &mut Findings) {
+        let Some(presented) = &self.presented else {
+            let note =
+                "the ports were not dialled, since faults are set: the certificates are those in the stores";
+            findings.notes.push(note.to_owned());
+            return;
+        };
+        for Presented { manager, service, certificate } in presented {
+            let Some(stores) = self.settings.managers.get(manager) else { continue };
+            let (port, stored) = match service {
+                Service::Semsrv => ("REST API's port", stores.console),
+                Service::Semwebsrv => ("clients' port", stores.client),
+            };
+            match certificate {
+                Ok(found) if *found == stored => {}
+                Ok(found) => findings.against(
+                    Code::CertificateNew,
+                    format!("{manager}: the {port} presents {found}, its store holds {stored}"),
+                ),
+                Err(why) => findings
+                    .unknown(Code::CertificateNew, format!("{manager}: no handshake with the {port}: {why}")),
+            }
         }
     }
 

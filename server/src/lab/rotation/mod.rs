@@ -6,6 +6,7 @@
 //! | `managers` | 1 to 3: certificates, services and files, and the settings that have to be restored |
 //! | `orphaned` | 4: which clients were orphaned since the baseline, and by which mistake |
 //! | `clients` | 5 to 8: what each client holds, those that are off, and heartbeats between two steps |
+//! | `waits` | 4: whether the tool waited between two steps, or was only slow |
 //!
 //! A finding passes only if everything that it is about was looked at; otherwise it is unknown.
 
@@ -13,6 +14,7 @@ mod clients;
 mod finding;
 mod managers;
 mod orphaned;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -27,7 +29,9 @@ use serde::{Deserialize, Serialize};
 use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
 use crate::lab::history::Trace;
 use crate::lab::{Lab, lock};
+use crate::mock_site::Presented;
 use crate::runtime::changes::{Change, RotationSettings};
+use crate::runtime::pauses::Pauses;
 use finding::Findings;
 pub use finding::{RotationCode, RotationFinding};
 
@@ -84,6 +88,10 @@ struct Judgement<'a> {
     settings: RotationSettings,
     /// Changes of the site since the baseline; none if some of them were dropped.
     changes: Option<Vec<Change>>,
+    /// Pauses between the changes of the site.
+    site_pauses: &'a Pauses,
+    /// Certificates that the ports present; none while faults could answer for them.
+    presented: Option<Vec<Presented>>,
     /// Clients that were not left behind.
     clients: Vec<JudgedClient>,
     /// Whether the history of clients reaches back to the baseline.
@@ -117,7 +125,11 @@ impl Lab {
     /// Judges a rotation; none if its baseline was removed.
     pub(super) async fn judge_rotation(&self, rotation: &Rotation) -> Option<JudgedRotation> {
         let baseline = self.baseline(&rotation.since).ok()?;
-        let agents = self.agents().await;
+        let has_faults = !self.site.faults().list().is_empty();
+        let presented = if has_faults { None } else { Some(self.site.presented().await) };
+        self.end_due_heartbeats().await;
+        // Read together: clients are judged at the time at which they were looked at.
+        let (now, agents) = (self.clock().now(), self.agents().await);
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
@@ -134,9 +146,11 @@ impl Lab {
             rotation,
             baseline: &baseline,
             site: &site,
-            now: self.clock().now(),
+            now,
             settings,
             changes,
+            site_pauses: self.site.pauses(),
+            presented,
             clients: clients.filter(|one| !rotation.left_behind.contains(&one.name)).collect(),
             has_history: baseline.generation == self.history.generation.load(Ordering::SeqCst),
         };
@@ -144,6 +158,7 @@ impl Lab {
         self.judge_managers(&judgement, &mut findings);
         self.judge_orphaned(&judgement, &mut findings);
         tokio::task::block_in_place(|| judgement.judge_clients(&mut findings));
+        judgement.judge_waits(&mut findings);
         let (findings, notes) = findings.into_parts();
         Some(JudgedRotation { clients: judgement.clients.len(), findings, notes })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -67,6 +67,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
         *request.uri_mut() = plain;
     }
     let path = request.uri().path().to_owned();
+    let read = request.uri().to_string();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let mut who = None;
     let admitted = match is_refused {
@@ -112,6 +113,10 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let mut headers = head.headers.clone();
     redact::headers(&mut headers);
     transfer.response = Some(KeptResponse { headers, body: kept(&body) });
+    let is_of_computers = path.split('/').any(|part| part == "computers");
+    if method == Method::GET && head.status == StatusCode::OK && is_of_computers {
+        api.site.clients_read(&read);
+    }
     api.journal.call(Call {
         at: api.now(),
         manager: api.manager.number,
