@@ -75,6 +75,12 @@ class Assumption:
     #: What the assumption decides, and why this default.
     about: str
 
+    #: The accepted values, in words.
+    accepts: str
+
+    #: Whether a new value takes effect in a running lab at once. The others do at the next reset of the lab.
+    at_once: bool
+
     #: The value when nothing is set.
     default: str
 
@@ -89,6 +95,9 @@ class Assumption:
 
     #: The value in force.
     value: str
+
+    #: The value from the next reset of the lab on; absent if it stays.
+    next: typing.Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -436,8 +445,34 @@ ClientOperation = JsonObject
 
 
 @dataclass(frozen=True)
+class PauseView:
+    """Pause between two changes of the site."""
+
+    #: Lab time of the change before the pause.
+    from_: str = field(metadata={"key": "from"})
+
+    #: Number of heartbeats that the managers answered in the pause.
+    heartbeats: int
+
+    #: Length of the pause in milliseconds of real time.
+    lasted_ms: int
+
+    #: Milliseconds of real time in the pause for which the clock ran by itself.
+    ran_ms: int
+
+    #: Lab time of the change after the pause.
+    to: str
+
+
+@dataclass(frozen=True)
 class ClockView:
     """State of the clock."""
+
+    #: Milliseconds of real time for which the clock still stands after the last change of the site.
+    held_ms: int
+
+    #: The longest pauses between two changes of the site, the longest first.
+    longest_pauses: typing.List[PauseView]
 
     #: Lab time.
     now: str
@@ -447,6 +482,9 @@ class ClockView:
 
     #: Speed as a multiple of real time; 0 while the clock is stopped.
     speed: int
+
+    #: Real time for which the clock stands after each change of the site; absent without a hold.
+    hold: typing.Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -648,8 +686,8 @@ class FaultRuleWhere:
     #: The direction of the affected bytes; those to the client if left out.
     direction: typing.Optional[typing.Literal["to-manager", "to-client", "both"]] = None
 
-    #: The protocol of the listener; both if left out.
-    listener: typing.Optional[typing.Literal["http", "https", "both"]] = None
+    #: The listener: that of the REST API, or the clients' by its protocol; both of the clients' if left out.
+    listener: typing.Optional[typing.Literal["http", "https", "both", "rest"]] = None
 
     #: A manager, by name.
     manager: typing.Optional[str] = None
@@ -717,6 +755,17 @@ class FaultRule:
 
 
 @dataclass(frozen=True)
+class WithoutEffect:
+    """A manager at which a fault has no effect yet."""
+
+    #: What the fault needs and the manager does not have.
+    lacks: str
+
+    #: Name of the manager.
+    manager: str
+
+
+@dataclass(frozen=True)
 class SetFault:
     """An active fault."""
 
@@ -728,6 +777,9 @@ class SetFault:
 
     #: Lab time at which the fault was added.
     set_at: str
+
+    #: Managers at which the fault has no effect yet, because nothing was replaced there.
+    without_effect: typing.List[WithoutEffect]
 
 
 @dataclass(frozen=True)
@@ -859,6 +911,10 @@ class Deployed:
     off: typing.List[str]
 
 
+#: A service of a manager, by its name in the product.
+Service = typing.Literal["semsrv", "semwebsrv"]
+
+
 @dataclass(frozen=True)
 class Health:
     """Readiness of the lab."""
@@ -871,6 +927,12 @@ class Health:
 
     #: Whether the lab is ready; always true in a response.
     ready: bool
+
+    #: Why each of them is down.
+    service_errors: typing.Dict[str, typing.Dict[str, str]]
+
+    #: Services that are down, by manager.
+    services_down: typing.Dict[str, typing.List[Service]]
 
 
 #: Kinds of journal entries; each is bounded separately.
@@ -896,11 +958,20 @@ class JournalEntry:
     #: Identifier of the client.
     agent: typing.Optional[str] = None
 
+    #: For a call: body of the request, without passwords and tokens, at most 8 KiB of it.
+    body: typing.Optional[str] = None
+
     #: Computer name of the client.
     client: typing.Optional[str] = None
 
+    #: For an exchange or a call: real time from the request to its response, in milliseconds.
+    duration_ms: typing.Optional[float] = None
+
     #: For an applied fault: name of the fault.
     fault: typing.Optional[str] = None
+
+    #: For an exchange or a closed connection: whether a fault acted on it.
+    faulted: typing.Optional[bool] = None
 
     #: Name of the manager.
     manager: typing.Optional[str] = None
@@ -919,6 +990,9 @@ class JournalEntry:
 
     #: Address of the peer.
     peer: typing.Optional[str] = None
+
+    #: For a call: query, without passwords and tokens.
+    query: typing.Optional[str] = None
 
     #: For a closed connection: silent, stalled, handshake or http.
     reason: typing.Optional[str] = None
@@ -1040,10 +1114,6 @@ class Update:
     update: str
 
 
-#: A service of a manager, by its name in the product.
-Service = typing.Literal["semsrv", "semwebsrv"]
-
-
 @dataclass(frozen=True)
 class Certificate:
     """A certificate."""
@@ -1082,6 +1152,9 @@ class Certificates:
     #: Name of the manager.
     manager: str
 
+    #: Why each of them did not start.
+    service_errors: typing.Dict[str, str]
+
     #: Services that did not start.
     stopped: typing.List[Service]
 
@@ -1090,6 +1163,10 @@ class Certificates:
 
     #: Why the console cannot log in to the manager (F14); absent if it can.
     console_trouble: typing.Optional[str] = None
+
+
+#: Content of a file, as a text or as an object with the file's name.
+FileContent = typing.Any
 
 
 @dataclass(frozen=True)
@@ -1275,7 +1352,7 @@ class VerdictPart:
     #: The name of the part.
     part: str
 
-    #: The number of clients that authenticate their manager.
+    #: The number of clients that are served and authenticate their manager.
     secure: int
 
 
@@ -1457,6 +1534,23 @@ class ControlApi(Transport):
         )
         return answer
 
+    def assume(self, body: JsonObject, *, timeout: typing.Optional[float] = None) -> typing.List[Assumption]:
+        """Set assumptions by name: those of the REST API take effect at once, all others at the next reset.
+
+        PUT /v1/assumptions
+
+        body: The objects, as JSON.
+        """
+        answer: typing.List[Assumption] = self._json(
+            typing.List[Assumption],
+            "PUT",
+            "/v1/assumptions",
+            None,
+            body,
+            timeout,
+        )
+        return answer
+
     def baselines(self, *, timeout: typing.Optional[float] = None) -> typing.List[BaselineInfo]:
         """List the baselines.
 
@@ -1572,7 +1666,7 @@ class ControlApi(Transport):
         return answer
 
     def clock(self, *, timeout: typing.Optional[float] = None) -> ClockView:
-        """Show lab time and the speed of the clock.
+        """Show lab time, the clock's speed and hold, and the longest pauses.
 
         GET /v1/clock
         """
@@ -1582,18 +1676,27 @@ class ControlApi(Transport):
     def set_clock(
         self,
         *,
+        hold: typing.Optional[str] = None,
         now: typing.Optional[str] = None,
         speed: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> ClockView:
-        """Stop, set or speed up the clock.
+        """Stop, set, speed up or hold the clock.
 
         PUT /v1/clock
 
+        hold: Real time, such as 1s, for which the clock stands after each change of the site; 0s ends the hold.
         now: New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
-        speed: Speed as a multiple of real time; 0 stops the clock.
+        speed: Speed as a multiple of real time; 0 stops the clock. A held clock runs on at once.
         """
-        answer: ClockView = self._json(ClockView, "PUT", "/v1/clock", None, {"now": now, "speed": speed}, timeout)
+        answer: ClockView = self._json(
+            ClockView,
+            "PUT",
+            "/v1/clock",
+            None,
+            {"hold": hold, "now": now, "speed": speed},
+            timeout,
+        )
         return answer
 
     def advance_clock(self, *, by: str, timeout: typing.Optional[float] = None) -> ClockView:
@@ -1826,6 +1929,39 @@ class ControlApi(Transport):
         )
         return answer
 
+    def add_clients(
+        self,
+        part: str,
+        *,
+        count: int,
+        at_once: typing.Optional[bool] = None,
+        group: typing.Optional[str] = None,
+        location: typing.Optional[str] = None,
+        version: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> PartNow:
+        """Add clients to a part of the fleet, or a part with them.
+
+        POST /v1/fleet/{part}
+
+        part: Name of the part; its clients are named PART-1, PART-2 and so on.
+        count: Number of clients; with POST, the number of clients to add.
+        at_once: Whether to respond at once instead of after every client has been served. Defaults to `false`.
+        group: Full path of the clients' group; when absent, that of the part, or of a new part the default group.
+        location: Location of the clients; when absent, that of the part, or of a new part the group's default
+            location.
+        version: Version of the clients; when absent, that of the part, or of a new part 14.3.
+        """
+        answer: PartNow = self._json(
+            PartNow,
+            "POST",
+            f"/v1/fleet/{quote(part)}",
+            None,
+            {"at_once": at_once, "count": count, "group": group, "location": location, "version": version},
+            timeout,
+        )
+        return answer
+
     def set_part(
         self,
         part: str,
@@ -1842,11 +1978,12 @@ class ControlApi(Transport):
         PUT /v1/fleet/{part}
 
         part: Name of the part; its clients are named PART-1, PART-2 and so on.
-        count: Number of clients.
+        count: Number of clients; with POST, the number of clients to add.
         at_once: Whether to respond at once instead of after every client has been served. Defaults to `false`.
-        group: Full path of the clients' group; the default group when absent.
-        location: Location of the clients; the group's default location when absent.
-        version: Version of the clients; 14.3 when absent.
+        group: Full path of the clients' group; when absent, that of the part, or of a new part the default group.
+        location: Location of the clients; when absent, that of the part, or of a new part the group's default
+            location.
+        version: Version of the clients; when absent, that of the part, or of a new part 14.3.
         """
         answer: PartNow = self._json(
             PartNow,
@@ -2058,7 +2195,7 @@ class ControlApi(Transport):
         client: Only entries about the client with this computer name.
         from_: Only entries from this lab time on.
         kind: Only entries of this kind.
-        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
         manager: Only entries of this manager.
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
@@ -2112,7 +2249,7 @@ class ControlApi(Transport):
         client: Only entries about the client with this computer name.
         from_: Only entries from this lab time on.
         kind: Only entries of this kind.
-        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
         manager: Only entries of this manager.
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
@@ -2163,7 +2300,7 @@ class ControlApi(Transport):
         client: Only entries about the client with this computer name.
         from_: Only entries from this lab time on.
         kind: Only entries of this kind.
-        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
         manager: Only entries of this manager.
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
@@ -2215,7 +2352,7 @@ class ControlApi(Transport):
         client: Only entries about the client with this computer name.
         from_: Only entries from this lab time on.
         kind: Only entries of this kind.
-        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
         manager: Only entries of this manager.
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
@@ -2267,7 +2404,7 @@ class ControlApi(Transport):
         client: Only entries about the client with this computer name.
         from_: Only entries from this lab time on.
         kind: Only entries of this kind.
-        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 10000.
+        limit: Maximum number of entries to return, the latest ones; 1000 when absent, at most 100000.
         manager: Only entries of this manager.
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
@@ -2407,12 +2544,13 @@ class ControlApi(Transport):
         update: str,
         *,
         alias: typing.Optional[str] = None,
-        certificate: typing.Optional[str] = None,
+        certificate: typing.Optional[FileContent] = None,
         common_name: typing.Optional[str] = None,
-        key: typing.Optional[str] = None,
+        key: typing.Optional[FileContent] = None,
         key_password: typing.Optional[str] = None,
-        keystore: typing.Optional[str] = None,
+        keystore: typing.Optional[FileContent] = None,
         password: typing.Optional[str] = None,
+        store_type: typing.Optional[typing.Literal["jks", "jceks", "pkcs12"]] = None,
         stores: typing.Optional[typing.Literal["both", "console", "client"]] = None,
         valid_days: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
@@ -2425,12 +2563,13 @@ class ControlApi(Transport):
         manager: Name of the manager.
         update: Name of this update. The same request again changes nothing; another one under this name is refused.
         alias: Alias in the keystore; its only key when absent.
-        certificate: Certificate (PEM); the manager makes a self-signed one when absent.
+        certificate: Certificate (PEM as text, or any file); the manager makes a self-signed one when absent.
         common_name: Common name of a self-signed certificate; the manager's address when absent.
-        key: Private key of the certificate (PEM).
+        key: Private key of the certificate (PEM as text, or any file).
         key_password: Password of the key, if it is encrypted; the keystore's password when absent.
-        keystore: Keystore (JKS, JCEKS or PKCS#12) in base64, instead of certificate and key.
+        keystore: Keystore (JKS, JCEKS or PKCS#12), in base64 or as a file, instead of certificate and key.
         password: Password of the keystore; empty when absent.
+        store_type: Type of the keystore; detected when absent.
         stores: Stores to update: both, as the wizard does, or one of them. Defaults to `"both"`.
         valid_days: Validity of a self-signed certificate in days; the assumption `certificate_validity_days` when
             absent.
@@ -2448,6 +2587,7 @@ class ControlApi(Transport):
                 "key_password": key_password,
                 "keystore": keystore,
                 "password": password,
+                "store_type": store_type,
                 "stores": stores,
                 "valid_days": valid_days,
             },
