@@ -12,6 +12,7 @@
 //! | [`control_api`] | the lab's control API |
 //! | [`cli`] | the program `epm-lab` |
 
+mod addresses;
 pub mod cli;
 pub mod control_api;
 pub mod lab;
@@ -22,7 +23,8 @@ mod runtime;
 mod schema;
 mod wire;
 
-pub use mock_site::{Addresses, MockSite, MockSiteBuilder, StartError};
+pub use addresses::Addresses;
+pub use mock_site::{MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
 pub use runtime::changes::{Change, Changes, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use runtime::clients::ClientStatus;

@@ -9,18 +9,17 @@ use epm_client_agent::scenario::{ManagerPlan, Scenario};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::CommandKind;
-use epm_protocol::heartbeat::http::{HELLO_QUERY, SECARS_PATH};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Fingerprint, Kcs, ServerCertificate};
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::addresses::{Addresses, addresses, port_of};
 use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi, rest_api};
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
@@ -71,26 +70,6 @@ pub struct MockSiteBuilder {
     /// Ports of the REST API by manager, before that of all, and whether any free port will do instead.
     rest_ports: BTreeMap<String, (u16, bool)>,
     administrator: Administrator,
-}
-
-/// The addresses of one manager.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Addresses {
-    /// Name of the manager.
-    pub manager: String,
-    /// Base URL for HTTP.
-    pub http: String,
-    /// Base URL for HTTPS.
-    pub https: String,
-    /// URL of the browser test over HTTP.
-    pub hello: String,
-    /// Base URL of the manager's REST API; absent without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rest: Option<String>,
-    #[serde(skip)]
-    listening: Vec<SocketAddr>,
-    #[serde(skip)]
-    rest_listening: Option<SocketAddr>,
 }
 
 /// The certificate that a service of a manager presents, seen from outside.
@@ -151,6 +130,7 @@ impl MockSite {
         let mut places = self.places.clone();
         for place in &mut places {
             let rest = self.state.manager(&place.manager).and_then(|manager| manager.rest.place());
+            place.rest_listening = place.rest_listening.and(rest);
             if let (Some(url), Some(now)) = (&mut place.rest, rest)
                 && let Some((host, _)) = url.rsplit_once(':')
             {
@@ -290,7 +270,7 @@ impl MockSite {
     /// Dials both ports of every manager whose services are up, and returns the certificates that they present.
     pub(crate) async fn presented(&self) -> Vec<Presented> {
         let mut seen = Vec::new();
-        for place in &self.places {
+        for place in self.addresses_now() {
             let stopped = self.stopped_services(&place.manager);
             let ports = [
                 (Service::Semwebsrv, place.listening.last()),
@@ -600,36 +580,6 @@ impl MockSiteBuilder {
             }
         };
         Ok((listeners, ManagerPorts { address: plan.address.clone(), http: Some(http), https: Some(https) }))
-    }
-}
-
-fn port_of(listener: &TcpListener) -> u16 {
-    listener.local_addr().map_or(0, |address| address.port())
-}
-
-fn addresses(
-    manager: &str,
-    ports: &ManagerPorts,
-    listeners: &[(TcpListener, Speaks)],
-    rest: Option<&TcpListener>,
-) -> Addresses {
-    let (http, https) = (ports.http.unwrap_or_default(), ports.https.unwrap_or_default());
-    let address = &ports.address;
-    Addresses {
-        manager: manager.to_owned(),
-        http: format!("http://{address}:{http}"),
-        https: format!("https://{address}:{https}"),
-        rest: rest.map(|listener| format!("https://{address}:{}", port_of(listener))),
-        hello: format!("http://{address}:{http}{SECARS_PATH}?{HELLO_QUERY}"),
-        rest_listening: rest.and_then(|listener| listener.local_addr().ok()),
-        listening: listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect(),
-    }
-}
-
-impl Addresses {
-    /// The socket addresses that this manager listens on.
-    pub fn sockets(&self) -> &[SocketAddr] {
-        &self.listening
     }
 }
 

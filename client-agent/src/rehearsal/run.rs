@@ -468,7 +468,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                 holdings,
             },
             ended: self.now,
-            actions: actions(step),
+            actions: step.actions(),
             online: self.shards.iter().map(Shard::online).sum(),
             if_next_now,
         });
@@ -588,16 +588,6 @@ fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16
         locations.len() - 1
     });
     u16::try_from(place).unwrap_or(u16::MAX)
-}
-
-/// The actions of a step, one per line.
-fn actions(step: &StepPlan) -> Vec<String> {
-    let line = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
-    let fleet = step.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));
-    let operator = step.operator.iter().map(|command| line(serde_json::to_value(command.get_ref())));
-    let healed = step.heal.iter().map(|name| format!("heal {:?}", name.get_ref()));
-    let faults = step.faults.iter().map(|name| format!("fault {:?}", name.get_ref()));
-    fleet.chain(operator).chain(healed).chain(faults).collect()
 }
 
 fn refused(step: usize, title: &str, source: CommandError) -> RehearsalError {

@@ -67,7 +67,7 @@ mod tests {
             (&["rehearse", "a.toml"][..], "epm-lab rehearse a.toml --seed 7"),
             (
                 &["rehearse", "a b's.toml", "--agents", "500", "--report", "r", "--json", "--threads=2"],
-                r"epm-lab rehearse 'a b'\''s.toml --agents 500 --seed 7",
+                r"epm-lab rehearse 'a b'\''s.toml' --agents 500 --seed 7",
             ),
             (&["run", "--moved", "a.toml", "--seed=3", "-v"], "epm-lab run --moved a.toml --seed=3"),
             (

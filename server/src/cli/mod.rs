@@ -22,6 +22,7 @@ mod sylink;
 mod table;
 mod up;
 mod up_files;
+mod up_ready;
 
 use std::process::ExitCode;
 

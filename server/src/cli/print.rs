@@ -10,7 +10,7 @@ use epm_protocol::plural::{counted, either};
 use serde_json::Value;
 
 use super::table::Table;
-use crate::mock_site::Addresses;
+use crate::addresses::Addresses;
 
 /// One sentence for each service that is down, of the errors of services by manager and service.
 pub(super) fn services_down(errors: &Value) -> Vec<String> {

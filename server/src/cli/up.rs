@@ -1,7 +1,5 @@
 //! `epm-lab up`: starts a lab that runs until Ctrl-C.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -21,10 +19,9 @@ use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{
     Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores, TOP_GROUP,
 };
-use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::time::Clock;
 use epm_protocol::trust::{StoreType, read_private_key};
 use epm_protocol::version::ClientVersion;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,13 +33,13 @@ use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::print;
 use crate::cli::up_files::{NO_RANDOM_NUMBERS, Outs, Token, check_ready_file, check_root, token};
+use crate::cli::up_ready;
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{FleetError, Lab, fits};
-use crate::mock_site::{Addresses, MockSite};
+use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::{connector_port, read_recovery};
-use crate::runtime::service::Service;
 
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
@@ -197,30 +194,6 @@ struct OpenControlApi {
     url: String,
 }
 
-/// The line on standard output that reports that the lab is ready.
-#[derive(Debug, Serialize)]
-struct Ready<'a> {
-    ready: bool,
-    pid: u32,
-    version: &'static str,
-    /// Time of the machine at which the process started.
-    started: Timestamp,
-    /// Name that no other lab has, as /v1/health tells it.
-    instance: &'a str,
-    seed: u64,
-    kcs: String,
-    domain: String,
-    control_api: &'a str,
-    managers: Vec<ReadyManager>,
-    clients: Vec<ReadyClient>,
-    /// Services that are down, by manager.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    services_down: BTreeMap<String, Vec<Service>>,
-    /// Why each of them is down.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    service_errors: BTreeMap<String, BTreeMap<Service, String>>,
-}
-
 impl OpenControlApi {
     fn serve(self, lab: &Arc<Lab>, access: Access) -> ServedControlApi {
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -245,24 +218,14 @@ impl ServedControlApi {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct ReadyManager {
-    #[serde(flatten)]
-    addresses: Addresses,
-    /// Certificate of the clients' port; absent while the web server is down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReadyClient {
-    name: String,
-    agent: String,
-}
-
 impl Up {
     pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
         let started = LabClock::wall().now();
+        let mut ready_file = None;
+        if let Some(file) = &self.ready_file {
+            check_ready_file(file, self.force)?;
+            ready_file = Some(OwnReadyFile::at(file));
+        }
         if !self.bind.is_loopback() && !self.lab {
             return Err(Failure::BadInput(format!(
                 "{} can be reached from other machines, and this mock has no protection; \
@@ -272,7 +235,6 @@ impl Up {
         }
         fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
         let outs = self.outs()?;
-        let mut ready_file = self.ready_file.as_deref().map(OwnReadyFile::at);
         let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
         let seed = self.seed.map_or_else(new_seed, Ok)?;
         let certificate_backdated_seconds = if self.hold.is_some() { BACKDATED } else { 0 };
@@ -311,23 +273,29 @@ impl Up {
                 lab.stop().await;
                 return Ok(Ending::Well);
             }
-            here = self.people(&lab) => tell_unserved(&here?),
+            here = self.people(&lab) => up_ready::tell_unserved(&here?),
         }
         if let Some(hold) = self.hold {
             lab.set_clock(Some(self.pace), None).await;
             lab.clock().set_hold(hold.0);
         }
         lab.take_start().await;
-        let ready = serde_json::to_string(&self.ready(&lab, started, &control.url))
-            .map_err(|error| Failure::Failed(error.to_string()))?;
-        complain(&self.greeting(&site, seed, &control.url));
-        say(&format!("{ready}\n"));
+        let ready = up_ready::line(&lab, started, &control.url)?;
+        let pace = self.hold.map(|hold| (hold, self.pace));
+        complain(&up_ready::greeting(&lab, &control.url, pace));
+        complain(&format!(
+            "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\nCtrl-C stops.\n",
+            counted(self.agents, "client"),
+            self.heartbeat,
+            again::command(seed)
+        ));
+        say(&ready);
         // The reader of that line would wait for it without end.
         if let Some(why) = unwritten() {
             return Err(Failure::Failed(why));
         }
         if let Some(file) = &mut ready_file {
-            file.write(&format!("{ready}\n"))?;
+            file.write(&ready)?;
         }
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,
@@ -342,9 +310,6 @@ impl Up {
     fn outs(&self) -> Result<Outs, Failure> {
         if let Some(root) = &self.install_root {
             check_root(root, self.managers, self.force)?;
-        }
-        if let Some(file) = &self.ready_file {
-            check_ready_file(file, self.force)?;
         }
         let named = [&self.ready_file, &self.token_file, &self.rest_password_file];
         let named: Vec<&Path> = named.into_iter().flatten().map(PathBuf::as_path).collect();
@@ -431,7 +396,7 @@ impl Up {
         }
         if let Some(file) = &self.authority_key {
             let key = read_private_key(&read(file)?, &file.display().to_string());
-            site.faults().sign_with(key.map_err(|error| Failure::BadInput(error.to_string()))?);
+            site.faults().sign_with(&key.map_err(|error| Failure::BadInput(error.to_string()))?);
         }
         if let Some(file) = &self.recovery {
             let bytes = material(file)?.content;
@@ -582,112 +547,6 @@ impl Up {
             }
         }
         Ok(unserved)
-    }
-
-    fn ready<'a>(&self, lab: &'a Lab, started: Timestamp, control: &'a str) -> Ready<'a> {
-        let site = &lab.site;
-        let fingerprint = |manager: &str| in_force(site, manager);
-        let service_errors = site.service_errors();
-        let managers = site
-            .addresses_now()
-            .into_iter()
-            .map(|addresses| ReadyManager { fingerprint: fingerprint(&addresses.manager), addresses });
-        Ready {
-            ready: true,
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION"),
-            started,
-            instance: lab.instance(),
-            seed: lab.seed(),
-            kcs: site.kcs().to_string(),
-            domain: site.look(|site| site.domain().to_string()),
-            control_api: control,
-            managers: managers.collect(),
-            services_down: control_api::services_down(&service_errors),
-            service_errors,
-            clients: site.look(|site| {
-                site.clients()
-                    .map(|client| ReadyClient {
-                        name: client.computer_name.clone(),
-                        agent: client.agent.to_string(),
-                    })
-                    .collect()
-            }),
-        }
-    }
-
-    fn greeting(&self, site: &MockSite, seed: u64, control: &str) -> String {
-        let mut text = String::from("epm-lab: a mock manager for tests and labs. It protects nothing.\n\n");
-        for place in site.addresses_now() {
-            let host = place.https.trim_start_matches("https://");
-            let _ = writeln!(text, "manager {}: {} and {}", place.manager, place.http, place.https);
-            match in_force(site, &place.manager) {
-                Some(fingerprint) => {
-                    let _ = writeln!(text, "  certificate in force (SHA-256): {fingerprint}\n");
-                }
-                None => text.push_str("  certificate in force: none, the web server is down\n\n"),
-            }
-            if let Some(rest) = &place.rest {
-                let _ = writeln!(text, "  REST API:         {rest}/sepm/api/v1, as {DEFAULT_USER}");
-            }
-            let _ = writeln!(text, "  browser test:     curl '{}'", place.hello);
-            let _ = writeln!(
-                text,
-                "  TLS certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
-            );
-        }
-        let _ = writeln!(text, "  control API:      curl {control}/v1/verdict   (epm-lab check)");
-        let client = site.look(|site| site.clients().next().map(|client| client.agent));
-        if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
-            let _ = writeln!(
-                text,
-                "  a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"\n\
-                 \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:{} | sed 's/.* //')\n\
-                 \x20                   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
-                site.kcs(),
-                place.http
-            );
-        }
-        if let Some(hold) = self.hold {
-            let pace = self.pace;
-            let _ = writeln!(
-                text,
-                "  lab time:         stands for {hold} after each change of the site, then runs at {pace} times real time"
-            );
-        }
-        let _ = writeln!(
-            text,
-            "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\n\
-             Ctrl-C stops.",
-            counted(self.agents, "client"),
-            self.heartbeat,
-            again::command(seed)
-        );
-        text
-    }
-}
-
-/// Fingerprint of the certificate that a manager shows to clients; none while its web server is down.
-fn in_force(site: &MockSite, manager: &str) -> Option<String> {
-    if site.stopped_services(manager).contains(&Service::Semwebsrv) {
-        return None;
-    }
-    site.certificate(manager).map(|one| one.fingerprint().to_string())
-}
-
-/// Says which clients are not served, one line for each reason.
-fn tell_unserved(unserved: &[(String, String)]) {
-    let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
-    for (client, why) in unserved {
-        reasons.entry(why).or_default().push(client);
-    }
-    for (why, clients) in reasons {
-        let more = if clients.len() > 1 { ", ..." } else { "" };
-        complain(&format!(
-            "warning: clients not served: {} ({}{more}): {why}\n",
-            clients.len(),
-            clients.first().copied().unwrap_or_default()
-        ));
     }
 }
 

@@ -12,11 +12,12 @@ use epm_protocol::site::{CommandError, Effect, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
+use crate::addresses::Addresses;
 use crate::lab::Lab;
 use crate::lab::machines::Machines;
 use crate::lab::pace::ended_heartbeats;
 use crate::lab::run_error::RunError;
-use crate::mock_site::{Addresses, MockSite};
+use crate::mock_site::MockSite;
 
 /// Speed of the clock, as a multiple of real time, while a finished scenario keeps running.
 pub const STANDING: u32 = 30;

@@ -248,10 +248,7 @@ fn what_a_lab_has_written_is_replaced_at_its_next_start_and_what_it_has_not_is_k
     assert_eq!(up(), Some(0));
     fs::create_dir(at.join("lab/state")).unwrap();
     assert_eq!(up(), Some(0));
-    assert_eq!(
-        names(&at.join("lab")),
-        [".epm-lab", "ready.json", "sepm-1.pem", "state", "sylink.xml", "token"]
-    );
+    assert_eq!(names(&at.join("lab")), [".epm-lab", "sepm-1.pem", "state", "sylink.xml", "token"]);
 }
 
 #[test]

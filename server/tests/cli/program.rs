@@ -194,7 +194,7 @@ fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
     // Without extensions, what openssl signs is of version 1, which no TLS library of today would serve.
     openssl(at, "req -new -key a.key -subj /CN=a -out a.csr");
     openssl(at, "x509 -req -in a.csr -signkey a.key -days 2 -out v1.crt");
-    refused(&with("v1.crt", "a.key"), &["v1.crt", "expected X.509 version 3, found version 1"]);
+    refused(&with("v1.crt", "a.key"), &["v1.crt", "expected an X.509 v3 certificate, found X.509 v1"]);
     refused(
         &with("e.crt", "e.key"),
         &["Invalid certificate type, or invalid certificate signature algorithm", "e.crt"],

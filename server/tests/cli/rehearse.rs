@@ -53,9 +53,10 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_
 fn a_foreign_reader_finds_every_client_and_why_it_failed_in_the_junit_file_of_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let cases = |name: &str, code: i32| {
-        let ended = rehearse(&[&scenario(name), "--report", folder.path().to_str().unwrap()]);
+        let report = folder.path().join(name);
+        let ended = rehearse(&[&scenario(name), "--report", report.to_str().unwrap()]);
         assert_eq!(ended.status.code(), Some(code), "{}", said(&ended).1);
-        junit_cases(&folder.path().join("junit.xml"))
+        junit_cases(&report.join("junit.xml"))
     };
     let bad =
         |cases: &[String]| cases.iter().filter(|one| !one.ends_with("| passed")).cloned().collect::<Vec<_>>();

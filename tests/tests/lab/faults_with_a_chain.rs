@@ -122,7 +122,7 @@ async fn with_a_chain_each_foreign_client_finds_the_one_property_wrong_that_the_
         site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both }).unwrap();
     }
     let key = read_private_key(&fs::read(path("between.key")).unwrap(), "between.key").unwrap();
-    site.faults().sign_with(key);
+    site.faults().sign_with(&key);
     let mut sources = Vec::new();
     for (number, (fault, ..)) in FAULTS.iter().enumerate() {
         let source = format!("127.0.1.{}", number + 1);

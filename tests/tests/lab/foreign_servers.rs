@@ -44,6 +44,9 @@ fn sent(port: u16) -> Option<String> {
 
 // ------------------------------------------------------------------------------------------------------------- Apache
 
+/// A row of the table: its name, the file of the certificate, and that of the key.
+type Pair = (String, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What a web server makes of its files: what it sends, or the codes that it logs.
 #[derive(Debug, PartialEq, Eq)]
 enum Made {
@@ -303,7 +306,7 @@ async fn with_any_files_the_web_server_does_what_apache_does() {
         pairs.map(|name| (name, Some(read(&format!("{name}.crt"))), Some(read(&format!("{name}.key")))));
     let with_key = |(name, content)| (format!("certificate: {name}"), content, Some(key.clone()));
     let with_certificate = |(name, content)| (format!("key: {name}"), Some(crt.clone()), content);
-    let table: Vec<(String, Option<Vec<u8>>, Option<Vec<u8>>)> = certificates
+    let table: Vec<Pair> = certificates
         .into_iter()
         .map(with_key)
         .chain(keys.into_iter().map(with_certificate))

@@ -140,7 +140,7 @@ impl Faults {
 
     /// Gives the faults the key of an authority that signs certificates of the site: certificate faults sign with it, so
     /// that a client that trusts the authority finds the property wrong that the fault names, and no other.
-    pub fn sign_with(&self, authority: SigningKey) {
+    pub fn sign_with(&self, authority: &SigningKey) {
         self.0.authorities.rcu(|known| {
             let mut keys = Vec::clone(known);
             keys.push(authority.clone());

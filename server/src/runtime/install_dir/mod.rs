@@ -19,6 +19,7 @@
 
 #[cfg(test)]
 mod crash_tests;
+mod error;
 mod files;
 mod logs;
 mod recovery;
@@ -36,17 +37,19 @@ use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{
-    ApacheError, ApacheFile, CertificateSource, Connector, ConnectorKeystore, REST_PORT, RecoverySettings,
-    ServerXmlError, TomcatError, conf_properties, connector, connector_after, read_apache, server_xml,
+    ApacheFile, CertificateSource, Connector, ConnectorKeystore, REST_PORT, RecoverySettings, ServerXmlError,
+    conf_properties, connector, connector_after, read_apache, server_xml,
 };
 use epm_protocol::site::{Publication, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
-    Kcs, KeystoreError, Password, Salts, ServerIdentity, StoreError, StoreForm, StoreOptions, StoreType,
-    WizardRules, read_certificates, read_identity_with,
+    Kcs, Password, Salts, ServerIdentity, StoreForm, StoreOptions, StoreType, WizardRules, read_certificates,
+    read_identity_with,
 };
 use parking_lot::{Mutex, MutexGuard};
 
+pub use error::InstallationError;
+pub(crate) use error::StoreTrouble;
 pub(crate) use logs::Access;
 pub(crate) use recovery::pack_update_package;
 pub use recovery::{RecoveryError, RecoveryFile, read_recovery};
@@ -105,74 +108,6 @@ pub(crate) struct Stored<'a> {
     pub(crate) client: &'a ServerIdentity,
     /// Other contents of a recovery file.
     pub(crate) settings: &'a RecoverySettings,
-}
-
-/// Why an installation folder cannot be created, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum InstallationError {
-    /// The folder cannot be written or read.
-    #[error("cannot write or read the installation in {folder}: {source}")]
-    Files {
-        /// The folder.
-        folder: PathBuf,
-        /// Error of the operating system.
-        source: io::Error,
-    },
-    /// The operating system's random generator failed.
-    #[error("the operating system's random generator failed")]
-    NoRandom,
-    /// A keystore cannot be written.
-    #[error("the keystore cannot be written: {0}")]
-    Keystore(#[from] StoreError),
-    /// A recovery zip cannot be written.
-    #[error("the recovery file cannot be written: {0}")]
-    Zip(#[from] zip::result::ZipError),
-    /// A recovery zip cannot be read.
-    #[error(transparent)]
-    Recovery(#[from] Box<RecoveryError>),
-    /// The site refuses what the folder holds.
-    #[error("the site refuses what the installation holds: {0}")]
-    Site(#[from] epm_protocol::site::CommandError),
-    /// The manager is unknown.
-    #[error("there is no manager {0:?}")]
-    NoManager(String),
-}
-
-/// Why a service does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreTrouble {
-    #[error("{file} cannot be read: {source}")]
-    File { file: String, source: io::Error },
-    #[error("{SERVER_XML}: {0}")]
-    ServerXml(#[from] ServerXmlError),
-    #[error("{SERVER_XML}: Failed to initialize component [Connector[HTTP/1.1-{port}]]: {why}")]
-    Port { port: String, why: String },
-    #[error(transparent)]
-    Tomcat(#[from] TomcatError),
-    #[error(transparent)]
-    Apache(#[from] ApacheError),
-    #[error("{0}")]
-    Store(Box<KeystoreError>),
-    #[error("the site refuses the files of its own manager: {0}")]
-    Site(#[from] epm_protocol::site::CommandError),
-}
-
-impl StoreTrouble {
-    /// The port of the console cannot be opened, in Java's words.
-    pub(crate) fn port(port: u16, error: &io::Error) -> Self {
-        let why = if error.kind() == io::ErrorKind::AddrInUse {
-            "java.net.BindException: Address already in use".to_owned()
-        } else {
-            error.to_string()
-        };
-        Self::Port { port: port.to_string(), why }
-    }
-}
-
-impl From<KeystoreError> for StoreTrouble {
-    fn from(error: KeystoreError) -> Self {
-        Self::Store(Box::new(error))
-    }
 }
 
 impl Installation {
