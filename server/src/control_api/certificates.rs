@@ -184,7 +184,6 @@ struct Certificates {
     /// Services that did not start.
     stopped: Vec<Service>,
     /// Why each of them did not start.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     service_errors: BTreeMap<Service, String>,
     /// Why the console cannot log in to the manager (F14); absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]

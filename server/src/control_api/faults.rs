@@ -48,7 +48,6 @@ struct SetFault {
     #[schemars(with = "String")]
     ends_at: Timestamp,
     /// Managers at which the fault has no effect yet, because nothing was replaced there.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     without_effect: Vec<WithoutEffect>,
 }
 

@@ -158,10 +158,8 @@ struct Health {
     /// Name of this lab that no other one has, as in its ready file.
     instance: String,
     /// Services that are down, by manager.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     services_down: BTreeMap<String, Vec<Service>>,
     /// Why each of them is down.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     service_errors: BTreeMap<String, BTreeMap<Service, String>>,
 }
 

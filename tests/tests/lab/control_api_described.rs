@@ -6,7 +6,7 @@ use std::process::Command as Process;
 use epm_fixtures::{needs, output, output_of, python_packages};
 use epm_server::MockSite;
 use epm_tests::control_api::{Opened, two_managers};
-use epm_tests::search_seconds;
+use epm_tests::search_extent;
 use serde_json::{Value, json};
 
 const ANSWERS: &str = include_str!("../../clients/answers.py");
@@ -136,7 +136,7 @@ async fn schemathesis_finds_no_server_error_and_no_answer_outside_the_schema() {
     {
         st.args(["--exclude-path", path]);
     }
-    st.args(["--phases", "examples,coverage,fuzzing", "--max-time", search_seconds()]);
+    st.args(["--phases", "examples,coverage,fuzzing"]).args(search_extent());
     st.args(["--seed", "1", "--workers", "1", "--no-color"]);
     let out = tokio::task::spawn_blocking(move || output(&mut st)).await.unwrap();
     let words = String::from_utf8_lossy(&out.stdout);

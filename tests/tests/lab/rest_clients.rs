@@ -10,7 +10,7 @@ use std::process::{Command as Process, Output};
 use epm_fixtures::{needs, output, python_packages};
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
-use epm_tests::search_seconds;
+use epm_tests::search_extent;
 use epm_tests::{MANAGER, TestSite};
 use serde_json::Value;
 
@@ -127,17 +127,11 @@ fn search(lab: &TestSite, document: &str, more: &[&str], bearer: &str) -> Output
     let mut arguments = vec!["run", document, "--header", bearer, "--checks", checks];
     // Logging out would end the token that all the others need.
     arguments.extend(["--exclude-path", "/sepm/api/v1/identity/logout"]);
-    arguments.extend([
-        "--phases",
-        "examples,coverage,fuzzing",
-        "--max-time",
-        search_seconds(),
-        "--seed",
-        "1",
-    ]);
+    arguments.extend(["--phases", "examples,coverage,fuzzing", "--seed", "1"]);
+    arguments.extend(search_extent());
     // Python before 3.11.10 counts the depth of a syntax tree once for all threads, and two that parse at once end with
     // "AST constructor recursion depth mismatch" (CPython issue 106905).
-    arguments.extend(["--workers", "1", "--no-color"]);
+    arguments.extend(["--workers", "1", "--no-color", "--output-truncate", "false"]);
     arguments.extend(more);
     run(lab, &python_packages().join("st"), &arguments)
 }

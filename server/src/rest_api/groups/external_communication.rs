@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::rest_api::groups::shape::EXTERNAL;
 use crate::rest_api::http::{ApiError, Blank, GroupPath, Id, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
@@ -146,23 +147,12 @@ impl RestApi {
 }
 
 fn check(wanted: &Map<String, Value>) -> Result<(), ApiError> {
-    for (key, value) in wanted {
-        let is_right = match key.as_str() {
-            "insight" => value.is_boolean() || value.is_null(),
-            known if KEYS.contains(&known) => value.is_object() || value.is_null(),
-            unknown => {
-                let shown: String = unknown.chars().take(80).collect();
-                let words = format!("The field {shown} is unknown; expected one of {}.", KEYS.join(", "));
-                return Err(ApiError::Invalid(words));
-            }
-        };
-        if !is_right {
-            return Err(ApiError::Invalid(format!(
-                "The field {key} has the wrong type; expected an object, or true or false for insight."
-            )));
-        }
+    if let Some(unknown) = wanted.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let shown: String = unknown.chars().take(80).collect();
+        let words = format!("The field {shown} is unknown; expected one of {}.", KEYS.join(", "));
+        return Err(ApiError::Invalid(words));
     }
-    Ok(())
+    EXTERNAL.check("", wanted)
 }
 
 /// Replaces existing settings by the given ones, field by field.

@@ -9,3 +9,4 @@ pub(super) mod locations;
 pub(super) mod policies;
 mod policy_names;
 pub(super) mod settings;
+mod shape;
