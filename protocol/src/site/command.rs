@@ -469,6 +469,14 @@ pub enum CommandError {
         /// The name of the list.
         list: String,
     },
+    /// The files of a manager cannot be written, on a full or read-only disk for example. Nothing has changed.
+    #[error("the files of manager {manager:?} cannot be written, so nothing has changed: {why}")]
+    NotWritten {
+        /// Name of the manager.
+        manager: String,
+        /// Which file, and the error of the operating system.
+        why: String,
+    },
     /// The group inherits its settings.
     #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]
     Inherits {

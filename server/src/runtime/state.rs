@@ -172,10 +172,7 @@ impl SiteState {
     pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
-        self.set_clocks(&mut site, now);
-        let effects = apply(&mut site, commands, now)?;
-        self.changed_by(commands, || self.show(&site, &effects, now));
-        Ok(effects)
+        self.change(&mut site, commands, now)
     }
 
     /// Reads the site, decides on commands, and applies them under one lock. An empty decision changes nothing.
@@ -189,10 +186,37 @@ impl SiteState {
         if commands.is_empty() {
             return Ok(decided);
         }
-        self.set_clocks(&mut site, now);
-        let effects = apply(&mut site, &commands, now)?;
-        self.changed_by(&commands, || self.show(&site, &effects, now));
+        self.change(&mut site, &commands, now)?;
         Ok(decided)
+    }
+
+    /// Applies commands, writes the managers' folders, and publishes; on an error nothing changes.
+    fn change(
+        &self,
+        site: &mut Site,
+        commands: &[Command],
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, CommandError> {
+        self.set_clocks(site, now);
+        // What clients do is never refused for a file, and needs no copy of the site.
+        let is_operators = commands.iter().any(is_of_an_operator);
+        let effects = if is_operators && self.managers.iter().any(|one| one.installation.get().is_some()) {
+            let mut next = site.clone();
+            let effects = apply(&mut next, commands, now)?;
+            if let Err(error) = sync::write_effects(&self.managers, &next, &effects, now) {
+                // Puts back what was written before the error.
+                let _ = sync::write_effects(&self.managers, site, &effects, now);
+                return Err(error);
+            }
+            *site = next;
+            effects
+        } else {
+            let effects = apply(site, commands, now)?;
+            let _ = sync::write_effects(&self.managers, site, &effects, now);
+            effects
+        };
+        self.changed_by(commands, || self.show_without_files(site, &effects, now));
+        Ok(effects)
     }
 
     /// Gives the site the deviation of its managers' clocks under the faults that are set.
@@ -227,12 +251,6 @@ impl SiteState {
         let Some(manager) = self.manager(manager) else { return Vec::new() };
         let stopped = |one: &Service| manager.service(*one).0.load(Ordering::SeqCst);
         [Service::Semsrv, Service::Semwebsrv].into_iter().filter(stopped).collect()
-    }
-
-    /// Writes effects into the managers' folders, and publishes them.
-    fn show(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        sync::write_effects(&self.managers, site, effects, now);
-        self.show_without_files(site, effects, now);
     }
 
     /// Publishes effects that the folders already contain.

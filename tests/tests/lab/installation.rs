@@ -371,3 +371,48 @@ async fn who_was_there_stands_in_the_access_logs_of_both_servers() {
     let log: String = logs.filter(is_it).map(|path| fs::read_to_string(path).unwrap()).collect();
     assert!(log.contains("\"GET /sepm/api/v1/version HTTP/1.1\" 200 "), "{log}");
 }
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_cannot_be_written_is_refused_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let installed = Installed::at(&folder.path().join("sepm")).await;
+    let keystore = || fs::read(installed.root.join(KEYSTORE)).unwrap();
+    let before = (installed.read(CRT), installed.read(KEY), keystore(), installed.shown().await);
+    // Where the new certificate is to be written, there is a folder: as on a full disk, writing fails half-way.
+    let obstacle = installed.root.join(format!("{CRT}.pending"));
+    fs::create_dir(&obstacle).unwrap();
+    let update = Command::UpdateCertificate {
+        manager: MANAGER.to_owned(),
+        certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+        stores: Stores::Both,
+    };
+    let refused = installed.site.apply(&update).unwrap_err().to_string();
+    assert!(refused.contains("cannot be written, so nothing has changed"), "{refused}");
+    let body = serde_json::to_string(&[&update]).unwrap();
+    let url = format!("{}/v1/commands", installed.control_api);
+    let json = "content-type: application/json";
+    let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", json, "-d", &body, &url];
+    assert_eq!(run("curl", &arguments).await.unwrap(), "507");
+    assert_eq!((installed.read(CRT), installed.read(KEY), keystore(), installed.shown().await), before);
+
+    fs::remove_dir(&obstacle).unwrap();
+    installed.site.apply(&update).unwrap();
+    assert_ne!(installed.read(CRT), before.0);
+    assert_ne!(installed.shown().await, before.3);
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_lab_until_that_ends() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().join("sepm");
+    let first = MockSite::start().await.unwrap();
+    first.install(MANAGER, &root, false).unwrap();
+    let second = MockSite::builder().seed(2).start().await.unwrap();
+    let refused = second.install(MANAGER, &root, false).unwrap_err().to_string();
+    let holder = format!("in use by another lab, process {}", std::process::id());
+    assert!(refused.contains(&holder), "{refused}");
+    first.stop().await;
+    drop(first);
+    second.install(MANAGER, &root, false).unwrap();
+}

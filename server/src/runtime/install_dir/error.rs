@@ -19,6 +19,16 @@ pub enum InstallationError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// Another lab has the folder.
+    #[error(
+        "the installation in {folder} is in use by another lab{by}; stop that one, or choose another folder"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Its process, as ", process N", where it is known.
+        by: String,
+    },
     /// The operating system's random generator failed.
     #[error("the operating system's random generator failed")]
     NoRandom,

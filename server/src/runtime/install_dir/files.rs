@@ -4,11 +4,15 @@
 //! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
 //! next start continues the renaming if the marker exists, and otherwise removes the written files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::error::InstallationError;
+
+/// File that the process locks which uses the folder.
+const LOCK: &str = "data/.lock";
 /// File that lists the files of a set being renamed.
 const MARKER: &str = "data/.update";
 /// Suffix of a file that waits to be renamed.
@@ -40,6 +44,30 @@ pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     write(root, MARKER, names.join("\n").as_bytes(), false)?;
     put_into_place(root)
+}
+
+/// Locks a folder, which it makes if need be, until the file is closed or its process ends.
+pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
+    let bad = |source| InstallationError::Files { folder: root.to_owned(), source };
+    let path = root.join(LOCK);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(bad)?;
+    }
+    let mut file =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(bad)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(bad)?;
+            file.write_all(std::process::id().to_string().as_bytes()).map_err(bad)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+            let by = holder.map(|process| format!(", process {process}")).unwrap_or_default();
+            Err(InstallationError::InUse { folder: root.to_owned(), by })
+        }
+        Err(TryLockError::Error(source)) => Err(bad(source)),
+    }
 }
 
 /// Completes an interrupted write of these files, or undoes it.

@@ -26,7 +26,7 @@ mod recovery;
 pub(crate) mod sync;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
@@ -80,6 +80,8 @@ pub(crate) struct Installation {
     known: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Connector that the lab serves as the REST API.
     rest: Mutex<RestConnector>,
+    /// Locked until this process ends or lets go of the folder.
+    _lock: File,
 }
 
 /// The connector that the lab serves as the REST API, when it was last read.
@@ -113,7 +115,9 @@ pub(crate) struct Stored<'a> {
 impl Installation {
     /// Opens the installation in this folder, and completes or undoes an interrupted write.
     pub(crate) fn open(root: &Path, assumptions: &Arc<Assumptions>) -> Result<Self, InstallationError> {
+        let lock = files::lock(root)?;
         let installation = Self {
+            _lock: lock,
             root: root.to_owned(),
             logs: Logs::new(root, assumptions),
             assumptions: Arc::clone(assumptions),

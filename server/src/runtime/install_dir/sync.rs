@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use epm_protocol::installation::RecoverySettings;
-use epm_protocol::site::{Command, Effect, Site, Stores};
+use epm_protocol::site::{Command, CommandError, Effect, Site, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::ServerIdentity;
 
@@ -13,12 +13,16 @@ use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::service::Service;
 
 /// Writes the effects of commands into the managers' folders, before they are published.
+///
+/// # Errors
+///
+/// When the files of a manager cannot be written; those of the managers before it have been.
 pub(crate) fn write_effects(
     managers: &[Arc<ManagerRuntime>],
     site: &Site,
     effects: &[Effect],
     now: Timestamp,
-) {
+) -> Result<(), CommandError> {
     for manager in managers {
         let Some(installation) = manager.installation.get() else { continue };
         let has = |wanted: &dyn Fn(&Effect) -> bool| effects.iter().any(wanted);
@@ -43,10 +47,15 @@ pub(crate) fn write_effects(
             installation.note_secret(site.kcs(), now);
         }
         if has(&|effect| matches!(effect, Effect::Published { .. })) {
-            written = written.and(write_outbox(site, manager, installation));
+            written = written.and_then(|()| write_outbox(site, manager, installation));
         }
-        log_failure(manager, written);
+        if let Err(error) = &written {
+            let (manager, why) = (manager.name.clone(), error.to_string());
+            log_failure(&manager, written);
+            return Err(CommandError::NotWritten { manager, why });
+        }
     }
+    Ok(())
 }
 
 /// Writes everything of a replaced site; every service has then started.
@@ -67,7 +76,7 @@ pub(crate) fn write_all(managers: &[Arc<ManagerRuntime>], site: &Site, now: Time
             }
         });
         installation.note_secret(site.kcs(), now);
-        log_failure(manager, written.and(write_outbox(site, manager, installation)));
+        log_failure(&manager.name, written.and(write_outbox(site, manager, installation)));
     }
 }
 
@@ -97,7 +106,7 @@ pub(crate) fn write_taken_over(site: &Site, manager: &ManagerRuntime, service: S
         let zip = with_stored(site, &manager.name, |stored| installation.write_recovery(&stored, now));
         written = written.and(zip);
     }
-    log_failure(manager, written);
+    log_failure(&manager.name, written);
 }
 
 /// Says in the journal and in the manager's log if the console's certificate keeps administrators out (F14).
@@ -147,8 +156,8 @@ fn write_outbox(
     site.publication(&manager.name).map_or(Ok(()), |one| installation.write_outbox(one))
 }
 
-fn log_failure(manager: &ManagerRuntime, written: Result<(), InstallationError>) {
+fn log_failure(manager: &str, written: Result<(), InstallationError>) {
     if let Err(error) = written {
-        tracing::error!(%error, manager = manager.name, "cannot write the installation");
+        tracing::error!(%error, manager, "cannot write the installation");
     }
 }
