@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use epm_client_agent::program::{LogFilter, arguments, completions, foreign, say, unwritten};
+use epm_client_agent::program::{LogFilter, arguments, completions, foreign, harmless, say, unwritten};
 use epm_client_agent::wire::{
     DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
 };
@@ -198,7 +198,7 @@ fn main() -> ExitCode {
         Err(Failure::Failed(why)) => (1, why),
         Err(Failure::BadInput(why)) => (2, why),
     };
-    let _ = writeln!(std::io::stderr(), "error: {why}");
+    let _ = writeln!(std::io::stderr(), "error: {}", harmless(&why));
     ExitCode::from(code)
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
-use std::io::{self, ErrorKind, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -39,10 +40,61 @@ pub fn arguments<C: clap::Parser>(codes: &str) -> Result<C, ExitCode> {
     })
 }
 
-/// Writes to standard output. [`unwritten`] says whether a write failed.
+/// Largest input that is read, in bytes: every file that a program expects is much smaller.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Reads a file of at most 64 MiB.
+///
+/// # Errors
+///
+/// When it cannot be read, or is larger; the file is not in the error.
+pub fn read_file(file: &Path) -> io::Result<Vec<u8>> {
+    std::fs::File::open(file).and_then(read_all)
+}
+
+/// Reads at most 64 MiB to the end.
+///
+/// # Errors
+///
+/// When it cannot be read, or there is more.
+pub fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    from.take(MOST_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MOST_BYTES {
+        let why = format!("it is larger than the {} MiB that are read at most", MOST_BYTES / 1024 / 1024);
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(content)
+}
+
+/// Writes to standard output, control characters as [`harmless`] has them. [`unwritten`] says whether a write failed.
 pub fn say(text: &str) {
     let mut out = io::stdout().lock();
-    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    note(out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush()));
+}
+
+/// The text without characters that a terminal acts on: names and logs come from outside, and an escape sequence in one of
+/// them could hide or forge a line. Control characters but line feed, tab and the carriage return before a line feed, and
+/// characters that turn the direction of a text, are replaced by `\\uXXXX`, which JSON reads as the same character.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |(at, one): (usize, char)| match one {
+        '\n' | '\t' => false,
+        '\r' => !text[at + 1..].starts_with('\n'),
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        other => other.is_control(),
+    };
+    if !text.char_indices().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for (at, one) in text.char_indices() {
+        if is_harmful((at, one)) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(one)));
+        } else {
+            shown.push(one);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Whether standard output still takes what is written to it. What writes without end should stop when it does not.
@@ -155,6 +207,17 @@ mod tests {
             assert!(text.parse::<LogFilter>().is_err(), "{text:?}");
         }
         assert!("debgu".parse::<LogFilter>().unwrap_err().contains("did you mean \"debug\"?"));
+    }
+
+    #[test]
+    fn no_text_from_outside_reaches_a_terminal_as_a_command_and_json_stays_the_same_value() {
+        assert!(matches!(harmless("a\tb\r\nGrüße 🦀\n"), Cow::Borrowed(_)));
+        let name = "pc\u{1b}[2J\u{9b}1m\u{202e}\u{7f}";
+        assert_eq!(harmless("a\rb\u{1b}[31m\u{9b}"), r"a\u000db\u001b[31m\u009b");
+        let json = serde_json::json!({ "name": name }).to_string();
+        let shown = harmless(&json);
+        assert!(!shown.chars().any(|one| one.is_control() || one == '\u{202e}'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["name"], name);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::read::ScenarioError;
 
 /// The largest number of managers of a site.
 const MOST_MANAGERS: usize = 16;
+/// Maximum number of clients of a scenario: a rehearsal of so many takes one to two gigabytes.
+const MOST_CLIENTS: u64 = 1_000_000;
 /// The run for which calendars are made: whether they can be made does not depend on its length.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -67,6 +69,13 @@ impl Scenario {
                 section(text, "fleet"),
                 "the fleet has no part; expected at least one".to_owned(),
             ));
+        }
+        let clients: u64 = self.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
+        if let Some(largest) = self.fleet.iter().max_by_key(|part| part.get_ref().count)
+            && clients > MOST_CLIENTS
+        {
+            let problem = format!("{clients} clients: expected at most {MOST_CLIENTS} in all parts together");
+            return Err(refuse(largest.span(), problem));
         }
         self.check_fleet(&site, now).map_err(|(span, problem)| refuse(span, problem))?;
         self.check_faults(&site).map_err(|(span, problem)| refuse(span, problem))?;

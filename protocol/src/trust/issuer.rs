@@ -29,6 +29,9 @@ pub struct CertificateRequest {
     pub serial: u64,
 }
 
+/// Maximum length of a name in a certificate, in characters: that of a host name with its dots.
+const LONGEST_NAME: usize = 255;
+
 /// The reason why a certificate could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
@@ -51,6 +54,14 @@ pub enum IssueError {
     Name {
         /// The requested name.
         found: String,
+    },
+    /// The common name is too long, or not printable.
+    #[error(
+        "invalid common name of {characters} characters: expected 1 to {LONGEST_NAME}, without control characters"
+    )]
+    CommonName {
+        /// Length of the requested name.
+        characters: usize,
     },
     /// The library refused the request for another reason.
     #[error("the certificate could not be made: {detail}")]
@@ -115,8 +126,9 @@ fn server(request: &CertificateRequest) -> Result<CertificateParams, IssueError>
     if not_after < not_before {
         return Err(IssueError::Backwards { not_before, not_after });
     }
-    if request.common_name.is_empty() {
-        return Err(IssueError::Name { found: String::new() });
+    let characters = request.common_name.chars().count();
+    if !(1..=LONGEST_NAME).contains(&characters) || request.common_name.chars().any(char::is_control) {
+        return Err(IssueError::CommonName { characters });
     }
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, request.common_name.as_str());
@@ -138,12 +150,12 @@ fn server(request: &CertificateRequest) -> Result<CertificateParams, IssueError>
 }
 
 fn alternative_name(name: &str) -> Result<SanType, IssueError> {
-    let refused = || IssueError::Name { found: name.to_owned() };
+    let refused = || IssueError::Name { found: name.chars().take(LONGEST_NAME).collect() };
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(address));
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
-    if name.is_empty() || !name.chars().all(is_part) {
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_part) {
         return Err(refused());
     }
     name.try_into().map(SanType::DnsName).map_err(|_| refused())
@@ -253,7 +265,11 @@ mod tests {
             let refused = issue_with(|request| request.names.push(bad.to_owned()));
             assert_eq!(refused, Err(IssueError::Name { found: bad.to_owned() }));
         }
-        assert!(issue_with(|request| request.common_name.clear()).is_err());
+        for (bad, characters) in [(String::new(), 0), ("a\nb".into(), 3), ("a".repeat(100_000), 100_000)] {
+            let refused = issue_with(|request| request.common_name = bad.clone());
+            assert_eq!(refused, Err(IssueError::CommonName { characters }));
+        }
+        assert!(issue_with(|request| request.names.push("a".repeat(100_000))).is_err());
         assert_eq!(
             issue_with(|request| request.common_name = "Mänager Süd".into()).unwrap().common_name(),
             "Mänager Süd"

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use epm_client_agent::program::{harmless, read_file};
 pub(super) use epm_client_agent::program::{is_heard, say};
 use epm_protocol::trust::Password;
 use serde::Serialize;
@@ -35,7 +36,7 @@ pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Re
 
 /// Writes to standard error. A closed pipe is no error.
 pub(super) fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(harmless(text).as_bytes());
 }
 
 /// Writes a value to standard output as JSON, indented.
@@ -47,12 +48,13 @@ pub(super) fn say_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure>
 
 /// Reads a file.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| unreadable(file, &error))
+    read_file(file).map_err(|error| unreadable(file, &error))
 }
 
 /// Reads a text file.
 pub(super) fn read_text(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+    let invalid = |_| Failure::BadInput(format!("cannot read {}: it is not text in UTF-8", file.display()));
+    String::from_utf8(read(file)?).map_err(invalid)
 }
 
 /// Reads a password from the first line of a file, as a keystore's.

@@ -46,7 +46,7 @@ pub(super) struct Rehearse {
     #[arg(long)]
     seed: Option<u64>,
     /// Scale the fleet to this number of clients, keeping the proportions of its parts
-    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     agents: Option<u32>,
     /// Number of threads; the outcome does not depend on it. Defaults to the number of cores
     #[arg(long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]

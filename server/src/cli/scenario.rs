@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use epm_client_agent::program::read_file;
 use epm_client_agent::scenario;
 use epm_protocol::plural::counted;
 
@@ -41,8 +42,9 @@ impl Scenario {
 /// Reads a scenario and the files that it names, and checks it.
 pub(super) fn load(file: &Path) -> Result<scenario::Scenario, Failure> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::BadInput(format!("cannot read the scenario {name}: {error}")))?;
+    let text = read_file(file).and_then(|text| String::from_utf8(text).map_err(std::io::Error::other));
+    let text =
+        text.map_err(|error| Failure::BadInput(format!("cannot read the scenario {name}: {error}")))?;
     let mut scenario =
         scenario::Scenario::parse(&text, &name).map_err(|error| Failure::BadInput(error.to_string()))?;
     read_materials(&mut scenario, file.parent().unwrap_or(Path::new("."))).map_err(Failure::BadInput)?;

@@ -430,7 +430,7 @@ impl Up {
                 .collect();
             let files: Vec<(&str, &[u8])> =
                 named.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-            folder.fill(&files)?;
+            folder.fill_secretly(&files)?;
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! The files that `epm-lab up` writes while a lab starts: what may be replaced, and what is refused.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::cli::io::{Failure, read};
+use epm_client_agent::program::read_file;
+
+use crate::cli::io::{Failure, complain, read};
 use crate::cli::out::{OutFile, OutFolder, can_be_filled, refuse_foreign};
 use crate::runtime::install_dir::ROOTS;
 
@@ -49,8 +52,8 @@ pub(super) fn check_ready_file(file: &Path, force: bool) -> Result<(), Failure> 
 /// Reads the token of the control API from its file, or draws a new one if the file does not exist.
 pub(super) fn token(file: &Path) -> Result<Token, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
+    let text = match read_file(file) {
+        Ok(text) => String::from_utf8(text).map_err(|_| bad(&"the token is not text"))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0_u8; 24];
             aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
@@ -59,6 +62,7 @@ pub(super) fn token(file: &Path) -> Result<Token, Failure> {
         }
         Err(error) => return Err(bad(&error)),
     };
+    check_permissions(file)?;
     let token = text.trim();
     if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
         return Err(Failure::BadInput(format!(
@@ -69,4 +73,19 @@ pub(super) fn token(file: &Path) -> Result<Token, Failure> {
         )));
     }
     Ok(Token { text: token.to_owned(), new: None })
+}
+
+/// Refuses a file with a secret that others can replace, and warns of one that others can read: a cluster mounts them so.
+fn check_permissions(file: &Path) -> Result<(), Failure> {
+    let mode = std::fs::metadata(file).map_or(0, |found| found.permissions().mode()) & 0o777;
+    let name = file.display();
+    if mode & 0o022 != 0 {
+        return Err(Failure::BadInput(format!(
+            "{name}: others can write the token (mode {mode:03o}): `chmod go-w {name}`, and change the token if it was theirs"
+        )));
+    }
+    if mode & 0o044 != 0 {
+        complain(&format!("warning: {name}: others can read the token (mode {mode:03o})\n"));
+    }
+    Ok(())
 }

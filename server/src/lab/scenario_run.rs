@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
+use epm_client_agent::program::read_file;
 use epm_client_agent::scenario::{
     PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
 };
@@ -297,7 +298,7 @@ pub fn read_materials(scenario: &mut Scenario, folder: &Path) -> Result<(), Stri
         for material in command.get_mut().materials_mut() {
             let path = folder.join(&material.file);
             let content =
-                std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             material.content = content.into();
         }
     }

@@ -27,4 +27,5 @@ mod rehearse;
 mod rotate;
 mod standard_output;
 mod sylink;
+mod up_limits;
 mod your_tool;

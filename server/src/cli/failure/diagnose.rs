@@ -1,12 +1,12 @@
 //! `epm-lab failure diagnose`: ranks the failures that a client's log may come from.
 
 use std::fmt::Write;
-use std::io::Read;
 use std::path::PathBuf;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
 use epm_client_agent::catalogue::{Candidate, Condition, Diagnosis, Form, Log, UnknownLine, diagnose};
+use epm_client_agent::program::{read_all, read_file};
 use epm_protocol::plural::counted;
 
 /// Number of candidates that are described in full.
@@ -74,13 +74,11 @@ impl Diagnose {
         let name = file.display().to_string();
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{name}: {error}"));
         let bytes = if name == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| bad(&error))?;
-            bytes
+            read_all(std::io::stdin().lock()).map_err(|error| bad(&error))?
         } else {
             let digits = name.strip_prefix("0x").unwrap_or(&name);
             let is_number = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            match std::fs::read(&file) {
+            match read_file(&file) {
                 Err(_) if is_number => return Log::line(&name).map_err(|error| bad(&error)),
                 read => read.map_err(|error| bad(&format!("cannot read the file: {error}")))?,
             }

@@ -156,7 +156,7 @@ async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &OutFolder)
     }
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-    folder.fill(&files)?;
+    folder.fill_secretly(&files)?;
     Ok(text)
 }
 

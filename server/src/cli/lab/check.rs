@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use epm_client_agent::program::read_file;
 use epm_protocol::plural::{counted, either};
 use serde_json::{Value, json};
 
@@ -114,7 +115,7 @@ impl Check {
 
     async fn foresee(&self, file: &std::path::Path) -> Result<Ending, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
-        let text = std::fs::read(file).map_err(|error| bad(&error))?;
+        let text = read_file(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
         let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
         self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {

@@ -1,5 +1,6 @@
 //! The completed steps of a rotation, kept in a file so that an interrupted rotation can continue.
 
+use epm_client_agent::program::read_file;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -62,12 +63,12 @@ impl State {
     /// Reads the state from this file, if it exists; it must belong to this procedure and site.
     pub(super) fn read(file: &Path, way: Way, site: &str) -> Result<Option<Self>, Failure> {
         let bad = |why: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {why}", file.display()));
-        let text = match std::fs::read_to_string(file) {
+        let text = match read_file(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(bad(&error)),
         };
-        let found: Self = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+        let found: Self = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
         if found.way != way {
             return Err(bad(&format!(
                 "the file belongs to a rotation with the other procedure: {:?}",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use epm_client_agent::program::read_file;
 use epm_protocol::sylink::{CommunicationMode, NamedCertificate, Sylink};
 use epm_protocol::trust::read_certificates;
 
@@ -130,7 +131,7 @@ impl Edit {
 /// The secret in a file that contains nothing else, or in a communications file.
 fn secret(file: &Path) -> Result<String, Failure> {
     let bad = |what: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {what}", file.display()));
-    let bytes = zeroize::Zeroizing::new(std::fs::read(file).map_err(|error| bad(&error))?);
+    let bytes = zeroize::Zeroizing::new(read_file(file).map_err(|error| bad(&error))?);
     if let Ok(sylink) = Sylink::parse_bytes(&bytes) {
         return Ok(sylink.kcs_hex().to_owned());
     }
@@ -147,8 +148,8 @@ fn certificate(given: &str) -> Result<NamedCertificate, Failure> {
         .split_once('=')
         .filter(|(name, file)| !name.is_empty() && !file.is_empty())
         .ok_or_else(|| Failure::BadInput(format!("--certificate: expected NAME=FILE, found {given:?}")))?;
-    let bytes =
-        std::fs::read(file).map_err(|error| Failure::BadInput(format!("cannot read {file}: {error}")))?;
+    let bytes = read_file(Path::new(file))
+        .map_err(|error| Failure::BadInput(format!("cannot read {file}: {error}")))?;
     let found = read_certificates(&bytes, file).map_err(|error| Failure::BadInput(error.to_string()))?;
     let first = found.first().ok_or_else(|| Failure::BadInput(format!("{file}: no certificate found")))?;
     Ok(NamedCertificate { name: name.to_owned(), der: first.der().to_vec().into() })
