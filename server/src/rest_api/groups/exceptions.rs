@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rest_api::groups::policies::{DESCRIPTION, EXCEPTIONS, FIRST, in_force, policy_id};
 use crate::rest_api::groups::policy_names;
+use crate::rest_api::groups::shape;
 use crate::rest_api::http::{ApiError, Blank, Created, Id, IdPath, Json, JsonBody, Path};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{ExceptionsPolicy, MOST_OBJECTS, Stored};
@@ -250,6 +251,7 @@ fn changed<V: Version>(
         }
     }
     if let Some(mut configuration) = body.configuration {
+        shape::check("ExceptionsConfiguration", "configuration.", &configuration)?;
         if V::IS_FIRST {
             rename(&mut configuration, |names| names);
         }

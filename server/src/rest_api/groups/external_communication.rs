@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::rest_api::groups::shape::EXTERNAL;
+use crate::rest_api::groups::shape;
 use crate::rest_api::http::{ApiError, Blank, GroupPath, Id, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
@@ -152,7 +152,7 @@ fn check(wanted: &Map<String, Value>) -> Result<(), ApiError> {
         let words = format!("The field {shown} is unknown; expected one of {}.", KEYS.join(", "));
         return Err(ApiError::Invalid(words));
     }
-    EXTERNAL.check("", wanted)
+    shape::check("ExternalCommunicationSettings", "", wanted)
 }
 
 /// Replaces existing settings by the given ones, field by field.

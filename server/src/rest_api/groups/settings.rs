@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rest_api::groups::group::find;
 use crate::rest_api::groups::locations::find_location;
-use crate::rest_api::groups::shape::{CLIENT_LOG, EXTERNAL, LIVE_UPDATE, PASSWORD_PROTECTION, RESTART};
+use crate::rest_api::groups::shape;
 use crate::rest_api::http::{ApiError, Blank, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
 
@@ -331,13 +331,22 @@ fn check(settings: &Settings) -> Result<(), ApiError> {
     let Some(sent) = &settings.configuration else { return Ok(()) };
     let restart = sent.general_settings.as_ref().and_then(|one| one.restart.as_ref());
     let free = [
-        ("general_settings.restart.", &RESTART, restart),
-        ("password_protection.", &PASSWORD_PROTECTION, sent.password_protection.as_ref()),
-        ("client_log.", &CLIENT_LOG, sent.client_log.as_ref()),
-        ("live_update_content_settings.", &LIVE_UPDATE, sent.live_update_content_settings.as_ref()),
-        ("external_communication_settings.", &EXTERNAL, sent.external_communication_settings.as_ref()),
+        ("general_settings.restart.", "Restart", restart),
+        ("password_protection.", "PasswordProtection", sent.password_protection.as_ref()),
+        ("client_log.", "ClientLog", sent.client_log.as_ref()),
+        (
+            "live_update_content_settings.",
+            "LiveUpdateContentSettings",
+            sent.live_update_content_settings.as_ref(),
+        ),
+        (
+            "external_communication_settings.",
+            "ExternalCommunicationSettings",
+            sent.external_communication_settings.as_ref(),
+        ),
     ];
-    free.iter().try_for_each(|(place, shape, sent)| sent.map_or(Ok(()), |sent| shape.check(place, sent)))
+    free.iter()
+        .try_for_each(|(place, schema, sent)| sent.map_or(Ok(()), |sent| shape::check(schema, place, sent)))
 }
 
 /// Merges changes into a value.

@@ -1,214 +1,173 @@
 //! The types of settings that the lab stores and returns without acting on them, as the vendor's description has them.
 //! What a caller sends is checked here, so that no answer has a value of another type.
+//!
+//! `stored_settings.json` has the names, types and ranges of that description, without those that public records
+//! contradict.
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
 use crate::rest_api::http::ApiError;
 
-/// The type of a setting. Every setting may be null, and a field that is not named may have any value.
-pub(super) enum Shape {
-    Flag,
-    /// A whole number in this range.
-    Number(i64, i64),
-    /// A text of so many characters.
-    Text(usize, usize),
-    List(&'static Self),
-    Fields(&'static [(&'static str, Self)]),
+static SCHEMAS: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("stored_settings.json")).unwrap_or_default());
+
+/// Checks settings against the schema of this name. The place of a setting in an error begins with `place`.
+///
+/// # Errors
+///
+/// The first setting of another type.
+pub(super) fn check(schema: &str, place: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
+    fields(&SCHEMAS[schema], place, settings)
 }
 
-const INTEGER: Shape = Shape::Number(i32::MIN as i64, i32::MAX as i64);
-const TEXT: Shape = Shape::Text(0, usize::MAX);
-/// Size of a client's log.
-const SIZE: Shape = Shape::Number(64, 9_999);
-/// Days that a client keeps a log.
-const DAYS: Shape = Shape::Number(1, 9_999);
-const DAMPER: Shape = Shape::Number(0, 99_999);
-const IDLE: Shape = Shape::Number(0, 999_999_999);
-
-const PROXY: Shape = Shape::Fields(&[
-    ("http_mode", INTEGER),
-    ("http_host", TEXT),
-    ("http_port", INTEGER),
-    ("http_auth_required", Shape::Flag),
-    ("http_auth_type", INTEGER),
-    ("http_user_name", Shape::Text(1, 64)),
-    ("http_password", Shape::Text(1, 32)),
-    ("http_domain", Shape::Text(1, 15)),
-    ("https_port", INTEGER),
-]);
-const CLOUD_CERTIFICATE: Shape = Shape::Fields(&[("name", TEXT), ("content", TEXT)]);
-const CLOUD_SERVER: Shape = Shape::Fields(&[
-    ("name", TEXT),
-    ("description", TEXT),
-    ("edr_connect_token", TEXT),
-    ("address", TEXT),
-    ("port", INTEGER),
-    ("protocol", TEXT),
-    ("enable", Shape::Flag),
-    ("legacyclientsupport", Shape::Flag),
-    ("certificates", Shape::List(&CLOUD_CERTIFICATE)),
-]);
-const CLOUD_GROUP: Shape =
-    Shape::Fields(&[("serverCount", INTEGER), ("servers", Shape::List(&CLOUD_SERVER))]);
-const THRESHOLD: Shape = Shape::Fields(&[("moniker", TEXT), ("minimumagedays", TEXT)]);
-
-/// `external_communication_settings`.
-pub(super) const EXTERNAL: Shape = Shape::Fields(&[
-    ("proxy", PROXY),
-    ("mac_proxy", PROXY),
-    (
-        "lowbandwidth",
-        Shape::Fields(&[
-            ("enablelowbandwidth", Shape::Flag),
-            ("networkWeeklyBandwidthLimitKb", INTEGER),
-            ("enablelowconnectivity", Shape::Flag),
-            ("enablelowconnectivityclient", Shape::Flag),
-            ("contentthresholds", Shape::List(&THRESHOLD)),
-        ]),
-    ),
-    (
-        "privatecloud",
-        Shape::Fields(&[
-            ("enableservers", Shape::Flag),
-            ("servertype", TEXT),
-            ("failover", Shape::Flag),
-            ("groups", Shape::List(&CLOUD_GROUP)),
-        ]),
-    ),
-    ("insight", Shape::Flag),
-    (
-        "telemetry",
-        Shape::Fields(&[
-            ("enabled", Shape::Flag),
-            ("reputation", Shape::Flag),
-            ("process", Shape::Flag),
-            ("network", Shape::Flag),
-            ("config", Shape::Flag),
-            ("client_data", Shape::Flag),
-        ]),
-    ),
-]);
-
-/// `general_settings.restart`.
-pub(super) const RESTART: Shape = Shape::Fields(&[
-    ("enabled", Shape::Flag),
-    ("force", Shape::Flag),
-    ("force_when_logged_out", Shape::Flag),
-    (
-        "endpoint_notification",
-        Shape::Fields(&[
-            ("enabled", Shape::Flag),
-            ("endpoint_notification_message", TEXT),
-            ("user_pause_TTL", Shape::Number(5, 60)),
-            ("countdown", Shape::Number(1, 60)),
-            ("user_pause_till_schedule", Shape::Fields(&[])),
-        ]),
-    ),
-    ("immediate", Shape::Fields(&[])),
-    (
-        "schedule",
-        Shape::Fields(&[
-            ("randomize_start_time", Shape::Flag),
-            ("time_window", INTEGER),
-            ("time", TEXT),
-            ("monday", Shape::Flag),
-            ("tuesday", Shape::Flag),
-            ("wednesday", Shape::Flag),
-            ("thursday", Shape::Flag),
-            ("friday", Shape::Flag),
-            ("saturday", Shape::Flag),
-            ("sunday", Shape::Flag),
-        ]),
-    ),
-]);
-
-/// `password_protection`.
-pub(super) const PASSWORD_PROTECTION: Shape = Shape::Fields(&[
-    ("password", Shape::Text(6, 256)),
-    ("user_interface", Shape::Flag),
-    ("service", Shape::Flag),
-    ("installation", Shape::Flag),
-    ("policy", Shape::Flag),
-]);
-
-/// `live_update_content_settings`.
-pub(super) const LIVE_UPDATE: Shape = Shape::Fields(&[("description", TEXT)]);
-
-/// `client_log`.
-pub(super) const CLIENT_LOG: Shape = Shape::Fields(&[
-    ("max_upload", Shape::Number(1, 500)),
-    ("system_upload", Shape::Flag),
-    ("system_maxsize", SIZE),
-    ("system_TTL", DAYS),
-    ("security_upload", Shape::Flag),
-    ("security_maxsize", SIZE),
-    ("security_TTL", DAYS),
-    ("traffic_upload", Shape::Flag),
-    ("traffic_maxsize", SIZE),
-    ("traffic_TTL", DAYS),
-    ("packet_upload", Shape::Flag),
-    ("packet_maxsize", Shape::Number(128, 9_999)),
-    ("packet_TTL", DAYS),
-    ("control_upload", Shape::Flag),
-    ("control_maxsize", SIZE),
-    ("control_TTL", DAYS),
-    ("security_damper_time", DAMPER),
-    ("security_idle_time", IDLE),
-    ("traffic_damper_time", DAMPER),
-    ("traffic_idle_time", IDLE),
-    ("noisy_traffic_damper_time", DAMPER),
-    ("noisy_traffic_idle_time", IDLE),
-]);
-
-impl Shape {
-    /// Checks settings of this type, found at this place of the request.
-    ///
-    /// # Errors
-    ///
-    /// The first setting of another type.
-    pub(super) fn check(&self, place: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
-        let Self::Fields(fields) = self else { return Ok(()) };
-        let known = |name: &str| fields.iter().find(|(field, _)| *field == name);
-        let named = settings.iter().filter_map(|(name, value)| Some((name, value, &known(name)?.1)));
-        named
-            .map(|(name, value, shape)| shape.check_value(&format!("{place}{name}"), value))
-            .find(Result::is_err)
-            .unwrap_or(Ok(()))
+/// Checks the fields that the schema names; others may have any value.
+fn fields(schema: &Value, place: &str, found: &Map<String, Value>) -> Result<(), ApiError> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(missing) = required.into_iter().find(|name| !found.contains_key(*name)) {
+        return Err(ApiError::Invalid(format!("The field {place}{missing} is missing.")));
     }
+    for (name, value) in found {
+        if let Some(schema) = schema["properties"].get(name) {
+            check_value(schema, &format!("{place}{name}"), value)?;
+        }
+    }
+    Ok(())
+}
 
-    fn check_value(&self, place: &str, value: &Value) -> Result<(), ApiError> {
-        let expected = match (self, value) {
-            (_, Value::Null) | (Self::Flag, Value::Bool(_)) => return Ok(()),
-            (Self::Fields(_), Value::Object(inner)) => return self.check(&format!("{place}."), inner),
-            (Self::List(of), Value::Array(values)) => {
-                // An element of a list is not null.
-                let each = values.iter().map(|value| match value {
-                    Value::Null => Err(wrong(place, "no null in the list")),
-                    value => of.check_value(place, value),
-                });
-                return each.into_iter().find(Result::is_err).unwrap_or(Ok(()));
-            }
-            (Self::Number(least, most), value)
-                if value.as_i64().is_some_and(|found| (*least..=*most).contains(&found)) =>
-            {
-                return Ok(());
-            }
-            (Self::Text(least, most), Value::String(found))
-                if (*least..=*most).contains(&found.chars().count()) =>
-            {
-                return Ok(());
-            }
-            (Self::Flag, _) => "true or false".to_owned(),
-            (Self::Number(least, most), _) => format!("a whole number from {least} to {most}"),
-            (Self::Text(0, usize::MAX), _) => "a text".to_owned(),
-            (Self::Text(least, most), _) => format!("a text of {least} to {most} characters"),
-            (Self::List(_), _) => "a list".to_owned(),
-            (Self::Fields(_), _) => "an object".to_owned(),
+fn check_value(schema: &Value, place: &str, value: &Value) -> Result<(), ApiError> {
+    if value.is_null() && schema["nullable"] == true {
+        return Ok(());
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        return match value {
+            Value::Object(found) => fields(&SCHEMAS[name], &format!("{place}."), found),
+            _ => Err(wrong(place, "an object")),
         };
-        Err(wrong(place, &expected))
+    }
+    let within = |least: &str, most: &str, found: i64| {
+        let limit = |name: &str, otherwise: i64| schema[name].as_i64().unwrap_or(otherwise);
+        let default = if schema["type"] == "integer" { i64::from(i32::MIN) } else { 0 };
+        limit(least, default) <= found && found <= limit(most, i64::MAX)
+    };
+    let is_right = match (schema["type"].as_str().unwrap_or_default(), value) {
+        ("boolean", Value::Bool(_)) | ("object", Value::Object(_)) => true,
+        ("integer", Value::Number(found)) => {
+            found.as_i64().is_some_and(|found| within("minimum", "maximum", found))
+        }
+        ("string", Value::String(found)) => {
+            let length = i64::try_from(found.chars().count()).unwrap_or(i64::MAX);
+            let is_listed = schema["enum"].as_array().is_none_or(|known| known.contains(value));
+            within("minLength", "maxLength", length) && is_listed && is_hexadecimal(schema, found)
+        }
+        ("array", Value::Array(values)) => {
+            return values.iter().try_for_each(|value| check_value(&schema["items"], place, value));
+        }
+        _ => false,
+    };
+    if is_right { Ok(()) } else { Err(wrong(place, &expected(schema))) }
+}
+
+/// Whether a text fits its pattern; all patterns are of hexadecimal digits, in certain lengths or in any.
+fn is_hexadecimal(schema: &Value, found: &str) -> bool {
+    let Some(pattern) = schema["pattern"].as_str() else { return true };
+    let has_lengths = pattern.contains('{');
+    found.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && (!has_lengths || pattern.contains(&format!("{{{}}}", found.len())))
+}
+
+/// What a schema expects, in words.
+fn expected(schema: &Value) -> String {
+    let range = |least: &str, most: &str, of: &str| match (&schema[least], &schema[most]) {
+        (Value::Null, Value::Null) => String::new(),
+        (least, Value::Null) => format!(" of {least}{of} or more"),
+        (Value::Null, most) => format!(" of at most {most}{of}"),
+        (least, most) => format!(" from {least} to {most}{of}"),
+    };
+    match schema["type"].as_str().unwrap_or_default() {
+        "boolean" => "true or false".to_owned(),
+        "integer" => format!("a whole number{}", range("minimum", "maximum", "")),
+        "string" if schema["pattern"].is_string() => "hexadecimal digits".to_owned(),
+        "string" => match schema["enum"].as_array() {
+            Some(known) => {
+                let known: Vec<&str> = known.iter().filter_map(Value::as_str).collect();
+                format!("one of {}", known.join(", "))
+            }
+            None => format!("a text{}", range("minLength", "maxLength", " characters")),
+        },
+        "array" => "a list".to_owned(),
+        _ => "an object".to_owned(),
     }
 }
 
 fn wrong(place: &str, expected: &str) -> ApiError {
-    ApiError::Invalid(format!("The field {place} has the wrong type; expected {expected}."))
+    ApiError::Invalid(format!("The field {place} has a wrong value; expected {expected}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(schema: &str, settings: &Value) -> String {
+        check(schema, "", settings.as_object().unwrap())
+            .map_or_else(|error| format!("{error:?}"), |()| String::new())
+    }
+
+    #[test]
+    fn settings_of_the_documented_types_are_taken_and_others_are_refused_at_their_place() {
+        for (schema, right) in [
+            (
+                "ExternalCommunicationSettings",
+                json!({ "insight": null, "other": 7, "proxy": { "http_port": 8080 } }),
+            ),
+            ("ClientLog", json!({ "max_upload": 500, "system_upload": true })),
+            ("ExceptionsConfiguration", json!({ "files": [{ "path": "a", "pathvariable": "[SYSTEM]" }] })),
+            (
+                "ExceptionsConfiguration",
+                json!({ "denylistrules": [{ "action": "BLOCK", "processfile": { "sha2": "0A".repeat(32) } }] }),
+            ),
+        ] {
+            assert_eq!(refused(schema, &right), "", "{right}");
+        }
+        for (schema, wrong, words) in [
+            (
+                "ExternalCommunicationSettings",
+                json!({ "proxy": { "http_host": 0 } }),
+                "proxy.http_host has a wrong value; expected a text",
+            ),
+            (
+                "ExternalCommunicationSettings",
+                json!({ "privatecloud": { "groups": [null] } }),
+                "privatecloud.groups",
+            ),
+            (
+                "ExternalCommunicationSettings",
+                json!({ "proxy": { "http_domain": "" } }),
+                "from 1 to 15 characters",
+            ),
+            ("ClientLog", json!({ "max_upload": 501 }), "a whole number from 1 to 500"),
+            ("ClientLog", json!({ "max_upload": 1.5 }), "max_upload"),
+            ("ExceptionsConfiguration", json!({ "files": {} }), "files has a wrong value; expected a list"),
+            (
+                "ExceptionsConfiguration",
+                json!({ "files": [{ "path": "a" }] }),
+                "files.pathvariable is missing",
+            ),
+            (
+                "ExceptionsConfiguration",
+                json!({ "denylistrules": [{ "action": "SHOUT", "processfile": null }] }),
+                "one of BLOCK",
+            ),
+            (
+                "ExceptionsConfiguration",
+                json!({ "denylistrules": [{ "action": "BLOCK", "processfile": { "sha2": "0A" } }] }),
+                "hexadecimal",
+            ),
+        ] {
+            assert!(refused(schema, &wrong).contains(words), "{wrong}: {}", refused(schema, &wrong));
+        }
+    }
 }
