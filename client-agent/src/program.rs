@@ -11,7 +11,9 @@ use std::sync::OnceLock;
 
 use clap::Command;
 use clap_complete::Shell;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The first failed write to standard output.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
@@ -121,7 +123,7 @@ const NAMED: usize = 3;
 
 /// What the log on standard error contains: a level, or `MODULE=LEVEL`, several of them with commas between.
 #[derive(Clone, Debug)]
-pub struct LogFilter(String);
+pub struct LogFilter(Targets);
 
 impl std::str::FromStr for LogFilter {
     type Err = String;
@@ -138,16 +140,15 @@ impl std::str::FromStr for LogFilter {
                 ));
             }
         }
-        EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
-        Ok(Self(text.to_owned()))
+        text.parse().map(Self).map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
     }
 }
 
 impl LogFilter {
     /// Starts the log on standard error.
     pub fn start(&self) {
-        let filter = EnvFilter::new(&self.0);
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        tracing_subscriber::registry().with(lines).with(self.0.clone()).init();
     }
 }
 
