@@ -404,11 +404,13 @@ impl MockSite {
         self.rest_apis.iter().for_each(|rest| rest.tokens.end_all());
     }
 
-    /// Stops the site, and returns when every port is closed and every connection has ended.
+    /// Stops the site, and returns when every port is closed and every connection has ended. Another site may then use the
+    /// installation folders.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.state.release_folders();
     }
 }
 
@@ -416,6 +418,7 @@ impl Drop for MockSite {
     /// Tells the tasks to end, without waiting for them.
     fn drop(&mut self) {
         self.stopping.cancel();
+        self.state.release_folders();
     }
 }
 

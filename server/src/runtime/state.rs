@@ -240,6 +240,15 @@ impl SiteState {
         shown
     }
 
+    /// Lets another lab take the managers' folders.
+    pub(crate) fn release_folders(&self) {
+        for manager in &self.managers {
+            if let Some(installation) = manager.installation.get() {
+                installation.release();
+            }
+        }
+    }
+
     /// Files of a manager that were replaced and that no service has read since.
     pub(crate) fn unread_files(&self, manager: &str) -> Vec<String> {
         let installation = self.manager(manager).and_then(|manager| manager.installation.get());

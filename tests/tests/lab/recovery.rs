@@ -315,6 +315,7 @@ async fn a_zip_that_cannot_be_used_is_no_reason_to_lose_every_client() {
     std::fs::remove_file(&zip).unwrap();
     site.install(MANAGER, folder.path(), false).unwrap();
     std::fs::write(folder.path().join(BACKUPS).join("recovery_9999-01-01-00-00-00.zip"), b"torn").unwrap();
+    site.stop().await;
     let again = MockSite::builder().seed(12).start().await.unwrap();
     again.install(MANAGER, folder.path(), false).unwrap();
     assert_eq!(again.kcs(), site.kcs());

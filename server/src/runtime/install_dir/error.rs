@@ -26,7 +26,7 @@ pub enum InstallationError {
     InUse {
         /// The folder.
         folder: PathBuf,
-        /// Its process, as ", process N", where it is known.
+        /// Process of the other lab, as ", process N", where it is known.
         by: String,
     },
     /// The operating system's random generator failed.

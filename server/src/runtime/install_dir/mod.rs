@@ -80,8 +80,8 @@ pub(crate) struct Installation {
     known: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Connector that the lab serves as the REST API.
     rest: Mutex<RestConnector>,
-    /// Locked until this process ends or lets go of the folder.
-    _lock: File,
+    /// Locked until the site stops or the process ends.
+    lock: Mutex<Option<File>>,
 }
 
 /// The connector that the lab serves as the REST API, when it was last read.
@@ -117,7 +117,7 @@ impl Installation {
     pub(crate) fn open(root: &Path, assumptions: &Arc<Assumptions>) -> Result<Self, InstallationError> {
         let lock = files::lock(root)?;
         let installation = Self {
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             root: root.to_owned(),
             logs: Logs::new(root, assumptions),
             assumptions: Arc::clone(assumptions),
@@ -129,6 +129,11 @@ impl Installation {
             .and_then(|()| files::sweep(&root.join(BACKUPS)))
             .map_err(|e| installation.bad(e))?;
         Ok(installation)
+    }
+
+    /// Lets another lab take the folder.
+    pub(crate) fn release(&self) {
+        *self.lock.lock() = None;
     }
 
     /// Whether the folder holds the files of a manager.
