@@ -276,7 +276,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (package("x", OWN), "there is no package"),
         (package("SEP", BELOW), "inherits from"),
         (generate("C", Stores::Both), "there is no manager"),
-        (made("", None), "invalid name \"\" for a certificate"),
+        (made("", None), "invalid common name of 0 characters"),
         (made("x", Some(u32::MAX)), "cannot be written in a certificate"),
         (import, "server."),
         (Command::MoveClient { client: client(1).into(), group: "x".into() }, "there is no group"),
