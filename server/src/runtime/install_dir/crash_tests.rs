@@ -44,6 +44,7 @@ fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new(
         stop::after(Some(killed));
         let written = installation.write_stores(&of(&new), Stores::Both, NOON);
         stop::after(None);
+        installation.release(); // as the end of the process does
         match found(folder.path()) {
             [console, client] if console == old && client == old => seen_old += 1,
             [console, client] if console == new && client == new => seen_new += 1,
@@ -72,8 +73,10 @@ fn a_first_layout_that_is_killed_is_none_or_whole() {
         let kept = Stored { console: &one, client: &one, settings: &settings };
         let written = installation.write_stores(&kept, Stores::Both, NOON);
         stop::after(None);
+        installation.release();
         let again = Installation::open(folder.path(), &Arc::default()).unwrap();
         if again.is_laid_out() {
+            again.release();
             assert_eq!(found(folder.path()), [one.clone(), one.clone()], "killed before step {killed}");
         }
         if written.is_ok() {
@@ -105,6 +108,7 @@ fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_
     write(&new, Stores::Both);
     let wanted = "WARNING: apache/conf/ssl/server.crt was replaced, and no service had read it";
     assert!(log().contains(wanted) && log().lines().count() == 1, "{}", log());
+    installation.release();
     assert_eq!(found(root), [new.clone(), new.clone()]);
     // A change that a service has read causes no warning.
     fs::write(root.join(CERTIFICATE), old.certificates_pem()).unwrap();
