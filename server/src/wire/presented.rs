@@ -10,13 +10,15 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// Longest real time for a handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the end of the connection.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The fingerprint of the certificate that a port presents; without one, the reason.
 pub(crate) async fn presented(at: SocketAddr) -> Result<Fingerprint, String> {
@@ -34,6 +36,8 @@ pub(crate) async fn presented(at: SocketAddr) -> Result<Fingerprint, String> {
         let shown = shown.ok_or("no certificate was presented")?;
         let certificate = ServerCertificate::from_der(shown).map_err(|error| error.to_string())?;
         let _ = stream.shutdown().await;
+        // What is unread at the end would reset the connection, which the journal would note as a failed one.
+        let _ = timeout(GOODBYE, stream.read_to_end(&mut Vec::new())).await;
         Ok(certificate.fingerprint())
     };
     timeout(PATIENCE, handshake).await.unwrap_or_else(|_| Err("no handshake within 5 s".to_owned()))
