@@ -34,7 +34,7 @@ struct Rate {
 /// A reading of a lab's clock and of the machine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {
-    /// Lab time.
+    /// Lab time at the moment of the reading.
     pub now: Timestamp,
     /// Real time since the clock was made.
     pub real: Duration,

@@ -474,7 +474,7 @@ class ClockView:
     #: The longest pauses between two changes of the site, the longest first.
     longest_pauses: typing.List[PauseView]
 
-    #: Lab time.
+    #: Lab time at the moment of the answer.
     now: str
 
     #: Lab time in milliseconds since 1970.
@@ -922,7 +922,7 @@ class Health:
     #: Name of this lab that no other one has, as in its ready file.
     instance: str
 
-    #: Lab time.
+    #: Lab time at the moment of the answer.
     now: str
 
     #: Whether the lab is ready; always true in a response.

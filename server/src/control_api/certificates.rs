@@ -75,9 +75,9 @@ struct UpdateSetting {
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 enum FileContent {
-    /// Content alone.
+    /// The content of the file, with a name that the lab chooses.
     Text(String),
-    /// Content with the name of the file.
+    /// The content of the file, and its name for messages.
     Named(NamedFile),
 }
 

@@ -55,7 +55,7 @@ struct Heartbeats {
 /// State of the clock.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ClockView {
-    /// Lab time.
+    /// Lab time at the moment of the answer.
     #[schemars(with = "String")]
     now: Timestamp,
     /// Lab time in milliseconds since 1970.

@@ -152,7 +152,7 @@ struct Index {
 struct Health {
     /// Whether the lab is ready; always true in a response.
     ready: bool,
-    /// Lab time.
+    /// Lab time at the moment of the answer.
     #[schemars(with = "String")]
     now: Timestamp,
     /// Name of this lab that no other one has, as in its ready file.

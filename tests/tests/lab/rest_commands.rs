@@ -222,8 +222,8 @@ async fn a_file_that_was_asked_for_has_an_identifier_details_and_content_when_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_commanded_is_refused_in_the_products_shape_and_nothing_happens() {
     let desk = desk(&["one"]).await;
-    let nobody = "0".repeat(32);
-    let unknown = desk.rest.post(&format!("command-queue/quarantine?computer_ids={nobody}"));
+    let unknown_id = "0".repeat(32);
+    let unknown = desk.rest.post(&format!("command-queue/quarantine?computer_ids={unknown_id}"));
     assert_eq!((unknown.status, unknown.text.as_str()), (200, "{}"));
     let one = agent("one");
     for (status, said) in [
@@ -234,9 +234,9 @@ async fn what_cannot_be_commanded_is_refused_in_the_products_shape_and_nothing_h
         (400, desk.rest.with("POST", &format!("command-queue/eoc?computer_ids={one}"), "{}")),
         (400, desk.rest.post(&format!("command-queue/files?computer_ids={one}"))),
         (400, desk.rest.get("command-queue/7")),
-        (404, desk.rest.get(&format!("command-queue/{nobody}"))),
-        (404, desk.rest.post(&format!("command-queue/{nobody}/cancel"))),
-        (410, desk.rest.get(&format!("command-queue/file/{nobody}/details"))),
+        (404, desk.rest.get(&format!("command-queue/{unknown_id}"))),
+        (404, desk.rest.post(&format!("command-queue/{unknown_id}/cancel"))),
+        (410, desk.rest.get(&format!("command-queue/file/{unknown_id}/details"))),
     ] {
         assert_eq!((said.status, &said.json["errorCode"]), (status, &status.to_string().into()), "{said:?}");
         assert!(said.content_type.contains("json") && said.json["errorMessage"].is_string(), "{said:?}");

@@ -89,7 +89,7 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
     }))
     .await;
     let top = lab.site().look(|site| site.groups().find(TOP_GROUP).unwrap().id.to_string());
-    let nobody = "0".repeat(32);
+    let unknown_id = "0".repeat(32);
     let body = r#"{"name":"Halls","inherits":true}"#;
     let halls = rest.with("POST", &format!("groups/{top}"), body).json["id"].as_str().unwrap().to_owned();
     let list = r#"{"configuration":{"communication_settings":{"sem_server":{"name":"None"}}}}"#;
@@ -111,11 +111,11 @@ async fn what_nobody_recorded_of_the_rest_api_is_as_it_is_assumed() {
         (423, rest.with("PUT", &format!("groups/{halls}/external-communication"), "{}")),
         (410, rest.with("PATCH", &format!("groups/{top}/locations/default/settings"), list)),
         (409, rest.with("DELETE", &format!("groups/{top}"), "")),
-        (410, rest.get(&format!("command-queue/{nobody}"))),
-        (410, rest.post(&format!("command-queue/{nobody}/cancel"))),
-        (410, rest.get(&format!("command-queue/file/{nobody}/details"))),
-        (410, rest.get(&format!("groups/{top}/locations/{nobody}/settings"))),
-        (410, rest.get(&format!("domains/{nobody}"))),
+        (410, rest.get(&format!("command-queue/{unknown_id}"))),
+        (410, rest.post(&format!("command-queue/{unknown_id}/cancel"))),
+        (410, rest.get(&format!("command-queue/file/{unknown_id}/details"))),
+        (410, rest.get(&format!("groups/{top}/locations/{unknown_id}/settings"))),
+        (410, rest.get(&format!("domains/{unknown_id}"))),
         (501, rest.with("PUT", "computers", "")),
         (400, rest.with("PUT", &lockdown, "")),
     ] {

@@ -53,7 +53,7 @@ enum Update {
     Nothing,
     /// A new certificate, which is right, in these stores.
     Good(Stores),
-    /// This certificate.
+    /// A new certificate, which may be wrong, in both stores.
     Of(ServerIdentity),
     /// Uploads that are refused: a key of another certificate, and a certificate of an elliptic curve.
     Refused,

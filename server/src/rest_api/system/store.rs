@@ -47,7 +47,7 @@ pub(crate) struct Stored {
     pub(crate) failed: BTreeMap<Guid, FailedLogIns>,
     /// Exceptions policies that were created or changed.
     pub(crate) exceptions: BTreeMap<Guid, ExceptionsPolicy>,
-    /// Host groups.
+    /// Host groups by identifier, as the REST API shows them.
     pub(crate) host_groups: BTreeMap<Guid, HostGroup>,
 }
 

@@ -14,7 +14,7 @@ pub enum InstallationError {
     /// The folder cannot be written or read.
     #[error("cannot write or read the installation in {folder}: {source}")]
     Files {
-        /// The folder.
+        /// Folder of the installation, as it was given.
         folder: PathBuf,
         /// Error of the operating system.
         source: io::Error,
@@ -24,7 +24,7 @@ pub enum InstallationError {
         "the installation in {folder} is in use by another lab{by}; stop that one, or choose another folder"
     )]
     InUse {
-        /// The folder.
+        /// Folder of the installation, as it was given.
         folder: PathBuf,
         /// Process of the other lab, as ", process N", where it is known.
         by: String,
