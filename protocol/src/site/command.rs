@@ -474,7 +474,7 @@ pub enum CommandError {
     NotWritten {
         /// Name of the manager.
         manager: String,
-        /// Which file, and the error of the operating system.
+        /// The folder, and the error of the operating system.
         why: String,
     },
     /// The group inherits its settings.

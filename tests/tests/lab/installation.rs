@@ -395,6 +395,19 @@ async fn an_update_that_cannot_be_written_is_refused_and_changes_nothing() {
     let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", json, "-d", &body, &url];
     assert_eq!(run("curl", &arguments).await.unwrap(), "507");
     assert_eq!((installed.read(CRT), installed.read(KEY), keystore(), installed.shown().await), before);
+    assert_eq!(installed.zips().len(), 1, "a recovery file of the refused certificate");
+    let left = output(Process::new("find").arg(&installed.root).args([
+        "-name",
+        "*.unfinished",
+        "-o",
+        "-name",
+        "*.pending",
+    ]));
+    assert_eq!(
+        String::from_utf8_lossy(&left.stdout).trim(),
+        obstacle.to_str().unwrap(),
+        "nothing half done is left"
+    );
 
     fs::remove_dir(&obstacle).unwrap();
     installed.site.apply(&update).unwrap();

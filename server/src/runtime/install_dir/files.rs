@@ -31,19 +31,36 @@ pub(super) struct Written {
 pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io::Result<()> {
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
-    write_beside(&beside, content, secret)?;
-    go_on()?;
-    fs::rename(&beside, &place)
+    let written = write_beside(&beside, content, secret).and_then(|()| {
+        go_on()?;
+        fs::rename(&beside, &place)
+    });
+    if written.is_err() {
+        take_back(&beside);
+    }
+    written
 }
 
 /// Writes several files: all of them or none.
 pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
-    for file in files {
-        write_beside(&with_end(&root.join(&file.path), PENDING), &file.content, file.secret)?;
-    }
+    let pending = |file: &Written| with_end(&root.join(&file.path), PENDING);
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    write(root, MARKER, names.join("\n").as_bytes(), false)?;
+    let marked = files
+        .iter()
+        .try_for_each(|file| write_beside(&pending(file), &file.content, file.secret))
+        .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false));
+    if marked.is_err() {
+        files.iter().for_each(|file| take_back(&pending(file)));
+    }
+    marked?;
     put_into_place(root)
+}
+
+/// Removes a file of a write that failed: on a full disk it would keep the room that others need.
+pub(super) fn take_back(file: &Path) {
+    if go_on().is_ok() {
+        let _ = fs::remove_file(file);
+    }
 }
 
 /// Locks a folder, which it makes if need be, until the file is closed or its process ends.

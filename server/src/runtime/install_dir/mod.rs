@@ -179,8 +179,11 @@ impl Installation {
             set.push(Written { path: CONF_PROPERTIES.to_owned(), content, secret: false });
         }
         // The recovery file comes first: it is harmless until the stores change.
-        self.write_zip(&keystore, xml, kept.settings, now)?;
-        files::write_together(&self.root, &set).map_err(|error| self.bad(error))?;
+        let zip = self.write_zip(&keystore, xml, kept.settings, now)?;
+        if let Err(error) = files::write_together(&self.root, &set) {
+            zip.iter().for_each(|zip| files::take_back(zip));
+            return Err(self.bad(error));
+        }
         for (path, content, _) in meant {
             self.know(path, content);
         }
@@ -202,7 +205,7 @@ impl Installation {
         }
         let store = self.console_store()?;
         let keystore = self.keystore(kept.console, &store.keystore, &mut Salts::from_seed(random()?), now)?;
-        self.write_zip(&keystore, &store.xml, kept.settings, now)
+        self.write_zip(&keystore, &store.xml, kept.settings, now).map(|_| ())
     }
 
     /// The keystore that the connector names, if it is a file of the folder that the lab can write; else a new one, with a
@@ -294,7 +297,7 @@ impl Installation {
         xml: &str,
         settings: &RecoverySettings,
         now: Timestamp,
-    ) -> Result<(), InstallationError> {
+    ) -> Result<Option<PathBuf>, InstallationError> {
         let stamp = now.civil().strftime("%Y-%m-%d-%H-%M-%S").to_string();
         let zip = recovery::pack(now, keystore, xml, (&self.assumptions.recovery_settings_name, settings))?;
         let name = (0..1000)
@@ -304,8 +307,11 @@ impl Installation {
             })
             .find(|name| !self.root.join(name).exists());
         match name {
-            Some(name) => files::write(&self.root, &name, &zip, true).map_err(|error| self.bad(error)),
-            None => Ok(()),
+            Some(name) => {
+                files::write(&self.root, &name, &zip, true).map_err(|error| self.bad(error))?;
+                Ok(Some(self.root.join(name)))
+            }
+            None => Ok(None),
         }
     }
 
