@@ -1,16 +1,19 @@
 //! The history of each client, recorded whenever a client becomes idle. Bounded per client.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
+use epm_client_agent::wire::Watcher;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::runtime::changes::Changes;
 use crate::schema::BridgedSchema;
 
 /// Number of events of one kind that are kept per client.
@@ -83,11 +86,21 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Records the state of each idle client, until everything is forgotten: a client that ends late, after the
+    /// restored snapshot has put another one in its place, is not recorded.
+    pub(super) fn watcher(self: &Arc<Self>, changes: &Arc<Changes>) -> Watcher {
+        let (history, changes) = (Arc::clone(self), Arc::clone(changes));
+        let generation = self.generation.load(Ordering::SeqCst);
+        Arc::new(move |view, now| history.see(generation, view, now, changes.count()))
+    }
+
     /// Records the state of an idle client; `changes` is the number of changes of the site so far.
-    pub(super) fn see(&self, view: &AgentView, now: Timestamp, changes: u64) {
-        match self.here.get_mut(&view.computer_name) {
-            Some(mut trace) => trace.see(view, now, changes),
-            None => self.here.entry(view.computer_name.clone()).or_default().see(view, now, changes),
+    fn see(&self, generation: u64, view: &AgentView, now: Timestamp, changes: u64) {
+        let trace = self.here.get_mut(&view.computer_name);
+        let mut trace = trace.unwrap_or_else(|| self.here.entry(view.computer_name.clone()).or_default());
+        // Read while the entry is locked: `begin_again` either comes first, or removes what is recorded here.
+        if self.generation.load(Ordering::SeqCst) == generation {
+            trace.see(view, now, changes);
         }
     }
 
@@ -180,4 +193,48 @@ fn remember<T>(past: &mut VecDeque<T>, one: T, forgotten: &mut u64) {
         *forgotten += 1;
     }
     past.push_back(one);
+}
+
+#[cfg(test)]
+mod tests {
+    use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache};
+    use epm_protocol::assumption::Assumptions;
+    use epm_protocol::id::{Guid, HardwareKey};
+    use epm_protocol::site::{DEFAULT_GROUP, Founding, ManagerPorts, Site};
+
+    use super::*;
+
+    fn view() -> (AgentView, Arc<Changes>) {
+        let ports = ManagerPorts { address: "192.0.2.10".into(), http: Some(8014), https: None };
+        let assumptions = Arc::new(Assumptions::default());
+        let managers = vec![("sepm-1".to_owned(), ports)];
+        let founding =
+            Founding { name: "Site".to_owned(), seed: 1, managers, assumptions: Arc::clone(&assumptions) };
+        let site = Site::found(founding, Timestamp::from_seconds(0)).unwrap();
+        let profile = AgentProfile {
+            computer_name: "desk-1".into(),
+            version: "14.3".parse().unwrap(),
+            hardware_key: HardwareKey(Guid::derive(0, "hardware", "desk-1", std::net::Ipv4Addr::LOCALHOST)),
+            seed: 1,
+            use_last_server: true,
+        };
+        let sylink = Arc::new(site.export_sylink(DEFAULT_GROUP, None).unwrap());
+        let agent = Agent::new(profile, Cache { sylink, state: AgentState::default() }, assumptions);
+        (agent.view(), Arc::new(Changes::new(&site)))
+    }
+
+    #[test]
+    fn a_client_that_ends_after_everything_was_forgotten_is_not_recorded() {
+        let (view, changes) = view();
+        let history = Arc::new(History::default());
+        let recorded = || history.of("desk-1").is_some_and(|trace| !trace.served.is_empty());
+        let watcher = history.watcher(&changes);
+        watcher(&view, Timestamp::from_seconds(1));
+        assert!(recorded());
+        history.begin_again();
+        watcher(&view, Timestamp::from_seconds(2));
+        assert!(!recorded());
+        history.watcher(&changes)(&view, Timestamp::from_seconds(3));
+        assert!(recorded());
+    }
 }

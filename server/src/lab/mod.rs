@@ -127,10 +127,7 @@ impl Lab {
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
-        fleet.watch({
-            let (history, changes) = (Arc::clone(&history), Arc::clone(site.changes()));
-            Arc::new(move |view, now| history.see(view, now, changes.count()))
-        });
+        fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
             site,
             seed,

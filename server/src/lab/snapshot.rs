@@ -122,6 +122,7 @@ impl Lab {
         fleet.dismiss(|_| true);
         fleet.assume(Arc::clone(&assumptions));
         self.history.begin_again();
+        fleet.watch(self.history.watcher(self.site.changes()));
         self.site.faults().clear();
         if self.clock().speed() == 0 {
             self.clock().set(at);
