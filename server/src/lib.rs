@@ -11,6 +11,27 @@
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
 //! | [`cli`] | the program `epm-lab` |
+//!
+//! ```
+//! use epm_protocol::site::{Command, NewCertificate, Stores};
+//! use epm_server::MockSite;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let site = MockSite::start().await?; // one manager on free ports of loopback
+//! let before = site.certificate("sepm-1");
+//!
+//! site.apply(&Command::UpdateCertificate {
+//!     manager: "sepm-1".into(),
+//!     certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+//!     stores: Stores::Both,
+//! })?; // in force from the next handshake
+//! assert_ne!(site.certificate("sepm-1"), before);
+//!
+//! site.stop().await; // returns when the ports are closed
+//! # Ok(())
+//! # }
+//! ```
 
 mod addresses;
 pub mod cli;
@@ -35,8 +56,7 @@ pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal,
 pub use runtime::service::Service;
 pub use wire::BindError;
 
-/// The examples of the README and of the page about faults, compiled and run.
+/// The examples of the page about faults, compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/faults.md")]
 struct Pages;

@@ -23,6 +23,7 @@ mod pages;
 mod program;
 mod ready_file;
 mod recovery;
+mod reference;
 mod rehearse;
 mod rotate;
 mod standard_output;

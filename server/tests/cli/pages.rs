@@ -1,6 +1,6 @@
 //! Every command in the README and in `docs/` is run as it stands there, and prints what the page says.
 //!
-//! The `sh` blocks of a page are one script, with the programs on the path. `cargo` does nothing in it, and 127.0.0.1 is
+//! The `sh` blocks of a page are one script, with the programs on the path. `cargo run` runs `epm-lab`, other calls of `cargo` do nothing, and 127.0.0.1 is
 //! replaced by an address of the page's own, so that it can run beside other labs. Each line of a `text` block must be
 //! a part of the output.
 
@@ -17,6 +17,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 cargo() {
   case "$*" in
     "test --workspace" | "install --locked --path "* | "bench -p epm-"*) ;;
+    "run -- "*) shift 2; epm-lab "$@" ;;
     *) echo "unknown: cargo $*" >&2; exit 9 ;;
   esac
 }
@@ -43,15 +44,20 @@ macro_rules! pages {
 
 pages! {
     readme_runs: "README.md",
+    careless_tool_runs: "docs/careless-tool.md",
     certificates_runs: "docs/certificates.md",
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
     faults_runs: "docs/faults.md",
+    first_rotation_runs: "docs/first-rotation.md",
+    from_a_log_line_runs: "docs/from-a-log-line.md",
+    install_runs: "docs/install.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
     rest_api_runs: "docs/rest-api.md",
     scenarios_runs: "docs/scenarios.md",
+    several_managers_runs: "docs/several-managers.md",
 }
 
 #[track_caller]
