@@ -13,9 +13,10 @@ mod package;
 mod signals;
 mod store;
 mod tls;
+mod uptime;
 mod verifier;
 
-pub use clock::{ClockReading, Halted, LabClock, Stopwatch};
+pub use clock::{ClockReading, Halted, LabClock, Stopwatch, wait};
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
