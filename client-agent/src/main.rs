@@ -321,7 +321,7 @@ async fn live(
     location: Option<String>,
     log: LogSink,
 ) -> Result<(), Failure> {
-    let clock = Arc::new(LabClock::wall());
+    let clock = Arc::new(LabClock::of_one_client());
     let (booted, was_registered) = (clock.now(), agent.cache().state.agent.is_some());
     let (handle, life) = drive(agent, clock, log, Some(disk));
     let mut life = tokio::spawn(life);

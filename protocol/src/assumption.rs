@@ -351,6 +351,9 @@ assumptions! {
     /// Whether failed log-ins to the REST API lock an administrator's account, after the number of attempts and for the
     /// time that the account's settings name. Off, so that a test of wrong passwords does not stop the next one.
     rest_locks_accounts: bool = false, U;
+    /// Whether the REST API lets log-ins of a peer to an account wait after five that failed: from 0.25 to 4 seconds of
+    /// real time each. The product is not known to; the lab does so to protect itself.
+    rest_slows_log_ins: bool = true, U;
     /// The status of the REST API for a log-in to a locked account.
     rest_locked_account_status: u16 = 400, U;
     /// Whether a file that a client has uploaded is downloaded from the REST API as a zip archive: in it the file,

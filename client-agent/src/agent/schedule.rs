@@ -47,6 +47,8 @@ pub(crate) struct Schedule {
     /// The number of the next regular heartbeat; none until the next restart.
     regular: Option<i64>,
     accelerated: Option<Timestamp>,
+    /// The beginning of the last heartbeat, or of the series.
+    last: Timestamp,
     catching_up: CatchingUp,
 }
 
@@ -72,6 +74,7 @@ impl Schedule {
             interval: 300_000,
             regular: None,
             accelerated: None,
+            last: Timestamp::EPOCH,
             catching_up: CatchingUp::Over,
         }
     }
@@ -105,6 +108,7 @@ impl Schedule {
         self.interval = millis(interval);
         self.regular = Some(self.first_after(now));
         self.accelerated = Some(now);
+        self.last = now;
         self.catching_up = CatchingUp::Over;
     }
 
@@ -126,6 +130,7 @@ impl Schedule {
     /// Notes that a heartbeat has begun: the next regular one is the first after it.
     fn begun(&mut self, interval: Duration, now: Timestamp) {
         self.accelerated = None;
+        self.last = now;
         self.catching_up = match self.catching_up {
             CatchingUp::ToCome => CatchingUp::UnderWay,
             CatchingUp::UnderWay | CatchingUp::Over => CatchingUp::Over,
@@ -154,6 +159,22 @@ impl Schedule {
     pub(crate) fn clock_moved(&mut self, then: Timestamp, now: Timestamp) {
         self.regular = self.regular.map(|_| self.first_after(now));
         self.accelerated = self.accelerated.map(|at| now + at.since(then));
+        self.last = now - then.since(self.last);
+    }
+
+    /// Plans the next heartbeat anew where it lies further ahead than any plan reaches: the clock was set back.
+    pub(crate) fn replan(&mut self, now: Timestamp) {
+        self.accelerated =
+            self.accelerated.map(|at| at.min(now + Duration::from_millis(ACCELERATED_WITHIN_MS)));
+        if self.regular.is_some_and(|k| self.ideal(k) > now.as_millis().saturating_add(self.interval)) {
+            self.regular = Some(self.first_after(now));
+        }
+        self.last = self.last.min(now);
+    }
+
+    /// The time since the last heartbeat began, or the series.
+    pub(crate) fn quiet_for(&self, now: Timestamp) -> Duration {
+        now.since(self.last)
     }
 
     /// The beginning of the contact with the server that serves the client now, for the first time since its start. In
@@ -204,6 +225,7 @@ impl Schedule {
             return None;
         }
         self.regular = Some(first + count);
+        self.last = self.at(first + count - 1);
         Some(Row { schedule: *self, first, count })
     }
 
@@ -411,6 +433,22 @@ mod tests {
             assert!(next > now && next <= now + INTERVAL + INTERVAL / 10, "{by}: {next}");
             schedule.begun(INTERVAL, next);
             assert!(schedule.next().since(next) >= INTERVAL - INTERVAL / 10);
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_further_ahead_than_any_plan_is_planned_anew() {
+        for (back, is_moved) in [(0, false), (200, true), (3 * 3600, true), (400 * 86_400, true)] {
+            let mut schedule = started(7, 1_000_000_000);
+            schedule.accelerate(Timestamp::from_seconds(1_000_000_000));
+            let (early, now) = (schedule.next(), Timestamp::from_seconds(1_000_000_000 - back));
+            schedule.replan(now);
+            assert!(schedule.next() <= early.min(now + Duration::from_secs(60)), "{back}");
+            schedule.begun(INTERVAL, Timestamp::from_seconds(1_000_000_000));
+            let regular = schedule.next();
+            schedule.replan(now);
+            assert_eq!(schedule.next() != regular, is_moved, "{back}");
+            assert!(schedule.next() > now && schedule.next() <= now + 2 * INTERVAL, "{back}");
         }
     }
 

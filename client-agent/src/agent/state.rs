@@ -109,9 +109,12 @@ impl Agent {
 
     /// Whether the client's machine is on, and the client has begun no heartbeat for three intervals.
     pub fn is_silent(&self, now: Timestamp) -> bool {
-        // The next heartbeat is due one interval after the last one.
-        let next = self.next_wake();
-        next != Timestamp::NEVER && next + self.schedule.interval() * 2 <= now
+        !self.is_stopped() && self.schedule.quiet_for(now) >= self.schedule.interval() * 3
+    }
+
+    /// Plans the next heartbeat anew where it lies further ahead than any plan reaches, as after a clock that was set back.
+    pub fn replan(&mut self, now: Timestamp) {
+        self.schedule.replan(now);
     }
 
     /// The number of the request that its manager holds, in push mode.

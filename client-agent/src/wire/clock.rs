@@ -2,31 +2,44 @@
 //!
 //! A clock with a hold also stands for a while after each change of the site, so that a slow tool leaves its clients no
 //! more heartbeats between two changes than a fast one.
+//!
+//! The date of the machine is read once, at the start. From then on only [`Uptime`] counts, so that a date that is set
+//! back or forward changes nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::uptime::{Gaps, Uptime};
+
 /// The clock of a lab. Everything in the lab shares one, so that moving it moves everything.
 #[derive(Debug)]
 pub struct LabClock {
     started: Instant,
+    shared: Arc<Shared>,
+}
+
+/// The part of a clock that the thread which reads it shares.
+#[derive(Debug)]
+struct Shared {
     rate: Mutex<Rate>,
     moved: watch::Sender<()>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Rate {
+    uptime: Uptime,
     lab: Timestamp,
-    /// Real time at which the clock showed `lab`.
-    real: Instant,
+    /// Uptime at which the clock showed `lab`.
+    real: Duration,
     speed: u32,
     /// How long the clock stands after a change of the site; zero without a hold.
     hold: Duration,
-    /// Real time until which the clock stands, whatever its speed.
-    held_until: Instant,
+    /// Uptime until which the clock stands, whatever its speed.
+    held_until: Duration,
     /// Real time for which the clock has run until `real`.
     ran: Duration,
 }
@@ -50,12 +63,24 @@ impl LabClock {
         Self::starting_at(wall_time(), 1)
     }
 
-    /// Makes a clock that shows `start` now and runs `speed` times as fast as real time; 0 stops it.
+    /// Makes a clock that shows `start` now and runs `speed` times as fast as real time; 0 stops it. The clock stands
+    /// while the machine is suspended or the process stopped, since nothing in the lab can act then.
     pub fn starting_at(start: Timestamp, speed: u32) -> Self {
-        let now = real_time();
+        Self::with(Uptime::new(machine_time, Gaps::Stand), start, speed)
+    }
+
+    /// Makes a clock that shows real time and goes on while the machine is suspended or the process stopped: the clock
+    /// of a program that meets managers on other machines, whose dates have gone on.
+    pub fn of_one_client() -> Self {
+        Self::with(Uptime::new(machine_time, Gaps::Pass), wall_time(), 1)
+    }
+
+    fn with(mut uptime: Uptime, lab: Timestamp, speed: u32) -> Self {
+        let now = uptime.read();
         let (hold, ran) = (Duration::ZERO, Duration::ZERO);
-        let rate = Rate { lab: start, real: now, speed, hold, held_until: now, ran };
-        Self { started: now, rate: Mutex::new(rate), moved: watch::Sender::new(()) }
+        let rate = Rate { uptime, lab, real: now, speed, hold, held_until: now, ran };
+        let shared = Shared { rate: Mutex::new(rate), moved: watch::Sender::new(()) };
+        Self { started: real_time(), shared: Arc::new(shared) }
     }
 
     /// Makes a clock that shows real time now and runs `speed` times as fast.
@@ -75,7 +100,7 @@ impl LabClock {
 
     /// The speed of the clock as a multiple of real time; 0 if it is stopped. A held clock keeps its speed.
     pub fn speed(&self) -> u32 {
-        self.rate.lock().speed
+        self.shared.rate.lock().speed
     }
 
     /// Sets the speed of the clock; 0 stops it. A held clock runs on at once.
@@ -104,13 +129,15 @@ impl LabClock {
 
     /// How long the clock still stands after the last change of the site.
     pub fn held_for(&self) -> Duration {
-        self.rate.lock().held_until.saturating_duration_since(real_time())
+        let mut rate = self.shared.rate.lock();
+        let real = rate.uptime.read();
+        rate.held_until.saturating_sub(real)
     }
 
     /// Holds the clock from now on, as the site has changed. Does nothing without a hold.
     pub fn site_changed(&self) -> ClockReading {
-        let mut rate = self.rate.lock();
-        let real = real_time();
+        let mut rate = self.shared.rate.lock();
+        let real = rate.uptime.read();
         // What sleeps wakes too early, and sleeps again.
         rate.settle(real);
         rate.held_until = rate.held_until.max(real + rate.hold);
@@ -119,25 +146,35 @@ impl LabClock {
 
     /// Reads the clock.
     pub fn read(&self) -> ClockReading {
-        let rate = *self.rate.lock();
-        self.reading(&rate, real_time())
+        let mut rate = self.shared.rate.lock();
+        let real = rate.uptime.read();
+        self.reading(&rate, real)
     }
 
     /// Waits until the clock shows `moment`, whether it runs or is moved there.
     pub async fn sleep_until(&self, moment: Timestamp) {
-        let mut moved = self.moved.subscribe();
+        while !self.sleep_or_set_back(moment).await {}
+    }
+
+    /// Waits until the clock shows `moment` or is set back. Returns whether it shows `moment`.
+    pub async fn sleep_or_set_back(&self, moment: Timestamp) -> bool {
+        self.shared.keep_reading();
+        let mut moved = self.shared.moved.subscribe();
+        let mut latest = None;
         loop {
-            let (rate, real) = (*self.rate.lock(), real_time());
-            let left = moment.since(rate.now(real));
+            let (now, speed, held) = self.shared.rate.lock().read_for_sleep();
+            let left = moment.since(now);
             if moment != Timestamp::NEVER && left.is_zero() {
-                return;
+                return true;
             }
-            if rate.speed == 0 || moment == Timestamp::NEVER {
+            if latest.replace(now).is_some_and(|before| now < before) {
+                return false;
+            }
+            if speed == 0 || moment == Timestamp::NEVER {
                 let _ = moved.changed().await;
                 continue;
             }
-            let held = rate.held_until.saturating_duration_since(real);
-            let real = held.saturating_add(left / rate.speed) + Duration::from_millis(1);
+            let real = held.saturating_add(left / speed) + Duration::from_millis(1);
             tokio::select! {
                 () = real_sleep(real) => {}
                 _ = moved.changed() => {}
@@ -147,29 +184,77 @@ impl LabClock {
 
     /// Waits until the clock is stopped.
     pub async fn stands(&self) {
-        let mut moved = self.moved.subscribe();
+        let mut moved = self.shared.moved.subscribe();
         while self.speed() != 0 {
             let _ = moved.changed().await;
         }
     }
 
-    fn reading(&self, rate: &Rate, real: Instant) -> ClockReading {
+    fn reading(&self, rate: &Rate, real: Duration) -> ClockReading {
         ClockReading {
             now: rate.now(real),
-            real: real.saturating_duration_since(self.started),
+            real: real_time().saturating_duration_since(self.started),
             ran: rate.ran + rate.running(real),
             hold: rate.hold,
         }
     }
 
-    fn change(&self, with: impl FnOnce(&mut Rate, Instant)) {
+    fn change(&self, with: impl FnOnce(&mut Rate, Duration)) {
         {
-            let mut rate = self.rate.lock();
-            let real = real_time();
+            let mut rate = self.shared.rate.lock();
+            let real = rate.uptime.read();
             rate.settle(real);
             with(&mut rate, real);
         }
-        let _ = self.moved.send(());
+        let _ = self.shared.moved.send(());
+    }
+}
+
+impl Shared {
+    /// Begins to read the clock regularly, unless something does: gaps are found by readings that are missing.
+    fn keep_reading(self: &Arc<Self>) {
+        if self.rate.lock().uptime.is_read(true) {
+            return;
+        }
+        let clock = Arc::downgrade(self);
+        let read = move || {
+            let mut latest = real_time();
+            loop {
+                real_pause(Gaps::TICK);
+                let Some(clock) = clock.upgrade() else { return };
+                let now = real_time();
+                clock.tick(now < latest);
+                latest = latest.max(now);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("clock".to_owned()).spawn(read) {
+            tracing::warn!(%error, "cannot start the thread of the clock: a suspended machine will not be noticed");
+            self.rate.lock().uptime.is_read(false);
+        }
+    }
+
+    /// Reads the clock, and wakes what sleeps where its timers cannot: timers do not count the time of a suspended
+    /// machine, and wait for hours where the time that they are measured by, `are_late`, was set back.
+    fn tick(&self, are_late: bool) {
+        let (gap, gaps) = {
+            let mut rate = self.rate.lock();
+            rate.uptime.read();
+            rate.uptime.take_gap()
+        };
+        if let Some(gap) = gap {
+            let stood = gap.as_secs();
+            match gaps {
+                Gaps::Stand => tracing::warn!(
+                    "the machine was suspended or the process stopped for {stood} s: lab time stood meanwhile"
+                ),
+                Gaps::Pass => tracing::warn!(
+                    "the machine was suspended or the process stopped for {stood} s: heartbeats that were due come now"
+                ),
+            }
+        }
+        if are_late || gap.is_some() {
+            let _ = self.moved.send(());
+        }
     }
 }
 
@@ -189,6 +274,11 @@ impl Stopwatch {
     }
 }
 
+/// Waits for a time of the machine, whatever lab time does. No decision of the lab may depend on it.
+pub async fn wait(time: Duration) {
+    real_sleep(time).await;
+}
+
 /// Keeps a clock stopped until it is dropped.
 #[derive(Debug)]
 pub struct Halted<'a> {
@@ -204,24 +294,29 @@ impl Drop for Halted<'_> {
 
 impl Clock for LabClock {
     fn now(&self) -> Timestamp {
-        let rate = *self.rate.lock();
-        rate.now(real_time())
+        self.shared.rate.lock().read_for_sleep().0
     }
 }
 
 impl Rate {
-    fn now(&self, real: Instant) -> Timestamp {
+    fn now(&self, real: Duration) -> Timestamp {
         self.lab + self.running(real) * self.speed
     }
 
+    /// Reads the lab time, the speed, and for how long the clock still stands.
+    fn read_for_sleep(&mut self) -> (Timestamp, u32, Duration) {
+        let real = self.uptime.read();
+        (self.now(real), self.speed, self.held_until.saturating_sub(real))
+    }
+
     /// Real time for which the clock has run since `self.real`.
-    fn running(&self, real: Instant) -> Duration {
+    fn running(&self, real: Duration) -> Duration {
         let since = self.real.max(self.held_until);
-        if self.speed == 0 { Duration::ZERO } else { real.saturating_duration_since(since) }
+        if self.speed == 0 { Duration::ZERO } else { real.saturating_sub(since) }
     }
 
     /// Continues from this moment.
-    fn settle(&mut self, real: Instant) {
+    fn settle(&mut self, real: Duration) {
         let running = self.running(real);
         self.lab = self.lab + running * self.speed;
         self.ran += running;
@@ -234,10 +329,29 @@ fn real_time() -> Instant {
     Instant::now()
 }
 
+/// The time since the machine was booted, with that for which it was suspended.
+#[cfg(target_os = "linux")]
+fn machine_time() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unwrap_or_default()
+}
+
+/// The time since the first reading. The system decides whether that of a suspended machine counts.
+#[cfg(not(target_os = "linux"))]
+fn machine_time() -> Duration {
+    static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let now = real_time();
+    now.saturating_duration_since(*FIRST.get_or_init(|| now))
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn wall_time() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::EPOCH + since
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn real_pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
@@ -309,5 +423,56 @@ mod tests {
         let clock = LabClock::starting_at(start, 1_000_000);
         clock.sleep_until(start + Duration::from_secs(3600)).await;
         assert!(clock.now() >= start + Duration::from_secs(3600));
+    }
+
+    /// A counter of a machine that the test moves, and its readings.
+    fn counter() -> (Arc<Mutex<Duration>>, impl Fn() -> Duration + Send + Sync + 'static) {
+        let counter = Arc::new(Mutex::new(Duration::from_secs(90_000)));
+        let read = Arc::clone(&counter);
+        (counter, move || *read.lock())
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_clock_jumps_delays_nothing_and_moves_no_lab() {
+        let (seconds, start) = (Duration::from_secs, Timestamp::from_seconds(0));
+        let (counter, read) = counter();
+        let clock = LabClock::with(Uptime::new(read, Gaps::Stand), start, 1);
+        // Starts the regular readings, as everything that waits does.
+        clock.sleep_until(start).await;
+        *counter.lock() += seconds(3);
+        assert_eq!(clock.now(), start + seconds(3));
+        *counter.lock() -= seconds(3 * 3600);
+        assert_eq!(clock.now(), start + seconds(3), "set back");
+        *counter.lock() += seconds(4);
+        assert_eq!(clock.now(), start + seconds(7), "it goes on from where it was");
+        *counter.lock() += seconds(8 * 3600);
+        assert!(clock.now() <= start + seconds(12), "suspended: {}", clock.now());
+    }
+
+    #[tokio::test]
+    async fn what_waits_wakes_when_time_has_passed_that_no_timer_counts() {
+        let (counter, read) = counter();
+        let clock = Arc::new(LabClock::with(Uptime::new(read, Gaps::Pass), Timestamp::EPOCH, 1));
+        let hour = Timestamp::EPOCH + Duration::from_secs(3600);
+        let sleeper = tokio::spawn({
+            let clock = Arc::clone(&clock);
+            async move { clock.sleep_until(hour).await }
+        });
+        while clock.shared.moved.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.now();
+        *counter.lock() += Duration::from_secs(7200);
+        let limit = tokio::time::timeout(Duration::from_secs(60), sleeper);
+        assert!(limit.await.is_ok() && clock.now() >= hour);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_moment_learns_that_the_clock_is_set_back() {
+        let start = Timestamp::from_seconds(1_000_000);
+        let clock = LabClock::starting_at(start, 0);
+        let setting = async { clock.set(start - Duration::from_secs(3600)) };
+        let (shown, ()) = tokio::join!(clock.sleep_or_set_back(start + Duration::from_secs(1)), setting);
+        assert!(!shown);
     }
 }

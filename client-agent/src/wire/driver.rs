@@ -258,7 +258,13 @@ impl Driver {
     async fn next_input(&mut self) -> Option<(Input, bool)> {
         loop {
             let is_frozen = *self.frozen.borrow_and_update();
-            let wake = if is_frozen { Timestamp::NEVER } else { lock(&self.agent).next_wake() };
+            let wake = if is_frozen {
+                Timestamp::NEVER
+            } else {
+                let mut agent = lock(&self.agent);
+                agent.replan(self.clock.now());
+                agent.next_wake()
+            };
             let answered = async {
                 match &mut self.under_way {
                     Some(exchange) => exchange.await,
@@ -271,7 +277,7 @@ impl Driver {
                     return Some((answer, false));
                 }
                 input = self.inputs.recv() => return input.map(|input| (input, true)),
-                () = self.clock.sleep_until(wake), if wake != Timestamp::NEVER => {
+                _ = self.clock.sleep_or_set_back(wake), if wake != Timestamp::NEVER => {
                     // The clock may have been set, which moves the agent's heartbeats.
                     if lock(&self.agent).next_wake() <= self.clock.now() {
                         return Some((Input::Wake, false));

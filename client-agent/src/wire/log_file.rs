@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::own_file::open_own;
 use crate::agent::LogLine;
 
 /// The size in bytes at which the log is renamed to `syslog.log.1`, which is assumed.
@@ -53,7 +54,7 @@ impl Counts {
 }
 
 impl LogFile {
-    /// Opens the log of this folder for appending. A file that is not such a log is renamed.
+    /// Opens the log of this folder for appending. A file that is not such a log is renamed; a link is refused.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl LogFile {
     }
 
     fn begin(path: PathBuf, how: &mut OpenOptions) -> io::Result<Self> {
-        let file = how.read(true).write(true).open(&path)?;
+        let file = open_own(how.read(true).write(true), &path)?;
         Ok(Self { path, file, length: HEADER, counts: Counts::default() })
     }
 

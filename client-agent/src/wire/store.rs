@@ -71,7 +71,8 @@ impl DiskCache {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
         let probe = folder.join(PROBE);
-        File::create(&probe).map_err(failed("write to the folder", folder))?;
+        let _ = fs::remove_file(&probe); // left by a crash
+        File::create_new(&probe).map_err(failed("write to the folder", folder))?;
         fs::remove_file(&probe).map_err(failed("write to the folder", folder))?;
         let generation =
             fs::read_link(folder.join(LINK)).ok().and_then(|target| number(&target)).unwrap_or(0);

@@ -326,6 +326,9 @@ class ClientView:
     #: Part of the fleet that the client belongs to.
     part: str
 
+    #: Whether the client is on, and has begun no heartbeat for three intervals.
+    silent: bool
+
     #: State of the client: what it holds, and how its heartbeats go.
     view: AgentView
 

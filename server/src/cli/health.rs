@@ -39,7 +39,10 @@ impl Health {
             let control = ControlClient::new(lab, None)?;
             let limit = std::time::Duration::from_secs(self.seconds.into());
             let late = |_| {
-                Failure::Failed(format!("{lab} did not respond within {}", counted(self.seconds, "second")))
+                let limit = counted(self.seconds, "second");
+                Failure::Failed(format!(
+                    "{lab} did not respond within {limit}: if its process was stopped, `kill -CONT PID` continues it; if its machine is busy, give more `--seconds`"
+                ))
             };
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
             let down = print::services_down(&found["service_errors"]);

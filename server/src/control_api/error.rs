@@ -35,6 +35,11 @@ impl Problem {
         Self { r#type: kind, title, status: status.as_u16(), code, detail: detail.into() }
     }
 
+    /// Code of the error.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(crate) fn unknown(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown", detail)
     }

@@ -16,6 +16,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
+use crate::runtime::connections::Peer;
+use crate::runtime::failed_attempts::{Attempt, FailedAttempts};
 
 /// Token of the control API, and the names that it answers to.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ use super::error::Problem;
 pub struct Access {
     token: Option<Arc<str>>,
     names: Vec<String>,
+    /// Requests with a wrong token, whose answers wait after several of a peer.
+    failed: Arc<FailedAttempts>,
 }
 
 impl Access {
@@ -110,13 +114,13 @@ impl Access {
             return None;
         }
         let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
-        Some(Problem::new(StatusCode::UNAUTHORIZED, "token", detail))
+        Some(Problem::new(StatusCode::UNAUTHORIZED, NO_TOKEN, detail))
     }
 }
 
 impl From<Option<String>> for Access {
     fn from(token: Option<String>) -> Self {
-        Self { token: token.map(Arc::from), names: Vec::new() }
+        Self { token: token.map(Arc::from), ..Self::default() }
     }
 }
 
@@ -132,7 +136,15 @@ pub struct InvalidHost {
 /// elsewhere. No header for CORS is ever sent.
 pub(super) async fn guard(access: Arc<Access>, request: Request, next: Next) -> Response {
     let mut response = match access.refusal(&request) {
-        Some(problem) => problem.into_response(),
+        Some(problem) => {
+            if problem.code() == NO_TOKEN && request.headers().contains_key(header::AUTHORIZATION) {
+                let attempt = Attempt::of(request.extensions().get::<Peer>().map(|peer| peer.0), None);
+                // Where too many wait, the answer is the same and comes at once: nothing was looked at.
+                let _ = access.failed.turn(attempt).await;
+                access.failed.failed(attempt);
+            }
+            problem.into_response()
+        }
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -142,6 +154,8 @@ pub(super) async fn guard(access: Arc<Access>, request: Request, next: Next) -> 
     response
 }
 
+/// The code of the error for a request without the token.
+const NO_TOKEN: &str = "token";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Headers of every answer. A page has a policy of its own.
 const HEADERS: [(HeaderName, HeaderValue); 8] = [

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use epm_client_agent::agent::AgentView;
 use epm_protocol::plural::{counted, either};
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
@@ -35,7 +34,7 @@ pub enum Expectation {
     },
     /// Every client holds the certificate that each manager presents now.
     EveryClientIsUpToDate,
-    /// Every client whose machine is on is served.
+    /// Every client whose machine is on is served, and has begun a heartbeat within the last three intervals.
     EveryClientIsServed,
     /// Every client authenticates its manager.
     EveryClientIsSecure,
@@ -175,9 +174,9 @@ impl Lab {
             if matches!(asked.expectation, Expectation::Rotation(_)) {
                 return finding; // judged below, as a whole
             }
-            for ClientView { client, on, view, .. } in &views {
-                let trace = self.history.of(client).unwrap_or_default();
-                finding.add(client, asked.word(view, *on, &trace, &in_force));
+            for one in &views {
+                let trace = self.history.of(&one.client).unwrap_or_default();
+                finding.add(&one.client, asked.word(one, &trace, &in_force));
             }
             for (client, trace) in &departed {
                 finding.add(
@@ -276,7 +275,13 @@ impl Finding {
 }
 
 impl Asked {
-    fn word(&self, view: &AgentView, is_on: bool, trace: &Trace, in_force: &[Fingerprint]) -> Word {
+    fn word(
+        &self,
+        ClientView { view, on: is_on, silent: is_silent, .. }: &ClientView,
+        trace: &Trace,
+        in_force: &[Fingerprint],
+    ) -> Word {
+        let (is_on, is_silent) = (*is_on, *is_silent);
         match &self.expectation {
             Expectation::EveryClientHolds { fingerprint, within_heartbeats } => {
                 let from = self.heartbeats.get(&view.computer_name).copied().unwrap_or(0);
@@ -301,6 +306,9 @@ impl Asked {
                     None => Word::Meets,
                     Some(missing) => Word::Against(format!("it lacks {missing}")),
                 }
+            }
+            Expectation::EveryClientIsServed if is_silent => {
+                Word::Against("it had no heartbeat for three intervals".to_owned())
             }
             Expectation::EveryClientIsServed if !is_on || view.health.is_connected() => Word::Meets,
             Expectation::EveryClientIsServed => Word::Against("it is not served".to_owned()),

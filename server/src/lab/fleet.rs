@@ -69,6 +69,8 @@ pub struct ClientView {
     pub on: bool,
     /// Whether the client is frozen.
     pub frozen: bool,
+    /// Whether the client is on, and has begun no heartbeat for three intervals.
+    pub silent: bool,
     /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
@@ -240,6 +242,7 @@ impl Lab {
     /// Current state of every client.
     pub async fn views(&self) -> Vec<ClientView> {
         let fleet = self.fleet.read().await;
+        let now = self.clock().now();
         let look = |one: &Member| {
             let agent = one.handle.agent();
             ClientView {
@@ -247,6 +250,7 @@ impl Lab {
                 part: one.part.clone(),
                 on: !agent.is_stopped(),
                 frozen: one.handle.is_frozen(),
+                silent: agent.is_silent(now),
                 view: agent.view(),
             }
         };

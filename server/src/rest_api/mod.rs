@@ -29,7 +29,6 @@ use axum::Router;
 use bytes::Bytes;
 
 pub(crate) use auth::admin_store::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
-pub(crate) use http::middleware::Peer;
 pub use http::operations::operations;
 pub(crate) use state::{Database, RestApi};
 

@@ -15,6 +15,7 @@ use crate::rest_api::http::throttle::Throttle;
 use crate::rest_api::system::store::RestStore;
 use crate::runtime::clients::Clients;
 use crate::runtime::context::ManagerContext;
+use crate::runtime::failed_attempts::FailedAttempts;
 use crate::runtime::journal::Journal;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::state::SiteHandle;
@@ -44,6 +45,8 @@ pub(crate) struct Database {
     pub(crate) store: RestStore,
     /// The sorted clients.
     pub(crate) client_index: ClientIndex,
+    /// Failed log-ins, which slow down further ones.
+    pub(crate) failed_log_ins: FailedAttempts,
 }
 
 impl Database {
@@ -53,6 +56,7 @@ impl Database {
             administrators: Administrators::new(first),
             client_index: ClientIndex::default(),
             store: RestStore::default(),
+            failed_log_ins: FailedAttempts::default(),
         })
     }
 }

@@ -13,6 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
+/// Address of a caller, as an extension of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// Flag in the counter of a connection that may stall because a fault acts on it.
 const SPARED: u64 = 1 << 63;
 

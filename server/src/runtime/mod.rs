@@ -12,6 +12,7 @@
 //! | `journal`, `transfer`, `redact` | what the managers recorded, with requests and responses, without secrets |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `descriptors` | file descriptors of the process: what they are for |
+//! | `failed_attempts` | failed attempts to log in, which slow down further ones |
 //! | `connections`, `tls` | open connections, and TLS configurations |
 //!
 //! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
@@ -22,6 +23,7 @@ pub(crate) mod clients;
 pub(crate) mod connections;
 pub(crate) mod context;
 pub(crate) mod descriptors;
+pub(crate) mod failed_attempts;
 pub(crate) mod faults;
 mod install;
 pub(crate) mod install_dir;

@@ -22,8 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::rest_api::Peer;
-use crate::runtime::connections::{Connection, Connections};
+use crate::runtime::connections::{Connection, Connections, Peer};
 use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;

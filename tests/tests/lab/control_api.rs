@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
 use epm_fixtures::needs;
 use epm_tests::START;
 use epm_tests::control_api::Opened;
@@ -232,6 +233,16 @@ async fn a_door_with_a_token_lets_nobody_in_without_it() {
         assert_eq!(lab.ask("GET", "/v1/openapi.json", None).await.0, 401);
         assert_eq!(lab.ask("GET", "/v1/health", None).await.0, 200, "whether it is there may be asked");
     }
+    // A missing token is no guess. Four were wrong; after one more each waits, and the right one does not.
+    lab.token = Some("a-token-for-testz");
+    assert_eq!(lab.ask("GET", "/v1/site", None).await.0, 401);
+    let slow = Stopwatch::start();
+    for _ in 0..3 {
+        assert_eq!(lab.ask("GET", "/v1/site", None).await.0, 401);
+    }
+    assert!(slow.elapsed() >= Duration::from_millis(250 + 500 + 1000), "{:?}", slow.elapsed());
+    lab.token = Some(TOKEN);
+    lab.get("/v1/site").await;
 }
 
 #[needs(curl)]

@@ -4,6 +4,7 @@
 use std::process::Command as Process;
 use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
 use epm_fixtures::{needs, output};
 use epm_protocol::time::Clock;
 use epm_server::MockSite;
@@ -194,6 +195,22 @@ async fn a_running_lab_limits_calls_ends_tokens_and_locks_accounts_at_once() {
     assert_eq!(log_in(&rest, "admin", "epm-lab").status, 200);
     let journal = lab.get("/v1/journal?kind=operator-action").await;
     assert!(journal.to_string().contains("assumptions set: rest_locks_accounts = true"), "{journal}");
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_five_failed_log_ins_each_waits_unless_it_is_assumed_otherwise() {
+    let lab = Opened::of(MockSite::builder().rest_api(0), None).await.and_clients(1).await;
+    let rest = Rest::log_in(&lab.lab.site);
+    assert!((0..5).all(|_| log_in(&rest, "admin", "wrong").status == 400));
+    let (slow, least) = (Stopwatch::start(), Duration::from_millis(250 + 500 + 1000));
+    assert!((0..3).all(|_| log_in(&rest, "admin", "wrong").status == 400));
+    assert!(slow.elapsed() >= least, "{:?}", slow.elapsed());
+    lab.put("/v1/assumptions", json!({ "rest_slows_log_ins": false })).await;
+    let quick = Stopwatch::start();
+    assert!((0..3).all(|_| log_in(&rest, "admin", "wrong").status == 400));
+    assert!(quick.elapsed() < Duration::from_secs(8), "they would have waited for 10 s");
+    assert_eq!(log_in(&rest, "admin", "epm-lab").status, 200);
 }
 
 #[needs(curl)]

@@ -14,7 +14,7 @@ use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_fixtures::{needs, output_of};
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores, TOP_GROUP};
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{CertificateRequest, KeyPool, Salts, ServerIdentity, Validity, issue};
 use epm_server::lab::{ClientOperation, Expectation, Finding, FindingResult, Rotation, RotationCode};
 use epm_server::{MockSite, MockSiteBuilder, Service};
@@ -672,6 +672,19 @@ async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_clien
     let verdict = lab.opened.lab.verdict().await;
     assert!(!verdict.well);
     assert_eq!(verdict.silent, ["desk-1"]);
+    let served = lab.opened.lab.find(vec![Expectation::EveryClientIsServed]).await.remove(0);
+    assert_eq!(served.counter_examples, ["desk-1: it had no heartbeat for three intervals"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_next_heartbeat_lies_hours_ahead_plans_anew_and_goes_on() {
+    let lab = Lab::single(Hand::Api).await;
+    let (lab, clock) = (&lab.opened.lab, lab.opened.lab.clock());
+    clock.set_speed(100);
+    // Past the lab, which would have told its clients.
+    clock.set(clock.now() - Duration::from_secs(3 * 3600));
+    lab.pass_heartbeats(2, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(lab.verdict().await.silent, [String::new(); 0]);
 }
 
 /// Reads a JUnit file as a build server does: name, and kind of the failure or error, of each case.

@@ -215,10 +215,14 @@ fn secure(one: &Value) -> &'static str {
     }
 }
 
-/// Whether the client's machine is on or off, and whether it is frozen.
+/// Whether the client's machine is on or off, and whether the client is frozen or without a heartbeat for three intervals.
 fn machine(one: &Value) -> String {
     let on = if one["on"] == true { "on" } else { "off" };
-    if one["frozen"] == true { format!("{on}, frozen") } else { on.to_owned() }
+    let states = [("frozen", "frozen"), ("silent", "silent")];
+    states
+        .iter()
+        .filter(|(key, _)| one[*key] == true)
+        .fold(on.to_owned(), |text, (_, state)| format!("{text}, {state}"))
 }
 
 fn shown(found: &Value) -> String {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
 use epm_protocol::id::Guid;
 use parking_lot::RwLock;
 use schemars::JsonSchema;
@@ -81,9 +83,11 @@ impl Password {
         Self(password.to_owned())
     }
 
-    /// Whether this is the password.
+    /// Whether this is the password. Takes the same time for each wrong one of a length.
     pub(crate) fn is(&self, given: &str) -> bool {
-        self.0 == given
+        // Of equal length, so that neither the time nor its end depends on the password.
+        let [own, given] = [&self.0, given].map(|text| digest(&SHA256, text.as_bytes()));
+        verify_slices_are_equal(own.as_ref(), given.as_ref()).is_ok()
     }
 }
 

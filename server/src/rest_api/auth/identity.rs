@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get, post};
+use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use epm_protocol::assumption::Assumptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use crate::rest_api::auth::url_decoder;
 use crate::rest_api::http::query_de;
 use crate::rest_api::http::{ApiError, Caller, Json, JsonBody, NoContent, Query, RawBody};
 use crate::rest_api::state::RestApi;
+use crate::runtime::connections::Peer;
+use crate::runtime::failed_attempts::{Attempt, TooMany};
 
 /// Credentials of an administrator.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -105,6 +109,7 @@ pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
 
 async fn authenticate(
     State(api): State<Arc<RestApi>>,
+    peer: Option<Extension<Peer>>,
     JsonBody(credential): JsonBody<UserCredential>,
 ) -> Result<Json<UserToken>, ApiError> {
     let assumed = api.assumed();
@@ -113,12 +118,26 @@ async fn authenticate(
     let password = decoded(credential.password.trim())?;
     let domain = credential.domain.as_deref().map(decoded).transpose()?;
     api.lets_log_in()?;
-    let named = api.database.administrators.named(&username).ok_or(ApiError::Credentials)?;
+    let named = api.database.administrators.named(&username);
+    let failed = &api.database.failed_log_ins;
+    let attempt = Attempt::of(peer.map(|Extension(peer)| peer.0), named.as_ref().map(|named| named.id));
+    if assumed.rest_slows_log_ins {
+        failed.turn(attempt).await.map_err(|TooMany { seconds }| {
+            let words = format!("Too many failed logon attempts. Try again in {seconds} seconds.");
+            ApiError::assumed(StatusCode::TOO_MANY_REQUESTS.as_u16(), words)
+        })?;
+    }
+    let Some(named) = named else {
+        failed.failed(attempt);
+        return Err(ApiError::Credentials);
+    };
     api.lets_try(&named, &assumed)?;
     if !named.password.is(&password) || !is_default_domain(&api, domain.as_deref()) {
+        failed.failed(attempt);
         api.database.store.kept().failed_log_in(named.id, api.now());
         return Err(ApiError::Credentials);
     }
+    failed.succeeded(attempt);
     api.database.store.kept().failed.remove(&named.id);
     let who = named;
     let session = api.tokens.issue(who, api.lifetimes(), api.restarts(), api.now());

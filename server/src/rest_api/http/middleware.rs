@@ -1,6 +1,5 @@
 //! Checks that every request passes before it reaches a handler.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,13 +21,10 @@ use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
 use crate::rest_api::http::operations::{Known, known};
 use crate::rest_api::http::{normalize_path, unknown_objects};
 use crate::rest_api::state::RestApi;
+use crate::runtime::connections::Peer;
 use crate::runtime::journal::Call;
 use crate::runtime::redact;
 use crate::runtime::transfer::{KeptBody, KeptResponse, Transfer};
-
-/// Address of the caller.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Path of the OpenAPI document, which the vendor does not have.
 pub(crate) const OPENAPI_PATH: &str = "/sepm/api/v1/openapi.json";

@@ -116,3 +116,25 @@ fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_
     write(&new, Stores::Both);
     assert_eq!(log().lines().count(), 1, "{}", log());
 }
+
+#[test]
+fn an_update_that_finds_a_folder_in_the_place_of_a_file_is_refused_and_stays_so_after_a_restart() {
+    let settings = RecoverySettings {
+        secret: Kcs::derive(7),
+        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
+    };
+    let (old, new) = (identity(0), identity(1));
+    let of = |one| Stored { console: one, client: one, settings: &settings };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let installation = Installation::open(root, &Arc::default()).unwrap();
+    installation.write_stores(&of(&old), Stores::Both, NOON).unwrap();
+    let (key, aside) = (root.join(KEY), root.join("key"));
+    fs::rename(&key, &aside).unwrap();
+    fs::create_dir(&key).unwrap();
+    installation.write_stores(&of(&new), Stores::Both, NOON).unwrap_err();
+    installation.release();
+    fs::remove_dir(&key).unwrap();
+    fs::rename(&aside, &key).unwrap();
+    assert_eq!(found(root), [old.clone(), old]);
+}

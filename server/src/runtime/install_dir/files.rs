@@ -2,12 +2,15 @@
 //!
 //! Each file is written next to its destination and renamed. A set of files is first written completely next to the
 //! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
-//! next start continues the renaming if the marker exists, and otherwise removes the written files.
+//! next start continues the renaming if the marker exists, and otherwise removes the written files. If a renaming fails,
+//! another marker takes the place of the first: it says that the files that were there before are put back.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use epm_client_agent::wire::open_own;
 
 use super::error::InstallationError;
 
@@ -15,6 +18,12 @@ use super::error::InstallationError;
 const LOCK: &str = "data/.lock";
 /// File that lists the files of a set being renamed.
 const MARKER: &str = "data/.update";
+/// Marker that takes the place of `MARKER` to put back what was there.
+const UNDO: &str = "data/.update.undo";
+/// First line of the marker that puts back what was there.
+const UNDOING: &str = "undo";
+/// Suffix of the file that was there before.
+const BEFORE: &str = ".before";
 /// Suffix of a file that waits to be renamed.
 const PENDING: &str = ".pending";
 /// Suffix of a file that is being written.
@@ -31,6 +40,7 @@ pub(super) struct Written {
 pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io::Result<()> {
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
+    make_folder_of(root, &beside)?;
     let written = write_beside(&beside, content, secret).and_then(|()| {
         go_on()?;
         fs::rename(&beside, &place)
@@ -41,18 +51,63 @@ pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io
     written
 }
 
-/// Writes several files: all of them or none.
+/// Writes several files: all of them or, if that fails, none, now and after the next start.
 pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
-    let pending = |file: &Written| with_end(&root.join(&file.path), PENDING);
+    let end_of = |end| files.iter().map(move |file| with_end(&root.join(&file.path), end));
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let marked = files
         .iter()
-        .try_for_each(|file| write_beside(&pending(file), &file.content, file.secret))
+        .zip(end_of(PENDING))
+        .try_for_each(|(file, pending)| {
+            make_folder_of(root, &pending)?;
+            write_beside(&pending, &file.content, file.secret)
+        })
+        .and_then(|()| prepare_undo(root, files))
         .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false));
-    if marked.is_err() {
-        files.iter().for_each(|file| take_back(&pending(file)));
+    let written = marked.and_then(|()| {
+        put_into_place(root).inspect_err(|_| {
+            if let Err(error) = undo(root) {
+                tracing::error!(%error, folder = %root.display(), "cannot put back the files of a refused change: the next start does so, or completes it");
+            }
+        })
+    });
+    if written.is_err() && !root.join(MARKER).exists() {
+        end_of(PENDING).for_each(|pending| take_back(&pending));
     }
-    marked?;
+    if !root.join(MARKER).exists() {
+        end_of(BEFORE).chain([root.join(UNDO)]).for_each(|old| take_back(&old));
+    }
+    written
+}
+
+/// Keeps what is there, and writes the marker that puts it back, before anything changes: a full disk must not prevent that.
+fn prepare_undo(root: &Path, files: &[Written]) -> io::Result<()> {
+    let mut lines = vec![UNDOING.to_owned()];
+    for file in files {
+        let place = root.join(&file.path);
+        let before = with_end(&place, BEFORE);
+        go_on()?;
+        gone(fs::remove_file(&before))?;
+        let was_there = match fs::symlink_metadata(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+            Ok(_) => {
+                go_on()?;
+                // Where the file system has no hard links, a copy does.
+                fs::hard_link(&place, &before)
+                    .or_else(|_| write_beside(&before, &fs::read(&place)?, file.secret))?;
+                true
+            }
+        };
+        lines.push(format!("{} {}", if was_there { "old" } else { "new" }, file.path));
+    }
+    write(root, UNDO, lines.join("\n").as_bytes(), false)
+}
+
+/// Puts back the files that were there before a set that could not be renamed completely.
+fn undo(root: &Path) -> io::Result<()> {
+    go_on()?;
+    fs::rename(root.join(UNDO), root.join(MARKER))?;
     put_into_place(root)
 }
 
@@ -63,15 +118,32 @@ pub(super) fn take_back(file: &Path) {
     }
 }
 
+/// Makes the folder of a file below the root, and refuses one to which a link leads out of the root.
+pub(super) fn make_folder_of(root: &Path, file: &Path) -> io::Result<()> {
+    refuse_outside(root, file)?;
+    file.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+/// Refuses a file to whose folder a link leads out of the root.
+fn refuse_outside(root: &Path, file: &Path) -> io::Result<()> {
+    let there = file.ancestors().skip(1).find(|one| fs::symlink_metadata(one).is_ok()).unwrap_or(root);
+    if there.canonicalize()?.starts_with(root.canonicalize()?) {
+        return Ok(());
+    }
+    let text = format!(
+        "{} leads out of the installation folder, and nothing is written there: put a folder in its place",
+        there.display()
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// Locks a folder, which it makes if need be, until the file is closed or its process ends.
 pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
     let bad = |source| InstallationError::Files { folder: root.to_owned(), source };
     let path = root.join(LOCK);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(bad)?;
-    }
-    let mut file =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(bad)?;
+    fs::create_dir_all(root).and_then(|()| make_folder_of(root, &path)).map_err(bad)?;
+    let mut file = open_own(OpenOptions::new().create(true).truncate(false).read(true).write(true), &path)
+        .map_err(bad)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).map_err(bad)?;
@@ -89,13 +161,16 @@ pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
 
 /// Completes an interrupted write of these files, or undoes it.
 pub(super) fn recover(root: &Path, paths: &[&str]) -> io::Result<()> {
+    for path in paths {
+        refuse_outside(root, &root.join(path))?;
+    }
     put_into_place(root)?;
-    for path in paths.iter().chain([&MARKER]) {
-        for end in [PENDING, UNFINISHED] {
+    for path in paths.iter().chain([&MARKER, &UNDO]) {
+        for end in [PENDING, UNFINISHED, BEFORE] {
             gone(fs::remove_file(with_end(&root.join(path), end)))?;
         }
     }
-    Ok(())
+    gone(fs::remove_file(root.join(UNDO)))
 }
 
 /// Called before each file operation, so that tests can stop there like a kill.
@@ -116,7 +191,16 @@ pub(super) mod stop {
     use std::cell::Cell;
     use std::io;
 
-    thread_local! { static LEFT: Cell<Option<usize>> = const { Cell::new(None) }; }
+    thread_local! {
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+        static ONCE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Lets one operation fail after this many steps.
+    pub(in crate::runtime::install_dir) fn once_after(steps: usize) {
+        after(Some(steps));
+        ONCE.set(true);
+    }
 
     pub(in crate::runtime::install_dir) fn after(steps: Option<usize>) {
         LEFT.set(steps);
@@ -125,7 +209,12 @@ pub(super) mod stop {
     pub(super) fn go_on() -> io::Result<()> {
         match LEFT.get() {
             None => Ok(()),
-            Some(0) => Err(io::Error::other("killed")),
+            Some(0) => {
+                if ONCE.take() {
+                    LEFT.set(None);
+                }
+                Err(io::Error::other("killed"))
+            }
             Some(left) => {
                 LEFT.set(Some(left - 1));
                 Ok(())
@@ -134,9 +223,10 @@ pub(super) mod stop {
     }
 }
 
-/// Removes unfinished files from a folder.
-pub(super) fn sweep(folder: &Path) -> io::Result<()> {
-    let Ok(found) = fs::read_dir(folder) else { return Ok(()) };
+/// Removes unfinished files from a folder below the root.
+pub(super) fn sweep(root: &Path, folder: &str) -> io::Result<()> {
+    let Ok(found) = fs::read_dir(root.join(folder)) else { return Ok(()) };
+    refuse_outside(root, &root.join(folder).join(UNFINISHED))?;
     for path in found.filter_map(|one| Some(one.ok()?.path())) {
         if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
             gone(fs::remove_file(path))?;
@@ -151,10 +241,21 @@ fn put_into_place(root: &Path) -> io::Result<()> {
         Ok(names) => names,
         Err(error) => return gone(Err(error)),
     };
-    for name in names.lines() {
-        let place = root.join(name);
+    let mut lines = names.lines().peekable();
+    let is_undo = lines.next_if_eq(&UNDOING).is_some();
+    for line in lines {
         go_on()?;
-        gone(fs::rename(with_end(&place, PENDING), &place))?;
+        match line.split_once(' ').filter(|_| is_undo) {
+            None => {
+                let place = root.join(line);
+                gone(fs::rename(with_end(&place, PENDING), &place))?;
+            }
+            Some(("old", name)) => {
+                let place = root.join(name);
+                gone(fs::rename(with_end(&place, BEFORE), &place))?;
+            }
+            Some((_, name)) => gone(fs::remove_file(root.join(name)))?,
+        }
     }
     go_on()?;
     fs::remove_file(&marker)
@@ -169,9 +270,6 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
 }
 
 fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
-    if let Some(folder) = beside.parent() {
-        fs::create_dir_all(folder)?;
-    }
     go_on()?;
     gone(fs::remove_file(beside))?; // also drops its old mode
     let mode = if secret { 0o600 } else { 0o644 };
@@ -231,6 +329,35 @@ mod tests {
             assert_eq!(found(root), ["new", "new"]);
             assert!(!root.join(MARKER).exists());
         }
+    }
+
+    #[test]
+    fn a_set_of_which_one_operation_fails_is_refused_and_stays_so_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let with_third = |content: &str| {
+            let third = Written { path: "b/new".to_owned(), content: content.into(), secret: false };
+            pair(content).into_iter().chain([third]).collect::<Vec<_>>()
+        };
+        write_together(root, &pair("old")).unwrap();
+        let mut failures = 0;
+        for steps in 0.. {
+            stop::once_after(steps);
+            let result = write_together(root, &with_third("new"));
+            stop::after(None);
+            let left = || fs::read_dir(root.join("a")).unwrap().count();
+            if result.is_ok() {
+                recover(root, &["a/crt", "a/key", "b/new"]).unwrap();
+                assert_eq!((found(root), left()), (["new", "new"].map(str::to_owned), 2), "{steps}");
+                break;
+            }
+            failures += 1;
+            assert_eq!((found(root), left()), (["old", "old"].map(str::to_owned), 2), "step {steps}: now");
+            recover(root, &["a/crt", "a/key", "b/new"]).unwrap();
+            assert_eq!(found(root), ["old", "old"], "step {steps}: after a restart");
+            assert!(!root.join("b/new").exists() && !root.join(MARKER).exists() && !root.join(UNDO).exists());
+        }
+        assert!(failures > 20, "{failures}");
     }
 
     #[test]

@@ -7,18 +7,22 @@
 //! | `tomcat/logs/semapisrv_access_log.DATE.log` [C S42b] | the REST API | by day and by size |
 //! | `apache/logs/access-DATE.log`, `error-DATE.log` [C S42b] | the web server | by day and by size |
 //!
-//! Names without a mark, and the rotation, are assumptions: `log_kibibytes` and `logs_kept`.
+//! The first has the site's secret, and mode 0600. Names without a mark, and the rotation, are assumptions: `log_kibibytes` and `logs_kept`.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use axum::http::{Method, Uri, Version};
+use epm_client_agent::wire::open_own;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
+
+use super::files::make_folder_of;
 
 /// Maximum length of a line, since some contain what a peer sent.
 const LONGEST_LINE: usize = 4096;
@@ -118,12 +122,10 @@ impl Logs {
         line.push('\n');
         let _one = self.writing.lock();
         let place = self.root.join(log.path(now, 0));
-        let length = match fs::metadata(&place) {
+        make_folder_of(&self.root, &place)?;
+        let length = match fs::symlink_metadata(&place) {
             Ok(found) => found.len(),
             Err(_) => {
-                if let Some(folder) = place.parent() {
-                    fs::create_dir_all(folder)?;
-                }
                 self.sweep(log, &place)?;
                 0
             }
@@ -138,9 +140,10 @@ impl Logs {
             }
         }
         if self.kept == 1 && length + line.len() as u64 > self.most_bytes {
-            fs::write(&place, [])?;
+            fs::remove_file(&place)?;
         }
-        OpenOptions::new().append(true).create(true).open(&place)?.write_all(line.as_bytes())
+        let mode = if log == Log::Registration { 0o600 } else { 0o644 };
+        open_own(OpenOptions::new().append(true).create(true).mode(mode), &place)?.write_all(line.as_bytes())
     }
 
     /// Removes the oldest files when a new day begins.
@@ -213,6 +216,35 @@ mod tests {
             ["x y"],
             "one line is one line"
         );
+    }
+
+    #[test]
+    fn no_link_leads_a_line_out_of_the_folder_and_no_file_is_emptied_in_place() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (root, victim) = (folder.path(), outside.path().join("victim"));
+        fs::write(&victim, "precious\n".repeat(10)).unwrap();
+        fs::create_dir_all(root.join("tomcat/logs")).unwrap();
+        symlink(&victim, root.join("tomcat/logs/scm-server-0.log")).unwrap();
+        symlink(outside.path(), root.join("apache")).unwrap();
+        for kept in [1, 5] {
+            let logs = Logs { most_bytes: 200, kept, ..Logs::new(root, &Assumptions::default()) };
+            for log in [Log::Server, Log::WebAccess, Log::WebError] {
+                assert!(logs.append(log, NOON, "x").is_err(), "{log:?}");
+            }
+            // An open file keeps what it had.
+            logs.append(Log::Registration, NOON, &"a".repeat(150)).unwrap();
+            let mut open = fs::File::open(root.join("data/inbox/log/ersecreg.log")).unwrap();
+            logs.append(Log::Registration, NOON, &"b".repeat(150)).unwrap();
+            let mode = open.metadata().unwrap().permissions().mode() & 0o777;
+            let before = io::read_to_string(&mut open).unwrap();
+            assert_eq!(mode, 0o600, "it has the secret");
+            assert!(before.starts_with('a') || kept == 5, "{before}");
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n".repeat(10));
+        assert_eq!(names(outside.path(), "."), ["victim"]);
+        // A link whose file is full is not moved away and written anew either way.
+        assert!(root.join("tomcat/logs/scm-server-0.log").is_symlink());
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Installation {
         };
         fs::create_dir_all(root)
             .and_then(|()| files::recover(root, &STORES))
-            .and_then(|()| files::sweep(&root.join(BACKUPS)))
+            .and_then(|()| files::sweep(root, BACKUPS))
             .map_err(|e| installation.bad(e))?;
         Ok(installation)
     }
