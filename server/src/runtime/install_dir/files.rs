@@ -3,11 +3,17 @@
 //! Each file is written next to its destination and renamed. A set of files is first written completely next to the
 //! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
 //! next start continues the renaming if the marker exists, and otherwise removes the written files.
+//!
+//! A set is on disk when it is written: before each of these steps, what the step before has changed in any folder is
+//! synced ([`settle`]), so that a power loss leaves no later step without an earlier one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use epm_client_agent::wire::{create_folder, sync};
 
 use super::error::InstallationError;
 
@@ -27,7 +33,7 @@ pub(super) struct Written {
     pub(super) secret: bool,
 }
 
-/// Writes one file atomically.
+/// Writes one file atomically. Its name may be lost with the power until [`settle`] is called.
 pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io::Result<()> {
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
@@ -48,12 +54,28 @@ pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
     let marked = files
         .iter()
         .try_for_each(|file| write_beside(&pending(file), &file.content, file.secret))
-        .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false));
+        .and_then(|()| settle(root, &names))
+        .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false))
+        .and_then(|()| settle(root, &[MARKER]));
     if marked.is_err() {
         files.iter().for_each(|file| take_back(&pending(file)));
     }
     marked?;
     put_into_place(root)
+}
+
+/// Makes the names of these files survive a power loss, and those of the folders above them up to the root.
+pub(super) fn settle(root: &Path, files: &[&str]) -> io::Result<()> {
+    let folders: BTreeSet<&Path> =
+        files.iter().flat_map(|file| Path::new(file).ancestors().skip(1)).collect();
+    folders.iter().try_for_each(|folder| {
+        go_on()?;
+        let folder = root.join(folder);
+        gone(sync(&folder))?;
+        #[cfg(test)]
+        epm_fixtures::power_loss::synced(&folder);
+        Ok(())
+    })
 }
 
 /// Removes a file of a write that failed: on a full disk it would keep the room that others need.
@@ -68,7 +90,7 @@ pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
     let bad = |source| InstallationError::Files { folder: root.to_owned(), source };
     let path = root.join(LOCK);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(bad)?;
+        create_folder(folder).map_err(bad)?;
     }
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(bad)?;
@@ -107,6 +129,7 @@ fn go_on() -> io::Result<()> {
 
 #[cfg(test)]
 fn go_on() -> io::Result<()> {
+    epm_fixtures::power_loss::look();
     stop::go_on()
 }
 
@@ -156,8 +179,11 @@ fn put_into_place(root: &Path) -> io::Result<()> {
         go_on()?;
         gone(fs::rename(with_end(&place, PENDING), &place))?;
     }
+    settle(root, &names.lines().collect::<Vec<_>>())?;
     go_on()?;
-    fs::remove_file(&marker)
+    fs::remove_file(&marker)?;
+    // A marker that comes back would put half written files of the next set into place.
+    settle(root, &[MARKER])
 }
 
 /// Treats a missing file as success.
@@ -181,7 +207,10 @@ fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
     file.write_all(first)?;
     go_on()?;
     file.write_all(second)?;
-    file.sync_all()
+    file.sync_all()?;
+    #[cfg(test)]
+    epm_fixtures::power_loss::synced(beside);
+    Ok(())
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {
