@@ -58,6 +58,7 @@ pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
         .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false))
         .and_then(|()| settle(root, &[MARKER]));
     if marked.is_err() {
+        take_back(&root.join(MARKER));
         files.iter().for_each(|file| take_back(&pending(file)));
     }
     marked?;
