@@ -109,6 +109,8 @@ impl Agent {
                 out.push(Output::Odd("woken while stopped or in a heartbeat"));
             }
         }
+        // What a client logs or sends must be what it still knows when it is killed then.
+        out.sort_by_key(|output| !matches!(output, Output::Persist(_)));
         out
     }
 

@@ -1,8 +1,8 @@
 //! The client's cache on disk: `current/sylink.xml`, as the real client keeps it, and `current/state.json`.
 //!
-//! `current` is a link to a numbered folder. A new state is written into a new folder, synced to disk, and then the
-//! link is replaced in one step: whenever the machine crashes, a reader finds the old state or the new one, complete. A
-//! `sylink.xml` that is edited there is read at the next start like any other.
+//! `current` is a link to a numbered folder. A new state is written into a new folder, synced to disk with the folder's own
+//! name, and then the link is replaced in one step: whenever the machine crashes or loses power, a reader finds the old state
+//! or the new one, complete. A `sylink.xml` that is edited there is read at the next start like any other.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use epm_protocol::sylink::{Sylink, SylinkError};
 
+use super::durable::{create_folder, sync};
 use crate::agent::Cache;
 
 const LINK: &str = "current";
@@ -69,7 +70,7 @@ impl DiskCache {
     ///
     /// When the folder cannot be created or written to.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
+        create_folder(folder).map_err(failed("create the folder", folder))?;
         let probe = folder.join(PROBE);
         let _ = fs::remove_file(&probe); // left by a crash
         File::create_new(&probe).map_err(failed("write to the folder", folder))?;
@@ -123,12 +124,13 @@ impl DiskCache {
         fs::create_dir(&folder).map_err(failed("create the folder", &folder))?;
         write_durably(&folder.join(SYLINK), &cache.sylink.to_bytes())?;
         write_durably(&folder.join(STATE), &state)?;
-        sync_folder(&folder)?;
+        on_disk(&folder)?;
+        on_disk(&self.folder)?; // otherwise the link may be there and the folder not
         let (link, fresh) = (self.folder.join(LINK), self.folder.join(FRESH));
         let _ = fs::remove_file(&fresh);
         symlink(folder.file_name().unwrap_or_default(), &fresh).map_err(failed("create the link", &fresh))?;
         fs::rename(&fresh, &link).map_err(failed("replace the link", &link))?;
-        sync_folder(&self.folder)?;
+        on_disk(&self.folder)?;
         self.generation = next;
         self.sweep();
         Ok(())
@@ -168,11 +170,11 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = open.map_err(failed("create", path))?;
     file.write_all(bytes).map_err(failed("write", path))?;
-    file.sync_all().map_err(failed("write", path))
+    on_disk(path)
 }
 
-fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("write", path))
+fn on_disk(path: &Path) -> Result<(), StoreError> {
+    sync(path).map_err(failed("write", path))
 }
 
 fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -182,8 +184,46 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Sto
 
 #[cfg(test)]
 mod tests {
+    use epm_fixtures::power_loss;
+
     use super::*;
     use crate::agent::AgentState;
+
+    /// A cache with this number in both files.
+    fn numbered(number: u64) -> Cache {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/sylink/exported.xml");
+        let mut sylink = Sylink::parse_bytes(&fs::read(file).unwrap()).unwrap();
+        sylink.set_preferred_group(&number.to_string());
+        let state = AgentState { group: Some(number.to_string()), ..AgentState::default() };
+        Cache { sylink: Arc::new(sylink), state }
+    }
+
+    #[test]
+    fn after_a_power_loss_at_any_point_there_is_what_was_saved_or_what_was_being_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = power_loss::record(folder.path(), |promise| {
+            let mut disk = DiskCache::open(&folder.path().join("clients/1")).unwrap();
+            for number in 1..=3 {
+                disk.save(&numbered(number)).unwrap();
+                promise(number);
+            }
+        });
+        let (mut old, mut new) = (0, 0);
+        for state in recording.states() {
+            let folder = tempfile::tempdir().unwrap();
+            state.lay_out(folder.path());
+            let mut disk = DiskCache::open(&folder.path().join("clients/1")).unwrap();
+            let found = disk.load().unwrap_or_else(|error| panic!("{}: {error}", state.what));
+            let number = found.as_ref().map_or(0, |one| one.state.group.as_ref().unwrap().parse().unwrap());
+            assert!(found.is_none_or(|found| found == numbered(number)), "half: {}", state.what);
+            assert!(number >= state.promised, "{} was saved, {number} found: {}", state.promised, state.what);
+            *(if number == state.promised { &mut old } else { &mut new }) += 1;
+            disk.save(&numbered(9)).unwrap_or_else(|error| panic!("{}: {error}", state.what));
+            assert_eq!(disk.load().unwrap(), Some(numbered(9)), "{}", state.what);
+        }
+        assert!(old > 50 && new >= 3, "{old} old, {new} new");
+        println!("{old} states with what was saved, {new} with what was being saved");
+    }
 
     #[test]
     fn of_the_folders_beside_the_cache_only_earlier_states_are_removed() {

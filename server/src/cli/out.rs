@@ -176,14 +176,20 @@ impl OutFolder {
     }
 }
 
-/// Refuses a folder with entries that are not the program's own.
+/// Refuses a folder with entries that are not the program's own. What a killed process has left is its own.
 pub(super) fn refuse_foreign(folder: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), Failure> {
-    match foreign(folder, is_own) {
+    match foreign(folder, |name| is_left(name) || is_own(name)) {
         Some(why) => {
             Err(Failure::BadInput(format!("{why}; give an empty one, or write into it with `--force`")))
         }
         None => Ok(()),
     }
+}
+
+/// Whether a name is that of a file before it takes its place: `.NAME.PROCESS.new`.
+fn is_left(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+    inner.and_then(|name| name.rsplit_once('.')).is_some_and(|(_, process)| process.parse::<u32>().is_ok())
 }
 
 /// Refuses a folder that cannot be made or written to.
@@ -197,8 +203,17 @@ pub(super) fn can_be_filled(folder: &Path) -> Result<(), Failure> {
     })
 }
 
+/// Creates a file under a name with the id of this process. One that is there was left by a process that had the same id and
+/// was killed, as in a container, where ids begin anew.
 fn create(file: &Path, mode: u32) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(file)
+    let open = || fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(file)?;
+            open()
+        }
+        opened => opened,
+    }
 }
 
 #[cfg(test)]
@@ -226,6 +241,31 @@ mod tests {
         write_together(&[(&forced, b"new"), (&one, b"x")]).unwrap();
         assert_eq!(fs::read(folder.path().join("other")).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["one", "other"]);
+    }
+
+    #[test]
+    fn a_folder_with_nothing_but_what_killed_processes_have_left_is_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".epm-lab.23157.new", "..epm-lab.7.new", ".sylink.xml.4194304.new"] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        OutFolder::new(folder.path(), false).unwrap();
+        for name in [".notes.new", "epm-lab.1.new", ".a.b.new", ".a.1.news"] {
+            fs::write(folder.path().join(name), "").unwrap();
+            assert!(OutFolder::new(folder.path(), false).is_err(), "{name}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_with_the_same_id_has_left_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = format!(".state.json.{}.new", std::process::id());
+        fs::write(folder.path().join(left), "half").unwrap();
+        let file = OutFile::new(&folder.path().join("state.json"), true).unwrap();
+        file.write(b"whole").unwrap();
+        assert_eq!(fs::read(folder.path().join("state.json")).unwrap(), b"whole");
+        assert_eq!(names(folder.path()), ["state.json"]);
     }
 
     #[test]

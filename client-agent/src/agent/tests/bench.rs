@@ -363,7 +363,14 @@ impl AgentSlot {
             }
             Output::EndSession => self.held = None,
             Output::Persist(cache) => self.kept = written(&cache),
-            Output::Log(line) => self.log.push(line),
+            Output::Log(line) => {
+                // A client that is killed now must know after its restart what it has just told.
+                let is_applied = line.event == Event::NewPolicyApplied;
+                let serial = self.agent.cache().state.serial.map(|serial| serial.to_string());
+                let is_kept = serial.is_some_and(|serial| self.kept.1.contains(&serial));
+                assert!(!is_applied || is_kept, "told and not kept: {}", line.text);
+                self.log.push(line);
+            }
             Output::Odd(what) => panic!("{what}"),
         }
         None

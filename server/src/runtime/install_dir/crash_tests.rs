@@ -1,7 +1,8 @@
-//! A lab that is killed before any of its writes leaves an installation that starts.
+//! A lab that is killed before any of its writes, or loses power, leaves an installation that starts.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use epm_fixtures::power_loss;
 use epm_protocol::trust::{CertificateRequest, KeyPool, Validity, issue};
 
 use super::*;
@@ -137,4 +138,51 @@ fn an_update_that_finds_a_folder_in_the_place_of_a_file_is_refused_and_stays_so_
     fs::remove_dir(&key).unwrap();
     fs::rename(&aside, &key).unwrap();
     assert_eq!(found(root), [old.clone(), old]);
+}
+
+#[test]
+fn after_a_power_loss_at_any_point_there_is_the_last_set_of_stores_or_the_one_that_was_being_written() {
+    let settings = RecoverySettings {
+        secret: Kcs::derive(7),
+        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
+    };
+    let [one, two, three] = [0, 1, 2].map(identity);
+    // The sets in order: a first layout, and updates of both stores, of one, and of both.
+    let sets = [(&one, &one), (&two, &two), (&two, &three), (&one, &one)];
+    let stores = [Stores::Both, Stores::Both, Stores::Client, Stores::Both];
+    let folder = tempfile::tempdir().unwrap();
+    let installation = Installation::open(folder.path(), &Arc::default()).unwrap();
+    let recording = power_loss::record(folder.path(), |promise| {
+        for (number, ((console, client), stores)) in (1..).zip(sets.into_iter().zip(stores)) {
+            let kept = Stored { console, client, settings: &settings };
+            installation.write_stores(&kept, stores, NOON).unwrap();
+            promise(number);
+        }
+    });
+    let (mut old, mut new) = (0, 0);
+    for state in recording.states() {
+        let folder = tempfile::tempdir().unwrap();
+        state.lay_out(folder.path());
+        let (promised, what) = (usize::try_from(state.promised).unwrap(), &state.what);
+        let again = Installation::open(folder.path(), &Arc::default()).unwrap();
+        if promised == 0 && !again.is_laid_out() {
+            old += 1;
+            continue;
+        }
+        let read = |service| again.read_store(service).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let found = (&read(Service::Semsrv), &read(Service::Semwebsrv));
+        let (newest, broken) = again.recoveries();
+        assert!(
+            newest.is_some_and(|one| one.settings == settings) && broken.is_empty(),
+            "{what}: {broken:?}"
+        );
+        if promised > 0 && found == sets[promised - 1] {
+            old += 1;
+        } else {
+            assert_eq!(Some(&found), sets.get(promised), "{promised} sets were written: {what}");
+            new += 1;
+        }
+    }
+    println!("{old} states with the last set, {new} with the one that was being written");
+    assert!(old > 50 && new > 10, "{old} old, {new} new");
 }

@@ -4,13 +4,17 @@
 //! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
 //! next start continues the renaming if the marker exists, and otherwise removes the written files. If a renaming fails,
 //! another marker takes the place of the first: it says that the files that were there before are put back.
+//!
+//! A set is on disk when it is written: before each of these steps, what the step before has changed in any folder is
+//! synced ([`settle`]), so that a power loss leaves no later step without an earlier one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use epm_client_agent::wire::open_own;
+use epm_client_agent::wire::{create_folder, open_own, sync};
 
 use super::error::InstallationError;
 
@@ -36,7 +40,7 @@ pub(super) struct Written {
     pub(super) secret: bool,
 }
 
-/// Writes one file atomically.
+/// Writes one file atomically. Its name may be lost with the power until [`settle`] is called.
 pub(super) fn write(root: &Path, path: &str, content: &[u8], secret: bool) -> io::Result<()> {
     let place = root.join(path);
     let beside = with_end(&place, UNFINISHED);
@@ -63,7 +67,10 @@ pub(super) fn write_together(root: &Path, files: &[Written]) -> io::Result<()> {
             write_beside(&pending, &file.content, file.secret)
         })
         .and_then(|()| prepare_undo(root, files))
-        .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false));
+        .and_then(|()| settle(root, &[names.as_slice(), &[UNDO]].concat()))
+        .and_then(|()| write(root, MARKER, names.join("\n").as_bytes(), false))
+        .and_then(|()| settle(root, &[MARKER]))
+        .inspect_err(|_| take_back(&root.join(MARKER)));
     let written = marked.and_then(|()| {
         put_into_place(root).inspect_err(|_| {
             if let Err(error) = undo(root) {
@@ -108,7 +115,22 @@ fn prepare_undo(root: &Path, files: &[Written]) -> io::Result<()> {
 fn undo(root: &Path) -> io::Result<()> {
     go_on()?;
     fs::rename(root.join(UNDO), root.join(MARKER))?;
+    settle(root, &[MARKER])?;
     put_into_place(root)
+}
+
+/// Makes the names of these files survive a power loss, and those of the folders above them up to the root.
+pub(super) fn settle(root: &Path, files: &[&str]) -> io::Result<()> {
+    let folders: BTreeSet<&Path> =
+        files.iter().flat_map(|file| Path::new(file).ancestors().skip(1)).collect();
+    folders.iter().try_for_each(|folder| {
+        go_on()?;
+        let folder = root.join(folder);
+        gone(sync(&folder))?;
+        #[cfg(test)]
+        epm_fixtures::power_loss::synced(&folder);
+        Ok(())
+    })
 }
 
 /// Removes a file of a write that failed: on a full disk it would keep the room that others need.
@@ -121,7 +143,7 @@ pub(super) fn take_back(file: &Path) {
 /// Makes the folder of a file below the root, and refuses one to which a link leads out of the root.
 pub(super) fn make_folder_of(root: &Path, file: &Path) -> io::Result<()> {
     refuse_outside(root, file)?;
-    file.parent().map_or(Ok(()), fs::create_dir_all)
+    file.parent().map_or(Ok(()), create_folder)
 }
 
 /// Refuses a file to whose folder a link leads out of the root.
@@ -141,7 +163,7 @@ fn refuse_outside(root: &Path, file: &Path) -> io::Result<()> {
 pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
     let bad = |source| InstallationError::Files { folder: root.to_owned(), source };
     let path = root.join(LOCK);
-    fs::create_dir_all(root).and_then(|()| make_folder_of(root, &path)).map_err(bad)?;
+    create_folder(root).and_then(|()| make_folder_of(root, &path)).map_err(bad)?;
     let mut file = open_own(OpenOptions::new().create(true).truncate(false).read(true).write(true), &path)
         .map_err(bad)?;
     match file.try_lock() {
@@ -182,6 +204,7 @@ fn go_on() -> io::Result<()> {
 
 #[cfg(test)]
 fn go_on() -> io::Result<()> {
+    epm_fixtures::power_loss::look();
     stop::go_on()
 }
 
@@ -243,22 +266,23 @@ fn put_into_place(root: &Path) -> io::Result<()> {
     };
     let mut lines = names.lines().peekable();
     let is_undo = lines.next_if_eq(&UNDOING).is_some();
+    let mut placed = Vec::new();
     for line in lines {
         go_on()?;
-        match line.split_once(' ').filter(|_| is_undo) {
-            None => {
-                let place = root.join(line);
-                gone(fs::rename(with_end(&place, PENDING), &place))?;
-            }
-            Some(("old", name)) => {
-                let place = root.join(name);
-                gone(fs::rename(with_end(&place, BEFORE), &place))?;
-            }
-            Some((_, name)) => gone(fs::remove_file(root.join(name)))?,
+        let (what, name) = line.split_once(' ').filter(|_| is_undo).unwrap_or(("pending", line));
+        let place = root.join(name);
+        match what {
+            "pending" => gone(fs::rename(with_end(&place, PENDING), &place))?,
+            "old" => gone(fs::rename(with_end(&place, BEFORE), &place))?,
+            _ => gone(fs::remove_file(&place))?,
         }
+        placed.push(name);
     }
+    settle(root, &placed)?;
     go_on()?;
-    fs::remove_file(&marker)
+    fs::remove_file(&marker)?;
+    // A marker that comes back would put half written files of the next set into place.
+    settle(root, &[MARKER])
 }
 
 /// Treats a missing file as success.
@@ -279,7 +303,10 @@ fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
     file.write_all(first)?;
     go_on()?;
     file.write_all(second)?;
-    file.sync_all()
+    file.sync_all()?;
+    #[cfg(test)]
+    epm_fixtures::power_loss::synced(beside);
+    Ok(())
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {

@@ -308,7 +308,9 @@ impl Installation {
             .find(|name| !self.root.join(name).exists());
         match name {
             Some(name) => {
-                files::write(&self.root, &name, &zip, true).map_err(|error| self.bad(error))?;
+                files::write(&self.root, &name, &zip, true)
+                    .and_then(|()| files::settle(&self.root, &[&name]))
+                    .map_err(|error| self.bad(error))?;
                 Ok(Some(self.root.join(name)))
             }
             None => Ok(None),
