@@ -1,6 +1,6 @@
 //! Every command in the README and in `docs/` is run as it stands there, and prints what the page says.
 //!
-//! The `sh` blocks of a page are one script, with the programs on the path. `cargo` does nothing in it, and 127.0.0.1 is
+//! The `sh` blocks of a page are one script, with the programs on the path. `cargo` and the fuzzer do nothing in it, and 127.0.0.1 is
 //! replaced by an address of the page's own, so that it can run beside other labs. Each line of a `text` block must be
 //! a part of the output.
 
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::harness::{STALE, agent, needs, output, program, root, said};
 
-/// Stands before the script of a page: ends what the page leaves in the background.
+/// Stands before the script of a page: ends what the page leaves in the background, and does nothing for commands that take long.
 const BEFORE: &str = r#"
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
@@ -18,6 +18,12 @@ cargo() {
   case "$*" in
     "test --workspace" | "install --locked --path "* | "bench -p epm-"*) ;;
     *) echo "unknown: cargo $*" >&2; exit 9 ;;
+  esac
+}
+tests/fuzz/run.sh() {
+  case "$*" in
+    "all --seconds 60" | "sylink list --runs 1000000" | "figures" | "keep all") ;;
+    *) echo "unknown: tests/fuzz/run.sh $*" >&2; exit 9 ;;
   esac
 }
 "#;
@@ -47,6 +53,7 @@ pages! {
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
     faults_runs: "docs/faults.md",
+    fuzzing_runs: "docs/fuzzing.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
