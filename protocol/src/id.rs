@@ -12,6 +12,8 @@ use aws_lc_rs::digest;
 use data_encoding::{Encoding, HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// An identifier of sixteen bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -72,7 +74,7 @@ impl FromStr for Guid {
     type Err = GuidError;
 
     fn from_str(text: &str) -> Result<Self, GuidError> {
-        parse_hex(text, &HEXUPPER_PERMISSIVE).map(Self).ok_or_else(|| GuidError { found: text.to_owned() })
+        parse_hex(text, &HEXUPPER_PERMISSIVE).map(Self).ok_or_else(|| GuidError { found: excerpt(text) })
     }
 }
 

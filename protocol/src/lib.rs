@@ -15,13 +15,14 @@
 //! | [`installation`] | the text files of an installation's folder |
 //! | [`assumption`] | undocumented behaviour of the product, one field for each guess |
 //! | [`statement`] | the statements of the vendor's procedure, P1 to P20, by title |
-//! | [`time`], [`id`], [`version`], [`glob`], [`suggest`], [`plural`] | basic types and helpers |
+//! | [`time`], [`id`], [`version`], [`glob`], [`suggest`], [`plural`], [`excerpt`] | basic types and helpers |
 //!
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
 //! `site`, which does not know it, and below `manager`. A test enforces this.
 
 pub mod assume;
 pub mod assumption;
+pub mod excerpt;
 pub mod fault;
 pub mod glob;
 pub mod heartbeat;

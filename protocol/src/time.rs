@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Written as `2026-01-05T08:00:00.000Z`, in texts and in serialized form.
@@ -130,7 +132,7 @@ impl FromStr for Timestamp {
         }
         text.parse::<jiff::Timestamp>()
             .map(|moment| Self(moment.as_millisecond()))
-            .map_err(|_| TimestampError { found: text.to_owned() })
+            .map_err(|_| TimestampError { found: excerpt(text) })
     }
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
+
 /// A client's version. Missing parts count as zero, so `14.2` is the first of all 14.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,7 +56,7 @@ impl FromStr for ClientVersion {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
-        let error = || VersionError { found: text.to_owned() };
+        let error = || VersionError { found: excerpt(text) };
         let mut parts = [0; 4];
         let mut count = 0;
         for part in text.split('.') {

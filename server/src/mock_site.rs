@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use epm_client_agent::scenario::{ManagerPlan, Scenario};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
@@ -53,7 +54,8 @@ pub struct MockSite {
     places: Vec<Addresses>,
     stopping: CancellationToken,
     tasks: TaskTracker,
-    rest_apis: Vec<Arc<RestApi>>,
+    /// The REST API of each manager that has one, with its router.
+    rest_apis: Vec<(Arc<RestApi>, Router)>,
 }
 
 /// Builds a [`MockSite`].
@@ -396,12 +398,19 @@ impl MockSite {
     /// Limits the calls of the REST API to this number in this much lab time, on each manager. `None` lifts the limit,
     /// which is the default; the product allows 50 a minute.
     pub fn throttle_rest(&self, limit: Option<(usize, Duration)>) {
-        self.rest_apis.iter().for_each(|rest| rest.throttle.set(limit));
+        self.rest_apis.iter().for_each(|(rest, _)| rest.throttle.set(limit));
     }
 
     /// Revokes every token of the REST API.
     pub fn end_rest_tokens(&self) {
-        self.rest_apis.iter().for_each(|rest| rest.tokens.end_all());
+        self.rest_apis.iter().for_each(|(rest, _)| rest.tokens.end_all());
+    }
+
+    /// The REST API of a manager as a service in this process: without a socket, TLS and faults. None if the manager has no
+    /// REST API.
+    pub fn rest_router(&self, manager: &str) -> Option<Router> {
+        let mut routers = self.rest_apis.iter().filter(|(rest, _)| rest.manager.name == manager);
+        routers.next().map(|(_, router)| router.clone())
     }
 
     /// Stops the site, and returns when every port is closed and every connection has ended. Another site may then use the
@@ -538,8 +547,8 @@ impl MockSiteBuilder {
                 manager.rest.is_at(place);
             }
             let (api, router) = rest_api(&context, &database, base);
-            tasks.spawn(serve_rest(listener, router, context, stopping.clone(), tasks.clone()));
-            rest_apis.push(api);
+            tasks.spawn(serve_rest(listener, router.clone(), context, stopping.clone(), tasks.clone()));
+            rest_apis.push((api, router));
         }
         Ok(MockSite { state, places, stopping, tasks, rest_apis })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use epm_protocol::excerpt::excerpt;
 use epm_protocol::suggest::hint;
 
 use super::plan::Scenario;
@@ -69,10 +70,10 @@ impl Scenario {
 /// Adds the nearest known name to an error about an unknown one: "unknown field `x`, expected one of `a`, `b`".
 fn with_hint(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let hint = match (message.starts_with("unknown "), quoted.next()) {
-        (true, Some(found)) => hint(found, quoted),
-        _ => String::new(),
-    };
+    let first = quoted.next().unwrap_or_default();
+    let hint = if message.starts_with("unknown ") { hint(first, quoted) } else { String::new() };
+    let short = excerpt(first);
+    let message = if short == first { message.to_owned() } else { message.replacen(first, &short, 1) };
     format!("{}{hint}", message.trim_end())
 }
 

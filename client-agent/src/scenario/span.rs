@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use epm_protocol::excerpt::excerpt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let error = || SpanError { found: text.to_owned() };
+        let error = || SpanError { found: excerpt(text) };
         let mut millis: u64 = 0;
         let mut rest = text.trim();
         while !rest.is_empty() {

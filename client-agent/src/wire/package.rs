@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use epm_protocol::excerpt::excerpts;
 use epm_protocol::sylink::xml::SIZE_LIMIT;
 use epm_protocol::sylink::{Sylink, SylinkError};
 use zip::ZipArchive;
@@ -103,9 +104,9 @@ fn in_archive(path: &Path, file: File) -> Result<Vec<u8>, PackageError> {
     };
     let found: Vec<&String> = names.iter().filter(last).collect();
     let [name] = found[..] else {
-        let list = if found.is_empty() { names.iter().collect() } else { found };
-        let list: Vec<&str> = list.into_iter().map(String::as_str).collect();
-        return Err(not_one(if list.is_empty() { "nothing".to_owned() } else { list.join(", ") }));
+        let list: Vec<&String> = if found.is_empty() { names.iter().collect() } else { found };
+        let found = excerpts(list.iter().map(|name| name.as_str()), str::to_owned);
+        return Err(not_one(if list.is_empty() { "nothing".to_owned() } else { found }));
     };
     let entry = archive.by_name(name).map_err(broken)?;
     bounded(entry).map_err(|error| broken(ZipError::Io(error)))

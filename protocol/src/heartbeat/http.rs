@@ -26,6 +26,7 @@ use data_encoding::HEXLOWER;
 use form_urlencoded::byte_serialize;
 
 use super::{AgentRequest, Artifact, Probe, Registration};
+use crate::excerpt::excerpt;
 use crate::id::AgentId;
 use crate::trust::{Kcs, KcsError};
 
@@ -188,7 +189,7 @@ fn read(fields: &Fields<'_>, body: &Bytes) -> Result<AgentRequest, RequestError>
         Some("register") => Ok(AgentRequest::Register(fields.registration()?)),
         other => Err(RequestError::Field {
             field: "action",
-            found: other.unwrap_or_default().to_owned(),
+            found: excerpt(other.unwrap_or_default()),
             expected: "register, index, policy, list, package, upload or hold",
         }),
     }
@@ -245,7 +246,7 @@ fn parsed<T: std::str::FromStr>(
     text: Cow<'_, str>,
     expected: &'static str,
 ) -> Result<T, RequestError> {
-    text.parse().map_err(|_| RequestError::Field { field, found: text.into_owned(), expected })
+    text.parse().map_err(|_| RequestError::Field { field, found: excerpt(&text), expected })
 }
 
 /// The SHA-256 of these bytes, in lower-case hexadecimal digits.

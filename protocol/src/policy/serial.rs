@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
 use crate::id::GroupId;
 use crate::time::Timestamp;
 
@@ -59,7 +60,7 @@ impl FromStr for PolicySerial {
     type Err = SerialError;
 
     fn from_str(text: &str) -> Result<Self, SerialError> {
-        read(text).ok_or_else(|| SerialError { found: text.to_owned() })
+        read(text).ok_or_else(|| SerialError { found: excerpt(text) })
     }
 }
 

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::client_key::ClientKey;
+use crate::excerpt::excerpt;
 use crate::heartbeat::Registration;
 use crate::id::{AgentId, DomainId, GroupId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
@@ -546,7 +547,7 @@ pub enum CommandError {
 impl CommandError {
     /// Makes the error for an unknown name, with the nearest of the known ones.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::Unknown { kind, name: name.to_owned(), hint: hint(name, known) }
+        Self::Unknown { kind, name: excerpt(name), hint: hint(name, known) }
     }
 }
 

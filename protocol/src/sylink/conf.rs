@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use crate::excerpt::excerpt;
+
 use super::attributes;
 use super::error::SylinkError;
 use super::list::ClientServerList;
@@ -120,7 +122,7 @@ impl NamedCertificate {
             Err(error) => error.to_string(),
         };
         let Position { line, column } = element.position();
-        Err(SylinkError::BadCertificate { name, line, column, found })
+        Err(SylinkError::BadCertificate { name: excerpt(&name), line, column, found })
     }
 }
 

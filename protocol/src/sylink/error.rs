@@ -1,5 +1,7 @@
 //! Errors in communications files and published lists, with line and column.
 
+use crate::excerpt::excerpt;
+
 use super::xml::{Element, Position, XmlError};
 
 /// An error in a communications file or a published list. Never shows a secret.
@@ -143,12 +145,12 @@ impl SylinkError {
 
     pub(super) fn missing_element(parent: &Element, name: &'static str) -> Self {
         let Position { line, column } = parent.position();
-        Self::MissingElement { parent: parent.name().to_owned(), name, line, column }
+        Self::MissingElement { parent: excerpt(parent.name()), name, line, column }
     }
 
     pub(super) fn repeated_element(parent: &Element, name: &'static str, second: &Element) -> Self {
         let Position { line, column } = second.position();
-        Self::RepeatedElement { parent: parent.name().to_owned(), name, line, column }
+        Self::RepeatedElement { parent: excerpt(parent.name()), name, line, column }
     }
 
     pub(super) fn no_server(list: &Element) -> Self {
@@ -162,7 +164,7 @@ impl SylinkError {
         expected: &'static str,
     ) -> Self {
         let Position { line, column } = element.position();
-        Self::MissingAttribute { element: element.name().to_owned(), attribute, line, column, expected }
+        Self::MissingAttribute { element: excerpt(element.name()), attribute, line, column, expected }
     }
 
     pub(super) fn bad_attribute(
@@ -172,8 +174,8 @@ impl SylinkError {
         found: &str,
     ) -> Self {
         let Position { line, column } = element.attribute_position(attribute);
-        let found = if found.is_empty() { "nothing" } else { found }.to_owned();
-        let element = element.name().to_owned();
+        let found = if found.is_empty() { "nothing".to_owned() } else { excerpt(found) };
+        let element = excerpt(element.name());
         Self::BadAttribute { element, attribute, line, column, expected, found }
     }
 }

@@ -1,5 +1,6 @@
 //! What communications files and published lists have in common: the root element, and the position of `CommConf`.
 
+use crate::excerpt::excerpt;
 use crate::id::DomainId;
 
 use super::conf::CommConf;
@@ -21,7 +22,7 @@ pub(super) fn check_root(root: &Element) -> Result<(), SylinkError> {
         return Ok(());
     }
     let Position { line, column } = root.position();
-    Err(SylinkError::WrongRoot { line, column, expected: ROOT, found: root.name().to_owned() })
+    Err(SylinkError::WrongRoot { line, column, expected: ROOT, found: excerpt(root.name()) })
 }
 
 pub(super) fn conf(parent: &Element) -> Result<&Element, SylinkError> {

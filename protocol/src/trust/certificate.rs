@@ -28,6 +28,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName, SubjectPublicKeyInfo, X509Name};
 
 use super::pem;
+use crate::excerpt::excerpt;
 use crate::id::parse_hex;
 use crate::time::Timestamp;
 
@@ -88,7 +89,7 @@ impl FromStr for Fingerprint {
         let digits = if in_pairs { text.replace(':', "") } else { text.to_owned() };
         parse_hex(&digits, &HEXUPPER_PERMISSIVE)
             .map(Self)
-            .ok_or_else(|| FingerprintError { found: text.to_owned() })
+            .ok_or_else(|| FingerprintError { found: excerpt(text) })
     }
 }
 
@@ -162,7 +163,7 @@ impl KeyAlgorithm {
             "1.3.101.112" => Self::Ed25519,
             "1.2.840.10040.4.1" => Self::Dsa,
             "1.2.840.113549.1.1.10" => Self::RsaPss,
-            other => Self::Other(other.to_owned()),
+            other => Self::Other(excerpt(other)),
         }
     }
 }
@@ -253,7 +254,9 @@ impl ServerCertificate {
             key_identifier: identifier(parsed.public_key().raw).unwrap_or_default().to_vec(),
             key: parsed.public_key().subject_public_key.data.to_vec(),
             key_algorithm: key_algorithm(parsed.public_key()),
-            signature_algorithm: signature_name(&parsed.signature_algorithm.algorithm.to_id_string()),
+            signature_algorithm: excerpt(&signature_name(
+                &parsed.signature_algorithm.algorithm.to_id_string(),
+            )),
             self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             version: parsed.version().0.saturating_add(1),
             serial: parsed.raw_serial().to_vec(),

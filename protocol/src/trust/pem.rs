@@ -5,6 +5,8 @@
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::{Engine as _, alphabet};
 
+use crate::excerpt::excerpt;
+
 /// A block from `BEGIN` to `END`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
@@ -41,7 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>, PemError> {
     while let Some((line, text)) = lines.next() {
         match boundary(text) {
             Some(Boundary::Begin(label)) => blocks.push(read_block(label, line, &mut lines)?),
-            Some(Boundary::End(label)) => return Err(PemError::StrayEnd { label: label.to_owned(), line }),
+            Some(Boundary::End(label)) => return Err(PemError::StrayEnd { label: excerpt(label), line }),
             None => {}
         }
     }
@@ -69,7 +71,7 @@ fn read_block<'a>(
 ) -> Result<Block, PemError> {
     let mut digits = String::new();
     let mut cipher = None;
-    let not_base64 = |line, detail| PemError::NotBase64 { label: label.to_owned(), line, detail };
+    let not_base64 = |line, detail| PemError::NotBase64 { label: excerpt(label), line, detail };
     for (number, text) in lines {
         match boundary(text) {
             Some(Boundary::End(end)) if end == label => {
@@ -93,7 +95,7 @@ fn read_block<'a>(
             }
         }
     }
-    Err(PemError::Truncated { label: label.to_owned(), line })
+    Err(PemError::Truncated { label: excerpt(label), line })
 }
 
 /// Base64 as programs write it: the unused bits of the last digit are not always zero.

@@ -110,7 +110,8 @@ fn routes() -> Routes {
         .merge(baselines::routes())
 }
 
-fn router(lab: Arc<Lab>, access: Access) -> Router {
+/// The control API as a service in this process, without a socket.
+pub fn router(lab: Arc<Lab>, access: Access) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);

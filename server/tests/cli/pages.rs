@@ -1,6 +1,7 @@
 //! Every command in the README and in `docs/` is run as it stands there, and prints what the page says.
 //!
-//! The `sh` blocks of a page are one script, with the programs on the path. `cargo run` runs `epm-lab`, other calls of `cargo` do nothing, and 127.0.0.1 is
+//! The `sh` blocks of a page are one script, with the programs on the path. `cargo run` runs `epm-lab`; other calls of `cargo`, and the
+//! fuzzer, do nothing in it, and 127.0.0.1 is
 //! replaced by an address of the page's own, so that it can run beside other labs. Each line of a `text` block must be
 //! a part of the output.
 
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use crate::harness::{STALE, agent, needs, output, program, root, said};
 
-/// Stands before the script of a page: ends what the page leaves in the background.
+/// Stands before the script of a page: ends what the page leaves in the background, and does nothing for commands that take long.
 const BEFORE: &str = r#"
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
@@ -19,6 +20,12 @@ cargo() {
     "test --workspace" | "install --locked --path "* | "bench -p epm-"*) ;;
     "run -- "*) shift 2; epm-lab "$@" ;;
     *) echo "unknown: cargo $*" >&2; exit 9 ;;
+  esac
+}
+tests/fuzz/run.sh() {
+  case "$*" in
+    "all --seconds 60" | "sylink list --runs 1000000" | "figures" | "keep all") ;;
+    *) echo "unknown: tests/fuzz/run.sh $*" >&2; exit 9 ;;
   esac
 }
 "#;
@@ -52,6 +59,7 @@ pages! {
     first_rotation_runs: "docs/first-rotation.md",
     from_a_log_line_runs: "docs/from-a-log-line.md",
     install_runs: "docs/install.md",
+    fuzzing_runs: "docs/fuzzing.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",

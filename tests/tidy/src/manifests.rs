@@ -3,7 +3,7 @@
 use crate::{File, Violation, holds_everywhere, lines_refused};
 
 /// Crates that only tests may depend on.
-const ONLY_FOR_TESTS: &[&str] = &["epm-fixtures", "epm-needs", "epm-tests"];
+const ONLY_FOR_TESTS: &[&str] = &["epm-fixtures", "epm-fuzz", "epm-needs", "epm-tests"];
 
 fn crates_take_the_lints(file: &File) -> Vec<Violation> {
     if !is_manifest_of_a_crate(file) {

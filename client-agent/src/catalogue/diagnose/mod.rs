@@ -54,6 +54,8 @@ const LEAST: f64 = 0.02;
 
 /// The signatures of all failures.
 static SIGNATURES: LazyLock<Vec<Signature>> = LazyLock::new(|| Signature::all(super::entries()));
+/// The weights of their clues.
+static WEIGHTS: LazyLock<Weights> = LazyLock::new(|| Weights::of(&SIGNATURES));
 
 /// The result of a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -136,12 +138,11 @@ pub fn diagnose(log: &Log) -> Diagnosis {
     if !is_worded {
         clues.retain(|clue| !clue.needs_words());
     }
-    let weights = Weights::of(&SIGNATURES);
     let has_events = log.form != Form::Line && log.lines.iter().filter(|one| one.event.is_some()).count() > 1;
     let is_visible = |clue: &Clue| (is_worded || !clue.needs_words()) && (has_events || !clue.needs_a_log());
     let mut candidates: Vec<Candidate> = SIGNATURES
         .iter()
-        .filter_map(|signature| candidate(signature, &clues, &weights, &is_visible))
+        .filter_map(|signature| candidate(signature, &clues, &WEIGHTS, &is_visible))
         .filter(|one| one.fit >= LEAST && !one.because.is_empty())
         .collect();
     candidates.sort_by(|one, other| other.fit.total_cmp(&one.fit).then_with(|| one.id.cmp(&other.id)));

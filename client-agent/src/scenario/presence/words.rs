@@ -4,6 +4,7 @@
 
 use std::str::FromStr;
 
+use epm_protocol::excerpt::excerpt;
 use epm_protocol::suggest::hint;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -78,7 +79,7 @@ impl FromStr for Zone {
         known.get(text).map(Self).map_err(|_| {
             let names: Vec<String> = known.available().map(|name| name.to_string()).collect();
             let hint = hint(text, names.iter().map(String::as_str));
-            PresenceError::Zone { found: text.to_owned(), hint }
+            PresenceError::Zone { found: excerpt(text), hint }
         })
     }
 }
@@ -95,7 +96,7 @@ impl FromStr for TimeOfDay {
             .filter(|(_, minutes)| minutes.len() == 2)
             .and_then(|(hours, minutes)| Some(number(hours, 24)? * 60 + number(minutes, 60)?))
             .map(Self)
-            .ok_or_else(|| PresenceError::TimeOfDay { found: text.to_owned() })
+            .ok_or_else(|| PresenceError::TimeOfDay { found: excerpt(text) })
     }
 }
 
@@ -120,7 +121,7 @@ impl FromStr for Day {
     type Err = PresenceError;
 
     fn from_str(text: &str) -> Result<Self, PresenceError> {
-        text.parse().map(Self).map_err(|_| PresenceError::Date { found: text.to_owned() })
+        text.parse().map(Self).map_err(|_| PresenceError::Date { found: excerpt(text) })
     }
 }
 
@@ -158,7 +159,7 @@ impl TryFrom<String> for Day {
 
 fn weekday(name: &str) -> Result<usize, PresenceError> {
     let found = WEEKDAYS.iter().position(|known| known.eq_ignore_ascii_case(name));
-    found.ok_or_else(|| PresenceError::Weekday { found: name.to_owned(), hint: hint(name, WEEKDAYS) })
+    found.ok_or_else(|| PresenceError::Weekday { found: excerpt(name), hint: hint(name, WEEKDAYS) })
 }
 
 #[cfg(test)]

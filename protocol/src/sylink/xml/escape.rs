@@ -1,5 +1,7 @@
 //! Which characters an XML file can hold as they are, and which must be written as references.
 
+use crate::excerpt::excerpt;
+
 /// A reference or character that cannot be read: its offset in the text, what was expected, what was found.
 pub(super) type Unreadable = (usize, &'static str, String);
 
@@ -85,7 +87,7 @@ fn reference(text: &str) -> Result<(char, usize), (&'static str, String)> {
     let end = body.find(|c| c == ';' || c == '&' || c == '<' || is_space(c)).unwrap_or(body.len());
     let name = &body[..end];
     if !body[end..].starts_with(';') {
-        return Err(("; after the reference", shown(&format!("&{name}"))));
+        return Err(("; after the reference", excerpt(&format!("&{name}"))));
     }
     let character = match name {
         "amp" => Some('&'),
@@ -95,7 +97,7 @@ fn reference(text: &str) -> Result<(char, usize), (&'static str, String)> {
         "apos" => Some('\''),
         _ => number(name).and_then(char::from_u32).filter(|&c| is_allowed(c)),
     };
-    character.map(|c| (c, end + 2)).ok_or_else(|| (KNOWN, shown(&format!("&{name};"))))
+    character.map(|c| (c, end + 2)).ok_or_else(|| (KNOWN, excerpt(&format!("&{name};"))))
 }
 
 fn number(name: &str) -> Option<u32> {
@@ -103,15 +105,6 @@ fn number(name: &str) -> Option<u32> {
     let (digits, radix) = digits.strip_prefix('x').map_or((digits, 10), |digits| (digits, 16));
     // `from_str_radix` would accept a sign.
     digits.chars().all(|c| c.is_digit(radix)).then(|| u32::from_str_radix(digits, radix).ok()).flatten()
-}
-
-/// The beginning of a text, for error messages.
-pub(super) fn shown(text: &str) -> String {
-    const LENGTH: usize = 40;
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

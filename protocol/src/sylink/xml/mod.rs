@@ -16,8 +16,8 @@ use quick_xml::events::Event;
 
 pub use element::{Element, Node, Position};
 
+use crate::excerpt::excerpt;
 use element::Attribute;
-use escape::shown;
 
 /// The largest file that is read, in bytes. Real ones have some thousand. [I, from their content]
 pub const SIZE_LIMIT: usize = 1 << 20;
@@ -214,7 +214,7 @@ impl<'a> Parser<'a> {
                     }
                     let encoding = declaration.encoding().and_then(Result::ok).unwrap_or("UTF-8".into());
                     if self.is_utf8 && !encoding.eq_ignore_ascii_case("UTF-8") && !text.is_ascii() {
-                        return Err(self.source.error(start, "encoding=\"UTF-8\"", shown(&encoding)));
+                        return Err(self.source.error(start, "encoding=\"UTF-8\"", excerpt(&encoding)));
                     }
                     self.place(Node::Instruction((*declaration).to_owned()));
                 }
@@ -225,7 +225,9 @@ impl<'a> Parser<'a> {
             }
         }
         match self.open.last() {
-            Some(element) => Err(self.source.error(text.len(), format!("</{}>", shown(&element.name)), END)),
+            Some(element) => {
+                Err(self.source.error(text.len(), format!("</{}>", excerpt(&element.name)), END))
+            }
             None => Ok(()),
         }
     }
@@ -272,12 +274,12 @@ impl<'a> Parser<'a> {
     fn end_tag(&mut self, raw: &str, start: usize) -> Result<(), XmlError> {
         let content = raw.strip_prefix("</").and_then(|raw| raw.strip_suffix('>')).unwrap_or_default();
         let name = content.trim_end_matches(escape::is_space);
-        let found = || format!("</{}>", shown(name));
+        let found = || format!("</{}>", excerpt(name));
         let Some(mut element) = self.open.pop() else {
             return Err(self.source.error(start, self.outside(), found()));
         };
         if element.name != name {
-            return Err(self.source.error(start, format!("</{}>", shown(&element.name)), found()));
+            return Err(self.source.error(start, format!("</{}>", excerpt(&element.name)), found()));
         }
         element.end_tail = content[name.len()..].to_owned();
         self.place_element(element);
@@ -317,7 +319,7 @@ impl<'a> Parser<'a> {
             let attribute = self.attribute(&mut tag, space)?;
             if !names.insert(attribute.name.clone()) {
                 let Position { line, column } = attribute.position;
-                let found = format!("{} again", shown(&attribute.name));
+                let found = format!("{} again", excerpt(&attribute.name));
                 return Err(XmlError { line, column, expected: "each attribute once".to_owned(), found });
             }
             element.attributes.push(attribute);
@@ -333,18 +335,18 @@ impl<'a> Parser<'a> {
         }
         let before = tag.take(escape::is_space);
         if !tag.rest.starts_with('=') {
-            return Err(self.unexpected(tag, &format!("= after {}", shown(name))));
+            return Err(self.unexpected(tag, &format!("= after {}", excerpt(name))));
         }
         tag.rest = &tag.rest[1..];
         let after = tag.take(escape::is_space);
         let Some(quote) = tag.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-            return Err(self.unexpected(tag, &format!("a quote before the value of {}", shown(name))));
+            return Err(self.unexpected(tag, &format!("a quote before the value of {}", excerpt(name))));
         };
         tag.rest = &tag.rest[1..];
         let start = tag.at();
         let written = tag.take(|c| c != quote && c != '<');
         if !tag.rest.starts_with(quote) {
-            return Err(self.unexpected(tag, &format!("{quote} after the value of {}", shown(name))));
+            return Err(self.unexpected(tag, &format!("{quote} after the value of {}", excerpt(name))));
         }
         tag.rest = &tag.rest[1..];
         let value = escape::read_attribute(written)

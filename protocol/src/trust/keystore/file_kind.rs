@@ -11,6 +11,7 @@ use super::super::key_form::KeyForm;
 use super::super::pem;
 use super::kind::StoreType;
 use super::role::FileRole;
+use crate::excerpt::excerpts;
 
 /// What a file, or a block of a PEM file, is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,7 +244,10 @@ impl fmt::Display for FileKind {
             Self::Jwk => "a key in JSON (JWK)",
             Self::Parameters => "parameters without a key",
             Self::Pem(labels) if labels.is_empty() => "PEM without a block",
-            Self::Pem(labels) => return write!(f, "PEM with {}", labels.join(", ")),
+            Self::Pem(labels) => {
+                let labels = excerpts(labels.iter().map(String::as_str), str::to_owned);
+                return write!(f, "PEM with {labels}");
+            }
             Self::AlmostPem => "text whose BEGIN and END lines are not those of PEM",
             Self::Printed => "the printed text of a certificate, without the certificate",
             Self::Utf16(inner) => return write!(f, "UTF-16 text ({inner})"),

@@ -17,6 +17,7 @@ use super::reader::{self, Reader};
 use super::refusal::StoreError;
 use super::rounds::Rounds;
 use super::secret::{Password, Salts};
+use crate::excerpt::excerpt;
 use crate::time::Timestamp;
 
 const JKS: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
@@ -97,7 +98,10 @@ fn certificate(from: &mut Reader<'_>, version: u32) -> Result<Vec<u8>, StoreErro
     if version == 2 {
         let kind = from.text("the kind of a certificate")?;
         if !matches!(kind.as_str(), "X.509" | "X509") {
-            return Err(broken(&format!("expected a certificate of the kind X.509, found {kind:?}")));
+            return Err(broken(&format!(
+                "expected a certificate of the kind X.509, found {:?}",
+                excerpt(&kind)
+            )));
         }
     }
     Ok(from.bytes("a certificate")?.to_vec())

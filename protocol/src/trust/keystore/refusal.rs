@@ -11,6 +11,7 @@ use super::file_kind::FileKind;
 use super::kind::StoreType;
 pub use super::role::{FileRole, Refusal};
 use super::secret::PasswordError;
+use crate::excerpt::{excerpt, excerpts};
 
 /// The name of a file, and the line in it if it is PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ pub enum StoreError {
     Password,
     /// The key cannot be decrypted with the password.
     #[error(
-        "the key under the alias {alias:?} cannot be decrypted with this password; does it have a separate one?"
+        "the key under the alias {:?} cannot be decrypted with this password; does it have a separate one?",
+        excerpt(alias)
     )]
     KeyPassword {
         /// The alias of the entry.
@@ -88,13 +90,13 @@ pub enum StoreError {
         expected: u64,
     },
     /// Two entries have the same alias.
-    #[error("two entries have the alias {alias:?}")]
+    #[error("two entries have the alias {:?}", excerpt(alias))]
     DuplicateAlias {
         /// The alias of both.
         alias: String,
     },
     /// There is no entry with that alias.
-    #[error("there is no entry {alias:?}{hint}; the keystore has {}", quoted(known))]
+    #[error("there is no entry {:?}{hint}; the keystore has {}", excerpt(alias), quoted(known))]
     NoSuchAlias {
         /// The alias that was asked for.
         alias: String,
@@ -119,7 +121,7 @@ pub enum StoreError {
         known: Vec<String>,
     },
     /// The entry with that alias has no key.
-    #[error("the entry {alias:?} is {found}, without a private key")]
+    #[error("the entry {:?} is {found}, without a private key", excerpt(alias))]
     EntryWithoutKey {
         /// The alias of the entry.
         alias: String,
@@ -127,13 +129,13 @@ pub enum StoreError {
         found: String,
     },
     /// The entry has a key without a certificate.
-    #[error("the entry {alias:?} has a key without a certificate")]
+    #[error("the entry {:?} has a key without a certificate", excerpt(alias))]
     NoCertificate {
         /// The alias of the entry.
         alias: String,
     },
     /// The key cannot be used by a manager.
-    #[error("the key under the alias {alias:?}: {reason}")]
+    #[error("the key under the alias {:?}: {reason}", excerpt(alias))]
     Key {
         /// The alias of the entry.
         alias: String,
@@ -141,7 +143,10 @@ pub enum StoreError {
         reason: KeyError,
     },
     /// The key and the certificate of the entry do not belong together.
-    #[error("the entry {alias:?} has a key with the public key {found}, but a certificate for {expected}")]
+    #[error(
+        "the entry {:?} has a key with the public key {found}, but a certificate for {expected}",
+        excerpt(alias)
+    )]
     Mismatch {
         /// The alias of the entry.
         alias: String,
@@ -152,11 +157,14 @@ pub enum StoreError {
     },
 }
 
+/// The largest number of lines that an error names.
+const MOST_LINES: usize = 20;
+
 /// Aliases in a sentence.
 fn quoted(aliases: &[String]) -> String {
     match aliases {
         [] => "no entries".to_owned(),
-        some => some.iter().map(|alias| format!("{alias:?}")).collect::<Vec<_>>().join(", "),
+        some => excerpts(some.iter().map(String::as_str), |alias| format!("{alias:?}")),
     }
 }
 
@@ -226,8 +234,8 @@ pub enum KeystoreError {
         found: FileKind,
     },
     /// The file has several private keys.
-    #[error("{}: {}: expected one private key, found {}, at lines {lines:?}",
-        Refusal::PrivateKeyFile, .at, .lines.len())]
+    #[error("{}: {}: expected one private key, found {}, at lines {:?}",
+        Refusal::PrivateKeyFile, .at, .lines.len(), .lines.get(..MOST_LINES).unwrap_or(.lines))]
     SeveralKeys {
         /// The name of the file.
         at: FilePosition,

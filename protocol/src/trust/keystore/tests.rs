@@ -372,6 +372,21 @@ fn a_file_does_not_decide_how_long_its_reader_works() {
     assert!(error.to_string().contains("found 2147483647"), "{error}");
 }
 
+#[test]
+fn an_error_repeats_only_the_beginning_of_what_a_file_says_at_length() {
+    // One certificate under the alias `a`, of a kind with 60,000 characters.
+    let mut store = vec![0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 1, b'a'];
+    store.extend([0; 8]);
+    store.extend(60_000_u16.to_be_bytes());
+    store.extend([b'x'; 60_000]);
+    store.extend([0; 20]);
+    let pem = format!("-----BEGIN {}-----\n", "x".repeat(60_000));
+    let errors = [refusal(open(&store)), refusal(key(pem.as_bytes()))];
+    for error in errors.map(|error| error.to_string()) {
+        assert!(error.len() < 300 && error.contains("xxx..."), "{} bytes: {error:.300}", error.len());
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_makes_the_reader_of_keystores_panic(

@@ -6,6 +6,7 @@
 use std::io::{Cursor, Read, Write};
 
 use epm_client_agent::wire::IN_PACKAGE;
+use epm_protocol::excerpt::{excerpt, excerpts};
 use epm_protocol::installation::{
     CertificateSource, RecoverySettings, ServerXmlError, TomcatError, connector,
 };
@@ -152,13 +153,14 @@ pub fn read_recovery(file: &str, bytes: &[u8]) -> Result<RecoveryFile, RecoveryE
             last.starts_with(start) && last.ends_with(end)
         });
         let Some(found) = found else {
-            return Err(RecoveryError::Missing { file: name(), expected, found: files.join(", ") });
+            let found = excerpts(files.iter().map(String::as_str), str::to_owned);
+            return Err(RecoveryError::Missing { file: name(), expected, found });
         };
         let entry = zip.by_name(found).map_err(broken)?;
         let mut content = zeroize::Zeroizing::new(Vec::new());
         entry.take(MAX_BYTES + 1).read_to_end(&mut content).map_err(|error| broken(ZipError::Io(error)))?;
         if content.len() as u64 > MAX_BYTES {
-            return Err(RecoveryError::TooLarge { file: name(), what: found.clone() });
+            return Err(RecoveryError::TooLarge { file: name(), what: excerpt(found) });
         }
         Ok((found.clone(), content))
     };
