@@ -6,6 +6,7 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use epm_client_agent::agent::{LogLine, TrustLayer};
 use epm_client_agent::scenario::{PartHolding, Scenario, Verdict};
 use epm_fixtures::fixture;
+use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
 use epm_server::lab::RunError;
 use epm_server::lab::scenario_run::{ProgressEvent, run_scenario_moved};
@@ -60,6 +61,13 @@ pub fn played(name: &str) -> Played {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn play_through(name: &str) -> Result<Played, String> {
     over_sockets(&scenario(name)).await.map_err(|error| error.to_string())
+}
+
+/// The ports of a running manager, for a rehearsal of the same managers.
+pub fn ports(place: &Addresses) -> ManagerPorts {
+    let port = |url: &str| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let address = place.http.trim_start_matches("http://").rsplit_once(':').map_or("", |(host, _)| host);
+    ManagerPorts { address: address.to_owned(), http: port(&place.http), https: port(&place.https) }
 }
 
 /// Plays a scenario over sockets with the clock moved.

@@ -41,12 +41,12 @@ pub(crate) fn run(folder: &str, status: &str, body: &str) {
         loop {
             tokio::select! {
                 accepted = plain.accept() => {
-                    let (stream, _) = accepted.expect("a connection");
+                    let Ok((stream, _)) = accepted else { continue };
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(converse(stream, status, body.clone()));
                 }
                 accepted = secure.accept() => {
-                    let (stream, _) = accepted.expect("a connection");
+                    let Ok((stream, _)) = accepted else { continue };
                     let _ = stream.set_nodelay(true);
                     let (acceptor, body) = (acceptor.clone(), body.clone());
                     tokio::spawn(async move {
@@ -95,6 +95,7 @@ fn tls(folder: &Path) -> ServerConfig {
 
 /// Runs a server as `epm-lab` runs on a machine with one core.
 pub(crate) fn serve(server: impl Future<Output = ()>) {
+    epm_server::raise_descriptor_limit();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

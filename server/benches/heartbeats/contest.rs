@@ -11,6 +11,7 @@ use crate::candidate::Ready;
 use crate::keep_alive::KeepAlive;
 use crate::machine::{self, Server};
 use crate::nginx;
+use crate::pressure::{Pressed, Pressure};
 use crate::reconnect::Reconnect;
 
 /// Connections, or heartbeats on their way, at a time.
@@ -155,6 +156,23 @@ impl Stage {
         Self { settings, folder, manager, ready }
     }
 
+    /// Presses the manager and the bare server, and prints what came of the honest heartbeats.
+    pub(crate) fn press(&self, pressure: Pressure) {
+        let folder = self.folder.path();
+        let home = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let manager = home(self.ready.port);
+        let (question, body) = Question::put(manager, &self.ready.first, "");
+        let path = folder.join("body");
+        fs::write(&path, &body).expect("the folder can be written");
+        let (bare, ports) = bare(&folder.to_string_lossy(), &question, &path.to_string_lossy());
+        let places = [home(ports[0]), home(ports[1])];
+        let bare_question = Question::put(places[0], &self.ready.first, "").0;
+        pressure.compare(&[
+            Pressed { name: "mock manager", server: &self.manager, places: [manager; 2], question },
+            Pressed { name: "bare hyper + rustls", server: &bare, places, question: bare_question },
+        ]);
+    }
+
     /// Measures one load, and prints what came of it.
     pub(crate) fn compare(&self, load: Load) {
         let folder = self.folder.path();
@@ -167,8 +185,7 @@ impl Stage {
         let path = folder.join("body");
         fs::write(&path, &body).expect("the folder can be written");
         let (folder_name, path) = (folder.to_string_lossy(), path.to_string_lossy());
-        let (bare, ports) = Server::ours(&["baseline", &folder_name, question.status(), &path]);
-        let ports: Vec<u16> = ports.split(' ').flat_map(str::parse).collect();
+        let (bare, ports) = bare(&folder_name, &question, &path);
         let bare_question = Question::put(home(ports[0]), asked, "").0;
         let nginx = nginx::start(folder, if body.is_empty() { b"unchanged" } else { &body });
 
@@ -202,6 +219,12 @@ impl Stage {
             println!("only {quiet} of {} rounds began on a quiet machine", self.settings.rounds);
         }
     }
+}
+
+/// Starts the bare server, and returns its ports for HTTP and HTTPS.
+fn bare(folder: &str, question: &Question, body: &str) -> (Server, Vec<u16>) {
+    let (server, ports) = Server::ours(&["baseline", folder, question.status(), body]);
+    (server, ports.split(' ').flat_map(str::parse).collect())
 }
 
 impl Contestant<'_> {
@@ -296,7 +319,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Least, median and greatest.
-fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     [values[0], values[values.len() / 2], values[values.len() - 1]]

@@ -24,8 +24,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts this program in another role, and returns the line with which it says that it is ready.
     pub(crate) fn ours(arguments: &[&str]) -> (Self, String) {
+        Self::start(SERVER_CORE, arguments)
+    }
+
+    /// Starts this program in another role on the core of the load, behind the load itself.
+    pub(crate) fn of_the_load(arguments: &[&str]) -> (Self, String) {
+        Self::start(LOAD_CORE, arguments)
+    }
+
+    fn start(core: usize, arguments: &[&str]) -> (Self, String) {
         let program = std::env::current_exe().expect("this program has a path");
-        let mut child = on_core(SERVER_CORE, &program.to_string_lossy())
+        let mut child = on_core(core, &program.to_string_lossy())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,6 +58,11 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Number of files and connections that it has open.
+    pub(crate) fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
     /// Processor time that it has used, in seconds.
     pub(crate) fn used(&self) -> f64 {
         used_by(&self.child.id().to_string())
@@ -60,6 +74,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs a role of the load, with as many files as the system allows.
+pub(crate) fn run(role: impl Future<Output = ()>) {
+    epm_server::raise_descriptor_limit();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(role);
 }
 
 /// Ends this process when the one that started it is gone: then its input ends.

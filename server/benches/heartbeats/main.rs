@@ -4,6 +4,8 @@
 //! cargo bench -p epm-server                      everything, under three minutes
 //! cargo bench -p epm-server -- --quick           everything, in half a minute
 //! cargo bench -p epm-server -- keep-alive        the loads whose name has this in it
+//! cargo bench -p epm-server -- pressure          honest heartbeats among 18,000 bad peers, in ten minutes; only when asked for
+//! cargo bench -p epm-server -- pressure --peers 2000 --seconds 10 --rounds 3
 //! ```
 //!
 //! Read the ratios, not the absolute figures: contestants take turns within one run, on the same core, with the same
@@ -16,6 +18,7 @@
 //! | `baseline` | hyper, or hyper and rustls, with an answer that is ready |
 //! | `nginx` | nginx, with the answer as a static file |
 //! | `keep_alive`, `reconnect` | the two loads |
+//! | `pressure` | honest heartbeats while bad peers hold connections |
 //! | `contest` | rounds, turns, and the tables |
 //! | `machine` | processes, cores, and what they have used |
 //!
@@ -29,11 +32,13 @@ mod contest;
 mod keep_alive;
 mod machine;
 mod nginx;
+mod pressure;
 mod reconnect;
 
 use std::time::Duration;
 
 use crate::contest::{Load, Settings, Stage};
+use crate::pressure::Pressure;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +46,10 @@ fn main() {
     match words[..] {
         ["candidate", folder] => candidate::run(folder),
         ["baseline", folder, status, body] => baseline::run(folder, status, body),
+        ["peers", plain, secure, silent, slow, stalled] => {
+            pressure::peers(plain, secure, [silent, slow, stalled]);
+        }
+        ["flood", place] => pressure::flood(place),
         _ if words.contains(&"--bench") => bench(&words),
         _ => println!("this measures only when it is asked to: cargo bench -p epm-server"),
     }
@@ -54,6 +63,9 @@ fn bench(words: &[&str]) {
     };
     let wanted = words.iter().find(|word| !word.starts_with("--"));
     let stage = Stage::set(settings);
+    if wanted.is_some_and(|part| *part == "pressure") {
+        return stage.press(Pressure::of(words));
+    }
     for load in Load::ALL {
         if wanted.is_none_or(|part| load.name().contains(part)) {
             stage.compare(load);

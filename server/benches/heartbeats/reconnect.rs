@@ -68,8 +68,8 @@ impl Reconnect {
     }
 }
 
-/// Connects, shakes hands, asks, hears, and leaves.
-async fn beat(
+/// One heartbeat over a TLS connection of its own.
+pub(crate) async fn beat(
     client: &TlsConnector,
     address: SocketAddr,
     question: &Question,
@@ -87,7 +87,7 @@ async fn beat(
     Ok(stream.get_ref().1.handshake_kind())
 }
 
-fn client_config(tickets: bool) -> ClientConfig {
+pub(crate) fn client_config(tickets: bool) -> ClientConfig {
     let provider = provider();
     let verifier = Arc::new(SignatureOnly(Arc::clone(&provider)));
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -18,7 +18,7 @@ use crate::lab::Lab;
 use crate::lab::machines::Machines;
 use crate::lab::pace::ended_heartbeats;
 use crate::lab::run_error::RunError;
-use crate::mock_site::MockSite;
+use crate::mock_site::{MockSite, MockSiteBuilder};
 
 /// Speed of the clock, as a multiple of real time, while a finished scenario keeps running.
 pub const STANDING: u32 = 30;
@@ -41,13 +41,21 @@ pub enum ProgressEvent<'a> {
     },
 }
 
-/// A scenario in progress.
-struct ScenarioRun<'a> {
+/// A scenario in progress: its lab, and the steps that it has taken. The functions of this file take all steps of a
+/// scenario; a caller that takes them one by one can look at the lab, and act on it, between two steps.
+pub struct ScenarioRun<'a> {
     scenario: &'a Scenario,
     lab: Arc<Lab>,
     machines: Machines,
-    certificates: Vec<Fingerprint>,
+    /// Certificates that came into force, each with the number of its step; those of the start have number 0.
+    certificates: Vec<(usize, Fingerprint)>,
     steps: Vec<StepReport>,
+}
+
+impl std::fmt::Debug for ScenarioRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScenarioRun").field("lab", &self.lab).finish_non_exhaustive()
+    }
 }
 
 /// Runs a scenario over sockets, with the clock at `speed` times real time.
@@ -112,36 +120,78 @@ async fn run_by(
 ) -> Result<Verdict, RunError> {
     let builder = MockSite::builder().scenario(scenario).clock(Arc::new(clock));
     let builder = if stay.is_some() { builder.rest_api(0) } else { builder };
-    let site = builder.start().await?;
-    let lab = Lab::new(Arc::new(site), scenario.seed, Arc::clone(log));
-    let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
-    lab.site.apply_all(&setup).map_err(|source| RunError::command(0, "setup", source))?;
-    tell(ProgressEvent::Up(lab.site.addresses()));
-    let machines = Machines::assemble(scenario, &lab).await?;
-    let certificates = lab.certificates().into_values().collect();
-    let mut run = ScenarioRun { scenario, lab, machines, certificates, steps: Vec::new() };
-    let installation = StepPlan::installation();
-    for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
-        run.step(number, step, &mut tell).await?;
+    let mut run = ScenarioRun::of(scenario, builder, log, &mut tell).await?;
+    for step in &scenario.step {
+        run.step(step, &mut tell).await?;
     }
     if let Some(stay) = stay {
         run.lab.take_start().await;
         run.lab.clock().set_speed(STANDING);
         stay(Arc::clone(&run.lab)).await;
     }
-    let lab = Arc::clone(&run.lab);
     let verdict = run.verdict().await;
-    lab.stop().await;
+    run.lab.stop().await;
     Ok(verdict)
 }
 
-impl ScenarioRun<'_> {
+impl<'a> ScenarioRun<'a> {
+    /// Starts the lab of a scenario over sockets with a clock that is moved, as [`run_scenario_moved`] does, and installs
+    /// the fleet. Takes none of the scenario's steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_scenario_moved`].
+    pub async fn start(scenario: &'a Scenario, log: &LogSink) -> Result<Self, RunError> {
+        let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
+        let builder = MockSite::builder().scenario(scenario).clock(Arc::new(clock));
+        Self::of(scenario, builder, log, &mut |_| ()).await
+    }
+
+    async fn of(
+        scenario: &'a Scenario,
+        builder: MockSiteBuilder,
+        log: &LogSink,
+        tell: &mut impl FnMut(ProgressEvent<'_>),
+    ) -> Result<Self, RunError> {
+        let site = builder.start().await?;
+        let lab = Lab::new(Arc::new(site), scenario.seed, Arc::clone(log));
+        let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
+        lab.site.apply_all(&setup).map_err(|source| RunError::command(0, "setup", source))?;
+        tell(ProgressEvent::Up(lab.site.addresses()));
+        let machines = Machines::assemble(scenario, &lab).await?;
+        let certificates = lab.certificates().into_values().map(|one| (0, one)).collect();
+        let mut run = Self { scenario, lab, machines, certificates, steps: Vec::new() };
+        run.step(&StepPlan::installation(), tell).await?;
+        Ok(run)
+    }
+
+    /// The lab of the scenario.
+    pub fn lab(&self) -> &Arc<Lab> {
+        &self.lab
+    }
+
+    /// Takes one step. Its faults are those of the scenario.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses a command, or a wait reaches its limit.
+    pub async fn take(&mut self, step: &StepPlan) -> Result<(), RunError> {
+        self.step(step, &mut |_| ()).await
+    }
+
+    /// Forgets the steps with a higher number than this, after a snapshot of that moment was restored. The installation
+    /// is step 0.
+    pub fn forget_steps_after(&mut self, number: usize) {
+        self.steps.truncate(number + 1);
+        self.certificates.retain(|(step, _)| *step <= number);
+    }
+
     async fn step(
         &mut self,
-        number: usize,
         step: &StepPlan,
         tell: &mut impl FnMut(ProgressEvent<'_>),
     ) -> Result<(), RunError> {
+        let number = self.steps.len();
         let began = self.lab.clock().now();
         let report = StepReport {
             number,
@@ -217,7 +267,7 @@ impl ScenarioRun<'_> {
         }
         for effect in self.lab.site.apply_all(&commands)? {
             if let Effect::CertificateServed { fingerprint, .. } = effect {
-                self.certificates.push(fingerprint);
+                self.certificates.push((self.steps.len() - 1, fingerprint));
             }
         }
         Ok(())
@@ -266,13 +316,14 @@ impl ScenarioRun<'_> {
         Ok(())
     }
 
-    async fn verdict(self) -> Verdict {
+    /// The verdict on every client, with the steps so far.
+    pub async fn verdict(&self) -> Verdict {
         let fleet = self.lab.fleet.read().await;
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
-            certificate_history: self.certificates,
+            certificate_history: self.certificates.iter().map(|(_, one)| *one).collect(),
             parts: self.steps.last().map(|step| step.holdings.clone()).unwrap_or_default(),
-            steps: self.steps,
+            steps: self.steps.clone(),
             clients: fleet.members().len(),
             console_troubles: self.lab.site.look(Site::console_troubles),
             ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())

@@ -20,6 +20,13 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// Flag in the counter of a connection that may stall because a fault acts on it.
 const SPARED: u64 = 1 << 63;
 
+/// Highest counter of a connection that has never been answered: not greeted yet, or greeted and without a request.
+const UNANSWERED: u64 = 2;
+
+/// Share of the idle connections that are ended together when there is no room: looking at all of them for one new
+/// connection each would let peers that come again and again use up a processor.
+const SHARE: usize = 64;
+
 /// Flag in the counter of a connection on which a response without end is sent.
 const STREAMS: u64 = 1 << 62;
 
@@ -108,18 +115,27 @@ impl Connections {
         stalled.iter().map(|entry| entry.peer).collect()
     }
 
-    /// Ends the connection that has waited for a request for the longest time, if one does.
-    pub(crate) fn end_idlest(&self, now: Instant) {
+    /// Ends the connections that have waited for their peer for the longest time, at least one if any does, and returns
+    /// their peers. Connections that were never answered come before those that were.
+    pub(crate) fn end_idlest(&self, now: Instant) -> Vec<SocketAddr> {
         let mut book = self.book();
         let idle = book.here.iter().filter_map(|(number, entry)| {
             let count = entry.count.load(Ordering::Relaxed);
-            let is_idle = count.is_multiple_of(2) && count & (SPARED | STREAMS) == 0;
+            let waits = count.is_multiple_of(2) || count == 1;
+            let is_idle = waits && count & (SPARED | STREAMS) == 0;
             let since = entry.seen.filter(|(seen, _)| *seen == count).map_or(now, |(_, since)| since);
-            is_idle.then_some((since, *number))
+            is_idle.then_some((count > UNANSWERED, since, *number))
         });
-        let ended = idle.min().and_then(|(_, number)| book.here.remove(&number));
+        let mut idle: Vec<_> = idle.collect();
+        let some = (idle.len() / SHARE).max(1);
+        if some < idle.len() {
+            idle.select_nth_unstable(some);
+            idle.truncate(some);
+        }
+        let ended: Vec<Entry> = idle.iter().filter_map(|(_, _, number)| book.here.remove(number)).collect();
         drop(book);
-        ended.and_then(|entry| entry.task).iter().for_each(AbortHandle::abort);
+        ended.iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
+        ended.iter().map(|entry| entry.peer).collect()
     }
 
     /// Number of open connections.

@@ -25,7 +25,7 @@ use crate::wire::exchange::respond;
 use crate::wire::faults;
 use crate::wire::listener::{PATIENCE, Places, Room};
 
-/// Maximum number of connections per port; further ones wait in the system's queue.
+/// Maximum number of connections per port; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 16_384;
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;

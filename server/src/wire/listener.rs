@@ -23,7 +23,7 @@ const ROUND: Duration = Duration::from_secs(3);
 /// Pauses after a connection could not be accepted.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Time after which a full control API looks again for an idle connection.
+/// Time after which a full port looks again for an idle connection.
 const SOON: Duration = Duration::from_millis(100);
 /// Shortest time between two lines in the log about the same.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -72,7 +72,8 @@ pub(super) struct Room<'a> {
     pub(super) tasks: &'a TaskTracker,
 }
 
-/// Permits for connections; without one, a connection waits in the system's queue.
+/// Permits for connections. For the last one, the connections that have been idle for the longest time are ended; where
+/// none is idle, a new connection waits in the system's queue.
 #[derive(Debug)]
 pub(super) struct Places {
     own: Arc<Semaphore>,
@@ -86,14 +87,10 @@ impl Places {
         Self { own: Arc::new(Semaphore::new(most)), shared: Some(Arc::clone(&DESCRIPTORS.ports)) }
     }
 
-    /// Places of the control API. For the last one, the connection that has been idle for the longest time is ended.
+    /// Places of the control API.
     pub(super) fn of_the_control_api() -> Self {
         let most = DESCRIPTORS.division.control_connections();
         Self { own: Arc::new(Semaphore::new(most)), shared: None }
-    }
-
-    const fn ends_idle(&self) -> bool {
-        self.shared.is_none()
     }
 
     fn is_full(&self) -> bool {
@@ -157,10 +154,9 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
     let (mut backs_off, mut error) = (Duration::ZERO, None);
     loop {
         let is_full = room.places.is_full();
-        if is_full && room.places.ends_idle() {
-            room.connections.end_idlest(now);
-        } else if is_full {
+        if is_full {
             full.add();
+            room.connections.end_idlest(now).into_iter().for_each(&stalled);
         }
         tell(listener, room.connections, (&mut full, &mut failed), error.as_ref(), now);
         let next = async {
@@ -172,7 +168,7 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = pause(SOON), if is_full && room.places.ends_idle() => continue,
+            () = pause(SOON), if is_full => continue,
             tick = rounds.tick() => {
                 now = tick;
                 room.connections.end_stalled(now, PATIENCE).into_iter().for_each(&stalled);
@@ -222,7 +218,7 @@ fn tell(
             connections = connections.count(),
             times,
             limit = DESCRIPTORS.division.limit,
-            "port is full: further connections wait until others end; a higher limit of files (ulimit -n) makes room"
+            "port is full: idle connections are ended for further ones; a higher limit of files (ulimit -n) makes room"
         );
     }
     if let (Some(times), Some(error)) = (failed.due(now), error) {

@@ -37,7 +37,7 @@ use crate::wire::faults;
 use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::{PATIENCE, Places, Room, accept};
 
-/// Maximum number of connections per REST API; further ones wait in the system's queue.
+/// Maximum number of connections per REST API; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 512;
 /// Maximum size of a request head, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;

@@ -1,8 +1,10 @@
 //! A lab that runs out of file descriptors: it still answers, says so once, and refuses a fleet that cannot fit.
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -38,7 +40,6 @@ fn silent(ready: &Value, count: usize) -> Vec<TcpStream> {
 #[test]
 fn a_lab_whose_port_is_full_answers_and_says_so_once() {
     let (mut running, ready) = up("-n 256", &["--agents", "0"]);
-    // What does not fit waits in the system's queue.
     let peers = silent(&ready, 200);
     running.says("port is full");
     for _ in 0..3 {
@@ -48,6 +49,27 @@ fn a_lab_whose_port_is_full_answers_and_says_so_once() {
     running.signal("INT");
     let (code, said) = running.ends();
     assert_eq!((code, said.matches("full").count()), (Some(0), 1), "{said}");
+}
+
+#[needs(bash)]
+#[test]
+fn peers_that_send_nothing_give_way_to_a_heartbeat() {
+    let (running, ready) = up("-n 256", &["--agents", "0"]);
+    let peers = silent(&ready, 150);
+    let mut honest = silent(&ready, 1).remove(0);
+    // Less than the time that a silent peer has.
+    honest.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    honest.write_all(b"GET /secars/secars.dll?hello,secars HTTP/1.1\r\nHost: lab\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    honest.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let is_open = |mut peer: &TcpStream| {
+        peer.set_nonblocking(true).unwrap();
+        peer.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
+    let open: Vec<bool> = peers.iter().map(is_open).collect();
+    assert!(!open[0] && open[149], "the first to come are the first to go: {open:?}");
+    running.kill();
 }
 
 #[needs(bash, prlimit)]

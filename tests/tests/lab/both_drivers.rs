@@ -7,16 +7,9 @@ use epm_client_agent::agent::{AgentView, Event, LogLine};
 use epm_client_agent::rehearsal::{Progress, Rehearsal, RehearsalOptions, rehearse};
 use epm_client_agent::scenario::Scenario;
 use epm_protocol::fault::{FaultKind, Layer};
-use epm_protocol::site::ManagerPorts;
 use epm_server::Addresses;
-use epm_tests::scenario_runs::{Played, over_sockets, played, scenario, scenarios};
+use epm_tests::scenario_runs::{Played, over_sockets, played, ports, scenario, scenarios};
 use tokio::task::JoinSet;
-
-fn ports(place: &Addresses) -> ManagerPorts {
-    let port = |url: &str| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let address = place.http.trim_start_matches("http://").rsplit_once(':').unwrap().0;
-    ManagerPorts { address: address.to_owned(), http: port(&place.http), https: port(&place.https) }
-}
 
 fn in_virtual_time(scenario: &Scenario, places: &[Addresses]) -> Rehearsal {
     let options =
