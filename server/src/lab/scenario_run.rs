@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
+use epm_client_agent::cause::{RotationSettings, SiteHistory, explain};
 use epm_client_agent::program::read_file;
 use epm_client_agent::scenario::{
     PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
@@ -48,6 +49,8 @@ struct ScenarioRun<'a> {
     machines: Machines,
     certificates: Vec<Fingerprint>,
     steps: Vec<StepReport>,
+    /// What the steps changed, from which the causes are told.
+    history: SiteHistory,
 }
 
 /// Runs a scenario over sockets, with the clock at `speed` times real time.
@@ -119,7 +122,10 @@ async fn run_by(
     tell(ProgressEvent::Up(lab.site.addresses()));
     let machines = Machines::assemble(scenario, &lab).await?;
     let certificates = lab.certificates().into_values().collect();
-    let mut run = ScenarioRun { scenario, lab, machines, certificates, steps: Vec::new() };
+    let settings = lab.site.look(RotationSettings::of);
+    let history = SiteHistory::new(Arc::new(settings), Arc::new(scenario.assumptions.clone()))
+        .of_parts(scenario.fleet.iter().map(|part| part.get_ref()));
+    let mut run = ScenarioRun { scenario, lab, machines, certificates, steps: Vec::new(), history };
     let installation = StepPlan::installation();
     for (number, step) in std::iter::once(&installation).chain(&scenario.step).enumerate() {
         run.step(number, step, &mut tell).await?;
@@ -152,6 +158,8 @@ impl ScenarioRun<'_> {
         };
         tell(ProgressEvent::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
+        let changes = self.lab.site.changes().count();
+        self.note_imports(step, began);
         let failed = |source| RunError::command(number, &step.title, source);
         let mut heartbeats = Vec::new();
         for phase in StepPhase::IN_ORDER {
@@ -183,6 +191,8 @@ impl ScenarioRun<'_> {
                 }
             }
         }
+        let known = self.lab.site.changes().after(changes).unwrap_or_default();
+        known.into_iter().for_each(|change| self.history.push(Some(number), change));
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
         let fleet = self.lab.fleet.read().await;
         let clients: Vec<(String, AgentView)> =
@@ -193,6 +203,18 @@ impl ScenarioRun<'_> {
             tell(ProgressEvent::Ended { step: report, clients: &clients, site: &self.lab.site });
         }
         Ok(())
+    }
+
+    /// Notes which parts are given communications files in a step.
+    fn note_imports(&mut self, step: &StepPlan, at: Timestamp) {
+        let parts = self.scenario.fleet.iter().map(|part| part.get_ref());
+        for part in parts.filter(|part| {
+            step.fleet
+                .iter()
+                .any(|one| one.get_ref().part() == part.name && one.get_ref().brings(part).is_some())
+        }) {
+            self.history.push_import(at, &part.name);
+        }
     }
 
     /// Removes and adds the faults of a step.
@@ -282,6 +304,7 @@ impl ScenarioRun<'_> {
             verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
         drop(fleet);
+        explain(&mut verdict, &self.history);
         self.lab.observe(&mut verdict).await;
         verdict
     }
