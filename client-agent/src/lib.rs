@@ -7,6 +7,7 @@
 //! | [`rehearsal`] | a scenario in virtual time, without sockets |
 //! | [`report`] | the outcome of a rehearsal as HTML, SVG, CSV, JUnit XML and JSON |
 //! | [`catalogue`] | all known failures, reproduced and repaired |
+//! | [`cause`] | why clients are orphaned: the step, what the site did in it, and the failure of the catalogue |
 //! | [`doctor`] | examines a heartbeat step by step |
 //! | `program` | what the programs share: arguments, and standard output (feature `wire`) |
 //! | [`program`] | what both programs share on the command line (feature `wire`) |
@@ -16,6 +17,7 @@
 
 pub mod agent;
 pub mod catalogue;
+pub mod cause;
 pub mod doctor;
 #[cfg(feature = "wire")]
 pub mod program;

@@ -201,8 +201,3 @@ def test_fingerprints_are_short_and_other_text_is_kept() -> None:
     whole = ":".join(["AB", "01", "CD", "23"] * 8)
     assert report.short(f"found {whole}, at 10:51:47") == "found AB01CD23, at 10:51:47"
 
-
-@pytest.mark.epm_lab(agents=1)
-def test_every_failure_that_is_named_is_in_the_catalogue(epm_lab) -> None:  # type: ignore[no-untyped-def]
-    known = {one.id for one in epm_lab.api.failures()}
-    assert {number for by_layer in report.FAILURES.values() for number in by_layer.values()} <= known

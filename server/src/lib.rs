@@ -45,9 +45,10 @@ mod schema;
 mod wire;
 
 pub use addresses::Addresses;
+pub use epm_client_agent::cause::{Change, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use mock_site::{MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
-pub use runtime::changes::{Change, Changes, GroupState, ListState, ManagerCertificates, RotationSettings};
+pub use runtime::changes::Changes;
 pub use runtime::clients::ClientStatus;
 pub use runtime::descriptors::raise_descriptor_limit;
 pub use runtime::faults::{FaultGuard, Faults};

@@ -87,6 +87,17 @@ pub enum Area {
     Manager,
 }
 
+impl Area {
+    /// The area of a layer of trust.
+    pub const fn of(layer: TrustLayer) -> Self {
+        match layer {
+            TrustLayer::Tls => Self::Tls,
+            TrustLayer::Signature => Self::Signature,
+            TrustLayer::SharedSecret => Self::SharedSecret,
+        }
+    }
+}
+
 impl std::fmt::Display for Area {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

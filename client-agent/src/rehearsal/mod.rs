@@ -25,6 +25,7 @@ mod activation;
 mod error;
 mod faulted;
 mod hourly;
+mod installation;
 mod machine;
 mod memo;
 mod moves;

@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use epm_protocol::fault::FaultSet;
-use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::id::HardwareKey;
 use epm_protocol::site::{CommandError, Effect, ManagerPorts, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 
-use super::activation::{ClientSnapshot, Image};
+use super::activation::Image;
 use super::error::RehearsalError;
 use super::hourly::HourlyCounts;
+use super::installation::installed;
 use super::machine::{Machine, Part};
 use super::memo::MemoTable;
 use super::moves;
@@ -23,7 +24,8 @@ use super::stimulus::ClientIdentity;
 use super::transcript::{ManagerEvent, Transcript};
 use super::virtual_client::{Context, FullClient, MemoizedClient, VirtualClient};
 use super::world::World;
-use crate::agent::{Agent, AgentProfile, AgentState, AgentView, Cache, LogLine};
+use crate::agent::{AgentView, LogLine};
+use crate::cause::{Change as SiteChange, RotationSettings, SiteHistory, explain};
 use crate::scenario::{
     Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPhase,
     StepPlan, StepReport, Verdict, Wait,
@@ -95,6 +97,8 @@ struct Run<'a, C> {
     identities: Vec<Option<HardwareKey>>,
     shards: Vec<Shard<C>>,
     certificates: Vec<InForce>,
+    /// What the steps changed, from which the causes are told.
+    history: SiteHistory,
     steps: Vec<StepOutcome>,
     /// The number of images so far.
     images: u32,
@@ -124,6 +128,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                 since: start,
             })
             .collect();
+        let history =
+            SiteHistory::new(Arc::new(RotationSettings::of(&site)), Arc::new(scenario.assumptions.clone()))
+                .of_parts(scenario.fleet.iter().map(|part| part.get_ref()));
         let plans: Vec<PartPlan> = scenario.fleet.iter().map(|part| part.get_ref().clone()).collect();
         let mut world = World::first(site);
         world.may_have_faults = !scenario.fault.is_empty();
@@ -139,6 +146,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             identities: Vec::new(),
             shards: Vec::new(),
             certificates,
+            history,
             steps: Vec::new(),
             images: 0,
             replayed,
@@ -300,6 +308,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
                     let file = from.file(export, &part.image.snapshot.agent.cache().sylink);
                     self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
+                    self.history.push_import(self.now, &part.name);
                     part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
                 }
             }
@@ -370,6 +379,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         again.map_err(|source| refused(number, &step.title, source))?;
         self.certificates.extend(served);
         world.faults = std::mem::take(&mut self.world.faults);
+        if let Some(change) = SiteChange::of(number as u64, self.now, self.history.last(), &world.site) {
+            self.history.push(Some(number), change);
+        }
         self.world = world;
         for (plan, part) in self.plans.iter().zip(&mut self.parts) {
             if part.calendar.arrives() {
@@ -524,6 +536,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         for shard in &self.shards {
             shard.judge(&self.parts, name, &mut verdict);
         }
+        explain(&mut verdict, &self.history);
         let outcome = Outcome {
             about: self.scenario.about.clone(),
             began: self.start,
@@ -555,26 +568,6 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         }
         Rehearsal { outcome, clients, manager_events, site: self.world.site }
     }
-}
-
-/// The state of a client of this part as it is installed now: with the communications file of its group and location.
-fn installed(world: &World, plan: &PartPlan) -> Result<ClientSnapshot, CommandError> {
-    let sylink = world.site.export_sylink(&plan.group, plan.location.as_deref())?;
-    let profile = AgentProfile {
-        // The same for all: no client's behaviour depends on it.
-        hardware_key: HardwareKey(Guid::from_bytes([0; 16])),
-        computer_name: plan.name.clone(),
-        version: plan.version,
-        seed: 0,
-        use_last_server: plan.use_last_server,
-    };
-    let state = AgentState { location: plan.location.clone(), ..AgentState::default() };
-    let cache = Cache { sylink: sylink.into(), state };
-    Ok(ClientSnapshot {
-        agent: Agent::new(profile, cache, world.site.assumptions().clone()),
-        record: None,
-        held: None,
-    })
 }
 
 /// The numbers of a part's locations, the usual one first.

@@ -33,9 +33,11 @@ pub fn course(outcome: &Outcome) -> String {
     text
 }
 
-/// The orphaned clients, one per line: since when, during which step, and why.
+/// The orphaned clients, one per line: since when, during which step, why, the failure of the catalogue, the cause and the remedy.
 pub fn orphaned(outcome: &Outcome) -> String {
-    let mut text = line(["client", "part", "since", "step", "step_title", "layer", "why"].map(String::from));
+    let columns =
+        ["client", "part", "since", "step", "step_title", "layer", "why", "failure", "cause", "remedy"];
+    let mut text = line(columns.map(String::from));
     for one in &outcome.verdict.orphaned {
         text.push_str(&line([
             one.client.clone(),
@@ -45,6 +47,9 @@ pub fn orphaned(outcome: &Outcome) -> String {
             one.step_title.clone().unwrap_or_default(),
             one.layer.to_string(),
             one.why.clone(),
+            one.failure.clone().unwrap_or_default(),
+            outcome.verdict.reason_of(one).map(|reason| reason.sentence.clone()).unwrap_or_default(),
+            outcome.verdict.reason_of(one).map(|reason| reason.remedy.clone()).unwrap_or_default(),
         ]));
     }
     text

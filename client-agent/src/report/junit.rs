@@ -8,7 +8,7 @@ use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
 use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::{OrphanedClient, Verdict};
+use crate::scenario::{OrphanedClient, Reason, Verdict};
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
@@ -18,7 +18,7 @@ pub fn junit(outcome: &Outcome) -> String {
         let lost: Vec<&OrphanedClient> =
             verdict.orphaned.iter().filter(|one| one.step == Some(step.report.number)).collect();
         let name = format!("step {}: {}", step.report.number, step.report.title);
-        case("step", name, step.ended.since(step.report.began), loss(&lost))
+        case("step", name, step.ended.since(step.report.began), loss(verdict, &lost))
     }));
     let timed = |case: TestCase| TestCase { lasted: Some(Duration::ZERO), ..case };
     cases.extend(promises(verdict).into_iter().map(timed));
@@ -40,8 +40,8 @@ pub fn verdict_junit(verdict: &Verdict) -> String {
 fn promises(verdict: &Verdict) -> Vec<TestCase> {
     let [(down, _), (unread, _)] = verdict.manager_troubles();
     let clients = [
-        ("no client is orphaned", loss(&verdict.orphaned.iter().collect::<Vec<_>>())),
-        ("no client is out of touch", failing(&verdict.out_of_touch, "out of touch")),
+        ("no client is orphaned", loss(verdict, &verdict.orphaned.iter().collect::<Vec<_>>())),
+        ("no client is out of touch", out_of_touch(verdict)),
         ("every client is secure", failing(&verdict.not_secure, "not secure")),
         ("every client holds every certificate in force", failing(&verdict.behind, "behind")),
         ("every client that is on has its heartbeats", failing(&verdict.silent, "silent")),
@@ -96,14 +96,16 @@ fn case(class: &'static str, name: String, lasted: Duration, result: TestResult)
     TestCase { class, name, lasted: Some(lasted), result }
 }
 
-/// The failure for these orphaned clients, if there are any: their number, by layer, and the first of them.
-fn loss(lost: &[&OrphanedClient]) -> TestResult {
+/// The failure for these orphaned clients, if there are any: their number, by layer, why, and the first of them.
+fn loss(verdict: &Verdict, lost: &[&OrphanedClient]) -> TestResult {
     if lost.is_empty() {
         return TestResult::Passed;
     }
     let mut layers: BTreeMap<TrustLayer, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<usize, usize> = BTreeMap::new();
     for one in lost {
         *layers.entry(one.layer).or_default() += 1;
+        *reasons.entry(one.reason.unwrap_or_default()).or_default() += 1;
     }
     let layers: Vec<String> = layers
         .iter()
@@ -111,11 +113,37 @@ fn loss(lost: &[&OrphanedClient]) -> TestResult {
         .collect();
     let message = format!("{} orphaned: {}", words::clients(lost.len()), layers.join(", "));
     let lines = lost.iter().take(EXAMPLES).map(|one| {
-        let OrphanedClient { client, part, since, step, layer, why, .. } = one;
+        let OrphanedClient { client, part, since, step, layer, why, failure, .. } = one;
         let step = step.unwrap_or_default();
-        format!("{client} ({part}) since {since}, step {step}, layer {layer}: {why}")
+        let failure = failure.as_ref().map(|id| format!(", {id}")).unwrap_or_default();
+        format!("{client} ({part}) since {since}, step {step}, layer {layer}{failure}: {why}")
     });
-    failure("orphaned".to_owned(), message, lines, lost.len())
+    let clients = failure("orphaned".to_owned(), message, lines, lost.len());
+    explained(verdict, clients, |one| reasons.get(&one.number).copied())
+}
+
+/// The failure for clients that are out of touch for reasons other than trust.
+fn out_of_touch(verdict: &Verdict) -> TestResult {
+    let clients = failing(&verdict.out_of_touch, "out of touch");
+    explained(verdict, clients, |one| one.layer.is_none().then_some(one.clients))
+}
+
+/// A failure that begins with why: the reasons that have clients here, what to do, and the command that repeats it.
+fn explained(
+    verdict: &Verdict,
+    result: TestResult,
+    clients_of: impl Fn(&Reason) -> Option<usize>,
+) -> TestResult {
+    let TestResult::Failed { kind, message, text } = result else { return result };
+    let mut lines = Vec::new();
+    for one in &verdict.reasons {
+        let Some(clients) = clients_of(one) else { continue };
+        lines.push(format!("{}, {}", words::clients(clients), one.place()));
+        lines.extend(one.lines().into_iter().map(|line| format!("  {line}")));
+    }
+    lines.extend(verdict.repeat.iter().map(|command| format!("Repeat: {command}")));
+    lines.push(text);
+    TestResult::Failed { kind, message, text: lines.join("\n") }
 }
 
 /// The failure for these clients, if there are any.

@@ -11,7 +11,7 @@ use epm_protocol::trust::Fingerprint;
 use crate::agent::{Distrust, TrustLayer};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::rehearsal::{Sweep, SweepPoint};
-use crate::scenario::{OrphanedClient, PartHolding, StepReport, Verdict};
+use crate::scenario::{CauseCode, Held, OrphanedClient, PartHolding, Reason, StepReport, Verdict};
 
 /// A name that reveals missing escapes.
 pub(super) const NASTY: &str = "<script>&\"']]>";
@@ -50,6 +50,27 @@ pub(super) fn ninety_days() -> Outcome {
         assumptions,
         verdict: verdict(),
         ..Outcome::default()
+    }
+}
+
+/// The reason of all orphaned clients.
+pub(super) fn reason() -> Reason {
+    Reason {
+        number: 1,
+        code: CauseCode::NotWaited,
+        sentence: "Step 4 gave manager-a a new certificate before 1,284 clients had a heartbeat.".to_owned(),
+        observed: None,
+        layer: Some(TrustLayer::Tls),
+        layer_title: Some(TrustLayer::Tls.title().to_owned()),
+        step: Some(4),
+        step_title: Some(STEPS[4].0.to_owned()),
+        since_steps: vec![4, 5],
+        failure: Some("F03".to_owned()),
+        failure_title: Some("Away".to_owned()),
+        alike: Vec::new(),
+        remedy: "Give the late clients a new file.".to_owned(),
+        clients: LOST,
+        examples: vec!["LT-00001".to_owned()],
     }
 }
 
@@ -248,6 +269,9 @@ fn verdict() -> Verdict {
                 certificate("new-a").short()
             ),
             because: Distrust::SharedSecret { status: 400 },
+            reason: None,
+            failure: None,
+            held: Held { group: None, location: None, version: "14.3.8289".parse().unwrap(), serial: None },
         }
     });
     Verdict {

@@ -2,6 +2,7 @@
 //!
 //! A scenario says what happens, never which clients are orphaned: that is found out by playing it.
 
+mod action_words;
 mod communications_file;
 mod dry_run;
 mod identity;
@@ -10,6 +11,7 @@ mod plan_error;
 mod power_schedule;
 pub mod presence;
 mod read;
+mod reason;
 mod span;
 mod verdict;
 
@@ -22,6 +24,7 @@ pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};
 pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
+pub use reason::{Alike, CauseCode, Held, Reason};
 pub use span::{Span, SpanError};
 pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
 

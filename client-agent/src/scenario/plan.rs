@@ -282,17 +282,6 @@ impl PartPlan {
 }
 
 impl StepPlan {
-    /// The actions of the step, one per line.
-    pub(crate) fn actions(&self) -> Vec<String> {
-        let line =
-            |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
-        let fleet = self.fleet.iter().map(|action| line(serde_json::to_value(action.get_ref())));
-        let operator = self.operator.iter().map(|command| line(serde_json::to_value(command.get_ref())));
-        let healed = self.heal.iter().map(|name| format!("heal {:?}", name.get_ref()));
-        let faults = self.faults.iter().map(|name| format!("fault {:?}", name.get_ref()));
-        fleet.chain(operator).chain(healed).chain(faults).collect()
-    }
-
     /// The step before the first: the fleet is installed, and every client whose machine is on checks in.
     pub fn installation() -> Self {
         Self {

@@ -8,6 +8,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
+use super::reason::{Held, Reason};
 use crate::agent::{AgentView, Distrust, Health, TrustLayer};
 
 /// The clients of a part of the fleet, counted by what they hold.
@@ -62,6 +63,15 @@ pub struct OrphanedClient {
     pub why: String,
     /// The reason as data.
     pub because: Distrust,
+    /// The number of the cause in `reasons` of the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<usize>,
+    /// The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What the client held when it was orphaned.
+    #[serde(skip)]
+    pub held: Held,
 }
 
 /// The state of the fleet after a step.
@@ -116,6 +126,12 @@ pub struct Verdict {
     pub steps: Vec<StepReport>,
     /// The certificates and lists that the clients of each part of the fleet hold now.
     pub parts: Vec<PartHolding>,
+    /// The causes for which clients are orphaned or out of touch, each with what to do; those of most clients first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The command that repeats it; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<String>,
     /// The clients that are orphaned.
     pub orphaned: Vec<OrphanedClient>,
     /// The clients that are on, not served, and not orphaned: the reason is not trust.
@@ -148,6 +164,9 @@ pub struct Verdict {
     /// The number of journal entries that have been dropped; absent without a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_forgotten: Option<u64>,
+    /// The clients in `out_of_touch`, by the problem that each has.
+    #[serde(skip)]
+    pub troubles: BTreeMap<String, Vec<String>>,
 }
 
 /// The state of a client at the end.
@@ -193,10 +212,20 @@ impl Verdict {
         self.certificates.values().copied().collect()
     }
 
+    /// The reason why a client is orphaned, once the verdict has been explained.
+    pub fn reason_of(&self, client: &OrphanedClient) -> Option<&Reason> {
+        self.reasons.get(client.reason?.checked_sub(1)?)
+    }
+
     /// Adds a client that does not stand well, or was brought back; `is_on` is whether its machine is on.
     pub fn add(&mut self, part: &str, view: &AgentView, standing: Standing, is_on: bool) {
         if view.brought_back {
             self.brought_back.push(view.computer_name.clone());
+        }
+        if let (true, Standing::OutOfTouch, Health::Disconnected { because, .. }) =
+            (is_on, standing, &view.health)
+        {
+            self.troubles.entry(because.to_string()).or_default().push(view.computer_name.clone());
         }
         let names = match standing {
             Standing::Well => return,
@@ -320,5 +349,8 @@ fn orphaned(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Orphan
         layer_title: because.layer().title(),
         why: because.to_string(),
         because: because.clone(),
+        reason: None,
+        failure: None,
+        held: Held::of(view),
     })
 }

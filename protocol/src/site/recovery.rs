@@ -119,6 +119,12 @@ impl Site {
         Ok(keystores)
     }
 
+    /// The name of a recovery file that has the site's present shared secret; none if no file that the site was told of has it.
+    pub fn recovery_with_this_secret(&self) -> Option<&str> {
+        let found = self.recoveries.iter().find(|(_, recovery)| recovery.secret == self.kcs);
+        found.map(|(name, _)| name.as_str())
+    }
+
     fn recovery(&self, name: &str) -> Result<&Recovery, CommandError> {
         let known = self.recoveries.keys().map(String::as_str);
         self.recoveries.get(name).ok_or_else(|| CommandError::unknown("recovery file", name, known))

@@ -141,7 +141,7 @@ class BaselineClient:
 
 
 @dataclass(frozen=True)
-class ServerPriority:
+class RotationSettingsGroupsListPriority:
     """A server of a list."""
 
     #: The name of the manager.
@@ -158,14 +158,14 @@ class ServerPriority:
 
 
 @dataclass(frozen=True)
-class ListState:
-    """Management server list."""
+class RotationSettingsGroupsList:
+    """Management server list of the group."""
 
     #: Name of the list.
     name: str
 
     #: Servers of the list, one block per priority.
-    priorities: typing.List[typing.List[ServerPriority]]
+    priorities: typing.List[typing.List[RotationSettingsGroupsListPriority]]
 
     #: Protocol that clients use.
     protocol: typing.Literal["http", "https"]
@@ -175,24 +175,24 @@ class ListState:
 
 
 @dataclass(frozen=True)
-class GroupState:
+class RotationSettingsGroups:
     """Settings in effect for a group."""
 
     #: Whether the group inherits everything from its parent.
     inherits: bool
 
     #: Management server list of the group.
-    list: ListState
+    list: RotationSettingsGroupsList
 
     #: Locations of the group, by name, each with its own list; null where the group's list applies.
-    locations: typing.Dict[str, typing.Optional[ListState]]
+    locations: typing.Dict[str, typing.Optional[RotationSettingsGroupsList]]
 
     #: Whether clients of the group authenticate their manager.
     secure_communications: bool
 
 
 @dataclass(frozen=True)
-class ManagerCertificates:
+class RotationSettingsManagers:
     """Certificates of a manager: SHA-256 fingerprints."""
 
     #: Certificate in the store of the clients' port, which that port presents.
@@ -204,16 +204,16 @@ class ManagerCertificates:
 
 @dataclass(frozen=True)
 class RotationSettings:
-    """Settings of a site that a rotation changes, or has to restore."""
+    """Certificates, lists and switches."""
 
     #: Settings of each group, by its full path.
-    groups: typing.Dict[str, GroupState]
+    groups: typing.Dict[str, RotationSettingsGroups]
 
     #: Names of all management server lists.
     lists: typing.List[str]
 
     #: Certificates of each manager, by its name.
-    managers: typing.Dict[str, ManagerCertificates]
+    managers: typing.Dict[str, RotationSettingsManagers]
 
 
 @dataclass(frozen=True)
@@ -557,6 +557,10 @@ class RotationFinding:
     #: Some of the managers, groups or clients that contradict the sentence, each with the reason.
     counter_examples: typing.List[str]
 
+    #: Numbers of the failures in the catalogue that the counter-examples are cases of, such as `F03`; empty if none
+    #: fits.
+    failures: typing.List[str]
+
     #: Point of the judgement that the finding belongs to, from 1 to 8.
     point: int
 
@@ -565,6 +569,9 @@ class RotationFinding:
 
     #: Sentence that is true if the finding passes.
     title: str
+
+    #: What to do; absent where the catalogue has no such failure.
+    remedy: typing.Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -605,6 +612,9 @@ class Findings:
 
     #: Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
     result: FindingResult
+
+    #: Command that starts the same lab again; absent where it is not known.
+    repeat: typing.Optional[str] = None
 
 
 #: Format of a response.
@@ -1088,7 +1098,7 @@ class ListView:
     name: str
 
     #: Servers of the list, one block per priority.
-    priorities: typing.List[typing.List[ServerPriority]]
+    priorities: typing.List[typing.List[RotationSettingsGroupsListPriority]]
 
     #: Protocol that clients use.
     protocol: typing.Literal["http", "https"]
@@ -1313,6 +1323,12 @@ class VerdictOrphaned:
     #: The reason in one sentence: what was expected, and what was found.
     why: str
 
+    #: The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
+    failure: typing.Optional[str] = None
+
+    #: The number of the cause in `reasons` of the verdict.
+    reason: typing.Optional[int] = None
+
     #: The step of the scenario during which the client was orphaned, from 1; 0 is before the first step. Absent in a
     #: lab without a scenario.
     step: typing.Optional[int] = None
@@ -1357,6 +1373,93 @@ class VerdictPart:
 
     #: The number of clients that are served and authenticate their manager.
     secure: int
+
+
+@dataclass(frozen=True)
+class VerdictReasonAlike:
+    """A failure that looks alike."""
+
+    #: What is seen if it is this failure.
+    by: str
+
+    #: The number of the failure in the catalogue.
+    failure: str
+
+
+@dataclass(frozen=True)
+class VerdictReason:
+    """The reason why clients are orphaned or out of touch: the cause, its number in the failure catalogue, and the
+    remedy.
+    """
+
+    #: The number of clients.
+    clients: int
+
+    #: The code of the cause.
+    code: typing.Literal[
+        "group-forgotten",
+        "location-forgotten",
+        "list-over-https",
+        "switch-left-on",
+        "not-waited",
+        "manager-too-early",
+        "replication-broken",
+        "version-learns-one",
+        "secret-of-another-site",
+        "reinstalled",
+        "secret-of-client",
+        "certificate-expired",
+        "certificate-not-yet-valid",
+        "certificate-for-another-name",
+        "certificate-restored",
+        "stores-differ",
+        "foreign-certificate",
+        "old-file",
+        "out-of-touch",
+        "communication-off",
+        "reproduced",
+        "unknown",
+    ]
+
+    #: The names of the first of these clients.
+    examples: typing.List[str]
+
+    #: The number of the reason in its verdict, from 1; `reason` of an orphaned client names it.
+    number: int
+
+    #: What to do.
+    remedy: str
+
+    #: The cause in one sentence.
+    sentence: str
+
+    #: Failures that look alike from what is known, and how to tell each.
+    alike: typing.Optional[typing.List[VerdictReasonAlike]] = None
+
+    #: The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
+    failure: typing.Optional[str] = None
+
+    #: The title of that failure.
+    failure_title: typing.Optional[str] = None
+
+    #: The code of the layer of trust that failed; absent where trust is not the reason.
+    layer: typing.Optional[typing.Literal["tls", "signature", "shared-secret"]] = None
+
+    #: The title of that layer, for people.
+    layer_title: typing.Optional[str] = None
+
+    #: What one of the clients expected and found; absent where nothing of it is known.
+    observed: typing.Optional[str] = None
+
+    #: The numbers of the steps during which the clients were orphaned; empty in a lab without a scenario.
+    since_steps: typing.Optional[typing.List[int]] = None
+
+    #: The step of the scenario that is the cause. Absent in a lab without a scenario, and where no step is known to
+    #: be.
+    step: typing.Optional[int] = None
+
+    #: The title of that step.
+    step_title: typing.Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -1471,6 +1574,12 @@ class Verdict:
 
     #: The number of journal entries that have been dropped; absent without a journal.
     journal_forgotten: typing.Optional[int] = None
+
+    #: The causes for which clients are orphaned or out of touch, each with what to do; those of most clients first.
+    reasons: typing.Optional[typing.List[VerdictReason]] = None
+
+    #: The command that repeats it; absent where it is not known.
+    repeat: typing.Optional[str] = None
 
     #: The title of the scenario; absent in a lab without one.
     scenario: typing.Optional[str] = None
@@ -2472,7 +2581,7 @@ class ControlApi(Transport):
         list: str,
         *,
         copy_of: typing.Optional[str] = None,
-        priorities: typing.Optional[typing.Sequence[typing.Sequence[ServerPriority]]] = None,
+        priorities: typing.Optional[typing.Sequence[typing.Sequence[RotationSettingsGroupsListPriority]]] = None,
         protocol: typing.Optional[typing.Literal["http", "https"]] = None,
         verify_ca: typing.Optional[bool] = None,
         timeout: typing.Optional[float] = None,

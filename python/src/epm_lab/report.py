@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Optional, Union
+from typing import List, Optional, Union
 
 from .api import ClientView, ControlApi, Finding, JournalEntry, Verdict, VerdictOrphaned
 from .errors import LabError
 
-#: The known failure that a finding is a case of, by the layer of trust that failed if it depends on that.
-FAILURES: Dict[str, Dict[str, str]] = {
-    "stores-equal": {"": "F10"},
-    "group-forgotten": {"": "F04"},
-    "location-forgotten": {"": "F05"},
-    "list-over-https": {"": "F06"},
-    "switch-left-on": {"tls": "F01", "signature": "F02"},
-    "not-waited": {"": "F03"},
-    "manager-too-early": {"": "F08"},
-    "version-learns-one": {"": "F07"},
-}
-#: The findings of which a client that was orphaned fails exactly one.
-OF_ORPHANED = {*FAILURES, "orphaned-otherwise"} - {"stores-equal"}
 #: How many clients and entries of the journal are shown.
 CLIENTS, ENTRIES = 20, 10
 FINGERPRINT = re.compile(r"\b((?:[0-9A-F]{2}:){3}[0-9A-F]{2})(?::[0-9A-F]{2}){28}\b")
@@ -31,7 +18,7 @@ def rotation(api: ControlApi, finding: Finding, verdict: Verdict, late: Optional
     wrong = [one for one in finding.findings if one.result != "pass"]
     lines = [f"the rotation is not as expected: {len(wrong)} of {len(finding.findings)} findings do not pass", ""]
     for one in wrong:
-        case = FAILURES.get(one.code, {}).get("")
+        case = " or ".join(one.failures)
         lines.append(f"{one.code} ({one.result}{f', {case}' if case else ''}): {one.title}")
         lines += [f"  {example}" for example in one.counter_examples]
         more = one.against - len(one.counter_examples)
@@ -53,25 +40,27 @@ def _clients(api: ControlApi, finding: Finding, verdict: Verdict) -> List[str]:
     orphaned = {one.client: one for one in verdict.orphaned}
     clients = sorted(api.clients(limit=1000).clients, key=lambda one: one.client not in orphaned)
     lines = ["clients"]
-    failures = {FAILURES.get(one.code, {}).get("") for one in finding.findings if one.result != "pass"}
+    failures = {failure for one in finding.findings if one.result != "pass" for failure in one.failures}
     for one in clients[:CLIENTS]:
         if one.client not in orphaned:
             lines.append(f"  {one.client}: {_state(one)}")
             continue
         because = orphaned[one.client]
-        failure = _failure(finding, because)
-        failures.add(failure)
-        case = f", {failure}" if failure else ""
-        lines.append(f"  {_orphaned(because, case)}")
+        failures.update(filter(None, [because.failure]))
+        lines.append(f"  {_orphaned(because)}")
     more = len(clients) - CLIENTS
     lines += [f"  and {more} more"] if more > 0 else []
-    for failure in sorted(filter(None, failures)):
-        lines.append(f"{failure}: {api.failure(str(failure))['title']} (epm-lab failure show {failure})")
+    for failure in sorted(failures):
+        lines.append(f"{failure}: {api.failure(failure)['title']} (epm-lab failure show {failure})")
+    for reason in verdict.reasons or []:
+        lines.append(f"why ({reason.clients} of them): {reason.sentence}")
+        lines.append(f"  to do: {reason.remedy}")
     return lines
 
 
-def _orphaned(one: VerdictOrphaned, case: str = "") -> str:
-    """A client that is orphaned, since when, and by which layer of trust."""
+def _orphaned(one: VerdictOrphaned) -> str:
+    """A client that is orphaned, since when, by which layer of trust, and the known failure."""
+    case = f", {one.failure}" if one.failure else ""
     return f"{one.client}: orphaned since {one.since}, layer {one.layer} ({one.layer_title}){case}: {one.why}"
 
 
@@ -80,19 +69,6 @@ def _state(client: ClientView) -> str:
     state = client.view.health.get("state", "unknown")
     power = "" if client.on else ", off"
     return f"{state}{power}; it trusts {', '.join(client.view.certificates) or 'no certificate'}"
-
-
-def _failure(finding: Finding, orphaned: VerdictOrphaned) -> Optional[str]:
-    """The number of the known failure: of the finding that names the client, or of the only one that can mean it.
-
-    None if neither is known: findings name some clients only.
-    """
-    cases = [one for one in finding.findings if one.result != "pass" and one.code in OF_ORPHANED]
-    name = re.compile(rf"{re.escape(orphaned.client)}\b(?!-)")
-    named = [one for one in cases if any(name.match(example) for example in one.counter_examples)]
-    found = named or cases
-    by_layer = FAILURES.get(found[0].code, {}) if len(found) == 1 else {}
-    return by_layer.get(orphaned.layer, by_layer.get(""))
 
 
 def journal(api: ControlApi, limit: int = ENTRIES) -> List[str]:

@@ -24,7 +24,20 @@ pub(super) fn run_info(scenario: &Path, seed: u64) -> RunInfo {
     }
 }
 
+/// The command that this process was started with, of a command without a seed.
+pub(super) fn this_command() -> String {
+    shown(std::env::args_os().skip(1)).0
+}
+
 fn repeat(arguments: impl Iterator<Item = OsString>, seed: u64) -> String {
+    match shown(arguments) {
+        (command, true) => command,
+        (command, false) => format!("{command} --seed {seed}"),
+    }
+}
+
+/// The command as given, and whether it has a seed.
+fn shown(arguments: impl Iterator<Item = OsString>) -> (String, bool) {
     let mut words = vec!["epm-lab".to_owned()];
     let mut has_seed = false;
     let mut arguments = arguments.map(|one| one.to_string_lossy().into_owned());
@@ -42,10 +55,7 @@ fn repeat(arguments: impl Iterator<Item = OsString>, seed: u64) -> String {
         has_seed |= name == "--seed";
         words.push(quoted(&argument));
     }
-    if !has_seed {
-        words.push(format!("--seed {seed}"));
-    }
-    words.join(" ")
+    (words.join(" "), has_seed)
 }
 
 /// Quotes a word as a shell takes it.

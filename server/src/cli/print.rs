@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
-use epm_client_agent::scenario::{OrphanedClient, PartHolding, Scenario, Span, StepReport, Verdict};
+use epm_client_agent::scenario::{PartHolding, Reason, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::plural::{counted, either};
@@ -253,9 +253,7 @@ fn verdict_of(verdict: &Verdict) -> String {
     for (manager, trouble) in &verdict.console_troubles {
         let _ = writeln!(text, "  {manager}: {trouble}");
     }
-    for (what, clients) in alike(&verdict.orphaned) {
-        let _ = writeln!(text, "  {}\n      {what}", some(&clients));
-    }
+    text.push_str(&why(&verdict.reasons));
     let back = verdict.brought_back.len();
     if back > 0 {
         let were = either(back, "was", "were");
@@ -316,23 +314,59 @@ fn short_list(name: &str) -> &str {
     if name.starts_with("Default Management Server List for ") { "default" } else { name }
 }
 
-/// Orphaned clients, grouped by step, layer and reason.
-fn alike(lost: &[OrphanedClient]) -> Vec<(String, Vec<String>)> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for one in lost {
-        let what = format!(
-            "since step {} ({})\n      layer {}: {}",
-            one.step.unwrap_or_default(),
-            one.step_title.as_deref().unwrap_or_default(),
-            one.layer,
-            one.why
+/// Why clients are orphaned or out of touch: so many by layer and step, each with the cause, its number and what to do.
+pub(super) fn why(reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for one in reasons {
+        let more = one.clients - one.examples.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(
+            text,
+            "  {}, {}: {}{more}",
+            counted(one.clients, "client"),
+            since(one),
+            one.examples.join(", ")
         );
-        match groups.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, clients)) => clients.push(one.client.clone()),
-            None => groups.push((what, vec![one.client.clone()])),
+        let of_layer = one.layer_title.iter().zip(&one.observed);
+        of_layer.for_each(|(layer, observed)| text.push_str(&format!("      layer {layer}: {observed}\n")));
+        for line in one.lines() {
+            let _ = writeln!(text, "      {line}");
         }
     }
-    groups
+    text
+}
+
+/// Since when the clients of a reason are orphaned: `orphaned since step 2 or 3`.
+fn since(one: &Reason) -> String {
+    let steps: Vec<String> = one.since_steps.iter().map(ToString::to_string).collect();
+    match (one.layer, steps.as_slice()) {
+        (None, _) => one.place(),
+        (Some(_), []) => "orphaned".to_owned(),
+        (Some(_), steps) => format!("orphaned since step {}", steps.join(" or ")),
+    }
+}
+
+/// The failures of the catalogue that the failed findings of a rotation are cases of, and what to do, as the control API returns
+/// them.
+pub(super) fn failures_in_json(judged: &Value) -> String {
+    let mut text = String::new();
+    for one in judged["findings"].as_array().into_iter().flatten().filter(|one| one["result"] == "fail") {
+        let failures = one["failures"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let failures: Vec<&str> = failures.collect();
+        let code = one["code"].as_str().unwrap_or_default();
+        if let Some(remedy) = one["remedy"].as_str() {
+            let _ = writeln!(text, "{code} is {}; to do: {remedy}", failures.join(" and "));
+        }
+    }
+    text
+}
+
+/// As [`why`], of a verdict as the control API returns it.
+pub(super) fn why_in_json(verdict: &Value) -> String {
+    let reasons = verdict["reasons"].as_array().cloned().unwrap_or_default();
+    let reasons: Vec<Reason> =
+        reasons.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+    why(&reasons)
 }
 
 fn some(clients: &[String]) -> String {

@@ -122,6 +122,7 @@ impl Rehearse {
         let (rehearsed, _) =
             watched(&bar, move |progress| rehearse(&scenario, &options, progress, tell)).await?;
         let mut outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
+        outcome.verdict.repeat = Some(again.command.clone());
         outcome.run = Some(again.clone());
         if let Some(folder) = folder {
             folder.fill(&[

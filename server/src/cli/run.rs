@@ -92,7 +92,7 @@ impl Run {
             false => run_scenario(&scenario, speed, &log, tell).await,
         };
         bar.finish_and_clear();
-        let verdict = verdict.map_err(|error| match error {
+        let mut verdict = verdict.map_err(|error| match error {
             RunError::Start(_)
             | RunError::Plan(PlanError::Presence { .. })
             | RunError::Fault(_)
@@ -103,6 +103,7 @@ impl Run {
             }
         })?;
         let again = again::run_info(&self.scenario, scenario.seed);
+        verdict.repeat = Some(again.command.clone());
         if self.json {
             let mut json = serde_json::to_value(&verdict).unwrap_or_default();
             json["run"] = serde_json::to_value(&again).unwrap_or_default();

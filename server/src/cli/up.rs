@@ -280,6 +280,8 @@ impl Up {
             lab.clock().set_hold(hold.0);
         }
         lab.take_start().await;
+        let again = again::command(seed);
+        lab.repeated_by(again.clone());
         let ready = up_ready::line(&lab, started, &control.url)?;
         let pace = self.hold.map(|hold| (hold, self.pace));
         complain(&up_ready::greeting(&lab, &control.url, pace));
@@ -287,7 +289,7 @@ impl Up {
             "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\nCtrl-C stops.\n",
             counted(self.agents, "client"),
             self.heartbeat,
-            again::command(seed)
+            again
         ));
         say(&ready);
         // The reader of that line would wait for it without end.

@@ -60,6 +60,9 @@ struct Findings {
     result: FindingResult,
     /// Result of each expectation.
     expectations: Vec<Finding>,
+    /// Command that starts the same lab again; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<String>,
 }
 
 impl OtherForm for ShownVerdict {
@@ -116,7 +119,7 @@ async fn findings(
     State(lab): LabState,
     Query(form): Query<VerdictQuery>,
 ) -> Result<Written<Findings>, Problem> {
-    shown(lab.findings().await, form.format)
+    shown(lab.findings().await, form.format, lab.repeat())
 }
 
 async fn find(
@@ -128,7 +131,7 @@ async fn find(
         return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
     lab.check_expectations(&expectations)?;
-    shown(lab.find(expectations).await, form.format)
+    shown(lab.find(expectations).await, form.format, lab.repeat())
 }
 
 async fn expect(
@@ -153,9 +156,13 @@ async fn expect_no_longer(
 }
 
 /// The results as a response. Where one expectation cannot be judged, JUnit says so in its test case, and JSON is an error.
-fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>, Problem> {
+fn shown(
+    expectations: Vec<Finding>,
+    format: Format,
+    repeat: Option<String>,
+) -> Result<Written<Findings>, Problem> {
     if format == Format::Junit {
-        return Ok(Written::Other(junit(&expectations)));
+        return Ok(Written::Other(junit(&expectations, repeat.as_deref())));
     }
     let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
     let why: Vec<String> =
@@ -173,14 +180,14 @@ fn shown(expectations: Vec<Finding>, format: Format) -> Result<Written<Findings>
             } else {
                 FindingResult::Pass
             };
-            Ok(Written::Json(Findings { result, expectations }))
+            Ok(Written::Json(Findings { result, expectations, repeat }))
         }
         Format::Junit | Format::Ndjson | Format::Har => Err(format.refused()),
     }
 }
 
 /// The results as a JUnit test suite: a case for each expectation, and for each finding of a rotation.
-fn junit(findings: &[Finding]) -> String {
+fn junit(findings: &[Finding], repeat: Option<&str>) -> String {
     let cases = findings.iter().flat_map(|finding| -> Vec<TestCase> {
         if finding.findings.is_empty() {
             let Finding { expectation, against, clients, counter_examples, .. } = finding;
@@ -189,7 +196,7 @@ fn junit(findings: &[Finding]) -> String {
                 class: "expectations",
                 name: expectation.title().to_owned(),
                 lasted: None,
-                result: test_result(finding.result, "expectation", message, counter_examples),
+                result: test_result(finding.result, "expectation", message, counter_examples, Vec::new()),
             }];
         }
         let case = |one: &RotationFinding| TestCase {
@@ -201,6 +208,7 @@ fn junit(findings: &[Finding]) -> String {
                 &code_of(one.code),
                 format!("counter-examples: {}", one.against),
                 &one.counter_examples,
+                ending(one, repeat),
             ),
         };
         finding.findings.iter().map(case).collect()
@@ -208,7 +216,23 @@ fn junit(findings: &[Finding]) -> String {
     TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }.to_xml()
 }
 
-fn test_result(result: FindingResult, kind: &str, message: String, examples: &[String]) -> TestResult {
+/// How the text of a failed finding ends: the failures of the catalogue, what to do, and the command that repeats it.
+fn ending(finding: &RotationFinding, repeat: Option<&str>) -> Vec<String> {
+    let failures =
+        (!finding.failures.is_empty()).then(|| format!("Failure: {}", finding.failures.join(" and ")));
+    let failures = failures.unwrap_or_else(|| "Failure: not known from this finding alone".to_owned());
+    let remedy = finding.remedy.as_ref().map(|remedy| format!("To do: {remedy}"));
+    let repeat = repeat.map(|command| format!("Repeat: {command}"));
+    std::iter::once(failures).chain(remedy).chain(repeat).collect()
+}
+
+fn test_result(
+    result: FindingResult,
+    kind: &str,
+    message: String,
+    examples: &[String],
+    ending: Vec<String>,
+) -> TestResult {
     match result {
         FindingResult::Pass => TestResult::Passed,
         FindingResult::Pending => {
@@ -219,7 +243,8 @@ fn test_result(result: FindingResult, kind: &str, message: String, examples: &[S
             TestResult::Error { kind: "unknown", message }
         }
         FindingResult::Fail => {
-            TestResult::Failed { kind: kind.to_owned(), message, text: examples.join("\n") }
+            let text = examples.iter().cloned().chain(ending).collect::<Vec<_>>().join("\n");
+            TestResult::Failed { kind: kind.to_owned(), message, text }
         }
     }
 }

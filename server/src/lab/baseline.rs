@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use epm_client_agent::cause::RotationSettings;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::{Lab, lock};
-use crate::runtime::changes::RotationSettings;
+use crate::schema::BridgedSchema;
 
 /// Maximum number of baselines.
 const MOST: usize = 100;
@@ -54,6 +55,7 @@ pub struct Baseline {
     /// Number of the journal's next entry.
     pub journal: u64,
     /// Certificates, lists and switches.
+    #[schemars(with = "BridgedSchema<RotationSettings>")]
     pub settings: RotationSettings,
     /// State of each client, by computer name.
     pub clients: BTreeMap<String, BaselineClient>,

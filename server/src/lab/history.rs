@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
+use epm_client_agent::scenario::Held;
 use epm_client_agent::wire::Watcher;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
@@ -62,6 +63,9 @@ pub struct Orphaning {
     /// Expected and found value.
     #[schemars(with = "BridgedSchema<Distrust>")]
     pub because: Distrust,
+    /// What the client held when it became orphaned.
+    #[serde(skip)]
+    pub held: Held,
 }
 
 /// A policy that was adopted without a verified signature.
@@ -164,6 +168,7 @@ impl Trace {
                     layer: because.layer(),
                     layer_title: because.layer().title(),
                     because: because.clone(),
+                    held: Held::of(view),
                 };
                 self.counts.0 += 1;
                 remember(&mut self.orphaned, one, &mut self.forgotten);

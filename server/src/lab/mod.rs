@@ -100,6 +100,8 @@ pub struct Lab {
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
+    /// Command that starts the same lab again, if the program that runs it has told it.
+    repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
@@ -136,6 +138,7 @@ impl Lab {
             parts: Mutex::default(),
             sources,
             history,
+            repeat: Mutex::default(),
             expectations: Mutex::default(),
             baselines: Mutex::default(),
             snapshots: Mutex::default(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
+use epm_client_agent::cause::{RotationSettings, SiteHistory, explain};
 use epm_client_agent::program::read_file;
 use epm_client_agent::scenario::{
     PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
@@ -50,6 +51,8 @@ pub struct ScenarioRun<'a> {
     /// Certificates that came into force, each with the number of its step; those of the start have number 0.
     certificates: Vec<(usize, Fingerprint)>,
     steps: Vec<StepReport>,
+    /// What the steps changed, from which the causes are told.
+    history: SiteHistory,
 }
 
 impl std::fmt::Debug for ScenarioRun<'_> {
@@ -160,7 +163,10 @@ impl<'a> ScenarioRun<'a> {
         tell(ProgressEvent::Up(lab.site.addresses()));
         let machines = Machines::assemble(scenario, &lab).await?;
         let certificates = lab.certificates().into_values().map(|one| (0, one)).collect();
-        let mut run = Self { scenario, lab, machines, certificates, steps: Vec::new() };
+        let settings = lab.site.look(RotationSettings::of);
+        let history = SiteHistory::new(Arc::new(settings), Arc::new(scenario.assumptions.clone()))
+            .of_parts(scenario.fleet.iter().map(|part| part.get_ref()));
+        let mut run = Self { scenario, lab, machines, certificates, steps: Vec::new(), history };
         run.step(&StepPlan::installation(), tell).await?;
         Ok(run)
     }
@@ -182,6 +188,9 @@ impl<'a> ScenarioRun<'a> {
     /// Forgets the steps with a higher number than this, after a snapshot of that moment was restored. The installation
     /// is step 0.
     pub fn forget_steps_after(&mut self, number: usize) {
+        if let Some(first) = self.steps.get(number + 1) {
+            self.history.forget_since(first.number, first.began);
+        }
         self.steps.truncate(number + 1);
         self.certificates.retain(|(step, _)| *step <= number);
     }
@@ -202,6 +211,8 @@ impl<'a> ScenarioRun<'a> {
         };
         tell(ProgressEvent::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
+        let changes = self.lab.site.changes().count();
+        self.note_imports(step, began);
         let failed = |source| RunError::command(number, &step.title, source);
         let mut heartbeats = Vec::new();
         for phase in StepPhase::IN_ORDER {
@@ -233,6 +244,8 @@ impl<'a> ScenarioRun<'a> {
                 }
             }
         }
+        let known = self.lab.site.changes().after(changes).unwrap_or_default();
+        known.into_iter().for_each(|change| self.history.push(Some(number), change));
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
         let fleet = self.lab.fleet.read().await;
         let clients: Vec<(String, AgentView)> =
@@ -243,6 +256,18 @@ impl<'a> ScenarioRun<'a> {
             tell(ProgressEvent::Ended { step: report, clients: &clients, site: &self.lab.site });
         }
         Ok(())
+    }
+
+    /// Notes which parts are given communications files in a step.
+    fn note_imports(&mut self, step: &StepPlan, at: Timestamp) {
+        let parts = self.scenario.fleet.iter().map(|part| part.get_ref());
+        for part in parts.filter(|part| {
+            step.fleet
+                .iter()
+                .any(|one| one.get_ref().part() == part.name && one.get_ref().brings(part).is_some())
+        }) {
+            self.history.push_import(at, &part.name);
+        }
     }
 
     /// Removes and adds the faults of a step.
@@ -333,6 +358,7 @@ impl<'a> ScenarioRun<'a> {
             verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
         drop(fleet);
+        explain(&mut verdict, &self.history);
         self.lab.observe(&mut verdict).await;
         verdict
     }

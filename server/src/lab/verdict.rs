@@ -1,15 +1,17 @@
 //! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
+use epm_client_agent::cause::{SiteHistory, explain};
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
 use epm_client_agent::scenario::{Standing, Verdict, holdings};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
 use crate::Service;
-use crate::lab::{ClientView, Lab};
+use crate::lab::{ClientView, Lab, lock};
 
 /// Names of services or files, by manager.
 pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
@@ -45,7 +47,7 @@ impl Lab {
         let (registered, console_troubles) =
             self.site.look(|site| (site.clients().count(), site.console_troubles()));
         let here = clients.iter().filter(|one| one.view.serial.is_some()).count();
-        Verdict {
+        let mut verdict = Verdict {
             clients: clients.len(),
             console_troubles,
             elsewhere: Some(registered.saturating_sub(here)),
@@ -53,8 +55,34 @@ impl Lab {
             ever_orphaned: Some(ever_orphaned),
             ever_unsigned: Some(ever_unsigned),
             journal_forgotten: Some(self.site.journal().forgotten()),
+            repeat: self.repeat(),
             ..verdict
+        };
+        let is_wrong = !verdict.orphaned.is_empty() || !verdict.troubles.is_empty();
+        if is_wrong {
+            explain(&mut verdict, &self.site_history());
         }
+        verdict
+    }
+
+    /// What happened to the site since the lab was started or restored.
+    fn site_history(&self) -> SiteHistory {
+        let assumptions = self.site.look(|site| Arc::clone(site.assumptions()));
+        let changes = self.site.changes();
+        let Some(known) = changes.after(0) else { return SiteHistory::incomplete(assumptions) };
+        let mut history = SiteHistory::new(changes.start(), assumptions);
+        known.into_iter().for_each(|change| history.push(None, change));
+        history
+    }
+
+    /// The command that starts the same lab again, if it is known.
+    pub fn repeat(&self) -> Option<String> {
+        lock(&self.repeat).clone()
+    }
+
+    /// Sets the command that starts the same lab again, for the verdict.
+    pub fn repeated_by(&self, command: String) {
+        *lock(&self.repeat) = Some(command);
     }
 
     /// Adds what is no matter of a client's view: silent clients, services that are down, and files that wait unread.

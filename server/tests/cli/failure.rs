@@ -80,6 +80,9 @@ fn a_failure_is_brought_about_and_repaired_on_either_driver() {
         assert_eq!(states("repair"), ["connected"; 4], "{driver}");
         let log = seen["failure"]["clients"][2]["log"].as_array().unwrap();
         assert!(log.iter().any(|line| line["event"] == "120B0001"), "{driver}: {log:?}");
+        assert_eq!((&seen["reason"]["failure"], &seen["reason"]["clients"]), (&"F07".into(), &2.into()));
+        assert!(seen["reason"]["remedy"].as_str().unwrap().contains("new communications file"), "{seen}");
+        assert!(seen["repeat"].as_str().unwrap().starts_with("epm-lab failure reproduce F07"), "{seen}");
     }
 }
 

@@ -209,3 +209,46 @@ fn a_report_names_the_scenario_file_the_version_and_the_command() {
     let verdict = json(&run(&["run", &file, "--moved", "--json"]));
     assert_eq!(verdict["run"]["command"], format!("epm-lab run {file} --moved --seed {}", verdict["seed"]));
 }
+
+#[test]
+fn a_verdict_ends_with_why_the_failure_what_to_do_and_the_command_that_repeats_it() {
+    for (name, failure, cause, remedy) in [
+        (
+            "single-manager-no-wait",
+            "F03",
+            "without a wait after step 2 had switched secure communications off",
+            "Give the late clients a new communications file",
+        ),
+        (
+            "single-manager-group-forgotten",
+            "F04",
+            "secure communications were still on in My Company\\Laptops",
+            "Give that group's clients a new communications file.",
+        ),
+        (
+            "recovery-wrong-file",
+            "F15",
+            "by that of the recovery file \"recovery of another site\"",
+            "Restore again with the right recovery file",
+        ),
+    ] {
+        let file = scenario(name);
+        let printed = stdout(&rehearse(&[&file]));
+        let verdict = printed.split_once("Verdict: ").unwrap().1;
+        let repeat = format!("epm-lab rehearse {file} --seed 7");
+        for part in [cause, &format!("Failure: {failure} ("), &format!("To do: {remedy}"), &repeat] {
+            assert!(verdict.contains(part), "expected {part:?} in: {verdict}");
+        }
+        let outcome: serde_json::Value =
+            serde_json::from_slice(&rehearse(&[&file, "--json"]).stdout).unwrap();
+        let verdict = &outcome["verdict"];
+        let reason = &verdict["reasons"][0];
+        assert!(reason["sentence"].as_str().unwrap().contains(cause), "{reason}");
+        assert!(reason["remedy"].as_str().unwrap().contains(remedy), "{reason}");
+        assert_eq!(
+            (&reason["failure"], &verdict["orphaned"][0]["failure"]),
+            (&failure.into(), &failure.into())
+        );
+        assert_eq!(verdict["repeat"], repeat);
+    }
+}

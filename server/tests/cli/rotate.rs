@@ -9,7 +9,7 @@ use epm_protocol::heartbeat::{AgentRequest, Registration};
 use epm_protocol::id::{Guid, HardwareKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, RunningLab, needs, output, said, stderr, well};
+use crate::harness::{Running, RunningLab, needs, output, said, stderr, stdout, well};
 
 impl RunningLab {
     /// Asks the control API.
@@ -197,6 +197,31 @@ fn who_forgets_groups_and_locations_loses_exactly_their_clients() {
         "{found}"
     );
     assert_eq!(lab.check_later().0, Some(3));
+    // The verdict, the judgement, and the words for people name the failure, what to do, and how to repeat it.
+    let verdict = &found["verdict"];
+    assert_eq!(verdict["orphaned"][0]["failure"], "F04", "{found}");
+    assert!(verdict["repeat"].as_str().unwrap().starts_with("epm-lab up "), "{found}");
+    let people = stdout(&lab.run(&["check", "--since", "rotate"]));
+    for part in ["group-forgotten is F04; to do: Give that group's clients", "The same lab again: epm-lab up"]
+    {
+        assert!(people.contains(part), "expected {part:?} in: {people}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (more, parts) in [
+        (&["check"][..], ["Failure: F04 (", "To do: Give that group", "Repeat: epm-lab up "]),
+        (&["check", "--since", "rotate"], ["Failure: F04", "To do: Give that group", "Repeat: epm-lab up "]),
+    ] {
+        let file = folder.path().join(more.join(""));
+        let ended = lab.run(&[more, &["--junit", file.to_str().unwrap()]].concat());
+        assert!(matches!(ended.status.code(), Some(1 | 3)), "{}", said(&ended).1);
+        let junit = std::fs::read_to_string(&file).unwrap();
+        parts.iter().for_each(|part| assert!(junit.contains(part), "expected {part:?} in: {junit}"));
+    }
+    let people = stdout(&lab.run(&["check"]));
+    for part in ["while secure communications were still on in", "Failure: F04 (", "To do: Give that group's"]
+    {
+        assert!(people.contains(part), "expected {part:?} in: {people}");
+    }
 }
 
 #[test]

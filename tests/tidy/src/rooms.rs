@@ -103,6 +103,11 @@ pub(crate) const ROOMS: &[(&str, &[&str], &str)] = &[
         "the catalogue is compiled in and plays in virtual time: let the program bring sockets, and hand in what was seen",
     ),
     (
+        "client-agent/src/cause/",
+        PURE,
+        "a cause is told from what was recorded: take it as an argument, and let the driver record it",
+    ),
+    (
         "client-agent/src/scenario/",
         PURE,
         "a scenario is read from text and runs in any time: let the program open the file, and the clock be handed in",

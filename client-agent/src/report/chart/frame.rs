@@ -1,6 +1,9 @@
 //! The parts of every chart: axes with ticks, the markers of the steps, and the mapping from hours and numbers to
 //! positions.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use epm_protocol::time::Timestamp;
 use maud::{Markup, html};
 
@@ -234,7 +237,13 @@ impl Frame {
     }
 
     /// Draws the whole chart, with `data` under the markers' lines and `labels` over them.
-    pub(super) fn draw(&self, spoken: &str, data: &Markup, labels: &Markup) -> Markup {
+    pub(super) fn draw(
+        &self,
+        spoken: &str,
+        data: &Markup,
+        labels: &Markup,
+        said: impl Fn(Range<usize>) -> String,
+    ) -> Markup {
         let height = self.top + self.plot_height + 26.0;
         let bottom = self.top + self.plot_height;
         let ticks = axis::moments(self.origin, self.hours, self.plot_width);
@@ -259,6 +268,23 @@ impl Frame {
                 }
                 @for marker in &self.markers { (marker.badge()) }
                 (labels)
+                (self.tooltips(said))
+            }
+        }
+    }
+
+    /// Columns that show what is said of their hours while the pointer is over them; none in a narrow chart, which is for a
+    /// screen without a pointer.
+    fn tooltips(&self, said: impl Fn(Range<usize>) -> String) -> Markup {
+        let columns = if self.width < WITH_POINTER { 0 } else { self.hours.min(TOOLTIPS) };
+        let hour = |number: usize| words::moment(self.origin + Duration::from_secs(3600 * number as u64));
+        html! {
+            @for column in 0..columns {
+                @let (from, to) = (column * self.hours / columns, (column + 1) * self.hours / columns);
+                rect class="hover" x=(number(self.x(from as f64))) y=(number(self.top))
+                    width=(number(self.x(to as f64) - self.x(from as f64))) height=(number(self.plot_height)) {
+                    title { (hour(from)) " to " (hour(to)) ": " (said(from..to)) }
+                }
             }
         }
     }
@@ -294,6 +320,10 @@ pub(super) fn number(place: f64) -> String {
     written.strip_suffix(".0").map_or_else(|| written.clone(), str::to_owned)
 }
 
+/// The number of columns with a tooltip.
+const TOOLTIPS: usize = 60;
+/// The least width of a chart with tooltips.
+const WITH_POINTER: f64 = 500.0;
 /// The height of a row of markers, and the least width of one.
 const MARKER: f64 = 20.0;
 /// The height of a line of text.

@@ -86,6 +86,11 @@ pub(super) fn trust(outcome: &Outcome, size: Size) -> Markup {
                 }
             }
         },
+        |hours| {
+            let at_end = |row: &[u32]| words::grouped(row.get(hours.end - 1).copied().unwrap_or(0));
+            let bands = TRUST.iter().zip(rows).map(|(band, row)| format!("{} {}", band.title, at_end(row)));
+            format!("{} at its end", bands.collect::<Vec<_>>().join(", "))
+        },
     )
 }
 
@@ -125,6 +130,15 @@ fn single(
             path class={ "edge " (class) } d=(frame.line(&shown, &values)) {}
         },
         &html! {},
+        |hours| {
+            let row = row.get(hours.start..hours.end.min(row.len())).unwrap_or_default();
+            let least = row.iter().min().copied().unwrap_or(0);
+            let most = row.iter().max().copied().unwrap_or(0);
+            match least == most {
+                true => words::grouped(most),
+                false => format!("{} to {}", words::grouped(least), words::grouped(most)),
+            }
+        },
     )
 }
 
@@ -169,6 +183,14 @@ pub(super) fn load(outcome: &Outcome, size: Size) -> Markup {
                     title { (load.name) } (load.label(size))
                 }
             }
+        },
+        |hours| {
+            let most = |load: &Load| {
+                let row = load.row.get(hours.start..hours.end.min(load.row.len())).unwrap_or_default();
+                let most = row.iter().copied().fold(0.0, f64::max);
+                format!("{} at most {}", load.name, axis::written(most, if most < 10.0 { 0.01 } else { 1.0 }))
+            };
+            loads.iter().map(most).collect::<Vec<_>>().join(", ")
         },
     )
 }

@@ -26,6 +26,7 @@ pub(super) fn all(outcome: &Outcome) -> Markup {
             h2 { "How it went" }
             p.note { "The numbers above each chart mark the beginnings of the steps. Times are lab time, in UTC." }
             (chart::patterns())
+            div.figures {
             (figure("What the clients trust", "Clients, by the certificates that they trust.", |size| {
                 chart::trust(outcome, size)
             }, &html! {
@@ -54,6 +55,7 @@ pub(super) fn all(outcome: &Outcome) -> Markup {
                 (figure("Heartbeats per minute", about_load(outcome), |size| {
                     chart::load(outcome, size)
                 }, &legend_of_load(&loads)))
+            }
             }
         }
     }

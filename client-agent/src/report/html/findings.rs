@@ -4,39 +4,58 @@ use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
 use crate::report::words;
+use crate::scenario::OrphanedClient;
 
-/// The orphaned clients, and why.
+/// The orphaned clients, each with the failure and the remedy.
 pub(super) fn lost(outcome: &Outcome) -> Markup {
     let lost = &outcome.verdict.orphaned;
-    let columns = ["Client", "Part", "Since (UTC)", "Step", "Layer", "Because"];
+    let columns = ["Client", "Part", "Since (UTC)", "Step", "Layer", "Failure", "Remedy", "Because"];
     html! {
         section {
             h2 { "Orphaned clients" }
             @if lost.is_empty() { p { "None." } } @else {
-                details open[lost.len() <= 20] {
+                details open[lost.len() <= 50] {
                     summary {
                         (words::clients(lost.len()))
                         @if lost.len() > MOST { ", of which the first " (MOST) " are listed" }
                     }
                     div.scroll tabindex="0" role="region" aria-label="Orphaned clients" {
-                        table {
+                        table.sortable.lost-clients {
                             thead { tr { @for column in columns { th scope="col" { (column) } } } }
-                            tbody {
-                                @for one in lost.iter().take(MOST) {
-                                    tr {
-                                        th scope="row" { (one.client) }
-                                        td { (one.part) }
-                                        td.when { (words::moment(one.since)) }
-                                        td { span.number title=[&one.step_title] { (one.step.unwrap_or_default()) } }
-                                        td { (one.layer) }
-                                        td { (one.why) }
-                                    }
-                                }
-                            }
+                            tbody { @for (place, one) in lost.iter().take(MOST).enumerate() { (client(outcome, place, one)) } }
                         }
+                    }
+                    @if lost.len() > MOST {
+                        p.note.screen-only { (words::grouped(lost.len() - MOST)) " more are in orphaned.csv." }
+                    }
+                    @if lost.len() > PRINTED {
+                        p.note.print-only { (words::grouped(lost.len() - PRINTED)) " more are in orphaned.csv." }
                     }
                 }
             }
+        }
+    }
+}
+
+fn client(outcome: &Outcome, place: usize, one: &OrphanedClient) -> Markup {
+    let reason = outcome.verdict.reason_of(one);
+    let also = reason.filter(|reason| reason.failure.is_none()).map(|reason| {
+        reason.alike.iter().map(|other| other.failure.as_str()).collect::<Vec<_>>().join(" or ")
+    });
+    html! {
+        tr class=[(place >= PRINTED).then_some("screen-only")] {
+            th scope="row" { (one.client) }
+            td { (one.part) }
+            td.when data-key=(one.since) { (words::moment(one.since)) }
+            td { span.number title=[&one.step_title] { (one.step.unwrap_or_default()) } }
+            td { (one.layer) }
+            td.when {
+                @if let Some(failure) = &one.failure {
+                    a href={ "#reason-" (one.reason.unwrap_or_default()) } title=[reason.map(|one| &one.sentence)] { (failure) }
+                } @else { (also.unwrap_or_default()) }
+            }
+            td.remedy { @if let Some(reason) = reason { (reason.remedy) } }
+            td.because { (one.why) }
         }
     }
 }
@@ -105,6 +124,7 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "Assumptions" }
+            p.note.print-only { "Only those that are set otherwise than by default are printed; `outcome.json` has all." }
             p.note {
                 "Undocumented. I: inferred from a source; R: recalled; U: unknown. Set otherwise than by default: "
                 (changed) "."
@@ -136,5 +156,7 @@ pub(super) fn assumptions(outcome: &Outcome) -> Markup {
     }
 }
 
+/// The number of orphaned clients that are listed on paper.
+const PRINTED: usize = 25;
 /// The number of orphaned clients that are listed.
 const MOST: usize = 200;

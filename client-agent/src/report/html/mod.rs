@@ -1,6 +1,6 @@
 //! A page for people: the verdict in a sentence, the course in charts, and everything behind it in tables.
 //!
-//! The page is self-contained, without script. Its style is `style.css`.
+//! The page is self-contained. Its style is `style.css`; `sort.js` sorts the table of orphaned clients, and is not needed to read it.
 
 mod figures;
 mod findings;
@@ -10,6 +10,7 @@ mod steps;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -25,6 +26,7 @@ pub fn html(outcome: &Outcome) -> String {
         &format!("{}: {}", sentence.badge, title(outcome)),
         &html! {
             (heading(outcome, &sentence))
+            (why::all(outcome))
             (figures::all(outcome))
             (steps::all(outcome))
             (findings::lost(outcome))
@@ -32,15 +34,16 @@ pub fn html(outcome: &Outcome) -> String {
             (findings::certificates(outcome))
             (findings::assumptions(outcome))
         },
+        Some(SORT),
     )
 }
 
 /// Writes a sweep as a page: the orphaned clients against the wait.
 pub fn sweep_html(sweep: &Sweep) -> String {
-    page(&format!("How long to wait: {}", sweep.scenario), &sweep::body(sweep))
+    page(&format!("How long to wait: {}", sweep.scenario), &sweep::body(sweep), None)
 }
 
-fn page(title: &str, main: &Markup) -> String {
+fn page(title: &str, main: &Markup, script: Option<&str>) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,6 +57,7 @@ fn page(title: &str, main: &Markup) -> String {
             body {
                 main { (main) }
                 (footer())
+                @if let Some(script) = script { script { (PreEscaped(script)) } }
             }
         }
     };
@@ -109,4 +113,5 @@ fn footer() -> Markup {
     }
 }
 
+const SORT: &str = include_str!("sort.js");
 const STYLE: &str = include_str!("style.css");

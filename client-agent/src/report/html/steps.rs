@@ -33,10 +33,17 @@ fn one(outcome: &Outcome, step: &StepOutcome) -> Markup {
             }
             @for statement in &report.statements { p.note { (statement) } }
             @if !step.actions.is_empty() { ul.actions { @for action in &step.actions { li { (action) } } } }
-            (holdings(outcome, &report.holdings))
+            div class=[(!is_printed(outcome, report.number)).then_some("screen-only")] { (holdings(outcome, &report.holdings)) }
             @if let Some(risk) = &step.if_next_now { (next(risk)) }
         }
     }
+}
+
+/// Whether the table of a step is on paper: of a long plan only those of the last step, and of the steps that are a cause.
+fn is_printed(outcome: &Outcome, number: usize) -> bool {
+    let is_cause = outcome.verdict.reasons.iter().any(|one| one.step == Some(number));
+    let is_last = outcome.steps.last().is_some_and(|last| last.report.number == number);
+    outcome.steps.len() <= SHORT || is_cause || is_last
 }
 
 /// The clients that the next step would orphan.
@@ -146,4 +153,6 @@ fn add<K: Ord + Clone>(to: &mut BTreeMap<K, usize>, counts: &BTreeMap<K, usize>)
     }
 }
 
+/// The number of steps of a plan whose tables are all on paper.
+const SHORT: usize = 5;
 const SUM: &str = "All";

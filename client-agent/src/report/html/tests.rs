@@ -27,9 +27,16 @@ fn no_name_breaks_out_of_its_place() {
     outcome.steps[1].actions.push(nasty());
     outcome.steps[1].report.title = nasty();
     outcome.steps[1].report.holdings[0].part = nasty();
+    outcome.verdict.reasons = vec![sample::reason()];
+    outcome.verdict.reasons[0].sentence = nasty();
     outcome.verdict.orphaned[0].why = "a\u{0}b\u{1b}".to_owned();
     let page = html(&outcome);
-    assert!(!page.contains("<script"), "there is no script in the page, so none from a name either");
+    assert_eq!(
+        page.matches("<script").count(),
+        1,
+        "the only script is the page's own, so none comes from a name"
+    );
+    assert!(page.ends_with(&format!("<script>{SORT}</script></body></html>")));
     assert!(!page.contains(['\u{0}', '\u{1b}']));
     let main = main_of(&page);
     assert!(all_text(&main).matches(sample::NASTY).count() > 10);
@@ -38,7 +45,9 @@ fn no_name_breaks_out_of_its_place() {
 #[test]
 fn the_page_needs_nothing_from_anywhere() {
     let page = html(&sample::ninety_days());
-    for outside in ["http://", "https://", "src=", "@import", "<link", "javascript:", "onload"] {
+    for outside in
+        ["http://", "https://", "src=", "@import", "<link", "javascript:", "onload", "fetch(", "import("]
+    {
         assert!(!page.contains(outside), "{outside}");
     }
     // Every link within the page has exactly one target.
@@ -78,6 +87,53 @@ fn two_hundred_of_the_lost_are_listed_and_all_are_counted() {
     let lost = tables.iter().find(|table| all_text(table).contains("Because")).unwrap();
     assert_eq!(lost.child("tbody").unwrap().children_named("tr").count(), 200);
     assert!(all_text(&main).contains("1,284 clients, of which the first 200 are listed"));
+}
+
+#[test]
+fn why_stands_before_the_charts_and_each_orphaned_client_has_its_failure_and_remedy() {
+    let mut outcome = sample::ninety_days();
+    assert!(!html(&outcome).contains("<h2>Why</h2>"));
+    outcome.verdict.reasons = vec![sample::reason()];
+    for one in &mut outcome.verdict.orphaned {
+        (one.reason, one.failure) = (Some(1), Some("F03".to_owned()));
+    }
+    let page = html(&outcome);
+    let main = main_of(&page);
+    let text = all_text(&main);
+    let places = ["1,284 clients", &sample::reason().sentence, "What the clients trust"];
+    let places = places.map(|what| text.find(what).unwrap_or_else(|| panic!("{what:?} is not in the page")));
+    assert!(places.is_sorted(), "{places:?}");
+    let tables = main.descendants_named("table");
+    let lost =
+        tables.iter().find(|table| table.attribute("class").is_some_and(|class| class.contains("sortable")));
+    let rows: Vec<_> = lost.unwrap().child("tbody").unwrap().children_named("tr").collect();
+    for row in &rows {
+        let text = all_text(row);
+        assert!(text.contains("F03") && text.contains("Give the late clients a new file."), "{text}");
+    }
+    let printed = rows.iter().filter(|row| row.attribute("class") != Some("screen-only")).count();
+    assert_eq!(printed, 25, "paper has fewer, and says how many more there are");
+    assert!(text.contains("1,259 more are in orphaned.csv."), "{text}");
+    assert!(text.contains("1,084 more are in orphaned.csv."), "{text}");
+}
+
+#[test]
+fn wide_charts_say_their_numbers_under_the_pointer() {
+    let outcome = sample::ninety_days();
+    let main = main_of(&html(&outcome));
+    let is_hover = |rect: &&Element| rect.attribute("class") == Some("hover");
+    let columns = |svg: &Element| svg.descendants_named("rect").into_iter().filter(is_hover).count();
+    let counts: Vec<usize> = main.descendants_named("svg").iter().map(|svg| columns(svg)).collect();
+    assert_eq!(
+        counts.iter().filter(|count| **count == 60).count(),
+        8,
+        "four charts, wide and middle: {counts:?}"
+    );
+    let titles =
+        main.descendants_named("rect").into_iter().filter(is_hover).map(all_text).collect::<Vec<_>>();
+    let last = titles.iter().find(|title| title.contains("to 2026-04-05 00:00")).unwrap();
+    let old = words::grouped(*outcome.course.old_only.last().unwrap());
+    assert!(last.contains(&format!("old only {old}")), "{last}");
 }
 
 #[test]

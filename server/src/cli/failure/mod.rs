@@ -7,12 +7,15 @@ mod print;
 
 use clap::{Args, Subcommand};
 use epm_client_agent::catalogue::{
-    self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase,
+    self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase, State,
     rehearse_play,
 };
+use epm_client_agent::cause::reproduced;
+use epm_client_agent::scenario::Reason;
 use epm_protocol::assumption::Mark;
 use serde::Serialize;
 
+use crate::cli::again;
 use crate::cli::assume::{assumption, override_with};
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::cli::out::OutFolder;
@@ -100,6 +103,10 @@ struct Report<'a, T> {
     title: &'a str,
     driver: &'static str,
     is_as_described: bool,
+    /// Why, and what to do.
+    reason: Reason,
+    /// The command that repeats it.
+    repeat: String,
     #[serde(flatten)]
     seen: T,
 }
@@ -185,10 +192,16 @@ impl Reproduce {
         }?;
         let seen = observed.check_against(plan);
         let is_as_described = seen.shows_the_symptom() && seen.heals();
+        let hit = seen.failure.clients.iter().filter(|one| one.state != State::Connected);
+        let layer =
+            hit.clone().find_map(|one| one.view.health.orphaned()).map(|(_, because)| because.layer());
+        let hit: Vec<String> = hit.map(|one| one.client.clone()).collect();
+        let reason = reproduced(entry, layer, &hit);
         if self.json {
-            self.report::<&Reproduction>(entry, is_as_described, &seen)?;
+            self.report::<&Reproduction>(entry, is_as_described, reason, &seen)?;
         } else {
-            say(&print::reproduction(entry, plan, &seen, self.driver()));
+            let ending = print::ending(&reason, &again::this_command());
+            say(&(print::reproduction(entry, plan, &seen, self.driver()) + &ending));
         }
         Ok(is_as_described)
     }
@@ -206,9 +219,10 @@ impl Reproduce {
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
         if self.json {
-            self.report(entry, is_as_described, Said { commands })?;
+            self.report(entry, is_as_described, reproduced(entry, None, &[]), Said { commands })?;
         } else {
-            say(&print::refusals(entry, &commands, self.driver()));
+            let ending = print::ending(&reproduced(entry, None, &[]), &again::this_command());
+            say(&(print::refusals(entry, &commands, self.driver()) + &ending));
         }
         Ok(is_as_described)
     }
@@ -226,16 +240,23 @@ impl Reproduce {
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
         if self.json {
-            self.report(entry, is_as_described, Said { visits })?;
+            self.report(entry, is_as_described, reproduced(entry, None, &[]), Said { visits })?;
         } else {
-            say(&print::rest_case(entry, &visits, self.driver()));
+            let ending = print::ending(&reproduced(entry, None, &[]), &again::this_command());
+            say(&(print::rest_case(entry, &visits, self.driver()) + &ending));
         }
         Ok(is_as_described)
     }
 
-    fn report<T: Serialize>(&self, entry: &Entry, is_as_described: bool, seen: T) -> Result<(), Failure> {
+    fn report<T: Serialize>(
+        &self,
+        entry: &Entry,
+        is_as_described: bool,
+        reason: Reason,
+        seen: T,
+    ) -> Result<(), Failure> {
         let (id, title, driver) = (entry.id.as_str(), entry.title.as_str(), self.driver());
-        say_json(&Report { id, title, driver, is_as_described, seen })
+        say_json(&Report { id, title, driver, is_as_described, reason, repeat: again::this_command(), seen })
     }
 
     fn driver(&self) -> &'static str {

@@ -6,10 +6,11 @@ use std::fmt::Write;
 use epm_client_agent::catalogue::{
     Act, CallResult, Entry, Finding, ManagerNote, Means, ObservedClient, Play, RefusalCheck, Reproduction,
 };
-use epm_client_agent::scenario::StepPlan;
+use epm_client_agent::scenario::{Reason, StepPlan};
 use epm_protocol::plural::{counted, either};
 use epm_protocol::time::Timestamp;
 
+use crate::cli::print::why;
 use crate::cli::table::Table;
 
 /// Number of moments of an act that are shown per client, not counting repetitions.
@@ -89,6 +90,11 @@ pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, driv
     act(&mut text, &play.repair, &seen.repair);
     judged(&mut text, "The recovery", &seen.recovery);
     text
+}
+
+/// How the printed reproduction of a failure ends: why, its number, what to do, and the command that repeats it.
+pub(super) fn ending(reason: &Reason, repeat: &str) -> String {
+    format!("\nWhy:\n{}Repeat: {repeat}\n", why(std::slice::from_ref(reason)))
 }
 
 pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], driver: &str) -> String {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{Where, rows, table, words};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
-use crate::cli::print::{holdings_in_json, short};
+use crate::cli::print::{failures_in_json, holdings_in_json, short, why_in_json};
 use crate::lab::{Expectation, START_BASELINE};
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
@@ -178,9 +178,13 @@ fn findings(found: &Value) -> String {
     });
     let mut text = table(&["", "expected", "against", "counter-examples"], lines);
     for one in rows(found, "/expectations") {
+        text.push_str(&failures_in_json(one));
         for note in rows(one, "/notes").filter_map(Value::as_str) {
             text.push_str(&format!("{note}\n"));
         }
+    }
+    if let (true, Some(again)) = (found["result"] != "pass", found["repeat"].as_str()) {
+        text.push_str(&format!("The same lab again: {again}\n"));
     }
     text
 }
@@ -213,13 +217,20 @@ fn shown(verdict: &Value) -> String {
     let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
         .take(20)
         .map(|one| {
-            ["client", "since", "layer", "why"].iter().map(|name| words(one, &format!("/{name}"))).collect()
+            ["client", "since", "layer", "failure", "why"]
+                .iter()
+                .map(|name| words(one, &format!("/{name}")))
+                .collect()
         })
         .collect();
     if !lost.is_empty() {
         let orphaned = verdict["orphaned"].as_array().map_or(0, Vec::len);
         text.push_str(&format!("{} orphaned:\n", either(orphaned, "client is", "clients are")));
-        text.push_str(&table(&["client", "since", "layer", "why"], lost));
+        text.push_str(&table(&["client", "since", "layer", "failure", "why"], lost));
+    }
+    let why = why_in_json(verdict);
+    if !why.is_empty() {
+        text.push_str(&format!("Why:\n{why}"));
     }
     let back = rows(verdict, "/brought_back").count();
     if back > 0 {
@@ -249,6 +260,9 @@ fn shown(verdict: &Value) -> String {
                 text.push_str(&format!("{one} of {manager} {what}\n"));
             }
         }
+    }
+    if let (false, Some(again)) = (verdict["well"] == true, verdict["repeat"].as_str()) {
+        text.push_str(&format!("The same lab again: {again}\n"));
     }
     text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Not all is well.\n" });
     text

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::rest::Rest;
 use super::state::{PRECONDITIONS, State, Way};
+use crate::cli::again;
 use crate::cli::io::{Ending, Failure, complain, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
+use crate::cli::print::{failures_in_json, why_in_json};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -333,6 +335,7 @@ impl Rotation {
                 "stopped": stopped,
                 "verdict": verdict,
                 "judgement": judgement,
+                "repeat": again::this_command(),
             });
             say_json(&found)?;
             return Ok(ending);
@@ -357,10 +360,19 @@ impl Rotation {
         for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
         }
+        let why = why_in_json(&verdict);
+        if !why.is_empty() {
+            say(&format!("Why:\n{why}"));
+        }
         for finding in judgement["findings"].as_array().into_iter().flatten() {
             for example in finding["counter_examples"].as_array().into_iter().flatten().take(NAMED) {
                 say(&format!("{}: {}\n", text(&finding["code"]), text(example)));
             }
+        }
+        say(&failures_in_json(&judgement));
+        if ending != Ending::Well {
+            let lab = verdict["repeat"].as_str().map(|lab| format!("{lab}, then ")).unwrap_or_default();
+            say(&format!("Repeat: {lab}{}\n", again::this_command()));
         }
         say(match ending {
             Ending::Well => "All is well.\n",

@@ -9,10 +9,9 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
 use super::finding::{Findings, RotationCode as Code};
-use super::orphaned::updated;
 use super::{JudgedClient, Judgement};
 use crate::lab::baseline::BaselineClient;
-use crate::runtime::changes::Change;
+use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
     pub(super) fn judge_clients(&self, findings: &mut Findings) {
@@ -216,7 +215,7 @@ impl Judgement<'_> {
         };
         let relevant: Vec<(&Change, bool, bool)> = changes
             .iter()
-            .map(|one| (one, !updated(one).is_empty(), self.concerns(client, one)))
+            .map(|one| (one, !one.updated().is_empty(), self.concerns(client, one)))
             .filter(|(_, is_update, is_setting)| *is_update || *is_setting)
             .collect();
         let pairs = relevant.windows(2).filter_map(|pair| {

@@ -1,5 +1,6 @@
 //! The findings of a rotation: each has a stable code and sentence, a result, and counter-examples.
 
+use epm_client_agent::catalogue;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -99,6 +100,10 @@ pub struct RotationFinding {
     pub title: &'static str,
     /// Outcome of the finding.
     pub result: FindingResult,
+    /// Numbers of the failures in the catalogue that the counter-examples are cases of, such as `F03`; empty if none fits.
+    pub failures: Vec<String>,
+    /// What to do; absent where the catalogue has no such failure.
+    pub remedy: Option<String>,
     /// Number of counter-examples.
     pub against: usize,
     /// Some of the managers, groups or clients that contradict the sentence, each with the reason.
@@ -120,6 +125,8 @@ impl Findings {
             point: code.point(),
             title: code.title(),
             result: FindingResult::Pass,
+            failures: Vec::new(),
+            remedy: None,
             against: 0,
             counter_examples: Vec::new(),
         };
@@ -129,6 +136,19 @@ impl Findings {
     /// Adds a counter-example.
     pub(super) fn against(&mut self, code: RotationCode, why: String) {
         self.add(code, FindingResult::Fail, why);
+    }
+
+    /// Adds a counter-example that is a case of this failure of the catalogue.
+    pub(super) fn against_failure(&mut self, code: RotationCode, failure: Option<&str>, why: String) {
+        self.against(code, why);
+        let Some(finding) = self.findings.iter_mut().find(|one| one.code == code) else { return };
+        let Some(failure) = failure.filter(|id| !finding.failures.iter().any(|known| known == id)) else {
+            return;
+        };
+        finding.failures.push(failure.to_owned());
+        if finding.remedy.is_none() {
+            finding.remedy = catalogue::find(failure).ok().map(|entry| entry.repair.clone());
+        }
     }
 
     /// Adds the reason why a finding cannot be judged.

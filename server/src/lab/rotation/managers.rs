@@ -13,7 +13,8 @@ use super::finding::{Findings, RotationCode as Code};
 use crate::Service;
 use crate::lab::Lab;
 use crate::mock_site::Presented;
-use crate::runtime::changes::{GroupState, ListState};
+use epm_client_agent::cause::{GroupState, ListState, failure_of};
+use epm_client_agent::scenario::CauseCode;
 
 impl Lab {
     pub(super) fn judge_managers(&self, judged: &Judgement<'_>, findings: &mut Findings) {
@@ -57,8 +58,9 @@ impl Judgement<'_> {
                     .against(Code::CertificateNew, format!("{manager}: it still presents {}", now.client));
             }
             if now.client != now.console {
-                findings.against(
+                findings.against_failure(
                     Code::StoresEqual,
+                    failure_of(CauseCode::StoresDiffer, None),
                     format!(
                         "{manager}: the clients' port presents {}, the console {}",
                         now.client, now.console

@@ -30,8 +30,8 @@ use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
 use crate::lab::history::Trace;
 use crate::lab::{Lab, lock};
 use crate::mock_site::Presented;
-use crate::runtime::changes::{Change, RotationSettings};
 use crate::runtime::pauses::Pauses;
+use epm_client_agent::cause::{Change, RotationSettings};
 use finding::Findings;
 pub use finding::{RotationCode, RotationFinding};
 

@@ -1,0 +1,61 @@
+//! Why clients are orphaned or out of touch, at the top of the page: so many by layer and step, the cause, its number, what to do.
+
+use maud::{Markup, html};
+
+use crate::rehearsal::Outcome;
+use crate::report::words;
+use crate::scenario::Reason;
+
+/// The number of reasons on paper.
+const PRINTED: usize = 8;
+
+/// The section with the reasons; nothing where there are none.
+pub(super) fn all(outcome: &Outcome) -> Markup {
+    let reasons = &outcome.verdict.reasons;
+    html! {
+        @if !reasons.is_empty() {
+            section.why {
+                h2 { "Why" }
+                ol.reasons { @for one in reasons { (reason(outcome, one)) } }
+                @if reasons.len() > PRINTED {
+                    p.note.print-only { (reasons.len() - PRINTED) " more are in outcome.json." }
+                }
+            }
+        }
+    }
+}
+
+fn since(one: &Reason) -> String {
+    one.since_steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+fn reason(outcome: &Outcome, one: &Reason) -> Markup {
+    let is_step = |number: &usize| outcome.steps.iter().any(|step| step.report.number == *number);
+    html! {
+        li id={ "reason-" (one.number) } class=[(one.number > PRINTED).then_some("screen-only")] {
+            p.place {
+                strong { (words::clients(one.clients)) }
+                @if let Some(layer) = &one.layer_title { ", layer " (layer) } @else { ", not for want of trust" }
+                @if let Some(step) = one.step.filter(is_step) {
+                    ", "
+                    a href={ "#step-" (step) } title=[&one.step_title] { "step " span.number { (step) } }
+                }
+                @if !one.since_steps.is_empty() { ", found out in step " (since(one)) }
+                @if let Some(failure) = &one.failure { " " span.failure title=[&one.failure_title] { (failure) } }
+            }
+            p.cause { (one.sentence) }
+            @if let Some(observed) = &one.observed { p.note { "Seen by one of them: " (observed) "." } }
+            @if let Some(title) = &one.failure_title {
+                p.note { (one.failure.as_deref().unwrap_or_default()) ": " (title) "." }
+            } @else if one.alike.is_empty() {
+                p.note { "No failure of the catalogue fits." }
+            } @else {
+                p.note { "Which failure it is, is not decided." }
+            }
+            @if !one.alike.is_empty() {
+                ul.alike { @for other in &one.alike { li { "It is " strong { (other.failure) } " if " (other.by) "." } } }
+            }
+            p.remedy { strong { "To do: " } (one.remedy) }
+        }
+    }
+}

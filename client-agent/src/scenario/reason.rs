@@ -1,0 +1,196 @@
+//! Why clients are orphaned or out of touch: the one type that the terminal, JSON, JUnit and the report share, and what of a
+//! client the cause is told from.
+//!
+//! The rules that find a cause are in `cause`; here are only its results.
+
+use epm_protocol::policy::PolicySerial;
+use epm_protocol::version::ClientVersion;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{AgentView, TrustLayer};
+
+/// The code of a cause.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseCode {
+    /// Other groups were prepared for the new certificate, the group of the clients was not.
+    GroupForgotten,
+    /// The group of the clients was prepared for the new certificate, their location was not.
+    LocationForgotten,
+    /// Secure communications were off, but the clients' list was still over HTTPS.
+    ListOverHttps,
+    /// Secure communications were never switched off for clients with one manager.
+    SwitchLeftOn,
+    /// The clients had no heartbeat between two steps.
+    NotWaited,
+    /// Several managers changed before the clients had learnt the certificate of the first.
+    ManagerTooEarly,
+    /// Two managers did not replicate, so that the clients could not learn the certificate of one from the other.
+    ReplicationBroken,
+    /// The clients' version learns only the certificate of the manager that it talks to.
+    VersionLearnsOne,
+    /// The managers were reinstalled with the shared secret of another site.
+    SecretOfAnotherSite,
+    /// The managers were reinstalled without a recovery file.
+    Reinstalled,
+    /// The clients' shared secret is none that the site has had.
+    SecretOfClient,
+    /// The certificate has expired.
+    CertificateExpired,
+    /// The certificate is not valid yet.
+    CertificateNotYetValid,
+    /// The certificate is for another host.
+    CertificateForAnotherName,
+    /// An earlier certificate was put back.
+    CertificateRestored,
+    /// The two stores of a manager hold different certificates.
+    StoresDiffer,
+    /// The clients were shown a certificate that no manager of the site ever had.
+    ForeignCertificate,
+    /// The clients' communications file is older than the certificate in force.
+    OldFile,
+    /// The clients are out of touch for a reason other than trust.
+    OutOfTouch,
+    /// Communication is switched off by the clients' settings.
+    CommunicationOff,
+    /// The failure was reproduced on purpose.
+    Reproduced,
+    /// No rule explains it.
+    Unknown,
+}
+
+impl CauseCode {
+    /// All codes.
+    pub const ALL: &[Self] = &[
+        Self::GroupForgotten,
+        Self::LocationForgotten,
+        Self::ListOverHttps,
+        Self::SwitchLeftOn,
+        Self::NotWaited,
+        Self::ManagerTooEarly,
+        Self::ReplicationBroken,
+        Self::VersionLearnsOne,
+        Self::SecretOfAnotherSite,
+        Self::Reinstalled,
+        Self::SecretOfClient,
+        Self::CertificateExpired,
+        Self::CertificateNotYetValid,
+        Self::CertificateForAnotherName,
+        Self::CertificateRestored,
+        Self::StoresDiffer,
+        Self::ForeignCertificate,
+        Self::OldFile,
+        Self::OutOfTouch,
+        Self::CommunicationOff,
+        Self::Reproduced,
+        Self::Unknown,
+    ];
+}
+
+/// The reason why clients are orphaned or out of touch: the cause, its number in the failure catalogue, and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Reason {
+    /// The number of the reason in its verdict, from 1; `reason` of an orphaned client names it.
+    pub number: usize,
+    /// The code of the cause.
+    pub code: CauseCode,
+    /// The cause in one sentence.
+    pub sentence: String,
+    /// What one of the clients expected and found; absent where nothing of it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<String>,
+    /// The code of the layer of trust that failed; absent where trust is not the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<TrustLayer>,
+    /// The title of that layer, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_title: Option<String>,
+    /// The step of the scenario that is the cause. Absent in a lab without a scenario, and where no step is known to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// The title of that step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_title: Option<String>,
+    /// The numbers of the steps during which the clients were orphaned; empty in a lab without a scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub since_steps: Vec<usize>,
+    /// The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The title of that failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_title: Option<String>,
+    /// Failures that look alike from what is known, and how to tell each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<Alike>,
+    /// What to do.
+    pub remedy: String,
+    /// The number of clients.
+    pub clients: usize,
+    /// The names of the first of these clients.
+    pub examples: Vec<String>,
+}
+
+/// A failure that looks alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Alike {
+    /// The number of the failure in the catalogue.
+    pub failure: String,
+    /// What is seen if it is this failure.
+    pub by: String,
+}
+
+/// What a client held when it was orphaned: the evidence of which steps reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The group that the client's policy is for.
+    pub group: Option<String>,
+    /// The location of the client; the default one if none.
+    pub location: Option<String>,
+    /// The version of the client.
+    pub version: ClientVersion,
+    /// The serial of the policy that the client adopted last.
+    pub serial: Option<PolicySerial>,
+}
+
+impl Held {
+    /// What a client with this view holds.
+    pub fn of(view: &AgentView) -> Self {
+        let AgentView { group, location, version, serial, .. } = view;
+        Self { group: group.clone(), location: location.clone(), version: *version, serial: *serial }
+    }
+}
+
+impl Reason {
+    /// The failure's number and title, or that none or several fit: `F03 (TITLE)`.
+    pub fn failure_in_words(&self) -> String {
+        match (&self.failure, &self.failure_title) {
+            (Some(id), Some(title)) => format!("{id} ({title})"),
+            (Some(id), None) => id.clone(),
+            (None, _) if !self.alike.is_empty() => {
+                let ids: Vec<&str> = self.alike.iter().map(|one| one.failure.as_str()).collect();
+                format!("not decided: {} look alike", ids.join(", "))
+            }
+            (None, _) => "no failure of the catalogue".to_owned(),
+        }
+    }
+
+    /// The reason in lines for people: the cause, the failure, look-alikes and what to do.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.sentence.clone(), format!("Failure: {}", self.failure_in_words())];
+        lines.extend(self.alike.iter().map(|one| format!("{} if {}", one.failure, one.by)));
+        lines.push(format!("To do: {}", self.remedy));
+        lines
+    }
+
+    /// The layer and the step, for people: `layer TLS certificate, step 2`.
+    pub fn place(&self) -> String {
+        let layer = self
+            .layer_title
+            .as_ref()
+            .map_or_else(|| "not trust".to_owned(), |title| format!("layer {title}"));
+        self.step.map_or_else(|| layer.clone(), |step| format!("{layer}, step {step}"))
+    }
+}
