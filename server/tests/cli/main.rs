@@ -8,6 +8,7 @@
 mod broken_store;
 mod cert;
 mod command_line;
+mod config;
 mod descriptors;
 mod docs;
 mod failure;
@@ -18,6 +19,7 @@ mod held_clock;
 mod journal;
 mod killed;
 mod lab;
+mod messages;
 mod package;
 mod pages;
 mod program;

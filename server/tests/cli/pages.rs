@@ -44,6 +44,7 @@ macro_rules! pages {
 pages! {
     readme_runs: "README.md",
     certificates_runs: "docs/certificates.md",
+    configuration_runs: "docs/configuration.md",
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
     faults_runs: "docs/faults.md",
