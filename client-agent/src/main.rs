@@ -392,3 +392,14 @@ fn show(folder: &Path) -> Result<(), Failure> {
 fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
     read_package(path).map(Arc::new).map_err(|error| Failure::BadInput(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_ends_with_examples_that_the_command_line_takes() {
+        let program = command_line::<Cli>(EXIT_CODES);
+        epm_fixtures::check_examples(&program, |words| program.clone().try_get_matches_from(words).map(drop));
+    }
+}

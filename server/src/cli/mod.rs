@@ -221,3 +221,14 @@ fn assumptions(json: bool) -> Result<Ending, Failure> {
     }
     Ok(Ending::Well)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_ends_with_examples_that_the_command_line_takes() {
+        let program = program();
+        epm_fixtures::check_examples(&program, |words| program.clone().try_get_matches_from(words).map(drop));
+    }
+}

@@ -189,3 +189,22 @@ fn a_scenario_is_read_from_standard_input_under_that_name() {
     assert_eq!(outcome["run"]["scenario_file"], "<stdin>", "{outcome}");
     refused(&from(&wrong, &["up", "-"]), &["<stdin>:"]);
 }
+
+#[test]
+fn every_scenario_names_its_schema_which_is_the_one_that_the_program_prints() {
+    let printed = json(&run(&["scenario", "schema"]));
+    assert!(printed["$id"].as_str().unwrap().ends_with("/scenario.schema.json"), "{}", printed["$id"]);
+    let folder = root().join("fixtures/scenarios");
+    let mut count = 0;
+    for scenario in fs::read_dir(&folder).unwrap() {
+        let path = scenario.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let named = text.lines().next().and_then(|line| line.strip_prefix("#:schema "));
+        let schema = folder.join(named.unwrap_or_else(|| panic!("{path:?} begins with no `#:schema` line")));
+        let schema =
+            fs::read_to_string(&schema).unwrap_or_else(|error| panic!("{path:?}: {schema:?}: {error}"));
+        assert_eq!(serde_json::from_str::<Value>(&schema).unwrap(), printed, "{path:?}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count}");
+}
