@@ -19,6 +19,7 @@ mod rehearse;
 mod rotate;
 mod run;
 mod scenario;
+mod schema;
 mod sylink;
 mod table;
 mod up;
@@ -132,6 +133,7 @@ enum Verb {
     /// Show, check, compare and edit communications files; serve communication update packages
     #[command(subcommand)]
     Sylink(sylink::Files),
+    Schema(schema::Schema),
     /// Check that a manager or a lab responds
     Health(health::Health),
     /// Print shell completions
@@ -182,6 +184,7 @@ pub fn main() -> ExitCode {
         Verb::Sylink(files) => waiting(files.go()),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Cert(cert) => cert.go(),
+        Verb::Schema(schema) => schema.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
             say(&completions(program(), shell));

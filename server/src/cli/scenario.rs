@@ -6,6 +6,8 @@ use clap::Subcommand;
 use epm_client_agent::program::{read_all, read_file};
 use epm_client_agent::scenario;
 use epm_protocol::plural::counted;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab::scenario_run::read_materials;
@@ -20,18 +22,40 @@ pub(super) enum Scenario {
     Check {
         /// Scenario file; - reads standard input
         file: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Print the JSON Schema of scenario files
     #[command(after_help = "Example:\n  epm-lab scenario schema > scenario.schema.json")]
     Schema,
 }
 
+/// A valid scenario.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Checked {
+    /// Name of the file.
+    file: String,
+    /// Title of the scenario.
+    title: String,
+    /// Number of clients.
+    clients: u32,
+    /// Number of steps.
+    steps: usize,
+}
+
 impl Scenario {
     pub(super) fn go(self) -> Result<Ending, Failure> {
         match self {
-            Self::Check { file } => {
+            Self::Check { file, json } => {
                 let scenario = load(&file)?;
                 let clients: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
+                if json {
+                    let steps = scenario.step.len();
+                    let file = name(&file);
+                    say_json(&Checked { file, title: scenario.title, clients, steps })?;
+                    return Ok(Ending::Well);
+                }
                 let (clients, steps) = (counted(clients, "client"), counted(scenario.step.len(), "step"));
                 say(&format!("{}: valid: {clients}, {steps}\n", name(&file)));
             }

@@ -27,6 +27,7 @@ mod ready_file;
 mod recovery;
 mod rehearse;
 mod rotate;
+mod schema_check;
 mod standard_output;
 mod sylink;
 mod up_limits;

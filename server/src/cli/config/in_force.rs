@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
-use schemars1::JsonSchema;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
