@@ -2,15 +2,16 @@
 //!
 //! Exit codes: 0 success; 1 failure; 2 invalid input.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use epm_client_agent::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use epm_client_agent::program::{LogFilter, arguments, completions, foreign, harmless, say, unwritten};
+use epm_client_agent::program::{
+    self, Messages, arguments, command_line, completions, foreign, say, unwritten,
+};
 use epm_client_agent::wire::{
     DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
 };
@@ -42,16 +43,8 @@ const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure; 2 invalid input.";
 #[derive(Debug, Parser)]
 #[command(name = "epm-agent", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
-    /// What to log on standard error: off, error, warn, info, debug (each exchange) or trace, or MODULE=LEVEL
-    #[arg(
-        long,
-        global = true,
-        env = "EPM_AGENT_LOG",
-        default_value = "warn",
-        value_name = "LEVEL",
-        display_order = 993
-    )]
-    log: LogFilter,
+    #[command(flatten)]
+    messages: Messages,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -113,7 +106,7 @@ Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
 #[command(after_help = "\
 Examples:
   epm-agent run --sylink lab/sylink.xml --state state/
-  epm-agent run --state state/ --log debug
+  epm-agent run --state state/ -vv
 
 The client's log is on standard output and in syslog.log of the folder, that of
 the program on standard error.
@@ -171,11 +164,14 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let cli: Cli = match arguments(EXIT_CODES) {
+    let cli: Cli = match arguments(command_line::<Cli>(EXIT_CODES).try_get_matches()) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    cli.log.start();
+    if let Err(why) = cli.messages.start() {
+        program::error("error", &why);
+        return ExitCode::from(2);
+    }
     let ended = match cli.verb {
         Verb::Run(run) => go(run),
         Verb::Show { state } => show(&state),
@@ -186,7 +182,7 @@ fn main() -> ExitCode {
             Err(why) => Err(why),
         },
         Verb::Completions { shell } => {
-            say(&completions(Cli::command(), shell));
+            say(&completions(command_line::<Cli>(EXIT_CODES), shell));
             Ok(())
         }
     };
@@ -198,7 +194,7 @@ fn main() -> ExitCode {
         Err(Failure::Failed(why)) => (1, why),
         Err(Failure::BadInput(why)) => (2, why),
     };
-    let _ = writeln!(std::io::stderr(), "error: {}", harmless(&why));
+    program::error("error", &why);
     ExitCode::from(code)
 }
 
@@ -358,7 +354,7 @@ fn log_to(file: LogFile) -> LogSink {
     Arc::new(move |_: &str, line: &LogLine| {
         say(&format!("{line}\n"));
         if let Err(error) = file.lock().write(line) {
-            let _ = writeln!(std::io::stderr(), "error: cannot write the log: {error}");
+            program::error("error", &format!("cannot write the log: {error}"));
         }
     })
 }
@@ -395,4 +391,15 @@ fn show(folder: &Path) -> Result<(), Failure> {
 
 fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {
     read_package(path).map(Arc::new).map_err(|error| Failure::BadInput(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_ends_with_examples_that_the_command_line_takes() {
+        let program = command_line::<Cli>(EXIT_CODES);
+        epm_fixtures::check_examples(&program, |words| program.clone().try_get_matches_from(words).map(drop));
+    }
 }

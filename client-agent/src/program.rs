@@ -3,29 +3,58 @@
 //!
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
-use std::borrow::Cow;
+mod messages;
+mod text;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use clap::Command;
+use clap::{ArgMatches, Command};
 use clap_complete::Shell;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+pub use messages::{Messages, complain, error, is_quiet, notice, warning};
+pub use text::harmless;
 
 /// The first failed write to standard output.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Reads the arguments, or prints what is wrong with them, the help or the version. The help of every command has its exit
-/// codes, these if it does not name its own.
+/// The command line of a program. The help of every command has its exit codes, these if it does not name its own.
+pub fn command_line<C: clap::CommandFactory>(codes: &str) -> Command {
+    messages::with_environment(with_exit_codes(C::command(), codes))
+}
+
+/// Lets every option of a command below this one be set by an environment variable too: `--http-port` of `epm-lab` by
+/// `EPM_LAB_HTTP_PORT`. Options that name a variable keep it.
+#[must_use]
+pub fn with_variables(command: Command, path: &[&str]) -> Command {
+    let prefix = messages::prefix(&command);
+    below(command, path, &|command| {
+        command.mut_args(|one| {
+            if one.get_env().is_some() {
+                return one;
+            }
+            let variable = messages::variable(&prefix, one.get_id().as_str());
+            let is_flag = matches!(one.get_action(), clap::ArgAction::SetTrue);
+            let one = if is_flag { one.value_parser(clap::builder::BoolishValueParser::new()) } else { one };
+            one.env(variable).hide_env(true)
+        })
+    })
+}
+
+fn below(command: Command, path: &[&str], change: &dyn Fn(Command) -> Command) -> Command {
+    match path {
+        [] => change(command),
+        [name, rest @ ..] => command.mut_subcommand(name, |one| below(one, rest, change)),
+    }
+}
+
+/// Reads the arguments, or prints what is wrong with them, the help or the version.
 ///
 /// # Errors
 ///
 /// The exit code of the program: 0 after the help or the version, 1 when they could not be written, 2 for wrong arguments.
-pub fn arguments<C: clap::Parser>(codes: &str) -> Result<C, ExitCode> {
-    let matches = with_exit_codes(C::command(), codes).try_get_matches();
+pub fn arguments<C: clap::FromArgMatches>(matches: Result<ArgMatches, clap::Error>) -> Result<C, ExitCode> {
     matches.and_then(|matches| C::from_arg_matches(&matches)).map_err(|shown| {
         if shown.use_stderr() {
             let _ = shown.print();
@@ -35,7 +64,7 @@ pub fn arguments<C: clap::Parser>(codes: &str) -> Result<C, ExitCode> {
         match unwritten() {
             None => ExitCode::SUCCESS,
             Some(why) => {
-                let _ = writeln!(io::stderr(), "error: {why}");
+                error("error", &why);
                 ExitCode::from(1)
             }
         }
@@ -75,30 +104,6 @@ pub fn say(text: &str) {
     note(out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush()));
 }
 
-/// The text without characters that a terminal acts on: names and logs come from outside, and an escape sequence in one of
-/// them could hide or forge a line. Control characters but line feed, tab and the carriage return before a line feed, and
-/// characters that turn the direction of a text, are replaced by `\\uXXXX`, which JSON reads as the same character.
-pub fn harmless(text: &str) -> Cow<'_, str> {
-    let is_harmful = |(at, one): (usize, char)| match one {
-        '\n' | '\t' => false,
-        '\r' => !text[at + 1..].starts_with('\n'),
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        other => other.is_control(),
-    };
-    if !text.char_indices().any(is_harmful) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for (at, one) in text.char_indices() {
-        if is_harmful((at, one)) {
-            shown.push_str(&format!("\\u{:04x}", u32::from(one)));
-        } else {
-            shown.push(one);
-        }
-    }
-    Cow::Owned(shown)
-}
-
 /// Whether standard output still takes what is written to it. What writes without end should stop when it does not.
 pub fn is_heard() -> bool {
     FAILED.get().is_none()
@@ -116,41 +121,8 @@ fn note(written: io::Result<()>) {
     }
 }
 
-/// The levels of the log, from the fewest messages to the most.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// The largest number of a folder's entries that a message names.
 const NAMED: usize = 3;
-
-/// What the log on standard error contains: a level, or `MODULE=LEVEL`, several of them with commas between.
-#[derive(Clone, Debug)]
-pub struct LogFilter(Targets);
-
-impl std::str::FromStr for LogFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        for part in text.split(',') {
-            let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-            // A word without a level would name a module that does not exist, and the log would stay empty.
-            if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
-                let hint = epm_protocol::suggest::hint(level, LEVELS);
-                return Err(format!(
-                    "expected one of {}, or MODULE=LEVEL such as epm_server=debug, found {part:?}{hint}",
-                    LEVELS.join(", ")
-                ));
-            }
-        }
-        text.parse().map(Self).map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
-    }
-}
-
-impl LogFilter {
-    /// Starts the log on standard error.
-    pub fn start(&self) {
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        tracing_subscriber::registry().with(lines).with(self.0.clone()).init();
-    }
-}
 
 /// The script that completes the commands and options of this program in a shell.
 pub fn completions(mut command: Command, shell: Shell) -> String {
@@ -198,28 +170,6 @@ pub fn foreign(folder: &Path, is_own: impl Fn(&str) -> bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_level_or_a_module_with_one_is_taken_and_a_word_that_is_neither_is_refused() {
-        for text in ["warn", "DEBUG", "off", "epm_server=debug", "warn,epm_server::wire=trace"] {
-            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
-        }
-        for text in ["debgu", "", "epm_server", "epm_server=debgu", "warn,", "a=b=c"] {
-            assert!(text.parse::<LogFilter>().is_err(), "{text:?}");
-        }
-        assert!("debgu".parse::<LogFilter>().unwrap_err().contains("did you mean \"debug\"?"));
-    }
-
-    #[test]
-    fn no_text_from_outside_reaches_a_terminal_as_a_command_and_json_stays_the_same_value() {
-        assert!(matches!(harmless("a\tb\r\nGrüße 🦀\n"), Cow::Borrowed(_)));
-        let name = "pc\u{1b}[2J\u{9b}1m\u{202e}\u{7f}";
-        assert_eq!(harmless("a\rb\u{1b}[31m\u{9b}"), r"a\u000db\u001b[31m\u009b");
-        let json = serde_json::json!({ "name": name }).to_string();
-        let shown = harmless(&json);
-        assert!(!shown.chars().any(|one| one.is_control() || one == '\u{202e}'), "{shown}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["name"], name);
-    }
 
     #[test]
     fn a_folder_with_other_files_is_foreign_and_an_absent_or_empty_one_is_not() {

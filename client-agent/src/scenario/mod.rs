@@ -28,7 +28,12 @@ pub use reason::{Alike, CauseCode, Held, Reason};
 pub use span::{Span, SpanError};
 pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
 
+/// The identifier of the JSON Schema of the scenario file.
+const SCHEMA_ID: &str = "https://example.invalid/epm-lab/scenario.schema.json";
+
 /// The JSON Schema of the scenario file.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Scenario).to_value()
+    let mut schema = schemars::schema_for!(Scenario).to_value();
+    schema["$id"] = SCHEMA_ID.into();
+    schema
 }

@@ -33,7 +33,8 @@ impl fmt::Display for ScenarioError {
 impl std::error::Error for ScenarioError {}
 
 impl ScenarioError {
-    pub(crate) fn at(file: &str, text: &str, span: Range<usize>, problem: impl Into<String>) -> Self {
+    /// A problem at this place of a file.
+    pub fn at(file: &str, text: &str, span: Range<usize>, problem: impl Into<String>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self {
@@ -45,7 +46,7 @@ impl ScenarioError {
     }
 
     /// Converts an error of the TOML reader, and adds the nearest known name.
-    pub(crate) fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
+    pub fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
         let span = error.span().unwrap_or(0..0);
         let found = text.get(span.clone()).unwrap_or_default().trim();
         let mut problem = with_hint(error.message());

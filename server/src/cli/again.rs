@@ -6,9 +6,18 @@ use std::path::Path;
 use epm_client_agent::rehearsal::RunInfo;
 
 /// Flags without a value that change only the output.
-const OUTPUT: &[&str] = &["--json", "--verbose", "-v"];
+const OUTPUT: &[&str] = &["--json", "--client-log", "--verbose", "--quiet", "-v", "-vv", "-vvv", "-q"];
 /// Flags with a value that change only the output, or that have a secret as value.
-const OUTPUT_WITH_VALUE: &[&str] = &["--report", "--threads", "--ready-file", "--rest-password"];
+const OUTPUT_WITH_VALUE: &[&str] = &[
+    "--report",
+    "--threads",
+    "--ready-file",
+    "--rest-password",
+    "--log",
+    "--log-format",
+    "--log-file",
+    "--color",
+];
 
 /// The command that this process was started with, and its seed.
 pub(super) fn command(seed: u64) -> String {
@@ -19,7 +28,7 @@ pub(super) fn command(seed: u64) -> String {
 pub(super) fn run_info(scenario: &Path, seed: u64) -> RunInfo {
     RunInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        scenario_file: scenario.display().to_string(),
+        scenario_file: crate::cli::scenario::name(scenario),
         command: command(seed),
     }
 }
@@ -79,7 +88,10 @@ mod tests {
                 &["rehearse", "a b's.toml", "--agents", "500", "--report", "r", "--json", "--threads=2"],
                 r"epm-lab rehearse 'a b'\''s.toml' --agents 500 --seed 7",
             ),
-            (&["run", "--moved", "a.toml", "--seed=3", "-v"], "epm-lab run --moved a.toml --seed=3"),
+            (
+                &["run", "--moved", "a.toml", "--seed=3", "-v", "--log-file", "x", "--client-log"],
+                "epm-lab run --moved a.toml --seed=3",
+            ),
             (
                 &["failure", "reproduce", "F25", "--assume", "x=[1]"],
                 "epm-lab failure reproduce F25 --assume 'x=[1]' --seed 7",

@@ -1,10 +1,9 @@
 //! How a command ends, and how it reads and writes files and the terminal. Errors name the file.
 
-use std::io::Write;
 use std::path::Path;
 
-use epm_client_agent::program::{harmless, read_file};
-pub(super) use epm_client_agent::program::{is_heard, say};
+use epm_client_agent::program::read_file;
+pub(super) use epm_client_agent::program::{complain, is_heard, is_quiet, notice, say, warning};
 use epm_protocol::trust::Password;
 use serde::Serialize;
 
@@ -32,11 +31,6 @@ pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Re
     tokio::runtime::Runtime::new()
         .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
         .block_on(verb)
-}
-
-/// Writes to standard error. A closed pipe is no error.
-pub(super) fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(harmless(text).as_bytes());
 }
 
 /// Writes a value to standard output as JSON, indented.

@@ -5,6 +5,7 @@
 mod again;
 mod assume;
 mod cert;
+mod config;
 mod failure;
 mod fault;
 mod health;
@@ -18,18 +19,23 @@ mod rehearse;
 mod rotate;
 mod run;
 mod scenario;
+mod schema;
 mod sylink;
 mod table;
 mod up;
 mod up_files;
+mod up_plan;
 mod up_ready;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use epm_client_agent::program::{LogFilter, arguments, completions, unwritten};
+use clap::{Command, Parser, Subcommand};
+use config::Unreadable;
+use epm_client_agent::program::{
+    Messages, arguments, command_line, completions, error, unwritten, with_variables,
+};
 use epm_protocol::assumption::Assumptions;
-use io::{Ending, Failure, complain, say, say_json, waiting};
+use io::{Ending, Failure, say, say_json, waiting};
 
 use crate::runtime::descriptors::raise_descriptor_limit;
 
@@ -55,17 +61,8 @@ const EXIT_CODES: &str = "Exit codes: 0 success; 1 it failed; 2 invalid input, o
 #[derive(Debug, Parser)]
 #[command(name = "epm-lab", version, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
-    /// What to log on standard error: off, error, warn, info (operator's actions, REST calls), debug (every exchange) or
-    /// trace, or MODULE=LEVEL
-    #[arg(
-        long,
-        global = true,
-        env = "EPM_LAB_LOG",
-        default_value = "warn",
-        value_name = "LEVEL",
-        display_order = 993
-    )]
-    log: LogFilter,
+    #[command(flatten)]
+    messages: Messages,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -73,7 +70,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start a lab that runs until Ctrl-C: managers and a small fleet of clients
+    #[command(after_help = up::HELP)]
     Up(Box<up::Up>),
+    /// Show which options of `up` are in force and whence; print the schema of the configuration file
+    #[command(subcommand)]
+    Config(config::Config),
     /// Run a scenario over real sockets and print a verdict on every client
     Run(run::Run),
     /// Rehearse a scenario in virtual time: months in seconds, with reports and sweeps
@@ -132,6 +133,7 @@ enum Verb {
     /// Show, check, compare and edit communications files; serve communication update packages
     #[command(subcommand)]
     Sylink(sylink::Files),
+    Schema(schema::Schema),
     /// Check that a manager or a lab responds
     Health(health::Health),
     /// Print shell completions
@@ -146,14 +148,23 @@ enum Verb {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli: Cli = match arguments(EXIT_CODES) {
+    let arguments_given: Vec<_> = std::env::args_os().collect();
+    let (matches, options) = match config::given(program(), &arguments_given) {
+        Ok(given) => (Ok(given.matches), given.options),
+        Err(Unreadable::Arguments(shown)) => (Err(shown), Vec::new()),
+        Err(Unreadable::File(failure)) => return ended(Err(failure)),
+    };
+    let cli: Cli = match arguments(matches) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    cli.log.start();
+    if let Err(why) = cli.messages.start() {
+        return ended(Err(Failure::BadInput(why)));
+    }
     raise_descriptor_limit();
-    let ended = match cli.verb {
-        Verb::Up(up) => waiting(up.go()),
+    let result = match cli.verb {
+        Verb::Up(up) => waiting(up.go(&config::elsewhere(&options))),
+        Verb::Config(config) => config.go(&options, &program()),
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Failure(catalogue) => waiting(catalogue.go()),
@@ -173,31 +184,35 @@ pub fn main() -> ExitCode {
         Verb::Sylink(files) => waiting(files.go()),
         Verb::Assumptions { json } => assumptions(json),
         Verb::Cert(cert) => cert.go(),
+        Verb::Schema(schema) => schema.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
-            say(&completions(Cli::command(), shell));
+            say(&completions(program(), shell));
             Ok(Ending::Well)
         }
     };
     // What could not be printed has not been done.
-    let ended = ended.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why))));
-    match ended {
-        Ok(Ending::Well) => ExitCode::SUCCESS,
-        Ok(Ending::NotWell) => ExitCode::from(1),
-        Ok(Ending::ClientsOrphaned) => ExitCode::from(3),
-        Err(Failure::Failed(why)) => {
-            complain(&format!("error: {why}\n"));
-            ExitCode::from(1)
-        }
-        Err(Failure::BadInput(why)) => {
-            complain(&format!("error: {why}\n"));
-            ExitCode::from(2)
-        }
-        Err(Failure::Undecided(why)) => {
-            complain(&format!("undecided: {why}\n"));
-            ExitCode::from(4)
-        }
-    }
+    ended(result.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why)))))
+}
+
+/// The command line. Each option of `up` can be set by an environment variable.
+fn program() -> Command {
+    let program = command_line::<Cli>(EXIT_CODES);
+    [&["up"][..], &["config", "show"]].into_iter().fold(program, with_variables)
+}
+
+/// Prints why a command failed, and returns the exit code.
+fn ended(result: Result<Ending, Failure>) -> ExitCode {
+    let (label, why, code) = match result {
+        Ok(Ending::Well) => return ExitCode::SUCCESS,
+        Ok(Ending::NotWell) => return ExitCode::from(1),
+        Ok(Ending::ClientsOrphaned) => return ExitCode::from(3),
+        Err(Failure::Failed(why)) => ("error", why, 1),
+        Err(Failure::BadInput(why)) => ("error", why, 2),
+        Err(Failure::Undecided(why)) => ("undecided", why, 4),
+    };
+    error(label, &why);
+    ExitCode::from(code)
 }
 
 fn assumptions(json: bool) -> Result<Ending, Failure> {
@@ -208,4 +223,15 @@ fn assumptions(json: bool) -> Result<Ending, Failure> {
         say(&print::assumptions(&list));
     }
     Ok(Ending::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_ends_with_examples_that_the_command_line_takes() {
+        let program = program();
+        epm_fixtures::check_examples(&program, |words| program.clone().try_get_matches_from(words).map(drop));
+    }
 }

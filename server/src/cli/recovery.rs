@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use epm_protocol::plural::either;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::lab::{Where, segment};
-use crate::cli::io::{Ending, Failure, read, say};
+use crate::cli::io::{Ending, Failure, read, say, say_json};
 use crate::cli::out::OutFile;
 use crate::runtime::install_dir::read_recovery;
 
@@ -25,10 +27,15 @@ secret are new (F16); with a file of another domain, clients cannot register
 (F17).")]
 pub(super) enum Recovery {
     /// Show what a recovery file holds, without its secrets
-    #[command(after_help = "Example:\n  epm-lab recovery show recovery.zip")]
+    #[command(
+        after_help = "Examples:\n  epm-lab recovery show recovery.zip\n  epm-lab recovery show recovery.zip --json"
+    )]
     Show {
         /// Recovery file
         file: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Save a recovery file of a manager in a running lab
     Save(Save),
@@ -72,7 +79,7 @@ pub(super) struct Restore {
 impl Recovery {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
-            Self::Show { file } => show(&file),
+            Self::Show { file, json } => show(&file, json),
             Self::Save(save) => save.go().await,
             Self::Restore(restore) => restore.go().await,
         }
@@ -84,7 +91,7 @@ impl Save {
         let path = format!("/v1/managers/{}/recovery", segment(&self.manager));
         let out = OutFile::secret(&self.out, self.force)?;
         out.write(&self.at.control()?.bytes(&path).await?)?;
-        show(&self.out)
+        show(&self.out, self.at.json)
     }
 }
 
@@ -112,19 +119,49 @@ impl Restore {
     }
 }
 
-fn show(file: &Path) -> Result<Ending, Failure> {
+/// What a recovery file holds, without its secrets.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RecoveryFacts {
+    /// Name of the recovery file.
+    file: String,
+    /// Names of the files in it.
+    files: Vec<String>,
+    /// SHA-256 of the manager's certificate.
+    fingerprint: String,
+    /// Time from which the certificate is valid.
+    valid_from: String,
+    /// Time until which the certificate is valid.
+    valid_until: String,
+    /// Identifier of the default domain.
+    domain: String,
+}
+
+fn show(file: &Path, json: bool) -> Result<Ending, Failure> {
     let name = file.display().to_string();
     let found = read_recovery(&name, &read(file)?).map_err(|error| Failure::BadInput(error.to_string()))?;
     let certificate = found.identity.certificate();
     let validity = certificate.validity();
+    let facts = RecoveryFacts {
+        file: name,
+        fingerprint: certificate.fingerprint().to_string(),
+        valid_from: validity.not_before.to_string(),
+        valid_until: validity.not_after.to_string(),
+        domain: found.settings.domain.to_string(),
+        files: found.files,
+    };
+    if json {
+        say_json(&facts)?;
+        return Ok(Ending::Well);
+    }
     say(&format!(
-        "{name}\n  files:               {}\n  certificate SHA-256: {}\n  valid:               {} to {}\n  \
+        "{}\n  files:               {}\n  certificate SHA-256: {}\n  valid:               {} to {}\n  \
          default domain id:   {}\n  encryption password: present\n",
-        found.files.join(", "),
-        certificate.fingerprint(),
-        validity.not_before,
-        validity.not_after,
-        found.settings.domain,
+        facts.file,
+        facts.files.join(", "),
+        facts.fingerprint,
+        facts.valid_from,
+        facts.valid_until,
+        facts.domain,
     ));
     Ok(Ending::Well)
 }

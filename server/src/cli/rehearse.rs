@@ -18,7 +18,7 @@ use epm_protocol::plural::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{again, print, scenario};
-use crate::cli::io::{Ending, Failure, complain, say};
+use crate::cli::io::{Ending, Failure, is_quiet, notice, say};
 use crate::cli::out::OutFolder;
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
@@ -40,7 +40,7 @@ are switched off at the end with changes still to receive are listed as away,
 and are no failure. The same scenario and seed give the same outcome, byte for
 byte.")]
 pub(super) struct Rehearse {
-    /// Scenario file
+    /// Scenario file; - reads standard input
     scenario: PathBuf,
     /// Use this seed instead of the scenario's
     #[arg(long)]
@@ -254,7 +254,7 @@ impl Rehearse {
 
     /// A progress bar on standard error; hidden without a terminal.
     fn bar(&self, scenario: &Scenario, rehearsals: usize) -> ProgressBar {
-        if self.json {
+        if self.json || is_quiet() {
             return ProgressBar::hidden();
         }
         let clients: u64 = scenario.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
@@ -293,14 +293,14 @@ async fn watched<T: Send + 'static>(
             interrupt = interrupted(), if !progress.stop.load(Ordering::Relaxed) => {
                 interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
                 progress.stop.store(true, Ordering::Relaxed);
-                complain("Interrupted; results so far:\n");
+                notice("Interrupted; results so far:\n");
             }
         }
     }
 }
 
 fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
-    let text = format!("{}: {error}", scenario.display());
+    let text = format!("{}: {error}", scenario::name(scenario));
     match error {
         RehearsalError::Plan(PlanError::Presence { .. }) => Failure::BadInput(text),
         RehearsalError::Plan(_) | RehearsalError::Broken { .. } => Failure::Failed(text),

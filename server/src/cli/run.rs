@@ -11,7 +11,7 @@ use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{again, print, scenario};
-use crate::cli::io::{Ending, Failure, complain, say, say_json};
+use crate::cli::io::{Ending, Failure, complain, is_quiet, say, say_json};
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
 
@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 #[command(after_help = "\
 Examples:
   epm-lab run fixtures/scenarios/single-manager.toml
-  epm-lab run fixtures/scenarios/single-manager-no-wait.toml --verbose
+  epm-lab run fixtures/scenarios/single-manager-no-wait.toml --client-log
   epm-lab run my.toml --json > verdict.json
   epm-lab run fixtures/scenarios/recovery.toml --moved
 
@@ -31,7 +31,7 @@ Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
 input; 3 clients are orphaned: the verdict names each, the step since which it
 is orphaned, and the layer of trust that failed.")]
 pub(super) struct Run {
-    /// Scenario file
+    /// Scenario file; - reads standard input
     scenario: PathBuf,
     /// Speed of the lab's clock as a multiple of real time; defaults to the scenario's
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -47,8 +47,8 @@ pub(super) struct Run {
     #[arg(long)]
     json: bool,
     /// Show the clients' log
-    #[arg(long, short)]
-    verbose: bool,
+    #[arg(long)]
+    client_log: bool,
 }
 
 impl Run {
@@ -59,11 +59,11 @@ impl Run {
         if !self.moved {
             refuse_to_wait(&scenario, speed)?;
         }
-        let bar = if self.json { ProgressBar::hidden() } else { progress() };
+        let bar = if self.json || is_quiet() { ProgressBar::hidden() } else { progress() };
         if !self.json {
             say(&print::opening(&scenario, (!self.moved).then_some(speed)));
         }
-        let log: LogSink = if self.verbose {
+        let log: LogSink = if self.client_log {
             let bar = bar.clone();
             Arc::new(move |name: &str, line: &LogLine| {
                 bar.suspend(|| complain(&format!("  {name}: {line}\n")));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use epm_client_agent::program::read_file;
 
-use crate::cli::io::{Failure, complain, read};
+use crate::cli::io::{Failure, read, warning};
 use crate::cli::out::{OutFile, OutFolder, can_be_filled, refuse_foreign};
 use crate::runtime::install_dir::ROOTS;
 
@@ -26,11 +26,10 @@ pub(super) struct Token {
 }
 
 /// Checks the folder of one manager's files, or of several managers' folders: nothing else may be in it without `force`.
-pub(super) fn check_root(root: &Path, managers: u16, force: bool) -> Result<(), Failure> {
+pub(super) fn check_root(root: &Path, managers: &[String], force: bool) -> Result<(), Failure> {
     if !force {
-        let names: Vec<String> = (1..=managers).map(|number| format!("sepm-{number}")).collect();
         refuse_foreign(root, |name| {
-            if managers == 1 { ROOTS.contains(&name) } else { names.iter().any(|one| one == name) }
+            if managers.len() == 1 { ROOTS.contains(&name) } else { managers.iter().any(|one| one == name) }
         })?;
     }
     can_be_filled(root)
@@ -85,7 +84,7 @@ fn check_permissions(file: &Path) -> Result<(), Failure> {
         )));
     }
     if mode & 0o044 != 0 {
-        complain(&format!("warning: {name}: others can read the token (mode {mode:03o})\n"));
+        warning(&format!("{name}: others can read the token (mode {mode:03o})"));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
-use crate::cli::io::{Failure, complain};
+use crate::cli::io::{Failure, warning};
 use crate::control_api;
 use crate::lab::Lab;
 use crate::mock_site::MockSite;
@@ -148,8 +148,8 @@ pub(super) fn tell_unserved(unserved: &[(String, String)]) {
     }
     for (why, clients) in reasons {
         let more = if clients.len() > 1 { ", ..." } else { "" };
-        complain(&format!(
-            "warning: clients not served: {} ({}{more}): {why}\n",
+        warning(&format!(
+            "clients not served: {} ({}{more}): {why}",
             clients.len(),
             clients.first().copied().unwrap_or_default()
         ));

@@ -206,11 +206,6 @@ impl Lab {
     /// When that takes more than two minutes.
     pub async fn wait_for_contact(&self, part: &str) -> Result<Vec<(String, String)>, FleetError> {
         let is_down = self.is_web_server_down();
-        let why = |one: &Member| match one.handle.view().health {
-            Health::Orphaned { because, .. } => Some(because.to_string()),
-            Health::Disconnected { because, .. } => Some(because.to_string()),
-            Health::New | Health::Connected { .. } => None,
-        };
         let has_ended = |one: &Member| match one.handle.view().health {
             Health::Connected { .. } | Health::Orphaned { .. } => true,
             Health::Disconnected { .. } => is_down,
@@ -223,7 +218,13 @@ impl Lab {
             return Err(FleetError::NotHere);
         }
         let members = fleet.members().iter().filter(|one| one.part == part);
-        Ok(members.filter_map(|one| Some((one.name.clone(), why(one)?))).collect())
+        Ok(members.filter_map(|one| Some((one.name.clone(), why_unserved(one)?))).collect())
+    }
+
+    /// The clients whose last heartbeat failed, each with the reason.
+    pub async fn unserved(&self) -> Vec<(String, String)> {
+        let fleet = self.fleet.read().await;
+        fleet.members().iter().filter_map(|one| Some((one.name.clone(), why_unserved(one)?))).collect()
     }
 
     /// Whether the web server of any manager is down.
@@ -397,6 +398,14 @@ pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
         return Err(FleetError::Descriptors { total, fits: division.clients(), limit: division.limit });
     }
     Ok(())
+}
+
+fn why_unserved(client: &Member) -> Option<String> {
+    match client.handle.view().health {
+        Health::Orphaned { because, .. } => Some(because.to_string()),
+        Health::Disconnected { because, .. } => Some(because.to_string()),
+        Health::New | Health::Connected { .. } => None,
+    }
 }
 
 fn find<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a Member, CommandError> {

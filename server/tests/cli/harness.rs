@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 pub(crate) use epm_fixtures::{Running, needs, output, root, until};
 use serde_json::Value;
 
+use crate::schema_check::check_output;
+
 /// `epm-lab`, in the folder of the workspace.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epm-lab"));
@@ -14,10 +16,12 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// Runs `epm-lab` to its end.
+/// Runs `epm-lab` to its end. JSON that it prints must be as `epm-lab schema` says.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    output(program().args(arguments))
+    let output = output(program().args(arguments));
+    check_output(arguments, &output);
+    output
 }
 
 /// `epm-agent`, the program of another crate. It is built first, with the features that it has in a test of the whole workspace,
@@ -161,7 +165,9 @@ impl RunningLab {
     /// Runs a verb of the command line against it.
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        output(self.program().args(arguments))
+        let output = output(self.program().args(arguments));
+        check_output(arguments, &output);
+        output
     }
 
     /// What a verb says to programs; the exit code must be this.

@@ -53,6 +53,7 @@ pages! {
     readme_runs: "README.md",
     careless_tool_runs: "docs/careless-tool.md",
     certificates_runs: "docs/certificates.md",
+    configuration_runs: "docs/configuration.md",
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
     faults_runs: "docs/faults.md",

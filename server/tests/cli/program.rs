@@ -77,7 +77,7 @@ fn up_takes_assumptions_from_options_and_from_a_file_and_refuses_what_it_does_no
 fn up_is_stopped_cleanly_while_it_still_waits_for_its_clients() {
     for signal in ["INT", "TERM"] {
         // Its clients look for it where it does not listen.
-        let arguments = ["up", "--http-port", "0", "--address", "127.0.0.2", "--agents", "1", "--verbose"];
+        let arguments = ["up", "--http-port", "0", "--address", "127.0.0.2", "--agents", "1", "--client-log"];
         let mut up = Running::start(program().args(arguments));
         up.says("has been started");
         up.signal(signal);

@@ -13,7 +13,7 @@ use epm_protocol::trust::{
 };
 
 use super::bring::{Source, given};
-use crate::cli::io::{Ending, Failure, complain};
+use crate::cli::io::{Ending, Failure, notice};
 use crate::cli::out::{OutFile, write_together};
 
 /// Makes a key and its certificate.
@@ -244,7 +244,7 @@ fn same_file(file: &std::path::Path) -> Failure {
 
 fn report(files: &[&PathBuf]) {
     for file in files {
-        complain(&format!("Wrote {}.\n", file.display()));
+        notice(&format!("Wrote {}.\n", file.display()));
     }
 }
 

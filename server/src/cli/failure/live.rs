@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::io::{Ending, Failure, complain, say};
+use crate::cli::io::{Ending, Failure, notice, say};
 use crate::cli::out::OutFolder;
 use crate::control_api;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay, silent};
@@ -54,7 +54,7 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &OutFolder) -> Res
             say(&clients(&lab, &logs, folder.path()).await?);
             say(&ending(folder.path()));
             let waited = interrupted().await;
-            complain("Stopping.\n");
+            notice("Stopping.\n");
             control.stopping.cancel();
             waited.map_err(failed)
         };
@@ -101,7 +101,7 @@ pub(super) async fn stand_for_tools(
         file.display(),
     ));
     let waited = interrupted().await;
-    complain("Stopping.\n");
+    notice("Stopping.\n");
     control.stopping.cancel();
     lab.stop().await;
     waited.map(|()| Ending::Well).map_err(failed)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::rest::Rest;
 use super::state::{PRECONDITIONS, State, Way};
 use crate::cli::again;
-use crate::cli::io::{Ending, Failure, complain, read, read_password, say, say_json};
+use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
 use crate::cli::print::{failures_in_json, why_in_json};
@@ -149,7 +149,7 @@ impl Rotation {
         };
         let state = match known {
             Some(state) => {
-                complain(&format!("{} continues after: {}\n", state.name, state.done.join(", ")));
+                notice(&format!("{} continues after: {}\n", state.name, state.done.join(", ")));
                 state
             }
             None => {
@@ -181,7 +181,7 @@ impl Rotation {
         if let Some(file) = &options.ca {
             rest.trust(&read(file)?, &file.display().to_string())?;
         }
-        let bar = if options.at.json { ProgressBar::hidden() } else { bar() };
+        let bar = if options.at.json || is_quiet() { ProgressBar::hidden() } else { bar() };
         let mut rotation = Self { options, control, rest, state, kept, bar };
         if rotation.state.done.is_empty() {
             rotation.control.put(&format!("/v1/baselines/{BASELINE}"), &json!({})).await?;
@@ -221,7 +221,7 @@ impl Rotation {
 
     /// Prints what is being done on standard error.
     pub(super) fn tell(&self, text: &str) {
-        self.bar.suspend(|| complain(text));
+        self.bar.suspend(|| notice(text));
     }
 
     pub(super) fn is_due(&self, step: &str) -> bool {

@@ -31,6 +31,13 @@ pub(super) struct Against {
     pub(super) manager: Option<String>,
 }
 
+impl Against {
+    /// Whether the file or the manager is at fault.
+    pub(super) fn is_wrong(&self) -> bool {
+        !self.wrong.is_empty() || self.manager.is_some()
+    }
+}
+
 /// A loopback address that the examination connects from, and the time by which it judges dates of certificates.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Standpoint {

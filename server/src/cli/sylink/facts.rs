@@ -8,6 +8,7 @@ use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::sylink::xml::Element;
 use epm_protocol::sylink::{ClientServer, Encoding, Sylink};
 use epm_protocol::trust::{Fingerprint, ServerCertificate};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Number of digits of the secret's hash that are shown.
@@ -195,10 +196,27 @@ impl Facts {
     }
 }
 
-/// The differences, for people.
-pub(super) fn differences(before: &Facts, after: &Facts) -> Vec<String> {
+/// A difference between two communications files.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Difference {
+    /// Name of the value.
+    what: String,
+    /// Content in the first file; "absent" if it has none.
+    before: String,
+    /// Content in the second file; "absent" if it has none.
+    after: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: was {}; is {}", self.what, self.before, self.after)
+    }
+}
+
+/// The differences between two files.
+pub(super) fn differences(before: &Facts, after: &Facts) -> Vec<Difference> {
     let found = before.differences(after).into_iter();
-    found.map(|(_, what, was, is)| format!("{what}: was {was}; is {is}")).collect()
+    found.map(|(_, what, before, after)| Difference { what, before, after }).collect()
 }
 
 /// A server of the list with its special settings; `secure` is whether the client verifies any server's signatures.

@@ -1,6 +1,7 @@
 //! `epm-lab sylink`: shows, checks, compares, edits and deploys communications files.
 
 mod against;
+mod checks;
 mod edit;
 mod facts;
 mod package;
@@ -13,7 +14,9 @@ use clap::Subcommand;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use against::{Against, Standpoint};
+pub(super) use checks::Checks;
 use edit::Edit;
+pub(super) use facts::Difference;
 use facts::{Facts, differences};
 use package::{Deploy, Package};
 use read::read;
@@ -59,6 +62,9 @@ pub(super) enum Files {
         against: Option<String>,
         #[command(flatten)]
         from: Standpoint,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Compare two communications files; exit code 1 if they differ
     #[command(
@@ -69,6 +75,9 @@ pub(super) enum Files {
         before: PathBuf,
         /// Second file
         after: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Change values of a communications file, and write it to a new file
     Edit(Box<Edit>),
@@ -90,24 +99,40 @@ impl Files {
                 }
                 say_json(&facts)?;
             }
-            Self::Check { file, against, from } => {
+            Self::Check { file, against, from, json } => {
                 let mut ending = Ending::Well;
+                let mut checks = Vec::new();
                 for one in &file {
                     let sylink = read(one)?;
-                    let facts = Facts::of(&sylink);
-                    say(&format!("{}: valid\n", one.display()));
-                    for doubt in facts.doubts() {
-                        say(&format!("  warning: {doubt}\n"));
+                    let warnings: Vec<String> =
+                        Facts::of(&sylink).doubts().iter().map(ToString::to_string).collect();
+                    let mut check = Checks { file: one.display().to_string(), warnings, manager: None };
+                    if !json {
+                        say(&check.to_string());
                     }
-                    let Some(url) = &against else { continue };
-                    if told(&against::against(&sylink, url, from).await?) {
-                        ending = Ending::NotWell;
+                    if let Some(url) = &against {
+                        let seen = against::against(&sylink, url, from).await?;
+                        if seen.is_wrong() {
+                            ending = Ending::NotWell;
+                        }
+                        if !json {
+                            told(&seen);
+                        }
+                        check.manager = Some(seen.into());
                     }
+                    checks.push(check);
+                }
+                if json {
+                    say_json(&checks)?;
                 }
                 return Ok(ending);
             }
-            Self::Diff { before, after } => {
+            Self::Diff { before, after, json } => {
                 let found = differences(&Facts::of(&read(&before)?), &Facts::of(&read(&after)?));
+                if json {
+                    say_json(&found)?;
+                    return Ok(if found.is_empty() { Ending::Well } else { Ending::NotWell });
+                }
                 if found.is_empty() {
                     say("The files are equal.\n");
                     return Ok(Ending::Well);
@@ -125,8 +150,8 @@ impl Files {
     }
 }
 
-/// Prints how a manager responds to a file; returns whether anything is wrong.
-fn told(seen: &Against) -> bool {
+/// Prints how a manager responds to a file.
+fn told(seen: &Against) {
     say(&seen.found.to_string());
     for (value, why) in &seen.wrong {
         say(&format!("Wrong: {value}: {why}\n"));
@@ -138,5 +163,4 @@ fn told(seen: &Against) -> bool {
         let names: Vec<String> = seen.unknown.iter().map(ToString::to_string).collect();
         say(&format!("Not checked until that is corrected: {}.\n", names.join(", ")));
     }
-    !seen.wrong.is_empty() || seen.manager.is_some()
 }
