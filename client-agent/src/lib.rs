@@ -8,7 +8,7 @@
 //! | [`report`] | the outcome of a rehearsal as HTML, SVG, CSV, JUnit XML and JSON |
 //! | [`catalogue`] | all known failures, reproduced and repaired |
 //! | [`doctor`] | examines a heartbeat step by step |
-//! | `program` | what the programs share: arguments, and standard output (feature `wire`) |
+//! | [`cli`] | the command line of `epm-agent` (feature `wire`) |
 //! | [`program`] | what both programs share on the command line (feature `wire`) |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
@@ -16,6 +16,8 @@
 
 pub mod agent;
 pub mod catalogue;
+#[cfg(feature = "wire")]
+pub mod cli;
 pub mod doctor;
 #[cfg(feature = "wire")]
 pub mod program;

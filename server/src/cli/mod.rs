@@ -26,8 +26,8 @@ mod up_ready;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use epm_client_agent::program::{LogFilter, arguments, completions, unwritten};
+use clap::{Command, CommandFactory, Parser, Subcommand};
+use epm_client_agent::program::{LogFilter, arguments, completions, unwritten, with_exit_codes};
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, complain, say, say_json, waiting};
 
@@ -142,6 +142,11 @@ enum Verb {
         /// Shell to print completions for
         shell: clap_complete::Shell,
     },
+}
+
+/// The program's commands and options, as its help has them.
+pub fn command() -> Command {
+    with_exit_codes(Cli::command(), EXIT_CODES)
 }
 
 /// Runs the program.
