@@ -23,7 +23,9 @@ cargo() {
 "#;
 /// Pages whose commands other tests run.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("ci.md", "action.rs runs its script, and the action"),
     ("failures.md", "failure.rs reproduces each entry"),
+    ("install.md", ".ci/release runs its commands with the files that it makes"),
     ("python.md", "python/tests/test_page.py runs each example"),
     ("test-your-rotation-tool.md", "docs.rs runs each example by itself"),
 ];
