@@ -47,6 +47,9 @@ outside() {
     chmod 0755 "$place"
     "$here/rootfs.sh" "$bindir" "$place/rootfs"
     what_is_in_it "$place/rootfs"
+    if [[ -z ${1:-} ]]; then
+        "$here/../.ci/budget" sizes "$bindir" "$place/rootfs" || fail "the image or its programs have grown"
+    fi
     timeout --kill-after=5 "$ALL" unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc \
         -- "$here/test-rootfs.sh" --inside "$place"
     say "success: health check, policy, cache, restart, names and stop, without a shell in the image"

@@ -9,7 +9,7 @@
 //! | [`catalogue`] | all known failures, reproduced and repaired |
 //! | [`cause`] | why clients are orphaned: the step, what the site did in it, and the failure of the catalogue |
 //! | [`doctor`] | examines a heartbeat step by step |
-//! | `program` | what the programs share: arguments, and standard output (feature `wire`) |
+//! | [`cli`] | the command line of `epm-agent` (feature `wire`) |
 //! | [`program`] | what both programs share on the command line (feature `wire`) |
 //! | [`wire`] | everything that waits: clock, connections, tasks, the cache on disk (feature `wire`) |
 //!
@@ -18,6 +18,8 @@
 pub mod agent;
 pub mod catalogue;
 pub mod cause;
+#[cfg(feature = "wire")]
+pub mod cli;
 pub mod doctor;
 #[cfg(feature = "wire")]
 pub mod program;

@@ -138,7 +138,7 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
 }
 
 /// Adds these exit codes to the help of every command that does not name its own.
-fn with_exit_codes(mut command: Command, codes: &str) -> Command {
+pub fn with_exit_codes(mut command: Command, codes: &str) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
     for name in &names {
         command = command.mut_subcommand(name, |one| with_exit_codes(one, codes));

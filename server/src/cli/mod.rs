@@ -149,7 +149,7 @@ enum Verb {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments_given: Vec<_> = std::env::args_os().collect();
-    let (matches, options) = match config::given(program(), &arguments_given) {
+    let (matches, options) = match config::given(command(), &arguments_given) {
         Ok(given) => (Ok(given.matches), given.options),
         Err(Unreadable::Arguments(shown)) => (Err(shown), Vec::new()),
         Err(Unreadable::File(failure)) => return ended(Err(failure)),
@@ -164,7 +164,7 @@ pub fn main() -> ExitCode {
     raise_descriptor_limit();
     let result = match cli.verb {
         Verb::Up(up) => waiting(up.go(&config::elsewhere(&options))),
-        Verb::Config(config) => config.go(&options, &program()),
+        Verb::Config(config) => config.go(&options, &command()),
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Failure(catalogue) => waiting(catalogue.go()),
@@ -187,7 +187,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(schema) => schema.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
-            say(&completions(program(), shell));
+            say(&completions(command(), shell));
             Ok(Ending::Well)
         }
     };
@@ -195,8 +195,8 @@ pub fn main() -> ExitCode {
     ended(result.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why)))))
 }
 
-/// The command line. Each option of `up` can be set by an environment variable.
-fn program() -> Command {
+/// The program's commands and options, as its help has them. Each option of `up` can be set by an environment variable.
+pub fn command() -> Command {
     let program = command_line::<Cli>(EXIT_CODES);
     [&["up"][..], &["config", "show"]].into_iter().fold(program, with_variables)
 }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_help_of_every_command_ends_with_examples_that_the_command_line_takes() {
-        let program = program();
+        let program = command();
         epm_fixtures::check_examples(&program, |words| program.clone().try_get_matches_from(words).map(drop));
     }
 }

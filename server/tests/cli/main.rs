@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod action;
 mod broken_store;
 mod cert;
 mod command_line;

@@ -31,7 +31,9 @@ tests/fuzz/run.sh() {
 "#;
 /// Pages whose commands other tests run.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("ci.md", "action.rs runs its script, and the action"),
     ("failures.md", "failure.rs reproduces each entry"),
+    ("install.md", ".ci/release runs its commands with the files that it makes"),
     ("python.md", "python/tests/test_page.py runs each example"),
     ("test-your-rotation-tool.md", "docs.rs runs each example by itself"),
 ];
@@ -59,7 +61,6 @@ pages! {
     faults_runs: "docs/faults.md",
     first_rotation_runs: "docs/first-rotation.md",
     from_a_log_line_runs: "docs/from-a-log-line.md",
-    install_runs: "docs/install.md",
     fuzzing_runs: "docs/fuzzing.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",
