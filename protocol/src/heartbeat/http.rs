@@ -165,10 +165,10 @@ pub fn decode(query: &str, body: &Bytes, kcs: &Kcs) -> Result<AgentRequest, Requ
 
 fn read(fields: &Fields<'_>, body: &Bytes) -> Result<AgentRequest, RequestError> {
     let agent = || fields.parsed::<AgentId>("agent", "the identifier of a client");
-    let serial = || fields.one("serial").map(|text| parsed("serial", text, "a policy serial")).transpose();
+    let serial = || fields.one("serial").map(|text| parsed("serial", &text, "a policy serial")).transpose();
     match fields.one("action").as_deref() {
         Some("index") => {
-            let turn = fields.one("turn").map(|text| parsed("turn", text, "a number"));
+            let turn = fields.one("turn").map(|text| parsed("turn", &text, "a number"));
             Ok(AgentRequest::Index {
                 agent: agent()?,
                 serial: serial()?,
@@ -232,7 +232,7 @@ impl<'a> Fields<'a> {
         field: &'static str,
         expected: &'static str,
     ) -> Result<T, RequestError> {
-        parsed(field, self.required(field, expected)?, expected)
+        parsed(field, &self.required(field, expected)?, expected)
     }
 }
 
@@ -243,10 +243,10 @@ fn is_escaped(text: &str) -> bool {
 
 fn parsed<T: std::str::FromStr>(
     field: &'static str,
-    text: Cow<'_, str>,
+    text: &str,
     expected: &'static str,
 ) -> Result<T, RequestError> {
-    text.parse().map_err(|_| RequestError::Field { field, found: excerpt(&text), expected })
+    text.parse().map_err(|_| RequestError::Field { field, found: excerpt(text), expected })
 }
 
 /// The SHA-256 of these bytes, in lower-case hexadecimal digits.
