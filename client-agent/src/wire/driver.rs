@@ -65,6 +65,8 @@ pub(super) struct Driver {
     session: Arc<tokio::sync::Mutex<Session>>,
     under_way: Option<UnderWay>,
     turn: Option<OwnedSemaphorePermit>,
+    /// The last reading of the clock.
+    seen: Timestamp,
 }
 
 /// An exchange under way. When it is dropped, the session is free again.
@@ -203,6 +205,7 @@ pub(super) fn prepare(
         session: Arc::new(tokio::sync::Mutex::new(session)),
         under_way: None,
         turn: None,
+        seen: Timestamp::EPOCH,
     };
     (handle, driver)
 }
@@ -258,13 +261,12 @@ impl Driver {
     async fn next_input(&mut self) -> Option<(Input, bool)> {
         loop {
             let is_frozen = *self.frozen.borrow_and_update();
-            let wake = if is_frozen {
-                Timestamp::NEVER
-            } else {
-                let mut agent = lock(&self.agent);
-                agent.replan(self.clock.now());
-                agent.next_wake()
-            };
+            // Only then: an agent that the lab moves to a later time has its new plan before the clock shows that time.
+            let now = self.clock.now();
+            if now < std::mem::replace(&mut self.seen, now) {
+                lock(&self.agent).replan(now);
+            }
+            let wake = if is_frozen { Timestamp::NEVER } else { lock(&self.agent).next_wake() };
             let answered = async {
                 match &mut self.under_way {
                     Some(exchange) => exchange.await,

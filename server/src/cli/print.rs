@@ -220,6 +220,26 @@ pub(super) fn short(fingerprint: &str) -> String {
     fingerprint.chars().filter(|c| *c != ':').take(8).collect()
 }
 
+/// A text with every fingerprint in it as short as in tables.
+pub(super) fn shortened(text: &str) -> String {
+    const LENGTH: usize = 32 * 3 - 1;
+    let is_fingerprint = |at: usize| {
+        text.as_bytes().get(at..at + LENGTH).is_some_and(|bytes| {
+            let mut places = bytes.iter().enumerate();
+            places.all(|(place, byte)| if place % 3 == 2 { *byte == b':' } else { byte.is_ascii_hexdigit() })
+        })
+    };
+    let (mut out, mut rest) = (String::new(), 0);
+    for (at, _) in text.char_indices() {
+        if at >= rest && is_fingerprint(at) {
+            out.push_str(&text[rest..at]);
+            out.push_str(&short(&text[at..at + LENGTH]));
+            rest = at + LENGTH;
+        }
+    }
+    out + &text[rest..]
+}
+
 pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
     let mut text = verdict_of(verdict);
     let RunInfo { version, command, .. } = again;

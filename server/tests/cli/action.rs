@@ -124,10 +124,10 @@ fn example(heading: &str, language: &str) -> String {
 #[needs(python_packages)]
 #[test]
 fn the_page_lists_the_inputs_of_the_action_with_their_defaults_and_its_example_has_no_others() {
-    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))";
+    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
     let read = |file: &Path| -> Value {
         let mut python = Command::new(python_packages().join("python3"));
-        python.args(["-c", script]).stdin(fs::File::open(file).unwrap());
+        python.args(["-c", script]).arg(file);
         json(&output(&mut python))
     };
     let page = fs::read_to_string(root().join("docs/ci.md")).unwrap();

@@ -151,7 +151,7 @@ fn restarted(root: &Path, at: &str) -> (RunningLab, String) {
     assert_eq!(console, client, "{at}: one store is old");
     assert_eq!(lab.ready["managers"][0]["fingerprint"], *client, "{at}: another one is served");
     assert_eq!(ask("/v1/verdict")["well"], true, "{at}");
-    assert_eq!(left(root), [PathBuf::new(); 0], "{at}: files are left");
+    assert_eq!(left(root), Vec::<PathBuf>::new(), "{at}: files are left");
     (lab, client)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{Where, rows, table, words};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
-use crate::cli::print::{failures_in_json, holdings_in_json, short, why_in_json};
+use crate::cli::print::{failures_in_json, holdings_in_json, short, shortened, why_in_json};
 use crate::lab::{Expectation, START_BASELINE};
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
@@ -165,18 +165,39 @@ fn expectation(name: &str) -> Result<String, String> {
     read.map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
-/// A row for each expectation and, of a rotation, for each of its findings.
+/// Number of counter-examples that are shown for each finding.
+const SHOWN: usize = 3;
+
+/// Each expectation and, of a rotation, each of its findings. Where one does not hold, those that hold are only counted.
 fn findings(found: &Value) -> String {
-    let row = |one: &Value, name: &str| {
-        let examples: Vec<String> =
-            rows(one, "/counter_examples").filter_map(Value::as_str).map(str::to_owned).collect();
-        vec![words(one, "/result"), words(one, name), words(one, "/against"), examples.join("\n")]
-    };
-    let lines = rows(found, "/expectations").flat_map(|one| {
-        let of_rotation: Vec<Vec<String>> = rows(one, "/findings").map(|one| row(one, "/title")).collect();
-        if of_rotation.is_empty() { vec![row(one, "/expectation/expect")] } else { of_rotation }
-    });
-    let mut text = table(&["", "expected", "against", "counter-examples"], lines);
+    let lines: Vec<(&Value, String)> = rows(found, "/expectations")
+        .flat_map(|one| {
+            let of_rotation: Vec<_> = rows(one, "/findings")
+                .map(|finding| {
+                    (finding, format!("{} ({})", words(finding, "/title"), words(finding, "/code")))
+                })
+                .collect();
+            if of_rotation.is_empty() { vec![(one, words(one, "/expectation/expect"))] } else { of_rotation }
+        })
+        .collect();
+    let holds = |one: &Value| one["result"] == "pass";
+    let holding = lines.iter().filter(|(one, _)| holds(one)).count();
+    let is_long = holding > SHOWN && holding < lines.len();
+    let mut text = String::new();
+    for (one, title) in lines.iter().filter(|(one, _)| !(is_long && holds(one))) {
+        text.push_str(&format!("{}  {title}\n", words(one, "/result")));
+        let examples: Vec<&str> = rows(one, "/counter_examples").filter_map(Value::as_str).collect();
+        for example in examples.iter().take(SHOWN) {
+            text.push_str(&format!("      {}\n", shortened(example)));
+        }
+        let against = one["against"].as_u64().and_then(|all| usize::try_from(all).ok()).unwrap_or_default();
+        if let more @ 1.. = against.max(examples.len()).saturating_sub(SHOWN) {
+            text.push_str(&format!("      and {more} more: `--json` has all\n"));
+        }
+    }
+    if is_long {
+        text.push_str(&format!("pass  {holding} other findings\n"));
+    }
     for one in rows(found, "/expectations") {
         text.push_str(&failures_in_json(one));
         for note in rows(one, "/notes").filter_map(Value::as_str) {
@@ -219,7 +240,7 @@ fn shown(verdict: &Value) -> String {
         .map(|one| {
             ["client", "since", "layer", "failure", "why"]
                 .iter()
-                .map(|name| words(one, &format!("/{name}")))
+                .map(|name| shortened(&words(one, &format!("/{name}"))))
                 .collect()
         })
         .collect();

@@ -15,7 +15,7 @@ use crate::cli::again;
 use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
-use crate::cli::print::{failures_in_json, why_in_json};
+use crate::cli::print::{failures_in_json, shortened, why_in_json};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -358,7 +358,7 @@ impl Rotation {
             say(&format!("Left behind: {}\n", some(self.state.left.iter().map(String::as_str))));
         }
         for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
-            say(&format!("ORPHANED {}: {}\n", text(&one["client"]), text(&one["why"])));
+            say(&format!("ORPHANED {}: {}\n", text(&one["client"]), shortened(&text(&one["why"]))));
         }
         let why = why_in_json(&verdict);
         if !why.is_empty() {
@@ -366,7 +366,7 @@ impl Rotation {
         }
         for finding in judgement["findings"].as_array().into_iter().flatten() {
             for example in finding["counter_examples"].as_array().into_iter().flatten().take(NAMED) {
-                say(&format!("{}: {}\n", text(&finding["code"]), text(example)));
+                say(&format!("{}: {}\n", text(&finding["code"]), shortened(&text(example))));
             }
         }
         say(&failures_in_json(&judgement));
