@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use epm_protocol::time::{Clock, Timestamp};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::uptime::{Gaps, Uptime};
@@ -20,6 +20,8 @@ use super::uptime::{Gaps, Uptime};
 pub struct LabClock {
     started: Instant,
     shared: Arc<Shared>,
+    /// Held for writing while the clock is set, and what depends on it with it.
+    setting: RwLock<()>,
 }
 
 /// The part of a clock that the thread which reads it shares.
@@ -80,7 +82,7 @@ impl LabClock {
         let (hold, ran) = (Duration::ZERO, Duration::ZERO);
         let rate = Rate { uptime, lab, real: now, speed, hold, held_until: now, ran };
         let shared = Shared { rate: Mutex::new(rate), moved: watch::Sender::new(()) };
-        Self { started: real_time(), shared: Arc::new(shared) }
+        Self { started: real_time(), shared: Arc::new(shared), setting: RwLock::new(()) }
     }
 
     /// Makes a clock that shows real time now and runs `speed` times as fast.
@@ -91,6 +93,19 @@ impl LabClock {
     /// Moves the clock to `moment`, from where it runs at its speed. Wakes what sleeps until then.
     pub fn set(&self, moment: Timestamp) {
         self.change(|rate, _| rate.lab = moment);
+    }
+
+    /// Sets the clock, and what depends on it with it: `dependents` gets the present time. Whoever compares with the clock while
+    /// holding [`Self::steady`] sees both or neither.
+    pub fn set_with(&self, moment: Timestamp, dependents: impl FnOnce(Timestamp)) {
+        let _setting = self.setting.write();
+        dependents(self.now());
+        self.set(moment);
+    }
+
+    /// While this is held, the clock is not set by [`Self::set_with`].
+    pub(super) fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.setting.read()
     }
 
     /// Moves the clock forward.

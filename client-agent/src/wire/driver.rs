@@ -261,12 +261,15 @@ impl Driver {
     async fn next_input(&mut self) -> Option<(Input, bool)> {
         loop {
             let is_frozen = *self.frozen.borrow_and_update();
-            // Only then: an agent that the lab moves to a later time has its new plan before the clock shows that time.
-            let now = self.clock.now();
-            if now < std::mem::replace(&mut self.seen, now) {
-                lock(&self.agent).replan(now);
-            }
-            let wake = if is_frozen { Timestamp::NEVER } else { lock(&self.agent).next_wake() };
+            let wake = {
+                let _steady = self.clock.steady();
+                let now = self.clock.now();
+                let mut agent = lock(&self.agent);
+                if now < std::mem::replace(&mut self.seen, now) {
+                    agent.replan(now);
+                }
+                if is_frozen { Timestamp::NEVER } else { agent.next_wake() }
+            };
             let answered = async {
                 match &mut self.under_way {
                     Some(exchange) => exchange.await,
@@ -281,6 +284,7 @@ impl Driver {
                 input = self.inputs.recv() => return input.map(|input| (input, true)),
                 _ = self.clock.sleep_or_set_back(wake), if wake != Timestamp::NEVER => {
                     // The clock may have been set, which moves the agent's heartbeats.
+                    let _steady = self.clock.steady();
                     if lock(&self.agent).next_wake() <= self.clock.now() {
                         return Some((Input::Wake, false));
                     }

@@ -26,11 +26,10 @@ impl Lab {
             self.clock().set_speed(speed);
         }
         if let Some(now) = now {
-            let then = self.clock().now();
-            for member in self.fleet.read().await.members() {
-                member.handle.clock_moved(then, now);
-            }
-            self.clock().set(now);
+            let fleet = self.fleet.read().await;
+            self.clock().set_with(now, |then| {
+                fleet.members().iter().for_each(|member| member.handle.clock_moved(then, now));
+            });
         }
     }
 
