@@ -86,5 +86,5 @@ fn described(name: &str, client: &BaselineClient, orphaning: &Orphaning, cause: 
     let group = client.group.as_deref().unwrap_or("no group");
     let location = client.location.as_ref().map(|name| format!(", location {name}")).unwrap_or_default();
     let until = orphaning.until.map(|until| format!(" until {until}")).unwrap_or_default();
-    format!("{name} in {group}{location} since {}{until}: {}; {cause}", orphaning.since, orphaning.because)
+    format!("{name} in {group}{location} since {}{until}: {}. {cause}", orphaning.since, orphaning.because)
 }
