@@ -69,7 +69,7 @@ pub(crate) fn separate(input: &[u8]) {
     for certificate in certificates.iter().flatten() {
         let again =
             read_certificates(certificate.to_pem().as_bytes(), "a.crt").expect("what was written is read");
-        assert_eq!(again, [certificate.clone()]);
+        assert_eq!(again, std::slice::from_ref(certificate));
     }
 }
 

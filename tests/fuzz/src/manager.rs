@@ -55,7 +55,7 @@ pub(crate) fn apache(input: &[u8]) {
     for refuses_weak in [false, true] {
         match read_apache(file("server.crt"), file("server.key"), refuses_weak) {
             Ok(identity) => {
-                assert_eq!(identity.certificate().public_key_der(), identity.key().public_key_der())
+                assert_eq!(identity.certificate().public_key_der(), identity.key().public_key_der());
             }
             Err(error) => assert!(!error.lines().is_empty()),
         }

@@ -1,5 +1,7 @@
 //! Every input that is kept, and every one that was a find, goes through its target.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Read};
