@@ -4,6 +4,7 @@
 #   run.sh all|TARGET... [--seconds N] [--runs N]   fuzz each target until either is reached, then print all figures;
 #                                                   with --built, the programs of an earlier build
 #   run.sh keep all|TARGET...                       minimise what was found and keep it in tests/fuzz/corpus
+#   run.sh self-check [--seconds N]                 find each planted panic in N seconds, or fail: the coverage guides the fuzzer
 #   run.sh figures                                  print the figures of all runs since `target` was made
 #
 # Ends with 1 if an input made a target panic, hang or take too much memory; the input is in target/finds.
@@ -15,13 +16,16 @@ figures=$out/figures.tsv
 
 # The coverage that libFuzzer reads: a counter for each edge, their addresses, and the operands of comparisons. rustc has the passes;
 # cargo-fuzz would only add a sanitizer, which needs a nightly compiler and finds what code without `unsafe` cannot do.
+# Comparisons are left as they are written: texts are compared by a call that libFuzzer sees, and each comparison keeps its branch.
 # `--target` keeps the flags away from build scripts and macros.
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
--Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
+-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
+-Cllvm-args=-max-loads-per-memcmp=0 -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing"
 
 refuse() { printf '%s\n' "$*" >&2; exit 2; }
 
-mapfile -t known < <(sed -n 's/^ *Target { name: "\([a-z0-9-]*\)".*/\1/p' "$here/src/lib.rs")
+mapfile -t known < <(sed -n '/self_check::/d; s/^ *Target { name: "\([a-z0-9-]*\)".*/\1/p' "$here/src/lib.rs")
+mapfile -t checks < <(sed -n 's/^ *Target { name: "\([a-z0-9-]*\)", run: self_check::.*/\1/p' "$here/src/lib.rs")
 
 build() {
   # The versions that the programs are built with; cargo adds the fuzzer.
@@ -64,7 +68,7 @@ fuzz() {
   inputs "$1"
   # Processor time of the program, since the machine may be busy.
   TIMEFORMAT='%U %S'
-  { time "$out/programs/$1" -max_total_time="$2" -runs="$3" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+  { time "$out/programs/$1" -use_value_profile=1 -max_total_time="$2" -runs="$3" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
     -artifact_prefix="$out/finds/$1-" "$out/corpus/$1" >"$log" 2>&1; } 2>"$out/$1.time" || status=$?
   cpu=$(awk '{ print $1 + $2 }' "$out/$1.time")
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
@@ -75,6 +79,24 @@ fuzz() {
   if ((status)); then
     printf '%s: an input was found:\n' "$1"
     tail -n 40 "$log"
+    return 1
+  fi
+}
+
+# self_check NAME SECONDS
+self_check() {
+  local corpus=$out/self-check/$1
+  rm -rf "$corpus"
+  mkdir -p "$corpus"
+  TIMEFORMAT='%U %S'
+  { time "$out/programs/$1" -use_value_profile=1 -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    -artifact_prefix="$corpus.find-" "$corpus" >"$out/$1.log" 2>&1; } 2>"$out/$1.time" && status=0 || status=$?
+  printf '%s: %s inputs, %s s of the processor, ' "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$out/$1.log")" \
+    "$(awk '{ print $1 + $2 }' "$out/$1.time")"
+  if ((status)) && grep --quiet --text '^planted$' "$out/$1.log"; then
+    echo found
+  else
+    echo 'not found: the coverage does not guide the fuzzer'
     return 1
   fi
 }
@@ -114,6 +136,7 @@ while (($#)); do
     --runs) runs=${2:?--runs N}; shift ;;
     --built) built=1 ;;
     keep | figures) what=$1 ;;
+    self-check) what=$1 targets=("${checks[@]}") ;;
     all) targets=("${known[@]}") ;;
     *) [[ " ${known[*]} " == *" $1 "* ]] || refuse "unknown target $1: expected all, or some of ${known[*]}"; targets+=("$1") ;;
   esac
@@ -127,7 +150,8 @@ for target in "${targets[@]}"; do
   case $what in
     fuzz) fuzz "$target" "$seconds" "$runs" || failed=1 ;;
     keep) keep "$target" ;;
+    self-check) self_check "$target" "$seconds" || failed=1 ;;
   esac
 done
-[[ $what == keep ]] || print_figures
+[[ $what == keep || $what == self-check ]] || print_figures
 exit "$failed"

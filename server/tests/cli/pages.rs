@@ -24,7 +24,7 @@ cargo() {
 }
 tests/fuzz/run.sh() {
   case "$*" in
-    "all --seconds 60" | "sylink list --runs 1000000" | "figures" | "keep all") ;;
+    "all --seconds 60" | "self-check" | "sylink list --runs 1000000" | "figures" | "keep all") ;;
     *) echo "unknown: tests/fuzz/run.sh $*" >&2; exit 9 ;;
   esac
 }

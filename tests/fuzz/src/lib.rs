@@ -9,6 +9,7 @@ mod client;
 mod keystores;
 mod manager;
 mod messages;
+mod self_check;
 
 /// A function that panics on an input that a parser does not handle as it should.
 pub type Run = fn(&[u8]);
@@ -47,20 +48,35 @@ pub const TARGETS: &[Target] = &[
     Target { name: "state", run: client::state },
 ];
 
-/// The target of this name.
+/// Functions with a planted panic that the fuzzer must find. They have no kept inputs of their own.
+pub const SELF_CHECKS: &[Target] = &[
+    Target { name: "check-bytes", run: self_check::bytes },
+    Target { name: "check-numbers", run: self_check::numbers },
+    Target { name: "check-text", run: self_check::text },
+];
+
+/// The target of this name, or the self-check.
 ///
 /// # Panics
 ///
 /// If there is none.
 pub const fn target(name: &str) -> &'static Target {
+    match (find(TARGETS, name), find(SELF_CHECKS, name)) {
+        (Some(target), _) | (None, Some(target)) => target,
+        (None, None) => panic!("unknown target: `tests/fuzz/src/lib.rs` lists them"),
+    }
+}
+
+/// The target of this name among some.
+const fn find(among: &'static [Target], name: &str) -> Option<&'static Target> {
     let mut place = 0;
-    while place < TARGETS.len() {
-        if is_equal(TARGETS[place].name.as_bytes(), name.as_bytes()) {
-            return &TARGETS[place];
+    while place < among.len() {
+        if is_equal(among[place].name.as_bytes(), name.as_bytes()) {
+            return Some(&among[place]);
         }
         place += 1;
     }
-    panic!("unknown target: `tests/fuzz/src/lib.rs` lists them");
+    None
 }
 
 /// Checks that an error names what it found without repeating a file.
