@@ -95,7 +95,7 @@ impl LabClock {
         self.change(|rate, _| rate.lab = moment);
     }
 
-    /// Sets the clock, and what depends on it with it: `dependents` gets the present time. Whoever compares with the clock while
+    /// Sets the clock, and what depends on it with it: `dependents` gets the present time. A reader that compares with the clock while
     /// holding [`Self::steady`] sees both or neither.
     pub fn set_with(&self, moment: Timestamp, dependents: impl FnOnce(Timestamp)) {
         let _setting = self.setting.write();
