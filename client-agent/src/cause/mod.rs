@@ -9,7 +9,7 @@
 //! | `sentence` | a cause in one sentence |
 //! | `number` | the number of a cause in the failure catalogue, what looks alike, and the remedy |
 //!
-//! The drivers record the history; the verdict carries the result, see [`Reason`](crate::scenario::Reason).
+//! The drivers record the history; the verdict carries the result, see [`Reason`].
 
 mod change;
 mod history;

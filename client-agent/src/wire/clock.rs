@@ -96,7 +96,7 @@ impl LabClock {
     }
 
     /// Sets the clock, and what depends on it with it: `dependents` gets the present time. A reader that compares with the clock while
-    /// holding [`Self::steady`] sees both or neither.
+    /// holding the lock of `steady` sees both or neither.
     pub fn set_with(&self, moment: Timestamp, dependents: impl FnOnce(Timestamp)) {
         let _setting = self.setting.write();
         dependents(self.now());
