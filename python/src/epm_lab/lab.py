@@ -130,6 +130,7 @@ class Lab:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                env=_environment_of_up(),
                 start_new_session=True,
                 preexec_fn=_ends_with_this_process(),
             )
@@ -254,6 +255,11 @@ class Lab:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(timeout=1)
             raise LabDied(f"the lab has ended with {_ended(code)}", code, _last_lines(self._stderr))
+
+
+def _environment_of_up() -> Dict[str, str]:
+    """The environment without the options of another lab: `up` takes each of its options from a variable, too."""
+    return {name: value for name, value in os.environ.items() if name == "EPM_LAB_LOG" or name[:8] != "EPM_LAB_"}
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready_file: Path, stderr: Path, timeout: float) -> JsonObject:
