@@ -19,6 +19,11 @@ fn identity(key: usize) -> ServerIdentity {
     ServerIdentity::new(key, certificate).unwrap()
 }
 
+fn settings() -> RecoverySettings {
+    let domain = "0123456789ABCDEF0123456789ABCDEF".parse().unwrap();
+    RecoverySettings { secret: Kcs::derive(7), domain }
+}
+
 fn found(root: &Path) -> [ServerIdentity; 2] {
     let installation = Installation::open(root, &Arc::default()).unwrap();
     let read = |service| installation.read_store(service).unwrap();
@@ -31,10 +36,7 @@ fn found(root: &Path) -> [ServerIdentity; 2] {
 
 #[test]
 fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new() {
-    let settings = RecoverySettings {
-        secret: Kcs::derive(7),
-        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
-    };
+    let settings = settings();
     let (old, new) = (identity(0), identity(1));
     let of = |one| Stored { console: one, client: one, settings: &settings };
     let (mut killed, mut seen_old, mut seen_new) = (0, 0, 0);
@@ -62,10 +64,7 @@ fn an_update_that_is_killed_before_any_write_leaves_both_stores_old_or_both_new(
 
 #[test]
 fn a_first_layout_that_is_killed_is_none_or_whole() {
-    let settings = RecoverySettings {
-        secret: Kcs::derive(7),
-        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
-    };
+    let settings = settings();
     let one = identity(0);
     for killed in 0.. {
         let folder = tempfile::tempdir().unwrap();
@@ -88,10 +87,7 @@ fn a_first_layout_that_is_killed_is_none_or_whole() {
 
 #[test]
 fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_over() {
-    let settings = RecoverySettings {
-        secret: Kcs::derive(7),
-        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
-    };
+    let settings = settings();
     let (old, new) = (identity(0), identity(1));
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -120,10 +116,7 @@ fn an_update_of_one_store_leaves_the_files_of_the_other_and_says_what_it_writes_
 
 #[test]
 fn an_update_that_finds_a_folder_in_the_place_of_a_file_is_refused_and_stays_so_after_a_restart() {
-    let settings = RecoverySettings {
-        secret: Kcs::derive(7),
-        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
-    };
+    let settings = settings();
     let (old, new) = (identity(0), identity(1));
     let of = |one| Stored { console: one, client: one, settings: &settings };
     let folder = tempfile::tempdir().unwrap();
@@ -142,10 +135,7 @@ fn an_update_that_finds_a_folder_in_the_place_of_a_file_is_refused_and_stays_so_
 
 #[test]
 fn after_a_power_loss_at_any_point_there_is_the_last_set_of_stores_or_the_one_that_was_being_written() {
-    let settings = RecoverySettings {
-        secret: Kcs::derive(7),
-        domain: "0123456789ABCDEF0123456789ABCDEF".parse().unwrap(),
-    };
+    let settings = settings();
     let [one, two, three] = [0, 1, 2].map(identity);
     // The sets in order: a first layout, and updates of both stores and of one.
     let sets = [(&one, &one), (&two, &two), (&two, &three)];
