@@ -62,7 +62,7 @@ pub enum CauseCode {
 }
 
 impl CauseCode {
-    /// All codes.
+    /// Every code of a cause, in the order of declaration.
     pub const ALL: &[Self] = &[
         Self::GroupForgotten,
         Self::LocationForgotten,

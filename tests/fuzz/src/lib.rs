@@ -23,7 +23,7 @@ pub struct Target {
     pub run: Run,
 }
 
-/// All targets.
+/// Every parser that is fuzzed, under the name that `run.sh` takes.
 pub const TARGETS: &[Target] = &[
     Target { name: "sylink", run: messages::sylink },
     Target { name: "list", run: messages::list },

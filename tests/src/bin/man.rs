@@ -107,9 +107,9 @@ fn page(mut command: Command, date: &str, program: &str, name: &str, parent: &st
 struct Help {
     /// Lines, indented as in the help.
     examples: Vec<String>,
-    /// Paragraphs.
+    /// Paragraphs of the help that are neither examples nor exit codes.
     notes: Vec<String>,
-    /// Paragraphs, without "Exit codes:".
+    /// Paragraphs about exit codes, without their heading "Exit codes:".
     codes: Vec<String>,
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Form {
     Text,
     /// A file or folder, relative to the folder of the configuration file.
     Path,
-    /// Several texts.
+    /// An array of strings, of an option that can be repeated.
     List,
     /// Several pairs of a name and a value.
     Table,

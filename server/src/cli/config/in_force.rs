@@ -36,7 +36,7 @@ pub(crate) enum Source {
         /// Line of the file, from 1.
         line: usize,
     },
-    /// The default.
+    /// No source sets the option: its default is in force.
     Default,
 }
 

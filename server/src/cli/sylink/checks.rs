@@ -35,7 +35,7 @@ pub(crate) struct Response {
 /// A wrong value of a file.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Wrong {
-    /// The value.
+    /// The value as it stands in the file.
     value: String,
     /// Why it is wrong.
     why: String,

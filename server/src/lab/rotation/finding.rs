@@ -18,7 +18,7 @@ macro_rules! codes {
         pub enum RotationCode { $($(#[$about])* $code,)* }
 
         impl RotationCode {
-            /// All codes.
+            /// Every code of a finding, in the order of the judgement.
             pub const ALL: &[Self] = &[$(Self::$code,)*];
 
             /// The point of the judgement that the finding belongs to, from 1 to 8.
