@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 success; 1 failure; 2 invalid input. The client itself is in `agent`, its sockets and files in `wire`.
 
+mod failure;
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -18,12 +21,17 @@ use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 
+use failure::Failure;
+use fleet::Fleet;
+
 const EXAMPLES: &str = "\
 Examples:
   epm-lab up --agents 0 --export lab/
       start a manager, and export a communications file
   epm-agent run --sylink lab/sylink.xml --state state/
       run a client of that manager until Ctrl-C
+  epm-agent fleet --count 1000 --sylink lab/sylink.xml
+      run a thousand clients
   epm-agent show --state state/
       print the client's cache
   epm-agent doctor --sylink lab/sylink.xml
@@ -49,6 +57,8 @@ struct Cli {
 enum Verb {
     /// Run one client until Ctrl-C
     Run(Run),
+    /// Run a fleet of many clients in one process until Ctrl-C
+    Fleet(Fleet),
     /// Print the content of a client's cache as JSON
     #[command(after_help = "Example:\n  epm-agent show --state state/")]
     Show {
@@ -153,12 +163,6 @@ struct Doctor {
     json: bool,
 }
 
-/// The reason why a command failed.
-enum Failure {
-    BadInput(String),
-    Failed(String),
-}
-
 /// The program's commands and options, as its help has them.
 pub fn command() -> Command {
     command_line::<Cli>(EXIT_CODES)
@@ -176,6 +180,11 @@ pub fn main() -> ExitCode {
     }
     let ended = match cli.verb {
         Verb::Run(run) => go(run),
+        Verb::Fleet(fleet) => match read_sylink(fleet.sylink()).and_then(|sylink| fleet.go(sylink)) {
+            Ok(false) if unwritten().is_none() => return ExitCode::from(1),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why),
+        },
         Verb::Show { state } => show(&state),
         Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {

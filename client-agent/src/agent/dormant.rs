@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use epm_protocol::id::{AgentId, Guid, HardwareKey};
 use epm_protocol::sylink::Sylink;
@@ -147,6 +148,11 @@ impl DormantAgent {
     /// The state of the client's contact with its managers; the date in it is not this client's.
     pub fn health(&self) -> &Health {
         &self.shared.trust_state.cache.state.health
+    }
+
+    /// The longest time between the client's regular heartbeats.
+    pub fn longest_interval(&self) -> Duration {
+        self.shared.schedule.longest_interval()
     }
 
     /// The beginning of the client's last heartbeat, or of its series.

@@ -244,6 +244,11 @@ impl Schedule {
         Duration::from_millis(self.interval.unsigned_abs())
     }
 
+    /// The longest time between regular heartbeats.
+    pub(super) fn longest_interval(&self) -> Duration {
+        self.interval() + Duration::from_millis(self.most_jitter().unsigned_abs())
+    }
+
     pub(crate) fn next(&self) -> Timestamp {
         let regular = self.regular.map_or(Timestamp::NEVER, |k| self.at(k));
         self.accelerated.map_or(regular, |early| early.min(regular))
