@@ -14,8 +14,8 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::cache::AgentState;
-use super::equivalence::{Counts, Dates};
+use super::cache::{AgentState, OwnCache};
+use super::equivalence::Counts;
 use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::{Distrust, Health};
@@ -47,7 +47,7 @@ struct OwnState {
 }
 
 /// What few clients have: the record has changed hands, or a command has made the client download definitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct RareState {
     turn: u32,
     machine: Option<HardwareKey>,
@@ -128,7 +128,6 @@ impl DormantAgent {
         let own = &self.own;
         let mut agent = Agent::clone(&self.shared);
         agent.schedule.set_times(own.times);
-        agent.set_dates(Dates { health: Some(own.health_since), last_server: Some(own.last_server_since) });
         agent.set_counts(Counts {
             heartbeats: own.heartbeats.into(),
             heartbeats_served: own.heartbeats_served.into(),
@@ -136,12 +135,15 @@ impl DormantAgent {
         });
         agent.schedule.set_seed(profile.seed);
         agent.profile = Arc::new(profile);
-        let state = &mut agent.trust_state.cache.state;
-        state.agent = own.is_registered.then_some(own.agent);
-        if let Some(rare) = &own.rare {
-            (state.turn, state.machine) = (rare.turn, rare.machine);
-            state.pending_commands.content = rare.content;
-        }
+        let RareState { turn, machine, content } = own.rare.as_deref().cloned().unwrap_or_default();
+        agent.trust_state.cache.state.put_own(&OwnCache {
+            agent: own.is_registered.then_some(own.agent),
+            turn,
+            machine,
+            health_since: Some(own.health_since),
+            last_server_since: Some(own.last_server_since),
+            content,
+        });
         agent
     }
 
@@ -164,26 +166,19 @@ impl DormantAgent {
 impl OwnState {
     /// Takes from an agent what only it has; what is left is equal for many.
     fn take(agent: &mut Agent) -> Self {
-        let dates = agent.dates();
-        agent.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
         let counts = agent.take_counts();
         agent.timings = Vec::new();
         agent.schedule.set_seed(0);
         let times = agent.schedule.take_times();
-        let state = &mut agent.trust_state.cache.state;
-        let id = state.agent.take();
-        let rare = RareState {
-            turn: std::mem::take(&mut state.turn),
-            machine: state.machine.take(),
-            content: state.pending_commands.content.take(),
-        };
-        let has_rare = rare.turn != 0 || rare.machine.is_some() || rare.content.is_some();
+        let OwnCache { agent: id, turn, machine, health_since, last_server_since, content } =
+            agent.trust_state.cache.state.take_own();
+        let rare = RareState { turn, machine, content };
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             times,
-            health_since: dates.health.unwrap_or(Timestamp::EPOCH),
-            last_server_since: dates.last_server.unwrap_or(Timestamp::EPOCH),
-            rare: has_rare.then(|| Box::new(rare)),
+            health_since: health_since.unwrap_or(Timestamp::EPOCH),
+            last_server_since: last_server_since.unwrap_or(Timestamp::EPOCH),
+            rare: (rare != RareState::default()).then(|| Box::new(rare)),
             heartbeats: count(counts.heartbeats),
             heartbeats_served: count(counts.heartbeats_served),
             exchanges: count(counts.exchanges),

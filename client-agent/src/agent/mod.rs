@@ -37,7 +37,7 @@ use epm_protocol::heartbeat::{
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
-pub use cache::{AgentState, Cache, Rescue};
+pub use cache::{AgentState, Cache, OwnCache, Rescue};
 pub use dormant::{DormantAgent, SharedStates};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
@@ -47,7 +47,8 @@ pub use pending_commands::{PendingCommand, PendingCommands};
 pub use state::Agent;
 pub use view::AgentView;
 
-pub(crate) use equivalence::{Choice, Counts, Dates, stays, stays_until};
+pub(crate) use cache::Dates;
+pub(crate) use equivalence::{Choice, Counts, stays, stays_until};
 pub(crate) use schedule::{Row, Schedule, Timing};
 
 use adoption::Refusal;

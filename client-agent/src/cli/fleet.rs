@@ -17,8 +17,8 @@ use super::failure::Failure;
 use crate::program::{is_heard, say};
 use crate::scenario::{Span, SpanError};
 use crate::wire::{
-    ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec, LabClock,
-    MachineLimits, Quantiles, interrupted, shard,
+    ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec, FleetStore,
+    LabClock, MachineLimits, Quantiles, interrupted, shard,
 };
 
 /// The number of changes of clients that are named to people.
@@ -36,8 +36,8 @@ Examples:
   epm-agent fleet --count 100000 --shard 2/4 --sylink lab/sylink.xml --json
       clients 25,001 to 50,000 of the same fleet, and figures as lines of JSON
 
-The clients keep everything in memory. `epm-lab schema epm-agent fleet` prints the
-schema of a line of JSON.
+Without --state the clients keep everything in memory. `epm-lab schema epm-agent
+fleet` prints the schema of a line of JSON.
 Exit codes: 0 every client was served in its last heartbeat; 1 some were not;
 2 invalid input, or more than the machine can do.")]
 pub(super) struct Fleet {
@@ -77,6 +77,9 @@ pub(super) struct Fleet {
     /// Print figures at this interval
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = positive)]
     every: Span,
+    /// Keep the clients' caches in this file, and continue from it at the next start
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Print lines of JSON: a plan, figures, each client that is no longer served or served again, and an end
     #[arg(long)]
     json: bool,
@@ -121,12 +124,14 @@ impl Fleet {
         let needs = FleetNeeds { clients, in_flight, holds, own_addresses: spec.own_addresses };
         let machine = MachineLimits::read();
         needs.check(&machine).map_err(|error| Failure::BadInput(error.to_string()))?;
+        let store = self.state.as_deref().map(|path| FleetStore::open(path, &spec.name, spec.seed));
+        let store = store.transpose().map_err(|error| Failure::BadInput(error.to_string()))?;
         let printer = Arc::new(Printer { json: self.json, named: Mutex::default() });
         printer.plan(&self.plan(&spec, &needs, &machine), &spec);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
-        runtime.block_on(self.run(spec, &printer))
+        runtime.block_on(self.run(spec, store, &printer))
     }
 
     fn spec(&self, sylink: Arc<Sylink>) -> Result<FleetSpec, Failure> {
@@ -179,12 +184,17 @@ impl Fleet {
         }
     }
 
-    async fn run(&self, spec: FleetSpec, printer: &Arc<Printer>) -> Result<bool, Failure> {
+    async fn run(
+        &self,
+        spec: FleetSpec,
+        store: Option<FleetStore>,
+        printer: &Arc<Printer>,
+    ) -> Result<bool, Failure> {
         let clock = Arc::new(LabClock::of_one_client());
         let began = clock.now();
         let told = Arc::clone(printer);
         let mut fleet =
-            CompactFleet::start(spec, Arc::clone(&clock), Box::new(move |change| told.change(change)));
+            CompactFleet::start(spec, Arc::clone(&clock), store, Box::new(move |change| told.change(change)));
         let end = self.length.map_or(Timestamp::NEVER, |length| began + length.0);
         let interrupted = interrupted();
         tokio::pin!(interrupted);
@@ -196,6 +206,7 @@ impl Fleet {
                     break;
                 }
                 () = clock.sleep_until(end) => break,
+                () = fleet.has_failed() => break,
                 () = clock.sleep_until(next) => {
                     printer.figures(fleet.take_figures());
                     next = next + self.every.0;
@@ -205,10 +216,11 @@ impl Fleet {
                 break;
             }
         }
-        fleet.stop(PATIENCE).await;
+        let stopped = fleet.stop(PATIENCE).await;
         let figures = fleet.figures();
         let all_served = figures.all_served();
         printer.end(figures);
+        stopped.map_err(|error| Failure::Failed(error.to_string()))?;
         Ok(all_served)
     }
 }

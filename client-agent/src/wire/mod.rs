@@ -23,7 +23,7 @@ mod verifier;
 pub use clock::{ClockReading, Halted, LabClock, Stopwatch, wait};
 pub use compact_fleet::{
     ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
-    MachineLimits, Quantiles, TooLarge, shard,
+    FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
 };
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};

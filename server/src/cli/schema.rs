@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use epm_client_agent::scenario;
+use epm_client_agent::wire::FleetLine;
 use epm_protocol::suggest::hint;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
@@ -40,9 +41,10 @@ const OPERATIONS: &[(&str, &str)] = &[
 /// Makes the schema of a form.
 type Describe = fn() -> Value;
 
-/// Commands with a form of their own.
+/// Commands with a form of their own; those of `epm-agent` with its name.
 const OWN: &[(&str, Describe)] = &[
     ("config show", of::<Vec<InForce>>),
+    ("epm-agent fleet", FleetLine::schema),
     ("recovery save", of::<RecoveryFacts>),
     ("recovery show", of::<RecoveryFacts>),
     ("scenario", scenario::schema),
@@ -59,9 +61,10 @@ Examples:
   epm-lab schema client list > clients.schema.json
   epm-lab schema scenario > scenario.schema.json
 
-`scenario` is the schema of scenario files.")]
+`scenario` is the schema of scenario files, `epm-agent fleet` that of each line
+that this command prints.")]
 pub(super) struct Schema {
-    /// Command, without `epm-lab`
+    /// Command, without `epm-lab`; one of `epm-agent` with its name
     command: Vec<String>,
 }
 

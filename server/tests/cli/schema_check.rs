@@ -38,6 +38,21 @@ pub(crate) fn check_output(arguments: &[&str], output: &Output) {
     }
 }
 
+/// Checks that each line is a JSON document as `epm-lab schema` says of this command, and returns them.
+#[track_caller]
+pub(crate) fn check_lines(command: &[&str], text: &str) -> Vec<Value> {
+    let (command, schema) = schema_of(command).expect("the command has a schema");
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        if let Err(problem) = check(&schema, &schema, &value, "") {
+            panic!("not as `epm-lab schema {command}` says: {problem}\n{line}");
+        }
+        lines.push(value);
+    }
+    lines
+}
+
 /// The schema of the command in these arguments.
 fn schema_of(arguments: &[&str]) -> Option<(String, Value)> {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();

@@ -10,6 +10,7 @@ mod figures;
 mod lines;
 mod machine;
 mod member;
+mod store;
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
@@ -32,9 +33,13 @@ use crate::scenario::booted_before;
 pub use lines::{ClientChange, FleetFigures, FleetLine, FleetPlan, Quantiles};
 pub use machine::{FleetNeeds, MachineLimits, TooLarge};
 pub use member::{FleetSpec, shard};
+pub use store::{FleetStore, FleetStoreError};
 
 /// The time that a heartbeat may take without the client counting as one that did not check in.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The time between two syncs of the file with the clients' caches.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// A function that receives the changes of clients: they are no longer served, or served again. Must not block.
 pub type ChangeSink = Box<dyn Fn(ClientChange) + Send + Sync>;
@@ -67,6 +72,10 @@ struct Run {
     /// The beginning of the period.
     since: Mutex<Stopwatch>,
     changes: ChangeSink,
+    /// The file with the clients' caches, if they are kept.
+    store: Option<Mutex<FleetStore>>,
+    /// Why the fleet has stopped by itself: a client that cannot keep what it has learnt must stop.
+    failed: Mutex<Option<FleetStoreError>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -109,7 +118,12 @@ impl std::fmt::Debug for Run {
 impl CompactFleet {
     /// Starts a fleet. Its clients' machines were booted up to 30 days before, so that their heartbeats are spread over
     /// the interval; each has its first heartbeat as soon as it is started.
-    pub fn start(spec: FleetSpec, clock: Arc<LabClock>, changes: ChangeSink) -> Self {
+    pub fn start(
+        spec: FleetSpec,
+        clock: Arc<LabClock>,
+        store: Option<FleetStore>,
+        changes: ChangeSink,
+    ) -> Self {
         let began = clock.now();
         let in_flight = usize::try_from(spec.in_flight).unwrap_or(usize::MAX);
         let run = Arc::new(Run {
@@ -126,11 +140,14 @@ impl CompactFleet {
             whole: Mutex::default(),
             since: Mutex::new(Stopwatch::start()),
             changes,
+            store: store.map(Mutex::new),
+            failed: Mutex::default(),
             stopping: watch::Sender::new(false),
             spec,
             clock,
         });
         let mut workers = JoinSet::new();
+        workers.spawn(Arc::clone(&run).sync_regularly());
         for _ in 0..in_flight {
             workers.spawn(Arc::clone(&run).work());
         }
@@ -152,8 +169,17 @@ impl CompactFleet {
         self.run.figures(&whole, self.run.clock.now().since(self.run.began))
     }
 
+    /// Returns when the fleet has stopped by itself, since its caches cannot be written.
+    pub async fn has_failed(&self) {
+        let _ = self.run.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
     /// Begins no more heartbeats, and returns when those under way have ended, at the latest after this time.
-    pub async fn stop(&mut self, patience: Duration) {
+    ///
+    /// # Errors
+    ///
+    /// When the clients' caches could not be written.
+    pub async fn stop(&mut self, patience: Duration) -> Result<(), FleetStoreError> {
         self.run.stopping.send_replace(true);
         let all = async { while self.workers.join_next().await.is_some() {} };
         tokio::select! {
@@ -161,10 +187,39 @@ impl CompactFleet {
             () = wait(patience) => {}
         }
         self.workers.shutdown().await;
+        self.run.failed.lock().take().map_or(Ok(()), Err)
     }
 }
 
 impl Run {
+    /// Syncs the file with the clients' caches every second, and once more when the fleet stops.
+    async fn sync_regularly(self: Arc<Self>) {
+        let Some(store) = &self.store else { return };
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            tokio::select! {
+                () = wait(SYNC_EVERY) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+            let is_last = *stopping.borrow();
+            let file = store.lock().file();
+            let synced = tokio::task::spawn_blocking(move || file?.sync_data()).await;
+            if let Ok(Err(source)) = synced {
+                let path = store.lock().path().to_owned();
+                return self.fail(FleetStoreError::Io { operation: "write", path, source });
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Stops the fleet, since a cache could not be written.
+    fn fail(&self, error: FleetStoreError) {
+        self.failed.lock().get_or_insert(error);
+        self.stopping.send_replace(true);
+    }
+
     /// Takes what is due, until the fleet is stopped.
     async fn work(self: Arc<Self>) {
         while let Some(next) = self.next().await {
@@ -207,7 +262,10 @@ impl Run {
         };
         let mut agent = match &before {
             Some(dormant) => dormant.wake(run.spec.profile(index)),
-            None => run.spec.agent(index, None),
+            None => {
+                let kept = run.store.as_ref().and_then(|store| store.lock().take(run.spec.number(index)));
+                run.spec.agent(index, kept)
+            }
         };
         let now = run.clock.now();
         if before.is_none() {
@@ -292,7 +350,15 @@ impl Run {
                             awake.session.close();
                         }
                     }
-                    Output::Persist(_) => {}
+                    Output::Persist(cache) => {
+                        if let Some(store) = &self.store {
+                            let saved = store.lock().save(self.spec.number(awake.index), *cache);
+                            if let Err(error) = saved {
+                                self.fail(error);
+                                return Then::Rests;
+                            }
+                        }
+                    }
                     Output::Log(line) => {
                         tracing::debug!(client = awake.agent.profile().computer_name, "{line}");
                     }

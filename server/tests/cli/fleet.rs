@@ -1,0 +1,71 @@
+//! `epm-agent fleet` against a lab: who is served and who is not, and how it says so.
+
+use std::process::Output;
+
+use epm_client_agent::wire::DiskCache;
+use serde_json::Value;
+
+use crate::harness::{RunningLab, agent, output, refused, said, stdout, well};
+use crate::schema_check::check_lines;
+
+/// The clients of a fleet; `EPM_TESTS_CLIENTS` sets another number.
+fn clients() -> u32 {
+    std::env::var("EPM_TESTS_CLIENTS").map_or(120, |number| number.parse().unwrap())
+}
+
+/// A lab without clients of its own, and the communications file that it exports.
+fn lab(arguments: &[&str]) -> (RunningLab, tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("lab");
+    let lab = RunningLab::up(&[&["--agents", "0", "--export", export.to_str().unwrap()], arguments].concat());
+    let sylink = export.join("sylink.xml").to_str().unwrap().to_owned();
+    (lab, folder, sylink)
+}
+
+/// Runs a fleet to its end.
+fn fleet(sylink: &str, arguments: &[&str]) -> Output {
+    output(agent().args(["fleet", "--sylink", sylink]).args(arguments))
+}
+
+/// The lines of a kind.
+fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["kind"] == kind).collect()
+}
+
+#[test]
+fn of_a_fleet_exactly_the_clients_with_a_tampered_signature_say_so_and_all_others_resume_their_sessions() {
+    let (lab, _folder, sylink) = lab(&[]);
+    let count = clients();
+    let tampered = [7, count - 3].map(|number| format!("fleet-{number}"));
+    for name in &tampered {
+        let fault = ["fault", "add", name, "bad-signature", "--agent", name, "--route", "policy"];
+        well(&lab.run(&fault));
+    }
+    let count_text = count.to_string();
+    let arguments = ["--count", &count_text, "--heartbeat", "2s", "--for", "20s", "--every", "1s", "--json"];
+    let ended = fleet(&sylink, &arguments);
+    assert_eq!(ended.status.code(), Some(1), "{:?}", said(&ended));
+    let lines = check_lines(&["epm-agent", "fleet"], &stdout(&ended));
+    assert_eq!(lines[0]["kind"], "plan", "{}", lines[0]);
+    let mut told: Vec<(&str, &str)> = of_kind(&lines, "client")
+        .into_iter()
+        .map(|line| (line["client"].as_str().unwrap(), line["cause"].as_str().unwrap()))
+        .collect();
+    told.sort_unstable();
+    let mut expected: Vec<(&str, &str)> =
+        tampered.iter().map(|name| (name.as_str(), "signature-invalid")).collect();
+    expected.sort_unstable();
+    assert_eq!(told, expected, "each says so once");
+    let end = lines.last().unwrap();
+    assert_eq!(end["kind"], "end");
+    let served = u64::from(count) - 2;
+    assert_eq!((&end["served"], &end["orphaned"]), (&served.into(), &2.into()), "{end}");
+    let causes: Vec<&String> = end["causes"].as_object().unwrap().keys().collect();
+    assert_eq!(causes, ["signature-invalid"], "{end}");
+    // Each client makes one full handshake, in its first heartbeat, and has a ticket of its own from then on.
+    assert_eq!(end["full_handshakes"], count, "{end}");
+    assert!(end["resumed_handshakes"].as_u64().unwrap() >= u64::from(count), "{end}");
+    assert!(end["states"].as_u64().unwrap() < 20, "clients in equal states share it: {end}");
+    let at_the_manager = lab.json(&["client", "list"], 0);
+    assert_eq!(at_the_manager, Value::Array(Vec::new()), "they are no clients of the lab's process");
+}
