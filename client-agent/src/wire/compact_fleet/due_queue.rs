@@ -25,7 +25,7 @@ pub(super) enum Next {
     Heartbeat(u32, Timestamp),
     /// The client with this index is to be started.
     Start(u32),
-    /// Nothing is due until this time.
+    /// The next thing is due at this time.
     Wait(Timestamp),
 }
 

@@ -1,4 +1,4 @@
-//! Who the clients of a large fleet are: names, hardware ids and seeds, derived from the seed and the number of each, so
+//! The clients of a large fleet: names, hardware ids and seeds, derived from the seed and the number of each, so
 //! that a fleet can be split by numbers.
 
 use std::net::Ipv4Addr;

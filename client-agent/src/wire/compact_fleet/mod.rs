@@ -103,9 +103,9 @@ struct Awake {
 
 /// How a client goes on after its outputs have been carried out.
 enum Then {
-    /// It rests.
+    /// The client rests.
     Rests,
-    /// It asks its manager to hold a request.
+    /// The client asks its manager to hold a request.
     Holds(Box<Exchange>),
 }
 
