@@ -5,7 +5,7 @@
 //! keeps each of these states once; [`DormantAgent::wake`] makes the agent again, equal in everything that decides
 //! what it does next. Nothing here waits; the driver that uses it is in `wire/compact_fleet`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -63,7 +63,12 @@ pub struct SharedStates {
     files: HashMap<String, Weak<Sylink>>,
     /// The number of entries from which unused ones are removed.
     full: usize,
+    /// States that [`Self::share`] keeps although no agent sleeps in them.
+    recent: VecDeque<Arc<Agent>>,
 }
+
+/// The number of states that are kept although no agent sleeps in them.
+const RECENT: usize = 32;
 
 impl SharedStates {
     /// Puts an agent to sleep; `before` is the state from which it was woken, if it was. Fast if most of it is as before.
@@ -82,9 +87,26 @@ impl SharedStates {
         let own = OwnState::take(&mut agent);
         let shared = match before {
             Some(before) if agent.is_like(&before.shared) => Arc::clone(&before.shared),
-            _ => self.share(agent),
+            _ => self.one_copy(agent),
         };
         Ok(DormantAgent { shared, own })
+    }
+
+    /// Lets an agent that goes on share with others what it has in common with them: files, certificates and texts. An
+    /// agent in a heartbeat, or whose manager holds a request, comes back as it is.
+    #[must_use]
+    pub fn share(&mut self, agent: Agent) -> Agent {
+        let profile = agent.profile().clone();
+        match self.sleep(agent, None) {
+            Ok(dormant) => {
+                if !self.recent.iter().any(|known| Arc::ptr_eq(known, &dormant.shared)) {
+                    self.recent.truncate(RECENT - 1);
+                    self.recent.push_front(Arc::clone(&dormant.shared));
+                }
+                dormant.wake(profile)
+            }
+            Err(agent) => *agent,
+        }
     }
 
     /// The number of different states that agents are in.
@@ -93,7 +115,7 @@ impl SharedStates {
     }
 
     /// The one copy of this state.
-    fn share(&mut self, mut agent: Agent) -> Arc<Agent> {
+    fn one_copy(&mut self, mut agent: Agent) -> Arc<Agent> {
         agent.trust_state.cache.sylink = self.share_file(&agent.trust_state.cache.sylink);
         let name = agent.name_of_state();
         if let Some(known) = self.states.get(&name).and_then(Weak::upgrade) {

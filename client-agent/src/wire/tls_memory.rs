@@ -69,6 +69,8 @@ impl TlsMemory {
 #[derive(Debug, Default)]
 pub(super) struct SharedTls {
     known: Mutex<Vec<TlsMemory>>,
+    /// The names of the servers of which clients have tickets.
+    servers: Mutex<Vec<ServerName<'static>>>,
     /// The group of the key exchange that a manager chose last; one hint for all clients.
     hint: Arc<Mutex<Option<NamedGroup>>>,
 }
@@ -76,7 +78,22 @@ pub(super) struct SharedTls {
 impl SharedTls {
     /// The slot of a client with this ticket.
     pub(super) fn slot(&self, ticket: Option<Ticket>) -> TicketSlot {
-        TicketSlot { ticket: Mutex::new(ticket), hint: Arc::clone(&self.hint) }
+        let named = ticket.and_then(|Ticket { server, session }| {
+            let name = self.servers.lock().get(server as usize).cloned()?;
+            Some((name, session))
+        });
+        TicketSlot { ticket: Mutex::new(named), hint: Arc::clone(&self.hint) }
+    }
+
+    /// Takes the ticket out of a client's slot.
+    pub(super) fn take(&self, slot: &TicketSlot) -> Option<Ticket> {
+        let (name, session) = slot.ticket.lock().take()?;
+        let mut servers = self.servers.lock();
+        let place = servers.iter().position(|known| *known == name).unwrap_or_else(|| {
+            servers.push(name);
+            servers.len() - 1
+        });
+        Some(Ticket { server: u32::try_from(place).ok()?, session })
     }
 
     /// The configuration for the beliefs of an exchange, with the tickets of one client.
@@ -99,26 +116,33 @@ impl SharedTls {
     }
 }
 
-/// A ticket of a server with which a client may resume its session.
+/// A ticket with which a client may resume its session with a server. As small as rustls lets it be: a fleet has one
+/// for each client.
 #[derive(Debug)]
-pub(super) enum Ticket {
+pub(super) struct Ticket {
+    /// The server's place among the names in [`SharedTls`].
+    server: u32,
+    session: TlsSession,
+}
+
+#[derive(Debug)]
+enum TlsSession {
     /// A session of TLS 1.2.
-    Tls12(ServerName<'static>, Tls12ClientSessionValue),
+    Tls12(Box<Tls12ClientSessionValue>),
     /// A ticket of TLS 1.3, which is used once.
-    Tls13(ServerName<'static>, Tls13ClientSessionValue),
+    Tls13(Tls13ClientSessionValue),
 }
 
 /// The ticket of one client while it is in a heartbeat: that of the server that it met last.
 #[derive(Debug)]
 pub(super) struct TicketSlot {
-    ticket: Mutex<Option<Ticket>>,
+    ticket: Mutex<Option<(ServerName<'static>, TlsSession)>>,
     hint: Arc<Mutex<Option<NamedGroup>>>,
 }
 
 impl TicketSlot {
-    /// Takes the ticket out.
-    pub(super) fn take(&self) -> Option<Ticket> {
-        self.ticket.lock().take()
+    fn set(&self, server: ServerName<'static>, session: TlsSession) {
+        *self.ticket.lock() = Some((server, session));
     }
 }
 
@@ -132,31 +156,31 @@ impl ClientSessionStore for TicketSlot {
     }
 
     fn set_tls12_session(&self, server: ServerName<'static>, value: Tls12ClientSessionValue) {
-        *self.ticket.lock() = Some(Ticket::Tls12(server, value));
+        self.set(server, TlsSession::Tls12(Box::new(value)));
     }
 
     fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
         match &*self.ticket.lock() {
-            Some(Ticket::Tls12(of, value)) if of == server => Some(value.clone()),
+            Some((of, TlsSession::Tls12(value))) if of == server => Some((**value).clone()),
             _ => None,
         }
     }
 
     fn remove_tls12_session(&self, server: &ServerName<'static>) {
         let mut ticket = self.ticket.lock();
-        if matches!(&*ticket, Some(Ticket::Tls12(of, _)) if of == server) {
+        if matches!(&*ticket, Some((of, TlsSession::Tls12(_))) if of == server) {
             *ticket = None;
         }
     }
 
     fn insert_tls13_ticket(&self, server: ServerName<'static>, value: Tls13ClientSessionValue) {
-        *self.ticket.lock() = Some(Ticket::Tls13(server, value));
+        self.set(server, TlsSession::Tls13(value));
     }
 
     fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         let mut ticket = self.ticket.lock();
         match ticket.take() {
-            Some(Ticket::Tls13(of, value)) if of == *server => Some(value),
+            Some((of, TlsSession::Tls13(value))) if of == *server => Some(value),
             other => {
                 *ticket = other;
                 None

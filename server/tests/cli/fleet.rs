@@ -2,10 +2,9 @@
 
 use std::process::Output;
 
-use epm_client_agent::wire::DiskCache;
 use serde_json::Value;
 
-use crate::harness::{RunningLab, agent, output, refused, said, stdout, well};
+use crate::harness::{Running, RunningLab, agent, output, refused, said, stdout, well};
 use crate::schema_check::check_lines;
 
 /// The clients of a fleet; `EPM_TESTS_CLIENTS` sets another number.
@@ -68,4 +67,43 @@ fn of_a_fleet_exactly_the_clients_with_a_tampered_signature_say_so_and_all_other
     assert!(end["states"].as_u64().unwrap() < 20, "clients in equal states share it: {end}");
     let at_the_manager = lab.json(&["client", "list"], 0);
     assert_eq!(at_the_manager, Value::Array(Vec::new()), "they are no clients of the lab's process");
+}
+
+#[test]
+fn a_fleet_that_is_started_again_with_its_file_continues_as_it_was_also_in_shards() {
+    let (_lab, folder, sylink) = lab(&[]);
+    let state = folder.path().join("fleet.jsonl");
+    let run = |more: &[&str]| {
+        let arguments = ["--count", "20", "--heartbeat", "1s", "--for", "6s", "--json", "--state"];
+        let ended = fleet(&sylink, &[&arguments[..], &[state.to_str().unwrap()], more].concat());
+        let lines = check_lines(&["epm-agent", "fleet"], &well(&ended));
+        lines.last().unwrap().clone()
+    };
+    let first = run(&[]);
+    assert!(first["exchanges"].as_u64() >= first["heartbeats"].as_u64().map(|all| all + 3 * 20), "{first}");
+    let again = run(&[]);
+    assert_eq!(again["exchanges"], again["heartbeats"], "nobody registers or fetches anything anew: {again}");
+    let shard = run(&["--shard", "2/3"]);
+    assert_eq!((&shard["clients"], &shard["exchanges"]), (&7.into(), &shard["heartbeats"]), "{shard}");
+    let other = fleet(&sylink, &["--count", "1", "--seed", "2", "--state", state.to_str().unwrap()]);
+    refused(&other, &["has the clients of the fleet \"fleet\" with the seed 1"]);
+}
+
+#[test]
+fn an_interrupted_fleet_ends_in_order_and_says_whether_all_were_served() {
+    let (_lab, _folder, sylink) = lab(&[]);
+    let mut program = agent();
+    program.args(["fleet", "--sylink", &sylink, "--count", "5", "--heartbeat", "1s", "--every", "1s"]);
+    let mut running = Running::start(&mut program);
+    running.says("5 served, coverage 100.0 %");
+    assert_eq!(running.interrupt(), Some(0));
+    // Nobody listens there.
+    let text = std::fs::read_to_string(&sylink).unwrap();
+    let file = sylink.replace("sylink.xml", "nobody.xml");
+    let port = text.split("HttpsPort=\"").nth(1).unwrap().split('"').next().unwrap();
+    std::fs::write(&file, text.replace(&format!("\"{port}\""), "\"1\"")).unwrap();
+    let ended = fleet(&file, &["--count", "3", "--heartbeat", "1s", "--for", "2s"]);
+    let (code, printed) = said(&ended);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("3 not served") && printed.contains("connection-refused"), "{printed}");
 }

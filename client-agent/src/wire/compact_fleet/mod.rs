@@ -89,6 +89,9 @@ struct Member {
     is_held: bool,
 }
 
+// A hundred thousand of these must fit into 150 MiB with what rustls keeps of a ticket on the heap.
+const _: () = assert!(size_of::<Member>() <= 240, "a client between two heartbeats has become larger");
+
 /// An awake client, and what it needs for its exchanges.
 struct Awake {
     index: u32,
@@ -397,7 +400,7 @@ impl Run {
         let wake = agent.next_wake();
         let dormant = self.states.lock().sleep(*agent, before.as_ref()).ok();
         if let Some(member) = self.members.lock().get_mut(index as usize) {
-            *member = Member { dormant, ticket: tickets.take(), is_held: false };
+            *member = Member { dormant, ticket: self.tls.take(&tickets), is_held: false };
         }
         if self.queue.lock().plan(index, wake) {
             self.earlier.notify_one();
