@@ -99,7 +99,9 @@ impl From<CommandError> for Problem {
             CommandError::Unknown { .. } => (Status::NOT_FOUND, "unknown"),
             CommandError::NameTaken { .. } => (Status::CONFLICT, "name-taken"),
             CommandError::DefaultList { .. } => (Status::CONFLICT, "default-list"),
-            CommandError::NotWritten { .. } => (Status::INSUFFICIENT_STORAGE, "not-written"),
+            CommandError::NotWritten { .. } | CommandError::NotStored { .. } => {
+                (Status::INSUFFICIENT_STORAGE, "not-written")
+            }
             CommandError::Inherits { .. } => (Status::CONFLICT, "inherits"),
             CommandError::TopGroup { .. } => (Status::CONFLICT, "top-group"),
             CommandError::ListInUse { .. } => (Status::CONFLICT, "list-in-use"),
