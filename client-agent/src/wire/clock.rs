@@ -173,6 +173,16 @@ impl LabClock {
     }
 }
 
+/// Waits this long in real time, whatever the lab's clock shows.
+pub async fn real_pause(time: Duration) {
+    real_sleep(time).await;
+}
+
+/// The time of the machine's clock.
+pub fn machine_time() -> Timestamp {
+    wall_time()
+}
+
 /// Measures real time, for the record: no decision may depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

@@ -15,7 +15,7 @@ mod store;
 mod tls;
 mod verifier;
 
-pub use clock::{ClockReading, Halted, LabClock, Stopwatch};
+pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_time, real_pause};
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
