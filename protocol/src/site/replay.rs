@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::client::RegisteredClient;
-use super::command::{Command, CommandError};
+use super::command::{Command, CommandError, Stores};
 use super::founding::Founding;
 use super::state::{Publishing, Site};
 use crate::assumption::Assumptions;
@@ -69,6 +69,13 @@ impl Replay {
         }
         earlier.0.draw_after(&self.0);
         *self = earlier;
+    }
+
+    /// The certificate in a store of a manager; that of the clients' port for both.
+    pub fn certificate(&self, manager: &str, stores: Stores) -> Option<Fingerprint> {
+        let manager = self.0.managers.get(manager)?;
+        let identity = if stores == Stores::Console { &manager.console } else { &manager.client };
+        Some(identity.certificate().fingerprint())
     }
 
     /// The site that the changes made, with these clients.
