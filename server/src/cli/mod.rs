@@ -21,6 +21,8 @@ mod scenario;
 mod sylink;
 mod table;
 mod up;
+mod up_control;
+mod up_data;
 mod up_files;
 mod up_ready;
 

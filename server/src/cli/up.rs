@@ -22,9 +22,6 @@ use epm_protocol::site::{
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{StoreType, read_private_key};
 use epm_protocol::version::ClientVersion;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::cli::again;
 use crate::cli::assume::Assume;
@@ -32,7 +29,9 @@ use crate::cli::io::{Ending, Failure, complain, read, read_password, say};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::print;
-use crate::cli::up_files::{NO_RANDOM_NUMBERS, Outs, Token, check_ready_file, check_root, token};
+use crate::cli::up_control::OpenControlApi;
+use crate::cli::up_data::{self, FoundingOption};
+use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, new_seed, token};
 use crate::cli::up_ready;
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
@@ -40,6 +39,8 @@ use crate::lab::{FleetError, Lab, fits};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::install_dir::{connector_port, read_recovery};
+use crate::runtime::replayed::Data;
+use crate::store::FoundedWith;
 
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
@@ -54,8 +55,6 @@ const MANAGER: &str = "sepm-1";
 /// With a hold, seconds before the update at which a certificate becomes valid: lab time gets ahead of the machine's, and a
 /// tool that verifies by the machine's clock would reject the certificate.
 const BACKDATED: u32 = 86_400;
-/// Longest wait for open requests when the control API closes.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a lab that runs until Ctrl-C.
 #[derive(Debug, Args)]
@@ -66,6 +65,7 @@ Examples:
   epm-lab up --certificate server.crt --key server.key
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
   epm-lab up --install-root sepm/
+  epm-lab up --data lab-data/
   epm-lab up --agents 0 --export lab/
   epm-lab up --assume rest_throttle_calls=50 --assume rest_token_seconds=600
   epm-lab up --http-port 0 --heartbeat 1 --hold 1s
@@ -174,6 +174,10 @@ pub(super) struct Up {
     /// Reinstall the manager from this recovery file (recovery_TIMESTAMP.zip)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "keystore"])]
     recovery: Option<PathBuf>,
+    /// Keep the lab in this folder, and go on with the lab that is there: a restarted lab has the same certificates, clients
+    /// and settings
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Seed of the site's keys, serial numbers, identifiers, shared secret and random draws; drawn and printed if absent. The
     /// same seed gives the same lab again
     #[arg(long)]
@@ -188,38 +192,8 @@ pub(super) struct Up {
     force: bool,
 }
 
-/// An open port of the control API that is not served yet.
-struct OpenControlApi {
-    listener: TcpListener,
-    url: String,
-}
-
-impl OpenControlApi {
-    fn serve(self, lab: &Arc<Lab>, access: Access) -> ServedControlApi {
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control_api::serve(self.listener, Arc::clone(lab), access, stopping.clone()));
-        ServedControlApi { url: self.url, stopping, tasks }
-    }
-}
-
-/// A running control API.
-struct ServedControlApi {
-    url: String,
-    stopping: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl ServedControlApi {
-    /// Closes it. Open streams have a moment to end.
-    async fn close(self) {
-        self.stopping.cancel();
-        self.tasks.close();
-        let _ = tokio::time::timeout(PATIENCE, self.tasks.wait()).await;
-    }
-}
-
 impl Up {
-    pub(super) async fn go(self: Box<Self>) -> Result<Ending, Failure> {
+    pub(super) async fn go(mut self: Box<Self>) -> Result<Ending, Failure> {
         let started = LabClock::wall().now();
         let mut ready_file = None;
         if let Some(file) = &self.ready_file {
@@ -236,10 +210,15 @@ impl Up {
         fits(self.agents as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
         let outs = self.outs()?;
         let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
-        let seed = self.seed.map_or_else(new_seed, Ok)?;
+        let data = self.data()?;
+        let founded = data.as_ref().and_then(|data| data.founded.clone());
+        let seed = founded.as_ref().map(|one| one.seed).or(self.seed).map_or_else(new_seed, Ok)?;
         let certificate_backdated_seconds = if self.hold.is_some() { BACKDATED } else { 0 };
         let defaults = Assumptions { certificate_backdated_seconds, ..Assumptions::default() };
-        let assumed = self.assume.read(defaults)?;
+        let assumed = self.assume.read(founded.as_ref().map_or(defaults, |one| one.assumptions.clone()))?;
+        if let (Some(founded), Some(folder)) = (&founded, &self.data) {
+            up_data::same_assumptions(founded, &assumed, folder)?;
+        }
         let mut builder = MockSite::builder().seed(seed).bind(self.bind).assumptions(assumed);
         for number in 0..self.managers {
             builder = builder.manager(self.plan(number));
@@ -250,10 +229,13 @@ impl Up {
                 builder = builder.rest_port_of(&manager, port, or_any);
             }
         }
+        if let Some(data) = data {
+            builder = builder.clock(up_data::clock(&data)?).keep(data);
+        }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         let opened = self.open_control_api().await?;
-        self.set_up(&site, outs.export.as_ref())?;
+        self.set_up(&site, founded.is_none(), outs.export.as_ref())?;
         if let Some(Token { text, new: Some(file) }) = &outs.token {
             file.write(format!("{text}\n").as_bytes())?;
         }
@@ -273,16 +255,22 @@ impl Up {
                 lab.stop().await;
                 return Ok(Ending::Well);
             }
-            here = self.people(&lab) => up_ready::tell_unserved(&here?),
+            here = self.people(&lab, founded.is_none()) => up_ready::tell_unserved(&here?),
         }
         if let Some(hold) = self.hold {
             lab.set_clock(Some(self.pace), None).await;
             lab.clock().set_hold(hold.0);
         }
-        lab.take_start().await;
+        if founded.is_none() {
+            lab.take_start().await;
+        }
+        up_data::complete(&lab).await?;
         let ready = up_ready::line(&lab, started, &control.url)?;
         let pace = self.hold.map(|hold| (hold, self.pace));
         complain(&up_ready::greeting(&lab, &control.url, pace));
+        if let Some(folder) = &self.data {
+            complain(&up_data::notice(folder, founded.as_ref()));
+        }
         complain(&format!(
             "\n{}, a heartbeat every {} s. Seed {seed}; the same lab again: {}\nCtrl-C stops.\n",
             counted(self.agents, "client"),
@@ -300,6 +288,7 @@ impl Up {
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,
             () = lab.keep_presence() => {}
+            () = lab.keep_on() => {}
         }
         control.close().await;
         lab.stop().await;
@@ -387,31 +376,18 @@ impl Up {
         Ok(password)
     }
 
-    fn set_up(&self, site: &MockSite, export: Option<&OutFolder>) -> Result<(), Failure> {
+    fn set_up(&self, site: &MockSite, is_new: bool, export: Option<&OutFolder>) -> Result<(), Failure> {
         let refused = |error: CommandError| Failure::BadInput(error.to_string());
-        if let Some(certificate) = self.brought()? {
-            let manager = MANAGER.to_owned();
-            site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
-                .map_err(refused)?;
-        }
         if let Some(file) = &self.authority_key {
             let key = read_private_key(&read(file)?, &file.display().to_string());
             site.faults().sign_with(&key.map_err(|error| Failure::BadInput(error.to_string()))?);
         }
-        if let Some(file) = &self.recovery {
-            let bytes = material(file)?.content;
-            let found = read_recovery(&file.display().to_string(), &bytes)
-                .map_err(|error| Failure::BadInput(error.to_string()))?;
-            site.restore(MANAGER, &found, true).map_err(refused)?;
+        if is_new {
+            self.furnish(site)?;
         }
         for (manager, trouble) in site.look(Site::console_troubles) {
             complain(&format!("warning: {manager}: {trouble}\n"));
         }
-        let change =
-            CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };
-        site.apply(&Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change })
-            .map_err(refused)?;
-        site.apply_all(&self.places(site.look(|site| site.default_list()))).map_err(refused)?;
         if let Some(root) = &self.install_root {
             let names: Vec<String> = site.look(|site| site.managers().map(|one| one.name.clone()).collect());
             for name in &names {
@@ -433,6 +409,62 @@ impl Up {
             folder.fill_secretly(&files)?;
         }
         Ok(())
+    }
+
+    /// Gives a new site its certificate, and the settings and groups of this lab.
+    fn furnish(&self, site: &MockSite) -> Result<(), Failure> {
+        let refused = |error: CommandError| Failure::BadInput(error.to_string());
+        if let Some(certificate) = self.brought()? {
+            let manager = MANAGER.to_owned();
+            site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
+                .map_err(refused)?;
+        }
+        if let Some(file) = &self.recovery {
+            let bytes = material(file)?.content;
+            let found = read_recovery(&file.display().to_string(), &bytes)
+                .map_err(|error| Failure::BadInput(error.to_string()))?;
+            site.restore(MANAGER, &found, true).map_err(refused)?;
+        }
+        let change =
+            CommunicationChange { heartbeat_seconds: Some(self.heartbeat), ..CommunicationChange::default() };
+        site.apply(&Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change })
+            .map_err(refused)?;
+        site.apply_all(&self.places(site.look(|site| site.default_list()))).map_err(refused)?;
+        Ok(())
+    }
+
+    /// Opens the data folder. The lab in it, if there is one, decides on everything that this start does not name.
+    fn data(&mut self) -> Result<Option<Data>, Failure> {
+        let Some(folder) = &self.data else { return Ok(None) };
+        let data = up_data::open(folder, &self.founding_options(), self.force)?;
+        if let Some(founded) = &data.founded {
+            let FoundedWith { managers, .. } = founded;
+            self.managers = u16::try_from(managers.len()).unwrap_or(self.managers);
+            self.no_rest = managers.iter().all(|one| one.rest.is_none());
+            self.agents = up_data::founded_number(founded, "--agents", self.agents);
+            self.heartbeat = up_data::founded_number(founded, "--heartbeat", self.heartbeat);
+        }
+        Ok(Some(data))
+    }
+
+    /// The options that make a lab what it is.
+    fn founding_options(&self) -> Vec<FoundingOption> {
+        let file = |file: &Option<PathBuf>| file.as_ref().map(|file| file.display().to_string());
+        let address = self.plan(0).address;
+        vec![
+            FoundingOption::new("--http-port", &self.http_port, &8014),
+            FoundingOption::optional("--https-port", self.https_port),
+            FoundingOption::optional("--rest-port", self.rest_port),
+            FoundingOption::new("--no-rest", &self.no_rest, &false),
+            FoundingOption::new("--address", &address, &""),
+            FoundingOption::new("--managers", &self.managers, &1),
+            FoundingOption::new("--agents", &self.agents, &5),
+            FoundingOption::new("--heartbeat", &self.heartbeat, &10),
+            FoundingOption::optional("--certificate", file(&self.certificate)),
+            FoundingOption::optional("--keystore", file(&self.keystore)),
+            FoundingOption::optional("--recovery", file(&self.recovery)),
+            FoundingOption::optional("--seed", self.seed),
+        ]
     }
 
     fn log(&self) -> LogSink {
@@ -472,16 +504,7 @@ impl Up {
         }
         let port =
             self.control_port.unwrap_or(if self.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
-        let refused = |error: io::Error| {
-            Failure::BadInput(format!(
-                "cannot open the control API on {}:{port}: {error}; choose another port with `--control-port`, 0 for any free one",
-                self.bind
-            ))
-        };
-        let listener = TcpListener::bind((self.bind, port)).await.map_err(refused)?;
-        let port = listener.local_addr().map_err(refused)?.port();
-        let host = std::net::SocketAddr::new(self.reachable(), port);
-        Ok(OpenControlApi { listener, url: format!("http://{host}") })
+        OpenControlApi::open(self.bind, port, self.reachable()).await
     }
 
     /// The token of the control API and the names that it answers to.
@@ -534,7 +557,12 @@ impl Up {
     }
 
     /// Adds the clients, and waits until each has been served, or cannot be. Returns those that are not, with the reasons.
-    async fn people(&self, lab: &Lab) -> Result<Vec<(String, String)>, Failure> {
+    async fn people(&self, lab: &Lab, is_new: bool) -> Result<Vec<(String, String)>, Failure> {
+        if !is_new {
+            // Clients that were not served before are not waited for.
+            lab.go_on().await.map_err(|error| Failure::BadInput(error.to_string()))?;
+            return Ok(Vec::new());
+        }
         let mut unserved = Vec::new();
         let failed = |error: FleetError| Failure::Failed(error.to_string());
         for part in self.parts() {
@@ -557,13 +585,6 @@ fn hold(text: &str) -> Result<Span, String> {
         return Err(format!("expected from 1ms to 1h, found {hold}"));
     }
     Ok(hold)
-}
-
-/// Draws a seed of 53 bits, which every JSON reader takes exactly.
-fn new_seed() -> Result<u64, Failure> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
-    Ok(u64::from_be_bytes(bytes) >> 11)
 }
 
 fn certificates(site: &MockSite) -> Vec<(String, String)> {

@@ -11,7 +11,7 @@ use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
+use crate::lab::{AssumptionsRefused, BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
 
 /// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,6 +129,15 @@ impl From<AssumeError> for Problem {
     }
 }
 
+impl From<AssumptionsRefused> for Problem {
+    fn from(error: AssumptionsRefused) -> Self {
+        match error {
+            AssumptionsRefused::Value(error) => error.into(),
+            AssumptionsRefused::NotStored(error) => error.into(),
+        }
+    }
+}
+
 impl From<FaultError> for Problem {
     fn from(error: FaultError) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "fault", error.to_string())
@@ -155,6 +164,7 @@ impl From<SnapshotError> for Problem {
             SnapshotError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
             SnapshotError::TooMany => (StatusCode::CONFLICT, "too-many"),
             SnapshotError::Taken { .. } => (StatusCode::CONFLICT, "name-taken"),
+            SnapshotError::NotStored(error) => return error.into(),
         };
         Self::new(status, code, error.to_string())
     }

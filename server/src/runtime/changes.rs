@@ -13,15 +13,15 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::BridgedSchema;
 
 /// Number of changes that are kept.
-const MOST: usize = 1000;
+pub(crate) const MOST: usize = 1000;
 
 /// Settings of a site that a rotation changes, or has to restore.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotationSettings {
     /// Certificates of each manager, by its name.
     pub managers: BTreeMap<String, ManagerCertificates>,
@@ -32,7 +32,7 @@ pub struct RotationSettings {
 }
 
 /// Certificates of a manager: SHA-256 fingerprints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ManagerCertificates {
     /// Certificate in the console's store, which the REST API presents.
     #[schemars(with = "String")]
@@ -43,7 +43,7 @@ pub struct ManagerCertificates {
 }
 
 /// Settings in effect for a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupState {
     /// Whether the group inherits everything from its parent.
     pub inherits: bool,
@@ -56,7 +56,7 @@ pub struct GroupState {
 }
 
 /// Management server list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListState {
     /// Name of the list.
     pub name: String,
@@ -71,7 +71,7 @@ pub struct ListState {
 }
 
 /// A change of the settings that matter to a rotation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// Number of the change; the first one is 1.
     pub number: u64,
@@ -114,6 +114,17 @@ impl Changes {
         let found: Vec<Change> = kept.changes.iter().filter(|one| one.number > number).cloned().collect();
         let expected = self.count().saturating_sub(number);
         (found.len() as u64 == expected).then_some(found)
+    }
+
+    /// Continues with the changes of an earlier run, of which there were `count`; `changes` are the latest of them.
+    pub(crate) fn go_on_from(&self, count: u64, changes: Vec<Change>) {
+        self.count.store(count, Ordering::SeqCst);
+        self.kept.lock().changes = changes.into();
+    }
+
+    /// The kept changes after the one with this number.
+    pub(crate) fn kept_after(&self, number: u64) -> Vec<Change> {
+        self.kept.lock().changes.iter().filter(|one| one.number > number).cloned().collect()
     }
 
     /// Records a change, if the settings differ from the last known ones.

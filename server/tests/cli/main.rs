@@ -8,6 +8,7 @@
 mod broken_store;
 mod cert;
 mod command_line;
+mod data;
 mod descriptors;
 mod docs;
 mod failure;

@@ -46,6 +46,7 @@ pages! {
     certificates_runs: "docs/certificates.md",
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
+    data_runs: "docs/data.md",
     faults_runs: "docs/faults.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",

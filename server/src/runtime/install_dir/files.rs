@@ -4,12 +4,13 @@
 //! destinations; then a marker file lists them, and they are renamed one after another. After an interruption the
 //! next start continues the renaming if the marker exists, and otherwise removes the written files.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::InstallationError;
+use crate::runtime::folder_lock::{LockError, lock_file};
 
 /// File that the process locks which uses the folder.
 const LOCK: &str = "data/.lock";
@@ -70,21 +71,10 @@ pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(bad)?;
     }
-    let mut file =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(bad)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(bad)?;
-            file.write_all(std::process::id().to_string().as_bytes()).map_err(bad)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-            let by = holder.map(|process| format!(", process {process}")).unwrap_or_default();
-            Err(InstallationError::InUse { folder: root.to_owned(), by })
-        }
-        Err(TryLockError::Error(source)) => Err(bad(source)),
-    }
+    lock_file(&path).map_err(|error| match error {
+        LockError::InUse { by } => InstallationError::InUse { folder: root.to_owned(), by },
+        LockError::Io(source) => bad(source),
+    })
 }
 
 /// Completes an interrupted write of these files, or undoes it.
