@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
-use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
+use crate::agent::{Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output};
 use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
@@ -37,6 +37,14 @@ pub struct AgentHandle {
     unheard: Arc<AtomicU64>,
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
+    progressed: Arc<Progressed>,
+}
+
+/// How often an agent has handled an input, and how often its cache has changed.
+#[derive(Debug, Default)]
+struct Progressed {
+    inputs: AtomicU64,
+    caches: AtomicU64,
 }
 
 /// A request that a manager holds.
@@ -67,6 +75,7 @@ pub(super) struct Driver {
     turn: Option<OwnedSemaphorePermit>,
     /// The last reading of the clock.
     seen: Timestamp,
+    progressed: Arc<Progressed>,
 }
 
 /// An exchange under way. When it is dropped, the session is free again.
@@ -86,6 +95,21 @@ impl AgentHandle {
     /// The identifier of the agent, once a manager has registered it.
     pub fn agent_id(&self) -> Option<AgentId> {
         lock(&self.agent).cache().state.agent
+    }
+
+    /// Numbers that grow whenever the agent has handled an input, and whenever its cache has changed.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.progressed.inputs.load(Ordering::Acquire), self.progressed.caches.load(Ordering::Acquire))
+    }
+
+    /// What is kept of the agent beside its cache, as it is now.
+    pub fn keep(&self, now: Timestamp) -> KeptAgent {
+        lock(&self.agent).keep(now)
+    }
+
+    /// The agent's cache.
+    pub fn cache(&self) -> Cache {
+        lock(&self.agent).cache().clone()
     }
 
     /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
@@ -189,9 +213,11 @@ pub(super) fn prepare(
         inputs: sender,
         unheard: Arc::clone(&unheard),
         frozen,
+        progressed: Arc::default(),
     };
     let session = Session::new(Arc::clone(&clock), handshakes, endpoint);
     let driver = Driver {
+        progressed: Arc::clone(&handle.progressed),
         agent,
         inputs,
         unheard,
@@ -244,6 +270,10 @@ impl Driver {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
         let outputs = lock(&self.agent).handle(input, self.clock.now());
+        self.progressed.inputs.fetch_add(1, Ordering::Release);
+        if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
+            self.progressed.caches.fetch_add(1, Ordering::Release);
+        }
         for output in outputs {
             self.carry_out(output).await?;
         }

@@ -18,7 +18,7 @@ mod tls;
 mod uptime;
 mod verifier;
 
-pub use clock::{ClockReading, Halted, LabClock, Stopwatch, wait};
+pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};

@@ -478,6 +478,12 @@ pub enum CommandError {
         /// The folder, and the error of the operating system.
         why: String,
     },
+    /// The lab's data folder cannot be written, on a full or read-only disk for example. Nothing has changed.
+    #[error("the data folder of the lab cannot be written, so nothing has changed: {why}")]
+    NotStored {
+        /// The folder, and the error.
+        why: String,
+    },
     /// The group inherits its settings.
     #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]
     Inherits {

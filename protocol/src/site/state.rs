@@ -43,6 +43,16 @@ pub struct Site {
     pub(super) removed_groups: u64,
     /// The deviation of managers' clocks in milliseconds, where it is not zero.
     pub(super) clocks: BTreeMap<String, i64>,
+    pub(super) publishing: Publishing,
+}
+
+/// When a site renders what it publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// After each command.
+    AtOnce,
+    /// Once, at the end of a replay: commands only advance the serials.
+    AtTheEnd,
 }
 
 /// A recovery file.

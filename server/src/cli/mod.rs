@@ -23,6 +23,8 @@ mod schema;
 mod sylink;
 mod table;
 mod up;
+mod up_control;
+mod up_data;
 mod up_files;
 mod up_plan;
 mod up_ready;
@@ -163,7 +165,7 @@ pub fn main() -> ExitCode {
     }
     raise_descriptor_limit();
     let result = match cli.verb {
-        Verb::Up(up) => waiting(up.go(&config::elsewhere(&options))),
+        Verb::Up(up) => waiting(up.go(&options)),
         Verb::Config(config) => config.go(&options, &command()),
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),

@@ -302,6 +302,21 @@ impl Journal {
         self.next.load(Ordering::SeqCst)
     }
 
+    /// Number of entries of each kind so far, in the order of [`Kind::ALL`].
+    pub(crate) fn counts(&self) -> [u64; Kind::ALL.len()] {
+        Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.dropped + ring.entries.len() as u64))
+    }
+
+    /// Continues an earlier journal, whose entries are dropped: the next one has this number.
+    pub(crate) fn go_on_from(&self, next: u64, counts: [u64; Kind::ALL.len()]) {
+        self.next.store(next.max(1), Ordering::SeqCst);
+        for (kind, count) in Kind::ALL.into_iter().zip(counts) {
+            locked(self.ring(kind), |ring| {
+                (ring.dropped, ring.last_dropped) = (count, next.saturating_sub(1));
+            });
+        }
+    }
+
     /// Notifies of new entries.
     pub fn growth(&self) -> watch::Receiver<()> {
         self.grown.subscribe()

@@ -11,6 +11,7 @@ mod cert;
 mod command_line;
 mod config;
 mod crash_points;
+mod data;
 mod descriptors;
 mod docs;
 mod failure;
