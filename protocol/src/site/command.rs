@@ -398,6 +398,16 @@ impl Command {
             _ => Vec::new(),
         }
     }
+
+    /// The key and certificate that this command brings from outside of the site; none if it brings none, or none that can be
+    /// read by these rules.
+    pub fn brought(&self, rules: &WizardRules) -> Option<ServerIdentity> {
+        match self {
+            Self::UpdateCertificate { certificate, .. } => certificate.read(rules)?.ok(),
+            Self::TakeOver { identity, .. } | Self::KeepRecovery { identity, .. } => Some(identity.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// An effect of a command, which the driver of the site carries out.
