@@ -38,6 +38,7 @@ mod addresses;
 pub mod cli;
 pub mod control_api;
 pub mod lab;
+mod lab_export;
 mod mock_site;
 mod rest_api;
 pub mod rest_case;

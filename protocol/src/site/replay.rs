@@ -13,7 +13,7 @@ use super::founding::Founding;
 use super::state::{Publishing, Site};
 use crate::assumption::Assumptions;
 use crate::time::Timestamp;
-use crate::trust::Fingerprint;
+use crate::trust::{Fingerprint, Kcs};
 
 /// A site whose recorded changes are repeated. It publishes nothing and has no clients until [`Replay::finish`].
 #[derive(Clone, Debug)]
@@ -69,6 +69,16 @@ impl Replay {
         }
         earlier.0.draw_after(&self.0);
         *self = earlier;
+    }
+
+    /// The assumptions that hold now.
+    pub fn assumptions(&self) -> &Arc<Assumptions> {
+        self.0.assumptions()
+    }
+
+    /// The shared secret of the site.
+    pub fn secret(&self) -> &Kcs {
+        self.0.kcs()
     }
 
     /// The certificate in a store of a manager; that of the clients' port for both.

@@ -23,8 +23,8 @@ pub struct StandIn {
     pub identity: ServerIdentity,
     /// Each certificate of the identity, and what stands in for it.
     pub certificates: Vec<(ServerCertificate, ServerCertificate)>,
-    /// The number of certificates whose signature no key has made, although that of the original may be valid.
-    pub unsigned: usize,
+    /// Whether each of those that stand in is signed; random bytes are in the place of the signature if not.
+    pub signed: Vec<bool>,
 }
 
 /// The reason why there can be no stand-in.
@@ -52,7 +52,7 @@ impl StandIn {
     /// If a key cannot be made, or a certificate is malformed.
     pub fn of(identity: &ServerIdentity) -> Result<Self, StandInError> {
         let mut certificates = Vec::new();
-        let mut unsigned = 0;
+        let mut signed = Vec::new();
         let mut issuer: Option<SigningKey> = None;
         let mut leaf = None;
         let chain = std::iter::once(identity.certificate()).chain(identity.chain());
@@ -63,18 +63,19 @@ impl StandIn {
             };
             let signer = if original.is_self_signed() { own.as_ref() } else { issuer.as_ref() };
             let (made, is_signed) = with_another_key(original, own.as_ref(), signer)?;
-            unsigned += usize::from(!is_signed);
+            signed.push(is_signed);
             certificates.push((original.clone(), made.clone()));
             issuer = own.clone();
             leaf = own.map(|key| (key, made));
         }
         certificates.reverse();
+        signed.reverse();
         let Some((key, certificate)) = leaf else {
             return Err(KeyError::NotRsa { found: identity.certificate().key_algorithm().clone() }.into());
         };
         let chain = certificates.iter().skip(1).map(|(_, made)| made.clone()).collect();
         let identity = ServerIdentity::new(key, certificate)?.with_chain(chain);
-        Ok(Self { identity, certificates, unsigned })
+        Ok(Self { identity, certificates, signed })
     }
 }
 
@@ -155,7 +156,7 @@ mod tests {
             (text, one.names().to_vec(), one.validity(), one.key_algorithm().clone(), one.version())
         };
         assert_eq!(facts(certificate), facts(&original));
-        assert_eq!((made.unsigned, made.certificates.len()), (0, 1));
+        assert_eq!((made.signed, made.certificates.len()), (vec![true], 1));
         let (_, parsed) = X509Certificate::from_der(certificate.der()).unwrap();
         let signature = &parsed.signature_value.data;
         assert!(certificate.has_signed(parsed.tbs_certificate.as_ref(), signature));
@@ -166,10 +167,10 @@ mod tests {
         let [leaf, root] = issue_by_authority(&key(0), &request(&["a.example"]), &key(1), "Lab CA").unwrap();
         let alone = ServerIdentity::new(key(0), leaf).unwrap();
         let made = StandIn::of(&alone.clone().with_chain(vec![root])).unwrap();
-        assert_eq!((made.unsigned, made.certificates.len()), (0, 2));
+        assert_eq!((made.signed, made.certificates.len()), (vec![true, true], 2));
         let (_, parsed) = X509Certificate::from_der(made.identity.certificate().der()).unwrap();
         let issuer = &made.identity.chain()[0];
         assert!(issuer.has_signed(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data));
-        assert_eq!(StandIn::of(&alone).unwrap().unsigned, 1);
+        assert_eq!(StandIn::of(&alone).unwrap().signed, [false]);
     }
 }

@@ -12,6 +12,7 @@ mod health;
 mod http;
 mod io;
 mod lab;
+mod labs;
 mod out;
 mod print;
 mod recovery;
@@ -120,6 +121,9 @@ enum Verb {
     /// Show, freeze, set and advance the clock of a running lab
     #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Clock(lab::At<lab::ClockVerb>),
+    /// List, remove, export and import labs that are kept in data folders
+    #[command(subcommand)]
+    Lab(labs::Labs),
     /// Show what the managers of a running lab recorded: requests, calls, faults
     #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
@@ -180,6 +184,7 @@ pub fn main() -> ExitCode {
         Verb::Service(verb) => waiting(verb.go()),
         Verb::Recovery(recovery) => waiting(recovery.go()),
         Verb::Clock(verb) => waiting(verb.go()),
+        Verb::Lab(verb) => verb.go(),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Baseline(verb) => waiting(verb.go()),

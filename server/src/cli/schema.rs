@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::config::InForce;
 use crate::cli::io::{Ending, Failure, say, say_json};
+use crate::cli::labs::LabFacts;
 use crate::cli::recovery::RecoveryFacts;
 use crate::cli::scenario::Checked;
 use crate::cli::sylink::{Checks, Difference};
 use crate::control_api;
+use crate::lab_export::Manifest;
 
 /// Commands that print what an operation of the control API returns, and the operation.
 const OPERATIONS: &[(&str, &str)] = &[
@@ -43,6 +45,9 @@ type Describe = fn() -> Value;
 /// Commands with a form of their own.
 const OWN: &[(&str, Describe)] = &[
     ("config show", of::<Vec<InForce>>),
+    ("lab export", of::<Manifest>),
+    ("lab import", of::<Manifest>),
+    ("lab ls", of::<Vec<LabFacts>>),
     ("recovery save", of::<RecoveryFacts>),
     ("recovery show", of::<RecoveryFacts>),
     ("scenario", scenario::schema),

@@ -55,7 +55,7 @@ impl From<StoreError> for CannotBegin {
 impl Data {
     /// Reads what the lab in a store was founded with. A lab whose first start was not completed counts as none.
     pub(crate) fn read(store: Arc<dyn Store>, options: BTreeMap<String, String>) -> Result<Self, StoreError> {
-        let founded = founded(store.as_ref())?.filter(|founded| founded.is_complete);
+        let founded = founded_in(store.as_ref())?;
         Ok(Self { store, founded, options })
     }
 
@@ -69,6 +69,20 @@ impl Data {
             _ => Ok(()),
         }
     }
+}
+
+/// What the lab of a store was founded with; none if no start of it was completed.
+pub(crate) fn founded_in(store: &dyn Store) -> Result<Option<FoundedWith>, StoreError> {
+    Ok(founded(store)?.filter(|founded| founded.is_complete))
+}
+
+/// The site that a store has, without its clients.
+///
+/// # Errors
+///
+/// When the log cannot be read or repeated.
+pub(crate) fn replayed(founded: &FoundedWith, store: &dyn Store) -> Result<Replay, StoreError> {
+    Ok(Replayed::from_log(founded, store)?.site)
 }
 
 fn founded(store: &dyn Store) -> Result<Option<FoundedWith>, StoreError> {

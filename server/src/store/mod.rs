@@ -8,15 +8,19 @@
 //! | `error` | why a store cannot be read or written |
 //! | `sqlite` | the store in a folder, an SQLite database |
 //! | `schema` | tables and views of that database, and their versions |
+//! | `checksum` | checksums of its rows |
+//! | `steps` | the number of steps that were written, beside it |
 //!
 //! A [`Store`] is told facts and gives them back; it decides nothing. `docs/data.md` describes the folder for people.
 
 mod batch;
 mod change;
+mod checksum;
 mod error;
 mod founding;
 mod schema;
 mod sqlite;
+mod steps;
 
 use std::fmt;
 
@@ -26,7 +30,7 @@ pub(crate) use batch::{Batch, Kind};
 pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, is_logged};
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
-pub(crate) use sqlite::{FILES, SqliteStore};
+pub(crate) use sqlite::{FILES, SqliteStore, held_by};
 
 use crate::runtime::clients::ClientStatus;
 

@@ -11,7 +11,8 @@ CREATE TABLE log (
     sequence INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     given_by TEXT NOT NULL,
-    change TEXT NOT NULL
+    change TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE log_file (
     sequence INTEGER NOT NULL REFERENCES log (sequence),
@@ -21,18 +22,25 @@ CREATE TABLE log_file (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE client (
     agent BLOB PRIMARY KEY,
-    record TEXT NOT NULL
+    record TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE last_seen (
     agent BLOB PRIMARY KEY,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE document (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     content TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE written (
+    steps INTEGER NOT NULL
+) STRICT;
+INSERT INTO written VALUES (0);
 CREATE VIEW commands AS
 SELECT
     log.sequence AS sequence,

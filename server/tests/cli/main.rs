@@ -22,6 +22,7 @@ mod held_clock;
 mod journal;
 mod killed;
 mod lab;
+mod labs;
 mod messages;
 mod package;
 mod pages;

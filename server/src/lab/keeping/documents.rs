@@ -160,6 +160,11 @@ impl KeptClock {
         if self.speed == 1 { self.lab + machine.since(self.machine) } else { self.lab }
     }
 
+    /// When this was written, by the clock of the machine.
+    pub(crate) const fn written(&self) -> Timestamp {
+        self.machine
+    }
+
     /// The speed of the clock.
     pub(crate) const fn speed(&self) -> u32 {
         self.speed
