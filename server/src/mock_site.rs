@@ -30,6 +30,7 @@ use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::Faults;
+use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
 use crate::runtime::keeper::Keeper;
@@ -223,12 +224,12 @@ impl MockSite {
 
     /// Number of requests that the managers hold at this moment.
     pub fn held(&self) -> usize {
-        self.state.clients.held()
+        self.state.clients.held.count()
     }
 
-    /// Number of requests of these clients that the managers hold at this moment.
-    pub(crate) fn held_of(&self, agents: impl IntoIterator<Item = AgentId>) -> usize {
-        agents.into_iter().map(|agent| self.state.clients.held_of(agent)).sum()
+    /// The requests that the managers hold at this moment.
+    pub(crate) fn held_requests(&self) -> &HeldRequests {
+        &self.state.clients.held
     }
 
     /// Addresses of the peers with open connections to the managers.

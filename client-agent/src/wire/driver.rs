@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
@@ -35,6 +35,8 @@ pub struct AgentHandle {
     inputs: mpsc::Sender<Input>,
     /// The number of external inputs that the agent has not handled yet.
     unheard: Arc<AtomicU64>,
+    /// Whether outputs of the agent are being carried out.
+    acts: Arc<AtomicBool>,
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
     progressed: Arc<Progressed>,
@@ -63,6 +65,7 @@ pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
     inputs: mpsc::Receiver<Input>,
     unheard: Arc<AtomicU64>,
+    acts: Arc<AtomicBool>,
     clock: Arc<LabClock>,
     log: LogSink,
     watcher: Option<Watcher>,
@@ -127,9 +130,10 @@ impl AgentHandle {
         &self.handshakes
     }
 
-    /// Whether the agent is between two heartbeats.
+    /// Whether the agent is between two heartbeats. The lines of the last one are in the log then.
     pub fn is_resting(&self) -> bool {
-        lock(&self.agent).is_resting()
+        let agent = lock(&self.agent);
+        !self.acts.load(Ordering::SeqCst) && agent.is_resting()
     }
 
     /// The source of the agent's open or last connection.
@@ -171,11 +175,13 @@ impl AgentHandle {
         self.unheard.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`.
+    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`. Its lines are
+    /// in the log then, and its state is kept.
     pub fn is_settled(&self, now: Timestamp) -> bool {
         let is_frozen = self.is_frozen();
         let agent = lock(&self.agent);
         self.unheard.load(Ordering::SeqCst) == 0
+            && !self.acts.load(Ordering::SeqCst)
             && agent.is_resting()
             && (is_frozen || agent.next_wake() > now)
     }
@@ -205,6 +211,7 @@ pub(super) fn prepare(
     let endpoint = Arc::new(Endpoint::from(source));
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
+    let acts = Arc::new(AtomicBool::new(false));
     let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
@@ -212,6 +219,7 @@ pub(super) fn prepare(
         endpoint: Arc::clone(&endpoint),
         inputs: sender,
         unheard: Arc::clone(&unheard),
+        acts: Arc::clone(&acts),
         frozen,
         progressed: Arc::default(),
     };
@@ -221,6 +229,7 @@ pub(super) fn prepare(
         agent,
         inputs,
         unheard,
+        acts,
         clock,
         log,
         watcher,
@@ -269,6 +278,8 @@ impl Driver {
         if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
+        // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
+        self.acts.store(true, Ordering::SeqCst);
         let outputs = lock(&self.agent).handle(input, self.clock.now());
         self.progressed.inputs.fetch_add(1, Ordering::Release);
         if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
@@ -277,11 +288,15 @@ impl Driver {
         for output in outputs {
             self.carry_out(output).await?;
         }
-        if lock(&self.agent).is_resting() {
+        let is_resting = lock(&self.agent).is_resting();
+        if is_resting {
             self.turn = None;
             if let Some(watcher) = &self.watcher {
                 watcher(&lock(&self.agent).view(), self.clock.now());
             }
+        }
+        self.acts.store(false, Ordering::SeqCst);
+        if is_resting {
             self.progress.send_modify(|count| *count += 1);
         }
         Ok(())

@@ -1,9 +1,10 @@
-//! The clients of a running site: the client table, commands to clients, and the requests that managers hold.
+//! The clients of a running site: the client table, and commands to clients.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 use epm_protocol::heartbeat::{AgentRequest, ClientCommand, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::manager::{self, ClientTable};
@@ -14,22 +15,20 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::runtime::client_commands::CommandQueue;
+use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::manager::Published;
 
 /// The clients of a running site.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) commands: CommandQueue,
+    pub(crate) held: HeldRequests,
     table: DashMap<AgentId, Row>,
     version: AtomicU64,
     /// Number of heartbeats that were answered.
     heartbeats: AtomicU64,
     /// Counts the changes that a held request may be answered for.
     changes: watch::Sender<u64>,
-    /// Number of held requests.
-    held: AtomicUsize,
-    /// Number of held requests per client.
-    held_of: DashMap<AgentId, usize>,
 }
 
 /// A client of the table, and what of it the store does not have yet.
@@ -78,12 +77,11 @@ impl Clients {
     pub(crate) fn new(commands: CommandQueue) -> Self {
         Self {
             commands,
+            held: HeldRequests::default(),
             table: DashMap::new(),
             version: AtomicU64::new(0),
             heartbeats: AtomicU64::new(0),
             changes: watch::Sender::new(0),
-            held: AtomicUsize::new(0),
-            held_of: DashMap::new(),
         }
     }
 
@@ -208,11 +206,11 @@ impl Clients {
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
-    /// Holds a request until there is an answer to it in the publication of that moment.
+    /// Holds a request on the connection from `peer` until there is an answer to it in the publication of that moment.
     pub(crate) async fn hold(
         &self,
         published: impl Fn() -> Arc<Published>,
-        asked: &AgentRequest,
+        (asked, peer): (&AgentRequest, SocketAddr),
         now: impl Fn() -> Timestamp,
     ) -> ManagerResponse {
         let mut changes = self.changes.subscribe();
@@ -223,7 +221,7 @@ impl Clients {
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
-                    counted.get_or_insert_with(|| HeldRequest::new(self, asked.agent()));
+                    counted.get_or_insert_with(|| self.held.begin(asked.agent(), peer));
                     if changes.changed().await.is_err() {
                         return ManagerResponse::empty(503);
                     }
@@ -243,21 +241,6 @@ impl Clients {
         let client = self.table.get(&agent).map(|row| row.status.client.clone());
         !self.commands.has_undelivered(agent)
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
-    }
-
-    /// Number of requests that the managers hold at this moment.
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::SeqCst)
-    }
-
-    /// Number of requests of this client that the managers hold.
-    pub(crate) fn held_of(&self, agent: AgentId) -> usize {
-        self.held_of.get(&agent).map_or(0, |count| *count)
-    }
-
-    /// Number of requests that the managers hold for other clients.
-    pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
-        self.held().saturating_sub(agent.map_or(0, |agent| self.held_of(agent)))
     }
 
     fn table_changed(&self) {
@@ -324,35 +307,5 @@ impl ClientTable for VisitTo<'_> {
 
     fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
         self.clients.commands.deliver(agent)
-    }
-}
-
-/// Counts one held request while it exists.
-struct HeldRequest<'a> {
-    clients: &'a Clients,
-    agent: Option<AgentId>,
-}
-
-impl<'a> HeldRequest<'a> {
-    fn new(clients: &'a Clients, agent: Option<AgentId>) -> Self {
-        clients.held.fetch_add(1, Ordering::SeqCst);
-        if let Some(agent) = agent {
-            *clients.held_of.entry(agent).or_default() += 1;
-        }
-        Self { clients, agent }
-    }
-}
-
-impl Drop for HeldRequest<'_> {
-    fn drop(&mut self) {
-        self.clients.held.fetch_sub(1, Ordering::SeqCst);
-        if let Some(agent) = self.agent
-            && let Entry::Occupied(mut count) = self.clients.held_of.entry(agent)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 }

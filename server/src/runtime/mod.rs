@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `state` | the whole: reads the site, applies commands, publishes their effects |
 //! | `manager` | publication, certificates and connections of one manager |
-//! | `clients` | registered clients, commands to clients, held requests |
+//! | `clients`, `held_requests` | registered clients, commands to clients; the requests that managers hold |
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
@@ -29,6 +29,7 @@ pub(crate) mod descriptors;
 pub(crate) mod failed_attempts;
 pub(crate) mod faults;
 pub(crate) mod folder_lock;
+pub(crate) mod held_requests;
 mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
