@@ -1,5 +1,6 @@
 //! A running site in this process: used by tests, and by the programs.
 
+mod kept;
 mod plan;
 mod ports;
 

@@ -143,9 +143,5 @@ pub(super) fn notice(folder: &Path, founded: Option<&FoundedWith>) -> String {
         Some(founded) => format!("goes on with the lab that was founded at {}", founded.at),
         None => "keeps this lab; the same command goes on with it".to_owned(),
     };
-    format!(
-        "\nData folder {}: {whose}.\nNot kept: the journal, commands to clients, REST tokens, and settings of the REST API that clients \
-         do not see.\n",
-        folder.display()
-    )
+    format!("\nData folder {}: {whose}.\n", folder.display())
 }

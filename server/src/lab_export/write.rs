@@ -12,7 +12,7 @@ use super::error::ExportError;
 use super::foreign;
 use super::manifest::Manifest;
 use crate::runtime::replayed::{founded_in, replayed};
-use crate::store::{FoundedWith, SqliteStore};
+use crate::store::{Batch, FoundedWith, Kind, SqliteStore, Store as _};
 
 /// The database in the file, and in a data folder.
 pub(super) const DATABASE: &str = "lab.db";
@@ -43,6 +43,8 @@ pub(crate) fn export(folder: &Path, work: &Path, out: &mut File) -> Result<Manif
     let (changes, clients) = copy.counts()?;
     let mut manifest = Manifest::of(&founded, changes, clients);
     foreign::replace(&copy, &founded, &mut manifest)?;
+    // Passwords of administrators, and tokens.
+    copy.write(&Batch { cleared: vec![Kind::RestLogIns], ..Batch::default() })?;
     // Pages that are no longer used can have what was replaced.
     let file = work.join("exported.db");
     copy.copy_into(&file)?;

@@ -307,14 +307,36 @@ impl Journal {
         Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.dropped + ring.entries.len() as u64))
     }
 
-    /// Continues an earlier journal, whose entries are dropped: the next one has this number.
-    pub(crate) fn go_on_from(&self, next: u64, counts: [u64; Kind::ALL.len()]) {
+    /// Continues an earlier journal with the entries of it that were kept, in order: the next one has the number `next`. With
+    /// `is_whole`, nothing is lost but what had been dropped before.
+    pub(crate) fn go_on_from(
+        &self,
+        next: u64,
+        counts: [u64; Kind::ALL.len()],
+        kept: Vec<(u64, Entry)>,
+        is_whole: bool,
+    ) {
         self.next.store(next.max(1), Ordering::SeqCst);
+        for (number, entry) in kept {
+            let kind = entry.kind();
+            locked(self.ring(kind), |ring| ring.push(number, entry, kind.limit()));
+        }
         for (kind, count) in Kind::ALL.into_iter().zip(counts) {
             locked(self.ring(kind), |ring| {
-                (ring.dropped, ring.last_dropped) = (count, next.saturating_sub(1));
+                ring.dropped = count.saturating_sub(ring.entries.len() as u64);
+                let first = ring.entries.front().map_or(next, |(number, _)| *number);
+                let end = if is_whole { first } else { next };
+                ring.last_dropped = end.saturating_sub(1);
+                if !is_whole {
+                    ring.dropped += 1;
+                }
             });
         }
+    }
+
+    /// The number of the oldest kept entry of each kind, in the order of [`Kind::ALL`].
+    pub(crate) fn oldest(&self) -> [Option<u64>; Kind::ALL.len()] {
+        Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.entries.front().map(|(number, _)| *number)))
     }
 
     /// Notifies of new entries.

@@ -49,6 +49,14 @@ pub(crate) enum Kind {
     Baseline,
     Expectation,
     Snapshot,
+    /// Commands of the console to clients; one document.
+    ClientCommands,
+    /// Settings of the REST API that clients do not see; one document.
+    RestSettings,
+    /// Administrators and tokens of the REST API; one document.
+    RestLogIns,
+    /// Entries of the journal, by number.
+    Journal,
 }
 
 impl Kind {
@@ -68,6 +76,10 @@ impl Kind {
             Self::Baseline => "baseline",
             Self::Expectation => "expectation",
             Self::Snapshot => "snapshot",
+            Self::ClientCommands => "client-commands",
+            Self::RestSettings => "rest-settings",
+            Self::RestLogIns => "rest-log-ins",
+            Self::Journal => "journal",
         }
     }
 }

@@ -129,6 +129,57 @@ fn a_lab_that_was_killed_goes_on_with_everything_that_it_answered_for() {
     assert!(lab.orphaned().is_empty());
 }
 
+#[needs(curl)]
+#[test]
+fn tokens_commands_settings_and_the_journal_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let rest = |lab: &RunningLab, method: &str, path: &str, token: &str, body: &str| -> Value {
+        let url = format!("{}/sepm/api/v1/{path}", lab.ready["managers"][0]["rest"].as_str().unwrap());
+        let asked = ["--silent", "--show-error", "--insecure", "--request", method, "--data-binary", body];
+        let headers = format!("authorization: Bearer {token}");
+        let headers = ["--header", "content-type: application/json", "--header", &headers];
+        let said = stdout(&output(Command::new("curl").args(asked).args(headers).arg(url)));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{method} {path}: {error}: {said}"))
+    };
+    let lab = up(&data, &["--agents", "2", "--heartbeat", "60"]);
+    let log_in = r#"{"username":"admin","password":"epm-lab"}"#;
+    let token = rest(&lab, "POST", "identity/authenticate", "", log_in)["token"].as_str().unwrap().to_owned();
+    let kim = r#"{"loginName":"kim","password":"A long one 1!","adminType":1,"fullName":"Kim","emailAddress":"k@k.example"}"#;
+    rest(&lab, "POST", "admin-users", &token, kim);
+    let list = r#"{"name":"bad","hashType":"MD5","data":["582F9B6A582F9B6A582F9B6A582F9B6A"]}"#;
+    let list =
+        rest(&lab, "POST", "policy-objects/fingerprints", &token, list)["id"].as_str().unwrap().to_owned();
+    let agent = lab.ready["clients"][0]["agent"].as_str().unwrap().to_owned();
+    let command = format!("command-queue/fullscan?computer_ids={agent}");
+    let command = rest(&lab, "POST", &command, &token, "")["commandID_computer"].as_str().unwrap().to_owned();
+    lab.done("PUT", "/v1/faults/busy", &json!({ "what": "status", "where": { "route": "package" } }));
+    let journal = |lab: &RunningLab| lab.done("GET", "/v1/journal?kind=call", &json!({}))["entries"].clone();
+    let facts = |lab: &RunningLab| {
+        let get = |path: &str| rest(lab, "GET", path, &token, "");
+        json!([get(&format!("command-queue/{command}")), get(&format!("policy-objects/fingerprints/{list}"))])
+    };
+    let (before, calls) = (facts(&lab), journal(&lab));
+    assert!(before[1]["name"] == "bad" && calls.as_array().unwrap().len() >= 6, "{before} {calls}");
+    assert_eq!(lab.interrupt(), Some(0));
+
+    let lab = up(&data, &[]);
+    let again = journal(&lab);
+    assert_eq!(again.as_array().unwrap()[..calls.as_array().unwrap().len()], calls.as_array().unwrap()[..]);
+    assert_eq!(facts(&lab), before);
+    let log_in = r#"{"username":"kim","password":"A long one 1!"}"#;
+    assert!(rest(&lab, "POST", "identity/authenticate", "", log_in)["token"].is_string());
+    // Numbers go on, and a kill leaves what was written.
+    let last = |entries: &Value| entries.as_array().unwrap().last().unwrap()["number"].as_u64().unwrap();
+    assert!(last(&journal(&lab)) > last(&calls));
+    lab.done("PUT", "/v1/faults/busy", &json!({ "what": "status", "where": { "route": "list" } }));
+    let calls = journal(&lab);
+    lab.kill();
+    let lab = up(&data, &[]);
+    assert_eq!(journal(&lab), calls);
+    assert_eq!(lab.interrupt(), Some(0));
+}
+
 #[test]
 fn options_that_contradict_the_lab_in_the_folder_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
+use epm_protocol::site::CommandTable;
 use serde::de::DeserializeOwned;
 
 use super::KeptBaseline;
 use super::documents::{
     KeptCache, KeptChange, KeptClient, KeptClock, KeptFault, KeptLab, KeptPart, KeptSnapshot,
 };
+use super::journal::KeptEntry;
 use super::trace::KeptTrace;
-use super::written::WrittenClient;
+use super::written::{Written, WrittenClient};
 use crate::lab::history::Trace;
 use crate::lab::present_machines::PresentMachines;
 use crate::lab::records::{RequestedAssumptions, Snapshot};
 use crate::lab::{Lab, lock};
+use crate::rest_api::{KeptLogIns, Stored};
 use crate::store::{Kind, Store, StoreError};
 
 /// Number by which the numbers of the journal jump after a lab that was killed: what it recorded last is not known.
@@ -32,6 +35,7 @@ impl Lab {
         let Some(store) = self.site.keeper().store() else { return Ok(false) };
         let store = store.as_ref();
         self.go_on_with_site(store)?;
+        self.go_on_with_rest(store)?;
         let parts: Vec<(String, KeptPart)> = read(store, Kind::Part)?;
         *lock(&self.parts) = parts.iter().map(|(name, part)| (name.clone(), part.plan())).collect();
         self.go_on_with_snapshots(store)?;
@@ -53,11 +57,10 @@ impl Lab {
             let last = changes.last().map_or(0, |(_, change)| change.number);
             let count = lab.changes.max(last);
             let changes = changes.into_iter().map(|(_, kept)| kept.change()).collect();
-            self.site.changes().go_on_from(lab.settings_at_start.settings(), count, changes);
             self.site.pauses().go_on_from(count);
             written.changes = count;
-            let next = if lab.is_stopped { lab.journal } else { lab.journal + JUMP };
-            self.site.journal().go_on_from(next, lab.journal_counts);
+            self.go_on_with_journal(store, &lab, &mut written)?;
+            self.site.changes().go_on_from(lab.settings_at_start.settings(), count, changes);
             let start = Arc::new(lab.assumptions_at_start);
             *lock(&self.assumed) = RequestedAssumptions { start, next: lab.assumptions_after_reset };
             self.clock().set_hold(lab.clock.hold());
@@ -83,6 +86,40 @@ impl Lab {
             }
             written.baselines.insert(name.clone(), (baseline.at, baseline.journal));
             known.insert(name, baseline);
+        }
+        Ok(())
+    }
+
+    fn go_on_with_journal(
+        &self,
+        store: &dyn Store,
+        lab: &KeptLab,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        let mut kept = Vec::new();
+        for (name, entry) in read::<KeptEntry>(store, Kind::Journal)? {
+            // An entry of a later version is of no use to this one.
+            let (Ok(number), Some(entry)) = (name.parse::<u64>(), entry.entry()) else { continue };
+            written.journal_entries[entry.kind() as usize].push_back(number);
+            kept.push((number, entry));
+        }
+        let last = kept.last().map_or(0, |(number, _)| *number);
+        let next = if lab.is_stopped { lab.journal } else { lab.journal.max(last + 1) + JUMP };
+        written.journal = next;
+        self.site.journal().go_on_from(next, lab.journal_counts, kept, lab.is_stopped);
+        Ok(())
+    }
+
+    fn go_on_with_rest(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let settings: Vec<(String, Stored)> = read(store, Kind::RestSettings)?;
+        let log_ins: Vec<(String, KeptLogIns)> = read(store, Kind::RestLogIns)?;
+        let commands: Vec<(String, CommandTable)> = read(store, Kind::ClientCommands)?;
+        self.site.restore_rest(
+            settings.into_iter().next().map(|(_, one)| one),
+            log_ins.into_iter().next().map(|(_, one)| one),
+        );
+        if let Some((_, commands)) = commands.into_iter().next() {
+            self.site.restore_commands(commands);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `documents` | the documents in the store |
+//! | `journal` | entries of the journal |
 //! | `trace` | the history of a client |
 //! | `written` | what of a lab its store has |
 //! | `go_on` | a lab that goes on from its store |
@@ -12,6 +13,7 @@
 
 mod documents;
 mod go_on;
+mod journal;
 mod trace;
 pub(super) mod written;
 
@@ -27,6 +29,7 @@ use documents::{
     KeptCache, KeptChange, KeptClient, KeptClock, KeptFault, KeptLab, KeptPart, KeptSettings, KeptSnapshot,
 };
 pub(crate) use go_on::kept_clock;
+use journal::KeptEntry;
 use trace::KeptTrace;
 use written::{Written, WrittenClient};
 
@@ -37,10 +40,13 @@ use crate::store::{Batch, Kind, StoreError};
 
 /// How often a lab is written. When its process is killed, as much is lost, and what happened during the last write.
 const EVERY: Duration = Duration::from_secs(4);
+/// So many new entries of the journal are written each time; more only with every fifth time, and at the end.
+const FEW: u64 = 200;
+const PAUSES: u32 = 5;
 /// Kinds of documents that are compared with what was written last.
-const COMPARED: [Kind; 4] = [Kind::Faults, Kind::Part, Kind::Expectation, Kind::Departed];
+const COMPARED: [Kind; 5] = [Kind::Faults, Kind::Part, Kind::Expectation, Kind::Departed, Kind::RestLogIns];
 /// Kinds of documents that are written as a whole after an error.
-const WRITTEN_ANEW: [Kind; 10] = [
+const WRITTEN_ANEW: [Kind; 14] = [
     Kind::Faults,
     Kind::Part,
     Kind::Expectation,
@@ -51,6 +57,10 @@ const WRITTEN_ANEW: [Kind; 10] = [
     Kind::Cache,
     Kind::Trace,
     Kind::Text,
+    Kind::ClientCommands,
+    Kind::RestSettings,
+    Kind::RestLogIns,
+    Kind::Journal,
 ];
 
 /// A baseline with what its JSON for users does not have.
@@ -115,6 +125,8 @@ impl Lab {
             self.add_baselines(&mut written, &mut batch);
             self.add_changes(&mut written, &mut batch);
             self.add_clients(&fleet, &mut written, &mut batch);
+            self.add_commands_and_settings(&mut written, &mut batch);
+            self.add_journal(is_stopped, &mut written, &mut batch);
             let result = self.site.write_clients(batch);
             written.is_known = result.is_ok();
             result
@@ -158,6 +170,9 @@ impl Lab {
         }
         for (name, asked) in lock(&self.expectations).iter() {
             put(Kind::Expectation, name, serde_json::to_string(asked));
+        }
+        if let Some(log_ins) = self.site.rest_log_ins() {
+            put(Kind::RestLogIns, Kind::RestLogIns.name(), serde_json::to_string(&log_ins));
         }
         for (name, trace) in self.history.departed() {
             put(Kind::Departed, &name, serde_json::to_string(&KeptTrace::of(&trace)));
@@ -211,6 +226,46 @@ impl Lab {
                 batch.documents.push((Kind::SiteChange, name(oldest), None));
             }
             written.changes = change.number;
+        }
+    }
+
+    fn add_commands_and_settings(&self, written: &mut Written, batch: &mut Batch) {
+        let (commands, settings) = self.site.revisions();
+        let known = written.revisions.replace((commands, settings));
+        if known.is_none_or(|known| known.0 != commands) {
+            batch.put(Kind::ClientCommands, Kind::ClientCommands.name(), &self.site.client_commands());
+        }
+        if known.is_none_or(|known| known.1 != settings)
+            && let Some(json) = self.site.rest_settings()
+        {
+            let name = Kind::RestSettings.name().to_owned();
+            batch.documents.push((Kind::RestSettings, name, Some(json)));
+        }
+    }
+
+    /// Adds the new entries of the journal. Many are written less often: most will be dropped again.
+    fn add_journal(&self, is_stopped: bool, written: &mut Written, batch: &mut Batch) {
+        let journal = self.site.journal();
+        let first = written.journal.max(1);
+        let new = journal.next_number().saturating_sub(first);
+        written.pauses_of_journal += 1;
+        if new == 0 || (new > FEW && !is_stopped && written.pauses_of_journal < PAUSES) {
+            return;
+        }
+        written.pauses_of_journal = 0;
+        let name = |number: u64| format!("{number:020}");
+        for (number, entry) in journal.since(first) {
+            batch.put(Kind::Journal, &name(number), &KeptEntry::of(&entry));
+            written.journal_entries[entry.kind() as usize].push_back(number);
+            written.journal = number + 1;
+        }
+        for (kind, oldest) in journal.oldest().into_iter().enumerate() {
+            let Some(oldest) = oldest else { continue };
+            let entries = &mut written.journal_entries[kind];
+            while entries.front().is_some_and(|number| *number < oldest) {
+                let gone = entries.pop_front().map(|number| (Kind::Journal, name(number), None));
+                batch.documents.extend(gone);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What of a lab its store has, so that only the rest is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use epm_protocol::time::Timestamp;
 
@@ -20,6 +20,13 @@ pub(crate) struct Written {
     pub(crate) clients: HashMap<String, WrittenClient>,
     /// Number of caches that name each text.
     pub(crate) texts: HashMap<String, usize>,
+    /// Revision of the commands to clients, and of the settings of the REST API.
+    pub(crate) revisions: Option<(u64, u64)>,
+    /// Number of the next entry of the journal that is not written, and the numbers of those that are, by kind.
+    pub(crate) journal: u64,
+    pub(crate) journal_entries: [VecDeque<u64>; 6],
+    /// How often the lab was written since the journal was.
+    pub(crate) pauses_of_journal: u32,
     /// Place of the next client.
     pub(crate) next_place: u64,
 }
