@@ -50,4 +50,4 @@ pub use group::{
 pub use manager::{ConsoleTrouble, Manager, ManagerPorts};
 pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
 pub use replay::Replay;
-pub use state::Site;
+pub use state::{Drawn, Site};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::client::RegisteredClient;
 use super::command::{Command, CommandError, Stores};
 use super::founding::Founding;
-use super::state::{Publishing, Site};
+use super::state::{Drawn, Publishing, Site};
 use crate::assumption::Assumptions;
 use crate::time::Timestamp;
 use crate::trust::{Fingerprint, Kcs};
@@ -62,13 +62,20 @@ impl Replay {
         self.0.draw_on_from(certificate);
     }
 
-    /// Repeats that the site was put back to an earlier state of it, with these assumptions if others were given to it.
-    pub fn restore(&mut self, mut earlier: Self, assumptions: Option<Arc<Assumptions>>) {
+    /// Repeats that the site was put back to an earlier state of it, with these assumptions if others were given to it, after it
+    /// had drawn all this.
+    pub fn restore(&mut self, mut earlier: Self, assumptions: Option<Arc<Assumptions>>, drawn: Drawn) {
         if let Some(assumptions) = assumptions {
             earlier.assume(assumptions);
         }
-        earlier.0.draw_after(&self.0);
+        earlier.0.draw_on_after(self.0.drawn());
+        earlier.0.draw_on_after(drawn);
         *self = earlier;
+    }
+
+    /// What the site has drawn so far.
+    pub const fn drawn(&self) -> Drawn {
+        self.0.drawn()
     }
 
     /// The assumptions that hold now.

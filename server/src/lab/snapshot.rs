@@ -139,7 +139,7 @@ impl Lab {
             site.assume(Arc::clone(next));
         }
         let assumptions = Arc::clone(site.assumptions());
-        let change = Change::RestoreSnapshot { name: name.to_owned(), assumptions: next };
+        let change = Change::RestoreSnapshot { name: name.to_owned(), assumptions: next, replaces: None };
         let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
         let recorded = || {

@@ -79,9 +79,10 @@ impl Foreign {
                 Change::DrawOnFrom(certificate) => site.draw_on_from(certificate),
                 Change::TakeSnapshot(name) => drop(snapshots.insert(name, site.clone())),
                 Change::RemoveSnapshot(name) => drop(snapshots.remove(&name)),
-                Change::RestoreSnapshot { name, assumptions } => {
+                Change::RestoreSnapshot { name, assumptions, replaces } => {
                     let earlier = snapshots.get(&name).cloned();
-                    site.restore(earlier.ok_or_else(|| bad(&"a snapshot is missing"))?, assumptions);
+                    let drawn = replaces.map_or(site.drawn(), |one| one.drawn);
+                    site.restore(earlier.ok_or_else(|| bad(&"a snapshot is missing"))?, assumptions, drawn);
                 }
             }
         }

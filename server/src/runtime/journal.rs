@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultRule, Moment, Route};
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use crate::runtime::transfer::{SharedTransfer, Transfer};
 
-/// Number of exchanges that are kept.
-const RECORDS: usize = 10_000;
+/// Number of exchanges that are kept, unless another is set; and of calls, and of applied faults.
+pub(crate) const RECORDS: usize = 10_000;
 /// Number of lines of the server's log that are kept.
 const LINES: usize = 1_000;
 /// Number of bytes that are kept of texts from peers and libraries.
@@ -132,11 +132,11 @@ impl Kind {
 }
 
 impl Kind {
-    /// Number of entries of this kind that are kept.
-    const fn limit(self) -> usize {
+    /// Number of entries of this kind that are kept, if so many exchanges are.
+    const fn limit(self, exchanges: usize) -> usize {
         match self {
-            Self::Exchange | Self::FaultApplied | Self::Call => RECORDS,
-            Self::ConnectionClosed | Self::FaultSkipped | Self::OperatorAction => LINES,
+            Self::Exchange | Self::FaultApplied | Self::Call => exchanges,
+            Self::ConnectionClosed | Self::FaultSkipped | Self::OperatorAction => exchanges.div_ceil(10),
         }
     }
 }
@@ -224,6 +224,8 @@ pub struct Journal {
     clock: Arc<LabClock>,
     /// Number of the next entry.
     next: AtomicU64,
+    /// Number of exchanges that are kept.
+    limit: AtomicUsize,
     /// Notified of every entry while there are listeners.
     grown: watch::Sender<()>,
     entries: [Mutex<Ring<Entry>>; Kind::ALL.len()],
@@ -248,7 +250,7 @@ impl<T> Default for Ring<T> {
 
 impl<T> Ring<T> {
     fn push(&mut self, number: u64, entry: T, limit: usize) {
-        if self.entries.len() == limit {
+        while self.entries.len() >= limit.max(1) {
             self.last_dropped = self.entries.pop_front().map_or(0, |(number, _)| number);
             self.dropped += 1;
         }
@@ -276,11 +278,21 @@ impl Journal {
         Self {
             clock,
             next: AtomicU64::new(1),
+            limit: AtomicUsize::new(RECORDS),
             grown: watch::Sender::new(()),
             entries: Default::default(),
             handshakes: Mutex::default(),
             log: Mutex::default(),
         }
+    }
+
+    /// Sets how many exchanges are kept, and as many calls and applied faults; of other kinds a tenth.
+    pub(crate) fn keep(&self, exchanges: usize) {
+        self.limit.store(exchanges, Ordering::Relaxed);
+    }
+
+    fn limit(&self, kind: Kind) -> usize {
+        kind.limit(self.limit.load(Ordering::Relaxed))
     }
 
     /// All kept entries from this number on, in order; numbers begin with 1.
@@ -319,7 +331,7 @@ impl Journal {
         self.next.store(next.max(1), Ordering::SeqCst);
         for (number, entry) in kept {
             let kind = entry.kind();
-            locked(self.ring(kind), |ring| ring.push(number, entry, kind.limit()));
+            locked(self.ring(kind), |ring| ring.push(number, entry, self.limit(kind)));
         }
         for (kind, count) in Kind::ALL.into_iter().zip(counts) {
             locked(self.ring(kind), |ring| {
@@ -484,7 +496,7 @@ impl Journal {
         let kind = entry.kind();
         locked(self.ring(kind), |ring| {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            ring.push(number, entry, kind.limit());
+            ring.push(number, entry, self.limit(kind));
         });
         if self.grown.receiver_count() > 0 {
             self.grown.send_replace(());

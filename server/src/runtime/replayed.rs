@@ -1,17 +1,22 @@
 //! The site that a lab begins with: a new one, or one that is made again from the log of its changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use epm_client_agent::wire::LabClock;
-use epm_protocol::site::{Command, CommandError, Founding, Replay, Site};
+use epm_protocol::assumption::Assumptions;
+use epm_protocol::site::{Command, CommandError, Drawn, Founding, Replay, Site};
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
 use crate::store::{
-    Batch, Change, FoundedManager, FoundedWith, Kind, LogEntry, NamedUpdate, Store, StoreError,
+    Batch, Change, FoundedManager, FoundedWith, Kind, LogEntry, NamedUpdate, Replaced, Store, StoreError,
 };
+
+/// A log is compacted at a start if it has so many entries that its site no longer depends on.
+const WORTHWHILE: i64 = 256;
 
 /// A store for a lab, and what the lab that it has was founded with.
 #[derive(Clone, Debug)]
@@ -140,7 +145,12 @@ impl Beginning {
     }
 
     fn again(founded: &FoundedWith, store: &dyn Store, clock: &LabClock) -> Result<Self, StoreError> {
-        let Replayed { site, snapshots, updates, at } = Replayed::from_log(founded, store)?;
+        let Replayed { site, snapshots, updates, at, history } = Replayed::from_log(founded, store)?;
+        let (removed, replaced) = history.dead();
+        let dead: i64 = removed.iter().map(|range| range.end() - range.start() + 1).sum();
+        if dead >= WORTHWHILE {
+            store.compact(&removed, &replaced)?;
+        }
         let clients = store.clients()?;
         // The time that was kept last can be a little older than the last change.
         if clock.speed() != 1 && clock.now() < at {
@@ -160,6 +170,51 @@ struct Replayed {
     updates: Updates,
     /// Lab time of the last entry, or of the founding.
     at: Timestamp,
+    history: SnapshotHistory,
+}
+
+/// Which entries took snapshots, and which put the site back to one.
+#[derive(Debug, Default)]
+struct SnapshotHistory {
+    /// The entry that took each snapshot that was not removed.
+    taken: BTreeMap<String, i64>,
+    restored: Vec<Restored>,
+}
+
+/// An entry that put the site back.
+#[derive(Debug)]
+struct Restored {
+    sequence: i64,
+    /// The entry that had taken the snapshot.
+    from: i64,
+    name: String,
+    assumptions: Option<Arc<Assumptions>>,
+    /// What the site had drawn, and how many entries are missing already.
+    drawn: Drawn,
+    missing: i64,
+}
+
+impl SnapshotHistory {
+    /// The entries without which the log makes the same site, and the entries that stand for them.
+    fn dead(&self) -> (Vec<RangeInclusive<i64>>, Vec<(i64, Change)>) {
+        let mut needed: BTreeSet<i64> = self.taken.values().copied().collect();
+        let (mut removed, mut replaced) = (Vec::<RangeInclusive<i64>>::new(), Vec::new());
+        for one in self.restored.iter().rev() {
+            if removed.iter().any(|range| range.contains(&one.sequence)) {
+                continue;
+            }
+            needed.insert(one.from);
+            let between = one.from + 1..=one.sequence - 1;
+            let entries = one.sequence - 1 - one.from;
+            if entries - one.missing > 0 && needed.range(between.clone()).next().is_none() {
+                removed.push(between);
+                let replaces = Some(Replaced { entries, drawn: one.drawn });
+                let (name, assumptions) = (one.name.clone(), one.assumptions.clone());
+                replaced.push((one.sequence, Change::RestoreSnapshot { name, assumptions, replaces }));
+            }
+        }
+        (removed, replaced)
+    }
 }
 
 impl Replayed {
@@ -171,16 +226,22 @@ impl Replayed {
     fn from_log(founded: &FoundedWith, store: &dyn Store) -> Result<Self, StoreError> {
         let begun = Replay::begin(founded.founding(), founded.at)
             .map_err(|error| store.invalid("the founding".to_owned(), &error))?;
-        let mut this =
-            Self { site: begun, snapshots: BTreeMap::new(), updates: Updates::new(), at: founded.at };
+        let mut this = Self {
+            site: begun,
+            snapshots: BTreeMap::new(),
+            updates: Updates::new(),
+            at: founded.at,
+            history: SnapshotHistory::default(),
+        };
         store.read_log(&mut |LogEntry { sequence, at, change }| {
             this.at = this.at.max(at);
-            this.repeat(change, at).map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))
+            this.repeat(sequence, change, at)
+                .map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))
         })?;
         Ok(this)
     }
 
-    fn repeat(&mut self, change: Change, at: Timestamp) -> Result<(), String> {
+    fn repeat(&mut self, sequence: i64, change: Change, at: Timestamp) -> Result<(), String> {
         let refused = |error: CommandError| format!("this version refuses it: {error}");
         match change {
             Change::Commands { commands, clocks, update } => {
@@ -192,15 +253,29 @@ impl Replayed {
             Change::Assume(assumptions) => self.site.assume(assumptions),
             Change::DrawOnFrom(certificate) => self.site.draw_on_from(certificate),
             Change::TakeSnapshot(name) => {
+                self.history.taken.insert(name.clone(), sequence);
                 self.snapshots.insert(name, (self.site.clone(), self.updates.clone()));
             }
             Change::RemoveSnapshot(name) => {
+                self.history.taken.remove(&name);
                 self.snapshots.remove(&name);
             }
-            Change::RestoreSnapshot { name, assumptions } => {
+            Change::RestoreSnapshot { name, assumptions, replaces } => {
                 let earlier = self.snapshots.get(&name).cloned();
                 let earlier = earlier.ok_or_else(|| format!("there is no snapshot {name:?}"))?;
-                self.site.restore(earlier.0, assumptions);
+                let drawn = replaces.map_or(self.site.drawn(), |one| one.drawn);
+                let missing = replaces.map_or(0, |one| one.entries);
+                let from = self.history.taken.get(&name).copied().unwrap_or(sequence);
+                let (kept_name, kept) = (name, assumptions.clone());
+                self.history.restored.push(Restored {
+                    sequence,
+                    from,
+                    name: kept_name,
+                    assumptions: kept,
+                    drawn,
+                    missing,
+                });
+                self.site.restore(earlier.0, assumptions, drawn);
                 self.updates = earlier.1;
             }
         }
@@ -220,5 +295,100 @@ impl Replayed {
             }
             known.push(update);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epm_protocol::site::{NewCertificate, Stores};
+
+    use super::*;
+    use crate::store::{GivenBy, SqliteStore};
+
+    /// What a replayed log makes: the site's groups, certificate and draws, and the snapshots with theirs.
+    fn made(founded: &FoundedWith, store: &dyn Store) -> (Vec<(String, String)>, String, usize) {
+        let Replayed { site, snapshots, history, .. } = Replayed::from_log(founded, store).unwrap();
+        let facts = |replay: Replay| {
+            let drawn = format!("{:?} {:?}", replay.drawn(), replay.certificate("sepm-1", Stores::Client));
+            let groups =
+                replay.finish([]).groups().iter().map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+            format!("{drawn} {groups:?}")
+        };
+        let snapshots = snapshots.into_iter().map(|(name, (site, _))| (name, facts(site))).collect();
+        (snapshots, facts(site), history.dead().0.len())
+    }
+
+    #[test]
+    fn what_the_site_no_longer_depends_on_is_removed_from_the_log_and_nothing_else_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        let at = Timestamp::from_seconds(1_700_000_000);
+        let manager = FoundedManager {
+            name: "sepm-1".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            http: Some(8014),
+            https: None,
+            rest: None,
+        };
+        let founded = FoundedWith {
+            version: String::new(),
+            at,
+            name: "My Site".to_owned(),
+            seed: 7,
+            managers: vec![manager],
+            assumptions: Assumptions::default(),
+            options: BTreeMap::new(),
+            is_complete: true,
+        };
+        let append =
+            |change: &Change| store.append(change, GivenBy::ControlApi, at, &Batch::default()).unwrap();
+        let group = |name: &str| {
+            let commands = vec![Command::AddGroup { group: format!(r"My Company\{name}"), inherits: true }];
+            append(&Change::Commands { commands, clocks: BTreeMap::new(), update: None });
+        };
+        let update = || {
+            let certificate = NewCertificate::Generate { common_name: None, valid_days: None };
+            let (manager, stores) = ("sepm-1".to_owned(), Stores::Both);
+            let commands = vec![Command::UpdateCertificate { manager, certificate, stores }];
+            append(&Change::Commands { commands, clocks: BTreeMap::new(), update: None });
+        };
+        let restore = |name: &str| {
+            append(&Change::RestoreSnapshot { name: name.to_owned(), assumptions: None, replaces: None });
+        };
+        let take = |name: &str| append(&Change::TakeSnapshot(name.to_owned()));
+        group("a");
+        take("start");
+        // Dead, with a snapshot that is dead too.
+        group("b");
+        update();
+        take("gone");
+        restore("start");
+        group("c");
+        append(&Change::RemoveSnapshot("gone".to_owned()));
+        restore("start");
+        // Not dead: a snapshot in between is needed.
+        group("d");
+        take("kept");
+        update();
+        restore("start");
+        // Dead again.
+        group("e");
+        restore("kept");
+        group("f");
+        let (snapshots, site, ranges) = made(&founded, &store);
+        let (removed, replaced) = Replayed::from_log(&founded, &store).unwrap().history.dead();
+        assert_eq!((ranges, &removed[..], replaced.len()), (2, &[12..=14, 3..=8][..], 2));
+        store.compact(&removed, &replaced).unwrap();
+        assert_eq!(store.counts().unwrap().0, 7);
+        assert_eq!(made(&founded, &store), (snapshots.clone(), site.clone(), 0));
+        // It goes on, and is compacted again.
+        update();
+        restore("kept");
+        let (.., ranges) = made(&founded, &store);
+        assert_eq!(ranges, 1);
+        let (removed, replaced) = Replayed::from_log(&founded, &store).unwrap().history.dead();
+        let before = made(&founded, &store);
+        store.compact(&removed, &replaced).unwrap();
+        assert_eq!(made(&founded, &store), (before.0, before.1, 0));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{AgentId, DomainId};
-use epm_protocol::site::{Command, Stores};
+use epm_protocol::site::{Command, Drawn, Stores};
 use epm_protocol::trust::{Fingerprint, Kcs, ServerIdentity, read_certificates, read_private_key};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,16 @@ pub(crate) enum Change {
     /// A snapshot was removed.
     RemoveSnapshot(String),
     /// The site was put back to a snapshot, with other assumptions if there are any.
-    RestoreSnapshot { name: String, assumptions: Option<Arc<Assumptions>> },
+    RestoreSnapshot { name: String, assumptions: Option<Arc<Assumptions>>, replaces: Option<Replaced> },
+}
+
+/// Entries before one that puts the site back to a state before them: they are no longer in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Replaced {
+    /// Number of entries.
+    pub(crate) entries: i64,
+    /// What the site had drawn after them.
+    pub(crate) drawn: Drawn,
 }
 
 /// The name that a caller gave to an update of a certificate, so that its repetition is recognised.
@@ -102,6 +111,8 @@ enum Form {
         name: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assumptions: Option<Assumptions>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<Replaced>,
     },
 }
 
@@ -139,9 +150,11 @@ impl Change {
             Self::DrawOnFrom(certificate) => Form::DrawOnFrom { certificate: *certificate },
             Self::TakeSnapshot(name) => Form::TakeSnapshot { name: name.clone() },
             Self::RemoveSnapshot(name) => Form::RemoveSnapshot { name: name.clone() },
-            Self::RestoreSnapshot { name, assumptions } => {
-                Form::RestoreSnapshot { name: name.clone(), assumptions: assumptions.as_deref().cloned() }
-            }
+            Self::RestoreSnapshot { name, assumptions, replaces } => Form::RestoreSnapshot {
+                name: name.clone(),
+                assumptions: assumptions.as_deref().cloned(),
+                replaces: *replaces,
+            },
         };
         Ok((serde_json::to_string(&form)?, files))
     }
@@ -162,8 +175,8 @@ impl Change {
             Form::DrawOnFrom { certificate } => Self::DrawOnFrom(certificate),
             Form::TakeSnapshot { name } => Self::TakeSnapshot(name),
             Form::RemoveSnapshot { name } => Self::RemoveSnapshot(name),
-            Form::RestoreSnapshot { name, assumptions } => {
-                Self::RestoreSnapshot { name, assumptions: assumptions.map(Arc::new) }
+            Form::RestoreSnapshot { name, assumptions, replaces } => {
+                Self::RestoreSnapshot { name, assumptions: assumptions.map(Arc::new), replaces }
             }
         };
         match files.count() {
@@ -302,8 +315,12 @@ mod tests {
             Change::DrawOnFrom(identity.certificate().fingerprint()),
             Change::TakeSnapshot("a".to_owned()),
             Change::RemoveSnapshot("a".to_owned()),
-            Change::RestoreSnapshot { name: "a".to_owned(), assumptions: Some(Arc::default()) },
-            Change::RestoreSnapshot { name: "a".to_owned(), assumptions: None },
+            Change::RestoreSnapshot {
+                name: "a".to_owned(),
+                assumptions: Some(Arc::default()),
+                replaces: None,
+            },
+            Change::RestoreSnapshot { name: "a".to_owned(), assumptions: None, replaces: None },
         ] {
             let (json, files) = change.written().unwrap();
             assert_eq!(Change::read(&json, files.clone()), Ok(change), "{json}");

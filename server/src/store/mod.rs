@@ -23,11 +23,12 @@ mod sqlite;
 mod steps;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use epm_protocol::time::Timestamp;
 
 pub(crate) use batch::{Batch, Kind};
-pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, is_logged};
+pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged};
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
 pub(crate) use sqlite::{FILES, SqliteStore, held_by};
@@ -60,6 +61,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// The documents of a kind, by name.
     fn documents(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Removes entries of the log, and puts others in the place of some, all in one step.
+    fn compact(&self, removed: &[RangeInclusive<i64>], replaced: &[(i64, Change)]) -> Result<(), StoreError>;
 
     /// Forgets everything.
     fn clear(&self) -> Result<(), StoreError>;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -125,17 +126,12 @@ impl SqliteStore {
 
     /// Puts another change in the place of one in the log.
     pub(crate) fn replace_entry(&self, sequence: i64, change: &Change) -> Result<(), StoreError> {
-        let (json, files) = change.written().map_err(|error| self.invalid("a change".to_owned(), &error))?;
-        self.in_one_step(|to| {
-            let find = "SELECT at, given_by FROM log WHERE sequence = ?1";
-            let (at, by): (i64, String) =
-                to.query_row(find, [sequence], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let check = entry_checksum(sequence, at, &by, &json, &files);
-            let update = "UPDATE log SET change = ?2, checksum = ?3 WHERE sequence = ?1";
-            to.execute(update, params![sequence, json, check])?;
-            to.execute("DELETE FROM log_file WHERE sequence = ?1", [sequence])?;
-            add_files(to, sequence, &files)
-        })
+        let written = self.written(change)?;
+        self.in_one_step(|to| replace_entry(to, sequence, &written))
+    }
+
+    fn written(&self, change: &Change) -> Result<(String, Vec<Bytes>), StoreError> {
+        change.written().map_err(|error| self.invalid("a change".to_owned(), &error))
     }
 
     /// Changes texts: records of clients, and documents with their names. `edit` returns none for what remains.
@@ -255,7 +251,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<(), StoreError> {
-        let (json, files) = change.written().map_err(|error| self.invalid("a change".to_owned(), &error))?;
+        let (json, files) = self.written(change)?;
         self.in_one_step(|to| {
             let next = "SELECT coalesce(max(sequence), 0) + 1 FROM log";
             let sequence: i64 = to.query_row(next, [], |row| row.get(0))?;
@@ -286,11 +282,6 @@ impl Store for SqliteStore {
         let mut expected = 1;
         while let Some(row) = rows.next().map_err(here)? {
             let (sequence, at): (i64, i64) = (row.get(0).map_err(here)?, row.get(1).map_err(here)?);
-            if sequence != expected {
-                let why = format!("entry {expected} of the log is missing");
-                return Err(StoreError::Damaged { file: self.file.clone(), why });
-            }
-            expected += 1;
             let files: Vec<Bytes> = contents
                 .query_map([sequence], |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))
                 .and_then(Iterator::collect)
@@ -303,6 +294,15 @@ impl Store for SqliteStore {
             }
             let change = Change::read(json, files)
                 .map_err(|error| self.invalid(format!("entry {sequence} of the log"), &error))?;
+            let replaced = match &change {
+                Change::RestoreSnapshot { replaces: Some(replaced), .. } => replaced.entries,
+                _ => 0,
+            };
+            if sequence != expected + replaced {
+                let why = format!("entry {expected} of the log is missing");
+                return Err(StoreError::Damaged { file: self.file.clone(), why });
+            }
+            expected = sequence + 1;
             each(LogEntry { sequence, at: Timestamp::from_millis(at), change })?;
         }
         Ok(())
@@ -352,6 +352,21 @@ impl Store for SqliteStore {
         rows.into_iter().map(document).collect()
     }
 
+    fn compact(&self, removed: &[RangeInclusive<i64>], replaced: &[(i64, Change)]) -> Result<(), StoreError> {
+        let replaced = replaced
+            .iter()
+            .map(|(sequence, change)| Ok((*sequence, self.written(change)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        self.in_one_step(|to| {
+            for range in removed {
+                let range = [range.start(), range.end()];
+                to.execute("DELETE FROM log_file WHERE sequence BETWEEN ?1 AND ?2", range)?;
+                to.execute("DELETE FROM log WHERE sequence BETWEEN ?1 AND ?2", range)?;
+            }
+            replaced.iter().try_for_each(|(sequence, written)| replace_entry(to, *sequence, written))
+        })
+    }
+
     fn clear(&self) -> Result<(), StoreError> {
         self.in_one_step(|to| {
             to.execute_batch(
@@ -390,6 +405,20 @@ fn check_origin(file: &Path, connection: &Connection) -> Result<(i64, i64), Stor
         return Err(StoreError::Newer { file: file.to_owned(), found: version, known });
     }
     Ok((version, known))
+}
+
+fn replace_entry(
+    to: &Transaction<'_>,
+    sequence: i64,
+    (json, files): &(String, Vec<Bytes>),
+) -> rusqlite::Result<()> {
+    let find = "SELECT at, given_by FROM log WHERE sequence = ?1";
+    let (at, by): (i64, String) = to.query_row(find, [sequence], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let check = entry_checksum(sequence, at, &by, json, files);
+    let update = "UPDATE log SET change = ?2, checksum = ?3 WHERE sequence = ?1";
+    to.execute(update, params![sequence, json, check])?;
+    to.execute("DELETE FROM log_file WHERE sequence = ?1", [sequence])?;
+    add_files(to, sequence, files)
 }
 
 fn add_files(to: &Transaction<'_>, sequence: i64, files: &[Bytes]) -> rusqlite::Result<()> {
