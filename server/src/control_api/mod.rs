@@ -41,6 +41,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::lab::Lab;
+use crate::schema::name_tuples;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
 use call_limits::{CallLimits, limit};
@@ -79,6 +80,14 @@ pub fn openapi() -> OpenApi {
 fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
     let router = routes().finish_api_with(api, |api| api.default_response::<Problem>());
     answers::describe(api);
+    for component in api.components.iter_mut().flat_map(|all| all.schemas.values_mut()) {
+        component
+            .json_schema
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|fields| fields.values_mut())
+            .for_each(name_tuples);
+    }
     router
 }
 
