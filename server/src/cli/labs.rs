@@ -45,6 +45,9 @@ pub(super) enum Labs {
     Rm {
         /// Data folder
         folder: PathBuf,
+        /// Print one JSON document: the lab as it was
+        #[arg(long)]
+        json: bool,
     },
     /// Write a whole lab into one file, to be handed on; the lab may be running
     #[command(after_help = "\
@@ -113,7 +116,7 @@ impl Labs {
     pub(super) fn go(self) -> Result<Ending, Failure> {
         match self {
             Self::Ls { folders, json } => list(&folders, json),
-            Self::Rm { folder } => remove(&folder),
+            Self::Rm { folder, json } => remove(&folder, json),
             Self::Export { folder, file, force, json } => hand_on(&folder, &file, force, json),
             Self::Import { file, folder, json } => {
                 let manifest = import(&file, &folder).map_err(failure)?;
@@ -232,7 +235,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn remove(folder: &Path) -> Result<Ending, Failure> {
+fn remove(folder: &Path, json: bool) -> Result<Ending, Failure> {
     if !is_data(folder) {
         return Err(Failure::BadInput(format!("{} is no data folder of a lab", folder.display())));
     }
@@ -247,6 +250,10 @@ fn remove(folder: &Path) -> Result<Ending, Failure> {
     let facts = facts(folder);
     let failed = |error| Failure::Failed(format!("cannot remove {}: {error}", folder.display()));
     fs::remove_dir_all(folder).map_err(failed)?;
+    if json {
+        say_json(&facts)?;
+        return Ok(Ending::Well);
+    }
     say(&format!(
         "{} is removed: {}, {}, {}.\n",
         folder.display(),

@@ -104,6 +104,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["journal near-misses"], Operation("nearMisses")),
     (&["lab export", "lab import"], Own(of::<Manifest>)),
     (&["lab ls"], Own(of::<Vec<LabFacts>>)),
+    (&["lab rm"], Own(of::<LabFacts>)),
     (&["list assign", "list copy", "list edit", "list show"], Operation("list")),
     (&["list list", "list remove"], Operation("lists")),
     (
@@ -144,7 +145,7 @@ Examples:
 tail` and `journal export` a line for each entry; all others print one document,
 with --json.")]
 pub(super) struct Schema {
-    /// Command, without `epm-lab`
+    /// Command, without `epm-lab`; one of `epm-agent` with its name
     command: Vec<String>,
 }
 

@@ -16,6 +16,7 @@ mod descriptors;
 mod docs;
 mod failure;
 mod fault;
+mod fleet;
 mod foreign_files;
 mod harness;
 mod held_clock;

@@ -63,6 +63,7 @@ pages! {
     first_rotation_runs: "docs/first-rotation.md",
     from_a_log_line_runs: "docs/from-a-log-line.md",
     fuzzing_runs: "docs/fuzzing.md",
+    large_fleets_runs: "docs/large-fleets.md",
     limits_runs: "docs/limits.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
