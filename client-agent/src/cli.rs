@@ -10,16 +10,28 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use crate::program::{self, Messages, arguments, command_line, completions, foreign, say, unwritten};
-use crate::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package};
+use crate::agent::{
+    Agent, AgentProfile, AgentState, Cache, Health, Input, LastServer, LogLine, Output, Rescue,
+};
+use crate::doctor::Examination;
+use crate::program::{
+    self, Describe, Messages, arguments, command_line, completions, foreign, say, schema_of, schema_text,
+    unwritten,
+};
+use crate::wire::{
+    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
+};
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
-use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::id::{AgentId, Guid, HardwareKey};
+use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use failure::Failure;
 use fleet::Fleet;
@@ -98,6 +110,12 @@ A manager of this lab keeps nothing of the examination. Another one may keep the
 client registered; the result says so.
 Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
     Doctor(Doctor),
+    /// Print the JSON Schema of what a command prints as JSON; without a command, the commands that have one
+    #[command(after_help = "Examples:\n  epm-agent schema\n  epm-agent schema doctor > doctor.schema.json")]
+    Schema {
+        /// Command, without `epm-agent`
+        command: Vec<String>,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  epm-agent completions bash > ~/.local/share/bash-completion/completions/epm-agent"
@@ -163,6 +181,33 @@ struct Doctor {
     json: bool,
 }
 
+/// The commands that print JSON, and the schema of each.
+const SCHEMAS: &[(&str, Describe)] =
+    &[("doctor", schema_of::<Vec<Examination>>), ("fleet", FleetLine::schema), ("show", schema_of::<Shown>)];
+
+/// The content of a client's cache.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shown {
+    /// The name of the client's management server list.
+    list: String,
+    /// The fingerprints (SHA-256) of the certificates that the client trusts.
+    certificates: Vec<String>,
+    /// The serial of the policy that the client holds; null if it holds none.
+    serial: Option<PolicySerial>,
+    /// The group that the policy is for.
+    group: Option<String>,
+    /// The location of the client; null for the default one.
+    location: Option<String>,
+    /// The identifier that the manager assigned to the client.
+    agent: Option<AgentId>,
+    /// The server that last served the client.
+    last_server: Option<LastServer>,
+    /// The state of the client's contact with its managers.
+    health: Health,
+    /// How far an imported communications file has brought the client back, if one was imported while it was orphaned.
+    rescue: Option<Rescue>,
+}
+
 /// The program's commands and options, as its help has them.
 pub fn command() -> Command {
     command_line::<Cli>(EXIT_CODES)
@@ -192,6 +237,11 @@ pub fn main() -> ExitCode {
             Ok(_) => Ok(()),
             Err(why) => Err(why),
         },
+        Verb::Schema { command } => schema_text(&command, SCHEMAS.iter().map(|(name, _)| *name), |name| {
+            SCHEMAS.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema())
+        })
+        .map(|text| say(&text))
+        .map_err(Failure::BadInput),
         Verb::Completions { shell } => {
             say(&completions(command_line::<Cli>(EXIT_CODES), shell));
             Ok(())
@@ -378,25 +428,21 @@ fn show(folder: &Path) -> Result<(), Failure> {
     let Some(cache) = kept else {
         return Err(Failure::BadInput(format!("no cache in {}", folder.display())));
     };
-    let certificates: Vec<String> = cache
-        .sylink
-        .conf()
-        .certificates
-        .iter()
-        .map(|one| epm_protocol::trust::Fingerprint::of(&one.der).to_string())
-        .collect();
-    let text = serde_json::to_string_pretty(&serde_json::json!({
-        "list": cache.sylink.conf().list.name,
-        "certificates": certificates,
-        "serial": cache.state.serial,
-        "group": cache.state.group,
-        "location": cache.state.location,
-        "agent": cache.state.agent,
-        "last_server": cache.state.last_server,
-        "health": cache.state.health,
-        "rescue": cache.state.rescue,
-    }));
-    say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
+    let Cache { sylink, state } = cache;
+    let conf = sylink.conf();
+    let shown = Shown {
+        certificates: conf.certificates.iter().map(|one| Fingerprint::of(&one.der).to_string()).collect(),
+        list: conf.list.name,
+        serial: state.serial,
+        group: state.group,
+        location: state.location,
+        agent: state.agent,
+        last_server: state.last_server,
+        health: state.health,
+        rescue: state.rescue,
+    };
+    let text = serde_json::to_string_pretty(&shown).map_err(|error| Failure::Failed(error.to_string()))?;
+    say(&format!("{text}\n"));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
 mod messages;
+mod schema;
 mod text;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 use clap::{ArgMatches, Command};
 use clap_complete::Shell;
 pub use messages::{Messages, complain, error, is_quiet, notice, warning};
+pub use schema::{Describe, schema_of, schema_text};
 pub use text::harmless;
 
 /// The first failed write to standard output.

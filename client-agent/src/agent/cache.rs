@@ -25,7 +25,7 @@ pub struct Cache {
 }
 
 /// How far an imported communications file has brought an orphaned client back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rescue {
     /// The client has imported the file and has not met a manager since.

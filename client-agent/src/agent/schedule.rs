@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 /// The duration of uninterrupted contact after which a client consults its list again [C S12].
@@ -71,7 +72,8 @@ pub(crate) struct Schedule {
 ///
 /// Such a client has been in operation for some time. Its first heartbeat brings it up to date: no early heartbeat follows,
 /// and the contact with its server counts as begun before the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum CatchingUp {
     ToCome,
     UnderWay,
@@ -79,7 +81,29 @@ enum CatchingUp {
     Over,
 }
 
+/// A schedule outside of its process. Seed and jitter follow from the client and the assumptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptSchedule {
+    anchor: Timestamp,
+    interval: i64,
+    regular: Option<i64>,
+    accelerated: Option<Timestamp>,
+    catching_up: CatchingUp,
+}
+
 impl Schedule {
+    /// What is kept of the schedule.
+    pub(super) const fn keep(&self) -> KeptSchedule {
+        let Self { anchor, interval, regular, accelerated, catching_up, .. } = *self;
+        KeptSchedule { anchor, interval, regular, accelerated, catching_up }
+    }
+
+    /// Continues a schedule that was kept.
+    pub(super) fn go_on(&mut self, kept: &KeptSchedule) {
+        let KeptSchedule { anchor, interval, regular, accelerated, catching_up } = *kept;
+        *self = Self { anchor, interval: interval.max(1), regular, accelerated, catching_up, ..*self };
+    }
+
     pub(crate) fn new(seed: u64, assumptions: &Assumptions) -> Self {
         Self {
             seed,

@@ -36,8 +36,8 @@ Examples:
   epm-agent fleet --count 100000 --shard 2/4 --sylink lab/sylink.xml --json
       clients 25,001 to 50,000 of the same fleet, and figures as lines of JSON
 
-Without --state the clients keep everything in memory. `epm-lab schema epm-agent
-fleet` prints the schema of a line of JSON.
+Without --state the clients keep everything in memory. `epm-agent schema fleet`
+prints the schema of a line of JSON.
 Exit codes: 0 every client was served in its last heartbeat; 1 some were not;
 2 invalid input, or more than the machine can do.")]
 pub(super) struct Fleet {

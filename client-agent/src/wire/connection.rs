@@ -263,7 +263,7 @@ impl Session {
         let dial = endpoint.dial(address, *port);
         let stream = match within(&clock, &endpoint, exchange.deadline, dial).await {
             None => return Err(timed_out(&clock, Stage::Connect, started, exchange.deadline)),
-            Some(Err(error)) => return Err(connect_failure(&error, address, *port)),
+            Some(Err(error)) => return Err(connect_failure(&error, &exchange.server)),
             Some(Ok(stream)) => stream,
         };
         let _ = stream.set_nodelay(true);
@@ -377,13 +377,19 @@ fn timed_out(clock: &LabClock, stage: Stage, started: Timestamp, deadline: Times
     ExchangeFailure::TimedOut { stage, after_ms: u64::try_from(after).unwrap_or(u64::MAX) }
 }
 
-fn connect_failure(error: &io::Error, address: &str, port: u16) -> ExchangeFailure {
+fn connect_failure(error: &io::Error, server: &Server) -> ExchangeFailure {
+    let Server { address, port, protocol, .. } = server;
     let place = format!("{address}:{port}");
     let is_name = address.parse::<std::net::IpAddr>().is_err();
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ExchangeFailure::ConnectionRefused { address: place },
+        // The connection was open already, and its end came before the client was told of its beginning.
+        io::ErrorKind::ConnectionReset => {
+            let stage = if *protocol == Protocol::Https { Stage::Handshake } else { Stage::Answer };
+            ExchangeFailure::ConnectionLost { stage, detail: error.to_string() }
+        }
         _ if is_name && error.raw_os_error().is_none() => {
-            ExchangeFailure::NameNotResolved { host: address.to_owned() }
+            ExchangeFailure::NameNotResolved { host: address.clone() }
         }
         _ => ExchangeFailure::Unreachable { address: place, detail: error.to_string() },
     }
@@ -410,4 +416,30 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_reset_before_the_client_looks_was_lost() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let reset = async {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            TcpStream::from_std(stream).unwrap().set_zero_linger().unwrap();
+        };
+        let endpoint = Endpoint::default();
+        let (dialed, ()) = tokio::join!(endpoint.dial("127.0.0.1", port), reset);
+        let error = dialed.expect_err("the reset came first");
+        for (protocol, expected) in [(Protocol::Http, Stage::Answer), (Protocol::Https, Stage::Handshake)] {
+            let server = Server { address: "127.0.0.1".to_owned(), port, protocol, verify_ca: false };
+            let failure = connect_failure(&error, &server);
+            let is_lost =
+                matches!(failure, ExchangeFailure::ConnectionLost { stage, .. } if stage == expected);
+            assert!(is_lost, "{failure}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
@@ -15,7 +15,7 @@ use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
 use super::tls_memory::SharedTls;
-use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output, SharedStates};
+use crate::agent::{Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output, SharedStates};
 use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
@@ -38,8 +38,18 @@ pub struct AgentHandle {
     inputs: mpsc::Sender<Box<Input>>,
     /// The number of external inputs that the agent has not handled yet.
     unheard: Arc<AtomicU64>,
+    /// Whether outputs of the agent are being carried out.
+    acts: Arc<AtomicBool>,
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
+    progressed: Arc<Progressed>,
+}
+
+/// How often an agent has handled an input, and how often its cache has changed.
+#[derive(Debug, Default)]
+struct Progressed {
+    inputs: AtomicU64,
+    caches: AtomicU64,
 }
 
 /// A request that a manager holds.
@@ -58,6 +68,7 @@ pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
     inputs: mpsc::Receiver<Box<Input>>,
     unheard: Arc<AtomicU64>,
+    acts: Arc<AtomicBool>,
     clock: Arc<LabClock>,
     log: LogSink,
     watcher: Option<Watcher>,
@@ -73,6 +84,7 @@ pub(super) struct Driver {
     turn: Option<OwnedSemaphorePermit>,
     /// The last reading of the clock.
     seen: Timestamp,
+    progressed: Arc<Progressed>,
 }
 
 /// What the agents of a fleet share.
@@ -101,6 +113,21 @@ impl AgentHandle {
         lock(&self.agent).cache().state.agent
     }
 
+    /// Numbers that grow whenever the agent has handled an input, and whenever its cache has changed.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.progressed.inputs.load(Ordering::Acquire), self.progressed.caches.load(Ordering::Acquire))
+    }
+
+    /// What is kept of the agent beside its cache, as it is now.
+    pub fn keep(&self, now: Timestamp) -> KeptAgent {
+        lock(&self.agent).keep(now)
+    }
+
+    /// The agent's cache.
+    pub fn cache(&self) -> Cache {
+        lock(&self.agent).cache().clone()
+    }
+
     /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
@@ -116,9 +143,10 @@ impl AgentHandle {
         &self.handshakes
     }
 
-    /// Whether the agent is between two heartbeats.
+    /// Whether the agent is between two heartbeats. The lines of the last one are in the log then.
     pub fn is_resting(&self) -> bool {
-        lock(&self.agent).is_resting()
+        let agent = lock(&self.agent);
+        !self.acts.load(Ordering::SeqCst) && agent.is_resting()
     }
 
     /// The source of the agent's open or last connection.
@@ -160,11 +188,13 @@ impl AgentHandle {
         self.unheard.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`.
+    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`. Its lines are
+    /// in the log then, and its state is kept.
     pub fn is_settled(&self, now: Timestamp) -> bool {
         let is_frozen = self.is_frozen();
         let agent = lock(&self.agent);
         self.unheard.load(Ordering::SeqCst) == 0
+            && !self.acts.load(Ordering::SeqCst)
             && agent.is_resting()
             && (is_frozen || agent.next_wake() > now)
     }
@@ -195,6 +225,7 @@ pub(super) fn prepare(
     let endpoint = Arc::new(Endpoint::from(source));
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
+    let acts = Arc::new(AtomicBool::new(false));
     let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
@@ -202,15 +233,19 @@ pub(super) fn prepare(
         endpoint: Arc::clone(&endpoint),
         inputs: sender,
         unheard: Arc::clone(&unheard),
+        acts: Arc::clone(&acts),
         frozen,
+        progressed: Arc::default(),
     };
     let tickets = Arc::new(shared.tls.slot(None));
     let session =
         Session::new(Arc::clone(&clock), handshakes, endpoint).sharing(Arc::clone(&shared.tls), tickets);
     let driver = Driver {
+        progressed: Arc::clone(&handle.progressed),
         agent,
         inputs,
         unheard,
+        acts,
         clock,
         log,
         watcher,
@@ -269,16 +304,26 @@ impl Driver {
         if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
+        // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
+        self.acts.store(true, Ordering::SeqCst);
         let outputs = lock(&self.agent).handle(input, self.clock.now());
+        self.progressed.inputs.fetch_add(1, Ordering::Release);
+        if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
+            self.progressed.caches.fetch_add(1, Ordering::Release);
+        }
         for output in outputs {
             self.carry_out(output).await?;
         }
-        if lock(&self.agent).is_resting() {
+        let is_resting = lock(&self.agent).is_resting();
+        if is_resting {
             self.share();
             self.turn = None;
             if let Some(watcher) = &self.watcher {
                 watcher(&lock(&self.agent).view(), self.clock.now());
             }
+        }
+        self.acts.store(false, Ordering::SeqCst);
+        if is_resting {
             self.progress.send_modify(|count| *count += 1);
         }
         Ok(())

@@ -20,7 +20,7 @@ mod tls_memory;
 mod uptime;
 mod verifier;
 
-pub use clock::{ClockReading, Halted, LabClock, Stopwatch, wait};
+pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
 pub use compact_fleet::{
     ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
     FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use epm_client_agent::scenario::Span;
 use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
@@ -16,20 +17,30 @@ use crate::rest_api::DEFAULT_USER;
 use crate::runtime::service::Service;
 
 /// The line on standard output that reports that the lab is ready.
-#[derive(Debug, Serialize)]
-struct Ready<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Ready<'a> {
+    /// Whether the lab is ready: true.
     ready: bool,
+    /// Identifier of the process.
     pid: u32,
+    /// Version of epm-lab.
     version: &'static str,
     /// Time of the machine at which the process started.
+    #[schemars(with = "String")]
     started: Timestamp,
     /// Name that no other lab has, as /v1/health tells it.
     instance: &'a str,
+    /// The seed that the lab was started with.
     seed: u64,
+    /// The shared secret of the site.
     kcs: String,
+    /// Identifier of the default domain.
     domain: String,
+    /// URL of the control API.
     control_api: &'a str,
+    /// The managers.
     managers: Vec<ReadyManager>,
+    /// The clients.
     clients: Vec<ReadyClient>,
     /// Services that are down, by manager.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -39,7 +50,8 @@ struct Ready<'a> {
     service_errors: BTreeMap<String, BTreeMap<Service, String>>,
 }
 
-#[derive(Debug, Serialize)]
+/// A manager of a lab that is ready.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReadyManager {
     #[serde(flatten)]
     addresses: Addresses,
@@ -48,9 +60,12 @@ struct ReadyManager {
     fingerprint: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A client of a lab that is ready.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReadyClient {
+    /// Computer name of the client.
     name: String,
+    /// Identifier that the manager assigned to the client.
     agent: String,
 }
 

@@ -58,6 +58,7 @@ pages! {
     configuration_runs: "docs/configuration.md",
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
+    data_runs: "docs/data.md",
     faults_runs: "docs/faults.md",
     first_rotation_runs: "docs/first-rotation.md",
     from_a_log_line_runs: "docs/from-a-log-line.md",
