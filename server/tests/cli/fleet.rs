@@ -59,7 +59,7 @@ fn of_a_fleet_exactly_the_clients_with_a_tampered_signature_say_so_and_all_other
         .collect();
     told.sort_unstable();
     let mut expected: Vec<(&str, &str)> =
-        tampered.iter().map(|name| (name.as_str(), "signature-invalid")).collect();
+        tampered.iter().map(|name| (name.as_str(), "signature-not-by-a-pinned-certificate")).collect();
     expected.sort_unstable();
     assert_eq!(told, expected, "each says so once");
     let end = lines.last().unwrap();
@@ -67,7 +67,7 @@ fn of_a_fleet_exactly_the_clients_with_a_tampered_signature_say_so_and_all_other
     let served = u64::from(count) - 2;
     assert_eq!((&end["served"], &end["orphaned"]), (&served.into(), &2.into()), "{end}");
     let causes: Vec<&String> = end["causes"].as_object().unwrap().keys().collect();
-    assert_eq!(causes, ["signature-invalid"], "{end}");
+    assert_eq!(causes, ["signature-not-by-a-pinned-certificate"], "{end}");
     // Each client makes one full handshake, in its first heartbeat, and has a ticket of its own from then on.
     assert_eq!(end["full_handshakes"], count, "{end}");
     assert!(end["resumed_handshakes"].as_u64().unwrap() >= u64::from(count), "{end}");
