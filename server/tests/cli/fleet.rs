@@ -89,7 +89,7 @@ fn a_fleet_that_is_started_again_with_its_file_continues_as_it_was_also_in_shard
     let first = run(&[]);
     assert!(first["exchanges"].as_u64() >= first["heartbeats"].as_u64().map(|all| all + 3 * 20), "{first}");
     let again = run(&[]);
-    assert_eq!(again["exchanges"], again["heartbeats"], "nobody registers or fetches anything anew: {again}");
+    assert_eq!(again["exchanges"], again["heartbeats"], "no client registers or fetches anything anew: {again}");
     let shard = run(&["--shard", "2/3"]);
     assert_eq!((&shard["clients"], &shard["exchanges"]), (&7.into(), &shard["heartbeats"]), "{shard}");
     let other = fleet(&sylink, &["--count", "1", "--seed", "2", "--state", state.to_str().unwrap()]);
@@ -104,9 +104,9 @@ fn an_interrupted_fleet_ends_in_order_and_says_whether_all_were_served() {
     let mut running = Running::start(&mut program);
     running.says("5 served, coverage 100.0 %");
     assert_eq!(running.interrupt(), Some(0));
-    // Nobody listens there.
+    // The port is closed.
     let text = std::fs::read_to_string(&sylink).unwrap();
-    let file = sylink.replace("sylink.xml", "nobody.xml");
+    let file = sylink.replace("sylink.xml", "closed.xml");
     let port = text.split("HttpsPort=\"").nth(1).unwrap().split('"').next().unwrap();
     std::fs::write(&file, text.replace(&format!("\"{port}\""), "\"1\"")).unwrap();
     let ended = fleet(&file, &["--count", "3", "--heartbeat", "1s", "--for", "2s"]);
