@@ -73,7 +73,7 @@ fn of_a_fleet_exactly_the_clients_with_a_tampered_signature_say_so_and_all_other
     assert!(end["resumed_handshakes"].as_u64().unwrap() >= u64::from(count), "{end}");
     assert!(end["states"].as_u64().unwrap() < 20, "clients in equal states share it: {end}");
     let at_the_manager = lab.json(&["client", "list"], 0);
-    assert_eq!(at_the_manager, Value::Array(Vec::new()), "they are no clients of the lab's process");
+    assert_eq!(at_the_manager["total"], 0, "they are no clients of the lab's process: {at_the_manager}");
 }
 
 #[test]
@@ -89,7 +89,10 @@ fn a_fleet_that_is_started_again_with_its_file_continues_as_it_was_also_in_shard
     let first = run(&[]);
     assert!(first["exchanges"].as_u64() >= first["heartbeats"].as_u64().map(|all| all + 3 * 20), "{first}");
     let again = run(&[]);
-    assert_eq!(again["exchanges"], again["heartbeats"], "no client registers or fetches anything anew: {again}");
+    assert_eq!(
+        again["exchanges"], again["heartbeats"],
+        "no client registers or fetches anything anew: {again}"
+    );
     let shard = run(&["--shard", "2/3"]);
     assert_eq!((&shard["clients"], &shard["exchanges"]), (&7.into(), &shard["heartbeats"]), "{shard}");
     let other = fleet(&sylink, &["--count", "1", "--seed", "2", "--state", state.to_str().unwrap()]);
