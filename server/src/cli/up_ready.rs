@@ -70,7 +70,7 @@ struct ReadyClient {
     agent: String,
 }
 
-/// Who reads that a lab is ready.
+/// The reader of the line that a lab is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// Standard output, which a service manager writes into its log: without the shared secret.
