@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 success; 1 failure; 2 invalid input. The client itself is in `agent`, its sockets and files in `wire`.
 
+mod failure;
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -15,7 +18,9 @@ use crate::program::{
     self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, schema_of,
     schema_text, unwritten,
 };
-use crate::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package};
+use crate::wire::{
+    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
+};
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::{AgentId, Guid, HardwareKey};
@@ -28,12 +33,17 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use failure::Failure;
+use fleet::Fleet;
+
 const EXAMPLES: &str = "\
 Examples:
   epm-lab up --agents 0 --export lab/
       start a manager, and export a communications file
   epm-agent run --sylink lab/sylink.xml --state state/
       run a client of that manager until Ctrl-C
+  epm-agent fleet --count 1000 --sylink lab/sylink.xml
+      run a thousand clients
   epm-agent show --state state/
       print the client's cache
   epm-agent doctor --sylink lab/sylink.xml
@@ -59,6 +69,8 @@ struct Cli {
 enum Verb {
     /// Run one client until Ctrl-C
     Run(Run),
+    /// Run a fleet of many clients in one process until Ctrl-C
+    Fleet(Fleet),
     /// Print the content of a client's cache as JSON
     #[command(after_help = "Example:\n  epm-agent show --state state/")]
     Show {
@@ -171,7 +183,7 @@ struct Doctor {
 
 /// The commands that print JSON, and the schema of each.
 const SCHEMAS: &[(&str, Describe)] =
-    &[("doctor", schema_of::<Vec<Examination>>), ("show", schema_of::<Shown>)];
+    &[("doctor", schema_of::<Vec<Examination>>), ("fleet", FleetLine::schema), ("show", schema_of::<Shown>)];
 
 /// The content of a client's cache.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -196,12 +208,6 @@ struct Shown {
     rescue: Option<Rescue>,
 }
 
-/// The reason why a command failed.
-enum Failure {
-    BadInput(String),
-    Failed(String),
-}
-
 /// The program's commands and options, as its help has them.
 pub fn command() -> Command {
     command_line::<Cli>(EXIT_CODES)
@@ -220,6 +226,11 @@ pub fn main() -> ExitCode {
     }
     let ended = match cli.verb {
         Verb::Run(run) => go(run),
+        Verb::Fleet(fleet) => match read_sylink(fleet.sylink()).and_then(|sylink| fleet.go(sylink)) {
+            Ok(false) if unwritten().is_none() => return ExitCode::from(1),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why),
+        },
         Verb::Show { state } => show(&state),
         Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {

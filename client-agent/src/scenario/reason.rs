@@ -188,7 +188,7 @@ pub struct Alike {
 }
 
 /// What a client held, for an orphaned one when it was orphaned: the evidence of which steps reached it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The group that the client's policy is for.
     pub group: Option<String>,

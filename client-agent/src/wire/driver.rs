@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
+use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -13,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
-use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
+use super::tls_memory::SharedTls;
+use crate::agent::{Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output, SharedStates};
 use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
@@ -32,11 +34,22 @@ pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
     endpoint: Arc<Endpoint>,
-    inputs: mpsc::Sender<Input>,
+    /// Boxed, since a queue has room for many inputs from the beginning.
+    inputs: mpsc::Sender<Box<Input>>,
     /// The number of external inputs that the agent has not handled yet.
     unheard: Arc<AtomicU64>,
+    /// Whether outputs of the agent are being carried out.
+    acts: Arc<AtomicBool>,
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
+    progressed: Arc<Progressed>,
+}
+
+/// How often an agent has handled an input, and how often its cache has changed.
+#[derive(Debug, Default)]
+struct Progressed {
+    inputs: AtomicU64,
+    caches: AtomicU64,
 }
 
 /// A request that a manager holds.
@@ -53,8 +66,9 @@ pub struct HeldRequest {
 /// The state of an agent's task.
 pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<Box<Input>>,
     unheard: Arc<AtomicU64>,
+    acts: Arc<AtomicBool>,
     clock: Arc<LabClock>,
     log: LogSink,
     watcher: Option<Watcher>,
@@ -63,10 +77,21 @@ pub(super) struct Driver {
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
     session: Arc<tokio::sync::Mutex<Session>>,
+    shared: Arc<Shared>,
+    /// The communications file that the agent shares with others, if it is in that state.
+    shared_file: Option<Arc<Sylink>>,
     under_way: Option<UnderWay>,
     turn: Option<OwnedSemaphorePermit>,
     /// The last reading of the clock.
     seen: Timestamp,
+    progressed: Arc<Progressed>,
+}
+
+/// What the agents of a fleet share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    states: Mutex<SharedStates>,
+    tls: Arc<SharedTls>,
 }
 
 /// An exchange under way. When it is dropped, the session is free again.
@@ -88,6 +113,21 @@ impl AgentHandle {
         lock(&self.agent).cache().state.agent
     }
 
+    /// Numbers that grow whenever the agent has handled an input, and whenever its cache has changed.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.progressed.inputs.load(Ordering::Acquire), self.progressed.caches.load(Ordering::Acquire))
+    }
+
+    /// What is kept of the agent beside its cache, as it is now.
+    pub fn keep(&self, now: Timestamp) -> KeptAgent {
+        lock(&self.agent).keep(now)
+    }
+
+    /// The agent's cache.
+    pub fn cache(&self) -> Cache {
+        lock(&self.agent).cache().clone()
+    }
+
     /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
@@ -103,9 +143,10 @@ impl AgentHandle {
         &self.handshakes
     }
 
-    /// Whether the agent is between two heartbeats.
+    /// Whether the agent is between two heartbeats. The lines of the last one are in the log then.
     pub fn is_resting(&self) -> bool {
-        lock(&self.agent).is_resting()
+        let agent = lock(&self.agent);
+        !self.acts.load(Ordering::SeqCst) && agent.is_resting()
     }
 
     /// The source of the agent's open or last connection.
@@ -121,7 +162,7 @@ impl AgentHandle {
     /// Gives the agent an input. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
-        self.inputs.send(input).await.is_ok()
+        self.inputs.send(Box::new(input)).await.is_ok()
     }
 
     /// Starts the agent at this time, on a machine that was booted up to 30 days before. Returns false when its task has
@@ -147,11 +188,13 @@ impl AgentHandle {
         self.unheard.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`.
+    /// Whether the agent has handled all external inputs, rests, and has nothing to do until after `now`. Its lines are
+    /// in the log then, and its state is kept.
     pub fn is_settled(&self, now: Timestamp) -> bool {
         let is_frozen = self.is_frozen();
         let agent = lock(&self.agent);
         self.unheard.load(Ordering::SeqCst) == 0
+            && !self.acts.load(Ordering::SeqCst)
             && agent.is_resting()
             && (is_frozen || agent.next_wake() > now)
     }
@@ -175,12 +218,14 @@ pub(super) fn prepare(
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
     source: Option<Ipv4Addr>,
+    shared: Arc<Shared>,
 ) -> (AgentHandle, Driver) {
     let agent = Arc::new(Mutex::new(agent));
     let handshakes = Arc::new(Handshakes::default());
     let endpoint = Arc::new(Endpoint::from(source));
     let (sender, inputs) = mpsc::channel(INPUTS);
     let unheard = Arc::new(AtomicU64::new(0));
+    let acts = Arc::new(AtomicBool::new(false));
     let (frozen, is_frozen) = watch::channel(false);
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
@@ -188,13 +233,19 @@ pub(super) fn prepare(
         endpoint: Arc::clone(&endpoint),
         inputs: sender,
         unheard: Arc::clone(&unheard),
+        acts: Arc::clone(&acts),
         frozen,
+        progressed: Arc::default(),
     };
-    let session = Session::new(Arc::clone(&clock), handshakes, endpoint);
+    let tickets = Arc::new(shared.tls.slot(None));
+    let session =
+        Session::new(Arc::clone(&clock), handshakes, endpoint).sharing(Arc::clone(&shared.tls), tickets);
     let driver = Driver {
+        progressed: Arc::clone(&handle.progressed),
         agent,
         inputs,
         unheard,
+        acts,
         clock,
         log,
         watcher,
@@ -203,6 +254,8 @@ pub(super) fn prepare(
         turns,
         progress,
         session: Arc::new(tokio::sync::Mutex::new(session)),
+        shared,
+        shared_file: None,
         under_way: None,
         turn: None,
         seen: Timestamp::EPOCH,
@@ -221,8 +274,16 @@ pub fn drive(
     log: LogSink,
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
-    let (handle, driver) =
-        prepare(agent, clock, (log, None), disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0), None);
+    let (handle, driver) = prepare(
+        agent,
+        clock,
+        (log, None),
+        disk,
+        Arc::new(Semaphore::new(1)),
+        watch::Sender::new(0),
+        None,
+        Arc::default(),
+    );
     (handle, driver.run())
 }
 
@@ -243,18 +304,39 @@ impl Driver {
         if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
             self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
+        // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
+        self.acts.store(true, Ordering::SeqCst);
         let outputs = lock(&self.agent).handle(input, self.clock.now());
+        self.progressed.inputs.fetch_add(1, Ordering::Release);
+        if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
+            self.progressed.caches.fetch_add(1, Ordering::Release);
+        }
         for output in outputs {
             self.carry_out(output).await?;
         }
-        if lock(&self.agent).is_resting() {
+        let is_resting = lock(&self.agent).is_resting();
+        if is_resting {
+            self.share();
             self.turn = None;
             if let Some(watcher) = &self.watcher {
                 watcher(&lock(&self.agent).view(), self.clock.now());
             }
+        }
+        self.acts.store(false, Ordering::SeqCst);
+        if is_resting {
             self.progress.send_modify(|count| *count += 1);
         }
         Ok(())
+    }
+
+    /// Lets the agent share its files with others that have the same, once after each change of its communications file.
+    fn share(&mut self) {
+        let mut agent = lock(&self.agent);
+        if self.shared_file.as_ref().is_none_or(|file| !Arc::ptr_eq(file, &agent.cache().sylink)) {
+            let shared = self.shared.states.lock().share(agent.clone());
+            self.shared_file = Some(Arc::clone(&shared.cache().sylink));
+            *agent = shared;
+        }
     }
 
     /// The next input of the agent, and whether it is external; none when its handle is gone.
@@ -281,7 +363,7 @@ impl Driver {
                     self.under_way = None;
                     return Some((answer, false));
                 }
-                input = self.inputs.recv() => return input.map(|input| (input, true)),
+                input = self.inputs.recv() => return input.map(|input| (*input, true)),
                 _ = self.clock.sleep_or_set_back(wake), if wake != Timestamp::NEVER => {
                     // The clock may have been set, which moves the agent's heartbeats.
                     let _steady = self.clock.steady();

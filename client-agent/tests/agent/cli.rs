@@ -200,3 +200,24 @@ fn a_file_or_a_folder_with_one_is_imported_into_the_cache_and_the_log_says_so() 
     refused(&broken, &["sylink.xml", "line 1"]);
     assert_eq!(fs::read_to_string(state.join("current/sylink.xml")).unwrap(), other, "nothing has changed");
 }
+
+#[test]
+fn a_fleet_that_the_machine_cannot_run_is_refused_with_the_number_that_would_fit() {
+    let sylink = samples().join("exported.xml");
+    let limited = |words: &str| {
+        let program = env!("CARGO_BIN_EXE_epm-agent");
+        let script = format!("ulimit -n 80; exec {program} fleet --sylink {} {words}", text(&sylink));
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().unwrap()
+    };
+    refused(
+        &limited("--count 100"),
+        &["64 heartbeats at the same time do not fit", "`--in-flight 48` would fit"],
+    );
+    refused(&limited("--count 3 --shard 1/7"), &["this shard has no client", "only 3 clients"]);
+    let folder = tempfile::tempdir().unwrap();
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "dear reader\n").unwrap();
+    let foreign = limited(&format!("--count 1 --in-flight 1 --state {}", text(&letter)));
+    refused(&foreign, &["letter.txt, line 1", "`epm-agent fleet --state` wrote"]);
+    assert_eq!(fs::read_to_string(&letter).unwrap(), "dear reader\n");
+}

@@ -18,6 +18,7 @@ use crate::cli::failure::{Listed, Reproduced};
 use crate::cli::fault::Explained;
 use crate::cli::health::Responds;
 use crate::cli::io::{Ending, Failure, say};
+use crate::cli::labs::LabFacts;
 use crate::cli::recovery::RecoveryFacts;
 use crate::cli::rehearse::{SeedsOutcome, SweepOutcome};
 use crate::cli::rotate::Rotated;
@@ -26,6 +27,7 @@ use crate::cli::scenario::Checked;
 use crate::cli::sylink::{Checks, Difference, Edited, Facts, Packed};
 use crate::cli::up_ready::Ready;
 use crate::control_api;
+use crate::lab_export::Manifest;
 
 /// Where the schema of an output comes from.
 enum Form {
@@ -100,6 +102,9 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["journal export", "journal tail"], Component("JournalEntry")),
     (&["journal find"], Component("Entries")),
     (&["journal near-misses"], Operation("nearMisses")),
+    (&["lab export", "lab import"], Own(of::<Manifest>)),
+    (&["lab ls"], Own(of::<Vec<LabFacts>>)),
+    (&["lab rm"], Own(of::<LabFacts>)),
     (&["list assign", "list copy", "list edit", "list show"], Operation("list")),
     (&["list list", "list remove"], Operation("lists")),
     (
@@ -140,7 +145,7 @@ Examples:
 tail` and `journal export` a line for each entry; all others print one document,
 with --json.")]
 pub(super) struct Schema {
-    /// Command, without `epm-lab`
+    /// Command, without `epm-lab`; one of `epm-agent` with its name
     command: Vec<String>,
 }
 

@@ -70,7 +70,7 @@ impl Expectation {
 }
 
 /// A registered expectation, with each client's state at that time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asked {
     /// The expectation.
     pub expectation: Expectation,

@@ -176,21 +176,21 @@ impl Lab {
         let at = self.clock().now();
         let idle = async {
             let (mut progress, mut stalled) = (fleet.progress(), self.site.faults().stalled());
+            let mut held = self.site.held_requests().changes();
             loop {
                 progress.mark_unchanged();
                 stalled.mark_unchanged();
+                held.mark_unchanged();
                 let members = fleet.members();
-                if members.iter().all(|one| self.is_idle(one, at)) {
-                    if self.has_received_held_requests(members) {
-                        return;
-                    }
-                    tokio::task::yield_now().await;
-                    continue;
+                if !members.iter().all(|one| self.is_idle(one, at)) {
+                    self.give_up_stalled(members, at);
+                } else if self.has_received_held_requests(members) {
+                    return;
                 }
-                self.give_up_stalled(members, at);
                 tokio::select! {
                     _ = progress.changed() => {}
                     _ = stalled.changed() => {}
+                    _ = held.changed() => {}
                 }
             }
         };
@@ -204,23 +204,25 @@ impl Lab {
         member.handle.is_settled(now) && held.is_none_or(|held| self.site.would_hold(held.agent, held.serial))
     }
 
-    /// Whether the managers hold exactly the requests that this lab's clients want held, each over an open
-    /// connection. A sent request may not have arrived yet, and the end of a connection may not have been noticed
-    /// yet, on either side.
+    /// Whether the managers hold exactly the requests that this lab's clients want held, each over the connection that
+    /// the client has. A sent request may not have arrived yet, and the end of a connection may not have been noticed yet,
+    /// on either side: a client's earlier request, on the connection that it has closed, is no substitute for the present
+    /// one.
     fn has_received_held_requests(&self, members: &[Member]) -> bool {
         let (open, stalled) = (self.site.connected_peers(), self.site.faults().stalled());
-        let stalled = stalled.borrow();
+        let (stalled, held) = (stalled.borrow(), self.site.held_requests());
         let mut wanted = 0;
-        for member in members.iter().filter(|one| one.handle.held().is_some()) {
+        for member in members {
+            let Some(request) = member.handle.held() else { continue };
             match member.handle.connection() {
                 // Such a request never arrives; the client waits until its limit.
                 Some(from) if stalled.contains(&from) => {}
-                Some(from) if open.contains(&from) => wanted += 1,
+                Some(from) if open.contains(&from) && held.is_from(request.agent, from) => wanted += 1,
                 _ => return false,
             }
         }
         let agents: HashSet<_> = members.iter().filter_map(|one| one.handle.agent_id()).collect();
-        self.site.held_of(agents) == wanted
+        agents.into_iter().map(|agent| held.of(agent)).sum::<usize>() == wanted
     }
 
     /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their

@@ -1,38 +1,62 @@
-//! The clients of a running site: the client table, commands to clients, and the requests that managers hold.
+//! The clients of a running site: the client table, and commands to clients.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 use epm_protocol::heartbeat::{AgentRequest, ClientCommand, CommandKind, ManagerResponse, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::manager::{self, ClientTable};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Publication, RegisteredClient, Visit};
 use epm_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::runtime::client_commands::CommandQueue;
+use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::manager::Published;
 
 /// The clients of a running site.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) commands: CommandQueue,
-    table: DashMap<AgentId, ClientStatus>,
+    pub(crate) held: HeldRequests,
+    table: DashMap<AgentId, Row>,
     version: AtomicU64,
     /// Number of heartbeats that were answered.
     heartbeats: AtomicU64,
     /// Counts the changes that a held request may be answered for.
     changes: watch::Sender<u64>,
-    /// Number of held requests.
-    held: AtomicUsize,
-    /// Number of held requests per client.
-    held_of: DashMap<AgentId, usize>,
+}
+
+/// A client of the table, and what of it the store does not have yet.
+#[derive(Clone, Debug)]
+struct Row {
+    status: ClientStatus,
+    unkept: Unkept,
+}
+
+/// What of a client the store does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unkept {
+    Nothing,
+    LastSeen,
+    Everything,
+}
+
+/// The clients that have changed since they were last taken for the store.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedClients {
+    /// Clients of which something has changed that is not in `seen`.
+    pub(crate) changed: Vec<ClientStatus>,
+    /// Clients that were seen, and have not changed otherwise.
+    pub(crate) seen: Vec<(AgentId, Timestamp)>,
 }
 
 /// A client as its managers know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
     /// The client's registration.
     pub client: RegisteredClient,
@@ -53,28 +77,27 @@ impl Clients {
     pub(crate) fn new(commands: CommandQueue) -> Self {
         Self {
             commands,
+            held: HeldRequests::default(),
             table: DashMap::new(),
             version: AtomicU64::new(0),
             heartbeats: AtomicU64::new(0),
             changes: watch::Sender::new(0),
-            held: AtomicUsize::new(0),
-            held_of: DashMap::new(),
         }
     }
 
     /// Status of a client.
     pub(crate) fn status(&self, agent: AgentId) -> Option<ClientStatus> {
-        self.table.get(&agent).map(|status| status.clone())
+        self.table.get(&agent).map(|row| row.status.clone())
     }
 
     /// Status of every registered client.
     pub(crate) fn statuses(&self) -> Vec<ClientStatus> {
-        self.table.iter().map(|status| status.clone()).collect()
+        self.table.iter().map(|row| row.status.clone()).collect()
     }
 
     /// Visits every registered client.
     pub(crate) fn each(&self, mut look: impl FnMut(&ClientStatus)) {
-        self.table.iter().for_each(|status| look(&status));
+        self.table.iter().for_each(|row| look(&row.status));
     }
 
     /// Increases whenever a client is registered, moved or forgotten.
@@ -89,16 +112,20 @@ impl Clients {
 
     /// Adds or updates a client as the site has it now.
     pub(crate) fn place(&self, client: &RegisteredClient, now: Timestamp) {
-        let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
-            client: client.clone(),
-            since: now,
-            last_seen: now,
-            manager: None,
-            serial: None,
-            state: None,
+        let mut row = self.table.entry(client.agent).or_insert_with(|| {
+            let client = client.clone();
+            Row::new(ClientStatus {
+                client,
+                since: now,
+                last_seen: now,
+                manager: None,
+                serial: None,
+                state: None,
+            })
         });
-        status.client = client.clone();
-        drop(status);
+        row.status.client = client.clone();
+        row.unkept = Unkept::Everything;
+        drop(row);
         self.table_changed();
         self.wake_held();
     }
@@ -115,11 +142,36 @@ impl Clients {
         self.table_changed();
     }
 
-    /// Replaces the whole table.
+    /// Replaces the whole table by clients that the store has.
     pub(crate) fn restore(&self, statuses: Vec<ClientStatus>) {
         self.table.clear();
         for status in statuses {
-            self.table.insert(status.client.agent, status);
+            self.table.insert(status.client.agent, Row { status, unkept: Unkept::Nothing });
+        }
+    }
+
+    /// The clients that have changed since the last call, for the store.
+    pub(crate) fn take_changed(&self) -> ChangedClients {
+        let mut taken = ChangedClients::default();
+        for mut row in self.table.iter_mut() {
+            match std::mem::replace(&mut row.unkept, Unkept::Nothing) {
+                Unkept::Nothing => {}
+                Unkept::LastSeen => taken.seen.push((row.status.client.agent, row.status.last_seen)),
+                Unkept::Everything => taken.changed.push(row.status.clone()),
+            }
+        }
+        // Close to each other in the store, too.
+        taken.seen.sort_unstable();
+        taken
+    }
+
+    /// Takes back that these clients were taken: the store could not be written.
+    pub(crate) fn still_changed(&self, taken: &ChangedClients) {
+        let changed = taken.changed.iter().map(|status| status.client.agent);
+        for agent in changed.chain(taken.seen.iter().map(|(agent, _)| *agent)) {
+            if let Some(mut row) = self.table.get_mut(&agent) {
+                row.unkept = Unkept::Everything;
+            }
         }
     }
 
@@ -154,11 +206,11 @@ impl Clients {
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
-    /// Holds a request until there is an answer to it in the publication of that moment.
+    /// Holds a request on the connection from `peer` until there is an answer to it in the publication of that moment.
     pub(crate) async fn hold(
         &self,
         published: impl Fn() -> Arc<Published>,
-        asked: &AgentRequest,
+        (asked, peer): (&AgentRequest, SocketAddr),
         now: impl Fn() -> Timestamp,
     ) -> ManagerResponse {
         let mut changes = self.changes.subscribe();
@@ -169,7 +221,7 @@ impl Clients {
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
-                    counted.get_or_insert_with(|| HeldRequest::new(self, asked.agent()));
+                    counted.get_or_insert_with(|| self.held.begin(asked.agent(), peer));
                     if changes.changed().await.is_err() {
                         return ManagerResponse::empty(503);
                     }
@@ -186,28 +238,20 @@ impl Clients {
         serial: Option<PolicySerial>,
     ) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
-        let client = self.table.get(&agent).map(|status| status.client.clone());
+        let client = self.table.get(&agent).map(|row| row.status.client.clone());
         !self.commands.has_undelivered(agent)
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
     }
 
-    /// Number of requests that the managers hold at this moment.
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::SeqCst)
-    }
-
-    /// Number of requests of this client that the managers hold.
-    pub(crate) fn held_of(&self, agent: AgentId) -> usize {
-        self.held_of.get(&agent).map_or(0, |count| *count)
-    }
-
-    /// Number of requests that the managers hold for other clients.
-    pub(crate) fn held_by_others(&self, agent: Option<AgentId>) -> usize {
-        self.held().saturating_sub(agent.map_or(0, |agent| self.held_of(agent)))
-    }
-
     fn table_changed(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Row {
+    /// A client that the store does not have.
+    const fn new(status: ClientStatus) -> Self {
+        Self { status, unkept: Unkept::Everything }
     }
 }
 
@@ -224,23 +268,35 @@ impl ClientTable for VisitTo<'_> {
         agent: AgentId,
         answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit) {
-        let Some(mut status) = self.clients.table.get_mut(&agent) else { return answer(None) };
-        let (answer, visit) = answer(Some(&status.client));
+        let Some(mut row) = self.clients.table.get_mut(&agent) else { return answer(None) };
+        let (answer, visit) = answer(Some(&row.status.client));
         if visit == Visit::Anonymous {
             return (answer, visit); // a probe is no contact
         }
+        let Row { status, unkept } = &mut *row;
         status.last_seen = self.now;
+        let mut changed = false;
         if status.manager.as_deref() != Some(self.manager) {
             status.manager = Some(self.manager.to_owned());
+            changed = true;
         }
         match &visit {
-            Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
+            Visit::Client { serial: Some(serial), .. } => {
+                changed |= status.serial != Some(*serial);
+                status.serial = Some(*serial);
+            }
             Visit::Reported { state: Some(state), agent } => {
                 self.clients.commands.record_reports(*agent, state, self.now);
                 status.serial = state.serial;
                 status.state = Some(state.clone());
+                changed = true;
             }
             _ => {}
+        }
+        match (changed, *unkept) {
+            (true, _) => *unkept = Unkept::Everything,
+            (false, Unkept::Nothing) => *unkept = Unkept::LastSeen,
+            (false, Unkept::LastSeen | Unkept::Everything) => {}
         }
         (answer, visit)
     }
@@ -251,35 +307,5 @@ impl ClientTable for VisitTo<'_> {
 
     fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
         self.clients.commands.deliver(agent)
-    }
-}
-
-/// Counts one held request while it exists.
-struct HeldRequest<'a> {
-    clients: &'a Clients,
-    agent: Option<AgentId>,
-}
-
-impl<'a> HeldRequest<'a> {
-    fn new(clients: &'a Clients, agent: Option<AgentId>) -> Self {
-        clients.held.fetch_add(1, Ordering::SeqCst);
-        if let Some(agent) = agent {
-            *clients.held_of.entry(agent).or_default() += 1;
-        }
-        Self { clients, agent }
-    }
-}
-
-impl Drop for HeldRequest<'_> {
-    fn drop(&mut self) {
-        self.clients.held.fetch_sub(1, Ordering::SeqCst);
-        if let Some(agent) = self.agent
-            && let Entry::Occupied(mut count) = self.clients.held_of.entry(agent)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 }

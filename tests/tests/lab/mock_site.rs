@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Distrust, Health, TlsCheck, TrustLayer};
+use epm_client_agent::agent::{Distrust, Health, LogLine, TlsCheck, TrustLayer};
 use epm_client_agent::scenario::ManagerPlan;
-use epm_client_agent::wire::MemberSpec;
+use epm_client_agent::wire::{AgentHandle, Fleet, MemberSpec};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::{self, SECARS_PATH};
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure};
@@ -17,7 +17,7 @@ use epm_protocol::site::{Command, Stores, TOP_GROUP};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, Rejection};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::{MANAGER, PATIENCE, START, TestSite, eventually, history_of, push, refused};
+use epm_tests::{MANAGER, PATIENCE, START, TestSite, eventually, has_ended, history_of, push, refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{interval, timeout};
@@ -183,6 +183,27 @@ async fn clients_in_push_mode_get_a_new_policy_while_the_clock_stands_still() {
 }
 
 // ------------------------------------------------------------------------------------------- an update, whole or half
+
+#[tokio::test]
+async fn a_client_rests_when_its_lines_are_in_the_log_and_not_before() {
+    let lab = TestSite::start().await;
+    let known: Arc<OnceLock<AgentHandle>> = Arc::default();
+    let (sender, lines) = mpsc::channel();
+    let log = {
+        let (known, clock) = (Arc::clone(&known), Arc::clone(lab.clock()));
+        Arc::new(move |_: &str, line: &LogLine| {
+            let is_over = |one: &AgentHandle| one.is_resting() || one.is_settled(clock.now());
+            let _ = sender.send((line.event, known.get().is_some_and(is_over)));
+        })
+    };
+    let specs = vec![lab.client("desk-1", "14.3")];
+    let fleet = Fleet::start(Arc::clone(lab.clock()), &Arc::default(), &(log as _), specs).await;
+    assert!(known.set(fleet.members()[0].handle.clone()).is_ok());
+    lab.until(&fleet, "the first heartbeat", |members| has_ended(&members[0], 1)).await;
+    lab.heartbeat(&fleet).await;
+    let lines: Vec<_> = lines.try_iter().collect();
+    assert!(lines.len() > 1 && lines.iter().all(|(_, is_over)| !is_over), "{lines:?}");
+}
 
 #[tokio::test]
 async fn a_new_certificate_serves_at_the_next_handshake_without_a_restart() {

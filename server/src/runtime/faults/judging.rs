@@ -68,7 +68,7 @@ impl FaultQuery<'_> {
         let ordinal = faults.with_counter(|counts| {
             counts.exchange(known.key(peer), manager.runtime.number, route, set.counting_since())
         });
-        let held = u64::try_from(manager.clients.held_by_others(asked.agent())).unwrap_or(u64::MAX);
+        let held = u64::try_from(manager.clients.held.of_others(asked.agent())).unwrap_or(u64::MAX);
         let past = manager.runtime.past();
         let name = &manager.runtime.name;
         let facts = ExchangeFacts { party, manager: name, protocol, route, ordinal, held, past };
