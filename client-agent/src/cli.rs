@@ -15,8 +15,8 @@ use crate::agent::{
 };
 use crate::doctor::Examination;
 use crate::program::{
-    self, Describe, Messages, arguments, command_line, completions, foreign, say, schema_of, schema_text,
-    unwritten,
+    self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, schema_of,
+    schema_text, unwritten,
 };
 use crate::wire::{
     DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
@@ -215,10 +215,11 @@ pub fn command() -> Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli: Cli = match arguments(command().try_get_matches()) {
-        Ok(cli) => cli,
-        Err(code) => return code,
-    };
+    let cli: Cli =
+        match arguments(command().try_get_matches().map_err(|error| naming_variable(error, command()))) {
+            Ok(cli) => cli,
+            Err(code) => return code,
+        };
     if let Err(why) = cli.messages.start() {
         program::error("error", &why);
         return ExitCode::from(2);

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::{Command, Parser, Subcommand};
 use config::Unreadable;
 use epm_client_agent::program::{
-    Messages, arguments, command_line, completions, error, unwritten, with_variables,
+    Messages, arguments, command_line, completions, error, naming_variable, unwritten, with_variables,
 };
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, say, say_json, waiting};
@@ -157,7 +157,7 @@ pub fn main() -> ExitCode {
     let arguments_given: Vec<_> = std::env::args_os().collect();
     let (matches, options) = match config::given(command(), &arguments_given) {
         Ok(given) => (Ok(given.matches), given.options),
-        Err(Unreadable::Arguments(shown)) => (Err(shown), Vec::new()),
+        Err(Unreadable::Arguments(shown)) => (Err(naming_variable(shown, command())), Vec::new()),
         Err(Unreadable::File(failure)) => return ended(Err(failure)),
     };
     let cli: Cli = match arguments(matches) {
@@ -199,7 +199,10 @@ pub fn main() -> ExitCode {
         }
     };
     // What could not be printed has not been done.
-    ended(result.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why)))))
+    ended(match (result, unwritten()) {
+        (Ok(_) | Err(Failure::Undecided(_)), Some(why)) => Err(Failure::Failed(why)),
+        (result, _) => result,
+    })
 }
 
 /// The program's commands and options, as its help has them. Each option of `up` can be set by an environment variable.

@@ -35,7 +35,7 @@ Examples:
   epm-lab rehearse my.toml --json > outcome.json
 
 --sweep shows how long the operator must wait. --report writes report.html,
-outcome.json, junit.xml, course.csv and orphaned.csv.
+outcome.json, junit.xml, course.csv, orphaned.csv and not-well.csv.
 
 Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
 input; 3 clients are orphaned, or, with --sweep, with every wait. Clients that
@@ -174,6 +174,7 @@ impl Rehearse {
                 ("junit.xml", report::junit(&outcome).as_bytes()),
                 ("course.csv", report::csv(&outcome).as_bytes()),
                 ("orphaned.csv", report::orphaned_csv(&outcome).as_bytes()),
+                ("not-well.csv", report::not_well_csv(&outcome).as_bytes()),
             ])?;
         }
         if self.json {
@@ -182,7 +183,7 @@ impl Rehearse {
             say(&print::rehearsal_verdict(&outcome, &again));
             self.say_where();
         }
-        Ok(ending(&outcome))
+        ending(&outcome)
     }
 
     /// Rehearses the same plan with several seeds.
@@ -351,13 +352,10 @@ fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
     }
 }
 
-fn ending(outcome: &Outcome) -> Ending {
-    if !outcome.verdict.orphaned.is_empty() {
-        Ending::ClientsOrphaned
-    } else if outcome.verdict.well && !outcome.is_partial {
-        Ending::Well
-    } else {
-        Ending::NotWell
+fn ending(outcome: &Outcome) -> Result<Ending, Failure> {
+    match Ending::of_verdict(!outcome.verdict.orphaned.is_empty(), outcome.verdict.well)? {
+        Ending::Well if outcome.is_partial => Ok(Ending::NotWell),
+        ending => Ok(ending),
     }
 }
 

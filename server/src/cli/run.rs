@@ -119,17 +119,13 @@ impl Run {
         })?;
         let again = again::run_info(&self.scenario, scenario.seed);
         verdict.repeat = Some(again.command.clone());
-        let ending = match (verdict.orphaned.is_empty(), verdict.well) {
-            (false, _) => Ending::ClientsOrphaned,
-            (true, true) => Ending::Well,
-            (true, false) => Ending::NotWell,
-        };
+        let ending = Ending::of_verdict(!verdict.orphaned.is_empty(), verdict.well);
         if self.json {
             say_json(&RunOutcome { verdict, run: again })?;
         } else {
             say(&print::verdict(&verdict, &again));
         }
-        Ok(ending)
+        ending
     }
 }
 

@@ -26,7 +26,7 @@ use crate::cli::up_control::OpenControlApi;
 use crate::cli::up_data;
 use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, token};
 use crate::cli::up_plan::{LabPlan, PlanOptions};
-use crate::cli::up_ready;
+use crate::cli::up_ready::{self, Reader};
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{Lab, fits};
@@ -239,7 +239,8 @@ impl Up {
         up_data::complete(&lab).await?;
         let again = again::command(plan.seed);
         lab.repeated_by(again.clone());
-        let ready = up_ready::line(&lab, started, &control.url)?;
+        let ready = |reader| up_ready::line(&lab, started, &control.url, reader);
+        let (said, written) = (ready(Reader::Output)?, ready(Reader::File)?);
         let pace = self.hold.map(|hold| (hold, self.pace));
         notice(&up_ready::greeting(&lab, &control.url, pace));
         if let Some(folder) = &self.data {
@@ -254,13 +255,13 @@ impl Up {
             plan.seed,
             config::elsewhere(options),
         ));
-        say(&ready);
+        say(&said);
         // The reader of that line would wait for it without end.
         if let Some(why) = unwritten() {
             return Err(Failure::Failed(why));
         }
         if let Some(file) = &mut ready_file {
-            file.write(&ready)?;
+            file.write(&written)?;
         }
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,

@@ -16,7 +16,7 @@ use crate::mock_site::MockSite;
 use crate::rest_api::DEFAULT_USER;
 use crate::runtime::service::Service;
 
-/// The line on standard output that reports that the lab is ready.
+/// A lab that is ready: the line on standard output, and the file of `--ready-file`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Ready<'a> {
     /// Whether the lab is ready: true.
@@ -32,8 +32,9 @@ pub(crate) struct Ready<'a> {
     instance: &'a str,
     /// The seed that the lab was started with.
     seed: u64,
-    /// The shared secret of the site.
-    kcs: String,
+    /// The shared secret of the site; only in the file of `--ready-file`, which its owner alone may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kcs: Option<String>,
     /// Identifier of the default domain.
     domain: String,
     /// URL of the control API.
@@ -69,8 +70,17 @@ struct ReadyClient {
     agent: String,
 }
 
-/// The line on standard output that reports that the lab is ready.
-pub(super) fn line(lab: &Lab, started: Timestamp, control: &str) -> Result<String, Failure> {
+/// The reader of the line that a lab is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Standard output, which a service manager writes into its log: without the shared secret.
+    Output,
+    /// The file of `--ready-file`.
+    File,
+}
+
+/// The line that reports that the lab is ready.
+pub(super) fn line(lab: &Lab, started: Timestamp, control: &str, reader: Reader) -> Result<String, Failure> {
     let site = &lab.site;
     let fingerprint = |manager: &str| in_force(site, manager);
     let service_errors = site.service_errors();
@@ -85,7 +95,7 @@ pub(super) fn line(lab: &Lab, started: Timestamp, control: &str) -> Result<Strin
         started,
         instance: lab.instance(),
         seed: lab.seed(),
-        kcs: site.kcs().to_string(),
+        kcs: (reader == Reader::File).then(|| site.kcs().to_string()),
         domain: site.look(|site| site.domain().to_string()),
         control_api: control,
         managers: managers.collect(),
@@ -131,10 +141,10 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
     if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
         let _ = writeln!(
             text,
-            "  a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"\n\
-             \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:{} | sed 's/.* //')\n\
+            "  shared secret:    not printed; epm-lab sylink package -o sylink && epm-lab sylink show sylink/sylink.xml --show-secret\n\
+             \x20 a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"   (SECRET is the shared secret)\n\
+             \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$SECRET | sed 's/.* //')\n\
              \x20                   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
-            site.kcs(),
             place.http
         );
     }

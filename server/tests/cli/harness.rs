@@ -149,6 +149,16 @@ impl RunningLab {
         self.ready["control_api"].as_str().unwrap()
     }
 
+    /// The shared secret of its site, as the communications file has it.
+    #[track_caller]
+    pub(crate) fn secret(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let [sylink, file] = ["sylink", "sylink/sylink.xml"].map(|name| folder.path().join(name));
+        well(&self.run(&["sylink", "package", "-o", sylink.to_str().unwrap()]));
+        let shown = json(&run(&["sylink", "show", file.to_str().unwrap(), "--show-secret", "--json"]));
+        shown["kcs"].as_str().unwrap().to_owned()
+    }
+
     /// Where its first manager listens.
     pub(crate) fn http(&self) -> &str {
         self.ready["managers"][0]["http"].as_str().unwrap()

@@ -306,12 +306,11 @@ impl Rotation {
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let judgement = if stopped.is_some() { Value::Null } else { self.judgement(lost > 0).await? };
-        let ending = if stopped.is_some() || lost > 0 {
-            Ending::ClientsOrphaned
-        } else if verdict["well"] == true && judgement["result"] == "pass" {
-            Ending::Well
-        } else {
-            Ending::NotWell
+        let is_passed = judgement["result"] == "pass";
+        let ending = match verdict["well"].as_bool() {
+            _ if stopped.is_some() || lost > 0 => Ending::ClientsOrphaned,
+            Some(true) | None if is_passed => Ending::Well,
+            _ => Ending::NotWell,
         };
         let has_begun = self.state.done.iter().any(|step| step == PRECONDITIONS);
         if self.options.at.json {
@@ -371,6 +370,9 @@ impl Rotation {
             say(&format!("Repeat: {lab}{}\n", again::this_command()));
         }
         say(match ending {
+            Ending::Well if verdict["well"].is_null() => {
+                "The rotation is done. The lab has no client of its own, so no client was judged.\n"
+            }
             Ending::Well => "All is well.\n",
             _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n",
         });
